@@ -1,0 +1,46 @@
+"""An agent that answers a query about a picture with masks: a planner decides, tools do, SAM 3 segments."""
+
+from typing import TYPE_CHECKING, Any
+
+from agent.episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Workspace
+from agent.loop import Budget, run, watch
+from agent.planner import Planner, PlannerError, Verdict
+from agent.scripted import ReplayPlanner, ScriptedPlanner
+from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError
+
+if TYPE_CHECKING:
+    from agent.grammar import GrammarPlanner
+
+__all__ = [
+    "PAPER_TOOLS",
+    "TOOLS",
+    "Budget",
+    "Candidate",
+    "Decision",
+    "Episode",
+    "GrammarPlanner",
+    "Observation",
+    "Outcome",
+    "Planner",
+    "PlannerError",
+    "ReplayPlanner",
+    "ScriptedPlanner",
+    "Step",
+    "Task",
+    "Tool",
+    "ToolError",
+    "Usage",
+    "Verdict",
+    "Workspace",
+    "run",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`GrammarPlanner` on first use: its parser is not needed to run any other planner."""
+    if name == "GrammarPlanner":
+        from agent.grammar import GrammarPlanner
+
+        return GrammarPlanner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

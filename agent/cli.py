@@ -1,0 +1,181 @@
+"""The command line: `sam3-agent segment` and `sam3-agent doctor`. Thin: arguments in, one call, files and a line out.
+
+Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from agent.doctor import Finding
+    from agent.episode import Episode, Step, Task
+    from agent.planner import Planner
+    from agent.result import Result
+
+FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+Protocol = Literal["workspace", "paper"]
+
+app = typer.Typer(
+    help="Ask for something in a picture in your own words; get exact masks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class BadInput(ValueError):
+    """An argument that cannot be used; one line for the user."""
+
+
+def main() -> None:
+    """The installed `sam3-agent` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # a file name may hold bytes that are no text; it must not break the line that tells about the file
+            stream.reconfigure(errors="backslashreplace")
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sam3-agent {version('sam3-agent')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
+    query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
+    sam3: Annotated[str, typer.Option(help="Which SAM 3: tiny, facebook/sam3, or a folder.")] = "tiny",
+    device: Annotated[str, typer.Option(help="Where it runs: auto, cpu, cuda, cuda:1 …")] = "auto",
+    planner: Annotated[str, typer.Option(help="Who plans: grammar, or replay:EPISODE.json.")] = "grammar",
+    protocol: Annotated[Protocol, typer.Option(help="Which set of tools.")] = "workspace",
+    threshold: Annotated[float | None, typer.Option(help="Keep masks that score above it.  [default: 0.5]")] = None,
+    max_steps: Annotated[int, typer.Option(help="Stop after so many steps, with the best answer so far.")] = 12,
+    max_seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds, likewise.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder.  [default: out/<name of IMAGE>]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
+) -> None:
+    """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
+
+    Exit codes: 0 answered, or nothing matched; 1 failure, or stopped before an answer; 2 bad usage or bad input.
+    """
+    started = perf_counter()
+    with _one_line_errors():
+        _check(query, threshold, max_steps, max_seconds)
+        from agent import PAPER_TOOLS, TOOLS, Budget, Task
+        from agent.result import FILES, Result, replacing, write
+        from sam3_tool import Picture
+
+        task = Task(Picture.open(image), query)
+        thinker = _planner(planner, protocol, threshold)
+        folder = out or Path("out", image.stem)
+        with replacing(folder, FILES) as stage:
+            tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
+            episode = _episode(task, thinker, sam3, device, tools, Budget(max_steps, max_seconds))
+            result = Result.of(episode, seconds=perf_counter() - started)
+            write(episode, result, stage, made_by=MadeBy(...))
+    typer.echo(result.to_json() if json else _told(result, folder))
+    raise typer.Exit(0 if result.ended_well else FAILURE)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, where SAM 3 would run, which checkpoints are here, and what to do next."""
+    from agent.doctor import examine, healthy, what_next
+
+    findings = examine()
+    _print_table(findings)
+    typer.echo("What to do next")
+    for line in what_next(findings):
+        typer.echo(f"  - {line}")
+    raise typer.Exit(0 if healthy(findings) else FAILURE)
+
+
+def _check(query: str, threshold: float | None, max_steps: int, max_seconds: float | None) -> None:
+    """Raises BadInput for what no later part could make sense of."""
+    if not query.strip():
+        raise BadInput("the query is empty; say what to find, e.g. 'the second largest circle'")
+    if any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise BadInput("the query is not UTF-8 text")
+    if threshold is not None and not 0 <= threshold < 1:
+        raise BadInput(f"--threshold must be at least 0 and below 1, got {threshold:g}")
+    if max_steps < 1:
+        raise BadInput(f"--max-steps must be at least 1, got {max_steps}")
+    if max_seconds is not None and not max_seconds > 0:
+        raise BadInput(f"--max-seconds must be above 0, got {max_seconds:g}")
+
+
+def _load_planner(name: str, protocol: Protocol, threshold: float | None) -> "Planner":
+    from agent.load import load_planner
+
+    if name != "grammar":
+        if threshold is not None:
+            raise BadInput(f"--threshold belongs to --planner grammar; {name} chooses its own")
+        return load_planner(name)
+    if threshold is None:
+        return load_planner(name, tools=protocol)
+    if protocol == "paper":
+        raise BadInput("--threshold needs --protocol workspace; the paper's tools have no such argument")
+    return load_planner(name, tools=protocol, threshold=threshold)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Bad input, and Ctrl-C, become one line on stderr and an exit code. A defect keeps its traceback, and exit code 1."""
+    from agent.planner import PlannerError
+    from agent.result import OutputError
+    from sam3_tool import CheckpointError, PictureError
+
+    try:
+        yield
+    except (BadInput, CheckpointError, OutputError, PictureError, PlannerError) as error:
+        typer.echo(f"error: {_line(str(error))}", err=True)
+        raise typer.Exit(BAD_INPUT) from error
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Something to tell what is being done; shown on stderr while it lasts, if that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(escape(text))
+
+
+def _print_table(findings: "Sequence[Finding]") -> None:
+    signs = {"ok": "ok", "absent": "-", "problem": "!!"}
+    width = max(len(finding.name) for finding in findings)
+    for section, lines in groupby(findings, key=lambda finding: finding.section):
+        typer.echo(section)
+        for line in lines:
+            typer.echo(f"  {signs[line.state]:<2}  {line.name:<{width}}  {line.detail}")

@@ -1,0 +1,166 @@
+"""What `sam3-agent doctor` reports: what is installed, where it would run, which weights are here, what to do next."""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+NEEDED = (
+    *("torch", "torchvision", "transformers", "numpy", "pillow", "opencv-python-headless"),
+    *("pycocotools", "pydantic", "lark", "openai", "typer", "rich"),
+)
+OPTIONAL = {
+    "vllm": "vllm",
+    "gradio": "demo",
+    "ray": "ray",
+    "scikit-image": "train",
+    "scipy": "train",
+    "pytest": "dev",
+    "mypy": "dev",
+    "ruff": "dev",
+}
+"""Package: the extra that brings it."""
+KEYS = ("HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+GATED = "facebook/sam3"
+GIB = 2**30
+
+State = Literal["ok", "absent", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    section: str
+    name: str
+    state: State
+    """`absent` is a choice nobody made yet; `problem` stops `sam3-agent segment` from working."""
+    detail: str
+    advice: str = ""
+    """What to do next; empty when nothing needs doing."""
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order in which a person wants to read it. Uses no network and shows no secret."""
+    return [*_machine(), *_packages(), *_checkpoints(), *_planners(), *_environment()]
+
+
+def healthy(findings: Iterable[Finding]) -> bool:
+    return all(finding.state != "problem" for finding in findings)
+
+
+def what_next(findings: Iterable[Finding]) -> list[str]:
+    """What to do, problems first; never empty."""
+    findings = list(findings)
+    problems = [finding.advice for finding in findings if finding.state == "problem" and finding.advice]
+    if problems:
+        return problems
+    offers = [finding.advice for finding in findings if finding.advice]
+    return ['try it: sam3-agent segment PICTURE "the second largest circle"', *offers]
+
+
+def _machine() -> list[Finding]:
+    return [_python(), _device(), _memory(), _disk()]
+
+
+def _python() -> Finding:
+    release = platform.python_version()
+    if (3, 11) <= sys.version_info < (3, 14):
+        return Finding("machine", "python", "ok", f"{release} ({sys.executable})")
+    return Finding("machine", "python", "problem", f"{release}, 3.11 to 3.13 is needed", "install Python 3.11 to 3.13")
+
+
+def _device() -> Finding:
+    """Where a network would run. A torch that is installed but does not load is exactly what a doctor is asked about."""
+    cores = f"CPU, {os.cpu_count()} cores"
+    try:
+        import torch
+    except Exception as error:
+        what = str(error).strip() or type(error).__name__
+        return Finding("machine", "device", "problem", f"torch does not load: {what}", "reinstall: uv sync --reinstall")
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        return Finding("machine", "device", "ok", f"CUDA: {card.name}, {card.total_memory / GIB:.0f} GiB; {cores}")
+    return Finding("machine", "device", "ok", f"{cores} (no CUDA device)")
+
+
+def _memory() -> Finding:
+    pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return Finding("machine", "memory", "ok", f"{pages * page_bytes / GIB:.1f} GiB")
+
+
+def _disk() -> Finding:
+    return Finding("machine", "disk", "ok", f"{shutil.disk_usage(Path.cwd()).free / GIB:.0f} GiB free here")
+
+
+def _packages() -> list[Finding]:
+    needed = [_needed(name) for name in ("sam3-agent", *NEEDED)]
+    return needed + [_optional(name, extra) for name, extra in OPTIONAL.items()]
+
+
+def _needed(name: str) -> Finding:
+    if release := installed(name):
+        return Finding("packages", name, "ok", release)
+    return Finding("packages", name, "problem", "not installed", f"install {name}: uv sync")
+
+
+def _optional(name: str, extra: str) -> Finding:
+    if release := installed(name):
+        return Finding("packages", name, "ok", f"{release} (extra {extra})")
+    return Finding("packages", name, "absent", f"not installed (extra {extra})")
+
+
+def installed(name: str) -> str:
+    """The version of an installed package; empty when it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _checkpoints() -> list[Finding]:
+    return [_embedded(), _gated()]
+
+
+def _embedded() -> Finding:
+    folder = Path(str(files("sam3_tool"))) / "tiny"
+    weights, words = folder / "model.safetensors", folder / "vocabulary.json"
+    if not weights.is_file():
+        return Finding("checkpoints", "tiny", "problem", f"missing: {weights}", "reinstall sam3-agent")
+    known = len(json.loads(words.read_text(encoding="utf-8"))["words"]) if words.is_file() else 0
+    return Finding("checkpoints", "tiny", "ok", f"embedded, {weights.stat().st_size / 1e6:.1f} MB, knows {known} words")
+
+
+def _gated() -> Finding:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(GATED, "config.json")
+    if isinstance(found, str):
+        return Finding("checkpoints", GATED, "ok", f"in the local cache: {Path(found).parent}")
+    advice = (
+        f"for any noun phrase on real photographs: ask for access at https://huggingface.co/{GATED}, "
+        f"run `hf auth login`, then use --sam3 {GATED}"
+    )
+    return Finding("checkpoints", GATED, "absent", "not in the local cache", advice)
+
+
+def _planners() -> list[Finding]:
+    return [
+        Finding("planners", "grammar", "ok", "needs no model"),
+        Finding("planners", "replay:FILE", "ok", "repeats a saved episode.json"),
+    ]
+
+
+def _environment() -> list[Finding]:
+    """Whether each key is set; never its value."""
+    return [
+        Finding("environment", key, "ok" if key in os.environ else "absent", "set" if key in os.environ else "not set")
+        for key in KEYS
+    ]

@@ -1,0 +1,199 @@
+"""What happened: a task, the steps taken on it, and the masks found so far. Immutable; nothing here calls a model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import numpy as np
+
+from sam3_tool import Instances, Picture
+from sam3_tool.rle import Rle, decode_all, encode_all
+
+Outcome = Literal["answered", "no_match", "asked", "step_limit", "budget", "failed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    picture: Picture
+    query: str
+    """What the user asks for, e.g. 'the dog that is not on a leash'."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What something cost. Adds up."""
+
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    images: int = 0
+    sam_encodes: int = 0
+    """Pictures that went through SAM 3's vision encoder (0 when the embedding was cached)."""
+    sam_decodes: int = 0
+    """Concept prompts that went through SAM 3's detector."""
+    seconds: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One numbered mask of an episode."""
+
+    id: int
+    """Counts from 1; given once, never changed or reused in an episode."""
+    rle: Rle
+    box: tuple[float, float, float, float]
+    """x0 y0 x1 y1 in pixels."""
+    score: float
+    """In [0, 1]."""
+    phrase: str
+    """The noun phrase that found it."""
+    origin: str = "segment"
+    """How it came about: 'segment', 'segment in 10,20,200,220', 'merge of 2, 5' …"""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A phrase that SAM 3 was asked for, and what it said."""
+
+    phrase: str
+    presence: float
+    """In [0, 1]."""
+    ids: tuple[int, ...]
+    """What it found, best score first."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Every mask found so far, by number. Adding returns a new workspace."""
+
+    height: int
+    width: int
+    candidates: tuple[Candidate, ...] = ()
+    """Candidate k has id k + 1."""
+    searches: tuple[Search, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates)
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, int) and 1 <= id <= len(self.candidates)
+
+    def __getitem__(self, id: int) -> Candidate:
+        if id not in self:
+            raise KeyError(f"no mask {id}; there are {len(self)}")
+        return self.candidates[id - 1]
+
+    def pick(self, ids: Sequence[int]) -> list[Candidate]:
+        return [self[id] for id in ids]
+
+    def found(self, instances: Instances, *, origin: str = "segment") -> "Workspace":
+        """With `instances` added under new numbers, and the search remembered."""
+        grown = self.add(instances, origin=origin)
+        ids = tuple(range(len(self) + 1, len(grown) + 1))
+        search = Search(instances.phrase, float(instances.presence), ids)
+        return replace(grown, searches=(*self.searches, search))
+
+    def add(self, instances: Instances, *, origin: str) -> "Workspace":
+        rows = zip(encode_all(instances.masks), instances.boxes.tolist(), instances.scores.tolist(), strict=True)
+        new = tuple(
+            Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
+            for id, (rle, box, score) in enumerate(rows, start=len(self) + 1)
+        )
+        return replace(self, candidates=(*self.candidates, *new))
+
+    def instances(self, ids: Sequence[int]) -> Instances:
+        """The masks with these numbers, in this order. Phrases are joined; presence is the highest among them."""
+        chosen = self.pick(ids)
+        phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
+        presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)
+        return Instances(
+            masks=decode_all([candidate.rle for candidate in chosen], self.height, self.width),
+            boxes=np.array([candidate.box for candidate in chosen], np.float32).reshape(-1, 4),
+            scores=np.array([candidate.score for candidate in chosen], np.float32),
+            presence=presence,
+            phrase=", ".join(phrases),
+        )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A planner's choice, as the planner wrote it: not yet validated."""
+
+    tool: str
+    """Tool name; empty when the planner called no tool."""
+    arguments: str
+    """JSON object."""
+    thought: str = ""
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a tool answered."""
+
+    text: str
+    workspace: Workspace | None = None
+    """The workspace after the call, when the tool changed it."""
+    shown: tuple[int, ...] | None = None
+    """The masks this observation is about, to be drawn: the result of a tool, in the end the answer."""
+    outcome: Outcome | None = None
+    """Set by a tool that ends the episode."""
+    is_error: bool = False
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True)
+class Step:
+    decision: Decision
+    observation: Observation
+    seconds: float = 0.0
+
+    @property
+    def usage(self) -> Usage:
+        return self.decision.usage + self.observation.usage + Usage(seconds=self.seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """A task and the steps taken on it. Append-only."""
+
+    task: Task
+    steps: tuple[Step, ...] = ()
+    outcome: Outcome | None = None
+
+    def append(self, step: Step) -> "Episode":
+        return replace(self, steps=(*self.steps, step), outcome=step.observation.outcome)
+
+    @property
+    def workspace(self) -> Workspace:
+        """Every mask found so far."""
+        for step in reversed(self.steps):
+            if step.observation.workspace is not None:
+                return step.observation.workspace
+        return Workspace(self.task.picture.height, self.task.picture.width)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The numbers of the masks last shown: once the episode has an outcome, the answer."""
+        return next((s.observation.shown for s in reversed(self.steps) if s.observation.shown is not None), ())
+
+    @property
+    def answer(self) -> Instances:
+        """The masks of the answer; of the best answer so far while (or if) there is none."""
+        return self.workspace.instances(self.shown)
+
+    @property
+    def message(self) -> str:
+        """What the last step said, for the user."""
+        return self.steps[-1].observation.text if self.steps else ""
+
+    @property
+    def usage(self) -> Usage:
+        return sum((step.usage for step in self.steps), Usage())

@@ -1,0 +1,149 @@
+"""The answer as files: `result.json` and the pictures and records beside it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.episode import Candidate, Episode, Outcome, Usage
+from sam3_tool.rle import areas
+
+
+class OutputError(OSError):
+    """The output folder cannot be written. The message is one line for the user."""
+
+
+class ImageSize(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    width: int
+    height: int
+
+
+class Segmentation(BaseModel):
+    """One mask as COCO files hold it; `pycocotools.mask.decode` reads it as it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: tuple[int, int]
+    """(height, width) in pixels."""
+    counts: str
+
+
+class Mask(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    """The mask's number in the episode and on the overlay."""
+    phrase: str
+    """The noun phrase that found it."""
+    score: float
+    """In [0, 1]."""
+    bbox: tuple[float, float, float, float]
+    """x, y, width, height in pixels: the detector's box."""
+    area: int
+    """Pixels."""
+    segmentation: Segmentation
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> "Mask":
+        x0, y0, x1, y1 = candidate.box
+        return cls(
+            id=candidate.id,
+            phrase=candidate.phrase,
+            score=candidate.score,
+            bbox=(x0, y0, x1 - x0, y1 - y0),
+            area=int(areas([candidate.rle])[0]),
+            segmentation=Segmentation(size=candidate.rle.size, counts=candidate.rle.counts),
+        )
+
+
+class Result(BaseModel):
+    """What `result.json` holds: the answer to one query about one picture."""
+
+    model_config = ConfigDict(frozen=True)
+
+    query: str
+    outcome: Outcome
+    message: str
+    """The answer in words."""
+    image: ImageSize
+    masks: list[Mask]
+    """The answer; when the outcome is neither answered nor no_match, the best answer so far."""
+    count: int
+    """How many masks."""
+    usage: Usage
+    """What the episode cost; its seconds are the episode's alone."""
+    seconds: float
+    """From the command to the answer, loading the network included."""
+
+    @classmethod
+    def of(cls, episode: Episode, *, seconds: float) -> "Result":
+        """The result of a finished episode. Raises ValueError for one that has no outcome yet."""
+        if episode.outcome is None:
+            raise ValueError(f"the episode has no outcome yet, after {len(episode.steps)} steps")
+        picture = episode.task.picture
+        chosen = episode.workspace.pick(episode.shown)
+        return cls(
+            query=episode.task.query,
+            outcome=episode.outcome,
+            message=episode.message,
+            image=ImageSize(width=picture.width, height=picture.height),
+            masks=[Mask.of(candidate) for candidate in chosen],
+            count=len(chosen),
+            usage=episode.usage,
+            seconds=round(seconds, 3),
+        )
+
+
+@contextmanager
+def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """An empty folder to write `names` into; they move into `folder` together when the block ends well.
+
+    Nothing is left behind when it does not: files of these names in `folder` keep their contents, and folders that had
+    to be made are gone. Other files in `folder` are never touched. Raises OutputError, before the block runs where that
+    can be known.
+    """
+    made: list[Path] = []
+    try:
+        with _one_line(folder):
+            made += [parent for parent in (folder, *folder.parents) if not parent.exists()]
+            stage = _staging_folder(folder, names)
+        try:
+            yield stage
+            with _one_line(folder):
+                for name in names:
+                    os.replace(stage / name, folder / name)
+        finally:
+            shutil.rmtree(stage)
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _staging_folder(folder: Path, names: Sequence[str]) -> Path:
+    """A new folder inside `folder`, so that moving a file out of it is one atomic step of the file system."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (folder / name).is_dir():
+            raise IsADirectoryError(f"{name} there is a folder")
+    return Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """`folders`: innermost first."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -1,0 +1,45 @@
+"""Planners that follow a script: a list of calls, or the calls of a recorded episode."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from agent.episode import Decision, Episode, Usage
+from agent.planner import PlannerError, Verdict
+from agent.tools import Tool
+
+
+class ScriptedPlanner:
+    """Makes these calls one after the other, whatever the tools answer.
+
+    Safe to share between threads and episodes: which call is next depends on the episode alone.
+    """
+
+    def __init__(self, script: Iterable[Decision | Tool], *, rejects: Collection[int] = ()) -> None:
+        """`rejects`: the numbers of the masks that `examine` refuses, whenever it is asked; it accepts all others."""
+        self.script = [call.as_decision() if isinstance(call, Tool) else call for call in script]
+        self.rejects = frozenset(rejects)
+
+    def decide(self, episode: Episode) -> Decision:
+        """The next call. Raises PlannerError when there is none."""
+        done = len(episode.steps)
+        if done >= len(self.script):
+            raise PlannerError(f"the script has {done} calls, and after them the episode had not ended")
+        return self.script[done]
+
+    def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:
+        return verdicts(ids, accepted=set(ids) - self.rejects)
+
+
+class ReplayPlanner(ScriptedPlanner):
+    """Makes the calls of a recorded episode, and judges masks as they were judged there. It costs no model call."""
+
+    def __init__(self, recorded: Episode) -> None:
+        super().__init__(replace(step.decision, usage=Usage()) for step in recorded.steps)
+        self.recorded = recorded
+
+    def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:
+        return verdicts(ids, accepted=self.recorded.steps[len(episode.steps)].observation.shown or ())
+
+
+def verdicts(ids: Sequence[int], *, accepted: Collection[int]) -> list[Verdict]:
+    return [Verdict(id, accept=id in accepted, probability=float(id in accepted)) for id in ids]

@@ -1,0 +1,7 @@
+"""What a planner can do."""
+
+from agent.tools.base import Tool, ToolError, parse_call
+from agent.tools.paper import PAPER_TOOLS
+from agent.tools.workspace import TOOLS
+
+__all__ = ["PAPER_TOOLS", "TOOLS", "Tool", "ToolError", "parse_call"]

@@ -1,0 +1,36 @@
+"""What SAM 3 found for a phrase: without what nobody can see, and in words."""
+
+from agent.episode import Search, Workspace
+from agent.tools.words import listed, masks, scores
+from sam3_tool import Instances
+from sam3_tool.rle import encode_all, ious
+
+NEAR_DUPLICATE = 0.8
+"""Two masks of one phrase with a greater IoU are one object, found twice."""
+
+
+def without_empty(found: Instances) -> Instances:
+    """A detection whose mask has no pixel cannot be drawn, pointed at or chosen."""
+    return found[found.areas > 0]
+
+
+def distinct(found: Instances) -> Instances:
+    """Without the masks that nearly repeat a better one."""
+    rles = encode_all(found.masks)
+    repeats = ious(rles, rles) > NEAR_DUPLICATE
+    kept: list[int] = []
+    for index in range(len(found)):
+        if not repeats[index, kept].any():
+            kept.append(index)
+    return found[kept]
+
+
+def in_words(search: Search, workspace: Workspace, numbers: range | None = None) -> str:
+    """`numbers`: what the planner calls the masks, where that is not their id.
+
+    E.g. "3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72)" or "nothing for 'plate' (presence 0.04)".
+    """
+    if not search.ids:
+        return f"nothing for {search.phrase!r} (presence {search.presence:.2f})"
+    found = scores([candidate.score for candidate in workspace.pick(search.ids)])
+    return f"{masks(len(search.ids))} for {search.phrase!r}: {listed(numbers or search.ids)} ({found})"

@@ -1,0 +1,132 @@
+"""The published protocol: four tools, and one current set of masks, numbered from 1 after each change.
+
+The current set is what was shown last. Below the numbers that a planner sees, every mask keeps its id in the episode.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from agent.episode import Episode, Observation, Usage, Workspace
+from agent.planner import Planner, Verdict
+from agent.tools.base import Ids, Phrase, Tool, ToolError
+from agent.tools.endings import ending
+from agent.tools.finding import in_words, without_empty
+from agent.tools.words import listed, masks
+from sam3_tool import ConceptPrompt, Sam3, remove_overlaps
+from sam3_tool.backends.scripted import plain
+
+
+class SegmentPhrase(Tool):
+    """Segment every instance of a simple noun phrase in the picture. The masks found replace the current masks."""
+
+    name: ClassVar[str] = "segment_phrase"
+    aliases: ClassVar = ("segment", "segment_concept", "segment_object")
+    field_aliases: ClassVar = {"phrase": "text_prompt", "prompt": "text_prompt", "text": "text_prompt"}
+
+    text_prompt: Phrase = Field(description="A short, simple noun phrase, e.g. 'yellow school bus'.")
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        refuse_repetition(self.text_prompt, episode)
+        report = sam3.run([(episode.task.picture, ConceptPrompt(self.text_prompt))])
+        found = without_empty(report.instances[0])
+        kept = remove_overlaps(found)
+        workspace = episode.workspace.found(kept)
+        return Observation(
+            text=found_text(workspace, removed=len(found) - len(kept)),
+            workspace=workspace,
+            shown=workspace.searches[-1].ids,
+            usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
+        )
+
+
+class ExamineEachMask(Tool):
+    """Look at each of the current masks by itself and keep those that match the query. They are numbered anew."""
+
+    name: ClassVar[str] = "examine_each_mask"
+    aliases: ClassVar = ("examine", "examine_masks", "examine_each", "examine_all_masks")
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        ids = current(episode)
+        rejected = [verdict for verdict in planner.examine(episode, ids) if not verdict.accept]
+        # A mask without a verdict stays.
+        kept = tuple(id for id in ids if id not in {verdict.id for verdict in rejected})
+        return Observation(text=examined_text(ids, kept, rejected), shown=kept)
+
+
+class SelectMasksAndReturn(Tool):
+    """Answer with some of the current masks and finish."""
+
+    name: ClassVar[str] = "select_masks_and_return"
+    aliases: ClassVar = ("select_masks", "select", "select_and_return", "return_masks", "answer", "final_answer")
+    field_aliases: ClassVar = {
+        alias: "final_answer_masks" for alias in ("masks", "ids", "mask_ids", "numbers", "final_answer", "final_masks")
+    }
+
+    final_answer_masks: Ids = Field(min_length=1, description="Numbers of the masks, as drawn, counting from 1.")
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        ids = current(episode)
+        numbers = sorted(set(self.final_answer_masks))
+        if unknown := [number for number in numbers if not 1 <= number <= len(ids)]:
+            raise ToolError(f"There is no mask {listed(unknown, 'or')}; the valid numbers are {listed(all_of(ids))}.")
+        chosen = tuple(ids[number - 1] for number in numbers)
+        return ending(episode, sam3, ids=chosen, outcome="answered", message=f"{masks(len(chosen))}.")
+
+
+class ReportNoMask(Tool):
+    """Finish: nothing in the picture matches the query. Only after several phrases were tried."""
+
+    name: ClassVar[str] = "report_no_mask"
+    aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        return ending(episode, sam3, ids=(), outcome="no_match", message="Nothing in the picture matches.")
+
+
+PAPER_TOOLS: tuple[type[Tool], ...] = (SegmentPhrase, ExamineEachMask, SelectMasksAndReturn, ReportNoMask)
+
+
+def current(episode: Episode) -> tuple[int, ...]:
+    """The ids of the current masks: number k is at place k - 1. Raises ToolError when there are none."""
+    if not episode.workspace.searches:
+        raise ToolError("There are no masks yet; call `segment_phrase` with a short noun phrase first.")
+    if not episode.shown:
+        raise ToolError("There are no masks left to choose from; call `segment_phrase` with another noun phrase.")
+    return episode.shown
+
+
+def all_of(ids: Sequence[int]) -> range:
+    """The numbers of the current masks."""
+    return range(1, len(ids) + 1)
+
+
+def refuse_repetition(phrase: str, episode: Episode) -> None:
+    """Raises ToolError for a phrase that was used before, in whatever case and spacing."""
+    used = [search.phrase for search in episode.workspace.searches]
+    if plain(phrase) in map(plain, used):
+        still = f"masks {listed(all_of(episode.shown))} are still valid" if episode.shown else "there are no masks now"
+        raise ToolError(
+            f"The phrase {phrase!r} was used before; use another than {', '.join(map(repr, used))}, or go on: {still}."
+        )
+
+
+def found_text(workspace: Workspace, *, removed: int) -> str:
+    """The last search in words. `removed`: how many of its masks overlapped a better one."""
+    search = workspace.searches[-1]
+    found = f"Found {in_words(search, workspace, all_of(search.ids))}"
+    if not search.ids:
+        return f"{found}; try another, perhaps more general, noun phrase."
+    return f"{found}; {masks(removed)} more overlapped these and did not stay." if removed else f"{found}."
+
+
+def examined_text(ids: Sequence[int], kept: Sequence[int], rejected: Sequence[Verdict]) -> str:
+    if len(kept) == len(ids):
+        return f"Kept all of {masks(len(ids))}; the numbers stay as they are."
+    number = {id: place for place, id in enumerate(ids, start=1)}
+    why = ", ".join(f"{number[verdict.id]} {verdict.reason and f'({verdict.reason})'}".strip() for verdict in rejected)
+    if not kept:
+        return f"Rejected all of {masks(len(ids))}: {why}; try another noun phrase."
+    moved = ", ".join(f"{number[id]} is now {place}" for place, id in enumerate(kept, start=1))
+    return f"Kept {len(kept)} of {masks(len(ids))}, with new numbers: {moved}; rejected {why}."

@@ -1,0 +1,53 @@
+"""A part of a picture that SAM 3 looks at by itself."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agent.tools.base import ToolError
+from sam3_tool import Instances, Picture
+
+SMALLEST = 8
+"""Pixels on a side: below that there is nothing to see, and the numbers were hardly meant as pixels."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Columns x0 to x1 and rows y0 to y1 of a picture; x1 and y1 are not part of it."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @classmethod
+    def of(cls, picture: Picture, region: list[float] | None) -> "Window":
+        """The whole pixels that `region` touches inside the picture. Raises ToolError where they are too few."""
+        if region is None:
+            return cls(0, 0, picture.width, picture.height)
+        size = (picture.width, picture.height)
+        x0, y0 = np.clip(np.floor(region[:2]), 0, size).astype(int)
+        x1, y1 = np.clip(np.ceil(region[2:]), 0, size).astype(int)
+        if min(x1 - x0, y1 - y0) < SMALLEST:
+            raise ToolError(
+                f"The region {region} is too small in a picture {picture.width} wide and {picture.height} high;"
+                f" give x0, y0, x1, y1 in pixels, at least {SMALLEST} apart."
+            )
+        return cls(int(x0), int(y0), int(x1), int(y1))
+
+    def view(self, picture: Picture) -> Picture:
+        whole = (self.x1 - self.x0, self.y1 - self.y0) == (picture.width, picture.height)
+        return picture if whole else picture.crop(self.x0, self.y0, self.x1, self.y1)
+
+    def box_in_view(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
+        """The part of a box of the picture that is seen, in the view's own pixels; None when nothing is."""
+        x0, y0 = max(box[0], self.x0) - self.x0, max(box[1], self.y0) - self.y0
+        x1, y1 = min(box[2], self.x1) - self.x0, min(box[3], self.y1) - self.y0
+        return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+    def in_picture(self, found: Instances, picture: Picture) -> Instances:
+        """What was found in the view, in the pixels of the picture."""
+        masks = np.zeros((len(found), picture.height, picture.width), dtype=bool)
+        masks[:, self.y0 : self.y1, self.x0 : self.x1] = found.masks
+        shift = np.array([self.x0, self.y0, self.x0, self.y0], np.float32)
+        return replace(found, masks=masks, boxes=found.boxes + shift)

@@ -1,0 +1,216 @@
+"""A saved episode, complete and replayable: Episode <-> JSON, and Episode -> text or one HTML page."""
+
+import base64
+import json
+from functools import cached_property
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from agent.episode import Candidate, Decision, Episode, Observation, Outcome, Search, Step, Task, Usage, Workspace
+from agent.loop import Budget
+from agent.page import to_html, to_text
+from sam3_tool import Picture, rle
+
+__all__ = ["MadeBy", "Transcript", "TranscriptError", "load", "save", "to_html", "to_text"]
+
+FORMAT = "sam3-agent episode"
+VERSION = 1
+
+
+class TranscriptError(ValueError):
+    """A file that does not hold a saved episode this program can read. The message is one line."""
+
+
+def encodable(text: Any) -> Any:
+    """`text` with halves of surrogate pairs, which no file can hold and a language model may write, as '?'."""
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(encodable)]
+
+
+class Saved(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MadeBy(Saved):
+    """What made an episode: enough to make it again."""
+
+    planner: str
+    """As `load_planner` takes it, e.g. 'grammar'."""
+    sam3: str
+    """The checkpoint, e.g. 'tiny'."""
+    protocol: Literal["workspace", "paper"] = "workspace"
+    budget: Budget = Budget()
+    version: str = Field(default_factory=lambda: version("sam3-agent"))
+    """Of this program."""
+
+
+class SavedPicture(Saved):
+    """The picture itself, without loss."""
+
+    name: Text
+    """Of the file it came from, without folders; may be empty."""
+    width: int
+    height: int
+    key: str
+    """The picture's content key."""
+    png: str
+    """Base64."""
+
+    @classmethod
+    def of(cls, picture: Picture, name: str) -> Self:
+        file = BytesIO()
+        picture.to_pil().save(file, "PNG", compress_level=1)
+        png = base64.b64encode(file.getvalue()).decode("ascii")
+        return cls(name=name, width=picture.width, height=picture.height, key=picture.key, png=png)
+
+    def picture(self) -> Picture:
+        """Raises ValueError if it is damaged."""
+        try:
+            with Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
+                picture = Picture(np.asarray(image.convert("RGB")))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError("its picture is damaged") from error
+        if (picture.width, picture.height) != (self.width, self.height):
+            raise ValueError(f"its picture is {picture.width} x {picture.height}, not {self.width} x {self.height}")
+        return picture
+
+
+class Added(Saved):
+    """What a step added to the workspace; earlier steps hold the rest."""
+
+    candidates: tuple[Candidate, ...] = ()
+    searches: tuple[Search, ...] = ()
+
+    @classmethod
+    def between(cls, before: Workspace, after: Workspace) -> Self:
+        old, searched = len(before.candidates), len(before.searches)
+        if (after.candidates[:old], after.searches[:searched]) != (before.candidates, before.searches):
+            raise ValueError("a step changed masks or searches of an earlier one; a workspace can only grow")
+        return cls(candidates=after.candidates[old:], searches=after.searches[searched:])
+
+    def onto(self, before: Workspace) -> Workspace:
+        """Raises ValueError for masks that do not fit the picture or the numbering."""
+        for id, candidate in enumerate(self.candidates, start=len(before) + 1):
+            if candidate.id != id or candidate.rle.size != (before.height, before.width):
+                raise ValueError(f"mask {candidate.id} of size {candidate.rle.size} stands where mask {id} should")
+            rle.check(candidate.rle)
+        candidates = (*before.candidates, *self.candidates)
+        return Workspace(before.height, before.width, candidates, (*before.searches, *self.searches))
+
+
+class SavedStep(Saved):
+    decision: Decision
+    text: Text
+    added: Added | None
+    """None where the observation brought no workspace."""
+    shown: tuple[int, ...] | None
+    outcome: Outcome | None
+    is_error: bool
+    usage: Usage
+    """The observation's; the decision has its own."""
+    seconds: float
+
+    @classmethod
+    def of(cls, step: Step, before: Workspace) -> Self:
+        seen = step.observation
+        return cls(
+            decision=step.decision,
+            text=seen.text,
+            added=None if seen.workspace is None else Added.between(before, seen.workspace),
+            shown=seen.shown,
+            outcome=seen.outcome,
+            is_error=seen.is_error,
+            usage=seen.usage,
+            seconds=step.seconds,
+        )
+
+    def step(self, before: Workspace) -> Step:
+        workspace = None if self.added is None else self.added.onto(before)
+        if unknown := [id for id in self.shown or () if id not in (workspace or before)]:
+            raise ValueError(f"it shows masks {unknown} that no step has found")
+        seen = Observation(self.text, workspace, self.shown, self.outcome, self.is_error, self.usage)
+        return Step(self.decision, seen, self.seconds)
+
+
+class Transcript(Saved):
+    """One episode and what made it, as a file holds them."""
+
+    format: Literal["sam3-agent episode"] = "sam3-agent episode"
+    version: Literal[1] = 1
+    made_by: MadeBy
+    query: Text
+    outcome: Outcome | None
+    steps: tuple[SavedStep, ...]
+    picture: SavedPicture
+
+    @classmethod
+    def of(cls, episode: Episode, *, made_by: MadeBy, source: str | Path = "") -> Self:
+        before = [Episode(episode.task, episode.steps[:index]).workspace for index in range(len(episode.steps))]
+        return cls(
+            made_by=made_by,
+            query=episode.task.query,
+            outcome=episode.outcome,
+            steps=tuple(SavedStep.of(step, space) for step, space in zip(episode.steps, before, strict=True)),
+            picture=SavedPicture.of(episode.task.picture, Path(source).name),
+        )
+
+    @cached_property
+    def episode(self) -> Episode:
+        """The episode that was saved. Raises ValueError if the file's parts do not fit together."""
+        episode = Episode(Task(self.picture.picture(), self.query))
+        for saved in self.steps:
+            episode = episode.append(saved.step(episode.workspace))
+        return Episode(episode.task, episode.steps, self.outcome)
+
+
+def save(episode: Episode, path: str | Path, *, made_by: MadeBy, source: str | Path = "") -> None:
+    """Writes the episode as JSON, whole or not at all. `source`: the picture's file; only its name is kept."""
+    held = Transcript.of(episode, made_by=made_by, source=source).model_dump()
+    _write(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def load(path: str | Path) -> Transcript:
+    """A saved episode, checked. Raises TranscriptError for a file that is missing, foreign or damaged."""
+    try:
+        held = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise TranscriptError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise TranscriptError(f"{path} is not a saved episode: it is not JSON, or cut off") from error
+    if not isinstance(held, dict) or held.get("format") != FORMAT:
+        raise TranscriptError(f"{path} is not a saved episode: it does not say format {FORMAT!r}")
+    if held.get("version") != VERSION:
+        raise TranscriptError(f"{path} has version {held.get('version')!r} of the format; expected {VERSION}")
+    try:
+        transcript = Transcript.model_validate(held)
+        _ = transcript.episode
+    except ValidationError as error:
+        raise TranscriptError(f"{path} is damaged: {_first(error)}") from error
+    except ValueError as error:
+        raise TranscriptError(f"{path} is damaged: {error}") from error
+    return transcript
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong: where, and what."""
+    what = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A reader sees the whole file or the one before it: written beside `path`, then moved into its place."""
+    unfinished = path.with_name(f".unfinished-{token_hex(8)}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The performance numbers of the README, each a command: `python -m bench.NAME`."""

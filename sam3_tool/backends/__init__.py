@@ -1,0 +1,40 @@
+"""Where SAM 3 runs. `Sam3` talks to a backend: the real network, or a scripted one that needs no weights."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sam3_tool.instances import Instances
+from sam3_tool.picture import Picture
+from sam3_tool.prompt import ConceptPrompt
+
+
+class CheckpointError(RuntimeError):
+    """Weights that are not there, may not be read, or are not a SAM 3. The message is for the user: what to do."""
+
+
+class Embedding(Protocol):
+    """Whatever a backend's `decode` needs to know about one picture. Opaque to everyone else but for its size."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Backend(Protocol):
+    """Two halves, so that a picture is encoded once however many concepts are asked of it."""
+
+    @property
+    def name(self) -> str:
+        """Which weights, for headers and reports: 'tiny', 'facebook/sam3', 'scripted'."""
+        ...
+
+    def encode(self, pictures: Sequence[Picture]) -> Sequence[Embedding]:
+        """The expensive half: one vision-encoder pass over a batch of pictures."""
+        ...
+
+    def decode(self, embeddings: Sequence[Any], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        """The cheap half: one prompt per embedding of this backend's `encode` (they may repeat), as a batch."""
+        ...
+
+    def caveat(self, phrase: str) -> str:
+        """One sentence when these weights are limited in a way that bears on `phrase`, else ""."""
+        ...

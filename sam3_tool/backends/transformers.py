@@ -1,0 +1,287 @@
+"""SAM 3 on transformers' `Sam3Model`: the function of the published model, with none of the post-processing there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.transforms.v2.functional import resize
+from transformers import Sam3Model, Sam3Processor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
+
+from sam3_tool.backends.checkpoint import EMBEDDED, locate, read
+from sam3_tool.backends.words import Vocabulary
+from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
+from sam3_tool.cache import ByteCache
+from sam3_tool.instances import Instances
+from sam3_tool.picture import Picture
+from sam3_tool.prompt import ConceptPrompt
+
+PADDING = -10
+"""Label of a box that is not there: the geometry encoder masks it out."""
+BOXES_ONLY = "visual"
+"""The text that goes with boxes alone."""
+CONTEXT = 32
+"""Text tokens, start and end included; longer phrases are cut."""
+
+_TEXT_BYTES = 32 * 2**20
+_UPSAMPLED_BYTES = 64 * 2**20
+"""Float logits, at the size of the picture, that exist at one time."""
+_CPU_TOKENS, _GPU_TOKENS = 2 * 72 * 72, 16 * 72 * 72
+"""Image tokens in one forward pass. facebook/sam3 has 72 x 72 per picture, at some 300 MB in float32."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureEmbedding:
+    """What the detector reads of one picture."""
+
+    levels: tuple[torch.Tensor, ...]
+    """The feature pyramid, finest level first, each (1, C, h, w)."""
+    height: int
+    """Of the picture, in pixels."""
+    width: int
+
+    @property
+    def nbytes(self) -> int:
+        return sum(level.nbytes for level in self.levels)
+
+
+class TransformersBackend:
+    """Safe to share between threads; they take turns.
+
+    - A prompt without boxes carries one padded box: given no box at all, `Sam3Model` leaves out the geometry
+      encoder, whose CLS token the published model always attends to.
+    - Score = sigmoid(query logit) * sigmoid(presence logit); kept are scores strictly above the prompt's threshold.
+    - Mask logits are upsampled to the picture (bilinear, corners not aligned) and cut at 0 after that.
+    - Boxes are the detector's, not clipped. Order: score; ties keep the order of the queries.
+    """
+
+    def __init__(self, model: Sam3Model, processor: Sam3Processor, *, name: str, vocabulary: Vocabulary | None) -> None:
+        """Takes `model` over: in evaluation mode, on its device. Its mask decoder is replaced."""
+        self.name = name
+        self._vocabulary = vocabulary
+        self._mask_decoder = model.mask_decoder
+        model.mask_decoder = _Deferred()
+        self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
+        self._tokenizer, self._images = processor.tokenizer, processor.image_processor
+        self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
+        self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
+        self._positions: tuple[torch.Tensor, ...] = ()
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
+        """See `Sam3.load`."""
+        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        folder = locate(name_or_path)
+        model, processor = read(folder, _dtype(dtype, place))
+        vocabulary = Vocabulary.read(folder)
+        model = model.to(place, memory_format=torch.channels_last)
+        return cls(model, processor, name=str(name_or_path), vocabulary=vocabulary)
+
+    @property
+    def on_gpu(self) -> bool:
+        return bool(self._model.device.type == "cuda")
+
+    def encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
+        with self._lock, torch.inference_mode():
+            return [embedding for some in self._passes(pictures) for embedding in self._encode(some)]
+
+    def decode(self, embeddings: Sequence[PictureEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        pairs = list(zip(embeddings, prompts, strict=True))
+        with self._lock, torch.inference_mode():
+            return [instances for some in self._passes(pairs) for instances in self._decode(some)]
+
+    def caveat(self, phrase: str) -> str:
+        """One sentence on a checkpoint with a closed vocabulary: what it does not know, and what to use instead."""
+        if self._vocabulary is None:
+            return ""
+        checkpoint = "The embedded SAM 3" if self.name == EMBEDDED else f"The SAM 3 checkpoint {self.name}"
+        words = ", ".join(dict.fromkeys(f"'{word}'" for word in self._vocabulary.unknown(phrase)))
+        if words:
+            return f"{checkpoint} does not know {words}; `--sam3 facebook/sam3` takes any phrase."
+        return f"{checkpoint} has only ever seen drawn scenes; for photographs use `--sam3 facebook/sam3`."
+
+    def _passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """In as few forward passes as memory allows, of nearly the same size."""
+        vision = self._model.config.vision_config.backbone_config
+        most = (_GPU_TOKENS if self.on_gpu else _CPU_TOKENS) // (vision.image_size // vision.patch_size) ** 2
+        passes = -(-len(items) // max(1, most))
+        for one in range(passes):
+            yield items[one * len(items) // passes : (one + 1) * len(items) // passes]
+
+    def _encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
+        squares = torch.cat([self._square(picture) for picture in pictures])
+        vision = self._model.get_vision_features(squares.to(self._model.device, self._model.dtype))
+        # The detector never reads the coarsest level. The positions are the same for every picture.
+        levels, positions = vision.fpn_hidden_states[:-1], vision.fpn_position_encoding[:-1]
+        self._positions = self._positions or tuple(level[:1].clone() for level in positions)
+        return [
+            # clones, because a view would keep the whole batch in memory
+            PictureEmbedding(tuple(level[row : row + 1].clone() for level in levels), picture.height, picture.width)
+            for row, picture in enumerate(pictures)
+        ]
+
+    def _square(self, picture: Picture) -> torch.Tensor:
+        """float32, (1, 3, S, S): squeezed into the model's square while still uint8, then normalised."""
+        size, mean, std = self._images.size, self._images.image_mean, self._images.image_std
+        pixels = torch.tensor(picture.pixels).permute(2, 0, 1)[None]
+        square = resize(pixels, [size["height"], size["width"]], antialias=True)
+        return (square.float() / 255.0 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+    def _decode(self, pairs: Sequence[tuple[PictureEmbedding, ConceptPrompt]]) -> list[Instances]:
+        embeddings, prompts = [embedding for embedding, _ in pairs], [prompt for _, prompt in pairs]
+        text, text_mask = self._text([prompt.phrase or BOXES_ONLY for prompt in prompts])
+        boxes, box_labels = _exemplars(embeddings, prompts)
+        output = self._model(
+            vision_embeds=self._vision(embeddings),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=text),
+            attention_mask=text_mask,
+            input_boxes=boxes.to(text.device),
+            input_boxes_labels=box_labels.to(text.device),
+        )
+        presences = output.presence_logits.float().sigmoid()
+        scores = (output.pred_logits.float().sigmoid() * presences).cpu()
+        predicted = output.pred_boxes.float().cpu().numpy()
+        found = []
+        for row, (embedding, prompt) in enumerate(pairs):
+            order = scores[row].argsort(descending=True, stable=True)
+            kept = order[scores[row][order] > prompt.threshold]
+            size = (embedding.height, embedding.width)
+            found.append(
+                Instances(
+                    masks=self._masks(output.pred_masks, row, kept, *size),
+                    boxes=to_pixels(predicted[row][kept.numpy()], *size).astype(np.float32),
+                    scores=scores[row][kept].numpy(),
+                    presence=presences[row].item(),
+                    phrase=prompt.phrase or "",
+                )
+            )
+        return found
+
+    def _text(self, phrases: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (n, L, C) and mask (n, L) of the phrases, padded to the longest of them.
+
+        Padding never shows in what is not padding: the text encoder is causal, and all later attention is masked.
+        """
+        features = self._texts.get_all(phrases, self._read)
+        chosen = [features[phrase] for phrase in phrases]
+        ones = [torch.ones(len(text), dtype=torch.long, device=text.device) for text in chosen]
+        return pad_sequence(chosen, batch_first=True), pad_sequence(ones, batch_first=True)
+
+    def _read(self, phrases: Sequence[str]) -> list[torch.Tensor]:
+        """The text encoder's features of each phrase, (its tokens, C)."""
+        context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
+        tokens = self._tokenizer(
+            list(phrases), padding=True, truncation=True, max_length=context, return_tensors="pt"
+        ).to(self._model.device)
+        features = self._model.get_text_features(**tokens).pooler_output
+        lengths = tokens["attention_mask"].sum(dim=1).tolist()
+        return [text[:length].clone() for text, length in zip(features, lengths, strict=True)]
+
+    def _vision(self, embeddings: Sequence[PictureEmbedding]) -> Sam3VisionEncoderOutput:
+        """One row per embedding; a picture that is alone in the batch is not copied for its many prompts."""
+        count, first = len(embeddings), embeddings[0]
+        if all(embedding is first for embedding in embeddings):
+            levels = [level.expand(count, -1, -1, -1) for level in first.levels]
+        else:
+            levels = [torch.cat(same) for same in zip(*(embedding.levels for embedding in embeddings), strict=True)]
+        positions = [level.expand(count, -1, -1, -1) for level in self._positions]
+        # `Sam3Model` drops the last level, which would be the coarsest.
+        return Sam3VisionEncoderOutput(
+            fpn_hidden_states=(*levels, levels[-1]), fpn_position_encoding=(*positions, positions[-1])
+        )
+
+    def _masks(self, inputs: dict[str, Any], row: int, kept: torch.Tensor, height: int, width: int) -> np.ndarray:
+        """bool, (len(kept), height, width): the mask decoder, run for the kept queries of one row of the batch."""
+        if len(kept) == 0:
+            return np.zeros((0, height, width), dtype=bool)
+        one = slice(row, row + 1)
+        logits = self._mask_decoder(
+            decoder_queries=inputs["decoder_queries"][one, kept.to(self._model.device)].to(self._model.dtype),
+            backbone_features=[level[one] for level in inputs["backbone_features"]],
+            encoder_hidden_states=inputs["encoder_hidden_states"][one],
+            prompt_features=inputs["prompt_features"][one],
+            prompt_mask=inputs["prompt_mask"][one],
+        ).pred_masks
+        upsampled = (
+            functional.interpolate(some.float(), size=(height, width), mode="bilinear", align_corners=False)
+            for some in logits.split(max(1, _UPSAMPLED_BYTES // (4 * height * width)), dim=1)
+        )
+        return np.asarray(torch.cat([some[0] > 0 for some in upsampled]).cpu())
+
+
+class _Deferred(torch.nn.Module):
+    """In the mask decoder's place: hands on what it would work on.
+
+    The scores decide afterwards which queries get a mask. Most get none, and a concept that is absent costs nothing.
+    """
+
+    def forward(self, **inputs: Any) -> SimpleNamespace:
+        return SimpleNamespace(pred_masks=inputs, semantic_seg=None, attentions=None)
+
+
+def _exemplars(
+    embeddings: Sequence[PictureEmbedding], prompts: Sequence[ConceptPrompt]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boxes float32 (n, B, 4), cx cy w h as fractions of the picture, and labels (n, B): 1, 0, or `PADDING`; B >= 1."""
+    most = max(1, *(len(prompt.boxes) for prompt in prompts))
+    boxes = torch.full((len(prompts), most, 4), 0.5)
+    labels = torch.full((len(prompts), most), PADDING)
+    for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
+        if prompt.boxes:
+            fractions = to_fractions(np.array(prompt.boxes), embedding.height, embedding.width)
+            boxes[row, : len(prompt.boxes)] = torch.from_numpy(xyxy_to_cxcywh(fractions))
+            labels[row, : len(prompt.boxes)] = torch.tensor(prompt.box_labels)
+    return boxes, labels
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    """ValueError for a name that is not one of a floating-point type that SAM 3 runs in."""
+    types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    types["auto"] = torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in types:
+        raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
+    return types[name]
+
+
+def _with_exact_boxes(model: Sam3Model) -> Sam3Model:
+    """A 16-bit model whose coordinates are computed in float32: bfloat16 has steps of 4 pixels in a width of 1920.
+
+    These parts are 3 % of the arithmetic of a prompt; the published model, too, refines its boxes in float32.
+    """
+    narrow = model.dtype
+
+    def narrowed(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state.to(narrow)
+        return output
+
+    for part in (model.geometry_encoder, model.detr_decoder, model.dot_product_scoring):
+        part.float().register_forward_pre_hook(_widen, with_kwargs=True)
+    model.geometry_encoder.register_forward_hook(narrowed)
+    return model
+
+
+def _widen(part: torch.nn.Module, positional: Any, named: Any) -> Any:
+    return _cast(positional, torch.float32), _cast(named, torch.float32)
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """`value` with every floating-point tensor in it, at any depth, in `dtype`."""
+    match value:
+        case torch.Tensor() if value.is_floating_point():
+            return value.to(dtype)
+        case dict():
+            return {key: _cast(one, dtype) for key, one in value.items()}
+        case tuple() | list():
+            return type(value)(_cast(one, dtype) for one in value)
+        case _:
+            return value

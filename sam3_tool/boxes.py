@@ -1,0 +1,63 @@
+"""Box formats: the only module that converts between them. All arrays are float, (..., 4)."""
+
+import numpy as np
+
+
+def xyxy_to_cxcywh(boxes: np.ndarray) -> np.ndarray:
+    """x0 y0 x1 y1 -> centre x, centre y, width, height.
+
+    >>> xyxy_to_cxcywh(np.array([10.0, 20.0, 30.0, 60.0])).tolist()
+    [20.0, 40.0, 20.0, 40.0]
+    """
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
+def cxcywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
+    """centre x, centre y, width, height -> x0 y0 x1 y1."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return np.concatenate([centre - half, centre + half], axis=-1)
+
+
+def xyxy_to_xywh(boxes: np.ndarray) -> np.ndarray:
+    """x0 y0 x1 y1 -> x0, y0, width, height, which COCO files use.
+
+    >>> xyxy_to_xywh(np.array([10.0, 20.0, 30.0, 60.0])).tolist()
+    [10.0, 20.0, 20.0, 40.0]
+    """
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
+    """x0, y0, width, height -> x0 y0 x1 y1."""
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def to_fractions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pixels -> fractions of the picture's size. For any format: x and w go with the width, y and h with the height."""
+    return boxes / np.array([width, height, width, height], dtype=np.float64)
+
+
+def to_pixels(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Fractions of the picture's size -> pixels. Not clipped to the picture."""
+    return boxes * np.array([width, height, width, height], dtype=np.float64)
+
+
+def around(masks: np.ndarray) -> np.ndarray:
+    """Tight x0 y0 x1 y1 boxes in pixels, float32 (N, 4), of masks, bool (N, H, W); zeros for an empty mask.
+
+    >>> mask = np.zeros((1, 8, 9), bool)
+    >>> mask[0, 2:4, 5:9] = True
+    >>> around(mask).tolist()
+    [[5.0, 2.0, 9.0, 4.0]]
+    """
+    x0, x1 = _extent(masks.any(axis=1))
+    y0, y1 = _extent(masks.any(axis=2))
+    return np.stack([x0, y0, x1, y1], axis=-1).astype(np.float32)
+
+
+def _extent(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First true index and one past the last, each int (N,), of bool (N, L); 0, 0 where none is true."""
+    first = occupied.argmax(axis=1)
+    past = occupied.shape[1] - occupied[:, ::-1].argmax(axis=1)
+    return first, np.where(occupied.any(axis=1), past, 0)

@@ -1,0 +1,59 @@
+"""What SAM 3 returns: N masks with their boxes and scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """N object instances of one picture for one concept, best score first; ties keep SAM 3's query order.
+
+    Instances are numbered from 0 here; only what a planner or a person sees counts from 1.
+    """
+
+    masks: np.ndarray
+    """bool, (N, height, width), at the picture's own resolution."""
+    boxes: np.ndarray
+    """float32, (N, 4), x0 y0 x1 y1 in pixels: the detector's boxes, not the extents of the masks."""
+    scores: np.ndarray
+    """float32, (N,), in [0, 1]: sigmoid(query) * sigmoid(presence)."""
+    presence: float
+    """In [0, 1]: how sure SAM 3 is that the concept is in the picture at all (meaningful for N = 0 too)."""
+    phrase: str
+    """The noun phrase that made them; empty when only exemplar boxes did."""
+
+    def __post_init__(self) -> None:
+        n = len(self.masks)
+        if self.masks.dtype != bool or self.masks.ndim != 3:
+            raise ValueError(f"`masks` must be bool (N, H, W), got {self.masks.dtype} {self.masks.shape}")
+        if self.boxes.shape != (n, 4) or self.scores.shape != (n,):
+            raise ValueError(f"{n} masks, but boxes are {self.boxes.shape} and scores are {self.scores.shape}")
+
+    @classmethod
+    def empty(cls, height: int, width: int, *, presence: float = 0.0, phrase: str = "") -> "Instances":
+        return cls(
+            masks=np.zeros((0, height, width), dtype=bool),
+            boxes=np.zeros((0, 4), dtype=np.float32),
+            scores=np.zeros(0, dtype=np.float32),
+            presence=presence,
+            phrase=phrase,
+        )
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __getitem__(self, keep: Sequence[int] | np.ndarray) -> "Instances":
+        """The instances at these indices, or where a bool (N,) array is true."""
+        index = np.asarray(keep, dtype=bool if np.asarray(keep).dtype == bool else int)
+        return replace(self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index])
+
+    @property
+    def areas(self) -> np.ndarray:
+        """int, (N,), pixels."""
+        return np.asarray(self.masks.sum(axis=(1, 2)))
+
+    def union(self) -> np.ndarray:
+        """bool, (height, width): the pixels any instance covers."""
+        return np.asarray(self.masks.any(axis=0))

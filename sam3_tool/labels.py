@@ -1,0 +1,130 @@
+"""Where the number plates of masks go: close by, inside the picture, off each other and off what they would hide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+Rect = tuple[int, int, int, int]
+"""x0 y0 x1 y1 in pixels; x1 and y1 lie just outside."""
+
+GAPS = (0.3, 0.9, 1.8, 3.5, 6.0)
+"""How far beside its mask a plate may stand, in plate heights."""
+BESIDE = 0.06
+"""What a plate off its mask costs: as much as hiding this share of one. So large masks carry their plate inside."""
+CLASH = 10.0
+"""What lying wholly under other plates costs."""
+SPOTS = 6
+"""How many places inside a mask are looked at."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A mask that needs a plate."""
+
+    box: Rect
+    """Its tight box (for a mask too small to see, the box of what is drawn around it)."""
+    patch: np.ndarray
+    """uint8, (box height, box width): 1 where the mask is."""
+    plate: tuple[int, int]
+    """(width, height) of its plate in pixels."""
+
+
+def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
+    """A plate for each target, in their order.
+
+    Small masks choose first. Each takes the cheapest of some places inside and beside it, where a place costs the
+    shares of all masks that it would hide, plus its distance, plus much for overlapping a plate already placed.
+    """
+    crowd = np.zeros((height, width), np.uint8)
+    shares = np.zeros((height, width), np.float32)
+    for target in targets:
+        window = _window(target.box)
+        cv2.add(crowd[window], target.patch, dst=crowd[window])
+        np.add(shares[window], np.float32(1 / target.patch.sum()), out=shares[window], where=target.patch.view(bool))
+    sums = cv2.integral(shares, sdepth=cv2.CV_64F)
+    placed: dict[int, np.ndarray] = {}
+    for index in sorted(range(len(targets)), key=lambda i: int(targets[i].patch.sum())):
+        taken = np.array(list(placed.values()), dtype=np.int64).reshape(-1, 4)
+        placed[index] = _best(targets[index], crowd, sums, taken)
+    rows = [placed[index].tolist() for index in range(len(targets))]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in rows]
+
+
+def _best(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    height, width = crowd.shape
+    centers = np.concatenate([_inside(target, crowd[_window(target.box)]), _beside(target)])
+    rects = _rects(centers, target.plate, height, width)
+    area = target.plate[0] * target.plate[1]
+    off = 1 - _own(rects, target) / area
+    costs = _sums(shares, rects) + BESIDE * (2 * off + (off > 0.1)) / 3
+    costs += _distances(rects, target) / np.hypot(height, width)
+    clearance = target.plate[1] // 3 * np.array([-1, -1, 1, 1])
+    costs += CLASH * _overlaps(rects, taken + clearance).sum(axis=1) / area
+    return np.asarray(rects[costs.argmin()])
+
+
+def _inside(target: Target, crowd: np.ndarray) -> np.ndarray:
+    """float64, (N, 2), x y: the deepest points of the part of the mask that is its own, N <= SPOTS."""
+    stride = max(1, max(crowd.shape) // 128)
+    own = target.patch & (crowd == 1)
+    depth = cv2.distanceTransform(np.pad(own[::stride, ::stride], 1), cv2.DIST_L2, cv2.DIST_MASK_3)
+    reach = target.plate[1] / stride
+    spots = []
+    for _ in range(SPOTS):
+        _, deepest, _, (x, y) = cv2.minMaxLoc(depth)
+        if deepest < 0.4 * reach:
+            break
+        spots.append(((x - 0.5) * stride + target.box[0], (y - 0.5) * stride + target.box[1]))
+        cv2.circle(depth, (x, y), max(1, round(reach)), 0.0, cv2.FILLED)
+    return np.array(spots).reshape(-1, 2)
+
+
+def _beside(target: Target) -> np.ndarray:
+    """float64, (N, 2), x y: points all around the box, near ones first, beginning at its upper right."""
+    x0, y0, x1, y1 = target.box
+    plate_width, plate_height = target.plate
+    around = np.array([(1, -1), (0, -1), (1, 0), (-1, -1), (1, 1), (0, 1), (-1, 0), (-1, 1)], dtype=np.float64)
+    between = np.array([(0.5, -1), (1, -0.5), (-0.5, -1), (1, 0.5), (0.5, 1), (-1, -0.5), (-0.5, 1), (-1, 0.5)])
+    reach = np.array([[(x1 - x0 + plate_width) / 2, (y1 - y0 + plate_height) / 2]])
+    rings = [np.concatenate([around, between]) * (reach + gap * plate_height) for gap in GAPS]
+    return np.concatenate(rings) + [(x0 + x1) / 2, (y0 + y1) / 2]
+
+
+def _rects(centers: np.ndarray, plate: tuple[int, int], height: int, width: int) -> np.ndarray:
+    """int64, (N, 4): plates around these points, moved into the picture."""
+    room = np.maximum(np.array([width, height]) - plate, 0)
+    corners = np.clip(np.rint(centers - np.array(plate) / 2), 0, room).astype(np.int64)
+    return np.concatenate([corners, np.minimum(corners + plate, [width, height])], axis=1)
+
+
+def _sums(integral: np.ndarray, rects: np.ndarray) -> np.ndarray:
+    """float64, (N,): what an integral image holds within each rect."""
+    x0, y0, x1, y1 = rects.T
+    return np.asarray(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0], dtype=np.float64)
+
+
+def _own(rects: np.ndarray, target: Target) -> np.ndarray:
+    """float64, (N,): how many pixels of the mask lie under each plate."""
+    x0, y0, x1, y1 = target.box
+    inner = np.clip(rects, [x0, y0, x0, y0], [x1, y1, x1, y1]) - [x0, y0, x0, y0]
+    return _sums(cv2.integral(target.patch), inner)
+
+
+def _distances(rects: np.ndarray, target: Target) -> np.ndarray:
+    """float64, (N,): pixels from the centres of plates to the box, 0 inside it."""
+    centers = (rects[:, :2] + rects[:, 2:]) / 2
+    return np.asarray(np.linalg.norm(centers - np.clip(centers, target.box[:2], target.box[2:]), axis=1))
+
+
+def _overlaps(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """float64, (N, M): pixels that each plate shares with each taken one."""
+    low = np.maximum(rects[:, None, :2], taken[None, :, :2])
+    high = np.minimum(rects[:, None, 2:], taken[None, :, 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=2), dtype=np.float64)
+
+
+def _window(box: Rect) -> tuple[slice, slice]:
+    x0, y0, x1, y1 = box
+    return slice(y0, y1), slice(x0, x1)

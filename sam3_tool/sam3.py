@@ -1,0 +1,137 @@
+"""`Sam3`: the segmenter an agent holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam3_tool.backends import Backend, Embedding
+from sam3_tool.batching import Batcher
+from sam3_tool.cache import ByteCache
+from sam3_tool.instances import Instances
+from sam3_tool.picture import Picture
+from sam3_tool.prompt import Box, ConceptPrompt
+
+Request = tuple[Picture, ConceptPrompt]
+
+CACHE_BYTES = 512 * 2**20
+"""Room for 9 pictures of facebook/sam3 in bf16, or for 190 of the embedded checkpoint."""
+
+
+@dataclass(frozen=True, eq=False)
+class SamReport:
+    """What a call found, and what it cost."""
+
+    instances: list[Instances]
+    """One per request, in order."""
+    encodes: int
+    """Pictures that this call sent through the vision encoder; the others were remembered, or another call's."""
+    decodes: int
+    """Concept prompts that went through the detector."""
+
+
+class Sam3:
+    """Finds every instance of a concept, in any number of pictures at once.
+
+    A picture is encoded on its first request and its embedding is kept, under its content, while there is room for
+    it in `cache_bytes` (least recently used out first): asking again costs only the decoder. Safe to share between
+    threads: concurrent calls are served together, at most `max_batch` requests at a time.
+
+        sam3 = Sam3.load("facebook/sam3")
+        cups = sam3.segment(Picture.open("table.jpg"), "red cup")
+        cups.masks.shape  # (n, height, width)
+    """
+
+    def __init__(self, backend: Backend, *, max_batch: int = 8, cache_bytes: int = CACHE_BYTES) -> None:
+        self._backend = backend
+        self._batcher = Batcher(_Server(backend, cache_bytes).serve, max_size=max_batch)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, device: str = "auto", dtype: str = "auto") -> "Sam3":
+        """SAM 3 from "facebook/sam3", from "tiny" (the embedded checkpoint), or from a folder in transformers' format.
+
+        `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "float32", "bfloat16",
+        "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere.
+        Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3.
+        """
+        from sam3_tool.backends.transformers import TransformersBackend
+
+        backend = TransformersBackend.load(name_or_path, device=device, dtype=dtype)
+        return cls(backend, cache_bytes=8 * CACHE_BYTES if backend.on_gpu else CACHE_BYTES)
+
+    @property
+    def name(self) -> str:
+        """Which weights, for headers and reports: 'tiny', 'facebook/sam3', 'scripted'."""
+        return self._backend.name
+
+    def segment(
+        self,
+        picture: Picture,
+        phrase: str | None = None,
+        *,
+        boxes: Sequence[Box] = (),
+        box_labels: Sequence[int] = (),
+        threshold: float = 0.5,
+    ) -> Instances:
+        """All instances of a noun phrase, of what the boxes show, or of both, best score first.
+
+        `boxes`: exemplars, x0 y0 x1 y1 in pixels; `box_labels`: 1 = of the concept, 0 = not, all 1 when left out.
+        `threshold`: in [0, 1); instances with a score strictly above it are returned.
+        """
+        exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
+        labels = tuple(int(label) for label in box_labels)
+        return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold))])[0]
+
+    def segment_all(self, requests: Sequence[Request]) -> list[Instances]:
+        """One result per request, in order; every picture is encoded once, its prompts are decoded together."""
+        return self.run(requests).instances
+
+    def run(self, requests: Sequence[Request]) -> SamReport:
+        """`segment_all`, with what it cost."""
+        order = _by_picture(requests)
+        served = self._batcher([requests[index] for index in order])
+        found = dict(zip(order, served, strict=True))
+        return SamReport(
+            instances=[found[index].instances for index in range(len(requests))],
+            encodes=sum(one.encoded for one in served),
+            decodes=len(served),
+        )
+
+    def caveat(self, phrase: str) -> str:
+        """What a user should know before trusting an answer about `phrase`: one sentence, or "" if there is nothing."""
+        return self._backend.caveat(phrase)
+
+
+def _by_picture(requests: Sequence[Request]) -> list[int]:
+    """The indices of the requests, those of one picture next to each other."""
+    first: dict[str, int] = {}
+    for index, (picture, _) in enumerate(requests):
+        first.setdefault(picture.key, index)
+    return sorted(range(len(requests)), key=lambda index: first[requests[index][0].key])
+
+
+@dataclass(frozen=True, eq=False)
+class _Served:
+    instances: Instances
+    encoded: bool
+    """Whether this request made its picture be encoded."""
+
+
+class _Server:
+    """Serves batches of requests. Only ever called by the batcher's thread."""
+
+    def __init__(self, backend: Backend, cache_bytes: int) -> None:
+        self._backend = backend
+        self._cache: ByteCache[str, Embedding] = ByteCache(cache_bytes, size=lambda embedding: embedding.nbytes)
+
+    def serve(self, requests: list[Request]) -> list[_Served]:
+        pictures = {picture.key: picture for picture, _ in requests}
+        fresh = {key for key in pictures if key not in self._cache}
+        embeddings = self._cache.get_all(pictures, lambda keys: self._backend.encode([pictures[key] for key in keys]))
+        found = self._backend.decode(
+            [embeddings[picture.key] for picture, _ in requests], [prompt for _, prompt in requests]
+        )
+        served = []
+        for (picture, _), instances in zip(requests, found, strict=True):
+            served.append(_Served(instances, encoded=picture.key in fresh))
+            fresh.discard(picture.key)  # only the first of its requests pays for a picture
+        return served

@@ -1,0 +1,136 @@
+"""The small SAM 3: transformers' own `Sam3Model` with narrow layers, and weights to start from."""
+
+import math
+
+import torch
+from torch import nn
+from transformers import Sam3Config, Sam3Model
+
+from sam3_tool.training.tokenizer import CONTEXT
+
+IMAGE_SIDE = 128
+PATCH = 8
+GRID = IMAGE_SIDE // PATCH
+"""Patches along one side of the picture."""
+MASK_SIDE = 4 * GRID
+"""Side of the mask logits: the neck's finest level is four times the patch grid."""
+WIDTH = 128
+"""Of everything behind the vision trunk. A multiple of 64, which the video tracker's memory asks for."""
+HEADS = 4
+
+
+def tiny_config(vocabulary_size: int) -> Sam3Config:
+    """About 5.3 million parameters: 10.7 MB in half precision."""
+    block = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "intermediate_size": 3 * WIDTH, "dropout": 0.0}
+    return Sam3Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam3_vit_model",
+                "hidden_size": 192,
+                "intermediate_size": 384,
+                "num_hidden_layers": 6,
+                "num_attention_heads": 6,
+                "image_size": IMAGE_SIDE,
+                "pretrain_image_size": IMAGE_SIDE,
+                "patch_size": PATCH,
+                "window_size": 8,
+                "global_attn_indexes": [1, 3, 5],
+            },
+            "fpn_hidden_size": WIDTH,
+            "backbone_feature_sizes": [[4 * GRID] * 2, [2 * GRID] * 2, [GRID] * 2],
+            "scale_factors": [4.0, 2.0, 1.0, 0.5],
+        },
+        text_config={
+            "model_type": "clip_text_model",
+            "vocab_size": vocabulary_size,
+            "hidden_size": 96,
+            "intermediate_size": 288,
+            "projection_dim": 96,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": CONTEXT,
+            "hidden_act": "gelu",
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "pad_token_id": 1,
+        },
+        geometry_encoder_config={**block, "num_layers": 1, "roi_size": 3},
+        detr_encoder_config={**block, "num_layers": 2},
+        detr_decoder_config={**block, "num_layers": 3, "num_queries": 30},
+        mask_decoder_config={"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_upsampling_stages": 2},
+    )
+
+
+def new_model(vocabulary_size: int) -> Sam3Model:
+    """Weights that a small model can start from; transformers' normal(0, 0.02) is too faint at this width."""
+    model = Sam3Model(tiny_config(vocabulary_size))
+    # the matrix form of attention: SDPA's backward pass on a CPU is several times slower for short keys
+    model.set_attn_implementation("eager")
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight.shape[0]))
+    with torch.no_grad():
+        _start_detector(model)
+    return model
+
+
+def _start_detector(model: Sam3Model) -> None:
+    decoder = model.detr_decoder
+    for embedding in (
+        decoder.query_embed,
+        decoder.presence_token,
+        model.text_encoder.text_model.embeddings.token_embedding
+        if hasattr(model.text_encoder, "text_model")
+        else model.text_encoder.embeddings.token_embedding,
+        model.geometry_encoder.label_embed,
+        model.geometry_encoder.cls_embed,
+    ):
+        nn.init.normal_(embedding.weight, std=0.5)
+    decoder.reference_points.weight.copy_(_spread_boxes(decoder.config.num_queries))
+    nn.init.zeros_(decoder.box_head.layer3.weight)  # the first boxes are the reference points
+    model.mask_decoder.mask_embedder.layers[2].weight.mul_(0.1)
+    model.dot_product_scoring.query_proj.weight.mul_(0.3)
+    _look_inside_the_box_first(model)
+
+
+def _spread_boxes(count: int) -> torch.Tensor:
+    """float, (count, 4): logits of cx cy w h; centres on a grid over the picture, a quarter of it large."""
+    columns = round(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    boxes = [((k % columns + 0.5) / columns, (k // columns + 0.5) / rows, 0.25, 0.25) for k in range(count)]
+    return torch.logit(torch.tensor(boxes))
+
+
+def _look_inside_the_box_first(model: Sam3Model, steepness: tuple[float, ...] = (12.0, 12.0, 6.0, 2.0)) -> None:
+    """Make the box-relative bias local: 0 inside the reference box, falling with the log distance outside, per head.
+
+    The bias reads the signed log distances to the box's near and far edge (`Sam3DetrDecoder._get_rpb_matrix`).
+    """
+    for axis in (model.detr_decoder.box_rpb_embed_x, model.detr_decoder.box_rpb_embed_y):
+        axis.layer1.weight[0] = torch.tensor([-1.0, 0.0])
+        axis.layer1.weight[1] = torch.tensor([0.0, 1.0])
+        axis.layer1.bias[:2] = 0
+        for head, slope in enumerate(steepness):
+            axis.layer2.weight[head, :2] = -slope
+            axis.layer2.weight[head, 2:] *= 0.2
+
+
+@torch.no_grad()
+def normalise_neck(model: Sam3Model, pixels: torch.Tensor) -> None:
+    """Fold mean and spread of every level of the neck into its last convolution: levels come out with mean 0, std 1.
+
+    Nothing behind the neck normalises it, and the decoder's attention reads it raw: at a std of 80 its softmax is
+    one-hot and nothing can be learnt. Exact, since the convolution is linear. `pixels`: float (B, 3, side, side).
+    """
+    tokens = model.vision_encoder.backbone(pixels).last_hidden_state
+    grid = tokens.transpose(1, 2).reshape(len(pixels), -1, GRID, GRID)
+    for level in model.vision_encoder.neck.fpn_layers:
+        out = level(grid)
+        mean = out.mean(dim=(0, 2, 3))
+        spread = (out - mean[None, :, None, None]).std()
+        level.proj2.bias.copy_((level.proj2.bias - mean) / spread)
+        level.proj2.weight.div_(spread)

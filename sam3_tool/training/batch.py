@@ -1,0 +1,143 @@
+"""Scenes and questions as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torchvision.transforms.v2 import functional as image
+from transformers import CLIPTokenizer
+
+from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE
+from sam3_tool.training.prompts import Kind, TrainingPrompt, ask
+from sam3_tool.training.scenes import MAX_OBJECTS, Scene, draw_scene
+from sam3_tool.training.vocabulary import COLOURS, NOUNS, PATTERNS, SIZES
+
+PAD_LABEL = -10
+"""Label of a box that is not there (transformers' convention)."""
+IGNORE = -100
+ATTRIBUTES: tuple[tuple[str, Sequence[str]], ...] = (
+    ("noun", NOUNS),
+    ("colour", tuple(COLOURS)),
+    ("pattern", PATTERNS),
+    ("size", SIZES),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """B scenes of up to M = MAX_OBJECTS objects."""
+
+    pixels: torch.Tensor
+    """float32, (B, 3, side, side), in [-1, 1]."""
+    masks: torch.Tensor
+    """float32, (B, M, MASK_SIDE, MASK_SIDE): share of each cell that the object covers."""
+    boxes: torch.Tensor
+    """float32, (B, M, 4), cx cy w h as shares of the picture."""
+    exist: torch.Tensor
+    """bool, (B, M)."""
+    attributes: torch.Tensor
+    """int64, (B, M, 4): index of noun, colour, pattern, size; IGNORE where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """N prompts, K per picture, in the pictures' order."""
+
+    picture: torch.Tensor
+    """int64, (N,): which picture."""
+    tokens: torch.Tensor
+    """int64, (N, T)."""
+    token_mask: torch.Tensor
+    """bool, (N, T): True where there is a token."""
+    boxes: torch.Tensor
+    """float32, (N, E, 4), cx cy w h as shares of the picture."""
+    box_labels: torch.Tensor
+    """int64, (N, E): 1, 0 or PAD_LABEL. A question without exemplars carries padded boxes only."""
+    targets: torch.Tensor
+    """bool, (N, M): which objects are meant."""
+
+
+def draw_pictures(scenes: Sequence[Scene]) -> Pictures:
+    rows = [_picture_rows(scene) for scene in scenes]
+    masks, boxes, exist, attributes = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+    pixels = torch.stack([_to_square(scene.pixels) for scene in scenes])
+    return Pictures(pixels, masks, boxes, exist, attributes)
+
+
+def _to_square(pixels: np.ndarray) -> torch.Tensor:
+    """The picture as SAM 3 sees it: stretched to a square, antialiased bilinear on bytes, scaled to [-1, 1]."""
+    channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
+    return image.resize(channels_first, [IMAGE_SIDE, IMAGE_SIDE], antialias=True).float() / 127.5 - 1
+
+
+def _picture_rows(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    n, (height, width) = len(scene.objects), scene.ids.shape
+    masks = np.zeros((MAX_OBJECTS, MASK_SIDE, MASK_SIDE), np.float32)
+    for index, mask in enumerate(scene.masks):
+        masks[index] = cv2.resize(mask.astype(np.float32), (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
+    boxes = np.full((MAX_OBJECTS, 4), 0.5, np.float32)
+    boxes[:n] = to_shares(scene.boxes, width, height)
+    attributes = np.full((MAX_OBJECTS, len(ATTRIBUTES)), IGNORE, np.int64)
+    for index, thing in enumerate(scene.objects):
+        for column, (name, values) in enumerate(ATTRIBUTES):
+            value = getattr(thing, name)
+            attributes[index, column] = IGNORE if value is None else values.index(value)
+    return masks, boxes, np.arange(MAX_OBJECTS) < n, attributes
+
+
+def to_shares(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """x0 y0 x1 y1 in pixels -> cx cy w h as shares of the picture, (N, 4)."""
+    x0, y0, x1, y1 = boxes.T / np.array([[width], [height], [width], [height]], np.float32)
+    return np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], axis=1)
+
+
+def write_questions(
+    scenes: Sequence[Scene], kinds: Sequence[Kind], rng: np.random.Generator, tokenizer: CLIPTokenizer
+) -> Questions:
+    prompts = [ask(scene, kind, rng) for scene in scenes for kind in kinds]
+    owners = [scene for scene in scenes for _ in kinds]
+    tokens = tokenizer([p.phrase for p in prompts], padding=True, truncation=True, return_tensors="pt")
+    boxes, labels = _exemplars(prompts, owners, rng)
+    targets = torch.zeros(len(prompts), MAX_OBJECTS, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        targets[row, list(prompt.targets)] = True
+    return Questions(
+        picture=torch.arange(len(scenes)).repeat_interleave(len(kinds)),
+        tokens=tokens.input_ids,
+        token_mask=tokens.attention_mask.bool(),
+        boxes=boxes,
+        box_labels=labels,
+        targets=targets,
+    )
+
+
+def _exemplars(
+    prompts: Sequence[TrainingPrompt], scenes: Sequence[Scene], rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boxes drawn a little inexactly, as a person would, padded to the longest list (at least one)."""
+    longest = max(1, *(len(prompt.exemplars) for prompt in prompts))
+    boxes = np.full((len(prompts), longest, 4), 0.5, np.float32)
+    labels = np.full((len(prompts), longest), PAD_LABEL, np.int64)
+    for row, (prompt, scene) in enumerate(zip(prompts, scenes, strict=True)):
+        if prompt.exemplars:
+            height, width = scene.ids.shape
+            exact = to_shares(scene.boxes[list(prompt.exemplars)], width, height)
+            slack = rng.uniform(-0.05, 0.05, exact.shape) * np.tile(exact[:, 2:], 2)
+            boxes[row, : len(exact)] = exact + slack
+            labels[row, : len(exact)] = prompt.labels
+    return torch.from_numpy(boxes), torch.from_numpy(labels)
+
+
+def draw_batch(
+    seed: Sequence[int], pictures: int, kinds: Sequence[Kind], tokenizer: CLIPTokenizer
+) -> tuple[Pictures, Questions]:
+    """The batch of this seed: fresh scenes each time, so that training never sees one twice."""
+    rng = np.random.default_rng(list(seed))
+    scenes = [draw_scene(int(scene_seed)) for scene_seed in rng.integers(TRAINING_SEEDS, size=pictures)]
+    return draw_pictures(scenes), write_questions(scenes, kinds, rng, tokenizer)
+
+
+TRAINING_SEEDS = 2**40
+"""Training draws scene seeds below this number; held-out scenes have seeds from here on."""

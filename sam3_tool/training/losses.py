@@ -1,0 +1,233 @@
+"""What the network is told about its answers.
+
+Set losses after DETR (Hungarian matching; L1 and generalised IoU on boxes), mask losses after MaskFormer (cross
+entropy and dice), classification only where the concept is present, with a presence token that learns the rest
+(SAM 3, appendix on training), denoising queries after DN-DETR; dense helpers on patches so that a small model starts.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch.nn import functional as F
+from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
+
+from sam3_tool.training.architecture import GRID, MASK_SIDE
+from sam3_tool.training.batch import ATTRIBUTES, IGNORE, Pictures, Questions
+from sam3_tool.training.network import Detected, LearningSam3, Seen
+
+Losses = dict[str, torch.Tensor]
+LAYER_WEIGHTS = (0.6, 0.6, 1.0)
+"""Auxiliary losses: earlier decoder layers count less."""
+PRESENCE_WEIGHTS = (0.3, 0.3, 1.0)
+
+
+def patch_cover(pictures: Pictures) -> torch.Tensor:
+    """(B, M, GRID * GRID): share of each patch that each object covers."""
+    return F.avg_pool2d(pictures.masks, MASK_SIDE // GRID).flatten(2)
+
+
+def dense_losses(network: LearningSam3, seen: Seen, pictures: Pictures) -> Losses:
+    """Every patch names what covers it: from the vision trunk, and again from the neck."""
+    share, owner = patch_cover(pictures).max(dim=1)  # (B, P)
+    covered = share > 0.3
+    attributes = pictures.attributes.gather(1, owner[..., None].expand(-1, -1, len(ATTRIBUTES)))[covered]
+    said = network.patch_head(seen.tokens)
+    losses = {"object": F.binary_cross_entropy_with_logits(said[..., 0], share.clamp(0, 1))}
+    sizes = [len(names) for _, names in ATTRIBUTES]
+    losses["patch"] = 0.5 * _attribute_loss(said[covered][:, 1:-4], attributes, sizes)
+    losses["edges"] = 2 * _edge_loss(said[covered][:, -4:], pictures, owner, covered)
+    named = network.attribute_head(seen.levels[-1].flatten(2).transpose(1, 2)[covered])
+    losses["neck"] = 0.5 * _attribute_loss(named, attributes, sizes)
+    losses["scale"] = 0.1 * sum((level.std() + 1e-6).log() ** 2 for level in seen.levels)
+    return losses
+
+
+def _attribute_loss(logits: torch.Tensor, attributes: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    columns = zip(logits.split(sizes, dim=-1), attributes.unbind(-1), strict=True)
+    return torch.stack([_known_cross_entropy(logit, value) for logit, value in columns]).sum()
+
+
+def _known_cross_entropy(logits: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """0, not NaN, where every value is to be ignored."""
+    total = F.cross_entropy(logits, values, ignore_index=IGNORE, reduction="sum")
+    return total / (values != IGNORE).sum().clamp(min=1)
+
+
+def _edge_loss(said: torch.Tensor, pictures: Pictures, owner: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
+    """Distances from the patch's centre to its object's edges, in quarters of the picture."""
+    boxes = box_convert(pictures.boxes, "cxcywh", "xyxy").gather(1, owner[..., None].expand(-1, -1, 4))
+    centre = (torch.arange(GRID) + 0.5) / GRID
+    x, y = centre.repeat(GRID), centre.repeat_interleave(GRID)
+    here = torch.stack([x, y], dim=-1).expand(len(boxes), -1, -1)
+    distances = torch.cat([here - boxes[..., :2], boxes[..., 2:] - here], dim=-1) * 4
+    return F.smooth_l1_loss(said, distances[covered], beta=0.1)
+
+
+def alignment_loss(
+    network: LearningSam3, seen: Seen, pictures: Pictures, questions: Questions, text: torch.Tensor
+) -> Losses:
+    """The words of a text question, by dot product with the neck's tokens, light up the patches it means."""
+    plain = (questions.box_labels < 0).all(dim=1)
+    picture, mask = questions.picture[plain], questions.token_mask[plain].float()
+    pooled = (text[plain] * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    tokens = seen.levels[-1].flatten(2)[picture]
+    logits = torch.einsum("nc,ncp->np", pooled, tokens) * 0.3 - 3
+    lit = torch.einsum("bmp,bm->bp", patch_cover(pictures)[picture], questions.targets[plain].float())
+    return {"align": 3 * F.binary_cross_entropy_with_logits(logits, lit.clamp(0, 1))}
+
+
+def detector_losses(
+    network: LearningSam3,
+    seen: Seen,
+    pictures: Pictures,
+    questions: Questions,
+    found: Detected,
+    *,
+    most_masks: int,
+) -> Losses:
+    present = questions.targets.any(dim=1)
+    losses = presence_loss(found, present) | concept_losses(network, pictures, questions, found)
+    losses |= hint_losses(pictures, questions, found, present)
+    matches = match(found, pictures.boxes[questions.picture], questions.targets)
+    losses |= set_losses(found, pictures.boxes[questions.picture], matches, present)
+    return losses | mask_losses(network, seen, pictures, questions, found, matches, most_masks)
+
+
+def presence_loss(found: Detected, present: torch.Tensor) -> Losses:
+    layers = [F.binary_cross_entropy_with_logits(logit, present.float()) for logit in found.presence]
+    return {"presence": 2 * sum(w * x for w, x in zip(PRESENCE_WEIGHTS, layers, strict=True))}
+
+
+def concept_losses(network: LearningSam3, pictures: Pictures, questions: Questions, found: Detected) -> Losses:
+    """Picture tokens that have read the prompt say whether they are the concept, and the box of what they are on."""
+    cover = patch_cover(pictures)[questions.picture]
+    concept = torch.einsum("nmp,nm->np", cover, questions.targets.float()).clamp(0, 1)
+    said = network.concept_head(found.encoded)
+    share, owner = cover.max(dim=1)
+    on = share > 0.3
+    boxes = pictures.boxes[questions.picture].gather(1, owner[..., None].expand(-1, -1, 4))[on]
+    guess = said[..., 1:][on].sigmoid()
+    return {
+        "concept": 3 * F.binary_cross_entropy_with_logits(said[..., 0], concept),
+        "token boxes": 2.5 * (guess - boxes).abs().sum(-1).mean() + _giou_loss(guess, boxes).mean(),
+    }
+
+
+def _giou_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """1 - generalised IoU of boxes cx cy w h, elementwise."""
+    corners = (box_convert(boxes, "cxcywh", "xyxy") for boxes in (a, b))
+    return torch.as_tensor(generalized_box_iou_loss(*corners))
+
+
+def hint_losses(pictures: Pictures, questions: Questions, found: Detected, present: torch.Tensor) -> Losses:
+    """Queries that start from a noisy box of each object restore it and say whether the object is meant."""
+    exist = pictures.exist[questions.picture]
+    boxes = pictures.boxes[questions.picture]
+    weights = torch.tensor(LAYER_WEIGHTS)
+    meant = questions.targets.float().expand_as(found.hint_logits)
+    wrong = F.binary_cross_entropy_with_logits(found.hint_logits, meant, reduction="none")
+    counted = exist & present[:, None]
+    boxes = boxes.expand_as(found.hint_boxes)
+    away = 5 * (found.hint_boxes - boxes).abs().sum(-1) + 2 * _giou_loss(found.hint_boxes, boxes)
+    return {
+        "hint class": 2 * ((wrong * counted).sum((1, 2)) * weights).sum() / counted.sum().clamp(min=1),
+        "hint boxes": ((away * exist).sum((1, 2)) * weights).sum() / exist.sum().clamp(min=1),
+    }
+
+
+@torch.no_grad()
+def match(found: Detected, boxes: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """int64, (4, K): layer, question, query, object of every matched pair (the cheapest one-to-one assignment).
+
+    Cost = 5 L1 - 2 GIoU - 2 probability, as in DETR's family.
+    """
+    rows = [
+        (layer, question, query, thing)
+        for layer in range(len(found.boxes))
+        for question in targets.any(dim=1).nonzero()[:, 0].tolist()
+        for query, thing in _assign(
+            found.boxes[layer, question], found.logits[layer, question], boxes[question], targets[question]
+        )
+    ]
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 4).T
+
+
+def _assign(
+    guessed: torch.Tensor, logits: torch.Tensor, boxes: torch.Tensor, meant: torch.Tensor
+) -> Iterator[tuple[int, int]]:
+    things = meant.nonzero()[:, 0]
+    wanted = boxes[things]
+    distance = torch.cdist(guessed, wanted, p=1)
+    overlap = generalized_box_iou(*(box_convert(b, "cxcywh", "xyxy") for b in (guessed, wanted)))
+    cost = 5 * distance - 2 * overlap - 2 * logits.sigmoid()[:, None]
+    queries, columns = linear_sum_assignment(cost.numpy())
+    return zip(queries.tolist(), things[columns].tolist(), strict=True)
+
+
+def set_losses(found: Detected, boxes: torch.Tensor, matches: torch.Tensor, present: torch.Tensor) -> Losses:
+    """Queries of present concepts: matched ones say yes and fit the box, the others say no."""
+    layer, question, query, thing = matches
+    weights = torch.tensor(LAYER_WEIGHTS)
+    count = max(1, int((layer == 0).sum()))
+    yes = torch.zeros_like(found.logits)
+    yes[layer, question, query] = 1
+    wrong = F.binary_cross_entropy_with_logits(found.logits, yes, reduction="none")
+    sure = found.logits.detach().sigmoid()
+    wrong = wrong * torch.where(yes > 0, 1.0, 2 * sure**2) * present[None, :, None]
+    guess, wanted = found.boxes[layer, question, query], boxes[question, thing]
+    return {
+        "class": 2 * (wrong.sum((1, 2)) * weights).sum() / count,
+        "box": 5 * ((guess - wanted).abs().sum(-1) * weights[layer]).sum() / count,
+        "giou": 2 * (_giou_loss(guess, wanted) * weights[layer]).sum() / count,
+    }
+
+
+def mask_losses(
+    network: LearningSam3,
+    seen: Seen,
+    pictures: Pictures,
+    questions: Questions,
+    found: Detected,
+    matches: torch.Tensor,
+    most: int,
+) -> Losses:
+    """Masks of the last layer's matched queries, for up to `most` questions about the
+    pictures whose fine levels were computed (pixels are the dear part)."""
+    last = matches[:, matches[0] == len(found.boxes) - 1]
+    rows = last[1].unique()
+    rows = rows[questions.picture[rows] < len(seen.levels[0])]
+    rows = rows[torch.randperm(len(rows))[:most]]
+    if len(rows) == 0:
+        return {}
+    pairs = [last[2:, last[1] == row] for row in rows]
+    widest = max(pair.shape[1] for pair in pairs)
+    padded = torch.stack([F.pad(pair, (0, widest - pair.shape[1])) for pair in pairs])  # (R, 2, K)
+    real = torch.stack([torch.arange(widest) < pair.shape[1] for pair in pairs])
+    picture = questions.picture[rows]
+    drawn, semantic = network.draw(seen, picture, found, rows, padded[:, 0])
+    truth = pictures.masks[picture[:, None], padded[:, 1]][real]
+    boxes = pictures.boxes[picture[:, None], padded[:, 1]][real]
+    meant = torch.einsum("rmhw,rm->rhw", pictures.masks[picture], questions.targets[rows].float()).clamp(0, 1)
+    return {
+        "mask": 6 * _mask_cross_entropy(drawn[real], truth, boxes),
+        "dice": 5 * _dice(drawn[real], truth),
+        "semantic": F.binary_cross_entropy_with_logits(semantic[:, 0], meant) + 0.5 * _dice(semantic[:, 0], meant),
+    }
+
+
+def _mask_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Mean over masks; pixels in and near the object's box weigh seven times those far away."""
+    centre = (torch.arange(MASK_SIDE) + 0.5) / MASK_SIDE
+    x0, y0, x1, y1 = box_convert(boxes, "cxcywh", "xyxy").unbind(-1)
+    column = (centre > x0[:, None] - 0.06) & (centre < x1[:, None] + 0.06)
+    row = (centre > y0[:, None] - 0.06) & (centre < y1[:, None] + 0.06)
+    weight = 0.15 + 0.85 * (row[:, :, None] & column[:, None, :])
+    wrong = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return ((wrong * weight).sum((1, 2)) / weight.sum((1, 2))).mean()
+
+
+def _dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    likely = logits.sigmoid()
+    both = (likely * truth).sum((1, 2))
+    return (1 - (2 * both + 1) / (likely.sum((1, 2)) + truth.sum((1, 2)) + 1)).mean()

@@ -1,0 +1,167 @@
+"""SAM 3 while it learns: the published network's own layers, plus heads and queries that only training needs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import Sam3Model
+from transformers.models.sam3.modeling_sam3 import inverse_sigmoid
+
+from sam3_tool.training.architecture import GRID, WIDTH
+from sam3_tool.training.batch import ATTRIBUTES, PAD_LABEL, Pictures, Questions
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A batch of pictures behind the vision encoder."""
+
+    tokens: torch.Tensor
+    """(B, GRID * GRID, trunk width): the vision trunk's last state."""
+    levels: tuple[torch.Tensor, ...]
+    """The neck's levels, finest first, (B, WIDTH, side, side); the finer ones perhaps for the first pictures only."""
+    positions: tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """What the detector says to N questions, from each of its L decoder layers, about Q queries."""
+
+    logits: torch.Tensor
+    """(L, N, Q): does this query show the concept?"""
+    boxes: torch.Tensor
+    """(L, N, Q, 4), cx cy w h in [0, 1]."""
+    presence: torch.Tensor
+    """(L, N): logit of the concept being in the picture at all."""
+    queries: torch.Tensor
+    """(N, Q, WIDTH): the last layer's."""
+    encoded: torch.Tensor
+    """(N, GRID * GRID, WIDTH): picture tokens that have read the prompt."""
+    prompt: torch.Tensor
+    prompt_mask: torch.Tensor
+    hint_logits: torch.Tensor
+    """(L, N, M): as `logits`, for the queries that were given a noisy box of each object."""
+    hint_boxes: torch.Tensor
+    """(L, N, M, 4)."""
+
+
+class LearningSam3(nn.Module):
+    def __init__(self, sam3: Sam3Model) -> None:
+        super().__init__()
+        trunk = sam3.config.vision_config.backbone_config.hidden_size
+        values = [len(names) for _, names in ATTRIBUTES]
+        self.sam3 = sam3
+        self.patch_head = nn.Sequential(nn.LayerNorm(trunk), nn.Linear(trunk, 1 + sum(values) + 4))
+        """Per patch: is there an object, its attributes, distances to its four edges."""
+        self.attribute_head = nn.Linear(WIDTH, sum(values))
+        """The same attributes from the neck's coarsest level, raw: a norm here would hide a level that blows up."""
+        self.concept_head = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 1 + 4))
+        """Per picture token that has read the prompt: is it the concept, and the box of what is there."""
+        self.hint_query = nn.Parameter(torch.randn(WIDTH) * 0.5)
+
+    def look(self, pixels: torch.Tensor, *, fine: int) -> Seen:
+        """The neck's two finer levels, which only masks need, are computed for the first `fine` pictures."""
+        encoder = self.sam3.vision_encoder
+        tokens = encoder.backbone(pixels).last_hidden_state
+        grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
+        finest, finer, coarse, _ = encoder.neck.fpn_layers
+        levels = (*((finest(grid[:fine]), finer(grid[:fine])) if fine else ()), coarse(grid))
+        positions = tuple(encoder.neck.position_encoding(x.shape, x.device, x.dtype) for x in levels)
+        return Seen(tokens, levels, positions)
+
+    def read(self, questions: Questions) -> torch.Tensor:
+        """(N, T, WIDTH): the text encoder's projected states."""
+        states = self.sam3.get_text_features(questions.tokens, questions.token_mask.long()).pooler_output
+        return torch.as_tensor(states)
+
+    def detect(self, seen: Seen, questions: Questions, hints: torch.Tensor) -> Detected:
+        """Every question about its picture. `hints`: (N, M, 4), noisy boxes of each picture's objects (DN-DETR)."""
+        coarse, position = (x[-1][questions.picture] for x in (seen.levels, seen.positions))
+        prompt, mask = self._prompt(coarse, position, questions)
+        encoded = self.sam3.detr_encoder(
+            vision_features=[coarse], text_features=prompt, vision_pos_embeds=[position], text_mask=mask
+        )
+        states, boxes, presence = self._decode(encoded, prompt, mask, hints)
+        logits = self.sam3.dot_product_scoring(states, prompt, mask).squeeze(-1)
+        count = self.sam3.config.detr_decoder_config.num_queries
+        return Detected(
+            logits=logits[..., :count],
+            boxes=boxes[..., :count, :],
+            presence=presence,
+            queries=states[-1][:, :count],
+            encoded=encoded.last_hidden_state,
+            prompt=prompt,
+            prompt_mask=mask,
+            hint_logits=logits[..., count:],
+            hint_boxes=boxes[..., count:, :],
+        )
+
+    def _prompt(
+        self, coarse: torch.Tensor, position: torch.Tensor, questions: Questions
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Words, then the geometry encoder's boxes and its CLS token, which text-only prompts have too."""
+        labels = questions.box_labels
+        geometry = self.sam3.geometry_encoder(
+            box_embeddings=questions.boxes,
+            box_mask=labels != PAD_LABEL,
+            box_labels=labels.clamp(min=0),
+            img_feats=(coarse,),
+            img_pos_embeds=(position,),
+        )
+        prompt = torch.cat([self.read(questions), geometry.last_hidden_state], dim=1)
+        return prompt, torch.cat([questions.token_mask, geometry.attention_mask], dim=1)
+
+    def _decode(
+        self, encoded: object, prompt: torch.Tensor, mask: torch.Tensor, hints: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`Sam3DetrDecoder.forward` with more queries: those with hints see each other, never the ordinary ones."""
+        decoder = self.sam3.detr_decoder
+        picture, position = encoded.last_hidden_state, encoded.pos_embeds_flattened  # type: ignore[attr-defined]
+        n, count = len(picture), decoder.config.num_queries
+        boxes = torch.cat([decoder.reference_points.weight.sigmoid().expand(n, -1, -1), hints], dim=1)
+        ordinary = torch.cat([decoder.presence_token.weight, decoder.query_embed.weight])
+        hs = torch.cat([ordinary.expand(n, -1, -1), self.hint_query.expand(n, hints.shape[1], -1)], dim=1)
+        hinted = torch.arange(hs.shape[1]) > count
+        apart = torch.zeros(len(hinted), len(hinted)).masked_fill(hinted[:, None] != hinted[None], -1e9)
+        words = torch.zeros(mask.shape).masked_fill(~mask, -1e9)[:, None, None]
+        states, all_boxes, presence = [], [], []
+        for layer in decoder.layers:
+            query_pos = F.pad(decoder.ref_point_head(decoder.position_encoding.encode_boxes(boxes)), (0, 0, 1, 0))
+            near_box = F.pad(decoder._get_rpb_matrix(boxes, (GRID, GRID)), (0, 0, 1, 0))
+            asked = hs + query_pos
+            hs = layer.self_attn_layer_norm(hs + layer.self_attn(asked, asked, hs, apart)[0])
+            hs = layer.text_cross_attn_layer_norm(hs + layer.text_cross_attn(hs + query_pos, prompt, prompt, words)[0])
+            looked = layer.vision_cross_attn(hs + query_pos, picture + position, picture, near_box)[0]
+            hs = layer.vision_cross_attn_layer_norm(hs + looked)
+            hs = layer.mlp_layer_norm(hs + layer.mlp(hs))
+            states.append(decoder.output_layer_norm(hs[:, 1:]))
+            all_boxes.append((decoder.box_head(states[-1]) + inverse_sigmoid(boxes)).sigmoid())
+            presence.append(decoder.presence_head(decoder.presence_layer_norm(hs[:, 0])).squeeze(-1).clamp(-10, 10))
+            boxes = all_boxes[-1].detach()
+        return torch.stack(states), torch.stack(all_boxes), torch.stack(presence)
+
+    def draw(
+        self, seen: Seen, picture: torch.Tensor, found: Detected, rows: torch.Tensor, queries: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask logits (R, K, side, side) of K queries of R questions, and semantic logits (R, 1, side, side).
+
+        `rows`: (R,) question indices; `picture`: (R,) their pictures; `queries`: (R, K) query indices.
+        """
+        decoder = self.sam3.mask_decoder
+        encoded, prompt, mask = found.encoded[rows], found.prompt[rows], found.prompt_mask[rows]
+        words = torch.zeros(mask.shape).masked_fill(~mask, -1e9)[:, None, None]
+        read = decoder.prompt_cross_attn(decoder.prompt_cross_attn_norm(encoded), prompt, prompt, words)[0]
+        pixels = decoder._embed_pixels([level[picture] for level in seen.levels], encoded + read)
+        chosen = found.queries[rows].gather(1, queries[..., None].expand(-1, -1, WIDTH))
+        embedded = decoder.mask_embedder(chosen)
+        masks = torch.einsum("rkc,rchw->rkhw", embedded, decoder.instance_projection(pixels))
+        return masks, decoder.semantic_projection(pixels)
+
+
+def noisy_boxes(pictures: Pictures, questions: Questions, shift: float, stretch: float) -> torch.Tensor:
+    """(N, M, 4): every object's box, moved by up to `shift / 2` of its size and stretched by e^(+-stretch / 2)."""
+    boxes = pictures.boxes[questions.picture]
+    noise = torch.rand(*boxes.shape) - 0.5
+    centre = boxes[..., :2] + noise[..., :2] * boxes[..., 2:] * shift
+    size = boxes[..., 2:] * torch.exp(noise[..., 2:] * stretch)
+    return torch.cat([centre, size], dim=-1).clamp(0.02, 0.98)

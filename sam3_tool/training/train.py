@@ -1,0 +1,256 @@
+"""Train the embedded checkpoint from scratch: `python -m sam3_tool.training.train --out runs/tiny`.
+
+Stage 1, the *trunk*: vision encoder and words learn to name patches. Stage 2, the *detector*: everything learns, the
+vision encoder slowly. The learning rate warms up, stays, and cools down over the last steps of stage 2. Every batch is
+a function of (seed, step, worker), and all state is saved as it goes: the same command run again resumes.
+"""
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+import torch.distributed as dist
+from torch import nn
+from transformers import CLIPTokenizer
+
+from sam3_tool.training import losses as loss
+from sam3_tool.training.architecture import new_model, normalise_neck
+from sam3_tool.training.batch import draw_batch
+from sam3_tool.training.export import export
+from sam3_tool.training.network import LearningSam3, noisy_boxes
+from sam3_tool.training.optimizer import Optimizer
+from sam3_tool.training.prompts import Kind
+from sam3_tool.training.tokenizer import learn_tokenizer
+
+logger = logging.getLogger(__name__)
+
+TRUNK_KINDS: tuple[Kind, ...] = ("positive", "positive", "positive", "negative")
+DETECTOR_KINDS: tuple[tuple[Kind, ...], ...] = (
+    ("positive", "positive", "negative", "visual", "text_minus_box"),
+    ("positive", "negative", "negative", "visual", "text_minus_box"),
+    ("positive", "negative", "text_plus_box", "visual", "text_minus_box"),
+)
+"""Questions asked about each picture of a batch; batches take turns."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of a run; the defaults made the shipped checkpoint."""
+
+    out: Path
+    seed: int = 0
+    workers: int = 2
+    """Processes of one thread each; gradients are averaged."""
+    trunk_steps: int = 900
+    detector_steps: int = 2400
+    cooldown_steps: int = 500
+    """The last of `detector_steps`."""
+    trunk_pictures: int = 12
+    detector_pictures: int = 5
+    """Pictures a worker sees per step."""
+    mask_pictures: int = 3
+    most_masks: int = 6
+    warmup_steps: int = 40
+    trunk_lr: tuple[float, float] = (4e-3, 2e-3)
+    """Muon, AdamW."""
+    detector_lr: tuple[float, float] = (3e-3, 1.2e-3)
+    vision_share: float = 0.15
+    """Of the detector's learning rate, for the vision encoder in stage 2."""
+    averaging: float = 0.997
+    """Decay of the running average of the weights, which is what is shipped."""
+    save_every: int = 100
+    log_every: int = 20
+
+    @property
+    def steps(self) -> int:
+        return self.trunk_steps + self.detector_steps
+
+    def share(self, step: int) -> float:
+        """Of the full learning rate at this step: warm up in each stage, stay, cool down at the end."""
+        warm = (step if step < self.trunk_steps else step - self.trunk_steps) + 1
+        cool = (self.steps - step) / max(1, self.cooldown_steps)
+        return min(1.0, warm / self.warmup_steps, max(0.02, cool))
+
+
+class Run:
+    """One worker's state: the network, its running average, the optimizer, the step."""
+
+    def __init__(self, recipe: Recipe, worker: int) -> None:
+        torch.manual_seed(recipe.seed)  # every worker starts from the same weights
+        self.recipe, self.worker = recipe, worker
+        self.tokenizer: CLIPTokenizer = learn_tokenizer()
+        self.network = LearningSam3(new_model(len(self.tokenizer)))
+        self.network.sam3.vision_encoder.neck.to(memory_format=torch.channels_last)
+        self.network.sam3.mask_decoder.to(memory_format=torch.channels_last)
+        self.step = 0
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.optimizer = self._optimizer()
+
+    def _optimizer(self) -> Optimizer:
+        if self.step < self.recipe.trunk_steps:
+            muon, adamw = self.recipe.trunk_lr
+            return Optimizer(self.network, vision_share=1.0, muon_lr=muon, adamw_lr=adamw)
+        muon, adamw = self.recipe.detector_lr
+        return Optimizer(self.network, vision_share=self.recipe.vision_share, muon_lr=muon, adamw_lr=adamw)
+
+    def advance(self) -> dict[str, float]:
+        """One step; the losses it saw."""
+        if self.step == self.recipe.trunk_steps:
+            self._begin_detector()
+        torch.manual_seed(hash((self.recipe.seed, self.step, self.worker)))
+        losses = self._trunk_losses() if self.step < self.recipe.trunk_steps else self._detector_losses()
+        total = torch.stack([value.reshape(()) for value in losses.values()]).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        self._share_gradients()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if torch.isfinite(norm):
+            self.optimizer.step(self.recipe.share(self.step))
+        self.network.zero_grad(set_to_none=True)
+        self._update_average()
+        self.step += 1
+        return {name: float(value.detach()) for name, value in losses.items()} | {"gradient": float(norm)}
+
+    def _begin_detector(self) -> None:
+        pictures, _ = draw_batch((self.recipe.seed, self.step, 99), 16, TRUNK_KINDS, self.tokenizer)
+        normalise_neck(self.network.sam3, pictures.pixels)
+        self.optimizer = self._optimizer()
+
+    def _trunk_losses(self) -> loss.Losses:
+        pictures, questions = draw_batch(self._batch_seed(), self.recipe.trunk_pictures, TRUNK_KINDS, self.tokenizer)
+        seen = self.network.look(pictures.pixels, fine=0)
+        words = self.network.read(questions)
+        return loss.dense_losses(self.network, seen, pictures) | loss.alignment_loss(
+            self.network, seen, pictures, questions, words
+        )
+
+    def _detector_losses(self) -> loss.Losses:
+        kinds = DETECTOR_KINDS[self.step % len(DETECTOR_KINDS)]
+        pictures, questions = draw_batch(self._batch_seed(), self.recipe.detector_pictures, kinds, self.tokenizer)
+        seen = self.network.look(pictures.pixels, fine=self.recipe.mask_pictures)
+        found = self.network.detect(seen, questions, noisy_boxes(pictures, questions, 0.7, 0.9))
+        dense = loss.dense_losses(self.network, seen, pictures) | loss.alignment_loss(
+            self.network, seen, pictures, questions, found.prompt[:, : questions.tokens.shape[1]]
+        )
+        return {name: 0.25 * value for name, value in dense.items()} | loss.detector_losses(
+            self.network, seen, pictures, questions, found, most_masks=self.recipe.most_masks
+        )
+
+    def _batch_seed(self) -> tuple[int, int, int]:
+        return (self.recipe.seed, self.step, self.worker)
+
+    def _share_gradients(self) -> None:
+        """Average over the workers, in one message."""
+        if self.recipe.workers == 1:
+            return
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        flat = torch.cat([p.grad.reshape(-1) for p in parameters])  # type: ignore[union-attr]
+        dist.all_reduce(flat)
+        flat /= self.recipe.workers
+        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
+        for name, value in self.network.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def save(self) -> None:
+        path = self.recipe.out / "state.pt"
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(state, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def resume(self) -> None:
+        path = self.recipe.out / "state.pt"
+        if not path.exists():
+            return
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        self.step, self.average = state["step"], state["average"]
+        self.network.load_state_dict(state["network"])
+        # at the turn of the stages the optimizer on disk is the first stage's; the second builds its own
+        self.optimizer = Optimizer(
+            self.network,
+            vision_share=1.0 if self.step <= self.recipe.trunk_steps else self.recipe.vision_share,
+            muon_lr=(self.recipe.trunk_lr if self.step <= self.recipe.trunk_steps else self.recipe.detector_lr)[0],
+            adamw_lr=(self.recipe.trunk_lr if self.step <= self.recipe.trunk_steps else self.recipe.detector_lr)[1],
+        )
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def averaged(self) -> LearningSam3:
+        """A copy of the network with the averaged weights."""
+        copy = LearningSam3(new_model(len(self.tokenizer)))
+        copy.load_state_dict(self.average)
+        return copy
+
+
+def work(worker: int, recipe: Recipe) -> None:
+    """One process's share of the run."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    if recipe.workers > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{(recipe.out / 'meeting').resolve()}", rank=worker, world_size=recipe.workers
+        )
+    run = Run(recipe, worker)
+    run.resume()
+    recent: list[dict[str, float]] = []
+    started, first = time.time(), run.step
+    while run.step < recipe.steps:
+        recent.append(run.advance())
+        if worker == 0 and run.step % recipe.log_every == 0:
+            _log(recipe, run.step, recent, (time.time() - started) / (run.step - first))
+            recent = []
+        if worker == 0 and (run.step % recipe.save_every == 0 or run.step == recipe.steps):
+            run.save()
+    if worker == 0:
+        export(run.averaged().sam3, run.tokenizer, recipe.out / "checkpoint")
+
+
+def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds: float) -> None:
+    names = {name for losses in recent for name in losses}
+    means = {
+        name: round(sum(losses.get(name, 0.0) for losses in recent) / len(recent), 4) for name in sorted(names)
+    }
+    line = {"step": step, "seconds_per_step": round(seconds, 3), "rate": round(recipe.share(step - 1), 4)} | means
+    with (recipe.out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    logger.info("%s", " ".join(f"{name} {value}" for name, value in line.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
+    for name in ("seed", "workers", "trunk_steps", "detector_steps", "cooldown_steps", "trunk_pictures",
+                 "detector_pictures", "mask_pictures", "most_masks"):  # fmt: skip
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
+    recipe = Recipe(**vars(parser.parse_args()))
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    (recipe.out / "meeting").unlink(missing_ok=True)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if recipe.workers == 1:
+        work(0, recipe)
+    else:
+        torch.multiprocessing.spawn(work, (recipe,), nprocs=recipe.workers)
+
+
+if __name__ == "__main__":
+    main()

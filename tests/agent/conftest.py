@@ -1,0 +1,63 @@
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, run
+from agent.tools.base import Tool
+from sam3_tool import Instances, Picture, Sam3
+from sam3_tool.backends.scripted import ScriptedBackend
+
+HEIGHT, WIDTH = 60, 100
+TABLE = {
+    "red cup": [(5, 20, 15, 30, 0.91), (30, 20, 40, 30, 0.85), (55, 20, 75, 30, 0.72)],
+    "cup": [(5, 20, 15, 30, 0.95), (5, 20, 15, 31, 0.9), (80, 5, 90, 15, 0.8)],
+    "saucer": [(28, 31, 42, 34, 0.7)],
+    "table": [(0, 35, 100, 60, 0.99)],
+    "handle": [(13, 20, 15, 30, 0.98), (5, 20, 15, 30, 0.6)],
+    "ghost": [(7, 7, 7, 7, 0.9), (60, 40, 70, 50, 0.6)],
+}
+"""Phrase -> the rectangles that are found for it: x0, y0, x1, y1, score."""
+
+
+def rectangles(rows, height: int = HEIGHT, width: int = WIDTH) -> Instances:
+    y, x = np.mgrid[:height, :width]
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    masks = [(x >= x0) & (x < x1) & (y >= y0) & (y < y1) for x0, y0, x1, y1, _ in table]
+    return Instances(np.array(masks), table[:, :4], table[:, 4], presence=0.9, phrase="")
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return Picture(np.arange(HEIGHT * WIDTH * 3, dtype=np.uint32).astype(np.uint8).reshape(HEIGHT, WIDTH, 3))
+
+
+@pytest.fixture
+def sam3(picture) -> Sam3:
+    """Finds what `TABLE` says; in the right half of the picture, seen alone, one more cup."""
+    right_half = picture.crop(50, 0, 100, 60)
+    whole = {phrase: rectangles(rows) for phrase, rows in TABLE.items()}
+    return Sam3(ScriptedBackend({None: whole, right_half.key: {"cup": rectangles([(10, 40, 20, 50, 0.8)], 60, 50)}}))
+
+
+@pytest.fixture
+def play(picture, sam3) -> Callable[..., Episode]:
+    """The episode of these calls; the step limit ends it after the last one, where no tool does."""
+
+    def play(*calls: object, tools: tuple[type[Tool], ...] = TOOLS, rejects: tuple[int, ...] = ()) -> Episode:
+        planner = ScriptedPlanner(calls, rejects=rejects)
+        return run(Task(picture, "q"), planner, sam3, tools=tools, budget=Budget(max_steps=len(calls)))
+
+    return play
+
+
+@pytest.fixture
+def is_one_sentence() -> Callable[[str], bool]:
+    """One line that ends with its only full stop; quoted text and numbers may hold any character."""
+
+    def is_one_sentence(text: str) -> bool:
+        bare = re.sub(r"'[^']*'|\"[^\"]*\"|\d\.\d|\.{3}", "x", text)
+        return text.isprintable() and bare.endswith(".") and bare.count(".") == 1
+
+    return is_one_sentence

@@ -1,0 +1,165 @@
+import json
+
+import pytest
+
+from agent import PAPER_TOOLS, TOOLS, Decision, ToolError
+from agent.tools import parse_call
+from agent.tools.paper import ReportNoMask as PaperReportNoMask
+from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
+from agent.tools.workspace import Answer, Combine, Rank, Relate, Segment
+
+CALLS = [
+    Segment(phrases=["red cup", "plate"], region=[0, 0, 50, 60], exemplars=[1], negatives=[2], threshold=0.3),
+    Segment(phrases=["dog"]),
+    Relate(ids=[1, 2], relation="between", to=[3], other=[4]),
+    Rank(ids=[3, 1], by="x", order="ascending", start=2, take=2),
+    Combine(op="minus", a=[1, 2], b=[]),
+    Answer(ids=[2], message="The “second” cup.\u2028Yes."),
+]
+
+
+def parse(tool, arguments, tools=TOOLS):
+    return parse_call(Decision(tool, arguments), tools)
+
+
+def error_of(tool, arguments, tools=TOOLS) -> str:
+    with pytest.raises(ToolError) as error:
+        parse(tool, arguments, tools)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_a_call_survives_being_written_down(call):
+    assert parse_call(call.as_decision("because"), TOOLS) == call
+    assert call.as_decision("because").thought == "because"
+
+
+@pytest.mark.parametrize("name", ["segment", "Segment", " SEGMENT ", "segment_phrase", "Segment Phrases", "find"])
+def test_a_tool_may_be_spelled_in_other_ways(name):
+    assert parse(name, '{"phrases": ["dog"]}') == Segment(phrases=["dog"])
+
+
+@pytest.mark.parametrize("name", ["select_masks", "SelectMasksAndReturn", "select-masks-and-return"])
+def test_the_published_names_have_natural_aliases(name):
+    assert parse(name, '{"masks": "1, 3"}', PAPER_TOOLS) == SelectMasksAndReturn(final_answer_masks=[1, 3])
+
+
+@pytest.mark.parametrize("tools", [TOOLS, PAPER_TOOLS])
+def test_no_two_tools_of_a_protocol_share_a_name(tools):
+    names = [name.replace("_", "") for tool in tools for name in (tool.name, *tool.aliases)]
+    assert len(set(names)) == len(names)
+    assert all(tool.field_aliases.keys().isdisjoint(tool.model_fields) for tool in tools)
+    assert all(set(tool.field_aliases.values()) <= set(tool.model_fields) for tool in tools)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"phrases": ["dog"]}',
+        '{"phrases": "dog"}',
+        '{"phrase": " dog "}',
+        '{"Text Prompt": "dog"}',
+        '{"phrases": "[\\"dog\\"]"}',
+        '{"phrases": ["dog"], "region": null, "threshold": null}',
+        '{"phrases": ["dog"], "threshold": "0.5"}',
+        '{"arguments": {"phrases": ["dog"]}}',
+        '{"name": "segment", "parameters": {"phrases": ["dog"]}}',
+        '{"name": "segment", "arguments": "{\\"phrases\\": [\\"dog\\"]}"}',
+        '{"parameters": {"arguments": {"phrases": ["dog"]}}}',
+        '"{\\"phrases\\": [\\"dog\\"]}"',
+        '```json\n{"phrases": ["dog"]}\n```',
+        '```{"phrases": ["dog"]}',
+        '{"phrases": ["dog",],}',
+        ' {"phrases": ["dog"] , } ',
+    ],
+)
+def test_arguments_may_be_wrapped_or_written_loosely(arguments):
+    assert parse("segment", arguments) == Segment(phrases=["dog"])
+
+
+@pytest.mark.parametrize("ids", ["2", '"2"', "[2]", '["2"]', "[2.0]", '"[2]"', '"#2"', " 2 "])
+def test_one_number_may_stand_for_a_list_of_one(ids):
+    assert parse("answer", f'{{"ids": {ids}}}') == Answer(ids=[2])
+
+
+def test_numbers_may_be_listed_in_words():
+    assert parse("answer", '{"ids": "1, 2 and 5"}') == Answer(ids=[1, 2, 5])
+
+
+@pytest.mark.parametrize("relation", ["left_of", "Left of", "left-of", " LEFT  OF "])
+def test_a_word_out_of_a_list_may_be_spelled_in_other_ways(relation):
+    call = parse("relate", json.dumps({"ids": [1], "relation": relation, "to": [2]}))
+    assert call == Relate(ids=[1], relation="left_of", to=[2])
+
+
+@pytest.mark.parametrize("arguments", ["", "{}", "null", " ", '""', '{"arguments": {}}', '{"parameters": null}'])
+def test_a_tool_without_arguments_may_be_called_with_nothing(arguments):
+    assert parse("report_no_mask", arguments, PAPER_TOOLS) == PaperReportNoMask()
+
+
+def test_a_whole_call_may_stand_in_the_arguments_of_nothing():
+    assert parse("", '{"name": "answer", "arguments": {"ids": [4]}}') == Answer(ids=[4])
+
+
+@pytest.mark.parametrize("phrase", ["a, ] b", "a,}", "```json", "say \\\"x\\\", ]", "{", "a\\u2028b", "größe"])
+def test_repair_never_changes_what_is_inside_a_phrase(phrase):
+    intended = json.loads(f'"{phrase}"').strip()
+    assert parse("segment_phrase", f'{{"text_prompt": "{phrase}",}}', PAPER_TOOLS) == SegmentPhrase(text_prompt=intended)
+
+
+MISTAKES = [
+    ("", "", "No tool was called; call exactly one of segment, relate, locate, rank, combine, count, answer,"),
+    ("look.around", "{}", "There is no tool 'look.around'; call exactly one of segment,"),
+    ("answer\n", '{"ids": []}', "`ids` is [], but it should have at least 1 item"),
+    ("answer", "{}", "`ids` is missing, which is numbers of all masks of the answer"),
+    ("answer", '{"ids": null}', "`ids` is missing"),
+    ("answer", '{"ids": true}', "`ids` is True, but it should be a valid list"),
+    ("answer", '{"ids": [true]}', "`ids` at place 1 is True, but it should be a number"),
+    ("answer", '{"ids": [1, 2.5]}', "`ids` at place 2 is 2.5, but it should be a valid integer"),
+    ("answer", '{"ids": ["the. dog\\n"]}', "`ids` at place 1 is 'the. dog\\n', but it should be a valid integer"),
+    ("answer", '{"ids": "1-3"}', "`ids` is '1-3', but it should be a valid list"),
+    ("answer", '{"ids": [1], "masks": [2]}', "gives `ids` more than once"),
+    ("answer", '{"ids": [1], "why": "x"}', "'why' is not one of its fields, which are `ids`, `message`"),
+    ("answer", "[1, 2]", "The arguments of `answer` are [1, 2], but should be one JSON object with `ids`, `message`"),
+    ("answer", "3", "The arguments of `answer` are 3, but should be one JSON object"),
+    ("answer", "ids: 3", "The arguments of `answer` are not JSON (Expecting value at character 1): 'ids: 3'"),
+    ("answer", '{"ids": [1}', "are not JSON"),
+    ("answer", '{"ids": [' + "9" * 5000 + "]}", "are not JSON"),
+    ("answer", "[" * 100_000, "are not JSON"),
+    ("answer", '{"ids": ' + "[" * 900 + "]" * 900 + "}", "`ids` at place 1 is [[[[[[...]]]]]]], but it should be"),
+    ("answer", '{"ids": [1e999]}', "but it should be a finite number"),
+    ("answer", json.dumps({"ids": ["x"] * 40}), "and 37 more like this"),
+    ("answer", '{"ids": [1], "message": 4}', "`message` is 4, but it should be a valid string"),
+    ("segment", '{"phrases": []}', "`phrases` is [], but it should have at least 1 item"),
+    ("segment", '{"phrases": [" "]}', "`phrases` at place 1 is ' ', but it should have at least 1 character"),
+    ("segment", '{"phrases": ["\\ud800"]}', "`phrases` at place 1 is '\\ud800', but it should be a valid string"),
+    ("segment", json.dumps({"phrases": ["x"] * 9}), "should have at most 8 items"),
+    ("segment", '{"phrases": ["x"], "threshold": 1}', "`threshold` is 1, but it should be less than 1"),
+    ("segment", '{"phrases": ["x"], "threshold": NaN}', "`threshold` is nan, but it should be a finite number"),
+    ("segment", '{"phrases": ["x"], "region": [1, 2, 3]}', "should have at least 4 items"),
+    ("relate", '{"ids": [1], "relation": "near", "to": [2]}', "`relation` is 'near', but it should be 'left_of',"),
+    ("rank", '{"ids": 1, "by": "hue", "order": "up", "take": 0}', "`by` is 'hue', but it should be 'size', 'x'"),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "said"), MISTAKES)
+def test_any_other_mistake_is_one_sentence_that_says_what_was_found_and_what_to_do(
+    tool, arguments, said, is_one_sentence
+):
+    text = error_of(tool, arguments)
+    assert said in text
+    assert is_one_sentence(text)
+    assert len(text) < 700
+    assert "; call" in text or "; correct this and call it again" in text
+
+
+@pytest.mark.parametrize("tool", [*TOOLS, *PAPER_TOOLS], ids=lambda tool: f"{tool.__module__}.{tool.__name__}")
+def test_the_schema_of_a_tool_describes_every_field_and_forbids_others(tool):
+    schema = tool.schema_for_planner()["function"]
+    assert schema["name"] == tool.name
+    assert "\n\n" not in schema["description"] or tool.name in ("segment", "combine")
+    assert schema["parameters"]["additionalProperties"] is False
+    properties = schema["parameters"]["properties"]
+    assert list(properties) == list(tool.model_fields)
+    assert all(field["description"] for field in properties.values())
+    assert '"title"' not in json.dumps(schema)

@@ -1,0 +1,79 @@
+"""Who may import whom, and where heavy libraries may be imported: read off the syntax trees."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "prompts": set(),
+    "sam3_tool": set(),
+    "agent": {"sam3_tool", "prompts"},
+    "evals": {"agent", "sam3_tool", "prompts"},
+    "bench": {"agent", "sam3_tool", "prompts", "evals"},
+}
+WRAPPED_IN = {
+    "torch": ("sam3_tool/backends/transformers.py", "sam3_tool/training/", "agent/doctor.py", "bench/"),
+    "torchvision": ("sam3_tool/backends/transformers.py", "sam3_tool/training/"),
+    "transformers": ("sam3_tool/backends/transformers.py", "sam3_tool/training/"),
+    "safetensors": ("sam3_tool/backends/transformers.py", "sam3_tool/training/"),
+    "huggingface_hub": ("sam3_tool/backends/transformers.py", "agent/doctor.py"),
+    "scipy": ("sam3_tool/training/",),
+    "skimage": ("sam3_tool/training/",),
+    "pycocotools": ("sam3_tool/rle.py",),
+    "lark": ("agent/grammar.py",),
+    "typer": ("agent/cli.py",),
+    "rich": ("agent/cli.py",),
+    "openai": (),
+    "vllm": (),
+    "gradio": (),
+    "ray": (),
+}
+"""Library: the files and folders that may import it. The doctor looks whether torch loads at all."""
+
+
+def modules() -> list[Path]:
+    return [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").split(".")[0]
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_in_one_direction(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        assert set(imported(path)) & set(MAY_IMPORT) <= MAY_IMPORT[package] | {package}, path
+
+
+def test_no_module_imports_by_relative_path() -> None:
+    relative = [
+        path
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level > 0
+    ]
+    assert relative == []
+
+
+@pytest.mark.parametrize("library", WRAPPED_IN)
+def test_a_heavy_library_is_imported_only_where_it_is_wrapped(library: str) -> None:
+    importers = [path.relative_to(ROOT).as_posix() for path in modules() if library in imported(path)]
+    assert [path for path in importers if not path.startswith(WRAPPED_IN[library])] == []
+
+
+@pytest.mark.parametrize("package", ["agent", "sam3_tool", "agent.load", "agent.cli"])
+def test_importing_a_package_loads_no_heavy_library(package: str) -> None:
+    heavy = {"torch", "transformers", "openai", "lark", "cv2", "huggingface_hub"}
+    program = f"import sys, {package}; print(*sorted({heavy!r} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert loaded.stdout.split() == []
+    assert loaded.stderr == ""

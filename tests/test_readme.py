@@ -1,0 +1,98 @@
+"""Every command and program of the README is run, and what it says about their output is so."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.result import Result
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAM = Path(sys.executable).with_name("sam3-agent")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with the examples in it."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str) -> str:
+    """What a `uv run sam3-agent …` command prints, run with the installed program in the current folder."""
+    words = shlex.split(command)
+    program = words.index("sam3-agent")
+    done = subprocess.run([PROGRAM, *words[program + 1 :]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def recipe(target: str) -> str:
+    """The shell commands behind a make target, which are not run."""
+    quiet = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    command = ["make", "--dry-run", "--no-print-directory", "-C", str(ROOT), target]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=quiet).stdout
+
+
+def test_the_two_commands_come_first() -> None:
+    assert COMMANDS[:2] == ["make try", "make test"]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
+def test_a_make_command_exists(command: str) -> None:
+    assert "--locked" in recipe(command.removeprefix("make "))
+
+
+def test_make_try_answers_the_query_of_the_picture_above_it(folder: Path) -> None:
+    (command,) = [line for line in recipe("try").splitlines() if "sam3-agent" in line]
+    query, answer = re.search(r"^> \*\*(.+)\*\* → (.+)$", README, re.MULTILINE).groups()
+    assert shlex.split(command)[-1] == query
+    printed = run(command)
+    assert answer in printed
+    assert "overlay.png" in printed
+    assert (folder / "out" / "scene" / "overlay.png").read_bytes()
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make ")])
+def test_a_command_runs(command: str, folder: Path) -> None:
+    assert command.startswith("uv run sam3-agent ")
+    assert run(command)
+
+
+@pytest.mark.parametrize("program", blocks("python"))
+def test_a_program_prints_what_its_comments_say(
+    program: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
+    promised = re.findall(r"^print\(.*\)  # (.+)$", program, re.MULTILINE)
+    assert capsys.readouterr().out.splitlines() == promised
+
+
+def test_result_json_has_the_fields_that_are_shown() -> None:
+    (shown,) = map(json.loads, blocks("json"))
+    assert keys(Result.model_validate(shown).model_dump()) == keys(shown)
+
+
+def keys(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: keys(inner) for key, inner in value.items()}
+        case [dict(), *_]:
+            return [keys(inner) for inner in value]
+    return None
