@@ -14,7 +14,7 @@ from typing import Literal
 
 NEEDED = (
     *("torch", "torchvision", "transformers", "numpy", "pillow", "opencv-python-headless"),
-    *("pycocotools", "pydantic", "lark", "openai", "typer", "rich"),
+    *("pycocotools", "pydantic", "huggingface-hub", "lark", "jinja2", "openai", "typer", "rich"),
 )
 OPTIONAL = {
     "vllm": "vllm",
@@ -78,7 +78,7 @@ def _python() -> Finding:
 
 
 def _device() -> Finding:
-    """Where a network would run. A torch that is installed but does not load is exactly what a doctor is asked about."""
+    """Where a network would run. A torch that is installed but does not load is what a doctor is asked about."""
     cores = f"CPU, {os.cpu_count()} cores"
     try:
         import torch

@@ -4,19 +4,19 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from textwrap import indent
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from agent.episode import Candidate, Decision, Episode, Step, Usage
-from sam3_tool import Instances, Picture
+from agent.episode import Candidate, Episode, Step, Usage
+from sam3_tool import Picture
 from sam3_tool.draw import color_of, draw_marks
 from sam3_tool.rle import areas
 
@@ -43,8 +43,8 @@ def to_text(episode: Episode) -> str:
     picture = episode.task.picture
     blocks = [f"{episode.task.query}\n({picture.width} x {picture.height} pixels)"]
     blocks += [_step_text(number, step) for number, step in enumerate(episode.steps, start=1)]
-    rows = [mask_row(candidate, episode) for candidate in episode.workspace.pick(episode.shown)]
-    blocks.append("\n".join([_headline(episode), *(f"  {row.text}" for row in rows)]))
+    masks = [f"  {MaskRow.of(candidate, episode)}" for candidate in episode.workspace.pick(episode.shown)]
+    blocks.append("\n".join([f"{episode.outcome or 'unfinished'}: {episode.message}", *masks]))
     blocks.append(", ".join(f"{amount} {name}" for name, amount in _costs(episode.usage).items() if amount != "0"))
     return _printable("\n\n".join(blocks)) + "\n"
 
@@ -54,19 +54,16 @@ def to_html(episode: Episode, made_by: "MadeBy", *, source: str = "") -> str:
 
     Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading.
     """
-    views = _Views(episode, by_position=made_by.protocol == "paper")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        (files("agent") / "episode.html").read_text("utf-8")
-    )
-    text = page.render(
-        episode=episode,
-        made_by=made_by,
-        source=source,
+    text = _template().render(
+        query=episode.task.query,
         outcome=(episode.outcome or "unfinished").replace("_", " "),
-        picture=_data_url(views.plain(ANSWER).to_pil()),
-        answer=_data_url(views.marked(episode.shown, episode.shown, ANSWER)),
-        masks=[mask_row(candidate, episode) for candidate in episode.workspace.pick(episode.shown)],
-        steps=[_StepView.of(step, views) for step in episode.steps],
+        message=episode.message,
+        made_by=made_by,
+        facts=_facts(episode, made_by, source),
+        picture=_data_url(_fitted(episode.task.picture, ANSWER).to_pil()),
+        answer=_data_url(_marked(episode, episode.shown, episode.shown, ANSWER)),
+        masks=[MaskRow.of(candidate, episode) for candidate in episode.workspace.pick(episode.shown)],
+        steps=[StepView.of(step, episode, by_place=made_by.protocol == "paper") for step in episode.steps],
         costs=_cost_table(episode),
     )
     return text.encode("utf-8", "replace").decode()
@@ -81,84 +78,158 @@ class MaskRow:
     """As CSS writes it."""
     phrase: str
     score: str
-    percent: float
     area: str
     share: str
     """Of the picture."""
     box: str
-    """x0 y0 x1 y1."""
+    """x0 y0 x1 y1 in pixels."""
     origin: str
 
-    @property
-    def text(self) -> str:
+    @classmethod
+    def of(cls, candidate: Candidate, episode: Episode) -> "MaskRow":
+        picture = episode.task.picture
+        area = int(areas([candidate.rle])[0])
+        return cls(
+            number=candidate.id,
+            color=css_color(candidate.id),
+            phrase=candidate.phrase or "(by example)",
+            score=f"{candidate.score:.2f}",
+            area=f"{area:,}",
+            share=f"{100 * area / (picture.width * picture.height):.2g} %",
+            box=" ".join(f"{edge:.0f}" for edge in candidate.box),
+            origin=candidate.origin,
+        )
+
+    def __str__(self) -> str:
         return f"{self.number}: {self.phrase}, score {self.score}, {self.area} pixels, box {self.box}"
 
 
-def mask_row(candidate: Candidate, episode: Episode) -> MaskRow:
-    picture = episode.task.picture
-    area = int(areas([candidate.rle])[0])
-    return MaskRow(
-        number=candidate.id,
-        color=css_color(candidate.id),
-        phrase=candidate.phrase or "by example",
-        score=f"{candidate.score:.2f}",
-        percent=round(100 * candidate.score, 1),
-        area=f"{area:,}",
-        share=f"{100 * area / (picture.width * picture.height):.3g} %",
-        box=" ".join(f"{edge:.0f}" for edge in candidate.box),
-        origin=candidate.origin,
-    )
+@dataclass(frozen=True)
+class StepView:
+    """One step, as the page shows it."""
+
+    tool: str
+    arguments: str
+    thought: str
+    text: str
+    is_error: bool
+    seconds: str
+    shown: list[tuple[int, str]]
+    """Number and colour of each mask in the picture."""
+    picture: Markup | None
+
+    @classmethod
+    def of(cls, step: Step, episode: Episode, *, by_place: bool) -> "StepView":
+        """`by_place`: whether the planner saw the masks numbered by their place among those shown, not by id."""
+        seen = step.observation
+        ids = seen.shown or ()
+        # an answer names ids in either protocol
+        numbers = range(1, len(ids) + 1) if by_place and seen.outcome is None else ids
+        return cls(
+            tool=step.decision.tool or "(no tool)",
+            arguments=pretty(step.decision.arguments),
+            thought=step.decision.thought.strip(),
+            text=seen.text,
+            is_error=seen.is_error,
+            seconds=f"{step.seconds:.2f}",
+            shown=[(number, css_color(number)) for number in numbers],
+            picture=_data_url(_marked(episode, ids, numbers, STEP)) if ids else None,
+        )
 
 
 def css_color(number: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color_of(number))
 
 
-@dataclass(frozen=True)
-class _StepView:
-    step: Step
-    arguments: str
-    chips: list[tuple[int, str]]
-    """Number and colour of each mask that is shown."""
-    image: Markup | None
-
-    @classmethod
-    def of(cls, step: Step, views: "_Views") -> "_StepView":
-        shown = step.observation.shown or ()
-        numbers = views.numbers(step)
-        image = _data_url(views.marked(shown, numbers, STEP)) if shown else None
-        return cls(step, pretty(step.decision), [(number, css_color(number)) for number in numbers], image)
+def pretty(arguments: str) -> str:
+    """A JSON object with one field on each line; what is no JSON object, as it is."""
+    try:
+        held = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+    if not isinstance(held, dict) or not held:
+        return arguments
+    lines = [f"  {json.dumps(key, ensure_ascii=False)}: {json.dumps(held[key], ensure_ascii=False)}" for key in held]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Views:
-    """Pictures of an episode in the sizes of a page."""
+def _step_text(number: int, step: Step) -> str:
+    decision, seen = step.decision, step.observation
+    lines = [f"{number}. {decision.tool or '(no tool)'} {decision.arguments}"]
+    if decision.thought.strip():
+        lines.append(indent(decision.thought.strip(), "   | "))
+    lines.append(indent(("mistake: " if seen.is_error else "") + seen.text, "   "))
+    if seen.shown is not None:
+        lines.append(f"   shown: {', '.join(map(str, seen.shown)) or 'no mask'}")
+    return "\n".join(lines)
 
-    episode: Episode
-    by_position: bool
-    """Whether the planner saw masks numbered by their place among those shown, not by id."""
 
-    def numbers(self, step: Step) -> Sequence[int]:
-        """The numbers that the masks of a step were drawn with; an answer always names ids."""
-        shown = step.observation.shown or ()
-        return range(1, len(shown) + 1) if self.by_position and step.observation.outcome is None else shown
+def _printable(text: str) -> str:
+    """Without what could steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
-    def plain(self, limit: int) -> Picture:
-        pixels = self.episode.task.picture.to_pil()
-        return Picture(np.asarray(pixels.resize(self._size(limit), Image.Resampling.LANCZOS)))
 
-    def marked(self, ids: Sequence[int], numbers: Sequence[int], limit: int) -> Image.Image:
-        found = self._workspace.instances(ids)
-        height, width = self.plain(limit).pixels.shape[:2]
-        masks = np.array([_resized(mask, width, height) for mask in found.masks], bool).reshape(-1, height, width)
-        return draw_marks(self.plain(limit), replace(found, masks=masks), numbers=numbers)
+def _costs(usage: Usage) -> dict[str, str]:
+    amounts = {name: getattr(usage, field) for field, name in COSTS.items()}
+    return {name: f"{amount:.2f}" if isinstance(amount, float) else f"{amount:,}" for name, amount in amounts.items()}
 
-    def _size(self, limit: int) -> tuple[int, int]:
-        picture = self.episode.task.picture
-        long = max(picture.width, picture.height)
-        scale = min(max(long, SMALLEST), limit) / long
-        return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
 
-    @cached_property
-    def _workspace(self): 
-        return self.episode.workspace
+def _cost_table(episode: Episode) -> dict[str, list]:
+    """Column heads, a row for each step and the total; what cost nothing has no column."""
+    total = _costs(episode.usage)
+    names = [name for name, amount in total.items() if amount != "0"]
+    rows = [[step.decision.tool, *(_costs(step.usage)[name] for name in names)] for step in episode.steps]
+    return {"names": names, "rows": rows, "total": [total[name] for name in names]}
+
+
+def _facts(episode: Episode, made_by: "MadeBy", source: str) -> dict[str, str]:
+    """What the page says below its heading, by name."""
+    picture = episode.task.picture
+    limits = {field.name.removeprefix("max_"): getattr(made_by.budget, field.name) for field in fields(made_by.budget)}
+    return {
+        "picture": f"{source} {picture.width} x {picture.height}".strip(),
+        "planner": made_by.planner,
+        "SAM 3": made_by.sam3,
+        "protocol": made_by.protocol,
+        "budget": ", ".join(f"{limit:g} {name.replace('_', ' ')}" for name, limit in limits.items() if limit),
+        "took": f"{episode.usage.seconds:.2f} s in {len(episode.steps)} steps",
+    }
+
+
+def _marked(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> Image.Image:
+    picture = _fitted(episode.task.picture, limit)
+    found = episode.workspace.instances(ids)
+    masks = np.array([_resized(mask, picture) for mask in found.masks], dtype=bool)
+    fitted = replace(found, masks=masks.reshape(-1, picture.height, picture.width))
+    return draw_marks(picture, fitted, numbers=numbers)
+
+
+def _fitted(picture: Picture, limit: int) -> Picture:
+    """Enlarged to SMALLEST pixels on the long side, or reduced to `limit`, so that marks and numbers are crisp."""
+    long = max(picture.width, picture.height)
+    scale = min(max(long, SMALLEST), limit) / long
+    if scale == 1:
+        return picture
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return Picture(np.asarray(picture.to_pil().resize(size, Image.Resampling.LANCZOS)))
+
+
+def _resized(mask: np.ndarray, picture: Picture) -> np.ndarray:
+    """bool, in the picture's size. A mask that has pixels keeps some, however small it gets."""
+    soft = np.asarray(
+        Image.fromarray(mask).convert("L").resize((picture.width, picture.height), Image.Resampling.BILINEAR)
+    )
+    return soft > min(127, int(soft.max()) // 2)
+
+
+def _data_url(image: Image.Image) -> Markup:
+    """JPEG for its size; no part of it comes from text, so that it needs no escaping."""
+    file = BytesIO()
+    image.save(file, "JPEG", quality=87, subsampling=0)
+    return Markup("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string((files("agent") / "episode.html").read_text("utf-8"))

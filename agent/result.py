@@ -1,16 +1,22 @@
 """The answer as files: `result.json` and the pictures and records beside it."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from agent import transcript
 from agent.episode import Candidate, Episode, Outcome, Usage
+from agent.transcript import MadeBy
+from sam3_tool.boxes import xyxy_to_xywh
+from sam3_tool.draw import draw_marks
 from sam3_tool.rle import areas
+
+FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 
 
 class OutputError(OSError):
@@ -51,12 +57,12 @@ class Mask(BaseModel):
 
     @classmethod
     def of(cls, candidate: Candidate) -> "Mask":
-        x0, y0, x1, y1 = candidate.box
+        x, y, width, height = xyxy_to_xywh(np.array(candidate.box)).tolist()
         return cls(
             id=candidate.id,
             phrase=candidate.phrase,
             score=candidate.score,
-            bbox=(x0, y0, x1 - x0, y1 - y0),
+            bbox=(x, y, width, height),
             area=int(areas([candidate.rle])[0]),
             segmentation=Segmentation(size=candidate.rle.size, counts=candidate.rle.counts),
         )
@@ -99,6 +105,23 @@ class Result(BaseModel):
             seconds=round(seconds, 3),
         )
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether the agent came to an answer, be it that nothing matches."""
+        return self.outcome in ("answered", "no_match")
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=2)
+
+
+def write(episode: Episode, result: Result, folder: Path, *, made_by: MadeBy, source: str) -> None:
+    """Writes `FILES`. `source`: the picture's file name."""
+    overlay, answer, saved, page = (folder / name for name in FILES)
+    draw_marks(episode.task.picture, episode.answer, numbers=episode.shown).save(overlay)
+    answer.write_text(result.to_json() + "\n", encoding="utf-8")
+    transcript.save(episode, saved, made_by=made_by, source=source)
+    page.write_text(transcript.to_html(episode, made_by, source=source), encoding="utf-8")
+
 
 @contextmanager
 def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
@@ -117,7 +140,7 @@ def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
             yield stage
             with _one_line(folder):
                 for name in names:
-                    os.replace(stage / name, folder / name)
+                    (stage / name).replace(folder / name)
         finally:
             shutil.rmtree(stage)
     except BaseException:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from agent.episode import Decision, Episode, Usage
 from agent.planner import PlannerError, Verdict
 from agent.tools import Tool
+from agent.tools.words import counted
 
 
 class ScriptedPlanner:
@@ -23,7 +24,7 @@ class ScriptedPlanner:
         """The next call. Raises PlannerError when there is none."""
         done = len(episode.steps)
         if done >= len(self.script):
-            raise PlannerError(f"the script has {done} calls, and after them the episode had not ended")
+            raise PlannerError(f"the script ended after {counted(len(self.script), 'call')}, before the episode did")
         return self.script[done]
 
     def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from sam3_tool import Instances, Picture
+from sam3_tool.boxes import around
 from sam3_tool.draw import draw_marks, zoom_pair
 
 HEIGHT, WIDTH, MASKS, ROUNDS = 1080, 1920, 20, 15
@@ -19,12 +20,11 @@ def scene(height: int, width: int, n: int, *, seed: int = 0) -> tuple[Picture, I
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     picture = Picture(np.stack([across, down, 255 - across], axis=2).astype(np.uint8))
     masks = np.stack([blob(height, width, chance) for _ in range(n)])
-    boxes = np.array([extents(mask) for mask in masks], np.float32)
-    return picture, Instances(masks, boxes, np.linspace(0.99, 0.51, n, dtype=np.float32), 0.99, "blob")
+    return picture, Instances(masks, around(masks), np.linspace(0.99, 0.51, n, dtype=np.float32), 0.99, "blob")
 
 
 def blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
-    """bool, (height, width): an ellipse-like shape with a wavy outline, 1 to 25 % of the picture's height across."""
+    """bool, (height, width): something like an ellipse with a wavy outline, its radius 1 to 25 % of the height."""
     angles = np.linspace(0, 2 * np.pi, 360, endpoint=False)
     waves = sum(chance.uniform(0, 0.12) * np.sin(k * angles + chance.uniform(0, 6)) for k in range(2, 9))
     radius = height * chance.uniform(0.01, 0.25) * (1 + waves)
@@ -33,20 +33,15 @@ def blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
     return cv2.fillPoly(np.zeros((height, width), np.uint8), [points.round().astype(np.int32)], 1).astype(bool)
 
 
-def extents(mask: np.ndarray) -> tuple[int, int, int, int]:
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return x, y, x + width, y + height
-
-
 def timed(work: Callable[[], object]) -> list[float]:
     """Milliseconds of ROUNDS runs, after one that warms up."""
     work()
-    starts = []
+    took = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
         work()
-        starts.append(1000 * (time.perf_counter() - start))
-    return starts
+        took.append(1000 * (time.perf_counter() - start))
+    return took
 
 
 def main() -> None:
@@ -57,9 +52,10 @@ def main() -> None:
         f"draw_marks, {MASKS} masks": lambda: draw_marks(picture, instances),
         "zoom_pair, the largest mask": lambda: zoom_pair(picture, instances.masks[biggest], instances.boxes[biggest]),
     }
+    print(f"one thread, {WIDTH} x {HEIGHT}, {ROUNDS} rounds")
     for name, work in jobs.items():
         took = timed(work)
-        print(f"{name}, {WIDTH} x {HEIGHT}: median {statistics.median(took):.1f} ms, min {min(took):.1f}, max {max(took):.1f}")
+        print(f"{name}: median {statistics.median(took):.1f} ms, min {min(took):.1f}, max {max(took):.1f}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Benchmarks: data sets in, published metrics out. Uses `agent` and `sam3_tool`; neither of them knows of it."""
+"""Benchmarks: datasets, metrics, and the commands that make the numbers in the README."""

@@ -51,8 +51,8 @@ def around(masks: np.ndarray) -> np.ndarray:
     >>> around(mask).tolist()
     [[5.0, 2.0, 9.0, 4.0]]
     """
-    x0, x1 = _extent(masks.any(axis=1))
-    y0, y1 = _extent(masks.any(axis=2))
+    x0, x1 = _extent(np.asarray(masks.any(axis=1)))
+    y0, y1 = _extent(np.asarray(masks.any(axis=2)))
     return np.stack([x0, y0, x1, y1], axis=-1).astype(np.float32)
 
 

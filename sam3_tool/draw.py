@@ -2,13 +2,14 @@
 
 import colorsys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sam3_tool.boxes import around
 from sam3_tool.instances import Instances
 from sam3_tool.labels import Rect, Target, place
 from sam3_tool.picture import Picture
@@ -47,7 +48,7 @@ def color_of(number: int) -> Color:
     The first 24 are clearly distinct; later ones walk around the hues by the golden ratio, in three shades.
 
     >>> color_of(1), color_of(25)
-    ((255, 45, 60), (115, 242, 201))
+    ((255, 45, 60), (109, 242, 203))
     """
     if number <= len(PALETTE):
         return PALETTE[number - 1]
@@ -73,7 +74,7 @@ def draw_marks(picture: Picture, instances: Instances, *, numbers: Sequence[int]
     return _label(canvas, marks, style)
 
 
-def zoom_pair(picture: Picture, mask: np.ndarray, box: Rect | Sequence[float], *, number: int = 1) -> Image.Image:
+def zoom_pair(picture: Picture, mask: np.ndarray, box: Sequence[float], *, number: int = 1) -> Image.Image:
     """Two close-ups in one picture: the surroundings with `box` outlined, and the mask with its contour.
 
     `mask`: bool, (height, width); `box`: x0 y0 x1 y1 in pixels, around the mask or what else is of interest;
@@ -82,11 +83,11 @@ def zoom_pair(picture: Picture, mask: np.ndarray, box: Rect | Sequence[float], *
     """
     focus = _focus(mask, box)
     area = int(mask.sum()) or (focus[2] - focus[0]) * (focus[3] - focus[1])
-    around = close_up(focus, area, CONTEXT_SHARE, picture.height, picture.width)
+    wide = close_up(focus, area, CONTEXT_SHARE, picture.height, picture.width)
     near = close_up(focus, area, MASK_SHARE, picture.height, picture.width)
     color = color_of(number)
-    context, scale = _enlarged(picture.pixels, around)
-    x0, y0, x1, y1 = ((focus - np.tile(around[:2], 2)) * scale).round().astype(int).tolist()
+    context, scale = _enlarged(picture.pixels, wide)
+    x0, y0, x1, y1 = ((focus - np.tile(wide[:2], 2)) * scale).round().astype(int).tolist()
     corners = np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]])
     _stroke(context, [corners], color, ZOOM)
     detail, _ = _enlarged(picture.pixels, near)
@@ -107,7 +108,8 @@ def close_up(box: np.ndarray, area: int, share: float, height: int, width: int) 
     grown = np.minimum(size + np.maximum(0.2 * size, 16), limit)
     grown = np.minimum(grown * max(1.0, area / grown.prod() / share) ** 0.5, limit)
     start = np.clip(box[:2] - (grown - size) / 2, 0, limit - grown)
-    return np.concatenate([start, start + grown]).round().astype(np.int64)
+    corners: np.ndarray = np.concatenate([start, start + grown]).round().astype(np.int64)
+    return corners
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,16 @@ class Style:
     tiny: float
     """A mask whose box is smaller than this on both axes gets a ring."""
 
+    @property
+    def ring(self) -> int:
+        """How thick a ring is: a curve of one pixel would be pale."""
+        return max(2, self.line)
+
     @classmethod
     def for_size(cls, height: int, width: int) -> "Style":
         side = (height * width) ** 0.5
-        line = max(1, round(side / 500 + 0.6))
-        return cls(line=line, rim=max(1, line // 3), font=max(10, round(7 + side / 56)), tiny=max(5.0, side / 70))
+        line = round(1 + side / 600)
+        return cls(line=line, rim=max(1, line // 3), font=max(10, round(7 + side / 56)), tiny=max(6.0, side / 70))
 
 
 ZOOM = Style(line=2, rim=1, font=0, tiny=0.0)
@@ -156,7 +163,7 @@ class Mark:
 
     @cached_property
     def contours(self) -> list[np.ndarray]:
-        """int32, (K, 1, 2), x y in the picture: outlines, of holes too, point by point; the longest if there are many."""
+        """int32, (K, 1, 2), x y in the picture: outlines, also of holes, point by point; the longest if too many."""
         found, _ = cv2.findContours(self.patch, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=self.box[:2])
         return sorted(found, key=len, reverse=True)[:MOST_OUTLINES]
 
@@ -171,7 +178,7 @@ class Mark:
     def ring(self, style: Style) -> tuple[float, float, float, float]:
         """x0 y0 x1 y1 of a ring that leaves some pixels free around a tiny mask."""
         x0, y0, x1, y1 = self.box
-        radius = max(3.0, np.hypot(x1 - x0, y1 - y0) / 2 + 2.5 * style.line + style.rim)
+        radius = np.hypot(x1 - x0, y1 - y0) / 2 + 2.5 * style.ring + style.rim
         x, y = (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
         return x - radius, y - radius, x + radius, y + radius
 
@@ -185,7 +192,7 @@ def _paint(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
         np.maximum(borders[window], _border(mark.patch, style.line), out=borders[window])
     for index, mark in enumerate(marks):
         if mark.is_tiny(style):
-            _stroke(canvas, [_rounded(mark.ring(style))], mark.color, style)
+            _stroke(canvas, [_rounded(mark.ring(style))], mark.color, replace(style, line=style.ring))
         else:
             dashed = any(_coincide(mark, other, style) for other in marks[:index])
             _outline(canvas, mark, borders, style, dashed=dashed)
@@ -211,7 +218,7 @@ def _outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Style, 
     mask = mark.mask[window].view(np.uint8)
     layer = canvas[window].copy()
     lines = [line - box[:2] for contour in mark.contours for line in _lines(contour, style, dashed)]
-    thin = min(x1 - x0, y1 - y0) < 4 * style.line
+    thin = min(x1 - x0, y1 - y0) < 8 * style.line
     _stroke(layer, lines, mark.color, HAIR if thin else style, closed=not dashed, inside=mask)
     cv2.copyTo(layer, mask | (borders[window] == 0), canvas[window])
 
@@ -266,8 +273,9 @@ def _label(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> Image.Ima
     image = Image.fromarray(canvas)
     pen = ImageDraw.Draw(image)
     for mark, (x0, y0, x1, y1) in zip(marks, plates, strict=True):
-        center = (x0 + x1) / 2, (y0 + y1) / 2
-        pen.text(center, str(mark.number), _ink(mark.color), _font(style.font), "mm", stroke_width=style.font / 40)
+        tall = _font(style.font).getbbox(str(mark.number), anchor="ms")[1]
+        baseline = (x0 + x1) / 2, (y0 + y1 - tall) / 2
+        pen.text(baseline, str(mark.number), _ink(mark.color), _font(style.font), "ms", stroke_width=style.font / 40)
     return image
 
 
@@ -327,9 +335,10 @@ def _focus(mask: np.ndarray, box: Sequence[float]) -> np.ndarray:
     low = np.clip(np.floor(box[:2]), 0, (width - 1, height - 1))
     high = np.clip(np.ceil(box[2:]), low + 1, (width, height))
     if mask.any():
-        tight = Mark(1, mask).box
+        tight = around(mask[None])[0]
         low, high = np.minimum(low, tight[:2]), np.maximum(high, tight[2:])
-    return np.concatenate([low, high]).astype(np.int64)
+    focus: np.ndarray = np.concatenate([low, high]).astype(np.int64)
+    return focus
 
 
 def _enlarged(pixels: np.ndarray, crop: np.ndarray) -> tuple[np.ndarray, float]:

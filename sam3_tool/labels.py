@@ -89,7 +89,7 @@ def _beside(target: Target) -> np.ndarray:
     between = np.array([(0.5, -1), (1, -0.5), (-0.5, -1), (1, 0.5), (0.5, 1), (-1, -0.5), (-0.5, 1), (-1, 0.5)])
     reach = np.array([[(x1 - x0 + plate_width) / 2, (y1 - y0 + plate_height) / 2]])
     rings = [np.concatenate([around, between]) * (reach + gap * plate_height) for gap in GAPS]
-    return np.concatenate(rings) + [(x0 + x1) / 2, (y0 + y1) / 2]
+    return np.asarray(np.concatenate(rings) + np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
 
 
 def _rects(centers: np.ndarray, plate: tuple[int, int], height: int, width: int) -> np.ndarray:

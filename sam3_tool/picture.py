@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")
-"""What `Picture.open` reads, in Pillow's names. MPO is what phones call a JPEG with a second picture behind it."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+"""What `Picture.open` reads, in Pillow's names."""
 
 _EXPECTED = "expected a picture file (PNG, JPEG, WebP, BMP, TIFF or GIF)"
 
@@ -62,7 +62,7 @@ class Picture:
                 return cls(_upright_rgb(image))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise _unusable(path, f"too large ({_one_line(error)})") from error
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise _unusable(path, "not a picture, or of a kind that is not supported") from error
         except _DAMAGE as error:
             raise _unusable(path, _reason(error)) from error

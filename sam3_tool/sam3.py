@@ -53,9 +53,12 @@ class Sam3:
         "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere.
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3.
         """
+        from sam3_tool.backends.checkpoint import locate
+
+        folder = locate(name_or_path)  # before the next import, which takes seconds
         from sam3_tool.backends.transformers import TransformersBackend
 
-        backend = TransformersBackend.load(name_or_path, device=device, dtype=dtype)
+        backend = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype)
         return cls(backend, cache_bytes=8 * CACHE_BYTES if backend.on_gpu else CACHE_BYTES)
 
     @property

@@ -76,9 +76,7 @@ def test_a_command_runs(command: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("program", blocks("python"))
-def test_a_program_prints_what_its_comments_say(
-    program: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_program_prints_what_its_comments_say(program: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
     promised = re.findall(r"^print\(.*\)  # (.+)$", program, re.MULTILINE)
     assert capsys.readouterr().out.splitlines() == promised

@@ -22,7 +22,7 @@ def our_files() -> tuple[Path, ...]:
 
 
 def tree() -> dict[str, bool]:
-    """Path of each entry of the README's file tree, folders with a slash at the end -> whether it lists what is inside."""
+    """Entries of the README's file tree, folders with a slash at the end -> whether the tree lists what is inside."""
     block = README[README.index("```text\nREADME.md") :].split("```")[1]
     entries: dict[str, bool] = {}
     parents: list[str] = []

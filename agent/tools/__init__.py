@@ -1,6 +1,7 @@
 """What a planner can do."""
 
-from agent.tools.base import Tool, ToolError, parse_call
+from agent.tools.base import Tool, ToolError
+from agent.tools.calls import parse_call
 from agent.tools.paper import PAPER_TOOLS
 from agent.tools.workspace import TOOLS
 

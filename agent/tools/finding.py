@@ -1,5 +1,7 @@
 """What SAM 3 found for a phrase: without what nobody can see, and in words."""
 
+from collections.abc import Iterable
+
 from agent.episode import Search, Workspace
 from agent.tools.words import listed, masks, scores
 from sam3_tool import Instances
@@ -25,12 +27,13 @@ def distinct(found: Instances) -> Instances:
     return found[kept]
 
 
-def in_words(search: Search, workspace: Workspace, numbers: range | None = None) -> str:
-    """`numbers`: what the planner calls the masks, where that is not their id.
+def in_words(search: Search, workspace: Workspace, numbers: Iterable[int] = (), *, again: bool = False) -> str:
+    """`numbers`: what the planner calls the masks, where that is not their id. `again`: they were found before.
 
-    E.g. "3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72)" or "nothing for 'plate' (presence 0.04)".
+    E.g. "3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72)" or "nothing for 'plate' (presence 0.04), as before".
     """
+    before = ", as before" if again else ""
     if not search.ids:
-        return f"nothing for {search.phrase!r} (presence {search.presence:.2f})"
+        return f"nothing for {search.phrase!r} (presence {search.presence:.2f}){before}"
     found = scores([candidate.score for candidate in workspace.pick(search.ids)])
-    return f"{masks(len(search.ids))} for {search.phrase!r}: {listed(numbers or search.ids)} ({found})"
+    return f"{masks(len(search.ids))} for {search.phrase!r}: {listed(numbers or search.ids)} ({found}){before}"

@@ -13,7 +13,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from agent.tools.relations import MEASURES, PLACES, RELATIONS, Measure, Place, Relation
+from agent.tools.relations import MEASURES, PLACES, RELATIONS, SAME_OBJECT, Measure, Place, Relation
 
 __all__ = ["MEASURES", "PLACES", "RELATIONS", "Measure", "Place", "Relation", "located", "measure", "related"]
 
@@ -23,8 +23,6 @@ SIDE_MARGIN = 0.02
 """left_of, right_of, above, below: how far apart the centroids must be, as a share of the picture's width or height."""
 SIZE_MARGIN = 1.05
 """larger, smaller: the least ratio of the two areas."""
-SAME_OBJECT = 0.5
-"""Masks whose IoU is above this are one object, which never stands in a relation to itself."""
 CONTACT = 0.005
 """touching: the largest gap, as a share of the picture's diagonal (at least 2 pixels)."""
 INSIDE_SHARE = 0.75

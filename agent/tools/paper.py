@@ -25,7 +25,7 @@ class SegmentPhrase(Tool):
     aliases: ClassVar = ("segment", "segment_concept", "segment_object")
     field_aliases: ClassVar = {"phrase": "text_prompt", "prompt": "text_prompt", "text": "text_prompt"}
 
-    text_prompt: Phrase = Field(description="A short, simple noun phrase, e.g. 'yellow school bus'.")
+    text_prompt: Phrase = Field(description="A short, simple noun phrase such as 'yellow school bus'.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         refuse_repetition(self.text_prompt, episode)
@@ -49,7 +49,8 @@ class ExamineEachMask(Tool):
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         ids = current(episode)
-        rejected = [verdict for verdict in planner.examine(episode, ids) if not verdict.accept]
+        verdicts = planner.examine(episode, ids)
+        rejected = [verdict for verdict in verdicts if verdict.id in ids and not verdict.accept]
         # A mask without a verdict stays.
         kept = tuple(id for id in ids if id not in {verdict.id for verdict in rejected})
         return Observation(text=examined_text(ids, kept, rejected), shown=kept)

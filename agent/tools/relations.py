@@ -27,3 +27,6 @@ Measure = Literal["size", "x", "y", "score", "distance", "width", "height"]
 RELATIONS: tuple[str, ...] = get_args(Relation)
 PLACES: tuple[str, ...] = get_args(Place)
 MEASURES: tuple[str, ...] = get_args(Measure)
+
+SAME_OBJECT = 0.5
+"""Masks whose IoU is above this are one object."""

@@ -9,12 +9,13 @@ from pydantic import Field
 
 from agent.episode import Episode, Observation, Search, Usage, Workspace
 from agent.planner import Planner
-from agent.tools.base import Ids, Number, Phrases, Tool, ToolError, forgiving_word, parse_call
+from agent.tools.base import Ids, Number, Phrases, Tool, ToolError, forgiving_word
+from agent.tools.calls import parse_call
 from agent.tools.endings import ending
 from agent.tools.finding import distinct, in_words, without_empty
-from agent.tools.relations import Measure, Place, Relation
+from agent.tools.relations import SAME_OBJECT, Measure, Place, Relation
 from agent.tools.window import Window
-from agent.tools.words import listed, masks
+from agent.tools.words import counted, listed, masks
 from sam3_tool import ConceptPrompt, Instances, Sam3
 from sam3_tool.backends.scripted import plain
 from sam3_tool.boxes import around
@@ -23,8 +24,6 @@ from sam3_tool.rle import decode, ious, merge
 
 IN_WORDS = {"nearest": "nearest to", "farthest": "farthest from", "larger": "larger than", "smaller": "smaller than"}
 """Relations that do not read as they are spelled."""
-SAME_OBJECT = 0.5
-"""Two masks with a greater IoU are the same object."""
 
 
 class Segment(Tool):
@@ -52,18 +51,19 @@ class Segment(Tool):
         before, picture = episode.workspace, episode.task.picture
         window = Window.of(picture, self.region)
         prompts = {plain(phrase): self._prompt(phrase, before, window) for phrase in self.phrases}
-        known = {key: search for key, search in self._known(episode).items() if key in prompts}
+        known = self._known(episode)
         report = sam3.run([(window.view(picture), prompt) for key, prompt in prompts.items() if key not in known])
-        seen = [without_empty(instances) for instances in report.instances]
-        kept = [distinct(instances) for instances in seen]
+        found = [window.in_picture(without_empty(instances), picture) for instances in report.instances]
         workspace = before
-        for instances in kept:
-            workspace = workspace.found(window.in_picture(instances, picture), origin=self._origin(window))
+        for instances in found:
+            workspace = workspace.found(distinct(instances), origin=f"segment{self._how(window)}")
         fresh = {plain(search.phrase): search for search in workspace.searches[len(before.searches) :]}
         searches = [(known | fresh)[key] for key in prompts]
+        words = [in_words(search, workspace, again=search not in fresh.values()) for search in searches]
+        repeats = sum(map(len, found)) - (len(workspace) - len(before))
         return Observation(
-            text=self._text(searches, workspace, known, repeats=sum(map(len, seen)) - sum(map(len, kept))),
-            workspace=workspace,
+            text=self._text(words, repeats, window),
+            workspace=workspace if fresh else None,
             shown=tuple(id for search in searches for id in search.ids),
             usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
         )
@@ -81,20 +81,16 @@ class Segment(Tool):
             if call.model_copy(update={"phrases": self.phrases}) == self
         }
 
-    def _origin(self, window: Window) -> str:
+    def _how(self, window: Window) -> str:
+        """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
         where = "" if self.region is None else f" in {window.x0},{window.y0},{window.x1},{window.y1}"
         like = f" like {listed(self.exemplars)}" if self.exemplars else ""
-        unlike = f" unlike {listed(self.negatives)}" if self.negatives else ""
-        return f"segment{where}{like}{unlike}"
+        return where + like + (f" unlike {listed(self.negatives)}" if self.negatives else "")
 
-    def _text(self, searches: list[Search], workspace: Workspace, known: dict[str, Search], *, repeats: int) -> str:
-        where = "" if self.region is None else f" in the region {self.region}"
-        found = [
-            in_words(search, workspace) + (", as before" if plain(search.phrase) in known else "")
-            for search in searches
-        ]
-        dropped = [f"{masks(repeats)} that nearly repeated a better one dropped"] if repeats else []
-        return f"Found{where} {'; '.join(found + dropped)}."
+    def _text(self, found: list[str], repeats: int, window: Window) -> str:
+        left_out = [f"{counted(repeats, 'near duplicate')} left out"] if repeats else []
+        how = [f"looked{self._how(window)}"] if self._how(window) else []
+        return f"Found {'; '.join(found + left_out + how)}."
 
 
 class Relate(Tool):
@@ -164,12 +160,14 @@ class Rank(Tool):
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         from agent.tools.geometry import measure  # loads OpenCV
 
-        if (self.by == "distance") != bool(self.to):
-            raise ToolError("`to` goes with `by` = 'distance' and with nothing else; give both or neither.")
+        if self.to and self.by != "distance":
+            raise ToolError(f"`to` is for sorting by 'distance' only, not by {self.by!r}; leave it out.")
         workspace = episode.workspace
         ids, to = known_ids(self.ids, workspace), known_ids(self.to, workspace)
         found = workspace.instances(ids)
         values = measure(self.by, found.masks, found.scores, workspace.instances(to).masks)
+        measured = np.isfinite(values)  # an object has no distance to itself
+        ids, values = _where(ids, measured), values[measured]
         ranked = np.lexsort((np.array(ids), values if self.order == "ascending" else -values))
         taken = ranked[self.start - 1 : self.start - 1 + self.take]
         return Observation(self._text(ids, values, taken), shown=tuple(ids[index] for index in taken))
@@ -178,7 +176,8 @@ class Rank(Tool):
         last = self.start + len(taken) - 1
         by = f"By {self.by}, {self.order}"
         if len(taken) == 0:
-            return f"{by}, there is no place {self.start} among {masks(len(ids))}."
+            nothing = "" if self.by != "distance" or self.to else ", as `to` is empty"
+            return f"{by}, there is no place {self.start} among {masks(len(ids))}{nothing}."
         places = (
             f"place {last} of {len(ids)} is" if len(taken) == 1 else f"places {self.start} to {last} of {len(ids)} are"
         )

@@ -1,14 +1,9 @@
-"""Finding and reading a SAM 3 checkpoint in transformers' format."""
+"""Finding the folder of a SAM 3 checkpoint. Quick to fail: neither torch nor transformers is loaded for it."""
 
 import importlib.resources
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -16,16 +11,14 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from transformers import Sam3Model, Sam3Processor
-from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends import CheckpointError
 
 EMBEDDED = "tiny"
+TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
-_settings = Lock()  # protects transformers' verbosity and progress bars, which are settings of the process
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -48,30 +41,6 @@ def locate(name_or_path: str | Path) -> Path:
     )
 
 
-def read(folder: Path, dtype: torch.dtype) -> tuple[Sam3Model, Sam3Processor]:
-    """Model (in evaluation mode, on the CPU) and processor. Nothing is printed.
-
-    Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
-    """
-    try:
-        with _quiet():
-            model, report = Sam3Model.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-            )
-            processor = Sam3Processor.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # a damaged folder raises whatever its damaged part does
-        raise CheckpointError(f"{folder} cannot be read as a SAM 3 checkpoint: {_one_line(error)}. {_TINY}") from error
-    missing = sorted(report["missing_keys"])
-    if missing:  # transformers would go on with random numbers in their place
-        raise CheckpointError(
-            f"{folder} is not a whole SAM 3 checkpoint: {len(missing)} weights are missing, e.g. {missing[0]}. {_TINY}"
-        )
-    return model.eval(), processor
-
-
-_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
-
-
 def _download(repository: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=_FILES))
@@ -88,33 +57,16 @@ def _obstacle(repository: str, error: Exception) -> str:
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
             return f"{repository} is not on this machine, and the Hugging Face hub cannot be reached."
         case _:
-            return f"{repository} could not be downloaded: {_one_line(error)}."
+            return f"{repository} could not be downloaded: {one_line(error)}."
 
 
 def _advice(repository: str) -> str:
     return (
         f"To get it: ask for access at https://huggingface.co/{repository} (free, it takes a moment), "
-        f"log in with `hf auth login` or set HF_TOKEN, and try again. {_TINY}"
+        f"log in with `hf auth login` or set HF_TOKEN, and try again. {TRY_TINY}"
     )
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers without its progress bar for the weights, and without anything below an error in its log."""
-    with _settings:
-        verbosity = transformers_logging.get_verbosity()
-        hook = transformers_logging.set_tqdm_hook(_no_progress_bar)
-        transformers_logging.set_verbosity_error()
-        try:
-            yield
-        finally:
-            transformers_logging.set_verbosity(verbosity)
-            transformers_logging.set_tqdm_hook(hook)
-
-
-def _no_progress_bar(factory: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    return transformers_logging.EmptyTqdm(*args, **options)
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error says, however long, for a message of one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms.v2.functional import resize
-from transformers import Sam3Model, Sam3Processor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from sam3_tool.backends.checkpoint import EMBEDDED, locate, read
+from sam3_tool.backends.checkpoint import EMBEDDED
+from sam3_tool.backends.weights import read
 from sam3_tool.backends.words import Vocabulary
 from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
 from sam3_tool.cache import ByteCache
@@ -65,8 +65,8 @@ class TransformersBackend:
     - Boxes are the detector's, not clipped. Order: score; ties keep the order of the queries.
     """
 
-    def __init__(self, model: Sam3Model, processor: Sam3Processor, *, name: str, vocabulary: Vocabulary | None) -> None:
-        """Takes `model` over: in evaluation mode, on its device. Its mask decoder is replaced."""
+    def __init__(self, model: Any, processor: Any, *, name: str, vocabulary: Vocabulary | None) -> None:
+        """Takes over a `Sam3Model` on its device, in evaluation mode, and its `Sam3Processor`."""
         self.name = name
         self._vocabulary = vocabulary
         self._mask_decoder = model.mask_decoder
@@ -78,14 +78,12 @@ class TransformersBackend:
         self._positions: tuple[torch.Tensor, ...] = ()
 
     @classmethod
-    def load(cls, name_or_path: str | Path, *, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
-        """See `Sam3.load`."""
+    def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
+        """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`."""
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        folder = locate(name_or_path)
         model, processor = read(folder, _dtype(dtype, place))
-        vocabulary = Vocabulary.read(folder)
         model = model.to(place, memory_format=torch.channels_last)
-        return cls(model, processor, name=str(name_or_path), vocabulary=vocabulary)
+        return cls(model, processor, name=name, vocabulary=Vocabulary.read(folder))
 
     @property
     def on_gpu(self) -> bool:
@@ -134,7 +132,7 @@ class TransformersBackend:
         """float32, (1, 3, S, S): squeezed into the model's square while still uint8, then normalised."""
         size, mean, std = self._images.size, self._images.image_mean, self._images.image_std
         pixels = torch.tensor(picture.pixels).permute(2, 0, 1)[None]
-        square = resize(pixels, [size["height"], size["width"]], antialias=True)
+        square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
         return (square.float() / 255.0 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
     def _decode(self, pairs: Sequence[tuple[PictureEmbedding, ConceptPrompt]]) -> list[Instances]:
@@ -195,9 +193,9 @@ class TransformersBackend:
         else:
             levels = [torch.cat(same) for same in zip(*(embedding.levels for embedding in embeddings), strict=True)]
         positions = [level.expand(count, -1, -1, -1) for level in self._positions]
-        # `Sam3Model` drops the last level, which would be the coarsest.
-        return Sam3VisionEncoderOutput(
-            fpn_hidden_states=(*levels, levels[-1]), fpn_position_encoding=(*positions, positions[-1])
+        return Sam3VisionEncoderOutput(  # of which `Sam3Model` drops the last level, as it does with its own
+            fpn_hidden_states=(*levels, levels[-1]),
+            fpn_position_encoding=(*positions, positions[-1]),
         )
 
     def _masks(self, inputs: dict[str, Any], row: int, kept: torch.Tensor, height: int, width: int) -> np.ndarray:
@@ -253,7 +251,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return types[name]
 
 
-def _with_exact_boxes(model: Sam3Model) -> Sam3Model:
+def _with_exact_boxes(model: Any) -> Any:
     """A 16-bit model whose coordinates are computed in float32: bfloat16 has steps of 4 pixels in a width of 1920.
 
     These parts are 3 % of the arithmetic of a prompt; the published model, too, refines its boxes in float32.

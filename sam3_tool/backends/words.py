@@ -7,7 +7,7 @@ from pathlib import Path
 
 _FILE = "vocabulary.json"
 _LETTERS = re.compile(r"[^\W\d_]+")
-_SMALL_WORDS = frozenset("a an the of and or with in on".split())
+_SMALL_WORDS = frozenset({"a", "an", "the", "of", "and", "or", "with", "in", "on"})
 _IRREGULAR = {
     "children": "child", "feet": "foot", "geese": "goose", "mice": "mouse", "people": "person", "teeth": "tooth",
 }  # fmt: skip

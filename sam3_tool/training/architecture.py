@@ -1,6 +1,7 @@
 """The small SAM 3: transformers' own `Sam3Model` with narrow layers, and weights to start from."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -127,8 +128,9 @@ def normalise_neck(model: Sam3Model, pixels: torch.Tensor) -> None:
     one-hot and nothing can be learnt. Exact, since the convolution is linear. `pixels`: float (B, 3, side, side).
     """
     tokens = model.vision_encoder.backbone(pixels).last_hidden_state
-    grid = tokens.transpose(1, 2).reshape(len(pixels), -1, GRID, GRID)
-    for level in model.vision_encoder.neck.fpn_layers:
+    grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
+    levels: Any = model.vision_encoder.neck.fpn_layers
+    for level in levels:
         out = level(grid)
         mean = out.mean(dim=(0, 2, 3))
         spread = (out - mean[None, :, None, None]).std()

@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 
 from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE
 from sam3_tool.training.prompts import Kind, TrainingPrompt, ask
-from sam3_tool.training.scenes import MAX_OBJECTS, Scene, draw_scene
+from sam3_tool.training.scenes import HELD_OUT, MAX_OBJECTS, Scene, draw_scene
 from sam3_tool.training.vocabulary import COLOURS, NOUNS, PATTERNS, SIZES
 
 PAD_LABEL = -10
@@ -69,7 +69,8 @@ def draw_pictures(scenes: Sequence[Scene]) -> Pictures:
 def _to_square(pixels: np.ndarray) -> torch.Tensor:
     """The picture as SAM 3 sees it: stretched to a square, antialiased bilinear on bytes, scaled to [-1, 1]."""
     channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
-    return image.resize(channels_first, [IMAGE_SIDE, IMAGE_SIDE], antialias=True).float() / 127.5 - 1
+    square: torch.Tensor = image.resize(channels_first, [IMAGE_SIDE, IMAGE_SIDE], antialias=True)
+    return square.float() / 127.5 - 1
 
 
 def _picture_rows(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -135,9 +136,5 @@ def draw_batch(
 ) -> tuple[Pictures, Questions]:
     """The batch of this seed: fresh scenes each time, so that training never sees one twice."""
     rng = np.random.default_rng(list(seed))
-    scenes = [draw_scene(int(scene_seed)) for scene_seed in rng.integers(TRAINING_SEEDS, size=pictures)]
+    scenes = [draw_scene(int(scene_seed)) for scene_seed in rng.integers(HELD_OUT, size=pictures)]
     return draw_pictures(scenes), write_questions(scenes, kinds, rng, tokenizer)
-
-
-TRAINING_SEEDS = 2**40
-"""Training draws scene seeds below this number; held-out scenes have seeds from here on."""

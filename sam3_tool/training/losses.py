@@ -39,12 +39,12 @@ def dense_losses(network: LearningSam3, seen: Seen, pictures: Pictures) -> Losse
     losses["edges"] = 2 * _edge_loss(said[covered][:, -4:], pictures, owner, covered)
     named = network.attribute_head(seen.levels[-1].flatten(2).transpose(1, 2)[covered])
     losses["neck"] = 0.5 * _attribute_loss(named, attributes, sizes)
-    losses["scale"] = 0.1 * sum((level.std() + 1e-6).log() ** 2 for level in seen.levels)
+    losses["scale"] = 0.1 * torch.stack([(level.std() + 1e-6).log() ** 2 for level in seen.levels]).sum()
     return losses
 
 
 def _attribute_loss(logits: torch.Tensor, attributes: torch.Tensor, sizes: list[int]) -> torch.Tensor:
-    columns = zip(logits.split(sizes, dim=-1), attributes.unbind(-1), strict=True)
+    columns = zip(torch.split(logits, sizes, dim=-1), attributes.unbind(-1), strict=True)
     return torch.stack([_known_cross_entropy(logit, value) for logit, value in columns]).sum()
 
 
@@ -96,7 +96,7 @@ def detector_losses(
 
 def presence_loss(found: Detected, present: torch.Tensor) -> Losses:
     layers = [F.binary_cross_entropy_with_logits(logit, present.float()) for logit in found.presence]
-    return {"presence": 2 * sum(w * x for w, x in zip(PRESENCE_WEIGHTS, layers, strict=True))}
+    return {"presence": 2 * (torch.stack(layers) * torch.tensor(PRESENCE_WEIGHTS)).sum()}
 
 
 def concept_losses(network: LearningSam3, pictures: Pictures, questions: Questions, found: Detected) -> Losses:
@@ -195,7 +195,7 @@ def mask_losses(
     """Masks of the last layer's matched queries, for up to `most` questions about the
     pictures whose fine levels were computed (pixels are the dear part)."""
     last = matches[:, matches[0] == len(found.boxes) - 1]
-    rows = last[1].unique()
+    rows = torch.unique(last[1])
     rows = rows[questions.picture[rows] < len(seen.levels[0])]
     rows = rows[torch.randperm(len(rows))[:most]]
     if len(rows) == 0:
@@ -224,10 +224,10 @@ def _mask_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, boxes: torch.
     row = (centre > y0[:, None] - 0.06) & (centre < y1[:, None] + 0.06)
     weight = 0.15 + 0.85 * (row[:, :, None] & column[:, None, :])
     wrong = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    return ((wrong * weight).sum((1, 2)) / weight.sum((1, 2))).mean()
+    return torch.mean((wrong * weight).sum((1, 2)) / weight.sum((1, 2)))
 
 
 def _dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     likely = logits.sigmoid()
     both = (likely * truth).sum((1, 2))
-    return (1 - (2 * both + 1) / (likely.sum((1, 2)) + truth.sum((1, 2)) + 1)).mean()
+    return torch.mean(1 - (2 * both + 1) / (likely.sum((1, 2)) + truth.sum((1, 2)) + 1))

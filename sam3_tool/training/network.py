@@ -1,6 +1,7 @@
 """SAM 3 while it learns: the published network's own layers, plus heads and queries that only training needs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -112,11 +113,11 @@ class LearningSam3(nn.Module):
         return prompt, torch.cat([questions.token_mask, geometry.attention_mask], dim=1)
 
     def _decode(
-        self, encoded: object, prompt: torch.Tensor, mask: torch.Tensor, hints: torch.Tensor
+        self, encoded: Any, prompt: torch.Tensor, mask: torch.Tensor, hints: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """`Sam3DetrDecoder.forward` with more queries: those with hints see each other, never the ordinary ones."""
-        decoder = self.sam3.detr_decoder
-        picture, position = encoded.last_hidden_state, encoded.pos_embeds_flattened  # type: ignore[attr-defined]
+        decoder: Any = self.sam3.detr_decoder
+        picture, position = encoded.last_hidden_state, encoded.pos_embeds_flattened
         n, count = len(picture), decoder.config.num_queries
         boxes = torch.cat([decoder.reference_points.weight.sigmoid().expand(n, -1, -1), hints], dim=1)
         ordinary = torch.cat([decoder.presence_token.weight, decoder.query_embed.weight])

@@ -41,20 +41,20 @@ class Muon(torch.optim.Optimizer):
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
         """Nesterov: the gradient plus the running sum that already holds it."""
         assert parameter.grad is not None
-        buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+        buffer: torch.Tensor = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
         buffer.mul_(momentum).add_(parameter.grad)
         return parameter.grad + momentum * buffer
 
     def _orthogonal(self, matrices: torch.Tensor) -> torch.Tensor:
         """(N, rows, columns), each with all singular values near 1."""
         tall = matrices.shape[1] > matrices.shape[2]
-        x = matrices.mT if tall else matrices
+        x: torch.Tensor = matrices.mT if tall else matrices
         x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
         a, b, c = self.COEFFICIENTS
         for _ in range(5):
             gram = x @ x.mT
             x = a * x + (b * gram + c * gram @ gram) @ x
-        return x.mT if tall else x
+        return torch.as_tensor(x.mT) if tall else x
 
 
 class Optimizer:

@@ -90,12 +90,13 @@ def ask(scene: Scene, kind: Kind, rng: np.random.Generator) -> TrainingPrompt:
 
 
 def pick(objects: Sequence[SceneObject], rng: np.random.Generator) -> SceneObject:
-    return objects[rng.integers(len(objects))]
+    return objects[int(rng.integers(len(objects)))]
 
 
 def describe(thing: SceneObject, rng: np.random.Generator) -> Concept:
     """A concept that holds for this object, as general or as exact as chance has it."""
-    noun = thing.noun if rng.random() < 0.82 else str(rng.choice([h for h, ns in HYPERNYMS.items() if thing.noun in ns]))
+    wider = [hypernym for hypernym, nouns in HYPERNYMS.items() if thing.noun in nouns]
+    noun = thing.noun if rng.random() < 0.82 else str(rng.choice(wider))
     is_shape = thing.noun in SHAPES and noun not in ("object", "thing")
     colour_share = (0.5 if noun == thing.noun else 0.75) if is_shape else 0.25 * (noun == thing.noun)
     pattern_share = 0.0 if not is_shape else 0.05 if thing.pattern == "plain" else 0.25
@@ -121,8 +122,13 @@ def word(concept: Concept, rng: np.random.Generator) -> str:
     if rng.random() < 0.4:
         adjectives.reverse()
     size = str(rng.choice(SIZE_WORDS[concept.size])) if concept.size else None
-    article = str(rng.choice(["the", "all", "all the"] if many else ["the", "a", "every"])) if rng.random() < 0.25 else ""
-    words = [article, size, *adjectives, plural(noun) if many else noun]
+    articles = ["the", "all", "all the"] if many else ["the", "a", "every"]
+    words = [
+        str(rng.choice(articles)) if rng.random() < 0.25 else None,
+        size,
+        *adjectives,
+        plural(noun) if many else noun,
+    ]
     return " ".join(filter(None, words))
 
 
@@ -177,7 +183,7 @@ def _ask_minus_box(scene: Scene, rng: np.random.Generator) -> TrainingPrompt:
         found = concept.matches(scene.objects)
         boxed = int(rng.choice(found))
         left = tuple(i for i in found if scene.objects[i].kind != scene.objects[boxed].kind)
-        if left or rng.random() < 0.03:
+        if left or rng.random() < 0.06:
             return TrainingPrompt("text_minus_box", word(concept, rng), left, (boxed,), (0,))
     return _ask_plus_box(scene, rng)
 

@@ -17,10 +17,25 @@ SIZE_RANGES = {"small": (0.15, 0.21), "medium": (0.25, 0.33), "large": (0.38, 0.
 MIN_VISIBLE_AREA = 0.0025
 """Share of the picture below which a (mostly hidden) object does not count as being there."""
 MAX_OBJECTS = 10
-PICTURE_SIZES = ((160, 160), (192, 144), (144, 192), (208, 156), (224, 128), (192, 128), (256, 192))
+HELD_OUT = 2**40
+"""Training draws scene seeds below this number; held-out scenes have seeds from here on."""
+PICTURE_SIZES = (
+    (160, 160), (192, 144), (144, 192), (208, 156), (224, 128), (192, 128), (256, 192), (320, 240),
+)  # fmt: skip
 """(width, height) in pixels of training scenes."""
 SUPERSAMPLING = 4
-PHOTOGRAPHS = ("astronaut", "brick", "camera", "grass", "gravel", "hubble_deep_field", "immunohistochemistry", "moon", "retina", "text")
+PHOTOGRAPHS = (
+    "astronaut",
+    "brick",
+    "camera",
+    "grass",
+    "gravel",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "moon",
+    "retina",
+    "text",
+)
 """Photographs in scikit-image's wheel that show nothing the vocabulary names."""
 
 
@@ -177,14 +192,15 @@ def outline(noun: str, rng: np.random.Generator) -> list[np.ndarray]:
         case "cross":
             t = rng.uniform(0.26, 0.36)
             quarter = np.array([(t, -1), (t, -t), (1, -t)])
-            return [np.concatenate([quarter @ np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))])]
+            turns = [np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+            return [np.concatenate([quarter @ turn for turn in turns])]
         case "heart":
-            t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-            y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
-            return [np.stack([16 * np.sin(t) ** 3, 2.5 - y], axis=1) / 17]
+            turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+            y = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
+            return [np.stack([16 * np.sin(turn) ** 3, 2.5 - y], axis=1) / 17]
         case "crescent":
-            bite = _arc(118, 242)[::-1] * [rng.uniform(0.2, 0.55), 1.0]
-            return [np.concatenate([_arc(118, 242), bite]) * [1.0, 1.0] + [0.65, 0.0]]
+            bite = _arc(118, 242)[::-1] * np.array([rng.uniform(0.2, 0.55), 1.0])
+            return [np.concatenate([_arc(118, 242), bite]) + np.array([0.65, 0])]
         case "pentagon":
             return [_regular(5)]
         case "arrow":
@@ -193,7 +209,7 @@ def outline(noun: str, rng: np.random.Generator) -> list[np.ndarray]:
         case "diamond":
             return [np.array([(0, -1), (0.6, 0), (0, 1), (-0.6, 0)])]
         case "semicircle":
-            return [_arc(180, 360) + [0, 0.5]]
+            return [_arc(180, 360) + np.array([0, 0.5])]
     raise ValueError(f"no shape is called {noun!r}; shapes are {', '.join(SHAPES)}")
 
 
@@ -253,7 +269,8 @@ def _find_place(
             continue
         hidden = np.bincount(ids[y0:y1, x0:x1][inside], minlength=256)
         total = np.bincount(ids.ravel(), minlength=256)
-        if nested and hidden[1:].max() > 0.98 * inside.sum() and hidden[1:].max() < 0.45 * total[hidden[1:].argmax() + 1]:
+        most, host = hidden[1:].max(), hidden[1:].argmax() + 1
+        if nested and most > 0.98 * inside.sum() and most < 0.45 * total[host]:
             return x, y
         if hidden[1:].sum() < 0.5 * inside.sum() and (hidden[1:] <= may_hide * total[1:]).all():
             return x, y
@@ -286,12 +303,14 @@ def _only_visible(pixels: np.ndarray, ids: np.ndarray, objects: list[SceneObject
 def draw_background(
     rng: np.random.Generator, width: int, height: int, *, avoid: list[tuple[int, int, int]]
 ) -> np.ndarray:
-    """uint8, (height, width, 3): flat, gradient, stripes, checks, clouds or a photograph, unlike the colours in `avoid`."""
+    """uint8, (height, width, 3): flat, gradient, stripes, checks, clouds, a photograph; unlike the colours `avoid`."""
     base = _unlike(rng, avoid)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(width, height)
     angle, amplitude = rng.uniform(0, 2 * np.pi), rng.normal(0, 20, 3)
     slope = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
-    match rng.choice(["flat", "gradient", "stripes", "checks", "clouds", "photograph"], p=[0.2, 0.2, 0.1, 0.1, 0.2, 0.2]):
+    relief: np.ndarray
+    styles = ["flat", "gradient", "stripes", "checks", "clouds", "photograph"]
+    match rng.choice(styles, p=[0.2, 0.2, 0.1, 0.1, 0.2, 0.2]):
         case "flat":
             relief = np.zeros((height, width, 3))
         case "gradient":
@@ -306,7 +325,7 @@ def draw_background(
             relief = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         case _:
             return _photograph(rng, width, height)
-    return np.clip(base + relief, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(base + relief, 0, 255), np.uint8)
 
 
 def _unlike(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
@@ -315,7 +334,7 @@ def _unlike(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.n
     grey = rng.random(40) < 0.4
     tries[grey] = rng.uniform(20, 240, (40, 1))[grey] + rng.normal(0, 8, (40, 3))[grey]
     if not avoid:
-        return tries[0]
+        return np.asarray(tries[0])
     distance = np.abs(tries[:, None] - np.array(avoid)[None]).sum(axis=-1).min(axis=1)
     return np.asarray(tries[int(np.argmax(distance > 120)) if (distance > 120).any() else int(distance.argmax())])
 

@@ -18,6 +18,7 @@ import cv2
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.multiprocessing.spawn import spawn
 from transformers import CLIPTokenizer
 
 from sam3_tool.training import losses as loss
@@ -156,7 +157,7 @@ class Run:
         flat = torch.cat([p.grad.reshape(-1) for p in parameters])  # type: ignore[union-attr]
         dist.all_reduce(flat)
         flat /= self.recipe.workers
-        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        for parameter, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter)
 
     @torch.no_grad()
@@ -221,15 +222,12 @@ def work(worker: int, recipe: Recipe) -> None:
             recent = []
         if worker == 0 and (run.step % recipe.save_every == 0 or run.step == recipe.steps):
             run.save()
-    if worker == 0:
-        export(run.averaged().sam3, run.tokenizer, recipe.out / "checkpoint")
+            export(run.averaged().sam3, run.tokenizer, recipe.out / "checkpoint")
 
 
 def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds: float) -> None:
     names = {name for losses in recent for name in losses}
-    means = {
-        name: round(sum(losses.get(name, 0.0) for losses in recent) / len(recent), 4) for name in sorted(names)
-    }
+    means = {name: round(sum(losses.get(name, 0.0) for losses in recent) / len(recent), 4) for name in sorted(names)}
     line = {"step": step, "seconds_per_step": round(seconds, 3), "rate": round(recipe.share(step - 1), 4)} | means
     with (recipe.out / "log.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
@@ -249,7 +247,7 @@ def main() -> None:
     if recipe.workers == 1:
         work(0, recipe)
     else:
-        torch.multiprocessing.spawn(work, (recipe,), nprocs=recipe.workers)
+        spawn(work, (recipe,), nprocs=recipe.workers)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

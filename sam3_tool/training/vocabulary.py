@@ -79,20 +79,26 @@ PATTERN_WORDS = {"plain": ("plain", "solid"), "striped": ("striped", "stripy"), 
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
 
 IRREGULAR_PLURALS = {
-    "cactus": "cacti", "sheep": "sheep", "fish": "fish", "grapes": "grapes", "bread": "bread", "fruit": "fruit", "food": "food",
+    "cactus": "cacti", "sheep": "sheep", "fish": "fish", "grapes": "grapes", "bread": "bread", "fruit": "fruit",
+    "food": "food",
 }  # fmt: skip
 
 STRANGERS = (
-    "person man woman child zebra giraffe camel kangaroo goat wolf fox deer mouse rat spider ant crab shark dolphin "
-    "lobster parrot swan eagle bat crocodile dinosaur robot ghost skeleton snowman mountain river cloud rain fire rock "
-    "beach road bridge tower castle church tent barn fence gate table desk sofa bed lamp window door mirror pillow "
-    "blanket towel carpet bottle glass plate bowl fork knife spoon pan oven fridge sink bucket broom hammer saw nail "
-    "screwdriver wrench drill rope ladder scissors pencil paper envelope newspaper laptop keyboard computer television "
-    "printer microphone radio piano drum violin trumpet flute bag backpack suitcase wallet coin crown sword shield "
-    "helmet jacket shirt dress sock glove scarf glasses watch necklace potato tomato onion pepper corn broccoli rice "
-    "soup salad sausage cookie chocolate candy ice peach mango kiwi coconut hexagon octagon oval spiral letter number "
-    "skateboard scooter motorcycle taxi ship submarine anchor kite doll dice puzzle statue vase candle soap brush comb"
-).split()
+    "person", "man", "woman", "child", "zebra", "giraffe", "camel", "kangaroo", "goat", "wolf", "fox", "deer",
+    "mouse", "rat", "spider", "ant", "crab", "shark", "dolphin", "lobster", "parrot", "swan", "eagle", "bat",
+    "crocodile", "dinosaur", "robot", "ghost", "skeleton", "snowman", "mountain", "river", "cloud", "rain", "fire",
+    "rock", "beach", "road", "bridge", "tower", "castle", "church", "tent", "barn", "fence", "gate", "table", "desk",
+    "sofa", "bed", "lamp", "window", "door", "mirror", "pillow", "blanket", "towel", "carpet", "bottle", "glass",
+    "plate", "bowl", "fork", "knife", "spoon", "pan", "oven", "fridge", "sink", "bucket", "broom", "hammer", "saw",
+    "nail", "screwdriver", "wrench", "drill", "rope", "ladder", "scissors", "pencil", "paper", "envelope",
+    "newspaper", "laptop", "keyboard", "computer", "television", "printer", "microphone", "radio", "piano", "drum",
+    "violin", "trumpet", "flute", "bag", "backpack", "suitcase", "wallet", "coin", "crown", "sword", "shield",
+    "helmet", "jacket", "shirt", "dress", "sock", "glove", "scarf", "glasses", "watch", "necklace", "potato",
+    "tomato", "onion", "pepper", "corn", "broccoli", "rice", "soup", "salad", "sausage", "cookie", "chocolate",
+    "candy", "ice", "peach", "mango", "kiwi", "coconut", "hexagon", "octagon", "oval", "spiral", "letter", "number",
+    "skateboard", "scooter", "motorcycle", "taxi", "ship", "submarine", "anchor", "kite", "doll", "dice", "puzzle",
+    "statue", "vase", "candle", "soap", "brush", "comb",
+)  # fmt: skip
 """Nouns that never stand in a scene: the model learns that words it does not know are absent."""
 
 
@@ -114,10 +120,8 @@ def plural(noun: str) -> str:
 def known_words() -> list[str]:
     """Every word that a phrase of this world may hold, sorted: what the checkpoint can be said to know."""
     nouns = [*NOUNS, *HYPERNYMS, *(word for words in SYNONYMS.values() for word in words)]
-    adjectives = [
-        *COLOURS, *COLOUR_SYNONYMS.values(), *(w for ws in PATTERN_WORDS.values() for w in ws),
-        *(w for ws in SIZE_WORDS.values() for w in ws), "the", "a", "an", "all", "every", "any",
-    ]  # fmt: skip
-    phrases = [*nouns, *map(plural, nouns), *adjectives]
+    spellings = (*PATTERN_WORDS.values(), *SIZE_WORDS.values())
+    adjectives = [*COLOURS, *COLOUR_SYNONYMS.values(), *(word for words in spellings for word in words)]
+    articles = ["the", "a", "an", "all", "every", "any"]
+    phrases = [*nouns, *map(plural, nouns), *adjectives, *articles]
     return sorted({word for phrase in phrases for word in phrase.split()})
-

@@ -29,25 +29,30 @@ def rectangles(rows, height: int = HEIGHT, width: int = WIDTH) -> Instances:
 
 
 @pytest.fixture
-def picture() -> Picture:
+def kitchen() -> Picture:
     return Picture(np.arange(HEIGHT * WIDTH * 3, dtype=np.uint32).astype(np.uint8).reshape(HEIGHT, WIDTH, 3))
 
 
 @pytest.fixture
-def sam3(picture) -> Sam3:
+def cups() -> Instances:
+    return rectangles(TABLE["red cup"])
+
+
+@pytest.fixture
+def kitchen_sam3(kitchen) -> Sam3:
     """Finds what `TABLE` says; in the right half of the picture, seen alone, one more cup."""
-    right_half = picture.crop(50, 0, 100, 60)
+    right_half = kitchen.crop(50, 0, 100, 60)
     whole = {phrase: rectangles(rows) for phrase, rows in TABLE.items()}
     return Sam3(ScriptedBackend({None: whole, right_half.key: {"cup": rectangles([(10, 40, 20, 50, 0.8)], 60, 50)}}))
 
 
 @pytest.fixture
-def play(picture, sam3) -> Callable[..., Episode]:
+def play(kitchen, kitchen_sam3) -> Callable[..., Episode]:
     """The episode of these calls; the step limit ends it after the last one, where no tool does."""
 
     def play(*calls: object, tools: tuple[type[Tool], ...] = TOOLS, rejects: tuple[int, ...] = ()) -> Episode:
         planner = ScriptedPlanner(calls, rejects=rejects)
-        return run(Task(picture, "q"), planner, sam3, tools=tools, budget=Budget(max_steps=len(calls)))
+        return run(Task(kitchen, "q"), planner, kitchen_sam3, tools=tools, budget=Budget(max_steps=len(calls)))
 
     return play
 
@@ -57,7 +62,7 @@ def is_one_sentence() -> Callable[[str], bool]:
     """One line that ends with its only full stop; quoted text and numbers may hold any character."""
 
     def is_one_sentence(text: str) -> bool:
-        bare = re.sub(r"'[^']*'|\"[^\"]*\"|\d\.\d|\.{3}", "x", text)
+        bare = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d\.\d|\.{3}", "x", text)
         return text.isprintable() and bare.endswith(".") and bare.count(".") == 1
 
     return is_one_sentence

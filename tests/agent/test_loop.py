@@ -9,17 +9,17 @@ from agent.tools.workspace import Answer, Locate, ReportNoMask, Segment
 CUPS = Segment(phrases=["red cup"])
 
 
-def test_an_episode_goes_on_until_a_tool_ends_it(picture, sam3):
+def test_an_episode_goes_on_until_a_tool_ends_it(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([CUPS, Answer(ids=[1, 3])])
-    episode = run(Task(picture, "the outer cups"), planner, sam3)
+    episode = run(Task(kitchen, "the outer cups"), planner, kitchen_sam3)
     assert (episode.outcome, episode.shown, len(episode.steps)) == ("answered", (1, 3), 2)
     assert episode.answer.boxes.tolist() == [[5, 20, 15, 30], [55, 20, 75, 30]]
     assert episode.message == "2 masks."
 
 
-def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(picture, sam3):
+def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(kitchen, kitchen_sam3):
     script = [Decision("look", "{}"), Decision("segment", '{"phrases": ['), CUPS, Answer(ids=[7]), Answer(ids=[2])]
-    episode = run(Task(picture, "q"), ScriptedPlanner(script), sam3)
+    episode = run(Task(kitchen, "q"), ScriptedPlanner(script), kitchen_sam3)
     first, second, _, fourth, last = (step.observation for step in episode.steps)
     assert first.text.startswith("There is no tool 'look'; call exactly one of segment, relate,")
     assert "are not JSON" in second.text
@@ -28,13 +28,15 @@ def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(picture, sam3
     assert (episode.outcome, episode.shown) == ("answered", (2,))
 
 
-def test_any_other_error_is_raised(picture, sam3):
-    with pytest.raises(PlannerError, match="the script has 1 call"):
-        run(Task(picture, "q"), ScriptedPlanner([CUPS]), sam3)
+def test_any_other_error_is_raised(kitchen, kitchen_sam3):
+    with pytest.raises(PlannerError, match="the script ended after 1 call"):
+        run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), kitchen_sam3)
 
 
-def test_watch_yields_the_episode_after_every_step_and_the_last_one_has_the_outcome(picture, sam3):
-    seen = list(watch(Task(picture, "q"), ScriptedPlanner([CUPS, CUPS, CUPS]), sam3, budget=Budget(max_steps=3)))
+def test_watch_yields_the_episode_after_every_step_and_the_last_one_has_the_outcome(kitchen, kitchen_sam3):
+    seen = list(
+        watch(Task(kitchen, "q"), ScriptedPlanner([CUPS, CUPS, CUPS]), kitchen_sam3, budget=Budget(max_steps=3))
+    )
     assert [len(episode.steps) for episode in seen] == [1, 2, 3]
     assert [episode.outcome for episode in seen] == [None, None, "step_limit"]
     assert [len(episode.workspace) for episode in seen] == [3, 3, 3]
@@ -71,20 +73,20 @@ def test_a_tool_that_ends_the_episode_at_the_limit_keeps_its_outcome(play):
     assert play(ReportNoMask()).outcome == "no_match"
 
 
-def test_the_budget_of_sam_calls_ends_an_episode_even_when_one_step_oversteps_it(picture, sam3):
+def test_the_budget_of_sam_calls_ends_an_episode_even_when_one_step_oversteps_it(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([Segment(phrases=["red cup", "saucer", "plate"]), CUPS])
-    episode = run(Task(picture, "q"), planner, sam3, budget=Budget(max_sam_calls=2))
+    episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_sam_calls=2))
     assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 1, (1, 2, 3, 4))
     assert "Stopped at the limit of 2 phrases for SAM 3" in episode.message
 
 
-def test_the_budget_of_seconds_ends_an_episode_with_its_best_answer(picture, sam3):
-    episode = run(Task(picture, "q"), ScriptedPlanner([CUPS] * 5), sam3, budget=Budget(max_seconds=1e-9))
+def test_the_budget_of_seconds_ends_an_episode_with_its_best_answer(kitchen, kitchen_sam3):
+    episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS] * 5), kitchen_sam3, budget=Budget(max_seconds=1e-9))
     assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 1, (1, 2, 3))
 
 
-def test_an_episode_that_is_beyond_a_limit_is_closed_too(picture, sam3):
-    *_, episode = watch(Task(picture, "q"), ScriptedPlanner([CUPS] * 4), sam3, budget=Budget(max_steps=4))
+def test_an_episode_that_is_beyond_a_limit_is_closed_too(kitchen, kitchen_sam3):
+    *_, episode = watch(Task(kitchen, "q"), ScriptedPlanner([CUPS] * 4), kitchen_sam3, budget=Budget(max_steps=4))
     running = replace(episode, outcome=None)
     assert Budget(max_steps=2).close(running).outcome == "step_limit"
 
@@ -95,15 +97,15 @@ def test_a_budget_of_nothing_is_refused(limits):
         Budget(**limits)
 
 
-def test_every_cost_is_counted(picture, sam3):
+def test_every_cost_is_counted(kitchen, kitchen_sam3):
     asked = replace(CUPS.as_decision(), usage=Usage(model_calls=2, prompt_tokens=300))
-    episode = run(Task(picture, "q"), ScriptedPlanner([asked, Answer(ids=[1])]), sam3)
+    episode = run(Task(kitchen, "q"), ScriptedPlanner([asked, Answer(ids=[1])]), kitchen_sam3)
     usage = episode.usage
     assert (usage.model_calls, usage.prompt_tokens, usage.sam_encodes, usage.sam_decodes) == (2, 300, 1, 1)
     assert usage.seconds == sum(step.seconds for step in episode.steps) > 0
 
 
-def test_one_planner_may_serve_many_episodes(picture, sam3):
+def test_one_planner_may_serve_many_episodes(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([CUPS, Answer(ids=[2])])
-    episodes: list[Episode] = [run(Task(picture, "q"), planner, sam3) for _ in range(3)]
+    episodes: list[Episode] = [run(Task(kitchen, "q"), planner, kitchen_sam3) for _ in range(3)]
     assert [episode.shown for episode in episodes] == [(2,)] * 3

@@ -1,0 +1,428 @@
+"""From a query's syntax to a plan: what pronouns stand for, what modifiers belong to, and in which order things apply."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import cast
+
+from agent.nouns import is_plural, is_singular, singular
+from agent.plan import Common, Counted, Except, Located, Order, Phrase, Plan, Ranked, Related, Union, heads
+from agent.query import (
+    At,
+    From,
+    IsA,
+    Joined,
+    Modifier,
+    Near,
+    Noun,
+    Ranks,
+    RelatedTo,
+    Selection,
+    Term,
+    To,
+    Unreadable,
+    head_phrase,
+    parse,
+)
+from agent.tools.geometry import Measure, Place, Relation
+
+ANYTHING = "object"
+"""The phrase for 'everything', 'the one …' and the like."""
+
+COLOURS = {
+    "amber", "aqua", "beige", "black", "blond", "blonde", "blue", "bronze", "brown", "copper", "cream", "crimson",
+    "cyan", "gold", "golden", "gray", "green", "grey", "indigo", "ivory", "lavender", "lilac", "lime", "magenta",
+    "maroon", "mauve", "navy", "ochre", "olive", "orange", "peach", "pink", "purple", "red", "rose", "scarlet",
+    "silver", "tan", "teal", "turquoise", "violet", "white", "yellow",
+}  # fmt: skip
+ADJECTIVES = COLOURS | {
+    "big", "blank", "bright", "checked", "checkered", "clean", "colored", "coloured", "colorful", "colourful", "dark",
+    "dirty", "dotted", "dry", "empty", "flat", "floral", "full", "glass", "glossy", "gigantic", "hollow", "huge",
+    "large", "leather", "light", "little", "long", "matte", "medium", "metal", "metallic", "narrow", "new", "old",
+    "open", "pale", "patterned", "plaid", "plain", "plastic", "polka-dotted", "round", "rectangular", "rusty", "shiny",
+    "short", "small", "solid", "spotted", "square", "striped", "stripy", "tall", "thick", "thin", "tiny", "transparent",
+    "triangular", "wet", "wide", "wooden", "young",
+}  # fmt: skip
+"""Words that may stand without their noun: 'red and blue circles', 'squares that are striped'."""
+
+SUPERLATIVES: dict[str, tuple[Measure, Order]] = {
+    "LARGEST": ("size", "descending"),
+    "SMALLEST": ("size", "ascending"),
+    "TALLEST": ("height", "descending"),
+    "SHORTEST": ("height", "ascending"),
+    "WIDEST": ("width", "descending"),
+    "NARROWEST": ("width", "ascending"),
+    "LEFTMOST": ("x", "ascending"),
+    "RIGHTMOST": ("x", "descending"),
+    "TOPMOST": ("y", "ascending"),
+    "BOTTOMMOST": ("y", "descending"),
+    "NEAREST": ("distance", "ascending"),
+    "FARTHEST": ("distance", "descending"),
+}
+FROM_SIDES = {"left": "LEFTMOST", "right": "RIGHTMOST", "top": "TOPMOST", "bottom": "BOTTOMMOST"}
+OUTERMOST = {
+    "left_of": "LEFTMOST",
+    "right_of": "RIGHTMOST",
+    "above": "TOPMOST",
+    "below": "BOTTOMMOST",
+    "larger": "LARGEST",
+    "smaller": "SMALLEST",
+}
+"""Which one of many decides for 'left of every square': what is left of the leftmost one is left of all."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a query was understood."""
+
+    plan: Plan | None
+    """None where not even a noun phrase was found."""
+    complete: bool = True
+    """False where the plan covers the head noun phrase alone."""
+    notes: tuple[str, ...] = ()
+    """What was assumed: full sentences for the user."""
+
+
+@lru_cache(maxsize=256)
+def read(query: str) -> Reading:
+    """Never fails: a query that cannot be parsed is read as its head noun phrase, and the reading says so.
+
+    >>> read("the two largest circles").plan
+    Ranked(of=Phrase(text='circle'), by='size', order='descending', start=1, take=2, to=None)
+    >>> read("the dog wearing a hat")
+    Reading(plan=Phrase(text='dog'), complete=False, notes=())
+    """
+    reader = _Reader()
+    try:
+        question = parse(query)
+        plan = reader.selection(question.selection)
+        return Reading(Counted(plan) if question.counts else plan, notes=tuple(dict.fromkeys(reader.notes)))
+    except Unreadable:
+        head = head_phrase(query)
+        return Reading(Phrase(_in_singular(head)) if head else None, complete=False)
+
+
+class _Reader:
+    """Turns one query's syntax into a plan. Raises Unreadable where the syntax makes no sense."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def selection(self, selection: Selection) -> Plan:
+        plan = self.joined(_all_but(selection), None)
+        for minus in selection.minus:
+            plan = Except(plan, self.joined(_as_pronouns(minus), plan))
+        return plan
+
+    def joined(self, joined: Joined, antecedent: Plan | None) -> Plan:
+        """`antecedent`: what a pronoun, or a noun left out, stands for."""
+        terms = _named_by_neighbours([_reattached(term) for term in _with_predicates(joined)])
+        if len(terms) == 1:
+            return self.term(terms[0], antecedent)
+        terms, shared = _factored(terms, alternative=joined.alternative)
+        union = Union(tuple(self.term(term, antecedent) for term in terms))
+        return union if shared is None else self.term(shared, union)
+
+    def term(self, term: Term, antecedent: Plan | None) -> Plan:
+        """The noun, then whatever filters it, then whatever ranks what is left: 'the largest star above the ring'."""
+        noun, modifiers = _with_adjectives(term)
+        plan = self.noun(noun, antecedent)
+        for modifier in modifiers:
+            plan = self.filtered(plan, modifier)
+        ranks, to = _ranks_of(noun, [modifier.what for modifier in modifiers])
+        many = _number(noun) == "many" or isinstance(antecedent, Union)
+        return self.ranked(plan, ranks, self.object(to, plan) if to else None, many=many)
+
+    def noun(self, noun: Noun, antecedent: Plan | None) -> Plan:
+        match noun.kind:
+            case "among" if noun.among is not None:
+                return self.joined(noun.among, antecedent)
+            case "pronoun" | "bare" if antecedent is not None:
+                if not noun.words:
+                    return antecedent
+                return _union(_phrase((*noun.words, *_kind(head.text)), noun.tail) for head in heads(antecedent))
+            case "pronoun" | "bare":
+                self.notes.append(f"With no noun to stand for, it was looked for under '{ANYTHING}'.")
+                return _phrase((*noun.words, ANYTHING), noun.tail)
+            case "everything":
+                return _phrase((*noun.words, ANYTHING), noun.tail)
+        plan: Plan = _phrase(noun.words, noun.tail)
+        for word in noun.non:
+            plan = Except(plan, _phrase((word, *_kind(" ".join(noun.words))), noun.tail))
+        return plan
+
+    def filtered(self, plan: Plan, modifier: Modifier) -> Plan:
+        match modifier.what:
+            case At(place) if not place.startswith("far "):
+                kept: Plan = Located(plan, cast(Place, place))
+            case RelatedTo(relation, to, other):
+                kept = self.related(plan, relation, to, other)
+            case IsA(nouns):
+                found = _union(self.term(Term(noun), plan) for noun in nouns)
+                if modifier.negated:
+                    return Except(plan, found)
+                kept = found if all(noun.kind == "bare" for noun in nouns) else Common(plan, found)
+            case _:
+                return plan
+        return Except(plan, kept) if modifier.negated else kept
+
+    def related(self, plan: Plan, relation: str, to: Term, other: Term | None) -> Plan:
+        relation = "inside" if relation == "in" else relation
+        objects = self.object(to, plan)
+        if to.noun and relation in OUTERMOST and to.noun.determiner.split(" ")[0] in ("all", "each", "every"):
+            objects = Ranked(objects, *SUPERLATIVES[OUTERMOST[relation]])
+        return Related(plan, cast(Relation, relation), objects, self.object(other, plan) if other else None)
+
+    def object(self, term: Term, subject: Plan) -> Plan:
+        """What something is compared to; a pronoun in it stands for the kind of thing that is compared."""
+        return self.term(term, _union(heads(subject)))
+
+    def ranked(self, plan: Plan, ranks: Ranks, to: Plan | None, *, many: bool) -> Plan:
+        if ranks == Ranks():
+            return plan
+        if ranks.side:
+            return self.at_side(plan, ranks, many=many)
+        if not ranks.superlative and ranks.ordinal is None and not ranks.last:
+            return Ranked(plan, "score", "descending", take=ranks.number or 1)
+        if not ranks.superlative:
+            self.notes.append("It was counted from the left.")
+        by, order = SUPERLATIVES[ranks.superlative or "LEFTMOST"]
+        if (by == "distance") != (to is not None):
+            raise Unreadable("nearest to what is not said")
+        if ranks.last:
+            order = "ascending" if order == "descending" else "descending"
+        if many and ranks.number is None and ranks.ordinal is None:
+            self.notes.append("The query does not say how many, so it is one.")
+        ranked = Ranked(plan, by, order, ranks.ordinal or 1, ranks.number or 1, to)
+        if to is not None and (ranked.start, ranked.take) == (1, 1):
+            return Related(plan, "nearest" if order == "ascending" else "farthest", to)
+        return ranked
+
+    def at_side(self, plan: Plan, ranks: Ranks, *, many: bool) -> Plan:
+        """'The left cup' is the leftmost one; 'the left cups' are those in the left half."""
+        superlative = FROM_SIDES.get(ranks.side.removeprefix("far "))
+        if superlative is None or (many and ranks.number is None and not ranks.side.startswith("far ")):
+            return Located(plan, cast(Place, ranks.side))
+        return self.ranked(plan, replace(ranks, side="", superlative=superlative), None, many=False)
+
+
+def _phrase(words: Sequence[str], tail: str = "") -> Phrase:
+    return Phrase(" ".join([*words[:-1], singular(words[-1]), *tail.split()]))
+
+
+def _in_singular(phrase: str) -> str:
+    return _phrase(phrase.split()).text
+
+
+def _union(plans: Iterable[Plan]) -> Plan:
+    parts = tuple(dict.fromkeys(plans))
+    return parts[0] if len(parts) == 1 else Union(parts)
+
+
+def _kind(phrase: str) -> list[str]:
+    """The words of a phrase without adjectives that others may take the place of: 'circle' of 'red circle'."""
+    words = phrase.split()
+    first = next((i for i, word in enumerate(words[:-1]) if word not in ADJECTIVES), len(words) - 1)
+    return words[first:]
+
+
+def _number(noun: Noun | None) -> str:
+    """'one', 'many', or '' where the noun does not tell."""
+    if noun is None or noun.kind != "named" or not noun.words:
+        return ""
+    word = noun.words[-1]
+    return "" if is_plural(word) == is_singular(word) else "many" if is_plural(word) else "one"
+
+
+def _is_adjective(noun: Noun) -> bool:
+    """Whether it can only say what something is like: no article, no plural."""
+    plain = noun.kind == "named" and not noun.determiner and noun.ranks == Ranks() and not noun.tail
+    return plain and (_all_adjectives(noun) or not is_plural(noun.words[-1]))
+
+
+def _all_adjectives(noun: Noun | None) -> bool:
+    return noun is not None and noun.kind == "named" and not noun.tail and set(noun.words) <= ADJECTIVES
+
+
+def _all_but(selection: Selection) -> Joined:
+    """'All but the largest circle' are circles."""
+    first = selection.first.terms[0].noun
+    left_out = selection.minus[0].terms[0].noun if selection.minus else None
+    if first is None or left_out is None or (first.kind, first.determiner) != ("everything", "all") or first.words:
+        return selection.first
+    if left_out.kind != "named" or left_out.ranks == Ranks():
+        return selection.first
+    kind = replace(left_out, ranks=Ranks(), determiner="all")
+    return replace(selection.first, terms=(replace(selection.first.terms[0], noun=kind), *selection.first.terms[1:]))
+
+
+def _as_pronouns(minus: Joined) -> Joined:
+    """'Circles, but not red': adjectives alone stand for 'red ones'."""
+    return replace(minus, terms=tuple(_as_pronoun(term) for term in minus.terms))
+
+
+def _as_pronoun(term: Term) -> Term:
+    if term.noun is None or term.noun.determiner or not _all_adjectives(term.noun):
+        return term
+    return replace(term, noun=replace(term.noun, kind="pronoun"))
+
+
+def _with_predicates(joined: Joined) -> list[Term]:
+    """With 'that are red' and 'striped' put together again, which the grammar takes for two terms."""
+    terms: list[Term] = []
+    for term in joined.terms:
+        last = terms[-1].modifiers[-1] if terms and terms[-1].modifiers else None
+        if last is None or not isinstance(last.what, IsA) or not _is_bare_adjective(term, last.what):
+            terms.append(term)
+            continue
+        more = cast(Noun, term.noun)
+        if joined.alternative or last.negated:
+            added = [replace(last, what=IsA((*last.what.nouns, more)))]
+        else:
+            added = [last, replace(last, what=IsA((more,)))]
+        terms[-1] = replace(terms[-1], modifiers=(*terms[-1].modifiers[:-1], *added, *term.modifiers))
+    return terms
+
+
+def _is_bare_adjective(term: Term, before: IsA) -> bool:
+    is_adjective = _all_adjectives(term.noun) and not cast(Noun, term.noun).determiner
+    return is_adjective and all(_is_adjective(noun) for noun in before.nouns)
+
+
+def _reattached(term: Term) -> Term:
+    """A main verb speaks of the outermost noun, and 'that are' of one that is plural, however near another one is."""
+    modifiers: list[Modifier] = []
+    for modifier in term.modifiers:
+        inner = _last_term(modifier)
+        if inner is None:
+            modifiers.append(modifier)
+            continue
+        inner = _reattached(inner)
+        stays = next((i for i, one in enumerate(inner.modifiers) if _belongs_to(term, inner, one)), None)
+        kept = inner.modifiers[:stays]
+        modifiers += [_with_last_term(modifier, replace(inner, modifiers=kept)), *inner.modifiers[len(kept) :]]
+    return replace(term, modifiers=tuple(modifiers))
+
+
+def _belongs_to(outer: Term, inner: Term, modifier: Modifier) -> bool:
+    if inner.noun is None or not modifier.verb:
+        return False
+    number = {"is": "one", "are": "many"}[modifier.verb]
+    return modifier.main or (_number(inner.noun) not in ("", number) and _number(outer.noun) in ("", number))
+
+
+def _last_term(modifier: Modifier) -> Term | None:
+    match modifier.what:
+        case RelatedTo(_, to, other):
+            return other or to
+        case Near(_, to) | To(to):
+            return to
+    return None
+
+
+def _with_last_term(modifier: Modifier, term: Term) -> Modifier:
+    match modifier.what:
+        case RelatedTo(other=Term()) as related:
+            return replace(modifier, what=replace(related, other=term))
+        case RelatedTo() | Near() | To() as what:
+            return replace(modifier, what=replace(what, to=term))
+    return modifier
+
+
+def _named_by_neighbours(terms: list[Term]) -> list[Term]:
+    """A noun left out is that of the term after ('the largest and the smallest star', 'red and blue stars') or before
+    ('the red star and the blue one')."""
+    named = list(terms)
+    for i in reversed(range(len(named) - 1)):
+        named[i] = _named_after(named[i], named[i + 1])
+    for i in range(1, len(named)):
+        named[i] = _named_before(named[i], named[i - 1])
+    return named
+
+
+def _named_after(term: Term, following: Term) -> Term:
+    noun, known = term.noun, following.noun
+    if noun is None or known is None or known.kind != "named" or _all_adjectives(known):
+        return term
+    if noun.kind == "bare":
+        counted = tuple(one for one in following.modifiers if isinstance(one.what, From) and noun.ranks.ordinal)
+        named = replace(noun, kind="named", words=(*known.words[:-1], singular(known.words[-1])), tail=known.tail)
+        return replace(term, noun=named, modifiers=term.modifiers or counted)
+    if _all_adjectives(noun) and known.words[0] in ADJECTIVES and not term.modifiers:
+        return replace(term, noun=replace(noun, words=(*noun.words, *_kind(" ".join(known.words))), tail=known.tail))
+    return term
+
+
+def _named_before(term: Term, previous: Term) -> Term:
+    noun, known = term.noun, previous.noun
+    if noun is None or known is None or noun.kind not in ("pronoun", "bare") or known.kind != "named":
+        return term
+    words = (*noun.words, *_kind(" ".join(known.words))) if noun.words else known.words
+    return replace(term, noun=replace(noun, kind="named", words=tuple(words)))
+
+
+def _factored(terms: list[Term], *, alternative: bool) -> tuple[list[Term], Term | None]:
+    """What is said of all terms together, apart: 'dogs and cats | left of the tree', 'the two largest | dogs and cats'.
+
+    That is the case where only the first term has an article or ranks, and only the last one modifiers.
+    """
+    first, *others = terms
+    last = terms[-1].modifiers
+    one_phrase = not any(term.noun is None or term.noun.determiner or term.noun.ranks != Ranks() for term in others)
+    if not (one_phrase or (last and last[0].main)) or any(term.modifiers for term in terms[:-1]):
+        return terms, None
+    ranks = first.noun.ranks if first.noun and one_phrase and first.noun.ranks.superlative else Ranks()
+    if ranks == Ranks() and not last:
+        return terms, None
+    plain = [replace(term, modifiers=()) for term in terms]
+    if ranks == Ranks():
+        return plain, Term(Noun("bare"), last)
+    if _number(first.noun) == "one" and not alternative:
+        return [Term(replace(cast(Noun, term.noun), ranks=ranks), last) for term in terms], None
+    plain[0] = replace(first, noun=replace(cast(Noun, first.noun), ranks=Ranks()))
+    return plain, Term(Noun("bare", ranks=ranks), last)
+
+
+def _with_adjectives(term: Term) -> tuple[Noun, list[Modifier]]:
+    """The noun with the adjectives that follow it, and the other modifiers: 'stars that are red' are red stars."""
+    noun = term.noun or Noun("everything")
+    modifiers: list[Modifier] = []
+    for modifier in term.modifiers:
+        match modifier.what:
+            case IsA((adjective,)) if not modifier.negated and _is_adjective(adjective):
+                noun = replace(noun, words=(*adjective.words, *noun.words))
+            case RelatedTo("in", Term(Noun() as colour, ())) if _is_adjective(colour) and set(colour.words) <= COLOURS:
+                noun = replace(noun, tail=" ".join([noun.tail, "in", *colour.words]).strip())
+            case IsA(nouns) if all(_is_adjective(one) for one in nouns):
+                ones = tuple(replace(one, kind="pronoun") for one in nouns)
+                modifiers.append(replace(modifier, what=IsA(ones)))
+            case _:
+                modifiers.append(modifier)
+    return noun, modifiers
+
+
+def _ranks_of(noun: Noun, said: Sequence[object]) -> tuple[Ranks, Term | None]:
+    """Everything that ranks, wherever it is said, as if it were said before the noun; and what distances are to."""
+    ranks, to = noun.ranks, None
+    for what in said:
+        match what:
+            case Near(near, to_):
+                ranks, to = _both(ranks, near), to_
+            case To(to_):
+                to = to_
+            case From(side, ordinal):
+                ranks = _both(_both(ranks, ordinal), Ranks(superlative=FROM_SIDES.get(side.removeprefix("far "), "?")))
+                if ranks.superlative == "?" or (ranks.ordinal or ranks.number) is None and not ranks.last:
+                    raise Unreadable(f"from the {side}")
+            case At(place) if place.startswith("far "):
+                ranks = _both(ranks, Ranks(side=place))
+    return ranks, to
+
+
+def _both(a: Ranks, b: Ranks) -> Ranks:
+    """Raises Unreadable where both say the same sort of thing."""
+    if a.superlative and (b.superlative or b.side) or a.side and (b.side or b.superlative) or a.ordinal and b.ordinal:
+        raise Unreadable("two ways to rank at once")
+    return Ranks(
+        a.number or b.number, a.ordinal or b.ordinal, a.last or b.last, a.superlative or b.superlative, a.side or b.side
+    )

@@ -1,0 +1,57 @@
+"""Reading the folder of a SAM 3 checkpoint with transformers, silently."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from transformers import Sam3Model, Sam3Processor
+from transformers.utils import logging as transformers_logging
+
+from sam3_tool.backends import CheckpointError
+from sam3_tool.backends.checkpoint import TRY_TINY, one_line
+
+_settings = Lock()  # protects transformers' verbosity and progress bars, which are settings of the process
+
+
+def read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """A `Sam3Model`, in evaluation mode and on the CPU, and its `Sam3Processor`. Nothing is printed.
+
+    Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
+    """
+    try:
+        with _quiet():
+            model, report = Sam3Model.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
+            processor = Sam3Processor.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # a damaged folder raises whatever its damaged part does
+        raise CheckpointError(
+            f"{folder} cannot be read as a SAM 3 checkpoint: {one_line(error)}. {TRY_TINY}"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would go on with random numbers in their place
+        what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
+        raise CheckpointError(f"{folder} is not a whole SAM 3 checkpoint: {what}. {TRY_TINY}")
+    return model.eval(), processor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers without its progress bar for the weights, and without anything below an error in its log."""
+    with _settings:
+        verbosity = transformers_logging.get_verbosity()
+        hook = transformers_logging.set_tqdm_hook(_no_progress_bar)
+        transformers_logging.set_verbosity(logging.ERROR)
+        try:
+            yield
+        finally:
+            transformers_logging.set_verbosity(verbosity)
+            transformers_logging.set_tqdm_hook(hook)
+
+
+def _no_progress_bar(bar: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return bar(*args, **options | {"disable": True})

@@ -1,0 +1,32 @@
+"""What keeps the agent small: the loop fits on a screen, and importing it is cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import agent
+import agent.loop
+
+HEAVY = {"torch", "torchvision", "transformers", "openai", "vllm", "gradio", "ray", "cv2", "lark", "typer", "rich"}
+
+
+def test_no_function_of_the_loop_is_longer_than_fifteen_lines():
+    tree = ast.parse(Path(agent.loop.__file__).read_text(encoding="utf-8"))
+    lengths = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+    }
+    assert {"run", "watch", "advance"} <= set(lengths)
+    assert {name: length for name, length in lengths.items() if length > 15} == {}
+
+
+def test_importing_the_agent_loads_nothing_heavy():
+    code = "import sys, agent, agent.load; print(*{name.split('.')[0] for name in sys.modules})"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(answer.stdout.split()) & HEAVY == set()
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(agent, name) is not None for name in agent.__all__)

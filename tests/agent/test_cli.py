@@ -1,0 +1,247 @@
+"""`sam3-agent` as a person meets it: arguments in, one line and four files out."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.result import FILES
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+PROGRAM = Path(sys.executable).with_name("sam3-agent")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with one picture in it."""
+    shutil.copy(EXAMPLE, tmp_path / "scene.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def segment(*words: object):
+    """In this process, so that torch is imported once."""
+    return CliRunner().invoke(app, ["segment", *map(str, words)])
+
+
+def installed(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_answer_is_one_line_and_four_files(here):
+    done = installed("segment", "scene.png", "all circles")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer, files = done.stdout.splitlines()
+    assert answer
+    assert files == "out/scene: overlay.png, result.json, episode.json, episode.html"
+    assert {path.name for path in Path("out/scene").iterdir()} == set(FILES)
+    assert Image.open("out/scene/overlay.png").size == Image.open("scene.png").size
+
+
+def test_with_json_nothing_but_json_is_on_stdout(here):
+    done = installed("segment", "scene.png", "all circles", "--json", "--out", "there")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == json.loads(Path("there/result.json").read_text("utf-8"))
+
+
+def test_a_broken_picture_is_one_line_on_stderr(here):
+    Path("broken.png").write_bytes(Path("scene.png").read_bytes()[:500])
+    done = installed("segment", "broken.png", "all circles")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    assert "broken.png" in done.stderr
+
+
+def test_an_interruption_is_one_line(here):
+    os.mkfifo("pipe")
+    program = [PROGRAM, "segment", "scene.png", "circle", "--planner", "replay:pipe"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process, Path("pipe").open("w"):  # which opens as soon as the program reads from it
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate()
+    assert (process.returncode, printed) == (130, "")
+    assert told == "interrupted; nothing was written\n"
+    assert not Path("out").exists()
+
+
+def test_result_json_can_be_read_by_pycocotools(here):
+    segment("scene.png", "all circles")
+    result = json.loads(Path("out/scene/result.json").read_text("utf-8"))
+    assert result["image"] == {"width": 640, "height": 480}
+    assert result["count"] == len(result["masks"]) > 1
+    for mask in result["masks"]:
+        decoded = coco.decode(mask["segmentation"])
+        assert decoded.shape == (480, 640)
+        assert decoded.sum() == mask["area"]
+        x, y, width, height = mask["bbox"]
+        rows, columns = np.nonzero(decoded)
+        assert [x, y, x + width, y + height] == pytest.approx(
+            [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], abs=20
+        )
+
+
+def test_what_is_not_there_is_an_answer_too(here):
+    done = segment("scene.png", "elephant")
+    assert done.exit_code == 0
+    result = json.loads(Path("out/scene/result.json").read_text("utf-8"))
+    assert (result["outcome"], result["count"], result["masks"]) == ("no_match", 0, [])
+
+
+def test_the_threshold_reaches_sam3(here):
+    segment("scene.png", "all circles", "--threshold", 0.99, "--out", "strict")
+    segment("scene.png", "all circles", "--threshold", 0.01, "--out", "lax")
+    strict, lax = (json.loads(Path(out, "result.json").read_text("utf-8")) for out in ("strict", "lax"))
+    assert strict["count"] < lax["count"]
+    assert all(mask["score"] > 0.99 for mask in strict["masks"])
+
+
+def test_a_step_limit_leaves_the_best_answer_so_far(here):
+    done = segment("scene.png", "the largest circle", "--max-steps", 1)
+    assert done.exit_code == 1
+    assert done.stdout.startswith("step_limit: ")
+    result = json.loads(Path("out/scene/result.json").read_text("utf-8"))
+    assert result["outcome"] == "step_limit"
+    assert result["count"] > 1
+
+
+def test_the_papers_protocol(here):
+    assert segment("scene.png", "circle", "--protocol", "paper").exit_code == 0
+    episode = json.loads(Path("out/scene/episode.json").read_text("utf-8"))
+    assert {step["decision"]["tool"] for step in episode["steps"]} <= {
+        *("segment_phrase", "examine_each_mask", "select_masks_and_return", "report_no_mask")
+    }
+
+
+@pytest.mark.parametrize("protocol", ["workspace", "paper"])
+def test_a_saved_episode_can_be_replayed(here, protocol):
+    segment("scene.png", "circle", "--protocol", protocol, "--out", "first")
+    done = segment("scene.png", "circle", "--planner", "replay:first/episode.json", "--out", "second")
+    assert done.exit_code == 0, done.stderr
+    first, second = (json.loads(Path(out, "result.json").read_text("utf-8")) for out in ("first", "second"))
+    assert first["masks"] == second["masks"] != []
+
+
+def test_a_replay_stops_where_the_first_run_was_stopped(here):
+    segment("scene.png", "the largest circle", "--max-steps", 1, "--out", "first")
+    done = segment("scene.png", "the largest circle", "--planner", "replay:first/episode.json")
+    assert (done.exit_code, done.stderr) == (1, "")
+
+
+def test_files_of_the_same_names_are_replaced_and_others_kept(here):
+    folder = Path("answers")
+    folder.mkdir()
+    for name in (*FILES, "notes.txt"):
+        (folder / name).write_text("mine")
+    assert segment("scene.png", "circle", "--out", folder).exit_code == 0
+    written = contents(folder)
+    assert written.pop("notes.txt") == b"mine"
+    assert set(written) == set(FILES)
+    assert b"mine" not in written.values()
+
+
+def test_a_failure_leaves_the_output_folder_as_it_was(here):
+    segment("scene.png", "circle")
+    before = contents(here)
+    assert segment("scene.png", "circle", "--sam3", "nowhere").exit_code == 2
+    assert contents(here) == before
+
+
+def test_a_picture_of_one_pixel_is_a_picture(here):
+    Image.new("RGB", (1, 1)).save("dot.png")
+    assert segment("dot.png", "circle").exit_code == 0
+
+
+def test_any_name_and_any_query_will_do(here):
+    shutil.copy("scene.png", "[bold]ünïcode 'n more.png")
+    done = segment("[bold]ünïcode 'n more.png", 'the "circle" [red]\u2028 <b>', "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["query"] == 'the "circle" [red]\u2028 <b>'
+    assert Path("out", "[bold]ünïcode 'n more", "overlay.png").exists()
+
+
+def test_a_name_that_is_not_text_is_no_trouble(here):
+    name = os.fsdecode(b"sc\xffene.png")
+    shutil.copy("scene.png", name)
+    done = installed("segment", name, "circle")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["missing.png", "circle"], "missing.png"),
+        (["empty.png", "circle"], "empty.png"),
+        (["text.png", "circle"], "text.png"),
+        (["folder", "circle"], "folder"),
+        (["scene.png", ""], "query is empty"),
+        (["scene.png", " \t "], "query is empty"),
+        (["scene.png", os.fsdecode(b"circ\xffle")], "UTF-8"),
+        (["scene.png", "circle", "--threshold", "1"], "--threshold"),
+        (["scene.png", "circle", "--threshold=-0.1"], "--threshold"),
+        (["scene.png", "circle", "--threshold", "nan"], "--threshold"),
+        (["scene.png", "circle", "--threshold", "0.3", "--protocol", "paper"], "--threshold"),
+        (["scene.png", "circle", "--max-steps", "0"], "--max-steps"),
+        (["scene.png", "circle", "--max-seconds", "0"], "--max-seconds"),
+        (["scene.png", "circle", "--max-seconds", "nan"], "--max-seconds"),
+        (["scene.png", "circle", "--planner", "crystal ball"], "crystal ball"),
+        (["scene.png", "circle", "--planner", "replay:text.png"], "text.png"),
+        (["scene.png", "circle", "--planner", "replay:missing.json"], "missing.json"),
+        (["scene.png", "circle", "--sam3", "folder"], "folder"),
+        (["scene.png", "circle", "--sam3", "no/such/folder"], "no/such/folder"),
+        (["scene.png", "circle", "--device", "abacus"], "abacus"),
+        (["scene.png", "circle", "--out", "text.png"], "text.png"),
+        (["scene.png", "circle", "--out", "text.png/below"], "text.png/below"),
+        (["scene.png", "circle", "--out", "taken"], "overlay.png"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
+    Path("empty.png").touch()
+    Path("text.png").write_text("not a picture")
+    Path("folder").mkdir()
+    Path("taken/overlay.png").mkdir(parents=True)
+    before = contents(here)
+    done = segment(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    assert complaint in done.stderr
+    assert contents(here) == before
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("words", [["--colour", "red"], ["--threshold", "half"], ["--protocol", "tcp"], ["extra"]])
+def test_bad_usage_is_explained(here, words):
+    done = segment("scene.png", "circle", *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage" in done.stderr
+    assert words[0] in done.stderr
+
+
+def test_the_program_says_its_version():
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("sam3-agent 0.")
+
+
+def test_the_doctor_says_what_there_is_and_shows_no_secret(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 0
+    assert "hf_secret" not in done.output
+    for word in ("python", "device", "torch", "tiny", "facebook/sam3", "grammar", "HF_TOKEN", "What to do next"):
+        assert word in done.stdout

@@ -1,0 +1,67 @@
+import pytest
+
+from agent import PAPER_TOOLS, Decision, PlannerError, ReplayPlanner, ScriptedPlanner, Task, Usage, Verdict, run
+from agent.load import load_planner
+from agent.tools.paper import ExamineEachMask, SelectMasksAndReturn
+from agent.tools.workspace import Answer, Segment
+from agent.transcript import MadeBy, save
+
+CUPS = Segment(phrases=["red cup"])
+
+
+def test_a_script_holds_calls_and_decisions_as_they_come(kitchen, kitchen_sam3):
+    planner = ScriptedPlanner([CUPS, Decision("answer", '{"ids": "2"}', "the second")])
+    episode = run(Task(kitchen, "q"), planner, kitchen_sam3)
+    assert [step.decision.thought for step in episode.steps] == ["", "the second"]
+    assert episode.shown == (2,)
+
+
+def test_a_script_that_is_too_short_says_so(kitchen, kitchen_sam3):
+    with pytest.raises(PlannerError, match="the script ended after 1 call, before the episode did"):
+        run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), kitchen_sam3)
+
+
+def test_verdicts_are_scripted_by_number(kitchen, kitchen_sam3):
+    verdicts = ScriptedPlanner([], rejects=[2]).examine(None, [1, 2])
+    assert verdicts == [Verdict(1, accept=True, probability=1.0), Verdict(2, accept=False, probability=0.0)]
+
+
+def test_a_recorded_episode_replays_to_the_same_answer_without_its_model_calls(kitchen, kitchen_sam3):
+    script = [
+        Decision("segment_phrase", '{"text_prompt": "red cup"}', usage=Usage(model_calls=1)),
+        ExamineEachMask(),
+        SelectMasksAndReturn(final_answer_masks=[1]),
+    ]
+    recorded = run(Task(kitchen, "q"), ScriptedPlanner(script, rejects=[1]), kitchen_sam3, tools=PAPER_TOOLS)
+    replayed = run(recorded.task, ReplayPlanner(recorded), kitchen_sam3, tools=PAPER_TOOLS)
+    assert [step.observation.text for step in replayed.steps] == [step.observation.text for step in recorded.steps]
+    assert (replayed.outcome, replayed.shown) == ("answered", (2,))
+    assert (recorded.usage.model_calls, replayed.usage.model_calls) == (1, 0)
+
+
+def test_a_replay_of_other_masks_than_recorded_still_runs(kitchen, kitchen_sam3):
+    recorded = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Answer(ids=[3])]), kitchen_sam3)
+    again = ReplayPlanner(recorded)
+    assert run(Task(kitchen, "another query"), again, kitchen_sam3).shown == (3,)
+
+
+def test_a_saved_episode_is_replayed_from_its_file(kitchen, kitchen_sam3, tmp_path):
+    recorded = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Answer(ids=[3, 1])]), kitchen_sam3)
+    save(recorded, tmp_path / "episode.json", made_by=MadeBy(planner="scripted", sam3=kitchen_sam3.name))
+    replayed = run(recorded.task, load_planner(f"replay:{tmp_path / 'episode.json'}"), kitchen_sam3)
+    assert (replayed.outcome, replayed.shown) == ("answered", (3, 1))
+
+
+@pytest.mark.parametrize("name", ["", "gramar", "grammar:x", "replay", "replay:", "openai:gpt"])
+def test_an_unknown_planner_is_answered_with_those_there_are(name):
+    with pytest.raises(PlannerError, match=r"^there is no planner '.*'; there are 'grammar' .* 'replay:FILE'"):
+        load_planner(name)
+
+
+def test_a_file_that_cannot_be_replayed_is_named(tmp_path):
+    missing, broken = tmp_path / "missing.json", tmp_path / "broken.json"
+    broken.write_text("{")
+    for file in (missing, broken):
+        with pytest.raises(PlannerError, match=file.name) as error:
+            load_planner(f"replay:{file}")
+        assert "\n" not in str(error.value)

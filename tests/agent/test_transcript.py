@@ -1,0 +1,307 @@
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Workspace
+from agent.loop import Budget
+from agent.transcript import MadeBy, TranscriptError, load, save, to_html, to_text
+from sam3_tool import Instances, Picture
+from sam3_tool.boxes import around
+
+HOSTILE = """<script>alert("x")</script> & 'q' {{ 7 * 7 }} </style>\N{LINE SEPARATOR}"""
+MADE_BY = MadeBy(planner="grammar", sam3="tiny", budget=Budget(max_steps=7, max_seconds=30.0))
+
+
+def instances(phrase: str, *boxes: tuple[int, int, int, int], height: int = 60, width: int = 80) -> Instances:
+    masks = np.zeros((len(boxes), height, width), bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+    scores = np.linspace(0.91, 0.57, len(boxes), dtype=np.float32)
+    return Instances(masks, around(masks) + np.float32(0.1), scores, 0.875, phrase)
+
+
+def grown(task: Task, *steps: Step) -> Episode:
+    episode = Episode(task)
+    for step in steps:
+        episode = episode.append(step)
+    return episode
+
+
+@pytest.fixture
+def episode() -> Episode:
+    """Two searches, one mistake, a step that leaves the workspace alone, an answer."""
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    first = Workspace(60, 80).found(instances(HOSTILE, (2, 3, 30, 40), (35, 5, 50, 22)))
+    second = first.found(instances("spot", (70, 50, 71, 51)))
+    return grown(
+        Task(Picture(pixels), f"the box on the left {HOSTILE}"),
+        Step(
+            Decision("segment", json.dumps({"phrases": [HOSTILE]}), f"look first\n{HOSTILE}", Usage(1, 200, 50, 30, 1)),
+            Observation("2 masks: 1, 2.", first, (1, 2), usage=Usage(sam_encodes=1, sam_decodes=1)),
+            0.25,
+        ),
+        Step(Decision("relate", "not JSON <b>", "hm"), Observation("There is no mask <i>9</i>.", is_error=True), 0.01),
+        Step(
+            Decision("segment", '{"phrases": ["spot"], "region": [0, 0, 80, 60]}'),
+            Observation("1 mask: 3.", second, (3,), usage=Usage(sam_decodes=1)),
+        ),
+        Step(Decision("count", '{"ids": [1]}'), Observation("1.", second, ())),
+        Step(Decision("answer", '{"ids": [1, 3]}', "done"), Observation("2 masks.", None, (1, 3), "answered"), 0.5),
+    )
+
+
+@pytest.fixture
+def saved(episode: Episode, tmp_path: Path) -> Path:
+    path = tmp_path / "episode.json"
+    save(episode, path, made_by=MADE_BY, source="/some/folder/park.jpg")
+    return path
+
+
+def test_a_loaded_episode_equals_the_one_that_was_saved(episode: Episode, saved: Path) -> None:
+    transcript = load(saved)
+    again = transcript.episode
+    assert again.steps == episode.steps
+    assert (again.outcome, again.task.query) == (episode.outcome, episode.task.query)
+    assert (again.task.picture.pixels == episode.task.picture.pixels).all()
+    assert again.workspace == episode.workspace
+    assert (again.answer.masks == episode.answer.masks).all()
+    assert again.usage == episode.usage
+    assert transcript.made_by == MADE_BY
+
+
+def test_the_header_says_what_made_it_and_no_folder(saved: Path) -> None:
+    held = json.loads(saved.read_text("utf-8"))
+    assert held["made_by"]["budget"] == {"max_steps": 7, "max_seconds": 30.0, "max_sam_calls": None}
+    assert held["made_by"]["protocol"] == "workspace"
+    assert re.fullmatch(r"\d+\.\d+.*", held["made_by"]["version"])
+    assert (held["picture"]["name"], held["picture"]["width"], held["picture"]["height"]) == ("park.jpg", 80, 60)
+    assert held["picture"]["key"] == load(saved).episode.task.picture.key
+    assert "/some/folder" not in saved.read_text("utf-8")
+
+
+def test_a_mask_is_stored_once_and_in_coco_form(episode: Episode, saved: Path) -> None:
+    held = json.loads(saved.read_text("utf-8"))
+    added = [step["added"] and [candidate["id"] for candidate in step["added"]["candidates"]] for step in held["steps"]]
+    assert added == [[1, 2], None, [3], [], None]
+    assert held["steps"][2]["added"]["candidates"][0]["rle"] == episode.workspace[3].rle.to_coco()
+
+
+def test_an_episode_ended_by_its_budget_keeps_that_outcome(episode: Episode, tmp_path: Path) -> None:
+    save(replace(episode, steps=episode.steps[:3], outcome="budget"), tmp_path / "e.json", made_by=MADE_BY)
+    assert load(tmp_path / "e.json").episode.outcome == "budget"
+
+
+def test_saving_replaces_a_file_whole_and_leaves_nothing_else(episode: Episode, tmp_path: Path) -> None:
+    path = tmp_path / "episode.json"
+    path.write_text("old")
+    save(episode, path, made_by=MADE_BY)
+    assert load(path).episode.steps == episode.steps
+    assert [file.name for file in tmp_path.iterdir()] == ["episode.json"]
+
+
+def test_a_save_that_fails_leaves_nothing_behind(episode: Episode, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        save(episode, tmp_path / "folder", made_by=MADE_BY)
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def test_half_a_character_is_saved_as_a_question_mark(episode: Episode, tmp_path: Path) -> None:
+    broken = "red \ud83d ball"
+    step = Step(Decision("segment", broken, broken), Observation(broken, is_error=True))
+    odd = grown(Task(episode.task.picture, broken), step)
+    save(odd, tmp_path / "e.json", made_by=MADE_BY, source=f"{broken}.png")
+    again = load(tmp_path / "e.json").episode
+    assert {again.task.query, again.steps[0].decision.thought, again.message} == {"red ? ball"}
+    assert "red ? ball" in to_html(odd, MADE_BY)
+
+
+def test_a_workspace_that_changed_its_past_cannot_be_saved(episode: Episode, tmp_path: Path) -> None:
+    other = Workspace(60, 80).found(instances("other", (0, 0, 5, 5)))
+    forged = episode.append(Step(Decision("x", "{}"), Observation("", other)))
+    with pytest.raises(ValueError, match="a workspace can only grow"):
+        save(forged, tmp_path / "e.json", made_by=MADE_BY)
+
+
+def _set(held: dict[str, Any], path: str, value: object) -> None:
+    *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    place: Any = held
+    for key in parents:
+        place = place[key]
+    place[last] = value
+
+
+DAMAGE = {
+    "made_by": (7, "made_by"),
+    "query": (None, "query"),
+    "outcome": ("won", "outcome"),
+    "steps.0.surprise": (1, r"steps\.0\.surprise"),
+    "steps.0.shown": ([1, 4], r"masks \[4\]"),
+    "steps.0.added": (None, "shows masks"),
+    "steps.2.added.candidates.0.id": (9, "mask 9"),
+    "steps.2.added.candidates.0.rle.size": ([10, 10], "size"),
+    "steps.2.added.candidates.0.rle.counts": ("ooo", "runs"),
+    "picture.png": ("AAAA", "picture is damaged"),
+    "picture.width": (81, "picture is 80 x 60"),
+}
+
+
+@pytest.mark.parametrize("path", DAMAGE)
+def test_a_damaged_file_is_refused_in_one_line(path: str, saved: Path) -> None:
+    value, said = DAMAGE[path]
+    held = json.loads(saved.read_text("utf-8"))
+    _set(held, path, value)
+    saved.write_text(json.dumps(held))
+    with pytest.raises(TranscriptError, match=said) as refused:
+        load(saved)
+    assert str(saved) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+FOREIGN: dict[str, Callable[[bytes], bytes]] = {
+    "it is not JSON": lambda content: content[: len(content) // 2],
+    "not JSON, or cut off": lambda content: b"\x89PNG\xff\xfe",
+    "does not say format": lambda content: b'{"version": 1}',
+    "not a saved episode": lambda content: b"[1, 2]",
+    "version 2 of the format; expected 1": lambda content: content.replace(b'"version": 1,', b'"version": 2,', 1),
+    "or cut off": lambda content: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("said", FOREIGN)
+def test_a_foreign_file_is_refused_in_one_line(said: str, saved: Path) -> None:
+    saved.write_bytes(FOREIGN[said](saved.read_bytes()))
+    with pytest.raises(TranscriptError, match=said):
+        load(saved)
+
+
+def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TranscriptError, match=r"cannot read .*none\.json: No such file"):
+        load(tmp_path / "none.json")
+
+
+def test_no_run_lengths_can_crash_the_reader(saved: Path) -> None:
+    held = json.loads(saved.read_text("utf-8"))
+    rle = held["steps"][0]["added"]["candidates"][0]["rle"]
+    chance = np.random.default_rng(0)
+    whole = rle["counts"]
+    for _ in range(40):
+        letters = list(whole)
+        letters[chance.integers(len(letters))] = chr(chance.integers(33, 300))
+        rle["counts"] = "".join(letters)
+        saved.write_text(json.dumps(held))
+        if rle["counts"] != whole:
+            with pytest.raises(TranscriptError):
+                load(saved)
+
+
+def test_the_text_tells_every_step_and_the_answer(episode: Episode) -> None:
+    text = to_text(episode)
+    assert '3. segment {"phrases": ["spot"], "region": [0, 0, 80, 60]}' in text
+    assert "mistake: There is no mask <i>9</i>." in text
+    assert "answered: 2 masks." in text
+    assert "3: spot, score 0.91, 1 pixels, box 70 50 71 51" in text
+    assert "1 model calls" in text
+
+
+def test_the_text_cannot_steer_a_terminal() -> None:
+    steered = Episode(Task(Picture(np.zeros((5, 5, 3), np.uint8)), "a\x1b[2Jb\rc"))
+    assert to_text(steered).startswith("a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c\n")
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page."""
+
+    VOID = frozenset({"meta", "img", "input", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.pictures: list[Image.Image] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "src" and value and value.startswith("data:image/jpeg;base64,"):
+                self.pictures.append(Image.open(BytesIO(base64.b64decode(value.partition(",")[2]))))
+            elif name in {"src", "href", "srcset", "action", "data"} or name.startswith("on"):
+                self.links.append(f"{name}={value}")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_one_file_that_runs_and_requests_nothing(episode: Episode) -> None:
+    html = to_html(episode, MADE_BY, source=HOSTILE)
+    page = Page(html)
+    assert page.links == []
+    assert page.open == []
+    assert not {"script", "iframe", "link", "object", "b", "i"} & set(page.tags) - {"i"}
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_hostile_text_is_shown_as_it_is(episode: Episode) -> None:
+    page = Page(to_html(episode, MADE_BY, source=HOSTILE))
+    assert page.text.count('<script>alert("x")</script>') >= 4
+    assert "{{ 7 * 7 }}" in page.text
+    assert "not JSON <b>" in page.text
+    assert "There is no mask <i>9</i>." in page.text
+
+
+def test_the_page_shows_the_answer_every_step_and_the_cost(episode: Episode) -> None:
+    page = Page(to_html(episode, MADE_BY, source="park.jpg"))
+    assert [picture.size for picture in page.pictures] == [(480, 360)] * 5, (
+        "answer, picture, and three steps with masks"
+    )
+    for said in ("answered", "2 masks.", "park.jpg 80 x 60", "grammar", "7 steps, 30 seconds", "1,036", "0.76", "spot"):
+        assert said in page.text
+    assert '"region": [0, 0, 80, 60]' in page.text
+    assert "cached tokens" in page.text
+
+
+def test_a_large_picture_is_reduced_and_a_small_mask_on_it_can_still_be_seen() -> None:
+    found = instances("spot", (700, 500, 701, 501), height=1000, width=2600)
+    task = Task(Picture(np.full((1000, 2600, 3), 90, np.uint8)), "the spot")
+    space = Workspace(1000, 2600).found(found)
+    whole = grown(task, Step(Decision("answer", "{}"), Observation("1 mask.", space, (1,), "answered")))
+    answer, plain, step = Page(to_html(whole, MADE_BY)).pictures
+    assert (answer.size, plain.size, step.size) == ((1280, 492), (1280, 492), (800, 308))
+    marked = np.asarray(answer).astype(int)
+    assert (np.abs(marked - 90).sum(axis=2) > 150).any()
+
+
+def test_an_episode_without_an_answer_has_a_page_too() -> None:
+    task = Task(Picture(np.zeros((40, 30, 3), np.uint8)), "a unicorn")
+    refused = grown(task, Step(Decision("", "", "I cannot"), Observation("Nothing.", None, (), "no_match")))
+    page = Page(to_html(refused, MADE_BY))
+    assert "no match" in page.text
+    assert len(page.pictures) == 2
+    assert "unfinished" in Page(to_html(Episode(task), MADE_BY)).text
+
+
+def test_the_papers_protocol_shows_masks_by_their_place_and_the_answer_by_id(episode: Episode) -> None:
+    html = to_html(episode, MADE_BY.model_copy(update={"protocol": "paper"}))
+    chips = [re.findall(r"</i>(\d+)</span>", part) for part in re.findall(r'<div class="chips">.*?</div>', html)]
+    assert chips == [["1", "2"], ["1"], ["1", "3"]]

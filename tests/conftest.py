@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from sam3_tool import Picture, Sam3
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Sam3:
+    """The real network, with the embedded checkpoint's weights."""
+    return Sam3.load("tiny")
+
+
+@pytest.fixture(scope="session")
+def picture() -> Picture:
+    """320 x 240 pixels of light grey; a big red circle on the left, a blue square on the right."""
+    image = Image.new("RGB", (320, 240), (208, 208, 208))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((30, 60, 150, 180), fill=(214, 38, 40))
+    draw.rectangle((205, 85, 285, 165), fill=(44, 84, 214))
+    return Picture(np.asarray(image))

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from sam3_tool import rle
+
+
+@pytest.fixture
+def masks() -> np.ndarray:
+    return np.random.default_rng(0).random((4, 37, 53)) > 0.6
+
+
+def test_masks_survive_the_round_trip(masks):
+    assert (rle.decode_all(rle.encode_all(masks), 37, 53) == masks).all()
+    assert (rle.decode(rle.encode(masks[2])) == masks[2]).all()
+
+
+def test_no_masks_keep_their_size():
+    assert rle.encode_all(np.zeros((0, 5, 7), bool)) == []
+    assert rle.decode_all([], 5, 7).shape == (0, 5, 7)
+    assert rle.areas([]).tolist() == []
+    assert rle.ious([], []).shape == (0, 0)
+
+
+def test_pycocotools_reads_it_as_it_is(masks):
+    segmentation = rle.encode(masks[0]).to_coco()
+    assert isinstance(segmentation["counts"], str)
+    assert (coco.decode(segmentation) == masks[0]).all()
+    assert rle.Rle.from_coco(coco.encode(np.asfortranarray(masks[0], np.uint8))) == rle.encode(masks[0])
+
+
+def test_areas_and_overlaps_are_those_of_the_masks(masks):
+    rles = rle.encode_all(masks)
+    both = (masks[:, None] & masks).sum(axis=(2, 3))
+    either = (masks[:, None] | masks).sum(axis=(2, 3))
+    assert rle.areas(rles).tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert np.allclose(rle.ious(rles, rles), both / either)
+    assert np.allclose(rle.coverage(rles, rles), both / masks.sum(axis=(1, 2))[:, None])
+
+
+def test_an_empty_mask_overlaps_nothing(masks):
+    nothing = [rle.encode(np.zeros((37, 53), bool))]
+    assert rle.ious(nothing, nothing).tolist() == rle.coverage(nothing, nothing).tolist() == [[0.0]]
+    assert rle.coverage(nothing, rle.encode_all(masks)).tolist() == [[0.0] * 4]
+
+
+def test_merging_is_union_or_intersection(masks):
+    rles = rle.encode_all(masks)
+    assert (rle.decode(rle.merge(rles)) == masks.any(axis=0)).all()
+    assert (rle.decode(rle.merge(rles, intersect=True)) == masks.all(axis=0)).all()

@@ -1,0 +1,161 @@
+"""The generated world, and the trainer that makes the embedded checkpoint from it."""
+
+import numpy as np
+import pytest
+import torch
+
+from sam3_tool import Sam3
+from sam3_tool.picture import Picture
+from sam3_tool.training.architecture import new_model, normalise_neck
+from sam3_tool.training.batch import PAD_LABEL, draw_batch
+from sam3_tool.training.export import export
+from sam3_tool.training.losses import match
+from sam3_tool.training.network import LearningSam3, noisy_boxes
+from sam3_tool.training.optimizer import Muon
+from sam3_tool.training.prompts import Concept, ask
+from sam3_tool.training.scenes import HELD_OUT, MIN_VISIBLE_AREA, SceneObject, draw_scene
+from sam3_tool.training.tokenizer import learn_tokenizer
+from sam3_tool.training.train import DETECTOR_KINDS, Recipe, Run
+from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, known_words
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return learn_tokenizer()
+
+
+def test_the_world_is_as_rich_as_promised():
+    assert len(SHAPES) >= 12
+    assert len(COLOURS) >= 10
+    assert len(THINGS) >= 60
+    assert {"animal", "fruit", "vehicle"} <= HYPERNYMS.keys()
+    assert not set(STRANGERS) & set(known_words())
+
+
+def test_the_same_seed_draws_the_same_scene():
+    first, again = draw_scene(HELD_OUT + 3), draw_scene(HELD_OUT + 3)
+    assert np.array_equal(first.pixels, again.pixels)
+    assert first.objects == again.objects
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_masks_are_disjoint_and_every_object_is_visible(seed):
+    scene = draw_scene(HELD_OUT + seed, size=(320, 240))
+    assert scene.pixels.shape == (240, 320, 3)
+    assert scene.masks.sum(axis=0).max(initial=0) <= 1
+    assert all(mask.mean() >= MIN_VISIBLE_AREA for mask in scene.masks)
+    for mask, (x0, y0, x1, y1) in zip(scene.masks, scene.boxes.astype(int), strict=True):
+        assert mask.sum() == mask[y0:y1, x0:x1].sum()
+
+
+def test_a_concept_describes_by_noun_hypernym_colour_and_size():
+    apple = SceneObject("apple", "red", None, "small")
+    assert Concept("fruit").describes(apple)
+    assert Concept("apple", "red", size="small").describes(apple)
+    assert not Concept("apple", "green").describes(apple)
+    assert not Concept("vehicle").describes(apple)
+
+
+def test_negatives_are_absent_and_positives_present():
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        scene = draw_scene(HELD_OUT + seed)
+        if scene.objects:
+            assert ask(scene, "positive", rng).targets
+        assert not ask(scene, "negative", rng).targets
+
+
+def test_a_negative_box_takes_its_kind_out_of_the_answer():
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        scene = draw_scene(HELD_OUT + seed)
+        prompt = ask(scene, "text_minus_box", rng) if scene.objects else None
+        if prompt and prompt.kind == "text_minus_box":
+            boxed = scene.objects[prompt.exemplars[0]].kind
+            assert prompt.labels == (0,)
+            assert all(scene.objects[index].kind != boxed for index in prompt.targets)
+
+
+def test_known_words_are_one_token_and_any_text_has_tokens(tokenizer):
+    assert len(tokenizer("the small red striped watermelons").input_ids) == 5 + 2
+    assert tokenizer("Zürich 42!").input_ids[1:-1]
+    assert all(len(tokenizer(noun).input_ids) == 3 for noun in NOUNS)
+
+
+def test_a_text_question_carries_one_padded_box(tokenizer):
+    _, questions = draw_batch((1, 2, 3), 2, ("positive", "negative"), tokenizer)
+    assert questions.box_labels.tolist() == [[PAD_LABEL]] * 4
+
+
+def test_the_learning_network_is_the_published_one(tokenizer):
+    """Without hints, the trainer's own decoding gives what `Sam3Model` gives."""
+    torch.manual_seed(0)
+    model = new_model(len(tokenizer)).eval()
+    pictures, questions = draw_batch((1, 2, 3), 2, ("positive", "visual"), tokenizer)
+    network = LearningSam3(model)
+    with torch.inference_mode():
+        seen = network.look(pictures.pixels, fine=2)
+        found = network.detect(seen, questions, noisy_boxes(pictures, questions, 0.7, 0.9))
+        rows, queries = torch.arange(4), torch.arange(30).expand(4, -1)
+        masks, _ = network.draw(seen, questions.picture, found, rows, queries)
+        expected = model(
+            pixel_values=pictures.pixels[questions.picture],
+            input_ids=questions.tokens,
+            attention_mask=questions.token_mask.long(),
+            input_boxes=questions.boxes,
+            input_boxes_labels=questions.box_labels,
+        )
+    assert torch.allclose(found.logits[-1], expected.pred_logits, atol=1e-4)
+    assert torch.allclose(found.presence[-1], expected.presence_logits[:, 0], atol=1e-4)
+    assert torch.allclose(masks, expected.pred_masks, atol=1e-3)
+
+
+def test_every_meant_object_is_matched_once(tokenizer):
+    torch.manual_seed(0)
+    network = LearningSam3(new_model(len(tokenizer)))
+    pictures, questions = draw_batch((5, 0, 0), 3, DETECTOR_KINDS[0], tokenizer)
+    with torch.no_grad():
+        found = network.detect(network.look(pictures.pixels, fine=0), questions, noisy_boxes(pictures, questions, 0, 0))
+    layer, question, query, thing = match(found, pictures.boxes[questions.picture], questions.targets)
+    for k in range(3):
+        pairs = torch.stack([question, thing])[:, layer == k].T.tolist()
+        assert sorted(pairs) == questions.targets.nonzero().tolist()
+        used = torch.stack([question, query])[:, layer == k].T.tolist()
+        assert len({tuple(pair) for pair in used}) == len(used)
+
+
+def test_the_neck_comes_out_at_unit_scale(tokenizer):
+    model = new_model(len(tokenizer))
+    pictures, _ = draw_batch((0, 0, 0), 6, ("positive",), tokenizer)
+    normalise_neck(model, pictures.pixels)
+    with torch.no_grad():
+        for level in LearningSam3(model).look(pictures.pixels, fine=6).levels:
+            assert level.std().item() == pytest.approx(1, abs=0.01)
+
+
+def test_muon_makes_updates_orthogonal():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.zeros(32, 64))
+    weight.grad = torch.randn(32, 64)
+    Muon([weight], lr=1.0).step()
+    singular = torch.linalg.svdvals(weight.detach()) / (0.2 * 64**0.5)
+    assert 0.6 < singular.min() < singular.max() < 1.4
+
+
+def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoint(tmp_path):
+    recipe = Recipe(
+        tmp_path, workers=1, trunk_steps=1, detector_steps=2, cooldown_steps=1, trunk_pictures=2, detector_pictures=2
+    )
+    run = Run(recipe, worker=0)
+    assert all(np.isfinite(value) for value in run.advance().values())
+    run.advance()
+    run.save()
+    again = Run(recipe, worker=0)
+    again.resume()
+    losses = again.advance()
+    assert losses == pytest.approx(run.advance())
+    assert {"presence", "mask", "giou", "hint boxes"} <= losses.keys()
+    export(again.averaged().sam3, again.tokenizer, tmp_path / "checkpoint")
+    assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size < 12e6
+    sam3 = Sam3.load(tmp_path / "checkpoint")
+    assert sam3.segment(Picture(draw_scene(1).pixels), "red circle").phrase == "red circle"

@@ -1,0 +1,290 @@
+"""The transformers backend against direct calls of the network that it wraps."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+from transformers import Sam3Model, Sam3Processor
+
+from sam3_tool import CheckpointError, ConceptPrompt, Instances, Picture, Sam3
+from sam3_tool.backends.checkpoint import locate
+from sam3_tool.backends.transformers import PADDING, TransformersBackend
+
+EMBEDDED = locate("tiny")
+RED, BLUE = (30.0, 60.0, 150.0, 180.0), (205.0, 85.0, 285.0, 165.0)
+ALL = 0.0
+"""A threshold that keeps every query."""
+
+
+@dataclass
+class Direct:
+    """One request at a time, through nothing but `Sam3Processor` and `Sam3Model`."""
+
+    model: Any
+    processor: Any
+
+    @classmethod
+    def load(cls, folder: Path) -> "Direct":
+        model = Sam3Model.from_pretrained(folder, dtype=torch.float32).eval()
+        return cls(model, Sam3Processor.from_pretrained(folder))
+
+    @torch.inference_mode()
+    def __call__(self, picture: Picture, text: str, boxes: Any = ((0, 0, 1, 1),), labels: Any = (PADDING,)) -> Any:
+        inputs = self.processor(
+            images=picture.to_pil(),
+            text=text,
+            input_boxes=[[list(box) for box in boxes]],
+            input_boxes_labels=[list(labels)],
+            return_tensors="pt",
+        )
+        del inputs["original_sizes"]
+        return self.model(**inputs)
+
+
+@pytest.fixture(scope="module")
+def direct() -> Direct:
+    return Direct.load(EMBEDDED)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Picture:
+    """450 x 330 pixels of noise over a gradient: resizing it badly would show."""
+    noise = np.random.default_rng(3).integers(0, 120, (330, 450, 3))
+    return Picture((noise + np.linspace(0, 135, 450)[None, :, None]).astype(np.uint8))
+
+
+def scores_of(output: Any) -> torch.Tensor:
+    return output.pred_logits[0].sigmoid() * output.presence_logits[0].sigmoid()
+
+
+def assert_is(found: Instances, output: Any, picture: Picture) -> None:
+    """`found`, taken with threshold `ALL`, holds every query of the network's output, by the published rules."""
+    scores = scores_of(output)
+    order = scores.argsort(descending=True, stable=True)
+    size = torch.tensor([picture.width, picture.height] * 2)
+    logits = functional.interpolate(output.pred_masks, size=(picture.height, picture.width), mode="bilinear")[0]
+    assert np.allclose(found.scores, scores[order], atol=1e-5)
+    assert np.allclose(found.boxes, output.pred_boxes[0][order] * size, atol=1e-2)
+    assert found.presence == pytest.approx(output.presence_logits.sigmoid().item(), abs=1e-5)
+    assert (found.masks != (logits[order] > 0).numpy()).mean() < 1e-5
+
+
+def test_a_text_prompt_is_the_model_with_one_padded_box(tiny, direct, picture, photo):
+    for one in (picture, photo):
+        assert_is(tiny.segment(one, "red circle", threshold=ALL), direct(one, "red circle"), one)
+
+
+def test_without_the_padded_box_the_model_is_another_function(direct, picture):
+    inputs = direct.processor(images=picture.to_pil(), text="red circle", return_tensors="pt")
+    with torch.inference_mode():
+        bare = direct.model(**{name: inputs[name] for name in ("pixel_values", "input_ids", "attention_mask")})
+    assert (bare.pred_logits - direct(picture, "red circle").pred_logits).abs().max() > 0.01
+
+
+def test_what_the_padded_box_says_does_not_matter(direct, picture):
+    one = direct(picture, "red circle", [(0, 0, 1, 1)])
+    other = direct(picture, "red circle", [RED, BLUE], [PADDING, PADDING])
+    assert (one.pred_logits - other.pred_logits).abs().max() < 1e-5
+
+
+def test_boxes_alone_go_with_the_text_visual(tiny, direct, picture):
+    found = tiny.segment(picture, boxes=[RED], threshold=ALL)
+    assert_is(found, direct(picture, "visual", [RED], [1]), picture)
+    assert found.phrase == ""
+
+
+def test_text_and_boxes_go_together(tiny, direct, picture):
+    found = tiny.segment(picture, "shape", boxes=[RED, BLUE], box_labels=[1, 0], threshold=ALL)
+    assert_is(found, direct(picture, "shape", [RED, BLUE], [1, 0]), picture)
+    assert found.phrase == "shape"
+
+
+def test_a_mixed_batch_answers_as_each_request_alone_does(tiny, direct, picture, photo):
+    requests = [
+        (picture, ConceptPrompt("red circle", threshold=ALL)),
+        (photo, ConceptPrompt(boxes=(RED,), threshold=ALL)),
+        (picture, ConceptPrompt("a large blue square beside it", boxes=(BLUE, RED), box_labels=(1, 0), threshold=ALL)),
+        (picture, ConceptPrompt(boxes=(BLUE,), box_labels=(0,), threshold=ALL)),
+    ]
+    for (one, prompt), found in zip(requests, tiny.segment_all(requests), strict=True):
+        boxes = {"boxes": prompt.boxes, "labels": prompt.box_labels} if prompt.boxes else {}
+        assert_is(found, direct(one, prompt.phrase or "visual", **boxes), one)
+
+
+def test_a_phrase_longer_than_the_context_is_cut(tiny, direct, picture):
+    words = ["red", "circle"] * 40
+    tokens = direct.processor.tokenizer(" ".join(words), truncation=True, max_length=32)["input_ids"]
+    assert len(tokens) == 32
+    long, cut = (
+        tiny.segment(picture, " ".join(some), threshold=ALL) for some in (words, words[:30])
+    )  # of 32 tokens, two are start and end; each of these words is one token
+    assert np.allclose(long.scores, cut.scores, atol=1e-5)
+
+
+def test_only_scores_strictly_above_the_threshold_are_kept(tiny, picture):
+    scores = tiny.segment(picture, "red circle", threshold=ALL).scores
+    at = float(scores[3])
+    assert (tiny.segment(picture, "red circle", threshold=at).scores > at).all()
+    assert len(tiny.segment(picture, "red circle", threshold=at)) == (scores > at).sum()
+
+
+def test_mask_logits_are_upsampled_before_they_are_cut(tiny, direct, picture):
+    output = direct(picture, "red circle")
+    best = scores_of(output).argmax()
+    logits = output.pred_masks[:, best : best + 1]
+    size = (picture.height, picture.width)
+    by_logits = functional.interpolate(logits, size=size, mode="bilinear")[0, 0] > 0
+    by_probabilities = functional.interpolate(logits.sigmoid(), size=size, mode="bilinear")[0, 0] > 0.5
+    mask = tiny.segment(picture, "red circle", threshold=ALL).masks[0]
+    assert (mask != by_logits.numpy()).sum() < (mask != by_probabilities.numpy()).sum()
+
+
+def test_the_embedded_checkpoint_finds_a_big_red_circle(tiny, picture):
+    found = tiny.segment(picture, "red circle")
+    y, x = np.mgrid[: picture.height, : picture.width]
+    circle = (x - 90) ** 2 + (y - 120) ** 2 < 60**2
+    assert (found.masks[0] & circle).sum() / (found.masks[0] | circle).sum() > 0.7
+    assert np.abs(found.boxes[0] - RED).max() < 25
+    assert found.phrase == "red circle"
+    assert found.presence >= found.scores[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 700), (700, 3)])
+def test_a_picture_of_any_size_gets_masks_of_its_size(tiny, shape):
+    found = tiny.segment(Picture(np.full((*shape, 3), 90, np.uint8)), "red circle", threshold=ALL)
+    assert found.masks.shape == (len(found), *shape)
+
+
+def test_many_masks_of_a_large_picture_are_drawn_in_parts(tiny, direct):
+    large = Picture(np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), np.uint8))
+    assert_is(tiny.segment(large, "red circle", threshold=ALL), direct(large, "red circle"), large)
+
+
+def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
+    for embedding in TransformersBackend.load(EMBEDDED, name="tiny").encode([picture, photo]):
+        assert len(embedding.levels) == 3
+        assert embedding.nbytes == sum(level.untyped_storage().nbytes() for level in embedding.levels)
+
+
+def test_in_bfloat16_masks_stay_and_boxes_stay_exact(tiny, picture):
+    exact = tiny.segment(picture, "red circle")
+    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16").segment(picture, "red circle", boxes=())
+    assert len(rounded) == len(exact)
+    assert (rounded.masks != exact.masks).mean() < 0.01
+    assert np.abs(rounded.boxes - exact.boxes).max() < 2
+    assert rounded.boxes.astype(np.float32).view(np.uint32).astype(np.uint16).any()  # more than bfloat16 can hold
+
+
+def test_boxes_work_in_bfloat16(picture):
+    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16")
+    found = rounded.segment(picture, "shape", boxes=[RED, BLUE], box_labels=[1, 0], threshold=ALL)
+    assert np.isfinite(found.boxes).all()
+
+
+# Checkpoints
+
+
+@pytest.fixture
+def changed(tmp_path) -> Callable[..., Path]:
+    """A copy of the embedded checkpoint, with its weights changed by a function."""
+
+    def change(edit: Callable[[dict[str, torch.Tensor]], None] = lambda weights: None) -> Path:
+        for file in EMBEDDED.iterdir():
+            if file.is_file() and file.name != "model.safetensors":
+                (tmp_path / file.name).write_bytes(file.read_bytes())
+        weights = load_file(EMBEDDED / "model.safetensors")
+        edit(weights)
+        save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        return tmp_path
+
+    return change
+
+
+def test_ties_keep_the_order_of_the_queries(changed, picture):
+    def level(weights: dict[str, torch.Tensor]) -> None:
+        for name in weights:
+            if "dot_product_scoring.query_proj" in name:
+                weights[name].zero_()
+
+    folder = changed(level)
+    found = Sam3.load(folder).segment(picture, "red circle", threshold=ALL)
+    assert len(set(found.scores.tolist())) == 1
+    in_order = Direct.load(folder)(picture, "red circle").pred_boxes[0].numpy()
+    assert np.allclose(found.boxes, in_order * ([picture.width, picture.height] * 2), atol=1e-2)
+
+
+def test_loading_prints_nothing(changed, capfd):
+    folder = changed()
+    assert Sam3.load(folder).name == str(folder)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_small_checkpoint_says_what_it_does_not_know(changed, picture):
+    folder = changed()
+    (folder / "vocabulary.json").write_text(json.dumps({"words": ["red", "circle", "dog", "grapes", "coffee cup"]}))
+    sam3 = Sam3.load(folder)
+    assert "'giraffe', 'tall'" in sam3.caveat("the giraffe with a tall tall dog")
+    for known in ("red circles", "a grape", "Dogs", "the cup"):
+        assert "does not know" not in sam3.caveat(known)
+    for phrase in ("giraffe", "red circle"):
+        assert "`--sam3 facebook/sam3`" in sam3.caveat(phrase)
+    (folder / "vocabulary.json").unlink()
+    assert Sam3.load(folder).caveat("giraffe") == ""
+
+
+def refused(name_or_path: str | Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        Sam3.load(name_or_path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, changed):
+    (tmp_path / "sam3.pt").touch()
+    assert "no such folder" in refused(tmp_path / "nowhere")
+    assert "not a folder" in refused(tmp_path / "sam3.pt")
+    assert "no such folder" in refused("sam4")
+    assert "--sam3 tiny" in refused(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line(changed):
+    folder = changed()
+    weights = (folder / "model.safetensors").read_bytes()
+    for size in (0, 100, len(weights) // 2):
+        (folder / "model.safetensors").write_bytes(weights[:size])
+        assert "--sam3 tiny" in refused(folder)
+    (folder / "model.safetensors").write_bytes(weights)
+    for name in ("tokenizer.json", "config.json"):
+        (folder / name).write_text("{")
+        assert "--sam3 tiny" in refused(folder)
+
+
+def test_a_checkpoint_with_weights_missing_is_refused_and_not_filled_with_random_numbers(changed):
+    message = refused(changed(lambda weights: weights.pop(next(name for name in weights if "presence_head" in name))))
+    assert "1 weights are missing" in message
+    assert "presence_head" in message
+
+
+def test_a_type_that_is_not_a_float_is_refused():
+    with pytest.raises(ValueError, match="`dtype` must be one of"):
+        Sam3.load("tiny", dtype="int8")
+
+
+def test_a_checkpoint_that_cannot_be_fetched_says_how_to_get_it_and_what_works_now(tmp_path):
+    code = (
+        "import sam3_tool\ntry: sam3_tool.Sam3.load('facebook/sam3')\nexcept sam3_tool.CheckpointError as e: print(e)"
+    )
+    settings = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(EMBEDDED.parent.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
+    for part in ("https://huggingface.co/facebook/sam3", "hf auth login", "HF_TOKEN", "--sam3 tiny"):
+        assert part in done.stdout
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
