@@ -354,12 +354,13 @@ def circles() -> Picture:
 
 def test_the_embedded_network_is_asked_through_the_same_tools(circles, tiny):
     script = [
-        Segment(phrases=["red circle", "blue circle", "carburettor"]),
-        Relate(ids=[1, 2], relation="left_of", to=[3]),
+        Segment(phrases=["red circle", "blue circle", "carburettor"], threshold=0.3),
+        Locate(ids=[1, 2], place="left"),
         Answer(ids=[1]),
     ]
     *_, before, episode = watch(Task(circles, "the red circle left of the blue one"), ScriptedPlanner(script), tiny)
     assert [len(search.ids) for search in episode.workspace.searches] == [2, 1, 0]
+    assert episode.answer.areas.tolist() == pytest.approx([3848], rel=0.15)
     [left] = before.shown
     assert episode.workspace[left].box[2] < 160
     assert (episode.usage.sam_encodes, episode.usage.sam_decodes) == (1, 3)
