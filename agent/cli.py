@@ -196,11 +196,11 @@ def _one_line_errors() -> Iterator[None]:
     """Bad input, and Ctrl-C, become one line on stderr and an exit code. A defect keeps its traceback (code 1)."""
     from agent.planner import PlannerError
     from agent.result import OutputError
-    from sam3_tool import CheckpointError, PictureError
+    from sam3_tool import CheckpointError, DeviceError, PictureError
 
     try:
         yield
-    except (BadInput, CheckpointError, OutputError, PictureError, PlannerError) as error:
+    except (BadInput, CheckpointError, DeviceError, OutputError, PictureError, PlannerError) as error:
         typer.echo(f"error: {_line(str(error))}", err=True)
         raise typer.Exit(BAD_INPUT) from error
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""From a query's syntax to a plan: what pronouns stand for, what modifiers belong to, and in which order things apply."""
+"""From a query's syntax to a plan: what pronouns stand for, what modifiers belong to, and what applies first."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from agent.query import (
     head_phrase,
     parse,
 )
-from agent.tools.geometry import Measure, Place, Relation
+from agent.tools.relations import Measure, Place, Relation
 
 ANYTHING = "object"
 """The phrase for 'everything', 'the one …' and the like."""
@@ -44,6 +44,13 @@ ADJECTIVES = COLOURS | {
     "triangular", "wet", "wide", "wooden", "young",
 }  # fmt: skip
 """Words that may stand without their noun: 'red and blue circles', 'squares that are striped'."""
+
+CLOTHES = {
+    "armor", "blazer", "boot", "cap", "clothes", "coat", "costume", "dress", "glasses", "hat", "helmet", "hoodie",
+    "jacket", "jeans", "jersey", "outfit", "overalls", "pants", "robe", "sandal", "scarf", "shirt", "shoe", "shorts",
+    "skirt", "suit", "sunglasses", "sweater", "sweatshirt", "swimsuit", "t-shirt", "tie", "top", "trousers", "tuxedo",
+    "uniform", "vest",
+}  # fmt: skip
 
 SUPERLATIVES: dict[str, tuple[Measure, Order]] = {
     "LARGEST": ("size", "descending"),
@@ -109,14 +116,15 @@ class _Reader:
         self.notes: list[str] = []
 
     def selection(self, selection: Selection) -> Plan:
-        plan = self.joined(_all_but(selection), None)
+        first, ranks = _without_superlative(selection, _all_but(selection))
+        plan = self.joined(first, None)
         for minus in selection.minus:
             plan = Except(plan, self.joined(_as_pronouns(minus), plan))
-        return plan
+        return self.ranked(plan, ranks, None, many=False)
 
     def joined(self, joined: Joined, antecedent: Plan | None) -> Plan:
         """`antecedent`: what a pronoun, or a noun left out, stands for."""
-        terms = _named_by_neighbours([_reattached(term) for term in _with_predicates(joined)])
+        terms = _named_by_neighbours([_reattached(term) for term in _with_alternatives(joined)])
         if len(terms) == 1:
             return self.term(terms[0], antecedent)
         terms, shared = _factored(terms, alternative=joined.alternative)
@@ -129,9 +137,8 @@ class _Reader:
         plan = self.noun(noun, antecedent)
         for modifier in modifiers:
             plan = self.filtered(plan, modifier)
-        ranks, to = _ranks_of(noun, [modifier.what for modifier in modifiers])
-        many = _number(noun) == "many" or isinstance(antecedent, Union)
-        return self.ranked(plan, ranks, self.object(to, plan) if to else None, many=many)
+        ranks, to = _ranks_of(noun, [modifier.what for modifier in modifiers if not modifier.negated])
+        return self.ranked(plan, ranks, self.object(to, plan) if to else None, many=_number(noun) == "many")
 
     def noun(self, noun: Noun, antecedent: Plan | None) -> Plan:
         match noun.kind:
@@ -153,21 +160,25 @@ class _Reader:
 
     def filtered(self, plan: Plan, modifier: Modifier) -> Plan:
         match modifier.what:
-            case At(place) if not place.startswith("far "):
-                kept: Plan = Located(plan, cast(Place, place))
+            case At(place) if modifier.negated or not place.startswith("far "):
+                kept: Plan = Located(plan, cast(Place, place.removeprefix("far ")))
             case RelatedTo(relation, to, other):
                 kept = self.related(plan, relation, to, other)
             case IsA(nouns):
                 found = _union(self.term(Term(noun), plan) for noun in nouns)
                 if modifier.negated:
                     return Except(plan, found)
-                kept = found if all(noun.kind == "bare" for noun in nouns) else Common(plan, found)
+                ranks_alone = all(noun.kind == "bare" for noun in nouns)
+                adjectives_alone = all(noun.kind == "pronoun" for noun in nouns) and plan == _union(heads(plan))
+                kept = found if ranks_alone or adjectives_alone else Common(plan, found)
             case _:
                 return plan
         return Except(plan, kept) if modifier.negated else kept
 
     def related(self, plan: Plan, relation: str, to: Term, other: Term | None) -> Plan:
         relation = "inside" if relation == "in" else relation
+        if other is not None:  # 'between the leftmost and the rightmost star'
+            to, other = _named_by_neighbours([to, other])
         objects = self.object(to, plan)
         if to.noun and relation in OUTERMOST and to.noun.determiner.split(" ")[0] in ("all", "each", "every"):
             objects = Ranked(objects, *SUPERLATIVES[OUTERMOST[relation]])
@@ -240,6 +251,12 @@ def _is_adjective(noun: Noun) -> bool:
     return plain and (_all_adjectives(noun) or not is_plural(noun.words[-1]))
 
 
+def _is_worn(noun: Noun) -> bool:
+    """'The woman in red', 'the man in a white shirt': what follows 'in' describes, and is no place."""
+    plain = noun.kind == "named" and noun.ranks == Ranks()
+    return plain and (set(noun.words) <= COLOURS or bool({noun.words[-1], singular(noun.words[-1])} & CLOTHES))
+
+
 def _all_adjectives(noun: Noun | None) -> bool:
     return noun is not None and noun.kind == "named" and not noun.tail and set(noun.words) <= ADJECTIVES
 
@@ -256,6 +273,17 @@ def _all_but(selection: Selection) -> Joined:
     return replace(selection.first, terms=(replace(selection.first.terms[0], noun=kind), *selection.first.terms[1:]))
 
 
+def _without_superlative(selection: Selection, first: Joined) -> tuple[Joined, Ranks]:
+    """'The largest shape except the star' is the largest of the shapes that are no star; its ranks apart."""
+    term = first.terms[0]
+    if not selection.minus or len(first.terms) > 1 or term.noun is None or term.noun.kind != "named":
+        return first, Ranks()
+    ranks = term.noun.ranks
+    if ranks.superlative in ("", "NEAREST", "FARTHEST") or (ranks.number or 1) > 1:
+        return first, Ranks()
+    return replace(first, terms=(replace(term, noun=replace(term.noun, ranks=Ranks())),)), ranks
+
+
 def _as_pronouns(minus: Joined) -> Joined:
     """'Circles, but not red': adjectives alone stand for 'red ones'."""
     return replace(minus, terms=tuple(_as_pronoun(term) for term in minus.terms))
@@ -267,26 +295,34 @@ def _as_pronoun(term: Term) -> Term:
     return replace(term, noun=replace(term.noun, kind="pronoun"))
 
 
-def _with_predicates(joined: Joined) -> list[Term]:
-    """With 'that are red' and 'striped' put together again, which the grammar takes for two terms."""
+def _with_alternatives(joined: Joined) -> list[Term]:
+    """The terms, where 'that are red | and striped', 'not a star | or a ring', 'on the mat | or the car' are one."""
     terms: list[Term] = []
     for term in joined.terms:
         last = terms[-1].modifiers[-1] if terms and terms[-1].modifiers else None
-        if last is None or not isinstance(last.what, IsA) or not _is_bare_adjective(term, last.what):
+        extended = None if last is None else _extended(last, term, alternative=joined.alternative)
+        if extended is None:
             terms.append(term)
-            continue
-        more = cast(Noun, term.noun)
-        if joined.alternative or last.negated:
-            added = [replace(last, what=IsA((*last.what.nouns, more)))]
         else:
-            added = [last, replace(last, what=IsA((more,)))]
-        terms[-1] = replace(terms[-1], modifiers=(*terms[-1].modifiers[:-1], *added, *term.modifiers))
+            terms[-1] = replace(terms[-1], modifiers=(*terms[-1].modifiers[:-1], *extended))
     return terms
 
 
-def _is_bare_adjective(term: Term, before: IsA) -> bool:
-    is_adjective = _all_adjectives(term.noun) and not cast(Noun, term.noun).determiner
-    return is_adjective and all(_is_adjective(noun) for noun in before.nouns)
+def _extended(modifier: Modifier, term: Term, *, alternative: bool) -> list[Modifier] | None:
+    """The modifier with a term that follows it; None where that term stands for itself."""
+    if term.noun is None:
+        return None
+    match modifier.what:
+        case IsA(nouns):
+            alike = _all_adjectives(term.noun) and not term.noun.determiner and all(map(_is_adjective, nouns))
+            alike_nouns = modifier.negated and not term.noun.determiner and not nouns[-1].determiner
+            if alternative or (modifier.negated and (alike or alike_nouns)):
+                return [replace(modifier, what=IsA((*nouns, term.noun))), *term.modifiers]
+            return [modifier, replace(modifier, what=IsA((term.noun,))), *term.modifiers] if alike else None
+        case RelatedTo(_, to, None) | RelatedTo(_, _, Term() as to) if alternative:
+            either = Term(Noun("among", among=Joined((to, term), alternative=True)))
+            return [_with_last_term(modifier, either)]
+    return None
 
 
 def _reattached(term: Term) -> Term:
@@ -334,23 +370,26 @@ def _named_by_neighbours(terms: list[Term]) -> list[Term]:
     ('the red star and the blue one')."""
     named = list(terms)
     for i in reversed(range(len(named) - 1)):
-        named[i] = _named_after(named[i], named[i + 1])
+        named[i : i + 2] = _named_after(named[i], named[i + 1])
     for i in range(1, len(named)):
         named[i] = _named_before(named[i], named[i - 1])
     return named
 
 
-def _named_after(term: Term, following: Term) -> Term:
+def _named_after(term: Term, following: Term) -> tuple[Term, Term]:
     noun, known = term.noun, following.noun
     if noun is None or known is None or known.kind != "named" or _all_adjectives(known):
-        return term
+        return term, following
     if noun.kind == "bare":
+        # 'The first and the third stars' are one each, counted from the same side.
+        one = known if known.ranks.number else replace(known, words=(*known.words[:-1], singular(known.words[-1])))
         counted = tuple(one for one in following.modifiers if isinstance(one.what, From) and noun.ranks.ordinal)
-        named = replace(noun, kind="named", words=(*known.words[:-1], singular(known.words[-1])), tail=known.tail)
-        return replace(term, noun=named, modifiers=term.modifiers or counted)
+        named = replace(noun, kind="named", words=one.words, tail=known.tail)
+        return replace(term, noun=named, modifiers=term.modifiers or counted), replace(following, noun=one)
     if _all_adjectives(noun) and known.words[0] in ADJECTIVES and not term.modifiers:
-        return replace(term, noun=replace(noun, words=(*noun.words, *_kind(" ".join(known.words))), tail=known.tail))
-    return term
+        words = (*noun.words, *_kind(" ".join(known.words)))
+        return replace(term, noun=replace(noun, words=words, tail=known.tail)), following
+    return term, following
 
 
 def _named_before(term: Term, previous: Term) -> Term:
@@ -384,15 +423,22 @@ def _factored(terms: list[Term], *, alternative: bool) -> tuple[list[Term], Term
 
 
 def _with_adjectives(term: Term) -> tuple[Noun, list[Modifier]]:
-    """The noun with the adjectives that follow it, and the other modifiers: 'stars that are red' are red stars."""
+    """The noun with the adjectives that follow it ('stars that are red' are red stars), and the other modifiers.
+
+    'The second star on the left' is the second one from the left, and the last one on the left is the first from there.
+    """
     noun = term.noun or Noun("everything")
+    counted = (noun.ranks.ordinal or noun.ranks.last) and not noun.ranks.superlative
     modifiers: list[Modifier] = []
     for modifier in term.modifiers:
         match modifier.what:
+            case At(place) if counted and place in FROM_SIDES:
+                noun = replace(noun, ranks=replace(noun.ranks, ordinal=noun.ranks.ordinal or 1, last=False))
+                modifiers.append(Modifier(From(place)))
             case IsA((adjective,)) if not modifier.negated and _is_adjective(adjective):
                 noun = replace(noun, words=(*adjective.words, *noun.words))
-            case RelatedTo("in", Term(Noun() as colour, ())) if _is_adjective(colour) and set(colour.words) <= COLOURS:
-                noun = replace(noun, tail=" ".join([noun.tail, "in", *colour.words]).strip())
+            case RelatedTo("in", Term(Noun() as worn, ())) if _is_worn(worn):
+                noun = replace(noun, tail=" ".join([noun.tail, "in", worn.determiner, *worn.words]))
             case IsA(nouns) if all(_is_adjective(one) for one in nouns):
                 ones = tuple(replace(one, kind="pronoun") for one in nouns)
                 modifiers.append(replace(modifier, what=IsA(ones)))
@@ -412,7 +458,7 @@ def _ranks_of(noun: Noun, said: Sequence[object]) -> tuple[Ranks, Term | None]:
                 to = to_
             case From(side, ordinal):
                 ranks = _both(_both(ranks, ordinal), Ranks(superlative=FROM_SIDES.get(side.removeprefix("far "), "?")))
-                if ranks.superlative == "?" or (ranks.ordinal or ranks.number) is None and not ranks.last:
+                if ranks.superlative == "?" or ((ranks.ordinal or ranks.number) is None and not ranks.last):
                     raise Unreadable(f"from the {side}")
             case At(place) if place.startswith("far "):
                 ranks = _both(ranks, Ranks(side=place))
@@ -421,7 +467,7 @@ def _ranks_of(noun: Noun, said: Sequence[object]) -> tuple[Ranks, Term | None]:
 
 def _both(a: Ranks, b: Ranks) -> Ranks:
     """Raises Unreadable where both say the same sort of thing."""
-    if a.superlative and (b.superlative or b.side) or a.side and (b.side or b.superlative) or a.ordinal and b.ordinal:
+    if ((a.superlative or a.side) and (b.superlative or b.side)) or (a.ordinal and b.ordinal):
         raise Unreadable("two ways to rank at once")
     return Ranks(
         a.number or b.number, a.ordinal or b.ordinal, a.last or b.last, a.superlative or b.superlative, a.side or b.side

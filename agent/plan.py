@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.tools.geometry import Measure, Place, Relation
+from agent.tools.relations import Measure, Place, Relation
 
 Order = Literal["ascending", "descending"]
 

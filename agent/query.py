@@ -64,7 +64,7 @@ class At:
 @dataclass(frozen=True)
 class RelatedTo:
     relation: str
-    """A relation of `agent.tools.geometry`, or 'in'."""
+    """A relation of `agent.tools.relations`, or 'in'."""
     to: "Term"
     other: "Term | None" = None
 

@@ -35,7 +35,7 @@ _TIDYING = [
         (r"[.;:?!()\[\]{}/\u2013\u2014]|--+", " , "),
         (rf"\b({_SIDES})-(?=(?:left|right|most|hand|side)\b)", r"\1 "),
         (rf"\b({_ORDINALS})-(?=\w+(?:est|most)\b)", r"\1 "),
-        (r"\bnon-", "non "),
+        (r"\bnon-|\bun(?=(?:striped|dotted|spotted|patterned|colou?red)\b)", "non "),
         (r"(?<=\w)-(?=\w)", "_"),
         (r"[^\w',]", " "),
         (r"(?<!\w)'|'(?!\w)", " "),
@@ -105,6 +105,8 @@ class Retag:
     def SIDE(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         if token == "right" and _type(after) in _RELATIONS | {"BETWEEN"}:
             return []
+        if token == "top" and _type(after) == "NUMBER" and _type(after[:-1]) in SUPERLATIVES:
+            return []
         if _type(after) in _NOMINALS or _another_side(after):
             return [token]
         return self.here(token, before, after)
@@ -131,6 +133,8 @@ class Retag:
     def NOT(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         if _type(after) in _MODIFIERS:
             return [token]
+        if token == "neither":
+            return [_as("NOT" if _type(before) == "IS" else "BEYOND", token)]
         if _type(before) in ("AND", "COMMA"):
             return [_as("EXCEPT", token)]
         first = _type(before) in ("", "REQUEST", "COUNT", "DET")
@@ -139,6 +143,8 @@ class Retag:
     def AND(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         if not before or _type(after) in ("", "AND", "EXCEPT"):
             return []
+        if token == "nor":  # what is "neither a dog nor a cat" is not a dog, and is not a cat
+            return [_as("NOT", token), _as("IS", token), _as("CONJ", token)]
         return [_as("CONJ", token)] if _starts_modifier(after) else [token]
 
     def EXCEPT(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:

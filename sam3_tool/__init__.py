@@ -1,6 +1,6 @@
 """SAM 3 as a tool: pictures and prompts in, numbered instances out."""
 
-from sam3_tool.backends import Backend, CheckpointError
+from sam3_tool.backends import Backend, CheckpointError, DeviceError
 from sam3_tool.backends.scripted import ScriptedBackend
 from sam3_tool.instances import Instances
 from sam3_tool.overlap import remove_overlaps
@@ -12,6 +12,7 @@ __all__ = [
     "Backend",
     "CheckpointError",
     "ConceptPrompt",
+    "DeviceError",
     "Instances",
     "Picture",
     "PictureError",

@@ -51,7 +51,8 @@ class Sam3:
 
         `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "float32", "bfloat16",
         "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere.
-        Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3.
+        Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
+        `DeviceError` when the device is not there.
         """
         from sam3_tool.backends.checkpoint import locate
 

@@ -12,6 +12,10 @@ class CheckpointError(RuntimeError):
     """Weights that are not there, may not be read, or are not a SAM 3. The message is for the user: what to do."""
 
 
+class DeviceError(ValueError):
+    """A device that does not exist, or not here. The message is one line for the user."""
+
+
 class Embedding(Protocol):
     """Whatever a backend's `decode` needs to know about one picture. Opaque to everyone else but for its size."""
 

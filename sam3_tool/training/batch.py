@@ -132,9 +132,15 @@ def _exemplars(
 
 
 def draw_batch(
-    seed: Sequence[int], pictures: int, kinds: Sequence[Kind], tokenizer: CLIPTokenizer
+    seed: Sequence[int], pictures: int, kinds: Sequence[Kind], tokenizer: CLIPTokenizer, *, shapes_only: float = 0.0
 ) -> tuple[Pictures, Questions]:
-    """The batch of this seed: fresh scenes each time, so that training never sees one twice."""
+    """The batch of this seed: fresh scenes each time, so that training never sees one twice.
+
+    `shapes_only`: share of the scenes that hold no everyday things.
+    """
     rng = np.random.default_rng(list(seed))
-    scenes = [draw_scene(int(scene_seed)) for scene_seed in rng.integers(HELD_OUT, size=pictures)]
+    scenes = [
+        draw_scene(int(scene_seed), shapes_only=index < shapes_only * pictures)
+        for index, scene_seed in enumerate(rng.integers(HELD_OUT, size=pictures))
+    ]
     return draw_pictures(scenes), write_questions(scenes, kinds, rng, tokenizer)

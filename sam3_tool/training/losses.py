@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
-from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
+from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss, roi_align
 
 from sam3_tool.training.architecture import GRID, MASK_SIDE
 from sam3_tool.training.batch import ATTRIBUTES, IGNORE, Pictures, Questions
-from sam3_tool.training.network import Detected, LearningSam3, Seen
+from sam3_tool.training.network import SILHOUETTE, Detected, LearningSam3, Seen
 
 Losses = dict[str, torch.Tensor]
 LAYER_WEIGHTS = (0.6, 0.6, 1.0)
@@ -62,6 +62,20 @@ def _edge_loss(said: torch.Tensor, pictures: Pictures, owner: torch.Tensor, cove
     here = torch.stack([x, y], dim=-1).expand(len(boxes), -1, -1)
     distances = torch.cat([here - boxes[..., :2], boxes[..., 2:] - here], dim=-1) * 4
     return F.smooth_l1_loss(said, distances[covered], beta=0.1)
+
+
+def silhouette_loss(network: LearningSam3, seen: Seen, pictures: Pictures) -> Losses:
+    """Every patch draws its object's silhouette: shapes are learnt from outlines long before names tell them apart."""
+    share, owner = patch_cover(pictures).max(dim=1)
+    covered = share > 0.3
+    count, most = pictures.exist.shape
+    corners = box_convert(pictures.boxes, "cxcywh", "xyxy").reshape(-1, 4) * MASK_SIDE
+    rows = torch.arange(count * most)[:, None].float()
+    masks = pictures.masks.reshape(-1, 1, MASK_SIDE, MASK_SIDE)
+    outlines = roi_align(masks, torch.cat([rows, corners], dim=1), SILHOUETTE, sampling_ratio=2)
+    wanted = outlines.reshape(count, most, -1)[torch.arange(count)[:, None].expand_as(owner)[covered], owner[covered]]
+    drawn = network.silhouette_head(seen.tokens[covered])
+    return {"silhouette": 4 * F.binary_cross_entropy_with_logits(drawn, wanted.clamp(0, 1))}
 
 
 def alignment_loss(

@@ -12,6 +12,9 @@ from transformers.models.sam3.modeling_sam3 import inverse_sigmoid
 from sam3_tool.training.architecture import GRID, WIDTH
 from sam3_tool.training.batch import ATTRIBUTES, PAD_LABEL, Pictures, Questions
 
+SILHOUETTE = 12
+"""Side of the silhouettes that patches draw of their objects."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -59,6 +62,8 @@ class LearningSam3(nn.Module):
         self.concept_head = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 1 + 4))
         """Per picture token that has read the prompt: is it the concept, and the box of what is there."""
         self.hint_query = nn.Parameter(torch.randn(WIDTH) * 0.5)
+        self.silhouette_head = nn.Sequential(nn.LayerNorm(trunk), nn.Linear(trunk, SILHOUETTE**2))
+        """Per patch: the whole outline of the object that covers it, stretched to a square."""
 
     def look(self, pixels: torch.Tensor, *, fine: int) -> Seen:
         """The neck's two finer levels, which only masks need, are computed for the first `fine` pictures."""

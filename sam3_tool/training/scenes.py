@@ -91,11 +91,11 @@ class _Stamp:
     """float32, (h, w), in [0, 1]."""
 
 
-def draw_scene(seed: int, *, size: tuple[int, int] | None = None) -> Scene:
+def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: bool = False) -> Scene:
     """The scene of this seed; `size` is (width, height) in pixels, chosen by the seed if left out."""
     rng = np.random.default_rng(seed)
     width, height = size or PICTURE_SIZES[rng.integers(len(PICTURE_SIZES))]
-    kinds = _choose_kinds(rng)
+    kinds = _choose_kinds(rng, shapes_only=shapes_only)
     pixels = draw_background(rng, width, height, avoid=[COLOURS[c] for _, c in kinds if c])
     ids = np.zeros((height, width), np.uint8)
     objects: list[SceneObject] = []
@@ -109,9 +109,9 @@ def draw_scene(seed: int, *, size: tuple[int, int] | None = None) -> Scene:
     return _only_visible(_film_grain(rng, pixels), ids, objects)
 
 
-def _choose_kinds(rng: np.random.Generator) -> list[tuple[str, str | None]]:
+def _choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[str, str | None]]:
     """A few (noun, colour) that the objects are drawn from, so that kinds repeat and near misses occur."""
-    share_of_things = rng.choice([0.0, 0.5, 1.0], p=[0.35, 0.35, 0.30])
+    share_of_things = rng.choice([0.0, 0.5, 1.0], p=[0.35, 0.35, 0.30]) * (not shapes_only)
     shapes = rng.choice(SHAPES, rng.integers(1, 5), replace=False)
     colours = rng.choice(list(COLOURS), rng.integers(1, 5), replace=False)
     family = sorted(HYPERNYMS[rng.choice(["animal", "vehicle", "fruit", "food", "object", "object"])] & THINGS.keys())

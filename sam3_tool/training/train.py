@@ -53,11 +53,14 @@ class Recipe:
     detector_steps: int = 2400
     cooldown_steps: int = 500
     """The last of `detector_steps`."""
+    outlines_from: int = 600
+    """Step of stage 1 from which patches also draw silhouettes, and most scenes hold shapes only: things come first,
+    they tell themselves apart by colour."""
     trunk_pictures: int = 12
     detector_pictures: int = 5
     """Pictures a worker sees per step."""
     mask_pictures: int = 3
-    most_masks: int = 6
+    most_masks: int = 5
     warmup_steps: int = 40
     trunk_lr: tuple[float, float] = (4e-3, 2e-3)
     """Muon, AdamW."""
@@ -124,19 +127,28 @@ class Run:
         self.optimizer = self._optimizer()
 
     def _trunk_losses(self) -> loss.Losses:
-        pictures, questions = draw_batch(self._batch_seed(), self.recipe.trunk_pictures, TRUNK_KINDS, self.tokenizer)
+        outlines = self.step >= self.recipe.outlines_from
+        pictures, questions = draw_batch(
+            self._batch_seed(),
+            self.recipe.trunk_pictures,
+            TRUNK_KINDS,
+            self.tokenizer,
+            shapes_only=0.6 if outlines else 0.0,
+        )
         seen = self.network.look(pictures.pixels, fine=0)
         words = self.network.read(questions)
-        return loss.dense_losses(self.network, seen, pictures) | loss.alignment_loss(
-            self.network, seen, pictures, questions, words
-        )
+        losses = loss.dense_losses(self.network, seen, pictures)
+        losses |= loss.alignment_loss(self.network, seen, pictures, questions, words)
+        return losses | (loss.silhouette_loss(self.network, seen, pictures) if outlines else {})
 
     def _detector_losses(self) -> loss.Losses:
         kinds = DETECTOR_KINDS[self.step % len(DETECTOR_KINDS)]
         pictures, questions = draw_batch(self._batch_seed(), self.recipe.detector_pictures, kinds, self.tokenizer)
         seen = self.network.look(pictures.pixels, fine=self.recipe.mask_pictures)
         found = self.network.detect(seen, questions, noisy_boxes(pictures, questions, 0.7, 0.9))
-        dense = loss.dense_losses(self.network, seen, pictures) | loss.alignment_loss(
+        dense = loss.dense_losses(self.network, seen, pictures)
+        dense |= loss.silhouette_loss(self.network, seen, pictures)
+        dense |= loss.alignment_loss(
             self.network, seen, pictures, questions, found.prompt[:, : questions.tokens.shape[1]]
         )
         return {name: 0.25 * value for name, value in dense.items()} | loss.detector_losses(

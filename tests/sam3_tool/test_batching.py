@@ -9,7 +9,7 @@ from sam3_tool.batching import Batcher
 
 
 class Doubler:
-    """Doubles numbers; can be held up at a gate, and asked for errors."""
+    """Doubles numbers; can be held up at a gate, and asked for errors, after which the gate is shut."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -23,6 +23,7 @@ class Doubler:
         assert self.gate.wait(10)
         self.sizes.append(len(numbers))
         if self.errors:
+            self.gate.clear()
             raise self.errors.pop()
         return [2 * number for number in numbers]
 
@@ -67,16 +68,13 @@ def test_an_error_reaches_every_caller_of_the_batch_and_the_next_call_works(doub
     batcher = Batcher(doubler, max_size=8)
     with ThreadPoolExecutor(4) as pool:
         first, *others = held_up(batcher, doubler, pool, [[1], [2], [3]])
-        doubler.errors = [error]  # for the first batch
+        doubler.errors = [error, ValueError("before that")]
         doubler.gate.set()
-        assert isinstance(first.exception(10), type(error))
-        assert [future.result(10) for future in others] == [[2], [4], [6]]
-        doubler.began.clear()
-        first, *others = held_up(batcher, doubler, pool, [[1], [2], [3]])
-        doubler.errors = [error, ValueError("and before that")]
+        assert isinstance(first.exception(10), ValueError)
         doubler.gate.set()
-        assert {type(future.exception(10)) for future in others} == {type(error)}
-    assert batcher([7]) == [14]
+        assert [future.exception(10) for future in others] == [error] * 3
+        doubler.gate.set()
+        assert batcher([7]) == [14]
 
 
 def test_after_an_error_the_rest_of_the_call_is_not_run(doubler):
@@ -84,8 +82,9 @@ def test_after_an_error_the_rest_of_the_call_is_not_run(doubler):
     batcher = Batcher(doubler, max_size=1)
     with pytest.raises(MemoryError):
         batcher([1, 2, 3, 4, 5, 6, 7, 8])
+    doubler.gate.set()
     assert batcher([1]) == [2]
-    assert len(doubler.sizes) < 9
+    assert len(doubler.sizes) <= 3  # one more may have begun already
 
 
 def test_a_wrong_number_of_results_is_an_error():

@@ -115,7 +115,7 @@ def test_eight_threads_get_what_each_would_get_alone(tiny, picture):
         assert found.phrase == expected.phrase
         assert np.allclose(found.scores, expected.scores, atol=1e-5)
         assert np.allclose(found.boxes, expected.boxes, atol=1e-2)
-        assert (found.masks != expected.masks).mean() < 1e-4
+        assert (found.masks != expected.masks).sum() <= 1e-4 * expected.masks.size
 
 
 def test_threads_pay_for_a_picture_once(backend):

