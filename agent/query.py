@@ -16,7 +16,7 @@ MAX_WORDS = 60
 """Longer queries are not parsed: they hold more than one selection."""
 MAX_NOUN_WORDS = 6
 """A longer run of unknown words is no noun phrase."""
-MAX_LETTERS = 40
+MAX_LETTERS = 30
 """A longer word is no word."""
 
 

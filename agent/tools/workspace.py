@@ -41,11 +41,11 @@ class Segment(Tool):
 
     phrases: Phrases = Field(min_length=1, max_length=8, description="Up to 8 noun phrases.")
     region: list[float] | None = Field(
-        None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels: look only there, enlarged."
+        default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels: look only there, enlarged."
     )
-    exemplars: Ids = Field([], description="Numbers of masks that show what is meant.")
-    negatives: Ids = Field([], description="Numbers of masks that show what is not meant.")
-    threshold: float = Field(0.5, ge=0, lt=1, description="Masks with a score above this are kept.")
+    exemplars: Ids = Field(default=[], description="Numbers of masks that show what is meant.")
+    negatives: Ids = Field(default=[], description="Numbers of masks that show what is not meant.")
+    threshold: float = Field(default=0.5, ge=0, lt=1, description="Masks with a score above this are kept.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         before, picture = episode.workspace, episode.task.picture
@@ -102,7 +102,7 @@ class Relate(Tool):
     ids: Ids = Field(description="Numbers of the masks to choose from.")
     relation: Annotated[Relation, forgiving_word] = Field(description="How they must stand to the others.")
     to: Ids = Field(description="Numbers of the others.")
-    other: Ids = Field([], description="For `between` only: between one of `to` and one of these.")
+    other: Ids = Field(default=[], description="For `between` only: between one of `to` and one of these.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         from agent.tools.geometry import related  # loads OpenCV
@@ -153,9 +153,9 @@ class Rank(Tool):
     order: Annotated[Literal["ascending", "descending"], forgiving_word] = Field(
         description="ascending: the smallest, leftmost, topmost or nearest first."
     )
-    start: Number = Field(1, ge=1, description="The first place to take, counting from 1.")
-    take: Number = Field(1, ge=1, description="How many to take.")
-    to: Ids = Field([], description="For `distance` only: the masks to measure from.")
+    start: Number = Field(default=1, ge=1, description="The first place to take, counting from 1.")
+    take: Number = Field(default=1, ge=1, description="How many to take.")
+    to: Ids = Field(default=[], description="For `distance` only: the masks to measure from.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         from agent.tools.geometry import measure  # loads OpenCV
@@ -247,7 +247,7 @@ class Answer(Tool):
     field_aliases: ClassVar = dict.fromkeys(("masks", "mask_ids", "final_answer_masks", "numbers"), "ids")
 
     ids: Ids = Field(min_length=1, description="Numbers of all masks of the answer.")
-    message: str = Field("", description="The answer in words, for the user.")
+    message: str = Field(default="", description="The answer in words, for the user.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         ids = known_ids(self.ids, episode.workspace)
@@ -262,7 +262,7 @@ class ReportNoMask(Tool):
     aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
     field_aliases: ClassVar = {"message": "reason", "explanation": "reason"}
 
-    reason: str = Field("", description="Why, for the user.")
+    reason: str = Field(default="", description="Why, for the user.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         message = self.reason.strip() or "Nothing in the picture matches."

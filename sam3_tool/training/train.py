@@ -1,8 +1,8 @@
 """Train the embedded checkpoint from scratch: `python -m sam3_tool.training.train --out runs/tiny`.
 
 Stage 1, the *trunk*: vision encoder and words learn to name patches. Stage 2, the *detector*: everything learns, the
-vision encoder slowly. The learning rate warms up, stays, and cools down over the last steps of stage 2. Every batch is
-a function of (seed, step, worker), and all state is saved as it goes: the same command run again resumes.
+vision encoder slowly. In each stage the learning rate warms up, stays, and cools down over its last steps. Every batch
+is a function of (seed, step, worker), and all state is saved as it goes: the same command run again resumes.
 """
 
 import argparse
@@ -49,8 +49,10 @@ class Recipe:
     seed: int = 0
     workers: int = 2
     """Processes of one thread each; gradients are averaged."""
-    trunk_steps: int = 900
+    trunk_steps: int = 1200
     detector_steps: int = 2400
+    trunk_cooldown_steps: int = 200
+    """The last of `trunk_steps`."""
     cooldown_steps: int = 500
     """The last of `detector_steps`."""
     outlines_from: int = 600
@@ -77,9 +79,11 @@ class Recipe:
         return self.trunk_steps + self.detector_steps
 
     def share(self, step: int) -> float:
-        """Of the full learning rate at this step: warm up in each stage, stay, cool down at the end."""
-        warm = (step if step < self.trunk_steps else step - self.trunk_steps) + 1
-        cool = (self.steps - step) / max(1, self.cooldown_steps)
+        """Of the full learning rate at this step: each stage warms up, stays, and cools down at its end."""
+        in_trunk = step < self.trunk_steps
+        warm = (step if in_trunk else step - self.trunk_steps) + 1
+        left = (self.trunk_steps if in_trunk else self.steps) - step
+        cool = left / (self.trunk_cooldown_steps if in_trunk else self.cooldown_steps)
         return min(1.0, warm / self.warmup_steps, max(0.02, cool))
 
 
@@ -249,8 +253,7 @@ def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
-    for name in ("seed", "workers", "trunk_steps", "detector_steps", "cooldown_steps", "trunk_pictures",
-                 "detector_pictures", "mask_pictures", "most_masks"):  # fmt: skip
+    for name in ("seed", "workers", "trunk_steps", "trunk_cooldown_steps", "detector_steps", "cooldown_steps"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
     recipe = Recipe(**vars(parser.parse_args()))
     recipe.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,66 @@
+"""Queries about generated scenes: right answers, and the commands that measure planner and checkpoint."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from agent import GrammarPlanner, Task, run
+from evals.checkpoint import exemplar_selection, measure
+from evals.datasets.scenes import KINDS, TruthBackend, scene_queries, understand
+from evals.queries import answer_all, summarise, table
+from sam3_tool import Picture, Sam3
+
+
+@pytest.fixture(scope="module")
+def queries():
+    return list(scene_queries(40))
+
+
+def test_all_kinds_are_asked_in_turn(queries):
+    assert [q.kind for q in queries[:10]] == list(KINDS)
+
+
+def test_targets_are_objects_of_the_scene(queries):
+    for q in queries:
+        assert bool(q.targets) == (q.kind != "no target")
+        assert all(0 <= index < len(q.scene.objects) for index in q.targets)
+        assert q.target.sum() == q.scene.masks[list(q.targets)].sum()
+
+
+def test_queries_are_the_same_every_time(queries):
+    again = list(islice(scene_queries(40), 5))
+    assert [(q.text, q.targets) for q in again] == [(q.text, q.targets) for q in queries[:5]]
+
+
+def test_a_phrase_of_another_world_is_not_understood():
+    assert understand("red circles") is not None
+    assert understand("the idea") is None
+
+
+def test_with_exact_masks_the_grammar_plans_nearly_everything(queries):
+    answered = answer_all(Sam3(TruthBackend([q.scene for q in queries])), queries)
+    rows = summarise(answered)
+    assert rows["overall"]["giou"] > 0.95
+    assert rows["overall"]["n"] == 40
+    assert table(rows).count("\n") == len(KINDS) + 1
+
+
+def test_an_absent_landmark_gives_no_match(queries):
+    query = next(q for q in queries if q.kind == "no target")
+    episode = run(Task(Picture(query.scene.pixels), query.text), GrammarPlanner(), Sam3(TruthBackend([query.scene])))
+    assert episode.outcome == "no_match"
+    assert len(episode.answer) == 0
+
+
+def test_the_embedded_checkpoint_is_measured_through_the_product(tiny):
+    numbers = measure(tiny, pairs=20)
+    assert numbers["text"]["pairs"] == 20
+    assert numbers["text"]["cgF1"] > 30
+    assert numbers["exemplar"]["scenes"] == 5
+
+
+def test_exemplars_select_their_kind(tiny):
+    shares = exemplar_selection(tiny, scenes_wanted=12)
+    assert shares["same kind kept"] > shares["other kinds kept"] + 0.3
+    assert np.isfinite(list(shares.values())).all()
