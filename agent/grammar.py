@@ -55,16 +55,20 @@ class GrammarPlanner:
     says so. Every decision follows from the query and the episode alone, so one planner may serve many threads.
     """
 
-    def __init__(self, tools: Literal["workspace", "paper"] = "workspace") -> None:
-        """`tools`: which protocol it speaks, `agent.TOOLS` or `agent.PAPER_TOOLS`."""
+    def __init__(self, tools: Literal["workspace", "paper"] = "workspace", *, threshold: float = 0.5) -> None:
+        """`tools`: which protocol it speaks, `agent.TOOLS` or `agent.PAPER_TOOLS`.
+
+        `threshold`: in [0, 1), of its `segment` calls; the published protocol has no such argument.
+        """
         if tools not in ("workspace", "paper"):
             raise ValueError(f"`tools` must be 'workspace' or 'paper', got {tools!r}")
         self.tools = tools
+        self.threshold = threshold
 
     def decide(self, episode: Episode) -> Decision:
         """The first move of the plan that the episode has not seen yet."""
         reading = read(episode.task.query)
-        moves = self._on_paper(reading) if self.tools == "paper" else _moves(reading)
+        moves = self._on_paper(reading) if self.tools == "paper" else _moves(reading, self.threshold)
         move = next(moves)
         for done, step in enumerate(episode.steps, start=1):
             if (step.decision.tool, step.decision.arguments) != (move.decision.tool, move.decision.arguments):
@@ -84,7 +88,7 @@ class GrammarPlanner:
         if reading.plan is not None and len(phrases(reading.plan)) > 1:
             note = "The rest of the query needs a second set of masks, and this protocol holds one set only."
             reading = replace(reading, plan=heads(reading.plan)[0], notes=(note,))
-        moves = _moves(reading)
+        moves = _moves(reading, self.threshold)
         move = next(moves)
         while True:
             match move.tool:
@@ -103,12 +107,12 @@ class GrammarPlanner:
             move = moves.send(episode)
 
 
-def _moves(reading: Reading) -> Moves:
+def _moves(reading: Reading, threshold: float) -> Moves:
     """One call for all phrases, one for each step of the plan, and the ending."""
     if reading.plan is None:
         yield Move(ReportNoMask(reason=EXPECTED), "There is no noun phrase to look for.")
         return
-    solver = _Solver()
+    solver = _Solver(threshold)
     yield from solver.look(phrases(reading.plan), complete=reading.complete)
     try:
         ids = yield from solver.needed(reading.plan)
@@ -137,7 +141,8 @@ class _Nothing(Exception):
 class _Solver:
     """Works out a plan, one tool call at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
         self.known: dict[Plan, Ids] = {}
 
     def size(self, plan: Plan) -> int:
@@ -150,7 +155,7 @@ class _Solver:
         )
         for start in range(0, len(wanted), PHRASES_PER_CALL):
             asked = list(wanted[start : start + PHRASES_PER_CALL])
-            episode = yield Move(Segment(phrases=asked), thought)
+            episode = yield Move(Segment(phrases=asked, threshold=self.threshold), thought)
             searches = {search.phrase: search.ids for search in episode.workspace.searches}
             self.known |= {Phrase(phrase): searches.get(phrase, ()) for phrase in asked}
 

@@ -10,7 +10,7 @@ __all__ = ["PlannerError", "load_planner"]
 
 
 def load_planner(name: str, **options: Any) -> Planner:
-    """'grammar' (options: `tools`), or 'replay:FILE' with the `episode.json` of an earlier run.
+    """'grammar' (options: `tools`, `threshold`), or 'replay:FILE' with the `episode.json` of an earlier run.
 
     Raises PlannerError, with one sentence, for any other name and for a file that cannot be replayed.
     """

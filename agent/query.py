@@ -269,6 +269,8 @@ class _Syntax(Transformer[Token, Any]):
         non = [i for i in plain if i > 0 and tokens[i - 1].type == "NON"]
         if len(plain) > MAX_NOUN_WORDS or any(len(token) > MAX_LETTERS for token in tokens):
             raise Unreadable("more words than a noun phrase has")
+        if plain[-1] in non:
+            raise Unreadable("an adjective without a noun")
         return Noun(
             words=tuple(_word(tokens[i]) for i in plain if i not in non),
             non=tuple(_word(tokens[i]) for i in non),

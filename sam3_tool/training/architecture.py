@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Sam3Config, Sam3Model
+from transformers import Sam3Config, Sam3Model, Sam3TrackerVideoConfig, Sam3VideoConfig
 
 from sam3_tool.training.tokenizer import CONTEXT
 
@@ -59,6 +59,40 @@ def tiny_config(vocabulary_size: int) -> Sam3Config:
         detr_encoder_config={**block, "num_layers": 2},
         detr_decoder_config={**block, "num_layers": 3, "num_queries": 30},
         mask_decoder_config={"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_upsampling_stages": 2},
+    )
+
+
+def whole_config(detector: Sam3Config) -> Sam3VideoConfig:
+    """The detector with the tracker that belongs to it: one folder for the detector, tracker and video classes.
+
+    64 memory channels and a mask stride of 16 are what transformers' memory attention has wired in.
+    """
+    tracker = Sam3TrackerVideoConfig(
+        vision_config=detector.vision_config.to_dict(),
+        prompt_encoder_config={"hidden_size": WIDTH, "image_size": IMAGE_SIDE, "patch_size": PATCH},
+        mask_decoder_config={
+            "hidden_size": WIDTH,
+            "mlp_dim": 192,
+            "num_attention_heads": HEADS,
+            "iou_head_hidden_dim": WIDTH,
+        },
+        image_size=IMAGE_SIDE,
+        memory_attention_hidden_size=WIDTH,
+        memory_attention_num_layers=2,
+        memory_attention_feed_forward_hidden_size=192,
+        memory_attention_rope_feat_sizes=[GRID, GRID],
+        memory_encoder_hidden_size=WIDTH,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=WIDTH,
+        mask_downsampler_total_stride=16,
+        memory_fuser_embed_dim=WIDTH,
+        memory_fuser_intermediate_dim=192,
+    )
+    return Sam3VideoConfig(
+        detector_config=detector.to_dict(),
+        tracker_config=tracker.to_dict(),
+        low_res_mask_size=MASK_SIDE,
+        hotstart_delay=0,
     )
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer, Sam3Model, Sam3Processor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
-from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE
+from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE, whole_config
 from sam3_tool.training.vocabulary import known_words
 
 DETECTOR_PREFIX = "detector_model."
@@ -23,9 +23,9 @@ def export(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
         for name, value in model.state_dict().items()
     }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    model.config.architectures = ["Sam3Model"]
-    model.config.dtype = torch.float16
-    model.config.save_pretrained(folder)
+    config = whole_config(model.config)
+    config.dtype = torch.float16
+    config.save_pretrained(folder)
     square, mask = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}, {"height": MASK_SIDE, "width": MASK_SIDE}
     Sam3Processor(Sam3ImageProcessor(size=square, mask_size=mask), tokenizer).save_pretrained(folder)
     (folder / "vocabulary.json").write_text(json.dumps({"words": known_words()}, indent=0) + "\n", encoding="utf-8")
