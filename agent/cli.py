@@ -41,13 +41,13 @@ class BadInput(ValueError):
     """An argument that cannot be used; one line for the user."""
 
 
-def main() -> None:
-    """The installed `sam3-agent` program."""
+def main(words: Sequence[str] | None = None) -> None:
+    """The installed `sam3-agent` program. `words`: its arguments, those of the process when left out."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # a file name may hold bytes that are no text; it must not break the line that tells about the file
             stream.reconfigure(errors="backslashreplace")
-    app()
+    app(words)
 
 
 def _print_version(wanted: bool) -> None:
@@ -69,20 +69,20 @@ def _options(
 def segment(
     image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
-    sam3: Annotated[str | None, typer.Option(help="tiny, facebook/sam3, or a folder.  [default: tiny]")] = None,
+    sam3: Annotated[str | None, typer.Option(help="tiny, facebook/sam3, or a folder (default: tiny).")] = None,
     device: Annotated[str, typer.Option(help="Where SAM 3 runs: auto, cpu, cuda, cuda:1 …")] = "auto",
     planner: Annotated[str, typer.Option(help="grammar, or replay:EPISODE.json.")] = "grammar",
-    protocol: Annotated[Protocol | None, typer.Option(help="Set of tools.  [default: workspace]")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Keep masks that score above it.  [default: 0.5]")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Then the best answer so far counts.  [default: 12]")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Likewise.  [default: no limit]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Output folder.  [default: out/<name of IMAGE>]")] = None,
+    protocol: Annotated[Protocol | None, typer.Option(help="Which set of tools (default: workspace).")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps (default: 12).")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
     Exit codes: 0 answered, or nothing matched; 1 failure, or stopped before an answer; 2 bad usage or bad input.
-    A replay takes what is left out here from the episode that it repeats.
+    Stopped, it gives the best answer so far. A replay takes what is left out here from the episode it repeats.
     """
     started = perf_counter()
     with _one_line_errors():

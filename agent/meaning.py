@@ -119,7 +119,10 @@ class _Reader:
         first, ranks = _without_superlative(selection, _all_but(selection))
         plan = self.joined(first, None)
         for minus in selection.minus:
-            plan = Except(plan, self.joined(_as_pronouns(minus), plan))
+            left_out = self.joined(_as_pronouns(minus), plan)
+            if left_out == plan:
+                raise Unreadable("all but one")
+            plan = Except(plan, left_out)
         return self.ranked(plan, ranks, None, many=False)
 
     def joined(self, joined: Joined, antecedent: Plan | None) -> Plan:
@@ -155,7 +158,8 @@ class _Reader:
                 return _phrase((*noun.words, ANYTHING), noun.tail)
         plan: Plan = _phrase(noun.words, noun.tail)
         for word in noun.non:
-            plan = Except(plan, _phrase((word, *_kind(" ".join(noun.words))), noun.tail))
+            left_out = (word, *_kind(" ".join(noun.words))) if word in ADJECTIVES else (word,)
+            plan = Except(plan, _phrase(left_out))
         return plan
 
     def filtered(self, plan: Plan, modifier: Modifier) -> Plan:
@@ -189,6 +193,8 @@ class _Reader:
         return self.term(term, _union(heads(subject)))
 
     def ranked(self, plan: Plan, ranks: Ranks, to: Plan | None, *, many: bool) -> Plan:
+        if (ranks.superlative in ("NEAREST", "FARTHEST")) != (to is not None):
+            raise Unreadable("nearest to what is not said")
         if ranks == Ranks():
             return plan
         if ranks.side:
@@ -198,8 +204,6 @@ class _Reader:
         if not ranks.superlative:
             self.notes.append("It was counted from the left.")
         by, order = SUPERLATIVES[ranks.superlative or "LEFTMOST"]
-        if (by == "distance") != (to is not None):
-            raise Unreadable("nearest to what is not said")
         if ranks.last:
             order = "ascending" if order == "descending" else "descending"
         if many and ranks.number is None and ranks.ordinal is None:

@@ -25,8 +25,9 @@ _PICTURES = r"(?:picture|image|photo|photograph|scene|screenshot|canvas|view|fra
 _TIDYING = [
     (re.compile(pattern), plain)
     for pattern, plain in [
-        (r"n't\b", " not"),
-        (r"\bcan not\b|\bca not\b", "cannot"),
+        (r"\b(is|are|was|were|do|does|did|can|could)n'?t\b", r"\1 not"),
+        (r"\b(that|what)s\b", r"\1 is"),
+        (r"\bcan not\b", "cannot"),
         (r"\b(what|where|that|who|which|there|it|here)'s\b", r"\1 is"),
         (r"\bi'd\b", "i would"),
         (r"\b(?:i|you|we)'(?:m|re|ve|ll)\b", "i am"),

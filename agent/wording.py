@@ -133,17 +133,24 @@ def _superlative(plan: Ranked, sizes: Sizes) -> str:
     """'the largest', 'the second to third leftmost', 'the two nearest to 'ring''."""
     word = SUPERLATIVES[plan.by, plan.order]
     if plan.start > 1 and plan.take == 1 and word in SIDES:
-        return f"the {_word(ORDINALS, plan.start)} from the {SIDES[word]}"
-    first = "" if plan.start == 1 else f"{_word(ORDINALS, plan.start)} "
+        return f"the {_ordinal(plan.start)} from the {SIDES[word]}"
+    first = "" if plan.start == 1 else f"{_ordinal(plan.start)} "
     if plan.take > 1:
-        first = (
-            f"{first}to {_word(ORDINALS, plan.start + plan.take - 1)} " if first else f"{_word(NUMBERS, plan.take)} "
-        )
+        first = f"{first}to {_ordinal(plan.start + plan.take - 1)} " if first else f"{_number(plan.take)} "
     to = "" if plan.to is None else f" {'to' if word == 'nearest' else 'from'} {described(plan.to, sizes)}"
     return f"the {first}{word}{to}"
 
 
-def _word(words: list[str], number: int) -> str:
-    if number < len(words):
-        return words[number]
-    return str(number) if words is NUMBERS else f"{number}th"
+def _number(number: int) -> str:
+    return NUMBERS[number] if number < len(NUMBERS) else str(number)
+
+
+def _ordinal(number: int) -> str:
+    """
+    >>> [_ordinal(number) for number in (2, 11, 22, 113)]
+    ['second', '11th', '22nd', '113th']
+    """
+    if number < len(ORDINALS):
+        return ORDINALS[number]
+    teens = 10 < number % 100 < 20
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

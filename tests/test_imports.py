@@ -31,7 +31,7 @@ WRAPPED_IN = {
     "scipy": ("sam3_tool/training/", "evals/metrics/"),
     "skimage": ("sam3_tool/training/",),
     "pycocotools": ("sam3_tool/rle.py",),
-    "lark": ("agent/query.py",),
+    "lark": ("agent/query.py", "agent/query_words.py"),
     "jinja2": ("agent/page.py",),
     "typer": ("agent/cli.py",),
     "rich": ("agent/cli.py",),

@@ -6,21 +6,26 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from agent.cli import app
+from agent.meaning import read
 from agent.result import Result
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAM = Path(sys.executable).with_name("sam3-agent")
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    return README[README.index(f"## {title}\n") :].split("\n## ")[0]
 
 
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
@@ -35,11 +40,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(command: str) -> str:
-    """What a `uv run sam3-agent …` command prints, run with the installed program in the current folder."""
+    """What a `uv run sam3-agent …` command prints, run in this process in the current folder."""
     words = shlex.split(command)
-    program = words.index("sam3-agent")
-    done = subprocess.run([PROGRAM, *words[program + 1 :]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, words[words.index("sam3-agent") + 1 :])
+    assert done.exit_code == 0, done.stderr
     return done.stdout
 
 
@@ -80,6 +84,24 @@ def test_a_program_prints_what_its_comments_say(program: str, folder: Path, caps
     exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
     promised = re.findall(r"^print\(.*\)  # (.+)$", program, re.MULTILINE)
     assert capsys.readouterr().out.splitlines() == promised
+
+
+def test_the_pictures_of_the_page_are_there() -> None:
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", README)
+    assert pictures
+    assert [name for name in pictures if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("query", re.findall(r"`(.+?)`", section("What GrammarPlanner understands")))
+def test_the_planner_understands_every_query_of_its_table(query: str) -> None:
+    assert read(query).complete
+
+
+def test_the_usage_names_every_option() -> None:
+    shown = re.findall(r"--[a-z0-9-]+", section("The command line").split("```")[1])
+    assert sorted(shown) == sorted(
+        re.findall(r"^\W*(--[a-z0-9-]+) ", run("sam3-agent segment --help"), re.MULTILINE)[:-1]
+    )
 
 
 def test_result_json_has_the_fields_that_are_shown() -> None:

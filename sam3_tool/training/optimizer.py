@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 VISION = "sam3.vision_encoder"
@@ -26,17 +28,30 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        shapes: dict[torch.Size, list[tuple[nn.Parameter, dict[str, Any]]]] = defaultdict(list)
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    shapes[parameter.shape].append(parameter)
-            for shape, parameters in shapes.items():
-                updates = self._orthogonal(torch.stack([self._momentum(p, group["momentum"]) for p in parameters]))
+                    shapes[parameter.shape].append((parameter, group))
+        stacks = [torch.stack([self._momentum(p, group["momentum"]) for p, group in same]) for same in shapes.values()]
+        for same, updates in zip(shapes.values(), self._shared(stacks), strict=True):
+            for (parameter, group), update in zip(same, updates, strict=True):
                 # root mean square 0.2, so that AdamW's learning rates and weight decay carry over (Moonlight, 2025)
-                scale = group["lr"] * 0.2 * max(shape) ** 0.5
-                for parameter, update in zip(parameters, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=scale)
+                scale = group["lr"] * 0.2 * max(parameter.shape) ** 0.5
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=scale)
+
+    def _shared(self, stacks: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Every stack made orthogonal; workers, whose gradients are the same, each do their share of the matrices."""
+        if not dist.is_initialized():
+            return [self._orthogonal(stack) for stack in stacks]
+        done = [torch.zeros_like(stack) for stack in stacks]
+        for stack, part in zip(stacks, done, strict=True):
+            mine = slice(dist.get_rank(), None, dist.get_world_size())
+            part[mine] = self._orthogonal(stack[mine])
+        flat = torch.cat([part.reshape(-1) for part in done])
+        dist.all_reduce(flat)
+        parts = torch.split(flat, [stack.numel() for stack in stacks])
+        return [part.view_as(stack) for part, stack in zip(parts, stacks, strict=True)]
 
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
         """Nesterov: the gradient plus the running sum that already holds it."""

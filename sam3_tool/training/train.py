@@ -8,6 +8,7 @@ is a function of (seed, step, worker), and all state is saved as it goes: the sa
 import argparse
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,10 +51,10 @@ class Recipe:
     workers: int = 2
     """Processes of one thread each; gradients are averaged."""
     trunk_steps: int = 1200
-    detector_steps: int = 2400
+    detector_steps: int = 1960
     trunk_cooldown_steps: int = 200
     """The last of `trunk_steps`."""
-    cooldown_steps: int = 500
+    cooldown_steps: int = 960
     """The last of `detector_steps`."""
     outlines_from: int = 600
     """Step of stage 1 from which patches also draw silhouettes, and most scenes hold shapes only: things come first,
@@ -129,6 +130,7 @@ class Run:
         pictures, _ = draw_batch((self.recipe.seed, self.step, 99), 16, TRUNK_KINDS, self.tokenizer)
         normalise_neck(self.network.sam3, pictures.pixels)
         self.optimizer = self._optimizer()
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def _trunk_losses(self) -> loss.Losses:
         outlines = self.step >= self.recipe.outlines_from
@@ -178,7 +180,8 @@ class Run:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
+        age = self.step if self.step < self.recipe.trunk_steps else self.step - self.recipe.trunk_steps
+        decay = min(self.recipe.averaging, (1 + age) / (10 + age))
         for name, value in self.network.state_dict().items():
             if value.dtype.is_floating_point:
                 self.average[name].lerp_(value, 1 - decay)
@@ -222,6 +225,7 @@ class Run:
 def work(worker: int, recipe: Recipe) -> None:
     """One process's share of the run."""
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     cv2.setNumThreads(1)
     if recipe.workers > 1:
         dist.init_process_group(
@@ -262,6 +266,8 @@ def main() -> None:
     if recipe.workers == 1:
         work(0, recipe)
     else:
+        # large tensors stay in the process instead of going back to the system after every use
+        os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
         spawn(work, (recipe,), nprocs=recipe.workers)  # type: ignore[no-untyped-call]
 
 

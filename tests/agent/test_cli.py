@@ -14,8 +14,9 @@ from PIL import Image
 from pycocotools import mask as coco
 from typer.testing import CliRunner
 
-from agent.cli import app
+from agent.cli import app, main
 from agent.result import FILES
+from sam3_tool import Picture
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
@@ -43,13 +44,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_answer_is_one_line_and_four_files(here):
-    done = installed("segment", "scene.png", "all circles")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = segment("scene.png", "all circles")
+    assert (done.exit_code, done.stderr) == (0, "")
     answer, files = done.stdout.splitlines()
     assert answer
     assert files == "out/scene: overlay.png, result.json, episode.json, episode.html"
     assert {path.name for path in Path("out/scene").iterdir()} == set(FILES)
-    assert Image.open("out/scene/overlay.png").size == Image.open("scene.png").size
+    assert Picture.open("out/scene/overlay.png").pixels.shape == Picture.open("scene.png").pixels.shape
 
 
 def test_with_json_nothing_but_json_is_on_stdout(here):
@@ -174,11 +175,13 @@ def test_any_name_and_any_query_will_do(here):
     assert Path("out", "[bold]ünïcode 'n more", "overlay.png").exists()
 
 
-def test_a_name_that_is_not_text_is_no_trouble(here):
+def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
     name = os.fsdecode(b"sc\xffene.png")
     shutil.copy("scene.png", name)
-    done = installed("segment", name, "circle")
-    assert (done.returncode, done.stderr) == (0, "")
+    with pytest.raises(SystemExit) as end:
+        main(["segment", name, "circle"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith(r"out/sc\udcffene: ")
 
 
 @pytest.mark.parametrize(
