@@ -20,7 +20,7 @@ PHRASES_PER_CALL = 8
 """As many as `segment` takes."""
 PARTS_ONE_BY_ONE = 6
 """A union of more parts is made in one step, so that it fits into an episode's steps."""
-REMEDY = "an MLLM planner can read such queries, e.g. `--planner openai:MODEL`"
+REMEDY = "a planner with a multimodal language model (MLLM) can read such queries"
 EXPECTED = (
     "No noun phrase was found in the query; name what to look for in English, e.g. 'the two largest circles',"
     " 'cups left of the plate' or 'how many dogs are there?'."

@@ -1,12 +1,11 @@
 """How long drawing takes: 20 masks over a 1920 x 1080 picture, and a zoom pair, on one thread."""
 
-import statistics
-import time
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 
+from bench.timing import timed
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
 from sam3_tool.draw import draw_marks, zoom_pair
@@ -33,29 +32,19 @@ def blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
     return cv2.fillPoly(np.zeros((height, width), np.uint8), [points.round().astype(np.int32)], 1).astype(bool)
 
 
-def timed(work: Callable[[], object]) -> list[float]:
-    """Milliseconds of ROUNDS runs, after one that warms up."""
-    work()
-    took = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        took.append(1000 * (time.perf_counter() - start))
-    return took
-
-
 def main() -> None:
     cv2.setNumThreads(1)
     picture, instances = scene(HEIGHT, WIDTH, MASKS)
     biggest = int(instances.areas.argmax())
-    jobs: dict[str, Callable[[], object]] = {
-        f"draw_marks, {MASKS} masks": lambda: draw_marks(picture, instances),
-        "zoom_pair, the largest mask": lambda: zoom_pair(picture, instances.masks[biggest], instances.boxes[biggest]),
+    jobs: dict[str, Callable[[int], object]] = {
+        f"draw_marks, {MASKS} masks": lambda run: draw_marks(picture, instances),
+        "zoom_pair, the largest mask": lambda run: zoom_pair(
+            picture, instances.masks[biggest], instances.boxes[biggest]
+        ),
     }
     print(f"one thread, {WIDTH} x {HEIGHT}, {ROUNDS} rounds")
     for name, work in jobs.items():
-        took = timed(work)
-        print(f"{name}: median {statistics.median(took):.1f} ms, min {min(took):.1f}, max {max(took):.1f}")
+        print(f"{name}: {timed(work, runs=ROUNDS)}")
 
 
 if __name__ == "__main__":

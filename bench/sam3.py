@@ -6,40 +6,39 @@ further phrases at once, and the process's peak memory.
 
 import argparse
 import resource
-import statistics
-import time
-from collections.abc import Callable
 
+import numpy as np
 import torch
 
+from bench.timing import Timing, timed
 from sam3_tool import ConceptPrompt, Picture, Sam3
-from sam3_tool.training.scenes import HELD_OUT, draw_scene
-from sam3_tool.training.vocabulary import COLOURS, SHAPES
+from sam3_tool.training.prompts import ask
+from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
+from sam3_tool.training.vocabulary import STRANGERS
 
 RUNS = 15
 
 
-def milliseconds(call: Callable[[int], object]) -> tuple[float, float, float]:
-    """Median, least and most of RUNS calls; one more comes first and does not count."""
-    times = []
-    for run in range(RUNS + 1):
-        started = time.perf_counter()
-        call(run)
-        times.append(1e3 * (time.perf_counter() - started))
-    return statistics.median(times[1:]), min(times[1:]), max(times[1:])
-
-
-def measure(sam3: Sam3) -> dict[str, tuple[float, float, float]]:
-    """Rows of median, least and most milliseconds; every phrase is asked once, so that nothing is remembered."""
-    pictures = [Picture(draw_scene(HELD_OUT + k, size=(640, 480)).pixels) for k in range(RUNS + 1)]
-    phrases = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
-    one = pictures[0]
-    four = [[(one, ConceptPrompt(f"small {phrase}")) for phrase in phrases[4 * k : 4 * k + 4]] for k in range(RUNS + 1)]
+def measure(sam3: Sam3) -> dict[str, Timing]:
+    """Every phrase is asked once, so that nothing is remembered; all but the absent ones have masks to draw."""
+    scenes = [draw_scene(HELD_OUT + k, size=(640, 480)) for k in range(RUNS + 1)]
+    pictures = [Picture(scene.pixels) for scene in scenes]
+    one = pictures[3]
+    present = present_phrases(scenes[3], 5 * (RUNS + 1))
+    four = [[(one, ConceptPrompt(phrase)) for phrase in present[k :: RUNS + 1][1:]] for k in range(RUNS + 1)]
     return {
-        "a picture and its first phrase": milliseconds(lambda run: sam3.segment(pictures[run], "shape")),
-        "a further phrase": milliseconds(lambda run: sam3.segment(one, phrases[run])),
-        "four further phrases together": milliseconds(lambda run: sam3.segment_all(four[run])),
+        "a picture and its first phrase": timed(lambda run: sam3.segment(pictures[run], "object"), runs=RUNS),
+        "a further phrase": timed(lambda run: sam3.segment(one, present[run]), runs=RUNS),
+        "a further phrase that is absent": timed(lambda run: sam3.segment(one, STRANGERS[run]), runs=RUNS),
+        "four further phrases together": timed(lambda run: sam3.segment_all(four[run]), runs=RUNS),
     }
+
+
+def present_phrases(scene: Scene, number: int) -> list[str]:
+    """Different phrases that each describe something in the scene."""
+    rng = np.random.default_rng(0)
+    phrases = dict.fromkeys(ask(scene, "positive", rng).phrase for _ in range(40 * number))
+    return list(phrases)[:number]
 
 
 def main() -> None:
@@ -49,10 +48,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = measure(Sam3.load(arguments.sam3))
-    for name, (median, least, most) in rows.items():
-        print(f"{name:<32} {median:7.1f} ms   ({least:.1f} to {most:.1f})")
+    for name, timing in rows.items():
+        print(f"{name}: {timing}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
-    print(f"{'peak memory of the process':<32} {peak:7.0f} MiB")
+    print(f"peak memory of the process: {peak:.0f} MiB")
 
 
 if __name__ == "__main__":
