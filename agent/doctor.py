@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Literal
 
 NEEDED = (
-    *("torch", "torchvision", "transformers", "numpy", "pillow", "opencv-python-headless"),
-    *("pycocotools", "pydantic", "huggingface-hub", "lark", "jinja2", "openai", "typer", "rich"),
+    *("torch", "torchvision", "transformers", "safetensors", "numpy", "scipy", "pillow"),
+    *("opencv-python-headless", "pycocotools", "pydantic", "huggingface-hub", "lark", "jinja2", "markupsafe"),
+    *("openai", "typer", "rich"),
 )
 OPTIONAL = {
     "vllm": "vllm",
     "gradio": "demo",
     "ray": "ray",
     "scikit-image": "train",
-    "scipy": "train",
     "pytest": "dev",
     "mypy": "dev",
     "ruff": "dev",

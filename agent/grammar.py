@@ -122,10 +122,19 @@ def _moves(reading: Reading, threshold: float) -> Moves:
             said = f"{counted(reading.plan.of, 0, solver.size)[:-1]}: {said}"
         yield Move(ReportNoMask(reason=_message(said, reading)), "Nothing is left to answer with.")
         return
-    message = _message(f"{masks(len(ids))}: {described(reading.plan, solver.size)}", reading)
+    noted = replace(reading, notes=(*reading.notes, *_shortage(reading.plan, len(ids))))
+    message = _message(f"{masks(len(ids))}: {described(reading.plan, solver.size)}", noted)
     if isinstance(reading.plan, Counted):
-        message = _message(counted(reading.plan.of, len(ids), solver.size)[:-1], reading)
+        message = _message(counted(reading.plan.of, len(ids), solver.size)[:-1], noted)
     yield Move(Answer(ids=list(ids), message=message), "That is what the query asks for.")
+
+
+def _shortage(plan: Plan, found: int) -> list[str]:
+    """A note where fewer were found than the query asks for."""
+    ranked = plan.of if isinstance(plan, Counted) else plan
+    if not isinstance(ranked, Ranked) or found >= ranked.take:
+        return []
+    return [f"The query asks for {ranked.take}; there {'is' if found == 1 else 'are'} only {found}."]
 
 
 def _message(said: str, reading: Reading) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import cast
 
 from agent.nouns import is_plural, is_singular, singular
@@ -24,6 +25,7 @@ from agent.query import (
     head_phrase,
     parse,
 )
+from agent.tools.base import MAX_PHRASE
 from agent.tools.relations import Measure, Place, Relation
 
 ANYTHING = "object"
@@ -136,10 +138,12 @@ class _Reader:
 
     def term(self, term: Term, antecedent: Plan | None) -> Plan:
         """The noun, then whatever filters it, then whatever ranks what is left: 'the largest star above the ring'."""
+        if term.noun is None and _is_mutual(term.modifiers[0]):
+            raise Unreadable("each other")
         noun, modifiers = _with_adjectives(term)
         plan = self.noun(noun, antecedent)
-        for modifier in modifiers:
-            plan = self.filtered(plan, modifier)
+        for alternatives in _grouped(modifiers):
+            plan = _union(self.filtered(plan, modifier) for modifier in alternatives)
         ranks, to = _ranks_of(noun, [modifier.what for modifier in modifiers if not modifier.negated])
         return self.ranked(plan, ranks, self.object(to, plan) if to else None, many=_number(noun) == "many")
 
@@ -169,7 +173,8 @@ class _Reader:
             case RelatedTo(relation, to, other):
                 kept = self.related(plan, relation, to, other)
             case IsA(nouns):
-                found = _union(self.term(Term(noun), plan) for noun in nouns)
+                ones = [_as_pronoun(term) for term in _named_by_neighbours([Term(noun) for noun in nouns])]
+                found = _union(self.term(one, plan) for one in ones)
                 if modifier.negated:
                     return Except(plan, found)
                 ranks_alone = all(noun.kind == "bare" for noun in nouns)
@@ -222,7 +227,11 @@ class _Reader:
 
 
 def _phrase(words: Sequence[str], tail: str = "") -> Phrase:
-    return Phrase(" ".join([*words[:-1], singular(words[-1]), *tail.split()]))
+    """Raises Unreadable for more than `segment` takes."""
+    phrase = " ".join([*words[:-1], singular(words[-1]), *tail.split()])
+    if len(phrase) > MAX_PHRASE:
+        raise Unreadable(phrase)
+    return Phrase(phrase)
 
 
 def _in_singular(phrase: str) -> str:
@@ -249,20 +258,28 @@ def _number(noun: Noun | None) -> str:
     return "" if is_plural(word) == is_singular(word) else "many" if is_plural(word) else "one"
 
 
+def _is_number(ranks: Ranks) -> bool:
+    return ranks.number is not None and ranks == Ranks(number=ranks.number)
+
+
 def _is_adjective(noun: Noun) -> bool:
     """Whether it can only say what something is like: no article, no plural."""
     plain = noun.kind == "named" and not noun.determiner and noun.ranks == Ranks() and not noun.tail
     return plain and (_all_adjectives(noun) or not is_plural(noun.words[-1]))
 
 
-def _is_worn(noun: Noun) -> bool:
+def _is_description(modifier: Modifier) -> bool:
     """'The woman in red', 'the man in a white shirt': what follows 'in' describes, and is no place."""
-    plain = noun.kind == "named" and noun.ranks == Ranks()
-    return plain and (set(noun.words) <= COLOURS or bool({noun.words[-1], singular(noun.words[-1])} & CLOTHES))
+    match modifier.what:
+        case RelatedTo("in", Term(Noun("named", ranks=ranks, words=words))) if ranks == Ranks():
+            return set(words) <= COLOURS or bool({words[-1], singular(words[-1])} & CLOTHES)
+    return False
 
 
 def _all_adjectives(noun: Noun | None) -> bool:
-    return noun is not None and noun.kind == "named" and not noun.tail and set(noun.words) <= ADJECTIVES
+    if noun is None or noun.kind != "named" or noun.tail:
+        return False
+    return set(noun.words) <= ADJECTIVES and noun.words[-1] != "square"  # 'the red square' is a shape
 
 
 def _all_but(selection: Selection) -> Joined:
@@ -286,6 +303,43 @@ def _without_superlative(selection: Selection, first: Joined) -> tuple[Joined, R
     if ranks.superlative in ("", "NEAREST", "FARTHEST") or (ranks.number or 1) > 1:
         return first, Ranks()
     return replace(first, terms=(replace(term, noun=replace(term.noun, ranks=Ranks())),)), ranks
+
+
+def _is_mutual(modifier: Modifier) -> bool:
+    """'Touching circles' touch each other, not just anything."""
+    match modifier.what:
+        case RelatedTo("touching" | "overlapping", Term(Noun("named", "") as noun)):
+            return _number(noun) == "many"
+    return False
+
+
+def _opposite(one: Modifier, other: Modifier) -> bool:
+    """'On the left and on the right': nothing is at both places, so that either is meant."""
+    if not (isinstance(one.what, At) and isinstance(other.what, At)) or one.negated or other.negated:
+        return False
+    sides = {*one.what.place.split("_"), *other.what.place.split("_")}
+    return sides >= {"left", "right"} or sides >= {"top", "bottom"}
+
+
+def _grouped(modifiers: Sequence[Modifier]) -> list[list[Modifier]]:
+    """The modifiers in groups: all groups hold, each by one of its modifiers, which 'or' joins.
+
+    Raises Unreadable where it is not clear what an 'or' joins.
+    """
+    groups: list[list[Modifier]] = []
+    for modifier in modifiers:
+        if not modifier.alternative and not (groups and _opposite(groups[-1][-1], modifier)):
+            groups.append([modifier])
+        elif not groups or modifier.negated or isinstance(modifier.what, Near | To | From):
+            raise Unreadable("or")
+        elif groups[-1][-1].negated:  # 'not on the table or under the chair' is neither
+            groups.append([replace(modifier, negated=True)])
+        else:
+            groups[-1].append(modifier)
+    *others, last = groups or [[]]
+    if any(len(group) > 1 for group in others) or (others and len(last) > 1 and not last[0].verb):
+        raise Unreadable("or")
+    return groups
 
 
 def _as_pronouns(minus: Joined) -> Joined:
@@ -317,6 +371,10 @@ def _extended(modifier: Modifier, term: Term, *, alternative: bool) -> list[Modi
     if term.noun is None:
         return None
     match modifier.what:
+        case At() | RelatedTo() if alternative and _all_adjectives(term.noun) and not term.noun.determiner:
+            return [modifier, Modifier(IsA((term.noun,)), verb=modifier.verb, alternative=True), *term.modifiers]
+        case RelatedTo(_, to, None) if to.noun and to.noun.determiner.startswith("both") and not alternative:
+            return [modifier, _with_last_term(modifier, term)]
         case IsA(nouns):
             alike = _all_adjectives(term.noun) and not term.noun.determiner and all(map(_is_adjective, nouns))
             alike_nouns = modifier.negated and not term.noun.determiner and not nouns[-1].determiner
@@ -339,6 +397,8 @@ def _reattached(term: Term) -> Term:
             continue
         inner = _reattached(inner)
         stays = next((i for i, one in enumerate(inner.modifiers) if _belongs_to(term, inner, one)), None)
+        if _is_description(modifier):  # 'the man in the red shirt to the left of the tree'
+            stays = 0
         kept = inner.modifiers[:stays]
         modifiers += [_with_last_term(modifier, replace(inner, modifiers=kept)), *inner.modifiers[len(kept) :]]
     return replace(term, modifiers=tuple(modifiers))
@@ -382,9 +442,16 @@ def _named_by_neighbours(terms: list[Term]) -> list[Term]:
 
 def _named_after(term: Term, following: Term) -> tuple[Term, Term]:
     noun, known = term.noun, following.noun
-    if noun is None or known is None or known.kind != "named" or _all_adjectives(known):
+    if noun is None or known is None:
         return term, following
-    if noun.kind == "bare":
+    if noun.kind == "bare" and known.kind == "among":
+        return replace(term, noun=replace(known, ranks=noun.ranks)), following
+    if known.kind == "pronoun" and known.words and _all_adjectives(noun):
+        return replace(term, noun=replace(noun, kind="pronoun")), following
+    if known.kind != "named" or _all_adjectives(known):
+        return term, following
+    if noun.kind == "bare" and known.ranks != Ranks():
+        noun = _ranked_after(noun, known.ranks)
         # 'The first and the third stars' are one each, counted from the same side.
         one = known if known.ranks.number else replace(known, words=(*known.words[:-1], singular(known.words[-1])))
         counted = tuple(one for one in following.modifiers if isinstance(one.what, From) and noun.ranks.ordinal)
@@ -394,6 +461,14 @@ def _named_after(term: Term, following: Term) -> tuple[Term, Term]:
         words = (*noun.words, *_kind(" ".join(known.words)))
         return replace(term, noun=replace(noun, words=words, tail=known.tail)), following
     return term, following
+
+
+def _ranked_after(noun: Noun, ranks: Ranks) -> Noun:
+    """'The second and the third largest': the second largest."""
+    counted_alone = noun.ranks.ordinal and not noun.ranks.superlative and not noun.ranks.side
+    if not counted_alone or ranks.ordinal is None:
+        return noun
+    return replace(noun, ranks=replace(noun.ranks, superlative=ranks.superlative))
 
 
 def _named_before(term: Term, previous: Term) -> Term:
@@ -433,16 +508,23 @@ def _with_adjectives(term: Term) -> tuple[Noun, list[Modifier]]:
     """
     noun = term.noun or Noun("everything")
     counted = (noun.ranks.ordinal or noun.ranks.last) and not noun.ranks.superlative
+    counted = counted and not any(isinstance(modifier.what, From) for modifier in term.modifiers)
+    alternatives = [one for pair in pairwise(term.modifiers) if pair[1].alternative for one in pair]
     modifiers: list[Modifier] = []
     for modifier in term.modifiers:
         match modifier.what:
             case At(place) if counted and place in FROM_SIDES:
                 noun = replace(noun, ranks=replace(noun.ranks, ordinal=noun.ranks.ordinal or 1, last=False))
                 modifiers.append(Modifier(From(place)))
-            case IsA((adjective,)) if not modifier.negated and _is_adjective(adjective):
+            case IsA((adjective,)) if not (modifier.negated or modifier in alternatives) and _is_adjective(adjective):
                 noun = replace(noun, words=(*adjective.words, *noun.words))
-            case RelatedTo("in", Term(Noun() as worn, ())) if _is_worn(worn):
+            case RelatedTo("in", Term(Noun() as worn, ())) if _is_description(modifier):
                 noun = replace(noun, tail=" ".join([noun.tail, "in", worn.determiner, *worn.words]))
+            case IsA((Noun("bare") as ranked,)) if _is_number(noun.ranks) and not modifier.negated:
+                # 'Two stars that are the largest' are two, but 'which of the two stars is larger' asks for one.
+                ranks = ranked.ranks if modifier.verb == "is" else _both(noun.ranks, ranked.ranks)
+                modifiers.append(replace(modifier, what=IsA((replace(ranked, ranks=ranks),))))
+                noun = replace(noun, ranks=Ranks())
             case IsA(nouns) if all(_is_adjective(one) for one in nouns):
                 ones = tuple(replace(one, kind="pronoun") for one in nouns)
                 modifiers.append(replace(modifier, what=IsA(ones)))

@@ -108,6 +108,8 @@ class Modifier:
     """'is' or 'are', where the modifier has a verb."""
     main: bool = False
     """The verb has no 'that' or 'which' before it: it is the main verb of a question."""
+    alternative: bool = False
+    """Joined by 'or' to the modifier before it."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,14 @@ class _Syntax(Transformer[Token, Any]):
 
     def term(self, *children: Any) -> Term:
         noun = children[0] if isinstance(children[0], Noun) else None
-        return Term(noun, tuple(child for child in children if isinstance(child, Modifier)))
+        modifiers: list[Modifier] = []
+        for before, child in zip((None, *children), children, strict=False):
+            if isinstance(child, Modifier):
+                modifiers.append(replace(child, alternative=before == "or"))
+            elif isinstance(child, list):
+                first, second = child
+                modifiers += [replace(first, alternative=before == "or"), second]
+        return Term(noun, tuple(modifiers))
 
     def noun(self, determiner: Token | None, ranks: Ranks | None, noun: Noun) -> Noun:
         return replace(noun, determiner=str(determiner or noun.determiner), ranks=ranks or Ranks())
@@ -285,6 +294,15 @@ class _Syntax(Transformer[Token, Any]):
 
     def related(self, verb: Token | None, negation: Token | None, relation: Token, to: Term) -> Modifier:
         return Modifier(RelatedTo(relation.type.lower(), to), negation is not None, *_verb(verb))
+
+    def related_twice(
+        self, verb: Token | None, negation: Token | None, one: Token, join: Token, other: Token, to: Term
+    ) -> list[Modifier]:
+        """'Above or below the star', 'above and left of the star'."""
+        if join != "or" and (join != "and" or negation):
+            raise Unreadable(f"{join} {other}")
+        first = self.related(verb, negation, one, to)
+        return [first, replace(self.related(verb, None, other, to), alternative=join == "or")]
 
     def between(
         self, verb: Token | None, negation: Token | None, _: Token, to: Term, __: Token | None, other: Term | None

@@ -36,6 +36,9 @@ _TIDYING = [
         (r"[.;:?!()\[\]{}/\u2013\u2014]|--+", " , "),
         (rf"\b({_SIDES})-(?=(?:left|right|most|hand|side)\b)", r"\1 "),
         (rf"\b({_ORDINALS})-(?=\w+(?:est|most)\b)", r"\1 "),
+        (r"\boutside(?: of)? (?=(?:the|a|an|all|any|every|each|both|this|that)\b)", "not inside "),
+        (r"\bin the (?:middle|cent(?:er|re)) of (?=(?:the )?two\b)", "between "),
+        (r"\bout of (?=(?:the|all)\b)", "of "),
         (r"\bnon-|\bun(?=(?:striped|dotted|spotted|patterned|colou?red)\b)", "non "),
         (r"(?<=\w)-(?=\w)", "_"),
         (r"[^\w',]", " "),
@@ -86,7 +89,9 @@ class Retag:
         return []
 
     def DIRECTLY(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
-        return [] if _type(after) in _MODIFIERS else [_as("WORD", token)]
+        if _type(after) in _MODIFIERS or (not after and token in ("located", "situated", "positioned", "placed")):
+            return []
+        return [_as("WORD", token)]
 
     def AT(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         return [_as("NEXT_TO", token)]
@@ -108,6 +113,9 @@ class Retag:
             return []
         if token == "top" and _type(after) == "NUMBER" and _type(after[:-1]) in SUPERLATIVES:
             return []
+        if token in ("left", "right") and _type(after) == "CONJ" and _type(after[:-1]) in ("LEFT_OF", "RIGHT_OF"):
+            self.here(token, before, after)  # "to the left or right of"
+            return [_as(f"{token.upper()}_OF", token)]
         if _type(after) in _NOMINALS or _another_side(after):
             return [token]
         return self.here(token, before, after)
@@ -117,11 +125,9 @@ class Retag:
         if _type(before) == "DET":
             before.pop()
         preposition = before.pop() if _type(before) in ("ON", "IN", "AT", "TO", "NEXT_TO") else ""
-        if "from" not in preposition:
-            return [_as("PLACE", token)]
-        if _type(after) == "PLACE":  # "from left to right"
-            after.pop()
-        return [_as("FROM_SIDE", token)]
+        if preposition == "to" and _type(before) == "SIDE":  # "from left to right"
+            return []
+        return [_as("FROM_SIDE" if "from" in preposition else "PLACE", token)]
 
     def COMMA(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         joins = {"AND", "EXCEPT", "CONJ", "COMMA"}
@@ -164,6 +170,13 @@ class Retag:
         return [_as("TO", token), token] if _type(after) == "DET" else [token]
 
     FARTHEST = NEAREST
+
+    def LEFTMOST(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """After a noun, as in 'the star farthest to the left', it is what 'that is' would begin."""
+        after_noun = _type(before) in ("WORD", "PRONOUN") and _type(after) not in _NOMINALS | {"OF"}
+        return [token, _as("IS", token)] if after_noun else [token]
+
+    RIGHTMOST = TOPMOST = BOTTOMMOST = LEFTMOST
 
 
 def _type(tokens: _Tokens) -> str:

@@ -132,11 +132,12 @@ def nothing(plan: Plan, sizes: Sizes) -> str:
 def _superlative(plan: Ranked, sizes: Sizes) -> str:
     """'the largest', 'the second to third leftmost', 'the two nearest to 'ring''."""
     word = SUPERLATIVES[plan.by, plan.order]
-    if plan.start > 1 and plan.take == 1 and word in SIDES:
+    take = max(1, min(plan.take, sizes(plan.of) - plan.start + 1))
+    if plan.start > 1 and take == 1 and word in SIDES:
         return f"the {_ordinal(plan.start)} from the {SIDES[word]}"
     first = "" if plan.start == 1 else f"{_ordinal(plan.start)} "
-    if plan.take > 1:
-        first = f"{first}to {_ordinal(plan.start + plan.take - 1)} " if first else f"{_number(plan.take)} "
+    if take > 1:
+        first = f"{first}to {_ordinal(plan.start + take - 1)} " if first else f"{_number(take)} "
     to = "" if plan.to is None else f" {'to' if word == 'nearest' else 'from'} {described(plan.to, sizes)}"
     return f"the {first}{word}{to}"
 

@@ -35,16 +35,15 @@ def measure(sam3: Sam3, *, pairs: int = 500) -> dict[str, dict[str, float]]:
     """All three measurements; `pairs` is the number of text prompts, the other two follow it."""
     return {
         "text": score_pairs(_answers(sam3, _text_questions(pairs))),
-        "exemplar": exemplar_selection(sam3, scenes_wanted=pairs // 4),
+        "exemplar": exemplar_selection(sam3, scenes_wanted=-(-pairs // 4)),
         "text and negative box": score_pairs(_answers(sam3, _minus_questions(pairs // 2))),
     }
 
 
 def _text_questions(pairs: int) -> Iterator[tuple[Scene, TrainingPrompt]]:
     rng = np.random.default_rng(HELD_OUT)
-    for scene in islice(scenes(0), -(-pairs // len(TEXT_KINDS))):
-        for kind in TEXT_KINDS:
-            yield scene, ask(scene, kind, rng)
+    asked = ((scene, ask(scene, kind, rng)) for scene in scenes(0) for kind in TEXT_KINDS)
+    yield from islice(asked, pairs)
 
 
 def _minus_questions(pairs: int) -> Iterator[tuple[Scene, TrainingPrompt]]:

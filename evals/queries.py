@@ -36,10 +36,11 @@ def answer_all(sam3: Sam3, queries: Sequence[SceneQuery]) -> list[Answered]:
 
 
 def summarise(answered: Sequence[Answered]) -> dict[str, dict[str, float]]:
-    """gIoU, cIoU and n of every kind and over all; for counting also the share of exact counts."""
-    rows = {kind: reasonseg.score(a.pair for a in answered if a.query.kind == kind) for kind in KINDS}
-    counted = [a for a in answered if a.query.kind == "counting"]
-    rows["counting"]["exact"] = float(np.mean([len(a.episode.shown) == len(a.query.targets) for a in counted]))
+    """gIoU, cIoU and n of every kind that was asked and over all; for counting also the share of exact counts."""
+    by_kind = {kind: [a for a in answered if a.query.kind == kind] for kind in KINDS}
+    rows = {kind: reasonseg.score(a.pair for a in some) for kind, some in by_kind.items() if some}
+    if counted := by_kind["counting"]:
+        rows["counting"]["exact"] = float(np.mean([len(a.episode.shown) == len(a.query.targets) for a in counted]))
     return rows | {"overall": reasonseg.score(a.pair for a in answered)}
 
 

@@ -37,9 +37,11 @@ class ByteCache(Generic[Key, Value]):
         return self._values[key]
 
     def __setitem__(self, key: Key, value: Value) -> None:
-        """A value larger than the budget is not kept at all."""
+        """A value larger than the budget is not kept at all, and nothing is forgotten for it."""
         if key in self._values:
             self.nbytes -= self._size(self._values.pop(key))
+        if self._size(value) > self.budget:
+            return
         self._values[key] = value
         self.nbytes += self._size(value)
         while self.nbytes > self.budget:

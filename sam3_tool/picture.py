@@ -4,6 +4,8 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -11,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What `Picture.open` reads, in Pillow's names."""
@@ -20,6 +22,17 @@ _EXPECTED = "expected a picture file (PNG, JPEG, WebP, BMP, TIFF or GIF)"
 
 # What Pillow's readers raise on damaged files: they do not agree on one type.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
 
 # `catch_warnings` swaps the filters of the whole process, so one thread at a time.
 _filters = Lock()
@@ -101,10 +114,18 @@ def _check_file(path: Path) -> None:
         raise OSError("the file is empty")
 
 
-def _opened(path: str | Path) -> Image.Image:
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Pillow's warnings are of damaged metadata, which no user asked about; only that of a bomb becomes an error."""
     with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         # Pillow warns at a size where a decoded picture takes 256 MB, and refuses at twice that.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _opened(path: str | Path) -> Image.Image:
+    with _unheard():
         image = Image.open(os.fspath(path), formats=FORMATS)
     if 0 in image.size:
         raise OSError(f"it has no pixels ({image.width} x {image.height})")
@@ -112,13 +133,24 @@ def _opened(path: str | Path) -> Image.Image:
 
 
 def _upright_rgb(image: Image.Image) -> np.ndarray:
-    """uint8, (H, W, 3). TIFF files turn themselves upright when loaded; `exif_transpose` then finds nothing to do."""
-    upright = ImageOps.exif_transpose(image)
+    """uint8, (H, W, 3)."""
+    image.load()  # TIFF files turn themselves upright now, and forget their orientation
+    turn = _TURNS.get(_orientation(image))
+    upright = image if turn is None else image.transpose(turn)
     if upright.mode.startswith(("I", "F")):
         upright = Image.fromarray(_to_8_bits(np.asarray(upright)))
     if upright.has_transparency_data:
         upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
     return np.asarray(upright.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1, upright, where none can be read: a whole picture may have damaged metadata."""
+    with _unheard():
+        try:
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        except _DAMAGE:
+            return 1
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
@@ -127,7 +159,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     16 bits: 65535 is white. 32-bit integers and floats have no agreed white: it is the first of 1 (floats only),
     255 and 65535 that no value exceeds, else the largest value.
     """
-    grey = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    grey = np.nan_to_num(values, posinf=0.0, neginf=0.0).astype(np.float64)
     whites = {"u": (65535.0,), "i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}[values.dtype.kind]
     brightest = float(grey.max())
     white = next((white for white in whites if brightest <= white), brightest)

@@ -1,6 +1,7 @@
 """What SAM 3 can be asked for: a concept (noun phrase, exemplar boxes), everywhere in a picture."""
 
 from dataclasses import dataclass
+from math import inf
 
 Box = tuple[float, float, float, float]
 """x0 y0 x1 y1 in pixels of the upright picture."""
@@ -20,7 +21,7 @@ class ConceptPrompt:
     """In [0, 1): instances with a score strictly above it are kept."""
 
     def __post_init__(self) -> None:
-        if not self.phrase and not self.boxes:
+        if not (self.phrase or "").strip() and not self.boxes:
             raise ValueError("a concept prompt needs a noun phrase, an exemplar box, or both")
         if not self.box_labels:
             object.__setattr__(self, "box_labels", (1,) * len(self.boxes))
@@ -29,5 +30,5 @@ class ConceptPrompt:
         if not 0.0 <= self.threshold < 1.0:
             raise ValueError(f"`threshold` must lie in [0, 1), got {self.threshold}")
         for x0, y0, x1, y1 in self.boxes:
-            if not (x0 < x1 and y0 < y1):
-                raise ValueError(f"a box is x0 y0 x1 y1 with x0 < x1 and y0 < y1, got {(x0, y0, x1, y1)}")
+            if not (-inf < x0 < x1 < inf and -inf < y0 < y1 < inf):
+                raise ValueError(f"a box is finite x0 y0 x1 y1 with x0 < x1 and y0 < y1, got {(x0, y0, x1, y1)}")

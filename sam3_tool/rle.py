@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+_RUN_BITS = 30
+"""Of one run, which any picture's fit into; pycocotools shifts 32-bit numbers and reads longer ones as others."""
+
 
 @dataclass(frozen=True)
 class Rle:
@@ -67,6 +70,8 @@ def check(rle: Rle) -> None:
             raise ValueError(f"{letter!r} does not belong in a run-length mask")
         value |= (bits & 31) << shift
         shift += 5
+        if shift > _RUN_BITS:
+            raise ValueError(f"a run of more than {_RUN_BITS // 5} letters does not belong in a run-length mask")
         if bits & 32:
             continue
         value -= (1 << shift) if bits & 16 else 0

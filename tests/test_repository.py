@@ -16,7 +16,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work)/\w")
 @cache
 def our_files() -> tuple[Path, ...]:
     """Every file that is, or is about to be, under version control."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split("\0")
     return tuple(path for name in names if name and (path := ROOT / name).is_file())
 

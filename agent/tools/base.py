@@ -77,7 +77,9 @@ def _word(value: object) -> object:
 Number = Annotated[int, BeforeValidator(_a_number)]
 Ids = Annotated[list[Number], BeforeValidator(_numbers)]
 """Mask numbers. Whether there are such masks, only the episode knows."""
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+MAX_PHRASE = 200
+"""Letters."""
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PHRASE)]
 Phrases = Annotated[list[Phrase], BeforeValidator(_phrases)]
 forgiving_word = BeforeValidator(_word)
 """For a Literal of snake_case words: 'Left of' is 'left_of'."""

@@ -92,7 +92,7 @@ def located(place: Place, masks: np.ndarray) -> np.ndarray:
     """Which of `masks`, bool (N, H, W), lie at an absolute place, by their centroid. Returns bool, (N,).
 
     left, right, top, bottom: that half of the picture. middle: its central half on both axes (`MIDDLE`). top_left and
-    so on: that quarter. A centroid exactly on a line belongs to neither half; an empty mask lies nowhere.
+    so on: that quarter. A centroid exactly on a line belongs to neither side; an empty mask lies nowhere.
 
     >>> corner = np.zeros((1, 8, 8), bool)
     >>> corner[0, :2, 6:] = True
@@ -104,7 +104,8 @@ def located(place: Place, masks: np.ndarray) -> np.ndarray:
     shapes = _shapes(masks)
     if place == "middle":
         low, high = MIDDLE
-        return _flags(low <= a.x / a.width < high and low <= a.y / a.height < high for a in shapes)
+        # pixel k covers k to k + 1
+        return _flags(low < (a.x + 0.5) / a.width < high and low < (a.y + 0.5) / a.height < high for a in shapes)
     return _flags(all(_in_half(half, a) for half in place.split("_")) for a in shapes)
 
 

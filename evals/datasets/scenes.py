@@ -1,6 +1,6 @@
 """Complex queries about generated scenes, with known answers, in ten kinds.
 
-An example: scene 2**40 + 7, kind 'relation', query "the stars left of the dog", targets (0, 3).
+An example: scene 2**40 + 1_000_009, kind 'relation', "the triangles left of the black pentagon", targets (8,).
 
 Answers follow from the objects' centres, areas and outlines alone; a query is only asked where they leave no doubt.
 """

@@ -19,7 +19,7 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
 
     >>> whole = np.ones((10, 10), np.uint8)
     >>> scores = score([(whole > 0, whole), (whole > 1, whole), (whole > 1, whole * 0)])
-    >>> round(scores["giou"], 4), scores["ciou"], scores["n"]
+    >>> round(scores["giou"], 4), round(scores["ciou"], 4), scores["n"]
     (0.6667, 0.5, 3)
     """
     counts = np.array([_counts(prediction, target) for prediction, target in pairs], float).reshape(-1, 2)

@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from sam3_tool.backends import CheckpointError
+from sam3_tool.backends.checkpoint import TRY_TINY, one_line
+
 _FILE = "vocabulary.json"
 _LETTERS = re.compile(r"[^\W\d_]+")
 _SMALL_WORDS = frozenset({"a", "an", "the", "of", "and", "or", "with", "in", "on"})
@@ -27,9 +30,17 @@ class Vocabulary:
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary | None":
-        """From `vocabulary.json` ({"words": [...]}) in a checkpoint's folder; None = it has none, any word may do."""
+        """From `vocabulary.json` ({"words": [...]}) in a checkpoint's folder; None = it has none, any word may do.
+
+        Raises `CheckpointError` if the file is damaged.
+        """
         file = folder / _FILE
-        return cls(json.loads(file.read_text(encoding="utf-8"))["words"]) if file.is_file() else None
+        try:
+            return cls(json.loads(file.read_text(encoding="utf-8"))["words"]) if file.is_file() else None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CheckpointError(
+                f'{file} cannot be read: {one_line(error)}; expected {{"words": [...]}}. {TRY_TINY}'
+            ) from error
 
     def unknown(self, phrase: str) -> list[str]:
         """The words of the phrase, as written, that are not known in singular or plural. Small words do not count."""

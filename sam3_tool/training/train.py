@@ -94,7 +94,7 @@ class Run:
     def __init__(self, recipe: Recipe, worker: int) -> None:
         torch.manual_seed(recipe.seed)  # every worker starts from the same weights
         self.recipe, self.worker = recipe, worker
-        self.tokenizer: CLIPTokenizer = learn_tokenizer()
+        self.tokenizer = CLIPTokenizer.from_pretrained(recipe.out / "tokenizer")
         self.network = LearningSam3(new_model(len(self.tokenizer)))
         self.network.sam3.vision_encoder.neck.to(memory_format=torch.channels_last)
         self.network.sam3.mask_decoder.to(memory_format=torch.channels_last)
@@ -222,6 +222,14 @@ class Run:
         return copy
 
 
+def prepare(recipe: Recipe) -> None:
+    """The run's folder, and the tokenizer that all its workers and resumptions share: learning it breaks ties by chance."""
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    (recipe.out / "meeting").unlink(missing_ok=True)
+    if not (recipe.out / "tokenizer").exists():
+        learn_tokenizer().save_pretrained(recipe.out / "tokenizer")
+
+
 def work(worker: int, recipe: Recipe) -> None:
     """One process's share of the run."""
     torch.set_num_threads(1)
@@ -260,8 +268,7 @@ def main() -> None:
     for name in ("seed", "workers", "trunk_steps", "trunk_cooldown_steps", "detector_steps", "cooldown_steps"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
     recipe = Recipe(**vars(parser.parse_args()))
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    (recipe.out / "meeting").unlink(missing_ok=True)
+    prepare(recipe)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if recipe.workers == 1:
         work(0, recipe)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from agent.cli import app, main
+from agent.doctor import NEEDED
 from agent.result import FILES
 from sam3_tool import Picture
 
@@ -239,6 +242,11 @@ def test_the_program_says_its_version():
     done = CliRunner().invoke(app, ["--version"])
     assert done.exit_code == 0
     assert done.stdout.startswith("sam3-agent 0.")
+
+
+def test_the_doctor_looks_for_every_package_that_is_needed():
+    project = tomllib.loads((EXAMPLE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert sorted(re.split("[>=]", need)[0] for need in project["dependencies"]) == sorted(NEEDED)
 
 
 def test_the_doctor_says_what_there_is_and_shows_no_secret(monkeypatch):

@@ -264,6 +264,11 @@ def test_places_are_halves_quarters_and_the_central_half():
     ]
 
 
+def test_the_middle_is_as_wide_on_the_left_as_on_the_right():
+    edge = stack(box(24, 40, 26, 60), box(25, 40, 26, 60))
+    assert located("middle", edge).tolist() == located("middle", edge[:, :, ::-1]).tolist() == [False, True]
+
+
 def test_a_centroid_on_the_middle_line_is_in_neither_half():
     centred = stack(box(45, 45, 55, 55))
     assert [place for place in PLACES if located(place, centred)[0]] == ["middle"]

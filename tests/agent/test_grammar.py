@@ -194,6 +194,17 @@ def test_a_head_phrase_that_is_not_there_names_the_remedy_too(ask):
     assert episode.message.endswith(f"'dog'; the rest of the query was not understood, and {REMEDY}.")
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("the three largest stars", "2 masks: the two largest of 2 'star'. The query asks for 3; there are only 2."),
+        ("two squares", "1 mask: the most certain of 1 'square'. The query asks for 2; there is only 1."),
+    ],
+)
+def test_fewer_than_asked_for_are_not_passed_off_as_all(ask, query, message):
+    assert ask(query).message == message
+
+
 def test_what_was_assumed_is_said(ask):
     assert ask("the second square").message.endswith("It was counted from the left.")
     episode = ask("the first star")

@@ -112,6 +112,12 @@ UNIONS = {
     "the black and the white cat": "(black cat + white cat)",
     "the black cat and the white dog": "(black cat + white dog)",
     "the cats and dogs that are black": "(black cat + black dog)",
+    "the red square and the blue circle": "(red square + blue circle)",
+    "a square and a red circle": "(square + red circle)",
+    "the red circle, the blue square and the green star": "(red circle + blue square + green star)",
+    "the red and the blue squares": "(red square + blue square)",
+    "shapes that are red or on the left": "(red shape + left(shape))",
+    "shapes that are on the left or red": "(left(shape) + red shape)",
 }
 
 EXCLUSIONS = {
@@ -142,6 +148,9 @@ EXCLUSIONS = {
     "every object but the star": "(object - star)",
     "not a star": "(object - star)",
     "shapes that aren't red": "(shape - red shape)",
+    "every circle except the red and the blue one": "(circle - (red circle + blue circle))",
+    "stars outside the ring": "(star - inside(star, ring))",
+    "the star that is outside of the ring": "(star - inside(star, ring))",
 }
 
 RELATIONS = {
@@ -238,6 +247,14 @@ RELATIONS = {
     "circle above square": "above(circle, square)",
     "cirlce left of sqaure": "left_of(cirlce, sqaure)",
     "whats left of the star": "left_of(object, star)",
+    "the man in the red shirt to the left of the woman in blue": "left_of(man in the red shirt, woman in blue)",
+    "the person in the middle of the two dogs": "between(person, rank(dog, -score, 2))",
+    "cups on or under the table": "(on(cup, table) + under(cup, table))",
+    "shapes to the left or right of the circle": "(left_of(shape, circle) + right_of(shape, circle))",
+    "shapes above and to the left of the circle": "left_of(above(shape, circle), circle)",
+    "circles left of the star or above the ring": "(left_of(circle, star) + above(circle, ring))",
+    "circles left of both the star and the ring": "left_of(left_of(circle, star), ring)",
+    "the star between the red and the blue square": "between(star, red square, blue square)",
 }
 
 PLACES = {
@@ -270,6 +287,10 @@ PLACES = {
     "what is in the middle?": "middle(object)",
     "right": "right(object)",
     "left": "left(object)",
+    "circles on the left or on the right": "(left(circle) + right(circle))",
+    "the stars on the left and on the right": "(left(star) + right(star))",
+    "circles in the top left and bottom right corners": "(top_left(circle) + bottom_right(circle))",
+    "circles in the top left or bottom right corner": "(top_left(circle) + bottom_right(circle))",
     "middle": "middle(object)",
 }
 
@@ -349,6 +370,13 @@ RANKS = {
     "top two stars": "rank(star, +y, 2)",
     "bottom three circles": "rank(circle, -y, 3)",
     "left circle": "rank(circle, +x)",
+    "the person farthest to the left": "rank(person, +x)",
+    "the second star from the top in the left half": "rank(left(star), +y, #2)",
+    "which two circles are the largest?": "rank(circle, -size, 2)",
+    "which of the two circles is larger?": "rank(circle, -size)",
+    "the two balloons highest in the picture": "rank(balloon, +y, 2)",
+    "where is the second largest circle located?": "rank(circle, -size, #2)",
+    "the two largest out of the five circles": "rank(rank(circle, -score, 5), -size, 2)",
     "Would you kindly outline the three biggest apples, please?": "rank(apple, -size, 3)",
 }
 
@@ -456,6 +484,17 @@ NESTED = {
     "the two largest circles and the two smallest stars": "(rank(circle, -size, 2) + rank(star, +size, 2))",
     "the largest circle except the red ones": "rank((circle - red circle), -size)",
     "the cup that is closest to the plate on the left": "nearest(cup, left(plate))",
+    "the 2nd and 3rd largest circles": "(rank(circle, -size, #2) + rank(circle, -size, #3))",
+    "the leftmost and the rightmost of the circles": "(rank(circle, +x) + rank(circle, -x))",
+    "all stars except the two largest and the ring": "(star - (rank(star, -size, 2) + ring))",
+    "shapes that are red or blue circles": "(shape & (red circle + blue circle))",
+    "the largest shape that is red or left of the star": "rank((red shape + left_of(shape, star)), -size)",
+    "cups that are not on the table or under the chair": (
+        "((cup - on(cup, table)) - under((cup - on(cup, table)), chair))"
+    ),
+    "circles in the top half that are left of the star or right of the ring": (
+        "(left_of(top(circle), star) + right_of(top(circle), ring))"
+    ),
 }
 
 COUNTS = {
@@ -486,6 +525,8 @@ COUNTS = {
     "total number of circles": "count(circle)",
     "what is the total number of red circles in this image?": "count(red circle)",
     "number of stars inside the ring": "count(inside(star, ring))",
+    "count the number of stars": "count(star)",
+    "I want to know how many stars there are": "count(star)",
 }
 
 ASSUMED = {
@@ -550,6 +591,11 @@ BEYOND = {
     "something to sit on": "",
     "like a dog": "dog",
     "trees taller than the house": "tree",
+    "overlapping circles": "circle",
+    "shapes not above and left of the circle": "shape",
+    "stars outside rings": "star",
+    "circles left of the star and right of the ring or above the square": "circle",
+    "circles that are red or nearest to the star": "circle",
 }
 
 
@@ -612,6 +658,7 @@ def test_what_holds_no_noun_phrase_has_no_plan(query):
         "the dog, " * 500,
         "very " * 1000 + "big dog",
         "the dog\u2028left of\u2029the cat\x00 🐶",
+        "dog" + " with big red round shiny wooden tables" * 8,
     ],
 )
 def test_any_length_and_any_character_is_read(query):

@@ -58,3 +58,10 @@ def test_a_mask_counts_at_the_thresholds_it_reaches():
     assert scores["positive_micro_F1_50"] == pytest.approx(100, abs=0.02)
     assert scores["positive_micro_F1_75"] == 0
     assert scores["pmF1"] == pytest.approx(40, abs=0.02)
+
+
+@pytest.mark.parametrize("step", range(10, 20))
+def test_an_iou_of_exactly_a_threshold_reaches_it(step):
+    part, whole = (rle.encode(np.arange(20)[None] < pixels) for pixels in (step, 20))
+    scores = score_pairs([([part], [whole]), ([], [])])
+    assert scores["pmF1"] == pytest.approx(10 * (step - 9), abs=0.02)

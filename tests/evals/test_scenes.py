@@ -9,7 +9,7 @@ from agent import GrammarPlanner, Task, run
 from evals.checkpoint import exemplar_selection, measure
 from evals.datasets.scenes import KINDS, TruthBackend, scene_queries, understand
 from evals.queries import answer_all, summarise, table
-from sam3_tool import Picture, Sam3
+from sam3_tool import Picture, Sam3, ScriptedBackend
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_with_exact_masks_the_grammar_plans_nearly_everything(queries):
     assert rows["overall"]["giou"] > 0.95
     assert rows["overall"]["n"] == 40
     assert table(rows).count("\n") == len(KINDS) + 1
+    assert list(summarise(answered[:3])) == [*list(KINDS)[:3], "overall"]
 
 
 def test_an_absent_landmark_gives_no_match(queries):
@@ -58,6 +59,12 @@ def test_the_embedded_checkpoint_is_measured_through_the_product(tiny):
     assert numbers["text"]["pairs"] == 20
     assert numbers["text"]["cgF1"] > 30
     assert numbers["exemplar"]["scenes"] == 5
+
+
+def test_as_many_questions_are_asked_as_wanted_however_few():
+    numbers = measure(Sam3(ScriptedBackend({})), pairs=3)
+    assert (numbers["text"]["pairs"], numbers["exemplar"]["scenes"]) == (3, 1)
+    assert numbers["text"]["cgF1"] == numbers["exemplar"]["same kind kept"] == 0
 
 
 def test_exemplars_select_their_kind(tiny):

@@ -30,7 +30,17 @@ def test_the_content_counts_and_not_the_ending_of_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
-@pytest.mark.parametrize(("orientation", "turned"), [(3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)])
+@pytest.mark.parametrize(
+    ("orientation", "turned"),
+    [
+        (3, Image.Transpose.ROTATE_180),
+        (4, Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, Image.Transpose.TRANSPOSE),
+        (6, Image.Transpose.ROTATE_90),
+        (7, Image.Transpose.TRANSVERSE),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
 def test_exif_orientation_is_applied_exactly_once(tmp_path, name, orientation, turned):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -48,6 +58,13 @@ def test_an_upright_picture_saved_again_stays_as_it_is(tmp_path):
     first = Picture.open(tmp_path / "a.png")
     first.to_pil().save(tmp_path / "b.png")
     assert Picture.open(tmp_path / "b.png").key == first.key
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"])
+def test_a_whole_picture_with_damaged_metadata_is_read_without_a_word(tmp_path, name, exif):
+    RED_LEFT.save(tmp_path / name, exif=exif)
+    assert Picture.open(tmp_path / name).pixels[20, 5, 0] > 180
 
 
 def test_grey_palette_and_cmyk_become_rgb(tmp_path):
@@ -87,6 +104,7 @@ def test_16_bit_colour_is_scaled_and_not_cut_off(tmp_path):
         np.array([[0, 128, 255, -7]], np.int32),
         np.array([[0, 32896, 65535, -7]], np.int32),
         np.array([[0.0, 5e5, 1e6, np.inf]], np.float32),
+        np.array([[0, 0x43000000, 0x437F0000, 0x7FA00000]], np.uint32).view(np.float32),  # the last is a signalling NaN
     ],
 )
 def test_wide_grey_values_keep_their_order_of_brightness(tmp_path, values):

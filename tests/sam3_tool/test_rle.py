@@ -48,3 +48,25 @@ def test_merging_is_union_or_intersection(masks):
     rles = rle.encode_all(masks)
     assert (rle.decode(rle.merge(rles)) == masks.any(axis=0)).all()
     assert (rle.decode(rle.merge(rles, intersect=True)) == masks.all(axis=0)).all()
+
+
+def test_masks_of_any_kind_are_well_formed(masks):
+    for mask in (*masks, masks[0] & False, masks[0] | True):
+        rle.check(rle.encode(mask))
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        "04",  # one pixel too many
+        "02",  # one too few
+        "4O",  # 4 and -1
+        "0S",  # ends within a run
+        "03 ",  # a letter that is none
+        "03" + "0o",  # begins well, ends within a run of many letters
+        "0" + "SPPPPP0",  # 3, in seven letters: pycocotools may read another number
+    ],
+)
+def test_runs_that_do_not_make_up_the_mask_are_refused(counts):
+    with pytest.raises(ValueError, match="run"):
+        rle.check(rle.Rle((1, 3), counts))

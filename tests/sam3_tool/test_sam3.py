@@ -148,6 +148,14 @@ def test_nothing_asked_is_nothing_found(backend):
 def test_a_request_needs_a_phrase_or_a_box(tiny, picture):
     with pytest.raises(ValueError, match="needs a noun phrase, an exemplar box, or both"):
         tiny.segment(picture)
+    with pytest.raises(ValueError, match="needs a noun phrase, an exemplar box, or both"):
+        ConceptPrompt("  ")
+
+
+@pytest.mark.parametrize("box", [(0, 0, np.inf, 9), (-np.inf, 0, 9, 9), (0, 0, 9, np.nan), (9, 0, 9, 9)])
+def test_a_box_has_finite_corners_in_order(box):
+    with pytest.raises(ValueError, match="a box is finite x0 y0 x1 y1"):
+        ConceptPrompt(boxes=(box,))
 
 
 def test_boxes_may_come_as_arrays(tiny, picture):

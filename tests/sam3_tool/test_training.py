@@ -15,7 +15,7 @@ from sam3_tool.training.optimizer import Muon
 from sam3_tool.training.prompts import Concept, ask
 from sam3_tool.training.scenes import HELD_OUT, MIN_VISIBLE_AREA, SceneObject, draw_scene
 from sam3_tool.training.tokenizer import learn_tokenizer
-from sam3_tool.training.train import DETECTOR_KINDS, Recipe, Run
+from sam3_tool.training.train import DETECTOR_KINDS, Recipe, Run, prepare
 from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, known_words
 
 
@@ -146,6 +146,7 @@ def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoin
     recipe = Recipe(
         tmp_path, workers=1, trunk_steps=1, detector_steps=2, cooldown_steps=1, trunk_pictures=2, detector_pictures=2
     )
+    prepare(recipe)
     run = Run(recipe, worker=0)
     assert all(np.isfinite(value) for value in run.advance().values())
     run.advance()

@@ -278,7 +278,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(changed):
         (folder / "model.safetensors").write_bytes(weights[:size])
         assert "--sam3 tiny" in refused(folder)
     (folder / "model.safetensors").write_bytes(weights)
-    for name in ("tokenizer.json", "config.json"):
+    for name in ("vocabulary.json", "tokenizer.json", "config.json"):
         (folder / name).write_text("{")
         assert "--sam3 tiny" in refused(folder)
 

@@ -1,0 +1,14 @@
+from sam3_tool.cache import ByteCache
+
+
+def test_a_value_larger_than_the_budget_pushes_nothing_out():
+    cache = ByteCache[str, bytes](4, size=len)
+    cache["a"], cache["b"] = b"12", b"34"
+    cache["a"] = b"12345"
+    assert (cache.get("a"), cache.get("b"), cache.nbytes) == (None, b"34", 2)
+
+
+def test_what_is_larger_than_the_budget_is_still_handed_out():
+    cache = ByteCache[str, bytes](4, size=len)
+    assert cache.get_all("ab", lambda keys: [key.encode() * 5 for key in keys]) == {"a": b"aaaaa", "b": b"bbbbb"}
+    assert cache.nbytes == 0
