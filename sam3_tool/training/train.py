@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.multiprocessing.spawn import spawn
-from transformers import CLIPTokenizer
+from transformers import CLIPTokenizer, Sam3Model
 
 from sam3_tool.training import losses as loss
 from sam3_tool.training.architecture import new_model, normalise_neck
@@ -47,14 +47,16 @@ class Recipe:
     """Every number of a run; the defaults made the shipped checkpoint."""
 
     out: Path
+    start: Path | None = None
+    """A checkpoint's folder to go on from, with stage 2; None = from scratch, with both stages."""
     seed: int = 0
     workers: int = 2
     """Processes of one thread each; gradients are averaged."""
     trunk_steps: int = 1200
-    detector_steps: int = 1960
+    detector_steps: int = 1860
     trunk_cooldown_steps: int = 200
     """The last of `trunk_steps`."""
-    cooldown_steps: int = 960
+    cooldown_steps: int = 1160
     """The last of `detector_steps`."""
     outlines_from: int = 600
     """Step of stage 1 from which patches also draw silhouettes, and most scenes hold shapes only: things come first,
@@ -99,11 +101,15 @@ class Run:
         self.network.sam3.vision_encoder.neck.to(memory_format=torch.channels_last)
         self.network.sam3.mask_decoder.to(memory_format=torch.channels_last)
         self.step = 0
+        if recipe.start is not None:
+            self.network.sam3.load_state_dict(Sam3Model.from_pretrained(recipe.start, dtype=torch.float32).state_dict())
+            self.step = recipe.trunk_steps
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.optimizer = self._optimizer()
+        self.optimizer = self._optimizer(self.step)
 
-    def _optimizer(self) -> Optimizer:
-        if self.step < self.recipe.trunk_steps:
+    def _optimizer(self, step: int) -> Optimizer:
+        """The one of the stage that this step belongs to."""
+        if step < self.recipe.trunk_steps:
             muon, adamw = self.recipe.trunk_lr
             return Optimizer(self.network, vision_share=1.0, muon_lr=muon, adamw_lr=adamw)
         muon, adamw = self.recipe.detector_lr
@@ -111,7 +117,7 @@ class Run:
 
     def advance(self) -> dict[str, float]:
         """One step; the losses it saw."""
-        if self.step == self.recipe.trunk_steps:
+        if self.step == self.recipe.trunk_steps and self.recipe.start is None:
             self._begin_detector()
         torch.manual_seed(hash((self.recipe.seed, self.step, self.worker)))
         losses = self._trunk_losses() if self.step < self.recipe.trunk_steps else self._detector_losses()
@@ -129,7 +135,7 @@ class Run:
     def _begin_detector(self) -> None:
         pictures, _ = draw_batch((self.recipe.seed, self.step, 99), 16, TRUNK_KINDS, self.tokenizer)
         normalise_neck(self.network.sam3, pictures.pixels)
-        self.optimizer = self._optimizer()
+        self.optimizer = self._optimizer(self.step)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def _trunk_losses(self) -> loss.Losses:
@@ -206,13 +212,8 @@ class Run:
         state: dict[str, Any] = torch.load(path, weights_only=True)
         self.step, self.average = state["step"], state["average"]
         self.network.load_state_dict(state["network"])
-        # at the turn of the stages the optimizer on disk is the first stage's; the second builds its own
-        self.optimizer = Optimizer(
-            self.network,
-            vision_share=1.0 if self.step <= self.recipe.trunk_steps else self.recipe.vision_share,
-            muon_lr=(self.recipe.trunk_lr if self.step <= self.recipe.trunk_steps else self.recipe.detector_lr)[0],
-            adamw_lr=(self.recipe.trunk_lr if self.step <= self.recipe.trunk_steps else self.recipe.detector_lr)[1],
-        )
+        # saved at the very turn of the stages, the optimizer is still that of the first
+        self.optimizer = self._optimizer(self.step - 1)
         self.optimizer.load_state_dict(state["optimizer"])
 
     def averaged(self) -> LearningSam3:
@@ -223,11 +224,12 @@ class Run:
 
 
 def prepare(recipe: Recipe) -> None:
-    """The run's folder, and the tokenizer that all its workers and resumptions share: learning it breaks ties by chance."""
+    """The run's folder, and the tokenizer that all workers and resumptions share: learning it breaks ties by chance."""
     recipe.out.mkdir(parents=True, exist_ok=True)
     (recipe.out / "meeting").unlink(missing_ok=True)
     if not (recipe.out / "tokenizer").exists():
-        learn_tokenizer().save_pretrained(recipe.out / "tokenizer")
+        tokenizer = CLIPTokenizer.from_pretrained(recipe.start) if recipe.start else learn_tokenizer()
+        tokenizer.save_pretrained(recipe.out / "tokenizer")
 
 
 def work(worker: int, recipe: Recipe) -> None:
@@ -265,6 +267,7 @@ def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
+    parser.add_argument("--start", type=Path, help="a checkpoint's folder to go on from (default: from scratch)")
     for name in ("seed", "workers", "trunk_steps", "trunk_cooldown_steps", "detector_steps", "cooldown_steps"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
     recipe = Recipe(**vars(parser.parse_args()))

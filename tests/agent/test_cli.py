@@ -10,7 +10,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco
@@ -47,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_answer_is_one_line_and_four_files(here):
-    done = segment("scene.png", "all circles")
+    done = segment("scene.png", "all watermelons")
     assert (done.exit_code, done.stderr) == (0, "")
     answer, files = done.stdout.splitlines()
     assert answer
@@ -57,14 +56,14 @@ def test_the_answer_is_one_line_and_four_files(here):
 
 
 def test_with_json_nothing_but_json_is_on_stdout(here):
-    done = installed("segment", "scene.png", "all circles", "--json", "--out", "there")
+    done = installed("segment", "scene.png", "all watermelons", "--json", "--out", "there")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads(Path("there/result.json").read_text("utf-8"))
 
 
 def test_a_broken_picture_is_one_line_on_stderr(here):
     Path("broken.png").write_bytes(Path("scene.png").read_bytes()[:500])
-    done = installed("segment", "broken.png", "all circles")
+    done = installed("segment", "broken.png", "all watermelons")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ")
@@ -73,7 +72,7 @@ def test_a_broken_picture_is_one_line_on_stderr(here):
 
 def test_an_interruption_is_one_line(here):
     os.mkfifo("pipe")
-    program = [PROGRAM, "segment", "scene.png", "circle", "--planner", "replay:pipe"]
+    program = [PROGRAM, "segment", "scene.png", "watermelon", "--planner", "replay:pipe"]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process, Path("pipe").open("w"):  # which opens as soon as the program reads from it
         process.send_signal(signal.SIGINT)
@@ -84,7 +83,7 @@ def test_an_interruption_is_one_line(here):
 
 
 def test_result_json_can_be_read_by_pycocotools(here):
-    segment("scene.png", "all circles")
+    segment("scene.png", "all watermelons")
     result = json.loads(Path("out/scene/result.json").read_text("utf-8"))
     assert result["image"] == {"width": 640, "height": 480}
     assert result["count"] == len(result["masks"]) > 1
@@ -92,11 +91,8 @@ def test_result_json_can_be_read_by_pycocotools(here):
         decoded = coco.decode(mask["segmentation"])
         assert decoded.shape == (480, 640)
         assert decoded.sum() == mask["area"]
-        x, y, width, height = mask["bbox"]
-        rows, columns = np.nonzero(decoded)
-        assert [x, y, x + width, y + height] == pytest.approx(
-            [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], abs=20
-        )
+        x, y, width, height = (round(value) for value in mask["bbox"])  # the detector's, not the mask's extents
+        assert decoded[max(y, 0) : y + height, max(x, 0) : x + width].sum() > 0.5 * mask["area"]
 
 
 def test_what_is_not_there_is_an_answer_too(here):
@@ -107,15 +103,15 @@ def test_what_is_not_there_is_an_answer_too(here):
 
 
 def test_the_threshold_reaches_sam3(here):
-    segment("scene.png", "all circles", "--threshold", 0.99, "--out", "strict")
-    segment("scene.png", "all circles", "--threshold", 0.01, "--out", "lax")
+    segment("scene.png", "all watermelons", "--threshold", 0.99, "--out", "strict")
+    segment("scene.png", "all watermelons", "--threshold", 0.01, "--out", "lax")
     strict, lax = (json.loads(Path(out, "result.json").read_text("utf-8")) for out in ("strict", "lax"))
     assert strict["count"] < lax["count"]
     assert all(mask["score"] > 0.99 for mask in strict["masks"])
 
 
 def test_a_step_limit_leaves_the_best_answer_so_far(here):
-    done = segment("scene.png", "the largest circle", "--max-steps", 1)
+    done = segment("scene.png", "the largest watermelon", "--max-steps", 1)
     assert done.exit_code == 1
     assert done.stdout.startswith("step_limit: ")
     result = json.loads(Path("out/scene/result.json").read_text("utf-8"))
@@ -124,7 +120,7 @@ def test_a_step_limit_leaves_the_best_answer_so_far(here):
 
 
 def test_the_papers_protocol(here):
-    assert segment("scene.png", "circle", "--protocol", "paper").exit_code == 0
+    assert segment("scene.png", "watermelon", "--protocol", "paper").exit_code == 0
     episode = json.loads(Path("out/scene/episode.json").read_text("utf-8"))
     assert {step["decision"]["tool"] for step in episode["steps"]} <= {
         *("segment_phrase", "examine_each_mask", "select_masks_and_return", "report_no_mask")
@@ -133,16 +129,16 @@ def test_the_papers_protocol(here):
 
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_a_saved_episode_can_be_replayed(here, protocol):
-    segment("scene.png", "circle", "--protocol", protocol, "--out", "first")
-    done = segment("scene.png", "circle", "--planner", "replay:first/episode.json", "--out", "second")
+    segment("scene.png", "watermelon", "--protocol", protocol, "--out", "first")
+    done = segment("scene.png", "watermelon", "--planner", "replay:first/episode.json", "--out", "second")
     assert done.exit_code == 0, done.stderr
     first, second = (json.loads(Path(out, "result.json").read_text("utf-8")) for out in ("first", "second"))
     assert first["masks"] == second["masks"] != []
 
 
 def test_a_replay_stops_where_the_first_run_was_stopped(here):
-    segment("scene.png", "the largest circle", "--max-steps", 1, "--out", "first")
-    done = segment("scene.png", "the largest circle", "--planner", "replay:first/episode.json")
+    segment("scene.png", "the largest watermelon", "--max-steps", 1, "--out", "first")
+    done = segment("scene.png", "the largest watermelon", "--planner", "replay:first/episode.json")
     assert (done.exit_code, done.stderr) == (1, "")
 
 
@@ -151,7 +147,7 @@ def test_files_of_the_same_names_are_replaced_and_others_kept(here):
     folder.mkdir()
     for name in (*FILES, "notes.txt"):
         (folder / name).write_text("mine")
-    assert segment("scene.png", "circle", "--out", folder).exit_code == 0
+    assert segment("scene.png", "watermelon", "--out", folder).exit_code == 0
     written = contents(folder)
     assert written.pop("notes.txt") == b"mine"
     assert set(written) == set(FILES)
@@ -159,22 +155,22 @@ def test_files_of_the_same_names_are_replaced_and_others_kept(here):
 
 
 def test_a_failure_leaves_the_output_folder_as_it_was(here):
-    segment("scene.png", "circle")
+    segment("scene.png", "watermelon")
     before = contents(here)
-    assert segment("scene.png", "circle", "--sam3", "nowhere").exit_code == 2
+    assert segment("scene.png", "watermelon", "--sam3", "nowhere").exit_code == 2
     assert contents(here) == before
 
 
 def test_a_picture_of_one_pixel_is_a_picture(here):
     Image.new("RGB", (1, 1)).save("dot.png")
-    assert segment("dot.png", "circle").exit_code == 0
+    assert segment("dot.png", "watermelon").exit_code == 0
 
 
 def test_any_name_and_any_query_will_do(here):
     shutil.copy("scene.png", "[bold]ünïcode 'n more.png")
-    done = segment("[bold]ünïcode 'n more.png", 'the "circle" [red]\u2028 <b>', "--json")
+    done = segment("[bold]ünïcode 'n more.png", 'the "watermelon" [red]\u2028 <b>', "--json")
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["query"] == 'the "circle" [red]\u2028 <b>'
+    assert json.loads(done.stdout)["query"] == 'the "watermelon" [red]\u2028 <b>'
     assert Path("out", "[bold]ünïcode 'n more", "overlay.png").exists()
 
 
@@ -182,7 +178,7 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
     name = os.fsdecode(b"sc\xffene.png")
     shutil.copy("scene.png", name)
     with pytest.raises(SystemExit) as end:
-        main(["segment", name, "circle"])
+        main(["segment", name, "watermelon"])
     assert end.value.code == 0
     assert capsys.readouterr().out.splitlines()[1].startswith(r"out/sc\udcffene: ")
 
@@ -190,29 +186,29 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["missing.png", "circle"], "missing.png"),
-        (["empty.png", "circle"], "empty.png"),
-        (["text.png", "circle"], "text.png"),
-        (["folder", "circle"], "folder"),
+        (["missing.png", "watermelon"], "missing.png"),
+        (["empty.png", "watermelon"], "empty.png"),
+        (["text.png", "watermelon"], "text.png"),
+        (["folder", "watermelon"], "folder"),
         (["scene.png", ""], "query is empty"),
         (["scene.png", " \t "], "query is empty"),
         (["scene.png", os.fsdecode(b"circ\xffle")], "UTF-8"),
-        (["scene.png", "circle", "--threshold", "1"], "--threshold"),
-        (["scene.png", "circle", "--threshold=-0.1"], "--threshold"),
-        (["scene.png", "circle", "--threshold", "nan"], "--threshold"),
-        (["scene.png", "circle", "--threshold", "0.3", "--protocol", "paper"], "--threshold"),
-        (["scene.png", "circle", "--max-steps", "0"], "--max-steps"),
-        (["scene.png", "circle", "--max-seconds", "0"], "--max-seconds"),
-        (["scene.png", "circle", "--max-seconds", "nan"], "--max-seconds"),
-        (["scene.png", "circle", "--planner", "crystal ball"], "crystal ball"),
-        (["scene.png", "circle", "--planner", "replay:text.png"], "text.png"),
-        (["scene.png", "circle", "--planner", "replay:missing.json"], "missing.json"),
-        (["scene.png", "circle", "--sam3", "folder"], "folder"),
-        (["scene.png", "circle", "--sam3", "no/such/folder"], "no/such/folder"),
-        (["scene.png", "circle", "--device", "abacus"], "abacus"),
-        (["scene.png", "circle", "--out", "text.png"], "text.png"),
-        (["scene.png", "circle", "--out", "text.png/below"], "text.png/below"),
-        (["scene.png", "circle", "--out", "taken"], "overlay.png"),
+        (["scene.png", "watermelon", "--threshold", "1"], "--threshold"),
+        (["scene.png", "watermelon", "--threshold=-0.1"], "--threshold"),
+        (["scene.png", "watermelon", "--threshold", "nan"], "--threshold"),
+        (["scene.png", "watermelon", "--threshold", "0.3", "--protocol", "paper"], "--threshold"),
+        (["scene.png", "watermelon", "--max-steps", "0"], "--max-steps"),
+        (["scene.png", "watermelon", "--max-seconds", "0"], "--max-seconds"),
+        (["scene.png", "watermelon", "--max-seconds", "nan"], "--max-seconds"),
+        (["scene.png", "watermelon", "--planner", "crystal ball"], "crystal ball"),
+        (["scene.png", "watermelon", "--planner", "replay:text.png"], "text.png"),
+        (["scene.png", "watermelon", "--planner", "replay:missing.json"], "missing.json"),
+        (["scene.png", "watermelon", "--sam3", "folder"], "folder"),
+        (["scene.png", "watermelon", "--sam3", "no/such/folder"], "no/such/folder"),
+        (["scene.png", "watermelon", "--device", "abacus"], "abacus"),
+        (["scene.png", "watermelon", "--out", "text.png"], "text.png"),
+        (["scene.png", "watermelon", "--out", "text.png/below"], "text.png/below"),
+        (["scene.png", "watermelon", "--out", "taken"], "overlay.png"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
@@ -232,7 +228,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
 
 @pytest.mark.parametrize("words", [["--colour", "red"], ["--threshold", "half"], ["--protocol", "tcp"], ["extra"]])
 def test_bad_usage_is_explained(here, words):
-    done = segment("scene.png", "circle", *words)
+    done = segment("scene.png", "watermelon", *words)
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Usage" in done.stderr
     assert words[0] in done.stderr

@@ -1,8 +1,12 @@
 """The generated world, and the trainer that makes the embedded checkpoint from it."""
 
+from importlib.resources import files
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from transformers import Sam3Model
 
 from sam3_tool import Sam3
 from sam3_tool.picture import Picture
@@ -160,3 +164,13 @@ def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoin
     assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size < 12e6
     sam3 = Sam3.load(tmp_path / "checkpoint")
     assert sam3.segment(Picture(draw_scene(1).pixels), "red circle").phrase == "red circle"
+
+
+def test_a_run_can_go_on_from_a_checkpoint(tmp_path):
+    embedded = Path(str(files("sam3_tool") / "tiny"))
+    prepare(recipe := Recipe(tmp_path / "run", start=embedded, workers=1, detector_pictures=2))
+    run = Run(recipe, worker=0)
+    expected = Sam3Model.from_pretrained(embedded, dtype=torch.float32).state_dict()
+    assert run.step == recipe.trunk_steps
+    assert all(torch.equal(value, expected[name]) for name, value in run.network.sam3.state_dict().items())
+    assert run.advance()["presence"] < 2  # untrained, it is above 3
