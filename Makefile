@@ -13,7 +13,7 @@ setup: ## install what is missing: uv, Python if needed, the locked packages
 	$(UV) sync --locked --inexact
 
 try: setup ## answer a query about the example scene
-	$(RUN) sam3-agent segment examples/scene.png "every fruit above the banana except the cherries"
+	$(RUN) sam3-agent segment examples/scene.png "the watermelons above the banana except the largest one"
 
 test: ## run every test, docstring example and README block
 	$(DEV) pytest
