@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from agent.budget import Budget, Price
 from agent.episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Workspace
-from agent.loop import Budget, run, watch
+from agent.loop import run, watch
 from agent.planner import Planner, PlannerError, Verdict
 from agent.scripted import ReplayPlanner, ScriptedPlanner
 from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError
@@ -23,6 +24,7 @@ __all__ = [
     "Outcome",
     "Planner",
     "PlannerError",
+    "Price",
     "ReplayPlanner",
     "ScriptedPlanner",
     "Step",

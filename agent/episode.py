@@ -38,6 +38,9 @@ class Usage:
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
+NO_COST = Usage()
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One numbered mask of an episode."""
@@ -131,7 +134,12 @@ class Decision:
     arguments: str
     """JSON object."""
     thought: str = ""
-    usage: Usage = Usage()
+    """What the planner said beside the call."""
+    usage: Usage = NO_COST
+    reasoning: str = ""
+    """What it thought to itself; for the trace alone."""
+    note: str = ""
+    """What was made of an irregular reply, e.g. that only the first of two calls was taken; for the planner to read."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,9 @@ class Observation:
     outcome: Outcome | None = None
     """Set by a tool that ends the episode."""
     is_error: bool = False
-    usage: Usage = Usage()
+    usage: Usage = NO_COST
+    options: tuple[str, ...] = ()
+    """With the outcome 'asked': the readings between which the user may choose."""
 
 
 @dataclass(frozen=True)

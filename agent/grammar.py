@@ -78,7 +78,7 @@ class GrammarPlanner:
             move = moves.send(replace(episode, steps=episode.steps[:done]))
         return move.decision
 
-    def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         """By score alone: it cannot look at pictures."""
         scores = [(id, episode.workspace[id].score) for id in ids]
         return [Verdict(id, score >= 0.5, score, "by SAM 3's score") for id, score in scores]

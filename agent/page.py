@@ -185,7 +185,8 @@ def _cost_table(episode: Episode) -> dict[str, list]:
 def _facts(episode: Episode, made_by: "MadeBy", source: str) -> dict[str, str]:
     """What the page says below its heading, by name."""
     picture = episode.task.picture
-    limits = {field.name.removeprefix("max_"): getattr(made_by.budget, field.name) for field in fields(made_by.budget)}
+    names = [field.name for field in fields(made_by.budget) if field.name.startswith("max_")]
+    limits = {name.removeprefix("max_"): getattr(made_by.budget, name) for name in names}
     return {
         "picture": f"{source} {picture.width} x {picture.height}".strip(),
         "planner": made_by.planner,

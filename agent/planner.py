@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.episode import Decision, Episode
+from agent.episode import NO_COST, Decision, Episode, Usage
 
 
 class PlannerError(ValueError):
@@ -20,6 +20,8 @@ class Verdict:
     probability: float
     """In [0, 1]: that the mask belongs to the answer."""
     reason: str = ""
+    usage: Usage = NO_COST
+    """What this verdict cost; where one request gave several, the first carries it."""
 
 
 class Planner(Protocol):
@@ -29,6 +31,9 @@ class Planner(Protocol):
         """The next call, given everything that happened so far."""
         ...
 
-    def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:
-        """For each of these masks, whether it belongs to the answer."""
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
+        """For each of these masks, whether it belongs to the answer. `closely`: each one looked at by itself.
+
+        A mask that no verdict could be had for is left out.
+        """
         ...

@@ -27,7 +27,7 @@ class ScriptedPlanner:
             raise PlannerError(f"the script ended after {counted(len(self.script), 'call')}, before the episode did")
         return self.script[done]
 
-    def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         return verdicts(ids, accepted=set(ids) - self.rejects)
 
 
@@ -38,7 +38,7 @@ class ReplayPlanner(ScriptedPlanner):
         super().__init__(replace(step.decision, usage=Usage()) for step in recorded.steps)
         self.recorded = recorded
 
-    def examine(self, episode: Episode, ids: Sequence[int]) -> list[Verdict]:
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         return verdicts(ids, accepted=self.recorded.steps[len(episode.steps)].observation.shown or ())
 
 

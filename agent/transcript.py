@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from agent.budget import Budget
 from agent.episode import Candidate, Decision, Episode, Observation, Outcome, Search, Step, Task, Usage, Workspace
-from agent.loop import Budget
 from agent.page import to_html, to_text
 from sam3_tool import Picture, rle
 

@@ -50,8 +50,11 @@ class Detected:
 
 
 class LearningSam3(nn.Module):
-    def __init__(self, sam3: Sam3Model) -> None:
+    """`half`: the layers that do most of the arithmetic compute in bfloat16 (weights stay float32)."""
+
+    def __init__(self, sam3: Sam3Model, *, half: bool = False) -> None:
         super().__init__()
+        self.half_precision = half
         trunk = sam3.config.vision_config.backbone_config.hidden_size
         values = [len(names) for _, names in ATTRIBUTES]
         self.sam3 = sam3
@@ -68,12 +71,17 @@ class LearningSam3(nn.Module):
     def look(self, pixels: torch.Tensor, *, fine: int) -> Seen:
         """The neck's two finer levels, which only masks need, are computed for the first `fine` pictures."""
         encoder = self.sam3.vision_encoder
-        tokens = encoder.backbone(pixels).last_hidden_state
-        grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
         finest, finer, coarse, _ = encoder.neck.fpn_layers
-        levels = (*((finest(grid[:fine]), finer(grid[:fine])) if fine else ()), coarse(grid))
+        with self._precision():
+            tokens = encoder.backbone(pixels).last_hidden_state.float()
+            grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
+            levels = (*((finest(grid[:fine]), finer(grid[:fine])) if fine else ()), coarse(grid))
+        levels = tuple(level.float() for level in levels)
         positions = tuple(encoder.neck.position_encoding(x.shape, x.device, x.dtype) for x in levels)
         return Seen(tokens, levels, positions)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision)
 
     def read(self, questions: Questions) -> torch.Tensor:
         """(N, T, WIDTH): the text encoder's projected states."""
@@ -84,9 +92,11 @@ class LearningSam3(nn.Module):
         """Every question about its picture. `hints`: (N, M, 4), noisy boxes of each picture's objects (DN-DETR)."""
         coarse, position = (x[-1][questions.picture] for x in (seen.levels, seen.positions))
         prompt, mask = self._prompt(coarse, position, questions)
-        encoded = self.sam3.detr_encoder(
-            vision_features=[coarse], text_features=prompt, vision_pos_embeds=[position], text_mask=mask
-        )
+        with self._precision():
+            encoded = self.sam3.detr_encoder(
+                vision_features=[coarse], text_features=prompt, vision_pos_embeds=[position], text_mask=mask
+            )
+        encoded.last_hidden_state = encoded.last_hidden_state.float()
         states, boxes, presence = self._decode(encoded, prompt, mask, hints)
         logits = self.sam3.dot_product_scoring(states, prompt, mask).squeeze(-1)
         count = self.sam3.config.detr_decoder_config.num_queries
@@ -157,7 +167,8 @@ class LearningSam3(nn.Module):
         encoded, prompt, mask = found.encoded[rows], found.prompt[rows], found.prompt_mask[rows]
         words = torch.zeros(mask.shape).masked_fill(~mask, -1e9)[:, None, None]
         read = decoder.prompt_cross_attn(decoder.prompt_cross_attn_norm(encoded), prompt, prompt, words)[0]
-        pixels = decoder._embed_pixels([level[picture] for level in seen.levels], encoded + read)
+        with self._precision():
+            pixels = decoder._embed_pixels([level[picture] for level in seen.levels], encoded + read).float()
         chosen = found.queries[rows].gather(1, queries[..., None].expand(-1, -1, WIDTH))
         embedded = decoder.mask_embedder(chosen)
         masks = torch.einsum("rkc,rchw->rkhw", embedded, decoder.instance_projection(pixels))

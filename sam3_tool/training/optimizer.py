@@ -15,16 +15,23 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal by five Newton-Schulz steps (Jordan et al., 2024).
 
     `torch.optim.Muon` does the same one matrix at a time in bfloat16, which a CPU without bfloat16 units runs eight
-    times slower than float32; here equal shapes are stacked and multiplied as one batch in float32.
+    times slower than float32; here equal shapes are stacked and multiplied as one batch, in bfloat16 only if `half`.
     """
 
     COEFFICIENTS = (3.4445, -4.7750, 2.0315)
     """Of the quintic iteration (Jordan et al.): steepest at zero, need not converge to exactly one."""
 
     def __init__(
-        self, params: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.02
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float,
+        *,
+        momentum: float = 0.95,
+        weight_decay: float = 0.02,
+        half: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.half = half
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -65,17 +72,20 @@ class Muon(torch.optim.Optimizer):
         tall = matrices.shape[1] > matrices.shape[2]
         x: torch.Tensor = matrices.mT if tall else matrices
         x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+        x = x.bfloat16() if self.half else x
         a, b, c = self.COEFFICIENTS
         for _ in range(5):
             gram = x @ x.mT
             x = a * x + (b * gram + c * gram @ gram) @ x
-        return torch.as_tensor(x.mT) if tall else x
+        return torch.as_tensor(x.mT if tall else x).float()
 
 
 class Optimizer:
     """Both optimizers behind one step, with the vision encoder on a leash once the detector learns."""
 
-    def __init__(self, network: nn.Module, *, vision_share: float, muon_lr: float, adamw_lr: float) -> None:
+    def __init__(
+        self, network: nn.Module, *, vision_share: float, muon_lr: float, adamw_lr: float, half: bool = False
+    ) -> None:
         groups: dict[tuple[str, bool], list[nn.Parameter]] = defaultdict(list)
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
@@ -93,7 +103,7 @@ class Optimizer:
             if kind != "matrix"
         ]
         self.parts: list[torch.optim.Optimizer] = [
-            Muon(matrices, muon_lr),  # type: ignore[arg-type]
+            Muon(matrices, muon_lr, half=half),  # type: ignore[arg-type]
             torch.optim.AdamW(rest, lr=adamw_lr, betas=(0.9, 0.98), weight_decay=0.02),
         ]
         self.base = [[group["lr"] for group in part.param_groups] for part in self.parts]

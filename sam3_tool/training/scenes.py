@@ -25,15 +25,11 @@ PICTURE_SIZES = (
 """(width, height) in pixels of training scenes."""
 SUPERSAMPLING = 4
 PHOTOGRAPHS = (
-    "astronaut",
     "brick",
-    "camera",
     "grass",
     "gravel",
     "hubble_deep_field",
     "immunohistochemistry",
-    "moon",
-    "retina",
     "text",
 )
 """Photographs in scikit-image's wheel that show nothing the vocabulary names."""

@@ -70,8 +70,12 @@ class Recipe:
     trunk_lr: tuple[float, float] = (4e-3, 2e-3)
     """Muon, AdamW."""
     detector_lr: tuple[float, float] = (3e-3, 1.2e-3)
+    peak: float = 1.0
+    """Of the learning rates above: less than 1 for a run that goes on from a checkpoint that had cooled down."""
     vision_share: float = 0.15
     """Of the detector's learning rate, for the vision encoder in stage 2."""
+    bfloat16: bool = False
+    """Compute the large layers in bfloat16: half as slow on CPUs that have units for it, far slower on others."""
     averaging: float = 0.997
     """Decay of the running average of the weights, which is what is shipped."""
     save_every: int = 100
@@ -87,7 +91,7 @@ class Recipe:
         warm = (step if in_trunk else step - self.trunk_steps) + 1
         left = (self.trunk_steps if in_trunk else self.steps) - step
         cool = left / (self.trunk_cooldown_steps if in_trunk else self.cooldown_steps)
-        return min(1.0, warm / self.warmup_steps, max(0.02, cool))
+        return self.peak * min(1.0, warm / self.warmup_steps, max(0.02, cool))
 
 
 class Run:
@@ -97,7 +101,7 @@ class Run:
         torch.manual_seed(recipe.seed)  # every worker starts from the same weights
         self.recipe, self.worker = recipe, worker
         self.tokenizer = CLIPTokenizer.from_pretrained(recipe.out / "tokenizer")
-        self.network = LearningSam3(new_model(len(self.tokenizer)))
+        self.network = LearningSam3(new_model(len(self.tokenizer)), half=recipe.bfloat16)
         self.network.sam3.vision_encoder.neck.to(memory_format=torch.channels_last)
         self.network.sam3.mask_decoder.to(memory_format=torch.channels_last)
         self.step = 0
@@ -109,11 +113,11 @@ class Run:
 
     def _optimizer(self, step: int) -> Optimizer:
         """The one of the stage that this step belongs to."""
-        if step < self.recipe.trunk_steps:
-            muon, adamw = self.recipe.trunk_lr
-            return Optimizer(self.network, vision_share=1.0, muon_lr=muon, adamw_lr=adamw)
-        muon, adamw = self.recipe.detector_lr
-        return Optimizer(self.network, vision_share=self.recipe.vision_share, muon_lr=muon, adamw_lr=adamw)
+        in_trunk = step < self.recipe.trunk_steps
+        muon, adamw = self.recipe.trunk_lr if in_trunk else self.recipe.detector_lr
+        vision_share = 1.0 if in_trunk else self.recipe.vision_share
+        half = self.recipe.bfloat16
+        return Optimizer(self.network, vision_share=vision_share, muon_lr=muon, adamw_lr=adamw, half=half)
 
     def advance(self) -> dict[str, float]:
         """One step; the losses it saw."""
@@ -270,6 +274,9 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a checkpoint's folder to go on from (default: from scratch)")
     for name in ("seed", "workers", "trunk_steps", "trunk_cooldown_steps", "detector_steps", "cooldown_steps"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
+    for name in ("peak", "vision_share"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Recipe, name))
+    parser.add_argument("--bfloat16", action="store_true", help="for CPUs with units for it")
     recipe = Recipe(**vars(parser.parse_args()))
     prepare(recipe)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

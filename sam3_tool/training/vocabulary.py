@@ -80,7 +80,9 @@ SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("large", "big", "h
 
 IRREGULAR_PLURALS = {
     "cactus": "cacti", "sheep": "sheep", "fish": "fish", "grapes": "grapes", "bread": "bread", "fruit": "fruit",
-    "food": "food",
+    "food": "food", "woman": "women", "man": "men", "child": "children", "person": "people", "mouse": "mice",
+    "wolf": "wolves", "knife": "knives", "scissors": "scissors", "glasses": "glasses", "dice": "dice", "deer": "deer",
+    "tomato": "tomatoes", "potato": "potatoes", "snowman": "snowmen", "rice": "rice", "broccoli": "broccoli",
 }  # fmt: skip
 
 STRANGERS = (

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from agent.budget import Budget
 from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Workspace
-from agent.loop import Budget
 from agent.transcript import MadeBy, TranscriptError, load, save, to_html, to_text
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
