@@ -18,6 +18,7 @@ MAY_IMPORT = {
 }
 WRAPPED_IN = {
     "torch": (
+        "sam3_tool/backends/pixels.py",
         "sam3_tool/backends/transformers.py",
         "sam3_tool/backends/weights.py",
         "sam3_tool/training/",

@@ -17,6 +17,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends import DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
+from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.weights import read
 from sam3_tool.backends.words import Vocabulary
 from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
@@ -46,7 +47,8 @@ class PictureEmbedding:
     """What the detector reads of one picture."""
 
     levels: tuple[torch.Tensor, ...]
-    """The feature pyramid, finest level first, each (1, C, h, w)."""
+    """The feature pyramid, finest level first, each (1, C, h, w); all but the coarsest as the pixel decoder shares them
+    among phrases."""
     height: int
     """Of the picture, in pixels."""
     width: int
@@ -71,6 +73,7 @@ class TransformersBackend:
         self.name = name
         self._vocabulary = vocabulary
         self._mask_decoder = model.mask_decoder
+        self._mask_decoder.pixel_decoder = SplitPixelDecoder(model.mask_decoder.pixel_decoder)
         model.mask_decoder = _Deferred()
         self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
         self._tokenizer, self._images = processor.tokenizer, processor.image_processor
@@ -121,7 +124,8 @@ class TransformersBackend:
         squares = torch.cat([self._square(picture) for picture in pictures])
         vision = self._model.get_vision_features(squares.to(self._model.device, self._model.dtype))
         # The detector never reads the coarsest level. The positions are the same for every picture.
-        levels, positions = vision.fpn_hidden_states[:-1], vision.fpn_position_encoding[:-1]
+        (*fine, coarse), positions = vision.fpn_hidden_states[:-1], vision.fpn_position_encoding[:-1]
+        levels = (*self._mask_decoder.pixel_decoder.shared(fine), coarse)
         self._positions = self._positions or tuple(level[:1].clone() for level in positions)
         return [
             # clones, because a view would keep the whole batch in memory

@@ -93,7 +93,7 @@ def test_without_the_padded_box_the_model_is_another_function(direct, picture):
 def test_what_the_padded_box_says_does_not_matter(direct, picture):
     one = direct(picture, "red circle", [(0, 0, 1, 1)])
     other = direct(picture, "red circle", [RED, BLUE], [PADDING, PADDING])
-    assert (one.pred_logits - other.pred_logits).abs().max() < 1e-5
+    assert (one.pred_logits - other.pred_logits).abs().max() < 1e-4
 
 
 def test_boxes_alone_go_with_the_text_visual(tiny, direct, picture):

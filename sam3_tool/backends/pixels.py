@@ -1,0 +1,55 @@
+"""SAM 3's pixel decoder with what does not depend on the phrase taken out, to be computed once per picture.
+
+Each stage of `Sam3PixelDecoder` is conv(upsampled(previous) + skip). A convolution is linear, so that this is
+conv(skip), which a picture's phrases share, plus conv(upsampled(previous)). And a 3 x 3 convolution of a picture that
+was doubled by repeating its pixels is a 2 x 2 convolution of the original for each of the four pixels that one becomes:
+together a transposed convolution with a 4 x 4 kernel and stride 2, with 2.25 times fewer operations.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+_FOLD = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+"""(4, 3): which rows of the 3 x 3 kernel meet in each row of the 4 x 4 one; the same for columns."""
+
+
+class SplitPixelDecoder(nn.Module):
+    """In the place of a `Sam3PixelDecoder`: the same function, up to rounding, of levels that `shared` has prepared."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.convolutions: nn.ModuleList = whole.conv_layers
+        """Of each stage, coarse to fine: (C, C, 3, 3)."""
+        self.norms: nn.ModuleList = whole.norms
+        self._doubling = nn.ParameterList(
+            nn.Parameter(_doubling_kernel(convolution.weight.detach()), requires_grad=False)
+            for convolution in whole.conv_layers
+        )
+
+    def shared(self, skips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What each stage adds for the picture: convolved `skips`. Both finest first, (B, C, h, w)."""
+        stages = reversed(range(len(self.convolutions)))
+        return [self.convolutions[stage](skip) for stage, skip in zip(stages, skips, strict=True)]
+
+    def forward(self, backbone_features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(B, C, H, W) in the size of the finest level.
+
+        `backbone_features`: what `shared` gave, finest first, then the coarsest level; each half as large as the last.
+        """
+        *skips, pixels = backbone_features
+        for skip, kernel, norm in zip(reversed(skips), self._doubling, self.norms, strict=True):
+            doubled = functional.conv_transpose2d(pixels, kernel, stride=2, padding=1)
+            pixels = functional.relu(norm(doubled + skip))
+        return pixels
+
+
+def _doubling_kernel(weight: torch.Tensor) -> torch.Tensor:
+    """(out, in, 3, 3) -> (in, out, 4, 4), as `conv_transpose2d` takes it, in the same memory format."""
+    folded = torch.einsum("ak,bl,oikl->ioab", _FOLD.to(weight.device), _FOLD.to(weight.device), weight.float())
+    channels_last = weight.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return folded.to(weight.dtype).contiguous(memory_format=layout)

@@ -1,0 +1,153 @@
+"""SAM 3's answers, written down and read back: a replay needs no checkpoint, no torch and no GPU."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam3_tool import rle
+from sam3_tool.backends import Backend, CheckpointError, Embedding
+from sam3_tool.instances import Instances
+from sam3_tool.picture import Picture
+from sam3_tool.prompt import ConceptPrompt
+from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError
+
+FOLDER = "sam3"
+"""Of SAM 3's calls, inside the folder of a recording."""
+
+_NAME: Asked = {"what": "name"}
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingEmbedding:
+    """An embedding, and which picture it is of."""
+
+    key: str
+    inner: Embedding
+
+    @property
+    def nbytes(self) -> int:
+        return self.inner.nbytes
+
+
+@dataclass(frozen=True)
+class RecordedEmbedding:
+    """All that a replay needs of a picture: which it is. It takes no room."""
+
+    key: str
+    nbytes: int = 0
+
+
+class RecordingBackend:
+    """Asks another backend, and writes its answers into `folder`. As safe between threads as that backend.
+
+    Raises CheckpointError, in one sentence, if the folder cannot be written.
+    """
+
+    def __init__(self, backend: Backend, folder: str | Path) -> None:
+        self._backend = backend
+        with _in_words():
+            self._recorder = Recorder(Path(folder) / FOLDER)
+            self._recorder.add(_NAME, backend.name)
+
+    @property
+    def name(self) -> str:
+        return self._backend.name
+
+    def encode(self, pictures: Sequence[Picture]) -> list[RecordingEmbedding]:
+        embeddings = self._backend.encode(pictures)
+        return [RecordingEmbedding(picture.key, one) for picture, one in zip(pictures, embeddings, strict=True)]
+
+    def decode(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        found = self._backend.decode([embedding.inner for embedding in embeddings], prompts)
+        with _in_words():
+            for embedding, prompt, instances in zip(embeddings, prompts, found, strict=True):
+                self._recorder.add(_find(embedding.key, prompt), to_json(instances))
+        return found
+
+    def caveat(self, phrase: str) -> str:
+        caveat = self._backend.caveat(phrase)
+        with _in_words():
+            self._recorder.add(_caveat(phrase), caveat)
+        return caveat
+
+
+class ReplayingBackend:
+    """Answers what was recorded in `folder`, bit for bit. Safe to share between threads.
+
+    Raises CheckpointError, in one sentence, for whatever was not recorded there.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._recorded = Recorded(Path(folder) / FOLDER)
+        with _in_words():
+            self.name = str(self._recorded.answer(_NAME))
+
+    def encode(self, pictures: Sequence[Picture]) -> list[RecordedEmbedding]:
+        return [RecordedEmbedding(picture.key) for picture in pictures]
+
+    def decode(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        return [self._found(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+
+    def caveat(self, phrase: str) -> str:
+        with _in_words(f"a caveat on {phrase!r} was not asked for when it was made"):
+            return str(self._recorded.answer(_caveat(phrase)))
+
+    def _found(self, key: str, prompt: ConceptPrompt) -> Instances:
+        with _in_words(f"SAM 3 was not asked for {prompt.phrase or 'examples'!r} like this when it was made"):
+            held = self._recorded.answer(_find(key, prompt))
+        try:
+            return from_json(held)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"what SAM 3 found for {prompt.phrase!r} is damaged in the recording: {error}"
+            ) from error
+
+
+def to_json(instances: Instances) -> dict[str, Any]:
+    """As plain JSON values. Numbers are written out until no other number of their type is as near."""
+    height, width = instances.masks.shape[1:]
+    return {
+        "height": height,
+        "width": width,
+        "masks": [mask.counts for mask in rle.encode_all(instances.masks)],
+        "boxes": instances.boxes.tolist(),
+        "scores": instances.scores.tolist(),
+        "presence": float(instances.presence),
+        "phrase": instances.phrase,
+    }
+
+
+def from_json(held: dict[str, Any]) -> Instances:
+    """What `to_json` was given. Raises KeyError, TypeError or ValueError where it is damaged."""
+    size = int(held["height"]), int(held["width"])
+    masks = [rle.Rle(size, counts) for counts in held["masks"]]
+    for mask in masks:
+        rle.check(mask)
+    return Instances(
+        masks=rle.decode_all(masks, *size),
+        boxes=np.array(held["boxes"], np.float32).reshape(-1, 4),
+        scores=np.array(held["scores"], np.float32),
+        presence=float(held["presence"]),
+        phrase=held["phrase"],
+    )
+
+
+def _find(key: str, prompt: ConceptPrompt) -> Asked:
+    return {"what": "find", "picture": key, **asdict(prompt)}
+
+
+def _caveat(phrase: str) -> Asked:
+    return {"what": "caveat", "phrase": phrase}
+
+
+@contextmanager
+def _in_words(hint: str = "") -> Iterator[None]:
+    """A call that cannot be recorded or replayed, as the error that a caller of a backend expects."""
+    try:
+        yield
+    except RecordingError as error:
+        raise CheckpointError(f"{error}; {hint}" if hint else str(error)) from error

@@ -1,0 +1,17 @@
+"""Writing a file so that nobody ever reads half of it."""
+
+from pathlib import Path
+from secrets import token_hex
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """A reader sees the whole file or the one before it: written beside `path`, then moved into its place.
+
+    Safe between threads and processes: the last of several writers wins. Raises OSError, and then leaves nothing.
+    """
+    unfinished = path.with_name(f".unfinished-{token_hex(8)}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""A folder of recorded calls: one small JSON file per question, named by its content, with the answers to it."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sam3_tool.files import write_whole
+
+FORMAT, VERSION = "sam3-agent recorded call", 1
+
+Asked = Mapping[str, Any]
+"""A question as plain JSON values. Pictures stand in it by their key."""
+
+
+class RecordingError(ValueError):
+    """A call that was not recorded, or cannot be read or written. The message is one sentence for the user."""
+
+
+def key_of(asked: Asked) -> str:
+    """The content hash of a question, in hexadecimal; the order of its fields does not matter.
+
+    >>> key_of({"a": 1, "b": "\\ud83d"}) == key_of({"b": "\\ud83d", "a": 1})
+    True
+    """
+    return sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class Recorder:
+    """Writes calls down, in the order in which their answers come. Safe to share between threads.
+
+    The same question may be asked several times, and a model that draws by chance may answer it differently: its file
+    then holds every answer that this recorder got, in order; one is enough while they are all the same. What an
+    earlier recorder wrote about a question is replaced.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises RecordingError if the folder cannot be made."""
+        self._folder = folder
+        self._asked: Counter[str] = Counter()
+        self._lock = Lock()  # protects `_asked`, and one question's file between being read and being written
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+    def add(self, asked: Asked, answer: Any) -> None:
+        """`answer`: plain JSON values. Raises RecordingError if it cannot be written."""
+        path = _file(self._folder, asked)
+        with self._lock:
+            before = _answers(path) if self._asked[path.name] else []
+            answers = _with(json.loads(json.dumps(answer)), before, times=self._asked[path.name])
+            if answers != before:
+                self._write(path, asked, answers)
+            self._asked[path.name] += 1
+
+    def _write(self, path: Path, asked: Asked, answers: Sequence[Any]) -> None:
+        held = {"format": FORMAT, "version": VERSION, "asked": asked, "answers": answers}
+        try:
+            write_whole(path, (json.dumps(held, indent=1) + "\n").encode("ascii"))
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
+
+
+class Recorded:
+    """Reads calls back. Safe to share between threads.
+
+    The k-th time that a question is asked it gets the k-th answer, and after the last the first again: an episode is
+    repeated exactly, as often as one likes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._asked: Counter[str] = Counter()
+        self._lock = Lock()  # protects `_asked`
+
+    def answer(self, asked: Asked) -> Any:
+        """Raises RecordingError for a question that was not recorded, and for a file that cannot be used."""
+        path = _file(self._folder, asked)
+        answers = _answers(path)
+        with self._lock:
+            turn = self._asked[path.name] % len(answers)
+            self._asked[path.name] += 1
+        return answers[turn]
+
+
+def _file(folder: Path, asked: Asked) -> Path:
+    return folder / f"{key_of(asked)[:32]}.json"
+
+
+def _with(answer: Any, answers: list[Any], *, times: int) -> list[Any]:
+    """What a file holds after one more answer. `times`: how many came before, of which equal ones were kept once."""
+    if answers == [answer]:
+        return answers
+    return [*(answers * times if len(answers) == 1 else answers), answer]
+
+
+def _answers(path: Path) -> list[Any]:
+    """At least one. Raises RecordingError."""
+    try:
+        held = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path.parent} holds no recording of this call ({path.name})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordingError(f"the recorded call {path} cannot be read: it is damaged or cut off") from error
+    if not isinstance(held, dict) or held.get("format") != FORMAT:
+        raise RecordingError(f"{path} is not a recorded call: it does not say format {FORMAT!r}")
+    if held.get("version") != VERSION:
+        raise RecordingError(f"{path} has version {held.get('version')!r} of recorded calls; expected {VERSION}")
+    answers = held.get("answers")
+    if not isinstance(answers, list) or not answers:
+        raise RecordingError(f"the recorded call {path} is damaged: it holds no answer")
+    return answers
+
+
+def _unwritable(folder: Path, error: OSError) -> RecordingError:
+    return RecordingError(f"cannot record into {folder}: {error.strerror or error}")
