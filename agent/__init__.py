@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 from agent.budget import Budget, Price
 from agent.episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Workspace
 from agent.loop import run, watch
+from agent.models import ChatModel
 from agent.planner import Planner, PlannerError, Verdict
 from agent.scripted import ReplayPlanner, ScriptedPlanner
 from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError
 
 if TYPE_CHECKING:
+    from agent.chat import ChatPlanner
     from agent.grammar import GrammarPlanner
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "TOOLS",
     "Budget",
     "Candidate",
+    "ChatModel",
+    "ChatPlanner",
     "Decision",
     "Episode",
     "GrammarPlanner",
@@ -40,9 +44,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`GrammarPlanner` on first use: its parser is not needed to run any other planner."""
-    if name == "GrammarPlanner":
-        from agent.grammar import GrammarPlanner
+    """These planners on first use: nothing of theirs, a parser or OpenCV, is needed to run any other one."""
+    match name:
+        case "GrammarPlanner":
+            from agent.grammar import GrammarPlanner
 
-        return GrammarPlanner
+            return GrammarPlanner
+        case "ChatPlanner":
+            from agent.chat import ChatPlanner
+
+            return ChatPlanner
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

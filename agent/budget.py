@@ -85,7 +85,7 @@ def end(episode: Episode, outcome: Outcome, why: str) -> Episode:
     `why`: e.g. 'at the limit of 12 steps'.
     """
     *steps, last = episode.steps
-    best = next((ids for step in reversed(episode.steps) if (ids := step.observation.shown)), ())
+    best = episode.best
     so_far = f"the best answer so far is {masks(len(best))}: {listed(best)}" if best else "nothing was found so far"
     text = f"{last.observation.text} Stopped {why}; {so_far}."
     observation = replace(last.observation, text=text, shown=best, outcome=outcome)

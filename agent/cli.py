@@ -6,28 +6,32 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from agent.load import Protocol
+from agent.options import BadInput, Coordinates, Options, Wire
+
 if TYPE_CHECKING:
     from agent.doctor import Finding
     from agent.episode import Episode, Task
-    from agent.planner import Planner
     from agent.result import Result
     from agent.transcript import MadeBy
+    from sam3_tool import Sam3
 
 FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
-Protocol = Literal["workspace", "paper"]
+MODEL, LIMITS = "Language model", "Limits"
+"""Headings in the help."""
 
 app = typer.Typer(
     help="Ask for something in a picture in your own words; get exact masks.",
@@ -35,10 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
-class BadInput(ValueError):
-    """An argument that cannot be used; one line for the user."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -70,45 +70,88 @@ def segment(
     image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
     sam3: Annotated[str | None, typer.Option(help="tiny, facebook/sam3, or a folder (default: tiny).")] = None,
-    device: Annotated[str, typer.Option(help="Where SAM 3 runs: auto, cpu, cuda, cuda:1 …")] = "auto",
-    planner: Annotated[str, typer.Option(help="grammar, or replay:EPISODE.json.")] = "grammar",
+    device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1 …")] = "auto",
+    planner: Annotated[
+        str,
+        typer.Option(help="grammar, openai:MODEL, vllm:MODEL, transformers:MODEL, replay:EPISODE.json or replay:DIR."),
+    ] = "grammar",
     protocol: Annotated[Protocol | None, typer.Option(help="Which set of tools (default: workspace).")] = None,
     threshold: Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps (default: 12).")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="Of the server, e.g. http://localhost:8000/v1 (or OPENAI_BASE_URL).", rich_help_panel=MODEL),
+    ] = None,
+    wire: Annotated[
+        Wire | None, typer.Option(help="How tools are offered (default: what works).", rich_help_panel=MODEL)
+    ] = None,
+    image_side: Annotated[
+        int | None, typer.Option(help="Longest side of a picture it sees (default: 1280).", rich_help_panel=MODEL)
+    ] = None,
+    coordinates: Annotated[
+        Coordinates | None, typer.Option(help="How it writes places (default: by its name).", rich_help_panel=MODEL)
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Steps (default: 12).", rich_help_panel=LIMITS)] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Seconds.", rich_help_panel=LIMITS)] = None,
+    max_model_calls: Annotated[
+        int | None, typer.Option(help="Requests to a language model.", rich_help_panel=LIMITS)
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Of prompts and replies.", rich_help_panel=LIMITS)] = None,
+    max_cost: Annotated[float | None, typer.Option(help="In the currency of --price.", rich_help_panel=LIMITS)] = None,
+    price: Annotated[
+        str | None, typer.Option(help="PROMPT,COMPLETION[,CACHED] per million tokens.", rich_help_panel=LIMITS)
+    ] = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
-    Exit codes: 0 answered, or nothing matched; 1 failure, or stopped before an answer; 2 bad usage or bad input.
-    Stopped, it gives the best answer so far. A replay takes what is left out here from the episode it repeats.
+    Exit codes: 0 answered, nothing matched, or asked back; 1 failure, or stopped before an answer; 2 bad usage or bad
+    input. Stopped, it gives the best answer so far. A replay takes what is left out here from what it repeats.
+    Of a language model's server, the key is read from OPENAI_API_KEY and is never written anywhere.
     """
     started = perf_counter()
     with _one_line_errors():
-        _check(query, threshold, max_steps, max_seconds)
+        limits = {"max_steps": max_steps, "max_seconds": max_seconds, "max_model_calls": max_model_calls}
+        options = Options(
+            planner=planner,
+            sam3=sam3,
+            device=device,
+            protocol=protocol,
+            threshold=threshold,
+            base_url=base_url,
+            wire=wire,
+            image_side=image_side,
+            coordinates=coordinates,
+            record=record,
+            price=price,
+            limits={**limits, "max_tokens": max_tokens, "max_cost": max_cost},
+        )
+        _check(query)
         from agent.episode import Task
         from agent.result import FILES, Result, replacing, write
         from sam3_tool import Picture
 
         task = Task(Picture.open(image), query)
-        made_by = _made_by(planner, sam3, protocol, max_steps, max_seconds)
-        thinker = _load_planner(made_by, threshold)
         folder = out or Path("out", image.stem)
         with replacing(folder, FILES) as stage:
-            episode = _episode(task, thinker, made_by, device)
+            episode, made_by = _episode(task, options)
             result = Result.of(episode, seconds=perf_counter() - started)
             write(episode, result, stage, made_by=made_by, source=image.name)
     typer.echo(result.to_json() if json else _told(result, folder))
-    raise typer.Exit(0 if result.ended_well else FAILURE)
+    raise typer.Exit(0 if _ended_well(result) else FAILURE)
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    planner: Annotated[str | None, typer.Option(help="Also try this planner, e.g. openai:MODEL.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Of its server (or OPENAI_BASE_URL).")] = None,
+) -> None:
     """Say what is installed, where SAM 3 would run, which checkpoints are here, and what to do next."""
-    from agent.doctor import examine, healthy, what_next
+    from agent.doctor import examine, healthy, tried, what_next
 
-    findings = examine()
+    options = {} if base_url is None else {"base_url": base_url}
+    findings = [*examine(), *([] if planner is None else [tried(planner, **options)])]
     _print_table(findings)
     typer.echo("What to do next")
     for line in what_next(findings):
@@ -116,79 +159,64 @@ def doctor() -> None:
     raise typer.Exit(0 if healthy(findings) else FAILURE)
 
 
-def _check(query: str, threshold: float | None, max_steps: int | None, max_seconds: float | None) -> None:
-    """Raises BadInput for what no later part could make sense of."""
+def _check(query: str) -> None:
+    """Raises BadInput for what no planner could make sense of."""
     if not query.strip():
         raise BadInput("the query is empty; say what to find, e.g. 'the second largest circle'")
     if any("\ud800" <= letter <= "\udfff" for letter in query):
         raise BadInput("the query is not UTF-8 text")
-    if threshold is not None and not 0 <= threshold < 1:
-        raise BadInput(f"--threshold must be at least 0 and below 1, got {threshold:g}")
-    if max_steps is not None and max_steps < 1:
-        raise BadInput(f"--max-steps must be at least 1, got {max_steps}")
-    if max_seconds is not None and not max_seconds > 0:
-        raise BadInput(f"--max-seconds must be above 0, got {max_seconds:g}")
 
 
-def _made_by(
-    planner: str, sam3: str | None, protocol: Protocol | None, max_steps: int | None, max_seconds: float | None
-) -> "MadeBy":
-    """What the options ask for; where they say nothing, what made the episode that is replayed, or the defaults."""
-    from agent.planner import PlannerError
-    from agent.transcript import MadeBy, TranscriptError, load
-
-    kind, _, file = planner.partition(":")
-    try:
-        before = load(file).made_by if kind == "replay" else MadeBy(planner=planner, sam3="tiny")
-    except TranscriptError as error:
-        raise PlannerError(f"cannot replay: {error}") from error
-    return MadeBy(
-        planner=planner,
-        sam3=sam3 or before.sam3,
-        protocol=protocol or before.protocol,
-        budget=replace(
-            before.budget,
-            max_steps=max_steps or before.budget.max_steps,
-            max_seconds=max_seconds or before.budget.max_seconds,
-        ),
-    )
-
-
-def _load_planner(made_by: "MadeBy", threshold: float | None) -> "Planner":
-    """Raises BadInput where a threshold would reach nobody."""
-    from agent.load import load_planner
-
-    if threshold is None:
-        return load_planner(made_by.planner, **({"tools": made_by.protocol} if made_by.planner == "grammar" else {}))
-    if made_by.planner != "grammar":
-        raise BadInput(f"--threshold is for --planner grammar; {made_by.planner} sets its own")
-    if made_by.protocol == "paper":
-        raise BadInput("--threshold needs --protocol workspace; the paper's tools have no such argument")
-    return load_planner(made_by.planner, tools=made_by.protocol, threshold=threshold)
-
-
-def _episode(task: "Task", planner: "Planner", made_by: "MadeBy", device: str) -> "Episode":
-    """The finished episode, with progress on the terminal."""
+def _episode(task: "Task", options: Options) -> "tuple[Episode, MadeBy]":
+    """The finished episode and what made it, with progress on the terminal."""
     from agent import PAPER_TOOLS, TOOLS, watch
-    from sam3_tool import Sam3
+    from agent.load import load_planner, recording, signed
 
-    tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
-    with _progress() as tell:
-        tell(f"loading SAM 3 ({made_by.sam3})")
-        sam3 = Sam3.load(made_by.sam3, device=device)
-        tell("thinking")
+    made_by = options.made_by()
+    with _progress() as progress:
+        progress.now(f"loading {options.planner}")
+        asked = options.for_planner(made_by)
+        planner = load_planner(options.planner, **asked)
+        made_by = signed(made_by, planner)
+        progress.say(_header(made_by))
+        progress.now(f"loading SAM 3 ({made_by.sam3})")
+        sam3 = _sam3(options, made_by)
+        if options.record is not None:
+            planner = recording(planner, made_by, options.record, **asked)
+        progress.now("thinking")
+        tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
         for episode in watch(task, planner, sam3, tools=tools, budget=made_by.budget):
             step = episode.steps[-1]
-            tell(f"step {len(episode.steps)}: {step.decision.tool}: {_line(step.observation.text)}")
-    return episode
+            progress.now(f"step {len(episode.steps)}: {step.decision.tool}: {_line(step.observation.text)}")
+    return episode, made_by
+
+
+def _sam3(options: Options, made_by: "MadeBy") -> "Sam3":
+    """The recorded one for a replay, unless another is asked for."""
+    from sam3_tool import Sam3
+
+    if options.recording and options.sam3 is None:
+        return Sam3.replay(options.recording)
+    return Sam3.load(made_by.sam3, device=options.device, record=options.record)
+
+
+def _header(made_by: "MadeBy") -> str:
+    """Who plans, in one line."""
+    return f"{made_by.planner}, {made_by.protocol} protocol{made_by.capabilities and f'; {made_by.capabilities}'}"
+
+
+def _ended_well(result: "Result") -> bool:
+    """An agent that asks back has done its part; who calls it sees by the outcome that an answer is wanted."""
+    return result.ended_well or result.outcome == "asked"
 
 
 def _told(result: "Result", folder: Path) -> str:
-    """The answer in one line, and where the files are."""
+    """The answer in one line, or the question with one line per option; and where the files are."""
     from agent.result import FILES
 
-    stopped = "" if result.ended_well else f"{result.outcome}: "
-    return f"{stopped}{_line(result.message)}\n{folder}: {', '.join(FILES)}"
+    outcome = "" if result.ended_well else f"{result.outcome}: "
+    options = [f"  {number}. {_line(option)}" for number, option in enumerate(result.options, start=1)]
+    return "\n".join([f"{outcome}{_line(result.message)}", *options, f"{folder}: {', '.join(FILES)}"])
 
 
 @contextmanager
@@ -212,15 +240,25 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+@dataclass(frozen=True)
+class Progress:
+    say: Callable[[str], Any]
+    """Shows a line that stays."""
+    now: Callable[[str], Any]
+    """Shows what is being done while it lasts."""
+
+
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Something to tell what is being done; shown on stderr while it lasts, if that is a terminal."""
+def _progress() -> Iterator[Progress]:
+    """Progress on stderr, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda text: None
+        yield Progress(say=lambda text: None, now=lambda text: None)
         return
     with console.status("") as status:
-        yield lambda text: status.update(escape(text))
+        yield Progress(
+            say=lambda text: console.print(escape(text), highlight=False), now=lambda text: status.update(escape(text))
+        )
 
 
 def _print_table(findings: "Sequence[Finding]") -> None:

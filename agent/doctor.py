@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 NEEDED = (
     *("torch", "torchvision", "transformers", "safetensors", "numpy", "scipy", "pillow"),
@@ -152,15 +152,55 @@ def _gated() -> Finding:
 
 
 def _planners() -> list[Finding]:
+    """Which planners could be made here. Whether a server answers, only `tried` finds out."""
     return [
         Finding("planners", "grammar", "ok", "needs no model"),
-        Finding("planners", "replay:FILE", "ok", "repeats a saved episode.json"),
+        _over_a_server(),
+        _in_process("transformers:MODEL", "transformers"),
+        _in_process("vllm:MODEL", "vllm"),
+        Finding("planners", "replay:FILE|DIR", "ok", "repeats a saved episode.json, or what --record wrote"),
     ]
+
+
+def _over_a_server() -> Finding:
+    """A key alone means OpenAI's own server; an address alone, a server that asks for no key."""
+    name, address, key = "openai:MODEL", is_set("OPENAI_BASE_URL"), is_set("OPENAI_API_KEY")
+    if not address and not key:
+        advice = (
+            "for any query: serve a vision-language model, e.g. with `vllm serve`, then use"
+            " --planner openai:MODEL --base-url http://localhost:8000/v1"
+        )
+        return Finding("planners", name, "absent", "needs --base-url, OPENAI_BASE_URL or OPENAI_API_KEY", advice)
+    server = "the server of OPENAI_BASE_URL" if address else "api.openai.com"
+    return Finding("planners", name, "ok", f"at {server}, {'with' if key else 'without'} a key; try: --planner {name}")
+
+
+def _in_process(name: str, package: str) -> Finding:
+    if installed(package):
+        return Finding("planners", name, "ok", "in this process; try: --planner " + name)
+    extra = OPTIONAL[package]
+    return Finding("planners", name, "absent", f"{package} is not installed; install it with: uv sync --extra {extra}")
+
+
+def tried(planner: str, **options: Any) -> Finding:
+    """Makes a planner, as `load_planner` does, and says what its language model can do. Shows no secret."""
+    from agent.load import PlannerError, abilities, load_planner
+
+    try:
+        made = load_planner(planner, **options)
+    except PlannerError as error:
+        return Finding("tried", planner, "problem", str(error), f"make {planner} work, or use --planner grammar")
+    return Finding("tried", planner, "ok", abilities(made) or "needs no model")
+
+
+def is_set(key: str) -> bool:
+    """Whether an environment variable holds anything."""
+    return bool(os.environ.get(key, "").strip())
 
 
 def _environment() -> list[Finding]:
     """Whether each key is set; never its value."""
     return [
-        Finding("environment", key, "ok" if key in os.environ else "absent", "set" if key in os.environ else "not set")
+        Finding("environment", key, "ok" if is_set(key) else "absent", "set" if is_set(key) else "not set")
         for key in KEYS
     ]

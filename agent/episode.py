@@ -42,6 +42,19 @@ NO_COST = Usage()
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """A planner's opinion of one mask."""
+
+    id: int
+    accept: bool
+    probability: float
+    """In [0, 1]: that the mask belongs to the answer."""
+    reason: str = ""
+    usage: Usage = NO_COST
+    """What this verdict cost; where one request gave several, the first carries it."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One numbered mask of an episode."""
 
@@ -157,6 +170,10 @@ class Observation:
     usage: Usage = NO_COST
     options: tuple[str, ...] = ()
     """With the outcome 'asked': the readings between which the user may choose."""
+    reasons: tuple[tuple[int, str], ...] = ()
+    """With an answer: a mask's number, and why it belongs there."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Of an examination; what they cost is in `usage`."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +210,18 @@ class Episode:
     def shown(self) -> tuple[int, ...]:
         """The numbers of the masks last shown: once the episode has an outcome, the answer."""
         return next((s.observation.shown for s in reversed(self.steps) if s.observation.shown is not None), ())
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """The best answer so far: the masks that were shown last, where any were."""
+        return next((s.observation.shown for s in reversed(self.steps) if s.observation.shown), ())
+
+    @property
+    def reasons(self) -> dict[int, str]:
+        """Why masks belong to the answer: as the answer says, else as the latest verdict that accepts them says."""
+        verdicts = [verdict for step in self.steps for verdict in step.observation.verdicts if verdict.accept]
+        said = [reason for step in self.steps for reason in step.observation.reasons]
+        return {id: why for id, why in [*((verdict.id, verdict.reason) for verdict in verdicts), *said] if why}
 
     @property
     def answer(self) -> Instances:

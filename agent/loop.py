@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from agent.budget import DEFAULT_BUDGET, Budget, end
-from agent.episode import Episode, Observation, Step, Task
+from agent.episode import Decision, Episode, Observation, Step, Task
 from agent.planner import Planner, PlannerError
 from agent.tools import TOOLS, Tool, ToolError, parse_call
 from sam3_tool import Sam3
@@ -29,7 +29,7 @@ def watch(
 
 
 def advance(episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type[Tool]]) -> Episode:
-    """One decision and its observation. A planner's mistake is an observation too.
+    """One decision and its observation.
 
     A planner that cannot go on ends the episode, for what was found must not be lost; before the first step, and for
     any other error, the error is raised.
@@ -37,12 +37,19 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type
     started = perf_counter()
     try:
         decision = planner.decide(episode)
+        observation = observe(decision, episode, planner, sam3, tools)
     except PlannerError as error:
         if not episode.steps:
             raise
         return end(episode, "failed", f"because the planner cannot go on: {error}")
-    try:
-        observation = parse_call(decision, tools).run(episode, sam3, planner)
-    except ToolError as error:
-        observation = Observation(text=str(error), is_error=True)
     return episode.append(Step(decision, observation, perf_counter() - started))
+
+
+def observe(
+    decision: Decision, episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type[Tool]]
+) -> Observation:
+    """What the call brings. A planner's mistake is an observation too."""
+    try:
+        return parse_call(decision, tools).run(episode, sam3, planner)
+    except ToolError as error:
+        return Observation(text=str(error), is_error=True)

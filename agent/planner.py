@@ -1,27 +1,15 @@
 """The one seam between the loop and whatever does the thinking."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from agent.episode import NO_COST, Decision, Episode, Usage
+from agent.episode import Decision, Episode, Verdict
+
+__all__ = ["Planner", "PlannerError", "Verdict"]
 
 
 class PlannerError(ValueError):
     """A planner cannot be made, or cannot go on. The message is one line for the user."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A planner's opinion of one mask."""
-
-    id: int
-    accept: bool
-    probability: float
-    """In [0, 1]: that the mask belongs to the answer."""
-    reason: str = ""
-    usage: Usage = NO_COST
-    """What this verdict cost; where one request gave several, the first carries it."""
 
 
 class Planner(Protocol):
@@ -34,6 +22,7 @@ class Planner(Protocol):
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         """For each of these masks, whether it belongs to the answer. `closely`: each one looked at by itself.
 
-        A mask that no verdict could be had for is left out.
+        A mask that no verdict could be had for is left out; what was spent in vain may come as the usage of a verdict
+        on mask 0, which there never is.
         """
         ...

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agent import transcript
 from agent.episode import Candidate, Episode, Outcome, Usage
-from agent.transcript import MadeBy
+from agent.transcript import MadeBy, Text
 from sam3_tool.boxes import xyxy_to_xywh
 from sam3_tool.draw import draw_marks
 from sam3_tool.rle import areas
@@ -54,9 +54,11 @@ class Mask(BaseModel):
     area: int
     """Pixels."""
     segmentation: Segmentation
+    reason: Text = ""
+    """Why it belongs to the answer, where the planner said so."""
 
     @classmethod
-    def of(cls, candidate: Candidate) -> "Mask":
+    def of(cls, candidate: Candidate, reason: str = "") -> "Mask":
         x, y, width, height = xyxy_to_xywh(np.array(candidate.box)).tolist()
         return cls(
             id=candidate.id,
@@ -65,6 +67,7 @@ class Mask(BaseModel):
             bbox=(x, y, width, height),
             area=int(areas([candidate.rle])[0]),
             segmentation=Segmentation(size=candidate.rle.size, counts=candidate.rle.counts),
+            reason=reason,
         )
 
 
@@ -73,9 +76,9 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    query: str
+    query: Text
     outcome: Outcome
-    message: str
+    message: Text
     """The answer in words."""
     image: ImageSize
     masks: list[Mask]
@@ -86,6 +89,8 @@ class Result(BaseModel):
     """What the episode cost; its seconds are the episode's alone."""
     seconds: float
     """From the command to the answer, loading the network included."""
+    options: list[Text] = []
+    """When the outcome is 'asked': the readings between which the user may choose."""
 
     @classmethod
     def of(cls, episode: Episode, *, seconds: float) -> "Result":
@@ -93,16 +98,17 @@ class Result(BaseModel):
         if episode.outcome is None:
             raise ValueError(f"the episode has no outcome yet, after {len(episode.steps)} steps")
         picture = episode.task.picture
-        chosen = episode.workspace.pick(episode.shown)
+        chosen, reasons = episode.workspace.pick(episode.shown), episode.reasons
         return cls(
             query=episode.task.query,
             outcome=episode.outcome,
             message=episode.message,
             image=ImageSize(width=picture.width, height=picture.height),
-            masks=[Mask.of(candidate) for candidate in chosen],
+            masks=[Mask.of(candidate, reasons.get(candidate.id, "")) for candidate in chosen],
             count=len(chosen),
             usage=episode.usage,
             seconds=round(seconds, 3),
+            options=list(episode.steps[-1].observation.options),
         )
 
     @property

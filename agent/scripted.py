@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from agent.episode import Decision, Episode, Usage
+from agent.episode import NO_COST, Decision, Episode
 from agent.planner import PlannerError, Verdict
 from agent.tools import Tool
 from agent.tools.words import counted
@@ -15,10 +15,20 @@ class ScriptedPlanner:
     Safe to share between threads and episodes: which call is next depends on the episode alone.
     """
 
-    def __init__(self, script: Iterable[Decision | Tool], *, rejects: Collection[int] = ()) -> None:
-        """`rejects`: the numbers of the masks that `examine` refuses, whenever it is asked; it accepts all others."""
+    def __init__(
+        self,
+        script: Iterable[Decision | Tool],
+        *,
+        rejects: Collection[int] = (),
+        verdicts: Iterable[Verdict] | None = None,
+    ) -> None:
+        """`rejects`: the numbers of the masks that `examine` refuses, whenever it is asked; it accepts all others.
+
+        `verdicts`: what `examine` says instead, word for word; of a mask without one it says nothing.
+        """
         self.script = [call.as_decision() if isinstance(call, Tool) else call for call in script]
         self.rejects = frozenset(rejects)
+        self.verdicts = None if verdicts is None else {verdict.id: verdict for verdict in verdicts}
 
     def decide(self, episode: Episode) -> Decision:
         """The next call. Raises PlannerError when there is none."""
@@ -28,19 +38,23 @@ class ScriptedPlanner:
         return self.script[done]
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        return verdicts(ids, accepted=set(ids) - self.rejects)
+        if self.verdicts is not None:
+            return [self.verdicts[id] for id in ids if id in self.verdicts]
+        return sure_verdicts(ids, accepted=set(ids) - self.rejects)
 
 
 class ReplayPlanner(ScriptedPlanner):
     """Makes the calls of a recorded episode, and judges masks as they were judged there. It costs no model call."""
 
     def __init__(self, recorded: Episode) -> None:
-        super().__init__(replace(step.decision, usage=Usage()) for step in recorded.steps)
+        super().__init__(replace(step.decision, usage=NO_COST) for step in recorded.steps)
         self.recorded = recorded
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        return verdicts(ids, accepted=self.recorded.steps[len(episode.steps)].observation.shown or ())
+        """The verdicts of the same step; where the record holds none, of the masks that were shown then."""
+        seen = self.recorded.steps[len(episode.steps)].observation
+        return list(seen.verdicts) or sure_verdicts(ids, accepted=seen.shown or ())
 
 
-def verdicts(ids: Sequence[int], *, accepted: Collection[int]) -> list[Verdict]:
+def sure_verdicts(ids: Sequence[int], *, accepted: Collection[int]) -> list[Verdict]:
     return [Verdict(id, accept=id in accepted, probability=float(id in accepted)) for id in ids]

@@ -6,22 +6,36 @@ from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from secrets import token_hex
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agent.budget import Budget
-from agent.episode import Candidate, Decision, Episode, Observation, Outcome, Search, Step, Task, Usage, Workspace
+from agent.episode import (
+    Candidate,
+    Decision,
+    Episode,
+    Observation,
+    Outcome,
+    Search,
+    Step,
+    Task,
+    Usage,
+    Verdict,
+    Workspace,
+)
 from agent.page import to_html, to_text
 from sam3_tool import Picture, rle
+from sam3_tool.files import write_whole
 
 __all__ = ["MadeBy", "Transcript", "TranscriptError", "load", "save", "to_html", "to_text"]
 
 FORMAT = "sam3-agent episode"
-VERSION = 1
+VERSION: Final = 2
+READABLE = (1, 2)
+"""Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view."""
 
 
 class TranscriptError(ValueError):
@@ -49,6 +63,14 @@ class MadeBy(Saved):
     """The checkpoint, e.g. 'tiny'."""
     protocol: Literal["workspace", "paper"] = "workspace"
     budget: Budget = Budget()
+    model: Text = ""
+    """The language model, as it calls itself; empty where none planned."""
+    capabilities: Text = ""
+    """Of the model, in words: how it was offered the tools, and so on."""
+    view: dict[str, Any] = {}
+    """The fields of the model's `View`; empty: all at their defaults."""
+    prompts: dict[str, str] = {}
+    """The name of each text in `prompts`, and its hash."""
     version: str = Field(default_factory=lambda: version("sam3-agent"))
     """Of this program."""
 
@@ -118,6 +140,9 @@ class SavedStep(Saved):
     usage: Usage
     """The observation's; the decision has its own."""
     seconds: float
+    options: tuple[Text, ...] = ()
+    reasons: tuple[tuple[int, Text], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
     @classmethod
     def of(cls, step: Step, before: Workspace) -> Self:
@@ -131,13 +156,26 @@ class SavedStep(Saved):
             is_error=seen.is_error,
             usage=seen.usage,
             seconds=step.seconds,
+            options=seen.options,
+            reasons=seen.reasons,
+            verdicts=seen.verdicts,
         )
 
     def step(self, before: Workspace) -> Step:
         workspace = None if self.added is None else self.added.onto(before)
         if unknown := [id for id in self.shown or () if id not in (workspace or before)]:
             raise ValueError(f"it shows masks {unknown} that no step has found")
-        seen = Observation(self.text, workspace, self.shown, self.outcome, self.is_error, self.usage)
+        seen = Observation(
+            text=self.text,
+            workspace=workspace,
+            shown=self.shown,
+            outcome=self.outcome,
+            is_error=self.is_error,
+            usage=self.usage,
+            options=self.options,
+            reasons=self.reasons,
+            verdicts=self.verdicts,
+        )
         return Step(self.decision, seen, self.seconds)
 
 
@@ -145,7 +183,7 @@ class Transcript(Saved):
     """One episode and what made it, as a file holds them."""
 
     format: Literal["sam3-agent episode"] = "sam3-agent episode"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = VERSION
     made_by: MadeBy
     query: Text
     outcome: Outcome | None
@@ -175,7 +213,7 @@ class Transcript(Saved):
 def save(episode: Episode, path: str | Path, *, made_by: MadeBy, source: str | Path = "") -> None:
     """Writes the episode as JSON, whole or not at all. `source`: the picture's file; only its name is kept."""
     held = Transcript.of(episode, made_by=made_by, source=source).model_dump()
-    _write(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+    write_whole(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 
 def load(path: str | Path) -> Transcript:
@@ -188,29 +226,20 @@ def load(path: str | Path) -> Transcript:
         raise TranscriptError(f"{path} is not a saved episode: it is not JSON, or cut off") from error
     if not isinstance(held, dict) or held.get("format") != FORMAT:
         raise TranscriptError(f"{path} is not a saved episode: it does not say format {FORMAT!r}")
-    if held.get("version") != VERSION:
-        raise TranscriptError(f"{path} has version {held.get('version')!r} of the format; expected {VERSION}")
+    if held.get("version") not in READABLE:
+        expected = " or ".join(map(str, READABLE))
+        raise TranscriptError(f"{path} has version {held.get('version')!r} of the format; expected {expected}")
     try:
         transcript = Transcript.model_validate(held)
         _ = transcript.episode
     except ValidationError as error:
-        raise TranscriptError(f"{path} is damaged: {_first(error)}") from error
+        raise TranscriptError(f"{path} is damaged: {first_fault(error)}") from error
     except ValueError as error:
         raise TranscriptError(f"{path} is damaged: {error}") from error
     return transcript
 
 
-def _first(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """The first thing that is wrong: where, and what."""
     what = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A reader sees the whole file or the one before it: written beside `path`, then moved into its place."""
-    unfinished = path.with_name(f".unfinished-{token_hex(8)}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """Prompt texts. One file per text, so that a change to what a model reads is a readable diff."""
 
+import re
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 
 
@@ -11,3 +13,19 @@ def load(name: str) -> str:
     Raises FileNotFoundError when there is no such text.
     """
     return files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def fill(name: str, **values: object) -> str:
+    """The text with every {word} in it replaced; what the values hold, braces or not, is taken as it is.
+
+    Raises KeyError for a word without a value.
+    """
+    return re.sub(r"\{(\w+)\}", lambda word: str(values[word[1]]), load(name))
+
+
+@cache
+def hashes() -> dict[str, str]:
+    """Every text's name and the first 16 hexadecimal digits of its SHA-256: what was said to a model, in short."""
+    texts = sorted(file.name for file in files(__name__).iterdir() if file.name.endswith(".md"))
+    names = [text.removesuffix(".md") for text in texts]
+    return {name: sha256(load(name).encode()).hexdigest()[:16] for name in names}

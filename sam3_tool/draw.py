@@ -86,12 +86,12 @@ def zoom_pair(picture: Picture, mask: np.ndarray, box: Sequence[float], *, numbe
     wide = close_up(focus, area, CONTEXT_SHARE, picture.height, picture.width)
     near = close_up(focus, area, MASK_SHARE, picture.height, picture.width)
     color = color_of(number)
-    context, scale = _enlarged(picture.pixels, wide)
+    context, scale = enlarged(picture.pixels, wide)
     x0, y0, x1, y1 = ((focus - np.tile(wide[:2], 2)) * scale).round().astype(int).tolist()
     corners = np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]])
     _stroke(context, [corners], color, ZOOM)
-    detail, _ = _enlarged(picture.pixels, near)
-    inside = _enlarged(mask.astype(np.uint8) * 255, near)[0] > 127
+    detail, _ = enlarged(picture.pixels, near)
+    inside = enlarged(mask.astype(np.uint8) * 255, near)[0] > 127
     if inside.any():
         _paint(detail, [Mark(number, inside)], ZOOM)
     return _joined(context, detail)
@@ -195,7 +195,7 @@ def _paint(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
             _stroke(canvas, [_rounded(mark.ring(style))], mark.color, replace(style, line=style.ring))
         else:
             dashed = any(_coincide(mark, other, style) for other in marks[:index])
-            _outline(canvas, mark, borders, style, dashed=dashed)
+            draw_outline(canvas, mark, borders, style, dashed=dashed)
 
 
 def _tinted(pixels: np.ndarray, color: Color) -> np.ndarray:
@@ -209,7 +209,7 @@ def _border(patch: np.ndarray, width: int) -> np.ndarray:
     return patch - cv2.erode(patch, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
 
 
-def _outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Style, *, dashed: bool) -> None:
+def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Style, *, dashed: bool) -> None:
     """Draws the contours, but not over other masks' borders unless the mask covers them: neighbours keep their side."""
     x0, y0, x1, y1 = mark.box
     margin = style.line + style.rim
@@ -245,14 +245,14 @@ def _stroke(
     """Draws lines (x y in pixels) with a rim that stands out on any background; where `inside` is 1, without it."""
     fixed = [_fixed(line) for line in lines]
     plain = canvas.copy() if inside is not None else canvas
-    cv2.polylines(canvas, fixed, closed, _ink(color), style.line + 2 * style.rim, cv2.LINE_AA, SHIFT)
+    cv2.polylines(canvas, fixed, closed, ink_on(color), style.line + 2 * style.rim, cv2.LINE_AA, SHIFT)
     if inside is not None:
         cv2.copyTo(plain, inside, canvas)
     cv2.polylines(canvas, fixed, closed, color, style.line, cv2.LINE_AA, SHIFT)
 
 
 @cache
-def _ink(color: Color) -> Color:
+def ink_on(color: Color) -> Color:
     """Dark or light, whichever is easy to read on this colour."""
     red, green, blue = ((channel / 255) ** 2.2 for channel in color)
     return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.25 else LIGHT
@@ -273,14 +273,16 @@ def _label(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> Image.Ima
     image = Image.fromarray(canvas)
     pen = ImageDraw.Draw(image)
     for mark, (x0, y0, x1, y1) in zip(marks, plates, strict=True):
-        tall = _font(style.font).getbbox(str(mark.number), anchor="ms")[1]
+        tall = font_of(style.font).getbbox(str(mark.number), anchor="ms")[1]
         baseline = (x0 + x1) / 2, (y0 + y1 - tall) / 2
-        pen.text(baseline, str(mark.number), _ink(mark.color), _font(style.font), "ms", stroke_width=style.font / 40)
+        pen.text(
+            baseline, str(mark.number), ink_on(mark.color), font_of(style.font), "ms", stroke_width=style.font / 40
+        )
     return image
 
 
 def _target(mark: Mark, style: Style) -> Target:
-    digits = _font(style.font).getlength(str(mark.number))
+    digits = font_of(style.font).getlength(str(mark.number))
     tall = round(1.1 * style.font) + 2 * style.rim
     plate = max(tall, round(digits + 0.55 * style.font) + 2 * style.rim), tall
     if not mark.is_tiny(style):
@@ -302,7 +304,7 @@ def _leader(canvas: np.ndarray, mark: Mark, plate: Rect, style: Style) -> None:
 
 def _plate(canvas: np.ndarray, plate: Rect, color: Color, rim: int) -> None:
     x0, y0, x1, y1 = plate
-    for ink, inset in ((_ink(color), 0), (color, rim)):
+    for ink, inset in ((ink_on(color), 0), (color, rim)):
         outline = _rounded((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset))
         cv2.fillConvexPoly(canvas, _fixed(outline), ink, cv2.LINE_AA, SHIFT)
 
@@ -323,7 +325,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
@@ -341,10 +343,13 @@ def _focus(mask: np.ndarray, box: Sequence[float]) -> np.ndarray:
     return focus
 
 
-def _enlarged(pixels: np.ndarray, crop: np.ndarray) -> tuple[np.ndarray, float]:
-    """The crop at the size of a panel, and how many panel pixels one of its pixels is wide."""
+def enlarged(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL) -> tuple[np.ndarray, float]:
+    """The crop with `side` pixels on its long side, if at most MAX_ENLARGEMENT times as large, and its scale.
+
+    `pixels`: uint8, (H, W, 3) or (H, W); `crop`: int (4,), x0 y0 x1 y1; scale: panel pixels to one of the crop's.
+    """
     cut = pixels[crop[1] : crop[3], crop[0] : crop[2]]
-    scale = min(PANEL / max(cut.shape[:2]), MAX_ENLARGEMENT)
+    scale = min(side / max(cut.shape[:2]), MAX_ENLARGEMENT)
     size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
     return cv2.resize(cut, size, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA), scale
 

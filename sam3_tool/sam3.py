@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam3_tool.backends import Backend, Embedding
+from sam3_tool.backends.recorded import RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
 from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
@@ -46,11 +47,14 @@ class Sam3:
         self._batcher = Batcher(_Server(backend, cache_bytes).serve, max_size=max_batch)
 
     @classmethod
-    def load(cls, name_or_path: str | Path, *, device: str = "auto", dtype: str = "auto") -> "Sam3":
+    def load(
+        cls, name_or_path: str | Path, *, device: str = "auto", dtype: str = "auto", record: str | Path | None = None
+    ) -> "Sam3":
         """SAM 3 from "facebook/sam3", from "tiny" (the embedded checkpoint), or from a folder in transformers' format.
 
         `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "float32", "bfloat16",
-        "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere.
+        "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere. `record`: a folder that gets every call, for
+        `Sam3.replay`.
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
         `DeviceError` when the device is not there.
         """
@@ -60,7 +64,14 @@ class Sam3:
         from sam3_tool.backends.transformers import TransformersBackend
 
         backend = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype)
-        return cls(backend, cache_bytes=8 * CACHE_BYTES if backend.on_gpu else CACHE_BYTES)
+        recorded = backend if record is None else RecordingBackend(backend, record)
+        return cls(recorded, cache_bytes=8 * CACHE_BYTES if backend.on_gpu else CACHE_BYTES)
+
+    @classmethod
+    def replay(cls, folder: str | Path) -> "Sam3":
+        """What was recorded in `folder`: no checkpoint and no GPU is needed. Raises `CheckpointError` if nothing was,
+        and later for what SAM 3 was not asked there."""
+        return cls(ReplayingBackend(folder))
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from agent.episode import Decision, Episode, Observation
 from agent.planner import Planner
@@ -53,6 +53,13 @@ def _a_number(value: object) -> object:
     return value
 
 
+def _not_huge(number: int) -> int:
+    """No picture has that many masks, and the sentence that refuses the number should stay short."""
+    if abs(number) >= 10**9:
+        raise ValueError("should be a small number")
+    return number
+
+
 def _numbers(value: object) -> object:
     """A list of one for 3, and the numbers of '3', '1, 2 and 5', '[1, 2]'; anything else as it is, to be refused."""
     if isinstance(value, str) and re.fullmatch(r"\s*\[?\s*#?\d+((\s*,\s*|\s+)(and\s+)?#?\d+)*\s*\]?\s*", value):
@@ -70,13 +77,22 @@ def _phrases(value: object) -> object:
     return [value]
 
 
+def _encodable(value: object) -> object:
+    """Halves of surrogate pairs, which no file can hold and a language model may write, are '?'."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
 def _word(value: object) -> object:
     return re.sub(r"[\s_-]+", "_", value.strip().lower()) if isinstance(value, str) else value
 
 
-Number = Annotated[int, BeforeValidator(_a_number)]
+Number = Annotated[int, BeforeValidator(_a_number), AfterValidator(_not_huge)]
 Ids = Annotated[list[Number], BeforeValidator(_numbers)]
 """Mask numbers. Whether there are such masks, only the episode knows."""
+Words = Annotated[str, BeforeValidator(_encodable)]
+"""For people: any text."""
+Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_encodable)]
+"""For people: some text."""
 MAX_PHRASE = 200
 """Letters."""
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PHRASE)]

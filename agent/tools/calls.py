@@ -29,7 +29,7 @@ def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
 
     >>> from agent.tools import TOOLS
     >>> parse_call(Decision("Answer", '{"arguments": {"masks": "2"}}'), TOOLS)
-    Answer(ids=[2], message='')
+    Answer(ids=[2], message='', reasons=[])
     """
     arguments = _read(decision)
     tool = _find(decision.tool.strip() or _name_inside(arguments), tools)
@@ -128,6 +128,8 @@ def _problem(tool: type[Tool], error: dict[str, Any]) -> str:
     field = str(error["loc"][0])
     where = f"`{field}`" + "".join(f" at place {index + 1}" for index in error["loc"][1:2] if isinstance(index, int))
     match error["type"]:
+        case "missing" if len(error["loc"]) > 1:
+            return f"{where} has no `{error['loc'][-1]}`"
         case "missing":
             return f"{where} is missing, which is {_described(tool, field)}"
         case "extra_forbidden":

@@ -1,7 +1,93 @@
-"""How an episode ends by a tool: the answer, and what the user should know about it."""
+"""How an episode ends: with an answer, with nothing found, or with a question to the user."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from agent.episode import Episode, Observation, Outcome
+from agent.planner import Planner
+from agent.tools.base import Ids, Phrases, Sentence, Tool, ToolError, Words
+from agent.tools.ids import known_ids
+from agent.tools.reasons import Reason, as_reasons
+from agent.tools.words import masks
 from sam3_tool import Sam3
+
+
+class Answer(Tool):
+    """Finish: these masks are the answer."""
+
+    name: ClassVar[str] = "answer"
+    aliases: ClassVar = (
+        *("final_answer", "select_masks", "select_masks_and_return", "select", "select_and_return"),
+        *("return_masks", "submit", "finish"),
+    )
+    field_aliases: ClassVar = {
+        **dict.fromkeys(("masks", "mask_ids", "final_answer_masks", "numbers"), "ids"),
+        **dict.fromkeys(("reason", "explanation", "explanations"), "reasons"),
+    }
+
+    ids: Ids = Field(min_length=1, description="Numbers of all masks of the answer.")
+    message: Words = Field(default="", description="The answer in words, for the user.")
+    reasons: list[Reason] = Field(default=[], description="For each mask, in a few words, why it belongs here.")
+
+    @field_validator("reasons", mode="before")
+    @classmethod
+    def _forgiving(cls, value: Any, info: ValidationInfo) -> Any:
+        return as_reasons(value, info.data.get("ids", ()))
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        ids = known_ids(self.ids, episode.workspace)
+        message = self.message.strip() or f"{masks(len(ids))}."
+        reasons = tuple((one.id, one.reason) for one in self.reasons if one.id in episode.workspace)
+        return replace(ending(episode, sam3, ids=ids, outcome="answered", message=message), reasons=reasons)
+
+
+class ReportNoMask(Tool):
+    """Finish: nothing in the picture matches the query."""
+
+    name: ClassVar[str] = "report_no_mask"
+    aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
+    field_aliases: ClassVar = {"message": "reason", "explanation": "reason"}
+
+    reason: Words = Field(default="", description="Why, for the user.")
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        message = self.reason.strip() or "Nothing in the picture matches."
+        return ending(episode, sam3, ids=(), outcome="no_match", message=message)
+
+
+class AskUser(Tool):
+    """Finish with a question: the query can be read in several ways that fit the picture equally well."""
+
+    name: ClassVar[str] = "ask_user"
+    aliases: ClassVar = ("ask", "ask_question", "ask_for_clarification", "clarify")
+    field_aliases: ClassVar = {
+        **dict.fromkeys(("message", "text"), "question"),
+        **dict.fromkeys(("choices", "readings", "answers"), "options"),
+    }
+
+    question: Sentence = Field(description="In the user's language.")
+    options: Phrases = Field(
+        min_length=2, max_length=6, description="The readings, each as the user could have put it."
+    )
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        options = tuple(dict.fromkeys(self.options))
+        if len(options) == 1:
+            raise ToolError(f"All options are {options[0]!r}; give different ones, or answer.")
+        message = with_options(self.question, options)
+        asked = ending(episode, sam3, ids=episode.best, outcome="asked", message=message)
+        return replace(asked, options=options)
+
+
+def with_options(question: str, options: Sequence[str]) -> str:
+    """
+    >>> with_options("Which cup?", ["the red one", "the blue one"])
+    'Which cup? (1) the red one; (2) the blue one.'
+    """
+    return f"{question} {'; '.join(f'({place}) {option}' for place, option in enumerate(options, start=1))}."
 
 
 def ending(episode: Episode, sam3: Sam3, *, ids: tuple[int, ...], outcome: Outcome, message: str) -> Observation:

@@ -9,10 +9,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from agent.episode import Episode, Observation, Usage, Workspace
-from agent.planner import Planner, Verdict
+from agent.planner import Planner
 from agent.tools.base import Ids, Phrase, Tool, ToolError
 from agent.tools.endings import ending
 from agent.tools.finding import in_words, without_empty
+from agent.tools.judging import Judgement, not_judged, reason_of
 from agent.tools.words import listed, masks
 from sam3_tool import ConceptPrompt, Sam3, remove_overlaps
 from sam3_tool.backends.scripted import plain
@@ -48,12 +49,8 @@ class ExamineEachMask(Tool):
     aliases: ClassVar = ("examine", "examine_masks", "examine_each", "examine_all_masks")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        ids = current(episode)
-        verdicts = planner.examine(episode, ids)
-        rejected = [verdict for verdict in verdicts if verdict.id in ids and not verdict.accept]
-        # A mask without a verdict stays.
-        kept = tuple(id for id in ids if id not in {verdict.id for verdict in rejected})
-        return Observation(text=examined_text(ids, kept, rejected), shown=kept)
+        judgement = Judgement.of(planner, episode, current(episode), closely=True)
+        return judgement.observation(examined_text(judgement))
 
 
 class SelectMasksAndReturn(Tool):
@@ -122,12 +119,18 @@ def found_text(workspace: Workspace, *, removed: int) -> str:
     return f"{found}; {masks(removed)} more overlapped these and did not stay." if removed else f"{found}."
 
 
-def examined_text(ids: Sequence[int], kept: Sequence[int], rejected: Sequence[Verdict]) -> str:
-    if len(kept) == len(ids):
-        return f"Kept all of {masks(len(ids))}; the numbers stay as they are."
+def examined_text(judgement: Judgement) -> str:
+    """What became of the current masks, by the numbers they had before."""
+    ids, kept = judgement.ids, judgement.kept
     number = {id: place for place, id in enumerate(ids, start=1)}
-    why = ", ".join(f"{number[verdict.id]} {verdict.reason and f'({verdict.reason})'}".strip() for verdict in rejected)
+    unjudged = not_judged([number[id] for id in judgement.unjudged])
+    if len(kept) == len(ids):
+        still = f"Kept all of {masks(len(ids))}; the numbers stay as they are"
+        return "; ".join(filter(None, [still, unjudged])) + "."
+    rejected = [(number[verdict.id], reason_of(verdict)) for verdict in judgement.rejected]
+    why = ", ".join(f"{place} ({reason})" if reason else f"{place}" for place, reason in rejected)
     if not kept:
         return f"Rejected all of {masks(len(ids))}: {why}; try another noun phrase."
     moved = ", ".join(f"{number[id]} is now {place}" for place, id in enumerate(kept, start=1))
-    return f"Kept {len(kept)} of {masks(len(ids))}, with new numbers: {moved}; rejected {why}."
+    said = f"Kept {len(kept)} of {masks(len(ids))}, with new numbers: {moved}"
+    return "; ".join(filter(None, [said, f"rejected {why}", unjudged])) + "."

@@ -36,8 +36,7 @@ class Window:
         return cls(int(x0), int(y0), int(x1), int(y1))
 
     def view(self, picture: Picture) -> Picture:
-        whole = (self.x1 - self.x0, self.y1 - self.y0) == (picture.width, picture.height)
-        return picture if whole else picture.crop(self.x0, self.y0, self.x1, self.y1)
+        return picture if self._is_whole(picture) else picture.crop(self.x0, self.y0, self.x1, self.y1)
 
     def box_in_view(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
         """The part of a box of the picture that is seen, in the view's own pixels; None when nothing is."""
@@ -47,7 +46,12 @@ class Window:
 
     def in_picture(self, found: Instances, picture: Picture) -> Instances:
         """What was found in the view, in the pixels of the picture."""
+        if self._is_whole(picture):
+            return found
         masks = np.zeros((len(found), picture.height, picture.width), dtype=bool)
         masks[:, self.y0 : self.y1, self.x0 : self.x1] = found.masks
         shift = np.array([self.x0, self.y0, self.x0, self.y0], np.float32)
         return replace(found, masks=masks, boxes=found.boxes + shift)
+
+    def _is_whole(self, picture: Picture) -> bool:
+        return (self.x1 - self.x0, self.y1 - self.y0) == (picture.width, picture.height)

@@ -84,7 +84,7 @@ class TransformersBackend:
     @classmethod
     def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
         """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
-        place = _device(device)
+        place = device_named(device)
         model, processor = read(folder, _dtype(dtype, place))
         model = model.to(place, memory_format=torch.channels_last)
         return cls(model, processor, name=name, vocabulary=Vocabulary.read(folder))
@@ -247,7 +247,7 @@ def _exemplars(
     return boxes, labels
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
     """Raises `DeviceError` for a name that is not one of a device on this machine."""
     try:
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

@@ -23,7 +23,7 @@ def read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
     """
     try:
-        with _quiet():
+        with quiet():
             model, report = Sam3Model.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
             )
@@ -40,7 +40,7 @@ def read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers without its progress bar for the weights, and without anything below an error in its log."""
     with _settings:
         verbosity = transformers_logging.get_verbosity()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, run
+from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, Verdict, run
 from agent.tools.base import Tool
 from sam3_tool import Instances, Picture, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
@@ -50,8 +50,13 @@ def kitchen_sam3(kitchen) -> Sam3:
 def play(kitchen, kitchen_sam3) -> Callable[..., Episode]:
     """The episode of these calls; the step limit ends it after the last one, where no tool does."""
 
-    def play(*calls: object, tools: tuple[type[Tool], ...] = TOOLS, rejects: tuple[int, ...] = ()) -> Episode:
-        planner = ScriptedPlanner(calls, rejects=rejects)
+    def play(
+        *calls: object,
+        tools: tuple[type[Tool], ...] = TOOLS,
+        rejects: tuple[int, ...] = (),
+        verdicts: tuple[Verdict, ...] | None = None,
+    ) -> Episode:
+        planner = ScriptedPlanner(calls, rejects=rejects, verdicts=verdicts)
         return run(Task(kitchen, "q"), planner, kitchen_sam3, tools=tools, budget=Budget(max_steps=len(calls)))
 
     return play

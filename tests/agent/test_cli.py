@@ -2,12 +2,10 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,6 @@ from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from agent.cli import app, main
-from agent.doctor import NEEDED
 from agent.result import FILES
 from sam3_tool import Picture
 
@@ -31,6 +28,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(EXAMPLE, tmp_path / "scene.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No language model is set up."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def segment(*words: object):
@@ -216,6 +220,30 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
         (["scene.png", "watermelon", "--max-steps", "0"], "--max-steps"),
         (["scene.png", "watermelon", "--max-seconds", "0"], "--max-seconds"),
         (["scene.png", "watermelon", "--max-seconds", "nan"], "--max-seconds"),
+        (["scene.png", "watermelon", "--max-tokens", "0"], "--max-tokens must be at least 1, got 0"),
+        (["scene.png", "watermelon", "--max-model-calls=-1"], "--max-model-calls must be at least 1, got -1"),
+        (["scene.png", "watermelon", "--max-cost", "nan", "--price", "1,2"], "--max-cost must be above 0, got nan"),
+        (["scene.png", "watermelon", "--max-cost", "1"], "--max-cost needs a price"),
+        (["scene.png", "watermelon", "--price", "cheap"], "--price must be PROMPT,COMPLETION[,CACHED]"),
+        (["scene.png", "watermelon", "--price", "1"], "--price must be PROMPT,COMPLETION[,CACHED]"),
+        (["scene.png", "watermelon", "--price", "1,2,3,4"], "--price must be PROMPT,COMPLETION[,CACHED]"),
+        (["scene.png", "watermelon", "--price=-1,2"], "got '-1,2'"),
+        (["scene.png", "watermelon", "--price", "1,inf"], "got '1,inf'"),
+        (
+            ["scene.png", "watermelon", "--base-url", "http://localhost:1"],
+            "--base-url is of no use to --planner",
+        ),
+        (["scene.png", "watermelon", "--image-side", "640"], "--image-side is of no use to --planner"),
+        (["scene.png", "watermelon", "--wire", "native", "--planner", "transformers:x"], "it is for openai, vllm"),
+        (["scene.png", "watermelon", "--threshold", "0.3", "--planner", "openai:x"], "it is for grammar"),
+        (["scene.png", "watermelon", "--record", "there", "--planner", "replay:there"], "--record is of no use"),
+        (["scene.png", "watermelon", "--record", "text.png"], "text.png"),
+        (["scene.png", "watermelon", "--planner", "openai:"], "names no model; it is written openai:MODEL"),
+        (["scene.png", "watermelon", "--planner", "openai:x"], "set OPENAI_API_KEY"),
+        (["scene.png", "watermelon", "--planner", "openai:x", "--base-url", "nowhere"], "'nowhere' is no address"),
+        (["scene.png", "watermelon", "--planner", "openai:x", "--base-url", "http://127.0.0.1:9"], "cannot be reached"),
+        (["scene.png", "watermelon", "--planner", "transformers:folder"], "folder"),
+        (["scene.png", "watermelon", "--planner", "replay:folder"], "holds no recording"),
         (["scene.png", "watermelon", "--planner", "crystal ball"], "crystal ball"),
         (["scene.png", "watermelon", "--planner", "replay:text.png"], "text.png"),
         (["scene.png", "watermelon", "--planner", "replay:missing.json"], "missing.json"),
@@ -227,7 +255,7 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
         (["scene.png", "watermelon", "--out", "taken"], "overlay.png"),
     ],
 )
-def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
+def test_bad_input_is_one_line_and_nothing_is_written(here, no_server, words, complaint):
     Path("empty.png").touch()
     Path("text.png").write_text("not a picture")
     Path("folder").mkdir()
@@ -242,7 +270,9 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("words", [["--colour", "red"], ["--threshold", "half"], ["--protocol", "tcp"], ["extra"]])
+@pytest.mark.parametrize(
+    "words", [["--colour", "red"], ["--threshold", "half"], ["--protocol", "tcp"], ["--wire", "http"], ["extra"]]
+)
 def test_bad_usage_is_explained(here, words):
     done = segment("scene.png", "watermelon", *words)
     assert (done.exit_code, done.stdout) == (2, "")
@@ -254,17 +284,3 @@ def test_the_program_says_its_version():
     done = CliRunner().invoke(app, ["--version"])
     assert done.exit_code == 0
     assert done.stdout.startswith("sam3-agent 0.")
-
-
-def test_the_doctor_looks_for_every_package_that_is_needed():
-    project = tomllib.loads((EXAMPLE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert sorted(re.split("[>=]", need)[0] for need in project["dependencies"]) == sorted(NEEDED)
-
-
-def test_the_doctor_says_what_there_is_and_shows_no_secret(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    done = CliRunner().invoke(app, ["doctor"])
-    assert done.exit_code == 0
-    assert "hf_secret" not in done.output
-    for word in ("python", "device", "torch", "tiny", "facebook/sam3", "grammar", "HF_TOKEN", "What to do next"):
-        assert word in done.stdout

@@ -4,7 +4,9 @@ import pytest
 
 from agent import Budget, Decision, Episode, ScriptedPlanner, Task, Usage, run, watch
 from agent.planner import PlannerError
-from agent.tools.workspace import Answer, Locate, ReportNoMask, Segment
+from agent.tools.workspace import Answer, Examine, Locate, ReportNoMask, Segment
+from sam3_tool import Sam3
+from sam3_tool.backends.scripted import ScriptedBackend
 
 CUPS = Segment(phrases=["red cup"])
 
@@ -28,9 +30,41 @@ def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(kitchen, kitc
     assert (episode.outcome, episode.shown) == ("answered", (2,))
 
 
-def test_any_other_error_is_raised(kitchen, kitchen_sam3):
-    with pytest.raises(PlannerError, match="the script ended after 1 call"):
-        run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), kitchen_sam3)
+def test_a_planner_that_cannot_go_on_ends_the_episode_with_its_best_answer(kitchen, kitchen_sam3):
+    episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Segment(phrases=["plate"])]), kitchen_sam3)
+    assert (episode.outcome, episode.shown, len(episode.steps)) == ("failed", (1, 2, 3), 2)
+    assert episode.message.endswith(
+        " Stopped because the planner cannot go on: the script ended after 2 calls, before the episode did;"
+        " the best answer so far is 3 masks: 1 to 3."
+    )
+
+
+def test_a_planner_that_cannot_even_begin_is_an_error(kitchen, kitchen_sam3):
+    with pytest.raises(PlannerError, match="the script ended after 0 calls"):
+        run(Task(kitchen, "q"), ScriptedPlanner([]), kitchen_sam3)
+
+
+class Unreachable(ScriptedPlanner):
+    """Its model cannot be asked about masks."""
+
+    def examine(self, episode, ids, *, closely=False):
+        raise PlannerError("the server does not answer")
+
+
+def test_a_planner_that_cannot_judge_masks_ends_the_episode_with_them(kitchen, kitchen_sam3):
+    episode = run(Task(kitchen, "q"), Unreachable([CUPS, Examine(ids=[1, 2])]), kitchen_sam3)
+    assert (episode.outcome, episode.shown, len(episode.steps)) == ("failed", (1, 2, 3), 1)
+    assert "the planner cannot go on: the server does not answer;" in episode.message
+
+
+class Broken(ScriptedBackend):
+    def decode(self, embeddings, prompts):
+        raise RuntimeError("out of memory")
+
+
+def test_any_other_error_is_raised(kitchen):
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), Sam3(Broken({})))
 
 
 def test_watch_yields_the_episode_after_every_step_and_the_last_one_has_the_outcome(kitchen, kitchen_sam3):
@@ -71,30 +105,6 @@ def test_nothing_found_within_the_limit_is_an_empty_answer_that_says_so(play):
 def test_a_tool_that_ends_the_episode_at_the_limit_keeps_its_outcome(play):
     assert play(CUPS, Answer(ids=[1])).outcome == "answered"
     assert play(ReportNoMask()).outcome == "no_match"
-
-
-def test_the_budget_of_sam_calls_ends_an_episode_even_when_one_step_oversteps_it(kitchen, kitchen_sam3):
-    planner = ScriptedPlanner([Segment(phrases=["red cup", "saucer", "plate"]), CUPS])
-    episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_sam_calls=2))
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 1, (1, 2, 3, 4))
-    assert "Stopped at the limit of 2 phrases for SAM 3" in episode.message
-
-
-def test_the_budget_of_seconds_ends_an_episode_with_its_best_answer(kitchen, kitchen_sam3):
-    episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS] * 5), kitchen_sam3, budget=Budget(max_seconds=1e-9))
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 1, (1, 2, 3))
-
-
-def test_an_episode_that_is_beyond_a_limit_is_closed_too(kitchen, kitchen_sam3):
-    *_, episode = watch(Task(kitchen, "q"), ScriptedPlanner([CUPS] * 4), kitchen_sam3, budget=Budget(max_steps=4))
-    running = replace(episode, outcome=None)
-    assert Budget(max_steps=2).close(running).outcome == "step_limit"
-
-
-@pytest.mark.parametrize("limits", [{"max_steps": 0}, {"max_seconds": -1.0}, {"max_sam_calls": 0}])
-def test_a_budget_of_nothing_is_refused(limits):
-    with pytest.raises(ValueError, match="must be positive"):
-        Budget(**limits)
 
 
 def test_every_cost_is_counted(kitchen, kitchen_sam3):

@@ -6,7 +6,7 @@ from agent import PAPER_TOOLS, TOOLS, Decision, ToolError
 from agent.tools import parse_call
 from agent.tools.paper import ReportNoMask as PaperReportNoMask
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, Combine, Rank, Relate, Segment
+from agent.tools.workspace import Answer, AskUser, Combine, Examine, Rank, Relate, Segment
 
 CALLS = [
     Segment(phrases=["red cup", "plate"], region=[0, 0, 50, 60], exemplars=[1], negatives=[2], threshold=0.3),
@@ -14,7 +14,9 @@ CALLS = [
     Relate(ids=[1, 2], relation="between", to=[3], other=[4]),
     Rank(ids=[3, 1], by="x", order="ascending", start=2, take=2),
     Combine(op="minus", a=[1, 2], b=[]),
-    Answer(ids=[2], message="The “second” cup.\u2028Yes."),
+    Answer(ids=[2], message="The “second” cup.\u2028Yes.", reasons=[{"id": 2, "reason": "It is the second."}]),
+    Examine(ids=[2, 3], closely=True),
+    AskUser(question="Which?", options=["the left one", "the right one"]),
 ]
 
 
@@ -109,8 +111,48 @@ def test_repair_never_changes_what_is_inside_a_phrase(phrase):
     )
 
 
+def reasons_of(written, ids="[3, 4]"):
+    return {one.id: one.reason for one in parse("answer", f'{{"ids": {ids}, "reasons": {written}}}').reasons}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"3": "red", "4": "dark"}',
+        '{"#3": "red", "mask 4": "dark", "5": null, "6": ""}',
+        '[{"id": 3, "reason": "red"}, {"id": 4, "reason": "dark"}]',
+        '[{"mask": "3", "why": "red", "sure": true}, {"mask_id": 4.0, "explanation": "dark"}]',
+        '["red", "dark"]',
+        '"[\\"red\\", \\"dark\\"]"',
+    ],
+)
+def test_reasons_may_be_written_in_many_forms(written):
+    assert reasons_of(written) == {3: "red", 4: "dark"}
+
+
+@pytest.mark.parametrize("written", ['"both are red"', '["both are red"]'])
+def test_one_reason_stands_for_all(written):
+    assert reasons_of(written) == {3: "both are red", 4: "both are red"}
+
+
+@pytest.mark.parametrize("written", ['{"id": 4, "reason": "dark"}', '{"4": "dark"}'])
+def test_not_every_mask_needs_a_reason(written):
+    assert reasons_of(written) == {4: "dark"}
+
+
+@pytest.mark.parametrize("written", ["[]", "{}", "null", '""'])
+def test_no_reasons_are_no_mistake(written):
+    assert reasons_of(written) == {}
+
+
+def test_text_for_people_may_hold_what_no_file_can():
+    call = parse("answer", '{"ids": [1], "message": "a \\ud83d cup", "reasons": {"1": "\\udc00"}}')
+    assert (call.message, call.reasons[0].reason) == ("a ? cup", "?")
+    assert call.as_decision().arguments.encode()
+
+
 MISTAKES = [
-    ("", "", "No tool was called; call exactly one of segment, relate, locate, rank, combine, count, answer,"),
+    ("", "", "No tool was called; call exactly one of segment, relate, locate, rank, combine, count, examine,"),
     ("look.around", "{}", "There is no tool 'look.around'; call exactly one of segment,"),
     ("answer\n", '{"ids": []}', "`ids` is [], but it should have at least 1 item"),
     ("answer", "{}", "`ids` is missing, which is numbers of all masks of the answer"),
@@ -132,6 +174,14 @@ MISTAKES = [
     ("answer", '{"ids": [1e999]}', "but it should be a finite number"),
     ("answer", json.dumps({"ids": ["x"] * 40}), "and 37 more like this"),
     ("answer", '{"ids": [1], "message": 4}', "`message` is 4, but it should be a valid string"),
+    ("answer", '{"ids": [1, 2, 3], "reasons": ["a", "b"]}', "but it should be 3 reasons, one for each of `ids`"),
+    ("answer", '{"ids": [1], "reasons": 5}', "`reasons` is 5, but it should be a valid list"),
+    ("answer", '{"ids": [1], "reasons": [{"id": 1}]}', "`reasons` at place 1 has no `reason`;"),
+    ("answer", '{"ids": [1], "reasons": [7]}', "`reasons` at place 1 is 7, but it should be"),
+    ("answer", '{"ids": [1' + "0" * 400 + "]}", "but it should be a small number"),
+    ("ask_user", '{"question": "Which?", "options": ["a"]}', "should have at least 2 items"),
+    ("ask_user", '{"question": " ", "options": ["a", "b"]}', "should have at least 1 character"),
+    ("examine", '{"ids": []}', "`ids` is [], but it should have at least 1 item"),
     ("segment", '{"phrases": []}', "`phrases` is [], but it should have at least 1 item"),
     ("segment", '{"phrases": [" "]}', "`phrases` at place 1 is ' ', but it should have at least 1 character"),
     ("segment", '{"phrases": ["\\ud800"]}', "`phrases` at place 1 is '\\ud800', but it should be a valid string"),

@@ -132,7 +132,7 @@ def test_at_the_limit_the_current_masks_are_the_answer(episode_of):
 
 
 def test_every_mistake_is_one_sentence(episode_of, is_one_sentence):
-    calls = [select(1), CUPS, CUPS, select(9), Decision("examine", "[]"), Decision("segment", "{}"), END]
+    calls = [select(1), CUPS, CUPS, select(9), Decision("examine", "[]"), PLATE, Decision("segment", "{}"), END]
     errors = [step.observation.text for step in episode_of(*calls).steps if step.observation.is_error]
     assert len(errors) == 5
     assert all(map(is_one_sentence, errors))

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agent import Budget, Episode, ScriptedPlanner, Task, Tool, run, watch
 from agent.tools.finding import distinct
-from agent.tools.workspace import Answer, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
+from agent.tools.workspace import Answer, Combine, Count, Examine, Locate, Rank, Relate, ReportNoMask, Segment
 from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
@@ -59,8 +61,17 @@ def test_the_same_phrase_with_other_arguments_is_another_question(play):
 
 def test_near_duplicates_of_one_phrase_are_dropped_and_it_is_said(play):
     episode = play(Segment(phrases=["cup"]), Count(ids=[1, 2]))
-    assert texts(episode)[0] == ("Found 2 masks for 'cup': 1 and 2 (scores 0.95 to 0.80); 1 near duplicate left out.")
+    assert texts(episode)[0] == (
+        "Found 2 masks for 'cup': 1 and 2 (scores 0.95 to 0.80);"
+        " 1 near duplicate hidden, which `duplicates: true` keeps."
+    )
     assert [candidate.score for candidate in episode.workspace] == pytest.approx([0.95, 0.8])
+
+
+def test_near_duplicates_stay_when_they_are_asked_for(play):
+    episode = play(Segment(phrases=["cup"]), Segment(phrases=["cup"], duplicates=True), Count(ids=[1, 2]))
+    assert texts(episode)[1] == "Found 3 masks for 'cup': 3 to 5 (scores 0.95 to 0.80)."
+    assert episode.workspace[4].score == pytest.approx(0.9)
 
 
 def test_a_mask_without_pixels_is_not_a_finding(play):
@@ -114,6 +125,21 @@ def test_exemplars_reach_sam_3_as_the_boxes_that_the_region_shows_of_them(kitche
     assert asked == ConceptPrompt("mug", ((20, 10, 40, 20), (0, 10, 5, 20)), (1, 0), threshold=0.2)
     assert texts(episode)[1] == "Found nothing for 'mug' (presence 0.00); looked in 35,10,100,60 like 3 unlike 2."
     assert texts(episode)[2].startswith("Mask 1 lies outside the region; leave it out or choose another region.")
+
+
+@pytest.mark.parametrize("most", [1e9, 1e300, 1.7e308])
+def test_a_region_far_beyond_the_picture_is_the_picture(play, most):
+    episode = play(Segment(phrases=["red cup"], region=[-most, -most, most, most]), Count(ids=[1]))
+    assert texts(episode)[0].endswith("looked in 0,0,100,60.")
+    assert episode.workspace[1].box == (5, 20, 15, 30)
+
+
+@pytest.mark.parametrize(("region", "seen"), [(None, (0, 2, 100, 60)), ([10, 0, 100, 60], (0, 2, 90, 60))])
+def test_an_exemplar_far_larger_than_the_picture_is_cut_to_what_is_seen(kitchen, cups, region, seen):
+    backend = Recording({None: {"red cup": replace(cups[[0]], boxes=np.array([[-1e30, 2, 3e38, 1e30]], np.float32))}})
+    script = [CUPS, Segment(phrases=["mug"], exemplars=[1], region=region)]
+    run(Task(kitchen, "q"), ScriptedPlanner(script), Sam3(backend), budget=Budget(max_steps=2))
+    assert backend.asked[-1].boxes == (seen,)
 
 
 RELATIONS = [
@@ -238,6 +264,7 @@ CALLS_OF_NOTHING = [
     Combine(op="union", a=[9], b=[1]),
     Combine(op="merge", a=[1], b=[9]),
     Count(ids=[9]),
+    Examine(ids=[1, 9]),
     Answer(ids=[1, 9]),
 ]
 
@@ -299,7 +326,7 @@ def random_call(random: np.random.Generator, size: int) -> Tool:
     def ids() -> list[int]:
         return random.integers(0, size + 2, size=random.integers(0, 4)).tolist()
 
-    match random.integers(6):
+    match random.integers(7):
         case 0:
             return Segment(
                 phrases=random.choice(["red cup", "cup", "saucer", "ghost", "plate"], 2).tolist(), exemplars=ids()[:1]
@@ -314,6 +341,8 @@ def random_call(random: np.random.Generator, size: int) -> Tool:
             return Rank(ids=ids(), by=random.choice(["size", "x", "distance"]), order="ascending", take=2, to=ids()[:1])
         case 4:
             return Combine(op=random.choice(["union", "minus", "intersect", "merge"]), a=ids(), b=ids())
+        case 5:
+            return Examine(ids=[1, *ids()], closely=bool(random.integers(2)))
         case _:
             return Count(ids=ids())
 
@@ -322,8 +351,9 @@ def random_call(random: np.random.Generator, size: int) -> Tool:
 def test_whatever_is_called_numbers_stay_and_nothing_found_is_lost(kitchen, kitchen_sam3, seed, is_one_sentence):
     random = np.random.default_rng(seed)
     script = [CUPS, *(random_call(random, 8) for _ in range(29))]
+    planner, budget = ScriptedPlanner(script, rejects=[2]), Budget(max_steps=30, max_repairs=30)
     before: tuple = ()
-    for episode in watch(Task(kitchen, "q"), ScriptedPlanner(script), kitchen_sam3, budget=Budget(max_steps=30)):
+    for episode in watch(Task(kitchen, "q"), planner, kitchen_sam3, budget=budget):
         candidates, last = episode.workspace.candidates, episode.steps[-1].observation
         assert candidates[: len(before)] == before
         assert [candidate.id for candidate in candidates] == list(range(1, len(candidates) + 1))

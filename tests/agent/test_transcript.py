@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agent.budget import Budget
-from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Workspace
+from agent.budget import Budget, Price
+from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
 from agent.transcript import MadeBy, TranscriptError, load, save, to_html, to_text
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
@@ -81,12 +81,57 @@ def test_a_loaded_episode_equals_the_one_that_was_saved(episode: Episode, saved:
 
 def test_the_header_says_what_made_it_and_no_folder(saved: Path) -> None:
     held = json.loads(saved.read_text("utf-8"))
-    assert held["made_by"]["budget"] == {"max_steps": 7, "max_seconds": 30.0, "max_sam_calls": None}
+    assert (held["made_by"]["budget"]["max_steps"], held["made_by"]["budget"]["max_seconds"]) == (7, 30.0)
     assert held["made_by"]["protocol"] == "workspace"
     assert re.fullmatch(r"\d+\.\d+.*", held["made_by"]["version"])
     assert (held["picture"]["name"], held["picture"]["width"], held["picture"]["height"]) == ("park.jpg", 80, 60)
     assert held["picture"]["key"] == load(saved).episode.task.picture.key
     assert "/some/folder" not in saved.read_text("utf-8")
+
+
+@pytest.fixture
+def talked(episode: Episode) -> Episode:
+    """As a language model makes one: it thinks, is corrected, examines, gives reasons, and asks back in the end."""
+    judged = (Verdict(1, True, 0.93, "it is a <box>", Usage(1, 500, 0, 20, 2)), Verdict(2, False, 0.2))
+    examined = Observation("Kept 1.", None, (1,), verdicts=judged, usage=Usage(1, 500, 0, 20, 2))
+    left, right = ("the left one", f"the right one {HOSTILE}")
+    asked = Observation("Which one?", None, (1, 3), "asked", options=(left, right), reasons=((3, "it is a spot"),))
+    call = Decision("examine", "{}", usage=Usage(1, 1000, 250, 100, 2), reasoning="hm\nhm", note=f"only one {HOSTILE}")
+    return grown(episode.task, *episode.steps[:4], Step(call, examined, 1.5), Step(Decision("ask_user", "{}"), asked))
+
+
+CHAT = MADE_BY.model_copy(
+    update={
+        "planner": "replay:folder",
+        "capabilities": "native tools, several pictures",
+        "view": {"image_side": 640, "coordinates": "qwen", "context": None},
+        "prompts": {"workspace": "0123456789abcdef"},
+        "budget": Budget(max_tokens=1_000_000, max_cost=0.5, price=Price(0.4, 1.6, 0.1)),
+    }
+)
+
+
+def test_what_a_language_model_adds_is_saved(talked: Episode, tmp_path: Path) -> None:
+    save(talked, tmp_path / "e.json", made_by=CHAT)
+    again = load(tmp_path / "e.json")
+    assert again.episode.steps == talked.steps
+    assert again.episode.reasons == {1: "it is a <box>", 3: "it is a spot"}
+    assert again.made_by == CHAT
+
+
+def test_a_file_of_version_1_can_still_be_read(episode: Episode, saved: Path) -> None:
+    held = json.loads(saved.read_text("utf-8")) | {"version": 1}
+    for name in ("model", "capabilities", "view", "prompts"):
+        del held["made_by"][name]
+    held["made_by"]["budget"] = {"max_steps": 7, "max_seconds": 30.0, "max_sam_calls": None}
+    for step in held["steps"]:
+        for name in ("options", "reasons", "verdicts"):
+            del step[name]
+        for name in ("reasoning", "note"):
+            del step["decision"][name]
+    saved.write_text(json.dumps(held), "utf-8")
+    assert load(saved).episode.steps == episode.steps
+    assert load(saved).made_by == MADE_BY
 
 
 def test_a_mask_is_stored_once_and_in_coco_form(episode: Episode, saved: Path) -> None:
@@ -173,7 +218,7 @@ FOREIGN: dict[str, Callable[[bytes], bytes]] = {
     "not JSON, or cut off": lambda content: b"\x89PNG\xff\xfe",
     "does not say format": lambda content: b'{"version": 1}',
     "not a saved episode": lambda content: b"[1, 2]",
-    "version 2 of the format; expected 1": lambda content: content.replace(b'"version": 1,', b'"version": 2,', 1),
+    "version 3 of the format; expected 1 or 2": lambda content: content.replace(b'"version": 2,', b'"version": 3,', 1),
     "or cut off": lambda content: b"[" * 100_000,
 }
 
@@ -279,6 +324,35 @@ def test_the_page_shows_the_answer_every_step_and_the_cost(episode: Episode) -> 
         assert said in page.text
     assert '"region": [0, 0, 80, 60]' in page.text
     assert "cached tokens" in page.text
+
+
+def test_the_page_says_how_the_language_model_came_to_it(talked: Episode) -> None:
+    page = Page(to_html(talked, CHAT))
+    for said in (
+        *("asked", "Which one?", "the left one", f"the right one {HOSTILE}"),
+        *("Reasoning 5 characters", "hm\nhm", f"only one {HOSTILE}".strip()),
+        *("accepted", "93 %", "it is a <box>", "rejected", "20 %", "it is a spot"),
+        *("native tools, several pictures", "image side 640, coordinates qwen", "1,000,000 tokens, a cost of 0.5"),
+        "0.4 of prompts, 0.1 of cached prompts, 1.6 of completions, per million tokens",
+        "1,500 prompt tokens, 250 cached tokens, 120 completion tokens, 4 pictures, cost 0.000717",
+    ):
+        assert said in page.text, said
+    assert page.text.count("What the model saw") == 0, "no language model is named in the header"
+
+
+def test_the_page_adds_up_what_was_paid(talked: Episode) -> None:
+    total = sum(CHAT.budget.price.of(step.usage) for step in talked.steps)
+    page = Page(to_html(talked, CHAT))
+    assert f"cost{total:.6f}".rstrip("0") in page.text.replace("\n", "").replace(" ", "")
+    assert "cost</th>" in to_html(talked, CHAT)
+    assert "cost</th>" not in to_html(talked, MADE_BY), "there is no price"
+
+
+def test_the_text_tells_notes_options_and_reasons(talked: Episode) -> None:
+    text = to_text(talked)
+    assert "   note: only one <script>" in text
+    assert "asked: Which one?\n  - the left one\n  - the right one" in text
+    assert "box 70 50 71 51: it is a spot" in text
 
 
 def test_a_large_picture_is_reduced_and_a_small_mask_on_it_can_still_be_seen() -> None:

@@ -15,6 +15,27 @@ def test_masks_survive_the_round_trip(masks):
     assert (rle.decode(rle.encode(masks[2])) == masks[2]).all()
 
 
+def test_the_columns_of_a_mask_are_those_of_the_whole_mask():
+    chance = np.random.default_rng(7)
+    for height, width in chance.integers(1, 40, (200, 2)).tolist():
+        mask = chance.random((height, width)) < chance.choice([0, 0.02, 0.3, 1])
+        mask[:, : width // 3] = False
+        first, columns = rle.decode_columns(rle.encode(mask))
+        whole = np.zeros((width, height), bool)
+        whole[first : first + len(columns)] = columns
+        assert (whole.T == mask).all()
+        touched = np.flatnonzero(mask.any(axis=0))
+        assert (first, len(columns)) == ((touched[0], np.ptp(touched) + 1) if len(touched) else (0, 0))
+
+
+def test_the_columns_of_long_runs_are_right():
+    mask = np.zeros((1080, 1920), bool)
+    mask[:, 300:1700] = True
+    mask[500:, 1700] = True
+    first, columns = rle.decode_columns(rle.encode(mask))
+    assert (first, (columns.T == mask[:, 300:1701]).all()) == (300, True)
+
+
 def test_no_masks_keep_their_size():
     assert rle.encode_all(np.zeros((0, 5, 7), bool)) == []
     assert rle.decode_all([], 5, 7).shape == (0, 5, 7)

@@ -1,0 +1,125 @@
+"""How families of language models write places in a picture, and what that means in its pixels."""
+
+import re
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Convention = Literal["pixels", "qwen", "gemini"]
+"""pixels: x0 y0 x1 y1 in pixels of the picture as it is shown. qwen: x0 y0 x1 y1 in thousandths of its width and
+height. gemini: y0 x0 y1 x1 in thousandths."""
+
+FAMILIES: tuple[tuple[str, Convention], ...] = (
+    (r"qwen-?_?2[._-]?5-?_?(vl|omni)", "pixels"),
+    (r"qwen|qwq|internvl|glm-?_?[45]", "qwen"),
+    (r"gemini", "gemini"),
+)
+"""Part of a model's name -> how that family was trained to write places; the first that fits."""
+
+AXES: dict[Convention, str] = {
+    "pixels": "x0, y0, x1, y1 in pixels",
+    "qwen": "x0, y0, x1, y1 in thousandths of the picture's width and height (0 to 1000)",
+    "gemini": "y0, x0, y1, x1 in thousandths of the picture's height and width (0 to 1000)",
+}
+
+FARTHEST = 1e6
+"""Pixels from the picture's corner: farther out, one place is like another."""
+
+_LOOKED = re.compile(r"(?<=looked in )(\d+),(\d+),(\d+),(\d+)")
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+_REGION = re.compile(rf"(?<=[Rr]egion )\[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]")
+
+_DEMAND = re.compile(r" in a picture \d+ wide and \d+ high; give x0, y0, x1, y1 in pixels, at least \d+ apart")
+"""How tools speak of regions: what `Segment` and `Window` say, which know pixels of the whole picture alone."""
+
+
+def convention_of(model_name: str) -> Convention:
+    """What a model of this name is known to write; pixels where nothing is known.
+
+    >>> convention_of("openai:Qwen/Qwen3-VL-8B-Instruct"), convention_of("Qwen2.5-VL-7B"), convention_of("gemini-3-pro")
+    ('qwen', 'pixels', 'gemini')
+    """
+    return next((convention for part, convention in FAMILIES if re.search(part, model_name.lower())), "pixels")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture, as one model writes about it."""
+
+    convention: Convention
+    width: int
+    """Of the whole picture, in pixels; so is `height`."""
+    height: int
+    shown_width: int
+    """Of the picture as the model is shown it; so is `shown_height`."""
+    shown_height: int
+
+    def to_pixels(self, place: Sequence[float]) -> list[float]:
+        """Four numbers as the model writes them -> x0 y0 x1 y1 in pixels of the whole picture, and around it.
+
+        >>> Frame("gemini", 1920, 1080, 1280, 720).to_pixels([0, 500, 1000, 1000])
+        [960.0, 0.0, 1920.0, 1080.0]
+        """
+        x0, y0, x1, y1 = _swapped(place) if self.convention == "gemini" else place
+        across, down = self._steps
+        return [_pixel(x0 * across), _pixel(y0 * down), _pixel(x1 * across), _pixel(y1 * down)]
+
+    def from_pixels(self, box: Sequence[float]) -> list[int]:
+        """x0 y0 x1 y1 in finite pixels of the whole picture -> the whole numbers that the model would write."""
+        x0, y0, x1, y1 = box
+        across, down = self._steps
+        place = [round(x0 / across), round(y0 / down), round(x1 / across), round(y1 / down)]
+        return _swapped(place) if self.convention == "gemini" else place
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model writes pixels of the whole picture."""
+        return self.convention == "pixels" and (self.width, self.height) == (self.shown_width, self.shown_height)
+
+    def retold(self, text: str) -> str:
+        """What a tool says about regions of the whole picture, as the model would write it.
+
+        >>> Frame("qwen", 2000, 500, 1280, 320).retold("Found nothing; looked in 1000,0,2000,250.")
+        'Found nothing; looked in 500,0,1000,500.'
+        """
+        if self.is_plain:
+            return text
+        text = _LOOKED.sub(lambda match: ",".join(map(str, self._read(match))), text)
+        text = _REGION.sub(lambda match: str(self._read(match)), text)
+        return _DEMAND.sub(f"; give {AXES[self.convention]}, farther apart", text)
+
+    def said(self) -> str:
+        """One sentence for the model."""
+        size = f" The picture is {self.shown_width} wide and {self.shown_height} high."
+        return f"A region is written as {AXES[self.convention]}.{size if self.convention == 'pixels' else ''}"
+
+    @property
+    def _steps(self) -> tuple[float, float]:
+        """Pixels of the whole picture to one unit of the model, across and down."""
+        if self.convention == "pixels":
+            return self.width / self.shown_width, self.height / self.shown_height
+        return self.width / 1000, self.height / 1000
+
+    def _read(self, match: re.Match[str]) -> list[int]:
+        return self.from_pixels([float(number) for number in match.groups()])
+
+
+def in_convention(schema: dict[str, Any], convention: Convention) -> dict[str, Any]:
+    """A tool's schema whose `region` is described as the model writes it."""
+    if "region" not in schema["function"]["parameters"].get("properties", {}):
+        return schema
+    changed = deepcopy(schema)
+    changed["function"]["parameters"]["properties"]["region"]["description"] = (
+        f"{AXES[convention]}: look only there, enlarged."
+    )
+    return changed
+
+
+def _pixel(value: float) -> float:
+    """Finite: a model may write 1e308 thousandths."""
+    return round(min(max(value, -FARTHEST), FARTHEST), 2)
+
+
+def _swapped(place: Sequence[Any]) -> list[Any]:
+    return [place[1], place[0], place[3], place[2]]

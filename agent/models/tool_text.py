@@ -1,0 +1,317 @@
+"""Reads tool calls out of what a model wrote, however it wrote them."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.models import Call, Reply, Schema
+from agent.tools.calls import CALL_KEYS, WRAPPERS
+
+NAMES = ("tool", "tool_name", "name", "function", "action")
+"""Keys under which models write the name of the tool."""
+THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "explanation")
+"""Keys beside the name under which they say why."""
+LISTS = ("tool_calls", "calls", "tools", "actions")
+"""Keys under which they list several calls in one object."""
+MAX_STARTS, MAX_DEPTH = 200, 64
+"""Braces of one reply that are tried as the start of an object, and how deep one may be: whatever a model writes must
+be read in a moment."""
+
+_THINK = re.compile(r"<(/?)think(?:ing)?>|\[(/?)THINK\]", re.IGNORECASE)
+_TAG = re.compile(r"<\|?(/?)(?:tool_calls?|function_call|tool)\|?>|\[(/?)TOOL_CALLS?\]|<\|python_tag\|>", re.IGNORECASE)
+_FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
+_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+")|,(?=\s*[}\]])', re.DOTALL)
+_NAME = re.compile(rf'"(?:{"|".join(NAMES)})"\s*:\s*"([^"\\]+)"')
+_FENCE = re.compile(r"```\w*")
+_REMAINS = " \t\r\n[]{},`"
+_START = re.compile(r'\{(?=\s*["}])')
+_BARE = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
+
+
+def read_reply(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
+    """What a model said, with its thinking and its calls taken out of the text.
+
+    Read as a call: `<tool_call>` and similar tags around JSON, a fenced or a bare JSON object, several of them, a list
+    of them; with the name under `tool`, `name` … and the arguments under `arguments`, `parameters` … or beside the
+    name; with a trailing comma or without its last braces. What is tagged as a call, but cannot be read, is a call
+    with that text as its arguments, so that `parse_call` can say what is wrong with it. `tools`: those that were
+    offered; where it was one only, an object of its arguments is a call of it.
+
+    Thinking (`<think>`, closed or not, or everything before a lone `</think>`) never makes a call and never hides one.
+    Never raises. The finish reason and the usage are the caller's to fill in.
+
+    >>> reply = read_reply('<think>Cups?</think>I count. <tool_call>{"name": "count", "arguments": {"ids": [1]}}')
+    >>> reply.text, reply.reasoning, reply.calls
+    ('I count.', 'Cups?', (Call(tool='count', arguments='{"ids": [1]}'),))
+    """
+    said, reasoning = split_thinking(clean(text))
+    calls, rest = _calls_in(said, _Offer.of(tools))
+    return Reply(text=rest, reasoning=reasoning, calls=tuple(calls))
+
+
+def mended(reply: Reply, *, tools: Sequence[Schema] = ()) -> Reply:
+    """The reply with what a server left in its text put where it belongs: thinking always, calls where it has none.
+
+    A reply that has calls keeps its text but for the thinking: what is written there is not read as further calls.
+    """
+    if reply.error:
+        return reply
+    if reply.calls:
+        said, thinking = split_thinking(clean(reply.text))
+        return replace(reply, text=said, reasoning=_joined(reply.reasoning, thinking))
+    read = read_reply(reply.text, tools=tools)
+    return replace(reply, text=read.text, reasoning=_joined(reply.reasoning, read.reasoning), calls=read.calls)
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """What was said, and what was thought. A tag inside a JSON object is part of what was said.
+
+    >>> split_thinking("so </think> Yes. <think> No </think> Done. <think> but")
+    ('Yes.\\nDone.', 'so\\nNo\\nbut')
+    """
+    said: list[str] = []
+    thought: list[str] = []
+    position = 0
+    inside = _objects(text) if _THINK.search(text) else []
+    while tag := next((tag for tag in _THINK.finditer(text, position) if not _within(tag, inside)), None):
+        before = text[position : tag.start()]
+        if tag[1] or tag[2]:  # closes what began in the prompt
+            thought, said, position = [*thought, *said, before], [], tag.end()
+            continue
+        end = _end_of_thinking(text, tag.end())
+        said, thought, position = [*said, before], [*thought, text[tag.end() : end.start]], end.end
+    return _joined(*said, text[position:]), _joined(*thought)
+
+
+def clean(text: str) -> str:
+    """Text that can be written to a file or sent to a server: JSON may hold halves of characters, UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Object(_Span):
+    """A JSON object in a text."""
+
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """The tools that were offered, as far as reading needs to know them."""
+
+    names: frozenset[str] = frozenset()
+    only: str = ""
+    """The one tool, where it was one."""
+    fields: frozenset[str] = frozenset()
+    """Its fields."""
+
+    @classmethod
+    def of(cls, tools: Sequence[Schema]) -> "_Offer":
+        functions = [tool["function"] for tool in tools]
+        names = frozenset(_squeezed(function["name"]) for function in functions)
+        if len(functions) != 1:
+            return cls(names)
+        return cls(names, functions[0]["name"], frozenset(functions[0]["parameters"].get("properties", {})))
+
+
+def _end_of_thinking(text: str, start: int) -> _Span:
+    """Where thinking that began at `start` ends: its closing tag, or the end of a text that was cut off."""
+    closing = next((tag for tag in _THINK.finditer(text, start) if tag[1] or tag[2]), None)
+    return _Span(*closing.span()) if closing else _Span(len(text), len(text))
+
+
+def _within(tag: re.Match[str], spans: Sequence[_Span]) -> bool:
+    return any(span.start < tag.start() < span.end for span in spans)
+
+
+def _joined(*parts: str) -> str:
+    return "\n".join(part.strip() for part in parts if part.strip())
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+def _calls_in(said: str, offer: _Offer) -> tuple[list[Call], str]:
+    """The calls in a text without thinking, and the text that is left."""
+    for read in (_function_calls, _tagged_calls, _bare_calls):
+        calls, rest = read(said, offer)
+        if calls:
+            return calls, rest
+    return [], said
+
+
+def _function_calls(said: str, _: _Offer) -> tuple[list[Call], str]:
+    """`<function=name><parameter=key>value</parameter></function>`."""
+    calls = [Call(found[1], _parameters(found[2])) for found in _FUNCTION.finditer(said)]
+    return calls, _tidied(_TAG.sub("", _FUNCTION.sub("", said)))
+
+
+def _parameters(body: str) -> str:
+    parameters = {found[1]: _value(found[2].strip()) for found in _PARAMETER.finditer(body)}
+    return _dumped(parameters) if parameters else body.strip()
+
+
+def _value(text: str) -> Any:
+    """The JSON value of a parameter, or the text where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _tagged_calls(said: str, offer: _Offer) -> tuple[list[Call], str]:
+    calls: list[Call] = []
+    rest: list[str] = []
+    for region, is_call in _regions(said):
+        found, left = _calls_of_region(region, offer) if is_call else ([], region)
+        calls, rest = [*calls, *found], [*rest, left]
+    return calls, _tidied("".join(rest))
+
+
+def _regions(said: str) -> Iterator[tuple[str, bool]]:
+    """The text cut at every tag outside of JSON, and whether each part follows an opening tag."""
+    tags = list(_TAG.finditer(said))
+    inside = _objects(said) if tags else []
+    position, is_call = 0, False
+    for tag in tags:
+        if not _within(tag, inside):
+            yield said[position : tag.start()], is_call
+            position, is_call = tag.end(), not (tag[1] or tag[2])
+    yield said[position:], is_call
+
+
+def _calls_of_region(region: str, offer: _Offer) -> tuple[list[Call], str]:
+    """The calls in what was tagged as one: at least one, if there is anything like JSON in it."""
+    calls, rest = _calls_of_objects(region, offer, tagged=True)
+    if calls or "{" not in region:
+        return calls, rest
+    return [_unreadable(region)], ""
+
+
+def _bare_calls(said: str, offer: _Offer) -> tuple[list[Call], str]:
+    calls, rest = _calls_of_objects(said, offer, tagged=False)
+    if not calls and _BARE.match(said) and _NAME.search(said) and not _objects(said, mend=True):
+        return [_unreadable(said)], ""
+    return calls, rest
+
+
+def _unreadable(text: str) -> Call:
+    """A call that cannot be read: under its name, if one is in it, so that whoever parses it can say what is wrong."""
+    name = _NAME.search(text)
+    return Call(name[1] if name else "", _tidied_fences(text))
+
+
+def _calls_of_objects(text: str, offer: _Offer, *, tagged: bool) -> tuple[list[Call], str]:
+    calls: list[Call] = []
+    rest: list[str] = []
+    position = 0
+    for found in _objects(text, mend=True):
+        if called := list(_calls_of(found.value, offer, tagged=tagged)):
+            rest += [text[position : found.start], _thought(found.value)]
+            calls, position = [*calls, *called], found.end
+    return calls, _tidied("".join([*rest, text[position:]])) if calls else text
+
+
+def _calls_of(value: dict[str, Any], offer: _Offer, *, tagged: bool) -> Iterator[Call]:
+    """The calls that one JSON object stands for."""
+    inner = next((value[key] for key in ("function", "tool_call", "function_call", "call") if key in value), None)
+    several = next((value[key] for key in LISTS if isinstance(value.get(key), list)), None)
+    if isinstance(inner, dict):
+        yield from _calls_of(inner, offer, tagged=True)
+    elif (call := _call(value, offer, tagged=tagged)) is not None:
+        yield call
+    elif several:
+        yield from (call for one in several if isinstance(one, dict) for call in _calls_of(one, offer, tagged=True))
+
+
+def _call(value: dict[str, Any], offer: _Offer, *, tagged: bool) -> Call | None:
+    key = next((key for key in NAMES if isinstance(value.get(key), str)), None)
+    wrapper = next((key for key in WRAPPERS if key in value), None)
+    if key and wrapper:
+        return Call(clean(value[key]), _dumped(value[wrapper]))
+    if key and (tagged or key.startswith("tool") or _squeezed(value[key]) in offer.names):
+        beside = {name: one for name, one in value.items() if name not in CALL_KEYS | {key} | {*THOUGHTS}}
+        return Call(clean(value[key]), _dumped(beside))
+    if wrapper and offer.only and set(value) <= {wrapper, *THOUGHTS}:
+        return Call(offer.only, _dumped(value[wrapper]))
+    return Call(offer.only, _dumped(value)) if offer.fields & set(value) else None
+
+
+def _thought(value: dict[str, Any]) -> str:
+    return next((clean(value[key]) for key in THOUGHTS if isinstance(value.get(key), str)), "")
+
+
+def _dumped(arguments: Any) -> str:
+    """JSON; a string is taken to be JSON already."""
+    return clean(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+
+
+def _squeezed(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _tidied(text: str) -> str:
+    """Without the tags, fences, brackets and commas that stood around the calls."""
+    return _FENCE.sub("", _TAG.sub("", text)).strip(_REMAINS)
+
+
+def _tidied_fences(text: str) -> str:
+    return re.sub(r"^```\w*\s*|\s*```$", "", text.strip()).strip()
+
+
+# --- JSON objects in a text ----------------------------------------------------------------------
+
+
+def _objects(text: str, *, mend: bool = False) -> list[_Object]:
+    """The outermost JSON objects in a text. `mend`: also those whose last braces are missing."""
+    found: list[_Object] = []
+    position = 0
+    for _ in range(MAX_STARTS):
+        start = _START.search(text, position)
+        if start is None:
+            break
+        one = _object_at(text, start.start(), mend=mend)
+        found += [one] if one else []
+        position = one.end if one else start.end()
+    return found
+
+
+def _object_at(text: str, start: int, *, mend: bool) -> _Object | None:
+    missing: list[str] = []
+    end = start
+    for bracket in _BRACKET.finditer(text, start):
+        end = bracket.end()
+        if bracket[0] in "{[":
+            missing.append("}" if bracket[0] == "{" else "]")
+        elif bracket[0] in "}]" and missing.pop() != bracket[0]:
+            return None
+        if not missing:
+            return _loaded(text, start, end, "")
+        if len(missing) > MAX_DEPTH:
+            return None
+    # A list that was cut off may lack members, so only braces are given back.
+    if not mend or "]" in missing:
+        return None
+    closing = "".join(missing)
+    return _loaded(text, start, len(text.rstrip("` \n")), closing) or _loaded(text, start, end, closing)
+
+
+def _loaded(text: str, start: int, end: int, missing: str) -> _Object | None:
+    source = text[start:end] + missing
+    for candidate in (source, _TRAILING_COMMA.sub(lambda match: match[1] or "", source)):
+        try:
+            value = json.loads(candidate, strict=False)
+        except (ValueError, RecursionError):
+            continue
+        return _Object(start, end, value) if isinstance(value, dict) else None
+    return None

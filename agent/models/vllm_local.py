@@ -1,0 +1,272 @@
+"""A language model in this process, on vLLM: the conversations of all threads share one engine.
+
+vLLM is an extra that not every machine can have, and takes seconds to import: it is imported when a model is loaded.
+"""
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread, current_thread
+from typing import Any, Literal
+
+from PIL.Image import Image
+
+from agent.episode import Usage
+from agent.models import Capabilities, Conversation, ModelError, Reply, Schema
+from agent.models.schemas import reply_schema
+from agent.models.tool_text import read_reply
+from agent.models.wire import pictures_of, to_chat_template
+from sam3_tool.backends.checkpoint import one_line
+
+Wire = Literal["native", "schema", "tagged"]
+
+MANNERS = {
+    # its log would go to standard output, where the results go
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+"""Environment variables that vLLM reads when it is imported; what the user has set stays."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How replies are written."""
+
+    max_tokens: int = 2048
+    temperature: float | None = 0.0
+    """0 takes the likeliest token; None samples as the model's own settings say."""
+    seed: int | None = None
+    """Of sampling: equal conversations get equal replies."""
+
+
+@dataclass(frozen=True, eq=False)
+class VllmModel:
+    """Any model with pictures that vLLM runs.
+
+    Safe to share between threads: one thread of its own steps the engine, and what is asked while others are being
+    answered joins them at the next token. Prompts that begin alike share what was computed for their beginning.
+    """
+
+    name: str
+    capabilities: Capabilities
+    sampling: Sampling
+    engine: "Engine" = field(repr=False)
+    """Models with other settings, made with `replace`, share it."""
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        *,
+        wire: Literal["auto", "native", "schema", "tagged"] = "auto",
+        max_tokens: int = 2048,
+        temperature: float | None = 0.0,
+        seed: int | None = None,
+        context: int | None = None,
+        images: int = 8,
+        gpu_memory: float = 0.7,
+        engine: Mapping[str, Any] | None = None,
+    ) -> "VllmModel":
+        """From a folder, or by its name on the Hugging Face hub.
+
+        `wire`: "auto" and "schema" hold every reply to a call that fits its tool; a model that shall think first is
+        given its tools "native", through its chat template, or "tagged", in the text.
+        `context`: tokens of a prompt and its reply; None takes the most that the model knows and the memory holds.
+        `images`: most pictures in one conversation. `gpu_memory`: the part in (0, 1] of the GPU's memory that vLLM
+        takes; SAM 3 needs some of the rest. `engine`: further arguments of `vllm.LLM`. The rest: see `Sampling`.
+
+        Raises `ModelError` where vLLM is not installed, has no GPU or cannot run the model.
+        """
+        name = str(Path(name_or_path).expanduser())
+        options = _options(context, images, gpu_memory) | dict(engine or {})
+        try:
+            llm = _vllm().LLM(name, **options)
+        except ModelError:
+            raise
+        except Exception as error:  # whatever vLLM, transformers or the hub raise for a model that cannot be run
+            raise ModelError(f"vllm cannot run the model {name}: {one_line(error)}") from error
+        capabilities = Capabilities(
+            wire="schema" if wire == "auto" else wire, images=images, context=llm.model_config.max_model_len
+        )
+        return cls(f"vllm:{name}", capabilities, Sampling(max_tokens, temperature, seed), Engine(llm))
+
+    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+        """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""
+        answers = [self.engine.ask(self._request(conversation, tools)) for conversation in conversations]
+        return [
+            _reply(answer, Usage(model_calls=1, images=len(pictures_of(conversation))), tools)
+            for answer, conversation in zip(answers, conversations, strict=True)
+        ]
+
+    def _request(self, conversation: Conversation, tools: Sequence[Schema]) -> "_Request":
+        wire = self.capabilities.wire
+        offered = [dict(tool) for tool in tools] if wire == "native" and tools else None
+        schema = reply_schema(tools) if wire == "schema" and tools else None
+        messages = _with_pictures(*to_chat_template(conversation, tools, wire))
+        return _Request(messages, offered, self._sampling_params(schema))
+
+    def _sampling_params(self, schema: dict[str, Any] | None) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        chosen = self.sampling
+        params = self.engine.default_sampling_params() if chosen.temperature is None else SamplingParams()
+        if chosen.temperature is not None:
+            params.temperature = chosen.temperature
+        params.max_tokens, params.seed = chosen.max_tokens, chosen.seed
+        params.structured_outputs = None if schema is None else StructuredOutputsParams(json=schema)
+        return params
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None
+    """For the chat template."""
+    sampling_params: Any
+    answer: "Future[Any]" = field(default_factory=Future)
+    """A `vllm.RequestOutput`, or the error that there is none for."""
+
+
+class Engine:
+    """A `vllm.LLM` for many threads. It is ended with this object, or with the process."""
+
+    def __init__(self, llm: Any) -> None:
+        """Takes it over."""
+        self._loop = _Loop(llm)
+        # The thread holds the loop, not this object: when nobody holds this object any more, the thread is ended.
+        self._end = weakref.finalize(self, self._loop.close)
+
+    def ask(self, request: _Request) -> "Future[Any]":
+        self._loop.arrivals.put(request)
+        return request.answer
+
+    def default_sampling_params(self) -> Any:
+        """Those that the model's own settings name."""
+        return self._loop.llm.get_default_sampling_params()
+
+
+class _Loop:
+    """Steps vLLM, in a thread of its own, as long as there is something to answer."""
+
+    def __init__(self, llm: Any) -> None:
+        self.llm = llm
+        self.arrivals: SimpleQueue[_Request | None] = SimpleQueue()
+        # for the thread alone
+        self._running: dict[str, Future[Any]] = {}
+        self._death: Exception | None = None
+        self._thread = Thread(target=self._serve, name="vllm", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread after the token it is at (at exit, waits for a few seconds at most)."""
+        self.arrivals.put(None)
+        if self._thread is not current_thread():
+            self._thread.join(timeout=5.0)
+
+    def _serve(self) -> None:
+        while self._admit():
+            self._step()
+        self._fail(RuntimeError("closed before this request was answered"))
+
+    def _admit(self) -> bool:
+        """Gives vLLM what has arrived; waits for something while there is nothing to answer. False once closed."""
+        while not self._running or not self.arrivals.empty():
+            request = self.arrivals.get()
+            if request is None:
+                return False
+            self._enqueue(request)
+        return True
+
+    def _enqueue(self, request: _Request) -> None:
+        if self._death is not None:
+            request.answer.set_exception(self._death)
+            return
+        try:
+            [id] = self.llm.enqueue_chat(
+                [request.messages], request.sampling_params, tools=request.tools, use_tqdm=False
+            )
+        except Exception as error:  # of this request alone: too long, too many pictures
+            request.answer.set_exception(error)
+        else:
+            # vLLM makes the number it gave a request unique with random letters, and answers without them
+            self._running[id.partition("-")[0]] = request.answer
+
+    def _step(self) -> None:
+        try:
+            for output in self.llm.llm_engine.step():
+                if output.finished:
+                    self._running.pop(output.request_id).set_result(output)
+        except Exception as error:  # an engine that failed at one step is in no state for another
+            self._death = error
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        while self._running:
+            self._running.popitem()[1].set_exception(error)
+
+
+def _vllm() -> Any:
+    """The package. Raises ModelError where it is missing or finds no GPU."""
+    for name, value in MANNERS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import vllm
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        install = "install it with: pip install 'sam3-agent[vllm]'"
+        raise ModelError(f"vllm cannot be used here ({one_line(error)}); {install}") from error
+    if current_platform.is_unspecified():
+        raise ModelError(
+            "vllm finds no GPU here that it can use; expected one, or openai:MODEL behind a server that has one"
+        )
+    return vllm
+
+
+def _options(context: int | None, images: int, gpu_memory: float) -> dict[str, Any]:
+    """Arguments of `vllm.LLM`."""
+    return {
+        "max_model_len": -1 if context is None else context,
+        "limit_mm_per_prompt": {"image": images, "video": 0},
+        "gpu_memory_utilization": gpu_memory,
+        "enable_prefix_caching": True,
+        # white space between the parts of an object is all that a grammar would leave open: models can go on for ever
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+    }
+
+
+def _with_pictures(messages: list[dict[str, Any]], images: Sequence[Image]) -> list[dict[str, Any]]:
+    """The messages with each placeholder of a picture replaced by the picture."""
+    left = iter(images)
+    return [{**message, "content": [_part(part, left) for part in message["content"]]} for message in messages]
+
+
+def _part(part: dict[str, Any], images: Any) -> dict[str, Any]:
+    return {"type": "image_pil", "image_pil": next(images)} if part["type"] == "image" else part
+
+
+def _reply(answer: "Future[Any]", cost: Usage, tools: Sequence[Schema]) -> Reply:
+    try:
+        output = answer.result()
+    except Exception as error:
+        return _refusal(error, cost)
+    [written] = output.outputs
+    reply = read_reply(written.text, tools=tools)
+    reason = "tool_calls" if reply.calls and written.finish_reason == "stop" else str(written.finish_reason)
+    usage = cost + Usage(
+        prompt_tokens=len(output.prompt_token_ids),
+        cached_tokens=output.num_cached_tokens or 0,
+        completion_tokens=len(written.token_ids),
+    )
+    return replace(reply, finish_reason=reason, usage=usage)
+
+
+def _refusal(error: Exception, cost: Usage) -> Reply:
+    if getattr(error, "parameter", None) == "input_tokens":  # VLLMValidationError: the prompt is too long
+        return Reply(finish_reason="length", usage=cost)
+    return Reply(finish_reason="error", error=f"vllm could not answer: {one_line(error)}", recoverable=False)

@@ -1,0 +1,262 @@
+"""Renders a conversation for the ways a model can be offered tools: natively, by one JSON schema, or in the text."""
+
+import base64
+import io
+import json
+import re
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import takewhile, zip_longest
+from typing import Any, Literal, TypeAlias
+
+from PIL.Image import Image
+
+import prompts
+from agent.models import Call, Conversation, Message, Role, Schema
+from agent.models.schemas import reply_schema, strict_tool
+from agent.models.tool_text import clean
+from sam3_tool import Picture
+
+Wire: TypeAlias = Literal["native", "schema", "tagged"]
+Part: TypeAlias = str | Picture
+
+EXACT = 100_000
+"""Pixels of the largest picture that is sent as PNG; larger ones are sent as JPEG."""
+JPEG_QUALITY = 90
+NOT_DONE = "Not done: only one call is carried out at a time."
+
+
+def to_openai(
+    conversation: Conversation, tools: Sequence[Schema], wire: Wire, *, strict: bool = False
+) -> dict[str, Any]:
+    """What a chat-completions request says: `messages`, and by the wire `tools` or `response_format`.
+
+    native: calls are `tool_calls` with the ids call_1, call_2 …, results are `tool` messages; pictures of a result
+    come in a user message right after it, for a tool message can hold none. `strict` marks the tools strict.
+    schema: the tools are described at the end of the system message, and every reply must be one JSON object.
+    tagged: they are described there too, and calls are written between tags.
+
+    Equal conversations have equal renderings, and a conversation that grew has the same beginning.
+    """
+    messages = [_openai_message(turn) for turn in _turns(conversation, tools, wire)]
+    if wire == "schema":
+        form = {"name": "call", "strict": True, "schema": reply_schema(tools)}
+        return {"messages": messages, "response_format": {"type": "json_schema", "json_schema": form}}
+    offered = [strict_tool(tool) if strict else dict(tool) for tool in tools]
+    return {"messages": messages} | ({"tools": offered} if wire == "native" and tools else {})
+
+
+def to_chat_template(
+    conversation: Conversation, tools: Sequence[Schema], wire: Wire
+) -> tuple[list[dict[str, Any]], list[Image]]:
+    """The messages for a processor's `apply_chat_template`, and the pictures in the order of their placeholders.
+
+    Every content is a list of parts, {"type": "text", "text": …} or {"type": "image"}; arguments of calls are objects.
+    With the native wire, the caller gives `tools` to the template as well; with the others they are in the text.
+    """
+    turns = _turns(conversation, tools, wire)
+    pictures = [part.to_pil() for turn in turns for part in turn.parts if isinstance(part, Picture)]
+    return [_template_message(turn) for turn in turns], pictures
+
+
+def tools_in_words(tools: Sequence[Schema], wire: Wire) -> str:
+    """What the system message says about the tools; "" on the native wire, where the server says it."""
+    if wire == "native" or not tools:
+        return ""
+    lines = [json.dumps(tool["function"], ensure_ascii=False) for tool in tools]
+    return "\n".join([prompts.load(f"wire_{wire}"), *lines])
+
+
+def call_in_words(call: Call, wire: Wire, thought: str = "") -> str:
+    """A call as a model writes it into its text, on the wires where it does. `thought`: what it says beside the call.
+
+    >>> call_in_words(Call("count", '{"ids": [1]}'), "schema", "How many?")
+    '{"thought": "How many?", "tool": "count", "arguments": {"ids": [1]}}'
+    """
+    arguments = arguments_of(call)
+    if wire == "schema":
+        return json.dumps({"thought": thought, "tool": call.tool, "arguments": arguments}, ensure_ascii=False)
+    body = json.dumps({"name": call.tool, "arguments": arguments}, ensure_ascii=False)
+    return f"{thought}\n<tool_call>\n{body}\n</tool_call>".lstrip("\n")
+
+
+def arguments_of(call: Call) -> dict[str, Any]:
+    """The arguments as an object, for servers that read the history again and refuse what is none."""
+    try:
+        arguments = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        arguments = call.arguments
+    return arguments if isinstance(arguments, dict) else {"arguments": str(arguments)}
+
+
+def pictures_of(conversation: Conversation) -> list[Picture]:
+    """In reading order."""
+    return [part for message in conversation for part in message.content if isinstance(part, Picture)]
+
+
+def encoded(picture: Picture) -> tuple[str, str]:
+    """The media type and the base64 text of a picture's file: PNG for small ones, else JPEG. The last 64 are kept."""
+    return _encoded(_Keyed(picture.key, weakref.ref(picture)))
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """Equal for equal pictures; does not keep the pixels alive in the cache."""
+
+    key: str
+    picture: "weakref.ref[Picture]" = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _encoded(keyed: _Keyed) -> tuple[str, str]:
+    picture = keyed.picture()
+    assert picture is not None, "whoever asks holds the picture"
+    file = io.BytesIO()
+    if picture.height * picture.width <= EXACT:
+        picture.to_pil().save(file, "PNG")
+        return "image/png", base64.b64encode(file.getvalue()).decode()
+    # Colour at full resolution: the outlines of masks are thin and coloured.
+    picture.to_pil().save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return "image/jpeg", base64.b64encode(file.getvalue()).decode()
+
+
+# --- turns: what all renderings share ------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    role: Role
+    parts: tuple[Part, ...]
+    calls: tuple[tuple[str, Call], ...] = ()
+    """With their ids."""
+    answers: str = ""
+    """Of a tool turn: the id of the call."""
+
+    @property
+    def text(self) -> str:
+        return clean("\n".join(part for part in self.parts if isinstance(part, str)))
+
+
+def _turns(conversation: Conversation, tools: Sequence[Schema], wire: Wire) -> list[_Turn]:
+    turns = _native_turns(conversation) if wire == "native" else _text_turns(conversation, tools, wire)
+    return list(_user_turns_joined(turns))
+
+
+def _native_turns(conversation: Conversation) -> Iterator[_Turn]:
+    made = 0
+    position = 0
+    while position < len(conversation):
+        message = conversation[position]
+        position += 1
+        if message.role != "assistant" or not message.calls:
+            yield _Turn("user" if message.role == "tool" else message.role, message.content)
+            continue
+        ids = [f"call_{made + nth}" for nth, _ in enumerate(message.calls, start=1)]
+        made += len(ids)
+        results = list(takewhile(lambda one: one.role == "tool", conversation[position:]))
+        position += len(results)
+        yield _Turn("assistant", message.content, tuple(zip(ids, message.calls, strict=True)))
+        yield from _result_turns(ids, results)
+
+
+def _result_turns(ids: Sequence[str], results: Sequence[Message]) -> Iterator[_Turn]:
+    """One tool turn for every call, as servers demand; what finds no place in them in a user turn."""
+    for id, result in zip_longest(ids, results[: len(ids)]):
+        words = tuple(part for part in result.content if isinstance(part, str)) if result else (NOT_DONE,)
+        yield _Turn("tool", words, answers=id)
+    left = [part for result in results[len(ids) :] for part in result.content]
+    pictures = pictures_of(results[: len(ids)])
+    if pictures or left:
+        yield _Turn("user", (*pictures, *left))
+
+
+def _text_turns(conversation: Conversation, tools: Sequence[Schema], wire: Wire) -> Iterator[_Turn]:
+    """The tools in the system message, calls in the assistant's text, results in the user's turns."""
+    words = tools_in_words(tools, wire)
+    if words and not (conversation and conversation[0].role == "system"):
+        yield _Turn("system", (words,))
+        words = ""
+    for message in conversation:
+        match message.role:
+            case "system":
+                text = "\n\n".join(filter(None, [*_texts(message), words]))
+                yield _Turn("system", (text,))
+                words = ""
+            case "assistant":
+                yield _Turn("assistant", (_said(message, wire),))
+            case _:
+                yield _Turn("user", message.content)
+
+
+def _said(message: Message, wire: Wire) -> str:
+    thought = "\n".join(_texts(message))
+    if not message.calls:
+        return thought
+    first, *others = message.calls
+    return "\n".join([call_in_words(first, wire, thought), *(call_in_words(call, wire) for call in others)])
+
+
+def _texts(message: Message) -> list[str]:
+    return [part for part in message.content if isinstance(part, str)]
+
+
+def _user_turns_joined(turns: Iterator[_Turn]) -> Iterator[_Turn]:
+    """Many chat templates demand that user and assistant take turns."""
+    held: _Turn | None = None
+    for turn in turns:
+        if held and turn.role == "user":
+            held = _Turn("user", (*held.parts, *turn.parts))
+            continue
+        if held:
+            yield held
+        held = turn if turn.role == "user" else None
+        if not held:
+            yield turn
+    if held:
+        yield held
+
+
+# --- the two forms of a message ------------------------------------------------------------------
+
+
+def _openai_message(turn: _Turn) -> dict[str, Any]:
+    with_pictures = any(isinstance(part, Picture) for part in turn.parts)
+    message: dict[str, Any] = {
+        "role": turn.role,
+        "content": [_openai_part(part) for part in turn.parts] if with_pictures else turn.text,
+    }
+    if turn.calls:
+        message["tool_calls"] = [
+            {"id": id, "type": "function", "function": {"name": _name(call), "arguments": _json(arguments_of(call))}}
+            for id, call in turn.calls
+        ]
+    return message | ({"tool_call_id": turn.answers} if turn.answers else {})
+
+
+def _openai_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": clean(part)}
+    mime, text = encoded(part)
+    return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{text}"}}
+
+
+def _template_message(turn: _Turn) -> dict[str, Any]:
+    parts = [{"type": "text", "text": clean(p)} if isinstance(p, str) else {"type": "image"} for p in turn.parts]
+    message: dict[str, Any] = {"role": turn.role, "content": parts}
+    if turn.calls:
+        message["tool_calls"] = [
+            {"type": "function", "function": {"name": _name(call), "arguments": arguments_of(call)}}
+            for _, call in turn.calls
+        ]
+    return message
+
+
+def _json(value: Any) -> str:
+    return clean(json.dumps(value, ensure_ascii=False))
+
+
+def _name(call: Call) -> str:
+    """A tool's name as servers accept it, whatever the model made up."""
+    return re.sub(r"[^\w-]", "_", call.tool, flags=re.ASCII)[:64] or "unknown"

@@ -1,0 +1,114 @@
+"""The tool that asks SAM 3 for noun phrases, in the whole picture or a region of it."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import ClassVar
+
+from pydantic import Field
+
+from agent.episode import Episode, Observation, Search, Usage, Workspace
+from agent.planner import Planner
+from agent.tools.base import Ids, Phrases, Tool, ToolError
+from agent.tools.borders import beyond_in_words, wholes
+from agent.tools.calls import parse_call
+from agent.tools.finding import distinct, in_words, without_empty
+from agent.tools.ids import known_ids
+from agent.tools.window import Window
+from agent.tools.words import counted, listed
+from sam3_tool import ConceptPrompt, Instances, Sam3
+from sam3_tool.backends.scripted import plain
+from sam3_tool.prompt import Box
+
+
+class Segment(Tool):
+    """Find and number every instance of each noun phrase; one call with many phrases is the fastest.
+
+    Phrases are short and simple, such as 'red cup': no relations, no numbers, no negation.
+    """
+
+    name: ClassVar[str] = "segment"
+    aliases: ClassVar = ("segment_phrase", "segment_phrases", "segment_concept", "find", "detect")
+    field_aliases: ClassVar = {
+        **dict.fromkeys(("phrase", "text_prompt", "text_prompts", "prompt", "prompts"), "phrases"),
+        **dict.fromkeys(("box", "bbox", "crop"), "region"),
+    }
+
+    phrases: Phrases = Field(min_length=1, max_length=8, description="Up to 8 noun phrases.")
+    region: list[float] | None = Field(
+        default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels: look only there, enlarged."
+    )
+    exemplars: Ids = Field(default=[], description="Numbers of masks that show what is meant.")
+    negatives: Ids = Field(default=[], description="Numbers of masks that show what is not meant.")
+    threshold: float = Field(default=0.5, ge=0, lt=1, description="Masks with a score above this are kept.")
+    duplicates: bool = Field(default=False, description="Keep masks that nearly repeat a better one of their phrase.")
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        before, picture = episode.workspace, episode.task.picture
+        window = Window.of(picture, self.region)
+        prompts = {plain(phrase): self._prompt(phrase, before, window) for phrase in self.phrases}
+        known = self._known(episode)
+        report = sam3.run([(window.view(picture), prompt) for key, prompt in prompts.items() if key not in known])
+        found = [window.in_picture(without_empty(instances), picture) for instances in report.instances]
+        workspace = before
+        for instances in found:
+            workspace = workspace.found(self._kept(instances), origin=f"segment{self._how(window)}")
+        fresh = {plain(search.phrase): search for search in workspace.searches[len(before.searches) :]}
+        searches = [(known | fresh)[key] for key in prompts]
+        words = [in_words(search, workspace, again=search not in fresh.values()) for search in searches]
+        hidden = sum(map(len, found)) - (len(workspace) - len(before))
+        ids = [id for search in searches for id in search.ids]
+        workspace, whole = wholes(ids if self.region else [], workspace, window)
+        return Observation(
+            text=self._text(words + beyond_in_words(whole), hidden, window),
+            workspace=workspace if workspace is not before else None,
+            shown=tuple(dict.fromkeys(whole.get(id, id) for id in ids)),
+            usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
+        )
+
+    def _prompt(self, phrase: str, workspace: Workspace, window: Window) -> ConceptPrompt:
+        boxes = [_box(id, workspace, window) for id in (*self.exemplars, *self.negatives)]
+        labels = (1,) * len(self.exemplars) + (0,) * len(self.negatives)
+        return ConceptPrompt(phrase, tuple(boxes), labels, self.threshold)
+
+    def _kept(self, found: Instances) -> Instances:
+        return found if self.duplicates else distinct(found)
+
+    def _known(self, episode: Episode) -> dict[str, Search]:
+        """What earlier calls with the same arguments found, by the normal form of the phrase."""
+        return {
+            plain(search.phrase): search
+            for call, search in _earlier_searches(episode)
+            if call.model_copy(update={"phrases": self.phrases}) == self
+        }
+
+    def _how(self, window: Window) -> str:
+        """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
+        where = "" if self.region is None else f" in {window.x0},{window.y0},{window.x1},{window.y1}"
+        like = f" like {listed(self.exemplars)}" if self.exemplars else ""
+        return where + like + (f" unlike {listed(self.negatives)}" if self.negatives else "")
+
+    def _text(self, found: list[str], hidden: int, window: Window) -> str:
+        left_out = [f"{counted(hidden, 'near duplicate')} hidden, which `duplicates: true` keeps"] if hidden else []
+        how = [f"looked{self._how(window)}"] if self._how(window) else []
+        return f"Found {'; '.join(found + left_out + how)}."
+
+
+def _box(id: int, workspace: Workspace, window: Window) -> Box:
+    """The box of an exemplar, as it is in the window. Raises ToolError for one that is not there."""
+    [id] = known_ids([id], workspace)
+    box = window.box_in_view(workspace[id].box)
+    if box is None:
+        raise ToolError(f"Mask {id} lies outside the region; leave it out or choose another region.")
+    return box
+
+
+def _earlier_searches(episode: Episode) -> Iterator[tuple[Tool, Search]]:
+    """Each search so far, with the call that made it."""
+    done = 0
+    for step in episode.steps:
+        if step.observation.workspace is not None:
+            searches = step.observation.workspace.searches
+            with suppress(ToolError):  # made by another tool
+                call = parse_call(step.decision, [Segment])
+                yield from ((call, search) for search in searches[done:])
+            done = len(searches)

@@ -1,0 +1,178 @@
+"""What the agent itself costs per step, everything but the models: `python -m bench.overhead`.
+
+A picture of 1920 x 1080 with 20 masks, one thread. SAM 3 and the language model are scripted and cost nothing; what
+stands between them is real: conversations with their drawings, pictures to data URLs, requests to bytes, replies to
+calls, and the tools with their mask algebra. Every round has another picture, so that nothing is remembered.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from agent import TOOLS, Decision, Episode, Task, Tool, Verdict, watch
+from agent.chat import ChatPlanner
+from agent.models import Call, Capabilities, Conversation, Reply, Schema
+from agent.models.scripted import ScriptedModel
+from agent.models.tool_text import read_reply
+from agent.models.wire import call_in_words, to_openai
+from agent.tools.choosing import Rank, Relate
+from agent.tools.combining import Combine
+from agent.tools.judging import Examine
+from agent.tools.segment import Segment
+from agent.tools.workspace import Answer
+from bench.draw import HEIGHT, WIDTH, blob
+from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
+from sam3_tool.boxes import around
+
+MASKS, ROUNDS, GOAL = 20, 7, 120
+"""The goal is in milliseconds per step."""
+ALL = list(range(1, MASKS + 1))
+FIRST, SECOND = ALL[: MASKS // 2], ALL[MASKS // 2 :]
+STEPS: tuple[Tool, ...] = (
+    Segment(phrases=["pebble", "shell"], duplicates=True),
+    Relate(ids=FIRST, relation="left_of", to=SECOND),
+    Rank(ids=ALL, by="size", order="descending", take=5),
+    Combine(op="minus", a=ALL, b=SECOND),
+    Examine(ids=ALL),
+    Answer(ids=FIRST, message="These are all."),
+)
+PARTS = ("conversation", "request", "reply", "tool")
+"""conversation: drawn and put together. request: data URLs and bytes. reply: read. tool: run, SAM 3 scripted."""
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds of processor time, by part. A part inside another is not counted twice."""
+
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    inner: list[float] = field(default_factory=list)
+    """Of each part that is running, what parts inside it took."""
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        began = time.process_time()
+        self.inner.append(0.0)
+        yield
+        took = 1000 * (time.process_time() - began)
+        self.spent[part] += took - self.inner.pop()
+        if self.inner:
+            self.inner[-1] += took
+
+
+@dataclass
+class Wired:
+    """A scripted model behind everything that a real one would make necessary: its replies come as text."""
+
+    inner: ScriptedModel
+    watch: Stopwatch
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
+
+    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+        with self.watch("request"):
+            for conversation in conversations:
+                json.dumps(to_openai(conversation, tools, "native")).encode()
+        with self.watch("the script"):
+            replies = self.inner.reply(conversations, tools)
+            texts = [call_in_words(reply.calls[0], "tagged", "I see.") for reply in replies]
+        with self.watch("reply"):
+            return [read_reply(text, tools=tools) for text in texts]
+
+
+@dataclass
+class Timed:
+    """A planner whose time is that of its conversations; what its model takes of it counts elsewhere."""
+
+    inner: ChatPlanner
+    watch: Stopwatch
+
+    def decide(self, episode: Episode) -> Decision:
+        with self.watch("conversation"):
+            return self.inner.decide(episode)
+
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
+        with self.watch("conversation"):
+            return self.inner.examine(episode, ids, closely=closely)
+
+
+def photograph(chance: np.random.Generator) -> Picture:
+    """Clouds of all sizes: about as hard to encode as a photograph."""
+    layers = [
+        cv2.resize(chance.random((HEIGHT // size + 2, WIDTH // size + 2, 3)), (WIDTH, HEIGHT)) * size**0.5
+        for size in (2, 8, 32, 128, 512)
+    ]
+    clouds = np.sum(layers, axis=0)
+    return Picture((255 * (clouds - clouds.min()) / np.ptp(clouds)).astype(np.uint8))
+
+
+def found(chance: np.random.Generator) -> dict[str, Instances]:
+    """Half of the masks for each phrase."""
+    masks = np.stack([blob(HEIGHT, WIDTH, chance) for _ in ALL])
+    scores = np.linspace(0.99, 0.6, len(masks), dtype=np.float32)
+    halves = {"pebble": slice(None, len(FIRST)), "shell": slice(len(FIRST), None)}
+    return {name: Instances(masks[s], around(masks[s]), scores[s], 0.99, name) for name, s in halves.items()}
+
+
+def one_round(seed: int) -> list[dict[str, float]]:
+    """Milliseconds by part, for each step; the picture was decoded before."""
+    chance = np.random.default_rng(seed)
+    picture = photograph(chance)
+    stopwatch = Stopwatch()
+    decisions = [step.as_decision() for step in STEPS]
+    script = ScriptedModel([call_in_words(Call(one.tool, one.arguments), "tagged") for one in decisions])
+    planner = Timed(ChatPlanner(Wired(script, stopwatch)), stopwatch)
+    sam3 = Sam3(ScriptedBackend({picture.key: found(chance)}))
+    steps = watch(Task(Picture(picture.pixels.copy()), "the pebbles"), planner, sam3, tools=TOOLS)
+    spent = []
+    for _ in STEPS:
+        stopwatch.spent.clear()
+        with stopwatch("tool"):
+            episode = next(steps)
+        spent.append({part: stopwatch.spent[part] for part in PARTS})
+    if episode.outcome != "answered" or len(episode.workspace) != MASKS:
+        raise AssertionError(f"expected an answer out of {MASKS} masks, got {episode.outcome}: {episode.message}")
+    return spent
+
+
+def table(rounds: Sequence[Sequence[dict[str, float]]]) -> str:
+    """The median of the rounds for each step and part, and of whole steps; the last line is the mean of all steps."""
+    lines = [f"{'ms per step':>12}{''.join(f'{part:>14}' for part in PARTS)}{'sum':>10}{'slowest':>10}"]
+    medians = []
+    for place, step in enumerate(STEPS):
+        parts = [statistics.median(steps[place][part] for steps in rounds) for part in PARTS]
+        whole = [sum(steps[place].values()) for steps in rounds]
+        medians.append([*parts, statistics.median(whole), max(whole)])
+        lines.append(
+            f"{step.name:>12}{''.join(f'{part:>14.1f}' for part in parts)}{medians[-1][-2]:>10.1f}{max(whole):>10.1f}"
+        )
+    means = np.mean(medians, axis=0)
+    lines.append(f"{'mean':>12}{''.join(f'{mean:>14.1f}' for mean in means[:-2])}{means[-2]:>10.1f}{means[-1]:>10.1f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    cv2.setNumThreads(1)
+    rounds = [one_round(seed) for seed in range(parser.parse_args().rounds + 1)][1:]  # the first one warms up
+    print(f"{WIDTH} x {HEIGHT}, {MASKS} masks, one thread, processor time, median of {len(rounds)} rounds")
+    print(table(rounds))
+    print(f"goal: {GOAL} ms per step")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""How many prompt tokens a request costs: texts by a real tokenizer where there is one, pictures by Qwen3-VL's rule."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from agent.models import Conversation, Schema
+from agent.models.wire import pictures_of, to_openai
+
+SIDE = 32
+"""Pixels of a picture token's side: Qwen3-VL merges 2 x 2 patches of 16."""
+LEAST, MOST = 256 * 256, 4096 * 4096
+"""Pixels between which Qwen3-VL's processor brings a picture (`shortest_edge`, `longest_edge` of its settings)."""
+TURN = 4
+"""Tokens that a chat template puts around a turn."""
+LETTERS = 4
+"""To a token, where there is no tokenizer."""
+
+
+def picture_tokens(width: int, height: int) -> int:
+    """What a picture of this size in pixels costs Qwen3-VL: both sides are brought to multiples of 32.
+
+    >>> picture_tokens(1920, 1080), picture_tokens(1280, 720), picture_tokens(1024, 768)
+    (2040, 880, 768)
+    """
+    columns, rows = round(width / SIDE), round(height / SIDE)
+    scale = (width * height) ** 0.5
+    if columns * rows * SIDE**2 > MOST:
+        columns, rows = (max(1, int(side * MOST**0.5 / scale / SIDE)) for side in (width, height))
+    elif columns * rows * SIDE**2 < LEAST:
+        columns, rows = (-int(-side * LEAST**0.5 / scale // SIDE) for side in (width, height))
+    return columns * rows
+
+
+def image_tokens(conversation: Conversation) -> int:
+    return sum(picture_tokens(picture.width, picture.height) for picture in pictures_of(conversation))
+
+
+def text_tokens(conversation: Conversation, tools: Sequence[Schema]) -> int:
+    """Of a request with native tools: its turns, its calls and the tools' schemas."""
+    request = to_openai(conversation, tools, "native")
+    count, _ = counter()
+    written = [text for message in request["messages"] for text in _texts(message)]
+    offered = [json.dumps(tool, ensure_ascii=False) for tool in request.get("tools", ())]
+    return sum(map(count, written + offered)) + TURN * len(request["messages"])
+
+
+@cache
+def counter() -> tuple[Callable[[str], int], str]:
+    """What counts the tokens of a text, and its name: Mistral's tekken, which the vllm extra brings, or letters / 4."""
+    if find_spec("mistral_common") is None:
+        return (lambda text: -(-len(text) // LETTERS)), f"letters / {LETTERS}"
+    import mistral_common
+    from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+    file = max((Path(mistral_common.__file__).parent / "data").glob("tekken_*.json"))
+    tokenizer = Tekkenizer.from_file(file)
+    return cache(lambda text: len(tokenizer.encode(text, bos=False, eos=False))), f"Mistral's {file.stem}"
+
+
+def _texts(message: Mapping[str, Any]) -> Iterator[str]:
+    content = message["content"] or ""
+    yield from [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
+    for call in message.get("tool_calls", ()):
+        yield json.dumps(call["function"], ensure_ascii=False)

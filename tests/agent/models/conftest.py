@@ -1,0 +1,216 @@
+import json
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.models.openai_compatible import OpenAICompatible
+from sam3_tool import Picture
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server does with one request."""
+
+    body: Any = ""
+    """A dict is sent as JSON, or as the events of a stream if the request asks for one; text is sent as it is."""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    kind: str = "application/json"
+    stall: float = 0.0
+    """Seconds before the answer."""
+    drop: bool = False
+    """Close the connection instead; of a stream, after its first events."""
+
+
+def completion(text: str | None = None, calls: Sequence[tuple[str, str]] = (), **other: Any) -> dict[str, Any]:
+    """A chat completion. `other`: further fields of the message, and `finish_reason` and `usage`."""
+    tool_calls = [
+        {"id": f"c{nth}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for nth, (name, arguments) in enumerate(calls)
+    ]
+    usage = other.pop("usage", {"prompt_tokens": 120, "completion_tokens": 7, "total_tokens": 127})
+    finish_reason = other.pop("finish_reason", "tool_calls" if calls else "stop")
+    message = {"role": "assistant", "content": text, **({"tool_calls": tool_calls} if calls else {}), **other}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    return {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+
+
+def refusal(status: int, message: str, **headers: str) -> Answer:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer({"error": {"message": message, "type": "error", "code": None}}, status, names)
+
+
+class ChatServer:
+    """A real server of the chat-completions API; gives the answers it was told in turn, the last one for ever."""
+
+    def __init__(self, port: int = 0) -> None:
+        """`port`: 0 = any that is free."""
+        self.answers: list[Any] = [completion("hello")]
+        """Each an Answer, the body of one, or a function from the request to either."""
+        self.models: Any = {"object": "list", "data": [{"id": "m"}, {"id": "m-large"}]}
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.most_at_once = 0
+        self._now = 0
+        self._lock = Lock()
+        self.over = Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    def script(self, *answers: Any) -> "ChatServer":
+        self.answers = list(answers)
+        return self
+
+    def answer(self, request: dict[str, Any], headers: dict[str, str]) -> Answer:
+        with self._lock:
+            self.requests.append(request)
+            self.headers.append(headers)
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+            chosen = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        made = chosen(request) if callable(chosen) else chosen
+        return made if isinstance(made, Answer) else Answer(made)
+
+    def update_done(self) -> None:
+        with self._lock:
+            self._now -= 1
+
+    def close(self) -> None:
+        self.over.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            models = server.models if isinstance(server.models, Answer) else Answer(server.models)
+            self._send(models, stream=False)
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            answer = server.answer(request, {name.lower(): value for name, value in self.headers.items()})
+            server.over.wait(answer.stall)
+            server.update_done()
+            with suppress(ConnectionError):  # of a client that has given up
+                self._send(answer, stream=request.get("stream", False))
+
+        def _send(self, answer: Answer, *, stream: bool) -> None:
+            if answer.drop and not (stream and answer.body):
+                self._drop()
+                return
+            if stream and isinstance(answer.body, dict) and "choices" in answer.body and answer.status == 200:
+                self._stream(answer)
+                return
+            text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+            self._head(answer, answer.kind, len(text.encode()))
+            self.wfile.write(text.encode())
+
+        def _head(self, answer: Answer, kind: str, length: int | None) -> None:
+            self.send_response(answer.status)
+            self.send_header("content-type", kind)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            if length is not None:
+                self.send_header("content-length", str(length))
+            self.end_headers()
+
+        def _stream(self, answer: Answer) -> None:
+            self._head(answer, "text/event-stream", None)
+            events = list(chunks(answer.body))
+            for event in events[: 2 if answer.drop else len(events)]:
+                self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+            if not answer.drop:
+                self.wfile.write(b"data: [DONE]\n\n")
+
+        def _drop(self) -> None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    return Handler
+
+
+def chunks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events of a streamed completion: texts and arguments in small pieces, the usage in an event of its own."""
+    choice = body["choices"][0]
+    message = choice["message"]
+    yield _chunk({"role": "assistant", "content": ""})
+    for key in ("reasoning_content", "reasoning", "content"):
+        yield from (_chunk({key: piece}) for piece in _pieces(message.get(key) or ""))
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        function = {"name": call["function"]["name"], "arguments": ""}
+        yield _chunk({"tool_calls": [{"index": index, "id": call["id"], "type": "function", "function": function}]})
+        for piece in _pieces(call["function"]["arguments"]):
+            yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    yield _chunk({}, choice["finish_reason"])
+    yield {"id": "x", "object": "chat.completion.chunk", "model": "m", "choices": [], "usage": body["usage"]}
+
+
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+    return {"id": "x", "object": "chat.completion.chunk", "model": "m", "choices": choices}
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[start : start + 5] for start in range(0, len(text), 5)]
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    server = ChatServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def load(server: ChatServer) -> Iterator[Callable[..., OpenAICompatible]]:
+    """The model 'm' of the server, asked natively and again at once unless told otherwise."""
+    made: list[OpenAICompatible] = []
+
+    def load(model: str = "m", **options: Any) -> OpenAICompatible:
+        chosen = {"base_url": server.url, "wire": "native", "first_delay": 0.005, "retries": 2, **options}
+        made.append(OpenAICompatible.load(model, **chosen))
+        return made[-1]
+
+    yield load
+    for model in made:
+        model.close()
+
+
+@pytest.fixture
+def square() -> Picture:
+    """64 x 48 pixels, each of another colour."""
+    return Picture(np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3))
+
+
+@pytest.fixture
+def told() -> Callable[..., dict[str, Any]]:
+    """Makes the body of a completion."""
+    return completion
+
+
+@pytest.fixture
+def refused() -> Callable[..., Answer]:
+    """Makes an answer with an error status."""
+    return refusal
+
+
+@pytest.fixture
+def answers() -> type[Answer]:
+    return Answer

@@ -1,0 +1,161 @@
+"""Models that write nonsense: whatever comes, nothing raises and every episode ends."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run
+from agent.chat import ChatPlanner
+from agent.conversation import conversation
+from agent.models import Call, Conversation, Reply, Schema
+from agent.models.tool_text import mended, read_reply
+from agent.models.transformers_local import Generation, TransformersModel
+from agent.models.wire import call_in_words, to_chat_template, to_openai
+from agent.tools import ToolError, parse_call
+from agent.views import View
+from sam3_tool import Picture
+
+MODEL = Path(__file__).parents[2] / "mllm" / "model"
+TOOLS_OF = {"workspace": TOOLS, "paper": PAPER_TOOLS}
+SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+REPLIES = 300
+AT_ONCE = 16
+"""Episodes."""
+
+
+class Counting:
+    """A ChatModel that counts the replies of another."""
+
+    def __init__(self, model: TransformersModel) -> None:
+        self.model, self.name, self.capabilities = model, model.name, model.capabilities
+        self.said: list[Reply] = []
+        """Appending to a list is safe in threads."""
+
+    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+        replies = self.model.reply(conversations, tools)
+        self.said.extend(replies)
+        return replies
+
+
+@pytest.fixture
+def finished(kitchen_sam3) -> Any:
+    """Episodes about many small pictures, some of each protocol, and the replies that they took."""
+
+    def finished(model: TransformersModel, episodes: int) -> tuple[list[Episode], list[Reply]]:
+        counting = Counting(model)
+
+        def one(seed: int) -> Episode:
+            protocol = ("workspace", "paper")[seed % 2]
+            pixels = np.random.default_rng(seed).integers(0, 256, (60, 100, 3), dtype=np.uint8)
+            task = Task(Picture(pixels), f"the {('watermelons', 'red cup', 'ripe cherries')[seed % 3]}")
+            planner = ChatPlanner(counting, protocol=protocol, view=View(image_side=64))
+            return run(task, planner, kitchen_sam3, tools=TOOLS_OF[protocol], budget=Budget(max_steps=8))
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return [*pool.map(one, range(episodes))], counting.said
+
+    return finished
+
+
+def test_a_model_of_random_weights_never_raises_and_every_episode_ends(finished):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(MODEL)).eval()
+    processor = AutoProcessor.from_pretrained(MODEL)
+    generation = Generation(max_tokens=16, temperature=1.0, seed=0)
+    model = TransformersModel(network, processor, name="random", generation=generation)
+    episodes, replies = finished(model, REPLIES // 4)
+    assert len(replies) >= REPLIES
+    assert [reply.error for reply in replies if reply.error] == []
+    assert {episode.outcome for episode in episodes} == {"failed"}
+    assert all("mistakes in a row" in episode.message for episode in episodes)
+
+
+def test_a_model_at_a_high_temperature_never_raises_and_every_episode_ends(finished):
+    model = TransformersModel.load(MODEL, device="cpu", max_tokens=48, temperature=1.6, seed=0)
+    episodes, replies = finished(model, 32)
+    assert [reply.error for reply in replies if reply.error] == []
+    outcomes = Counter(episode.outcome for episode in episodes)
+    assert None not in outcomes
+    assert len(outcomes) > 1  # half of what it says makes sense
+    assert any(step.observation.is_error for episode in episodes for step in episode.steps)
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+PIECES = (
+    *("<tool_call>", "</tool_call>", "<think>", "</think>", "```json", "```", "<function=answer>", "</function>"),
+    *("{", "}", "[", "]", '"', "'", ":", ",", "\\", "\\u0000", "\\ud83d", "\ud83d", "\x00", "\n", "é", "🍉"),
+    *("null", "true", "NaN", "Infinity", "-1e999", "9" * 5000, '{"a":' * 50, "[" * 200, '"name"', '"arguments"'),
+)
+
+
+def written() -> list[str]:
+    """Replies as they should be."""
+    calls = [
+        Call("segment", '{"phrases": ["red cup", "table"], "threshold": 0.3}'),
+        Call("relate", '{"ids": [1, 2], "relation": "left_of", "to": [3]}'),
+        Call("answer", '{"ids": [1], "message": "The cup {left} of \\"it\\".", "reasons": [{"id": 1, "reason": "x"}]}'),
+        Call("ask_user", '{"question": "Which?", "options": ["a", "b"]}'),
+    ]
+    tagged = [call_in_words(call, "tagged", "<think>Cups?</think>I look.") for call in calls]
+    return [*tagged, *(call_in_words(call, "schema", "Why") for call in calls), "\n".join(tagged), json.dumps(tagged)]
+
+
+def damaged(chance: random.Random) -> Iterator[str]:
+    """The same, with pieces cut out, doubled, moved and put in."""
+    for text in written():
+        for _ in range(chance.randint(1, 6)):
+            start, end = sorted(chance.randrange(len(text) + 1) for _ in range(2))
+            end = min(end, start + chance.choice((1, 3, 20, 200)))
+            middle = chance.choice(
+                ("", text[start:end] * 2, chance.choice(PIECES), text[start:end] + chance.choice(PIECES))
+            )
+            text = text[:start] + middle + text[end:]
+        yield text
+
+
+def complaint(call: Call) -> str:
+    """What is wrong with a call; "" when nothing is."""
+    try:
+        parse_call(Decision(call.tool, call.arguments), TOOLS)
+    except ToolError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_damaged_replies_never_raise_and_are_a_call_or_one_sentence(seed, is_one_sentence):
+    chance = random.Random(seed)
+    for text in (text for _ in range(30) for text in damaged(chance)):
+        reply = read_reply(text, tools=SCHEMAS)
+        assert reply == mended(Reply(text), tools=SCHEMAS)
+        complaints = [said for call in reply.calls if (said := complaint(call))]
+        assert [said for said in complaints if not is_one_sentence(said)] == [], text
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_a_damaged_reply_the_conversation_is_still_one_that_servers_and_templates_take(
+    seed, kitchen, kitchen_sam3
+):
+    for text in damaged(random.Random(100 + seed)):
+        reply = read_reply(text, tools=SCHEMAS)
+        call = reply.calls[0] if reply.calls else Call("", "")
+        planner = ScriptedPlanner([Decision(call.tool, call.arguments, reply.text, reasoning=reply.reasoning)])
+        episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_steps=1))
+        talk = conversation(episode, "workspace", View(image_side=64))
+        for wire in ("native", "schema", "tagged"):
+            body = json.dumps(to_openai(talk, SCHEMAS, wire), allow_nan=False, ensure_ascii=False)
+            assert len(body.encode("utf-8")) < 200_000
+            messages, images = to_chat_template(talk, SCHEMAS, wire)
+            assert [message["role"] for message in messages][:2] == ["system", "user"]
+            assert len(images) <= 2

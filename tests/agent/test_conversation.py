@@ -1,0 +1,357 @@
+import json
+from dataclasses import replace
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+
+from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run, watch
+from agent.conversation import LONGEST, View, conversation, examination, sheet_examination
+from agent.models import Call, Conversation
+from agent.models.tokens import estimate_tokens
+from agent.models.wire import to_openai
+from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
+from agent.tools.workspace import Answer, Count, Locate, Segment
+from agent.views import overlay
+from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
+from sam3_tool.draw import color_of
+
+CUPS = Segment(phrases=["red cup"])
+PAPER_CUPS = SegmentPhrase(text_prompt="red cup")
+
+
+@pytest.fixture
+def begun(kitchen, kitchen_sam3):
+    """An episode after these calls, which goes on."""
+
+    def begun(*calls, tools=TOOLS, rejects=(), query="q") -> Episode:
+        planner, budget = ScriptedPlanner(calls, rejects=rejects), Budget(max_steps=99, max_repairs=99)
+        steps = watch(Task(kitchen, query), planner, kitchen_sam3, tools=tools, budget=budget)
+        return list(islice(steps, len(calls)))[-1]
+
+    return begun
+
+
+@pytest.fixture
+def paper(begun):
+    def paper(*calls, rejects=(), query="q") -> Episode:
+        return begun(*calls, tools=PAPER_TOOLS, rejects=rejects, query=query)
+
+    return paper
+
+
+def pictures(talk: Conversation) -> list[Picture]:
+    return [part for message in talk for part in message.content if isinstance(part, Picture)]
+
+
+def texts(talk: Conversation) -> list[str]:
+    return [part for message in talk for part in message.content if isinstance(part, str)]
+
+
+def as_bytes(talk: Conversation) -> list:
+    return [
+        (
+            turn.role,
+            [part if isinstance(part, str) else part.pixels.tobytes() for part in turn.content],
+            list(turn.calls),
+        )
+        for turn in talk
+    ]
+
+
+def has_color(picture: Picture, number: int) -> bool:
+    return bool((np.abs(picture.pixels.astype(int) - color_of(number)).max(axis=-1) <= 12).any())
+
+
+# --- both protocols
+
+
+@pytest.mark.parametrize("protocol", ["workspace", "paper"])
+def test_it_begins_with_the_prompt_and_the_raw_picture_with_the_query(begun, kitchen, protocol):
+    system, opening = conversation(Episode(Task(kitchen, "die Tasse")), protocol)
+    assert (system.role, opening.role) == ("system", "user")
+    assert opening.content[0] is kitchen
+    assert opening.content[1].endswith("uery: die Tasse") or "query is: die Tasse" in opening.content[1]
+
+
+@pytest.mark.parametrize("protocol", ["workspace", "paper"])
+def test_equal_episodes_have_equal_conversations_to_the_last_byte(begun, paper, protocol):
+    made = (
+        (lambda: begun(CUPS, Count(ids=[1, 2])))
+        if protocol == "workspace"
+        else lambda: paper(PAPER_CUPS, ExamineEachMask())
+    )
+    first, second = made(), made()
+    assert first is not second
+    assert as_bytes(conversation(first, protocol)) == as_bytes(conversation(second, protocol))
+    assert as_bytes(conversation(first, protocol)) == as_bytes(conversation(first, protocol))
+
+
+HOSTILE = [
+    Decision("", ""),
+    Decision("", "", thought="I think that <tool_call> is nice."),
+    Decision("", "x" * 1_000_000, thought="y" * 1_000_000),
+    Decision("segment" * 1000, '{"phrases": ["red cup"]}'),
+    Decision("segment", '{"phrases": ['),
+    Decision("segment", '{"phrases": 1e999}'),
+    Decision("segment", "[" * 100_000),
+    Decision("segment", "[1, 2]"),
+    Decision("seg\x00ment", "{}"),
+    Decision("segment", json.dumps({"phrases": ["z" * 1_000_000]})),
+    Decision("segment", '{"phrases": ["\\ud800"], "\\u003c|im_end|>": 1}', thought="\udfff <|im_start|>system"),
+]
+
+
+@pytest.mark.parametrize("decision", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("protocol", ["workspace", "paper"])
+def test_whatever_a_model_wrote_it_is_told_of_it_without_harm(begun, paper, protocol, decision):
+    episode = (begun if protocol == "workspace" else paper)(decision, decision)
+    talk = conversation(episode, protocol)
+    said = texts(talk) + [text for turn in talk for call in turn.calls for text in (call.tool, call.arguments)]
+    assert max(map(len, said[1:])) <= LONGEST + 1000
+    assert not any("<|" in text for text in said)
+    for wire in ("native", "schema", "tagged"):
+        json.dumps(to_openai(talk, [], wire), allow_nan=False).encode()
+    for turn in talk:
+        assert all(isinstance(json.loads(call.arguments), dict) for call in turn.calls)
+    roles = [turn.role for turn in talk[2:]]
+    assert roles in (["assistant", "user"] * 2, ["assistant", "tool"] * 2)
+
+
+@pytest.mark.parametrize(
+    "query", ["左から二番目の赤いカップ", "الكوب الأحمر", "cup \ud800 <|image_pad|>", "{query} {numbers}"]
+)
+@pytest.mark.parametrize("protocol", ["workspace", "paper"])
+def test_a_query_may_be_written_in_any_letters(begun, paper, protocol, query):
+    episode = begun(CUPS, query=query) if protocol == "workspace" else paper(PAPER_CUPS, query=query)
+    said = "\n".join(texts(conversation(episode, protocol)[1:]))
+    assert query.encode("utf-8", "replace").decode().replace("<|", "< |") in said
+
+
+def test_pictures_are_reduced_to_the_size_of_the_view(cups):
+    large = Picture(np.zeros((600, 1000, 3), np.uint8))
+    masks = np.repeat(np.repeat(cups.masks, 10, axis=1), 10, axis=2)
+    sam3 = Sam3(ScriptedBackend({None: {"red cup": replace(cups, masks=masks)}}))
+    episode = run(Task(large, "q"), ScriptedPlanner([CUPS, Answer(ids=[1])]), sam3)
+    begun = Episode(episode.task, episode.steps[:1])
+    for side, size in [(500, (300, 500)), (1280, (600, 1000)), (33, (20, 33))]:
+        talk = conversation(begun, "workspace", View(image_side=side))
+        assert [(one.height, one.width) for one in pictures(talk)] == [size, size]
+    assert pictures(conversation(begun))[0] is large
+
+
+def test_a_reduced_picture_is_made_once(cups):
+    large = Picture(np.zeros((600, 1000, 3), np.uint8))
+    episode = Episode(Task(large, "q"))
+    first, second = (pictures(conversation(episode, "workspace", View(image_side=100)))[0] for _ in range(2))
+    assert first is second
+
+
+def test_a_mask_of_one_pixel_can_be_seen_in_a_reduced_picture():
+    large = Picture(np.full((3000, 4000, 3), 128, np.uint8))
+    mask = np.zeros((1, 3000, 4000), bool)
+    mask[0, 2999, 3999] = True
+    found = Instances(mask, np.array([[3999, 2999, 4000, 3000]], np.float32), np.ones(1, np.float32), 0.9, "")
+    sam3 = Sam3(ScriptedBackend({None: {"red cup": found}}))
+    episode = run(Task(large, "q"), ScriptedPlanner([CUPS, Answer(ids=[1])]), sam3)
+    assert has_color(overlay(large, [episode.workspace[1]], [1], 640), 1)
+
+
+def test_a_model_that_takes_one_picture_is_shown_the_last(begun):
+    episode = begun(CUPS)
+    both = pictures(conversation(episode))
+    [one] = pictures(conversation(episode, "workspace", View(images=1)))
+    assert one.key == both[1].key
+    assert pictures(conversation(episode, "workspace", View(images=0))) == []
+
+
+@pytest.mark.parametrize("fields", [{"image_side": 3}, {"coordinates": "miles"}])
+def test_a_view_that_cannot_be_is_refused(fields):
+    with pytest.raises(ValueError, match="must be"):
+        View(**fields)
+
+
+# --- workspace
+
+
+def test_turns_are_added_and_none_is_changed_but_for_the_last_ones_picture(begun):
+    calls = [CUPS, Locate(ids=[1, 2, 3], place="left"), Segment(phrases=["plate", "table"]), Count(ids=[1, 2])]
+    episode = begun(*calls)
+    talks = [conversation(replace(episode, steps=episode.steps[:done])) for done in range(len(calls) + 1)]
+    for before, after in pairwise(talks):
+        assert as_bytes(after)[: len(before) - 1] == as_bytes(before)[:-1]
+        if len(before) > 2:
+            assert before[-1].content[0].startswith(after[len(before) - 1].content[0])
+    assert [len(pictures(talk)) for talk in talks] == [1, 2, 2, 2, 2]
+
+
+def test_a_call_and_its_result_are_a_turn_of_each(begun):
+    _, _, call, result = conversation(begun(replace_thought(CUPS, "Cups first."), query="the left cup"))
+    assert (call.role, call.content, call.calls) == (
+        "assistant",
+        ("Cups first.",),
+        (Call("segment", '{"phrases":["red cup"]}'),),
+    )
+    assert result.role == "tool"
+    assert result.content[0] == (
+        "Found 3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72).\n"
+        "Drawn in the picture, with their numbers: 1 to 3. The query is: the left cup"
+    )
+    assert all(has_color(result.content[1], number) for number in (1, 2, 3))
+
+
+def replace_thought(tool, thought):
+    return tool.as_decision(thought)
+
+
+def test_masks_are_drawn_under_their_own_numbers(begun):
+    talk = conversation(begun(CUPS, Segment(phrases=["table", "saucer"])))
+    shown = pictures(talk)[1]
+    assert [has_color(shown, number) for number in (1, 2, 3, 4, 5)] == [False, False, False, True, True]
+    assert "numbers: 4 and 5." in texts(talk)[-1]
+
+
+@pytest.mark.parametrize(
+    "last", [Segment(phrases=["plate"]), Count(ids=[9]), Decision("", "Hm.")], ids=["nothing", "mistake", "no call"]
+)
+def test_masks_stay_in_sight_after_a_dead_end(begun, last):
+    talk = conversation(begun(CUPS, last))
+    assert len(pictures(talk)) == 2
+    assert "numbers: 1 to 3." in texts(talk)[-1]
+
+
+def test_a_note_is_told_with_the_result(begun):
+    noted = replace(CUPS.as_decision(), note="Only the first call was made.")
+    _, _, _, result = conversation(begun(noted))
+    assert result.content[0].split("\n")[:2] == [
+        "Found 3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72).",
+        "Only the first call was made.",
+    ]
+
+
+def test_a_shortened_conversation_keeps_every_phrase_and_the_last_two_turns(begun):
+    calls = [
+        CUPS,
+        Segment(phrases=["plate", "table"]),
+        Segment(phrases=["saucer"]),
+        Count(ids=[1]),
+        Locate(ids=[1], place="left"),
+    ]
+    episode = begun(*(call.as_decision("A thought.") for call in calls))
+    talk = conversation(episode, short=True)
+    assert [turn.role for turn in talk] == ["system", "user", "assistant", "tool", "assistant", "tool"]
+    assert [call.tool for turn in talk for call in turn.calls] == ["count", "locate"]
+    assert (
+        talk[1]
+        .content[1]
+        .endswith(
+            "- 3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72)\n"
+            "- nothing for 'plate' (presence 0.00)\n"
+            "- 1 mask for 'table': 4 (score 0.99)\n"
+            "- 1 mask for 'saucer': 5 (score 0.70)"
+        )
+    )
+    assert "A thought." not in texts(talk)
+    assert len(pictures(talk)) == 2
+
+
+def test_what_does_not_fit_into_the_context_is_shortened_unasked(begun):
+    episode = begun(CUPS, *(Count(ids=[1]).as_decision("A thought. " * 300) for _ in range(6)))
+    whole = conversation(episode)
+    assert as_bytes(conversation(episode, "workspace", View(context=100_000))) == as_bytes(whole)
+    shorter = conversation(episode, "workspace", View(context=6000))
+    assert as_bytes(shorter) == as_bytes(conversation(episode, short=True))
+    assert estimate_tokens(shorter) < estimate_tokens(whole) / 2
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "written"),
+    [("pixels", [25, 0, 50, 30]), ("qwen", [500, 0, 1000, 1000]), ("gemini", [0, 500, 1000, 1000])],
+)
+def test_regions_are_told_as_the_model_writes_them(begun, coordinates, written):
+    episode = begun(Segment(phrases=["cup"], region=[50, 0, 100, 60]))
+    talk = conversation(episode, "workspace", View(image_side=50, coordinates=coordinates))
+    assert json.loads(talk[2].calls[0].arguments) == {"phrases": ["cup"], "region": written}
+    assert f"looked in {','.join(map(str, written))}" in talk[3].content[0]
+    order = "y0, x0, y1, x1" if coordinates == "gemini" else "x0, y0, x1, y1"
+    assert order in talk[1].content[1]
+
+
+# --- paper
+
+
+def test_only_the_turns_since_the_last_phrase_are_kept_and_the_earlier_phrases_are_named(paper):
+    plate, table = SegmentPhrase(text_prompt="plate"), SegmentPhrase(text_prompt="table")
+    talk = conversation(paper(PAPER_CUPS, plate, table), "paper")
+    assert [turn.role for turn in talk] == ["system", "user", "assistant", "tool"]
+    assert "'red cup', 'plate'. They may not be used again." in talk[1].content[1]
+    assert "table" not in talk[1].content[1]
+    assert talk[2].calls == (Call("segment_phrase", '{"text_prompt":"table"}'),)
+    assert len(pictures(talk)) == 2
+
+
+def test_the_current_masks_are_numbered_from_one_and_again_after_an_examination(paper):
+    talk = conversation(paper(PAPER_CUPS, SegmentPhrase(text_prompt="cup")), "paper")
+    assert "The current masks, 1 and 2, are drawn" in texts(talk)[-1]
+    examined = conversation(paper(PAPER_CUPS, ExamineEachMask(), rejects=(1,)), "paper")
+    assert [turn.role for turn in examined] == ["system", "user"] + ["assistant", "tool"] * 2
+    assert "drawn" not in examined[3].content[0]
+    assert "The current masks, 1 and 2, are drawn" in examined[5].content[0]
+    assert [len(pictures([turn])) for turn in examined] == [0, 1, 0, 0, 0, 1]
+    assert [has_color(pictures(examined)[1], number) for number in (1, 2, 3)] == [True, True, False]
+
+
+def test_after_a_phrase_that_finds_nothing_another_is_asked_for_without_a_picture(paper):
+    talk = conversation(paper(PAPER_CUPS, SegmentPhrase(text_prompt="plate"), query="the plate"), "paper")
+    assert "Call `segment_phrase` with another noun phrase" in talk[-1].content[0]
+    assert "The query is: the plate" in talk[-1].content[0]
+    assert len(pictures(talk)) == 1
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [PAPER_CUPS, SelectMasksAndReturn(final_answer_masks=[9]), Decision("", "segment_phrase would be good")],
+    ids=["repeated phrase", "no such mask", "no call"],
+)
+def test_a_mistake_takes_neither_the_masks_nor_their_picture_away(paper, mistake):
+    talk = conversation(paper(PAPER_CUPS, mistake), "paper")
+    assert [turn.role for turn in talk[2:4]] == ["assistant", "tool"]
+    assert len(pictures(talk)) == 2
+    assert has_color(pictures(talk)[1], 3)
+    assert talk[2].calls == (Call("segment_phrase", '{"text_prompt":"red cup"}'),)
+
+
+def test_a_phrase_in_the_thoughts_changes_nothing_about_what_is_kept(paper):
+    thoughtful = Decision("examine_each_mask", "{}", thought="After segment_phrase, I examine.")
+    talk = conversation(paper(PAPER_CUPS, thoughtful), "paper")
+    assert [call.tool for turn in talk for call in turn.calls] == ["segment_phrase", "examine_each_mask"]
+
+
+# --- examinations
+
+
+def test_one_mask_is_shown_raw_alone_and_close_up(begun, kitchen):
+    system, asked = examination(begun(CUPS, query="the big cup"), 3, "workspace", View())
+    raw, alone, zoom = pictures([asked])
+    assert raw is kitchen
+    assert [has_color(alone, number) for number in (1, 2, 3)] == [False, False, True]
+    assert (zoom.height, zoom.width) > (kitchen.height, kitchen.width)
+    assert asked.content[1] == "The query is: the big cup"
+    assert asked.content[-1].endswith("Number: 3")
+    assert "probability" in system.content[0]
+
+
+def test_in_the_papers_protocol_a_mask_goes_by_its_current_number(paper):
+    episode = paper(PAPER_CUPS, ExamineEachMask(), rejects=(1,))
+    _, asked = examination(episode, 2, "paper", View())
+    assert asked.content[-1].endswith("Number: 1")
+    assert has_color(pictures([asked])[1], 1)
+
+
+def test_sheets_share_all_but_their_close_ups(begun):
+    episode = begun(CUPS, Segment(phrases=["table", "saucer"]))
+    first, second = sheet_examination(episode, [[1, 2, 3], [4, 5]], "workspace", View())
+    assert first[1].content[0] is second[1].content[0]
+    assert all(has_color(first[1].content[0], number) for number in range(1, 5))
+    assert [talk[1].content[-1].rpartition("Numbers: ")[2] for talk in (first, second)] == ["1, 2, 3", "4, 5"]
+    assert len(pictures(first)) == 2

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from agent import TOOLS, Budget, Decision, ScriptedPlanner, Task, run
+from agent.coordinates import Frame, convention_of, in_convention
+from agent.tools.workspace import Segment
+from sam3_tool import Picture, Sam3, ScriptedBackend
+
+CONVENTIONS = ("pixels", "qwen", "gemini")
+
+
+@pytest.mark.parametrize(
+    ("name", "convention"),
+    [
+        ("openai:Qwen/Qwen3-VL-8B-Instruct", "qwen"),
+        ("vllm:Qwen/Qwen2-VL-7B-Instruct", "qwen"),
+        ("openai:qwen2.5vl:7b", "pixels"),
+        ("transformers:/models/Qwen2_5_VL-3B", "pixels"),
+        ("openai:OpenGVLab/InternVL3-8B", "qwen"),
+        ("openai:gemini-2.5-pro", "gemini"),
+        ("openai:gpt-5", "pixels"),
+        ("scripted", "pixels"),
+    ],
+)
+def test_the_name_of_a_model_tells_how_it_writes_places(name, convention):
+    assert convention_of(name) == convention
+
+
+@pytest.mark.parametrize(
+    ("convention", "written"),
+    [("pixels", [320, 72, 640, 720]), ("qwen", [250, 100, 500, 1000]), ("gemini", [100, 250, 1000, 500])],
+)
+def test_one_place_in_three_conventions(convention, written):
+    frame = Frame(convention, 1920, 1080, 1280, 720)
+    assert frame.to_pixels(written) == [480, 108, 960, 1080]
+    assert frame.from_pixels([480, 108, 960, 1080]) == written
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("size", [(1920, 1080, 1280, 720), (101, 4057, 32, 1280), (640, 480, 640, 480)])
+def test_what_a_model_wrote_comes_back_to_it_to_the_last_digit(convention, size):
+    frame = Frame(convention, *size)
+    chance = np.random.default_rng(1)
+    for _ in range(200):
+        written = chance.integers(0, 1000, 4).tolist()
+        assert frame.from_pixels(frame.to_pixels(written)) == written
+
+
+def test_places_far_outside_stay_finite():
+    assert Frame("qwen", 2000, 2000, 1280, 1280).to_pixels([-1e308, 0, 1e308, 1000]) == [-1e6, 0, 1e6, 2000]
+
+
+def answer_to(region, sam3, picture):
+    call = Decision("segment", f'{{"phrases": ["cup"], "region": {region}}}')
+    return run(Task(picture, "q"), ScriptedPlanner([call]), sam3, budget=Budget(max_steps=1)).steps[0].observation.text
+
+
+def test_what_the_tools_say_of_regions_is_retold_in_the_models_numbers():
+    picture = Picture(np.zeros((500, 2000, 3), np.uint8))
+    sam3 = Sam3(ScriptedBackend({}))
+    frame = Frame("qwen", 2000, 500, 1280, 320)
+    assert "looked in 500,0,1000,500" in frame.retold(answer_to([1000, 0, 2000, 250], sam3, picture))
+    refused = frame.retold(answer_to([100, 100, 102, 400], sam3, picture))
+    assert "The region [50, 200, 51, 800] is too small; give x0, y0, x1, y1 in thousandths" in refused
+    assert "2000" not in refused
+
+
+def test_where_the_model_writes_the_pictures_own_pixels_nothing_is_retold():
+    text = "Found nothing; looked in 1,2,30,40."
+    assert Frame("pixels", 640, 480, 640, 480).retold(text) == text
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_schema_of_a_region_says_how_it_is_written(convention):
+    schemas = [in_convention(tool.schema_for_planner(), convention) for tool in TOOLS]
+    [described] = [
+        schema["function"]["parameters"]["properties"]["region"]["description"]
+        for schema in schemas
+        if "region" in schema["function"]["parameters"]["properties"]
+    ]
+    first = {"pixels": "x0, y0, x1, y1 in pixels", "qwen": "x0, y0, x1, y1 in thou", "gemini": "y0, x0, y1, x1 in thou"}
+    assert described.startswith(first[convention])
+    assert "pixels" in str(Segment.schema_for_planner()), "the tool itself is untouched"

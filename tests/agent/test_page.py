@@ -1,0 +1,125 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import prompts
+from agent import PAPER_TOOLS, Episode, Task, run
+from agent.budget import Budget, Price
+from agent.chat import ChatPlanner
+from agent.conversation import View
+from agent.models import Call, Reply
+from agent.models.scripted import ScriptedModel
+from agent.transcript import MadeBy, load, save, to_html
+from sam3_tool import Picture, Sam3
+
+HOSTILE = "<script>alert(1)</script> {{ 7 * 7 }} \ud83d </style>"
+SCRIPT = [
+    Reply(
+        text=f"first {HOSTILE}",
+        reasoning=f"hm {HOSTILE}",
+        calls=(Call("segment", '{"phrases": ["circle", "square"]}'),),
+    ),
+    f"no call at all {HOSTILE}",
+    Call("examine", '{"ids": [1, 2]}'),
+    Call("answer", '{"ids": [1], "reasons": {"1": "it is <b>red</b>"}}'),
+]
+CLEAN = [Call("segment", '{"phrases": ["circle", "square"]}'), *SCRIPT[2:]]
+MADE_BY = MadeBy(
+    planner="openai:scripted",
+    sam3="tiny",
+    model="scripted",
+    view={"image_side": 200},
+    budget=Budget(price=Price(0.4, 1.6)),
+)
+
+
+@pytest.fixture
+def talk(picture: Picture, tiny: Sam3) -> Episode:
+    """An episode that a language model planned; it saw pictures of at most 200 pixels."""
+    planner = ChatPlanner(ScriptedModel(SCRIPT, verdicts={2: 0.1}), view=View(image_side=200))
+    return run(Task(picture, f"the circle {HOSTILE}"), planner, tiny)
+
+
+def sights(html: str) -> list[str]:
+    """What each step folds away of what the model saw."""
+    return re.findall(r'<details class="seen">.*?(?=</li>)', html, re.DOTALL)
+
+
+def test_every_step_shows_what_the_model_saw_before_it(talk: Episode) -> None:
+    first, second, third, fourth = sights(to_html(talk, MADE_BY))
+    assert "2 messages, 1 picture" in first
+    assert "200 x 150" in first
+    assert "You find" in first
+    assert "4 messages, 2 pictures" in second
+    assert "the first 2 messages, as before step 1" in second
+    assert "no call at all" in third
+    assert "no call at all" not in second
+    assert "examine" in fourth
+
+
+def test_what_is_shown_is_the_conversation_word_for_word(talk: Episode) -> None:
+    planner = ChatPlanner(ScriptedModel([]), view=View(image_side=200))
+    shown = sights(to_html(talk, MADE_BY))
+    for step, sight in enumerate(shown):
+        told = planner.conversation(replace(talk, steps=talk.steps[:step], outcome=None))
+        roles = re.findall(r'class="turn (\w+)"', sight)
+        assert roles == [message.role for message in told]
+
+
+def test_every_picture_is_in_the_file_once(talk: Episode) -> None:
+    html = to_html(talk, MADE_BY)
+    drawn = re.findall(r"^\.shot-(\d+) \{ background-image: url\((.*?)\); \}$", html, re.MULTILINE)
+    shown = re.findall(r'<div class="shot-(\d+)"', html)
+    assert len(shown) > len(drawn) >= 3
+    assert {number for number, _ in drawn} == set(shown)
+    assert len({url for _, url in drawn}) == len(drawn)
+    assert all(url.startswith("data:image/jpeg;base64,") for _, url in drawn)
+
+
+def test_what_a_person_or_a_model_wrote_stays_text(talk: Episode) -> None:
+    html = to_html(talk, MADE_BY)
+    assert "<script" not in html
+    assert html.count("</style>") == 1
+    assert html.count("{{ 7 * 7 }}") >= 5
+    assert "\ud83d" not in html
+    assert "it is &lt;b&gt;red&lt;/b&gt;" in html
+    assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:image/jpeg)[\w/]", html) == []
+
+
+def test_a_saved_episode_shows_the_same_page(picture: Picture, tiny: Sam3, tmp_path: Path) -> None:
+    planner = ChatPlanner(ScriptedModel(CLEAN, verdicts={2: 0.1}), view=View(image_side=200))
+    episode = run(Task(picture, "the circle"), planner, tiny)
+    save(episode, tmp_path / "e.json", made_by=MADE_BY)
+    again = load(tmp_path / "e.json")
+    assert len(sights(to_html(episode, MADE_BY))) == 3
+    assert to_html(again.episode, again.made_by) == to_html(episode, MADE_BY)
+
+
+def test_the_page_says_when_prompts_have_changed_since(talk: Episode) -> None:
+    now = MADE_BY.model_copy(update={"prompts": prompts.hashes()})
+    assert "The prompts have changed" not in to_html(talk, now)
+    then = MADE_BY.model_copy(update={"prompts": prompts.hashes() | {"workspace": "another"}})
+    assert "The prompts have changed" in to_html(talk, then)
+
+
+def test_an_episode_that_no_model_planned_shows_no_conversation(talk: Episode) -> None:
+    assert sights(to_html(talk, MADE_BY.model_copy(update={"model": ""}))) == []
+
+
+def test_the_papers_protocol_is_shown_as_that_model_saw_it(picture: Picture, tiny: Sam3) -> None:
+    calls = [
+        Call("segment_phrase", '{"text_prompt": "square"}'),
+        Call("segment_phrase", '{"text_prompt": "circle"}'),
+        Call("examine_each_mask", "{}"),
+        Call("report_no_mask", "{}"),
+    ]
+    planner = ChatPlanner(ScriptedModel(calls, verdicts={1: 0.1}), protocol="paper")
+    episode = run(Task(picture, "the circle"), planner, tiny, tools=PAPER_TOOLS)
+    html = to_html(episode, MADE_BY.model_copy(update={"protocol": "paper"}))
+    assert len(sights(html)) == 4
+    verdicts = re.search(r"<table><thead><tr><th>mask</th><th>verdict.*?</table>", html, re.DOTALL)
+    assert verdicts is not None
+    assert "</i>1</span>" in verdicts[0], "the number that the model saw; its id is 2"
+    assert "rejected" in verdicts[0]

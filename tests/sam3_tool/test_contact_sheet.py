@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam3_tool import Picture
+from sam3_tool.contact_sheet import CAPTION, LARGEST_CELL, MOST, contact_sheet
+from sam3_tool.draw import GAP, color_of
+
+GREY = 128
+
+
+def scene(height: int = 600, width: int = 800) -> Picture:
+    return Picture(np.full((height, width, 3), GREY, np.uint8))
+
+
+def square(x: int, y: int, side: int, height: int = 600, width: int = 800) -> np.ndarray:
+    mask = np.zeros((height, width), bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+def has_color(pixels: np.ndarray, number: int) -> bool:
+    return bool((np.abs(pixels.astype(int) - color_of(number)).max(axis=-1) <= 30).any())
+
+
+def cell_of(sheet: Image.Image, place: int, columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The caption and the close-up at a place."""
+    across, down = (sheet.width + GAP) // columns, (sheet.height + GAP) // rows
+    x, y = place % columns * across, place // columns * down
+    cell = np.asarray(sheet)[y : y + down - GAP, x : x + across - GAP]
+    return cell[:CAPTION], cell[CAPTION:]
+
+
+def test_every_mask_has_a_close_up_under_a_strip_of_its_color() -> None:
+    masks = [square(x, y, 60) for x, y in [(10, 10), (300, 200), (700, 500)]]
+    sheet = contact_sheet(scene(), masks, numbers=[4, 7, 12])
+    assert sheet.size == (2 * LARGEST_CELL + GAP, 2 * (LARGEST_CELL + CAPTION) + GAP)
+    for place, number in enumerate([4, 7, 12]):
+        caption, view = cell_of(sheet, place, 2, 2)
+        assert (caption[2, 2] == color_of(number)).all()
+        assert has_color(view, number)
+    assert (cell_of(sheet, 3, 2, 2)[1] == 255).all(), "an empty place is white"
+
+
+def test_the_colors_inside_a_mask_are_the_pictures_own() -> None:
+    _, view = cell_of(contact_sheet(scene(), [square(300, 200, 100)]), 0, 1, 1)
+    middle = LARGEST_CELL // 2
+    assert (view[middle, middle] == GREY).all()
+    assert has_color(view, 1)
+
+
+def test_a_small_thing_is_enlarged_out_of_the_whole_picture() -> None:
+    pixels = np.full((2000, 3000, 3), GREY, np.uint8)
+    pixels[1000:1012, 1500:1506] = (255, 255, 0)
+    pixels[1000:1012, 1506:1512] = (0, 0, 255)
+    _, view = cell_of(contact_sheet(Picture(pixels), [square(1500, 1000, 12, 2000, 3000)]), 0, 1, 1)
+    yellow = (np.abs(view.astype(int) - (255, 255, 0)).max(axis=-1) < 40).sum()
+    blue = (np.abs(view.astype(int) - (0, 0, 255)).max(axis=-1) < 40).sum()
+    assert min(yellow, blue) > 1000
+
+
+@pytest.mark.parametrize("number", range(1, MOST + 1))
+@pytest.mark.parametrize("side", [1280, 640, 150])
+def test_a_sheet_keeps_within_its_size(number: int, side: int) -> None:
+    sheet = contact_sheet(scene(), [square(20 * k, 30 * k, 25) for k in range(number)], side=side)
+    assert max(sheet.size) <= side
+
+
+def test_a_mask_may_be_stored_column_by_column() -> None:
+    mask = square(40, 300, 90)
+    assert contact_sheet(scene(), [np.asfortranarray(mask)]).tobytes() == contact_sheet(scene(), [mask]).tobytes()
+
+
+def test_any_shape_of_mask_and_picture_has_a_close_up() -> None:
+    chance = np.random.default_rng(0)
+    for height, width in [(1, 1), (1, 50), (50, 1), (9, 300), (33, 17)]:
+        masks = [
+            np.zeros((height, width), bool),
+            np.ones((height, width), bool),
+            chance.random((height, width)) > 0.6,
+        ]
+        assert contact_sheet(scene(height, width), masks).height > CAPTION
+
+
+def test_too_many_masks_or_numbers_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="a sheet shows 1 to 12 masks, got 13"):
+        contact_sheet(scene(), [square(0, 0, 9)] * 13)
+    with pytest.raises(ValueError, match="got 0"):
+        contact_sheet(scene(), [])
+    with pytest.raises(ValueError, match="shorter than"):
+        contact_sheet(scene(), [square(0, 0, 9)], numbers=[])
