@@ -1,75 +1,350 @@
 """cgF1 = pmF1 x IL_MCC, SA-Co's headline number, over (picture, phrase) pairs.
 
-Source: SAM 3 (2025), appendix on metrics, and `sam3/eval/cgf1_eval.py`, constants included.
+Source: SAM 3 (2025), appendix on metrics, and facebookresearch/sam3 `sam3/eval/cgf1_eval.py`, constants included.
+
+Of a pair, predictions with score >= 0.5 are matched once to the targets by the assignment with the greatest summed
+IoU. At each threshold t of .50, .55 … .95, TP counts matches with IoU >= t, FP the other predictions, FN the other
+targets. Summed over pairs, FP only over pairs that have targets:
+
+- precision = TP / (TP + FP + 1e-4), recall = TP / (TP + FN + 1e-4), pmF1_t = 2 p r / (p + r + 1e-4)
+- IL_MCC: Matthews correlation of "has targets" and "has predictions", with 1e-6 added to the denominator
+- cgF1 = mean over t of pmF1_t x IL_MCC
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from evals.metrics import boxes, segments
+from evals.metrics.entries import Entry, ScoringError, Source, field, identity, keyed, listed, reaches, read
 from sam3_tool import rle
 from sam3_tool.rle import Rle
 
+IouType = Literal["segm", "bbox"]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # not np.arange, whose 0.6 to 0.95 lie above those of pycocotools
-_F1_EPSILON, _MCC_EPSILON = 1e-4, 1e-6
+KEPT_FROM = 0.5
+"""Predictions with a lower score are not looked at."""
+_F1_EPSILON, _LEVEL_EPSILON = 1e-4, 1e-6
+_COUNTED = ("cgF1", "precision", "recall", "F1", "positive_macro_F1", "positive_micro_F1", "positive_micro_precision")
+"""The official names of what has a value at each threshold."""
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass
-class Tally:
-    """Counts of a set of pairs; grows pair by pair."""
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of one pair, against the targets of one annotator."""
 
-    true: np.ndarray = field(default_factory=lambda: np.zeros(len(THRESHOLDS)))
-    """Matched instances whose IoU reaches each threshold."""
-    false: np.ndarray = field(default_factory=lambda: np.zeros(len(THRESHOLDS)))
-    """Predicted instances of present concepts that match none."""
-    missed: np.ndarray = field(default_factory=lambda: np.zeros(len(THRESHOLDS)))
-    pictures: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
-    """[concept present][anything predicted]: pairs."""
+    predicted: int
+    targets: int
+    hits: np.ndarray
+    """int64, (10,): matched instances whose IoU reaches each threshold."""
 
-    def add(self, predicted: Sequence[Rle], targets: Sequence[Rle]) -> None:
-        """One pair: the instances predicted for a phrase, and those that are there."""
-        self.pictures[int(bool(targets)), int(bool(predicted))] += 1
-        ious = rle.ious(predicted, targets)
-        rows, columns = linear_sum_assignment(-ious)
-        hits = (ious[rows, columns][:, None] >= THRESHOLDS).sum(axis=0)
-        self.true += hits
-        self.missed += len(targets) - hits
-        if targets:
-            self.false += len(predicted) - hits
+    @property
+    def nothing(self) -> bool:
+        """Nothing is there and nothing was predicted."""
+        return self.predicted == self.targets == 0
 
-    def scores(self) -> dict[str, float]:
-        """cgF1, pmF1 and F1 in percent; IL_MCC in [-1, 1]."""
-        precision = self.true / (self.true + self.false + _F1_EPSILON)
-        recall = self.true / (self.true + self.missed + _F1_EPSILON)
-        f1 = 2 * precision * recall / (precision + recall + _F1_EPSILON)
-        mcc = self._mcc()
-        return {
-            "cgF1": 100 * float(f1.mean()) * mcc,
-            "pmF1": 100 * float(f1.mean()),
-            "IL_MCC": mcc,
-            "positive_micro_F1_50": 100 * float(f1[0]),
-            "positive_micro_F1_75": 100 * float(f1[5]),
-            "pairs": float(self.pictures.sum()),
-        }
+    @cached_property
+    def f1(self) -> np.ndarray:
+        """float64, (10,)."""
+        return _f1(_share(self.hits, self.predicted - self.hits), _share(self.hits, self.targets - self.hits))
 
-    def _mcc(self) -> float:
-        """Matthews correlation of 'present' and 'anything predicted' (image level)."""
-        (tn, fp), (fn, tp) = self.pictures
-        spread = ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5
-        return float((tp * tn - fp * fn) / (spread + _MCC_EPSILON))
+
+def outcome(ious: np.ndarray) -> Outcome:
+    """`ious`: float64, (predictions, targets)."""
+    rows, columns = linear_sum_assignment(-ious)
+    hits = (ious[rows, columns][:, None] >= THRESHOLDS).sum(axis=0)
+    predicted, targets = ious.shape
+    return Outcome(predicted, targets, hits)
+
+
+def best(outcomes: Sequence[Outcome]) -> Outcome:
+    """The annotator that an oracle picks: a pair rightly left empty, else the highest mean F1, the first of equals."""
+    chosen = outcomes[0]
+    for candidate in outcomes[1:]:
+        if candidate.nothing or (not chosen.nothing and candidate.f1.mean() > chosen.f1.mean()):
+            chosen = candidate
+    return chosen
+
+
+def official(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """The 26 numbers of the official evaluator, all as fractions: `cgF1`, `cgF1@0.5`, `IL_MCC` …
+
+    A mean over thresholds leaves out those without a value; where none has one it is -1.
+    """
+    counted, level = _counted(outcomes), _image_level(outcomes)
+    counted["cgF1"] = counted["positive_micro_F1"] * level["IL_MCC"]
+    means = {name: _mean(counted[name]) for name in _COUNTED}
+    at = {f"{name}@{t}": _mean(counted[name][t == THRESHOLDS]) for t in (0.5, 0.75) for name in _COUNTED}
+    return means | level | at
+
+
+def headline(official: Mapping[str, float], pairs: int) -> dict[str, float]:
+    """What papers quote: F1 scores in percent, IL_MCC in [-1, 1]."""
+    return {
+        "cgF1": 100 * official["cgF1"],
+        "pmF1": 100 * official["positive_micro_F1"],
+        "IL_MCC": official["IL_MCC"],
+        "IL_F1": 100 * official["IL_F1"],
+        "cgF1_50": 100 * official["cgF1@0.5"],
+        "cgF1_75": 100 * official["cgF1@0.75"],
+        "positive_micro_F1_50": 100 * official["positive_micro_F1@0.5"],
+        "positive_micro_F1_75": 100 * official["positive_micro_F1@0.75"],
+        "pairs": float(pairs),
+    }
 
 
 def score_pairs(pairs: Iterable[tuple[Sequence[Rle], Sequence[Rle]]]) -> dict[str, float]:
-    """The scores of (predicted, target) instances, one entry per (picture, phrase) pair.
+    """The headline of (predicted, target) instances, one entry per (picture, phrase) pair.
 
     >>> disc = rle.encode(np.eye(8, dtype=bool))
     >>> scores = score_pairs([([disc], [disc]), ([], [])])
     >>> round(scores["cgF1"], 1), round(scores["IL_MCC"], 4)
     (100.0, 1.0)
     """
-    tally = Tally()
-    for predicted, targets in pairs:
-        tally.add(predicted, targets)
-    return tally.scores()
+    outcomes = [outcome(rle.ious(predicted, targets)) for predicted, targets in pairs]
+    return headline(official(outcomes), len(outcomes))
+
+
+def score(ground_truths: Source | Sequence[Source], predictions: Source, iou_type: IouType = "segm") -> dict[str, Any]:
+    """The headline of a SA-Co prediction file against one to three annotator files, in order (a, b, c).
+
+    `cgF1`, `pmF1`, `positive_micro_F1_50` … in percent, `IL_MCC`, `pairs`, and under `official` the dictionary of the
+    official evaluator, fractions under its own names (`cgF1_eval_segm_cgF1` …). Files are paths or parsed JSON:
+    ground truth as SA-Co has it, predictions as a list of `{image_id, category_id, segmentation, bbox, score}`.
+
+    Scored are the pairs that every annotator marked as exhaustive; with several annotators each pair is scored
+    against the one that suits it best. What the official code cannot score raises ScoringError.
+    """
+    if iou_type not in ("segm", "bbox"):
+        raise ScoringError(f"`iou_type` must be 'segm' or 'bbox', found {iou_type!r}")
+    annotators = [Annotator.of(read(file, "ground truth")) for file in _files(ground_truths)]
+    answers = _by_picture(listed(read(predictions, "predictions"), "predictions"))
+    pairs = _exhaustive(annotators)
+    _tell_of_strangers(answers, annotators[0])
+    outcomes = [_judge(pair, answers.get(pair, []), annotators, iou_type) for pair in pairs]
+    numbers = official(outcomes)
+    named = {f"cgF1_eval_{iou_type}_{name}": value for name, value in numbers.items()}
+    return headline(numbers, len(outcomes)) | {"official": named}
+
+
+@dataclass(frozen=True, eq=False)
+class Annotator:
+    """One ground-truth file, looked up as the official loader does: of a repeated id, the last annotation counts."""
+
+    pictures: Mapping[Any, Entry]
+    listing: Sequence[Entry]
+    """The file's `images`, in order."""
+    categories: Sequence[Any]
+    annotations: Mapping[Any, Entry]
+    ids: Mapping[Any, Sequence[Any]]
+    """Annotation ids by picture."""
+
+    @classmethod
+    def of(cls, file: Any) -> "Annotator":
+        file = keyed(file, "ground truth")
+        listing = listed(field(file, "images", "ground truth"), "ground truth `images`")
+        ids: dict[Any, list[Any]] = defaultdict(list)
+        annotations = {}
+        for index, entry in enumerate(listed(file.get("annotations", ()), "ground truth `annotations`")):
+            name = f"ground truth annotation {index}"
+            annotations[identity(entry, "id", name)] = entry
+            ids[identity(entry, "image_id", name)].append(entry["id"])
+            field(entry, "category_id", name)
+        return cls(
+            {identity(entry, "id", f"ground truth image {index}"): entry for index, entry in enumerate(listing)},
+            listing,
+            _categories(file),
+            annotations,
+            ids,
+        )
+
+    def targets(self, picture: Any) -> list[Entry]:
+        found = (self.annotations[number] for number in self.ids.get(picture, ()))
+        return self.known([entry for entry in found if entry["image_id"] == picture])
+
+    def known(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of the file's categories, category by category."""
+        return [entry for category in self.categories for entry in entries if entry["category_id"] == category]
+
+
+def _categories(file: Entry) -> list[Any]:
+    entries = listed(field(file, "categories", "ground truth"), "ground truth `categories`")
+    return sorted(identity(entry, "id", f"ground truth category {index}") for index, entry in enumerate(entries))
+
+
+def _files(ground_truths: Source | Sequence[Source]) -> Sequence[Source]:
+    files = ground_truths if isinstance(ground_truths, list | tuple) else [ground_truths]
+    if not files:
+        raise ScoringError("`ground_truths` names no file: expected one to three annotator files")
+    return files
+
+
+def _by_picture(predictions: Sequence[Any]) -> dict[Any, list[tuple[int, Entry]]]:
+    """Predictions with their place in the file."""
+    answers: dict[Any, list[tuple[int, Entry]]] = defaultdict(list)
+    for index, entry in enumerate(predictions):
+        answers[identity(entry, "image_id", f"prediction {index}")].append((index, entry))
+    return answers
+
+
+def _exhaustive(annotators: Sequence[Annotator]) -> list[Any]:
+    """Ids of the pairs to score: exhaustive in every file, in the order of the first."""
+    first, *others = ([(entry["id"], _is_exhaustive(entry)) for entry in one.listing] for one in annotators)
+    left_out = {pair for one in others for pair, exhaustive in one if not exhaustive}
+    pairs = [pair for pair, exhaustive in first if exhaustive and pair not in left_out]
+    if not pairs:
+        raise ScoringError("ground truth: no image has `is_instance_exhaustive` set in every file, nothing to score")
+    return pairs
+
+
+def _is_exhaustive(image: Entry) -> bool:
+    return bool(field(image, "is_instance_exhaustive", lambda: f"ground truth image {image['id']!r}"))
+
+
+def _tell_of_strangers(answers: Mapping[Any, Sequence], annotator: Annotator) -> None:
+    strangers = [pair for pair in answers if pair not in annotator.pictures]
+    if strangers:
+        _log.warning("%d image ids of predictions are not in the ground truth: %r …", len(strangers), strangers[0])
+
+
+def _judge(
+    pair: Any, answers: Sequence[tuple[int, Entry]], annotators: Sequence[Annotator], iou_type: IouType
+) -> Outcome:
+    """One pair against its best annotator."""
+    strange = [place for place, one in enumerate(annotators) if answers and pair not in one.pictures]
+    if strange:
+        raise ScoringError(f"prediction {answers[0][0]}: image {pair!r} is not in ground truth file {strange[0] + 1}")
+    predicted = _prepared(answers, annotators[0].pictures[pair], iou_type)
+    return best([_against(one, pair, predicted, iou_type) for one in annotators])
+
+
+def _against(annotator: Annotator, pair: Any, predicted: Sequence[Entry], iou_type: IouType) -> Outcome:
+    picture = annotator.pictures.get(pair, {})
+    kept = [entry for entry in annotator.known(predicted) if _is_kept(entry)]
+    targets = [
+        (_shape(entry, picture, iou_type, name), name)
+        for entry in annotator.targets(pair)
+        for name in [_named("ground truth annotation", entry["id"])]
+        if not field(entry, "iscrowd", name)
+    ]
+    if not kept or not targets:
+        return Outcome(len(kept), len(targets), np.zeros(len(THRESHOLDS), np.int64))
+    return outcome(_ious([(entry["shape"], entry["name"]) for entry in kept], targets, iou_type))
+
+
+def _is_kept(entry: Entry) -> bool:
+    return reaches(field(entry, "score", entry["name"]), KEPT_FROM, entry["name"])
+
+
+def _named(what: str, number: Any) -> Callable[[], str]:
+    return lambda: f"{what} {number!r}"
+
+
+def _prepared(answers: Sequence[tuple[int, Entry]], picture: Entry, iou_type: IouType) -> list[dict[str, Any]]:
+    """Predictions of one pair with their `shape`; which keys they need depends on the first, as in COCO's loader."""
+    if not answers:
+        return []
+    first = keyed(answers[0][1], f"prediction {answers[0][0]}")
+    boxed = "caption" not in first and "bbox" in first and first["bbox"] != []
+    if not boxed and "caption" not in first and "segmentation" not in first:
+        raise ScoringError(f"prediction {answers[0][0]} has neither `bbox` nor `segmentation`")
+    return [_prepare(entry, _named("prediction", index), picture, iou_type, boxed=boxed) for index, entry in answers]
+
+
+def _prepare(
+    entry: Entry, name: Callable[[], str], picture: Entry, iou_type: IouType, *, boxed: bool
+) -> dict[str, Any]:
+    field(entry, "category_id", name)
+    if boxed:
+        boxes.checked(field(entry, "bbox", name), name)
+    shape = _shape(_completed(entry, boxed, iou_type, name), picture, iou_type, name)
+    return {**entry, "shape": shape, "name": name}
+
+
+def _completed(entry: Entry, boxed: bool, iou_type: IouType, name: Callable[[], str]) -> Entry:
+    """A prediction with the shape that it lacks: a mask from its box, or a box, in pixels, from its mask."""
+    if iou_type == "segm" and boxed and "segmentation" not in entry:
+        x, y, w, h = boxes.checked(entry["bbox"], name)
+        return {**entry, "segmentation": [[x, y, x, y + h, x + w, y + h, x + w, y]]}
+    if iou_type == "bbox" and "bbox" not in entry and "segmentation" in entry:
+        _log.warning("%s has no `bbox`: its mask's, in pixels, is compared with normalised ones", name())
+        return {**entry, "bbox": boxes.of_mask(segments.to_rle(entry["segmentation"], {}, name))}
+    return entry
+
+
+def _shape(entry: Entry, picture: Entry, iou_type: IouType, name: Callable[[], str]) -> Any:
+    """A mask, or a box x, y, w, h."""
+    if iou_type == "bbox":
+        return boxes.checked(field(entry, "bbox", name), name)
+    return segments.to_rle(field(entry, "segmentation", name), picture, name)
+
+
+def _ious(predicted: Sequence[tuple], targets: Sequence[tuple], iou_type: IouType) -> np.ndarray:
+    """float64, (predicted, targets) of (shape, name); -1 for masks of different sizes whose boxes meet."""
+    if iou_type == "bbox":
+        ious = boxes.ious([shape for shape, _ in predicted], [shape for shape, _ in targets])
+    else:
+        for mask, name in (*predicted, *targets):
+            segments.check(mask, name)
+        ious = rle.ious([mask for mask, _ in predicted], [mask for mask, _ in targets])
+    if np.isnan(ious).any():
+        row, _ = np.argwhere(np.isnan(ious))[0]
+        raise ScoringError(f"{predicted[row][1]()}: `bbox` has no IoU with a target")
+    return ious
+
+
+def _counted(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
+    """Per threshold, over all pairs: float64, (10,) each."""
+    tp, fp, fp_present, fn = (np.zeros(len(THRESHOLDS), np.int64) for _ in range(4))
+    macro = np.zeros(len(THRESHOLDS))
+    answered = 0
+    for one in outcomes:
+        tp, fp, fn = tp + one.hits, fp + one.predicted - one.hits, fn + one.targets - one.hits
+        if one.targets:
+            fp_present, macro = fp_present + one.predicted - one.hits, macro + one.f1
+            answered += one.predicted > 0
+    precision, present_precision, recall = _share(tp, fp), _share(tp, fp_present), _share(tp, fn)
+    return {
+        "precision": precision,
+        "recall": recall,
+        "F1": _f1(precision, recall),
+        "positive_macro_F1": macro / answered if answered else np.full(len(THRESHOLDS), np.nan),
+        "positive_micro_F1": _f1(present_precision, recall),
+        "positive_micro_precision": present_precision,
+    }
+
+
+def _image_level(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Whether anything was predicted, against whether anything is there."""
+    pairs = Counter((one.targets > 0, one.predicted > 0) for one in outcomes)
+    tp, fn, fp, tn = pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False]
+    precision, recall = tp / (tp + fp + _LEVEL_EPSILON), tp / (tp + fn + _LEVEL_EPSILON)
+    spread = (float(tp + fp) * float(tp + fn) * float(tn + fp) * float(tn + fn)) ** 0.5
+    return {
+        "IL_precision": precision,
+        "IL_recall": recall,
+        "IL_F1": 2 * precision * recall / (precision + recall + _LEVEL_EPSILON),
+        "IL_FPR": fp / (fp + tn + _LEVEL_EPSILON),
+        "IL_MCC": float(tp * tn - fp * fn) / (spread + _LEVEL_EPSILON),
+    }
+
+
+def _share(hits: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.asarray(hits / (hits + others + _F1_EPSILON))
+
+
+def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    return np.asarray(2 * precision * recall / (precision + recall + _F1_EPSILON))
+
+
+def _mean(values: np.ndarray) -> float:
+    counted = values[values > -1]
+    return float(counted.mean()) if len(counted) else -1.0

@@ -1,41 +1,146 @@
-"""gIoU and cIoU, exactly as LISA computes them for ReasonSeg.
+"""gIoU and cIoU of one mask per sample, and ReasonSeg's masks from its annotation files.
 
-Source: LISA (Lai et al., 2024), `train_ds.validate()` and `utils/utils.py: intersectionAndUnionGPU`.
+Source: dvlab-research/LISA `train_ds.py: validate()`, `utils/utils.py: intersectionAndUnionGPU, AverageMeter` and
+`utils/data_processing.py: get_mask_from_json`. Ignored pixels are taken out of both masks; then
+
+- gIoU = sum(I / (U + 1e-5), plus 1 where U is 0) / (n + 1e-5)
+- cIoU = sum(I) / (sum(U) + 1e-10)
+
+in float32 and in order, sums too, as officially: compare at 1e-5. Three perfect samples therefore give 0.9999967.
+
+The other convention, "hf-bool", is that of the re-uploaded data sets and VisionReasoner's `calculate_iou.py`: ignored
+pixels are target, no constants, an empty union gives 0. Its numbers are not comparable with LISA's.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
 
+import cv2
 import numpy as np
 
+from evals.metrics.entries import ScoringError, field, keyed, listed
+
+Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255
 """Target value of pixels that are neither target nor background."""
 
 
-def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """`{"giou", "ciou", "n"}` of (prediction bool (H, W), target uint8 (H, W) out of 0, 1, 255 = ignored).
+def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convention = "lisa") -> dict[str, float]:
+    """`{"giou", "ciou", "n"}`, as fractions, of (prediction bool (H, W), target uint8 (H, W) of 0, 1, 255 = ignored).
 
-    gIoU = sum(I / (U + 1e-5), plus 1 where U is 0) / (n + 1e-5); cIoU = sum(I) / (sum(U) + 1e-10): LISA's constants.
-    Two empty masks score 1, an empty prediction of a real target scores 0.
+    Two empty masks score 1 (in "hf-bool": 0), an empty prediction of a real target scores 0: give an empty mask for a
+    sample that failed. No pairs, or masks of different sizes, raise ScoringError.
 
     >>> whole = np.ones((10, 10), np.uint8)
     >>> scores = score([(whole > 0, whole), (whole > 1, whole), (whole > 1, whole * 0)])
     >>> round(scores["giou"], 4), round(scores["ciou"], 4), scores["n"]
     (0.6667, 0.5, 3)
     """
-    counts = np.array([_counts(prediction, target) for prediction, target in pairs], float).reshape(-1, 2)
+    if convention not in ("lisa", "hf-bool"):
+        raise ScoringError(f"`convention` must be 'lisa' or 'hf-bool', found {convention!r}")
+    counts = [_counts(*_masks(pair, index), convention) for index, pair in enumerate(pairs)]
+    if not counts:
+        raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
+    summary = _lisa if convention == "lisa" else _plain
+    giou, ciou = summary(np.array(counts))
+    return {"giou": giou, "ciou": ciou, "n": len(counts)}
+
+
+def _masks(pair: tuple[np.ndarray, np.ndarray], index: int) -> tuple[np.ndarray, np.ndarray]:
+    prediction, target = (np.asarray(mask) for mask in pair)
+    if prediction.shape != target.shape or prediction.ndim != 2:
+        raise ScoringError(
+            f"pair {index}: prediction is {prediction.shape}, target is {target.shape}: expected masks of one size"
+        )
+    return prediction > 0, target
+
+
+def _counts(prediction: np.ndarray, target: np.ndarray, convention: Convention) -> tuple[int, int]:
+    """Pixels of intersection and union."""
+    if convention == "lisa":
+        # a target value other than 0, 1 and 255 is in no class: only the prediction counts there
+        prediction, target = prediction & (target != IGNORED), target == 1
+    else:
+        target = target != 0
+    return int((prediction & target).sum()), int((prediction | target).sum())
+
+
+def _lisa(counts: np.ndarray) -> tuple[float, float]:
+    """`counts`: int64, (n, 2)."""
+    intersections, unions = counts.astype(np.float32).T
+    ious = intersections / (unions + np.float32(1e-5)) + (unions == 0).astype(np.float32)
+    giou = _running(ious) / np.float32(len(counts) + 1e-5)
+    return float(giou), float(_running(intersections) / (_running(unions) + np.float32(1e-10)))
+
+
+def _running(values: np.ndarray) -> Any:
+    """float32: the sum, added up one by one as a meter does."""
+    return np.cumsum(values, dtype=np.float32)[-1]
+
+
+def _plain(counts: np.ndarray) -> tuple[float, float]:
     intersections, unions = counts.T
-    ious = intersections / (unions + 1e-5) + (unions == 0)
-    return {
-        "giou": float(ious.sum() / (len(counts) + 1e-5)),
-        "ciou": float(intersections.sum() / (unions.sum() + 1e-10)),
-        "n": len(counts),
-    }
+    ious = np.divide(intersections, unions, out=np.zeros(len(counts)), where=unions > 0)
+    return float(ious.mean()), float(intersections.sum() / max(unions.sum(), 1))
 
 
-def _counts(prediction: np.ndarray, target: np.ndarray) -> tuple[int, int]:
-    if prediction.shape != target.shape:
-        raise ValueError(f"prediction is {prediction.shape}, target is {target.shape}: expected masks of one size")
-    counted = target != IGNORED
-    wanted = (target == 1) & counted
-    given = prediction & counted
-    return int((given & wanted).sum()), int((given | wanted).sum())
+def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> tuple[np.ndarray, list[str], bool]:
+    """(mask uint8 (H, W) out of 0, 1, 255; the texts, of which the first is asked; whether they are sentences).
+
+    `height` and `width` are those of the picture as `cv2.imread` gives it, turned by its EXIF orientation. Shapes are
+    painted from the largest to the smallest with their outlines; those labelled "flag" are left out, those whose label
+    has "ignore" in it become 255. Files are UTF-8, else cp1252. A broken one raises ScoringError.
+    """
+    name = str(json_path)
+    file = keyed(_parsed(Path(json_path)), name)
+    shapes = [
+        shape
+        for shape in listed(field(file, "shapes", name), f"`shapes` of {name}")
+        if field(shape, "points", f"a shape of {name}") is not None and _label(shape, name) != "flag"
+    ]
+    mask = np.zeros((height, width), np.uint8)
+    for shape in _largest_first(shapes, (height, width), name):
+        _paint(mask, shape, IGNORED if "ignore" in _label(shape, name) else 1, name)
+    return mask, field(file, "text", name), field(file, "is_sentence", name)
+
+
+def _label(shape: Mapping[str, Any], name: str) -> str:
+    label = field(shape, "label", f"a shape of {name}")
+    if not isinstance(label, str):
+        raise ScoringError(f"{name}: `label` must be a text, found {label!r}")
+    return label.lower()
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ScoringError(f"{path} cannot be read ({error.strerror})") from error
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return json.loads(content.decode(encoding))
+        except ValueError as error:
+            problem = error
+    raise ScoringError(f"{path} is not JSON, in UTF-8 or cp1252 ({problem})")
+
+
+def _largest_first(shapes: Sequence[Mapping[str, Any]], size: tuple[int, int], name: str) -> list[Mapping[str, Any]]:
+    areas = [_paint(np.zeros(size, np.uint8), shape, 1, name).sum() for shape in shapes]
+    # the order of equal areas is that of numpy's own sort, backwards: a stable sort would paint others on top
+    return [shapes[index] for index in np.argsort(areas)[::-1].astype(int)]
+
+
+def _paint(mask: np.ndarray, shape: Mapping[str, Any], value: int, name: str) -> np.ndarray:
+    """Outline and inside of a polygon, into `mask`; coordinates are cut off, not rounded."""
+    try:
+        points: Any = np.array([field(shape, "points", f"a shape of {name}")], np.int32)
+        cv2.polylines(mask, points, True, value, 1)
+        cv2.fillPoly(mask, points, value)
+    except (cv2.error, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ScoringError):
+            raise
+        raise ScoringError(f"{name}: `points` of {shape['label']!r} are no polygon ({error})") from error
+    return mask

@@ -1,0 +1,58 @@
+"""Two runs over the same samples: the difference of their headline numbers, paired, with an interval."""
+
+from dataclasses import dataclass
+
+from evals.manifest import RunError
+from evals.records import RunFolder
+from evals.samples import Dataset, Sample
+from evals.stats import Interval, Measure, interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    headline: str
+    samples: int
+    """That both runs have done."""
+    first: float
+    second: float
+    difference: Interval
+    """95 %, of second - first; the same pictures are drawn for both."""
+
+    def __str__(self) -> str:
+        gain = self.second - self.first
+        low, high = self.difference.low, self.difference.high
+        return (
+            f"{self.headline} over {self.samples} samples: {self.first:.4g} -> {self.second:.4g},"
+            f" difference {gain:+.4g} (95 % interval {low:+.4g} to {high:+.4g})"
+        )
+
+
+def compare(dataset: Dataset, first: RunFolder, second: RunFolder) -> Comparison:
+    """Raises RunError if the runs are of different data, or share no sample."""
+    _check_same_data(first, second)
+    samples, measures = _paired(dataset, first, second)
+    everything = list(range(len(samples)))
+    return Comparison(
+        headline=dataset.score([first.predictions()[sample.id] for sample in samples]).headline,
+        samples=len(samples),
+        first=measures[0](everything),
+        second=measures[1](everything),
+        difference=interval([s.group for s in samples], lambda drawn: measures[1](drawn) - measures[0](drawn)),
+    )
+
+
+def _check_same_data(first: RunFolder, second: RunFolder) -> None:
+    for field in ("dataset", "task", "split", "data"):
+        a, b = (getattr(run.manifest, field) for run in (first, second))
+        if a != b:
+            raise RunError(
+                f"{first.path} and {second.path} cannot be compared: {field} is {a} in one, {b} in the other"
+            )
+
+
+def _paired(dataset: Dataset, first: RunFolder, second: RunFolder) -> tuple[list[Sample], list[Measure]]:
+    found = [run.predictions() for run in (first, second)]
+    samples = [sample for sample in dataset.samples() if all(sample.id in one for one in found)]
+    if not samples:
+        raise RunError(f"{first.path} and {second.path} have no finished sample in common")
+    return samples, [dataset.resample([one[sample.id] for sample in samples]) for one in found]

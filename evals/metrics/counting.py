@@ -1,0 +1,79 @@
+"""Counting: mean absolute error and exact matches, and how instances are counted.
+
+Source: SAM 3 (2025), appendix F.4 (no code was released), its agent's `remove_overlapping_masks` for the overlap, and
+dvlab-research/VisionReasoner `calculate_counting.py`. Counted are the instances left by non-maximum suppression on
+IoM (intersection / smaller area > 0.5, best score first) that then have a score > 0.5; presence scores stay off.
+MAE = mean |predicted - true|, RMSE = sqrt(mean (predicted - true)^2), accuracy = share of exact counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from evals.metrics.entries import ScoringError
+from sam3_tool import rle
+from sam3_tool.rle import Rle
+
+
+def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
+    """`mae`, `accuracy` in percent, `rmse` and `n` of (prediction, true number).
+
+    A prediction is a number, or (masks, scores), which `count` counts. No samples, and counts that are no numbers,
+    raise ScoringError.
+
+    >>> score([(3, 3), (1, 2), (0, 2)])
+    {'mae': 1.0, 'accuracy': 33.33333333333333, 'rmse': 1.2909944487358056, 'n': 3}
+    """
+    pairs = [(_number(prediction, index), _real(truth, index)) for index, (prediction, truth) in enumerate(samples)]
+    if not pairs:
+        raise ScoringError("no samples: the mean error is one over at least one")
+    errors = np.array([predicted - true for predicted, true in pairs])
+    return {
+        "mae": float(np.mean(np.abs(errors))),
+        "accuracy": 100 * float(np.mean(errors == 0)),
+        "rmse": float(np.sqrt(np.mean(errors**2))),
+        "n": len(pairs),
+    }
+
+
+def count(
+    masks: Sequence[Rle] | np.ndarray, scores: Sequence[float] | np.ndarray, *, iom: float = 0.5, threshold: float = 0.5
+) -> int:
+    """How many of `masks`, run lengths or bool (N, H, W), are left by suppression and then score above `threshold`.
+
+    >>> count(np.ones((2, 4, 4), bool), [0.9, 0.8])
+    1
+    """
+    runs = rle.encode_all(masks) if isinstance(masks, np.ndarray) else list(masks)
+    confidence = np.asarray(scores, float)
+    if confidence.shape != (len(runs),) or np.isnan(confidence).any():
+        raise ScoringError(f"{len(runs)} masks need as many scores, none of them NaN, found {confidence.tolist()}")
+    return sum(bool(confidence[index] > threshold) for index in suppressed(runs, confidence, iom=iom))
+
+
+def suppressed(masks: Sequence[Rle], scores: np.ndarray, *, iom: float = 0.5) -> list[int]:
+    """Which masks are kept, in order: of two whose IoM exceeds `iom` (strictly, in float32) the one scored higher.
+
+    `scores`: float64, (N,); at a tie the earlier one wins. An empty mask overlaps nothing.
+    """
+    share = rle.coverage(masks, masks)
+    overlaps = np.maximum(share, share.T).astype(np.float32) > np.float32(iom)
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if not overlaps[index, kept].any():
+            kept.append(index)
+    return sorted(kept)
+
+
+def _number(prediction: Any, index: int) -> float:
+    if isinstance(prediction, tuple):
+        return count(*prediction)
+    return _real(prediction, index)
+
+
+def _real(value: Any, index: int) -> float:
+    if not isinstance(value, Real) or not np.isfinite(float(value)):
+        raise ScoringError(f"sample {index}: a count must be a number, found {value!r}")
+    return float(value)

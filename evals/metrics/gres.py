@@ -1,0 +1,161 @@
+"""gIoU, cIoU, N-acc and T-acc of generalised referring segmentation: queries that mean none, one or several objects.
+
+Sources, which differ by several points on one and the same input, so that the convention must be named:
+
+- "rela", henghuiding/ReLA `gres_model/evaluation/refer_evaluation.py`: a query without target scores 1 if it is
+  declared as such, else 0 and its predicted pixels go into the union. A target declared missing has I = 0, yet its
+  predicted pixels stay in the union. gIoU = mean, cIoU = sum(I) / sum(U), Pr@t = share of targets with IoU >= t.
+- "gsva", LeapLabTHU/GSVA `solver.py: eval_gres`: a target declared missing keeps its mask and its IoU,
+  I / (U + 1e-8); a query has no target when its mask is empty; gIoU = sum / (n + 1e-5), cIoU = sum(I) / (sum(U) +
+  1e-10), both in float32.
+
+N-acc: share of queries without target that are declared as such. T-acc: share of the others that are not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from evals.metrics.entries import ScoringError
+
+Convention = Literal["rela", "gsva"]
+PRECISION_AT = (0.7, 0.8, 0.9)
+
+
+class Sample(NamedTuple):
+    """One query; the names are those of ReLA's own records."""
+
+    pred_mask: np.ndarray
+    """bool, (H, W)."""
+    gt_mask: np.ndarray
+    """bool, (H, W)."""
+    pred_nt: bool | None = None
+    """Declared to have no target; None: when nothing is predicted."""
+    gt_nt: bool | None = None
+    """Has no target; None: when `gt_mask` is empty."""
+
+
+class _Counts(NamedTuple):
+    intersection: int
+    union: int
+    declared: bool
+    missing: bool
+    """Has no target."""
+
+
+def score(
+    samples: Iterable[Sample | Sequence[Any] | Mapping[str, Any]], convention: Convention = "rela"
+) -> dict[str, Any]:
+    """`giou`, `ciou`, `n_acc`, `t_acc` as fractions, `n`, and under `official` the numbers as the code prints them.
+
+    ReLA's official numbers are gIoU, cIoU, Pr@0.7 … in percent, T_acc and N_acc as fractions, 0 where no query is
+    without target; `precision_0.7` … are fractions. A sample is a Sample, a tuple, or a mapping with its names.
+
+    >>> one, none = np.ones((2, 2), bool), np.zeros((2, 2), bool)
+    >>> scores = score([(one, one), (none, none), (one, none)])
+    >>> round(scores["giou"], 3), scores["ciou"], scores["n_acc"], scores["t_acc"]
+    (0.667, 0.5, 0.5, 1.0)
+    """
+    if convention not in ("rela", "gsva"):
+        raise ScoringError(f"`convention` must be 'rela' or 'gsva', found {convention!r}")
+    counts = [_count(_sample(one, index), index, convention) for index, one in enumerate(samples)]
+    if not any(not one.missing for one in counts):
+        raise ScoringError(f"none of {len(counts)} samples has a target: cIoU and T-acc have no official value")
+    return _rela(counts) if convention == "rela" else _gsva(counts)
+
+
+def _sample(one: Any, index: int) -> Sample:
+    if isinstance(one, Sample):
+        return one
+    try:
+        if isinstance(one, Mapping):
+            return Sample(**{name: one[name] for name in Sample._fields if name in one})
+        return Sample(*one)
+    except TypeError as error:
+        raise ScoringError(f"sample {index}: expected pred_mask, gt_mask, pred_nt and gt_nt ({error})") from error
+
+
+def _count(sample: Sample, index: int, convention: Convention) -> _Counts:
+    prediction, target = np.asarray(sample.pred_mask) != 0, np.asarray(sample.gt_mask) != 0
+    if prediction.shape != target.shape:
+        raise ScoringError(
+            f"sample {index}: prediction is {prediction.shape}, target is {target.shape}: expected masks of one size"
+        )
+    empty = not target.any()
+    return _Counts(
+        int((prediction & target).sum()),
+        int((prediction | target).sum()),
+        bool(not prediction.any() if sample.pred_nt is None else sample.pred_nt),
+        empty if sample.gt_nt is None or convention == "gsva" else bool(sample.gt_nt),
+    )
+
+
+def _rela(counts: Sequence[_Counts]) -> dict[str, Any]:
+    # declared missing: a target keeps its union, a query without target adds nothing
+    kept = [
+        (0 if c.declared or c.missing else c.intersection, 0 if c.declared and c.missing else c.union) for c in counts
+    ]
+    intersection, union = (sum(column) for column in zip(*kept, strict=True))
+    targets = [_ratio(i, u) for (i, u), c in zip(kept, counts, strict=True) if not c.missing]
+    giou = _added([float(c.declared) if c.missing else _ratio(i, u) for (i, u), c in zip(kept, counts, strict=True)])
+    n_acc, t_acc = _accuracies(counts) if any(c.missing for c in counts) else (0.0, 0.0)
+    reached = {at: sum(iou >= at for iou in targets) for at in PRECISION_AT}
+    official = {
+        "gIoU": 100.0 * (giou / len(counts)),
+        "cIoU": intersection * 100.0 / union if union else float("nan"),
+        "T_acc": t_acc,
+        "N_acc": n_acc,
+        **{f"Pr@{at}": number * 100.0 / len(targets) for at, number in reached.items()},
+    }
+    return {
+        "giou": giou / len(counts),
+        "ciou": intersection / union if union else float("nan"),
+        "n_acc": n_acc,
+        "t_acc": t_acc,
+        **{f"precision_{at}": number / len(targets) for at, number in reached.items()},
+        "n": len(counts),
+        "official": official,
+    }
+
+
+def _ratio(intersection: int, union: int) -> float:
+    return intersection / union if union else 0.0
+
+
+def _added(values: Iterable[float]) -> float:
+    """The sum, added up one by one."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def _accuracies(counts: Sequence[_Counts]) -> tuple[float, float]:
+    """N-acc, T-acc."""
+    missing = [c.declared for c in counts if c.missing]
+    present = [not c.declared for c in counts if not c.missing]
+    return sum(missing) / len(missing), sum(present) / len(present)
+
+
+def _gsva(counts: Sequence[_Counts]) -> dict[str, Any]:
+    if not any(c.missing for c in counts):
+        raise ScoringError(f"all of {len(counts)} samples have a target: N-acc has no value in GSVA's convention")
+    giou = _added(float(c.declared) if c.missing else c.intersection / (c.union + 1e-8) for c in counts)
+    intersection = np.float32(sum(c.intersection for c in counts if not c.missing))
+    union = np.float32(sum(c.union for c in counts if not (c.missing and c.declared)))
+    n_acc, t_acc = _accuracies(counts)
+    official = {
+        "giou": float(np.float32(giou) / np.float32(len(counts) + 1e-5)),
+        "ciou": float(intersection / (union + np.float32(1e-10))),
+        "N_acc": n_acc,
+        "T_acc": t_acc,
+    }
+    return {
+        "giou": official["giou"],
+        "ciou": official["ciou"],
+        "n_acc": n_acc,
+        "t_acc": t_acc,
+        "n": len(counts),
+        "official": official,
+    }

@@ -1,0 +1,117 @@
+"""HOTA of sequences whose boxes or masks have been compared frame by frame.
+
+Source: Luiten et al. (2021) and JonathonLuiten/TrackEval `trackeval/metrics/hota.py`, which SAM 3's evaluation carries.
+
+At each alpha of .05, .10 … .95 detections are matched, frame by frame, by the assignment with the greatest sum of
+similarity x global alignment of the two tracks; a match counts when similarity >= alpha. DetA = TP / (TP + FN + FP),
+AssA = mean over matches of the tracks' own Jaccard index, HOTA = sqrt(DetA x AssA); the mean over alphas is quoted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+ALPHAS = np.arange(0.05, 0.99, 0.05)
+_EPS = np.finfo("float").eps
+_WEIGHTED = ("AssRe", "AssPr", "AssA")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The detections of one frame; track numbers count from 0 within the sequence."""
+
+    targets: np.ndarray
+    """int, (G,): tracks."""
+    found: np.ndarray
+    """int, (D,): tracks."""
+    similarity: np.ndarray
+    """float, (G, D), in [0, 1]."""
+
+
+Fields = dict[str, np.ndarray]
+"""Name -> float64 (19,), one value per alpha."""
+
+
+def sequence(frames: Sequence[Frame]) -> Fields:
+    """The counts of one sequence: HOTA_TP, HOTA_FN, HOTA_FP, AssA, AssRe, AssPr, LocA."""
+    wanted, given = (sum(len(numbers) for numbers in column) for column in zip(*_tracks(frames), strict=True))
+    fields = {name: np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP", "LocA", *_WEIGHTED)}
+    if not wanted or not given:
+        fields |= {"HOTA_FN": fields["HOTA_FN"] + wanted, "HOTA_FP": fields["HOTA_FP"] + given}
+        return fields | {"LocA": np.ones(len(ALPHAS))}
+    return fields | _matched(frames)
+
+
+def _tracks(frames: Sequence[Frame]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(frame.targets, frame.found) for frame in frames] or [(np.zeros(0, int), np.zeros(0, int))]
+
+
+def _matched(frames: Sequence[Frame]) -> Fields:
+    alignment, targets, found = _alignment(frames)
+    tp, fn, fp, located = (np.zeros(len(ALPHAS)) for _ in range(4))
+    matches = np.zeros((len(ALPHAS), *alignment.shape))
+    for frame in frames:
+        rows, columns = linear_sum_assignment(-alignment[np.ix_(frame.targets, frame.found)] * frame.similarity)
+        similarity = frame.similarity[rows, columns]
+        for place, alpha in enumerate(ALPHAS):
+            good = similarity >= alpha - _EPS
+            tp[place] += good.sum()
+            located[place] += sum(similarity[good])
+            matches[place, frame.targets[rows[good]], frame.found[columns[good]]] += 1
+        fn += len(frame.targets)
+        fp += len(frame.found)
+    return {
+        "HOTA_TP": tp,
+        "HOTA_FN": fn - tp,
+        "HOTA_FP": fp - tp,
+        "LocA": np.maximum(1e-10, located) / np.maximum(1e-10, tp),
+        **_association(matches, targets, found, tp),
+    }
+
+
+def _alignment(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How well whole tracks agree, (G, D), and the frames of each track, (G, 1) and (1, D)."""
+    number = [
+        1 + max((int(tracks.max()) for tracks in column if len(tracks)), default=-1)
+        for column in zip(*_tracks(frames), strict=True)
+    ]
+    potential, targets, found = np.zeros(number), np.zeros((number[0], 1)), np.zeros((1, number[1]))
+    for frame in frames:
+        similarity = frame.similarity
+        total = similarity.sum(0)[np.newaxis, :] + similarity.sum(1)[:, np.newaxis] - similarity
+        share = np.zeros_like(similarity)
+        np.divide(similarity, total, out=share, where=total > _EPS)
+        potential[np.ix_(frame.targets, frame.found)] += share
+        targets[frame.targets] += 1
+        found[0, frame.found] += 1
+    return potential / (targets + found - potential), targets, found
+
+
+def _association(matches: np.ndarray, targets: np.ndarray, found: np.ndarray, tp: np.ndarray) -> Fields:
+    """`matches`: float64, (19, G, D)."""
+    fields = {name: np.zeros(len(ALPHAS)) for name in _WEIGHTED}
+    for place, count in enumerate(matches):
+        whole = {"AssA": targets + found - count, "AssRe": targets, "AssPr": found}
+        for name, frames in whole.items():
+            fields[name][place] = np.sum(count * (count / np.maximum(1, frames))) / np.maximum(1, tp[place])
+    return fields
+
+
+def combined(sequences: Sequence[Fields]) -> Fields:
+    """Over all sequences: counts are added, associations and locations weighted by matches."""
+    tp, fn, fp = (
+        sum(one[name] for one in sequences) + np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP")
+    )
+    fields = {name: sum(one[name] * one["HOTA_TP"] for one in sequences) / np.maximum(1.0, tp) for name in _WEIGHTED}
+    located = sum(one["LocA"] * one["HOTA_TP"] for one in sequences)
+    det_a, det_re = tp / np.maximum(1, tp + fn + fp), tp / np.maximum(1, tp + fn)
+    return fields | {
+        "LocA": np.maximum(1e-10, located) / np.maximum(1e-10, tp),
+        "DetA": det_a,
+        "DetRe": det_re,
+        "DetPr": tp / np.maximum(1, tp + fp),
+        "HOTA": np.sqrt(det_a * fields["AssA"]),
+        "OWTA": np.sqrt(det_re * fields["AssA"]),
+    }

@@ -1,0 +1,180 @@
+"""J&F of video object segmentation: region overlap J and boundary accuracy F, averaged.
+
+Sources, which disagree where an object enters late, so that the convention must be named:
+
+- "sav": facebookresearch/sam2 `sav_dataset/utils/sav_benchmark.py` (as hkchengrex/vos-benchmark): an object's frames
+  count from the first in which it is in the target or the prediction; objects that are never in the target do not.
+- "davis": davis2017-evaluation, semi-supervised: the objects are those of the first target frame and all their
+  frames count, also those in which neither mask has the object (1).
+
+J = intersection / union, 1 if both masks are empty. F = harmonic mean of the shares of either boundary that lie within
+ceil(0.008 x diagonal) pixels of the other, 1 if both are empty. First and last frame are left out.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from evals.metrics.entries import ScoringError
+
+Convention = Literal["sav", "davis"]
+Video = tuple[str, np.ndarray, np.ndarray]
+"""(name, prediction, target): object numbers, integers (T, H, W), 0 = background; bool for one object."""
+VOID = 255
+_BOUNDARY = 0.008
+
+
+def score(
+    videos: Iterable[Video], *, convention: Convention = "sav", skip_first_and_last: bool = True
+) -> dict[str, Any]:
+    """`jf`, `j`, `f` in percent, `objects` (how many), `per_object` {(name, number): (j, f)}, and `official`.
+
+    `official` is what the code prints: for DAVIS J&F-Mean, J-Mean, J-Recall, J-Decay, F-Mean … as fractions. Masks of
+    different sizes, no objects, and, for DAVIS, object numbers that the first frame lacks, raise ScoringError.
+
+    >>> still = np.ones((3, 8, 8), np.uint8)
+    >>> score([("still", still, still)])["jf"]
+    100.0
+    """
+    if convention not in ("sav", "davis"):
+        raise ScoringError(f"`convention` must be 'sav' or 'davis', found {convention!r}")
+    curves = _sav if convention == "sav" else _davis
+    kept = slice(1, -1) if skip_first_and_last else slice(None)
+    objects = {
+        (name, number): rows for name, p, t in map(_checked, videos) for number, rows in curves(name, p, t, kept)
+    }
+    if not objects:
+        raise ScoringError("no object is in any target: J and F are means over at least one")
+    rows = list(objects.values())
+    return _summary_sav(objects, rows) if convention == "sav" else _summary_davis(objects, rows)
+
+
+def _checked(video: Video) -> Video:
+    name, prediction, target = video
+    prediction, target = np.asarray(prediction), np.asarray(target)
+    if prediction.shape != target.shape or target.ndim != 3:
+        raise ScoringError(
+            f"video {name!r}: prediction is {prediction.shape}, target is {target.shape}: expected equal (T, H, W)"
+        )
+    return name, prediction, target
+
+
+Curves = tuple[np.ndarray, np.ndarray]
+"""J and F by frame, float64 (T,)."""
+
+
+def _sav(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
+    prediction, target = prediction[kept], target[kept]
+    if target.dtype == bool and not target.any():
+        raise ScoringError(f"video {name!r}: the object is in no target frame that counts")
+    for number in np.unique(target[target != 0]).tolist():
+        there, wanted = prediction == number, target == number
+        first = int((there | wanted).any(axis=(1, 2)).argmax())
+        yield number, _curves(there[first:], wanted[first:])
+
+
+def _davis(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
+    target = np.where(target == VOID, 0, target)
+    number, highest = int(target[0].max()), int(prediction[kept].max(initial=0))
+    if highest > number:
+        raise ScoringError(f"video {name!r}: the prediction has an object {highest}, the first frame has {number}")
+    for one in range(1, number + 1):
+        yield one, _curves(prediction[kept] == one, target[kept] == one)
+
+
+def _curves(prediction: np.ndarray, target: np.ndarray) -> Curves:
+    """`prediction`, `target`: bool, (T, H, W)."""
+    frames = list(zip(prediction, target, strict=True))
+    return np.array([region(*frame) for frame in frames], float), np.array(
+        [boundary(*frame) for frame in frames], float
+    )
+
+
+def region(prediction: np.ndarray, target: np.ndarray) -> float:
+    """J of one frame; masks bool, (H, W)."""
+    union = int((prediction | target).sum())
+    return int((prediction & target).sum()) / union if union else 1.0
+
+
+def boundary(prediction: np.ndarray, target: np.ndarray) -> float:
+    """F of one frame; masks bool, (H, W)."""
+    found, wanted = _outline(prediction), _outline(target)
+    if not found.any() or not wanted.any():
+        return float(found.any() == wanted.any())
+    disk = _disk(int(np.ceil(_BOUNDARY * np.linalg.norm(target.shape))))
+    precision = (found & (cv2.dilate(wanted.view(np.uint8), disk) > 0)).sum() / found.sum()
+    recall = (wanted & (cv2.dilate(found.view(np.uint8), disk) > 0)).sum() / wanted.sum()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """bool, (H, W): pixels that differ from the one to the right, below, or below to the right."""
+    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+    return np.ascontiguousarray((mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:]))
+
+
+@cache
+def _disk(radius: int) -> np.ndarray:
+    steps = np.arange(-radius, radius + 1)
+    return (steps**2 + steps[:, None] ** 2 <= radius**2).astype(np.uint8)
+
+
+def _summary_sav(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
+    means = {one: tuple(float(np.mean(curve) * 100) for curve in curves) for one, curves in objects.items()}
+    j, f = (float(np.array(column).mean()) for column in zip(*means.values(), strict=True))
+    jf = (j + f) / 2
+    official = {"J&F": jf, "J": j, "F": f}
+    return {"jf": jf, "j": j, "f": f, "objects": len(rows), "per_object": means, "official": official}
+
+
+def _summary_davis(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
+    official = {}
+    for letter, curves in zip("JF", zip(*rows, strict=True), strict=True):
+        statistics = np.array([_statistics(curve) for curve in curves])
+        for name, column in zip(("Mean", "Recall", "Decay"), statistics.T, strict=True):
+            official[f"{letter}-{name}"] = float(np.mean(column))
+    official = {"J&F-Mean": (official["J-Mean"] + official["F-Mean"]) / 2.0, **official}
+    j, f, jf = (100 * official[f"{name}-Mean"] for name in ("J", "F", "J&F"))
+    means = {one: tuple(100 * float(curve.mean()) for curve in curves) for one, curves in objects.items()}
+    return {"jf": jf, "j": j, "f": f, "objects": len(rows), "per_object": means, "official": official}
+
+
+def _statistics(curve: np.ndarray) -> tuple[float, float, float]:
+    """Mean, share of frames above 0.5, and decay: mean of the first quarter of the frames less that of the last."""
+    if not len(curve):
+        raise ScoringError("a video of one or two frames has none between the first and the last")
+    with np.errstate(over="ignore"):
+        # eight bits, as officially: beyond 256 frames the quarters are other ones
+        edges = (np.round(np.linspace(1, len(curve), 5) + 1e-10) - 1).astype(np.uint8)
+        first, *_, last = (curve[edges[i] : edges[i + 1] + np.uint8(1)] for i in range(4))
+    decay = np.mean(first) - np.mean(last) if len(first) and len(last) else float("nan")
+    return float(np.mean(curve)), float(np.mean(curve > 0.5)), float(decay)
+
+
+def folders(targets: Path, predictions: Path) -> Iterator[Video]:
+    """The videos of a folder tree: `VIDEO/FRAME.png` with object numbers, or, as in SA-V, `VIDEO/OBJECT/FRAME.png`.
+
+    The frames are those of the target; a missing prediction raises ScoringError. In SA-V's form every object is a
+    video of its own, named VIDEO/OBJECT, with the object number 1.
+    """
+    for folder in sorted(path for path in targets.iterdir() if path.is_dir()):
+        parts = sorted(path for path in folder.iterdir() if path.is_dir())
+        for part in parts or [folder]:
+            name = part.relative_to(targets)
+            frames = sorted(path.name for path in part.glob("*.png"))
+            found, wanted = (
+                np.stack([_frame(root / name / frame) for frame in frames]) for root in (predictions, targets)
+            )
+            yield name.as_posix(), *((found > 0, wanted > 0) if parts else (found, wanted))
+
+
+def _frame(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(Image.open(path))
+    except OSError as error:
+        raise ScoringError(f"{path} cannot be read as a picture") from error

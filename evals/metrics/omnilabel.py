@@ -1,0 +1,356 @@
+"""OmniLabel's average precision of boxes, over (image, description) pairs.
+
+Source: samschulter/omnilabeltools `omnilabel.py` and `eval.py` (`OmniLabelEval`), over pycocotools' `COCOeval`.
+
+An image's label space is every description that lists the image, in file order. Each pair is matched as COCO does: its
+100 best detections in order of score, each to the free box of highest IoU >= t, at t = .50, .55 … .95; crowd boxes
+absorb. Then the pairs of a *group* are pooled into one ranking (images by id, descriptions by file order, stable
+against ties), whose precision, made monotone, is read at 101 recalls: AP is the mean over recalls and thresholds,
+AR the mean over thresholds of the last recall. Groups: plain categories (C), descriptions (D), those of D with a box
+in that very image, those of <= 3, 4 to 8 and >= 9 words. The headline is 2 d c / (d + c + 1e-5) of D and C.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from numbers import Real
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from evals.metrics import boxes
+from evals.metrics.entries import Entry, ScoringError, Source, field, identity, keyed, listed, read
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+MOST_DETECTIONS = 100
+"""Of one pair that are looked at."""
+VERSION = "0.1.3"
+_LARGEST = 1e5**2
+"""Larger boxes are ignored, in square pixels."""
+_MOST = 1e5
+"""Descriptions of more words, or of more boxes, are in no group."""
+_EPSILON = 1e-5
+
+Kind = Literal["C", "Dp", "Dn"]
+"""Category; description with, and without, a box in the image."""
+_log = logging.getLogger(__name__)
+
+
+def score(ground_truth: Source, predictions: Source) -> dict[str, float]:
+    """The 13 official numbers, in the official order, as fractions; -1 for a group without ground truth.
+
+    `ap` (the headline), `ap_categ`, `ap_descr`, `ap_descr_pos`, `ap_descr_s`, `_m`, `_l`, `ap_descr_50`,
+    `ap_descr_75`, `ap_categ_50`, `ap_categ_75`, `ar_descr`, `ar_categ`.
+
+    Files are paths or parsed JSON: ground truth with `images`, `descriptions`, `annotations`; predictions as a list
+    of `{image_id, bbox [x, y, w, h] in pixels, description_ids, scores}`. Predictions for descriptions outside an
+    image's label space count for nothing, as officially. What the official code cannot score raises ScoringError.
+    """
+    truth = _truth(read(ground_truth, "ground truth"))
+    found = _detections(listed(read(predictions, "predictions"), "predictions"), truth)
+    matches = [matched(truth.targets.get(pair.key, []), found.pop(pair.key, [])) for pair in truth.pairs]
+    rankings = {
+        name: _ranking(list(compress(matches, (group.holds(pair) for pair in truth.pairs))))
+        for name, group in GROUPS.items()
+    }
+    return _summary(rankings)
+
+
+class Pair(NamedTuple):
+    """A description in the label space of an image."""
+
+    key: tuple[Any, int]
+    """Image id, description id."""
+    kind: Kind
+    words: int
+    boxes: int
+    """Of the description, in all images."""
+
+
+@dataclass(frozen=True)
+class Group:
+    kinds: tuple[Kind, ...]
+    fewest: int = 0
+    most: float = _MOST
+    """Words."""
+
+    def holds(self, pair: Pair) -> bool:
+        return pair.kind in self.kinds and self.fewest <= pair.words <= self.most and pair.boxes <= _MOST
+
+
+GROUPS = {
+    "categ": Group(("C",)),
+    "descr": Group(("Dp", "Dn")),
+    "descr_pos": Group(("Dp",)),
+    "descr_s": Group(("Dp", "Dn"), 0, 3),
+    "descr_m": Group(("Dp", "Dn"), 4, 8),
+    "descr_l": Group(("Dp", "Dn"), 9),
+}
+
+
+class Target(NamedTuple):
+    """A box to be found."""
+
+    bbox: Sequence[float]
+    """x, y, w, h in pixels."""
+    crowd: bool
+    ignored: bool
+    counts: bool
+    """False for the annotation id 0, which COCO's matching takes for "no match"."""
+
+
+class Detection(NamedTuple):
+    bbox: Sequence[float]
+    """x, y, w, h in pixels."""
+    score: float
+
+
+class Truth(NamedTuple):
+    """A ground-truth file, as the official loader reads it."""
+
+    pairs: Sequence[Pair]
+    """In the order that breaks ties: images by id, descriptions by file."""
+    targets: Mapping[tuple[Any, int], Sequence[Target]]
+    spaces: Mapping[Any, Mapping[int, Literal["C", "D"]]]
+    """Image id -> its label space: description id -> category or description."""
+
+
+def _truth(file: Any) -> Truth:
+    file = keyed(file, "ground truth")
+    _tell_version(keyed(file.get("info", {}), "ground truth `info`"))
+    listing = listed(field(file, "images", "ground truth"), "ground truth `images`")
+    images = {identity(entry, "id", f"ground truth image {index}") for index, entry in enumerate(listing)}
+    spaces, words = _label_spaces(file, images)
+    targets, mentions = _targets(file, spaces)
+    number = Counter(description for _, description in mentions)
+    mentioned = set(mentions)
+    pairs = [
+        Pair((image, one), _kind(kind, (image, one) in mentioned), words[one], number[one])
+        for image in sorted(images)
+        for one, kind in spaces[image].items()
+    ]
+    return Truth(pairs, targets, spaces)
+
+
+def _kind(kind: Literal["C", "D"], mentioned: bool) -> Kind:
+    return "C" if kind == "C" else "Dp" if mentioned else "Dn"
+
+
+def _tell_version(info: Entry) -> None:
+    if "omnilabel" in str(info.get("name", "")).lower():
+        found, _ = field(info, "version", "ground truth `info`"), field(info, "url", "ground truth `info`")
+        if found != VERSION:
+            _log.warning("the ground truth is OmniLabel %s; published numbers are of %s", found, VERSION)
+
+
+def _label_spaces(file: Entry, images: set[Any]) -> tuple[dict[Any, dict[int, Literal["C", "D"]]], dict[int, int]]:
+    """The label space of every image, and the words of every description."""
+    spaces: dict[Any, dict[int, Literal["C", "D"]]] = {image: {} for image in images}
+    words = {}
+    for index, entry in enumerate(listed(field(file, "descriptions", "ground truth"), "ground truth `descriptions`")):
+        name = f"ground truth description {index}"
+        number = field(entry, "id", name)
+        if not isinstance(number, int):
+            raise ScoringError(f"{name}: `id` must be an integer, found {number!r}")
+        kind = field(field(entry, "anno_info", name), "type", f"`anno_info` of {name}")
+        for image in listed(field(entry, "image_ids", name), f"`image_ids` of {name}"):
+            if image not in images:
+                continue
+            if number in spaces[image]:
+                raise ScoringError(f"{name}: image {image!r} has description {number} twice")
+            spaces[image][number] = "D" if kind == "object_description" else "C"
+        words[number] = len(str(field(entry, "text", name)).split())
+    return spaces, words
+
+
+def _targets(
+    file: Entry, spaces: Mapping[Any, Mapping[int, Any]]
+) -> tuple[dict[tuple[Any, int], list[Target]], list[tuple[Any, int]]]:
+    """The boxes of every pair, and every mention of a description by a box: (image id, description id)."""
+    targets: dict[tuple[Any, int], list[Target]] = defaultdict(list)
+    mentions = []
+    for index, entry in enumerate(listed(field(file, "annotations", "ground truth"), "ground truth `annotations`")):
+        name = f"ground truth annotation {index}"
+        image, bbox = identity(entry, "image_id", name), boxes.checked(field(entry, "bbox", name), name)
+        if image not in spaces:
+            continue
+        for description in listed(field(entry, "description_ids", name), f"`description_ids` of {name}"):
+            mentions.append((image, description))
+            if description in spaces[image]:
+                targets[image, description].append(_target(entry, bbox, name))
+    return targets, mentions
+
+
+def _target(entry: Entry, bbox: Sequence[float], name: str) -> Target:
+    crowd, number = field(entry, "iscrowd", name), field(entry, "id", name)
+    if not isinstance(crowd, Real) or not isinstance(number, Real):
+        raise ScoringError(f"{name}: `iscrowd` and `id` must be numbers, found {crowd!r} and {number!r}")
+    return Target(bbox, bool(int(float(crowd))), bool(crowd) or _area(bbox) > _LARGEST, number != 0)
+
+
+def _detections(predictions: Sequence[Any], truth: Truth) -> dict[tuple[Any, int], list[Detection]]:
+    """Per pair, in file order; what is outside the label spaces is left out."""
+    found: dict[tuple[Any, int], list[Detection]] = defaultdict(list)
+    strangers = 0
+    for index, entry in enumerate(predictions):
+        name = f"prediction {index}"
+        image, bbox = identity(entry, "image_id", name), boxes.checked(field(entry, "bbox", name), name)
+        space = truth.spaces.get(image)
+        if space is None:
+            strangers += 1
+            continue
+        for description, confidence in _scored(entry, name):
+            if description in space:
+                found[image, description].append(Detection(bbox, confidence))
+    if strangers:
+        _log.warning("%d predictions are for images that the ground truth does not have", strangers)
+    return found
+
+
+def _scored(entry: Entry, name: str) -> Iterator[tuple[Any, float]]:
+    """(description id, score) of a prediction."""
+    descriptions = listed(field(entry, "description_ids", name), f"`description_ids` of {name}")
+    scores = listed(field(entry, "scores", name), f"`scores` of {name}")
+    if len(descriptions) != len(scores):
+        raise ScoringError(f"{name} has {len(descriptions)} `description_ids` but {len(scores)} `scores`")
+    for description, confidence in zip(descriptions, scores, strict=True):
+        if not isinstance(confidence, Real):
+            raise ScoringError(f"{name}: `scores` must be numbers, found {confidence!r}")
+        yield description, float(confidence)
+
+
+def _area(bbox: Sequence[float]) -> float:
+    """Square pixels; two negative sides give a positive area."""
+    return max(0, bbox[2] * bbox[3])
+
+
+class Match(NamedTuple):
+    """What came of one pair; detections best first."""
+
+    scores: np.ndarray
+    """float64, (D,)."""
+    hits: np.ndarray
+    """bool, (10, D): found a box that counts."""
+    ignored: np.ndarray
+    """bool, (10, D): neither right nor wrong."""
+    boxes: int
+    """To be found, without the ignored ones."""
+
+
+def matched(targets: Sequence[Target], detections: Sequence[Detection]) -> Match:
+    """COCO's matching of one pair."""
+    order = np.argsort([-one.score for one in detections], kind="stable")[:MOST_DETECTIONS]
+    ranked = [detections[index] for index in order]
+    targets = sorted(targets, key=lambda one: one.ignored)
+    hits, ignored = (np.zeros((len(THRESHOLDS), len(ranked)), bool) for _ in range(2))
+    if ranked and targets:
+        for place, choices in enumerate(_choices(ranked, targets)):
+            for detection, target in choices:
+                hits[place, detection] = targets[target].counts
+                ignored[place, detection] = targets[target].ignored
+    huge = np.array([_area(one.bbox) > _LARGEST for one in ranked], bool)
+    scores = np.array([one.score for one in ranked], float)
+    return Match(scores, hits, ignored | (~hits & huge), sum(not one.ignored for one in targets))
+
+
+def _choices(detections: Sequence[Detection], targets: Sequence[Target]) -> Iterator[list[tuple[int, int]]]:
+    """Per threshold, the matches (detection, target)."""
+    ious = boxes.ious([one.bbox for one in detections], [one.bbox for one in targets], [one.crowd for one in targets])
+    # what overlaps less than the lowest threshold matches at none; NaN, which compares with nothing, always does
+    near = ~(ious < THRESHOLDS[0])
+    table = ious.tolist()
+    rows = [(row, np.flatnonzero(near[row]).tolist()) for row in np.flatnonzero(near.any(axis=1)).tolist()]
+    for threshold in THRESHOLDS.tolist():
+        free = [True] * len(targets)
+        yield list(_matches(table, rows, threshold, targets, free))
+
+
+def _matches(
+    ious: Sequence[Sequence[float]],
+    rows: Sequence[tuple[int, Sequence[int]]],
+    threshold: float,
+    targets: Sequence[Target],
+    free: list[bool],
+) -> Iterator[tuple[int, int]]:
+    """Greedy, in order of score; `free` is updated."""
+    for row, columns in rows:
+        chosen = _choice(ious[row], columns, threshold, targets, free)
+        if chosen is not None:
+            free[chosen] = False
+            yield row, chosen
+
+
+def _choice(
+    ious: Sequence[float], columns: Sequence[int], threshold: float, targets: Sequence[Target], free: Sequence[bool]
+) -> int | None:
+    """The free target of highest IoU, the last of equals; an ignored one only where no other will do."""
+    least, chosen = threshold, None
+    for column in columns:
+        if not (free[column] or targets[column].crowd) or ious[column] < least:
+            continue
+        if chosen is not None and targets[column].ignored and not targets[chosen].ignored:
+            break
+        least, chosen = ious[column], column
+    return chosen
+
+
+class Ranking(NamedTuple):
+    """All detections of a group in one order."""
+
+    precision: np.ndarray
+    """float64, (10, 101): at each threshold and recall; -1 where the group has no boxes."""
+    recall: np.ndarray
+    """float64, (10,): the last one; -1 where the group has no boxes."""
+
+
+_NOTHING = Ranking(np.full((len(THRESHOLDS), len(RECALLS)), -1.0), np.full(len(THRESHOLDS), -1.0))
+
+
+def _ranking(matches: Sequence[Match]) -> Ranking:
+    number = sum(match.boxes for match in matches)
+    if number == 0:
+        return _NOTHING
+    order = np.argsort(-np.concatenate([match.scores for match in matches]), kind="stable")
+    hits, ignored = (
+        np.concatenate(rows, axis=1)[:, order]
+        for rows in ([match.hits for match in matches], [match.ignored for match in matches])
+    )
+    curves = [_curve(hits[place], ignored[place], number) for place in range(len(THRESHOLDS))]
+    return Ranking(np.array([precision for precision, _ in curves]), np.array([recall for _, recall in curves]))
+
+
+def _curve(hits: np.ndarray, ignored: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+    """Precision at the 101 recalls, and the last recall, of ranked detections; `number`: boxes to be found."""
+    right = np.cumsum(hits & ~ignored).astype(float)
+    wrong = np.cumsum(~hits & ~ignored).astype(float)
+    recall = right / number
+    precision = right / (wrong + right + np.spacing(1))
+    # made monotone: at each place, the best precision from there on; 0 at recalls that are never reached
+    precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return precision[np.searchsorted(recall, RECALLS, side="left")], float(recall[-1]) if len(recall) else 0.0
+
+
+def _summary(rankings: Mapping[str, Ranking]) -> dict[str, float]:
+    average = {name: _mean(ranking.precision) for name, ranking in rankings.items()}
+    categ, descr = average["categ"], average["descr"]
+    both = min(categ, descr) >= 0
+    at = {
+        f"ap_{name}_{round(100 * threshold)}": _mean(rankings[name].precision[threshold == THRESHOLDS])
+        for name in ("descr", "categ")
+        for threshold in (0.5, 0.75)
+    }
+    return {
+        "ap": 2 * categ * descr / (categ + descr + _EPSILON) if both else -1.0,
+        **{f"ap_{name}": value for name, value in average.items()},
+        **at,
+        "ar_descr": _mean(rankings["descr"].recall),
+        "ar_categ": _mean(rankings["categ"].recall),
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    counted = values[values > -1]
+    return float(np.mean(counted)) if len(counted) else -1.0

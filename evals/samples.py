@@ -1,0 +1,155 @@
+"""What a benchmark is made of: samples to ask, predictions that came, and the data set that scores them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from agent.episode import NO_COST, Outcome, Usage
+from evals.stats import Measure
+from sam3_tool import Instances, Picture
+from sam3_tool.rle import Rle, decode_all, encode_all
+
+Status = Literal["ok", "no_mask", "asked", "budget", "failed"]
+"""'ok': answered with masks; 'no_mask': answered that there is none; 'asked': a question instead of an answer;
+'budget': ended by a limit, with the best answer so far; 'failed': ended by an error, with what was found until then."""
+
+STATUS: Mapping[Outcome, Status] = {
+    "answered": "ok",
+    "no_match": "no_mask",
+    "asked": "asked",
+    "step_limit": "budget",
+    "budget": "budget",
+    "failed": "failed",
+}
+
+
+class DataError(ValueError):
+    """Data that is not there or not as its benchmark publishes it. The message is one sentence: found, expected, do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One query about one picture."""
+
+    id: str
+    """Unique in its data set, and the same whenever it is loaded."""
+    query: str
+    source: str
+    """The picture's file, relative to the data, for reports."""
+    open: Callable[[], Picture]
+    """Reads the picture. Raises PictureError."""
+    group: str
+    """The picture: samples about one picture are not independent, so that intervals are drawn over groups."""
+    slices: Mapping[str, str] = field(default_factory=dict)
+    """Which rows of the report it counts in, e.g. {"length": "short"}."""
+    direct: bool = False
+    """A plain noun phrase, which SAM 3 is asked without a planner (OmniLabel's categories, SA-Co)."""
+    target: Callable[[], np.ndarray] | None = None
+    """Reads bool (H, W), what is to be found, for the report's pictures; None where there are only boxes."""
+
+
+class Prediction(BaseModel):
+    """What came of one sample: a line of `samples.jsonl`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: Status
+    masks: tuple[Rle, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    """x0 y0 x1 y1 in pixels, as SAM 3's detector gives them."""
+    scores: tuple[float, ...] = ()
+    """In [0, 1]."""
+    presence: float = 0.0
+    message: str = ""
+    usage: Usage = NO_COST
+    seconds: float = 0.0
+    error: str = ""
+    """Of a failure: what happened, in one line."""
+
+    @classmethod
+    def of(cls, id: str, found: Instances, status: Status, **more: Any) -> "Prediction":
+        return cls(
+            id=id,
+            status=status,
+            masks=tuple(encode_all(found.masks)),
+            boxes=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in found.boxes.tolist()),
+            scores=tuple(found.scores.tolist()),
+            presence=float(found.presence),
+            **more,
+        )
+
+    @classmethod
+    def empty(cls, id: str, error: str, seconds: float = 0.0) -> "Prediction":
+        """Of a sample that failed before anything was found: it counts as an empty answer, never as absent."""
+        return cls(id=id, status="failed", error=error, seconds=seconds)
+
+    def union(self, height: int, width: int) -> np.ndarray:
+        """bool, (height, width): the pixels of all masks."""
+        return np.asarray(decode_all(self.masks, height, width).any(axis=0))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a data set's files, before anything is run."""
+
+    samples: int
+    pictures: int
+    hash: str
+    """SHA-256 over the names and contents of the annotation files, in hexadecimal."""
+    published: int | None
+    """How many samples the published split has."""
+    licence: str
+    home: str
+    """Where to get it, in words."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers must know: version, variant, samples left out."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The numbers of one run."""
+
+    headline: str
+    """The name, in `metrics`, of the number that is quoted."""
+    metrics: Mapping[str, float]
+    per_sample: Mapping[str, float] = field(default_factory=dict)
+    """Sample id -> its own number, where the metric has one: for the report, not for the headline."""
+
+
+class Dataset(Protocol):
+    """A benchmark. Cheap to make: no picture is opened before a sample's `open` is called."""
+
+    @property
+    def name(self) -> str:
+        """E.g. 'reasonseg'."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of this task: changes whenever the same files would be asked or scored differently."""
+        ...
+
+    @property
+    def split(self) -> str: ...
+
+    def samples(self) -> Sequence[Sample]:
+        """In the data set's own order."""
+        ...
+
+    def facts(self) -> Facts: ...
+
+    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        """File name -> content, in the benchmark's official format. `predictions`: one per sample, in their order."""
+        ...
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        """The official metric of one prediction per sample (of those that were asked), in the data set's order."""
+        ...
+
+    def resample(self, predictions: Sequence[Prediction]) -> Measure:
+        """A function from indices into `predictions`, which may repeat, to the headline number over those."""
+        ...
