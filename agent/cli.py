@@ -4,10 +4,8 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from importlib.metadata import entry_points, version
 from io import TextIOWrapper
 from itertools import groupby
 from pathlib import Path
@@ -15,11 +13,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+import typer.core
 
-from agent.load import Protocol
-from agent.options import BadInput, Coordinates, Options, Wire
+from agent import cli_options as given
+from agent.options import BadInput, Options
+from agent.terminal import FAILURE, one_line, one_line_errors, progress
 
 if TYPE_CHECKING:
     from agent.doctor import Finding
@@ -28,12 +26,31 @@ if TYPE_CHECKING:
     from agent.transcript import MadeBy
     from sam3_tool import Sam3
 
-FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+COMMANDS = "sam3_agent.commands"
+"""The entry points under which installed packages offer further commands: typer applications."""
 
-MODEL, LIMITS = "Language model", "Limits"
-"""Headings in the help."""
+
+class Commands(typer.core.TyperGroup):
+    """The commands here, and those of other packages, which are imported only when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *sorted(entry_points(group=COMMANDS).names)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if (own := super().get_command(ctx, cmd_name)) is not None:
+            return own
+        found = entry_points(group=COMMANDS, name=cmd_name)
+        return next((_command(cmd_name, one.load()) for one in found), None)
+
+
+def _command(name: str, other: typer.Typer) -> Any:
+    command = typer.main.get_command(other)
+    command.name = name
+    return command
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Ask for something in a picture in your own words; get exact masks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -69,40 +86,24 @@ def _options(
 def segment(
     image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
-    sam3: Annotated[str | None, typer.Option(help="tiny, facebook/sam3, or a folder (default: tiny).")] = None,
-    device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1 …")] = "auto",
-    planner: Annotated[
-        str,
-        typer.Option(help="grammar, openai:MODEL, vllm:MODEL, transformers:MODEL, replay:EPISODE.json or replay:DIR."),
-    ] = "grammar",
-    protocol: Annotated[Protocol | None, typer.Option(help="Which set of tools (default: workspace).")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")] = None,
+    sam3: given.Sam3Name = None,
+    device: given.Device = "auto",
+    planner: given.Planner = "grammar",
+    protocol: given.Protocol = None,
+    threshold: given.Threshold = None,
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
-    record: Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(help="Of the server, e.g. http://localhost:8000/v1 (or OPENAI_BASE_URL).", rich_help_panel=MODEL),
-    ] = None,
-    wire: Annotated[
-        Wire | None, typer.Option(help="How tools are offered (default: what works).", rich_help_panel=MODEL)
-    ] = None,
-    image_side: Annotated[
-        int | None, typer.Option(help="Longest side of a picture it sees (default: 1280).", rich_help_panel=MODEL)
-    ] = None,
-    coordinates: Annotated[
-        Coordinates | None, typer.Option(help="How it writes places (default: by its name).", rich_help_panel=MODEL)
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Steps (default: 12).", rich_help_panel=LIMITS)] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Seconds.", rich_help_panel=LIMITS)] = None,
-    max_model_calls: Annotated[
-        int | None, typer.Option(help="Requests to a language model.", rich_help_panel=LIMITS)
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Of prompts and replies.", rich_help_panel=LIMITS)] = None,
-    max_cost: Annotated[float | None, typer.Option(help="In the currency of --price.", rich_help_panel=LIMITS)] = None,
-    price: Annotated[
-        str | None, typer.Option(help="PROMPT,COMPLETION[,CACHED] per million tokens.", rich_help_panel=LIMITS)
-    ] = None,
+    record: given.Record = None,
+    base_url: given.BaseUrl = None,
+    wire: given.Wire = None,
+    image_side: given.ImageSide = None,
+    coordinates: given.Coordinates = None,
+    max_steps: given.MaxSteps = None,
+    max_seconds: given.MaxSeconds = None,
+    max_model_calls: given.MaxModelCalls = None,
+    max_tokens: given.MaxTokens = None,
+    max_cost: given.MaxCost = None,
+    price: given.Price = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
@@ -111,7 +112,7 @@ def segment(
     Of a language model's server, the key is read from OPENAI_API_KEY and is never written anywhere.
     """
     started = perf_counter()
-    with _one_line_errors():
+    with one_line_errors():
         limits = {"max_steps": max_steps, "max_seconds": max_seconds, "max_model_calls": max_model_calls}
         options = Options(
             planner=planner,
@@ -173,21 +174,21 @@ def _episode(task: "Task", options: Options) -> "tuple[Episode, MadeBy]":
     from agent.load import load_planner, recording, signed
 
     made_by = options.made_by()
-    with _progress() as progress:
-        progress.now(f"loading {options.planner}")
+    with progress() as shown:
+        shown.now(f"loading {options.planner}")
         asked = options.for_planner(made_by)
         planner = load_planner(options.planner, **asked)
         made_by = signed(made_by, planner)
-        progress.say(_header(made_by))
-        progress.now(f"loading SAM 3 ({made_by.sam3})")
+        shown.say(_header(made_by))
+        shown.now(f"loading SAM 3 ({made_by.sam3})")
         sam3 = _sam3(options, made_by)
         if options.record is not None:
             planner = recording(planner, made_by, options.record, **asked)
-        progress.now("thinking")
+        shown.now("thinking")
         tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
         for episode in watch(task, planner, sam3, tools=tools, budget=made_by.budget):
             step = episode.steps[-1]
-            progress.now(f"step {len(episode.steps)}: {step.decision.tool}: {_line(step.observation.text)}")
+            shown.now(f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}")
     return episode, made_by
 
 
@@ -215,50 +216,8 @@ def _told(result: "Result", folder: Path) -> str:
     from agent.result import FILES
 
     outcome = "" if result.ended_well else f"{result.outcome}: "
-    options = [f"  {number}. {_line(option)}" for number, option in enumerate(result.options, start=1)]
-    return "\n".join([f"{outcome}{_line(result.message)}", *options, f"{folder}: {', '.join(FILES)}"])
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Bad input, and Ctrl-C, become one line on stderr and an exit code. A defect keeps its traceback (code 1)."""
-    from agent.planner import PlannerError
-    from agent.result import OutputError
-    from sam3_tool import CheckpointError, DeviceError, PictureError
-
-    try:
-        yield
-    except (BadInput, CheckpointError, DeviceError, OutputError, PictureError, PlannerError) as error:
-        typer.echo(f"error: {_line(str(error))}", err=True)
-        raise typer.Exit(BAD_INPUT) from error
-    except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-@dataclass(frozen=True)
-class Progress:
-    say: Callable[[str], Any]
-    """Shows a line that stays."""
-    now: Callable[[str], Any]
-    """Shows what is being done while it lasts."""
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Progress on stderr, if that is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Progress(say=lambda text: None, now=lambda text: None)
-        return
-    with console.status("") as status:
-        yield Progress(
-            say=lambda text: console.print(escape(text), highlight=False), now=lambda text: status.update(escape(text))
-        )
+    options = [f"  {number}. {one_line(option)}" for number, option in enumerate(result.options, start=1)]
+    return "\n".join([f"{outcome}{one_line(result.message)}", *options, f"{folder}: {', '.join(FILES)}"])
 
 
 def _print_table(findings: "Sequence[Finding]") -> None:

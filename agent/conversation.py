@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import prompts
 from agent.coordinates import Frame, in_convention
-from agent.episode import Decision, Episode, Search
+from agent.episode import Decision, Episode, Search, Step
 from agent.models import Call, Conversation, Message
 from agent.models.tokens import estimate_tokens
 from agent.models.tool_text import clean
@@ -18,6 +18,7 @@ from agent.tools.segment import Segment
 from agent.tools.words import listed
 from agent.views import View, overlay, reduced, sheet, zoomed
 from sam3_tool import Picture
+from sam3_tool.contact_sheet import MOST
 
 __all__ = ["Protocol", "View", "conversation", "examination", "sheet_examination"]
 
@@ -31,6 +32,8 @@ LONGEST_NAME = 64
 """Letters of a tool's name: more is no name, and servers refuse it."""
 ROOM_FOR_REPLY = 1024
 """Tokens."""
+MOST_SHEETS = 3
+"""Of close-ups, in one turn."""
 LAST_TURNS = 2
 """What a shortened conversation keeps."""
 
@@ -38,7 +41,9 @@ LAST_TURNS = 2
 def conversation(
     episode: Episode, protocol: Protocol = "workspace", view: View | None = None, *, short: bool = False
 ) -> Conversation:
-    """What the model sees next. Equal episodes have equal conversations, down to the last byte; at most two pictures.
+    """What the model sees next. Equal episodes have equal conversations, down to the last byte.
+
+    Two pictures at most, and the sheets of close-ups that the last call asked for.
 
     workspace: the query with the raw picture, then every turn, so that a conversation begins as the one before it;
     the last turn alone shows the masks that were found last, under their ids.
@@ -187,7 +192,24 @@ def _current(episode: Episode, protocol: Protocol, view: View) -> tuple[str | Pi
         return (_query("paper_none", episode),) if protocol == "paper" else ()
     numbers = [number_of(id, episode, protocol) for id in ids]
     words = _query(f"{protocol}_drawn", episode, numbers=listed(numbers))
-    return words, overlay(episode.task.picture, episode.workspace.pick(ids), numbers, view.image_side)
+    marked = overlay(episode.task.picture, episode.workspace.pick(ids), numbers, view.image_side)
+    return words, marked, *(_close_ups(ids, episode, view) if _asks_for_close_ups(episode.steps[-1]) else ())
+
+
+def _asks_for_close_ups(step: Step) -> bool:
+    with suppress(ToolError):
+        call = parse_call(step.decision, [Segment])
+        return isinstance(call, Segment) and call.close_ups
+    return False
+
+
+def _close_ups(ids: Sequence[int], episode: Episode, view: View) -> tuple[str | Picture, ...]:
+    """Sheets of the masks, and what they are. Coarser than those of an examination: they stand beside a picture."""
+    ids = ids[: MOST_SHEETS * MOST]
+    sheets = [ids[start : start + MOST] for start in range(0, len(ids), MOST)]
+    side = view.image_side * 3 // 4
+    words = prompts.fill("workspace_close_ups", numbers=listed(ids))
+    return words, *(sheet(episode.task.picture, episode.workspace.pick(some), some, side) for some in sheets)
 
 
 def _drawn_step(episode: Episode, protocol: Protocol) -> int:

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from agent.models import ChatModel
     from agent.transcript import MadeBy
 
-__all__ = ["NAMES", "PlannerError", "Protocol", "abilities", "load_planner", "recording", "signed"]
+__all__ = [
+    "NAMES",
+    "PlannerError",
+    "Protocol",
+    "abilities",
+    "caching",
+    "generation",
+    "load_planner",
+    "recording",
+    "signed",
+]
 
 Protocol = Literal["workspace", "paper"]
 
@@ -169,6 +179,27 @@ def recording(planner: Planner, made_by: "MadeBy", folder: str | Path, **options
         return planner
     RecordedPlanner(made_by=made_by, capabilities=planner.model.capabilities).save(folder)
     return ChatPlanner(RecordingModel(planner.model, folder), protocol=planner.protocol, view=planner.view)
+
+
+def generation(planner: Planner) -> dict[str, Any]:
+    """How the planner's language model writes its replies, as plain JSON values; empty where nothing is known of it."""
+    return dict(getattr(getattr(planner, "model", None), "generation", {}))
+
+
+def caching(planner: Planner, folder: str | Path) -> Planner:
+    """The same planner, whose language model is asked only what is not yet known in `folder`.
+
+    A planner without one, and a model that draws its replies by chance, are given back as they are. Raises PlannerError
+    if the folder cannot be written.
+    """
+    from agent.chat import ChatPlanner
+    from agent.models.recorded import CachingModel, repeats_itself
+
+    settings = generation(planner)
+    if not isinstance(planner, ChatPlanner) or not repeats_itself(settings):
+        return planner
+    model = CachingModel(planner.model, folder, settings=settings)
+    return ChatPlanner(model, protocol=planner.protocol, view=planner.view)
 
 
 def _protocol(name: str) -> Protocol:

@@ -2,13 +2,14 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from itertools import starmap
 from textwrap import indent
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,10 +56,13 @@ def to_text(episode: Episode) -> str:
     return _printable("\n\n".join(blocks)) + "\n"
 
 
-def to_html(episode: Episode, made_by: "MadeBy", *, source: str = "") -> str:
+def to_html(
+    episode: Episode, made_by: "MadeBy", *, source: str = "", beside: Mapping[str, Picture] = MappingProxyType({})
+) -> str:
     """The episode as one HTML file that needs nothing else: no script, no request; its pictures are inside.
 
-    Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading.
+    Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading. `beside`: further
+    pictures by their captions, shown next to the answer.
     """
     masks, shown = _mask_rows(episode), seen(episode, made_by)
     sights = shown.sights or (None,) * len(episode.steps)
@@ -71,6 +75,7 @@ def to_html(episode: Episode, made_by: "MadeBy", *, source: str = "") -> str:
         facts=_facts(episode, made_by, source),
         picture=_data_url(_fitted(episode.task.picture, ANSWER).to_pil()),
         answer=_data_url(_marked(episode, episode.shown, episode.shown, ANSWER)),
+        beside={caption: _data_url(_fitted(one, ANSWER).to_pil()) for caption, one in beside.items()},
         masks=masks,
         reasons=any(mask.reason for mask in masks),
         steps=[StepView.of(index, episode, made_by, sight=sight) for index, sight in enumerate(sights)],

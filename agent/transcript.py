@@ -76,7 +76,7 @@ class MadeBy(Saved):
 
 
 class SavedPicture(Saved):
-    """The picture itself, without loss."""
+    """The picture itself, without loss; or which picture it is, where its pixels are kept elsewhere."""
 
     name: Text
     """Of the file it came from, without folders; may be empty."""
@@ -84,18 +84,27 @@ class SavedPicture(Saved):
     height: int
     key: str
     """The picture's content key."""
-    png: str
-    """Base64."""
+    png: str = ""
+    """Base64; empty where the pixels are left out."""
 
     @classmethod
-    def of(cls, picture: Picture, name: str) -> Self:
-        file = BytesIO()
-        picture.to_pil().save(file, "PNG", compress_level=1)
-        png = base64.b64encode(file.getvalue()).decode("ascii")
+    def of(cls, picture: Picture, name: str, *, pixels: bool = True) -> Self:
+        png = _png(picture) if pixels else ""
         return cls(name=name, width=picture.width, height=picture.height, key=picture.key, png=png)
 
+    def with_pixels(self, picture: Picture) -> Self:
+        """Raises ValueError if it is another picture."""
+        if picture.key != self.key:
+            raise ValueError(
+                f"it is about another picture of {self.width} x {self.height} pixels"
+                f" than the one given, which has {picture.width} x {picture.height}"
+            )
+        return self.model_copy(update={"png": _png(picture)})
+
     def picture(self) -> Picture:
-        """Raises ValueError if it is damaged."""
+        """Raises ValueError if it is damaged or left out."""
+        if not self.png:
+            raise ValueError("its picture was left out when it was saved")
         try:
             with Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
                 picture = Picture(np.asarray(image.convert("RGB")))
@@ -104,6 +113,13 @@ class SavedPicture(Saved):
         if (picture.width, picture.height) != (self.width, self.height):
             raise ValueError(f"its picture is {picture.width} x {picture.height}, not {self.width} x {self.height}")
         return picture
+
+
+def _png(picture: Picture) -> str:
+    """Base64."""
+    file = BytesIO()
+    picture.to_pil().save(file, "PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 class Added(Saved):
@@ -191,14 +207,15 @@ class Transcript(Saved):
     picture: SavedPicture
 
     @classmethod
-    def of(cls, episode: Episode, *, made_by: MadeBy, source: str | Path = "") -> Self:
+    def of(cls, episode: Episode, *, made_by: MadeBy, source: str | Path = "", pixels: bool = True) -> Self:
+        """`pixels`: whether the picture itself is held; else only which it is, and `load` must be given it."""
         before = [Episode(episode.task, episode.steps[:index]).workspace for index in range(len(episode.steps))]
         return cls(
             made_by=made_by,
             query=episode.task.query,
             outcome=episode.outcome,
             steps=tuple(SavedStep.of(step, space) for step, space in zip(episode.steps, before, strict=True)),
-            picture=SavedPicture.of(episode.task.picture, Path(source).name),
+            picture=SavedPicture.of(episode.task.picture, Path(source).name, pixels=pixels),
         )
 
     @cached_property
@@ -210,14 +227,20 @@ class Transcript(Saved):
         return Episode(episode.task, episode.steps, self.outcome)
 
 
-def save(episode: Episode, path: str | Path, *, made_by: MadeBy, source: str | Path = "") -> None:
-    """Writes the episode as JSON, whole or not at all. `source`: the picture's file; only its name is kept."""
-    held = Transcript.of(episode, made_by=made_by, source=source).model_dump()
+def save(episode: Episode, path: str | Path, *, made_by: MadeBy, source: str | Path = "", pixels: bool = True) -> None:
+    """Writes the episode as JSON, whole or not at all. `source`: the picture's file; only its name is kept.
+
+    `pixels`: whether the picture itself goes into the file; what is saved without it is small, and `load` wants it.
+    """
+    held = Transcript.of(episode, made_by=made_by, source=source, pixels=pixels).model_dump()
     write_whole(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 
-def load(path: str | Path) -> Transcript:
-    """A saved episode, checked. Raises TranscriptError for a file that is missing, foreign or damaged."""
+def load(path: str | Path, *, picture: Picture | None = None) -> Transcript:
+    """A saved episode, checked. Raises TranscriptError for a file that is missing, foreign or damaged.
+
+    `picture`: for a file that was saved without its pixels; a picture that is another one raises TranscriptError too.
+    """
     try:
         held = json.loads(Path(path).read_bytes())
     except OSError as error:
@@ -231,11 +254,14 @@ def load(path: str | Path) -> Transcript:
         raise TranscriptError(f"{path} has version {held.get('version')!r} of the format; expected {expected}")
     try:
         transcript = Transcript.model_validate(held)
+        if picture is not None:
+            transcript = transcript.model_copy(update={"picture": transcript.picture.with_pixels(picture)})
         _ = transcript.episode
     except ValidationError as error:
         raise TranscriptError(f"{path} is damaged: {first_fault(error)}") from error
     except ValueError as error:
-        raise TranscriptError(f"{path} is damaged: {error}") from error
+        what = "cannot be used" if not transcript.picture.png else "is damaged"
+        raise TranscriptError(f"{path} {what}: {error}") from error
     return transcript
 
 

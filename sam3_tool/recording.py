@@ -87,6 +87,43 @@ class Recorded:
         return answers[turn]
 
 
+class Remembered:
+    """Answers kept under the content of their questions, for whoever asks again. Safe between threads and processes.
+
+    Of several answers to one question the first is kept. What is damaged counts as not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises RecordingError if the folder cannot be made."""
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+    def get(self, asked: Asked) -> Any:
+        """None where there is no answer."""
+        try:
+            held = json.loads(self._path(asked).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        known = isinstance(held, dict) and held.get("version") == VERSION
+        return held.get("answer") if known else None
+
+    def put(self, asked: Asked, answer: Any) -> None:
+        """`answer`: plain JSON values, not None. Raises RecordingError if it cannot be written."""
+        path = self._path(asked)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, json.dumps({"version": VERSION, "answer": answer}).encode("ascii"))
+        except OSError as error:
+            raise RecordingError(f"cannot write into the cache {self._folder}: {error.strerror or error}") from error
+
+    def _path(self, asked: Asked) -> Path:
+        key = key_of(asked)
+        return self._folder / key[:2] / f"{key}.json"
+
+
 def _file(folder: Path, asked: Asked) -> Path:
     return folder / f"{key_of(asked)[:32]}.json"
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from sam3_tool.backends import Backend, Embedding
-from sam3_tool.backends.recorded import RecordingBackend, ReplayingBackend
+from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
 from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
@@ -14,6 +15,7 @@ from sam3_tool.prompt import Box, ConceptPrompt
 
 Request = tuple[Picture, ConceptPrompt]
 
+MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
 """Room for 9 pictures of facebook/sam3 in bf16, or for 190 of the embedded checkpoint."""
 
@@ -42,30 +44,48 @@ class Sam3:
         cups.masks.shape  # (n, height, width)
     """
 
-    def __init__(self, backend: Backend, *, max_batch: int = 8, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, backend: Backend, *, max_batch: int = MAX_BATCH, cache_bytes: int = CACHE_BYTES, runs_on: str = ""
+    ) -> None:
         self._backend = backend
+        self.runs_on = runs_on
+        """Device and number format, e.g. 'cpu float32'; empty where there is no network."""
         self._batcher = Batcher(_Server(backend, cache_bytes).serve, max_size=max_batch)
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path, *, device: str = "auto", dtype: str = "auto", record: str | Path | None = None
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        record: str | Path | None = None,
+        cache: str | Path | None = None,
+        max_batch: int = MAX_BATCH,
     ) -> "Sam3":
         """SAM 3 from "facebook/sam3", from "tiny" (the embedded checkpoint), or from a folder in transformers' format.
 
         `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "float32", "bfloat16",
         "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere. `record`: a folder that gets every call, for
-        `Sam3.replay`.
+        `Sam3.replay`. `cache`: a folder that remembers every answer, for whoever asks the same of the same weights.
+        `max_batch`: 1 makes answers independent, to the last bit, of what else is asked at the same time.
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
         `DeviceError` when the device is not there.
         """
-        from sam3_tool.backends.checkpoint import locate
+        from sam3_tool.backends.checkpoint import fingerprint, locate
 
         folder = locate(name_or_path)  # before the next import, which takes seconds
         from sam3_tool.backends.transformers import TransformersBackend
 
-        backend = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype)
-        recorded = backend if record is None else RecordingBackend(backend, record)
-        return cls(recorded, cache_bytes=8 * CACHE_BYTES if backend.on_gpu else CACHE_BYTES)
+        network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype)
+        room = 8 * CACHE_BYTES if network.on_gpu else CACHE_BYTES
+        backend: Backend = network
+        if cache is not None:
+            made_with = {"weights": fingerprint(folder), "runs on": network.runs_on, **_versions()}
+            backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room)
+        if record is not None:
+            backend = RecordingBackend(backend, record)
+        return cls(backend, max_batch=max_batch, cache_bytes=room, runs_on=network.runs_on)
 
     @classmethod
     def replay(cls, folder: str | Path) -> "Sam3":
@@ -114,6 +134,11 @@ class Sam3:
     def caveat(self, phrase: str) -> str:
         """What a user should know before trusting an answer about `phrase`: one sentence, or "" if there is nothing."""
         return self._backend.caveat(phrase)
+
+
+def _versions() -> dict[str, str]:
+    """Of the programs that have a part in an answer."""
+    return {name: version(name) for name in ("sam3-agent", "torch", "transformers", "torchvision")}
 
 
 def _by_picture(requests: Sequence[Request]) -> list[int]:

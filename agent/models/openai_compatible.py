@@ -114,6 +114,12 @@ class OpenAICompatible:
     def name(self) -> str:
         return f"openai:{self.model}"
 
+    @property
+    def generation(self) -> dict[str, Any]:
+        """What replies depend on beside the conversation, as plain JSON values."""
+        chosen = ("base_url", "max_tokens", "temperature", "seed")
+        return {name: getattr(self.settings, name) for name in chosen}
+
     def probed(self) -> Self:
         """The same model with the capabilities that a probe found. Raises ModelError if it gets no answers."""
         models = self._models()

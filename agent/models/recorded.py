@@ -17,7 +17,7 @@ from agent.models import Call, Capabilities, ChatModel, Conversation, Message, R
 from agent.planner import PlannerError
 from agent.transcript import MadeBy, first_fault
 from sam3_tool.files import write_whole
-from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError
+from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError, Remembered
 
 HEADER, FOLDER = "planner.json", "model"
 """Inside the folder of a recording: what made it, and the folder of the model's calls."""
@@ -142,6 +142,71 @@ class ReplayingModel:
         before, now = self.header.made_by.prompts, prompts.hashes()
         changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         return f"; since it was made, these prompts have changed: {', '.join(changed)}" if before and changed else ""
+
+
+class CachingModel:
+    """Asks another model only what nobody has asked it before. As safe between threads as that model.
+
+    A reply that is known costs what it did cost the first time, so that budgets and reports are the same either way.
+    Errors are not kept.
+    """
+
+    def __init__(self, model: ChatModel, folder: str | Path, *, settings: Mapping[str, JsonValue]) -> None:
+        """`settings`: how the model generates. Raises PlannerError if the folder cannot be made."""
+        self._model = model
+        self._settings = dict(settings)
+        try:
+            self._remembered = Remembered(Path(folder) / FOLDER)
+        except RecordingError as error:
+            raise PlannerError(str(error)) from error
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._model.capabilities
+
+    @property
+    def generation(self) -> dict[str, JsonValue]:
+        return self._settings
+
+    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+        """Raises PlannerError if a reply cannot be written, as on a full disk."""
+        how = _how(self.name, self.capabilities, self._settings)
+        asked = [_asked(conversation, tools, how) for conversation in conversations]
+        known = [self._known(one) for one in asked]
+        missing = [place for place, reply in enumerate(known) if reply is None]
+        fresh = self._model.reply([conversations[place] for place in missing], tools) if missing else []
+        for place, reply in zip(missing, fresh, strict=True):
+            self._keep(asked[place], reply)
+        rest = iter(fresh)
+        return [next(rest) if reply is None else reply for reply in known]
+
+    def _known(self, asked: Asked) -> Reply | None:
+        try:
+            held = self._remembered.get(asked)
+            return None if held is None else _from_json(held)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+    def _keep(self, asked: Asked, reply: Reply) -> None:
+        if reply.error:
+            return
+        try:
+            self._remembered.put(asked, asdict(reply))
+        except RecordingError as error:
+            raise PlannerError(str(error)) from error
+
+
+def repeats_itself(generation: Mapping[str, Any]) -> bool:
+    """Whether the same question gets the same reply, as far as a model's settings can tell.
+
+    >>> repeats_itself({"temperature": 0.0}), repeats_itself({"temperature": 0.7, "seed": 1}), repeats_itself({})
+    (True, True, False)
+    """
+    return generation.get("temperature") == 0 or generation.get("seed") is not None
 
 
 def _how(name: str, capabilities: Capabilities, settings: Mapping[str, JsonValue]) -> Asked:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,7 @@ class TransformersModel:
         """Takes over a model on its device, in evaluation mode, and its processor."""
         self.name = f"transformers:{name}"
         self.capabilities = _capabilities(model, processor, wire)
+        self.generation = asdict(generation)
         network = _Network(model, processor, self.capabilities, generation)
         self._ask: Batcher[_Request, Reply] = Batcher(network.replies, max_size=MAX_BATCH)
 
@@ -159,7 +160,7 @@ class _Network:
             # some templates write the start token themselves
             add_special_tokens=not (begin and texts[0].startswith(begin)),
             return_tensors="pt",
-        ).to(self._model.device)
+        ).to(self._model.device, self._model.dtype)
 
     def _room(self, prompt: int) -> int:
         """Tokens that may be written after `prompt` tokens."""

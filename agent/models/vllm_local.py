@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, current_thread
@@ -94,6 +94,11 @@ class VllmModel:
             wire="schema" if wire == "auto" else wire, images=images, context=llm.model_config.max_model_len
         )
         return cls(f"vllm:{name}", capabilities, Sampling(max_tokens, temperature, seed), Engine(llm))
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """What replies depend on beside the conversation, as plain JSON values."""
+        return asdict(self.sampling)
 
     def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
         """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""

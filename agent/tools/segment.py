@@ -41,6 +41,7 @@ class Segment(Tool):
     negatives: Ids = Field(default=[], description="Numbers of masks that show what is not meant.")
     threshold: float = Field(default=0.5, ge=0, lt=1, description="Masks with a score above this are kept.")
     duplicates: bool = Field(default=False, description="Keep masks that nearly repeat a better one of their phrase.")
+    close_ups: bool = Field(default=False, description="Also show each mask enlarged, to judge it by its looks.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         before, picture = episode.workspace, episode.task.picture
@@ -78,7 +79,7 @@ class Segment(Tool):
         return {
             plain(search.phrase): search
             for call, search in _earlier_searches(episode)
-            if call.model_copy(update={"phrases": self.phrases}) == self
+            if call.model_copy(update={"phrases": self.phrases, "close_ups": self.close_ups}) == self
         }
 
     def _how(self, window: Window) -> str:

@@ -2,6 +2,8 @@
 
 import importlib.resources
 import re
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -39,6 +41,18 @@ def locate(name_or_path: str | Path) -> Path:
         f"SAM 3 checkpoint {name!r}: {found}; expected 'tiny' (embedded, works now), 'facebook/sam3', "
         "or a folder with config.json and model.safetensors"
     )
+
+
+@cache
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over the names and contents of a checkpoint's files, in hexadecimal: the weights and their settings."""
+    digest = sha256()
+    for file in sorted(path for pattern in ("*.json", "*.safetensors") for path in folder.glob(pattern)):
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            while block := content.read(2**22):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _download(repository: str) -> Path:

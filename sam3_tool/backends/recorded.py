@@ -1,6 +1,6 @@
 """SAM 3's answers, written down and read back: a replay needs no checkpoint, no torch and no GPU."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,10 +10,11 @@ import numpy as np
 
 from sam3_tool import rle
 from sam3_tool.backends import Backend, CheckpointError, Embedding
+from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
 from sam3_tool.prompt import ConceptPrompt
-from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError
+from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError, Remembered
 
 FOLDER = "sam3"
 """Of SAM 3's calls, inside the folder of a recording."""
@@ -105,6 +106,79 @@ class ReplayingBackend:
             raise CheckpointError(
                 f"what SAM 3 found for {prompt.phrase!r} is damaged in the recording: {error}"
             ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class AwaitedEmbedding:
+    """A picture that is encoded only once something is asked that is not known yet."""
+
+    picture: Picture
+
+    @property
+    def key(self) -> str:
+        return self.picture.key
+
+    @property
+    def nbytes(self) -> int:
+        return self.picture.pixels.nbytes
+
+
+class CachingBackend:
+    """Asks another backend only what nobody has asked before, about pictures of the same content.
+
+    Answers are as that backend gave them first, bit for bit. A picture of which everything asked is known is never
+    encoded. As safe between threads as the other backend, if one thread at a time calls it.
+    """
+
+    def __init__(self, backend: Backend, folder: str | Path, *, made_with: Mapping[str, str], cache_bytes: int) -> None:
+        """`made_with`: everything beside picture and prompt that an answer depends on, e.g. the hash of the weights.
+
+        `cache_bytes`: room for the other backend's embeddings.
+        """
+        self._backend = backend
+        self._made_with = dict(made_with)
+        self._embeddings: ByteCache[str, Embedding] = ByteCache(cache_bytes, size=lambda one: one.nbytes)
+        with _in_words():
+            self._remembered = Remembered(Path(folder) / FOLDER)
+
+    @property
+    def name(self) -> str:
+        return self._backend.name
+
+    def encode(self, pictures: Sequence[Picture]) -> list[AwaitedEmbedding]:
+        return [AwaitedEmbedding(picture) for picture in pictures]
+
+    def decode(self, embeddings: Sequence[AwaitedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        requests = list(zip(embeddings, prompts, strict=True))
+        known = [self._known(awaited, prompt) for awaited, prompt in requests]
+        fresh = iter(self._ask([one for one, found in zip(requests, known, strict=True) if found is None]))
+        return [next(fresh) if found is None else found for found in known]
+
+    def caveat(self, phrase: str) -> str:
+        return self._backend.caveat(phrase)
+
+    def _known(self, awaited: AwaitedEmbedding, prompt: ConceptPrompt) -> Instances | None:
+        try:
+            held = self._remembered.get(self._asked(awaited, prompt))
+            return None if held is None else from_json(held)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+    def _ask(self, requests: Sequence[tuple[AwaitedEmbedding, ConceptPrompt]]) -> list[Instances]:
+        if not requests:
+            return []
+        pictures = {awaited.key: awaited.picture for awaited, _ in requests}
+        embeddings = self._embeddings.get_all(
+            pictures, lambda keys: self._backend.encode([pictures[key] for key in keys])
+        )
+        found = self._backend.decode([embeddings[one.key] for one, _ in requests], [prompt for _, prompt in requests])
+        with _in_words():
+            for (awaited, prompt), instances in zip(requests, found, strict=True):
+                self._remembered.put(self._asked(awaited, prompt), to_json(instances))
+        return found
+
+    def _asked(self, awaited: AwaitedEmbedding, prompt: ConceptPrompt) -> Asked:
+        return {**self._made_with, **_find(awaited.key, prompt)}
 
 
 def to_json(instances: Instances) -> dict[str, Any]:

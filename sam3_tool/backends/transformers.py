@@ -93,6 +93,11 @@ class TransformersBackend:
     def on_gpu(self) -> bool:
         return bool(self._model.device.type == "cuda")
 
+    @property
+    def runs_on(self) -> str:
+        """E.g. 'cpu float32', 'cuda bfloat16'."""
+        return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}"
+
     def encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
         with self._lock, torch.inference_mode():
             return [embedding for some in self._passes(pictures) for embedding in self._encode(some)]

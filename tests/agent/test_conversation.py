@@ -220,6 +220,32 @@ def test_masks_stay_in_sight_after_a_dead_end(begun, last):
     assert "numbers: 1 to 3." in texts(talk)[-1]
 
 
+def test_close_ups_are_shown_in_the_turn_that_asked_for_them_alone(begun):
+    asked = CUPS.model_copy(update={"close_ups": True})
+    raw, marked, sheet = pictures(conversation(begun(asked)))
+    assert (raw.width, marked.width) == (100, 100)
+    assert all(has_color(sheet, number) for number in (1, 2, 3))
+    assert "each of them enlarged under its number: 1 to 3" in texts(conversation(begun(asked)))[-1]
+    assert len(pictures(conversation(begun(asked, Count(ids=[1]))))) == 2
+
+
+def test_close_ups_of_what_is_known_ask_sam_3_nothing(begun):
+    again = begun(CUPS, CUPS.model_copy(update={"close_ups": True}))
+    assert len(again.workspace) == 3
+    assert again.usage.sam_decodes == 1
+    assert len(pictures(conversation(again))) == 3
+
+
+def test_more_masks_than_fit_on_a_sheet_have_several(kitchen):
+    y, x = np.mgrid[:60, :100]
+    masks = np.array([(x // 5 == place) & (y < 30) for place in range(20)])
+    many = Instances(masks, np.zeros((20, 4), np.float32), np.full(20, 0.9, np.float32), 0.9, "strip")
+    sam3 = Sam3(ScriptedBackend({None: {"strip": many}}))
+    planner = ScriptedPlanner([Segment(phrases=["strip"], close_ups=True)])
+    episode = run(Task(kitchen, "q"), planner, sam3, budget=Budget(max_steps=1))
+    assert len(pictures(conversation(episode))) == 4
+
+
 def test_a_note_is_told_with_the_result(begun):
     noted = replace(CUPS.as_decision(), note="Only the first call was made.")
     _, _, _, result = conversation(begun(noted))

@@ -284,6 +284,6 @@ def test_masks_are_judged_by_their_score(shapes):
 
 
 def test_planners_are_made_by_name():
-    assert load_planner("grammar", tools="paper").tools == "paper"
+    assert load_planner("grammar", protocol="paper").tools == "paper"
     with pytest.raises(ValueError, match="got 'magic'"):
         GrammarPlanner(tools="magic")

@@ -35,7 +35,7 @@ def test_fields_that_the_workspace_prompt_names_are_fields_of_its_tools():
 def test_every_call_in_the_examples_is_valid():
     tools = {tool.name: tool for tool in TOOLS_OF["workspace"]}
     calls = re.findall(r"^\d\. (\w+) (\{.*\})", prompts.load("workspace"), re.MULTILINE)
-    assert len(calls) == 8
+    assert len(calls) == 7
     for name, arguments in calls:
         tools[name].model_validate(json.loads(re.match(r"\{(?:[^{}]|\{[^{}]*\})*\}", arguments)[0]))
 

@@ -92,12 +92,6 @@ def test_a_saved_episode_is_replayed_from_its_file(kitchen, kitchen_sam3, tmp_pa
     assert (replayed.outcome, replayed.shown) == ("answered", (3, 1))
 
 
-@pytest.mark.parametrize("name", ["", "gramar", "grammar:x", "replay", "replay:"])
-def test_an_unknown_planner_is_answered_with_those_there_are(name):
-    with pytest.raises(PlannerError, match=r"^there is no planner '.*'; there are 'grammar' .* 'replay:FILE'"):
-        load_planner(name)
-
-
 def test_a_file_that_cannot_be_replayed_is_named(tmp_path):
     missing, broken = tmp_path / "missing.json", tmp_path / "broken.json"
     broken.write_text("{")

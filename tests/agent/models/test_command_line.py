@@ -1,9 +1,13 @@
 """`sam3-agent segment` with language models: the real program, a real server, and recordings of both."""
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -130,6 +134,21 @@ def test_a_server_that_fails_at_once_is_one_line(server, refused) -> None:
     [line] = done.stderr.splitlines()
     assert line.startswith(f"error: {server.url} refused the key")
     assert KEY not in line
+
+
+def test_on_a_terminal_it_says_first_who_plans_and_how_tools_are_offered(server, by_turn) -> None:
+    server.script(by_turn)
+    program = [PROGRAM, "segment", "scene.png", QUERY, "--planner", "openai:m", "--base-url", server.url]
+    terminal, end = pty.openpty()
+    with subprocess.Popen([*program, "--wire", "native"], stdout=subprocess.DEVNULL, stderr=end) as process:
+        os.close(end)
+        shown = b""
+        with suppress(OSError):  # raised when the program has closed its end
+            while part := os.read(terminal, 4096):
+                shown += part
+    os.close(terminal)
+    assert process.returncode == 0
+    assert "openai:m, workspace protocol; native tools" in re.sub(r"\s+", " ", shown.decode())
 
 
 def test_a_grammar_is_recorded_too() -> None:

@@ -1,0 +1,61 @@
+"""What every command says to a person: one line for bad input, progress while it works, exit codes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from agent.options import BadInput
+
+FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@contextmanager
+def one_line_errors(*others: type[Exception], interrupted: str = "nothing was written") -> Iterator[None]:
+    """Bad input, and Ctrl-C, become one line on stderr and an exit code. A defect keeps its traceback (code 1).
+
+    `others`: further errors whose message is for the user. `interrupted`: what Ctrl-C leaves behind.
+    """
+    from agent.planner import PlannerError
+    from agent.result import OutputError
+    from sam3_tool import CheckpointError, DeviceError, PictureError
+
+    try:
+        yield
+    except (BadInput, CheckpointError, DeviceError, OutputError, PictureError, PlannerError, *others) as error:
+        typer.echo(f"error: {one_line(str(error))}", err=True)
+        raise typer.Exit(BAD_INPUT) from error
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {interrupted}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@dataclass(frozen=True)
+class Progress:
+    say: Callable[[str], Any]
+    """Shows a line that stays."""
+    now: Callable[[str], Any]
+    """Shows what is being done while it lasts."""
+    seen: bool = True
+    """Whether anybody looks."""
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Progress on stderr, if that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Progress(say=lambda text: None, now=lambda text: None, seen=False)
+        return
+    with console.status("") as status:
+        yield Progress(
+            say=lambda text: console.print(escape(text), highlight=False), now=lambda text: status.update(escape(text))
+        )
