@@ -15,6 +15,8 @@ GRID = IMAGE_SIDE // PATCH
 """Patches along one side of the picture."""
 MASK_SIDE = 4 * GRID
 """Side of the mask logits: the neck's finest level is four times the patch grid."""
+FINE_SIDE = 2 * MASK_SIDE
+"""Side at which masks are compared with the truth: they are cut after upsampling, and half a cell decides."""
 WIDTH = 128
 """Of everything behind the vision trunk. A multiple of 64, which the video tracker's memory asks for."""
 HEADS = 4

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional
 from torchvision.transforms.v2 import functional as image
 from transformers import CLIPTokenizer
 
-from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE
+from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, MASK_SIDE
 from sam3_tool.training.prompts import Kind, TrainingPrompt, ask
 from sam3_tool.training.scenes import HELD_OUT, MAX_OBJECTS, Scene, draw_scene
 from sam3_tool.training.vocabulary import COLOURS, NOUNS, PATTERNS, SIZES
@@ -31,14 +33,19 @@ class Pictures:
 
     pixels: torch.Tensor
     """float32, (B, 3, side, side), in [-1, 1]."""
-    masks: torch.Tensor
-    """float32, (B, M, MASK_SIDE, MASK_SIDE): share of each cell that the object covers."""
+    fine_masks: torch.Tensor
+    """float32, (B, M, FINE_SIDE, FINE_SIDE): share of each cell that the object covers."""
     boxes: torch.Tensor
     """float32, (B, M, 4), cx cy w h as shares of the picture."""
     exist: torch.Tensor
     """bool, (B, M)."""
     attributes: torch.Tensor
     """int64, (B, M, 4): index of noun, colour, pattern, size; IGNORE where there is none."""
+
+    @cached_property
+    def masks(self) -> torch.Tensor:
+        """float32, (B, M, MASK_SIDE, MASK_SIDE): the same, in the cells of the mask logits."""
+        return functional.avg_pool2d(self.fine_masks, FINE_SIDE // MASK_SIDE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +82,9 @@ def _to_square(pixels: np.ndarray) -> torch.Tensor:
 
 def _picture_rows(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n, (height, width) = len(scene.objects), scene.ids.shape
-    masks = np.zeros((MAX_OBJECTS, MASK_SIDE, MASK_SIDE), np.float32)
+    masks = np.zeros((MAX_OBJECTS, FINE_SIDE, FINE_SIDE), np.float32)
     for index, mask in enumerate(scene.masks):
-        masks[index] = cv2.resize(mask.astype(np.float32), (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
+        masks[index] = cv2.resize(mask.astype(np.float32), (FINE_SIDE, FINE_SIDE), interpolation=cv2.INTER_AREA)
     boxes = np.full((MAX_OBJECTS, 4), 0.5, np.float32)
     boxes[:n] = to_shares(scene.boxes, width, height)
     attributes = np.full((MAX_OBJECTS, len(ATTRIBUTES)), IGNORE, np.int64)

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss, roi_align
 
-from sam3_tool.training.architecture import GRID, MASK_SIDE
+from sam3_tool.training.architecture import FINE_SIDE, GRID, MASK_SIDE
 from sam3_tool.training.batch import ATTRIBUTES, IGNORE, Pictures, Questions
 from sam3_tool.training.network import SILHOUETTE, Detected, LearningSam3, Seen
 
@@ -206,7 +206,7 @@ def mask_losses(
     matches: torch.Tensor,
     most: int,
 ) -> Losses:
-    """Masks of the last layer's matched queries, for up to `most` questions about the
+    """Masks of the last layer's matched queries, upsampled as they will be, for up to `most` questions about the
     pictures whose fine levels were computed (pixels are the dear part)."""
     last = matches[:, matches[0] == len(found.boxes) - 1]
     rows = torch.unique(last[1])
@@ -220,7 +220,8 @@ def mask_losses(
     real = torch.stack([torch.arange(widest) < pair.shape[1] for pair in pairs])
     picture = questions.picture[rows]
     drawn, semantic = network.draw(seen, picture, found, rows, padded[:, 0])
-    truth = pictures.masks[picture[:, None], padded[:, 1]][real]
+    drawn = F.interpolate(drawn, size=(FINE_SIDE, FINE_SIDE), mode="bilinear", align_corners=False)
+    truth = pictures.fine_masks[picture[:, None], padded[:, 1]][real]
     boxes = pictures.boxes[picture[:, None], padded[:, 1]][real]
     meant = torch.einsum("rmhw,rm->rhw", pictures.masks[picture], questions.targets[rows].float()).clamp(0, 1)
     return {
@@ -232,7 +233,7 @@ def mask_losses(
 
 def _mask_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Mean over masks; pixels in and near the object's box weigh seven times those far away."""
-    centre = (torch.arange(MASK_SIDE) + 0.5) / MASK_SIDE
+    centre = (torch.arange(FINE_SIDE) + 0.5) / FINE_SIDE
     x0, y0, x1, y1 = box_convert(boxes, "cxcywh", "xyxy").unbind(-1)
     column = (centre > x0[:, None] - 0.06) & (centre < x1[:, None] + 0.06)
     row = (centre > y0[:, None] - 0.06) & (centre < y1[:, None] + 0.06)
