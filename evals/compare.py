@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from evals.manifest import RunError
 from evals.records import RunFolder
-from evals.samples import Dataset, Sample
-from evals.stats import Interval, Measure, interval
+from evals.samples import Dataset, Prediction, Sample
+from evals.stats import DRAWS, Interval, interval
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,20 @@ class Comparison:
         )
 
 
-def compare(dataset: Dataset, first: RunFolder, second: RunFolder) -> Comparison:
+def compare(dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int = DRAWS) -> Comparison:
     """Raises RunError if the runs are of different data, or share no sample."""
     _check_same_data(first, second)
-    samples, measures = _paired(dataset, first, second)
+    samples, (before, after) = _paired(dataset, first, second)
+    measures = [dataset.resample(predictions) for predictions in (before, after)]
     everything = list(range(len(samples)))
     return Comparison(
-        headline=dataset.score([first.predictions()[sample.id] for sample in samples]).headline,
+        headline=dataset.score(before).headline,
         samples=len(samples),
         first=measures[0](everything),
         second=measures[1](everything),
-        difference=interval([s.group for s in samples], lambda drawn: measures[1](drawn) - measures[0](drawn)),
+        difference=interval(
+            [s.group for s in samples], lambda drawn: measures[1](drawn) - measures[0](drawn), draws=draws
+        ),
     )
 
 
@@ -50,9 +53,10 @@ def _check_same_data(first: RunFolder, second: RunFolder) -> None:
             )
 
 
-def _paired(dataset: Dataset, first: RunFolder, second: RunFolder) -> tuple[list[Sample], list[Measure]]:
+def _paired(dataset: Dataset, first: RunFolder, second: RunFolder) -> tuple[list[Sample], list[list[Prediction]]]:
+    """The samples that both have done, and the predictions of each."""
     found = [run.predictions() for run in (first, second)]
     samples = [sample for sample in dataset.samples() if all(sample.id in one for one in found)]
     if not samples:
         raise RunError(f"{first.path} and {second.path} have no finished sample in common")
-    return samples, [dataset.resample([one[sample.id] for sample in samples]) for one in found]
+    return samples, [[one[sample.id] for sample in samples] for one in found]

@@ -2,25 +2,52 @@
 
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from agent.transcript import MadeBy
-from evals.samples import Dataset, Sample
+from evals.samples import DataError, Dataset, Facts, Sample
 from sam3_tool.files import write_whole
 
 PACKAGES = ("sam3-agent", "torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools", "openai")
-_ONLY_TOLD = {"commit", "changed_code", "packages", "machine", "note"}
+_ONLY_TOLD = {"where", "commit", "changed_code", "packages", "machine"}
 """Fields that may differ between two parts of a run."""
 
 
 class RunError(ValueError):
     """A run that cannot be started, resumed or read. The message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which samples of a data set are asked."""
+
+    limit: int | None = None
+    """The first so many; None = all."""
+    ids: tuple[str, ...] = ()
+    """Only these; empty = all."""
+
+    def of(self, dataset: Dataset) -> list[Sample]:
+        """In the data set's order. Raises DataError for an id that there is not, and where nothing is left."""
+        samples = dataset.samples()
+        if unknown := set(self.ids) - {sample.id for sample in samples}:
+            example = next((sample.id for sample in samples), "none")
+            raise DataError(
+                f"{dataset.name} {dataset.split} has no sample {', '.join(sorted(unknown))}; an id is, e.g., {example}"
+            )
+        chosen = [sample for sample in samples if not self.ids or sample.id in self.ids][: self.limit]
+        if not chosen:
+            raise DataError(f"{dataset.name} {dataset.split} has no samples to ask")
+        return chosen
+
+
+EVERYTHING = Selection()
 
 
 class Manifest(BaseModel):
@@ -33,15 +60,28 @@ class Manifest(BaseModel):
     task: str
     """Version of the task."""
     split: str
+    options: Mapping[str, str] = Field(default_factory=dict)
+    """What the data set was loaded with beside its split, e.g. its variant."""
     data: str
     """Hash of the annotation files."""
+    where: str = ""
+    """The folder of the data."""
     samples: int
+    limit: int | None = None
+    only: tuple[str, ...] = ()
+    """As in `Selection`."""
     ids: str
     """Hash of the ids of the samples that are asked, in order."""
     made_by: MadeBy
     """Planner, model, protocol, prompts, budget and checkpoint."""
+    generation: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """How the model writes its replies: temperature, seed, most tokens, server."""
     checkpoint: str
     """Hash of SAM 3's weights; empty where there are none."""
+    runs_on: str = ""
+    """Device and number format of SAM 3."""
+    batch: int = 1
+    """Most requests that SAM 3 serves together; above 1, last digits depend on what else is asked at the time."""
     threshold: float
     """Of samples that go to SAM 3 directly."""
     testing_only: bool = False
@@ -54,34 +94,46 @@ class Manifest(BaseModel):
     )
 
     @classmethod
-    def of(
-        cls, dataset: Dataset, samples: Sequence[Sample], made_by: MadeBy, *, checkpoint: str, threshold: float
-    ) -> Self:
+    def of(cls, dataset: Dataset, facts: Facts, selection: Selection, **made_with: object) -> Self:
+        """`made_with`: the fields about planner and SAM 3, and about where the data are."""
+        samples = selection.of(dataset)
         commit, changed = _code()
-        return cls(
-            dataset=dataset.name,
-            task=dataset.version,
-            split=dataset.split,
-            data=dataset.facts().hash,
-            samples=len(samples),
-            ids=_hash_of(sample.id for sample in samples),
-            made_by=made_by,
-            checkpoint=checkpoint,
-            threshold=threshold,
-            testing_only=len(samples) < len(dataset.samples()),
-            commit=commit,
-            changed_code=changed,
-            packages={name: _version(name) for name in PACKAGES},
+        return cls.model_validate(
+            {
+                "dataset": dataset.name,
+                "task": dataset.version,
+                "split": dataset.split,
+                "data": facts.hash,
+                "samples": len(samples),
+                "limit": selection.limit,
+                "only": selection.ids,
+                "ids": hash_of_ids(samples),
+                "testing_only": len(samples) < len(dataset.samples()),
+                "commit": commit,
+                "changed_code": changed,
+                "packages": {name: _version(name) for name in PACKAGES},
+                **made_with,
+            }
         )
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.limit, self.only)
 
     def differences(self, other: "Manifest") -> list[str]:
         """What would change results, one phrase each, e.g. 'planner: grammar, now openai:x'."""
+        return [phrase for name, phrase in self._all_differences(other) if name not in _ONLY_TOLD]
+
+    def lesser_differences(self, other: "Manifest") -> list[str]:
+        """What may change results, and does not keep a run from going on: code, packages, machine."""
+        return [phrase for name, phrase in self._all_differences(other) if name in _ONLY_TOLD]
+
+    def _all_differences(self, other: "Manifest") -> Iterable[tuple[str, str]]:
+        """The field, and both values in words."""
         mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
-        return [
-            f"{name}: {mine.get(name)}, now {theirs.get(name)}"
-            for name in mine | theirs
-            if mine.get(name) != theirs.get(name) and name.split(".")[0] not in _ONLY_TOLD
-        ]
+        for name in mine | theirs:
+            if mine.get(name) != theirs.get(name):
+                yield name.split(".")[0], f"{name}: {mine.get(name)}, now {theirs.get(name)}"
 
     def save(self, path: Path) -> None:
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
@@ -99,25 +151,16 @@ class Manifest(BaseModel):
             raise RunError(f"{path} is not a manifest this program can read: {where}: {wrong['msg']}") from error
 
 
-def checkpoint_hash(folder: Path) -> str:
-    """SHA-256 over a checkpoint's weights, in hexadecimal, in the order of the files' names."""
-    digest = sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as weights:
-            while block := weights.read(2**22):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _hash_of(texts: Iterable[str]) -> str:
-    return sha256("\n".join(texts).encode("utf-8", "replace")).hexdigest()
+def hash_of_ids(samples: Iterable[Sample]) -> str:
+    """SHA-256 over the ids in order, in hexadecimal."""
+    return sha256("\n".join(sample.id for sample in samples).encode("utf-8", "replace")).hexdigest()
 
 
 def _flat(tree: Mapping[str, object], before: str = "") -> dict[str, object]:
     """Nested fields under dotted names."""
     flat: dict[str, object] = {}
     for name, value in tree.items():
-        inner = isinstance(value, dict) and before + name not in ("packages",)
+        inner = isinstance(value, dict)
         flat |= _flat(value, f"{before}{name}.") if inner else {before + name: value}  # type: ignore[arg-type]
     return flat
 

@@ -9,6 +9,11 @@ from evals.records import RunFolder
 from evals.samples import Prediction, Sample
 from evals.solver import Solved
 
+
+class TooManyFailures(RunError):
+    """A run that was stopped, because too many of its samples failed."""
+
+
 Solve = Callable[[Sample], Solved]
 Watch = Callable[[Sample, Solved], None]
 
@@ -20,14 +25,19 @@ def predict(
     *,
     workers: int = 1,
     fail_on_error: float = 1.0,
+    retry_failed: bool = False,
     watch: Watch = lambda sample, solved: None,
 ) -> list[Prediction]:
     """One prediction per sample, in their order. Those that `run` holds already are not asked again.
 
     Every prediction is written the moment it is there. `watch` is told of it first, in one thread. `fail_on_error`: the
-    share of failed samples above which the run stops, once twenty are done; it can be resumed. Raises RunError then.
+    share of failed samples above which the run stops, once twenty are done; it can be resumed. Raises TooManyFailures
+    then. `retry_failed`: samples that failed before are asked once more.
     """
-    done = dict(run.predictions())
+    wanted = {sample.id for sample in samples}
+    done = {id: prediction for id, prediction in run.predictions().items() if id in wanted}
+    if retry_failed:
+        done = {id: prediction for id, prediction in done.items() if prediction.status != "failed"}
     failed = sum(prediction.status == "failed" for prediction in done.values())
     for sample, solved in _finished((s for s in samples if s.id not in done), solve, workers):
         watch(sample, solved)
@@ -35,9 +45,9 @@ def predict(
         done[sample.id] = solved.prediction
         failed += solved.prediction.status == "failed"
         if len(done) >= FEWEST and failed > fail_on_error * len(done):
-            raise RunError(
-                f"{failed} of {len(done)} samples failed, the last one with {solved.prediction.error!r}; mend that and"
-                " run the same command again, which goes on from here"
+            raise TooManyFailures(
+                f"stopped: {failed} of {len(done)} samples failed, the last one with {solved.prediction.error!r}; mend"
+                " that and run the same command again with --retry-failed, which goes on from here"
             )
     return [done[sample.id] for sample in samples]
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from agent.episode import NO_COST, Outcome, Usage
+from agent.transcript import Text
 from evals.stats import Measure
 from sam3_tool import Instances, Picture
 from sam3_tool.rle import Rle, decode_all, encode_all
@@ -64,10 +65,10 @@ class Prediction(BaseModel):
     scores: tuple[float, ...] = ()
     """In [0, 1]."""
     presence: float = 0.0
-    message: str = ""
+    message: Text = ""
     usage: Usage = NO_COST
     seconds: float = 0.0
-    error: str = ""
+    error: Text = ""
     """Of a failure: what happened, in one line."""
 
     @classmethod
@@ -117,7 +118,8 @@ class Scores:
     """The name, in `metrics`, of the number that is quoted."""
     metrics: Mapping[str, float]
     per_sample: Mapping[str, float] = field(default_factory=dict)
-    """Sample id -> its own number, where the metric has one: for the report, not for the headline."""
+    """Sample id -> its own number, the higher the better, where the metric has one: it says which samples to look at,
+    and is not what the headline is made of."""
 
 
 class Dataset(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -31,19 +32,41 @@ def interval(groups: Sequence[str], measure: Measure, *, draws: int = DRAWS, see
     >>> interval(["a", "a", "b", "b"], lambda chosen: hits[chosen].mean())
     Interval(low=0.5, high=0.5)
     """
-    members = _members(groups)
+    members = _Members.of(groups)
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(len(members), size=len(members)) for _ in range(draws))
-    values = [measure(np.concatenate([members[picture] for picture in chosen]).tolist()) for chosen in drawn]
+    drawn = (rng.integers(len(members.first), size=len(members.first)) for _ in range(draws))
+    values = np.array([measure(members.pick(pictures).tolist()) for pictures in drawn], float)
+    if np.isnan(values).all():
+        return Interval(nan, nan)
     low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
 
 
-def _members(groups: Sequence[str]) -> list[np.ndarray]:
-    """Of each picture, the indices of its samples. Raises ValueError for no sample at all."""
-    if not groups:
-        raise ValueError("there is no sample to draw from")
-    where: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        where.setdefault(group, []).append(index)
-    return [np.array(indices) for indices in where.values()]
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """Which samples belong to each picture."""
+
+    samples: np.ndarray
+    """int64, (N,): indices of the samples, those of one picture next to each other."""
+    first: np.ndarray
+    """int64, (P,): where in `samples` those of each picture begin."""
+    count: np.ndarray
+    """int64, (P,)."""
+
+    @classmethod
+    def of(cls, groups: Sequence[str]) -> "_Members":
+        """Raises ValueError for no sample at all."""
+        if not groups:
+            raise ValueError("there is no sample to draw from")
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        picture = np.array([numbers[group] for group in groups])
+        count = np.bincount(picture)
+        return cls(np.argsort(picture, kind="stable"), np.cumsum(count) - count, count)
+
+    def pick(self, pictures: np.ndarray) -> np.ndarray:
+        """int64: all samples of these pictures, which may repeat, in order."""
+        count = self.count[pictures]
+        begin = np.cumsum(count) - count
+        place = np.arange(count.sum()) - np.repeat(begin, count)
+        picked: np.ndarray = self.samples[np.repeat(self.first[pictures], count) + place]
+        return picked

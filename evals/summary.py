@@ -6,9 +6,13 @@ from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.budget import FREE, Price
 from agent.episode import NO_COST, Usage
 from evals.samples import Dataset, Prediction, Sample, Scores, Status
-from evals.stats import Measure, interval
+from evals.stats import DRAWS, Measure, interval
+
+NOT_ASKED = "not asked yet"
+"""The error of a sample that the run has not come to."""
 
 
 class Row(BaseModel):
@@ -25,11 +29,13 @@ class Row(BaseModel):
 
 
 class Summary(BaseModel):
-    """`scores.json` of a run."""
+    """`scores.json` of a run: a function of the data and the predictions, so without a time, a date or a cost."""
 
     model_config = ConfigDict(frozen=True)
 
     dataset: str
+    task: str
+    """Version of the task."""
     split: str
     headline: str
     """Which of `metrics` the rows are about."""
@@ -41,32 +47,63 @@ class Summary(BaseModel):
     slices: tuple[Row, ...]
     per_sample: Mapping[str, float]
     statuses: Mapping[Status, int]
-    usage: Usage
-    seconds: float
-    """Of all samples together; they may have run at the same time."""
+    empty: int
+    """Samples without a mask, however they ended."""
+    unasked: int
+    """Samples that the run has not come to; they count as failed."""
 
     @property
     def failed(self) -> int:
         return self.statuses.get("failed", 0)
 
 
-def summarise(dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Prediction]) -> Summary:
-    """A pure function of the data and the predictions: no model is asked. `predictions`: one per sample, in order."""
+class Costs(BaseModel):
+    """`costs.json` of a run: what it spent. Of a sample that was asked again after a failure, the last time counts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    samples: int
+    """That were asked."""
+    usage: Usage
+    money: float
+    """In the currency of the budget's price; 0 without a price."""
+    seconds: float
+    """Of all samples together; they may have run at the same time."""
+    asked_again: int = 0
+    """Further tries of samples that had failed."""
+
+
+def costs(predictions: Sequence[Prediction], *, price: Price = FREE, asked_again: int = 0) -> Costs:
+    asked = [prediction for prediction in predictions if prediction.error != NOT_ASKED]
+    usage = sum((prediction.usage for prediction in asked), NO_COST)
+    seconds = sum(prediction.seconds for prediction in asked)
+    money = price.of(usage)
+    return Costs(samples=len(asked), usage=usage, money=money, seconds=seconds, asked_again=asked_again)
+
+
+def summarise(
+    dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Prediction], *, draws: int = DRAWS
+) -> Summary:
+    """A pure function of the data and the predictions: no model is asked. `predictions`: one per sample, in order.
+
+    `draws`: how often pictures are drawn anew for each interval.
+    """
     scores = dataset.score(predictions)
     measure = dataset.resample(predictions)
     statuses = Counter(prediction.status for prediction in predictions)
     return Summary(
         dataset=dataset.name,
+        task=dataset.version,
         split=dataset.split,
         headline=scores.headline,
         metrics=scores.metrics,
         metrics_of_successes=_of_successes(dataset, predictions).metrics,
-        overall=_row("all", range(len(samples)), samples, measure),
-        slices=tuple(_row(name, chosen, samples, measure) for name, chosen in _slices(samples).items()),
+        overall=_row("all", range(len(samples)), samples, measure, draws),
+        slices=tuple(_row(name, chosen, samples, measure, draws) for name, chosen in slices_of(samples).items()),
         per_sample=scores.per_sample,
         statuses={status: statuses[status] for status in get_args(Status)},
-        usage=sum((prediction.usage for prediction in predictions), NO_COST),
-        seconds=sum(prediction.seconds for prediction in predictions),
+        empty=sum(not prediction.masks and not prediction.boxes for prediction in predictions),
+        unasked=sum(prediction.error == NOT_ASKED for prediction in predictions),
     )
 
 
@@ -75,14 +112,13 @@ def _of_successes(dataset: Dataset, predictions: Sequence[Prediction]) -> Scores
     return dataset.score(kept) if kept else Scores("", {})
 
 
-def _row(name: str, chosen: Sequence[int], samples: Sequence[Sample], measure: Measure) -> Row:
-    spread = interval(
-        [samples[index].group for index in chosen], lambda drawn: measure([chosen[index] for index in drawn])
-    )
+def _row(name: str, chosen: Sequence[int], samples: Sequence[Sample], measure: Measure, draws: int) -> Row:
+    groups = [samples[index].group for index in chosen]
+    spread = interval(groups, lambda drawn: measure([chosen[index] for index in drawn]), draws=draws)
     return Row(name=name, samples=len(chosen), value=measure(list(chosen)), low=spread.low, high=spread.high)
 
 
-def _slices(samples: Sequence[Sample]) -> dict[str, list[int]]:
+def slices_of(samples: Sequence[Sample]) -> dict[str, list[int]]:
     """'length: short' -> the indices of its samples, names in order of first appearance."""
     found: dict[str, list[int]] = {}
     for index, sample in enumerate(samples):

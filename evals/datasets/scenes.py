@@ -37,6 +37,8 @@ class SceneQuery:
     text: str
     targets: tuple[int, ...]
     """Indices of the objects meant; empty for 'no target'."""
+    seed: int = 0
+    """Of the scene: `draw_scene` draws it again."""
 
     @property
     def target(self) -> np.ndarray:
@@ -44,19 +46,25 @@ class SceneQuery:
         return np.isin(self.scene.ids, np.array(self.targets, int) + 1).astype(np.uint8)
 
 
-def scene_queries(number: int) -> Iterator[SceneQuery]:
-    """`number` held-out queries, all kinds in turn, each about a scene of its own."""
-    seeds = count(HELD_OUT + 1_000_000)
+def scene_queries(
+    number: int, *, seed: int = 0, sizes: Sequence[tuple[int, int]] = SIZES, kinds: Sequence[str] | None = None
+) -> Iterator[SceneQuery]:
+    """`number` held-out queries, all `kinds` in turn (all there are, if left out), each about a scene of its own.
+
+    Different seeds give different scenes, as long as one draws fewer than about 100,000 queries.
+    """
+    seeds = count(HELD_OUT + 1_000_000 * (seed + 1))
+    asked = list(kinds or KINDS)
     for index in range(number):
-        yield next(_of_kind(list(KINDS)[index % len(KINDS)], seeds))
+        yield next(_of_kind(asked[index % len(asked)], seeds, sizes))
 
 
-def _of_kind(kind: str, seeds: Iterator[int]) -> Iterator[SceneQuery]:
+def _of_kind(kind: str, seeds: Iterator[int], sizes: Sequence[tuple[int, int]]) -> Iterator[SceneQuery]:
     for seed in seeds:
-        view = _View(draw_scene(seed, size=SIZES[seed % len(SIZES)]), np.random.default_rng(seed))
+        view = _View(draw_scene(seed, size=sizes[seed % len(sizes)]), np.random.default_rng(seed))
         asked = KINDS[kind](view) if len(view.scene.objects) >= 2 else None
         if asked is not None:
-            yield SceneQuery(view.scene, kind, *asked)
+            yield SceneQuery(view.scene, kind, *asked, seed=seed)
 
 
 Asked = tuple[str, tuple[int, ...]] | None

@@ -127,9 +127,9 @@ def score(ground_truths: Source | Sequence[Source], predictions: Source, iou_typ
         raise ScoringError(f"`iou_type` must be 'segm' or 'bbox', found {iou_type!r}")
     annotators = [Annotator.of(read(file, "ground truth")) for file in _files(ground_truths)]
     answers = _by_picture(listed(read(predictions, "predictions"), "predictions"))
-    pairs = _exhaustive(annotators)
+    pairs = exhaustive(annotators)
     _tell_of_strangers(answers, annotators[0])
-    outcomes = [_judge(pair, answers.get(pair, []), annotators, iou_type) for pair in pairs]
+    outcomes = [judge(pair, answers.get(pair, []), annotators, iou_type) for pair in pairs]
     numbers = official(outcomes)
     named = {f"cgF1_eval_{iou_type}_{name}": value for name, value in numbers.items()}
     return headline(numbers, len(outcomes)) | {"official": named}
@@ -195,7 +195,7 @@ def _by_picture(predictions: Sequence[Any]) -> dict[Any, list[tuple[int, Entry]]
     return answers
 
 
-def _exhaustive(annotators: Sequence[Annotator]) -> list[Any]:
+def exhaustive(annotators: Sequence[Annotator]) -> list[Any]:
     """Ids of the pairs to score: exhaustive in every file, in the order of the first."""
     first, *others = ([(entry["id"], _is_exhaustive(entry)) for entry in one.listing] for one in annotators)
     left_out = {pair for one in others for pair, exhaustive in one if not exhaustive}
@@ -215,23 +215,29 @@ def _tell_of_strangers(answers: Mapping[Any, Sequence], annotator: Annotator) ->
         _log.warning("%d image ids of predictions are not in the ground truth: %r …", len(strangers), strangers[0])
 
 
-def _judge(
-    pair: Any, answers: Sequence[tuple[int, Entry]], annotators: Sequence[Annotator], iou_type: IouType
+def judge(
+    pair: Any, answers: Sequence[tuple[int, Entry]], annotators: Sequence[Annotator], iou_type: IouType = "segm"
 ) -> Outcome:
-    """One pair against its best annotator."""
+    """One pair against its best annotator. `answers`: its predictions, each with its number for messages."""
     strange = [place for place, one in enumerate(annotators) if answers and pair not in one.pictures]
     if strange:
         raise ScoringError(f"prediction {answers[0][0]}: image {pair!r} is not in ground truth file {strange[0] + 1}")
+    boxless = [index for index, entry in answers if "bbox" not in keyed(entry, f"prediction {index}")]
+    if iou_type == "bbox" and len(annotators) > 1 and boxless:
+        raise ScoringError(f"prediction {boxless[0]} has no `bbox`: no official value with several annotators")
     predicted = _prepared(answers, annotators[0].pictures[pair], iou_type)
     return best([_against(one, pair, predicted, iou_type) for one in annotators])
 
 
 def _against(annotator: Annotator, pair: Any, predicted: Sequence[Entry], iou_type: IouType) -> Outcome:
     picture = annotator.pictures.get(pair, {})
+    wanted = annotator.targets(pair)
+    if wanted and not picture and iou_type == "segm":
+        raise ScoringError(f"ground truth annotation {wanted[0]['id']!r}: image {pair!r} is not in its file")
     kept = [entry for entry in annotator.known(predicted) if _is_kept(entry)]
     targets = [
         (_shape(entry, picture, iou_type, name), name)
-        for entry in annotator.targets(pair)
+        for entry in wanted
         for name in [_named("ground truth annotation", entry["id"])]
         if not field(entry, "iscrowd", name)
     ]
@@ -325,7 +331,10 @@ def _counted(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
 def _image_level(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Whether anything was predicted, against whether anything is there."""
     pairs = Counter((one.targets > 0, one.predicted > 0) for one in outcomes)
-    tp, fn, fp, tn = pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False]
+    return _of_levels(pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False])
+
+
+def _of_levels(tp: int, fn: int, fp: int, tn: int) -> dict[str, float]:
     precision, recall = tp / (tp + fp + _LEVEL_EPSILON), tp / (tp + fn + _LEVEL_EPSILON)
     spread = (float(tp + fp) * float(tp + fn) * float(tn + fp) * float(tn + fn)) ** 0.5
     return {
@@ -335,6 +344,25 @@ def _image_level(outcomes: Sequence[Outcome]) -> dict[str, float]:
         "IL_FPR": fp / (fp + tn + _LEVEL_EPSILON),
         "IL_MCC": float(tp * tn - fp * fn) / (spread + _LEVEL_EPSILON),
     }
+
+
+class Pool:
+    """The outcomes of many pairs, of which the cgF1 of any draw is quick to find."""
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self._hits = np.array([one.hits for one in outcomes], np.int64).reshape(-1, len(THRESHOLDS))
+        self._predicted = np.array([one.predicted for one in outcomes], np.int64)
+        self._targets = np.array([one.targets for one in outcomes], np.int64)
+
+    def cgf1(self, times: np.ndarray) -> float:
+        """In percent. `times`: int64, (pairs,), how often each is drawn."""
+        present, answered = self._targets > 0, self._predicted > 0
+        hits = times @ self._hits
+        wrong = (times * present) @ self._predicted - (times * present) @ self._hits
+        missed = times @ self._targets - hits
+        levels = [int(times @ (there & found)) for there in (present, ~present) for found in (answered, ~answered)]
+        mcc = _of_levels(*levels)["IL_MCC"]
+        return 100 * _mean(_f1(_share(hits, wrong), _share(hits, missed)) * mcc)
 
 
 def _share(hits: np.ndarray, others: np.ndarray) -> np.ndarray:

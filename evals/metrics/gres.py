@@ -36,7 +36,9 @@ class Sample(NamedTuple):
     """Has no target; None: when `gt_mask` is empty."""
 
 
-class _Counts(NamedTuple):
+class Counts(NamedTuple):
+    """What is kept of one query."""
+
     intersection: int
     union: int
     declared: bool
@@ -59,7 +61,14 @@ def score(
     """
     if convention not in ("rela", "gsva"):
         raise ScoringError(f"`convention` must be 'rela' or 'gsva', found {convention!r}")
-    counts = [_count(_sample(one, index), index, convention) for index, one in enumerate(samples)]
+    return of_counts(
+        [count(_sample(one, index), convention=convention, index=index) for index, one in enumerate(samples)],
+        convention,
+    )
+
+
+def of_counts(counts: Sequence[Counts], convention: Convention = "rela") -> dict[str, Any]:
+    """What `score` gives, from what `count` keeps of every query."""
     if not any(not one.missing for one in counts):
         raise ScoringError(f"none of {len(counts)} samples has a target: cIoU and T-acc have no official value")
     return _rela(counts) if convention == "rela" else _gsva(counts)
@@ -76,14 +85,15 @@ def _sample(one: Any, index: int) -> Sample:
         raise ScoringError(f"sample {index}: expected pred_mask, gt_mask, pred_nt and gt_nt ({error})") from error
 
 
-def _count(sample: Sample, index: int, convention: Convention) -> _Counts:
+def count(sample: Sample, *, convention: Convention = "rela", index: int = 0) -> Counts:
+    """`index` is for messages."""
     prediction, target = np.asarray(sample.pred_mask) != 0, np.asarray(sample.gt_mask) != 0
     if prediction.shape != target.shape:
         raise ScoringError(
             f"sample {index}: prediction is {prediction.shape}, target is {target.shape}: expected masks of one size"
         )
     empty = not target.any()
-    return _Counts(
+    return Counts(
         int((prediction & target).sum()),
         int((prediction | target).sum()),
         bool(not prediction.any() if sample.pred_nt is None else sample.pred_nt),
@@ -91,25 +101,45 @@ def _count(sample: Sample, index: int, convention: Convention) -> _Counts:
     )
 
 
-def _rela(counts: Sequence[_Counts]) -> dict[str, Any]:
+def ious(counts: Sequence[Counts], convention: Convention = "rela") -> np.ndarray:
+    """float64, (n,): what every query adds to gIoU; 0 or 1 for one without target."""
+    of_target = _rela_ratio if convention == "rela" else _gsva_ratio
+    return np.array([float(c.declared) if c.missing else of_target(c) for c in counts])
+
+
+def giou(ious: np.ndarray, convention: Convention = "rela") -> float:
+    """The mean of what queries add, as a fraction, with the constants of the convention."""
+    total = _added(ious.tolist())
+    return total / len(ious) if convention == "rela" else float(np.float32(total) / np.float32(len(ious) + 1e-5))
+
+
+def _rela_ratio(c: Counts) -> float:
+    return 0.0 if c.declared else _ratio(c.intersection, c.union)
+
+
+def _gsva_ratio(c: Counts) -> float:
+    return c.intersection / (c.union + 1e-8)
+
+
+def _rela(counts: Sequence[Counts]) -> dict[str, Any]:
     # declared missing: a target keeps its union, a query without target adds nothing
     kept = [
         (0 if c.declared or c.missing else c.intersection, 0 if c.declared and c.missing else c.union) for c in counts
     ]
     intersection, union = (sum(column) for column in zip(*kept, strict=True))
-    targets = [_ratio(i, u) for (i, u), c in zip(kept, counts, strict=True) if not c.missing]
-    giou = _added([float(c.declared) if c.missing else _ratio(i, u) for (i, u), c in zip(kept, counts, strict=True)])
+    targets = [_rela_ratio(c) for c in counts if not c.missing]
+    mean = giou(ious(counts))
     n_acc, t_acc = _accuracies(counts) if any(c.missing for c in counts) else (0.0, 0.0)
     reached = {at: sum(iou >= at for iou in targets) for at in PRECISION_AT}
     official = {
-        "gIoU": 100.0 * (giou / len(counts)),
+        "gIoU": 100.0 * mean,
         "cIoU": intersection * 100.0 / union if union else float("nan"),
         "T_acc": t_acc,
         "N_acc": n_acc,
         **{f"Pr@{at}": number * 100.0 / len(targets) for at, number in reached.items()},
     }
     return {
-        "giou": giou / len(counts),
+        "giou": mean,
         "ciou": intersection / union if union else float("nan"),
         "n_acc": n_acc,
         "t_acc": t_acc,
@@ -131,22 +161,21 @@ def _added(values: Iterable[float]) -> float:
     return total
 
 
-def _accuracies(counts: Sequence[_Counts]) -> tuple[float, float]:
+def _accuracies(counts: Sequence[Counts]) -> tuple[float, float]:
     """N-acc, T-acc."""
     missing = [c.declared for c in counts if c.missing]
     present = [not c.declared for c in counts if not c.missing]
     return sum(missing) / len(missing), sum(present) / len(present)
 
 
-def _gsva(counts: Sequence[_Counts]) -> dict[str, Any]:
+def _gsva(counts: Sequence[Counts]) -> dict[str, Any]:
     if not any(c.missing for c in counts):
         raise ScoringError(f"all of {len(counts)} samples have a target: N-acc has no value in GSVA's convention")
-    giou = _added(float(c.declared) if c.missing else c.intersection / (c.union + 1e-8) for c in counts)
     intersection = np.float32(sum(c.intersection for c in counts if not c.missing))
     union = np.float32(sum(c.union for c in counts if not (c.missing and c.declared)))
     n_acc, t_acc = _accuracies(counts)
     official = {
-        "giou": float(np.float32(giou) / np.float32(len(counts) + 1e-5)),
+        "giou": giou(ious(counts, "gsva"), "gsva"),
         "ciou": float(intersection / (union + np.float32(1e-10))),
         "N_acc": n_acc,
         "T_acc": t_acc,

@@ -49,12 +49,17 @@ def score(ground_truth: Source, predictions: Source) -> dict[str, float]:
     of `{image_id, bbox [x, y, w, h] in pixels, description_ids, scores}`. Predictions for descriptions outside an
     image's label space count for nothing, as officially. What the official code cannot score raises ScoringError.
     """
-    truth = _truth(read(ground_truth, "ground truth"))
+    truth = load_truth(read(ground_truth, "ground truth"))
     found = _detections(listed(read(predictions, "predictions"), "predictions"), truth)
-    matches = [matched(truth.targets.get(pair.key, []), found.pop(pair.key, [])) for pair in truth.pairs]
+    return of_matches(
+        truth.pairs, [matched(truth.targets.get(pair.key, []), found.pop(pair.key, [])) for pair in truth.pairs]
+    )
+
+
+def of_matches(pairs: Sequence["Pair"], matches: Sequence["Match"]) -> dict[str, float]:
+    """What `score` gives, from what came of every pair, in the order that breaks ties."""
     rankings = {
-        name: _ranking(list(compress(matches, (group.holds(pair) for pair in truth.pairs))))
-        for name, group in GROUPS.items()
+        name: _ranking(list(compress(matches, (group.holds(pair) for pair in pairs)))) for name, group in GROUPS.items()
     }
     return _summary(rankings)
 
@@ -118,7 +123,8 @@ class Truth(NamedTuple):
     """Image id -> its label space: description id -> category or description."""
 
 
-def _truth(file: Any) -> Truth:
+def load_truth(file: Any) -> Truth:
+    """From a parsed ground-truth file. Raises ScoringError."""
     file = keyed(file, "ground truth")
     _tell_version(keyed(file.get("info", {}), "ground truth `info`"))
     listing = listed(field(file, "images", "ground truth"), "ground truth `images`")
@@ -322,10 +328,41 @@ def _ranking(matches: Sequence[Match]) -> Ranking:
     return Ranking(np.array([precision for precision, _ in curves]), np.array([recall for _, recall in curves]))
 
 
-def _curve(hits: np.ndarray, ignored: np.ndarray, number: int) -> tuple[np.ndarray, float]:
-    """Precision at the 101 recalls, and the last recall, of ranked detections; `number`: boxes to be found."""
-    right = np.cumsum(hits & ~ignored).astype(float)
-    wrong = np.cumsum(~hits & ~ignored).astype(float)
+class Pool:
+    """The pairs of a group in one ranking, of which the AP of any draw is quick to find."""
+
+    def __init__(self, matches: Sequence[Match]) -> None:
+        scores, hits, ignored = (
+            np.concatenate([empty, *parts], axis=-1)
+            for empty, parts in (
+                (np.zeros(0), [match.scores for match in matches]),
+                (np.zeros((len(THRESHOLDS), 0), bool), [match.hits for match in matches]),
+                (np.zeros((len(THRESHOLDS), 0), bool), [match.ignored for match in matches]),
+            )
+        )
+        order = np.argsort(-scores, kind="stable")
+        self._hits, self._ignored = hits[:, order], ignored[:, order]
+        self._owners = np.repeat(np.arange(len(matches)), [len(match.scores) for match in matches])[order]
+        self._boxes = np.array([match.boxes for match in matches], np.int64)
+
+    def average_precision(self, times: np.ndarray) -> float:
+        """-1 where there are no boxes. `times`: int64, (pairs,), how often each is drawn: a pair's detections count as
+        often, where they stand in the ranking."""
+        number = int(self._boxes @ times)
+        if number == 0:
+            return -1.0
+        drawn = np.flatnonzero(times[self._owners])
+        weights = times[self._owners[drawn]]
+        hits, ignored = self._hits[:, drawn], self._ignored[:, drawn]
+        curves = [_curve(hits[place], ignored[place], number, weights)[0] for place in range(len(THRESHOLDS))]
+        return _mean(np.array(curves))
+
+
+def _curve(hits: np.ndarray, ignored: np.ndarray, number: int, times: np.ndarray | int = 1) -> tuple[np.ndarray, float]:
+    """Precision at the 101 recalls, and the last recall, of ranked detections; `number`: boxes to be found; `times`:
+    how often each detection counts."""
+    right = np.cumsum((hits & ~ignored) * times).astype(float)
+    wrong = np.cumsum((~hits & ~ignored) * times).astype(float)
     recall = right / number
     precision = right / (wrong + right + np.spacing(1))
     # made monotone: at each place, the best precision from there on; 0 at recalls that are never reached

@@ -13,7 +13,7 @@ pixels are target, no constants, an empty union gives 0. Its numbers are not com
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from evals.metrics.entries import ScoringError, field, keyed, listed
+from evals.metrics.entries import Entry, ScoringError, field, keyed, listed
 
 Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255
@@ -41,12 +41,17 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convent
     """
     if convention not in ("lisa", "hf-bool"):
         raise ScoringError(f"`convention` must be 'lisa' or 'hf-bool', found {convention!r}")
-    counts = [_counts(*_masks(pair, index), convention) for index, pair in enumerate(pairs)]
-    if not counts:
+    return of_counts(
+        [counts(*_masks(pair, index), convention=convention) for index, pair in enumerate(pairs)], convention=convention
+    )
+
+
+def of_counts(counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa") -> dict[str, float]:
+    """What `score` gives, from the pixels of intersection and union of every sample, (n, 2), as `counts` finds them."""
+    if not len(counted):
         raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
-    summary = _lisa if convention == "lisa" else _plain
-    giou, ciou = summary(np.array(counts))
-    return {"giou": giou, "ciou": ciou, "n": len(counts)}
+    giou, ciou = (_lisa if convention == "lisa" else _plain)(np.asarray(counted))
+    return {"giou": giou, "ciou": ciou, "n": len(counted)}
 
 
 def _masks(pair: tuple[np.ndarray, np.ndarray], index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +63,8 @@ def _masks(pair: tuple[np.ndarray, np.ndarray], index: int) -> tuple[np.ndarray,
     return prediction > 0, target
 
 
-def _counts(prediction: np.ndarray, target: np.ndarray, convention: Convention) -> tuple[int, int]:
-    """Pixels of intersection and union."""
+def counts(prediction: np.ndarray, target: np.ndarray, *, convention: Convention = "lisa") -> tuple[int, int]:
+    """Pixels of intersection and union; masks as `score` takes them, of one size."""
     if convention == "lisa":
         # a target value other than 0, 1 and 255 is in no class: only the prediction counts there
         prediction, target = prediction & (target != IGNORED), target == 1
@@ -96,22 +101,32 @@ def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> 
     """
     name = str(json_path)
     file = keyed(_parsed(Path(json_path)), name)
-    shapes = [
-        shape
-        for shape in listed(field(file, "shapes", name), f"`shapes` of {name}")
-        if field(shape, "points", f"a shape of {name}") is not None and _label(shape, name) != "flag"
-    ]
+    shapes = [_shape(entry, name) for entry in listed(field(file, "shapes", name), f"`shapes` of {name}")]
+    painted = [shape for shape in shapes if shape[0] != "flag"]
     mask = np.zeros((height, width), np.uint8)
-    for shape in _largest_first(shapes, (height, width), name):
-        _paint(mask, shape, IGNORED if "ignore" in _label(shape, name) else 1, name)
-    return mask, field(file, "text", name), field(file, "is_sentence", name)
+    for label, points in _largest_first(painted, (height, width), name):
+        _paint(mask, points, IGNORED if "ignore" in label else 1, name)
+    return mask, *_texts(file, name)
 
 
-def _label(shape: Mapping[str, Any], name: str) -> str:
-    label = field(shape, "label", f"a shape of {name}")
+def load_texts(json_path: str | PathLike[str]) -> tuple[list[str], bool]:
+    """The texts of an annotation file and whether they are sentences, without its mask. Raises ScoringError."""
+    return _texts(keyed(_parsed(Path(json_path)), str(json_path)), str(json_path))
+
+
+def _texts(file: Entry, name: str) -> tuple[list[str], bool]:
+    return field(file, "text", name), field(file, "is_sentence", name)
+
+
+Shape = tuple[str, Any]
+"""(label in lower case, points x, y)."""
+
+
+def _shape(entry: Entry, name: str) -> Shape:
+    label, points = (field(entry, key, f"a shape of {name}") for key in ("label", "points"))
     if not isinstance(label, str):
         raise ScoringError(f"{name}: `label` must be a text, found {label!r}")
-    return label.lower()
+    return label.lower(), points
 
 
 def _parsed(path: Path) -> Any:
@@ -127,20 +142,18 @@ def _parsed(path: Path) -> Any:
     raise ScoringError(f"{path} is not JSON, in UTF-8 or cp1252 ({problem})")
 
 
-def _largest_first(shapes: Sequence[Mapping[str, Any]], size: tuple[int, int], name: str) -> list[Mapping[str, Any]]:
-    areas = [_paint(np.zeros(size, np.uint8), shape, 1, name).sum() for shape in shapes]
+def _largest_first(shapes: Sequence[Shape], size: tuple[int, int], name: str) -> list[Shape]:
+    areas = [_paint(np.zeros(size, np.uint8), points, 1, name).sum() for _, points in shapes]
     # the order of equal areas is that of numpy's own sort, backwards: a stable sort would paint others on top
     return [shapes[index] for index in np.argsort(areas)[::-1].astype(int)]
 
 
-def _paint(mask: np.ndarray, shape: Mapping[str, Any], value: int, name: str) -> np.ndarray:
+def _paint(mask: np.ndarray, points: Any, value: int, name: str) -> np.ndarray:
     """Outline and inside of a polygon, into `mask`; coordinates are cut off, not rounded."""
     try:
-        points: Any = np.array([field(shape, "points", f"a shape of {name}")], np.int32)
-        cv2.polylines(mask, points, True, value, 1)
-        cv2.fillPoly(mask, points, value)
+        corners: Any = np.array([points], np.int32)
+        cv2.polylines(mask, corners, True, value, 1)
+        cv2.fillPoly(mask, corners, value)
     except (cv2.error, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, ScoringError):
-            raise
-        raise ScoringError(f"{name}: `points` of {shape['label']!r} are no polygon ({error})") from error
+        raise ScoringError(f"{name}: `points` {repr(points)[:60]} are no polygon ({error})") from error
     return mask

@@ -137,10 +137,17 @@ def _by_pair(tracks: Iterable[Track]) -> dict[PairId, list[Track]]:
 
 def _outcomes(truth: Truth, tracks: Sequence[Track], iou_type: IouType) -> list[cgf1.Outcome]:
     """Of every pair, in the official order: those with tracks by id, then the negatives."""
-    targets, found = _by_pair(truth.tracks), _by_pair(tracks)
-    with_tracks = sorted(targets.keys() | found.keys())
+    targets, found = _indexed(truth.tracks), _by_pair(tracks)
+    with_tracks = sorted({track.pair for track in (*truth.tracks, *tracks)})
     pairs = dict.fromkeys([*with_tracks, *(truth.negatives or ())])
     return [_outcome(found.get(pair, []), targets.get(pair, []), iou_type) for pair in pairs]
+
+
+def _indexed(tracks: Sequence[Track]) -> dict[PairId, list[Track]]:
+    """By pair as the official loader looks them up: of a repeated id the last annotation counts, as often as it is."""
+    last = {identity(track.entry, "id", track.name): track for track in tracks}
+    grouped = _by_pair(tracks)
+    return _by_pair(last[track.entry["id"]] for pair in sorted(grouped) for track in grouped[pair])
 
 
 def _outcome(found: Sequence[Track], targets: Sequence[Track], iou_type: IouType) -> cgf1.Outcome:
@@ -212,7 +219,8 @@ def _boxes(tracks: Sequence[Track]) -> np.ndarray:
         boxes = boxes.astype(np.int64 if boxes.dtype.kind in "iu" else np.float32).reshape(len(rows), -1, 4)
     except (ValueError, TypeError) as error:
         raise ScoringError(f"{tracks[0].name()}: `bboxes` of its pair are not equally many x, y, w, h") from error
-    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+    low: Any = boxes[..., :2]
+    return np.concatenate([low, low + boxes[..., 2:]], axis=-1)
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:
@@ -223,9 +231,9 @@ def phrase_hota(truth: Truth, tracks: Sequence[Track], iou_type: IouType) -> dic
     """The means over alphas, as fractions, of HOTA, DetA, AssA, DetRe, DetPr, AssRe, AssPr, LocA and OWTA."""
     kept = [_seen(track) for track in tracks if _is_confident(track)]
     targets, found = _by_pair(truth.tracks), _by_pair(kept)
+    if not targets:
+        raise ScoringError("ground truth: without any annotation pHOTA has no official value")
     pairs = sorted(targets.keys() | found.keys())
-    if not pairs:
-        raise ScoringError("neither annotations nor confident predictions: HOTA has no sequence")
     sequences = [
         hota.sequence(_frames(targets.get(pair, []), found.get(pair, []), _length(truth.videos[pair[0]]), iou_type))
         for pair in pairs

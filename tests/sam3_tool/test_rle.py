@@ -23,7 +23,7 @@ def test_the_columns_of_a_mask_are_those_of_the_whole_mask():
         first, columns = rle.decode_columns(rle.encode(mask))
         whole = np.zeros((width, height), bool)
         whole[first : first + len(columns)] = columns
-        assert (whole.T == mask).all()
+        assert (mask == whole.T).all()
         touched = np.flatnonzero(mask.any(axis=0))
         assert (first, len(columns)) == ((touched[0], np.ptp(touched) + 1) if len(touched) else (0, 0))
 
@@ -33,7 +33,7 @@ def test_the_columns_of_long_runs_are_right():
     mask[:, 300:1700] = True
     mask[500:, 1700] = True
     first, columns = rle.decode_columns(rle.encode(mask))
-    assert (first, (columns.T == mask[:, 300:1701]).all()) == (300, True)
+    assert (first, (mask[:, 300:1701] == columns.T).all()) == (300, True)
 
 
 def test_no_masks_keep_their_size():

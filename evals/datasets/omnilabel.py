@@ -1,0 +1,161 @@
+"""OmniLabel: boxes for every description in a picture's own label space.
+
+`dataset_all_val_v0.1.3.json`, with the pictures in folders beside it (`coco/`, `object365/`, `openimagesv5/`):
+
+    {"images": [{"id": 7, "file_name": "coco/000000000139.jpg"}],
+     "descriptions": [{"id": 3, "text": "the cup in front", "image_ids": [7],
+                       "anno_info": {"type": "object_description", "orig_id": 12}}],
+     "annotations": [{"id": 1, "image_id": 7, "bbox": [10.0, 20.0, 30.0, 40.0], "description_ids": [3], "iscrowd": 0}]}
+
+A sample is a picture with one description of its label space. Plain categories go to SAM 3 directly, as in the paper;
+only descriptions are asked of the agent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evals.datasets.files import Home, hash_of, once, opener, to_json
+from evals.datasets.one_mask import target_of
+from evals.metrics import omnilabel
+from evals.metrics.omnilabel import Detection, Match, Pair, Pool, Truth
+from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.stats import Measure
+
+HOME = Home(
+    "OmniLabel",
+    "www.omnilabel.org/dataset/download",
+    "that of its download page for the annotations; the pictures are COCO's, Objects365's and Open Images'",
+)
+SPLITS = {"val": "all", "val-coco": "coco", "val-object365": "object365", "val-openimagesv5": "openimagesv5"}
+"""Split -> the part of its file's name."""
+
+
+def load(data: Path, split: str, *, pictures: str | Path | None = None) -> "OmniLabel":
+    """`data`: the annotation file or its folder; `pictures`: where `coco/` … lie, if not beside it or in `images/`."""
+    if split not in SPLITS:
+        raise DataError(f"OmniLabel has the splits {', '.join(SPLITS)}, not {split!r}")
+    file = data if data.suffix == ".json" else _file(data, SPLITS[split])
+    names, texts, version, truth = HOME.parsed(file, _read)
+    if not truth.pairs:
+        raise HOME.broken(file, "lists no description for any image")
+    folders = [Path(pictures)] if pictures else [file.parent, file.parent / "images"]
+    folder = HOME.pictures(folders, names[truth.pairs[0].key[0]])
+    return OmniLabel(split, file, version, truth, [_sample(pair, names, texts, folder) for pair in truth.pairs])
+
+
+def _file(data: Path, source: str) -> Path:
+    name = f"dataset_{source}_val_v0.1.3.json"
+    others = sorted(data.glob(f"dataset_{source}_val_v*.json"))
+    return HOME.first([data / name, *others], f"the annotation file {name}")
+
+
+def _read(content: Any) -> tuple[dict[Any, str], dict[Any, str], str, Truth]:
+    """File names by image id, texts by description id, the version, and what the metric keeps."""
+    truth = omnilabel.load_truth(content)
+    names = {entry["id"]: str(entry["file_name"]) for entry in content["images"]}
+    texts = {entry["id"]: str(entry["text"]) for entry in content["descriptions"]}
+    return names, texts, str(content.get("info", {}).get("version", "unknown")), truth
+
+
+def _sample(pair: Pair, names: dict[Any, str], texts: dict[Any, str], folder: Path) -> Sample:
+    image, description = pair.key
+    return Sample(
+        id=_id(pair),
+        query=texts[description].strip(),
+        source=names[image],
+        open=opener(folder / names[image]),
+        group=str(image),
+        slices={"source": names[image].split("/")[0], **_length(pair)},
+        direct=pair.kind == "C",
+    )
+
+
+def _id(pair: Pair) -> str:
+    image, description = pair.key
+    return f"{image}-{description}"
+
+
+def _length(pair: Pair) -> dict[str, str]:
+    """Of a description, its official length group."""
+    names = {"descr_s": "short (to 3 words)", "descr_m": "medium (4 to 8)", "descr_l": "long (from 9)"}
+    found = [name for group, name in names.items() if omnilabel.GROUPS[group].holds(pair)]
+    return {"length": found[0]} if found else {}
+
+
+@dataclass(frozen=True, eq=False)
+class OmniLabel:
+    split: str
+    file: Path
+    release: str
+    """Version of the annotation file."""
+    truth: Truth
+    asked: Sequence[Sample]
+
+    name = "omnilabel"
+    version = "1"
+
+    def samples(self) -> Sequence[Sample]:
+        """In the order that breaks ties between equal scores: images by id, descriptions as in the file."""
+        return self.asked
+
+    def facts(self) -> Facts:
+        direct = sum(sample.direct for sample in self.asked)
+        return Facts(
+            samples=len(self.asked),
+            pictures=len({sample.group for sample in self.asked}),
+            hash=hash_of([self.file], self.file.parent),
+            published=None,
+            licence=HOME.licence,
+            home=HOME.where,
+            notes=(
+                f"Annotations of version {self.release}; published numbers are of {omnilabel.VERSION}.",
+                f"{direct} samples are plain categories, which go to SAM 3 directly; slices count descriptions only.",
+            ),
+        )
+
+    @cached_property
+    def _pairs(self) -> dict[str, Pair]:
+        return {_id(pair): pair for pair in self.truth.pairs}
+
+    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        """A list of `{image_id, bbox, description_ids, scores}`, boxes x, y, w, h in pixels."""
+        entries = [entry for prediction in predictions for entry in self._entries(prediction)]
+        return {f"omnilabel_{self.split}.json": to_json(entries)}
+
+    def _entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
+        image, description = target_of(self._pairs, prediction).key
+        for (x0, y0, x1, y1), score in zip(prediction.boxes, prediction.scores, strict=True):
+            box = [x0, y0, x1 - x0, y1 - y0]
+            yield {"image_id": image, "bbox": box, "description_ids": [description], "scores": [score]}
+
+    @cached_property
+    def _matches(self) -> Callable[[Sequence[Prediction]], list[Match]]:
+        return once(lambda predictions: [self._match(prediction) for prediction in predictions])
+
+    def _match(self, prediction: Prediction) -> Match:
+        key = target_of(self._pairs, prediction).key
+        found = [Detection(entry["bbox"], entry["scores"][0]) for entry in self._entries(prediction)]
+        return omnilabel.matched(self.truth.targets.get(key, []), found)
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        """The 13 official numbers, over the pairs that were asked."""
+        matches = self._matches(predictions)
+        return Scores("ap_descr", omnilabel.of_matches([self._pairs[one.id] for one in predictions], matches))
+
+    def resample(self, predictions: Sequence[Prediction]) -> Measure:
+        """AP of descriptions. A pair that is drawn twice counts twice in its place of the ranking."""
+        pairs = [self._pairs[prediction.id] for prediction in predictions]
+        group = omnilabel.GROUPS["descr"]
+        places = np.array([place for place, pair in enumerate(pairs) if group.holds(pair)], int)
+        matches = self._matches(predictions)
+        pool = Pool([matches[place] for place in places])
+
+        def measure(drawn: Sequence[int]) -> float:
+            return pool.average_precision(np.bincount(np.asarray(drawn, int), minlength=len(pairs))[places])
+
+        return measure

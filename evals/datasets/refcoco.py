@@ -1,0 +1,122 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg: every sentence about one object is a sample.
+
+`refcoco/refs(unc).p`, a pickle of Python 2, and `refcoco/instances.json` of COCO, with the pictures of COCO train2014:
+
+    [{"ref_id": 0, "ann_id": 1719310, "image_id": 581857, "category_id": 1, "split": "testA", "sent_ids": [0],
+      "file_name": "COCO_train2014_000000581857_16.jpg",
+      "sentences": [{"sent_id": 0, "sent": "the lady with the blue shirt", "raw": "THE LADY...", "tokens": ["the"]}]}]
+
+Papers of LISA's line quote cIoU, VisionReasoner gIoU.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from evals.datasets.files import Home, hash_of, opener
+from evals.datasets.one_mask import OneMask, Target
+from evals.datasets.referring import Refs, Sentence, check_split, read_refs
+from evals.metrics import refcoco
+from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.stats import Measure
+
+HOMES = {
+    name: Home(
+        title,
+        "the links in the README of github.com/dvlab-research/LISA under Training Data Preparation, and the pictures"
+        " of COCO train2014 from cocodataset.org",
+        "Apache-2.0 for the expressions; the pictures are under COCO's terms of use",
+    )
+    for name, title in (("refcoco", "RefCOCO"), ("refcoco+", "RefCOCO+"), ("refcocog", "RefCOCOg"))
+}
+SPLITS = {"unc": ("val", "testA", "testB", "train"), "umd": ("val", "test", "train"), "google": ("val", "train")}
+PUBLISHED = {
+    ("refcoco", "unc", "val"): 10834,
+    ("refcoco", "unc", "testA"): 5657,
+    ("refcoco", "unc", "testB"): 5095,
+    ("refcoco+", "unc", "val"): 10758,
+    ("refcoco+", "unc", "testA"): 5726,
+    ("refcoco+", "unc", "testB"): 4889,
+    ("refcocog", "umd", "val"): 4896,
+    ("refcocog", "umd", "test"): 9602,
+}
+"""Sentences."""
+
+
+def load(
+    name: str, data: Path, split: str, *, split_by: str | None = None, pictures: str | Path | None = None
+) -> "RefCoco":
+    """`name`: refcoco, refcoco+ or refcocog; `data`: its folder or the one above; `split_by`: who made the splits, unc
+    or, for RefCOCOg, umd unless "google" is said; `pictures`: the folder train2014."""
+    home = HOMES[name]
+    split_by = split_by or ("umd" if name == "refcocog" else "unc")
+    if split_by not in SPLITS:
+        raise DataError(f"{home.name} is split by {', '.join(SPLITS)}, not {split_by!r}")
+    check_split(home, split, SPLITS[split_by])
+    file = f"refs({split_by}).p"
+    found = home.first([data / file, data / name / file], f"the file {name}/{file} with instances.json beside it")
+    return RefCoco(name, home, split, split_by, read_refs(home, data, found, split, pictures))
+
+
+@dataclass(frozen=True, eq=False)
+class RefCoco:
+    name: str
+    home: Home
+    split: str
+    split_by: str
+    refs: Refs
+
+    version = "1"
+
+    def samples(self) -> Sequence[Sample]:
+        return [_sample(sentence) for sentence in self.refs.sentences]
+
+    def facts(self) -> Facts:
+        sentences = self.refs.sentences
+        return Facts(
+            samples=len(sentences),
+            pictures=len({sentence.path for sentence in sentences}),
+            hash=hash_of(self.refs.files, self.refs.files[0].parent),
+            published=PUBLISHED.get((self.name, self.split_by, self.split)),
+            licence=self.home.licence,
+            home=self.home.where,
+            notes=(f"Split by {self.split_by}; every sentence is a sample.",),
+        )
+
+    @cached_property
+    def _scorer(self) -> OneMask:
+        return OneMask({sentence.id: _target(sentence) for sentence in self.refs.sentences}, headline="ciou")
+
+    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        """There is no official file: one mask a sentence, in COCO's run lengths."""
+        return {f"{self.name}_{self.split_by}_{self.split}.json": self._scorer.submission(predictions)}
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        return self._scorer.score(predictions)
+
+    def resample(self, predictions: Sequence[Prediction]) -> Measure:
+        return self._scorer.resample(predictions)
+
+
+def _sample(sentence: Sentence) -> Sample:
+    return Sample(
+        id=sentence.id,
+        query=sentence.text,
+        source=sentence.path.name,
+        open=opener(sentence.path),
+        group=sentence.path.name,
+        target=lambda: _target(sentence).mask() > 0,
+    )
+
+
+def _target(sentence: Sentence) -> Target:
+    height, width = int(sentence.image["height"]), int(sentence.image["width"])
+
+    def mask() -> np.ndarray:
+        [annotation] = sentence.annotations
+        return refcoco.target(annotation, height, width)
+
+    return Target(lambda: (height, width), mask)

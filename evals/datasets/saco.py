@@ -1,0 +1,193 @@
+"""SA-Co Gold and Silver: all instances of a noun phrase, in pictures that hold some or none.
+
+`gold_metaclip_merged_a_release_test.json`, and `_b_` and `_c_` of the two other annotators; Silver has one file a
+subset, `silver_geode_merged_test.json`. An entry of `images` is a picture with a noun phrase; boxes and areas are
+shares of the picture:
+
+    {"images": [{"id": 10000000, "file_name": "1/100001/x.jpeg", "text_input": "a white mug", "width": 640,
+                 "height": 480, "queried_category": "3", "is_instance_exhaustive": 1, "is_pixel_exhaustive": 1}],
+     "annotations": [{"id": 1, "image_id": 10000000, "category_id": 1, "bbox": [0.1, 0.2, 0.25, 0.5], "area": 0.11,
+                      "segmentation": {"size": [480, 640], "counts": "..."}, "iscrowd": 0, "source": "manual"}],
+     "categories": [{"id": 1, "name": "object"}]}
+
+Asked, and scored, are the pairs that every annotator marked as exhaustive. Phrases go to SAM 3 directly.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evals.datasets.files import Home, hash_of, once, opener, to_json
+from evals.datasets.one_mask import target_of
+from evals.metrics import cgf1
+from evals.metrics.cgf1 import Annotator, IouType, Outcome, Pool
+from evals.metrics.entries import Entry, ScoringError
+from evals.metrics.segments import to_rle
+from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.stats import Measure
+from sam3_tool import rle
+
+GOLD = Home(
+    "SA-Co/Gold",
+    "huggingface.co/datasets/facebook/SACo-Gold, and the pictures as scripts/eval/gold of"
+    " github.com/facebookresearch/sam3 says",
+    "SAM License; the pictures have their own",
+)
+SILVER = Home(
+    "SA-Co/Silver",
+    "huggingface.co/datasets/facebook/SACo-Silver, and the pictures as scripts/eval/silver of"
+    " github.com/facebookresearch/sam3 says",
+    "SAM License; the pictures have those of their ten sources",
+)
+GOLD_SUBSETS = ("metaclip", "sa1b", "crowded", "fg_food", "fg_sports_equipment", "attributes", "wiki_common")
+SILVER_SUBSETS = (
+    "bdd100k",
+    "droid",
+    "ego4d",
+    "fathomnet",
+    "food_rec",
+    "geode",
+    "inaturalist",
+    "nga_art",
+    "sav",
+    "yt1b",
+)
+DIGITS = 5
+"""To which boxes and scores of the official prediction files are rounded."""
+
+
+def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
+    """`split`: a subset; `data`: the annotators' folder; `pictures`: where the files of `file_name` lie."""
+    if split not in GOLD_SUBSETS:
+        raise DataError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, not {split!r}")
+    return _load(
+        "saco-gold", GOLD, data, split, [f"gold_{split}_merged_{one}_release_test.json" for one in "abc"], pictures
+    )
+
+
+def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
+    """`split`: a subset, as its file is called; `data` and `pictures` as for Gold."""
+    return _load("saco-silver", SILVER, data, split, [f"silver_{split}_merged_test.json"], pictures)
+
+
+def _load(name: str, home: Home, data: Path, split: str, files: Sequence[str], pictures: str | Path | None) -> "SaCo":
+    folder = home.first([data / files[0], data / "gt-annotations" / files[0]], f"the file {files[0]}").parent
+    paths = [home.first([folder / file], f"the files of all annotators: {', '.join(files)}") for file in files]
+    annotators = [home.parsed(path, Annotator.of) for path in paths]
+    try:
+        pairs = cgf1.exhaustive(annotators)
+    except ScoringError as error:
+        raise home.broken(paths[0], f"is not as published ({error})") from error
+    by_default = [data / "metaclip-images", data / "sa1b-images", data / "images", data]
+    places = home.pictures(
+        [Path(pictures)] if pictures else by_default, str(annotators[0].pictures[pairs[0]].get("file_name"))
+    )
+    return SaCo(name, home, split, paths, annotators, [_sample(annotators[0], pair, places) for pair in pairs])
+
+
+def _sample(annotator: Annotator, pair: Any, folder: Path) -> Sample:
+    entry = annotator.pictures[pair]
+    file_name = str(entry["file_name"])
+    return Sample(
+        id=str(pair),
+        query=str(entry["text_input"]).strip(),
+        source=file_name,
+        open=opener(folder / file_name),
+        group=file_name,
+        direct=True,
+        target=lambda: _union(annotator, pair),
+    )
+
+
+def _union(annotator: Annotator, pair: Any) -> np.ndarray:
+    """bool, (H, W): all that this annotator found."""
+    picture = annotator.pictures[pair]
+    masks = [to_rle(entry["segmentation"], picture, lambda: f"pair {pair!r}") for entry in annotator.targets(pair)]
+    return np.asarray(rle.decode_all(masks, int(picture["height"]), int(picture["width"])).any(axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class SaCo:
+    name: str
+    home: Home
+    split: str
+    files: Sequence[Path]
+    annotators: Sequence[Annotator]
+    asked: Sequence[Sample]
+
+    version = "1"
+
+    def samples(self) -> Sequence[Sample]:
+        return self.asked
+
+    def facts(self) -> Facts:
+        listed = len(self.annotators[0].listing)
+        return Facts(
+            samples=len(self.asked),
+            pictures=len({sample.group for sample in self.asked}),
+            hash=hash_of(self.files, self.files[0].parent),
+            published=None,
+            licence=self.home.licence,
+            home=self.home.where,
+            notes=(
+                f"{listed} pairs are listed; asked are the {len(self.asked)} exhaustive ones of every annotator.",
+                "Published averages are plain means over the subsets.",
+            ),
+        )
+
+    @cached_property
+    def _pairs(self) -> Mapping[str, Any]:
+        return {str(pair): pair for pair in cgf1.exhaustive(self.annotators)}
+
+    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        """A list of `{image_id, category_id, segmentation, score, bbox, area}`; boxes x, y, w, h as shares."""
+        entries = [entry for prediction in predictions for entry in self._entries(prediction)]
+        return {"coco_predictions_segm.json": to_json(entries)}
+
+    def _entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
+        pair = target_of(self._pairs, prediction)
+        width, height = (int(self.annotators[0].pictures[pair][side]) for side in ("width", "height"))
+        areas = rle.areas(prediction.masks).tolist()
+        for mask, box, score, area in zip(prediction.masks, prediction.boxes, prediction.scores, areas, strict=True):
+            x0, y0, x1, y1 = box
+            shares = (x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height)
+            yield {
+                "image_id": pair,
+                "category_id": 1,
+                "segmentation": mask.to_coco(),
+                "score": round(score, DIGITS),
+                "bbox": [round(share, DIGITS) for share in shares],
+                "area": area / (width * height),
+            }
+
+    @cached_property
+    def _outcomes(self) -> Callable[[Sequence[Prediction]], list[Outcome]]:
+        return once(lambda predictions: [self._outcome(prediction, "segm") for prediction in predictions])
+
+    def _outcome(self, prediction: Prediction, iou_type: IouType) -> Outcome:
+        pair = target_of(self._pairs, prediction)
+        answers: list[tuple[int, Entry]] = list(enumerate(self._entries(prediction)))
+        return cgf1.judge(pair, answers, self.annotators, iou_type)
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        """Of masks; of boxes too, under `bbox cgF1` …"""
+        outcomes = self._outcomes(predictions)
+        metrics = cgf1.headline(cgf1.official(outcomes), len(outcomes))
+        of_boxes = cgf1.official([self._outcome(prediction, "bbox") for prediction in predictions])
+        boxes = cgf1.headline(of_boxes, len(outcomes))
+        more = {f"bbox {name}": boxes[name] for name in ("cgF1", "pmF1", "IL_MCC")}
+        alone = {p.id: _alone(outcome) for p, outcome in zip(predictions, outcomes, strict=True)}
+        return Scores("cgF1", metrics | more, alone)
+
+    def resample(self, predictions: Sequence[Prediction]) -> Measure:
+        pool = Pool(self._outcomes(predictions))
+        return lambda drawn: pool.cgf1(np.bincount(np.asarray(drawn, int), minlength=len(predictions)))
+
+
+def _alone(outcome: Outcome) -> float:
+    """A pair's own number: its mean F1; without targets, whether nothing was predicted."""
+    return float(outcome.f1.mean()) if outcome.targets else float(outcome.nothing)

@@ -1,0 +1,73 @@
+"""How a run is getting on, in one line: rate, time left, the metric so far."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from evals.samples import Dataset, Prediction, Sample
+
+SHARE = 0.05
+"""Of a run's time that may go into the metric so far."""
+
+
+@dataclass
+class Meter:
+    """Counts samples as they finish. For one thread."""
+
+    dataset: Dataset
+    samples: Sequence[Sample]
+    done: dict[str, Prediction]
+    """What was done before."""
+    clock: Callable[[], float] = monotonic
+    _started: float = field(init=False)
+    _failed: int = field(init=False)
+    _asked: int = 0
+    _metric: str = ""
+    _next: float = 0.0
+
+    def __post_init__(self) -> None:
+        wanted = {sample.id for sample in self.samples}
+        self.done = {id: prediction for id, prediction in self.done.items() if id in wanted}
+        self._failed = sum(one.status == "failed" for one in self.done.values())
+        self._started = self.clock()
+
+    def add(self, prediction: Prediction) -> None:
+        before = self.done.get(prediction.id)
+        self._failed += (prediction.status == "failed") - (before is not None and before.status == "failed")
+        self._asked += 1
+        self.done[prediction.id] = prediction
+
+    def line(self) -> str:
+        """How it stands, for people."""
+        failed = self._failed
+        parts = [f"{len(self.done)} of {len(self.samples)} samples", *self._pace(), self._so_far()]
+        return ", ".join(part for part in (*parts, f"{failed} failed" if failed else "") if part)
+
+    def _pace(self) -> list[str]:
+        taken, here = self.clock() - self._started, self._asked
+        if here <= 0 or taken <= 0:
+            return []
+        left = (len(self.samples) - len(self.done)) * taken / here
+        return [f"{here / taken:.3g} a second", f"{in_words(left)} left"]
+
+    def _so_far(self) -> str:
+        """The metric over what is done, worked out anew as often as that is cheap."""
+        now = self.clock()
+        if now >= self._next:
+            scores = self.dataset.score([self.done[s.id] for s in self.samples if s.id in self.done])
+            self._metric = f"{scores.headline} {scores.metrics[scores.headline]:.4g} so far"
+            self._next = self.clock() + (self.clock() - now) / SHARE
+        return self._metric
+
+
+def in_words(seconds: float) -> str:
+    """
+    >>> in_words(48.2), in_words(260), in_words(9000)
+    ('48 s', '4 min 20 s', '2 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

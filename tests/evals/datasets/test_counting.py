@@ -1,0 +1,119 @@
+"""CountBench and PixMo-Count from parquet files."""
+
+import json
+from hashlib import sha256
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evals.datasets import load_dataset
+from evals.metrics import counting
+from evals.samples import DataError
+from sam3_tool import PictureError
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def png(colour):
+    content = BytesIO()
+    Image.new("RGB", (8, 6), colour).save(content, "PNG")
+    return content.getvalue()
+
+
+def apart(number):
+    """bool, (number, 6, 8): masks that do not overlap."""
+    masks = np.zeros((number, 6, 8), bool)
+    for index, mask in enumerate(masks):
+        mask[index % 6, index // 6] = True
+    return masks
+
+
+@pytest.fixture
+def countbench(tmp_path):
+    pictures = [None if row == 1 else {"bytes": png((row, 0, 0)), "path": None} for row in range(4)]
+    columns = {
+        "image_url": ["u"] * 4,
+        "text": [f"{row} dogs" for row in range(4)],
+        "number": range(4),
+        "image": pictures,
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "train-00000-of-00001-x.parquet", row_group_size=3)
+    return tmp_path
+
+
+def test_rows_without_a_picture_are_left_out_and_told(countbench):
+    dataset = load_dataset("countbench", countbench, "train")
+    assert [(sample.id, sample.query, sample.direct) for sample in dataset.samples()] == [
+        ("0", "0 dogs", False),
+        ("2", "2 dogs", False),
+        ("3", "3 dogs", False),
+    ]
+    assert dataset.samples()[2].open().pixels[0, 0].tolist() == [3, 0, 0]
+    assert dataset.facts().notes[0].startswith("3 of 4 rows have a picture")
+    assert dataset.facts().published == 487
+
+
+def test_an_agents_answer_counts_as_many_as_it_holds(countbench, predicted, nothing):
+    dataset = load_dataset("countbench", countbench, "train")
+    found = [predicted(id, apart(number), [0.3] * number) for id, number in (("0", 0), ("2", 2), ("3", 5))]
+    scores = dataset.score(found)
+    assert scores.headline == "accuracy"
+    assert scores.metrics == counting.score([(0, 0), (2, 2), (5, 3)])
+    assert scores.per_sample == {"0": 1, "2": 1, "3": 0}
+    [content] = dataset.submission(found).values()
+    assert json.loads(content) == [{"id": "0", "count": 0}, {"id": "2", "count": 2}, {"id": "3", "count": 5}]
+    assert dataset.resample(found)([1, 2, 2, 2]) == 25
+    assert dataset.score(nothing(dataset.samples())).metrics["mae"] == pytest.approx(5 / 3)
+
+
+def test_phrases_go_to_sam3_whose_overlapping_instances_count_once(countbench, predicted, tmp_path):
+    (tmp_path / "phrases.json").write_text('{"2": "dog"}')
+    dataset = load_dataset("countbench", countbench, "train", phrases=tmp_path / "phrases.json")
+    sample = dataset.samples()[1]
+    assert (sample.query, sample.direct) == ("dog", True)
+    masks = np.concatenate([apart(2), apart(3)])
+    assert dataset.score([predicted("2", masks, [0.9, 0.9, 0.8, 0.8, 0.4])]).metrics["accuracy"] == 100
+
+
+def test_pixmo_finds_its_pictures_by_their_hash(tmp_path, predicted):
+    contents = [png((row, 0, 0)) for row in range(3)]
+    hashes = [sha256(content).hexdigest() for content in contents]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / f"{hashes[0]}.png").write_bytes(contents[0])
+    (tmp_path / "images" / hashes[2]).write_bytes(b"another one")
+    columns = {"image_url": ["u"] * 3, "image_sha256": hashes, "count": [2, 3, 4], "label": ["dogs", "cups", "men"]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "test-00000-of-00001.parquet")
+    dataset = load_dataset("pixmo-count", tmp_path, "test")
+    first, second = dataset.samples()
+    assert (first.query, second.query, first.direct) == ("dogs", "men", True)
+    assert first.open().width == 8
+    with pytest.raises(PictureError, match="not the published picture"):
+        second.open()
+    found = [predicted(first.id, apart(2)), predicted(second.id, apart(0))]
+    assert dataset.score(found).metrics == counting.score([(2, 2), (0, 4)])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("countbench", "nielsr/countbench"), ("pixmo-count", "allenai/pixmo-count")]
+)
+def test_missing_files_are_one_sentence_with_the_place_to_get_them(tmp_path, name, said):
+    with pytest.raises(DataError, match=said):
+        load_dataset(name, tmp_path, "test")
+
+
+def test_other_files_and_phrases_are_told(tmp_path, countbench):
+    with pytest.raises(DataError, match="expected the pictures, named by their image_sha256"):
+        load_dataset("pixmo-count", countbench, "train")
+    (countbench / "images").mkdir()
+    with pytest.raises(DataError, match="has the columns image_url, text, number, image, not image_sha256"):
+        load_dataset("pixmo-count", countbench, "train")
+    (tmp_path / "phrases.json").write_text("[]")
+    with pytest.raises(DataError, match="must be an object of row numbers"):
+        load_dataset("countbench", countbench, "train", phrases=tmp_path / "phrases.json")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "x.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_dataset("countbench", tmp_path / "broken", "train")

@@ -1,0 +1,52 @@
+"""The generated world as a benchmark, and its files in the formats of the others."""
+
+import filecmp
+
+import pytest
+
+from evals.datasets import load_dataset
+from evals.datasets.make_scenes import make_scenes
+from evals.samples import DataError
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return load_dataset("scenes", tmp_path_factory.mktemp("none"), "test", number=10)
+
+
+def test_scenes_need_no_file_and_are_drawn_again_the_same(dataset, predicted, nothing):
+    samples = dataset.samples()
+    assert len({sample.slices["kind"] for sample in samples}) == 10
+    picture = samples[2].open()
+    assert picture.key == samples[2].open().key
+    assert samples[2].target().shape == (picture.height, picture.width)
+    perfect = [predicted(sample.id, sample.target()[None]) for sample in samples]
+    assert dataset.score(perfect).metrics["giou"] == pytest.approx(1, abs=1e-5)
+    assert dataset.score(nothing(samples)).metrics["giou"] == pytest.approx(0.1, abs=1e-5)
+    assert dataset.resample(perfect)([3, 3]) == pytest.approx(1, abs=1e-4)
+    assert list(dataset.submission(perfect)) == ["scenes.json"]
+
+
+def test_another_seed_gives_other_scenes(dataset, tmp_path):
+    other = load_dataset("scenes", tmp_path, "test", number=10, seed=1)
+    assert not {sample.id for sample in other.samples()} & {sample.id for sample in dataset.samples()}
+    assert other.facts().hash != dataset.facts().hash
+
+
+def test_wrong_numbers_and_splits_are_told(tmp_path):
+    with pytest.raises(DataError, match="the split test, not 'val'"):
+        load_dataset("scenes", tmp_path, "val")
+    with pytest.raises(DataError, match="must be positive, found 0"):
+        load_dataset("scenes", tmp_path, "test", number=0)
+
+
+def test_the_same_seed_writes_the_same_files(tmp_path):
+    one, two, other = (
+        make_scenes(tmp_path / name, number=3, seed=seed, sizes=((96, 72),))
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    names = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(names) > 20
+    assert filecmp.cmpfiles(tmp_path / "a", tmp_path / "b", names, shallow=False)[0] == names
+    assert set(one) == set(two) == set(other)
+    assert not filecmp.cmp(one["own"] / "queries.jsonl", other["own"] / "queries.jsonl", shallow=False)

@@ -1,0 +1,163 @@
+"""A folder of one's own: pictures, queries, and targets where there are any."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evals.datasets import load_dataset
+from evals.metrics import reasonseg
+from evals.samples import DataError, Prediction
+from sam3_tool import rle
+from sam3_tool.rle import Rle
+
+
+@pytest.fixture
+def folder(tmp_path):
+    Image.new("RGB", (16, 12)).save(tmp_path / "a.png")
+    Image.new("RGB", (20, 10)).save(tmp_path / "b.png")
+    mask = np.zeros((12, 16), np.uint8)
+    mask[2:6, 3:9] = 255
+    Image.fromarray(mask).save(tmp_path / "a-mask.png")
+    return tmp_path
+
+
+def write(folder, *lines):
+    text = "".join((line if isinstance(line, str) else json.dumps(line, ensure_ascii=False)) + "\n" for line in lines)
+    (folder / "queries.jsonl").write_text(text, encoding="utf-8")
+    return load_dataset("own", folder, "all")
+
+
+def boxed(id, *boxes):
+    return Prediction(id=id, status="ok", boxes=boxes, scores=(0.9,) * len(boxes))
+
+
+def test_generated_scenes_are_read_and_scored(folders, predicted, nothing):
+    dataset = load_dataset("own", folders["own"], "all")
+    samples = dataset.samples()
+    assert len(samples) == 20
+    perfect = [predicted(sample.id, sample.target()[None]) for sample in samples]
+    assert dataset.score(perfect).metrics["giou"] == pytest.approx(1, abs=1e-5)
+    assert dataset.score(nothing(samples)).metrics["giou"] == pytest.approx(2 / 20, abs=1e-5)
+    entries = json.loads(dataset.submission(perfect)["predictions.json"])
+    assert [entry["id"] for entry in entries] == [sample.id for sample in samples]
+    pairs = [
+        (rle.decode(Rle.from_coco(entry["masks"][0])), sample.target().astype(np.uint8))
+        for entry, sample in zip(entries, samples, strict=True)
+    ]
+    assert reasonseg.score(pairs) == dataset.score(perfect).metrics
+
+
+def test_only_a_picture_and_a_query_are_needed_to_predict(folder, nothing):
+    dataset = write(
+        folder, {"image": "a.png", "query": "the cup"}, "", {"image": "b.png", "query": "a\u2028b", "id": 7}
+    )
+    assert [(sample.id, sample.query) for sample in dataset.samples()] == [("1-a", "the cup"), ("7", "a\u2028b")]
+    assert dataset.samples()[1].open().pixels.shape == (10, 20, 3)
+    assert dataset.samples()[0].target is None
+    failed = nothing(dataset.samples())
+    assert json.loads(dataset.submission(failed)["predictions.json"])[1]["masks"] == []
+    for score in (dataset.score, dataset.resample):
+        with pytest.raises(DataError, match="nothing to score against"):
+            score(failed)
+
+
+def test_samples_without_a_target_do_not_count(folder, predicted, nothing):
+    dataset = write(
+        folder,
+        {"image": "a.png", "query": "the cup", "mask": "a-mask.png"},
+        {"image": "b.png", "query": "the saucer"},
+        {"image": "a.png", "query": "the spoon", "mask": "a-mask.png"},
+    )
+    first, second, third = dataset.samples()
+    found = [predicted(first.id, first.target()[None]), *nothing([second, third])]
+    scores = dataset.score(found)
+    assert (scores.metrics["n"], scores.metrics["ciou"]) == (2, 0.5)
+    assert scores.per_sample == {first.id: 1, third.id: 0}
+    measure = dataset.resample(found)
+    assert measure([0, 1]) == dataset.score(found[:1]).metrics["giou"]
+    assert measure([0, 1, 2, 2]) == pytest.approx(1 / 3, abs=1e-5)
+    assert np.isnan(measure([1]))
+
+
+def test_boxes_are_scored_by_cgf1(folder):
+    dataset = write(
+        folder,
+        {"image": "a.png", "query": "the cups", "boxes": [[0, 0, 5, 5], [6, 6, 12, 12]]},
+        {"image": "b.png", "query": "the saucers", "boxes": []},
+    )
+    first, second = (sample.id for sample in dataset.samples())
+    perfect = [boxed(first, (6, 6, 12, 12), (0, 0, 5, 5)), boxed(second)]
+    assert dataset.score(perfect).headline == "box_cgF1"
+    assert dataset.score(perfect).metrics["box_cgF1"] == pytest.approx(99.99, abs=0.02)
+    half = [boxed(first, (0, 0, 5, 5)), boxed(second)]
+    assert dataset.score(half).metrics["box_pmF1"] == pytest.approx(200 / 3, abs=0.01)
+    assert dataset.resample(half)([0, 1]) == dataset.score(half).metrics["box_cgF1"]
+
+
+def test_a_coco_file_with_captions_is_read(folder, predicted):
+    square = [3, 2, 9, 2, 9, 6, 3, 6]
+    content = {
+        "images": [{"id": 4, "file_name": "a.png", "height": 12, "width": 16}],
+        "annotations": [
+            {"id": 1, "image_id": 4, "caption": "the cup", "segmentation": [square], "bbox": [3, 2, 6, 4]},
+            {"id": 2, "image_id": 4, "caption": "something else"},
+            {
+                "id": 3,
+                "image_id": 4,
+                "caption": "the cup ",
+                "segmentation": [[11, 0, 15, 0, 15, 4]],
+                "bbox": [11, 0, 4, 4],
+            },
+        ],
+    }
+    (folder / "annotations.json").write_text(json.dumps(content))
+    dataset = load_dataset("own", folder, "all")
+    cup, other = dataset.samples()
+    assert (cup.id, cup.query, other.query) == ("4-1", "the cup", "something else")
+    assert cup.target()[3, 4]
+    assert cup.target()[1, 13]
+    assert other.target is None
+    scores = dataset.score([predicted(cup.id, cup.target()[None]), predicted(other.id, np.zeros((0, 12, 16), bool))])
+    assert scores.metrics["giou"] == pytest.approx(1, abs=2e-5)
+    assert scores.metrics["box_pmF1"] < 1
+    assert load_dataset("own", folder / "annotations.json", "all").facts().samples == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 1 is not JSON"),
+        ("[1]", "line 1 must be an object such as"),
+        ({"query": "a"}, "`image` must be a text, found None"),
+        ({"image": "a.png", "query": " "}, "`query` must be a text, found ' '"),
+        ({"image": "c.png", "query": "a"}, "there is no file .*c.png"),
+        ({"image": "a.png", "query": "a", "mask": "m.png"}, "there is no file .*m.png"),
+        ({"image": "a.png", "query": "a", "boxes": [[5, 5, 4, 6]]}, "x0 < x1 and y0 < y1, found"),
+        ({"image": "a.png", "query": "a", "boxes": 3}, "must be an object such as"),
+    ],
+)
+def test_a_wrong_line_is_told_by_its_number(folder, line, said):
+    with pytest.raises(DataError, match=said):
+        write(folder, line)
+
+
+def test_ids_may_not_repeat(folder):
+    line = {"image": "a.png", "query": "a", "id": "x"}
+    with pytest.raises(DataError, match="the id 'x' twice"):
+        write(folder, line, line)
+
+
+def test_a_mask_must_have_the_pictures_size(folder, nothing):
+    dataset = write(folder, {"image": "b.png", "query": "a", "mask": "a-mask.png"})
+    with pytest.raises(DataError, match=r"a-mask.png is 16 x 12 pixels, its picture is 20 x 10"):
+        dataset.score(nothing(dataset.samples()))
+
+
+def test_a_folder_without_queries_is_told_what_is_expected(tmp_path):
+    with pytest.raises(DataError, match=r"queries.jsonl does not exist, expected queries.jsonl, or annotations.json"):
+        load_dataset("own", tmp_path, "all")
+    (tmp_path / "queries.jsonl").write_text("\n")
+    with pytest.raises(DataError, match="holds no query"):
+        load_dataset("own", tmp_path, "all")

@@ -1,0 +1,208 @@
+"""ReasonSeg from its own folders and from the re-uploaded parquet files."""
+
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evals.datasets import load_dataset
+from evals.metrics import reasonseg
+from evals.samples import DataError
+from sam3_tool import rle
+from sam3_tool.rle import Rle
+
+
+@pytest.fixture(scope="module")
+def dataset(folders):
+    return load_dataset("reasonseg", folders["reasonseg"], "val")
+
+
+@pytest.fixture(scope="module")
+def truth(dataset):
+    """Predictions with exactly the target, as two instances where it can be cut in two."""
+
+    def halves(sample):
+        target = sample.target()
+        left = target.copy()
+        left[:, target.shape[1] // 2 :] = False
+        return np.stack([left, target & ~left])
+
+    return lambda predicted: [predicted(sample.id, halves(sample)) for sample in dataset.samples()]
+
+
+def official(dataset, folder, submission):
+    """The metric over what the submission file holds, against the annotation files."""
+    pairs = []
+    for entry in json.loads(submission):
+        height, width = entry["size"]
+        target, _, _ = reasonseg.load_annotation(folder / "val" / f"{entry['id']}.json", height, width)
+        pairs.append((rle.decode(Rle.from_coco(entry)), target))
+    return reasonseg.score(pairs)
+
+
+def test_samples_are_asked_in_order_of_their_names_without_opening_a_picture(folders, dataset):
+    samples = dataset.samples()
+    assert [sample.id for sample in samples] == sorted(sample.id for sample in samples)
+    assert len(samples) == 18  # two of twenty scenes have no target
+    assert {sample.slices["length"] for sample in samples} == {"short", "long"}
+    assert all(sample.query == sample.query.strip() for sample in samples)
+    first = samples[0]
+    assert first.open().pixels.shape[:2] == first.target().shape
+    assert first.source == f"val/{first.id}.jpg"
+
+
+def test_the_truth_scores_as_well_as_the_official_constants_allow(dataset, truth, predicted):
+    n = len(dataset.samples())
+    scores = dataset.score(truth(predicted))
+    assert scores.headline == "giou"
+    assert scores.metrics["giou"] == pytest.approx(n / (n + 1e-5), abs=1e-6)
+    assert scores.metrics["ciou"] == pytest.approx(1.0, abs=1e-6)
+    assert set(scores.per_sample.values()) == {1.0}
+
+
+def test_failures_score_as_empty_masks(dataset, nothing):
+    scores = dataset.score(nothing(dataset.samples()))
+    assert scores.metrics == {"giou": 0.0, "ciou": 0.0, "n": len(dataset.samples())}
+
+
+def test_the_submission_scores_as_the_run_does_and_is_in_the_data_sets_order(folders, dataset, truth, predicted):
+    predictions = truth(predicted)
+    predictions[3:6] = [predicted(p.id, rle.decode_all(p.masks[:1], *p.masks[0].size)) for p in predictions[3:6]]
+    [(name, content)] = dataset.submission(predictions).items()
+    assert name == "reasonseg_val.json"
+    assert [entry["id"] for entry in json.loads(content)] == [sample.id for sample in dataset.samples()]
+    assert official(dataset, folders["reasonseg"], content) == dataset.score(predictions).metrics
+    assert 0.5 < dataset.score(predictions).metrics["giou"] < 1
+
+
+def test_ignored_pixels_count_for_nothing(dataset, truth, predicted):
+    predictions = truth(predicted)
+    [index] = [i for i, sample in enumerate(dataset.samples()) if sample.id == "scene_000004_0"]
+    height, width = predictions[index].masks[0].size
+    corner = np.zeros((height, width), bool)
+    corner[: height // 8, : width // 8] = True
+    masks = [*rle.decode_all(predictions[index].masks, height, width), corner]
+    more = predicted("scene_000004_0", np.stack(masks))
+    assert dataset.score([more]).metrics == dataset.score([predictions[index]]).metrics
+
+
+def test_resampling_is_the_metric_over_what_is_drawn(dataset, truth, nothing, predicted):
+    predictions = [*truth(predicted)[:9], *nothing(dataset.samples())[9:]]
+    measure = dataset.resample(predictions)
+    drawn = [0, 0, 5, 12, 17, 17]
+    assert measure(drawn) == dataset.score([predictions[index] for index in drawn]).metrics["giou"]
+    assert measure(range(18)) == dataset.score(predictions).metrics["giou"]
+
+
+def test_a_part_of_the_samples_can_be_scored(dataset, truth, predicted):
+    assert dataset.score(truth(predicted)[:2]).metrics["n"] == 2
+
+
+def test_facts_name_the_data(folders, dataset):
+    facts = dataset.facts()
+    assert (facts.samples, facts.published) == (18, 200)
+    assert "LISA" in facts.home
+    assert facts.hash == load_dataset("reasonseg", folders["reasonseg"], "val").facts().hash
+
+
+def test_a_turned_picture_and_an_old_encoding_are_read_as_officially(tmp_path, predicted):
+    (tmp_path / "val").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.new("RGB", (40, 20), "white").save(tmp_path / "val" / "a.jpg", exif=exif)
+    shape = {"label": "target", "points": [[1.9, 2.9], [10, 2], [10, 30], [1, 30]]}
+    text = json.dumps(
+        {"text": [" the café \n", "another"], "is_sentence": False, "shapes": [shape]}, ensure_ascii=False
+    )
+    (tmp_path / "val" / "a.json").write_bytes(text.encode("cp1252"))
+    dataset = load_dataset("reasonseg", tmp_path, "val")
+    [sample] = dataset.samples()
+    assert sample.query == "the café"
+    assert sample.open().pixels.shape[:2] == sample.target().shape == (40, 20)
+    assert sample.target()[2, 1]  # cut off, not rounded
+    assert dataset.score([predicted("a", sample.target()[None])]).metrics["giou"] == pytest.approx(1, abs=2e-5)
+
+
+def test_masks_of_another_picture_are_refused(dataset, predicted):
+    sample = dataset.samples()[0]
+    with pytest.raises(DataError, match="7 x 5 pixels, its picture is 1"):
+        dataset.score([predicted(sample.id, np.ones((1, 5, 7), bool))])
+    with pytest.raises(DataError, match="'else', which the data does not have"):
+        dataset.score([predicted("else", np.ones((1, 5, 7), bool))])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: None, "val does not exist, expected the folder val/"),
+        (lambda folder: (folder / "val").mkdir(), "holds no .jpg file"),
+        (lambda folder: write(folder, None), "a.jpg has no a.json beside it"),
+        (lambda folder: write(folder, b"{"), "a.json is not as published .*not JSON"),
+        (lambda folder: write(folder, b'{"text": [" "], "is_sentence": true}'), "asks nothing"),
+        (lambda folder: write(folder, b'{"text": ["a"]}'), "no `is_sentence`"),
+    ],
+)
+def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tmp_path, make, said):
+    make(tmp_path)
+    with pytest.raises(DataError, match=said) as caught:
+        load_dataset("reasonseg", tmp_path, "val")
+    assert "dvlab-research/LISA" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def write(folder, annotation):
+    (folder / "val").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "val" / "a.jpg")
+    if annotation is not None:
+        (folder / "val" / "a.json").write_bytes(annotation)
+
+
+def test_unknown_names_splits_and_options_are_told_with_what_there_is(tmp_path):
+    with pytest.raises(DataError, match=r"no data set 'reasonsge'; there are reasonseg"):
+        load_dataset("reasonsge", tmp_path, "val")
+    with pytest.raises(DataError, match="train, val, test, not 'dev'"):
+        load_dataset("reasonseg", tmp_path, "dev")
+    with pytest.raises(DataError, match="has the options variant, not varient"):
+        load_dataset("reasonseg", tmp_path, "val", varient="lisa")
+    with pytest.raises(DataError, match=r"'lisa' .* or 'hf-bool', not 'hf'"):
+        load_dataset("reasonseg", tmp_path, "val", variant="hf")
+
+
+def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothing):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    masks = [np.zeros((6, 8), bool) for _ in range(5)]
+    for number, mask in enumerate(masks):
+        mask[1:3, : number + 1] = True
+    content = BytesIO()
+    Image.new("RGB", (8, 6), "red").save(content, "PNG")
+    table = pyarrow.table(
+        {
+            "image": [{"bytes": content.getvalue(), "path": None}] * 5,
+            "text": [f" thing {number} " for number in range(5)],
+            "mask": [mask.tolist() for mask in masks],
+            "image_id": [f"p{number}" for number in range(5)],
+            "ann_id": [f"a{number}" for number in range(5)],
+            "img_height": [6] * 5,
+            "img_width": [8] * 5,
+        }
+    )
+    parquet.write_table(table, tmp_path / "test-00000-of-00001.parquet", row_group_size=2)
+    dataset = load_dataset("reasonseg", tmp_path, "test", variant="hf-bool")
+    samples = dataset.samples()
+    assert [(sample.id, sample.query) for sample in samples[:2]] == [("a0", "thing 0"), ("a1", "thing 1")]
+    assert samples[3].open().pixels.shape == (6, 8, 3)
+    assert [sample.target().sum() for sample in samples] == [2, 4, 6, 8, 10]
+    assert dataset.version != load_version(tmp_path)
+    perfect = [predicted(sample.id, mask[None]) for sample, mask in zip(samples, masks, strict=True)]
+    assert dataset.score(perfect).metrics == {"giou": 1.0, "ciou": 1.0, "n": 5}
+    assert dataset.score(nothing(samples)).metrics["giou"] == 0
+    assert "hf-bool" in dataset.facts().notes[0]
+
+
+def load_version(folder):
+    write(folder, b'{"text": ["a"], "is_sentence": false, "shapes": []}')
+    return load_dataset("reasonseg", folder, "val").version

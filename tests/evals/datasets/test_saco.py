@@ -1,0 +1,144 @@
+"""SA-Co: one sample per picture and phrase, three annotators for Gold, one file for Silver."""
+
+import json
+
+import numpy as np
+import pytest
+
+from evals.datasets import load_dataset
+from evals.metrics import cgf1
+from evals.samples import DataError
+from sam3_tool import rle
+from sam3_tool.rle import Rle
+
+
+@pytest.fixture(scope="module", params=["saco-gold", "saco-silver"])
+def dataset(request, folders):
+    return load_dataset(request.param, folders[request.param], "metaclip" if request.param == "saco-gold" else "sav")
+
+
+def files(dataset):
+    return list(dataset.files)
+
+
+@pytest.fixture(scope="module")
+def truth(dataset, predicted):
+    """What the first annotator has."""
+    content = json.loads(dataset.files[0].read_bytes())
+    masks = {sample.id: [] for sample in dataset.samples()}
+    for entry in content["annotations"]:
+        if str(entry["image_id"]) in masks:
+            masks[str(entry["image_id"])].append(rle.decode(Rle.from_coco(entry["segmentation"])))
+    return [predicted(id, np.array(found, bool).reshape(len(found), *shape(found))) for id, found in masks.items()]
+
+
+def shape(found):
+    return found[0].shape if found else (120, 160)
+
+
+@pytest.fixture(scope="module")
+def mixed(dataset, truth, predicted):
+    """Shifted, missing and superfluous masks, some with scores that do not count."""
+    rng = np.random.default_rng(0)
+
+    def spoilt(one):
+        masks = [np.roll(rle.decode(mask), int(rng.integers(0, 5)), axis=1) for mask in one.masks if rng.random() < 0.8]
+        if rng.random() < 0.2:
+            size = one.masks[0].size if one.masks else target_size(dataset, one.id)
+            masks.append(np.indices(size).sum(axis=0) < 40)
+        size = masks[0].shape if masks else (1, 1)
+        return predicted(one.id, np.array(masks, bool).reshape(-1, *size), rng.uniform(0.4, 1, len(masks)))
+
+    return [spoilt(one) for one in truth]
+
+
+def target_size(dataset, id):
+    [sample] = [sample for sample in dataset.samples() if sample.id == id]
+    return sample.target().shape
+
+
+def test_phrases_go_to_sam3_and_only_exhaustive_pairs_count(dataset):
+    samples = dataset.samples()
+    assert all(sample.direct for sample in samples)
+    listed = len(json.loads(dataset.files[0].read_bytes())["images"])
+    assert (len(samples) < listed) == (dataset.name == "saco-gold")
+    assert f"{listed} pairs are listed; asked are the {len(samples)} " in dataset.facts().notes[0]
+    picture = samples[0].open()
+    assert samples[0].target().shape == (picture.height, picture.width)
+    assert samples[0].target().any()
+
+
+def test_the_truth_scores_as_well_as_the_official_constants_allow(dataset, truth):
+    scores = dataset.score(truth)
+    assert scores.headline == "cgF1"
+    assert scores.metrics["cgF1"] == pytest.approx(99.995, abs=0.004)
+    assert scores.metrics["bbox cgF1"] == pytest.approx(99.995, abs=0.004)
+    assert min(scores.per_sample.values()) > 0.99
+
+
+def test_failures_score_as_empty_answers(dataset, nothing):
+    scores = dataset.score(nothing(dataset.samples()))
+    assert (scores.metrics["cgF1"], scores.metrics["IL_MCC"]) == (0, 0)
+    assert set(scores.per_sample.values()) == {0, 1}
+
+
+def test_the_submission_scores_as_the_run_does(dataset, mixed, tmp_path):
+    [(name, content)] = dataset.submission(mixed).items()
+    assert name == "coco_predictions_segm.json"
+    (tmp_path / name).write_bytes(content)
+    scores = dataset.score(mixed).metrics
+    official = cgf1.score(files(dataset), tmp_path / name)
+    assert {key: scores[key] for key in official if key != "official"} == {
+        key: value for key, value in official.items() if key != "official"
+    }
+    assert scores["bbox cgF1"] == cgf1.score(files(dataset), tmp_path / name, "bbox")["cgF1"]
+    assert 5 < scores["cgF1"] < 95
+    order = {sample.id: place for place, sample in enumerate(dataset.samples())}
+    places = [order[str(entry["image_id"])] for entry in json.loads(content)]
+    assert places == sorted(places)
+
+
+def test_boxes_are_shares_of_the_picture_to_five_digits(dataset, truth):
+    [content] = dataset.submission(truth).values()
+    entry = json.loads(content)[0]
+    assert all(0 <= side <= 1 and side == round(side, 5) for side in entry["bbox"])
+    assert 0 < entry["area"] < 1
+
+
+def test_resampling_is_the_metric_over_what_is_drawn(dataset, mixed):
+    measure = dataset.resample(mixed)
+    assert measure(range(len(mixed))) == dataset.score(mixed).metrics["cgF1"]
+    drawn = np.random.default_rng(1).integers(len(mixed), size=len(mixed)).tolist()
+    assert measure(drawn) == dataset.score([mixed[place] for place in drawn]).metrics["cgF1"]
+
+
+def test_all_three_annotators_are_needed(tmp_path, folders):
+    one = "gold_metaclip_merged_a_release_test.json"
+    (tmp_path / one).write_bytes((folders["saco-gold"] / one).read_bytes())
+    with pytest.raises(DataError, match=r"merged_b_release_test.json does not exist, expected the files of all anno"):
+        load_dataset("saco-gold", tmp_path, "metaclip")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "silver_geode_merged_test.json does not exist"),
+        (b"{}", "ground truth has no `images`"),
+        (b'{"images": [], "categories": []}', "nothing to score"),
+        (
+            b'{"images": [{"id": 1, "is_instance_exhaustive": 1, "file_name": "a.jpg"}], "categories": []}',
+            "a.jpg is not",
+        ),
+    ],
+)
+def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "silver_geode_merged_test.json").write_bytes(content)
+    with pytest.raises(DataError, match=said) as caught:
+        load_dataset("saco-silver", tmp_path, "geode")
+    assert "facebook/SACo-Silver" in str(caught.value)
+
+
+def test_a_subset_that_there_is_not_is_told(tmp_path):
+    with pytest.raises(DataError, match="wiki_common, not 'test'"):
+        load_dataset("saco-gold", tmp_path, "test")
