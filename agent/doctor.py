@@ -176,8 +176,10 @@ def _over_a_server() -> Finding:
 
 
 def _in_process(name: str, package: str) -> Finding:
+    from agent.load import NAMES
+
     if installed(package):
-        return Finding("planners", name, "ok", "in this process; try: --planner " + name)
+        return Finding("planners", name, "ok", f"{NAMES[name]}; try: --planner {name}")
     extra = OPTIONAL[package]
     return Finding("planners", name, "absent", f"{package} is not installed; install it with: uv sync --extra {extra}")
 

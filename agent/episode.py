@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from sam3_tool import Instances, Picture
-from sam3_tool.rle import Rle, decode_all, encode_all
+from sam3_tool.rle import Rle, decode_all
 
 Outcome = Literal["answered", "no_match", "asked", "step_limit", "budget", "failed"]
 
@@ -117,7 +117,7 @@ class Workspace:
         return replace(grown, searches=(*self.searches, search))
 
     def add(self, instances: Instances, *, origin: str) -> "Workspace":
-        rows = zip(encode_all(instances.masks), instances.boxes.tolist(), instances.scores.tolist(), strict=True)
+        rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), strict=True)
         new = tuple(
             Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
             for id, (rle, box, score) in enumerate(rows, start=len(self) + 1)

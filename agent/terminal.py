@@ -24,9 +24,11 @@ def one_line_errors(*others: type[Exception], interrupted: str = "nothing was wr
     from agent.result import OutputError
     from sam3_tool import CheckpointError, DeviceError, PictureError
 
+    of_here = (BadInput, CheckpointError, DeviceError, OutputError, PictureError, PlannerError)
+    known: tuple[type[Exception], ...] = (*of_here, *others)
     try:
         yield
-    except (BadInput, CheckpointError, DeviceError, OutputError, PictureError, PlannerError, *others) as error:
+    except known as error:
         typer.echo(f"error: {one_line(str(error))}", err=True)
         raise typer.Exit(BAD_INPUT) from error
     except KeyboardInterrupt:

@@ -31,7 +31,8 @@ HEIGHT, WIDTH = 1080, 1920
 CANDIDATES = (3, 10, 30)
 PHRASE, QUERY = "pebble", "the pebbles that are wet"
 THOUGHT = "The picture shows many pebbles; I look at each of them before I answer."
-PUBLISHED, CHECKED, AT_SIGHT = "published agent", "every mask examined", "judged at sight"
+PUBLISHED, CHECKED, CLOSE_UPS, AT_SIGHT = "published agent", "every mask examined", "by close-ups", "at sight"
+"""At sight: by the picture with all masks in it, which is not the same look; what is left of each protocol then."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,14 @@ def played(protocol: Protocol, calls: Sequence[Tool], number: int, *, image_side
 
 
 def scripts(number: int) -> dict[tuple[Protocol, str], list[Tool]]:
-    """The same decisions in both protocols, with and without examining."""
+    """The same decisions in both protocols, by all the ways of looking at masks."""
     wanted = list(range(1, number + 1, 2))
     find, search = SegmentPhrase(text_prompt=PHRASE), Segment(phrases=[PHRASE])
     renumbered = list(range(1, len(wanted) + 1))
     return {
         ("paper", CHECKED): [find, ExamineEachMask(), SelectMasksAndReturn(final_answer_masks=renumbered)],
         ("workspace", CHECKED): [search, Examine(ids=list(range(1, number + 1))), Answer(ids=wanted)],
+        ("workspace", CLOSE_UPS): [search.model_copy(update={"close_ups": True}), Answer(ids=wanted)],
         ("paper", AT_SIGHT): [find, SelectMasksAndReturn(final_answer_masks=wanted)],
         ("workspace", AT_SIGHT): [search, Answer(ids=wanted)],
     }
@@ -144,6 +146,7 @@ def measured(number: int, image_side: int) -> dict[str, Cost]:
         f"paper, {CHECKED}, one after the other": tallies["paper", CHECKED].cost(together=False),
         f"paper, {CHECKED}": tallies["paper", CHECKED].cost(),
         f"workspace, {CHECKED}": tallies["workspace", CHECKED].cost(),
+        f"workspace, {CLOSE_UPS}": tallies["workspace", CLOSE_UPS].cost(),
         f"paper, {AT_SIGHT}": tallies["paper", AT_SIGHT].cost(),
         f"workspace, {AT_SIGHT}": tallies["workspace", AT_SIGHT].cost(),
     }
@@ -172,7 +175,8 @@ def main() -> None:
     rows = {number: measured(number, arguments.image_side) for number in CANDIDATES}
     _, tokenizer = counter()
     print(f"prompt tokens: text by {tokenizer}, pictures by the rule of Qwen3-VL, 1 per 32 x 32 pixels")
-    print(table(rows, against=f"workspace, {CHECKED}"))
+    print(f"tokens x, rounds x: how many times those of the workspace {CLOSE_UPS}")
+    print(table(rows, against=f"workspace, {CLOSE_UPS}"))
     if arguments.out:
         held = {number: {name: asdict(cost) for name, cost in costs.items()} for number, costs in rows.items()}
         settings = {"width": WIDTH, "height": HEIGHT, "image_side": arguments.image_side, "text_tokens_by": tokenizer}

@@ -38,6 +38,8 @@ MAX_DELAY = 30.0
 _OVERLONG = re.compile(
     r"context.{0,20}(length|window|size)|maximum.{0,20}length|too long|too many tokens|number of tokens", re.IGNORECASE
 )
+_UNSENDABLE = "surrogates not allowed"
+"""In what vLLM says, with status 400, of a reply whose arguments hold a lone "\\ud800"."""
 _CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Where servers say, in the list of their models, how many tokens fit."""
 
@@ -234,6 +236,8 @@ class OpenAICompatible:
             case 400 | 413 | 422 if status == 413 or _OVERLONG.search(said):
                 why = f"says that the conversation is too long for {self.model!r}{about}"
                 return _Fault(why, "changed", finish_reason="length")
+            case 400 if _UNSENDABLE in said:
+                return _Fault("could not send what the model wrote, which holds half a character", "now")
             case _ if status in AGAIN or status >= 500:
                 return self._passing_fault(error, f"answered {status}{about}")
             case _:

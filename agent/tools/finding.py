@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from agent.episode import Search, Workspace
 from agent.tools.words import listed, masks, scores
 from sam3_tool import Instances
-from sam3_tool.rle import encode_all, ious
+from sam3_tool.rle import ious
 
 NEAR_DUPLICATE = 0.8
 """Two masks of one phrase with a greater IoU are one object, found twice."""
@@ -18,8 +18,7 @@ def without_empty(found: Instances) -> Instances:
 
 def distinct(found: Instances) -> Instances:
     """Without the masks that nearly repeat a better one."""
-    rles = encode_all(found.masks)
-    repeats = ious(rles, rles) > NEAR_DUPLICATE
+    repeats = ious(found.rles, found.rles) > NEAR_DUPLICATE
     kept: list[int] = []
     for index in range(len(found)):
         if not repeats[index, kept].any():

@@ -23,7 +23,7 @@ def test_a_language_model_must_be_named(kind, name):
 
 
 def test_openai_needs_a_server_or_a_key(no_server):
-    with pytest.raises(PlannerError, match="^OpenAI wants a key; set OPENAI_API_KEY, or give .* --base-url$"):
+    with pytest.raises(PlannerError, match=r"^OpenAI wants a key; set OPENAI_API_KEY, or give .* --base-url$"):
         load_planner("openai:some-model")
 
 

@@ -197,6 +197,12 @@ def test_what_may_pass_is_asked_again(server, load, told, refused, status):
     assert reply.usage.model_calls == 1
 
 
+def test_a_reply_that_the_server_cannot_send_is_asked_for_again(server, load, told, refused):
+    said = "'utf-8' codec can't encode character '\\udada' in position 736: surrogates not allowed"
+    server.script(refused(400, said), told("fine"))
+    assert ask(load()).text == "fine"
+
+
 def test_a_500_for_a_picture_that_was_refused_before_is_asked_again(server, load, told, refused, square):
     server.script(refused(400, "cannot decode the image"), refused(500, "Internal Server Error"), told("fine"))
     model, conversation = load(), [Message("user", (square, "What is it?"))]
