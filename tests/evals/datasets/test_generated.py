@@ -36,8 +36,10 @@ def test_another_seed_gives_other_scenes(dataset, tmp_path):
 def test_wrong_numbers_and_splits_are_told(tmp_path):
     with pytest.raises(DataError, match="the split test, not 'val'"):
         load_dataset("scenes", tmp_path, "val")
-    with pytest.raises(DataError, match="must be positive, found 0"):
+    with pytest.raises(DataError, match=r"the number .* whole number from 1 on, found 0"):
         load_dataset("scenes", tmp_path, "test", number=0)
+    with pytest.raises(DataError, match=r"the seed .* from 0 on, found 'many'"):
+        load_dataset("scenes", tmp_path, "test", seed="many")
 
 
 def test_the_same_seed_writes_the_same_files(tmp_path):

@@ -81,6 +81,13 @@ def test_samples_without_a_target_do_not_count(folder, predicted, nothing):
     assert np.isnan(measure([1]))
 
 
+def test_a_mask_that_changes_makes_other_data(folder):
+    dataset = write(folder, {"image": "a.png", "query": "the cup", "mask": "a-mask.png"})
+    before = dataset.facts().hash
+    Image.fromarray(np.full((12, 16), 255, np.uint8)).save(folder / "a-mask.png")
+    assert dataset.facts().hash != before
+
+
 def test_boxes_are_scored_by_cgf1(folder):
     dataset = write(
         folder,

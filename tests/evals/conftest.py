@@ -1,0 +1,78 @@
+"""A small world with exact masks: runs end to end without a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent import GrammarPlanner
+from agent.transcript import MadeBy
+from evals.datasets import load_dataset
+from evals.datasets.scenes import TruthBackend, scene_queries
+from evals.evaluation import Evaluation
+from evals.manifest import EVERYTHING, Manifest, Selection
+from evals.records import RunFolder
+from evals.samples import Dataset, Sample
+from evals.solver import Solved, Solver
+from sam3_tool import Sam3
+
+NUMBER = 12
+
+
+@dataclass(frozen=True)
+class World:
+    dataset: Dataset
+    solver: Solver
+
+    def manifest(self, selection: Selection = EVERYTHING, **changes: object) -> Manifest:
+        made_with = {"made_by": MadeBy(planner="grammar", sam3="truth"), "checkpoint": "", "threshold": 0.5}
+        options = {"options": {"number": str(NUMBER)}}
+        return Manifest.of(self.dataset, self.dataset.facts(), selection, **{**made_with, **options, **changes})
+
+    def start(self, path: Path, selection: Selection = EVERYTHING, **changes: object) -> Evaluation:
+        run = RunFolder.start(path, self.manifest(selection, **changes))
+        return Evaluation(run, self.dataset, selection.of(self.dataset))
+
+    def ran(self, path: Path, selection: Selection = EVERYTHING, **how: object) -> Evaluation:
+        """A finished run, scored and reported."""
+        evaluation = self.start(path, selection)
+        with evaluation.run:
+            predictions = evaluation.ask(self.solver, **how)
+            evaluation.write_predictions(predictions)
+        evaluation.report(evaluation.score(predictions, draws=50), predictions, pages=2)
+        return evaluation
+
+    def failing(self, *places: int) -> Callable[[Sample], Solved]:
+        """The solver, but for these samples, whose picture cannot be read."""
+        broken = {self.dataset.samples()[place].id for place in places}
+
+        def solve(sample: Sample) -> Solved:
+            return self.solver(broken_picture(sample) if sample.id in broken else sample)
+
+        return solve
+
+
+def broken_picture(sample: Sample) -> Sample:
+    def unreadable():
+        raise OSError("the disk\nis gone")
+
+    return Sample(sample.id, sample.query, sample.source, unreadable, sample.group, sample.slices)
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    scenes = [query.scene for query in scene_queries(NUMBER, seed=0)]
+    dataset = load_dataset("scenes", Path(), "test", number=NUMBER)
+    return World(dataset, Solver(Sam3(TruthBackend(scenes)), GrammarPlanner()))
+
+
+@pytest.fixture
+def results() -> Callable[[Path], dict[str, bytes]]:
+    """What a run leaves that must not depend on how it came about, by file name."""
+
+    def read(run: Path) -> dict[str, bytes]:
+        files = [*sorted((run / "predictions").iterdir()), run / "scores.json"]
+        return {path.relative_to(run).as_posix(): path.read_bytes() for path in files}
+
+    return read

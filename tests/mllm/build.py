@@ -1,0 +1,145 @@
+"""Builds the model in this folder and teaches it what is in `lessons.py`: `python tests/mllm/build.py`."""
+
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal, get_args
+
+import network
+import torch
+from lessons import Lesson, Protocol, lessons, probes, queries
+
+from agent.models.wire import to_chat_template
+
+MODEL = network.TEMPLATE.with_name("model")
+STEPS = 600
+BATCH = 8
+RATE = 3e-3
+SEED = 0
+PICTURES = 5
+"""Per query, to learn from; as many tests come after."""
+IGNORED = -100
+"""Label of a token that is not to be learned."""
+Wire = Literal["native", "tagged"]
+
+
+@dataclass(frozen=True, eq=False)
+class Exercise:
+    """A lesson as the model's processor writes it."""
+
+    prompt: dict[str, torch.Tensor]
+    """Each (1, …); `pixel_values` and `image_grid_thw` have a row per patch and per picture."""
+    reply: torch.Tensor
+    """int64, (n,): its tokens, with the one that ends it."""
+
+    @classmethod
+    def of(cls, lesson: Lesson, wire: Wire, processor: Any) -> "Exercise":
+        text, images = written(lesson, wire, processor)
+        prompt = processor(text=[text], images=images or None, return_tensors="pt")
+        return cls(dict(prompt), torch.tensor(processor.tokenizer(lesson.reply + "<|im_end|>")["input_ids"]))
+
+
+def main() -> None:
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    chance = random.Random(SEED)
+    learned, unseen = (taught(range(first, first + PICTURES), chance) for first in (0, 1000))
+    print(f"{len(learned)} lessons after {time.perf_counter() - started:.0f} s", flush=True)
+    processor = network.processor(texts(learned))
+    model = network.network(processor.tokenizer)
+    train(model, [Exercise.of(lesson, wire, processor) for lesson, wire in learned], chance)
+    print(f"trained after {time.perf_counter() - started:.0f} s", flush=True)
+    network.save(model, processor, MODEL)
+    right = sum(is_right(model, lesson, wire, processor) for lesson, wire in unseen)
+    print(f"{right} of {len(unseen)} replies in unseen pictures are exact, after {time.perf_counter() - started:.0f} s")
+    sys.exit(right < 0.98 * len(unseen))
+
+
+def taught(seeds: Sequence[int], chance: random.Random) -> list[tuple[Lesson, Wire]]:
+    """Every lesson of every query, each on one of the wires, with the system text cut at a random place."""
+    kinds = [(protocol, query) for protocol in get_args(Protocol) for query in queries(protocol)]
+    every = [
+        lesson
+        for seed, (nth, kind) in product(seeds, enumerate(kinds))
+        for lesson in lessons(*kind, seed * len(kinds) + nth)
+    ]
+    both = [(probe, wire) for probe in probes() for wire in get_args(Wire)]
+    return [*both, *((shortened(lesson, chance), chance.choice(get_args(Wire))) for lesson in every)]
+
+
+def shortened(lesson: Lesson, chance: random.Random) -> Lesson:
+    """The prompts may change: what the model sees of one must not matter to it."""
+    first, *rest = lesson.conversation
+    if first.role != "system":
+        return lesson
+    text = "".join(part for part in first.content if isinstance(part, str))
+    cut = replace(first, content=(text[chance.randrange(len(text)) :],))
+    return replace(lesson, conversation=[cut, *rest])
+
+
+def texts(learned: Sequence[tuple[Lesson, Wire]]) -> Iterator[str]:
+    """What the tokenizer is trained on."""
+    for lesson, _ in learned:
+        yield lesson.reply
+        yield from (part for turn in lesson.conversation for part in turn.content if isinstance(part, str))
+
+
+def written(lesson: Lesson, wire: Wire, processor: Any) -> tuple[str, list[Any]]:
+    messages, images = to_chat_template(lesson.conversation, lesson.tools, wire)
+    tools = list(lesson.tools) if wire == "native" and lesson.tools else None
+    return processor.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=False), images
+
+
+def train(model: Any, exercises: Sequence[Exercise], chance: random.Random) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS, pct_start=0.05)
+    model.train()
+    for step in range(STEPS):
+        loss = model(**collated(chance.sample(exercises, BATCH), model.config.text_config.pad_token_id)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 25 == 0:
+            print(f"step {step}: loss {loss.item():.4f}", flush=True)
+    model.eval()
+
+
+def collated(exercises: Sequence[Exercise], padding: int) -> dict[str, torch.Tensor]:
+    """One batch: prompts and replies, padded on the right; only the replies have labels."""
+    lengths = [exercise.prompt["input_ids"].shape[1] + len(exercise.reply) for exercise in exercises]
+    shape = (len(exercises), max(lengths))
+    batch = {
+        "input_ids": torch.full(shape, padding),
+        "attention_mask": torch.zeros(shape, dtype=torch.long),
+        "mm_token_type_ids": torch.zeros(shape, dtype=torch.long),
+        "labels": torch.full(shape, IGNORED),
+    }
+    for row, exercise in enumerate(exercises):
+        start, length = exercise.prompt["input_ids"].shape[1], lengths[row]
+        batch["input_ids"][row, :length] = torch.cat([exercise.prompt["input_ids"][0], exercise.reply])
+        batch["attention_mask"][row, :length] = 1
+        batch["mm_token_type_ids"][row, :start] = exercise.prompt["mm_token_type_ids"][0]
+        batch["labels"][row, start:length] = exercise.reply
+    seen = [exercise.prompt for exercise in exercises if "pixel_values" in exercise.prompt]
+    return batch | {name: torch.cat([one[name] for one in seen]) for name in ("pixel_values", "image_grid_thw") if seen}
+
+
+def is_right(model: Any, lesson: Lesson, wire: Wire, processor: Any) -> bool:
+    exercise = Exercise.of(lesson, wire, processor)
+    with torch.inference_mode():
+        output = model.generate(**exercise.prompt, max_new_tokens=len(exercise.reply), do_sample=False)
+    reply = output[0, exercise.prompt["input_ids"].shape[1] :]
+    if not torch.equal(reply, exercise.reply):
+        print(f"said {processor.tokenizer.decode(reply)!r}, not {lesson.reply!r}", flush=True)
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The `openai:` model against a real vLLM server whose model has random weights: it writes tokens at random, as far as
+the server's grammars let it, and so tries whatever reads its replies."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
+from agent.chat import ChatPlanner
+from agent.models import Capabilities, Message, Reply
+from agent.models.completions import reply_of
+from agent.models.openai_compatible import OpenAICompatible
+from agent.models.probe import describe
+from agent.models.tool_text import mended
+from agent.models.wire import to_openai
+from agent.tools import ToolError, parse_call
+
+ASKED = 20
+"""Replies of each kind."""
+REPLIES = 300
+"""At least, in whole episodes."""
+TALK = [Message("system", ("You find things in pictures.",)), Message("user", ("the red circle",))]
+SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+WAYS = {
+    "strict tools": Capabilities("native", strict=True),
+    "tools": Capabilities("native"),
+    "JSON schema": Capabilities("schema"),
+    "tagged": Capabilities("tagged"),
+}
+
+
+@pytest.fixture(scope="module")
+def server(serve, random_folder):
+    return serve(random_folder)
+
+
+@pytest.fixture(scope="module")
+def model(server) -> OpenAICompatible:
+    options = {"timeout": 600.0, "workers": 8, "max_tokens": 1000, "temperature": 1.0}
+    return OpenAICompatible.load("tiny", base_url=server.url, **options)
+
+
+def replies(model: OpenAICompatible, way: str) -> list[Reply]:
+    return replace(model, capabilities=WAYS[way]).reply([TALK] * ASKED, SCHEMAS)
+
+
+def mistake(reply: Reply) -> str:
+    """What its tool says against the call; "" where the reply is one call that its tool accepts."""
+    try:
+        [call] = [parse_call(Decision(call.tool, call.arguments), TOOLS) for call in reply.calls]
+    except ToolError as error:
+        return f"{error}: {reply.calls}"
+    except ValueError:
+        return f"{len(reply.calls)} calls: {reply}"
+    return "" if call else "no call"
+
+
+def whole(found: list[Reply]) -> list[Reply]:
+    """Those that were not cut off."""
+    assert [reply.error for reply in found] == [""] * len(found)
+    return [reply for reply in found if reply.finish_reason != "length"]
+
+
+def test_the_probe_chooses_a_way_that_grammars_hold(model, result):
+    assert model.capabilities.wire in ("native", "schema")
+    result.setdefault("probe", {})["random weights"] = describe(model.capabilities)
+
+
+@pytest.mark.parametrize("way", ["strict tools", "JSON schema"])
+def test_a_grammar_gives_one_valid_call(model, result, way):
+    found = whole(replies(model, way))
+    assert found
+    assert [wrong for reply in found if (wrong := mistake(reply))] == []
+    result[way] = {"replies": ASKED, "cut off": ASKED - len(found), "one valid call": len(found)}
+
+
+def test_of_tools_that_are_not_strict_several_are_called_in_one_reply_and_all_are_read(model, result):
+    found = whole(replies(model, "tools"))
+    several = [reply for reply in found if len(reply.calls) > 1]
+    assert several
+    assert all(call.tool for reply in several for call in reply.calls)
+    valid = sum(not mistake(reply) for reply in found)
+    counts = {"replies": ASKED, "cut off": ASKED - len(found), "one valid call": valid, "several calls": len(several)}
+    result["tools"] = counts
+
+
+def test_calls_that_the_server_leaves_in_the_text_are_found_there(server, result):
+    body = {"tool_choice": "required", "temperature": 1.0, "max_tokens": 100}
+    answers = [server.complete(to_openai(TALK, SCHEMAS, "native") | body)[1] for _ in range(ASKED)]
+    left = [one for one in answers if not one["choices"][0]["message"].get("tool_calls")]
+    found = [mended(reply_of(one, images=0), tools=SCHEMAS) for one in left]
+    begun = [one["choices"][0]["message"]["content"] for one in left]
+    assert any(begun)
+    assert [text for reply, text in zip(found, begun, strict=True) if not reply.calls and '"name"' in text] == []
+    read = sum(bool(reply.calls) for reply in found)
+    result["empty tool_calls"] = {"replies": ASKED, "empty": len(left), "call found in the text": read}
+
+
+@pytest.mark.parametrize(("way", "protocol"), [*product(WAYS, ("workspace", "paper"))])
+def test_every_episode_has_an_outcome(model, tiny, picture, result, way, protocol):
+    planner = ChatPlanner(replace(model, capabilities=WAYS[way]), protocol=protocol)
+    tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
+
+    def episode(number: int) -> Episode:
+        return run(Task(picture, f"circle {number}"), planner, tiny, tools=tools, budget=Budget(max_steps=8))
+
+    episodes: list[Episode] = []
+    while sum(one.usage.model_calls for one in episodes) < REPLIES / (2 * len(WAYS)):
+        with ThreadPoolExecutor(8) as pool:
+            episodes += pool.map(episode, range(8))
+    assert all(one.outcome for one in episodes)
+    result.setdefault("episodes", {})[f"{way}, {protocol}"] = {
+        "episodes": len(episodes),
+        "replies": sum(one.usage.model_calls for one in episodes),
+        "exceptions": 0,
+        "outcomes": dict(Counter(str(one.outcome) for one in episodes)),
+    }
