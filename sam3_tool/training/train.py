@@ -44,7 +44,7 @@ DETECTOR_KINDS: tuple[tuple[Kind, ...], ...] = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a run; the defaults made the shipped checkpoint."""
+    """Every number of a run; the defaults are those of the first of two runs behind the shipped checkpoint (its card)."""
 
     out: Path
     start: Path | None = None
