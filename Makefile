@@ -1,13 +1,14 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup try test check
+.PHONY: help setup try test test-vllm check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
 DEV = $(RUN) --extra dev
+VLLM = .tools/vllm-env
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: uv, Python if needed, the locked packages
 	$(UV) sync --locked --inexact
@@ -17,6 +18,14 @@ try: setup ## answer a query about the example scene
 
 test: ## run every test, docstring example and README block
 	$(DEV) pytest
+
+test-vllm: $(VLLM)/made ## drive a real vLLM on a CPU; see tests/vllm/README.md
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest tests/vllm
+
+$(VLLM)/made: tests/vllm/requirements.txt tests/vllm/overrides.txt pyproject.toml
+	$(UV) venv --quiet --clear --python 3.11 $(VLLM)
+	$(UV) pip install --python $(VLLM) --override tests/vllm/overrides.txt -r tests/vllm/requirements.txt
+	@touch $@
 
 check: ## ruff, mypy --strict, then the tests
 	$(DEV) ruff check

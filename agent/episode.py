@@ -109,6 +109,9 @@ class Workspace:
     def pick(self, ids: Sequence[int]) -> list[Candidate]:
         return [self[id] for id in ids]
 
+    def rles(self, ids: Sequence[int]) -> list[Rle]:
+        return [candidate.rle for candidate in self.pick(ids)]
+
     def found(self, instances: Instances, *, origin: str = "segment") -> "Workspace":
         """With `instances` added under new numbers, and the search remembered."""
         grown = self.add(instances, origin=origin)
@@ -130,7 +133,7 @@ class Workspace:
         phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
         presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)
         return Instances(
-            masks=decode_all([candidate.rle for candidate in chosen], self.height, self.width),
+            masks=decode_all(self.rles(ids), self.height, self.width),
             boxes=np.array([candidate.box for candidate in chosen], np.float32).reshape(-1, 4),
             scores=np.array([candidate.score for candidate in chosen], np.float32),
             presence=presence,

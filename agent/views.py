@@ -49,8 +49,15 @@ class View:
 
 
 _reduced: WeakKeyDictionary[Picture, Picture] = WeakKeyDictionary()
+"""A cache: for each picture that is alive, the reduced one that was asked for last."""
+_Marks = tuple[tuple[Candidate, ...], tuple[int, ...]]
+"""Masks and their numbers."""
+_marked: WeakKeyDictionary[Picture, dict[_Marks, Picture]] = WeakKeyDictionary()
+"""A cache: for each picture that is alive, the `KEPT` overlays of it that were drawn last, the latest at the end."""
 _lock = Lock()
-"""Of `_reduced`, which is a cache: for each picture that is alive, the reduced one that was asked for last."""
+"""Of both caches."""
+KEPT = 4
+"""Masks that were found are drawn again when they are examined, and when a shorter conversation is asked for."""
 
 
 def reduced(picture: Picture, side: int) -> Picture:
@@ -69,7 +76,20 @@ def reduced(picture: Picture, side: int) -> Picture:
 
 def overlay(picture: Picture, candidates: Sequence[Candidate], numbers: Sequence[int], side: int) -> Picture:
     """The masks over the reduced picture, under these numbers."""
-    small = reduced(picture, side)
+    small, marks = reduced(picture, side), (tuple(candidates), tuple(numbers))
+    with _lock:
+        known = _marked.setdefault(small, {}).get(marks)
+    known = known or _overlay(small, *marks)
+    with _lock:
+        drawn = _marked[small]
+        drawn.pop(marks, None)
+        drawn[marks] = known
+        for oldest in list(drawn)[:-KEPT]:
+            del drawn[oldest]
+    return known
+
+
+def _overlay(small: Picture, candidates: Sequence[Candidate], numbers: Sequence[int]) -> Picture:
     masks = np.zeros((len(candidates), small.height, small.width), dtype=bool)
     for mask, candidate in zip(masks, candidates, strict=True):
         _patch(candidate.rle, small.height, small.width).update_mask(mask)

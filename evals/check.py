@@ -107,7 +107,7 @@ def measured(costs: Costs, run: str) -> Rate:
     """As an earlier run went; its samples of both kinds together."""
     n = max(1, costs.samples)
     spent = costs.usage
-    mean = Usage(*(getattr(spent, name) / n for name in Usage.__dataclass_fields__))  # type: ignore[arg-type]
+    mean = Usage(*(getattr(spent, name) / n for name in Usage.__dataclass_fields__))
     return Rate(mean, costs.seconds / n, f"as measured over {costs.samples:,} samples of {run}")
 
 

@@ -31,7 +31,10 @@ TELL_EVERY = 60.0
 """Seconds between two lines of progress where stderr is no terminal."""
 
 app = typer.Typer(
-    help="Run benchmarks, score what they gave, compare runs.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Run benchmarks, score what they gave, compare runs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
 )
 
 Name = Annotated[
@@ -312,7 +315,7 @@ def _dataset(name: str, data: Path | None, split: str | None, options: Mapping[s
 
     if data is None and name in DATASETS and name != "scenes":
         raise BadInput(
-            f"where are the data of {name}? give --data FOLDER; `sam3-agent eval check {name} --data .` says what goes there"
+            f"where are the data of {name}? give --data FOLDER; with an empty one, the answer says what belongs there"
         )
     return load_dataset(name, data or Path(), SPLITS.get(name, "") if split is None else split, **options)
 

@@ -32,15 +32,14 @@ def compare(dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int
     _check_same_data(first, second)
     samples, (before, after) = _paired(dataset, first, second)
     measures = [dataset.resample(predictions) for predictions in (before, after)]
+    groups = [sample.group for sample in samples]
     everything = list(range(len(samples)))
     return Comparison(
         headline=dataset.score(before).headline,
         samples=len(samples),
         first=measures[0](everything),
         second=measures[1](everything),
-        difference=interval(
-            [s.group for s in samples], lambda drawn: measures[1](drawn) - measures[0](drawn), draws=draws
-        ),
+        difference=interval(groups, lambda drawn: measures[1](drawn) - measures[0](drawn), draws=draws),
     )
 
 

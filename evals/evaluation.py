@@ -46,11 +46,8 @@ class Evaluation:
         """
         run = RunFolder(path)
         manifest = run.manifest
-        if data is None and not manifest.where:
-            raise RunError(f"{path} does not say where its data are; give --data")
-        dataset = load_dataset(
-            manifest.dataset, data or Path(manifest.where), manifest.split, **{**manifest.options, **options}
-        )
+        asked = {**manifest.options, **options}
+        dataset = load_dataset(manifest.dataset, data or Path(manifest.where), manifest.split, **asked)
         return cls(run, dataset, manifest.selection.of(dataset)).checked()
 
     def checked(self) -> "Evaluation":

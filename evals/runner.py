@@ -1,7 +1,8 @@
 """The one loop of every benchmark: samples in, predictions out, resumable at any point."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from itertools import islice
 
 from evals.manifest import RunError
@@ -39,16 +40,17 @@ def predict(
     if retry_failed:
         done = {id: prediction for id, prediction in done.items() if prediction.status != "failed"}
     failed = sum(prediction.status == "failed" for prediction in done.values())
-    for sample, solved in _finished((s for s in samples if s.id not in done), solve, workers):
-        watch(sample, solved)
-        run.append(solved.prediction)
-        done[sample.id] = solved.prediction
-        failed += solved.prediction.status == "failed"
-        if len(done) >= FEWEST and failed > fail_on_error * len(done):
-            raise TooManyFailures(
-                f"stopped: {failed} of {len(done)} samples failed, the last one with {solved.prediction.error!r}; mend"
-                " that and run the same command again with --retry-failed, which goes on from here"
-            )
+    with closing(_finished((s for s in samples if s.id not in done), solve, workers)) as finished:
+        for sample, solved in finished:
+            watch(sample, solved)
+            run.append(solved.prediction)
+            done[sample.id] = solved.prediction
+            failed += solved.prediction.status == "failed"
+            if len(done) >= FEWEST and failed > fail_on_error * len(done):
+                raise TooManyFailures(
+                    f"stopped: {failed} of {len(done)} samples failed, the last one with {solved.prediction.error!r};"
+                    " mend that and run the same command again with --retry-failed, which goes on from here"
+                )
     return [done[sample.id] for sample in samples]
 
 
@@ -56,7 +58,7 @@ FEWEST = 20
 """Samples that must be done before a share of failures means something."""
 
 
-def _finished(samples: Iterable[Sample], solve: Solve, workers: int) -> Iterator[tuple[Sample, Solved]]:
+def _finished(samples: Iterable[Sample], solve: Solve, workers: int) -> Generator[tuple[Sample, Solved]]:
     """As they finish. No more than twice `workers` are in flight, so that a stop leaves little undone."""
     waiting = iter(samples)
     with ThreadPoolExecutor(workers) as pool:

@@ -119,9 +119,9 @@ def _row(name: str, chosen: Sequence[int], samples: Sequence[Sample], measure: M
 
 
 def slices_of(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """'length: short' -> the indices of its samples, names in order of first appearance."""
+    """'length: short' -> the indices of its samples, names as they first appear; none that holds all."""
     found: dict[str, list[int]] = {}
     for index, sample in enumerate(samples):
         for name, value in sample.slices.items():
             found.setdefault(f"{name}: {value}", []).append(index)
-    return found
+    return {name: members for name, members in found.items() if len(members) < len(samples)}

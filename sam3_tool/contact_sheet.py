@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 
 from sam3_tool.draw import (
     GAP,
-    LIGHT,
     MASK_SHARE,
     ZOOM,
     Mark,
@@ -46,7 +45,7 @@ def contact_sheet(
     rows = ceil(len(masks) / columns)
     cell = _cell(columns, rows, side)
     across, down = cell + GAP, cell + CAPTION + GAP
-    sheet = np.full((rows * down - GAP, columns * across - GAP, 3), LIGHT, np.uint8)
+    sheet = np.full((rows * down - GAP, columns * across - GAP, 3), 255, np.uint8)
     for place, (mask, number) in enumerate(zip(masks, numbers, strict=True)):
         x, y = place % columns * across, place // columns * down + CAPTION
         _paste(sheet[y : y + cell, x : x + cell], _view(picture, mask, number, cell))

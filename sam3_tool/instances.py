@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+
+from sam3_tool.rle import Rle, encode_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +48,26 @@ class Instances:
         return len(self.masks)
 
     def __getitem__(self, keep: Sequence[int] | np.ndarray) -> "Instances":
-        """The instances at these indices, or where a bool (N,) array is true."""
-        index = np.asarray(keep, dtype=bool if np.asarray(keep).dtype == bool else int)
-        return replace(self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index])
+        """The instances at these indices, or where a bool (N,) array is true; itself when these are all, in order."""
+        every = np.arange(len(self))
+        index = every[np.asarray(keep, dtype=bool if np.asarray(keep).dtype == bool else int)]
+        if np.array_equal(index, every):
+            return self
+        chosen = replace(self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index])
+        if "rles" in self.__dict__:
+            chosen.__dict__["rles"] = tuple(self.rles[one] for one in index)
+        return chosen
+
+    @cached_property
+    def rles(self) -> tuple[Rle, ...]:
+        """The masks, compressed. Kept, also by what is chosen of them: encoding takes longer than most that follows."""
+        return tuple(encode_all(self.masks))
 
     @property
     def areas(self) -> np.ndarray:
-        """int, (N,), pixels."""
-        return np.asarray(self.masks.sum(axis=(1, 2)))
+        """int64, (N,), pixels."""
+        # far quicker than a sum, which would make numbers of the pixels first
+        return np.array([np.count_nonzero(mask) for mask in self.masks], dtype=np.int64)
 
     def union(self) -> np.ndarray:
         """bool, (height, width): the pixels any instance covers."""

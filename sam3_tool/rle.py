@@ -7,8 +7,13 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+_MOST_AREAS = 255
+"""Masks that pycocotools measures in one call: it counts them in a byte."""
 _RUN_BITS = 30
 """Of one run, which any picture's fit into; pycocotools shifts 32-bit numbers and reads longer ones as others."""
+
+DENSE = 64
+"""A mask with more run ends than one in so many pixels is encoded pixel by pixel: there are too many to sort."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +41,41 @@ class Rle:
 
 def encode(mask: np.ndarray) -> Rle:
     """`mask`: bool, (H, W)."""
-    return encode_all(mask[None])[0]
+    x0, y0, x1, y1 = _box(mask)
+    crop = mask[y0:y1, x0:x1]
+    changes = np.concatenate([crop[:1], crop[1:] != crop[:-1], crop[-1:]])
+    if np.count_nonzero(changes) * DENSE > mask.size:
+        return Rle.from_coco(coco.encode(np.asfortranarray(mask.view(np.uint8))))
+    y, x = np.divmod(np.flatnonzero(changes), max(1, x1 - x0))
+    ends = np.sort((x + x0) * mask.shape[0] + y + y0)
+    return _from_runs(np.diff(_without_pairs(ends), prepend=0, append=mask.size), *mask.shape)
 
 
 def encode_all(masks: np.ndarray) -> list[Rle]:
     """`masks`: bool, (N, H, W)."""
-    return [Rle.from_coco(coco.encode(_by_columns(mask))) for mask in masks]
+    return [encode(mask) for mask in masks]
 
 
-def _by_columns(mask: np.ndarray) -> np.ndarray:
-    """The mask, bool (H, W), as pycocotools wants it: uint8, column after column; only those it touches are copied."""
-    columns = np.zeros(mask.shape[::-1], np.uint8)
-    touched = np.flatnonzero(mask.any(axis=0))
-    span = slice(touched[0], touched[-1] + 1) if len(touched) else slice(0)
-    columns[span] = mask[:, span].T
-    return columns.T
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x0 y0 x1 y1 around the mask; all 0 for an empty one."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _without_pairs(ends: np.ndarray) -> np.ndarray:
+    """Ascending: a run that ends where the next one begins, at the top of the next column, goes on there."""
+    first = np.flatnonzero(ends[1:] == ends[:-1])
+    return np.delete(ends, np.concatenate([first, first + 1]))
+
+
+def _from_runs(runs: np.ndarray, height: int, width: int) -> Rle:
+    """`runs`: int, (R,), of zeros first."""
+    lengths = runs.tolist()
+    lengths = lengths if lengths[-1] else lengths[:-1]
+    return Rle.from_coco(coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width))
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[Rle]:
@@ -114,7 +139,8 @@ def check(rle: Rle) -> None:
 
 def areas(rles: Sequence[Rle]) -> np.ndarray:
     """int64, (N,), pixels."""
-    return np.asarray(coco.area(_coco(rles)) if rles else [], dtype=np.int64)
+    parts = (rles[start : start + _MOST_AREAS] for start in range(0, len(rles), _MOST_AREAS))
+    return np.array([area for part in parts for area in coco.area(_coco(part))], dtype=np.int64)
 
 
 def ious(a: Sequence[Rle], b: Sequence[Rle]) -> np.ndarray:

@@ -36,7 +36,7 @@ class Relate(Tool):
             raise ToolError(f"`other` is for the relation 'between' only, not {self.relation!r}; leave it out.")
         workspace = episode.workspace
         ids, to, other = (known_ids(group, workspace) for group in (self.ids, self.to, self.other))
-        holds = related(self.relation, *(workspace.instances(group).masks for group in (ids, to, other)))
+        holds = related(self.relation, *(workspace.rles(group) for group in (ids, to, other)))
         return kept_of(ids, holds, self._words(to, other))
 
     def _words(self, to: Sequence[int], other: Sequence[int]) -> str:
@@ -61,7 +61,7 @@ class Locate(Tool):
         from agent.tools.geometry import located  # loads OpenCV
 
         ids = known_ids(self.ids, episode.workspace)
-        holds = located(self.place, episode.workspace.instances(ids).masks)
+        holds = located(self.place, episode.workspace.rles(ids))
         return kept_of(ids, holds, f"in the {self.place.replace('_', ' ')} of the picture")
 
 
@@ -89,8 +89,8 @@ class Rank(Tool):
             raise ToolError(f"`to` is for sorting by 'distance' only, not by {self.by!r}; leave it out.")
         workspace = episode.workspace
         ids, to = known_ids(self.ids, workspace), known_ids(self.to, workspace)
-        found = workspace.instances(ids)
-        values = measure(self.by, found.masks, found.scores, workspace.instances(to).masks)
+        scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
+        values = measure(self.by, workspace.rles(ids), scores, workspace.rles(to))
         measured = np.isfinite(values)  # an object has no distance to itself
         ids, values = where(ids, measured), values[measured]
         ranked = np.lexsort((np.array(ids), values if self.order == "ascending" else -values))

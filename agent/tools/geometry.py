@@ -1,4 +1,4 @@
-"""Where masks lie, how they relate and what they measure: pure functions of boolean masks.
+"""Where masks lie, how they relate and what they measure: pure functions of masks, boolean or compressed.
 
 Every margin below is a fraction of the picture or of the objects; only contact has a floor in pixels. "Size" of an
 object is the geometric mean of the sides of its box; "gap" is the distance between the nearest pixels of two masks (0
@@ -6,17 +6,23 @@ when they share a pixel, 1 when they are neighbours). Exact for pictures up to `
 pooled to at most that side first (a pooled pixel is set when any of its pixels is).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from agent.tools.relations import MEASURES, PLACES, RELATIONS, SAME_OBJECT, Measure, Place, Relation
+from sam3_tool.rle import Rle, decode_columns
 
 __all__ = ["MEASURES", "PLACES", "RELATIONS", "Measure", "Place", "Relation", "located", "measure", "related"]
 
+Masks: TypeAlias = np.ndarray | Sequence[Rle]
+"""Of one picture: bool, (N, H, W), or compressed, which is quicker as only what the masks touch is ever decoded."""
+Box: TypeAlias = tuple[int, int, int, int]
+"""x0 y0 x1 y1 in pixels, x1 and y1 exclusive."""
 LONGEST_SIDE = 2048
 """Pixels; the longer side of the masks that geometry is computed on."""
 SIDE_MARGIN = 0.02
@@ -43,13 +49,14 @@ CORRIDOR = 0.25
 """between: how far the centroid may be off the line that joins the two others, as a share of that line's length."""
 MIDDLE = (0.25, 0.75)
 """located in the middle: the centroid's range on both axes, as a share of the picture."""
+MOST_PAIRS = 1 << 20
+"""Of pixels that are measured one by one for a gap; for more, the distances of a whole area are quicker."""
 
 
-def related(relation: Relation, masks: np.ndarray, to: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
-    """Which of `masks` stand in the relation to at least one of `to`.
+def related(relation: Relation, masks: Masks, to: Masks, other: Masks = ()) -> np.ndarray:
+    """Which of the N `masks` stand in the relation to at least one of `to`: bool, (N,).
 
-    `masks`, `to`, `other`: bool, (N, H, W), (M, H, W), (K, H, W), one picture. Returns bool, (N,). Empty masks stand in
-    no relation, and neither does an object to itself (`SAME_OBJECT`).
+    Empty masks stand in no relation, and neither does an object to itself (`SAME_OBJECT`).
 
     - left_of, right_of, above, below: centroids, at least `SIDE_MARGIN` apart on that axis.
     - inside: `INSIDE_SHARE` of it lies within the other's outline, holes filled (so an object drawn on top of another,
@@ -74,22 +81,18 @@ def related(relation: Relation, masks: np.ndarray, to: np.ndarray, other: np.nda
     """
     if relation not in RELATIONS:
         raise ValueError(f"`relation` must be one of {', '.join(RELATIONS)}, got {relation!r}")
-    of = list(_shapes(masks))
+    of, others = _shapes(masks), _shapes(to)
     if relation == "between":
-        firsts = list(_shapes(to))
-        seconds = firsts if other is None or len(other) == 0 else list(_shapes(other))
-        return _flags(any(_between(a, b, c) for b in firsts for c in seconds) for a in of)
+        seconds = _shapes(other) or others
+        return _flags(any(_between(a, b, c) for b in others for c in seconds) for a in of)
     if relation in ("nearest", "farthest"):
-        return _extreme(of, list(_shapes(to)), farthest=relation == "farthest")
+        return _extreme(of, others, farthest=relation == "farthest")
     holds = _PREDICATES[relation]
-    found = np.zeros(len(of), dtype=bool)
-    for b in _shapes(to):
-        found |= _flags(not _same(a, b) and holds(a, b) for a in of)
-    return found
+    return _flags(any(not _same(a, b) and holds(a, b) for b in others) for a in of)
 
 
-def located(place: Place, masks: np.ndarray) -> np.ndarray:
-    """Which of `masks`, bool (N, H, W), lie at an absolute place, by their centroid. Returns bool, (N,).
+def located(place: Place, masks: Masks) -> np.ndarray:
+    """Which of the N `masks` lie at an absolute place, by their centroid: bool, (N,).
 
     left, right, top, bottom: that half of the picture. middle: its central half on both axes (`MIDDLE`). top_left and
     so on: that quarter. A centroid exactly on a line belongs to neither side; an empty mask lies nowhere.
@@ -109,10 +112,10 @@ def located(place: Place, masks: np.ndarray) -> np.ndarray:
     return _flags(all(_in_half(half, a) for half in place.split("_")) for a in shapes)
 
 
-def measure(by: Measure, masks: np.ndarray, scores: np.ndarray, to: np.ndarray) -> np.ndarray:
+def measure(by: Measure, masks: Masks, scores: np.ndarray, to: Masks) -> np.ndarray:
     """One number per mask, float64 (N,), to rank by.
 
-    `masks`: bool, (N, H, W). `scores`: float, (N,). `to`: bool, (M, H, W), used by distance only.
+    `scores`: float, (N,). `to` is used by distance only.
     size: area in pixels. x, y: centroid in pixels. width, height: of the mask's extents, in pixels. score: as given.
     distance: the least gap to any of `to` in pixels, leaving out the object itself; inf where there is none.
     An empty mask measures 0 (distance: inf).
@@ -124,43 +127,38 @@ def measure(by: Measure, masks: np.ndarray, scores: np.ndarray, to: np.ndarray) 
     """
     match by:
         case "size":
-            return np.asarray(masks.sum(axis=(1, 2)), dtype=np.float64)
+            values = [float(a.area) for a in _shapes(masks, 1)]
         case "score":
             return np.asarray(scores, dtype=np.float64)
         case "distance":
-            return _gaps(list(_shapes(masks)), _shapes(to)) * _pooling(masks)
+            return _gaps(_shapes(masks), _shapes(to)) * _pooling(masks)
         case "x" | "y":
-            return np.array([np.nan_to_num(_centroid(mask)[by == "y"]) for mask in masks], dtype=np.float64)
+            # the mean of whole numbers, so that equal means are equal numbers
+            values = [np.nan_to_num(_centroid(a.crop, a.left, a.top)[by == "y"]) for a in _shapes(masks, 1)]
         case "width" | "height":
-            return np.array([_extents(mask)[by == "height"] for mask in masks], dtype=np.float64)
-    raise ValueError(f"`by` must be one of {', '.join(MEASURES)}, got {by!r}")
+            values = [float(a.crop.shape[by == "width"]) for a in _shapes(masks, 1)]
+        case _:
+            raise ValueError(f"`by` must be one of {', '.join(MEASURES)}, got {by!r}")
+    return np.array(values, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
     """One mask, with what the predicates need of it computed once."""
 
-    mask: np.ndarray
-    """bool, (H, W)."""
+    crop: np.ndarray
+    """bool: the mask within its box; (0, 0) for an empty one."""
+    left: int
+    top: int
+    """Where the box begins in the picture; 0 for an empty mask."""
+    height: int
+    width: int
+    """Of the picture."""
 
     @property
-    def height(self) -> int:
-        return int(self.mask.shape[0])
-
-    @property
-    def width(self) -> int:
-        return int(self.mask.shape[1])
-
-    @cached_property
-    def box(self) -> tuple[int, int, int, int]:
-        """x0 y0 x1 y1, x1 and y1 exclusive; all 0 for an empty mask."""
-        return _box(self.mask)
-
-    @cached_property
-    def crop(self) -> np.ndarray:
-        """bool: the mask within its box."""
-        x0, y0, x1, y1 = self.box
-        return self.mask[y0:y1, x0:x1]
+    def box(self) -> Box:
+        """All 0 for an empty mask."""
+        return self.left, self.top, self.left + self.crop.shape[1], self.top + self.crop.shape[0]
 
     @cached_property
     def area(self) -> int:
@@ -170,7 +168,7 @@ class _Shape:
     def centroid(self) -> tuple[float, float]:
         """x, y of the mean pixel; NaN for an empty mask, so that every comparison fails."""
         x, y = _centroid(self.crop)
-        return x + self.box[0], y + self.box[1]
+        return x + self.left, y + self.top
 
     @property
     def x(self) -> float:
@@ -194,61 +192,97 @@ class _Shape:
         return cv2.drawContours(filled, contours, -1, 1, thickness=cv2.FILLED).astype(bool)
 
     @cached_property
-    def distances(self) -> np.ndarray:
-        """float32, (H, W): pixels from each pixel to the nearest one of the (not empty) mask."""
-        return cv2.distanceTransform((~self.mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    def edge(self) -> np.ndarray:
+        """int32, (K, 2), x y in the picture: the pixels of the (not empty) mask with a neighbour that is not of it."""
+        pixels = self.crop.view(np.uint8)
+        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+        inner = cv2.erode(pixels, cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        return cv2.findNonZero(pixels - inner).reshape(-1, 2) + np.array([self.left, self.top], np.int32)
 
     @cached_property
     def hull(self) -> np.ndarray:
         """bool, as `crop`: the convex hull of the mask."""
-        points = np.argwhere(self.crop)[:, ::-1].astype(np.int32)
         filled = np.zeros(self.crop.shape, dtype=np.uint8)
-        return cv2.fillConvexPoly(filled, cv2.convexHull(points), 1).astype(bool)
+        return cv2.fillConvexPoly(filled, cv2.convexHull(self._ends), 1).astype(bool)
+
+    @property
+    def _ends(self) -> np.ndarray:
+        """int32, (K, 2), x y in the crop: the first and last pixel of each row, which hold all corners of the hull."""
+        rows = np.flatnonzero(self.crop.any(axis=1))
+        first = self.crop[rows].argmax(axis=1)
+        last = self.crop.shape[1] - 1 - self.crop[rows, ::-1].argmax(axis=1)
+        return np.stack([np.concatenate([first, last]), np.tile(rows, 2)], axis=1).astype(np.int32)
+
+    def part(self, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+        """bool, (y1 - y0, x1 - x0): the mask in this part of the picture."""
+        part = np.zeros((y1 - y0, x1 - x0), dtype=bool)
+        common = _common(self.box, (x0, y0, x1, y1))
+        if common is not None:
+            part[_window(common, x0, y0)] = self.crop[_window(common, self.left, self.top)]
+        return part
 
 
-def _shapes(masks: np.ndarray) -> Iterator[_Shape]:
-    """The masks that geometry is computed on, at most `LONGEST_SIDE` pixels long; one by one, as each may grow big."""
-    step = _pooling(masks)
-    return (_Shape(_pooled(mask, step)) for mask in masks)
+def _shapes(masks: Masks, step: int | None = None) -> list[_Shape]:
+    """The masks that geometry is computed on, at most `LONGEST_SIDE` pixels long if no `step` of pooling is given."""
+    step = _pooling(masks) if step is None else step
+    return [_shape(mask, step) for mask in masks]
 
 
-def _pooling(masks: np.ndarray) -> int:
-    height, width = masks.shape[1:]
-    return int(max(1, -(-max(height, width) // LONGEST_SIDE)))
+def _pooling(masks: Masks) -> int:
+    height, width = _size(masks[0]) if len(masks) else (1, 1)
+    return max(1, -(-max(height, width) // LONGEST_SIDE))
 
 
-def _pooled(mask: np.ndarray, step: int) -> np.ndarray:
-    if step == 1:
-        return mask
-    height, width = (-(-side // step) * step for side in mask.shape)
-    padded = np.zeros((height, width), dtype=bool)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    return np.asarray(padded.reshape(height // step, step, width // step, step).any(axis=(1, 3)))
+def _size(mask: np.ndarray | Rle) -> tuple[int, int]:
+    return mask.size if isinstance(mask, Rle) else (mask.shape[0], mask.shape[1])
+
+
+def _shape(mask: np.ndarray | Rle, step: int) -> _Shape:
+    """The mask, pooled: a pixel is set when any of the `step` x `step` that it stands for is."""
+    left, near = (0, mask) if isinstance(mask, np.ndarray) else _near(mask)
+    x0, y0, x1, y1 = _box(near)
+    crop, x0 = near[y0:y1, x0:x1], left + x0
+    height, width = (-(-side // step) for side in _size(mask))
+    return _Shape(np.ascontiguousarray(_pooled(crop, x0, y0, step)), x0 // step, y0 // step, height, width)
+
+
+def _near(rle: Rle) -> tuple[int, np.ndarray]:
+    """The first column that the mask touches, and the mask, bool (H, W'), from there to the last one."""
+    left, columns = decode_columns(rle)
+    return left, columns.T
+
+
+def _pooled(crop: np.ndarray, x: int, y: int, step: int) -> np.ndarray:
+    """`crop`: bool, a part of the picture that begins at x, y, which need not be multiples of `step`."""
+    if step == 1 or crop.size == 0:
+        return crop
+    height, width = crop.shape
+    before = y % step, x % step
+    padded = np.pad(
+        crop, [(start, -(start + side) % step) for start, side in zip(before, (height, width), strict=True)]
+    )
+    return np.asarray(padded.reshape(padded.shape[0] // step, step, -1, step).any(axis=(1, 3)))
 
 
 def _flags(values: Iterable[bool]) -> np.ndarray:
     return np.fromiter(values, dtype=bool)
 
 
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+def _box(mask: np.ndarray) -> Box:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return 0, 0, 0, 0
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _extents(mask: np.ndarray) -> tuple[int, int]:
-    x0, y0, x1, y1 = _box(mask)
-    return x1 - x0, y1 - y0
-
-
-def _centroid(mask: np.ndarray) -> tuple[float, float]:
-    """x, y of the mean pixel; NaN for an empty mask."""
+def _centroid(mask: np.ndarray, left: int = 0, top: int = 0) -> tuple[float, float]:
+    """x, y of the mean pixel of a mask that begins at `left`, `top`; NaN for an empty one."""
     columns, rows = mask.sum(axis=0), mask.sum(axis=1)
     area = int(columns.sum())
     if area == 0:
         return float("nan"), float("nan")
-    return float(columns @ np.arange(len(columns))) / area, float(rows @ np.arange(len(rows))) / area
+    x, y = columns @ (left + np.arange(len(columns))), rows @ (top + np.arange(len(rows)))
+    return float(x) / area, float(y) / area
 
 
 def _in_half(half: str, a: _Shape) -> bool:
@@ -257,22 +291,25 @@ def _in_half(half: str, a: _Shape) -> bool:
     return {"left": dx < 0, "right": dx > 0, "top": dy < 0, "bottom": dy > 0}[half]
 
 
-def _common(a: _Shape, b: _Shape) -> tuple[int, int, int, int] | None:
-    """The part that two boxes share, x0 y0 x1 y1; None where there is none."""
-    x0, y0 = max(a.box[0], b.box[0]), max(a.box[1], b.box[1])
-    x1, y1 = min(a.box[2], b.box[2]), min(a.box[3], b.box[3])
+def _common(a: Box, b: Box) -> Box | None:
+    """The part that two boxes share; None where there is none."""
+    x0, y0 = max(a[0], b[0]), max(a[1], b[1])
+    x1, y1 = min(a[2], b[2]), min(a[3], b[3])
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _window(box: Box, left: int, top: int) -> tuple[slice, slice]:
+    """Where the box is in an array that begins at `left`, `top`."""
+    x0, y0, x1, y1 = box
+    return slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
 
 
 def _shared(a: _Shape, of_a: np.ndarray, b: _Shape, of_b: np.ndarray) -> int:
     """How many pixels two crops (of `a` and of `b`) have in common."""
-    common = _common(a, b)
+    common = _common(a.box, b.box)
     if common is None:
         return 0
-    x0, y0, x1, y1 = common
-    in_a = of_a[y0 - a.box[1] : y1 - a.box[1], x0 - a.box[0] : x1 - a.box[0]]
-    in_b = of_b[y0 - b.box[1] : y1 - b.box[1], x0 - b.box[0] : x1 - b.box[0]]
-    return int(np.count_nonzero(in_a & in_b))
+    return int(np.count_nonzero(of_a[_window(common, a.left, a.top)] & of_b[_window(common, b.left, b.top)]))
 
 
 def _same(a: _Shape, b: _Shape) -> bool:
@@ -284,15 +321,60 @@ def _gap(a: _Shape, b: _Shape) -> float:
     """Pixels between the nearest pixels of two masks: 0 where they share one, inf where one is empty."""
     if a.area == 0 or b.area == 0:
         return float("inf")
-    x0, y0, x1, y1 = a.box
-    return float(b.distances[y0:y1, x0:x1][a.crop].min())
+    if _shared(a, a.crop, b, b.crop):
+        return 0.0
+    reach = _reach(a, b)
+    of_a, of_b = a.edge[_to_box(a.edge, b.box) <= reach], b.edge[_to_box(b.edge, a.box) <= reach]
+    few = len(of_a) * len(of_b) <= MOST_PAIRS
+    return _root(int(_squared(of_a, of_b).min()) if few else _least_squared(of_a, of_b))
+
+
+def _root(square: int) -> float:
+    """In single precision, as OpenCV measures distances."""
+    return float(np.sqrt(np.float32(square)))
+
+
+def _reach(a: _Shape, b: _Shape) -> int:
+    """A square that the squared gap does not exceed, and often equals: back and forth between nearest pixels."""
+    here = b.edge[:1]
+    for edge in (a.edge, b.edge, a.edge, b.edge):
+        squares = _squared(edge, here)
+        here = edge[[squares.argmin()]]
+    return int(squares.min())
+
+
+def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """int32, (K, L): squares of the distances between pixels, int32 (K, 2) and (L, 2)."""
+    x, y = np.subtract.outer(a[:, 0], b[:, 0]), np.subtract.outer(a[:, 1], b[:, 1])
+    return np.asarray(x * x + y * y)
+
+
+def _to_box(pixels: np.ndarray, box: Box) -> np.ndarray:
+    """int32, (K,): squares of the distances from pixels, int32 (K, 2), to the nearest one of a box."""
+    away = pixels - np.clip(pixels, np.array(box[:2], np.int32), np.array(box[2:], np.int32) - 1)
+    return np.asarray(away[:, 0] * away[:, 0] + away[:, 1] * away[:, 1])
+
+
+def _least_squared(a: np.ndarray, b: np.ndarray) -> int:
+    """The least of `_squared(a, b)`, without memory for each pair."""
+    low, high = np.minimum(a.min(axis=0), b.min(axis=0)), np.maximum(a.max(axis=0), b.max(axis=0))
+    free = np.ones((high - low + 1)[::-1], np.uint8)
+    free[tuple((b - low).T[::-1])] = 0
+    distances = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # whole again: the roots differ in their last bits with the size of the picture and the number of threads
+    return round(float(distances[tuple((a - low).T[::-1])].min()) ** 2)
+
+
+def _between_boxes(a: _Shape, b: _Shape) -> float:
+    """What the gap is at least, for masks that are not empty."""
+    dx = max(a.box[0], b.box[0]) - min(a.box[2], b.box[2]) + 1
+    dy = max(a.box[1], b.box[1]) - min(a.box[3], b.box[3]) + 1
+    return _root(max(dx, 0) ** 2 + max(dy, 0) ** 2)
 
 
 def _within(a: _Shape, b: _Shape, limit: float) -> bool:
     """Whether the gap is at most `limit` pixels; cheap where the boxes alone are farther apart."""
-    dx = max(a.box[0], b.box[0]) - min(a.box[2], b.box[2]) + 1
-    dy = max(a.box[1], b.box[1]) - min(a.box[3], b.box[3]) + 1
-    return max(dx, dy) <= limit and _gap(a, b) <= limit
+    return _between_boxes(a, b) <= limit and _gap(a, b) <= limit
 
 
 def _left_of(a: _Shape, b: _Shape) -> bool:
@@ -308,7 +390,7 @@ def _larger(a: _Shape, b: _Shape) -> bool:
 
 
 def _inside(a: _Shape, b: _Shape) -> bool:
-    if a.area == 0 or _common(a, b) is None:
+    if a.area == 0 or _common(a.box, b.box) is None:
         return False
     if _shared(a, a.crop, b, b.outline) >= INSIDE_SHARE * a.area:
         return True
@@ -333,12 +415,12 @@ def _on(a: _Shape, b: _Shape) -> bool:
 
 def _supported(a: _Shape, b: _Shape) -> bool:
     """Whether enough of the lowest part of `a` has pixels of `b` right below it."""
-    x0, _, x1, y1 = a.box
-    height = a.crop.shape[0]
-    lowest = height - 1 - np.argmax(a.crop[::-1], axis=0) + a.box[1]
+    x0, y0, x1, y1 = a.box
+    height = y1 - y0
+    lowest = height - 1 - np.argmax(a.crop[::-1], axis=0)
     reach = max(2, round(SUPPORT_GAP * height))
-    below = np.cumsum(b.mask[: y1 + reach, x0:x1], axis=0, dtype=np.int32)
-    columns = np.flatnonzero(a.crop.any(axis=0) & (lowest >= y1 - 1 - BOTTOM_STRIP * height))
+    below = np.cumsum(b.part(x0, y0, x1, min(y1 + reach, b.height)), axis=0, dtype=np.int32)
+    columns = np.flatnonzero(a.crop.any(axis=0) & (lowest >= height - 1 - BOTTOM_STRIP * height))
     last = np.minimum(lowest[columns] + reach, len(below) - 1)
     held = below[last, columns] > below[lowest[columns], columns]
     return bool(held.mean() >= SUPPORT_SHARE)
@@ -360,8 +442,10 @@ def _touching(a: _Shape, b: _Shape) -> bool:
 def _overlapping(a: _Shape, b: _Shape) -> bool:
     if not _touching(a, b):
         return False
+    if _shared(a, a.crop, b, b.crop):
+        return True
     smaller = min(int(np.count_nonzero(a.hull)), int(np.count_nonzero(b.hull)))
-    return _shared(a, a.crop, b, b.crop) > 0 or _shared(a, a.hull, b, b.hull) >= OVERLAP_SHARE * smaller
+    return _shared(a, a.hull, b, b.hull) >= OVERLAP_SHARE * smaller
 
 
 def _next_to(a: _Shape, b: _Shape) -> bool:
@@ -395,11 +479,18 @@ _PREDICATES: dict[str, Callable[[_Shape, _Shape], bool]] = {
 }
 
 
-def _gaps(of: list[_Shape], to: Iterable[_Shape]) -> np.ndarray:
+def _gaps(of: list[_Shape], to: list[_Shape]) -> np.ndarray:
     """float64, (N,): the least gap to any of `to` that is not the object itself; inf where there is none."""
-    least = np.full(len(of), np.inf)
-    for b in to:
-        least = np.minimum(least, [np.inf if _same(a, b) else _gap(a, b) for a in of])
+    return np.array([_least_gap(a, [b for b in to if b.area and not _same(a, b)]) for a in of], dtype=np.float64)
+
+
+def _least_gap(a: _Shape, to: list[_Shape]) -> float:
+    """The nearest by their boxes come first, so that most need not be measured."""
+    least = float("inf")
+    for b in sorted(to, key=lambda b: _between_boxes(a, b)):
+        if _between_boxes(a, b) >= least:
+            break
+        least = min(least, _gap(a, b))
     return least
 
 

@@ -12,7 +12,7 @@ from evals.samples import DataError, Dataset
 __all__ = ["DATASETS", "load_dataset"]
 
 
-def _load_scenes(data: Path, split: str, *, number: int = 300, seed: int = 0) -> Dataset:
+def _load_scenes(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> Dataset:
     from evals.datasets.generated import load  # draws its scenes with libraries that no other data set needs
 
     return load(data, split, number=number, seed=seed)

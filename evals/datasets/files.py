@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from os.path import relpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -112,7 +113,8 @@ def hash_of(paths: Iterable[Path], root: Path) -> str:
     """SHA-256, in hexadecimal, over the names relative to `root` and the contents."""
     digest = sha256()
     for path in paths:
-        digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
+        name = Path(relpath(path, root)).as_posix()
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

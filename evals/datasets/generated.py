@@ -21,13 +21,21 @@ from sam3_tool.rle import Rle
 from sam3_tool.training.scenes import draw_scene
 
 
-def load(data: Path, split: str, *, number: int = 300, seed: int = 0) -> "Scenes":
+def load(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> "Scenes":
     """`data` is not read; the only split is "test", of `number` queries, different ones for each `seed`."""
     if split != "test":
         raise DataError(f"the generated scenes have the split test, not {split!r}")
-    if int(number) < 1:
-        raise DataError(f"the number of generated scenes must be positive, found {number}")
-    return Scenes(int(number), int(seed))
+    return Scenes(_whole("number", number, least=1), _whole("seed", seed, least=0))
+
+
+def _whole(name: str, value: int | str, *, least: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise DataError(f"the {name} of generated scenes must be a whole number from {least} on, found {value!r}")
+    return number
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class Entry:
     picture: Path
     mask: Callable[[], np.ndarray] | None
     """Reads uint8 (H, W) out of 0 and 1, in the picture's size; None where no mask is given."""
+    mask_file: Path | None
     boxes: tuple[Box, ...] | None
     """x0, y0, x1, y1 in pixels; None where none are given."""
 
@@ -99,6 +100,7 @@ def _entry(file: Path, number: int, line: str) -> Entry:
         query=_text(name, value, "query"),
         picture=picture,
         mask=None if mask is None else _mask_reader(mask, picture),
+        mask_file=mask,
         boxes=None if value.get("boxes") is None else tuple(_box(name, box) for box in value["boxes"]),
     )
 
@@ -162,6 +164,7 @@ def _coco(file: Path, pictures: str | Path | None) -> Iterator[Entry]:
             query=caption,
             picture=picture,
             mask=_drawn_mask(images[image], drawn) if drawn else None,
+            mask_file=None,
             boxes=tuple(_corners(file, one) for one in boxed) if boxed else None,
         )
 
@@ -210,11 +213,12 @@ class Own:
         return [_sample(entry) for entry in self.entries]
 
     def facts(self) -> Facts:
+        drawn = dict.fromkeys(entry.mask_file for entry in self.entries if entry.mask_file)
         masks, boxed = sum(e.mask is not None for e in self.entries), sum(e.boxes is not None for e in self.entries)
         return Facts(
             samples=len(self.entries),
             pictures=len({entry.picture for entry in self.entries}),
-            hash=hash_of([self.file], self.file.parent),
+            hash=hash_of([self.file, *drawn], self.file.parent),
             published=None,
             licence=HOME.licence,
             home=str(self.file),

@@ -341,9 +341,12 @@ class Pool:
             )
         )
         order = np.argsort(-scores, kind="stable")
-        self._hits, self._ignored = hits[:, order], ignored[:, order]
+        hits, ignored = hits[:, order], ignored[:, order]
         self._owners = np.repeat(np.arange(len(matches)), [len(match.scores) for match in matches])[order]
         self._boxes = np.array([match.boxes for match in matches], np.int64)
+        # precision is best, and recall grows, at hits: the curve need not be known anywhere else
+        self._right = [np.flatnonzero(row) for row in hits & ~ignored]
+        self._counted = [None if not row.any() else ~row for row in ignored]
 
     def average_precision(self, times: np.ndarray) -> float:
         """-1 where there are no boxes. `times`: int64, (pairs,), how often each is drawn: a pair's detections count as
@@ -351,18 +354,31 @@ class Pool:
         number = int(self._boxes @ times)
         if number == 0:
             return -1.0
-        drawn = np.flatnonzero(times[self._owners])
-        weights = times[self._owners[drawn]]
-        hits, ignored = self._hits[:, drawn], self._ignored[:, drawn]
-        curves = [_curve(hits[place], ignored[place], number, weights)[0] for place in range(len(THRESHOLDS))]
+        weights = times[self._owners]
+        ranks = np.cumsum(weights)
+        curves = [
+            _at_recalls(
+                np.cumsum(weights[right]),
+                (ranks if counted is None else np.cumsum(weights * counted))[right],
+                number,
+            )
+            for right, counted in zip(self._right, self._counted, strict=True)
+        ]
         return _mean(np.array(curves))
 
 
-def _curve(hits: np.ndarray, ignored: np.ndarray, number: int, times: np.ndarray | int = 1) -> tuple[np.ndarray, float]:
-    """Precision at the 101 recalls, and the last recall, of ranked detections; `number`: boxes to be found; `times`:
-    how often each detection counts."""
-    right = np.cumsum((hits & ~ignored) * times).astype(float)
-    wrong = np.cumsum((~hits & ~ignored) * times).astype(float)
+def _at_recalls(right: np.ndarray, ranked: np.ndarray, number: int) -> np.ndarray:
+    """Precision at the 101 recalls; `right` and `ranked`: int64, (hits,), hits and detections up to each hit."""
+    precision = right / (ranked + np.spacing(1))
+    # made monotone: at each place, the best precision from there on; 0 at recalls that are never reached
+    precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return precision[np.searchsorted(right / number, RECALLS, side="left")]
+
+
+def _curve(hits: np.ndarray, ignored: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+    """Precision at the 101 recalls, and the last recall, of ranked detections; `number`: boxes to be found."""
+    right = np.cumsum(hits & ~ignored).astype(float)
+    wrong = np.cumsum(~hits & ~ignored).astype(float)
     recall = right / number
     precision = right / (wrong + right + np.spacing(1))
     # made monotone: at each place, the best precision from there on; 0 at recalls that are never reached

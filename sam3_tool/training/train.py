@@ -44,7 +44,7 @@ DETECTOR_KINDS: tuple[tuple[Kind, ...], ...] = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every number of a run; the defaults are those of the first of two runs behind the shipped checkpoint (its card)."""
+    """Every number of a run; the defaults made the first of the two runs behind the shipped checkpoint."""
 
     out: Path
     start: Path | None = None

@@ -7,6 +7,7 @@ import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run, watch
 from agent.conversation import LONGEST, View, conversation, examination, sheet_examination
+from agent.episode import Candidate
 from agent.models import Call, Conversation
 from agent.models.tokens import estimate_tokens
 from agent.models.wire import to_openai
@@ -15,6 +16,7 @@ from agent.tools.workspace import Answer, Count, Locate, Segment
 from agent.views import overlay
 from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
 from sam3_tool.draw import color_of
+from sam3_tool.rle import encode
 
 CUPS = Segment(phrases=["red cup"])
 PAPER_CUPS = SegmentPhrase(text_prompt="red cup")
@@ -145,6 +147,20 @@ def test_a_reduced_picture_is_made_once(cups):
     episode = Episode(Task(large, "q"))
     first, second = (pictures(conversation(episode, "workspace", View(image_side=100)))[0] for _ in range(2))
     assert first is second
+
+
+def test_masks_are_drawn_once_while_they_are_shown_again_and_again():
+    large = Picture(np.zeros((600, 1000, 3), np.uint8))
+    mask = encode(np.pad(np.ones((50, 80), bool), ((100, 450), (200, 720))))
+    candidate = Candidate(1, mask, (200, 100, 280, 150), 0.9, "red cup")
+    first = overlay(large, [candidate], [1], 500)
+    others = [overlay(large, [candidate], [number], 500) for number in (2, 3, 4)]
+    assert len({picture.key for picture in (first, *others)}) == 4
+    assert overlay(large, [candidate], [1], 500) is first
+    for number in range(5, 9):
+        overlay(large, [candidate], [number], 500)
+    again = overlay(large, [candidate], [1], 500)
+    assert (again is first, again.key == first.key) == (False, True)
 
 
 def test_a_mask_of_one_pixel_can_be_seen_in_a_reduced_picture():

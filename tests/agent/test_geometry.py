@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from agent.tools.geometry import LONGEST_SIDE, MEASURES, PLACES, RELATIONS, located, measure, related
+from sam3_tool.rle import encode_all
 
 SIDE = 100
 
@@ -315,3 +316,35 @@ def test_huge_masks_are_pooled_and_distances_stay_in_pixels():
     assert measure("distance", masks[:1], np.ones(1), masks[1:]).tolist() == [902]
     assert related("left_of", masks, masks, nothing).tolist() == [True, False]
     assert related("next_to", masks, masks, nothing).tolist() == [False, False]
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 90), (1, 70), (50, 1), (2100, 40), (30, 4100)])
+def test_compressed_masks_give_what_the_masks_give(height, width):
+    chance = np.random.default_rng(height)
+    rows, columns = np.mgrid[:height, :width] / np.reshape([height, width], (2, 1, 1))
+    centers, radii = chance.random((9, 2)), chance.uniform(0.05, 0.4, (9, 1, 1))
+    blobs = np.stack([(rows - y) ** 2 + (columns - x) ** 2 for y, x in centers]) < radii**2
+    blobs[3] &= ~blobs[4]
+    blobs[5] = chance.random((height, width)) < 0.1
+    blobs[6] = False
+    blobs[7] = True
+    masks, to, other = blobs, blobs[::-2], blobs[:2]
+    small = [encode_all(group) for group in (masks, to, other)]
+    for relation in RELATIONS:
+        assert related(relation, *small).tolist() == related(relation, masks, to, other).tolist(), relation
+    for place in PLACES:
+        assert located(place, small[0]).tolist() == located(place, masks).tolist(), place
+    for by in MEASURES:
+        scores = np.linspace(1, 0, 9)
+        assert measure(by, *small[:1], scores, small[1]).tolist() == measure(by, masks, scores, to).tolist(), by
+
+
+def test_the_gap_is_exact_between_edges_of_thousands_of_pixels():
+    rows, columns = np.mgrid[:1000, :1000]
+    below, above = stack(columns <= rows - 4), stack(columns >= rows + 1)
+    assert measure("distance", below, np.ones(1), above).tolist() == [np.sqrt(np.float32(2**2 + 3**2))]
+
+
+def test_measured_centroids_of_equal_means_are_equal():
+    rows = stack(box(10, 0, 13, 1), box(11, 50, 12, 90), box(10, 50, 13, 51) | box(11, 60, 12, 61))
+    assert len(set(measure("x", rows, np.ones(3), stack()).tolist())) == 1

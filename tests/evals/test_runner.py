@@ -7,8 +7,8 @@ import pytest
 
 from evals.manifest import Selection
 from evals.records import RunFolder
-from evals.runner import TooManyFailures
-from evals.samples import Sample
+from evals.runner import TooManyFailures, predict
+from evals.samples import Prediction, Sample
 from evals.solver import Solved
 
 
@@ -42,9 +42,8 @@ def test_one_worker_and_sixteen_leave_the_same_files(world, results, tmp_path):
 
 
 def test_predictions_come_in_the_order_of_the_data(world, tmp_path):
-    with world.start(tmp_path).run as run:
-        found = world.start(tmp_path / "there").ask(world.solver, workers=4)
-        assert run.predictions() == {}
+    with (evaluation := world.start(tmp_path)).run:
+        found = evaluation.ask(world.solver, workers=4)
     assert [prediction.id for prediction in found] == [sample.id for sample in world.dataset.samples()]
 
 
@@ -94,24 +93,19 @@ def test_a_mended_run_equals_one_that_never_failed(world, results, tmp_path):
 
 
 def test_a_run_that_mostly_fails_stops_and_can_go_on(world, tmp_path):
-    many = [Sample(f"{n}", s.query, s.source, s.open, s.group) for n in range(3) for s in world.dataset.samples()]
-    many = [Sample(f"s{n}", s.query, s.source, s.open, s.group) for n, s in enumerate(many)]
-    evaluation = world.start(tmp_path)
-    broken = Counted(lambda sample: world.failing(*range(12))(Sample(world.dataset.samples()[0].id, *_rest(sample))))
-    with evaluation.run:
-        run = type(evaluation)(evaluation.run, world.dataset, many)
-        with pytest.raises(TooManyFailures, match=r"^stopped: \d+ of \d+ samples failed, the last one with 'OSError"):
-            run.ask(lambda sample: _renamed(broken(sample), sample.id), fail_on_error=0.5, workers=2)
-    done = RunFolder(tmp_path).predictions()
-    assert 20 <= len(done) < len(many)
-
-
-def _rest(sample: Sample) -> tuple:
-    return sample.query, sample.source, sample.open, sample.group
-
-
-def _renamed(solved: Solved, id: str) -> Solved:
-    return Solved(solved.prediction.model_copy(update={"id": id}))
+    one = world.dataset.samples()[0]
+    many = [Sample(f"sample {number}", one.query, one.source, one.open, one.group) for number in range(60)]
+    with (
+        world.start(tmp_path).run as run,
+        pytest.raises(
+            TooManyFailures, match=r"^stopped: \d+ of \d+ samples failed, the last one with 'no server'; mend"
+        ),
+    ):
+        predict(many, lambda sample: Solved(Prediction.empty(sample.id, "no server")), run, fail_on_error=0.5)
+    assert len(RunFolder(tmp_path).predictions()) == 20
+    with world.start(tmp_path).run as run:
+        found = predict(many, lambda sample: Solved(Prediction(id=sample.id, status="ok")), run, retry_failed=True)
+    assert {prediction.status for prediction in found} == {"ok"}
 
 
 def test_few_samples_are_too_few_to_stop_for(world, tmp_path):

@@ -36,6 +36,24 @@ def test_the_columns_of_long_runs_are_right():
     assert (first, (mask[:, 300:1701] == columns.T).all()) == (300, True)
 
 
+def test_masks_of_every_kind_are_encoded_as_pycocotools_does():
+    chance = np.random.default_rng(3)
+    for height, width in chance.integers(1, 25, (600, 2)).tolist():
+        mask = chance.random((height, width)) < chance.choice([0, 0.02, 0.5, 0.98, 1])
+        mask[: chance.integers(0, height + 1)] = False
+        mask[:, chance.integers(0, width) :] |= chance.random() < 0.3
+        for one in (mask, ~mask, mask.T, mask[:1], mask[:, :1]):
+            assert rle.encode(one) == rle.Rle.from_coco(coco.encode(np.asfortranarray(one, np.uint8)))
+
+
+def test_large_masks_of_few_and_of_many_runs_are_encoded_as_pycocotools_does():
+    chance = np.random.default_rng(4)
+    rows, columns = np.mgrid[:400, :500]
+    disc = (rows - 210) ** 2 + (columns - 90) ** 2 < 85**2
+    for mask in (disc, ~disc, disc & (columns % 7 > 0), chance.random((400, 500)) < 0.5, columns > 250, rows > 250):
+        assert rle.encode(mask) == rle.Rle.from_coco(coco.encode(np.asfortranarray(mask, np.uint8)))
+
+
 def test_no_masks_keep_their_size():
     assert rle.encode_all(np.zeros((0, 5, 7), bool)) == []
     assert rle.decode_all([], 5, 7).shape == (0, 5, 7)
@@ -91,3 +109,9 @@ def test_masks_of_any_kind_are_well_formed(masks):
 def test_runs_that_do_not_make_up_the_mask_are_refused(counts):
     with pytest.raises(ValueError, match="run"):
         rle.check(rle.Rle((1, 3), counts))
+
+
+@pytest.mark.parametrize("number", [0, 1, 255, 256, 700])
+def test_any_number_of_masks_is_measured(number: int) -> None:
+    masks = np.random.default_rng(0).random((number, 5, 7)) > 0.5
+    assert rle.areas(rle.encode_all(masks)).tolist() == masks.sum(axis=(1, 2)).tolist()

@@ -20,7 +20,7 @@ import pytest
 from sam3_tool import Picture
 
 HERE = Path(__file__).parent
-MODEL = Path(os.environ.get("DEV_MODEL") or HERE.parent / "mllm" / "model")
+MODEL = HERE.parent / "mllm" / "model"
 RESULT = HERE / "result.json"
 NAME = "tiny"
 """Under which the server knows the model."""

@@ -10,9 +10,11 @@ from agent.chat import ChatPlanner
 from agent.models import Capabilities, Message
 from agent.models.openai_compatible import OpenAICompatible
 from agent.models.probe import describe
+from agent.views import View
 
+# As the model learned it: a strict schema has fields that it never wrote.
 NATIVE = Capabilities("native")
-"""As the model learned it: a strict schema has fields that it never wrote."""
+SMALL = View(image_side=160)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def model(server) -> OpenAICompatible:
 
 @pytest.fixture(scope="module")
 def planner(model) -> ChatPlanner:
-    return ChatPlanner(replace(model, capabilities=NATIVE))
+    return ChatPlanner(replace(model, capabilities=NATIVE), view=SMALL)
 
 
 def test_the_probe_finds_native_tools_several_pictures_and_the_context(model, result):
@@ -39,7 +41,7 @@ def test_the_probe_finds_native_tools_several_pictures_and_the_context(model, re
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_memorised_episode_ends_with_an_answer(planner, scene, tiny, result, stream):
     model = replace(planner.model, settings=replace(planner.model.settings, stream=stream))
-    episode = run(Task(scene, "the watermelons"), ChatPlanner(model), tiny)
+    episode = run(Task(scene, "the watermelons"), ChatPlanner(model, view=SMALL), tiny)
     assert episode.outcome == "answered"
     assert [step.decision.tool for step in episode.steps] == ["segment", "answer"]
     assert len(episode.answer) > 0

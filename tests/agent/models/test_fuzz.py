@@ -71,7 +71,7 @@ def test_a_model_of_random_weights_never_raises_and_every_episode_ends(finished)
         torch.manual_seed(0)
         network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(MODEL)).eval()
     processor = AutoProcessor.from_pretrained(MODEL)
-    generation = Generation(max_tokens=16, temperature=1.0, seed=0)
+    generation = Generation(max_tokens=12, temperature=1.0, seed=0)
     model = TransformersModel(network, processor, name="random", generation=generation)
     episodes, replies = finished(model, REPLIES // 4)
     assert len(replies) >= REPLIES
@@ -80,14 +80,13 @@ def test_a_model_of_random_weights_never_raises_and_every_episode_ends(finished)
     assert all("mistakes in a row" in episode.message for episode in episodes)
 
 
-def test_a_model_at_a_high_temperature_never_raises_and_every_episode_ends(finished):
-    model = TransformersModel.load(MODEL, device="cpu", max_tokens=48, temperature=1.6, seed=0)
-    episodes, replies = finished(model, 32)
+def test_a_model_that_half_knows_what_to_say_never_raises_and_every_episode_ends(finished):
+    model = TransformersModel.load(MODEL, device="cpu", max_tokens=48, temperature=1.2, seed=0)
+    episodes, replies = finished(model, 24)
     assert [reply.error for reply in replies if reply.error] == []
-    outcomes = Counter(episode.outcome for episode in episodes)
-    assert None not in outcomes
-    assert len(outcomes) > 1  # half of what it says makes sense
-    assert any(step.observation.is_error for episode in episodes for step in episode.steps)
+    assert [episode for episode in episodes if episode.outcome is None] == []
+    mistakes = Counter(step.observation.is_error for episode in episodes for step in episode.steps)
+    assert mistakes.keys() == {True, False}
 
 
 # --- text ----------------------------------------------------------------------------------------
