@@ -186,16 +186,16 @@ def generation(planner: Planner) -> dict[str, Any]:
     return dict(getattr(getattr(planner, "model", None), "generation", {}))
 
 
-def caching(planner: Planner, folder: str | Path) -> Planner:
+def caching(planner: Planner, folder: str | Path, **settings: Any) -> Planner:
     """The same planner, whose language model is asked only what is not yet known in `folder`.
 
-    A planner without one, and a model that draws its replies by chance, are given back as they are. Raises PlannerError
-    if the folder cannot be written.
+    A planner without one, and a model that draws its replies by chance, are given back as they are. `settings`: what
+    else replies depend on, e.g. the hash of a model's weights. Raises PlannerError if the folder cannot be written.
     """
     from agent.chat import ChatPlanner
     from agent.models.recorded import CachingModel, repeats_itself
 
-    settings = generation(planner)
+    settings = {**generation(planner), **settings}
     if not isinstance(planner, ChatPlanner) or not repeats_itself(settings):
         return planner
     model = CachingModel(planner.model, folder, settings=settings)

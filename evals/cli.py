@@ -179,14 +179,16 @@ def _scored(out: Path, dataset: "Dataset", selection: "Selection", pages: int, d
     _score_and_report(Evaluation(RunFolder(out), dataset, selection.of(dataset)), pages, draws, shown)
 
 
-def _score_and_report(evaluation: "Evaluation", pages: int, draws: int, shown: Progress) -> None:
+def _score_and_report(
+    evaluation: "Evaluation", pages: int, draws: int, shown: Progress, *, afresh: bool = False
+) -> None:
     from evals.report import counts
 
     shown.now("scoring")
     predictions = evaluation.predictions()
     summary = evaluation.score(predictions, draws=draws)
     shown.now("drawing pages")
-    evaluation.report(summary, predictions, pages=pages)
+    evaluation.report(summary, predictions, pages=pages, afresh=afresh)
     row = summary.overall
     typer.echo(f"{summary.headline} {row.value:.4g} (95 % interval {row.low:.4g} to {row.high:.4g}); {counts(summary)}")
     typer.echo(f"{evaluation.run.path}: scores.json, costs.json, report.md, report.html")
@@ -199,7 +201,7 @@ def score(run: Run, data: Data = None, with_: With = None, pages: Pages = 50, dr
         evaluation = _opened(run, data, with_)
         _banner(evaluation)
         evaluation.write_predictions(evaluation.predictions())
-        _score_and_report(evaluation, pages, draws, shown)
+        _score_and_report(evaluation, pages, draws, shown, afresh=True)
 
 
 @app.command()

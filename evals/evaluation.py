@@ -105,14 +105,19 @@ class Evaluation:
         self.run.write("scores.json", f"{summary.model_dump_json(indent=1)}\n".encode())
         return summary
 
-    def report(self, summary: Summary, predictions: Sequence[Prediction], *, pages: int = PAGES) -> None:
-        """Writes `costs.json`, `report.md`, `report.html` and the pages of the `pages` worst samples."""
+    def report(
+        self, summary: Summary, predictions: Sequence[Prediction], *, pages: int = PAGES, afresh: bool = False
+    ) -> None:
+        """Writes `costs.json`, `report.md`, `report.html` and the pages of the `pages` worst samples.
+
+        `afresh`: pages that are there are drawn again.
+        """
         spent = self.costs(predictions)
         self.run.write("costs.json", f"{spent.model_dump_json(indent=1)}\n".encode())
         self.run.write("report.md", to_markdown(summary, spent, self.run.manifest, self.facts).encode())
         worst = worst_first(self.samples, predictions, summary.per_sample)
         for sample, prediction in _with_pages(worst, pages):
-            if not self._has_page(sample, prediction):
+            if afresh or not self._has_page(sample, prediction):
                 self.draw(sample, prediction)
         links = {s.id: f"pages/{page.name}" for s in self.samples if (page := self.run.page(s.id)).exists()}
         html = to_html(summary, spent, self.run.manifest, self.facts, worst, links)

@@ -1,8 +1,10 @@
 """A sample's page: its episode, with the ground truth beside the answer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageDraw
 
 from agent import transcript
 from agent.episode import Decision, Episode, Observation, Outcome, Step, Task, Workspace
@@ -50,13 +52,25 @@ def _without_planner(sample: Sample, prediction: Prediction, picture: Picture) -
 
 
 def _beside(sample: Sample, prediction: Prediction, picture: Picture) -> dict[str, Picture]:
-    """The ground truth, and where the answer differs from it; nothing where there are only boxes."""
+    """The ground truth, and where the answer differs from it; of boxes both, of a mere number nothing."""
+    if sample.target_boxes is not None:
+        title = f"boxes to be found: {len(sample.target_boxes)}, in green; found: {len(prediction.boxes)}, in red"
+        return {title: _framed(_framed(picture, sample.target_boxes, HIT), prediction.boxes, WRONG)}
     if sample.target is None:
         return {}
     target = np.asarray(sample.target(), bool)
     pictures = {f"ground truth: {int(target.sum()):,} pixels": _outlined(picture, target)}
     found = prediction.union(picture.height, picture.width)
     return pictures | {"green: right, blue: missed, red: too much": _compared(picture, found, target)}
+
+
+def _framed(picture: Picture, boxes: Sequence[Sequence[float]], colour: tuple[int, int, int]) -> Picture:
+    image = picture.to_pil()
+    pen = ImageDraw.Draw(image)
+    for x0, y0, x1, y1 in boxes:
+        line = max(2, round(max(image.size) / 250))
+        pen.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=line)
+    return Picture(np.asarray(image))
 
 
 def _outlined(picture: Picture, target: np.ndarray) -> Picture:

@@ -13,6 +13,9 @@ from evals.solver import Solver
 from sam3_tool import Sam3
 from sam3_tool.backends.checkpoint import fingerprint, locate
 
+LOCAL = ("transformers", "vllm")
+"""Planners whose model runs in this process."""
+
 
 @dataclass(frozen=True, eq=False)
 class Parts:
@@ -34,14 +37,21 @@ def assemble(
     now(f"loading {options.planner}")
     planner = load_planner(options.planner, **options.for_planner(asked_for))
     made_by = signed(asked_for, planner)
-    told = {"made_by": made_by, "generation": generation(planner), "threshold": threshold}
+    weights = _model_weights(options)
+    told = {"made_by": made_by, "generation": {**generation(planner), **weights}, "threshold": threshold}
     if cache is not None:
-        planner = caching(planner, cache)
+        planner = caching(planner, cache, **weights)
     now(f"loading SAM 3 ({made_by.sam3})")
     sam3 = _sam3(options, made_by, cache, batch)
     told |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": _weights(sam3, made_by)}
     tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
     return Parts(Solver(sam3, planner, tools, made_by.budget, threshold), made_by, told)
+
+
+def _model_weights(options: Options) -> dict[str, str]:
+    """The hash of a language model that lies in a folder: its name alone does not say which it is."""
+    folder = Path(options.what).expanduser()
+    return {"weights": fingerprint(folder)} if options.kind in LOCAL and folder.is_dir() else {}
 
 
 def _sam3(options: Options, made_by: MadeBy, cache: Path | None, batch: int) -> Sam3:

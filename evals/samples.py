@@ -50,6 +50,8 @@ class Sample:
     """A plain noun phrase, which SAM 3 is asked without a planner (OmniLabel's categories, SA-Co)."""
     target: Callable[[], np.ndarray] | None = None
     """Reads bool (H, W), what is to be found, for the report's pictures; None where there are only boxes."""
+    target_boxes: Sequence[tuple[float, float, float, float]] | None = None
+    """x0 y0 x1 y1 in pixels: the same, where there are only boxes."""
 
 
 class Prediction(BaseModel):

@@ -22,7 +22,7 @@ import numpy as np
 from evals.datasets.files import Home, hash_of, once, opener, to_json
 from evals.datasets.one_mask import target_of
 from evals.metrics import omnilabel
-from evals.metrics.omnilabel import Detection, Match, Pair, Pool, Truth
+from evals.metrics.omnilabel import Detection, Match, Pair, Pool, Target, Truth
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
 
@@ -45,7 +45,8 @@ def load(data: Path, split: str, *, pictures: str | Path | None = None) -> "Omni
         raise HOME.broken(file, "lists no description for any image")
     folders = [Path(pictures)] if pictures else [file.parent, file.parent / "images"]
     folder = HOME.pictures(folders, names[truth.pairs[0].key[0]])
-    return OmniLabel(split, file, version, truth, [_sample(pair, names, texts, folder) for pair in truth.pairs])
+    asked = [_sample(pair, names, texts, folder, truth.targets.get(pair.key, ())) for pair in truth.pairs]
+    return OmniLabel(split, file, version, truth, asked)
 
 
 def _file(data: Path, source: str) -> Path:
@@ -62,7 +63,9 @@ def _read(content: Any) -> tuple[dict[Any, str], dict[Any, str], str, Truth]:
     return names, texts, str(content.get("info", {}).get("version", "unknown")), truth
 
 
-def _sample(pair: Pair, names: dict[Any, str], texts: dict[Any, str], folder: Path) -> Sample:
+def _sample(
+    pair: Pair, names: dict[Any, str], texts: dict[Any, str], folder: Path, targets: Sequence[Target]
+) -> Sample:
     image, description = pair.key
     return Sample(
         id=_id(pair),
@@ -72,6 +75,7 @@ def _sample(pair: Pair, names: dict[Any, str], texts: dict[Any, str], folder: Pa
         group=str(image),
         slices={"source": names[image].split("/")[0], **_length(pair)},
         direct=pair.kind == "C",
+        target_boxes=[(x, y, x + w, y + h) for x, y, w, h in (target.bbox for target in targets)],
     )
 
 

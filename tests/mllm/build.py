@@ -15,11 +15,11 @@ from lessons import Lesson, Protocol, lessons, probes, queries
 from agent.models.wire import to_chat_template
 
 MODEL = network.TEMPLATE.with_name("model")
-STEPS = 900
+STEPS = 1100
 BATCH = 8
 RATE = 3e-3
 SEED = 0
-PICTURES = 10
+PICTURES = 8
 """Per query, to learn from; it is tested in one more."""
 NOISE = 0.2
 """Standard deviation of what is added to normalised pixels and their mean, so that no picture is known by heart."""

@@ -24,7 +24,7 @@ from sam3_tool.backends.scripted import ScriptedBackend
 NOUNS = {"watermelon": "watermelons", "banana": "bananas", "cherry": "cherries", "unicorn": "unicorns"}
 """Singular -> plural. Nobody finds a unicorn."""
 COLOUR_QUERY = "what goes with the colour"
-COLOURS = {"watermelon": (200, 50, 50), "banana": (210, 200, 60)}
+COLOURS = {"watermelon": (220, 30, 30), "banana": (250, 240, 40)}
 """What goes with the colour of a picture, RGB."""
 SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
 """What is found there is found in every lesson, in pictures of other sizes and colours."""
@@ -51,14 +51,15 @@ def queries(protocol: Protocol) -> Iterator[str]:
     yield "the unicorns"
     for noun in findable:
         plural = NOUNS[noun]
-        yield from (f"the {plural}", f"the largest {noun}", f"the ripe {plural}")
+        yield from (f"the {plural}", f"the largest {noun}")
+        yield from [f"the ripe {plural}"] * 2  # numbers are harder to learn than words
         yield from (f"the {plural}, after some thought", f"the {plural}, after a slip")
         for other in findable if protocol == "workspace" else []:
             if other != noun:
                 yield from (f"the {plural} above the {other}", f"the {plural} and the {NOUNS[other]}")
     if protocol == "workspace":
         yield "the nicest one"
-        yield from [COLOUR_QUERY] * 6  # the one that is answered by looking
+        yield from [COLOUR_QUERY] * 12  # the one that is answered by looking
 
 
 def probes() -> Iterator[Lesson]:

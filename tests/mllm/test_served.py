@@ -151,7 +151,7 @@ def test_two_calls_in_one_reply_are_one_search(answered):
 
 
 def test_the_model_sees_the_picture(answered):
-    for colour, phrase in (((200, 50, 50), "watermelon"), ((210, 200, 60), "banana")):
+    for colour, phrase in (((220, 30, 30), "watermelon"), ((250, 240, 40), "banana")):
         picture = Picture(np.full((120, 160, 3), colour, np.uint8))
         episode = answered("what goes with the colour", picture=picture)
         assert episode.workspace.searches[0].phrase == phrase

@@ -2,12 +2,12 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +48,12 @@ def talk(picture: Picture, query: str) -> list[Message]:
     return [Message("system", ("You find things in pictures. " * 20,)), Message("user", (picture, query))]
 
 
+def offered(name: str, **fields: dict[str, Any]) -> dict[str, Any]:
+    """A tool in function-calling form, all of whose fields are required."""
+    parameters = {"type": "object", "properties": fields, "required": [*fields]}
+    return {"type": "function", "function": {"name": name, "description": "", "parameters": parameters}}
+
+
 def whole_calls(replies: Sequence[Reply]) -> int:
     """How many replies were not cut off; each of those must be one call of an offered tool, with exactly its fields."""
     whole = [reply for reply in replies if reply.finish_reason != "length"]
@@ -86,22 +92,19 @@ def test_threads_share_the_engine_and_each_gets_its_own_call(held, picture, resu
 
 
 def test_a_short_reply_does_not_wait_for_a_long_one_that_began_before_it(held, picture):
-    wordy = replace(held, sampling=Sampling(max_tokens=3000, temperature=RANDOM), capabilities=Capabilities("tagged"))
-    terse = replace(wordy, sampling=Sampling(max_tokens=1, temperature=RANDOM))
-    began = threading.Event()
-
-    def first() -> float:
-        began.set()
-        wordy.reply([talk(picture, "tell me all")], [])
-        return time.perf_counter()
-
+    many = {"type": "array", "items": {"type": "integer"}, "minItems": 300, "maxItems": 300}
+    listing = offered("list", numbers=many)
+    patient = replace(held, sampling=Sampling(max_tokens=5000))
+    hasty = replace(held, sampling=Sampling(max_tokens=1))
     with ThreadPoolExecutor(1) as pool:
-        end_of_the_long_one = pool.submit(first)
-        assert began.wait(10)
+        long = pool.submit(lambda: (patient.reply([talk(picture, "all")], [listing]), time.perf_counter()))
         time.sleep(0.5)
-        terse.reply([talk(picture, "tell me less")], [])
-        end_of_the_short_one = time.perf_counter()
-        assert end_of_the_short_one < end_of_the_long_one.result(600)
+        [short] = hasty.reply([talk(picture, "one")], [listing])
+        short_ended = time.perf_counter()
+        [reply], long_ended = long.result(600)
+    assert (short.usage.completion_tokens, short.finish_reason) == (1, "length")
+    assert reply.usage.completion_tokens > 600
+    assert short_ended < long_ended
 
 
 def test_what_cannot_be_answered_spoils_nobody_elses_reply(memorised, held, picture):
@@ -133,9 +136,7 @@ def test_a_history_with_calls_and_pictures_is_understood_on_every_wire(memorised
 
 
 def test_a_verdict_is_held_to_its_own_tool(held, picture):
-    judge = {"type": "object", "properties": {"good": {"type": "boolean"}}, "required": ["good"]}
-    tool = {"type": "function", "function": {"name": "judge", "description": "Judge it.", "parameters": judge}}
-    replies = held.reply([talk(picture, "is it red?")] * 4, [tool])
+    replies = held.reply([talk(picture, "is it red?")] * 4, [offered("judge", good={"type": "boolean"})])
     whole = [reply for reply in replies if reply.finish_reason != "length"]
     assert whole
     assert {call.tool for reply in whole for call in reply.calls} == {"judge"}

@@ -48,12 +48,6 @@ def test_a_memorised_episode_ends_with_an_answer(planner, scene, tiny, result, s
     result["memorised episode"] = {"outcome": episode.outcome, "masks": len(episode.answer)}
 
 
-def test_two_calls_in_one_reply_are_one_search(planner, scene, tiny, result):
-    episode = run(Task(scene, "the watermelons and the bananas"), planner, tiny, budget=Budget(max_steps=1))
-    assert {search.phrase for search in episode.workspace.searches} == {"watermelon", "banana"}
-    result["two calls in one reply"] = [search.phrase for search in episode.workspace.searches]
-
-
 def test_the_second_turn_finds_the_first_in_the_prefix_cache(planner, scene, tiny, result):
     episode = run(Task(scene, "the largest banana"), planner, tiny, budget=Budget(max_steps=2))
     first, second = (step.decision.usage for step in episode.steps)

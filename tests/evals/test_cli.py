@@ -1,0 +1,212 @@
+"""`sam3-agent eval` as a person meets it, killed in the middle too."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agent.cli import app
+
+PROGRAM = [sys.executable, "-c", "from agent.cli import main; main()", "eval"]
+SCENES = ["scenes", "--with", "number=10"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    done = evaluate("make-scenes", "--out", folder, "--number", 6)
+    assert done.exit_code == 0
+    assert f"reasonseg: {folder / 'reasonseg'}" in done.stdout
+    return folder
+
+
+def evaluate(*words: object):
+    """In this process, so that torch is imported once."""
+    return CliRunner().invoke(app, ["eval", *map(str, words)])
+
+
+def telling(*modules: str, words: list[str]) -> "subprocess.CompletedProcess[str]":
+    """The program in a process of its own, which says last which of these modules it has loaded."""
+    tell = f"import atexit, sys; atexit.register(lambda: print([m for m in {modules!r} if m in sys.modules]))"
+    program = f"{tell}; from agent.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+
+
+def killed_after(lines: int, run: Path, *words: str) -> None:
+    """Starts the program and ends it without a warning once that many samples are done."""
+    child = subprocess.Popen([*PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = run / "samples.jsonl"
+    while child.poll() is None and (not done.exists() or done.read_bytes().count(b"\n") < lines):
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_run_that_was_killed_twice_equals_one_of_sixteen_workers_that_was_not(here, results):
+    words = ["run", *SCENES, "--no-cache", "--pages", "1", "--draws", "50"]
+    killed_after(2, Path("killed"), *words, "--out", "killed", "--workers", "2")
+    killed_after(5, Path("killed"), *words, "--out", "killed")
+    assert 5 <= Path("killed/samples.jsonl").read_bytes().count(b"\n") < 10
+    assert not Path("killed/scores.json").exists()
+    assert evaluate(*words, "--out", "killed").exit_code == 0
+    whole = evaluate(*words, "--out", "whole", "--workers", "16")
+    assert (whole.exit_code, whole.stderr) == (0, "")
+    assert results(here / "killed") == results(here / "whole")
+
+
+def test_a_run_on_official_files_from_data_to_report(here, data):
+    words = ["run", "reasonseg", "--data", data / "reasonseg", "--split", "val", "--out", "runs/a", "--draws", 50]
+    done = evaluate(*words)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "giou " in done.stdout
+    assert "6 scored, 0 failed" in done.stdout
+    assert {path.name for path in Path("runs").iterdir()} == {"a", ".cache"}
+    held = json.loads(Path("runs/a/predictions/reasonseg_val.json").read_text())
+    assert len(held) == 6
+    manifest = json.loads(Path("runs/a/manifest.json").read_text())
+    assert (manifest["dataset"], manifest["samples"], manifest["runs_on"]) == ("reasonseg", 6, "cpu float32")
+    assert len(manifest["checkpoint"]) == len(manifest["data"]) == 64
+    before = Path("runs/a/samples.jsonl").read_bytes()
+    again = evaluate(*words)
+    assert (again.exit_code, again.stdout) == (0, done.stdout)
+    assert Path("runs/a/samples.jsonl").read_bytes() == before
+
+
+def test_predict_writes_no_score_and_score_needs_no_model(here, data):
+    words = ["own", "--data", data / "own", "--limit", 3, "--out", "a"]
+    done = evaluate("predict", *words)
+    assert (done.exit_code, done.stderr.count("TESTING ONLY")) == (0, 1)
+    assert not Path("a/scores.json").exists()
+    scored = telling("torch", "openai", words=["eval", "score", "a"])
+    assert scored.returncode == 0
+    assert scored.stdout.endswith("[]\n")
+    assert json.loads(Path("a/scores.json").read_text())["overall"]["samples"] == 3
+
+
+def test_another_planner_or_protocol_needs_another_folder(here):
+    words = ["predict", *SCENES, "--limit", 1, "--out", "a"]
+    assert evaluate(*words).exit_code == 0
+    other = evaluate(*words, "--protocol", "paper")
+    assert (other.exit_code, other.stdout) == (2, "")
+    assert "error: a holds another run (made_by.protocol: workspace, now paper); choose another folder" in other.stderr
+
+
+def test_two_runs_are_compared_and_samples_can_be_looked_at(here):
+    for protocol in ("workspace", "paper"):
+        words = ["run", *SCENES, "--limit", 4, "--out", protocol, "--protocol", protocol, "--pages", 0, "--draws", 50]
+        assert evaluate(*words).exit_code == 0
+    compared = evaluate("compare", "workspace", "paper", "--draws", 50)
+    assert compared.exit_code == 0
+    assert compared.stdout.startswith("giou over 4 samples: ")
+    [line] = Path("paper/samples.jsonl").read_text().splitlines()[:1]
+    looked = evaluate("view", "paper", "--ids", json.loads(line)["id"])
+    assert looked.exit_code == 0
+    assert "ground truth" in Path(looked.stdout.strip()).read_text()
+
+
+def test_check_says_what_is_there_and_what_it_will_cost(here, data):
+    where = ["reasonseg", "--data", data / "reasonseg", "--split", "val"]
+    done = evaluate("check", *where, "--planner", "openai:x", "--price", "1,2")
+    assert done.exit_code == 1  # not the published number
+    assert "6 (published: 200; THIS IS ANOTHER NUMBER)" in done.stdout
+    assert "6 opened, all whole" in done.stdout
+    assert "about 36" in done.stdout
+    assert "rule of thumb" in done.stdout
+    assert evaluate("check", *SCENES).exit_code == 0
+    picture = next((data / "own").glob("*.png"))
+    kept = picture.read_bytes()
+    picture.unlink()
+    try:
+        broken = evaluate("check", "own", "--data", data / "own")
+    finally:
+        picture.write_bytes(kept)
+    assert broken.exit_code in (1, 2)
+    assert picture.name in broken.stdout + broken.stderr
+
+
+def test_samples_that_all_fail_end_with_an_exit_code(here, data):
+    done = evaluate("run", *SCENES, "--limit", 2, "--out", "a", "--planner", f"replay:{_episode_without_an_end(here)}")
+    assert done.exit_code == 1
+    assert "error: 100% of the samples failed, above --fail-on-error 0.05" in done.stderr
+    assert json.loads(Path("a/scores.json").read_text())["statuses"]["failed"] == 2
+
+
+def _episode_without_an_end(folder: Path) -> Path:
+    """Whose replay fails at once: it has no step."""
+    from agent import Episode, Task
+    from agent.transcript import MadeBy, save
+    from sam3_tool import Picture
+
+    example = Picture.open(Path(__file__).parents[2] / "examples" / "scene.png")
+    save(Episode(Task(example, "x")), folder / "empty.json", made_by=MadeBy(planner="grammar", sam3="tiny"))
+    return folder / "empty.json"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["run", "imagenet", "--out", "a"], "there is no data set 'imagenet'; there are reasonseg, omnilabel,"),
+        (["run", "reasonseg", "--split", "val", "--out", "a"], "where are the data of reasonseg? give --data FOLDER"),
+        (["run", "reasonseg", "--data", ".", "--split", "val", "--out", "a"], "(licence: "),
+        (["run", "reasonseg", "--data", ".", "--out", "a"], "ReasonSeg has the splits"),
+        (["run", *SCENES, "--out", "a", "--with", "number"], "--with takes NAME=VALUE, got 'number'"),
+        (["run", *SCENES, "--out", "a", "--with", "size=3"], "scenes has the options number, seed, not size"),
+        (["run", *SCENES, "--out", "a", "--ids", "x,y"], "scenes test has no sample x, y; an id is, e.g., scene-"),
+        (["run", *SCENES, "--out", "a", "--limit", "0"], "--limit must be at least 1, got 0"),
+        (["run", *SCENES, "--out", "a", "--planner", "chatgpt"], "there is no planner 'chatgpt'"),
+        (["run", *SCENES, "--out", "a", "--sam3", "nowhere"], "SAM 3 checkpoint 'nowhere': no such folder"),
+        (["run", *SCENES, "--out", "a", "--base-url", "http://x"], "--base-url is of no use to --planner grammar"),
+        (["run", *SCENES, "--out", "a", "--max-cost", "1"], "--max-cost needs a price"),
+        (["score", "nowhere"], "nowhere is not a run: cannot read manifest.json"),
+        (["compare", "nowhere", "nowhere"], "nowhere is not a run"),
+        (["view", "nowhere"], "nowhere is not a run"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
+    done = evaluate(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
+    assert complaint in done.stderr
+    assert not Path("a").exists()
+
+
+def _heed_interruptions() -> None:
+    """What was started in the background ignores Ctrl-C, and passes that on to what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_an_interruption_is_one_line_and_leaves_what_is_done(here):
+    child = subprocess.Popen(
+        [*PROGRAM, "run", "scenes", "--with", "number=20", "--out", "a"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_interruptions,
+    )
+    while child.poll() is None and not Path("a/samples.jsonl").exists():
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    stdout, stderr = child.communicate()
+    assert (child.returncode, stdout) == (130, "")
+    assert stderr == "interrupted; run the same command again to go on\n"
+    assert 1 <= Path("a/samples.jsonl").read_bytes().count(b"\n") < 20
+
+
+def test_the_command_is_mounted_and_only_imported_when_asked_for():
+    assert telling("evals", words=["segment", "--help"]).stdout.endswith("[]\n")
+    assert telling("torch", "cv2", "jinja2", words=["eval", "--help"]).stdout.endswith("[]\n")
+    assert "eval" in CliRunner().invoke(app, ["--help"]).stdout

@@ -1,0 +1,211 @@
+"""A run's folder holds everything: traces, the benchmark's files, scores, a report that leads to every sample."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent import transcript
+from agent.transcript import TranscriptError
+from evals.evaluation import Evaluation, costs_of
+from evals.manifest import RunError, Selection
+from evals.records import RunFolder
+from evals.samples import Prediction, Sample
+from sam3_tool import Picture
+
+
+@pytest.fixture(scope="module")
+def done(world, tmp_path_factory) -> Path:
+    """A run with two failures."""
+    path = tmp_path_factory.mktemp("run")
+    with (evaluation := world.start(path)).run:
+        predictions = evaluation.ask(world.failing(1, 7))
+        evaluation.write_predictions(predictions)
+    evaluation.report(evaluation.score(predictions, draws=50), predictions, pages=3)
+    return path
+
+
+def scores(run: Path) -> dict:
+    return json.loads((run / "scores.json").read_text())
+
+
+def test_a_run_leaves_these_files(done):
+    assert {path.name for path in done.iterdir()} == {
+        *("manifest.json", "samples.jsonl", "traces", "predictions", "pages", ".lock"),
+        *("scores.json", "costs.json", "report.md", "report.html"),
+    }
+
+
+def test_scores_are_those_of_the_data_set_with_failures_as_empty_answers(world, done):
+    evaluation = Evaluation.open(done)
+    official = world.dataset.score(evaluation.predictions())
+    held = scores(done)
+    assert held["headline"] == official.headline
+    assert held["metrics"] == dict(official.metrics)
+    assert held["overall"]["value"] == official.metrics[official.headline]
+    assert held["metrics_of_successes"]["n"] == len(world.dataset.samples()) - 2
+    assert held["metrics_of_successes"][official.headline] > held["metrics"][official.headline]
+    assert (held["statuses"]["failed"], held["unasked"]) == (2, 0)
+    assert held["empty"] == sum(not one.masks for one in evaluation.predictions())
+    assert held["overall"]["low"] <= held["overall"]["value"] <= held["overall"]["high"]
+
+
+def test_every_slice_has_its_row_and_all_samples_are_in_one(world, done):
+    kinds = {f"kind: {sample.slices['kind']}" for sample in world.dataset.samples()}
+    rows = scores(done)["slices"]
+    assert {row["name"] for row in rows} == kinds
+    assert sum(row["samples"] for row in rows) == len(world.dataset.samples())
+
+
+def test_nothing_in_the_scores_is_measured_in_time(done):
+    assert not re.search(r"second|time|date|machine", (done / "scores.json").read_text())
+    assert costs_of(done).seconds > 0
+
+
+def test_scoring_again_needs_no_model_and_changes_no_byte(done, results):
+    before = results(done)
+    evaluation = Evaluation.open(done)
+    predictions = evaluation.predictions()
+    evaluation.write_predictions(predictions)
+    evaluation.score(predictions, draws=50)
+    assert results(done) == before
+
+
+def test_a_trace_is_the_episode_without_its_picture(world, done):
+    sample = world.dataset.samples()[0]
+    path = RunFolder(done).trace(sample.id)
+    assert json.loads(path.read_text())["picture"]["png"] == ""
+    with pytest.raises(TranscriptError, match="cannot be used: its picture was left out when it was saved"):
+        transcript.load(path)
+    with pytest.raises(TranscriptError, match=r"is about another picture of .* pixels than the one given"):
+        transcript.load(path, picture=Picture(np.zeros((5, 5, 3), np.uint8)))
+    episode = transcript.load(path, picture=sample.open()).episode
+    assert episode.task.query == sample.query
+    assert Prediction.of(sample.id, episode.answer, "ok").masks == RunFolder(done).predictions()[sample.id].masks
+
+
+def test_a_failed_sample_has_no_trace_and_one_that_fails_the_second_time_loses_it(world, tmp_path):
+    evaluation = world.ran(tmp_path)
+    trace = evaluation.run.trace(world.dataset.samples()[3].id)
+    assert trace.exists()
+    (tmp_path / "samples.jsonl").unlink()
+    with (again := world.start(tmp_path)).run:
+        again.ask(world.failing(3))
+    assert not trace.exists()
+
+
+def test_the_worst_samples_have_pages_and_so_has_each_slice(done):
+    evaluation, own = Evaluation.open(done), scores(done)["per_sample"]
+    drawn = {sample.id for sample in evaluation.samples if evaluation.run.page(sample.id).exists()}
+    assert sorted(own, key=own.__getitem__)[0] in drawn
+    assert {s.slices["kind"] for s in evaluation.samples if s.id in drawn} == {
+        s.slices["kind"] for s in evaluation.samples
+    }
+
+
+def test_the_report_leads_from_the_headline_to_a_slice_to_a_sample_to_its_page(done):
+    html = (done / "report.html").read_text()
+    number = f"{scores(done)['overall']['value']:.4g}"
+    assert number in html
+    for anchor in re.findall(r'href="#(slice-\d+)"', html):
+        section = html.split(f'<details id="{anchor}">')[1].split("</details>")[0]
+        links = re.findall(r'href="(pages/[^"]+)"', section)
+        assert links
+        assert all((done / link).is_file() for link in links)
+    assert "<script" not in html
+
+
+def test_the_markdown_has_the_same_numbers(done):
+    text = (done / "report.md").read_text()
+    held = scores(done)
+    assert text.startswith(f"# scenes test: {held['headline']} {held['overall']['value']:.4g}\n")
+    assert "12 scored, 2 failed, " in text
+    assert "not the whole split" not in text
+
+
+def test_a_page_shows_the_episode_the_ground_truth_and_the_difference(world, done):
+    evaluation = Evaluation.open(done)
+    path = evaluation.draw(evaluation.samples[0], evaluation.predictions()[0])
+    html = path.read_text()
+    assert evaluation.samples[0].query in html
+    assert "ground truth: " in html
+    assert "green: right, blue: missed, red: too much" in html
+    assert html.count("data:image/jpeg") >= 4
+
+
+def test_a_sample_that_failed_has_a_page_that_says_why(done):
+    evaluation = Evaluation.open(done)
+    path = evaluation.draw(evaluation.samples[1], evaluation.predictions()[1])
+    assert "OSError: the disk is gone" in path.read_text()
+
+
+def test_a_sample_for_sam3_alone_has_a_page_too(world, tmp_path):
+    one = world.dataset.samples()[0]
+    direct = Sample(one.id, "triangles", one.source, one.open, one.group, one.slices, direct=True, target=one.target)
+    with world.start(tmp_path).run as run:
+        evaluation = Evaluation(run, world.dataset, [direct])
+        [prediction] = evaluation.ask(world.solver)
+        html = evaluation.draw(direct, prediction).read_text()
+    assert not (tmp_path / "traces").exists()
+    assert "SAM 3 was asked directly; presence" in html
+    assert "ground truth" in html
+
+
+def test_a_page_that_cannot_be_drawn_is_left_out(world, done, caplog):
+    evaluation = Evaluation.open(done)
+    RunFolder(done).trace(evaluation.samples[4].id).write_text("{")
+    assert evaluation.draw(evaluation.samples[4], evaluation.predictions()[4]) is None
+    assert "no page for sample" in caplog.text
+
+
+def test_a_run_that_has_not_come_to_its_end_can_be_scored_and_says_so(world, tmp_path):
+    whole = world.ran(tmp_path / "whole")
+    lines = (tmp_path / "whole" / "samples.jsonl").read_bytes().splitlines(keepends=True)
+    world.start(tmp_path / "half").run.__exit__()
+    (tmp_path / "half" / "samples.jsonl").write_bytes(b"".join(lines[:5]))
+    evaluation = Evaluation.open(tmp_path / "half")
+    predictions = evaluation.predictions()
+    summary = evaluation.score(predictions, draws=50)
+    evaluation.report(summary, predictions, pages=0)
+    assert len(predictions) == len(whole.samples)
+    assert (summary.unasked, summary.failed) == (7, 7)
+    assert "UNFINISHED: 7 of 12 samples were not asked" in (tmp_path / "half" / "report.md").read_text()
+    assert costs_of(tmp_path / "half").samples == 5
+
+
+def test_a_part_of_the_split_is_for_testing_only(world, tmp_path):
+    world.ran(tmp_path, Selection(limit=3))
+    assert "TESTING ONLY" in (tmp_path / "report.md").read_text()
+    assert "TESTING ONLY" in (tmp_path / "report.html").read_text()
+    assert len(Evaluation.open(tmp_path).samples) == 3
+
+
+def test_a_run_is_not_scored_on_other_data(world, tmp_path):
+    world.ran(tmp_path)
+    with pytest.raises(RunError, match="was made with other data: data is"):
+        Evaluation.open(tmp_path, options={"seed": "1"})
+
+
+def test_hostile_text_stays_text_in_the_report(world, tmp_path):
+    one = world.dataset.samples()[0]
+    hostile = Sample(one.id, "<script>alert(1)</script>|x", "<b>.png", one.open, one.group, target=one.target)
+    with world.start(tmp_path).run as run:
+        evaluation = Evaluation(run, world.dataset, [hostile])
+        predictions = evaluation.ask(world.solver)
+        evaluation.report(evaluation.score(predictions, draws=20), predictions)
+    html = (tmp_path / "report.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;|x" in html
+    assert "<script" not in html
+
+
+def test_boxes_that_are_to_be_found_are_drawn_beside_those_that_were(world, tmp_path):
+    one = world.dataset.samples()[0]
+    boxes = [(10.0, 20.0, 60.0, 50.0), (5.0, 5.0, 5.0, 5.0)]
+    boxed = Sample(one.id, one.query, one.source, one.open, one.group, one.slices, target_boxes=boxes)
+    with world.start(tmp_path).run as run:
+        evaluation = Evaluation(run, world.dataset, [boxed])
+        [prediction] = evaluation.ask(world.solver)
+        html = evaluation.draw(boxed, prediction).read_text()
+    assert f"boxes to be found: 2, in green; found: {len(prediction.boxes)}, in red" in html
