@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     PreTrainedTokenizerFast,
@@ -118,5 +117,7 @@ def _config(tokenizer: PreTrainedTokenizerFast, end: int, stop: int) -> Qwen3VLC
 
 
 def save(model: Qwen3VLForConditionalGeneration, processor: Qwen3VLProcessor, folder: Path) -> None:
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)
