@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 import prompts
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
@@ -76,7 +75,7 @@ def lessons(protocol: Protocol, query: str, seed: int) -> list[Lesson]:
     world = np.random.default_rng(seed)
     colour = str(world.choice([*COLOURS]))
     size = SIZES[world.integers(len(SIZES))]
-    picture = _picture(world, COLOURS[colour] if query == COLOUR_QUERY else world.integers(0, 256, 3), size)
+    picture = _picture(world, COLOURS[colour], size)
     is_empty = query == COLOUR_QUERY and seed % 2
     sam3 = Sam3(ScriptedBackend({None: {} if is_empty else {noun: _found(world, noun, size) for noun in NOUNS}}))
     teacher = Teacher(protocol, colour)
@@ -200,7 +199,7 @@ def _ids(episode: Episode, noun: str) -> list[int]:
     return [id for search in episode.workspace.searches if search.phrase == noun for id in search.ids]
 
 
-def _picture(world: np.random.Generator, colour: ArrayLike, size: tuple[int, int]) -> Picture:
+def _picture(world: np.random.Generator, colour: tuple[int, int, int], size: tuple[int, int]) -> Picture:
     """Noise around a colour, RGB."""
     noise = world.integers(-40, 41, (*size, 3)) + world.integers(-20, 21, (1, 1, 3))
     return Picture(np.clip(noise + np.array(colour), 0, 255).astype(np.uint8))
