@@ -5,6 +5,8 @@
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
 DEV = $(RUN) --extra dev
+# one file's tests stay together, since they share a model or a server
+TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 VLLM = .tools/vllm-env
 
 help: ## list the commands
@@ -17,7 +19,7 @@ try: setup ## answer a query about the example scene
 	$(RUN) sam3-agent segment examples/scene.png "the watermelons above the banana except the largest one"
 
 test: ## run every test, docstring example and README block
-	$(DEV) pytest
+	$(DEV) $(TESTS)
 
 test-vllm: $(VLLM)/made ## drive a real vLLM on a CPU; see tests/vllm/README.md
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest tests/vllm
@@ -31,4 +33,4 @@ check: ## ruff, mypy --strict, then the tests
 	$(DEV) ruff check
 	$(DEV) ruff format --check
 	$(DEV) mypy
-	$(DEV) pytest
+	$(DEV) $(TESTS)

@@ -302,6 +302,12 @@ def _errors() -> Iterator[None]:
         except TooManyFailures as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(FAILURE) from error
+        except ModuleNotFoundError as error:
+            if error.name != "skimage":
+                raise
+            raise BadInput(
+                "drawing scenes needs scikit-image, which is not installed; install it with: uv sync --extra train"
+            ) from error
 
 
 def _options(variant: str | None, given: Sequence[str] | None) -> dict[str, str]:

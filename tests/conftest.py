@@ -1,3 +1,8 @@
+import os
+
+# the tests run beside each other, a process a core; set before torch is imported, and for programs they start
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw

@@ -73,10 +73,11 @@ def test_make_try_answers_the_query_of_the_picture_above_it(folder: Path) -> Non
     assert (folder / "out" / "scene" / "overlay.png").read_bytes()
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("make ")])
-def test_a_command_runs(command: str, folder: Path) -> None:
-    assert command.startswith("uv run sam3-agent ")
-    assert run(command)
+@pytest.mark.parametrize("block", [block for block in blocks("bash") if "make " not in block])
+def test_the_commands_of_a_block_run_one_after_the_other(block: str, folder: Path) -> None:
+    for command in block.splitlines():
+        assert re.match(r"uv run (--extra train )?sam3-agent ", command)
+        assert run(command)
 
 
 @pytest.mark.parametrize("program", blocks("python"))

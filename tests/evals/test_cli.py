@@ -210,3 +210,12 @@ def test_the_command_is_mounted_and_only_imported_when_asked_for():
     assert telling("evals", words=["segment", "--help"]).stdout.endswith("[]\n")
     assert telling("torch", "cv2", "jinja2", words=["eval", "--help"]).stdout.endswith("[]\n")
     assert "eval" in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_without_scikit_image_no_scene_is_drawn_and_one_line_says_what_to_install(tmp_path):
+    program = "import sys; sys.modules['skimage'] = None; from agent.cli import main; main(sys.argv[1:])"
+    words = ["eval", "make-scenes", "--out", str(tmp_path / "data"), "--number", "12"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "uv sync --extra train" in done.stderr
