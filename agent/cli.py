@@ -83,27 +83,13 @@ def _options(
 
 
 @app.command()
+@given.planning()
 def segment(
     image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
-    sam3: given.Sam3Name = None,
-    device: given.Device = "auto",
-    planner: given.Planner = "grammar",
-    protocol: given.Protocol = None,
-    threshold: given.Threshold = None,
+    options: Options,
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
-    record: given.Record = None,
-    base_url: given.BaseUrl = None,
-    wire: given.Wire = None,
-    image_side: given.ImageSide = None,
-    coordinates: given.Coordinates = None,
-    max_steps: given.MaxSteps = None,
-    max_seconds: given.MaxSeconds = None,
-    max_model_calls: given.MaxModelCalls = None,
-    max_tokens: given.MaxTokens = None,
-    max_cost: given.MaxCost = None,
-    price: given.Price = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
@@ -113,21 +99,6 @@ def segment(
     """
     started = perf_counter()
     with one_line_errors():
-        limits = {"max_steps": max_steps, "max_seconds": max_seconds, "max_model_calls": max_model_calls}
-        options = Options(
-            planner=planner,
-            sam3=sam3,
-            device=device,
-            protocol=protocol,
-            threshold=threshold,
-            base_url=base_url,
-            wire=wire,
-            image_side=image_side,
-            coordinates=coordinates,
-            record=record,
-            price=price,
-            limits={**limits, "max_tokens": max_tokens, "max_cost": max_cost},
-        )
         _check(query)
         from agent.episode import Task
         from agent.result import FILES, Result, replacing, write

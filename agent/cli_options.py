@@ -1,11 +1,15 @@
 """The options that commands share, as typer reads them off a function's parameters."""
 
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from agent import load, options
+from agent.terminal import one_line_errors
 
 MODEL, LIMITS = "Language model", "Limits"
 """Headings in the help."""
@@ -40,3 +44,54 @@ MaxCost = Annotated[float | None, typer.Option(help="In the currency of --price.
 Price = Annotated[
     str | None, typer.Option(help="PROMPT,COMPLETION[,CACHED] per million tokens.", rich_help_panel=LIMITS)
 ]
+
+PLANNING: Mapping[str, Any] = {
+    "planner": Planner,
+    "sam3": Sam3Name,
+    "device": Device,
+    "protocol": Protocol,
+    "threshold": Threshold,
+    "record": Record,
+    "base_url": BaseUrl,
+    "wire": Wire,
+    "image_side": ImageSide,
+    "coordinates": Coordinates,
+    "max_steps": MaxSteps,
+    "max_seconds": MaxSeconds,
+    "max_model_calls": MaxModelCalls,
+    "max_tokens": MaxTokens,
+    "max_cost": MaxCost,
+    "price": Price,
+}
+"""All that `Options` are made of, in the order of the help."""
+_DEFAULTS = {"planner": "grammar", "device": "auto"}
+
+
+def planning(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds the options of PLANNING to a command, which is handed what they ask for, checked, as `options`.
+
+    `without`: those that the command does not take. A value that cannot be used is one line on stderr, and exit code 2.
+    """
+    taken = {name: kind for name, kind in PLANNING.items() if name not in without}
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def asked(**given: Any) -> None:
+            with one_line_errors():
+                checked = options.Options.given({name: given.pop(name) for name in taken})
+            command(**given, options=checked)
+
+        of_typer: Any = asked
+        of_typer.__signature__ = _signature(command, taken)
+        return asked
+
+    return with_options
+
+
+def _signature(command: Callable[..., None], taken: Mapping[str, Any]) -> Signature:
+    own = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(command).parameters.values()]
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind)
+        for name, kind in taken.items()
+    ]
+    return Signature([*(one for one in own if one.name != "options"), *added])

@@ -1,7 +1,7 @@
 """What the options of `sam3-agent segment` ask for, checked: which planner, which SAM 3, within which budget."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,6 +50,13 @@ class Options:
     price: str | None = None
     limits: Mapping[str, float | None] = field(default_factory=dict)
     """By the names of a budget's fields, e.g. 'max_steps'."""
+
+    @classmethod
+    def given(cls, values: Mapping[str, Any]) -> "Options":
+        """From the options of a command by name, limits among them. Raises BadInput."""
+        own = {one.name for one in fields(cls)}
+        limits = {name: value for name, value in values.items() if name not in own}
+        return cls(limits=limits, **{name: value for name, value in values.items() if name in own})
 
     def __post_init__(self) -> None:
         """Raises BadInput for a value that nothing could be made of, and for an option that would reach nobody."""

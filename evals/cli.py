@@ -59,34 +59,21 @@ Draws = Annotated[int, typer.Option(min=10, help="Bootstrap draws for each inter
 
 @app.command("run", help="Ask every sample, score, report. Run again, it goes on where it stopped.")
 @app.command("predict", help="Ask every sample and write the benchmark's own files; no scores.")
+@given.planning(without=("record",))
 def _ask(
     context: typer.Context,
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    options: Options,
     data: Data = None,
     split: Split = None,
     variant: Variant = None,
     with_: With = None,
     limit: Limit = None,
     ids: Ids = None,
-    planner: given.Planner = "grammar",
-    sam3: given.Sam3Name = None,
-    device: given.Device = "auto",
-    protocol: given.Protocol = None,
-    threshold: given.Threshold = None,
     direct_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Of samples that go to SAM 3 alone.", rich_help_panel=RUNNING)
     ] = 0.5,
-    base_url: given.BaseUrl = None,
-    wire: given.Wire = None,
-    image_side: given.ImageSide = None,
-    coordinates: given.Coordinates = None,
-    max_steps: given.MaxSteps = None,
-    max_seconds: given.MaxSeconds = None,
-    max_model_calls: given.MaxModelCalls = None,
-    max_tokens: given.MaxTokens = None,
-    max_cost: given.MaxCost = None,
-    price: given.Price = None,
     workers: Workers = 1,
     batch: Annotated[
         int,
@@ -112,21 +99,7 @@ def _ask(
     draws: Draws = 1000,
 ) -> None:
     """Exit codes: 0 done; 1 too many samples failed; 2 bad usage or bad input; 130 interrupted."""
-    limits = {"max_steps": max_steps, "max_seconds": max_seconds, "max_model_calls": max_model_calls}
     with _errors(), progress() as shown:
-        options = Options(
-            planner=planner,
-            sam3=sam3,
-            device=device,
-            protocol=protocol,
-            threshold=threshold,
-            base_url=base_url,
-            wire=wire,
-            image_side=image_side,
-            coordinates=coordinates,
-            price=price,
-            limits={**limits, "max_tokens": max_tokens, "max_cost": max_cost},
-        )
         shown.now(f"reading {name}")
         options_of_data = _options(variant, with_)
         dataset = _dataset(name, data, split, options_of_data)
