@@ -7,11 +7,11 @@ from itertools import pairwise, takewhile
 from math import ceil
 from typing import get_args
 
-from agent import conversation as told
-from agent.conversation import Protocol, View
+from agent import messages as told
 from agent.coordinates import Frame, convention_of
 from agent.episode import NO_COST, Decision, Episode, Usage, Verdict
-from agent.models import Call, ChatModel, Conversation, Message, Reply, Schema
+from agent.messages import Protocol, View
+from agent.models import Call, ChatModel, Message, Messages, Reply, Schema
 from agent.models.tokens import estimate_tokens
 from agent.planner import PlannerError
 from agent.tools import Tool, ToolError, parse_call
@@ -29,7 +29,7 @@ CUT_OFF = "The reply was cut off before it called a tool; think less and call on
 class Exam:
     """A request for verdicts."""
 
-    talk: Conversation
+    talk: Messages
     ids: dict[int, int]
     """The numbers by which the model knows the masks in question -> their ids."""
 
@@ -50,19 +50,19 @@ class ChatPlanner:
         self.view = _settled(view or View(), model)
         self.schemas: Sequence[Schema] = told.schemas(protocol, self.view)
 
-    def conversation(self, episode: Episode, *, short: bool = False) -> Conversation:
-        """What the model sees next; see `agent.conversation`."""
-        return told.conversation(episode, self.protocol, self.view, short=short)
+    def messages(self, episode: Episode, *, short: bool = False) -> Messages:
+        """What the model sees next; see `agent.messages`."""
+        return told.messages(episode, self.protocol, self.view, short=short)
 
     def decide(self, episode: Episode) -> Decision:
         """The next call. A reply that is cut off, or a request that is refused, is tried once more with less history.
 
         Raises PlannerError when the model cannot be had.
         """
-        talk = self.conversation(episode)
+        talk = self.messages(episode)
         reply = self._ask(talk)
         if _is_too_much(reply) and episode.steps:
-            shorter = self.conversation(episode, short=True)
+            shorter = self.messages(episode, short=True)
             if estimate_tokens(shorter) < estimate_tokens(talk):
                 again = self._ask(shorter)
                 reply = replace(again, usage=reply.usage + again.usage)
@@ -104,10 +104,10 @@ class ChatPlanner:
     def _one_by_one(self, ids: Sequence[int], closely: bool) -> bool:
         return closely or self.protocol == "paper" or len(set(ids)) <= FEW
 
-    def _ask(self, talk: Conversation) -> Reply:
+    def _ask(self, talk: Messages) -> Reply:
         return self.model.reply([talk], self.schemas)[0]
 
-    def _judge(self, talks: Sequence[Conversation], tool: type[Tool]) -> list[Reply]:
+    def _judge(self, talks: Sequence[Messages], tool: type[Tool]) -> list[Reply]:
         return self.model.reply(talks, [tool.schema_for_planner()]) if talks else []
 
 
@@ -181,7 +181,7 @@ def _not_asked(phrases: Sequence[str]) -> str:
     return f"One call takes {MOST_PHRASES} phrases, so these were not asked for: {named}." if phrases else ""
 
 
-def _retold(talk: Conversation, reply: Reply, complaint: str, frame: Frame) -> list[Message]:
+def _retold(talk: Messages, reply: Reply, complaint: str, frame: Frame) -> list[Message]:
     """The request once more, after the reply and what is wrong with it."""
     call = reply.calls[0] if reply.calls else Call("", "")
     return [*talk, *told.turn(Decision(call.tool, call.arguments, reply.text), (complaint,), frame)]

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from agent.episode import Episode
-from agent.models import Call, Conversation, Message
+from agent.models import Call, Message, Messages
 from agent.tools.words import counted
 from sam3_tool import Picture
 
@@ -83,15 +83,15 @@ def seen(episode: Episode, made_by: "MadeBy") -> Seen:
     return Seen(tuple(sights), tuple(pictures.values()))
 
 
-def _before(index: int, episode: Episode, made_by: "MadeBy") -> Conversation:
+def _before(index: int, episode: Episode, made_by: "MadeBy") -> Messages:
     """What led to the decision of this step."""
-    from agent.conversation import View, conversation  # loads OpenCV
+    from agent.messages import View, messages  # loads OpenCV
 
     begun = replace(episode, steps=episode.steps[:index], outcome=None)
-    return conversation(begun, made_by.protocol, View(**made_by.view))
+    return messages(begun, made_by.protocol, View(**made_by.view))
 
 
-def _pictures(talk: Conversation) -> list[Picture]:
+def _pictures(talk: Messages) -> list[Picture]:
     return [part for message in talk for part in message.content if isinstance(part, Picture)]
 
 

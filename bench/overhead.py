@@ -19,7 +19,7 @@ import numpy as np
 
 from agent import TOOLS, Decision, Episode, Task, Tool, Verdict, watch
 from agent.chat import ChatPlanner
-from agent.models import Call, Capabilities, Conversation, Reply, Schema
+from agent.models import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.models.tool_text import read_reply
 from agent.models.wire import call_in_words, to_openai
@@ -87,7 +87,7 @@ class Wired:
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         with self.watch("request"):
             for conversation in conversations:
                 json.dumps(to_openai(conversation, tools, "native")).encode()

@@ -16,7 +16,7 @@ import numpy as np
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, Tool, run
 from agent.chat import ChatPlanner
 from agent.load import Protocol
-from agent.models import Call, Capabilities, ChatModel, Conversation, Reply, Schema
+from agent.models import Call, Capabilities, ChatModel, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.tools.judging import Examine
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
@@ -70,7 +70,7 @@ class Tally:
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked.append(len(conversations))
         self.texts += sum(text_tokens(conversation, tools) for conversation in conversations)
         self.images += sum(map(image_tokens, conversations))

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agent.models import Conversation, Schema
+from agent.models import Messages, Schema
 from agent.models.wire import pictures_of, to_openai
 
 SIDE = 32
@@ -35,11 +35,11 @@ def picture_tokens(width: int, height: int) -> int:
     return columns * rows
 
 
-def image_tokens(conversation: Conversation) -> int:
+def image_tokens(conversation: Messages) -> int:
     return sum(picture_tokens(picture.width, picture.height) for picture in pictures_of(conversation))
 
 
-def text_tokens(conversation: Conversation, tools: Sequence[Schema]) -> int:
+def text_tokens(conversation: Messages, tools: Sequence[Schema]) -> int:
     """Of a request with native tools: its turns, its calls and the tools' schemas."""
     request = to_openai(conversation, tools, "native")
     count, _ = counter()

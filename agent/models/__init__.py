@@ -31,7 +31,7 @@ class Message:
     calls: tuple[Call, ...] = ()
 
 
-Conversation = Sequence[Message]
+Messages = Sequence[Message]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ChatModel(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """One reply per conversation, in order, asked together. Never raises for what a model or a server does:
         a request that failed for good is a Reply with an `error`."""
         ...

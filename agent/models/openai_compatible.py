@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import openai
 
-from agent.models import Capabilities, Conversation, ModelError, Reply, Schema
+from agent.models import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.completions import NoCompletion, reply_of, whole
 from agent.models.probe import probe
 from agent.models.tool_text import clean, mended
@@ -134,7 +134,7 @@ class OpenAICompatible:
         """Closes the connections."""
         self.client.close()
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """One reply per conversation, in order. Those of all callers together run at most `workers` at a time."""
         if len(conversations) < 2:
             return [self._reply(conversation, tools) for conversation in conversations]
@@ -145,7 +145,7 @@ class OpenAICompatible:
             # After Ctrl-C, what has not begun is not begun, and nobody waits for the rest.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _reply(self, conversation: Conversation, tools: Sequence[Schema]) -> Reply:
+    def _reply(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
         request = self._request(conversation, tools)
         images = len(pictures_of(conversation))
         for tries_left in reversed(range(self.settings.retries + 1)):
@@ -160,7 +160,7 @@ class OpenAICompatible:
 
     # --- one request ------------------------------------------------------------------------------
 
-    def _request(self, conversation: Conversation, tools: Sequence[Schema]) -> dict[str, Any]:
+    def _request(self, conversation: Messages, tools: Sequence[Schema]) -> dict[str, Any]:
         able, settings = self.capabilities, self.settings
         request = {"model": self.model} | to_openai(conversation, tools, able.wire, strict=able.strict)
         if "tools" in request:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 import prompts
 from agent.episode import Usage
-from agent.models import Call, Capabilities, ChatModel, Conversation, Message, Reply, Schema
+from agent.models import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.planner import PlannerError
 from agent.transcript import MadeBy, first_fault
 from sam3_tool.files import write_whole
@@ -93,7 +93,7 @@ class RecordingModel:
     def capabilities(self) -> Capabilities:
         return self._model.capabilities
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """The model's replies. Raises PlannerError if they cannot be written, as on a full disk."""
         replies = self._model.reply(conversations, tools)
         how = _how(self.name, self.capabilities, self._settings)
@@ -125,7 +125,7 @@ class ReplayingModel:
     def capabilities(self) -> Capabilities:
         return self.header.capabilities
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         how = _how(self.name, self.capabilities, self.header.settings)
         return [self._reply(_asked(conversation, tools, how)) for conversation in conversations]
 
@@ -172,7 +172,7 @@ class CachingModel:
     def generation(self) -> dict[str, JsonValue]:
         return self._settings
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """Raises PlannerError if a reply cannot be written, as on a full disk."""
         how = _how(self.name, self.capabilities, self._settings)
         asked = [_asked(conversation, tools, how) for conversation in conversations]
@@ -213,7 +213,7 @@ def _how(name: str, capabilities: Capabilities, settings: Mapping[str, JsonValue
     return {"model": name, "capabilities": asdict(capabilities), "settings": dict(settings)}
 
 
-def _asked(conversation: Conversation, tools: Sequence[Schema], how: Asked) -> Asked:
+def _asked(conversation: Messages, tools: Sequence[Schema], how: Asked) -> Asked:
     """One question, as plain JSON values."""
     return {**how, "tools": list(tools), "conversation": [_said(message) for message in conversation]}
 

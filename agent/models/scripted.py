@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agent.episode import Usage
-from agent.models import Call, Capabilities, Conversation, Message, Reply, Schema
+from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.tokens import estimate_tokens, text_tokens
 from agent.models.tool_text import read_reply
 from agent.tools.words import counted
@@ -41,11 +41,11 @@ class ScriptedModel:
         self.replies = [_reply(reply) for reply in replies]
         self.verdicts = dict(verdicts or {})
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """See `ChatModel`. Where the script has ended, an error says so."""
         return [self._costed(self._next(talk, tools), talk, tools) for talk in conversations]
 
-    def _next(self, talk: Conversation, tools: Sequence[Schema]) -> Reply:
+    def _next(self, talk: Messages, tools: Sequence[Schema]) -> Reply:
         offered = {tool["function"]["name"] for tool in tools}
         if offered <= VERDICTS:
             return self._verdicts(talk, on_a_sheet=SheetVerdicts.name in offered)
@@ -67,7 +67,7 @@ class ScriptedModel:
         replies = self.replies[done - len(turns) : done]
         return all(_is_turn(reply, turn) for reply, turn in zip(replies, turns, strict=True))
 
-    def _verdicts(self, talk: Conversation, *, on_a_sheet: bool) -> Reply:
+    def _verdicts(self, talk: Messages, *, on_a_sheet: bool) -> Reply:
         texts = [part for turn in talk for part in turn.content if isinstance(part, str)]
         listed = [found[1] for text in texts for found in re.finditer(r"Numbers?: (\d+(?:, \d+)*)", text)]
         said = [(int(number), self.verdicts.get(int(number), 1.0)) for number in listed[-1].split(", ")]
@@ -76,7 +76,7 @@ class ScriptedModel:
             return _called(OneVerdict.model_validate(_opinion(probability)))
         return _called(SheetVerdicts.model_validate({"verdicts": [{"number": n, **_opinion(p)} for n, p in said]}))
 
-    def _costed(self, reply: Reply, talk: Conversation, tools: Sequence[Schema]) -> Reply:
+    def _costed(self, reply: Reply, talk: Messages, tools: Sequence[Schema]) -> Reply:
         if reply.error or reply.usage != Usage():
             return reply
         written = (reply.text, reply.reasoning, *(text for call in reply.calls for text in (call.tool, call.arguments)))

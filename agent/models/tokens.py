@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from agent.models import Conversation, Schema
+from agent.models import Messages, Schema
 from sam3_tool import Picture
 
 PATCH = 32
@@ -14,7 +14,7 @@ TURN = 4
 """Tokens that mark the start and the end of a turn."""
 
 
-def estimate_tokens(conversation: Conversation, tools: Sequence[Schema] = ()) -> int:
+def estimate_tokens(conversation: Messages, tools: Sequence[Schema] = ()) -> int:
     """About how many tokens a request is, pictures included."""
     pictures = sum(picture_tokens(part) for turn in conversation for part in turn.content if isinstance(part, Picture))
     texts = [part for turn in conversation for part in turn.content if isinstance(part, str)]

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from agent.episode import Usage
-from agent.models import Capabilities, Conversation, ModelError, Reply, Schema
+from agent.models import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.tool_text import read_reply
 from agent.models.wire import to_chat_template
 from sam3_tool.backends.checkpoint import one_line
@@ -88,14 +88,14 @@ class TransformersModel:
         generation = Generation(max_tokens, temperature, seed)
         return cls(model.to(place), processor, name=str(path_or_name), wire=wire, generation=generation)
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""
         return self._ask([_Request(conversation, tools) for conversation in conversations])
 
 
 @dataclass(frozen=True, eq=False)
 class _Request:
-    conversation: Conversation
+    conversation: Messages
     tools: Sequence[Schema]
 
 

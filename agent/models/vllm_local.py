@@ -16,7 +16,7 @@ from typing import Any, Literal
 from PIL.Image import Image
 
 from agent.episode import Usage
-from agent.models import Capabilities, Conversation, ModelError, Reply, Schema
+from agent.models import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.schemas import reply_schema
 from agent.models.tool_text import read_reply
 from agent.models.wire import pictures_of, to_chat_template
@@ -100,7 +100,7 @@ class VllmModel:
         """What replies depend on beside the conversation, as plain JSON values."""
         return asdict(self.sampling)
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""
         answers = [self.engine.ask(self._request(conversation, tools)) for conversation in conversations]
         return [
@@ -108,7 +108,7 @@ class VllmModel:
             for answer, conversation in zip(answers, conversations, strict=True)
         ]
 
-    def _request(self, conversation: Conversation, tools: Sequence[Schema]) -> "_Request":
+    def _request(self, conversation: Messages, tools: Sequence[Schema]) -> "_Request":
         wire = self.capabilities.wire
         offered = [dict(tool) for tool in tools] if wire == "native" and tools else None
         schema = reply_schema(tools) if wire == "schema" and tools else None

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from PIL.Image import Image
 
 import prompts
-from agent.models import Call, Conversation, Message, Role, Schema
+from agent.models import Call, Message, Messages, Role, Schema
 from agent.models.schemas import reply_schema, strict_tool
 from agent.models.tool_text import clean
 from sam3_tool import Picture
@@ -28,9 +28,7 @@ JPEG_QUALITY = 90
 NOT_DONE = "Not done: only one call is carried out at a time."
 
 
-def to_openai(
-    conversation: Conversation, tools: Sequence[Schema], wire: Wire, *, strict: bool = False
-) -> dict[str, Any]:
+def to_openai(conversation: Messages, tools: Sequence[Schema], wire: Wire, *, strict: bool = False) -> dict[str, Any]:
     """What a chat-completions request says: `messages`, and by the wire `tools` or `response_format`.
 
     native: calls are `tool_calls` with the ids call_1, call_2 …, results are `tool` messages; pictures of a result
@@ -49,7 +47,7 @@ def to_openai(
 
 
 def to_chat_template(
-    conversation: Conversation, tools: Sequence[Schema], wire: Wire
+    conversation: Messages, tools: Sequence[Schema], wire: Wire
 ) -> tuple[list[dict[str, Any]], list[Image]]:
     """The messages for a processor's `apply_chat_template`, and the pictures in the order of their placeholders.
 
@@ -91,7 +89,7 @@ def arguments_of(call: Call) -> dict[str, Any]:
     return arguments if isinstance(arguments, dict) else {"arguments": str(arguments)}
 
 
-def pictures_of(conversation: Conversation) -> list[Picture]:
+def pictures_of(conversation: Messages) -> list[Picture]:
     """In reading order."""
     return [part for message in conversation for part in message.content if isinstance(part, Picture)]
 
@@ -139,12 +137,12 @@ class _Turn:
         return clean("\n".join(part for part in self.parts if isinstance(part, str)))
 
 
-def _turns(conversation: Conversation, tools: Sequence[Schema], wire: Wire) -> list[_Turn]:
+def _turns(conversation: Messages, tools: Sequence[Schema], wire: Wire) -> list[_Turn]:
     turns = _native_turns(conversation) if wire == "native" else _text_turns(conversation, tools, wire)
     return list(_user_turns_joined(turns))
 
 
-def _native_turns(conversation: Conversation) -> Iterator[_Turn]:
+def _native_turns(conversation: Messages) -> Iterator[_Turn]:
     made = 0
     position = 0
     while position < len(conversation):
@@ -172,7 +170,7 @@ def _result_turns(ids: Sequence[str], results: Sequence[Message]) -> Iterator[_T
         yield _Turn("user", (*pictures, *left))
 
 
-def _text_turns(conversation: Conversation, tools: Sequence[Schema], wire: Wire) -> Iterator[_Turn]:
+def _text_turns(conversation: Messages, tools: Sequence[Schema], wire: Wire) -> Iterator[_Turn]:
     """The tools in the system message, calls in the assistant's text, results in the user's turns."""
     words = tools_in_words(tools, wire)
     if words and not (conversation and conversation[0].role == "system"):

@@ -7,8 +7,8 @@ import pytest
 
 from agent import PAPER_TOOLS, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, run
 from agent.chat import CUT_OFF
-from agent.conversation import View
-from agent.models import Call, Capabilities, Conversation, Reply, Schema
+from agent.messages import View
+from agent.models import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planner import PlannerError
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
@@ -36,14 +36,14 @@ class Answering:
 
     name = "answering"
 
-    def __init__(self, answer: Callable[[Conversation, set[str]], Reply], **capabilities) -> None:
+    def __init__(self, answer: Callable[[Messages, set[str]], Reply], **capabilities) -> None:
         self.answer = answer
         self.capabilities = Capabilities(**capabilities)
         self.asked: list[int] = []
         """How many conversations each request held."""
-        self.seen: list[Conversation] = []
+        self.seen: list[Messages] = []
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked.append(len(conversations))
         self.seen += conversations
         return [self.answer(talk, {tool["function"]["name"] for tool in tools}) for talk in conversations]
@@ -124,7 +124,7 @@ def test_what_was_seen_at_a_step_follows_from_the_episode(answer_with, kitchen_s
     planner = ChatPlanner(model)
     episode = run(Task(kitchen, "q"), planner, kitchen_sam3)
     for done, seen in enumerate(model.seen):
-        again = planner.conversation(Episode(episode.task, episode.steps[:done]))
+        again = planner.messages(Episode(episode.task, episode.steps[:done]))
         assert [turn.calls for turn in again] == [turn.calls for turn in seen]
         assert [[getattr(part, "key", part) for part in turn.content] for turn in again] == [
             [getattr(part, "key", part) for part in turn.content] for turn in seen
@@ -175,10 +175,10 @@ def test_a_script_that_ends_too_early_says_so(answer_with, protocol):
     assert "the script ended after 1 reply, before the episode did" in episode.message
 
 
-def cut_off_unless(is_short: Callable[[Conversation], bool], then: Tool) -> Answering:
+def cut_off_unless(is_short: Callable[[Messages], bool], then: Tool) -> Answering:
     cost = Usage(model_calls=1, prompt_tokens=100)
 
-    def answer(talk: Conversation, tools: set[str]) -> Reply:
+    def answer(talk: Messages, tools: set[str]) -> Reply:
         return Reply(calls=(call(then),), usage=cost) if is_short(talk) else Reply(finish_reason="length", usage=cost)
 
     return Answering(answer)
@@ -410,7 +410,7 @@ def test_a_verdict_that_cannot_be_read_is_asked_for_once_more(found, unreadable)
 
 @pytest.mark.parametrize("unreadable", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_a_mask_without_a_readable_verdict_is_left_out_and_its_cost_is_not(found, unreadable):
-    def answer(talk: Conversation, tools: set[str]) -> Reply:
+    def answer(talk: Messages, tools: set[str]) -> Reply:
         return one_verdict(accept=False, probability=0.2) if "Number: 3" in talk[1].content[-1] else unreadable
 
     judged = ChatPlanner(Answering(answer)).examine(found, [1, 2, 3])
@@ -420,7 +420,7 @@ def test_a_mask_without_a_readable_verdict_is_left_out_and_its_cost_is_not(found
 
 
 def test_an_examination_without_verdicts_changes_nothing_and_is_paid_for(kitchen, kitchen_sam3):
-    def answer(talk: Conversation, tools: set[str]) -> Reply:
+    def answer(talk: Messages, tools: set[str]) -> Reply:
         if "segment" not in tools:
             return UNREADABLE[0]
         return [calls(Segment(phrases=["red cup"])), calls(Examine(ids=[1, 2, 3])), calls(Answer(ids=[1]))][
@@ -441,7 +441,7 @@ def test_a_server_that_fails_in_an_examination_is_not_asked_again(found):
 def test_what_a_sheet_leaves_out_is_asked_for_once_more(found):
     yes = {"reason": "", "accept": True, "probability": 0.9}
 
-    def answer(talk: Conversation, tools: set[str]) -> Reply:
+    def answer(talk: Messages, tools: set[str]) -> Reply:
         if len(talk) == 2:
             return on_sheet({"number": 1, **yes}, {"number": 3, **yes}, {"number": 77, **yes})
         return on_sheet(*({"number": number, **yes, "accept": False} for number in (1, 2)))

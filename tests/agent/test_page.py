@@ -8,7 +8,7 @@ import prompts
 from agent import PAPER_TOOLS, Episode, Task, run
 from agent.budget import Budget, Price
 from agent.chat import ChatPlanner
-from agent.conversation import View
+from agent.messages import View
 from agent.models import Call, Reply
 from agent.models.scripted import ScriptedModel
 from agent.transcript import MadeBy, load, save, to_html
@@ -63,7 +63,7 @@ def test_what_is_shown_is_the_conversation_word_for_word(talk: Episode) -> None:
     planner = ChatPlanner(ScriptedModel([]), view=View(image_side=200))
     shown = sights(to_html(talk, MADE_BY))
     for step, sight in enumerate(shown):
-        told = planner.conversation(replace(talk, steps=talk.steps[:step], outcome=None))
+        told = planner.messages(replace(talk, steps=talk.steps[:step], outcome=None))
         roles = re.findall(r'class="turn (\w+)"', sight)
         assert roles == [message.role for message in told]
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 import prompts
 from agent import PAPER_TOOLS, TOOLS, ChatPlanner, Episode, Task, Tool, run
-from agent.conversation import Protocol
-from agent.models import Call, Conversation, Reply, Schema
+from agent.messages import Protocol
+from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.result import FILES, Result, replacing, write
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
@@ -37,9 +37,9 @@ class Onlooker(ScriptedModel):
 
     def __init__(self, replies: Sequence[str | Call | Reply], **settings: object) -> None:
         super().__init__(replies, **settings)
-        self.seen: list[Conversation] = []
+        self.seen: list[Messages] = []
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.seen += conversations
         return super().reply(conversations, tools)
 
@@ -97,7 +97,7 @@ def paper(kitchen, kitchen_sam3) -> Callable[..., tuple[Episode, Onlooker]]:
 class Chatty(ScriptedModel):
     """Calls tools as scripted, and gives its verdicts in prose."""
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         if len(tools) == 1:
             return [Reply("I could Accept it, but others would REJECT it. <verdict>Accept</verdict>")] * len(
                 conversations

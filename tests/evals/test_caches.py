@@ -9,7 +9,7 @@ import pytest
 from agent import Episode, Task, run
 from agent.chat import ChatPlanner
 from agent.load import caching, generation
-from agent.models import Call, Capabilities, Conversation, Reply, Schema
+from agent.models import Call, Capabilities, Messages, Reply, Schema
 from agent.models.recorded import CachingModel
 from agent.models.scripted import ScriptedModel
 from sam3_tool import ConceptPrompt, Picture, Sam3
@@ -28,7 +28,7 @@ class Greedy:
         self.generation = {"temperature": temperature}
         self._script = ScriptedModel(SCRIPT)
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked += len(conversations)
         return (
             [Reply(error=self.error) for _ in conversations] if self.error else self._script.reply(conversations, tools)
@@ -90,7 +90,7 @@ def test_what_is_drawn_by_chance_is_not_reused(picture, sam3, tmp_path, temperat
 
 
 def test_errors_are_not_remembered(picture, sam3, tmp_path):
-    conversation = ChatPlanner(Greedy()).conversation(_begun(picture))
+    conversation = ChatPlanner(Greedy()).messages(_begun(picture))
     broken = CachingModel(Greedy(error="no answer"), tmp_path, settings={})
     assert broken.reply([conversation], OFFERED)[0].error == "no answer"
     mended = Greedy()
@@ -104,9 +104,7 @@ def _begun(picture: Picture):
 
 def test_only_what_is_missing_is_asked_and_the_order_stays(picture, tmp_path):
     planner = ChatPlanner(Greedy())
-    talks = [
-        planner.conversation(_begun(one)) for one in (picture, picture.crop(0, 0, 50, 60), picture.crop(9, 9, 70, 80))
-    ]
+    talks = [planner.messages(_begun(one)) for one in (picture, picture.crop(0, 0, 50, 60), picture.crop(9, 9, 70, 80))]
     CachingModel(Greedy(), tmp_path, settings={}).reply([talks[1]], OFFERED)
     model = Greedy()
     replies = CachingModel(model, tmp_path, settings={}).reply(talks, OFFERED)

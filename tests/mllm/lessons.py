@@ -12,8 +12,8 @@ import numpy as np
 import prompts
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
 from agent.chat import ChatPlanner
-from agent.conversation import Protocol
-from agent.models import Call, Capabilities, Conversation, Message, Reply, Schema
+from agent.messages import Protocol
+from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.probe import SIDE, TOOL
 from agent.models.tool_text import read_reply
 from agent.models.wire import call_in_words
@@ -40,7 +40,7 @@ PROBE_SQUARES = ((214, 38, 40), (44, 84, 214))
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    conversation: Conversation
+    conversation: Messages
     tools: Sequence[Schema]
     reply: str
 
@@ -95,7 +95,7 @@ class Dictated:
         """The replies to the conversations that it is asked about next."""
         self.lessons: list[Lesson] = []
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         asked = [Lesson(talk, tools, text) for talk, text in zip(conversations, self.say, strict=True)]
         self.lessons += asked
         return [read_reply(lesson.reply, tools=tools) for lesson in asked]

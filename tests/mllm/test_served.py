@@ -138,7 +138,7 @@ def test_thinking_is_kept_for_the_trace_and_not_sent_back(answered, model):
         assert episode.steps[0].decision.reasoning == "watermelons"
         assert episode.steps[0].decision.tool == "segment"
         assert episode.outcome == "answered"
-        told = ChatPlanner(model(), view=SMALL).conversation(Episode(episode.task, episode.steps[:1]))
+        told = ChatPlanner(model(), view=SMALL).messages(Episode(episode.task, episode.steps[:1]))
         assert "think" not in str([turn.content for turn in told if turn.role == "assistant"])
 
 

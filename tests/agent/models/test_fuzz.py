@@ -15,8 +15,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run
 from agent.chat import ChatPlanner
-from agent.conversation import conversation
-from agent.models import Call, Conversation, Reply, Schema
+from agent.messages import messages
+from agent.models import Call, Messages, Reply, Schema
 from agent.models.tool_text import mended, read_reply
 from agent.models.transformers_local import Generation, TransformersModel
 from agent.models.wire import call_in_words, to_chat_template, to_openai
@@ -40,7 +40,7 @@ class Counting:
         self.said: list[Reply] = []
         """Appending to a list is safe in threads."""
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         replies = self.model.reply(conversations, tools)
         self.said.extend(replies)
         return replies
@@ -151,10 +151,10 @@ def test_after_a_damaged_reply_the_conversation_is_still_one_that_servers_and_te
         call = reply.calls[0] if reply.calls else Call("", "")
         planner = ScriptedPlanner([Decision(call.tool, call.arguments, reply.text, reasoning=reply.reasoning)])
         episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_steps=1))
-        talk = conversation(episode, "workspace", View(image_side=64))
+        talk = messages(episode, "workspace", View(image_side=64))
         for wire in ("native", "schema", "tagged"):
             body = json.dumps(to_openai(talk, SCHEMAS, wire), allow_nan=False, ensure_ascii=False)
             assert len(body.encode("utf-8")) < 200_000
-            messages, images = to_chat_template(talk, SCHEMAS, wire)
-            assert [message["role"] for message in messages][:2] == ["system", "user"]
+            chat, images = to_chat_template(talk, SCHEMAS, wire)
+            assert [message["role"] for message in chat][:2] == ["system", "user"]
             assert len(images) <= 2

@@ -13,9 +13,9 @@ import prompts
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
 from agent.budget import Budget, Price
 from agent.chat import ChatPlanner
-from agent.conversation import Protocol
 from agent.episode import Usage
-from agent.models import Call, Capabilities, ChatModel, Conversation, Message, Reply, Schema
+from agent.messages import Protocol
+from agent.models import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.models.recorded import RecordedPlanner, RecordingModel, ReplayingModel
 from agent.models.scripted import ScriptedModel
 from agent.planner import PlannerError
@@ -45,7 +45,7 @@ class Counting:
         self.key = os.environ.get("OPENAI_API_KEY", "")
         self._reply, self._lock, self._asked = reply, Lock(), 0
 
-    def reply(self, conversations: Sequence[Conversation], tools: Sequence[Schema]) -> list[Reply]:
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         with self._lock:
             first, self._asked = self._asked + 1, self._asked + len(conversations)
         return [self._reply(first + place) for place in range(len(conversations))]

@@ -11,9 +11,9 @@ import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
 from agent.chat import ChatPlanner
-from agent.conversation import conversation
 from agent.load import load_planner
-from agent.models import Capabilities, Conversation, Message, ModelError
+from agent.messages import messages
+from agent.models import Capabilities, Message, Messages, ModelError
 from agent.models.transformers_local import TransformersModel
 from agent.planner import PlannerError
 from agent.views import View
@@ -36,9 +36,9 @@ def scene() -> Picture:
     return Picture.open(ROOT / "examples" / "scene.png")
 
 
-def asked(query: str, picture: Picture, *, images: int | None = None) -> Conversation:
+def asked(query: str, picture: Picture, *, images: int | None = None) -> Messages:
     """What a planner sends first. `images`: at most so many pictures."""
-    return conversation(Episode(Task(picture, query)), "workspace", View(image_side=160, images=images))
+    return messages(Episode(Task(picture, query)), "workspace", View(image_side=160, images=images))
 
 
 def test_what_it_can_do_is_known_from_its_files(model):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run, watch
-from agent.conversation import LONGEST, View, conversation, examination, sheet_examination
 from agent.episode import Candidate
-from agent.models import Call, Conversation
+from agent.messages import LONGEST, View, examination, messages, sheet_examination
+from agent.models import Call, Messages
 from agent.models.tokens import estimate_tokens
 from agent.models.wire import to_openai
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
@@ -42,15 +42,15 @@ def paper(begun):
     return paper
 
 
-def pictures(talk: Conversation) -> list[Picture]:
+def pictures(talk: Messages) -> list[Picture]:
     return [part for message in talk for part in message.content if isinstance(part, Picture)]
 
 
-def texts(talk: Conversation) -> list[str]:
+def texts(talk: Messages) -> list[str]:
     return [part for message in talk for part in message.content if isinstance(part, str)]
 
 
-def as_bytes(talk: Conversation) -> list:
+def as_bytes(talk: Messages) -> list:
     return [
         (
             turn.role,
@@ -70,7 +70,7 @@ def has_color(picture: Picture, number: int) -> bool:
 
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_it_begins_with_the_prompt_and_the_raw_picture_with_the_query(begun, kitchen, protocol):
-    system, opening = conversation(Episode(Task(kitchen, "die Tasse")), protocol)
+    system, opening = messages(Episode(Task(kitchen, "die Tasse")), protocol)
     assert (system.role, opening.role) == ("system", "user")
     assert opening.content[0] is kitchen
     assert opening.content[1].endswith("uery: die Tasse") or "query is: die Tasse" in opening.content[1]
@@ -85,8 +85,8 @@ def test_equal_episodes_have_equal_conversations_to_the_last_byte(begun, paper, 
     )
     first, second = made(), made()
     assert first is not second
-    assert as_bytes(conversation(first, protocol)) == as_bytes(conversation(second, protocol))
-    assert as_bytes(conversation(first, protocol)) == as_bytes(conversation(first, protocol))
+    assert as_bytes(messages(first, protocol)) == as_bytes(messages(second, protocol))
+    assert as_bytes(messages(first, protocol)) == as_bytes(messages(first, protocol))
 
 
 HOSTILE = [
@@ -108,7 +108,7 @@ HOSTILE = [
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_whatever_a_model_wrote_it_is_told_of_it_without_harm(begun, paper, protocol, decision):
     episode = (begun if protocol == "workspace" else paper)(decision, decision)
-    talk = conversation(episode, protocol)
+    talk = messages(episode, protocol)
     said = texts(talk) + [text for turn in talk for call in turn.calls for text in (call.tool, call.arguments)]
     assert max(map(len, said[1:])) <= LONGEST + 1000
     assert not any("<|" in text for text in said)
@@ -126,7 +126,7 @@ def test_whatever_a_model_wrote_it_is_told_of_it_without_harm(begun, paper, prot
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_a_query_may_be_written_in_any_letters(begun, paper, protocol, query):
     episode = begun(CUPS, query=query) if protocol == "workspace" else paper(PAPER_CUPS, query=query)
-    said = "\n".join(texts(conversation(episode, protocol)[1:]))
+    said = "\n".join(texts(messages(episode, protocol)[1:]))
     assert query.encode("utf-8", "replace").decode().replace("<|", "< |") in said
 
 
@@ -137,15 +137,15 @@ def test_pictures_are_reduced_to_the_size_of_the_view(cups):
     episode = run(Task(large, "q"), ScriptedPlanner([CUPS, Answer(ids=[1])]), sam3)
     begun = Episode(episode.task, episode.steps[:1])
     for side, size in [(500, (300, 500)), (1280, (600, 1000)), (33, (20, 33))]:
-        talk = conversation(begun, "workspace", View(image_side=side))
+        talk = messages(begun, "workspace", View(image_side=side))
         assert [(one.height, one.width) for one in pictures(talk)] == [size, size]
-    assert pictures(conversation(begun))[0] is large
+    assert pictures(messages(begun))[0] is large
 
 
 def test_a_reduced_picture_is_made_once(cups):
     large = Picture(np.zeros((600, 1000, 3), np.uint8))
     episode = Episode(Task(large, "q"))
-    first, second = (pictures(conversation(episode, "workspace", View(image_side=100)))[0] for _ in range(2))
+    first, second = (pictures(messages(episode, "workspace", View(image_side=100)))[0] for _ in range(2))
     assert first is second
 
 
@@ -175,10 +175,10 @@ def test_a_mask_of_one_pixel_can_be_seen_in_a_reduced_picture():
 
 def test_a_model_that_takes_one_picture_is_shown_the_last(begun):
     episode = begun(CUPS)
-    both = pictures(conversation(episode))
-    [one] = pictures(conversation(episode, "workspace", View(images=1)))
+    both = pictures(messages(episode))
+    [one] = pictures(messages(episode, "workspace", View(images=1)))
     assert one.key == both[1].key
-    assert pictures(conversation(episode, "workspace", View(images=0))) == []
+    assert pictures(messages(episode, "workspace", View(images=0))) == []
 
 
 @pytest.mark.parametrize("fields", [{"image_side": 3}, {"coordinates": "miles"}])
@@ -193,7 +193,7 @@ def test_a_view_that_cannot_be_is_refused(fields):
 def test_turns_are_added_and_none_is_changed_but_for_the_last_ones_picture(begun):
     calls = [CUPS, Locate(ids=[1, 2, 3], place="left"), Segment(phrases=["plate", "table"]), Count(ids=[1, 2])]
     episode = begun(*calls)
-    talks = [conversation(replace(episode, steps=episode.steps[:done])) for done in range(len(calls) + 1)]
+    talks = [messages(replace(episode, steps=episode.steps[:done])) for done in range(len(calls) + 1)]
     for before, after in pairwise(talks):
         assert as_bytes(after)[: len(before) - 1] == as_bytes(before)[:-1]
         if len(before) > 2:
@@ -202,7 +202,7 @@ def test_turns_are_added_and_none_is_changed_but_for_the_last_ones_picture(begun
 
 
 def test_a_call_and_its_result_are_a_turn_of_each(begun):
-    _, _, call, result = conversation(begun(replace_thought(CUPS, "Cups first."), query="the left cup"))
+    _, _, call, result = messages(begun(replace_thought(CUPS, "Cups first."), query="the left cup"))
     assert (call.role, call.content, call.calls) == (
         "assistant",
         ("Cups first.",),
@@ -221,7 +221,7 @@ def replace_thought(tool, thought):
 
 
 def test_masks_are_drawn_under_their_own_numbers(begun):
-    talk = conversation(begun(CUPS, Segment(phrases=["table", "saucer"])))
+    talk = messages(begun(CUPS, Segment(phrases=["table", "saucer"])))
     shown = pictures(talk)[1]
     assert [has_color(shown, number) for number in (1, 2, 3, 4, 5)] == [False, False, False, True, True]
     assert "numbers: 4 and 5." in texts(talk)[-1]
@@ -231,25 +231,25 @@ def test_masks_are_drawn_under_their_own_numbers(begun):
     "last", [Segment(phrases=["plate"]), Count(ids=[9]), Decision("", "Hm.")], ids=["nothing", "mistake", "no call"]
 )
 def test_masks_stay_in_sight_after_a_dead_end(begun, last):
-    talk = conversation(begun(CUPS, last))
+    talk = messages(begun(CUPS, last))
     assert len(pictures(talk)) == 2
     assert "numbers: 1 to 3." in texts(talk)[-1]
 
 
 def test_close_ups_are_shown_in_the_turn_that_asked_for_them_alone(begun):
     asked = CUPS.model_copy(update={"close_ups": True})
-    raw, marked, sheet = pictures(conversation(begun(asked)))
+    raw, marked, sheet = pictures(messages(begun(asked)))
     assert (raw.width, marked.width) == (100, 100)
     assert all(has_color(sheet, number) for number in (1, 2, 3))
-    assert "each of them enlarged under its number: 1 to 3" in texts(conversation(begun(asked)))[-1]
-    assert len(pictures(conversation(begun(asked, Count(ids=[1]))))) == 2
+    assert "each of them enlarged under its number: 1 to 3" in texts(messages(begun(asked)))[-1]
+    assert len(pictures(messages(begun(asked, Count(ids=[1]))))) == 2
 
 
 def test_close_ups_of_what_is_known_ask_sam_3_nothing(begun):
     again = begun(CUPS, CUPS.model_copy(update={"close_ups": True}))
     assert len(again.workspace) == 3
     assert again.usage.sam_decodes == 1
-    assert len(pictures(conversation(again))) == 3
+    assert len(pictures(messages(again))) == 3
 
 
 def test_more_masks_than_fit_on_a_sheet_have_several(kitchen):
@@ -259,12 +259,12 @@ def test_more_masks_than_fit_on_a_sheet_have_several(kitchen):
     sam3 = Sam3(ScriptedBackend({None: {"strip": many}}))
     planner = ScriptedPlanner([Segment(phrases=["strip"], close_ups=True)])
     episode = run(Task(kitchen, "q"), planner, sam3, budget=Budget(max_steps=1))
-    assert len(pictures(conversation(episode))) == 4
+    assert len(pictures(messages(episode))) == 4
 
 
 def test_a_note_is_told_with_the_result(begun):
     noted = replace(CUPS.as_decision(), note="Only the first call was made.")
-    _, _, _, result = conversation(begun(noted))
+    _, _, _, result = messages(begun(noted))
     assert result.content[0].split("\n")[:2] == [
         "Found 3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72).",
         "Only the first call was made.",
@@ -280,7 +280,7 @@ def test_a_shortened_conversation_keeps_every_phrase_and_the_last_two_turns(begu
         Locate(ids=[1], place="left"),
     ]
     episode = begun(*(call.as_decision("A thought.") for call in calls))
-    talk = conversation(episode, short=True)
+    talk = messages(episode, short=True)
     assert [turn.role for turn in talk] == ["system", "user", "assistant", "tool", "assistant", "tool"]
     assert [call.tool for turn in talk for call in turn.calls] == ["count", "locate"]
     assert (
@@ -299,10 +299,10 @@ def test_a_shortened_conversation_keeps_every_phrase_and_the_last_two_turns(begu
 
 def test_what_does_not_fit_into_the_context_is_shortened_unasked(begun):
     episode = begun(CUPS, *(Count(ids=[1]).as_decision("A thought. " * 300) for _ in range(6)))
-    whole = conversation(episode)
-    assert as_bytes(conversation(episode, "workspace", View(context=100_000))) == as_bytes(whole)
-    shorter = conversation(episode, "workspace", View(context=6000))
-    assert as_bytes(shorter) == as_bytes(conversation(episode, short=True))
+    whole = messages(episode)
+    assert as_bytes(messages(episode, "workspace", View(context=100_000))) == as_bytes(whole)
+    shorter = messages(episode, "workspace", View(context=6000))
+    assert as_bytes(shorter) == as_bytes(messages(episode, short=True))
     assert estimate_tokens(shorter) < estimate_tokens(whole) / 2
 
 
@@ -312,7 +312,7 @@ def test_what_does_not_fit_into_the_context_is_shortened_unasked(begun):
 )
 def test_regions_are_told_as_the_model_writes_them(begun, coordinates, written):
     episode = begun(Segment(phrases=["cup"], region=[50, 0, 100, 60]))
-    talk = conversation(episode, "workspace", View(image_side=50, coordinates=coordinates))
+    talk = messages(episode, "workspace", View(image_side=50, coordinates=coordinates))
     assert json.loads(talk[2].calls[0].arguments) == {"phrases": ["cup"], "region": written}
     assert f"looked in {','.join(map(str, written))}" in talk[3].content[0]
     order = "y0, x0, y1, x1" if coordinates == "gemini" else "x0, y0, x1, y1"
@@ -324,7 +324,7 @@ def test_regions_are_told_as_the_model_writes_them(begun, coordinates, written):
 
 def test_only_the_turns_since_the_last_phrase_are_kept_and_the_earlier_phrases_are_named(paper):
     plate, table = SegmentPhrase(text_prompt="plate"), SegmentPhrase(text_prompt="table")
-    talk = conversation(paper(PAPER_CUPS, plate, table), "paper")
+    talk = messages(paper(PAPER_CUPS, plate, table), "paper")
     assert [turn.role for turn in talk] == ["system", "user", "assistant", "tool"]
     assert "'red cup', 'plate'. They may not be used again." in talk[1].content[1]
     assert "table" not in talk[1].content[1]
@@ -333,9 +333,9 @@ def test_only_the_turns_since_the_last_phrase_are_kept_and_the_earlier_phrases_a
 
 
 def test_the_current_masks_are_numbered_from_one_and_again_after_an_examination(paper):
-    talk = conversation(paper(PAPER_CUPS, SegmentPhrase(text_prompt="cup")), "paper")
+    talk = messages(paper(PAPER_CUPS, SegmentPhrase(text_prompt="cup")), "paper")
     assert "The current masks, 1 and 2, are drawn" in texts(talk)[-1]
-    examined = conversation(paper(PAPER_CUPS, ExamineEachMask(), rejects=(1,)), "paper")
+    examined = messages(paper(PAPER_CUPS, ExamineEachMask(), rejects=(1,)), "paper")
     assert [turn.role for turn in examined] == ["system", "user"] + ["assistant", "tool"] * 2
     assert "drawn" not in examined[3].content[0]
     assert "The current masks, 1 and 2, are drawn" in examined[5].content[0]
@@ -344,7 +344,7 @@ def test_the_current_masks_are_numbered_from_one_and_again_after_an_examination(
 
 
 def test_after_a_phrase_that_finds_nothing_another_is_asked_for_without_a_picture(paper):
-    talk = conversation(paper(PAPER_CUPS, SegmentPhrase(text_prompt="plate"), query="the plate"), "paper")
+    talk = messages(paper(PAPER_CUPS, SegmentPhrase(text_prompt="plate"), query="the plate"), "paper")
     assert "Call `segment_phrase` with another noun phrase" in talk[-1].content[0]
     assert "The query is: the plate" in talk[-1].content[0]
     assert len(pictures(talk)) == 1
@@ -356,7 +356,7 @@ def test_after_a_phrase_that_finds_nothing_another_is_asked_for_without_a_pictur
     ids=["repeated phrase", "no such mask", "no call"],
 )
 def test_a_mistake_takes_neither_the_masks_nor_their_picture_away(paper, mistake):
-    talk = conversation(paper(PAPER_CUPS, mistake), "paper")
+    talk = messages(paper(PAPER_CUPS, mistake), "paper")
     assert [turn.role for turn in talk[2:4]] == ["assistant", "tool"]
     assert len(pictures(talk)) == 2
     assert has_color(pictures(talk)[1], 3)
@@ -365,7 +365,7 @@ def test_a_mistake_takes_neither_the_masks_nor_their_picture_away(paper, mistake
 
 def test_a_phrase_in_the_thoughts_changes_nothing_about_what_is_kept(paper):
     thoughtful = Decision("examine_each_mask", "{}", thought="After segment_phrase, I examine.")
-    talk = conversation(paper(PAPER_CUPS, thoughtful), "paper")
+    talk = messages(paper(PAPER_CUPS, thoughtful), "paper")
     assert [call.tool for turn in talk for call in turn.calls] == ["segment_phrase", "examine_each_mask"]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import prompts
 from agent.coordinates import Frame, in_convention
 from agent.episode import Decision, Episode, Search, Step
-from agent.models import Call, Conversation, Message
+from agent.models import Call, Message, Messages
 from agent.models.tokens import estimate_tokens
 from agent.models.tool_text import clean
 from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError, parse_call
@@ -20,7 +20,7 @@ from agent.views import View, overlay, reduced, sheet, zoomed
 from sam3_tool import Picture
 from sam3_tool.contact_sheet import MOST
 
-__all__ = ["Protocol", "View", "conversation", "examination", "sheet_examination"]
+__all__ = ["Protocol", "View", "examination", "messages", "sheet_examination"]
 
 Protocol = Literal["workspace", "paper"]
 
@@ -38,9 +38,9 @@ LAST_TURNS = 2
 """What a shortened conversation keeps."""
 
 
-def conversation(
+def messages(
     episode: Episode, protocol: Protocol = "workspace", view: View | None = None, *, short: bool = False
-) -> Conversation:
+) -> Messages:
     """What the model sees next. Equal episodes have equal conversations, down to the last byte.
 
     Two pictures at most, and the sheets of close-ups that the last call asked for.
@@ -67,7 +67,7 @@ def schemas(protocol: Protocol, view: View) -> list[dict[str, Any]]:
     return [in_convention(tool.schema_for_planner(), convention) for tool in TOOLS_OF[protocol]]
 
 
-def examination(episode: Episode, id: int, protocol: Protocol, view: View) -> Conversation:
+def examination(episode: Episode, id: int, protocol: Protocol, view: View) -> Messages:
     """A request to judge one mask: the raw picture, the mask alone over it, and two close-ups."""
     picture, candidate, number = episode.task.picture, episode.workspace[id], number_of(id, episode, protocol)
     shown = (
@@ -82,7 +82,7 @@ def examination(episode: Episode, id: int, protocol: Protocol, view: View) -> Co
 
 def sheet_examination(
     episode: Episode, sheets: Sequence[Sequence[int]], protocol: Protocol, view: View
-) -> list[Conversation]:
+) -> list[Messages]:
     """Requests to judge many masks, one for each group of ids: all of them over the picture, and a sheet of close-ups.
 
     The requests differ in their sheet alone, so that a server reads the rest once.
