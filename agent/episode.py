@@ -12,13 +12,6 @@ from sam3_tool.rle import Rle, decode_all
 Outcome = Literal["answered", "no_match", "asked", "step_limit", "budget", "failed"]
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    picture: Picture
-    query: str
-    """What the user asks for, e.g. 'the dog that is not on a leash'."""
-
-
 @dataclass(frozen=True)
 class Usage:
     """What something cost. Adds up."""
@@ -142,6 +135,44 @@ class Workspace:
 
 
 @dataclass(frozen=True)
+class Said:
+    """An earlier turn of a conversation."""
+
+    query: str
+    outcome: Outcome
+    message: str
+    """What the answer said."""
+    selected: tuple[int, ...]
+    """The masks of its answer."""
+    options: tuple[str, ...] = ()
+    """With the outcome 'asked': the readings between which the user may now choose."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a conversation has come to before a query."""
+
+    workspace: Workspace | None = None
+    """Every mask found so far in this picture; None = none was."""
+    selected: tuple[int, ...] = ()
+    """The masks of the current answer, which the query may speak of."""
+    turns: tuple[Said, ...] = ()
+    """What was said, oldest first."""
+
+
+NOTHING_BEFORE = Before()
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    picture: Picture
+    query: str
+    """What the user asks for, e.g. 'the dog that is not on a leash'."""
+    before: Before = NOTHING_BEFORE
+    """The conversation that the query goes on with."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """A planner's choice, as the planner wrote it: not yet validated."""
 
@@ -207,7 +238,7 @@ class Episode:
         for step in reversed(self.steps):
             if step.observation.workspace is not None:
                 return step.observation.workspace
-        return Workspace(self.task.picture.height, self.task.picture.width)
+        return self.task.before.workspace or Workspace(self.task.picture.height, self.task.picture.width)
 
     @property
     def shown(self) -> tuple[int, ...]:
