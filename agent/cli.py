@@ -90,6 +90,7 @@ def segment(
     options: Options,
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
+    export: given.Export = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
@@ -101,16 +102,20 @@ def segment(
     with one_line_errors():
         _check(query)
         from agent.episode import Task
-        from agent.result import FILES, Result, replacing, write
+        from agent.exports import chosen
+        from agent.result import FILES, Result, replacing, write, write_exports
         from sam3_tool import Picture
 
+        formats = [] if export is None else [*chosen(export).values()]
+        files = (*FILES, *(one.file_name(image.name) for one in formats))
         task = Task(Picture.open(image), query)
         folder = out or Path("out", image.stem)
-        with replacing(folder, FILES) as stage:
+        with replacing(folder, files) as stage:
             episode, made_by = _episode(task, options)
             result = Result.of(episode, seconds=perf_counter() - started)
             write(episode, result, stage, made_by=made_by, source=image.name)
-    typer.echo(result.to_json() if json else _told(result, folder))
+            write_exports(episode, formats, stage, source=image.name)
+    typer.echo(result.to_json() if json else _told(result, folder, files))
     raise typer.Exit(0 if _ended_well(result) else FAILURE)
 
 
@@ -182,13 +187,11 @@ def _ended_well(result: "Result") -> bool:
     return result.ended_well or result.outcome == "asked"
 
 
-def _told(result: "Result", folder: Path) -> str:
+def _told(result: "Result", folder: Path, files: Sequence[str]) -> str:
     """The answer in one line, or the question with one line per option; and where the files are."""
-    from agent.result import FILES
-
     outcome = "" if result.ended_well else f"{result.outcome}: "
     options = [f"  {number}. {one_line(option)}" for number, option in enumerate(result.options, start=1)]
-    return "\n".join([f"{outcome}{one_line(result.message)}", *options, f"{folder}: {', '.join(FILES)}"])
+    return "\n".join([f"{outcome}{one_line(result.message)}", *options, f"{folder}: {', '.join(files)}"])
 
 
 def _print_table(findings: "Sequence[Finding]") -> None:

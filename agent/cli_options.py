@@ -21,6 +21,12 @@ Planner = Annotated[
 ]
 Protocol = Annotated[load.Protocol | None, typer.Option(help="Which set of tools (default: workspace).")]
 Threshold = Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")]
+Export = Annotated[
+    str | None,
+    typer.Option(
+        help="Also for other tools: png-indexed, png-masks, coco, coco-polygons, yolo-seg, cutout, label-studio."
+    ),
+]
 Record = Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")]
 BaseUrl = Annotated[
     str | None,

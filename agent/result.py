@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agent import transcript
 from agent.episode import Candidate, Episode, Outcome, Usage
+from agent.exports import Format
 from agent.transcript import MadeBy, Text
 from sam3_tool.boxes import xyxy_to_xywh
 from sam3_tool.draw import draw_marks
@@ -127,6 +128,13 @@ def write(episode: Episode, result: Result, folder: Path, *, made_by: MadeBy, so
     answer.write_text(result.to_json() + "\n", encoding="utf-8")
     transcript.save(episode, saved, made_by=made_by, source=source)
     page.write_text(transcript.to_html(episode, made_by, source=source), encoding="utf-8")
+
+
+def write_exports(episode: Episode, formats: Sequence[Format], folder: Path, *, source: str) -> None:
+    """Writes the answer, or the best answer so far, in each of `formats`. `source`: the picture's file name."""
+    chosen = episode.workspace.pick(episode.shown)
+    for one in formats:
+        one.write(episode.task.picture, chosen, source, folder, episode.reasons)
 
 
 @contextmanager
