@@ -73,6 +73,8 @@ class Search:
     """In [0, 1]."""
     ids: tuple[int, ...]
     """What it found, best score first."""
+    how: str = ""
+    """What was asked beside the phrase: JSON of the other arguments. Equal questions have equal answers."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,11 @@ class Workspace:
     def rles(self, ids: Sequence[int]) -> list[Rle]:
         return [candidate.rle for candidate in self.pick(ids)]
 
-    def found(self, instances: Instances, *, origin: str = "segment") -> "Workspace":
+    def found(self, instances: Instances, *, origin: str = "segment", how: str = "") -> "Workspace":
         """With `instances` added under new numbers, and the search remembered."""
         grown = self.add(instances, origin=origin)
         ids = tuple(range(len(self) + 1, len(grown) + 1))
-        search = Search(instances.phrase, float(instances.presence), ids)
+        search = Search(instances.phrase, float(instances.presence), ids, how)
         return replace(grown, searches=(*self.searches, search))
 
     def add(self, instances: Instances, *, origin: str) -> "Workspace":
@@ -143,9 +145,13 @@ class Said:
     message: str
     """What the answer said."""
     selected: tuple[int, ...]
-    """The masks of its answer."""
+    """The masks of its answer; with the outcome 'asked', those in question."""
     options: tuple[str, ...] = ()
     """With the outcome 'asked': the readings between which the user may now choose."""
+    by_hand: bool = False
+    """Whether the user did it with a mouse or a command; the query then says what was done."""
+    elsewhere: bool = False
+    """Whether it was about an earlier picture, so that its numbers mean nothing in this one."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,8 @@ class Task:
     """What the user asks for, e.g. 'the dog that is not on a leash'."""
     before: Before = NOTHING_BEFORE
     """The conversation that the query goes on with."""
+    by_hand: bool = False
+    """Whether the user does it with a mouse or a command; the query then says what is done."""
 
 
 @dataclass(frozen=True)
@@ -241,14 +249,25 @@ class Episode:
         return self.task.before.workspace or Workspace(self.task.picture.height, self.task.picture.width)
 
     @property
+    def searches(self) -> tuple[Search, ...]:
+        """Those made in this episode."""
+        before = self.task.before.workspace
+        return self.workspace.searches[len(before.searches) if before else 0 :]
+
+    @property
     def shown(self) -> tuple[int, ...]:
-        """The numbers of the masks last shown: once the episode has an outcome, the answer."""
-        return next((s.observation.shown for s in reversed(self.steps) if s.observation.shown is not None), ())
+        """The numbers of the masks last shown: once the episode has an outcome, the answer.
+
+        Before the first ones, those of the conversation's answer so far.
+        """
+        shown = (step.observation.shown for step in reversed(self.steps))
+        return next((ids for ids in shown if ids is not None), self.task.before.selected)
 
     @property
     def best(self) -> tuple[int, ...]:
         """The best answer so far: the masks that were shown last, where any were."""
-        return next((s.observation.shown for s in reversed(self.steps) if s.observation.shown), ())
+        shown = (step.observation.shown for step in reversed(self.steps))
+        return next((ids for ids in shown if ids), self.task.before.selected)
 
     @property
     def reasons(self) -> dict[int, str]:

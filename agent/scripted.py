@@ -1,12 +1,15 @@
 """Planners that follow a script: a list of calls, or the calls of a recorded episode."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from agent.episode import NO_COST, Decision, Episode
 from agent.planner import PlannerError, Verdict
 from agent.tools import Tool
 from agent.tools.words import counted
+
+Line = Decision | Tool | Callable[[Episode], Decision | Tool]
+"""A call, or what makes it of the episode so far: the ids of what was just found are known only then."""
 
 
 class ScriptedPlanner:
@@ -17,7 +20,7 @@ class ScriptedPlanner:
 
     def __init__(
         self,
-        script: Iterable[Decision | Tool],
+        script: Iterable[Line],
         *,
         rejects: Collection[int] = (),
         verdicts: Iterable[Verdict] | None = None,
@@ -26,7 +29,7 @@ class ScriptedPlanner:
 
         `verdicts`: what `examine` says instead, word for word; of a mask without one it says nothing.
         """
-        self.script = [call.as_decision() if isinstance(call, Tool) else call for call in script]
+        self.script = list(script)
         self.rejects = frozenset(rejects)
         self.verdicts = None if verdicts is None else {verdict.id: verdict for verdict in verdicts}
 
@@ -35,12 +38,17 @@ class ScriptedPlanner:
         done = len(episode.steps)
         if done >= len(self.script):
             raise PlannerError(f"the script ended after {counted(len(self.script), 'call')}, before the episode did")
-        return self.script[done]
+        return _decision(self.script[done], episode)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         if self.verdicts is not None:
             return [self.verdicts[id] for id in ids if id in self.verdicts]
         return sure_verdicts(ids, accepted=set(ids) - self.rejects)
+
+
+def _decision(line: Line, episode: Episode) -> Decision:
+    made = line if isinstance(line, Decision | Tool) else line(episode)
+    return made.as_decision() if isinstance(made, Tool) else made
 
 
 class ReplayPlanner(ScriptedPlanner):

@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
@@ -14,11 +16,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from agent.budget import Budget
 from agent.episode import (
+    NOTHING_BEFORE,
+    Before,
     Candidate,
     Decision,
     Episode,
     Observation,
     Outcome,
+    Said,
     Search,
     Step,
     Task,
@@ -33,13 +38,16 @@ from sam3_tool.files import write_whole
 __all__ = ["MadeBy", "Transcript", "TranscriptError", "load", "save", "to_html", "to_text"]
 
 FORMAT = "sam3-agent episode"
-VERSION: Final = 2
-READABLE = (1, 2)
-"""Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view."""
+VERSION: Final = 3
+READABLE = (1, 2, 3)
+"""Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view.
+
+Version 2 is without what was said before in a conversation.
+"""
 
 
 class TranscriptError(ValueError):
-    """A file that does not hold a saved episode this program can read. The message is one line."""
+    """A file that does not hold a saved episode or conversation this program can read. The message is one line."""
 
 
 def encodable(text: Any) -> Any:
@@ -195,13 +203,38 @@ class SavedStep(Saved):
         return Step(self.decision, seen, self.seconds)
 
 
+class SavedBefore(Saved):
+    """What a conversation had come to."""
+
+    added: Added
+    """Every mask and search of it."""
+    selected: tuple[int, ...]
+    turns: tuple[Said, ...]
+
+    @classmethod
+    def of(cls, before: Before, picture: Picture) -> Self:
+        nothing = Workspace(picture.height, picture.width)
+        added = Added.between(nothing, before.workspace or nothing)
+        return cls(added=added, selected=before.selected, turns=before.turns)
+
+    def before(self, picture: Picture) -> Before:
+        """Raises ValueError if its parts do not fit together."""
+        workspace = self.added.onto(Workspace(picture.height, picture.width))
+        if unknown := [id for id in self.selected if id not in workspace]:
+            raise ValueError(f"its earlier answer has masks {unknown} that nobody found")
+        return Before(workspace, self.selected, self.turns)
+
+
 class Transcript(Saved):
     """One episode and what made it, as a file holds them."""
 
     format: Literal["sam3-agent episode"] = "sam3-agent episode"
-    version: Literal[1, 2] = VERSION
+    version: Literal[1, 2, 3] = VERSION
     made_by: MadeBy
     query: Text
+    by_hand: bool = False
+    before: SavedBefore | None = None
+    """None where the query began a conversation."""
     outcome: Outcome | None
     steps: tuple[SavedStep, ...]
     picture: SavedPicture
@@ -209,22 +242,36 @@ class Transcript(Saved):
     @classmethod
     def of(cls, episode: Episode, *, made_by: MadeBy, source: str | Path = "", pixels: bool = True) -> Self:
         """`pixels`: whether the picture itself is held; else only which it is, and `load` must be given it."""
-        before = [Episode(episode.task, episode.steps[:index]).workspace for index in range(len(episode.steps))]
+        task = episode.task
         return cls(
             made_by=made_by,
-            query=episode.task.query,
+            query=task.query,
+            by_hand=task.by_hand,
+            before=None if task.before == NOTHING_BEFORE else SavedBefore.of(task.before, task.picture),
             outcome=episode.outcome,
-            steps=tuple(SavedStep.of(step, space) for step, space in zip(episode.steps, before, strict=True)),
-            picture=SavedPicture.of(episode.task.picture, Path(source).name, pixels=pixels),
+            steps=saved_steps(episode),
+            picture=SavedPicture.of(task.picture, Path(source).name, pixels=pixels),
         )
 
     @cached_property
     def episode(self) -> Episode:
         """The episode that was saved. Raises ValueError if the file's parts do not fit together."""
-        episode = Episode(Task(self.picture.picture(), self.query))
-        for saved in self.steps:
-            episode = episode.append(saved.step(episode.workspace))
-        return Episode(episode.task, episode.steps, self.outcome)
+        picture = self.picture.picture()
+        before = NOTHING_BEFORE if self.before is None else self.before.before(picture)
+        return resumed(Task(picture, self.query, before, self.by_hand), self.steps, self.outcome)
+
+
+def saved_steps(episode: Episode) -> tuple[SavedStep, ...]:
+    before = [replace(episode, steps=episode.steps[:index]).workspace for index in range(len(episode.steps))]
+    return tuple(SavedStep.of(step, space) for step, space in zip(episode.steps, before, strict=True))
+
+
+def resumed(task: Task, steps: Sequence[SavedStep], outcome: Outcome | None) -> Episode:
+    """The episode of these steps. Raises ValueError if they do not fit together."""
+    episode = Episode(task)
+    for saved in steps:
+        episode = episode.append(saved.step(episode.workspace))
+    return replace(episode, outcome=outcome)
 
 
 def save(episode: Episode, path: str | Path, *, made_by: MadeBy, source: str | Path = "", pixels: bool = True) -> None:
@@ -241,17 +288,7 @@ def load(path: str | Path, *, picture: Picture | None = None) -> Transcript:
 
     `picture`: for a file that was saved without its pixels; a picture that is another one raises TranscriptError too.
     """
-    try:
-        held = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise TranscriptError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise TranscriptError(f"{path} is not a saved episode: it is not JSON, or cut off") from error
-    if not isinstance(held, dict) or held.get("format") != FORMAT:
-        raise TranscriptError(f"{path} is not a saved episode: it does not say format {FORMAT!r}")
-    if held.get("version") not in READABLE:
-        expected = " or ".join(map(str, READABLE))
-        raise TranscriptError(f"{path} has version {held.get('version')!r} of the format; expected {expected}")
+    held = content_of(path, what="episode", format=FORMAT, versions=READABLE)
     try:
         transcript = Transcript.model_validate(held)
         if picture is not None:
@@ -263,6 +300,25 @@ def load(path: str | Path, *, picture: Picture | None = None) -> Transcript:
         what = "cannot be used" if not transcript.picture.png else "is damaged"
         raise TranscriptError(f"{path} {what}: {error}") from error
     return transcript
+
+
+def content_of(path: str | Path, *, what: str, format: str, versions: Sequence[int]) -> dict[str, Any]:
+    """The JSON object in a file of this format. Raises TranscriptError for one that is missing, foreign or cut off.
+
+    `what`: is saved in such files, in one word.
+    """
+    try:
+        held = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise TranscriptError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise TranscriptError(f"{path} is not a saved {what}: it is not JSON, or cut off") from error
+    if not isinstance(held, dict) or held.get("format") != format:
+        raise TranscriptError(f"{path} is not a saved {what}: it does not say format {format!r}")
+    if held.get("version") not in versions:
+        expected = " or ".join(map(str, versions))
+        raise TranscriptError(f"{path} has version {held.get('version')!r} of the format; expected {expected}")
+    return held
 
 
 def first_fault(error: ValidationError) -> str:

@@ -97,8 +97,8 @@ def ending(episode: Episode, sam3: Sam3, *, ids: tuple[int, ...], outcome: Outco
 
 def caveat(episode: Episode, sam3: Sam3) -> str:
     """SAM 3's own sentence about the phrases that found nothing or that it does not know; "" when there is none."""
+    if not episode.searches:
+        return ""
     always = sam3.caveat("")  # what is true of any phrase is worth saying only where nothing was found
-    doubtful = [
-        search.phrase for search in episode.workspace.searches if not search.ids or sam3.caveat(search.phrase) != always
-    ]
+    doubtful = [search.phrase for search in episode.searches if not search.ids or sam3.caveat(search.phrase) != always]
     return sam3.caveat(", ".join(doubtful)) if doubtful else ""

@@ -88,7 +88,7 @@ PAPER_TOOLS: tuple[type[Tool], ...] = (SegmentPhrase, ExamineEachMask, SelectMas
 
 def current(episode: Episode) -> tuple[int, ...]:
     """The ids of the current masks: number k is at place k - 1. Raises ToolError when there are none."""
-    if not episode.workspace.searches:
+    if not episode.searches and not episode.shown:
         raise ToolError("There are no masks yet; call `segment_phrase` with a short noun phrase first.")
     if not episode.shown:
         raise ToolError("There are no masks left to choose from; call `segment_phrase` with another noun phrase.")
@@ -102,7 +102,7 @@ def all_of(ids: Sequence[int]) -> range:
 
 def refuse_repetition(phrase: str, episode: Episode) -> None:
     """Raises ToolError for a phrase that was used before, in whatever case and spacing."""
-    used = [search.phrase for search in episode.workspace.searches]
+    used = [search.phrase for search in episode.searches]
     if plain(phrase) in map(plain, used):
         still = f"masks {listed(all_of(episode.shown))} are still valid" if episode.shown else "there are no masks now"
         raise ToolError(

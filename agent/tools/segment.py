@@ -1,7 +1,5 @@
 """The tool that asks SAM 3 for noun phrases, in the whole picture or a region of it."""
 
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import ClassVar
 
 from pydantic import Field
@@ -10,7 +8,6 @@ from agent.episode import Episode, Observation, Search, Usage, Workspace
 from agent.planner import Planner
 from agent.tools.base import Ids, Phrases, Tool, ToolError
 from agent.tools.borders import beyond_in_words, wholes
-from agent.tools.calls import parse_call
 from agent.tools.finding import distinct, in_words, without_empty
 from agent.tools.ids import known_ids
 from agent.tools.window import Window
@@ -52,7 +49,9 @@ class Segment(Tool):
         found = [window.in_picture(without_empty(instances), picture) for instances in report.instances]
         workspace = before
         for instances in found:
-            workspace = workspace.found(self._kept(instances), origin=f"segment{self._how(window)}")
+            workspace = workspace.found(
+                self._kept(instances), origin=f"segment{self._how(window)}", how=self._question()
+            )
         fresh = {plain(search.phrase): search for search in workspace.searches[len(before.searches) :]}
         searches = [(known | fresh)[key] for key in prompts]
         words = [in_words(search, workspace, again=search not in fresh.values()) for search in searches]
@@ -76,11 +75,12 @@ class Segment(Tool):
 
     def _known(self, episode: Episode) -> dict[str, Search]:
         """What earlier calls with the same arguments found, by the normal form of the phrase."""
-        return {
-            plain(search.phrase): search
-            for call, search in _earlier_searches(episode)
-            if call.model_copy(update={"phrases": self.phrases, "close_ups": self.close_ups}) == self
-        }
+        searches = episode.workspace.searches
+        return {plain(search.phrase): search for search in searches if search.how == self._question()}
+
+    def _question(self) -> str:
+        """All that an answer depends on beside the phrase."""
+        return self.model_dump_json(exclude={"phrases", "close_ups"}, exclude_defaults=True)
 
     def _how(self, window: Window) -> str:
         """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
@@ -101,15 +101,3 @@ def _box(id: int, workspace: Workspace, window: Window) -> Box:
     if box is None:
         raise ToolError(f"Mask {id} lies outside the region; leave it out or choose another region.")
     return box
-
-
-def _earlier_searches(episode: Episode) -> Iterator[tuple[Tool, Search]]:
-    """Each search so far, with the call that made it."""
-    done = 0
-    for step in episode.steps:
-        if step.observation.workspace is not None:
-            searches = step.observation.workspace.searches
-            with suppress(ToolError):  # made by another tool
-                call = parse_call(step.decision, [Segment])
-                yield from ((call, search) for search in searches[done:])
-            done = len(searches)

@@ -134,6 +134,17 @@ def test_a_file_of_version_1_can_still_be_read(episode: Episode, saved: Path) ->
     assert load(saved).made_by == MADE_BY
 
 
+def test_a_file_of_version_2_can_still_be_read(episode: Episode, saved: Path) -> None:
+    held = json.loads(saved.read_text("utf-8")) | {"version": 2}
+    for name in ("before", "by_hand"):
+        del held[name]
+    for step in held["steps"]:
+        for search in (step["added"] or {"searches": []})["searches"]:
+            del search["how"]
+    saved.write_text(json.dumps(held), "utf-8")
+    assert load(saved).episode.steps == episode.steps
+
+
 def test_a_mask_is_stored_once_and_in_coco_form(episode: Episode, saved: Path) -> None:
     held = json.loads(saved.read_text("utf-8"))
     added = [step["added"] and [candidate["id"] for candidate in step["added"]["candidates"]] for step in held["steps"]]
@@ -218,7 +229,9 @@ FOREIGN: dict[str, Callable[[bytes], bytes]] = {
     "not JSON, or cut off": lambda content: b"\x89PNG\xff\xfe",
     "does not say format": lambda content: b'{"version": 1}',
     "not a saved episode": lambda content: b"[1, 2]",
-    "version 3 of the format; expected 1 or 2": lambda content: content.replace(b'"version": 2,', b'"version": 3,', 1),
+    "version 4 of the format; expected 1 or 2 or 3": lambda content: content.replace(
+        b'"version": 3,', b'"version": 4,', 1
+    ),
     "or cut off": lambda content: b"[" * 100_000,
 }
 

@@ -1,0 +1,114 @@
+"""A saved conversation: one JSON file with every turn, what was undone too, and each picture once."""
+
+import json
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import ValidationError
+
+from agent.conversation import Conversation, Event, Shown, before
+from agent.episode import Episode, Outcome, Task
+from agent.transcript import (
+    Saved,
+    SavedPicture,
+    SavedStep,
+    Text,
+    TranscriptError,
+    content_of,
+    first_fault,
+    resumed,
+    saved_steps,
+)
+from sam3_tool import Picture
+from sam3_tool.files import write_whole
+
+FORMAT = "sam3-agent conversation"
+VERSION: Final = 1
+
+
+class SavedShown(Saved):
+    kind: Literal["picture"] = "picture"
+    picture: str
+    """Its content key."""
+    name: Text
+
+
+class SavedTurn(Saved):
+    """An episode without what was there before it, which follows from the events before it."""
+
+    kind: Literal["turn"] = "turn"
+    query: Text
+    by_hand: bool
+    outcome: Outcome
+    steps: tuple[SavedStep, ...]
+
+    @classmethod
+    def of(cls, episode: Episode) -> Self:
+        task = episode.task
+        outcome = episode.outcome or "failed"
+        return cls(query=task.query, by_hand=task.by_hand, outcome=outcome, steps=saved_steps(episode))
+
+
+class SavedConversation(Saved):
+    format: Literal["sam3-agent conversation"] = "sam3-agent conversation"
+    version: Literal[1] = VERSION
+    cursor: int
+    """How many of the events count; the others were undone."""
+    events: tuple[SavedShown | SavedTurn, ...]
+    pictures: tuple[SavedPicture, ...]
+    """Each once."""
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> Self:
+        shown = [event for event in conversation.events if isinstance(event, Shown)]
+        pictures = {event.picture.key: SavedPicture.of(event.picture, event.name) for event in reversed(shown)}
+        return cls(
+            cursor=conversation.cursor,
+            events=tuple(_saved(event) for event in conversation.events),
+            pictures=tuple(pictures[key] for key in dict.fromkeys(event.picture.key for event in shown)),
+        )
+
+    def conversation(self) -> Conversation:
+        """Raises ValueError if its parts do not fit together."""
+        pictures = {saved.key: saved.picture() for saved in self.pictures}
+        if changed := [key for key, picture in pictures.items() if picture.key != key]:
+            raise ValueError(f"the pixels of the picture {changed[0]} are not those that were saved")
+        events: list[Event] = []
+        for number, saved in enumerate(self.events, start=1):
+            try:
+                events.append(_event(saved, events, pictures))
+            except ValueError as error:
+                raise ValueError(f"at event {number}: {error}") from error
+        return Conversation(tuple(events), self.cursor)
+
+
+def save(conversation: Conversation, path: str | Path) -> None:
+    """Writes it whole or not at all. Raises OSError."""
+    held = SavedConversation.of(conversation).model_dump()
+    write_whole(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def load(path: str | Path) -> Conversation:
+    """Raises TranscriptError for a file that is missing, foreign or damaged."""
+    held = content_of(path, what="conversation", format=FORMAT, versions=(VERSION,))
+    try:
+        return SavedConversation.model_validate(held).conversation()
+    except ValidationError as error:
+        raise TranscriptError(f"{path} is damaged: {first_fault(error)}") from error
+    except ValueError as error:
+        raise TranscriptError(f"{path} is damaged: {error}") from error
+
+
+def _saved(event: Event) -> SavedShown | SavedTurn:
+    return SavedTurn.of(event) if isinstance(event, Episode) else SavedShown(picture=event.picture.key, name=event.name)
+
+
+def _event(saved: SavedShown | SavedTurn, earlier: list[Event], pictures: dict[str, Picture]) -> Event:
+    if isinstance(saved, SavedShown):
+        if saved.picture not in pictures:
+            raise ValueError(f"it shows a picture {saved.picture!r} that the file does not hold")
+        return Shown(pictures[saved.picture], saved.name)
+    shown = next((event for event in reversed(earlier) if isinstance(event, Shown)), None)
+    if shown is None:
+        raise ValueError("a turn was taken before any picture was shown")
+    return resumed(Task(shown.picture, saved.query, before(earlier), saved.by_hand), saved.steps, saved.outcome)
