@@ -15,7 +15,7 @@ from agent.episode import Candidate
 from sam3_tool import Instances, Picture
 from sam3_tool.contact_sheet import contact_sheet
 from sam3_tool.draw import draw_marks, zoom_pair
-from sam3_tool.rle import Rle, decode_columns
+from sam3_tool.rle import Rle, decode, decode_tight
 
 SMALLEST_SIDE = 32
 """Pixels: one token of a picture."""
@@ -100,23 +100,13 @@ def _overlay(small: Picture, candidates: Sequence[Candidate], numbers: Sequence[
 
 def zoomed(picture: Picture, candidate: Candidate, number: int, side: int) -> Picture:
     """Two close-ups of one mask, out of the whole picture."""
-    pair = zoom_pair(picture, _mask(candidate.rle), candidate.box, number=number)
+    pair = zoom_pair(picture, decode(candidate.rle), candidate.box, number=number)
     return reduced(Picture(np.asarray(pair)), side)
 
 
 def sheet(picture: Picture, candidates: Sequence[Candidate], numbers: Sequence[int], side: int) -> Picture:
     """Close-ups of all these masks, out of the whole picture."""
-    masks = [_mask(candidate.rle) for candidate in candidates]
-    return Picture(np.asarray(contact_sheet(picture, masks, numbers=numbers, side=side)))
-
-
-def _mask(rle: Rle) -> np.ndarray:
-    """bool, (H, W), column after column in memory: quicker than `decode`, as only what the mask touches is written."""
-    height, width = rle.size
-    left, columns = decode_columns(rle)
-    whole = np.zeros((width, height), dtype=bool)
-    whole[left : left + len(columns)] = columns
-    return whole.T
+    return contact_sheet(picture, [candidate.rle for candidate in candidates], numbers=numbers, side=side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +130,11 @@ def _patch(rle: Rle, height: int, width: int) -> _Patch:
 
     A mask with pixels keeps at least one, or nobody could see that it is there.
     """
-    left, columns = decode_columns(rle)
-    if len(columns) == 0:
-        return _Patch(0, 0, np.zeros((0, 0), dtype=bool))
-    # a column of the picture is a row here, as it is in the runs: so y comes before x
-    y, x, tall, wide = cv2.boundingRect(columns.view(np.uint8))
-    cut = np.ascontiguousarray(columns[x : x + wide, y : y + tall].T).view(np.uint8) * 255
-    across, down = _scaled(left + x, wide, rle.size[1], width), _scaled(y, tall, rle.size[0], height)
+    x, y, tight = decode_tight(rle)
+    if not tight.size:
+        return _Patch(0, 0, tight)
+    cut = np.ascontiguousarray(tight).view(np.uint8) * 255
+    across, down = _scaled(x, cut.shape[1], rle.size[1], width), _scaled(y, cut.shape[0], rle.size[0], height)
     fast = cut.shape[0] <= 2 * len(down) and cut.shape[1] <= 2 * len(across)  # every pixel still counts
     how = cv2.INTER_LINEAR if fast else cv2.INTER_AREA
     shares = cv2.resize(cut, (len(across), len(down)), interpolation=how)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from math import ceil, isqrt
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -20,6 +19,7 @@ from sam3_tool.draw import (
     ink_on,
 )
 from sam3_tool.picture import Picture
+from sam3_tool.rle import Rle, decode_tight
 
 MOST = 12
 """Masks on one sheet: with more, the close-ups are too small to judge by."""
@@ -30,11 +30,11 @@ CAPTION = 28
 
 
 def contact_sheet(
-    picture: Picture, masks: Sequence[np.ndarray], *, numbers: Sequence[int] | None = None, side: int = 1280
-) -> Image.Image:
+    picture: Picture, masks: Sequence[Rle], *, numbers: Sequence[int] | None = None, side: int = 1280
+) -> Picture:
     """A square close-up of each mask, outlined in its colour under its number (1 to N by default), on white.
 
-    `masks`: bool, (height, width) each, 1 to MOST of them. The colours inside a mask are the picture's own: it is not
+    `masks`: of the picture's size, 1 to MOST of them. The colours inside a mask are the picture's own: it is not
     tinted, for a sheet is there to judge what things look like. At most `side` pixels wide and high. Raises ValueError
     for a number of masks or numbers that does not fit.
     """
@@ -47,9 +47,10 @@ def contact_sheet(
     across, down = cell + GAP, cell + CAPTION + GAP
     sheet = np.full((rows * down - GAP, columns * across - GAP, 3), 255, np.uint8)
     for place, (mask, number) in enumerate(zip(masks, numbers, strict=True)):
-        x, y = place % columns * across, place // columns * down + CAPTION
-        _paste(sheet[y : y + cell, x : x + cell], _view(picture, mask, number, cell))
-    return _captioned(sheet, numbers, columns, across, down)
+        x, y = place % columns * across, place // columns * down
+        sheet[y : y + CAPTION, x : x + cell] = _caption(number, cell)
+        _paste(sheet[y + CAPTION : y + CAPTION + cell, x : x + cell], _view(picture, mask, number, cell))
+    return Picture(sheet)
 
 
 def _cell(columns: int, rows: int, side: int) -> int:
@@ -59,34 +60,29 @@ def _cell(columns: int, rows: int, side: int) -> int:
     return max(1, min(widest, highest, LARGEST_CELL))
 
 
-def _view(picture: Picture, mask: np.ndarray, number: int, cell: int) -> np.ndarray:
+def _view(picture: Picture, mask: Rle, number: int, cell: int) -> np.ndarray:
     """uint8, (H, W, 3): what is around a mask, with its outline; an empty mask has none, and shows the picture."""
-    crop = _crop(mask)
+    x, y, tight = decode_tight(mask)
+    if not tight.size:
+        return enlarged(picture.pixels, np.array([0, 0, picture.width, picture.height]), cell)[0]
+    crop = _crop(np.array([x, y, x + tight.shape[1], y + tight.shape[0]]), int(np.count_nonzero(tight)), picture)
     pixels = enlarged(picture.pixels, crop, cell)[0].copy()
-    cut = np.ascontiguousarray(mask[crop[1] : crop[3], crop[0] : crop[2]]).view(np.uint8) * 255
-    inside = enlarged(cut, np.array([0, 0, cut.shape[1], cut.shape[0]]), cell)[0] > 127
-    if inside.any():
-        draw_outline(pixels, Mark(number, inside), np.zeros(inside.shape, np.uint8), ZOOM, dashed=False)
+    wide, tall = crop[2:] - crop[:2]
+    # column after column in memory, as the mask is
+    inside = np.zeros((wide, tall), np.uint8)
+    inside[x - crop[0] :, y - crop[1] :][: tight.shape[1], : tight.shape[0]] = tight.T * np.uint8(255)
+    shown = np.ascontiguousarray(enlarged(inside, np.array([0, 0, tall, wide]), cell)[0].T) > 127
+    if shown.any():
+        draw_outline(pixels, Mark(number, shown), np.zeros(shown.shape, np.uint8), ZOOM, dashed=False)
     return pixels
 
 
-def _crop(mask: np.ndarray) -> np.ndarray:
-    """int64, (4,), x0 y0 x1 y1: a close-up of the mask, as square as the picture allows."""
-    height, width = mask.shape
-    tight = _tight(mask)
-    area = cv2.countNonZero(np.ascontiguousarray(mask[tight[1] : tight[3], tight[0] : tight[2]]).view(np.uint8))
-    x0, y0, x1, y1 = close_up(tight, area, MASK_SHARE, height, width).tolist()
+def _crop(tight: np.ndarray, area: int, picture: Picture) -> np.ndarray:
+    """int64, (4,), x0 y0 x1 y1: a close-up of a mask, as square as the picture allows. `tight`: the mask's box."""
+    x0, y0, x1, y1 = close_up(tight, area, MASK_SHARE, picture.height, picture.width).tolist()
     size = max(x1 - x0, y1 - y0)
-    return np.array([*_widened(x0, x1, size, width), *_widened(y0, y1, size, height)])[[0, 2, 1, 3]]
-
-
-def _tight(mask: np.ndarray) -> np.ndarray:
-    """int64, (4,), x0 y0 x1 y1: around the mask; the whole picture for an empty one."""
-    height, width = mask.shape
-    by_rows = mask.flags.c_contiguous
-    x, y, wide, tall = cv2.boundingRect((mask if by_rows else np.ascontiguousarray(mask.T)).view(np.uint8))
-    x, y, wide, tall = (x, y, wide, tall) if by_rows else (y, x, tall, wide)
-    return np.array([x, y, x + wide, y + tall] if wide else [0, 0, width, height])
+    across, down = _widened(x0, x1, size, picture.width), _widened(y0, y1, size, picture.height)
+    return np.array([across[0], down[0], across[1], down[1]])
 
 
 def _widened(low: int, high: int, size: int, limit: int) -> tuple[int, int]:
@@ -101,13 +97,11 @@ def _paste(cell: np.ndarray, view: np.ndarray) -> None:
     cell[y : y + view.shape[0], x : x + view.shape[1]] = view
 
 
-def _captioned(sheet: np.ndarray, numbers: Sequence[int], columns: int, across: int, down: int) -> Image.Image:
-    """With each number on a strip of its mask's colour above the close-up."""
-    image = Image.fromarray(sheet)
-    pen = ImageDraw.Draw(image)
-    for place, number in enumerate(numbers):
-        x, y = place % columns * across, place // columns * down
-        pen.rectangle((x, y, x + across - GAP - 1, y + CAPTION - 1), fill=color_of(number))
-        centre = (x + (across - GAP) / 2, y + CAPTION / 2)
-        pen.text(centre, str(number), ink_on(color_of(number)), font_of(CAPTION - 6), "mm", stroke_width=0.5)
-    return image
+def _caption(number: int, width: int) -> np.ndarray:
+    """uint8, (CAPTION, width, 3): the number on its mask's colour."""
+    strip = Image.new("RGB", (width, CAPTION), color_of(number))
+    pen = ImageDraw.Draw(strip)
+    pen.text(
+        (width / 2, CAPTION / 2), str(number), ink_on(color_of(number)), font_of(CAPTION - 6), "mm", stroke_width=0.5
+    )
+    return np.asarray(strip)

@@ -104,6 +104,18 @@ def decode_columns(rle: Rle) -> tuple[int, np.ndarray]:
     return first, np.repeat(values, np.append(runs, missing)).reshape(-1, height)
 
 
+def decode_tight(rle: Rle) -> tuple[int, int, np.ndarray]:
+    """x and y of the first column and row that the mask touches, and bool (H', W'), the mask from there to the last.
+
+    It lies in memory column after column. An empty mask gives (0, 0) and (0, 0) pixels.
+    """
+    left, columns = decode_columns(rle)
+    rows = np.flatnonzero(columns.any(axis=0))
+    if len(rows) == 0:
+        return 0, 0, np.zeros((0, 0), dtype=bool)
+    return left, int(rows[0]), columns[:, rows[0] : rows[-1] + 1].T
+
+
 def decode_all(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
     """bool, (N, H, W); the size is given because N may be 0."""
     masks = np.zeros((len(rles), height, width), dtype=bool)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from PIL import Image
 
 from sam3_tool import Picture
 from sam3_tool.contact_sheet import CAPTION, LARGEST_CELL, MOST, contact_sheet
 from sam3_tool.draw import GAP, color_of
+from sam3_tool.rle import Rle, encode
 
 GREY = 128
 
@@ -13,28 +13,28 @@ def scene(height: int = 600, width: int = 800) -> Picture:
     return Picture(np.full((height, width, 3), GREY, np.uint8))
 
 
-def square(x: int, y: int, side: int, height: int = 600, width: int = 800) -> np.ndarray:
+def square(x: int, y: int, side: int, height: int = 600, width: int = 800) -> Rle:
     mask = np.zeros((height, width), bool)
     mask[y : y + side, x : x + side] = True
-    return mask
+    return encode(mask)
 
 
 def has_color(pixels: np.ndarray, number: int) -> bool:
     return bool((np.abs(pixels.astype(int) - color_of(number)).max(axis=-1) <= 30).any())
 
 
-def cell_of(sheet: Image.Image, place: int, columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def cell_of(sheet: Picture, place: int, columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The caption and the close-up at a place."""
     across, down = (sheet.width + GAP) // columns, (sheet.height + GAP) // rows
     x, y = place % columns * across, place // columns * down
-    cell = np.asarray(sheet)[y : y + down - GAP, x : x + across - GAP]
+    cell = sheet.pixels[y : y + down - GAP, x : x + across - GAP]
     return cell[:CAPTION], cell[CAPTION:]
 
 
 def test_every_mask_has_a_close_up_under_a_strip_of_its_color() -> None:
     masks = [square(x, y, 60) for x, y in [(10, 10), (300, 200), (700, 500)]]
     sheet = contact_sheet(scene(), masks, numbers=[4, 7, 12])
-    assert sheet.size == (2 * LARGEST_CELL + GAP, 2 * (LARGEST_CELL + CAPTION) + GAP)
+    assert (sheet.width, sheet.height) == (2 * LARGEST_CELL + GAP, 2 * (LARGEST_CELL + CAPTION) + GAP)
     for place, number in enumerate([4, 7, 12]):
         caption, view = cell_of(sheet, place, 2, 2)
         assert (caption[2, 2] == color_of(number)).all()
@@ -63,12 +63,20 @@ def test_a_small_thing_is_enlarged_out_of_the_whole_picture() -> None:
 @pytest.mark.parametrize("side", [1280, 640, 150])
 def test_a_sheet_keeps_within_its_size(number: int, side: int) -> None:
     sheet = contact_sheet(scene(), [square(20 * k, 30 * k, 25) for k in range(number)], side=side)
-    assert max(sheet.size) <= side
+    assert max(sheet.pixels.shape) <= side
 
 
-def test_a_mask_may_be_stored_column_by_column() -> None:
-    mask = square(40, 300, 90)
-    assert contact_sheet(scene(), [np.asfortranarray(mask)]).tobytes() == contact_sheet(scene(), [mask]).tobytes()
+@pytest.mark.parametrize("side", [9, 40, 111, 263, 433, 590])
+def test_the_outline_lies_on_the_edge_of_what_it_is_around_at_any_scale(side: int) -> None:
+    pixels = scene(597, 797).pixels.copy()
+    pixels[7 : 7 + side, 5 : 5 + side] = (255, 255, 0)
+    _, view = cell_of(contact_sheet(Picture(pixels), [square(5, 7, side, 597, 797)]), 0, 1, 1)
+    outline = np.abs(view.astype(int) - color_of(1)).max(axis=-1) <= 60
+    yellow = np.abs(view.astype(int) - (255, 255, 0)).max(axis=-1) <= 60
+    for axis in (0, 1):
+        line, inner = (np.flatnonzero(which.any(axis=axis)) for which in (outline, yellow))
+        assert abs(line[0] - inner[0]) <= 4
+        assert abs(line[-1] - inner[-1]) <= 4
 
 
 def test_any_shape_of_mask_and_picture_has_a_close_up() -> None:
@@ -79,7 +87,7 @@ def test_any_shape_of_mask_and_picture_has_a_close_up() -> None:
             np.ones((height, width), bool),
             chance.random((height, width)) > 0.6,
         ]
-        assert contact_sheet(scene(height, width), masks).height > CAPTION
+        assert contact_sheet(scene(height, width), [encode(mask) for mask in masks]).height > CAPTION
 
 
 def test_too_many_masks_or_numbers_that_do_not_fit_are_refused() -> None:

@@ -1,12 +1,13 @@
 from itertools import combinations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
-from sam3_tool.draw import FILL, PALETTE, PANEL, close_up, color_of, draw_marks, zoom_pair
+from sam3_tool.draw import FILL, PALETTE, PANEL, close_up, color_of, draw_marks, shrunk, zoom_pair
 from sam3_tool.labels import Rect, Target, place
 
 GREY = 128
@@ -212,6 +213,16 @@ def test_a_zoom_pair_never_has_less_than_the_pixels_of_the_crop_unless_they_exce
     picture = Picture(chance.integers(0, 255, (600, PANEL, 3), dtype=np.uint8))
     pair = np.asarray(zoom_pair(picture, np.ones((600, PANEL), bool), (0, 0, PANEL, 600)))
     assert (pair[5:590, 5 : PANEL - 5] == picture.pixels[5:590, 5 : PANEL - 5]).all()
+
+
+def test_a_picture_is_reduced_about_as_by_the_mean_of_what_each_pixel_covers() -> None:
+    rough = np.random.default_rng(0).integers(0, 255, (20, 27, 3), dtype=np.uint8)
+    pixels = cv2.resize(rough, (1283, 961), interpolation=cv2.INTER_CUBIC)
+    for size in ((312, 234), (384, 288), (641, 480), (900, 674), (1283, 961)):
+        exact = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(int)
+        found = shrunk(pixels, size)
+        assert found.shape == exact.shape
+        assert np.abs(found - exact).mean() < 4.0
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (48, 64), (64, 48), (3, 900), (900, 3)])

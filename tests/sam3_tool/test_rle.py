@@ -28,6 +28,18 @@ def test_the_columns_of_a_mask_are_those_of_the_whole_mask():
         assert (first, len(columns)) == ((touched[0], np.ptp(touched) + 1) if len(touched) else (0, 0))
 
 
+def test_a_tight_mask_is_the_whole_mask_where_it_is():
+    chance = np.random.default_rng(8)
+    for height, width in chance.integers(1, 40, (200, 2)).tolist():
+        mask = chance.random((height, width)) < chance.choice([0, 0.005, 0.02, 0.3, 1])
+        x, y, tight = rle.decode_tight(rle.encode(mask))
+        whole = np.zeros((height, width), bool)
+        whole[y : y + tight.shape[0], x : x + tight.shape[1]] = tight
+        assert (mask == whole).all()
+        edges = [tight[:1].any(), tight[-1:].any(), tight[:, :1].any(), tight[:, -1:].any()]
+        assert edges == [bool(mask.any())] * 4
+
+
 def test_the_columns_of_long_runs_are_right():
     mask = np.zeros((1080, 1920), bool)
     mask[:, 300:1700] = True
