@@ -1,7 +1,7 @@
 """What a language model is told of an episode: a pure function of the episode."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from agent.episode import Decision, Episode, Search, Step
 from agent.models import Call, Message, Messages
 from agent.models.tokens import estimate_tokens
 from agent.models.tool_text import clean
+from agent.retelling import MOST_TURNS, searches_in_words, turns_in_words
 from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError, parse_call
 from agent.tools.finding import in_words
 from agent.tools.segment import Segment
@@ -43,10 +44,12 @@ def messages(
 ) -> Messages:
     """What the model sees next. Equal episodes have equal conversations, down to the last byte.
 
-    Two pictures at most, and the sheets of close-ups that the last call asked for.
+    Two pictures at most, three where the query goes on with a conversation, and the sheets of close-ups that the last
+    call asked for.
 
     workspace: the query with the raw picture, then every turn, so that a conversation begins as the one before it;
     the last turn alone shows the masks that were found last, under their ids.
+    What was said before the query, and the masks of the answer so far, are part of the first turn.
     paper: the published rule. The query, with the phrases that did not satisfy, and the turns since the last phrase
     that SAM 3 was given; the current masks are drawn in the turn that changed them last, numbered from 1.
 
@@ -160,7 +163,7 @@ def _talk(episode: Episode, protocol: Protocol, view: View, *, short: bool) -> l
         start = max(start, len(episode.steps) - LAST_TURNS)
     frame = view.frame(episode.task.picture)
     drawn = _drawn_step(episode, protocol)
-    talk = [Message("system", (prompts.load(protocol),)), _opening(episode, start, protocol, view)]
+    talk = [Message("system", (prompts.load(protocol),)), _opening(episode, start, protocol, view, short=short)]
     for index, step in enumerate(episode.steps[start:], start=start):
         words = "\n".join(filter(None, (frame.retold(step.observation.text), step.decision.note)))
         shown = _current(episode, protocol, view) if index == drawn else ()
@@ -168,13 +171,39 @@ def _talk(episode: Episode, protocol: Protocol, view: View, *, short: bool) -> l
     return talk
 
 
-def _opening(episode: Episode, start: int, protocol: Protocol, view: View) -> Message:
-    """The raw picture, the query, and what was tried in the turns before `start`."""
+def _opening(episode: Episode, start: int, protocol: Protocol, view: View, *, short: bool) -> Message:
+    """The raw picture, what was said before, the query, and what was tried in the turns before `start`."""
     picture = episode.task.picture
+    drawn = _drawn_before(episode, protocol)
     query = _query(f"{protocol}_query", episode, coordinates=view.frame(picture).said())
     tried = _searches(episode, start)
-    told = (_tried(tried, episode, protocol),) if tried else ()
-    return Message("user", (reduced(picture, view.image_side), "\n\n".join((query, *told))))
+    words = (*_before(episode, drawn, protocol, short=short), query)
+    told = "\n\n".join((*words, _tried(tried, episode, protocol)) if tried else words)
+    numbers = list(_numbers_before(drawn, protocol))
+    marked = [overlay(picture, episode.workspace.pick(drawn), numbers, view.image_side)] if drawn else []
+    return Message("user", (reduced(picture, view.image_side), *marked, told))
+
+
+def _before(episode: Episode, drawn: Sequence[int], protocol: Protocol, *, short: bool) -> Iterator[str]:
+    """What was said before in the conversation, and what was found."""
+    before = episode.task.before
+    if before.turns:
+        most = LAST_TURNS if short else MOST_TURNS
+        yield prompts.fill("before_turns", turns=sayable(turns_in_words(before, protocol, most=most)))
+    if before.workspace and before.workspace.searches and protocol == "workspace":
+        yield prompts.fill("before_found", searches=sayable(searches_in_words(before.workspace)))
+    if drawn:
+        yield prompts.fill(f"{protocol}_before_drawn", numbers=listed(_numbers_before(drawn, protocol)))
+
+
+def _drawn_before(episode: Episode, protocol: Protocol) -> tuple[int, ...]:
+    """The masks of the answer so far; in the paper's protocol while they are the current ones, as numbers change."""
+    changed = any(step.observation.shown is not None for step in episode.steps)
+    return () if protocol == "paper" and changed else episode.task.before.selected
+
+
+def _numbers_before(drawn: Sequence[int], protocol: Protocol) -> Sequence[int]:
+    return range(1, len(drawn) + 1) if protocol == "paper" else drawn
 
 
 def _tried(searches: Sequence[Search], episode: Episode, protocol: Protocol) -> str:
@@ -188,6 +217,8 @@ def _tried(searches: Sequence[Search], episode: Episode, protocol: Protocol) -> 
 def _current(episode: Episode, protocol: Protocol, view: View) -> tuple[str | Picture, ...]:
     """What the model is told of the masks it may choose from now, and their picture."""
     ids = episode.best if protocol == "workspace" else episode.shown
+    if protocol == "workspace" and not any(step.observation.shown for step in episode.steps):
+        return ()  # what was there before is drawn at the beginning
     if not ids:
         return (_query("paper_none", episode),) if protocol == "paper" else ()
     numbers = [number_of(id, episode, protocol) for id in ids]
@@ -229,7 +260,7 @@ def _last_search(episode: Episode) -> int:
 
 def _searches(episode: Episode, steps: int) -> tuple[Search, ...]:
     """Made in the first so many steps."""
-    return Episode(episode.task, episode.steps[:steps]).workspace.searches
+    return Episode(episode.task, episode.steps[:steps]).searches
 
 
 def _sheet(episode: Episode, ids: Sequence[int], numbers: Sequence[int], view: View) -> tuple[Picture, str]:
