@@ -8,7 +8,7 @@ from agent.budget import FREE, Price
 from agent.episode import NO_COST, Usage
 from agent.load import MODELS
 from evals.progress import in_words
-from evals.samples import Dataset, Facts, Sample
+from evals.samples import Benchmark, Facts, Sample
 from evals.summary import Costs
 from sam3_tool import PictureError
 
@@ -56,7 +56,7 @@ def _fault(sample: Sample) -> str:
     return ""
 
 
-def describe(dataset: Dataset, facts: Facts) -> dict[str, str]:
+def describe(dataset: Benchmark, facts: Facts) -> dict[str, str]:
     """What is known without opening a picture, by name."""
     published = "not known" if facts.published is None else f"{facts.published:,}"
     same = facts.published in (None, facts.samples)

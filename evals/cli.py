@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evals.evaluation import Evaluation
     from evals.manifest import Selection
     from evals.parts import Parts
-    from evals.samples import Dataset, Prediction, Sample
+    from evals.samples import Benchmark, Dataset, Prediction, Sample
     from evals.solver import Solved
 
 DATA, RUNNING = "Data", "Running"
@@ -168,13 +168,31 @@ def _score_and_report(
 
 
 @app.command()
-def score(run: Run, data: Data = None, with_: With = None, pages: Pages = 50, draws: Draws = 1000) -> None:
-    """Score and report a run again, finished or not. No model, no GPU, no network."""
+def score(
+    run: Annotated[Path, typer.Argument(help="Folder of a run; with --predictions, the name of a data set.")],
+    data: Data = None,
+    split: Split = None,
+    variant: Variant = None,
+    with_: With = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Anybody's, in the benchmark's own format: a file, for DAVIS and SA-V a folder."),
+    ] = None,
+    pages: Pages = 50,
+    draws: Draws = 1000,
+) -> None:
+    """Score and report a run again, finished or not, or score predictions. No model, no GPU, no network."""
     with _errors(), progress() as shown:
-        evaluation = _opened(run, data, with_)
-        _banner(evaluation)
-        evaluation.write_predictions(evaluation.predictions())
-        _score_and_report(evaluation, pages, draws, shown, afresh=True)
+        if predictions is not None:
+            shown.now(f"scoring {predictions}")
+            _print_table(_numbers(predictions, _benchmark(str(run), data, split, _options(variant, with_))))
+        elif split is not None or variant is not None:
+            raise BadInput("a run knows its split and variant; --split and --variant go with --predictions")
+        else:
+            evaluation = _opened(run, data, with_)
+            _banner(evaluation)
+            evaluation.write_predictions(evaluation.predictions())
+            _score_and_report(evaluation, pages, draws, shown, afresh=True)
 
 
 @app.command()
@@ -230,12 +248,17 @@ def check(
     """
     with _errors(), progress() as shown:
         from evals.check import check_pictures, describe, estimate
+        from evals.datasets.videos import ONLY_SCORED, Videos
 
-        dataset = _dataset(name, data, split, _options(variant, with_))
+        dataset = _benchmark(name, data, split, _options(variant, with_))
         samples, facts = _selection(limit, ids).of(dataset), dataset.facts()
         looked = check_pictures(samples, most=pictures, now=shown.now)
         rate = _rate(planner, protocol or "workspace", like)
-        cost = estimate(samples, rate, workers=workers, **({} if price is None else {"price": price_of(price)}))
+        cost = (
+            {"scored only": ONLY_SCORED.format(name=name, split=dataset.split)}
+            if isinstance(dataset, Videos)
+            else estimate(samples, rate, workers=workers, **({} if price is None else {"price": price_of(price)}))
+        )
     _print_table({**describe(dataset, facts), "picture files": str(looked), **cost})
     if looked.broken or facts.published not in (None, facts.samples):
         raise typer.Exit(FAILURE)
@@ -292,13 +315,33 @@ def _options(variant: str | None, given: Sequence[str] | None) -> dict[str, str]
 
 
 def _dataset(name: str, data: Path | None, split: str | None, options: Mapping[str, str]) -> "Dataset":
-    from evals.datasets import DATASETS, load_dataset
+    from evals.datasets import load_dataset
 
-    if data is None and name in DATASETS and name != "scenes":
+    return load_dataset(name, _folder(name, data), SPLITS.get(name, "") if split is None else split, **options)
+
+
+def _benchmark(name: str, data: Path | None, split: str | None, options: Mapping[str, str]) -> "Benchmark":
+    """As `_dataset`, videos too."""
+    from evals.datasets import load_benchmark
+
+    return load_benchmark(name, _folder(name, data), SPLITS.get(name, "") if split is None else split, **options)
+
+
+def _folder(name: str, data: Path | None) -> Path:
+    from evals.datasets import DATASETS, VIDEOS
+
+    if data is None and name in {**DATASETS, **VIDEOS} and name != "scenes":
         raise BadInput(
             f"where are the data of {name}? give --data FOLDER; with an empty one, the answer says what belongs there"
         )
-    return load_dataset(name, data or Path(), SPLITS.get(name, "") if split is None else split, **options)
+    return data or Path()
+
+
+def _numbers(predictions: Path, benchmark: "Benchmark") -> dict[str, str]:
+    """What predictions score, in full precision."""
+    if not predictions.exists():
+        raise BadInput(f"there is no file or folder {predictions}")
+    return {name: repr(value) for name, value in benchmark.score_file(predictions).items()}
 
 
 def _selection(limit: int | None, ids: str | None) -> "Selection":

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from agent.transcript import MadeBy
-from evals.samples import DataError, Dataset, Facts, Sample
+from evals.samples import Benchmark, DataError, Dataset, Facts, Sample
 from sam3_tool.files import write_whole
 
 PACKAGES = ("sam3-agent", "torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools", "openai")
@@ -33,7 +33,7 @@ class Selection:
     ids: tuple[str, ...] = ()
     """Only these; empty = all."""
 
-    def of(self, dataset: Dataset) -> list[Sample]:
+    def of(self, dataset: Benchmark) -> list[Sample]:
         """In the data set's order. Raises DataError for an id that there is not, and where nothing is left."""
         samples = dataset.samples()
         if unknown := set(self.ids) - {sample.id for sample in samples}:

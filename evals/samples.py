@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -48,6 +49,8 @@ class Sample:
     """Which rows of the report it counts in, e.g. {"length": "short"}."""
     direct: bool = False
     """A plain noun phrase, which SAM 3 is asked without a planner (OmniLabel's categories, SA-Co)."""
+    presence: bool = True
+    """Of a direct sample: whether SAM 3's doubt that the phrase is there at all counts in the scores."""
     target: Callable[[], np.ndarray] | None = None
     """Reads bool (H, W), what is to be found, for the report's pictures; None where there are only boxes."""
     target_boxes: Sequence[tuple[float, float, float, float]] | None = None
@@ -124,8 +127,8 @@ class Scores:
     and is not what the headline is made of."""
 
 
-class Dataset(Protocol):
-    """A benchmark. Cheap to make: no picture is opened before a sample's `open` is called."""
+class Benchmark(Protocol):
+    """What is asked, and how answers are scored. Cheap to make: no picture is opened before a sample's `open` is."""
 
     @property
     def name(self) -> str:
@@ -145,6 +148,17 @@ class Dataset(Protocol):
         ...
 
     def facts(self) -> Facts: ...
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """The numbers of a file or folder in the benchmark's own format, whoever made it, the headline first.
+
+        Raises ScoringError or DataError for what has no number.
+        """
+        ...
+
+
+class Dataset(Benchmark, Protocol):
+    """A benchmark of pictures, which can be run."""
 
     def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """File name -> content, in the benchmark's official format. `predictions`: one per sample, in their order."""

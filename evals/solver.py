@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
+
+import numpy as np
 
 from agent import TOOLS, Budget, Episode, Planner, Task, Tool, run
 from agent.budget import DEFAULT_BUDGET
 from agent.episode import Usage
 from evals.samples import STATUS, Prediction, Sample, Status
-from sam3_tool import ConceptPrompt, Sam3
+from sam3_tool import ConceptPrompt, Instances, Sam3
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ class Solver:
             return Solved(Prediction.empty(sample.id, what, perf_counter() - started))
 
     def _ask_sam3(self, sample: Sample, started: float) -> Solved:
-        report = self.sam3.run([(sample.open(), ConceptPrompt(sample.query, threshold=self.threshold))])
-        [found] = report.instances
+        lowest = self.threshold if sample.presence else 0.0
+        report = self.sam3.run([(sample.open(), ConceptPrompt(sample.query, threshold=lowest))])
+        [found] = report.instances if sample.presence else [without_presence(report.instances[0], self.threshold)]
         seconds = perf_counter() - started
         usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes, seconds=seconds)
         status: Status = "ok" if len(found) else "no_mask"
@@ -63,3 +66,9 @@ class Solver:
             error=episode.message if episode.outcome == "failed" else "",
         )
         return Solved(prediction, episode)
+
+
+def without_presence(found: Instances, threshold: float) -> Instances:
+    """Scores as if the phrase were surely in the picture; kept are those strictly above `threshold`."""
+    scores = np.minimum(found.scores / max(found.presence, float(np.finfo(np.float32).tiny)), 1).astype(np.float32)
+    return replace(found, scores=scores)[np.flatnonzero(scores > threshold)]

@@ -1,9 +1,12 @@
 """Removing instances that cover what a better one already covers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sam3_tool import rle
 from sam3_tool.instances import Instances
+from sam3_tool.rle import Rle
 
 
 def remove_overlaps(instances: Instances, *, threshold: float = 0.3) -> Instances:
@@ -13,16 +16,20 @@ def remove_overlaps(instances: Instances, *, threshold: float = 0.3) -> Instance
     over the smaller of the two areas, exceeds `threshold` (strictly, in float32, as the published agent does).
     A part and its whole therefore exclude each other.
     """
-    shares = intersection_over_smaller(instances.masks)
+    return instances[without_overlaps(rle.encode_all(instances.masks), instances.scores, threshold=threshold)]
+
+
+def without_overlaps(masks: Sequence[Rle], scores: np.ndarray, *, threshold: float) -> list[int]:
+    """Which masks `remove_overlaps` keeps, in order. `scores`: float, (N,). An empty mask overlaps nothing."""
+    overlaps = intersection_over_smaller(masks) > np.float32(threshold)
     kept: list[int] = []
-    for index in np.argsort(-instances.scores, kind="stable").tolist():
-        if not (shares[index, kept] > np.float32(threshold)).any():
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if not overlaps[index, kept].any():
             kept.append(index)
-    return instances[sorted(kept)]
+    return sorted(kept)
 
 
-def intersection_over_smaller(masks: np.ndarray) -> np.ndarray:
-    """float32, (N, N): of masks, bool (N, H, W), the shared area over the smaller area; 0 with an empty mask."""
-    rles = rle.encode_all(masks)
-    share = rle.coverage(rles, rles)
+def intersection_over_smaller(masks: Sequence[Rle]) -> np.ndarray:
+    """float32, (N, N): the shared area over the smaller area; 0 with an empty mask."""
+    share = rle.coverage(masks, masks)
     return np.asarray(np.maximum(share, share.T), dtype=np.float32)

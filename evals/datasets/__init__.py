@@ -1,15 +1,18 @@
-"""Benchmarks as data, one file each; `load_dataset` knows them by name."""
+"""Benchmarks as data, one file each; `load_benchmark` knows them by name."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from evals.datasets import counting, grefcoco, omnilabel, own, reasonseg, refcoco, saco
-from evals.samples import DataError, Dataset
+from evals.datasets import counting, davis, grefcoco, omnilabel, own, reasonseg, refcoco, saco, sav, veval
+from evals.datasets.videos import ONLY_SCORED, Videos
+from evals.samples import Benchmark, DataError, Dataset
 
-__all__ = ["DATASETS", "load_dataset"]
+T = TypeVar("T")
+
+__all__ = ["DATASETS", "VIDEOS", "load_benchmark", "load_dataset"]
 
 
 def _load_scenes(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> Dataset:
@@ -35,16 +38,31 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
 """Name -> `load(data, split, **options)`."""
 
 
+VIDEOS: Mapping[str, Callable[..., Videos]] = {"saco-veval": veval.load, "davis": davis.load, "sav": sav.load}
+"""The same of videos, which are only scored."""
+
+
 def load_dataset(name: str, data: Path, split: str, **options: Any) -> Dataset:
     """The benchmark of that name from its files in `data`; nothing is ever downloaded, and no picture is opened.
 
-    Raises DataError, one sentence, for a name, split or option that there is not, and for files that are missing or
-    not as published.
+    Raises DataError, one sentence, for a name, split or option that there is not, for files that are missing or not as
+    published, and for videos.
     """
-    if name not in DATASETS:
-        raise DataError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
-    load = DATASETS[name]
-    known = [option.name for option in signature(load).parameters.values() if option.kind == option.KEYWORD_ONLY]
-    if strange := [option for option in options if option not in known]:
-        raise DataError(f"{name} has the options {', '.join(known) or 'none'}, not {', '.join(strange)}")
+    if name in VIDEOS:
+        raise DataError(f"{name} cannot be run: {ONLY_SCORED.format(name=name, split=split or 'SPLIT')}")
+    return _load(DATASETS, name, data, split, options)
+
+
+def load_benchmark(name: str, data: Path, split: str, **options: Any) -> Benchmark:
+    """As `load_dataset`, videos too."""
+    return _load({**DATASETS, **VIDEOS}, name, data, split, options)
+
+
+def _load(known: Mapping[str, Callable[..., T]], name: str, data: Path, split: str, options: Mapping[str, Any]) -> T:
+    if name not in known:
+        raise DataError(f"there is no data set {name!r}; there are {', '.join(known)}")
+    load = known[name]
+    taken = [option.name for option in signature(load).parameters.values() if option.kind == option.KEYWORD_ONLY]
+    if strange := [option for option in options if option not in taken]:
+        raise DataError(f"{name} has the options {', '.join(taken) or 'none'}, not {', '.join(strange)}")
     return load(Path(data), split, **options)

@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from evals.datasets.files import Home, decoded, hash_of, once, to_json
-from evals.datasets.one_mask import target_of
+from evals.datasets.one_mask import by_id, target_of
 from evals.datasets.parquet import Table
 from evals.metrics import counting
+from evals.metrics.entries import field
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
 from sam3_tool import Picture, PictureError
@@ -135,7 +136,7 @@ class Counting:
     table: Table
     entries: Sequence[Entry]
 
-    version = "1"
+    version = "2"
 
     def samples(self) -> Sequence[Sample]:
         return [
@@ -147,6 +148,7 @@ class Counting:
                 group=entry.id,
                 slices={"number": str(entry.number) if entry.number < 10 else "10 or more"},
                 direct=entry.direct,
+                presence=False,
             )
             for entry in self.entries
         ]
@@ -162,7 +164,7 @@ class Counting:
             home=self.home.where,
             notes=(
                 f"{len(self.entries)} of {len(self.table)} rows have a picture; the paper's numbers are of others.",
-                "Scores count with SAM 3's presence in them, which the paper's recipe leaves out.",
+                "What SAM 3 is asked directly is counted without its presence score, as in the paper's recipe.",
             ),
         )
 
@@ -187,6 +189,13 @@ class Counting:
         counts = self._counts(predictions)
         entries = [{"id": one.id, "count": count} for one, count in zip(predictions, counts, strict=True)]
         return {f"{self.name}_{self.split}.json": to_json(entries)}
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """A row that the file lacks counts as 0."""
+        entries = by_id(predictions, self._entries)
+        found = {id: field(entry, "count", f"prediction {id!r}") for id, entry in entries.items()}
+        scores = counting.score((found.get(id, 0), entry.number) for id, entry in self._entries.items())
+        return {"accuracy": scores["accuracy"], **scores, "absent": len(self._entries) - len(entries)}
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         pairs = self._pairs(predictions)

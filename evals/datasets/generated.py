@@ -4,7 +4,7 @@ A sample: scene 2**40 + 1_000_009, "the triangles left of the black pentagon", t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -110,6 +110,9 @@ class Scenes:
 
     def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         return {"scenes.json": self._scorer.submission(predictions)}
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        return self._scorer.score_file(predictions)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return self._scorer.score(predictions)

@@ -10,7 +10,7 @@
 "No target" is declared by answering without a mask. There are two conventions, "rela" (the official one) and "gsva".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 
 from evals.datasets.files import Home, hash_of, once, opener, to_json
-from evals.datasets.one_mask import target_of, union, union_rle
+from evals.datasets.one_mask import by_id, target_of, union, union_rle
 from evals.datasets.referring import Refs, Sentence, check_split, read_refs
 from evals.metrics import grec, gres, refcoco
-from evals.metrics.entries import ScoringError
+from evals.metrics.entries import Entry, ScoringError, field
 from evals.metrics.gres import Convention, Counts
+from evals.metrics.segments import check, to_rle
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
+from sam3_tool import rle
 
 HOME = Home(
     "gRefCOCO",
@@ -89,6 +91,12 @@ class GRefCoco:
             entries.append({"id": prediction.id, "no_target": not prediction.masks, **mask.to_coco()})
         return {f"grefcoco_{self.split}.json": to_json(entries)}
 
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """A sentence that the file lacks counts as one declared to have no target."""
+        entries = by_id(predictions, self._sentences)
+        counts = [_counted(sentence, entries.get(id), self.convention) for id, sentence in self._sentences.items()]
+        return self._of_masks(counts) | {"absent": len(self._sentences) - len(entries)}
+
     @cached_property
     def _counts(self) -> Callable[[Sequence[Prediction]], list[Counts]]:
         return once(lambda predictions: [self._count(prediction) for prediction in predictions])
@@ -128,6 +136,20 @@ class GRefCoco:
     def resample(self, predictions: Sequence[Prediction]) -> Measure:
         alone = gres.ious(self._counts(predictions), self.convention)
         return lambda drawn: gres.giou(alone[list(drawn)], self.convention)
+
+
+def _counted(sentence: Sentence, entry: Entry | None, convention: Convention) -> Counts:
+    """`entry`: of a file as `submission` writes it; None where it has none."""
+    target = _target(sentence)
+    name = f"prediction {sentence.id!r}"
+    mask, declared = np.zeros_like(target), True
+    if entry is not None:
+        runs, declared = to_rle(entry, {}, lambda: name), bool(field(entry, "no_target", name))
+        check(runs, lambda: name)
+        mask = rle.decode(runs)
+    if mask.shape != target.shape:
+        raise ScoringError(f"{name}: its mask is {mask.shape}, its picture {target.shape}")
+    return gres.count(gres.Sample(mask, target, declared, not sentence.annotations), convention=convention)
 
 
 def _sample(sentence: Sentence) -> Sample:

@@ -11,7 +11,7 @@ A sample is a picture with one description of its label space. Plain categories 
 only descriptions are asked of the agent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -145,6 +145,11 @@ class OmniLabel:
         key = target_of(self._pairs, prediction).key
         found = [Detection(entry["bbox"], entry["scores"][0]) for entry in self._entries(prediction)]
         return omnilabel.matched(self.truth.targets.get(key, []), found)
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """The 13 official numbers of a file in the official format; `ap_descr` is the one that papers quote."""
+        scores = omnilabel.score(self.file, predictions)
+        return {"ap_descr": scores["ap_descr"], **scores}
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """The 13 official numbers, over the pairs that were asked."""

@@ -1,15 +1,18 @@
 """One mask a sample: the union of what was found, scored by gIoU and cIoU against one target."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from evals.datasets.files import once, to_json
 from evals.metrics import reasonseg
+from evals.metrics.entries import Entry, ScoringError, identity, listed, read
 from evals.metrics.reasonseg import Convention
+from evals.metrics.segments import check, to_rle
 from evals.samples import DataError, Prediction, Scores
 from evals.stats import Measure
 from sam3_tool import rle
@@ -61,6 +64,33 @@ class OneMask:
             height, width = target_of(self.targets, prediction).size()
             entries.append({"id": prediction.id, **union_rle(prediction, height, width).to_coco()})
         return to_json(entries)
+
+    def score_file(self, path: Path) -> dict[str, float]:
+        """The numbers of a file as `submission` writes it, and how many samples it lacks: they count as empty masks."""
+        entries = by_id(path, self.targets)
+        scores = self.score([_predicted(id, entries.get(id)) for id in self.targets])
+        rest = {name: value for name, value in scores.metrics.items() if name != self.headline}
+        return {self.headline: scores.metrics[self.headline], **rest, "absent": len(self.targets) - len(entries)}
+
+
+def by_id(path: Path, ids: Collection[str]) -> dict[str, Entry]:
+    """The entries of a file of predictions, by `id`. Raises ScoringError for ids that are unknown or there twice."""
+    found: dict[str, Entry] = {}
+    for index, entry in enumerate(listed(read(path, "predictions"), "predictions")):
+        id = identity(entry, "id", f"prediction {index}")
+        if id not in ids or id in found:
+            what = "is there twice" if id in found else f"is not in the data, whose first one is {next(iter(ids))!r}"
+            raise ScoringError(f"prediction {index}: the id {id!r} {what}")
+        found[id] = entry
+    return found
+
+
+def _predicted(id: str, entry: Entry | None) -> Prediction:
+    if entry is None:
+        return Prediction.empty(id, "")
+    mask = to_rle(entry, {}, lambda: f"prediction {id!r}")
+    check(mask, lambda: f"prediction {id!r}")
+    return Prediction(id=id, status="ok", masks=(mask,))
 
 
 def target_of(targets: Mapping[str, Any], prediction: Prediction) -> Any:

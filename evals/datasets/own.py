@@ -25,12 +25,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 
 from evals.datasets.files import Home, hash_of, once, opener, to_json, upright_size
-from evals.datasets.one_mask import OneMask, Target, target_of
+from evals.datasets.one_mask import OneMask, Target, by_id, target_of
 from evals.metrics import boxes, cgf1
 from evals.metrics.cgf1 import Outcome, Pool
-from evals.metrics.segments import to_rle
+from evals.metrics.entries import ScoringError
+from evals.metrics.segments import check, to_rle
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
 from sam3_tool import rle
@@ -256,6 +258,12 @@ class Own:
         ]
         return {"predictions.json": to_json(entries)}
 
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """A query that the file lacks counts as one without an answer."""
+        entries = by_id(predictions, self._entries)
+        scores = self.score([_predicted(id, entries.get(id, {})) for id in self._entries])
+        return {scores.headline: scores.metrics.get(scores.headline, 0.0), **scores.metrics}
+
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """gIoU and cIoU over the samples with a mask, `box_cgF1` … over those with boxes. Raises DataError if there is
         nothing to score against."""
@@ -296,6 +304,22 @@ class Own:
             f"own data: {self.file} gives these queries neither a mask nor boxes, so there is nothing to score against:"
             " the predictions are there; add `mask` or `boxes` to score them"
         )
+
+
+def _predicted(id: str, entry: Mapping[str, Any]) -> Prediction:
+    """Of a file as `submission` writes it. Raises ScoringError."""
+    name = f"prediction {id!r}"
+    masks = [to_rle(mask, {}, lambda: name) for mask in entry.get("masks", ())]
+    for mask in masks:
+        check(mask, lambda: name)
+    found, scores = entry.get("boxes", ()), entry.get("scores", ())
+    try:
+        prediction = Prediction(id=id, status="ok", masks=tuple(masks), boxes=found, scores=scores)
+    except ValidationError as error:
+        raise ScoringError(f"{name}: `boxes` must be lists of x0, y0, x1, y1, and `scores` numbers") from error
+    if len(prediction.boxes) != len(prediction.scores):
+        raise ScoringError(f"{name}: {len(prediction.boxes)} boxes need as many scores, found {len(prediction.scores)}")
+    return prediction
 
 
 def _sample(entry: Entry) -> Sample:

@@ -91,6 +91,9 @@ class ReasonSeg:
         """There is no official file: one mask a sample, in COCO's run lengths."""
         return {f"reasonseg_{self.split}.json": self._scorer.submission(predictions)}
 
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        return self._scorer.score_file(predictions)
+
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return self._scorer.score(predictions)
 

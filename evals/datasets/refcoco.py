@@ -9,7 +9,7 @@
 Papers of LISA's line quote cIoU, VisionReasoner gIoU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +93,9 @@ class RefCoco:
     def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """There is no official file: one mask a sentence, in COCO's run lengths."""
         return {f"{self.name}_{self.split_by}_{self.split}.json": self._scorer.submission(predictions)}
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        return self._scorer.score_file(predictions)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return self._scorer.score(predictions)

@@ -25,7 +25,7 @@ from evals.datasets.files import Home, hash_of, once, opener, to_json
 from evals.datasets.one_mask import target_of
 from evals.metrics import cgf1
 from evals.metrics.cgf1 import Annotator, IouType, Outcome, Pool
-from evals.metrics.entries import Entry, ScoringError
+from evals.metrics.entries import Entry, ScoringError, listed, read
 from evals.metrics.segments import to_rle
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
@@ -173,19 +173,32 @@ class SaCo:
         answers: list[tuple[int, Entry]] = list(enumerate(self._entries(prediction)))
         return cgf1.judge(pair, answers, self.annotators, iou_type)
 
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """Of masks; of boxes too, where every prediction has one."""
+        files = list(self.files)
+        scores = cgf1.score(files, predictions)
+        metrics = {name: value for name, value in scores.items() if name != "official"}
+        entries = listed(read(predictions, "predictions"), "predictions")
+        if not all("bbox" in entry for entry in entries):
+            return metrics
+        return metrics | _of_boxes(cgf1.score(files, entries, "bbox"))
+
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Of masks; of boxes too, under `bbox cgF1` …"""
         outcomes = self._outcomes(predictions)
         metrics = cgf1.headline(cgf1.official(outcomes), len(outcomes))
         of_boxes = cgf1.official([self._outcome(prediction, "bbox") for prediction in predictions])
-        boxes = cgf1.headline(of_boxes, len(outcomes))
-        more = {f"bbox {name}": boxes[name] for name in ("cgF1", "pmF1", "IL_MCC")}
+        more = _of_boxes(cgf1.headline(of_boxes, len(outcomes)))
         alone = {p.id: _alone(outcome) for p, outcome in zip(predictions, outcomes, strict=True)}
         return Scores("cgF1", metrics | more, alone)
 
     def resample(self, predictions: Sequence[Prediction]) -> Measure:
         pool = Pool(self._outcomes(predictions))
         return lambda drawn: pool.cgf1(np.bincount(np.asarray(drawn, int), minlength=len(predictions)))
+
+
+def _of_boxes(headline: Mapping[str, float]) -> dict[str, float]:
+    return {f"bbox {name}": headline[name] for name in ("cgF1", "pmF1", "IL_MCC")}
 
 
 def _alone(outcome: Outcome) -> float:

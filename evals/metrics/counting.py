@@ -14,6 +14,7 @@ import numpy as np
 
 from evals.metrics.entries import ScoringError
 from sam3_tool import rle
+from sam3_tool.overlap import without_overlaps
 from sam3_tool.rle import Rle
 
 
@@ -50,21 +51,7 @@ def count(
     confidence = np.asarray(scores, float)
     if confidence.shape != (len(runs),) or np.isnan(confidence).any():
         raise ScoringError(f"{len(runs)} masks need as many scores, none of them NaN, found {confidence.tolist()}")
-    return sum(bool(confidence[index] > threshold) for index in suppressed(runs, confidence, iom=iom))
-
-
-def suppressed(masks: Sequence[Rle], scores: np.ndarray, *, iom: float = 0.5) -> list[int]:
-    """Which masks are kept, in order: of two whose IoM exceeds `iom` (strictly, in float32) the one scored higher.
-
-    `scores`: float64, (N,); at a tie the earlier one wins. An empty mask overlaps nothing.
-    """
-    share = rle.coverage(masks, masks)
-    overlaps = np.maximum(share, share.T).astype(np.float32) > np.float32(iom)
-    kept: list[int] = []
-    for index in np.argsort(-scores, kind="stable").tolist():
-        if not overlaps[index, kept].any():
-            kept.append(index)
-    return sorted(kept)
+    return sum(bool(confidence[index] > threshold) for index in without_overlaps(runs, confidence, threshold=iom))
 
 
 def _number(prediction: Any, index: int) -> float:

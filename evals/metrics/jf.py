@@ -156,21 +156,41 @@ def _statistics(curve: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(curve)), float(np.mean(curve > 0.5)), float(decay)
 
 
-def folders(targets: Path, predictions: Path) -> Iterator[Video]:
+def folders(
+    targets: Path, predictions: Path, *, names: Sequence[str] | None = None, skip_first_and_last: bool = True
+) -> Iterator[Video]:
     """The videos of a folder tree: `VIDEO/FRAME.png` with object numbers, or, as in SA-V, `VIDEO/OBJECT/FRAME.png`.
 
-    The frames are those of the target; a missing prediction raises ScoringError. In SA-V's form every object is a
-    video of its own, named VIDEO/OBJECT, with the object number 1.
+    `names`: only these videos. The frames are those of the target; a missing prediction raises ScoringError, unless it
+    is of a first or last frame that does not count. In SA-V's form every object is a video of its own, named
+    VIDEO/OBJECT, with the object number 1.
     """
-    for folder in sorted(path for path in targets.iterdir() if path.is_dir()):
-        parts = sorted(path for path in folder.iterdir() if path.is_dir())
-        for part in parts or [folder]:
-            name = part.relative_to(targets)
-            frames = sorted(path.name for path in part.glob("*.png"))
-            found, wanted = (
-                np.stack([_frame(root / name / frame) for frame in frames]) for root in (predictions, targets)
-            )
-            yield name.as_posix(), *((found > 0, wanted > 0) if parts else (found, wanted))
+    for name in sorted(path.name for path in targets.iterdir() if path.is_dir()) if names is None else names:
+        parts = sorted(path.name for path in (targets / name).iterdir() if path.is_dir())
+        for part in [f"{name}/{part}" for part in parts] or [name]:
+            found, wanted = _read(targets / part, predictions / part, part, skip_first_and_last)
+            yield part, *((_one(found, part), _one(wanted, part)) if parts else (found, wanted))
+
+
+def _read(targets: Path, predictions: Path, video: str, skip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and target, (T, H, W) each, as the pictures hold them."""
+    names = sorted(path.name for path in targets.glob("*.png"))
+    if not names:
+        raise ScoringError(f"video {video!r} has no PNG among the targets")
+    wanted = [_frame(targets / name) for name in names]
+    found = [_frame(predictions / name) for name in names[1:-1]] if skip else [_frame(predictions / n) for n in names]
+    for frame in (*found, *wanted):
+        if frame.shape != wanted[0].shape:
+            raise ScoringError(f"video {video!r} has a mask of {frame.shape}, its first target is {wanted[0].shape}")
+    blank = [np.zeros_like(wanted[0])] if skip else []
+    return np.stack([*blank, *found, *blank][: len(wanted)]), np.stack(wanted)
+
+
+def _one(frames: np.ndarray, name: str) -> np.ndarray:
+    """bool, (T, H, W): where the one object of these pictures is."""
+    if any(len(np.unique(frame)) > 2 for frame in frames):
+        raise ScoringError(f"video {name!r}: a mask of one object must have two values at the most, as in SA-V")
+    return np.asarray(frames > 0)
 
 
 def _frame(path: Path) -> np.ndarray:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from agent.cli import app
@@ -210,6 +211,49 @@ def test_the_command_is_mounted_and_only_imported_when_asked_for():
     assert telling("evals", words=["segment", "--help"]).stdout.endswith("[]\n")
     assert telling("torch", "cv2", "jinja2", words=["eval", "--help"]).stdout.endswith("[]\n")
     assert "eval" in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_anybodys_predictions_are_scored_without_a_run_and_without_a_model(here, data):
+    words = ["reasonseg", "--data", data / "reasonseg", "--split", "val"]
+    assert evaluate("predict", *words, "--out", "a", "--no-cache").exit_code == 0
+    run = evaluate("score", "a", "--draws", 50)
+    scored = telling(
+        "torch",
+        "openai",
+        words=["eval", "score", *map(str, words), "--predictions", "a/predictions/reasonseg_val.json"],
+    )
+    assert scored.returncode == 0
+    assert scored.stdout.endswith("[]\n")
+    name, value = scored.stdout.splitlines()[0].split()
+    assert run.stdout.startswith(f"{name} {float(value):.4g} ")
+    for wrong, said in (
+        (["--predictions", "nowhere.json"], "there is no file or folder nowhere.json"),
+        ([], "reasonseg is not a run"),
+    ):
+        done = evaluate("score", "reasonseg", *(words[1:] if wrong else []), *wrong)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert said in done.stderr
+
+
+def test_videos_are_checked_and_not_run(here):
+    Path("frames/JPEGImages/480p/dog").mkdir(parents=True)
+    Path("frames/Annotations/480p/dog").mkdir(parents=True)
+    Path("frames/ImageSets/2017").mkdir(parents=True)
+    Path("frames/ImageSets/2017/val.txt").write_text("dog\n")
+    for number in range(3):
+        Image.new("RGB", (8, 6)).save(f"frames/JPEGImages/480p/dog/{number:05d}.jpg")
+        Image.new("L", (8, 6), 1).save(f"frames/Annotations/480p/dog/{number:05d}.png")
+    words = ["davis", "--data", "frames", "--split", "val"]
+    checked = evaluate("check", *words)
+    assert checked.exit_code == 1
+    assert "1 (published: 30; THIS IS ANOTHER NUMBER)" in checked.stdout
+    assert "there is no video tracker here yet" in checked.stdout
+    refused = evaluate("run", *words, "--out", "runs/x")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "sam3-agent eval score davis --data FOLDER --split val --predictions" in refused.stderr
+    assert not Path("runs").exists()
+    scored = evaluate("score", *words, "--predictions", "frames/Annotations/480p")
+    assert (scored.exit_code, scored.stdout.splitlines()[0].split()) == (0, ["jf", "100.0"])
 
 
 def test_without_scikit_image_no_scene_is_drawn_and_one_line_says_what_to_install(tmp_path):

@@ -5,7 +5,6 @@ import pytest
 
 from evals.metrics import counting
 from evals.metrics.entries import ScoringError
-from sam3_tool import rle
 
 
 def strips(*ends: tuple[int, int]) -> np.ndarray:
@@ -30,8 +29,7 @@ def test_suppression_comes_before_the_threshold():
 
 
 def test_a_suppressed_mask_suppresses_nothing():
-    chain = rle.encode_all(strips((0, 8), (4, 9), (8, 9)))
-    assert counting.suppressed(chain, np.array([0.9, 0.8, 0.7])) == [0, 2]
+    assert counting.count(strips((0, 8), (4, 9), (8, 9)), [0.9, 0.8, 0.7]) == 2
 
 
 def test_empty_masks_overlap_nothing():

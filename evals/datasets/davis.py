@@ -1,0 +1,60 @@
+"""DAVIS 2017, semi-supervised: objects are given by their masks in a video's first frame, and followed.
+
+`ImageSets/2017/val.txt` names the videos, one a line; frames and masks lie beside each other, the masks as PNG with
+object numbers (255 is void):
+
+    ImageSets/2017/val.txt:  bike-packing
+    JPEGImages/480p/bike-packing/00000.jpg
+    Annotations/480p/bike-packing/00000.png
+
+Predictions: a folder with `bike-packing/00000.png`, object numbers again. J&F in DAVIS' convention.
+"""
+
+from pathlib import Path
+
+from evals.datasets.files import Home
+from evals.datasets.videos import Videos, beside, first_frame, names_in, region_and_boundary
+from evals.samples import DataError, Sample
+
+HOME = Home(
+    "DAVIS 2017",
+    "davischallenge.org/davis2017/code.html (TrainVal, 480p or Full-Resolution)",
+    "as its download page says; the videos have their own",
+)
+PUBLISHED = {"train": 60, "val": 30}
+"""Videos."""
+
+
+def load(data: Path, split: str, *, resolution: str = "480p") -> Videos:
+    """`data`: the folder DAVIS, or the one above; `resolution`: "480p" or "Full-Resolution"."""
+    if split not in PUBLISHED:
+        raise DataError(f"DAVIS 2017 has the splits {', '.join(PUBLISHED)} with masks, not {split!r}")
+    listing = HOME.first(
+        [folder / "ImageSets" / "2017" / f"{split}.txt" for folder in (data, data / "DAVIS")],
+        f"the file ImageSets/2017/{split}.txt",
+    )
+    root = listing.parents[2]
+    masks = HOME.first([root / "Annotations" / resolution], f"the masks of {split} in it")
+    frames = HOME.first([root / "JPEGImages" / resolution], f"the frames of {split} in it")
+    names = names_in(listing, masks, HOME)
+    return Videos(
+        "davis",
+        HOME,
+        split,
+        root,
+        lambda: [listing, *(path for name in names for path in sorted((masks / name).glob("*.png")))],
+        [_sample(name, masks / name, frames / name) for name in names],
+        region_and_boundary(masks, names, "davis"),
+        PUBLISHED[split],
+        ("Convention: DAVIS, semi-supervised; first and last frame left out, late entries counted from the start.",),
+    )
+
+
+def _sample(name: str, masks: Path, frames: Path) -> Sample:
+    return Sample(
+        id=name,
+        query="the objects masked in the first frame",
+        source=f"{frames.parent.name}/{name}",
+        open=first_frame(beside(masks, frames)),
+        group=name,
+    )

@@ -1,0 +1,100 @@
+"""What video benchmarks have in common: they are checked and scored here, from predictions in their own format."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evals.datasets.files import Home, hash_of
+from evals.metrics import jf
+from evals.metrics.jf import Convention
+from evals.samples import Facts, Sample
+from sam3_tool import Picture, PictureError
+
+ONLY_SCORED = (
+    "there is no video tracker here yet, so that videos are scored from predictions only:"
+    " sam3-agent eval score {name} --data FOLDER --split {split} --predictions FILE-OR-FOLDER"
+)
+
+
+Judge = Callable[[Path], Mapping[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Videos:
+    """A split of a video benchmark. Cheap to make: neither frames nor masks are read before they are needed."""
+
+    name: str
+    home: Home
+    split: str
+    root: Path
+    files: Callable[[], Sequence[Path]]
+    """The annotations, all below `root`."""
+    asked: Sequence[Sample]
+    """What a tracker would be asked; `open` gives the first frame, once all that are annotated are known to exist."""
+    judge: Judge
+    """Predictions in the benchmark's own format -> its numbers, the headline first."""
+    published: int | None = None
+    notes: tuple[str, ...] = ()
+
+    version = "1"
+
+    def samples(self) -> Sequence[Sample]:
+        return self.asked
+
+    def facts(self) -> Facts:
+        return Facts(
+            samples=len(self.asked),
+            pictures=len({sample.group for sample in self.asked}),
+            hash=hash_of(self.files(), self.root),
+            published=self.published,
+            licence=self.home.licence,
+            home=self.home.where,
+            notes=self.notes,
+        )
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        """The numbers of predictions in the benchmark's own format. Raises ScoringError for what has none."""
+        return self.judge(predictions)
+
+
+def beside(masks: Path, frames: Path) -> Callable[[], list[Path]]:
+    """The frames in `frames` that have a PNG in `masks`."""
+    return lambda: [frames / f"{mask.stem}.jpg" for mask in sorted(masks.glob("*.png"))]
+
+
+def first_frame(frames: Callable[[], Sequence[Path]]) -> Callable[[], Picture]:
+    """Reads the first of a video's annotated frames when it is called; PictureError if any of them is missing."""
+
+    def picture() -> Picture:
+        paths = frames()
+        if not paths:
+            raise PictureError("a video without a single annotated frame")
+        for path in paths:
+            if not path.is_file():
+                raise PictureError(f"{path}: no such file, though it is annotated")
+        return Picture.open(paths[0])
+
+    return picture
+
+
+def names_in(listing: Path, masks: Path, home: Home) -> list[str]:
+    """The videos that a file lists, one a line, each of which has a folder in `masks`. Raises DataError."""
+    try:
+        names = [line.strip() for line in listing.read_text("utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise home.broken(listing, f"cannot be read ({error})") from error
+    if not names:
+        raise home.broken(listing, "names no video")
+    if absent := [name for name in names if not (masks / name).is_dir()]:
+        raise home.missing(f"{masks} has no folder {absent[0]}", f"masks of all {len(names)} videos in {listing.name}")
+    return names
+
+
+def region_and_boundary(masks: Path, names: Sequence[str], convention: Convention) -> Judge:
+    """J&F of a folder of masks against those in `masks`."""
+
+    def judge(predictions: Path) -> Mapping[str, float]:
+        scores = jf.score(jf.folders(masks, predictions, names=names), convention=convention)
+        return {name: scores[name] for name in ("jf", "j", "f", "objects")}
+
+    return judge
