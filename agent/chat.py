@@ -79,7 +79,7 @@ class ChatPlanner:
         carries the cost.
         """
         exams = self.examinations(episode, ids, closely=closely)
-        tool = OneVerdict if self._one_by_one(ids, closely) else SheetVerdicts
+        tool = OneVerdict if _one_by_one(ids, self.protocol, closely) else SheetVerdicts
         replies = self._judge([exam.talk for exam in exams], tool)
         answers = [heard(reply, exam.ids, tool) for reply, exam in zip(replies, exams, strict=True)]
         again = [index for index, answer in enumerate(answers) if answer.complaint and not replies[index].error]
@@ -92,23 +92,31 @@ class ChatPlanner:
         return _with_costs(answers, costs)
 
     def examinations(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Exam]:
-        """The requests that `examine` makes."""
-        ids = list(dict.fromkeys(ids))
-        number = {id: told.number_of(id, episode, self.protocol) for id in ids}
-        if self._one_by_one(ids, closely):
-            return [Exam(told.examination(episode, id, self.protocol, self.view), {number[id]: id}) for id in ids]
-        sheets = list(_shared_out(ids, MOST))
-        talks = told.sheet_examination(episode, sheets, self.protocol, self.view)
-        return [Exam(talk, {number[id]: id for id in group}) for talk, group in zip(talks, sheets, strict=True)]
-
-    def _one_by_one(self, ids: Sequence[int], closely: bool) -> bool:
-        return closely or self.protocol == "paper" or len(set(ids)) <= FEW
+        """The requests that `examine` makes; see `examinations`."""
+        return examinations(episode, ids, self.protocol, self.view, closely=closely)
 
     def _ask(self, talk: Messages) -> Reply:
         return self.model.reply([talk], self.schemas)[0]
 
     def _judge(self, talks: Sequence[Messages], tool: type[Tool]) -> list[Reply]:
         return self.model.reply(talks, [tool.schema_for_planner()]) if talks else []
+
+
+def examinations(
+    episode: Episode, ids: Sequence[int], protocol: Protocol, view: View, *, closely: bool = False
+) -> list[Exam]:
+    """The requests for verdicts on these masks, as a model is sent them first: a pure function of the episode."""
+    ids = list(dict.fromkeys(ids))
+    number = {id: told.number_of(id, episode, protocol) for id in ids}
+    if _one_by_one(ids, protocol, closely):
+        return [Exam(told.examination(episode, id, protocol, view), {number[id]: id}) for id in ids]
+    sheets = list(_shared_out(ids, MOST))
+    talks = told.sheet_examination(episode, sheets, protocol, view)
+    return [Exam(talk, {number[id]: id for id in group}) for talk, group in zip(talks, sheets, strict=True)]
+
+
+def _one_by_one(ids: Sequence[int], protocol: Protocol, closely: bool) -> bool:
+    return closely or protocol == "paper" or len(set(ids)) <= FEW
 
 
 def decision_of(reply: Reply, protocol: Protocol, frame: Frame) -> Decision:

@@ -1,8 +1,9 @@
 """How a language model says which masks belong to the answer, and how that is read."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -113,6 +114,9 @@ class SheetVerdicts(Tool):
         return value
 
 
+Kind = TypeVar("Kind", OneVerdict, SheetVerdicts)
+
+
 def completed(value: dict[str, Any]) -> dict[str, Any]:
     """With what a model left out, where the rest tells it."""
     known = {name: held for name, held in value.items() if held is not None}
@@ -133,39 +137,56 @@ class Heard:
     """What is wrong or missing, in one sentence for the model."""
 
 
+CONTRADICTION = "One call accepts the mask and another rejects it; give one verdict."
+
+
 def heard(reply: Reply, ids: Mapping[int, int], tool: type[Tool]) -> Heard:
-    """`ids`: by number, as the model knows the masks. `tool`: OneVerdict, for one mask, or SheetVerdicts."""
-    first = Decision(reply.calls[0].tool, reply.calls[0].arguments) if reply.calls else Decision("", "")
+    """`ids`: by number, as the model knows the masks. `tool`: OneVerdict, for one mask, or SheetVerdicts.
+
+    Several calls may say the same. A mask that one accepts and another rejects has no verdict.
+    """
     try:
-        return _of_one(first, *ids.values()) if tool is OneVerdict else _of_sheet(reply, ids, first)
+        return _of_one(reply, *ids.values()) if tool is OneVerdict else _of_sheet(reply, ids)
     except ToolError as error:
         return Heard((), str(error))
 
 
-def _of_one(call: Decision, id: int) -> Heard:
-    return Heard((_verdict(id, cast(OneVerdict, parse_call(call, [OneVerdict]))),))
+def _of_one(reply: Reply, id: int) -> Heard:
+    said = _readable(reply, OneVerdict)
+    if len({one.accept for one in said}) > 1:
+        return Heard((), CONTRADICTION)
+    return Heard((_verdict(id, said[0]),))
 
 
-def _of_sheet(reply: Reply, ids: Mapping[int, int], first: Decision) -> Heard:
-    found = _found(reply, ids)
-    if not found:
-        parse_call(first, [SheetVerdicts])
-    missing = sorted(ids.keys() - found.keys())
-    complaint = f"There is no verdict for {listed(missing)}; give one for each number in one call." if missing else ""
-    return Heard(tuple(found.values()), complaint)
+def _of_sheet(reply: Reply, ids: Mapping[int, int]) -> Heard:
+    said = [one for call in _readable(reply, SheetVerdicts) for one in call.verdicts if one.number in ids]
+    opinions = {(one.number, one.accept) for one in said}
+    torn = sorted(number for number in ids if {(number, True), (number, False)} <= opinions)
+    found = {one.number: _verdict(ids[one.number], one) for one in reversed(said) if one.number not in torn}
+    return Heard(tuple(found.values()), _gap(sorted(ids.keys() - found.keys() - {*torn}), torn))
 
 
-def _found(reply: Reply, ids: Mapping[int, int]) -> dict[int, Verdict]:
-    """The verdicts on the masks of a sheet that can be read, by the number of the mask."""
-    said = [one for call in reply.calls for one in _numbered(Decision(call.tool, call.arguments))]
-    return {one.number: _verdict(ids[one.number], one) for one in reversed(said) if one.number in ids}
+def _gap(missing: Sequence[int], torn: Sequence[int]) -> str:
+    """In one sentence, what is wrong with the numbers that have no verdict; "" where there are none."""
+    wrong = [
+        f"there is no verdict for {listed(missing)}" if missing else "",
+        f"{listed(torn)} {'is' if len(torn) == 1 else 'are'} both accepted and rejected" if torn else "",
+    ]
+    said = ", and ".join(filter(None, wrong))
+    return f"{said[0].upper()}{said[1:]}; give one for each number in one call." if said else ""
 
 
-def _numbered(decision: Decision) -> Sequence[NumberedVerdict]:
-    try:
-        return cast(SheetVerdicts, parse_call(decision, [SheetVerdicts])).verdicts
-    except ToolError:
-        return ()
+def _readable(reply: Reply, tool: type[Kind]) -> list[Kind]:
+    """Those calls that can be read, at least one. Raises ToolError, about the first one, where none can."""
+    decisions = [Decision(call.tool, call.arguments) for call in reply.calls] or [Decision("", "")]
+    read = [call for call in (_parsed(decision, tool) for decision in decisions) if call is not None]
+    return read or [cast(Kind, parse_call(decisions[0], [tool]))]
+
+
+def _parsed(decision: Decision, tool: type[Kind]) -> Kind | None:
+    with suppress(ToolError):
+        return cast(Kind, parse_call(decision, [tool]))
+    return None
 
 
 def _verdict(id: int, said: OneVerdict | NumberedVerdict) -> Verdict:

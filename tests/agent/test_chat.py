@@ -453,6 +453,41 @@ def test_what_a_sheet_leaves_out_is_asked_for_once_more(found):
     assert sum(verdict.usage.model_calls for verdict in judged) == 2
 
 
+NO, YES = (json.dumps({"accept": said, "probability": 0.9, "reason": "r"}) for said in (False, True))
+
+
+@pytest.mark.parametrize("order", [(YES, NO), (NO, YES), (YES, YES, NO)])
+def test_a_mask_that_is_accepted_and_rejected_in_one_reply_is_asked_for_once_more(found, order, is_one_sentence):
+    torn = Reply(calls=tuple(Call("verdict", said) for said in order), usage=Usage(model_calls=1))
+    model = Answering(lambda talk, tools: one_verdict(accept=False, probability=0.2) if len(talk) > 2 else torn)
+    assert ChatPlanner(model).examine(found, [1]) == [Verdict(1, False, 0.2, "r", Usage(model_calls=2))]
+    assert is_one_sentence(model.seen[-1][-1].content[0])
+    stubborn = ChatPlanner(Answering(lambda talk, tools: torn)).examine(found, [1])
+    assert [(verdict.id, verdict.usage.model_calls) for verdict in stubborn] == [(0, 2)], "it stays unjudged"
+
+
+def test_verdicts_that_agree_are_one(found):
+    twice = Reply(calls=(Call("verdict", NO), Call("verdict", "{"), Call("verdict", NO)), usage=Usage(model_calls=1))
+    (judged,) = ChatPlanner(Answering(lambda talk, tools: twice)).examine(found, [1])
+    assert (judged.accept, judged.usage.model_calls) == (False, 1)
+
+
+def test_a_number_of_a_sheet_that_is_accepted_and_rejected_is_asked_for_once_more(found):
+    yes = {"reason": "", "accept": True, "probability": 0.9}
+
+    def answer(talk: Messages, tools: set[str]) -> Reply:
+        if len(talk) == 2:
+            return on_sheet(*({"number": n, **yes} for n in (1, 2, 3)), {"number": 2, **yes, "accept": False})
+        return on_sheet({"number": 2, **yes}, {"number": 4, **yes, "accept": False})
+
+    model = Answering(answer)
+    judged = ChatPlanner(model).examine(found, [1, 2, 3, 4])
+    assert {verdict.id: verdict.accept for verdict in judged} == {1: True, 2: True, 3: True, 4: False}
+    assert model.seen[1][-1].content[0] == (
+        "There is no verdict for 4, and 2 is both accepted and rejected; give one for each number in one call."
+    )
+
+
 def test_a_hostile_verdict_does_no_harm(found):
     hostile = Reply(text="x" * 10**6, calls=(Call("\ud800" * 10**5, "[" * 10**5),))
     model = Answering(lambda talk, tools: hostile)

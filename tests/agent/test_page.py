@@ -1,5 +1,7 @@
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,15 @@ import prompts
 from agent import PAPER_TOOLS, Episode, Task, run
 from agent.budget import Budget, Price
 from agent.chat import ChatPlanner
+from agent.episode import Usage
 from agent.messages import View
-from agent.models import Call, Reply
+from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.transcript import MadeBy, load, save, to_html
 from sam3_tool import Picture, Sam3
 
 HOSTILE = "<script>alert(1)</script> {{ 7 * 7 }} \ud83d </style>"
+SAID = re.compile(r'<div class="said".*?>(.*?)</div>', re.DOTALL)
 SCRIPT = [
     Reply(
         text=f"first {HOSTILE}",
@@ -43,8 +47,41 @@ def talk(picture: Picture, tiny: Sam3) -> Episode:
 
 
 def sights(html: str) -> list[str]:
-    """What each step folds away of what the model saw."""
-    return re.findall(r'<details class="seen">.*?(?=</li>)', html, re.DOTALL)
+    """What each step folds away of what the model saw before it."""
+    return re.findall(r'<details class="seen">.*?(?=<details class="seen |</li>)', html, re.DOTALL)
+
+
+def folded(html: str, name: str) -> list[str]:
+    """What else steps fold away: 'exams' or 'shorter'."""
+    return re.findall(rf'<details class="seen {name}">.*?(?=<details class="seen |</li>)', html, re.DOTALL)
+
+
+def told(talk: Messages) -> list[tuple[str, list[str], int]]:
+    """Role, texts and number of pictures of each message."""
+    return [
+        (
+            message.role,
+            [" ".join(part.split()) for part in message.content if isinstance(part, str) and part],
+            sum(isinstance(part, Picture) for part in message.content),
+        )
+        for message in talk
+    ]
+
+
+def read(sight: str) -> list[tuple[str, list[str], int]]:
+    """The same, of what a page shows."""
+    turns = re.split(r'class="turn (\w+)"', sight)[1:]
+    return [
+        (
+            role,
+            [
+                " ".join(unescape(text).split())
+                for text in re.findall(r'<div class="said".*?>(.*?)</div>', turn, re.DOTALL)
+            ],
+            len(re.findall(r'<figure class="shot"', turn)),
+        )
+        for role, turn in zip(turns[::2], turns[1::2], strict=True)
+    ]
 
 
 def test_every_step_shows_what_the_model_saw_before_it(talk: Episode) -> None:
@@ -66,6 +103,47 @@ def test_what_is_shown_is_the_conversation_word_for_word(talk: Episode) -> None:
         told = planner.messages(replace(talk, steps=talk.steps[:step], outcome=None))
         roles = re.findall(r'class="turn (\w+)"', sight)
         assert roles == [message.role for message in told]
+
+
+def test_an_examination_is_shown_with_every_request_word_for_word(talk: Episode) -> None:
+    planner = ChatPlanner(ScriptedModel([]), view=View(image_side=200))
+    (shown,) = folded(to_html(talk, MADE_BY), "exams")
+    exams = planner.examinations(replace(talk, steps=talk.steps[:2], outcome=None), [1, 2])
+    assert "2 requests, 5 pictures" in shown
+    assert read(shown) == [turn for exam in exams for turn in told(exam.talk)]
+
+
+class Hesitant(ScriptedModel):
+    """Gives a verdict when it is asked for the second time."""
+
+    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        if tools[0]["function"]["name"] == "verdict" and len(conversations[0]) == 2:
+            return [Reply(text="Hm.", usage=Usage(model_calls=1)) for _ in conversations]
+        return super().reply(conversations, tools)
+
+
+def test_a_request_for_verdicts_that_was_sent_again_is_said(picture: Picture, tiny: Sam3) -> None:
+    planner = ChatPlanner(Hesitant(CLEAN))
+    episode = run(Task(picture, "the circle"), planner, tiny)
+    (shown,) = folded(to_html(episode, MADE_BY), "exams")
+    assert "2 requests, 5 pictures, 2 of them sent again after a reply with a gap" in shown
+
+
+def test_a_mistaken_examination_asked_nothing(picture: Picture, tiny: Sam3) -> None:
+    planner = ChatPlanner(ScriptedModel([CLEAN[0], Call("examine", '{"ids": [7]}'), CLEAN[-1]]))
+    assert folded(to_html(run(Task(picture, "the circle"), planner, tiny), MADE_BY), "exams") == []
+
+
+def test_a_request_with_less_history_is_shown_as_the_model_saw_it(picture: Picture, tiny: Sam3) -> None:
+    cut = Reply(finish_reason="length", usage=Usage(model_calls=1))
+    more = Call("segment", '{"phrases": ["red circle"]}')
+    planner = ChatPlanner(ScriptedModel([SCRIPT[0], more, more, cut, CLEAN[-1]]), view=View(image_side=200))
+    episode = run(Task(picture, "the circle"), planner, tiny)
+    (shown,) = folded(to_html(episode, MADE_BY), "shorter")
+    begun = replace(episode, steps=episode.steps[:3], outcome=None)
+    assert read(shown) == told(planner.messages(begun, short=True))
+    assert read(shown) != told(planner.messages(begun))
+    assert f"{len(read(shown))} messages" in shown
 
 
 def test_every_picture_is_in_the_file_once(talk: Episode) -> None:
