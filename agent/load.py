@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -117,15 +116,13 @@ def _chat(kind: str, what: str, options: Mapping[str, Any]) -> Planner:
 
 
 def _loader(kind: str) -> "Callable[..., ChatModel]":
-    """What loads a model of this kind by its name. Raises PlannerError where a package is missing."""
+    """What loads a model of this kind by its name."""
     match kind:
         case "openai":
             from agent.models.openai_compatible import OpenAICompatible
 
             return OpenAICompatible.load
         case "vllm":
-            if find_spec("vllm") is None:
-                raise PlannerError("vllm is not installed; install it with: uv sync --extra vllm")
             from agent.models.vllm_local import VllmModel
 
             return VllmModel.load

@@ -19,7 +19,7 @@ import numpy as np
 
 from agent import TOOLS, Decision, Episode, Task, Tool, Verdict, watch
 from agent.chat import ChatPlanner
-from agent.models import Call, Capabilities, Messages, Reply, Schema
+from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.models.tool_text import read_reply
 from agent.models.wire import call_in_words, to_openai
@@ -79,13 +79,8 @@ class Wired:
     inner: ScriptedModel
     watch: Stopwatch
 
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+    def __post_init__(self) -> None:
+        self.name, self.capabilities = self.inner.name, self.inner.capabilities
 
     def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         with self.watch("request"):

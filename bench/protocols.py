@@ -16,7 +16,7 @@ import numpy as np
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, Tool, run
 from agent.chat import ChatPlanner
 from agent.load import Protocol
-from agent.models import Call, Capabilities, ChatModel, Messages, Reply, Schema
+from agent.models import Call, ChatModel, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.tools.judging import Examine
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
@@ -62,13 +62,8 @@ class Tally:
     texts: int = 0
     images: int = 0
 
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+    def __post_init__(self) -> None:
+        self.name, self.capabilities = self.inner.name, self.inner.capabilities
 
     def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked.append(len(conversations))

@@ -72,6 +72,11 @@ class ModelError(RuntimeError):
     """A chat model that cannot be made. The message is one line for the user, and holds no secret."""
 
 
+def not_installed(package: str, extra: str) -> str:
+    """What to tell a person whose environment lacks a package that an extra brings, on one line."""
+    return f"{package} is not installed; install it with: uv sync --extra {extra}"
+
+
 class ChatModel(Protocol):
     """Safe to share between threads."""
 

@@ -4,7 +4,8 @@ The folder of a recording holds `planner.json` (what made it), `model/` (the rep
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -78,30 +79,19 @@ class RecordingModel:
         self, model: ChatModel, folder: str | Path, *, settings: Mapping[str, JsonValue] | None = None
     ) -> None:
         """`settings`: as in `RecordedPlanner`, which must hold the same. Raises PlannerError if it cannot write."""
+        self.name, self.capabilities = model.name, model.capabilities
         self._model = model
         self._settings = dict(settings or {})
-        try:
+        with _for_planners():
             self._recorder = Recorder(Path(folder) / FOLDER)
-        except RecordingError as error:
-            raise PlannerError(str(error)) from error
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._model.capabilities
 
     def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """The model's replies. Raises PlannerError if they cannot be written, as on a full disk."""
         replies = self._model.reply(conversations, tools)
         how = _how(self.name, self.capabilities, self._settings)
-        try:
+        with _for_planners():
             for conversation, reply in zip(conversations, replies, strict=True):
                 self._recorder.add(_asked(conversation, tools, how), asdict(reply))
-        except RecordingError as error:
-            raise PlannerError(str(error)) from error
         return replies
 
 
@@ -153,28 +143,15 @@ class CachingModel:
 
     def __init__(self, model: ChatModel, folder: str | Path, *, settings: Mapping[str, JsonValue]) -> None:
         """`settings`: how the model generates. Raises PlannerError if the folder cannot be made."""
+        self.name, self.capabilities = model.name, model.capabilities
+        self.generation = dict(settings)
         self._model = model
-        self._settings = dict(settings)
-        try:
+        with _for_planners():
             self._remembered = Remembered(Path(folder) / FOLDER)
-        except RecordingError as error:
-            raise PlannerError(str(error)) from error
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._model.capabilities
-
-    @property
-    def generation(self) -> dict[str, JsonValue]:
-        return self._settings
 
     def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """Raises PlannerError if a reply cannot be written, as on a full disk."""
-        how = _how(self.name, self.capabilities, self._settings)
+        how = _how(self.name, self.capabilities, self.generation)
         asked = [_asked(conversation, tools, how) for conversation in conversations]
         known = [self._known(one) for one in asked]
         missing = [place for place, reply in enumerate(known) if reply is None]
@@ -192,12 +169,18 @@ class CachingModel:
             return None
 
     def _keep(self, asked: Asked, reply: Reply) -> None:
-        if reply.error:
-            return
-        try:
-            self._remembered.put(asked, asdict(reply))
-        except RecordingError as error:
-            raise PlannerError(str(error)) from error
+        if not reply.error:
+            with _for_planners():
+                self._remembered.put(asked, asdict(reply))
+
+
+@contextmanager
+def _for_planners() -> Iterator[None]:
+    """What cannot be written is a PlannerError."""
+    try:
+        yield
+    except RecordingError as error:
+        raise PlannerError(str(error)) from error
 
 
 def repeats_itself(generation: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from PIL.Image import Image
 
 from agent.episode import Usage
-from agent.models import Capabilities, Messages, ModelError, Reply, Schema
+from agent.models import Capabilities, Messages, ModelError, Reply, Schema, not_installed
 from agent.models.schemas import reply_schema
 from agent.models.tool_text import read_reply
 from agent.models.wire import pictures_of, to_chat_template
@@ -224,8 +224,9 @@ def _vllm() -> Any:
         import vllm
         from vllm.platforms import current_platform
     except ImportError as error:
-        install = "install it with: pip install 'sam3-agent[vllm]'"
-        raise ModelError(f"vllm cannot be used here ({one_line(error)}); {install}") from error
+        missing = error.name == "vllm"
+        found = not_installed("vllm", "vllm") if missing else f"vllm cannot be used here: {one_line(error)}"
+        raise ModelError(found) from error
     if current_platform.is_unspecified():
         raise ModelError(
             "vllm finds no GPU here that it can use; expected one, or openai:MODEL behind a server that has one"
