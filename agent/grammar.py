@@ -4,17 +4,38 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from agent.episode import Decision, Episode, Step
-from agent.meaning import Reading, read
-from agent.plan import Common, Counted, Except, Located, Phrase, Plan, Ranked, Related, Union, heads, phrases
-from agent.planner import Verdict
+import numpy as np
+
+from agent.episode import Decision, Episode, Step, Verdict, Workspace
+from agent.followup import option, read_after, selections, without_masks
+from agent.meaning import Reading
+from agent.plan import (
+    Common,
+    Counted,
+    Except,
+    Located,
+    Numbered,
+    One,
+    Otherwise,
+    Phrase,
+    Plan,
+    Ranked,
+    Related,
+    Selected,
+    Sized,
+    Union,
+    heads,
+    phrases,
+)
 from agent.tools import Tool
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.words import masks
-from agent.tools.workspace import Answer, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
-from agent.wording import condition, counted, described, nothing
+from agent.tools.relations import Measure
+from agent.tools.words import listed, masks
+from agent.tools.workspace import Answer, AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
+from agent.wording import changed, condition, counted, described, nothing
 from sam3_tool import Sam3
+from sam3_tool.backends.scripted import plain
 
 PHRASES_PER_CALL = 8
 """As many as `segment` takes."""
@@ -25,6 +46,10 @@ EXPECTED = (
     "No noun phrase was found in the query; name what to look for in English, e.g. 'the two largest circles',"
     " 'cups left of the plate' or 'how many dogs are there?'."
 )
+
+NOT_UNDERSTOOD = "That was not understood; name what to look for, or say e.g. 'only the red ones', 'also the plates'."
+MOST_OPTIONS = 6
+"""As many as `ask_user` takes."""
 
 Ids = tuple[int, ...]
 
@@ -52,7 +77,9 @@ class GrammarPlanner:
 
     It understands noun phrases joined by and, or, except and not; relations, places, ordinals, superlatives,
     comparisons and counts, nested in each other. Any other query falls back to its head noun phrase, and the answer
-    says so. Every decision follows from the query and the episode alone, so one planner may serve many threads.
+    says so. In a conversation it understands what changes the answer so far (`agent/followup.py`), and asks back where
+    that could be several. Every decision follows from the query, what was said before it, and the episode alone, so one
+    planner may serve many threads.
     """
 
     def __init__(self, tools: Literal["workspace", "paper"] = "workspace", *, threshold: float = 0.5) -> None:
@@ -67,8 +94,11 @@ class GrammarPlanner:
 
     def decide(self, episode: Episode) -> Decision:
         """The first move of the plan that the episode has not seen yet."""
-        reading = read(episode.task.query)
-        moves = self._on_paper(reading) if self.tools == "paper" else _moves(reading, self.threshold)
+        reading, start = read_after(episode.task.query, episode.task.before), replace(episode, steps=())
+        if self.tools == "paper":
+            moves = self._on_paper(without_masks(reading, episode.task.before), start)
+        else:
+            moves = _moves(reading, self.threshold, start)
         move = next(moves)
         for done, step in enumerate(episode.steps, start=1):
             if (step.decision.tool, step.decision.arguments) != (move.decision.tool, move.decision.arguments):
@@ -83,12 +113,12 @@ class GrammarPlanner:
         scores = [(id, episode.workspace[id].score) for id in ids]
         return [Verdict(id, score >= 0.5, score, "by SAM 3's score") for id, score in scores]
 
-    def _on_paper(self, reading: Reading) -> Moves:
+    def _on_paper(self, reading: Reading, start: Episode) -> Moves:
         """The moves in the published protocol, which holds one set of masks: what needs more gets the head phrase."""
         if reading.plan is not None and len(phrases(reading.plan)) > 1:
             note = "The rest of the query needs a second set of masks, and this protocol holds one set only."
             reading = replace(reading, plan=heads(reading.plan)[0], notes=(note,))
-        moves = _moves(reading, self.threshold)
+        moves = _moves(reading, self.threshold, start)
         move = next(moves)
         while True:
             match move.tool:
@@ -107,31 +137,49 @@ class GrammarPlanner:
             move = moves.send(episode)
 
 
-def _moves(reading: Reading, threshold: float) -> Moves:
-    """One call for all phrases, one for each step of the plan, and the ending."""
-    if reading.plan is None:
-        yield Move(ReportNoMask(reason=EXPECTED), "There is no noun phrase to look for.")
+def _moves(reading: Reading, threshold: float, start: Episode) -> Moves:
+    """One call for all phrases, one for each step of the plan, and the ending. `start`: the episode before all steps."""
+    if reading.question:
+        question = AskUser(question=reading.question, options=[*reading.options])
+        yield Move(question, "Only the user knows.")
         return
-    solver = _Solver(threshold)
-    yield from solver.look(phrases(reading.plan), complete=reading.complete)
+    if reading.plan is None:
+        reason = NOT_UNDERSTOOD if start.task.before.turns else EXPECTED
+        yield Move(ReportNoMask(reason=reason), "There is no noun phrase to look for.")
+        return
+    solver = _Solver(reading, threshold, start)
     try:
+        yield from solver.look(phrases(reading.plan), complete=reading.complete)
         ids = yield from solver.needed(reading.plan)
+    except _Unclear as unclear:
+        yield Move(unclear.tool, "Several readings fit equally well.")
     except _Nothing as reason:
         said = str(reason)
         if isinstance(reading.plan, Counted):
             said = f"{counted(reading.plan.of, 0, solver.size)[:-1]}: {said}"
         yield Move(ReportNoMask(reason=_message(said, reading)), "Nothing is left to answer with.")
-        return
-    noted = replace(reading, notes=(*reading.notes, *_shortage(reading.plan, len(ids))))
-    message = _message(f"{masks(len(ids))}: {described(reading.plan, solver.size)}", noted)
-    if isinstance(reading.plan, Counted):
-        message = _message(counted(reading.plan.of, len(ids), solver.size)[:-1], noted)
-    yield Move(Answer(ids=list(ids), message=message), "That is what the query asks for.")
+    else:
+        message = _message(_said(reading, ids, solver), _noted(reading, len(ids)))
+        yield Move(Answer(ids=list(ids), message=message), "That is what the query asks for.")
+
+
+def _said(reading: Reading, ids: Ids, solver: "_Solver") -> str:
+    """What the answer is; no full sentence yet."""
+    plan = cast(Plan, reading.plan)
+    if reading.change != "new":
+        return changed(reading, ids, solver.known_as)
+    if isinstance(plan, Counted):
+        return counted(plan.of, len(ids), solver.size)[:-1]
+    return f"{masks(len(ids))}: {described(plan, solver.size)}"
+
+
+def _noted(reading: Reading, found: int) -> Reading:
+    return replace(reading, notes=(*reading.notes, *_shortage(cast(Plan, reading.plan), found)))
 
 
 def _shortage(plan: Plan, found: int) -> list[str]:
     """A note where fewer were found than the query asks for."""
-    ranked = plan.of if isinstance(plan, Counted) else plan
+    ranked = plan.of if isinstance(plan, Counted | Otherwise) else plan
     if not isinstance(ranked, Ranked) or found >= ranked.take:
         return []
     return [f"The query asks for {ranked.take}; there {'is' if found == 1 else 'are'} only {found}."]
@@ -147,26 +195,43 @@ class _Nothing(Exception):
     """A set that the rest of the plan needs is empty. The message is the reason, no full sentence."""
 
 
+class _Unclear(Exception):
+    """What the plan needs could be several things, which the user has to choose among."""
+
+    def __init__(self, question: str, options: Sequence[str]) -> None:
+        super().__init__(question)
+        self.tool = AskUser(question=question, options=[*options[:MOST_OPTIONS]])
+
+
 class _Solver:
     """Works out a plan, one tool call at a time."""
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, reading: Reading, threshold: float, start: Episode) -> None:
         self.threshold = threshold
         self.known: dict[Plan, Ids] = {}
+        self.workspace = start.workspace
+        self.answers = selections(start.task.before)
+        self.asks = reading.change != "new"
+        """Whether it asks back where several masks fit equally well; the first of them is taken otherwise."""
+        self.replies = list(reading.chosen)
 
     def size(self, plan: Plan) -> int:
-        return len(self.known.get(plan, ()))
+        return len(self.known_as(plan))
 
-    def look(self, wanted: Sequence[str], *, complete: bool) -> Moves:
+    def known_as(self, plan: Plan) -> Ids:
+        return self.answers[plan.turn] if isinstance(plan, Selected) else self.known.get(plan, ())
+
+    def look(self, wanted: Sequence[str], *, complete: bool = True) -> Moves:
         named = ", ".join(map(repr, wanted))
         thought = (
             f"The query names {named}." if complete else f"The query cannot be parsed; its head phrase is {named}."
         )
         for start in range(0, len(wanted), PHRASES_PER_CALL):
             asked = list(wanted[start : start + PHRASES_PER_CALL])
-            episode = yield Move(Segment(phrases=asked, threshold=self.threshold), thought)
-            searches = {search.phrase: search.ids for search in episode.workspace.searches}
-            self.known |= {Phrase(phrase): searches.get(phrase, ()) for phrase in asked}
+            call = Segment(phrases=asked, threshold=self.threshold)
+            episode = yield Move(call, thought)
+            self.workspace, found = episode.workspace, _found(call, episode)
+            self.known |= {Phrase(phrase): found.get(plain(phrase), ()) for phrase in asked}
 
     def needed(self, plan: Plan) -> Steps:
         """The objects of a plan. Raises _Nothing where there are none."""
@@ -182,8 +247,17 @@ class _Solver:
 
     def worked_out(self, plan: Plan) -> Steps:
         match plan:
-            case Phrase():
-                return ()  # every phrase was asked for at the start
+            case Phrase(text):
+                yield from self.look([text])
+                return self.known[plan]
+            case Selected(turn):
+                return self.answers[turn]
+            case Numbered(ids):
+                return (yield from self.numbered(ids))
+            case One(of):
+                return (yield from self.one(of))
+            case Otherwise(of, other):
+                return (yield from self.otherwise(of, other))
             case Union(parts):
                 return (yield from self.union(parts))
             case Except(of, minus):
@@ -201,8 +275,10 @@ class _Solver:
                 move = Move(tool, f"Keep those {condition(plan, self.size)}.")
             case Related():
                 move = yield from self.relation(plan)
+            case Sized():
+                move = yield from self.sizing(plan)
             case Ranked():
-                move = yield from self.ranking(plan)
+                return (yield from self.ranking(plan))
         return (yield move).shown
 
     def relation(self, plan: Related) -> Generator[Move, Episode, Move]:
@@ -212,11 +288,59 @@ class _Solver:
         tool = Relate(ids=[*ids], relation=plan.relation, to=[*to], other=[*other])
         return Move(tool, f"Keep those {condition(plan, self.size)}.")
 
-    def ranking(self, plan: Ranked) -> Generator[Move, Episode, Move]:
+    def ranking(self, plan: Ranked) -> Steps:
         ids = yield from self.needed(plan.of)
         to = (yield from self.needed(plan.to)) if plan.to else ()
+        clear, tied = _clear_and_tied(plan, ids, to, self.workspace) if self.asks else ((), ())
+        if tied:
+            which = f"{_numbers(tied)} are equally {described(plan, self.size)}"
+            more = yield from self.reply(tied, f"{which}, as far as can be told; which is meant?")
+            return tuple(sorted({*clear, *more}, key=ids.index))
         tool = Rank(ids=[*ids], by=plan.by, order=plan.order, start=plan.start, take=plan.take, to=[*to])
-        return Move(tool, f"Take {described(plan, self.size)}.")
+        return (yield Move(tool, f"Take {described(plan, self.size)}.")).shown
+
+    def sizing(self, plan: Sized) -> Generator[Move, Episode, Move]:
+        """Those above or below the mean are the first so many, sorted."""
+        ids = yield from self.needed(plan.of)
+        sizes = _measured(plan.by, ids, (), self.workspace)
+        mean = sum(sizes) / len(sizes)
+        take = sum(size > mean if plan.order == "descending" else size < mean for size in sizes)
+        if not take:
+            raise _Nothing(nothing(plan, self.size))
+        return Move(Rank(ids=[*ids], by=plan.by, order=plan.order, take=take), f"Take {described(plan, self.size)}.")
+
+    def numbered(self, ids: Ids) -> Steps:
+        missing = [id for id in ids if id not in self.workspace]
+        if not missing:
+            return ids
+        there = f"there is no number {listed(missing, 'or')}; there are {listed(range(1, len(self.workspace) + 1))}"
+        if len(self.workspace) < 2:
+            raise _Nothing(there.replace("there are", "there is only"))
+        current = self.answers[-1] if self.answers and len(self.answers[-1]) > 1 else ()
+        instead = yield from self.reply(current or range(1, len(self.workspace) + 1), f"T{there[1:]}; which is meant?")
+        return tuple(dict.fromkeys([*(id for id in ids if id not in missing), *instead]))
+
+    def one(self, of: Plan) -> Steps:
+        ids = yield from self.needed(of)
+        if len(ids) == 1:
+            return ids
+        return (yield from self.reply(ids, f"{_numbers(ids)} could be meant; which is it?"))
+
+    def reply(self, ids: Sequence[int], question: str) -> Steps:
+        """Which of these the user means, if that was asked before. Raises _Unclear if not."""
+        if self.replies:
+            reply = self.replies.pop(0)
+            yield from self.look([phrase for phrase in phrases(reply) if Phrase(phrase) not in self.known])
+            chosen = tuple(id for id in (yield from self.optional(reply)) if id in ids)
+            if chosen:
+                return chosen
+        raise _Unclear(question, [option(id, self.workspace[id].phrase) for id in ids])
+
+    def otherwise(self, of: Plan, other: Plan) -> Steps:
+        first = yield from self.optional(of)
+        if first and not _shortage(of, len(first)):
+            return first
+        return (yield from self.optional(other)) or first
 
     def optional(self, plan: Plan) -> Steps:
         """The objects of a plan; () where anything it needs is missing."""
@@ -240,3 +364,52 @@ class _Solver:
 def _combined(op: Literal["union", "minus", "intersect"], a: Ids, b: Ids, thought: str) -> Steps:
     """`b`: where it is empty, nothing needs to be done."""
     return (yield Move(Combine(op=op, a=[*a], b=[*b]), thought)).shown if b else a
+
+
+def _found(call: Segment, episode: Episode) -> dict[str, Ids]:
+    """What this call's phrases found, by their normal form: in this episode, or when the same was asked before it."""
+    how = call.model_dump_json(exclude={"phrases", "close_ups"}, exclude_defaults=True)
+    alike = [search for search in episode.workspace.searches if search.how == how]
+    return {plain(search.phrase): search.ids for search in [*episode.searches, *alike]}
+
+
+MARGIN = 0.02
+"""Places, gaps: how far apart they must be to be told apart, as a share of the picture's width, height or diagonal."""
+SIZE_MARGIN = 1.05
+"""Sizes, widths, heights: their least ratio."""
+
+
+def _clear_and_tied(plan: Ranked, ids: Ids, to: Ids, workspace: Workspace) -> tuple[Ids, Ids]:
+    """Who belongs to a ranking's result beyond doubt; and, of those who might, all where they are too many to tell."""
+    if plan.by == "score" or len(ids) < plan.start:
+        return (), ()
+    values = dict(zip(ids, _measured(plan.by, ids, to, workspace), strict=True))
+    ranked = sorted(ids, key=lambda id: values[id] if plan.order == "ascending" else -values[id])
+    taken, others = ranked[plan.start - 1 : plan.start - 1 + plan.take], {*ranked[: plan.start - 1]}
+    others |= {*ranked[plan.start - 1 + plan.take :]}
+    tied = [id for id in taken if any(_alike(plan.by, values[id], values[other], workspace) for other in others)]
+    rivals = [id for id in others if any(_alike(plan.by, values[id], values[other], workspace) for other in taken)]
+    return tuple(id for id in taken if id not in tied), tuple(sorted([*tied, *rivals]))
+
+
+def _alike(by: str, a: float, b: float, workspace: Workspace) -> bool:
+    match by:
+        case "x":
+            return abs(a - b) < MARGIN * workspace.width
+        case "y":
+            return abs(a - b) < MARGIN * workspace.height
+        case "distance":
+            return abs(a - b) < MARGIN * float((workspace.width**2 + workspace.height**2) ** 0.5)
+        case _:
+            return max(a, b) < SIZE_MARGIN * min(a, b)
+
+
+def _measured(by: Measure, ids: Ids, to: Ids, workspace: Workspace) -> list[float]:
+    from agent.tools.geometry import measure  # loads OpenCV
+
+    scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
+    return [float(value) for value in measure(by, workspace.rles(ids), scores, workspace.rles(to))]
+
+
+def _numbers(ids: Sequence[int]) -> str:
+    return f"Numbers {listed(ids)}"

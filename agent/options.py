@@ -6,11 +6,11 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.budget import Price
 from agent.load import Protocol
 from agent.planner import PlannerError
 
 if TYPE_CHECKING:
+    from agent.budget import Price
     from agent.transcript import MadeBy
 
 Wire = Literal["auto", "native", "schema", "tagged"]
@@ -30,6 +30,14 @@ WHOLE = ("max_steps", "max_model_calls", "max_tokens")
 
 class BadInput(ValueError):
     """An argument that cannot be used; one line for the user."""
+
+
+def check_query(query: str) -> None:
+    """Raises BadInput for what no planner could make sense of."""
+    if not query.strip():
+        raise BadInput("the query is empty; say what to find, e.g. 'the second largest circle'")
+    if any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise BadInput("the query is not UTF-8 text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +112,7 @@ class Options:
         Raises BadInput for a price or a limit on costs that makes no sense, PlannerError for a file that cannot be
         replayed.
         """
+        from agent.budget import Price
         from agent.transcript import MadeBy
 
         before = self._before()
@@ -139,12 +148,14 @@ class Options:
         return {"protocol": made_by.protocol, **device, **{name: getattr(self, name) for name in given}}
 
 
-def price_of(text: str) -> Price:
+def price_of(text: str) -> "Price":
     """A price as the command line takes it, per million tokens. Raises BadInput.
 
     >>> price_of("0.4,1.6,0.1")
     Price(prompt=0.4, completion=1.6, cached=0.1)
     """
+    from agent.budget import Price
+
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from agent.episode import NO_COST, Decision, Episode
-from agent.planner import PlannerError, Verdict
+from agent.episode import NO_COST, Decision, Episode, Verdict
+from agent.planner import PlannerError
 from agent.tools import Tool
 from agent.tools.words import counted
 

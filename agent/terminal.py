@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from agent.options import BadInput
 
@@ -53,6 +51,9 @@ class Progress:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Progress on stderr, if that is a terminal."""
+    from rich.console import Console  # not for --help: it takes a while
+    from rich.markup import escape
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Progress(say=lambda text: None, now=lambda text: None, seen=False)

@@ -1,11 +1,12 @@
 """Where SAM 3 runs. `Sam3` talks to a backend: the real network, or a scripted one that needs no weights."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sam3_tool.instances import Instances
-from sam3_tool.picture import Picture
-from sam3_tool.prompt import ConceptPrompt
+if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
+    from sam3_tool.instances import Instances
+    from sam3_tool.picture import Picture
+    from sam3_tool.prompt import ConceptPrompt, VisualPrompt
 
 
 class CheckpointError(RuntimeError):
@@ -17,26 +18,33 @@ class DeviceError(ValueError):
 
 
 class Embedding(Protocol):
-    """Whatever a backend's `decode` needs to know about one picture. Opaque to everyone else but for its size."""
+    """Whatever a backend's `decode` and `refine` need to know about one picture. Opaque to others but for its size."""
 
     @property
     def nbytes(self) -> int: ...
 
 
 class Backend(Protocol):
-    """Two halves, so that a picture is encoded once however many concepts are asked of it."""
+    """Two halves, so that a picture is encoded once however much is asked of it."""
 
     @property
     def name(self) -> str:
         """Which weights, for headers and reports: 'tiny', 'facebook/sam3', 'scripted'."""
         ...
 
-    def encode(self, pictures: Sequence[Picture]) -> Sequence[Embedding]:
+    def encode(self, pictures: "Sequence[Picture]") -> Sequence[Embedding]:
         """The expensive half: one vision-encoder pass over a batch of pictures."""
         ...
 
-    def decode(self, embeddings: Sequence[Any], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+    def decode(self, embeddings: Sequence[Any], prompts: "Sequence[ConceptPrompt]") -> "list[Instances]":
         """The cheap half: one prompt per embedding of this backend's `encode` (they may repeat), as a batch."""
+        ...
+
+    def refine(self, embeddings: Sequence[Any], prompts: "Sequence[VisualPrompt]") -> "list[Instances]":
+        """As `decode`, for one object each: its candidates, best predicted quality first.
+
+        Raises `CheckpointError` if these weights cannot follow clicks.
+        """
         ...
 
     def caveat(self, phrase: str) -> str:

@@ -17,7 +17,7 @@ from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.probe import SIDE, TOOL
 from agent.models.tool_text import read_reply
 from agent.models.wire import call_in_words
-from agent.planner import Verdict
+from agent.episode import Verdict
 from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
