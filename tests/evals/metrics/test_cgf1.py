@@ -2,17 +2,16 @@
 
 import copy
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evals.metrics import cgf1
+from evals.metrics import cases, cgf1
 from evals.metrics.cgf1 import score_pairs
 from evals.metrics.entries import ScoringError
 from sam3_tool import rle
 
-CASES = json.loads(Path(__file__).with_name("official").joinpath("cgf1.json").read_text(encoding="utf-8"))
+CASES = cases.load("cgf1.json")
 
 
 def square(x: int, y: int, side: int = 10, canvas: tuple[int, int] = (40, 40)) -> rle.Rle:

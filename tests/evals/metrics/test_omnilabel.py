@@ -2,14 +2,13 @@
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 
-from evals.metrics import omnilabel
+from evals.metrics import cases, omnilabel
 from evals.metrics.entries import ScoringError
 
-CASES = json.loads(Path(__file__).with_name("official").joinpath("omnilabel.json").read_text(encoding="utf-8"))
+CASES = cases.load("omnilabel.json")
 NAMES = [
     *("ap", "ap_categ", "ap_descr", "ap_descr_pos", "ap_descr_s", "ap_descr_m", "ap_descr_l"),
     *("ap_descr_50", "ap_descr_75", "ap_categ_50", "ap_categ_75", "ar_descr", "ar_categ"),

@@ -1,18 +1,16 @@
 """J&F, video cgF1 and pHOTA on cases whose official value is known."""
 
 import copy
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from evals.metrics import jf, video
+from evals.metrics import cases, jf, video
 from evals.metrics.entries import ScoringError
 
-CASES = json.loads(Path(__file__).with_name("official").joinpath("veval.json").read_text(encoding="utf-8"))
+CASES = cases.load("veval.json")
 
 
 def clip(*frames: int) -> np.ndarray:
