@@ -56,6 +56,21 @@ def around(masks: np.ndarray) -> np.ndarray:
     return np.stack([x0, y0, x1, y1], axis=-1).astype(np.float32)
 
 
+def tight(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x0 y0 x1 y1 in whole pixels around one mask, bool (H, W); all 0 for an empty one. Quicker than `around`.
+
+    >>> mask = np.zeros((8, 9), bool)
+    >>> mask[2:4, 5:9] = True
+    >>> tight(mask)
+    (5, 2, 9, 4)
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def _extent(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First true index and one past the last, each int (N,), of bool (N, L); 0, 0 where none is true."""
     first = occupied.argmax(axis=1)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sam3_tool.boxes import around
+from sam3_tool.boxes import around, tight
 from sam3_tool.instances import Instances
 from sam3_tool.labels import Rect, Target, place
 from sam3_tool.picture import Picture
@@ -148,9 +148,7 @@ class Mark:
 
     @cached_property
     def box(self) -> Rect:
-        """The mask's tight box."""
-        x, y, width, height = cv2.boundingRect(self.mask.view(np.uint8))
-        return x, y, x + width, y + height
+        return tight(self.mask)
 
     @cached_property
     def patch(self) -> np.ndarray:
@@ -199,8 +197,8 @@ def _paint(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
 
 
 def _tinted(pixels: np.ndarray, color: Color) -> np.ndarray:
-    steps = np.arange(256)[:, None] * (1 - FILL) + np.array(color) * FILL
-    return np.asarray(cv2.LUT(pixels, steps.round().astype(np.uint8)[None]))
+    mix = np.column_stack([(1 - FILL) * np.eye(3), FILL * np.array(color)])
+    return np.asarray(cv2.transform(pixels, mix))
 
 
 def _border(patch: np.ndarray, width: int) -> np.ndarray:
@@ -259,7 +257,7 @@ def ink_on(color: Color) -> Color:
 
 
 def _coincide(mark: Mark, other: Mark, style: Style) -> bool:
-    return bool(np.abs(np.subtract(mark.box, other.box)).max() <= 2 * style.line)
+    return all(abs(here - there) <= 2 * style.line for here, there in zip(mark.box, other.box, strict=True))
 
 
 def _label(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> Image.Image:

@@ -16,7 +16,7 @@ def remove_overlaps(instances: Instances, *, threshold: float = 0.3) -> Instance
     over the smaller of the two areas, exceeds `threshold` (strictly, in float32, as the published agent does).
     A part and its whole therefore exclude each other.
     """
-    return instances[without_overlaps(rle.encode_all(instances.masks), instances.scores, threshold=threshold)]
+    return instances[without_overlaps(instances.rles, instances.scores, threshold=threshold)]
 
 
 def without_overlaps(masks: Sequence[Rle], scores: np.ndarray, *, threshold: float) -> list[int]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+from sam3_tool.boxes import tight
+
 _MOST_AREAS = 255
 """Masks that pycocotools measures in one call: it counts them in a byte."""
 _RUN_BITS = 30
@@ -41,7 +43,7 @@ class Rle:
 
 def encode(mask: np.ndarray) -> Rle:
     """`mask`: bool, (H, W)."""
-    x0, y0, x1, y1 = _box(mask)
+    x0, y0, x1, y1 = tight(mask)
     crop = mask[y0:y1, x0:x1]
     changes = np.concatenate([crop[:1], crop[1:] != crop[:-1], crop[-1:]])
     if np.count_nonzero(changes) * DENSE > mask.size:
@@ -54,15 +56,6 @@ def encode(mask: np.ndarray) -> Rle:
 def encode_all(masks: np.ndarray) -> list[Rle]:
     """`masks`: bool, (N, H, W)."""
     return [encode(mask) for mask in masks]
-
-
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0 y0 x1 y1 around the mask; all 0 for an empty one."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _without_pairs(ends: np.ndarray) -> np.ndarray:

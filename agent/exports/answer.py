@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from agent.episode import Candidate
-from sam3_tool.boxes import around
 from sam3_tool.picture import FORMATS, Picture
 from sam3_tool.rle import areas, decode
 
@@ -93,12 +92,6 @@ def category(candidate: Candidate) -> str:
 def as_json(content: object) -> bytes:
     """What is not Unicode in a text becomes a question mark."""
     return json.dumps(content, ensure_ascii=False).encode(errors="replace")
-
-
-def extent(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0 y0 x1 y1 in pixels around `mask`, bool (H, W)."""
-    x0, y0, x1, y1 = around(mask[None])[0].astype(int).tolist()
-    return x0, y0, x1, y1
 
 
 def _harmless(name: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 
 from agent.episode import Candidate
 from agent.exports import polygons
-from agent.exports.answer import MODEL, Answer, as_json, category, extent
+from agent.exports.answer import MODEL, Answer, as_json, category
+from sam3_tool.boxes import tight
 
 
 def with_runs(answer: Answer) -> bytes:
@@ -43,7 +44,7 @@ def _file(answer: Answer, segmentation: Callable[[Candidate, np.ndarray], Any]) 
 
 def _annotation(answer: Answer, one: Candidate, mask: np.ndarray, category_id: int) -> dict[str, Any]:
     """`score` and `reason` are not COCO's; readers pass over them."""
-    x0, y0, x1, y1 = extent(mask)
+    x0, y0, x1, y1 = tight(mask)
     return {
         **answer.facts(one),
         "image_id": 1,

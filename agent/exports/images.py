@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from agent.exports.answer import Answer, as_json, extent
+from agent.exports.answer import Answer, as_json
 from agent.exports.archive import archive
+from sam3_tool.boxes import tight
 from sam3_tool.draw import color_of
 from sam3_tool.rle import decode_all
 
@@ -53,7 +54,7 @@ def cut_out(answer: Answer) -> bytes:
     anywhere = np.asarray(decode_all([one.rle for one in answer.candidates], *pixels.shape[:2]).any(axis=0))
     pictures = {"all.png": _png(_on_nothing(pixels, anywhere))}
     for one, mask in answer.masks():
-        x0, y0, x1, y1 = extent(mask)
+        x0, y0, x1, y1 = tight(mask)
         pictures[_file(one.id)] = _png(_on_nothing(pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1]))
     return archive({MANIFEST: _manifest(answer), **pictures})
 
@@ -70,7 +71,7 @@ def _file(number: int) -> str:
 
 def _manifest(answer: Answer) -> bytes:
     """With the box of each mask, which is where a crop of it lies."""
-    rows = [{"file": _file(one.id), **answer.facts(one), "box": extent(mask)} for one, mask in answer.masks()]
+    rows = [{"file": _file(one.id), **answer.facts(one), "box": tight(mask)} for one, mask in answer.masks()]
     size = {"width": answer.picture.width, "height": answer.picture.height}
     return as_json({"image": answer.name, **size, "masks": rows})
 

@@ -66,6 +66,17 @@ def test_a_mask_is_lightly_tinted_to_its_last_pixel() -> None:
     assert (result[mask] != GREY).any(axis=-1).all()
 
 
+@pytest.mark.parametrize("number", [1, 3, 8, 24, 30])
+def test_the_tint_is_the_rounded_mix_of_pixel_and_colour_for_every_value(number: int) -> None:
+    values = np.tile(np.arange(256, dtype=np.uint8), (120, 1))
+    picture = Picture(np.stack([values, 255 - values, values], axis=2))
+    mask = np.ones((120, 256), bool)
+    mask[:20] = False
+    inside = np.s_[90:100, 20:-20]
+    expected = np.rint(picture.pixels[inside] * (1 - FILL) + np.array(color_of(number)) * FILL)
+    assert (drawn(picture, mask, numbers=[number])[inside] == expected).all()
+
+
 def test_a_contour_stands_out_even_from_a_background_of_its_own_color() -> None:
     result = drawn(grey(300, 300, color_of(3)), disc(300, 300, 150, 150, 100), numbers=[3])
     row = result[150, :80].astype(int)
