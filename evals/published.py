@@ -1,0 +1,80 @@
+"""What the SAM 3 paper says of its agent, beside what runs here gave: `python -m evals.published --runs runs`.
+
+Every row is one run: its published numbers, those of the run of that command where it is done, and the command.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evals.summary import Summary
+
+FIGURES = Path(__file__).parent / "results" / "published.json"
+MAIN = ("reasonseg", "omnilabel")
+"""The benchmarks of the paper's own table; the others stand in its appendix."""
+FOLDERS = {"reasonseg": "ReasonSeg", "omnilabel": "omnilabel"}
+
+
+@dataclass(frozen=True)
+class Run:
+    mllm: str
+    planner: str
+    base_url: str
+    dataset: str
+    split: str
+    published: Mapping[str, float]
+    """Metric, or slice of the headline as in 'length: short' -> percent."""
+
+    @property
+    def folder(self) -> str:
+        return f"{self.dataset}-{self.split}-{self.mllm.lower().replace(' ', '-')}"
+
+    def command(self, runs: Path) -> str:
+        data = f"data/{FOLDERS.get(self.dataset, 'refer_seg')}"
+        return (
+            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --protocol paper"
+            f" --sam3 facebook/sam3 --planner {self.planner} --base-url {self.base_url} --out {runs / self.folder}"
+        )
+
+    def ours(self, runs: Path) -> dict[str, float]:
+        """Percent; empty where this run is not there. A run of part of the split does not count."""
+        path = runs / self.folder / "scores.json"
+        if not path.exists() or json.loads(path.with_name("manifest.json").read_bytes())["testing_only"]:
+            return {}
+        summary = Summary.model_validate_json(path.read_bytes())
+        found = {**summary.metrics, **{row.name: row.value for row in summary.slices}}
+        return {name: 100 * found[name] for name in self.published if name in found}
+
+
+def published() -> list[Run]:
+    """In the order of the paper."""
+    figures = json.loads(FIGURES.read_text("utf-8"))
+    return [Run(**figures["models"][run["mllm"]], **run) for run in figures["runs"]]
+
+
+def table(rows: Sequence[Run], runs: Path) -> str:
+    head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
+    lines = [
+        f"| {row.mllm} | {row.dataset} {row.split} | {_told(row.published)} | {_told(row.ours(runs))} |"
+        f" `{row.command(runs)}` |"
+        for row in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _told(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.removeprefix('length: ')} {value:.1f}" for name, value in numbers.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The paper's numbers beside ours, with the command for each.")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--all", action="store_true", help="also RefCOCO, RefCOCO+ and RefCOCOg, from the appendix")
+    options = parser.parse_args()
+    print(table([row for row in published() if options.all or row.dataset in MAIN], options.runs))
+
+
+if __name__ == "__main__":
+    main()
