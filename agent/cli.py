@@ -1,8 +1,9 @@
-"""The command line: `sam3-agent segment` and `sam3-agent doctor`. Thin: arguments in, one call, files and a line out.
+"""The command line: `sam3-agent segment`, `chat` and `doctor`. Thin: arguments in, one call, files and a line out.
 
 Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
@@ -10,18 +11,20 @@ from io import TextIOWrapper
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import typer.core
 
 from agent import cli_options as given
-from agent.options import BadInput, Options
-from agent.terminal import FAILURE, one_line, one_line_errors, progress
+from agent.options import BadInput, Options, check_query
+from agent.terminal import FAILURE, Progress, one_line, one_line_errors, progress
 
 if TYPE_CHECKING:
+    from agent.conversation import Conversation
     from agent.doctor import Finding
     from agent.episode import Episode, Task
+    from agent.planner import Planner
     from agent.result import Result
     from agent.transcript import MadeBy
     from sam3_tool import Sam3
@@ -100,7 +103,7 @@ def segment(
     """
     started = perf_counter()
     with one_line_errors():
-        _check(query)
+        check_query(query)
         from agent.episode import Task
         from agent.exports import chosen
         from agent.result import FILES, Result, replacing, write, write_exports
@@ -120,6 +123,42 @@ def segment(
 
 
 @app.command()
+@given.planning()
+def chat(
+    options: Options,
+    image: Annotated[Path | None, typer.Argument(help="A picture file; may be left out with --open.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
+    open_: Annotated[Path | None, typer.Option("--open", help="Go on with a saved conversation.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the conversation there on leaving.")] = None,
+    inline: Annotated[
+        Literal["auto", "kitty", "iterm", "sixel", "never"],
+        typer.Option(help="How the terminal shows pictures (auto: by its name; else their path is printed)."),
+    ] = "auto",
+) -> None:
+    """Talk about IMAGE: say what to find, then 'only the red ones', 'not number 3', 'undo'. /help says more.
+
+    overlay.png shows the answer after every turn. Lines may also come from a pipe: each brings one line.
+    Exit codes: 0; 1 a line from a pipe could not be done; 2 bad usage or bad input; 130 interrupted.
+    """
+    from agent.transcript import TranscriptError
+
+    kept = "nothing was saved" if save is None else f"the conversation is in {save}"
+    with one_line_errors(TranscriptError, interrupted=kept):
+        from agent import chat_terminal
+        from agent.inline_picture import inline_of
+
+        by_hand = sys.stdin.isatty()
+        conversation = _begun(image, open_)
+        with progress() as shown:
+            planner, sam3, made_by = _loaded(options, shown)
+        kind = inline if inline != "auto" else inline_of(os.environ)
+        folder = out or Path("out", Path(conversation.name or "conversation").stem)
+        here = chat_terminal.Chat(planner, sam3, made_by, folder, typer.echo, kind, by_hand, save)
+        well = chat_terminal.held(here, conversation)
+    raise typer.Exit(0 if well or by_hand else FAILURE)
+
+
+@app.command()
 def doctor(
     planner: Annotated[str | None, typer.Option(help="Also try this planner, e.g. openai:MODEL.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Of its server (or OPENAI_BASE_URL).")] = None,
@@ -136,36 +175,48 @@ def doctor(
     raise typer.Exit(0 if healthy(findings) else FAILURE)
 
 
-def _check(query: str) -> None:
-    """Raises BadInput for what no planner could make sense of."""
-    if not query.strip():
-        raise BadInput("the query is empty; say what to find, e.g. 'the second largest circle'")
-    if any("\ud800" <= letter <= "\udfff" for letter in query):
-        raise BadInput("the query is not UTF-8 text")
-
-
 def _episode(task: "Task", options: Options) -> "tuple[Episode, MadeBy]":
     """The finished episode and what made it, with progress on the terminal."""
     from agent import PAPER_TOOLS, TOOLS, watch
-    from agent.load import load_planner, recording, signed
 
-    made_by = options.made_by()
     with progress() as shown:
-        shown.now(f"loading {options.planner}")
-        asked = options.for_planner(made_by)
-        planner = load_planner(options.planner, **asked)
-        made_by = signed(made_by, planner)
-        shown.say(_header(made_by))
-        shown.now(f"loading SAM 3 ({made_by.sam3})")
-        sam3 = _sam3(options, made_by)
-        if options.record is not None:
-            planner = recording(planner, made_by, options.record, **asked)
+        planner, sam3, made_by = _loaded(options, shown)
         shown.now("thinking")
         tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
         for episode in watch(task, planner, sam3, tools=tools, budget=made_by.budget):
             step = episode.steps[-1]
             shown.now(f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}")
     return episode, made_by
+
+
+def _begun(image: Path | None, saved: Path | None) -> "Conversation":
+    """A conversation about this picture; the saved one, where it is given, goes on with the picture."""
+    from agent.conversation import Conversation
+    from sam3_tool import Picture
+
+    if saved is not None:
+        opened = Conversation.open(saved)
+        return opened if image is None else opened.show(Picture.open(image), image.name)
+    if image is None:
+        raise BadInput("no picture to talk about; name one, or --open a saved conversation")
+    return Conversation.start(Picture.open(image), image.name)
+
+
+def _loaded(options: Options, shown: Progress) -> "tuple[Planner, Sam3, MadeBy]":
+    """What was asked for, and its name for files."""
+    from agent.load import load_planner, recording, signed
+
+    made_by = options.made_by()
+    shown.now(f"loading {options.planner}")
+    asked = options.for_planner(made_by)
+    planner = load_planner(options.planner, **asked)
+    made_by = signed(made_by, planner)
+    shown.say(_header(made_by))
+    shown.now(f"loading SAM 3 ({made_by.sam3})")
+    sam3 = _sam3(options, made_by)
+    if options.record is not None:
+        planner = recording(planner, made_by, options.record, **asked)
+    return planner, sam3, made_by
 
 
 def _sam3(options: Options, made_by: "MadeBy") -> "Sam3":

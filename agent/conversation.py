@@ -15,7 +15,7 @@ from agent.loop import run, watch
 from agent.planner import Planner, PlannerError
 from agent.scripted import Line, ScriptedPlanner
 from agent.tools import TOOLS, Tool
-from agent.tools.words import listed
+from agent.tools.words import listed, masks
 from agent.tools.workspace import Answer, Combine, ReportNoMask
 from sam3_tool import Instances, Picture, Sam3
 from sam3_tool.prompt import Box
@@ -281,7 +281,7 @@ class Conversation:
         """With these masks, and no others, as the answer. Raises ConversationError for one that there is not."""
         self._check_known(ids)
         wanted = tuple(dict.fromkeys(ids))
-        return self.edit([_select(wanted)], NO_SAM3, said or f"select {listed(wanted)}")
+        return self.edit([partial(_select, wanted)], NO_SAM3, said or f"select {listed(wanted)}")
 
     def remove(self, ids: Sequence[int]) -> "Conversation":
         """Without these masks in the answer. Raises ConversationError for one that is not in it."""
@@ -405,11 +405,15 @@ class _ByHand(ScriptedPlanner):
 
 
 def _as_answer(episode: Episode) -> Tool:
-    return _select(episode.shown)
+    return _select(episode.shown, episode)
 
 
-def _select(ids: Sequence[int]) -> Tool:
-    return Answer(ids=[*ids]) if ids else ReportNoMask(reason="No mask is selected.")
+def _select(ids: Sequence[int], episode: Episode) -> Tool:
+    selected = episode.task.before.selected
+    more, fewer = [id for id in ids if id not in selected], [id for id in selected if id not in ids]
+    changes = [f"; added {listed(more)}"] * bool(more) + [f"; without {listed(fewer)}"] * bool(fewer)
+    said = f"{masks(len(ids))}{''.join(changes)}."
+    return Answer(ids=[*ids], message=said) if ids else ReportNoMask(reason=said)
 
 
 def _refine(x: float, y: float, positive: bool, id: int | None) -> Decision:
@@ -419,7 +423,8 @@ def _refine(x: float, y: float, positive: bool, id: int | None) -> Decision:
 def _refined(id: int | None, episode: Episode) -> Tool:
     """With the new mask in the place of `id`, or after all others."""
     selected, new = episode.task.before.selected, _new(episode)
-    return _select([*selected, *new] if id not in selected else [new[0] if one == id else one for one in selected])
+    replaced = [new[0] if one == id else one for one in selected]
+    return _select(replaced if id in selected else [*selected, *new], episode)
 
 
 def _new(episode: Episode) -> range:

@@ -132,7 +132,7 @@ def test_masks_are_removed_kept_and_brought_back_by_number(three_cups) -> None:
     assert three_cups.remove([2]).restore([2]).selected == (1, 3, 2)
     assert three_cups.select([3]).selected == (3,)
     nothing = three_cups.remove([1, 2, 3])
-    assert (nothing.selected, nothing.outcome, nothing.message) == ((), "no_match", "No mask is selected.")
+    assert (nothing.selected, nothing.outcome, nothing.message) == ((), "no_match", "0 masks; without 1 to 3.")
     assert nothing.restore([2]).selected == (2,)
 
 

@@ -1,0 +1,264 @@
+"""`sam3-agent chat`: lines in, answers out."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent import GrammarPlanner, ScriptedPlanner
+from agent.chat_terminal import COMMANDS, Chat, talk
+from agent.conversation import Conversation
+from agent.planner import Planner
+from agent.tools.workspace import Answer, AskUser, Segment
+from agent.transcript import MadeBy
+from sam3_tool import Picture, Sam3
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+PROGRAM = Path(sys.executable).with_name("sam3-agent")
+
+Said = tuple[Conversation, list[str]]
+
+
+@pytest.fixture
+def chat(kitchen: Picture, kitchen_sam3: Sam3, tmp_path: Path) -> Callable[..., Said]:
+    """The conversation after these lines, and what was said to each."""
+
+    def chat(lines: Iterable[str], planner: Planner | None = None, **options: object) -> Said:
+        said: list[str] = []
+        made_by = MadeBy(planner="grammar", sam3="scripted")
+        here = Chat(planner or GrammarPlanner(), kitchen_sam3, made_by, tmp_path / "out", said.append, **options)
+        conversation = Conversation.start(kitchen, "kitchen.png")
+        *_, (conversation, _) = [(conversation, True), *talk(here, conversation, lines)]
+        return conversation, said
+
+    return chat
+
+
+def test_an_answer_is_one_line_that_names_its_masks(chat) -> None:
+    conversation, said = chat(["the red cups"])
+    assert said == ["3 masks: 'red cup'. [1 red cup 0.91; 2 red cup 0.85; 3 red cup 0.72]"]
+    assert conversation.selected == (1, 2, 3)
+
+
+def test_the_answer_is_drawn_after_every_turn(chat, kitchen, tmp_path: Path) -> None:
+    chat(["the red cups"])
+    drawn = Picture.open(tmp_path / "out" / "overlay.png")
+    chat(["the red cups", "/remove 1 2 3"])
+    assert drawn.pixels.shape == kitchen.pixels.shape
+    assert (drawn.pixels != kitchen.pixels).any()
+    assert (Picture.open(tmp_path / "out" / "overlay.png").pixels == kitchen.pixels).all()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlay.png"]
+
+
+def test_what_is_done_by_hand_has_commands(chat) -> None:
+    conversation, said = chat(["the red cups", "/remove 2", "/add 2", "/keep 1,3", "/threshold 0.9", "/undo", "redo"])
+    assert conversation.selected == (1,)
+    assert [line.partition(" [")[0] for line in said[1:]] == [
+        "2 masks; without 2.",
+        "3 masks; added 2.",
+        "2 masks; without 2.",
+        "1 mask; without 3.",
+        "2 masks; without 2.",
+        "1 mask; without 3.",
+    ]
+
+
+def test_every_mask_can_be_listed(chat) -> None:
+    assert chat(["/masks"])[1] == ["no mask was found so far"]
+    _, said = chat(["the red cups", "/remove 2", "/masks"])
+    assert said[-1].splitlines() == [
+        "*   1  0.91  red cup  [5, 20, 15, 30]",
+        "    2  0.85  red cup  [30, 20, 40, 30]",
+        "*   3  0.72  red cup  [55, 20, 75, 30]",
+    ]
+
+
+def test_a_question_back_lists_the_readings_and_the_next_line_chooses(chat) -> None:
+    ask = AskUser(question="Which?", options=["the left one", "the right one"])
+
+    class Asking(ScriptedPlanner):
+        def decide(self, episode):
+            chosen = [Answer(ids=[2])]
+            return ScriptedPlanner(chosen if episode.task.query == "2" else self.script).decide(episode)
+
+    conversation, said = chat(["the cup", "2"], Asking([Segment(phrases=["cup"]), ask]))
+    assert said[0] == "asked: Which? (1) the left one; (2) the right one. [1 cup 0.95; 2 cup 0.80]"
+    assert conversation.before.turns[0].options == ("the left one", "the right one")
+    assert conversation.selected == (2,)
+
+
+def test_a_conversation_is_saved_opened_and_goes_on_with_another_picture(chat, kitchen, tmp_path: Path) -> None:
+    darker, saved = tmp_path / "dark er.png", tmp_path / "talk.json"
+    Picture(kitchen.pixels // 2).to_pil().save(darker)
+    lines = ["the red cups", f"/picture '{darker}'", "the red cups", f"/save {saved}", "/undo", "/undo", "/undo"]
+    conversation, said = chat([*lines, f"/open {saved}"])
+    assert said[1] == "dark er.png, 100 x 60 pixels: say what to find, or /help"
+    assert said[3] == f"saved in {saved}"
+    assert said[-1] == said[2]
+    assert conversation.name == "dark er.png"
+
+
+def test_the_answer_can_be_exported(chat, tmp_path: Path) -> None:
+    _, said = chat(["the red cups", "/export coco yolo-seg"])
+    assert said[1] == f"{tmp_path / 'out'}: kitchen.coco.json, kitchen.yolo-seg.zip"
+    assert (tmp_path / "out" / "kitchen.coco.json").is_file()
+
+
+WRONG = {
+    "/undo": "there is nothing to undo",
+    "/remove 1": "mask 1 is not in the answer, which has no masks",
+    "/remove x": "it takes numbers, got 'x'",
+    "/remove 1.5": "masks have whole numbers, got 1.5",
+    "/remove": "it takes 1 or 1000 numbers, got 0; see /help",
+    "/click 5": "it takes 2 or 3 numbers, got 1; see /help",
+    "/click 500 5": "500, 5 lies outside the picture, which has 100 x 60 pixels",
+    "/box 1 2 3": "it takes 4 numbers, got 3; see /help",
+    "/threshold 2": "a threshold is at least 0 and below 1, not 2",
+    "/picture": "it takes one file name, got 0; a name with spaces is written in quotes",
+    "/picture none.png": "none.png: no such file; expected",
+    "/open none.json": "cannot read none.json: No such file or directory",
+    "/save /nowhere/at/all": "cannot write /nowhere/at/all: No such file or directory",
+    "/save": "it takes one file name, got 0",
+    "/export tiff": "no export format 'tiff'; there are: png-indexed",
+    "/export": "/export needs a format out of png-indexed",
+    "/": "there is no command /; /help names those there are",
+    "/nonsense": "there is no command /nonsense; /help names those there are",
+    "/open 'x": "/open 'x cannot be read: No closing quotation",
+    "\ud83d": "the query is not UTF-8 text",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_cannot_be_done_is_one_line_and_the_conversation_goes_on(line, chat) -> None:
+    conversation, (error, answer) = chat([line, "the red cups"])
+    assert error.startswith(f"error: {WRONG[line]}")
+    assert "\n" not in error
+    assert answer.startswith("3 masks")
+    assert len(conversation.turns) == 1
+
+
+def test_empty_lines_mean_nothing_and_quit_ends_it(chat) -> None:
+    conversation, said = chat(["", "  ", "the red cups", "/quit", "cup"])
+    assert len(said) == len(conversation.turns) == 1
+
+
+def test_help_names_every_command(chat) -> None:
+    _, said = chat(["/help"])
+    assert all(f"  /{name}" in "\n".join(said) for name in COMMANDS)
+
+
+def interrupts(episode: object) -> Answer:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_turn_and_keeps_the_conversation(chat, tmp_path: Path) -> None:
+    planner = ScriptedPlanner([Segment(phrases=["red cup"]), interrupts])
+    conversation, said = chat(["the red cups", "/masks"], planner, by_hand=True)
+    assert said == ["stopped; the conversation is as it was", "no mask was found so far"]
+    assert conversation.turns == ()
+    with pytest.raises(KeyboardInterrupt):
+        chat(["the red cups"], planner)
+
+
+def test_a_person_is_told_where_the_overlay_is_or_shown_it(chat, tmp_path: Path) -> None:
+    assert chat(["the red cups"], by_hand=True)[1][1] == f"  {tmp_path / 'out' / 'overlay.png'}"
+    assert chat(["the red cups"], by_hand=True, inline="kitty")[1][1].startswith("\x1b_Ga=T")
+
+
+# the program itself
+
+
+def test_queries_come_from_a_pipe_and_answers_go_to_one(tmp_path: Path) -> None:
+    lines = "all watermelons\n/remove 1\nthe unicorns\n/keep 99\nundo\n"
+    words = [PROGRAM, "chat", EXAMPLE, "--out", tmp_path / "there", "--save", tmp_path / "talk.json"]
+    done = subprocess.run(words, input=lines, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, ""), "one line could not be done"
+    answers = done.stdout.splitlines()
+    assert len(answers) == 5
+    assert answers[0].startswith("4 masks: 'watermelon'. [1 watermelon ")
+    assert answers[1].startswith("3 masks; without 1. [2 watermelon ")
+    assert "The answer before it stays: 2 to 4. [2 watermelon " in answers[2]
+    assert answers[3] == "error: mask 99 is not in the answer, which has 2 to 4"
+    assert answers[4] == answers[1]
+    again = Conversation.open(tmp_path / "talk.json")
+    assert (again.selected, again.can_redo) == ((2, 3, 4), True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.json", "there"]
+
+
+def test_a_person_at_a_terminal_has_a_prompt_a_history_and_ctrl_d(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = [PROGRAM, "chat", "scene.png", "--save", "talk.json"]
+    here = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb"}
+    (tmp_path / "scene.png").symlink_to(EXAMPLE)
+    program = subprocess.Popen(
+        words, stdin=theirs, stdout=theirs, stderr=theirs, env=here, cwd=tmp_path, preexec_fn=heed_interruptions
+    )
+    os.close(theirs)
+    seen = Reader(ours)
+    seen.until("scene.png, 640 x 480 pixels: say what to find, or /help", "out/scene/overlay.png", "> ")
+    os.write(ours, b"half a li")
+    seen.until("half a li")
+    program.send_signal(signal.SIGINT)
+    seen.until("(Ctrl-D leaves)", "> ")
+    os.write(ours, b"all watermelons\n")
+    seen.until("4 masks: 'watermelon'. [1 watermelon", "out/scene/overlay.png", "> ")
+    os.write(ours, b"\x04")
+    assert program.wait(timeout=60) == 0
+    os.close(ours)
+    assert Conversation.open(tmp_path / "talk.json").selected == (1, 2, 3, 4)
+    history = (tmp_path / "state" / "sam3-agent" / "chat-history").read_text()
+    assert "all watermelons" in history
+
+
+def heed_interruptions() -> None:
+    """What was started in the background ignores Ctrl-C, and passes that on to what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Reader:
+    """What a program writes to a terminal."""
+
+    def __init__(self, terminal: int) -> None:
+        self.terminal = terminal
+        self.unread = ""
+
+    def until(self, *wanted: str) -> None:
+        """Reads on until each of these came, one after the other."""
+        for text in wanted:
+            while text not in self.unread:
+                assert select.select([self.terminal], [], [], 60)[0], f"{text!r} did not come after {self.unread!r}"
+                self.unread += os.read(self.terminal, 4096).decode()
+            self.unread = self.unread.partition(text)[2]
+
+
+def run(*words: object) -> "subprocess.CompletedProcess[str]":
+    done = [PROGRAM, "chat", *map(str, words)]
+    return subprocess.run(done, input="", capture_output=True, text=True, check=False)
+
+
+def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    wanted = {
+        (): "error: no picture to talk about; name one, or --open a saved conversation\n",
+        ("none.png",): "error: none.png: no such file; ",
+        ("--open", broken): f"error: {broken} is not a saved conversation: it is not JSON, or cut off\n",
+    }
+    for words, said in wanted.items():
+        done = run(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(said)
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_picture_without_an_answer_can_be_exported_and_has_no_mask(chat, tmp_path: Path) -> None:
+    _, said = chat(["/export png-indexed"])
+    assert said == [f"{tmp_path / 'out'}: kitchen.indexed.png"]
+    assert not np.asarray(Picture.open(tmp_path / "out" / "kitchen.indexed.png").pixels).any()
