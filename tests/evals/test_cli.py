@@ -256,6 +256,15 @@ def test_videos_are_checked_and_not_run(here):
     assert (scored.exit_code, scored.stdout.splitlines()[0].split()) == (0, ["jf", "100.0"])
 
 
+def test_without_pyarrow_parquet_files_are_not_read_and_one_line_says_what_to_install(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    program = "import sys; sys.modules['pyarrow'] = None; from agent.cli import main; main(sys.argv[1:])"
+    words = ["eval", "check", "reasonseg", "--variant", "hf-bool", "--split", "val", "--data", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "uv sync --extra parquet" in done.stderr
+
+
 def test_without_scikit_image_no_scene_is_drawn_and_one_line_says_what_to_install(tmp_path):
     program = "import sys; sys.modules['skimage'] = None; from agent.cli import main; main(sys.argv[1:])"
     words = ["eval", "make-scenes", "--out", str(tmp_path / "data"), "--number", "12"]
