@@ -1,16 +1,18 @@
-"""How long drawing takes: 20 masks over a 1920 x 1080 picture, and a zoom pair, on one thread."""
+"""How long masks over a 1920 x 1080 picture take to be drawn, and to be compared, on one thread."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from bench.timing import timed
-from sam3_tool import Instances, Picture
+from sam3_tool import Instances, Picture, remove_overlaps
 from sam3_tool.boxes import around
+from sam3_tool.contact_sheet import MOST, contact_sheet
 from sam3_tool.draw import draw_marks, zoom_pair
 
-HEIGHT, WIDTH, MASKS, ROUNDS = 1080, 1920, 20, 15
+HEIGHT, WIDTH, MASKS, ON_SHEETS, COMPARED, ROUNDS = 1080, 1920, 20, 30, 100, 15
 
 
 def scene(height: int, width: int, n: int, *, seed: int = 0) -> tuple[Picture, Instances]:
@@ -32,15 +34,24 @@ def blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
     return cv2.fillPoly(np.zeros((height, width), np.uint8), [points.round().astype(np.int32)], 1).astype(bool)
 
 
+def sheets(picture: Picture, instances: Instances) -> list[Picture]:
+    rles = instances.rles
+    return [contact_sheet(picture, rles[start : start + MOST]) for start in range(0, len(rles), MOST)]
+
+
 def main() -> None:
     cv2.setNumThreads(1)
     picture, instances = scene(HEIGHT, WIDTH, MASKS)
+    many = scene(HEIGHT, WIDTH, COMPARED)[1]
     biggest = int(instances.areas.argmax())
     jobs: dict[str, Callable[[int], object]] = {
         f"draw_marks, {MASKS} masks": lambda run: draw_marks(picture, instances),
         "zoom_pair, the largest mask": lambda run: zoom_pair(
             picture, instances.masks[biggest], instances.boxes[biggest]
         ),
+        f"contact sheets of {ON_SHEETS} masks": lambda run: sheets(picture, many[range(ON_SHEETS)]),
+        f"overlaps of {COMPARED} masks, encoding them": lambda run: remove_overlaps(replace(many)),
+        f"overlaps of {COMPARED} masks that are encoded": lambda run: remove_overlaps(many),
     }
     print(f"one thread, {WIDTH} x {HEIGHT}, {ROUNDS} rounds")
     for name, work in jobs.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -30,6 +31,11 @@ class Target:
     plate: tuple[int, int]
     """(width, height) of its plate in pixels."""
 
+    @cached_property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return cv2.countNonZero(self.patch)
+
 
 def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
     """A plate for each target, in their order.
@@ -42,10 +48,10 @@ def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
     for target in targets:
         window = _window(target.box)
         cv2.add(crowd[window], target.patch, dst=crowd[window])
-        np.add(shares[window], np.float32(1 / target.patch.sum()), out=shares[window], where=target.patch.view(bool))
+        cv2.add(shares[window], 1 / target.area, dst=shares[window], mask=target.patch)
     sums = cv2.integral(shares, sdepth=cv2.CV_64F)
     placed: dict[int, np.ndarray] = {}
-    for index in sorted(range(len(targets)), key=lambda i: int(targets[i].patch.sum())):
+    for index in sorted(range(len(targets)), key=lambda i: targets[i].area):
         taken = np.array(list(placed.values()), dtype=np.int64).reshape(-1, 4)
         placed[index] = _best(targets[index], crowd, sums, taken)
     rows = [placed[index].tolist() for index in range(len(targets))]
