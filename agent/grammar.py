@@ -138,7 +138,7 @@ class GrammarPlanner:
 
 
 def _moves(reading: Reading, threshold: float, start: Episode) -> Moves:
-    """One call for all phrases, one for each step of the plan, and the ending. `start`: the episode before all steps."""
+    """One call for all phrases, one for each step of the plan, and the ending. `start`: the episode without steps."""
     if reading.question:
         question = AskUser(question=reading.question, options=[*reading.options])
         yield Move(question, "Only the user knows.")

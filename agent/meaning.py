@@ -4,10 +4,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import cast
+from typing import Literal, cast
 
 from agent.nouns import is_plural, is_singular, singular
-from agent.plan import Common, Counted, Except, Located, Order, Phrase, Plan, Ranked, Related, Union, heads
+from agent.plan import (
+    Common,
+    Counted,
+    Except,
+    Located,
+    Numbered,
+    One,
+    Order,
+    Phrase,
+    Plan,
+    Ranked,
+    Related,
+    Selected,
+    Sized,
+    Union,
+    heads,
+    origin,
+)
 from agent.query import (
     At,
     From,
@@ -16,6 +33,7 @@ from agent.query import (
     Modifier,
     Near,
     Noun,
+    OfThem,
     Ranks,
     RelatedTo,
     Selection,
@@ -80,6 +98,48 @@ OUTERMOST = {
 """Which one of many decides for 'left of every square': what is left of the leftmost one is left of all."""
 
 
+SIZES: dict[str, tuple[Measure, Order]] = {
+    **dict.fromkeys(("big", "large", "huge", "gigantic"), ("size", "descending")),
+    **dict.fromkeys(("small", "little", "tiny"), ("size", "ascending")),
+    "tall": ("height", "descending"),
+    "short": ("height", "ascending"),
+    "wide": ("width", "descending"),
+    "narrow": ("width", "ascending"),
+}
+"""Adjectives that compare masks of an answer with each other: 'the small ones'."""
+
+Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
+"""What a query makes of the answer so far: another one, some of what was meant, some of it, more, less, how many it is
+or nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the words of a conversation may point at."""
+
+    now: Plan
+    """The current answer: 'them', 'it'."""
+    ones: Plan
+    """What 'the red one' is one of."""
+    everything: Plan
+    """What 'the others' are the rest of, beside the current answer."""
+    within: Plan | None = None
+    """What must also hold what is named: 'keep the cups' keeps those of the answer."""
+    masks: int = 0
+    """How many numbers there are."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a query means in its context."""
+
+    plan: Plan
+    notes: tuple[str, ...] = ()
+    counts: bool = False
+    refers: bool = False
+    """Whether it chooses among what was spoken of before, so that it asks for nothing else."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a query was understood."""
@@ -90,6 +150,15 @@ class Reading:
     """False where the plan covers the head noun phrase alone."""
     notes: tuple[str, ...] = ()
     """What was assumed: full sentences for the user."""
+    change: Change = "new"
+    subject: Plan | None = None
+    """Of a change: what is added, or removed."""
+    chosen: tuple[Plan, ...] = ()
+    """What the user said to the questions back that this plan has led to so far, in turn."""
+    question: str = ""
+    """What has to be asked back before anything else …"""
+    options: tuple[str, ...] = ()
+    """… and how the user could have put it instead."""
 
 
 @lru_cache(maxsize=256)
@@ -98,8 +167,9 @@ def read(query: str) -> Reading:
 
     >>> read("the two largest circles").plan
     Ranked(of=Phrase(text='circle'), by='size', order='descending', start=1, take=2, to=None)
-    >>> read("the dog wearing a hat")
-    Reading(plan=Phrase(text='dog'), complete=False, notes=())
+    >>> reading = read("the dog wearing a hat")
+    >>> reading.plan, reading.complete
+    (Phrase(text='dog'), False)
     """
     reader = _Reader()
     try:
@@ -111,15 +181,37 @@ def read(query: str) -> Reading:
         return Reading(Phrase(_in_singular(head)) if head else None, complete=False)
 
 
+@lru_cache(maxsize=256)
+def meaning(query: str, context: Context) -> Meaning:
+    """What a query, or the part of it that names things, means in a conversation. Raises Unreadable.
+
+    >>> cups = Selected(0, ("cup",))
+    >>> meaning("the red ones", Context(cups, cups, Phrase("cup"))).plan
+    Common(of=Selected(turn=0, phrases=('cup',)), other=Phrase(text='red cup'))
+    """
+    reader = _Reader(context)
+    question = parse(query, goes_on=True)
+    plan = reader.selection(question.selection)
+    return Meaning(plan, tuple(dict.fromkeys(reader.notes)), question.counts, reader.refers)
+
+
 class _Reader:
     """Turns one query's syntax into a plan. Raises Unreadable where the syntax makes no sense."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Context | None = None) -> None:
         self.notes: list[str] = []
+        self.context = context
+        self.refers = False
 
     def selection(self, selection: Selection) -> Plan:
         first, ranks = _without_superlative(selection, _all_but(selection))
-        plan = self.joined(first, None)
+        if self.context is None:
+            plan = self.joined(first, None)
+        else:
+            first = _as_ones(first, articles=self.context.within is not None)
+            plan = self.joined(first, self.context.ones, within=self.context.within)
+            if _is_everything(first) and self.speaks_of_masks(selection.minus, self.context.now):
+                plan = self.context.now
         for minus in selection.minus:
             left_out = self.joined(_as_pronouns(minus), plan)
             if left_out == plan:
@@ -127,44 +219,87 @@ class _Reader:
             plan = Except(plan, left_out)
         return self.ranked(plan, ranks, None, many=False)
 
-    def joined(self, joined: Joined, antecedent: Plan | None) -> Plan:
-        """`antecedent`: what a pronoun, or a noun left out, stands for."""
+    def speaks_of_masks(self, minus: Sequence[Joined], now: Plan) -> bool:
+        """Whether what is left out points at masks: 'everything except number 3'."""
+        return any(among_masks(self.joined(_as_pronouns(one), now)) for one in minus)
+
+    def joined(self, joined: Joined, antecedent: Plan | None, *, within: Plan | None = None) -> Plan:
+        """`antecedent`: what a pronoun, or a noun left out, stands for. `within`: what must hold all that is named."""
         terms = _named_by_neighbours([_reattached(term) for term in _with_alternatives(joined)])
         if len(terms) == 1:
-            return self.term(terms[0], antecedent)
+            return self.term(terms[0], antecedent, within=within)
         terms, shared = _factored(terms, alternative=joined.alternative)
-        union = Union(tuple(self.term(term, antecedent) for term in terms))
+        union = Union(tuple(self.term(term, antecedent, within=within) for term in terms))
         return union if shared is None else self.term(shared, union)
 
-    def term(self, term: Term, antecedent: Plan | None) -> Plan:
+    def term(self, term: Term, antecedent: Plan | None, *, within: Plan | None = None) -> Plan:
         """The noun, then whatever filters it, then whatever ranks what is left: 'the largest star above the ring'."""
         if term.noun is None and _is_mutual(term.modifiers[0]):
             raise Unreadable("each other")
+        if term.noun is None and self.context is not None:
+            term = replace(term, noun=Noun("pronoun", many=True))
         noun, modifiers = _with_adjectives(term)
+        noun, sizes = _without_sizes(noun) if self.context else (noun, [])
         plan = self.noun(noun, antecedent)
+        if within is not None and noun.kind == "named":
+            plan = _narrowed(within, plan)
         for alternatives in _grouped(modifiers):
             plan = _union(self.filtered(plan, modifier) for modifier in alternatives)
+        for by, order in sizes:
+            plan = Sized(plan, by, order) if noun.many else Ranked(plan, by, order)
         ranks, to = _ranks_of(noun, [modifier.what for modifier in modifiers if not modifier.negated])
-        return self.ranked(plan, ranks, self.object(to, plan) if to else None, many=_number(noun) == "many")
+        many = _number(noun) == "many" or (self.context is not None and noun.many)
+        if many and ranks in _SIZES and among_masks(plan):
+            return Sized(plan, *SUPERLATIVES[ranks.superlative])
+        plan = self.ranked(plan, ranks, self.object(to, plan) if to else None, many=many)
+        return One(plan) if noun.kind in ("rest", "rest_of") and not noun.many else plan
 
     def noun(self, noun: Noun, antecedent: Plan | None) -> Plan:
         match noun.kind:
+            case "numbered" | "them" | "it" | "rest" | "rest_of" if self.context is not None:
+                return self.pointed_at(noun, self.context)
             case "among" if noun.among is not None:
                 return self.joined(noun.among, antecedent)
             case "pronoun" | "bare" if antecedent is not None:
-                if not noun.words:
-                    return antecedent
-                return _union(_phrase((*noun.words, *_kind(head.text)), noun.tail) for head in heads(antecedent))
+                self.refers |= self.context is not None and antecedent == self.context.ones
+                return self.ones(noun, antecedent)
             case "pronoun" | "bare":
                 self.notes.append(f"With no noun to stand for, it was looked for under '{ANYTHING}'.")
                 return _phrase((*noun.words, ANYTHING), noun.tail)
+            case "everything" if self.context is not None and self.context.within is not None:
+                return _of_kind(noun, self.context.now, strictly=True)
             case "everything":
                 return _phrase((*noun.words, ANYTHING), noun.tail)
         plan: Plan = _phrase(noun.words, noun.tail)
         for word in noun.non:
             left_out = (word, *_kind(" ".join(noun.words))) if word in ADJECTIVES else (word,)
             plan = Except(plan, _phrase(left_out))
+        if self.context is not None and noun.determiner in ("this", "that", "these", "those"):
+            self.refers = True
+            return _narrowed(self.context.now, plan)
         return plan
+
+    def ones(self, noun: Noun, antecedent: Plan) -> Plan:
+        """Where their kind was asked for before, the masks stay the same: 'the red ones' are some of them."""
+        if self.context is None:
+            return _of_kind(noun, antecedent, strictly=False)
+        kinds, known = set(heads(antecedent)), set(heads(self.context.now))
+        return _of_kind(noun, antecedent, strictly=among_masks(antecedent) or (bool(kinds) and kinds <= known))
+
+    def pointed_at(self, noun: Noun, context: Context) -> Plan:
+        if noun.kind == "numbered" and noun.words and not all(1 <= number <= context.masks for number in noun.numbers):
+            return _phrase((*noun.words, "number", *map(str, noun.numbers)))  # 'player number 7'
+        self.refers = True
+        match noun.kind:
+            case "numbered":
+                return Numbered(noun.numbers)
+            case "it":
+                return _of_kind(noun, One(context.now), strictly=True)
+            case "rest_of":
+                return Except(_phrase(noun.words, noun.tail), context.now)
+            case "rest":
+                return Except(_of_kind(noun, context.everything, strictly=True), context.now)
+        return _of_kind(noun, context.now, strictly=True)
 
     def filtered(self, plan: Plan, modifier: Modifier) -> Plan:
         match modifier.what:
@@ -172,6 +307,9 @@ class _Reader:
                 kept: Plan = Located(plan, cast(Place, place.removeprefix("far ")))
             case RelatedTo(relation, to, other):
                 kept = self.related(plan, relation, to, other)
+            case OfThem() if self.context is not None:
+                self.refers = True
+                kept = _narrowed(self.context.now, plan)
             case IsA(nouns):
                 ones = [_as_pronoun(term) for term in _named_by_neighbours([Term(noun) for noun in nouns])]
                 found = _union(self.term(one, plan) for one in ones)
@@ -195,7 +333,10 @@ class _Reader:
 
     def object(self, term: Term, subject: Plan) -> Plan:
         """What something is compared to; a pronoun in it stands for the kind of thing that is compared."""
-        return self.term(term, _union(heads(subject)))
+        refers = self.refers
+        plan = self.term(term, _union(heads(subject) or [Phrase(ANYTHING)]))
+        self.refers = refers  # 'the plates next to them' are other things than they are
+        return plan
 
     def ranked(self, plan: Plan, ranks: Ranks, to: Plan | None, *, many: bool) -> Plan:
         if (ranks.superlative in ("NEAREST", "FARTHEST")) != (to is not None):
@@ -226,6 +367,54 @@ class _Reader:
         return self.ranked(plan, replace(ranks, side="", superlative=superlative), None, many=False)
 
 
+_SIZES = [Ranks(superlative=name) for name in ("LARGEST", "SMALLEST", "TALLEST", "SHORTEST", "WIDEST", "NARROWEST")]
+
+
+_ANOTHER = {"extra", "following", "further", "next", "previous"}
+"""What is next to be said of is not known."""
+
+
+def _of_kind(noun: Noun, antecedent: Plan, *, strictly: bool) -> Plan:
+    """What a pronoun stands for: all that was meant before, or what its adjectives fit too.
+
+    `strictly`: of what was meant, and not just of its kind.
+    """
+    if not noun.words:
+        return antecedent
+    if {*noun.words} & _ANOTHER:
+        raise Unreadable(" ".join(noun.words))
+    kinds = heads(antecedent) or [Phrase(ANYTHING)]
+    ones = _union(_phrase((*noun.words, *_kind(kind.text)), noun.tail) for kind in kinds)
+    return Common(antecedent, ones) if strictly else ones
+
+
+def among_masks(plan: Plan) -> bool:
+    """Whether it chooses among masks that are known, so that no phrase alone can name it."""
+    match origin(plan):
+        case Selected() | Numbered():
+            return True
+        case Union(parts):
+            return any(among_masks(part) for part in parts)
+    return False
+
+
+def _narrowed(within: Plan, plan: Plan) -> Plan:
+    """What both have. Where a noun says no more than what `within` was found by, nothing needs to be looked for."""
+    if plan == within or (among_masks(plan) and origin(plan) == within):
+        return plan
+    known = heads(within) if isinstance(within, Selected) else []
+    says_no_more = all(plan in (phrase, Phrase(kind_of(phrase.text))) for phrase in known)
+    return within if known and says_no_more else Common(within, plan)
+
+
+def _without_sizes(noun: Noun) -> tuple[Noun, list[tuple[Measure, Order]]]:
+    """'The small red ones' are red ones, and small among them."""
+    if noun.kind not in ("pronoun", "rest", "them"):
+        return noun, []
+    sizes = [SIZES[word] for word in noun.words if word in SIZES]
+    return replace(noun, words=tuple(word for word in noun.words if word not in SIZES)), sizes
+
+
 def _phrase(words: Sequence[str], tail: str = "") -> Phrase:
     """Raises Unreadable for more than `segment` takes."""
     phrase = " ".join([*words[:-1], singular(words[-1]), *tail.split()])
@@ -248,6 +437,14 @@ def _kind(phrase: str) -> list[str]:
     words = phrase.split()
     first = next((i for i, word in enumerate(words[:-1]) if word not in ADJECTIVES), len(words) - 1)
     return words[first:]
+
+
+def kind_of(phrase: str) -> str:
+    """
+    >>> kind_of("big red cup of coffee")
+    'cup of coffee'
+    """
+    return " ".join(_kind(phrase))
 
 
 def _number(noun: Noun | None) -> str:
@@ -342,9 +539,43 @@ def _grouped(modifiers: Sequence[Modifier]) -> list[list[Modifier]]:
     return groups
 
 
+def _is_everything(joined: Joined) -> bool:
+    [term, *others] = joined.terms
+    return term.noun == Noun("everything", "everything") and not term.modifiers and not others
+
+
 def _as_pronouns(minus: Joined) -> Joined:
     """'Circles, but not red': adjectives alone stand for 'red ones'."""
     return replace(minus, terms=tuple(_as_pronoun(term) for term in minus.terms))
+
+
+NOUNS_TOO = {
+    "amber",
+    "copper",
+    "glass",
+    "gold",
+    "lavender",
+    "leather",
+    "lime",
+    "olive",
+    "orange",
+    "peach",
+    "rose",
+    "violet",
+}
+"""Adjectives that ask for a thing where they stand alone."""
+
+
+def _as_ones(joined: Joined, *, articles: bool) -> Joined:
+    """In a conversation, 'red' alone is 'the red ones'; with `articles`, 'the red' is too."""
+    terms = list(joined.terms)
+    for i, term in enumerate(terms):
+        noun = term.noun
+        if noun is None or not _all_adjectives(noun) or (not articles and {*noun.words} & {"square", *NOUNS_TOO}):
+            continue
+        if not noun.determiner or articles:
+            terms[i] = replace(term, noun=replace(noun, kind="pronoun", many=True))
+    return replace(joined, terms=tuple(terms))
 
 
 def _as_pronoun(term: Term) -> Term:

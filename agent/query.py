@@ -10,7 +10,8 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import LarkError
 
-from agent.query_words import Retag, tidy
+from agent.nouns import is_plural
+from agent.query_words import Retag, refer, tidy
 
 MAX_WORDS = 60
 """Longer queries are not parsed: they hold more than one selection."""
@@ -43,7 +44,10 @@ class Noun:
     """A noun phrase, as said."""
 
     kind: str = "named"
-    """'named', 'pronoun' (one, those), 'everything', 'bare' (the largest), 'among' (the largest of `among`)."""
+    """'named', 'pronoun' (one, those), 'everything', 'bare' (the largest), 'among' (the largest of `among`).
+
+    In a conversation also 'numbered' (number 3), 'them', 'it', 'rest' (the others) and 'rest_of' (the other cups).
+    """
     determiner: str = ""
     ranks: Ranks = Ranks()
     words: tuple[str, ...] = ()
@@ -53,6 +57,10 @@ class Noun:
     tail: str = ""
     """'with a hole', 'of coffee'."""
     among: "Joined | None" = None
+    many: bool = False
+    """Of a pronoun: it is plural."""
+    numbers: tuple[int, ...] = ()
+    """Of masks."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,11 @@ class Near:
 
 
 @dataclass(frozen=True)
+class OfThem:
+    """Among what was spoken of before: 'of them'."""
+
+
+@dataclass(frozen=True)
 class To:
     """What an earlier 'closest' is measured to: 'the closest dog to the tree'."""
 
@@ -102,7 +115,7 @@ class From:
 
 @dataclass(frozen=True)
 class Modifier:
-    what: At | RelatedTo | IsA | Near | To | From
+    what: At | RelatedTo | IsA | Near | To | From | OfThem
     negated: bool = False
     verb: str = ""
     """'is' or 'are', where the modifier has a verb."""
@@ -142,14 +155,16 @@ class Question:
     """Asks how many there are."""
 
 
-def parse(query: str) -> Question:
+def parse(query: str, *, goes_on: bool = False) -> Question:
     """The syntax of a query. Raises Unreadable where it goes beyond the grammar.
+
+    `goes_on`: it is said in a conversation, so that 'them', 'the others' and 'number 3' mean masks.
 
     >>> parse("how many red circles?").selection.first.terms[0].noun.words
     ('red', 'circles')
     """
-    text = tidy(query)
-    if not re.search(r"[a-z]", text) or len(text.split()) > MAX_WORDS:
+    text = refer(tidy(query)) if goes_on else tidy(query)
+    if not re.search(r"[a-z]" if not goes_on else r"[a-z<]", text) or len(text.split()) > MAX_WORDS:
         raise Unreadable(text[:MAX_LETTERS])
     try:
         question: Question = _Syntax().transform(_grammar().parse(text))
@@ -264,14 +279,37 @@ class _Syntax(Transformer[Token, Any]):
     relation = superlative
 
     def pronoun(self, token: Token) -> Noun:
-        return Noun("pronoun")
+        return Noun("pronoun", many=_is_many(token))
+
+    def numbered(self, *children: Any) -> Noun:
+        """The words of 'cup number 3' stay, in case that there is no such mask, as of 'player number 7'."""
+        *words, token = children
+        numbers = tuple(int(number) for number in re.findall(r"\d+", token))
+        return replace(words[0] if words else Noun(), kind="numbered", numbers=numbers)
+
+    def them(self, token: Token) -> Noun:
+        return Noun("them", many=True)
+
+    def it(self, token: Token) -> Noun:
+        return Noun("it")
+
+    def rest(self, token: Token, *children: Any) -> Noun:
+        """'The others', 'the other one', 'the other red ones'; of 'the other cups' the noun stays a name: 'rest_of'."""
+        words = next((child for child in children if isinstance(child, Noun)), Noun())
+        pronoun = next((child for child in children if isinstance(child, Token)), None)
+        if pronoun is None and words.words:
+            return replace(words, kind="rest_of", many=is_plural(words.words[-1]))
+        return replace(words, kind="rest", many=pronoun is None or _is_many(pronoun))
 
     def everything(self, token: Token, words: Noun | None = None) -> Noun:
         return replace(words or Noun(), kind="everything", determiner=str(token))
 
     def named(self, words: Noun, *rest: Any) -> Noun:
-        kind = "pronoun" if any(isinstance(child, Token) for child in rest) else "named"
-        return replace(words, kind=kind, tail=" ".join(child for child in rest if not isinstance(child, Token)))
+        pronoun = next((child for child in rest if isinstance(child, Token)), None)
+        tail = " ".join(child for child in rest if not isinstance(child, Token))
+        if pronoun is None:
+            return replace(words, tail=tail)
+        return replace(words, kind="pronoun", tail=tail, many=_is_many(pronoun))
 
     def words(self, *tokens: Token) -> Noun:
         plain = [i for i, token in enumerate(tokens) if token.type != "NON"]
@@ -314,6 +352,9 @@ class _Syntax(Transformer[Token, Any]):
 
     def is_not_a(self, negation: Token, noun: Noun) -> Modifier:
         return Modifier(IsA((noun,)), negated=True)
+
+    def among_them(self, _: Token) -> Modifier:
+        return Modifier(OfThem())
 
     def to(self, _: Token, to: Term) -> Modifier:
         return Modifier(To(to))
@@ -382,6 +423,10 @@ def _number(token: str) -> int:
 
 def _ordinal(token: str) -> int:
     return int(token[:-2]) if token[0].isdigit() else _NTH.index(token) + 1
+
+
+def _is_many(pronoun: Token) -> bool:
+    return pronoun in ("ones", "these", "those", "both", "several", "some", "many")
 
 
 def _verb(token: Token | None) -> tuple[str, bool]:

@@ -50,6 +50,75 @@ _TIDYING = [
 ]
 
 
+def refer(text: str) -> str:
+    """With what points at masks of a conversation marked: '<3>', '<2_4>', '<them>', '<of_them>', '<it>', '<rest>'.
+
+    `text`: as `tidy` gives it, which holds no angle bracket.
+
+    >>> refer("the cups next to number 3, but none of them under 2 or 4"), refer("the largest of these and the others")
+    ('the cups next to <3>, but none <of_them> under <2_4>', 'the largest <of_them> and <rest>')
+    """
+    for pattern, plain in _REFERRING:
+        text = pattern.sub(plain, text)
+    text = _NUMBERED.sub(_numbers_marked, text)
+    return _BARE_NUMBERS.sub(_numbers_marked, text)
+
+
+_COUNTING = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_NUMERAL = rf"(?:\d{{1,4}}|{'|'.join(_COUNTING)})"
+_NUMBER_WORD = r"(?:numbers?|nr|no(?= \d)|masks?|ids?(?= \d)|(?:objects?|items?|instances?)(?= \d))"
+_LIST = r"(?:, (?:and |or )?| and | or | to | through |_| )"
+_NUMBERED = re.compile(
+    rf"(?:\bthe )?\b{_NUMBER_WORD}(?: {_NUMBER_WORD})? ({_NUMERAL}(?:{_LIST}(?:{_NUMBER_WORD} )?{_NUMERAL})*)\b"
+)
+_BARE_NUMBERS = re.compile(
+    rf"(?<![\w<])(?:the )?(\d{{1,4}}(?:{_LIST}(?:{_NUMBER_WORD} )?\d{{1,4}})*)(?=$|,| and\b| or\b)"
+)
+"""Digits that no noun follows: 'drop 2', 'left of 3 and 4'."""
+_AFTER_THESE = (
+    r"(?=$|,| (?:and|or|but|is|are|that|which|left|right|above|below|on|in|under|next|near|to|from|except)\b)"
+)
+_BEFORE_OF = "".join(
+    f"(?<!{word} )"
+    for word in ("left", "right", "top", "front", "side", "part", "inside", "middle", "center", "centre")
+)
+"""'Left of them' is a relation."""
+_REFERRING = [
+    (re.compile(pattern), plain)
+    for pattern, plain in [
+        (r"\b(?:to|on|at) (?:its|his|her) (left|right)(?: side)?\b", r"\1 of it"),
+        (r"\b(?:to|on|at) their (left|right)(?: side)?\b", r"\1 of them"),
+        (r"\b(?:the )?(?:rest|remainder)(?: of (?:them|these|those|it|the (?:masks|answer|selection)))?\b", "<rest>"),
+        (r"\b(?:all )?(?:of )?(?:the )?others\b|\b(?:everything|all|the ones) else\b", "<rest>"),
+        (r"\bthe remaining(?: (ones))?(?=$|,)", "<rest>"),
+        (rf"\b(?:other|remaining) (?!one\b)({_NUMERAL})\b(?! of\b)", r"\1 <rest>"),
+        (r"\b(?:other|remaining)\b(?! than\b)", "<rest>"),
+        (rf"\b(?:all|both|each|any) of (?:them\b|(?:these|those){_AFTER_THESE})", "<them>"),
+        (rf"{_BEFORE_OF}\b(?:of|among|amongst|from|out of) (?:them\b|(?:these|those){_AFTER_THESE})", "<of_them>"),
+        (r"(?<![<_])\b(?:them|they)(?: all)?\b|\b(?:these|those)(?=$|,| and\b| or\b)", "<them>"),
+        (r"\b(?:this|that) (?:one|mask)\b(?! that\b)|\b(?:it|him|he|she)\b|\b(?:this|that)(?=$|,)", "<it>"),
+        (r"^(is|are|was|were) (?:(?:any|some|one) )?(<it>|<them>|<of_them>) ", r"\2 \1 "),
+    ]
+]
+
+
+def _numbers_marked(match: re.Match[str]) -> str:
+    """
+    >>> _numbers_marked(re.match(r"(.*)", "two to 4, 7"))
+    '<2_3_4_7>'
+    """
+    numbers: list[int] = []
+    up_to = False
+    for word in re.findall(rf"{_NUMERAL}|to\b|through|_", match[1]):
+        if word in ("to", "through", "_"):
+            up_to = True
+            continue
+        number = _COUNTING.index(word) + 1 if word in _COUNTING else int(word)
+        numbers += range(numbers[-1] + 1, min(number, numbers[-1] + 100) + 1) if up_to else [number]
+        up_to = False
+    return f"<{'_'.join(map(str, numbers))}>"
+
+
 _RELATIONS = {
     "LEFT_OF", "RIGHT_OF", "ABOVE", "BELOW", "INSIDE", "IN", "ON", "UNDER",
     "TOUCHING", "OVERLAPPING", "NEXT_TO", "LARGER", "SMALLER",
@@ -60,7 +129,8 @@ SUPERLATIVES = {
     "LEFTMOST", "RIGHTMOST", "TOPMOST", "BOTTOMMOST",
 }  # fmt: skip
 _RANKS = SUPERLATIVES | {"NEAREST", "FARTHEST", "NUMBER", "ORDINAL", "SIDE"}
-_NOMINALS = _RANKS | {"WORD", "PRONOUN", "EVERYTHING", "NON"}
+_REFERENCES = {"MASK", "THEM", "IT", "REST"}
+_NOMINALS = _RANKS | {"WORD", "PRONOUN", "EVERYTHING", "NON"} | _REFERENCES
 _SIZE_WORDS = {"big", "small", "large", "little", "tiny", "huge", "tall", "short", "long", "round"}
 
 
@@ -106,6 +176,10 @@ class Retag:
         return [_as("PRONOUN", token)] if stands_alone else [token]
 
     def ONE(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        if token == "ones":
+            return [_as("PRONOUN", token)]
+        if _type(after) == "OF_THEM" and _type(before) in ("", "REQUEST"):
+            return [_as("NUMBER", token)]
         return [_as("NUMBER" if _type(after) in _NOMINALS | {"OF"} else "PRONOUN", token)]
 
     def SIDE(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:

@@ -1,10 +1,29 @@
 """Plans in words: what an answer is, and why there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from agent.meaning import Reading
 from agent.nouns import plural
-from agent.plan import Common, Counted, Except, Located, Phrase, Plan, Ranked, Related, Union
+from agent.plan import (
+    Common,
+    Counted,
+    Except,
+    Located,
+    Numbered,
+    One,
+    Otherwise,
+    Phrase,
+    Plan,
+    Ranked,
+    Related,
+    Selected,
+    Sized,
+    Union,
+    heads,
+    origin,
+)
+from agent.tools.words import listed, masks
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 ORDINALS = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
@@ -53,16 +72,34 @@ def described(plan: Plan, sizes: Sizes, named: Callable[[str], str] = repr) -> s
     match plan:
         case Phrase(text):
             return named(text)
+        case Selected():
+            return "those"
+        case Numbered(ids):
+            return f"number{'s' * (len(ids) > 1)} {listed(ids)}"
+        case Otherwise(of):
+            return described(of if sizes(of) == sizes(plan) else plan.other, sizes, named)
+        case Sized(of):
+            return f"{described(of, sizes, named)} {_compared(plan)}"
         case Union(parts):
             *first, last = [described(part, sizes, named) for part in parts]
             return f"{', '.join(first)} and {last}"
         case Except(of, (Related() | Located()) as minus) if minus.of == of:
             return f"{described(of, sizes, named)} not {condition(minus, sizes)}"
+        case Except(Selected(), Selected()):
+            return "the others"
+        case Except(of, Selected()):
+            return f"the other {described(of, sizes, named)}"
+        case One(Selected() as of) if sizes(of) == 1:
+            return "it"
+        case One(of) if sizes(of) > 1:
+            return "the one that you chose"
         case Except(of, minus):
             return f"{described(of, sizes, named)} other than {described(minus, sizes)}"
+        case Ranked(Selected()):
+            return _superlative(plan, sizes)
         case Ranked(of):
-            return f"{_superlative(plan, sizes)} of {sizes(of)} {described(of, sizes)}"
-        case Counted(of):
+            return f"{_superlative(plan, sizes)} of {_some(of, sizes)}"
+        case Counted(of) | One(of):
             return described(of, sizes, named)
         case Common(of) | Related(of) | Located(of):
             return f"{described(of, sizes, named)} {condition(plan, sizes)}"
@@ -75,6 +112,8 @@ def condition(plan: Common | Related | Located, sizes: Sizes) -> str:
     'in the top left quarter'
     """
     match plan:
+        case Common(Selected(), other):
+            return f"that are {described(other, sizes)}"
         case Common(_, other):
             return f"that are {described(other, sizes)} too"
         case Located(_, place):
@@ -116,17 +155,111 @@ def nothing(plan: Plan, sizes: Sizes) -> str:
     match plan:
         case Phrase(text):
             return f"nothing in the picture was found for {text!r}"
+        case Selected() | Numbered():
+            return "no mask is selected"
         case Ranked(of, start=start):
             one = _superlative(replace(plan, start=max(start, 2), take=1), sizes).removeprefix("the ")
-            return f"there are only {sizes(of)} {described(of, sizes)}, so there is no {one}"
+            return f"there are only {_some(of, sizes).removeprefix('the ')}, so there is no {one}"
+        case Except(Selected() as of, minus) if of == minus:
+            return "that would leave nothing"
+        case Except(_, Selected()):
+            return "there are no others"
         case Except(of, minus):
-            return f"none of {sizes(of)} {described(of, sizes)} is left without {described(minus, sizes)}"
+            return f"none of {_some(of, sizes)} is left without {described(minus, sizes)}"
         case Common(of) | Related(of) | Located(of):
-            return f"none of {sizes(of)} {described(of, sizes)} is {condition(plan, sizes)}"
+            return f"none of {_some(of, sizes)} is {condition(plan, sizes).removeprefix('that are ')}"
+        case Sized(of):
+            return f"none of {_some(of, sizes)} is {_compared(plan)}"
         case Union(parts):
             return "; ".join(nothing(part, sizes) for part in parts)
-        case Counted(of):
+        case Counted(of) | One(of):
             return nothing(of, sizes)
+        case Otherwise(_, other):
+            return nothing(other, sizes)
+
+
+def changed(reading: Reading, ids: Sequence[int], known: Callable[[Plan], Sequence[int]]) -> str:
+    """What a follow-up made of the answer so far; no full sentence yet. `known`: the masks of a part of its plan."""
+    plan = reading.plan
+
+    def sizes(part: Plan) -> int:
+        return len(known(part))
+
+    match plan:
+        case Union((now, more)) if reading.change == "add":
+            return _added(now, more, sorted({*ids} - {*known(now)}), sizes)
+        case Except(now, less) if reading.change == "remove":
+            return _removed(now, less, sizes(now) - len(ids), sizes)
+        case Counted(of):
+            base = _base(of, sizes)
+            if isinstance(base, Selected) and of != base:
+                return f"{len(ids)} of {_named(base, sizes)}: {described(of, sizes)}"
+            return f"There {'is' if len(ids) == 1 else 'are'} {len(ids)} {_kind(base, len(ids))}"
+        case None:
+            return ""
+    if reading.change == "stay":
+        return f"Nothing was changed: {masks(len(ids))}"
+    base = _base(plan, sizes)
+    verb = "Kept" if reading.change == "keep" else "Took"
+    if isinstance(plan, Selected | Numbered):
+        return f"{verb} number{'s' * (len(ids) > 1)} {listed(ids)}"
+    if not isinstance(base, Selected):
+        return f"{masks(len(ids))}: {described(plan, sizes)}"
+    return f"{verb} {len(ids)} of {_named(base, sizes)}: {described(plan, sizes)}"
+
+
+def _added(now: Plan, more: Plan, new: Sequence[int], sizes: Sizes) -> str:
+    if not new:
+        why = f"{described(more, sizes)} had been there before" if sizes(more) else nothing(more, sizes)
+        return f"Nothing was added to {_named(now, sizes)}: {why}"
+    return f"Added {len(new)} to {_named(now, sizes)}: {described(more, sizes)}"
+
+
+def _removed(now: Plan, less: Plan, number: int, sizes: Sizes) -> str:
+    if not number:
+        why = f"{described(less, sizes)} had not been there" if sizes(less) else nothing(less, sizes)
+        return f"Nothing was left out of {_named(now, sizes)}: {why}"
+    return f"Left out {number} of {_named(now, sizes)}: {described(less, sizes)}"
+
+
+def _base(plan: Plan, sizes: Sizes) -> Plan:
+    """What was chosen among."""
+    if isinstance(plan, Otherwise):
+        return _base(plan.of if sizes(plan.of) == sizes(plan) else plan.other, sizes)
+    return origin(plan)
+
+
+def _named(plan: Plan, sizes: Sizes) -> str:
+    return the_masks([phrase.text for phrase in heads(plan)], sizes(plan))
+
+
+def _kind(plan: Plan, number: int) -> str:
+    [kind, *others] = [phrase.text for phrase in heads(plan)] or ["mask"]
+    kind = "mask" if others else kind
+    return kind if number == 1 else in_plural(kind)
+
+
+def the_masks(phrases: Sequence[str], number: int) -> str:
+    """
+    >>> the_masks(["cup"], 3), the_masks(["red cup"], 1), the_masks(["cup", "plate"], 5)
+    ('the 3 cups', 'the red cup', 'the 5 masks')
+    """
+    kind = phrases[0] if len(phrases) == 1 else "mask"
+    return f"the {kind}" if number == 1 else f"the {number} {in_plural(kind)}"
+
+
+def _some(plan: Plan, sizes: Sizes) -> str:
+    """'5 'circle'', 'the 2 that are 'red circle'': how many, and of what."""
+    what = described(plan, sizes)
+    if isinstance(origin(plan), Selected) and what.startswith("those"):
+        return f"the {sizes(plan)}{what.removeprefix('those')}"
+    return f"{sizes(plan)} {what}"
+
+
+def _compared(plan: Sized) -> str:
+    """'larger than their average'."""
+    more, less = {"height": ("taller", "shorter"), "width": ("wider", "narrower")}.get(plan.by, ("larger", "smaller"))
+    return f"{more if plan.order == 'descending' else less} than their average"
 
 
 def _superlative(plan: Ranked, sizes: Sizes) -> str:

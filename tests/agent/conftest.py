@@ -5,6 +5,23 @@ import numpy as np
 import pytest
 
 from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, Verdict, run
+from agent.plan import (
+    Common,
+    Counted,
+    Except,
+    Located,
+    Numbered,
+    One,
+    Otherwise,
+    Phrase,
+    Plan,
+    Ranked,
+    Related,
+    Selected,
+    Sized,
+    Union,
+    children,
+)
 from agent.tools.base import Tool
 from sam3_tool import Instances, Picture, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
@@ -60,6 +77,48 @@ def play(kitchen, kitchen_sam3) -> Callable[..., Episode]:
         return run(Task(kitchen, "q"), planner, kitchen_sam3, tools=tools, budget=Budget(max_steps=len(calls)))
 
     return play
+
+
+def _written(plan: Plan | None) -> str:
+    """A plan on one line: a + b, a - b, a & b, relation(of, to), place(of), rank(of, -by, #start, take, to).
+
+    In a conversation also @turn, #number, one(of), above(of, size), below(of, size), a ?? b.
+    """
+    match plan:
+        case None:
+            return ""
+        case Phrase(text):
+            return text
+        case Selected(turn):
+            return f"@{turn}"
+        case Numbered(ids):
+            return f"#{','.join(map(str, ids))}"
+        case Union(parts):
+            return f"({' + '.join(map(_written, parts))})"
+        case Except(of, other) | Common(of, other) | Otherwise(of, other):
+            sign = {Except: "-", Common: "&", Otherwise: "??"}[type(plan)]
+            return f"({_written(of)} {sign} {_written(other)})"
+        case Related(_, relation):
+            return f"{relation}({', '.join(map(_written, children(plan)))})"
+        case Located(of, place):
+            return f"{place}({_written(of)})"
+        case Counted(of):
+            return f"count({_written(of)})"
+        case One(of):
+            return f"one({_written(of)})"
+        case Sized(of, by, order):
+            return f"{'above' if order == 'descending' else 'below'}({_written(of)}, {by})"
+        case Ranked(of, by, order, start, take, to):
+            start_take = [f"#{start}"] * (start > 1) + [str(take)] * (take > 1)
+            to_what = [] if to is None else [_written(to)]
+            sorted_by = ("+" if order == "ascending" else "-") + by
+            return f"rank({', '.join([_written(of), sorted_by, *start_take, *to_what])})"
+
+
+@pytest.fixture(scope="session")
+def written() -> Callable[[Plan | None], str]:
+    """A plan on one line."""
+    return _written
 
 
 @pytest.fixture

@@ -3,35 +3,7 @@
 import pytest
 
 from agent.meaning import read
-from agent.plan import Common, Counted, Except, Located, Phrase, Plan, Ranked, Related, Union, children
 from agent.query import MAX_WORDS, Unreadable, head_phrase, parse
-
-
-def written(plan: Plan | None) -> str:
-    """A plan on one line: a + b, a - b, a & b, relation(of, to), place(of), rank(of, -by, #start, take, to)."""
-    match plan:
-        case None:
-            return ""
-        case Phrase(text):
-            return text
-        case Union(parts):
-            return f"({' + '.join(map(written, parts))})"
-        case Except(of, minus):
-            return f"({written(of)} - {written(minus)})"
-        case Common(of, other):
-            return f"({written(of)} & {written(other)})"
-        case Related(_, relation):
-            return f"{relation}({', '.join(map(written, children(plan)))})"
-        case Located(of, place):
-            return f"{place}({written(of)})"
-        case Counted(of):
-            return f"count({written(of)})"
-        case Ranked(of, by, order, start, take, to):
-            start_take = [f"#{start}"] * (start > 1) + [str(take)] * (take > 1)
-            to_what = [] if to is None else [written(to)]
-            sorted_by = ("+" if order == "ascending" else "-") + by
-            return f"rank({', '.join([written(of), sorted_by, *start_take, *to_what])})"
-
 
 PHRASES = {
     "segment all the dogs please": "dog",
@@ -604,7 +576,7 @@ BEYOND = {
     [PHRASES, UNIONS, EXCLUSIONS, RELATIONS, PLACES, RANKS, NESTED, COUNTS, ASSUMED],
     ids=lambda table: next(iter(table)),
 )
-def test_queries_become_plans(table):
+def test_queries_become_plans(table, written):
     readings = {query: read(query) for query in table}
     assert {query: written(reading.plan) for query, reading in readings.items()} == table
     assert all(reading.complete for reading in readings.values())
@@ -615,7 +587,7 @@ def test_nothing_is_assumed_without_saying_so():
     assert not any(read(query).notes for table in (PHRASES, UNIONS, EXCLUSIONS, RELATIONS, COUNTS) for query in table)
 
 
-def test_what_cannot_be_parsed_falls_back_to_its_head_phrase_and_says_so():
+def test_what_cannot_be_parsed_falls_back_to_its_head_phrase_and_says_so(written):
     readings = {query: read(query) for query in BEYOND}
     assert {query: written(reading.plan) for query, reading in readings.items()} == BEYOND
     assert not any(reading.complete for reading in readings.values())
@@ -661,7 +633,7 @@ def test_what_holds_no_noun_phrase_has_no_plan(query):
         "dog" + " with big red round shiny wooden tables" * 8,
     ],
 )
-def test_any_length_and_any_character_is_read(query):
+def test_any_length_and_any_character_is_read(query, written):
     phrase = written(read(query).plan)
     assert phrase
     assert len(phrase) < 200

@@ -1,0 +1,352 @@
+"""What a query means after what was said before: a change of the answer so far, or a question of its own.
+
+A noun phrase of its own is a new question: 'the plates'. Words that name nothing by themselves choose among what was
+meant: 'the red ones', 'the largest', 'number 3', 'the others'. 'Only' keeps some of the answer, 'also' adds to it,
+'not' takes from it; 'no, …' and 'I meant …' take the place of what was said last. 'The same' asks for all of it again,
+so that it can be had of another picture.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agent.episode import Before
+from agent.followup_reply import Choice, choice, masks_of, option
+from agent.followup_words import Utterance, agrees, command, repeats, taken_apart
+from agent.meaning import ANYTHING, Change, Context, Meaning, Reading, kind_of, meaning, read
+from agent.plan import (
+    Common,
+    Counted,
+    Except,
+    Numbered,
+    One,
+    Otherwise,
+    Phrase,
+    Plan,
+    Related,
+    Selected,
+    Union,
+    children,
+    heads,
+    origin,
+    parts,
+    rebuilt,
+)
+from agent.query import Unreadable, head_phrase
+
+__all__ = ["command", "option", "read_after", "selections", "without_masks"]
+
+DEPTH = {
+    "behind": ("above", "next to"),
+    "in the back of": ("above", "next to"),
+    "in front of": ("below", "next to"),
+}
+"""What a picture does not show -> how it may look in the picture plane."""
+
+
+def read_after(query: str, before: Before) -> Reading:
+    """How a query is understood in a conversation; without one, as it is by itself. Never fails.
+
+    >>> from agent.episode import Said
+    >>> cups = Said("the cups", "answered", "3 masks: 'cup'.", (1, 2, 3))
+    >>> read_after("without number 3", Before(None, (1, 2, 3), (cups,))).plan
+    Except(of=Selected(turn=0, phrases=()), minus=Numbered(ids=(3,), phrases=()))
+    """
+    return _Talk(before).read(len(before.turns), query) if before.turns else read(query)
+
+
+def selections(before: Before) -> list[tuple[int, ...]]:
+    """The answer's masks after each turn, () where that was about another picture."""
+    talk = _Talk(before)
+    return [talk.selected(turn) for turn in range(len(before.turns))]
+
+
+def without_masks(reading: Reading, before: Before) -> Reading:
+    """The same as a question of its own, which speaks of no mask that was found before."""
+    if reading.plan is None or not before.turns:
+        return reading
+    plan = _Talk(before).spelled_out(reading.plan, numbers=False)
+    return Reading(plan, reading.complete, reading.notes)
+
+
+class _Talk:
+    """What was said so far, read turn by turn. A turn is a number, counting from 0."""
+
+    def __init__(self, before: Before) -> None:
+        self.before = before
+        self.turns = before.turns
+        self.readings: dict[int, Reading] = {}
+
+    # what was answered
+
+    def selected(self, turn: int) -> tuple[int, ...]:
+        """The masks of the answer after a turn."""
+        if turn < 0 or self.turns[turn].elsewhere:
+            return ()
+        said = self.turns[turn]
+        if turn == len(self.turns) - 1:
+            return self.before.selected
+        if said.outcome == "answered" or said.by_hand:
+            return said.selected
+        stopped = said.outcome in ("step_limit", "budget", "failed")
+        return self.selected(turn - 1) or (said.selected if stopped else ())
+
+    def phrases(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """What these masks were found by."""
+        workspace = self.before.workspace
+        known = workspace.pick([id for id in ids if id in workspace]) if workspace else []
+        return tuple(dict.fromkeys(candidate.phrase for candidate in known if candidate.phrase))
+
+    def answer(self, turn: int) -> Plan:
+        """What the answer was after a turn: its masks; where there were none, what was asked for."""
+        if ids := self.selected(turn):
+            return Selected(turn, self.phrases(ids))
+        return self.asked(turn) or Phrase(ANYTHING)
+
+    def larger(self, turn: int) -> Plan:
+        """What the answer after a turn was chosen among: an earlier answer that held it all, or all of its kind."""
+        ids = set(self.selected(turn))
+        for earlier in reversed(range(turn + 1)):
+            if ids < set(self.selected(earlier)):
+                return self.answer(earlier)
+            if self.reading(earlier).change == "new" and self.turns[earlier].outcome == "answered":
+                everything = ids and _is_all_of_a_kind(self.reading(earlier).plan) and earlier == turn
+                return self.answer(turn) if everything else self.kinds(self.answer(turn))
+        return self.kinds(self.answer(turn))
+
+    def kinds(self, plan: Plan) -> Plan:
+        """All of its kind: of some red cups, the cups."""
+        return _together([Phrase(kind_of(phrase.text)) for phrase in heads(plan)] or [Phrase(ANYTHING)])
+
+    # what was meant
+
+    def reading(self, turn: int) -> Reading:
+        if turn not in self.readings:
+            said = self.turns[turn]
+            by_hand = Reading(None, change="choose")
+            self.readings[turn] = by_hand if said.by_hand else self.read(turn, said.query)
+        return self.readings[turn]
+
+    def asked(self, turn: int) -> Plan | None:
+        """All that was asked for up to a turn, as one plan that any picture can be asked for; None if nothing was."""
+        if turn < 0:
+            return None
+        said = self.turns[turn]
+        understood = None if said.by_hand else self.reading(turn)
+        counts = said.outcome == "answered" or (
+            said.outcome == "no_match" and understood and understood.change == "new"
+        )
+        if understood is None or understood.plan is None or not counts or understood.change == "stay":
+            return self.asked(turn - 1)
+        return self.spelled_out(understood.plan, numbers=not said.elsewhere) or self.asked(turn - 1)
+
+    def spelled_out(self, plan: Plan, *, numbers: bool) -> Plan | None:
+        """The plan with what was asked for in place of earlier answers; None where it cannot do without numbers.
+
+        `numbers`: whether masks by number may stay in it.
+        """
+        match plan:
+            case Selected(turn):
+                earlier = self.asked(turn)
+                return earlier.of if isinstance(earlier, Counted) else earlier
+            case Numbered():
+                return plan if numbers else None
+            case Except(of, minus) | Otherwise(of, minus):
+                first, second = (self.spelled_out(part, numbers=numbers) for part in (of, minus))
+                return first if first is None or second is None else type(plan)(first, second)
+            case Union(all_parts):
+                kept = [part for one in all_parts if (part := self.spelled_out(one, numbers=numbers))]
+                return _together(kept) if kept else None
+        if any(self.spelled_out(part, numbers=numbers) is None for part in children(plan)):
+            return None
+        return rebuilt(plan, lambda part: self.spelled_out(part, numbers=numbers) or part)
+
+    # what is said now
+
+    def read(self, turn: int, query: str) -> Reading:
+        """What `query` means as this turn."""
+        reply = self.reply(turn, query)
+        if reply is not None:
+            return reply
+        if repeats(query):
+            return Reading(self.asked(turn - 1))
+        if agrees(query):
+            return Reading(self.answer(turn - 1), change="stay")
+        said = taken_apart(query)
+        try:
+            return self.corrected(turn, said) if said.corrects else self.changed(turn, said)
+        except Unreadable:
+            return self.beyond(turn, said, query)
+
+    def changed(self, turn: int, said: Utterance) -> Reading:
+        """Raises Unreadable."""
+        if said.instead_of:
+            return self.swapped(turn, said)
+        rest = "them" if said.rest in ("all", "both", "everything", "all of it") else said.rest
+        match said.change:
+            case "count":
+                return Reading(Counted(self.answer(turn - 1)), change="count")
+            case "keep" if len(self.selected(turn - 1)) != 1:
+                return self.kept(turn, rest)
+            case "add":
+                return self.added(turn, rest, self.larger(turn - 1))
+            case "remove":
+                return self.removed(turn, rest)
+        return self.chosen(turn, rest)
+
+    def meaning(self, turn: int, words: str, *, ones: Plan | None = None, within: Plan | None = None) -> Meaning:
+        """Raises Unreadable. `ones`: what 'the red one' is one of; the current answer, if left out."""
+        now, workspace = self.answer(turn - 1), self.before.workspace
+        context = Context(now, ones or now, self.larger(turn - 1), within, len(workspace) if workspace else 0)
+        return meaning(words, context)
+
+    def chosen(self, turn: int, words: str) -> Reading:
+        """'The red ones' are some of the answer; where it has none, or is a single mask, some of what it was among."""
+        meant = self.meaning(turn, words)
+        if not meant.refers:
+            return Reading(Counted(meant.plan) if meant.counts else meant.plan, notes=meant.notes)
+        if meant.counts:
+            return self.counted(turn, words)
+        now = self.answer(turn - 1)
+        wider = self.meaning(turn, words, ones=self.larger(turn - 1))
+        if len(self.selected(turn - 1)) == 1 or _compares_with(now, meant.plan):
+            plan = wider.plan
+        else:
+            plan = meant.plan if wider.plan == meant.plan else Otherwise(meant.plan, wider.plan)
+        return Reading(plan, notes=meant.notes, change="choose")
+
+    def counted(self, turn: int, words: str) -> Reading:
+        """Counts in a row are of the same masks: 'how many are red?', 'how many are blue?'"""
+        start = turn
+        while start and not self.turns[start - 1].elsewhere and self.reading(start - 1).change == "count":
+            start -= 1
+        meant = self.meaning(start, words)
+        return Reading(Counted(meant.plan), notes=meant.notes, change="count")
+
+    def kept(self, turn: int, words: str) -> Reading:
+        now = self.answer(turn - 1)
+        meant = self.meaning(turn, "one of them" if words == "one" else words, within=now)
+        free = isinstance(origin(meant.plan), Phrase) and isinstance(now, Selected) and not meant.refers
+        plan = Common(now, meant.plan) if free else meant.plan
+        return Reading(plan, notes=meant.notes, change="keep")
+
+    def added(self, turn: int, words: str, ones: Plan) -> Reading:
+        """`ones`: what 'the red one' is one of: what the answer was chosen among."""
+        meant, now = self.meaning(turn, words, ones=ones), self.answer(turn - 1)
+        if now == Phrase(ANYTHING):
+            return Reading(meant.plan, notes=meant.notes)
+        change: Change = "add" if isinstance(now, Selected) else "new"
+        return Reading(Union((now, meant.plan)), notes=meant.notes, change=change, subject=meant.plan)
+
+    def removed(self, turn: int, words: str) -> Reading:
+        now = self.answer(turn - 1)
+        meant = self.meaning(turn, words, within=now)
+        return Reading(Except(now, meant.plan), notes=meant.notes, change="remove", subject=meant.plan)
+
+    def swapped(self, turn: int, said: Utterance) -> Reading:
+        now = self.answer(turn - 1)
+        if said.instead_of in ("it", "them", "these", "those", "that", "this", "all", "all of them", "everything"):
+            return self.chosen(turn, said.rest)
+        out = self.meaning(turn, said.instead_of, within=now)
+        if out.plan == now:
+            return self.chosen(turn, said.rest)
+        put = self.meaning(turn, said.rest, ones=self.larger(turn - 1))
+        plan = Union((Except(now, out.plan), put.plan))
+        return Reading(plan, notes=(*out.notes, *put.notes), change="choose")
+
+    def corrected(self, turn: int, said: Utterance) -> Reading:
+        """As if these had been the words of the turn before. Raises Unreadable."""
+        last = self.reading(turn - 1)
+        if last.change in ("new", "count", "stay") or self.turns[turn - 1].elsewhere:
+            if said.change or said.instead_of:
+                return self.changed(turn, said)
+            meant = self.meaning(turn, said.rest, ones=self.larger(turn - 1))
+            return Reading(meant.plan, notes=meant.notes, change="choose" if meant.refers else "new")
+        if said.change not in (None, last.change):
+            return self.changed(turn, said)
+        if last.change == "add" and last.subject is not None:
+            return self.added(turn - 1, said.rest, self.kinds(last.subject))
+        return self.changed(turn - 1, replace(said, change=last.change if last.change != "choose" else None))
+
+    # what was asked back
+
+    def reply(self, turn: int, query: str) -> Reading | None:
+        """What the query chooses among the options of a question back; None where it is no reply to one."""
+        if not turn or self.turns[turn - 1].outcome != "asked" or self.turns[turn - 1].elsewhere:
+            return None
+        options, asked = self.turns[turn - 1].options, self.reading(turn - 1)
+        match choice(query, options):
+            case Choice("none"):
+                return Reading(self.answer(turn - 1), change="stay")
+            case Choice(_, ids) if ids:
+                return replace(asked, chosen=(*asked.chosen, Numbered(ids, self.phrases(ids))))
+            case Choice(words=words) if words:
+                return self.read(turn - 1, words)
+        return self.described(query, options, asked)
+
+    def described(self, query: str, options: Sequence[str], asked: Reading) -> Reading | None:
+        """'The red one', of masks by number."""
+        ids = tuple(id for one in options for id in masks_of(one))
+        if not ids:
+            return None
+        among = Numbered(ids, self.phrases(ids))
+        try:
+            meant = meaning(taken_apart(query).rest, Context(among, among, among))
+        except Unreadable:
+            return None
+        if not meant.refers or (isinstance(meant.plan, Numbered) and meant.plan != among):
+            return None
+        return replace(asked, chosen=(*asked.chosen, meant.plan))
+
+    # what cannot be read
+
+    def beyond(self, turn: int, said: Utterance, query: str) -> Reading:
+        for word, instead in DEPTH.items():
+            if re.search(rf"\b{word}\b", said.rest):
+                options = [re.sub(rf"\b{word}\b", other, said.rest) for other in instead]
+                if self.speaks_of_masks(turn, options[0]):
+                    question = f"A picture has no depth, so what is {word} something cannot be told; which is meant?"
+                    return Reading(None, question=question, options=tuple(_with_change(said, one) for one in options))
+        head = head_phrase(said.rest)
+        if not head or _ONES.search(said.rest):
+            return Reading(None, complete=False)
+        if said.change in (None, "count"):
+            return read(query)
+        try:
+            return replace(self.changed(turn, replace(said, rest=head, instead_of="")), complete=False)
+        except Unreadable:
+            return Reading(None, complete=False, change=said.change)
+
+    def speaks_of_masks(self, turn: int, words: str) -> bool:
+        try:
+            meant = self.meaning(turn, words)
+        except Unreadable:
+            return False
+        return meant.refers or any(isinstance(part, Selected | Numbered) for part in parts(meant.plan))
+
+
+_ONES = re.compile(r"^(?:the |any )?(?:\w+ )?(?:ones?|those|these|them|it)\b")
+"""The beginning of what names nothing by itself, so that no other noun in it can be what is meant."""
+
+
+def _compares_with(now: Plan, plan: Plan) -> bool:
+    """Whether something is compared to the current answer, so that it can be no part of it: 'the one next to it'."""
+    return any(isinstance(part, Related) and part.to in (now, One(now)) for part in parts(plan))
+
+
+def _is_all_of_a_kind(plan: Plan | None) -> bool:
+    """Whether nothing of that kind was left out: 'the cups', but not 'the red cups'."""
+    kinds = [] if plan is None else heads(plan)
+    return bool(kinds) and plan == _together(kinds) and all(kind_of(kind.text) == kind.text for kind in kinds)
+
+
+def _together(plans: Sequence[Plan]) -> Plan:
+    different = tuple(dict.fromkeys(plans))
+    return different[0] if len(different) == 1 else Union(different)
+
+
+_OPENING: dict[Change, str] = {"keep": "only ", "add": "also ", "remove": "not "}
+
+
+def _with_change(said: Utterance, words: str) -> str:
+    return f"{_OPENING.get(said.change, '') if said.change else ''}{words}"

@@ -1,0 +1,233 @@
+"""How a follow-up begins and ends: what it does with the answer so far, apart from what it does it to."""
+
+import re
+from dataclasses import dataclass
+
+from agent.meaning import Change
+from agent.query_words import tidy
+
+MAX_LETTERS = 2000
+TYPOS = {
+    "aslo": "also", "alos": "also", "jsut": "just", "nubmer": "number", "numer": "number", "numbr": "number",
+    "onyl": "only", "olny": "only", "remvoe": "remove", "teh": "the", "wihtout": "without", "witout": "without",
+}  # fmt: skip
+"""Of the words that a follow-up turns on."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What is said in a conversation, taken apart."""
+
+    rest: str
+    """What the change is made with: 'the red ones'. May be empty."""
+    change: Change | None = None
+    """As its words say; None where they say nothing, and what is named has to tell."""
+    corrects: bool = False
+    """Whether it takes the place of what was said last: 'no, the red one'."""
+    instead_of: str = ""
+    """What goes where `rest` comes: 'replace the cups with the plates'."""
+
+
+def command(query: str) -> str | None:
+    """'undo' or 'redo' where the query asks for that alone; None for any other.
+
+    >>> [command(text) for text in ("Undo that, please!", "go back", "redo", "remove that")]
+    ['undo', 'undo', 'redo', None]
+    """
+    text = _BEFORE.sub("", _AFTER.sub("", _tidied(query)))
+    return "redo" if _REDO.fullmatch(text) else "undo" if _UNDO.fullmatch(text) else None
+
+
+def repeats(query: str) -> bool:
+    """Whether it asks for the same as before: 'the same in this picture'.
+
+    >>> repeats("And now the same in this other picture, please"), repeats("the same cups")
+    (True, False)
+    """
+    return bool(_AGAIN.fullmatch(_BEFORE.sub("", _AFTER.sub("", _tidied(query)))))
+
+
+def agrees(query: str) -> bool:
+    """Whether it asks for nothing.
+
+    >>> agrees("Ok, thanks!"), agrees("ok, the left one")
+    (True, False)
+    """
+    return bool(_FINE.fullmatch(_tidied(query)))
+
+
+def taken_apart(query: str) -> Utterance:
+    """
+    >>> taken_apart("Now only the red ones, please.")
+    Utterance(rest='the red ones', change='keep', corrects=False, instead_of='')
+    >>> taken_apart("no, the left one")
+    Utterance(rest='the left one', change=None, corrects=True, instead_of='')
+    """
+    text = _AFTER.sub("", _tidied(query))
+    corrects, text = _corrected(_BEFORE.sub("", text))
+    if swapped := next((found for pattern in _SWAPS if (found := pattern.fullmatch(text))), None):
+        return Utterance(swapped["new"], corrects=corrects, instead_of=swapped["old"] or "")
+    if _HOW_MANY.fullmatch(text):
+        return Utterance("", "count", corrects)
+    for change, patterns in _CHANGES.items():
+        for pattern in patterns:
+            if found := pattern.fullmatch(text):
+                rest = _FROM_IT.sub("", found["what"]).strip(" ,")
+                return Utterance(rest, change, corrects)
+    return Utterance(text, corrects=corrects)
+
+
+def _tidied(query: str) -> str:
+    """The beginning of a long query is enough to tell what it does."""
+    text = tidy(re.sub(r"#\s*(?=\d)", " number ", query[:MAX_LETTERS]))
+    return _TYPOS.sub(lambda typo: TYPOS[typo[0]], text)
+
+
+def _corrected(text: str) -> tuple[bool, str]:
+    """Whether the text takes something back, and what it puts there."""
+    for pattern in _CORRECTIONS:
+        found = pattern.fullmatch(text)
+        if found and found["what"]:
+            return True, _BEFORE.sub("", found["what"])
+    return False, text
+
+
+def _any(*alternatives: str) -> str:
+    return f"(?:{'|'.join(alternatives)})"
+
+
+def _compiled(*patterns: str) -> list[re.Pattern[str]]:
+    return [re.compile(pattern) for pattern in patterns]
+
+
+_TYPOS = re.compile(rf"\b{_any(*TYPOS)}\b")
+_POLITE = _any(
+    *("please", "kindly", "hey", "hi", "hello", "ok", "okay", "well", "hmm+", "so", "now", "then", "great", "good"),
+    *("perfect", "nice", "cool", "thanks", "thank you", "yes", "yeah", "let's", "let us", "what about", "how about"),
+    r"(?:can|could|would|will) (?:you|i|we)(?: have)?",
+    r"i (?:want|would like|need|would prefer)(?: you)?(?: to)?",
+)
+_FINE = re.compile(rf"(?:(?:{_POLITE}|that is|it is|right|fine|all|correct|very)\b,? ?)+")
+_BEFORE = re.compile(
+    rf"^(?:(?:and )?{_POLITE}\b,? ?)+(?=\w)|^and (?=(?:how|what|where|which|who)\b)|^(?:the )?same,? but (?:in )?"
+)
+_AFTER = re.compile(r"(?:,? (?:please|thanks|thank you|now|then|for me|if you can|if possible))+$")
+_FROM_IT = re.compile(
+    rf" {_any('from', 'to', 'in', 'of', 'into')}"
+    rf" {_any('it', 'them', 'these', 'those', 'there', 'the (?:answer|selection|result|list|set|masks)')}$"
+)
+_IT = _any("it", "them", "this", "that", "these", "those", "the answer", "the selection")
+_SHOW = r"(?:(?:show|give|find|get|select|mark|pick|segment|highlight|take|leave|have|see|display)(?: me| us)? )?"
+
+_UNDO = re.compile(
+    _any(
+        r"undo(?: it| that| this| the last (?:one|step|change|thing)| last)?",
+        r"(?:(?:go|one|take me) )?(?:a )?(?:step )?back|back one step",
+        r"take (?:that|it) back|never ?mind|as (?:it was )?before",
+        r"(?:revert|cancel)(?: that| it)?",
+        r"(?:(?:go )?back to|restore) the (?:previous|last) (?:one|answer|step)",
+    )
+)
+_REDO = re.compile(
+    r"redo(?: it| that| this)?|(?:go )?forward(?: again)?|undo (?:the|that) undo|(?:bring|put) (?:that|it) back"
+)
+_PICTURE = _any("one", "picture", "image", "photo")
+_HERE = rf"(?:(?:in|on|for|with|to) )?(?:here|(?:this|the)(?: other| new| next)?(?: {_PICTURE})?)"
+_SAME = _any(
+    r"(?:(?:do|find|show) )?(?:me )?(?:exactly )?(?:the|that) same(?: thing| ones?| again)?",
+    r"same(?: thing| again)?",
+    r"again|once more|repeat(?: it| that| this)?",
+    r"(?:do|try) (?:it|that|this)(?: again)?",
+)
+_AGAIN = re.compile(
+    rf"(?:and )?{_SAME}(?:,? {_HERE})?(?:,? (?:too|again|as well|instead))?"
+    rf"|(?:and )?(?:in |on |for )?(?:here|this (?:other )?{_PICTURE}) (?:too|as well)"
+)
+
+_NO = _any(
+    *(
+        "no",
+        "nope",
+        "sorry",
+        "oops",
+        "wait",
+        "actually",
+        "wrong(?: ones?)?",
+        "i (?:meant|mean|said)",
+        "rather",
+        "instead",
+    ),
+    r"not (?:that|this|those|these|it|them)(?: ones?)?",
+)
+_NO_ALONE = _any("(?:no|nope)(?=,)", "sorry", "oops", "wait", "actually", "rather", "instead", "i (?:meant|mean|said)")
+_THIS = _any(
+    *("the", "that", "those", "these", "a", "an", "number", "mask", "both", "all", r"\d+"),
+    *("only", "just", "also", "add", "remove", "not"),
+)
+_CORRECTIONS = _compiled(
+    rf"(?:{_NO}\b,? ?)+(?:but )?(?P<what>{_THIS}\b.*)",
+    rf"{_NO_ALONE},? (?!more|others?)(?P<what>.+)",
+    rf"not (?:the|number|mask|\d)[^,]*, (?:but |rather |i meant )?(?P<what>{_THIS}\b.*)",
+    rf"(?P<what>{_THIS}\b.*?),? (?:i meant|i mean|rather)",
+)
+_SWAPS = _compiled(
+    r"(?:replace|swap|exchange|substitute|change) (?P<old>.+?) (?:with|by|for|to|into|against) (?P<new>.+)",
+    r"(?P<new>.+?) instead of (?P<old>.+)",
+    r"(?:swap|switch|change)(?: it| them| over)?,? (?:to )?(?P<new>.+?)(?:,? instead)?(?P<old>)",
+    r"(?P<new>.+?),? instead(?P<old>)",
+)
+_HOW_MANY = re.compile(
+    r"how many(?: masks| of (?:them|these|those))?(?: (?:are|is|were|do|did))?"
+    r"(?: (?:there|left|you find|you have|we have|selected|that|it))*"
+    r"|count (?:them|these|those|it|all)(?: all)?|what is the (?:count|number|total)"
+)
+
+_REMOVE = _any(
+    *("remove", "drop", "except(?: for)?", "minus", "exclud(?:e|ing)", "delete", "leave out", "leave away", "omit"),
+    *("take (?:away|out|off)", "throw (?:out|away)", "get rid of", "discard", "ignore", "skip", "lose", "unselect"),
+    *(
+        "deselect",
+        "subtract",
+        "apart from",
+        "other than",
+        "erase",
+        "eliminate",
+        "hide",
+        "without",
+        "not",
+        "no",
+        "none of",
+    ),
+    r"but (?:not|no)",
+    r"(?:i )?(?:do|does|did|would|will|am|is) not (?:include|show|want|take|select|keep|need|like|looking for|count)",
+    rf"all(?: of {_IT})?,? (?:but|except(?: for)?|apart from|without|other than|besides)(?: not)?",
+)
+_KEEP = _any(
+    "keep(?: only| just)?",
+    "nothing but",
+    "stick to",
+    "leave only",
+    rf"(?:restrict|limit|narrow|reduce|filter|confine|cut)(?: {_IT})?(?: down)? (?:to|by|for)",
+)
+_ADD = _any(
+    *("also", "add", "plus", "includ(?:e|ing)", "append", "additionally", "in addition", "together with", "as well as"),
+    *("along with", "do not forget"),
+)
+_CHANGES: dict[Change, list[re.Pattern[str]]] = {
+    "remove": _compiled(
+        rf"(?:and |but )?{_SHOW}{_REMOVE}\b,? ?(?P<what>.+)",
+        r"(?:and )?(?:take|leave|throw|kick|cut|get) (?P<what>.+?) (?:out|away|off)",
+    ),
+    "keep": _compiled(
+        rf"(?:and )?{_SHOW}(?:only|just)(?: keep| show| leave| have| want| take)?(?: me)? (?P<what>.+)",
+        rf"(?:and )?{_KEEP} (?P<what>.+)",
+        rf"(?:and )?{_SHOW}(?P<what>.+?),? (?:only|alone|(?:but|and) nothing else)",
+    ),
+    "add": _compiled(
+        rf"(?:and )?{_SHOW}{_ADD},?(?: (?:also|add|back|include|in|again))? {_SHOW}(?P<what>.+?)"
+        r"(?:,? (?:too|as well|also|back))?",
+        rf"(?:and |with )?{_SHOW}(?P<what>.+?),? (?:too|as well|also|in addition)",
+        r"(?:bring|put|take) (?:back )?(?P<what>.+?)(?: back| in)?",
+        r"(?:and|plus|with(?= (?:the|number|mask|all)\b)) (?P<what>.+)",
+    ),
+}

@@ -1,0 +1,167 @@
+"""A table of follow-ups: what people say next, and what it must mean."""
+
+import numpy as np
+import pytest
+
+from agent.episode import Before, Candidate, Said, Workspace
+from agent.followup import read_after
+from sam3_tool.rle import encode
+
+DOT = encode(np.ones((1, 1), bool))
+FIVE = (1, 2, 3, 4, 5)
+CUPS = Said("the cups", "answered", "5 masks: 'cup'.", FIVE)
+
+
+def before(*turns: Said, selected: tuple[int, ...] = FIVE, phrases: tuple[str, ...] = ("cup",) * 5) -> Before:
+    """After these turns about a picture with five cups, or with what `phrases` name."""
+    masks = [Candidate(id, DOT, (0, 0, 1, 1), 0.9, phrase) for id, phrase in enumerate(phrases, start=1)]
+    return Before(Workspace(1, 1, tuple(masks)), selected, turns or (CUPS,))
+
+
+def answered(query: str, *selected: int) -> Said:
+    return Said(query, "answered", "", selected)
+
+
+READINGS = {
+    "keep": {
+        "now only the left one": "rank(@0, +x)",
+        "just the red ones": "(@0 & red cup)",
+        "bigger ones only": "above(@0, size)",
+        "only number 2 and 4": "#2,4",
+        "only the two largest": "rank(@0, -size, 2)",
+        "keep the left ones": "left(@0)",
+        "narrow it down to the red ones": "(@0 & red cup)",
+        "Actually, only the red ones": "(@0 & red cup)",
+        "only the cups on the table": "on(@0, table)",
+        "only the dogs": "(@0 & dog)",
+        "only those left of the plate": "left_of(@0, plate)",
+        "ONLY   THE RED ONES!!!": "(@0 & red cup)",
+        "please, could you show me only the red ones?": "(@0 & red cup)",
+        "only numbers 2 to 4": "#2,3,4",
+        "only the red and blue ones": "((@0 & red cup) + (@0 & blue cup))",
+        "only the ones that are red": "(@0 & red cup)",
+        "let's keep the biggest two": "rank(@0, -size, 2)",
+        "the biggest three only": "rank(@0, -size, 3)",
+        "only red": "(@0 & red cup)",
+        "the top ones only": "top(@0)",
+        "only the other two": "rank((@0 - @0), -score, 2)",
+        "just 3": "#3",
+        "just one": "rank(@0, -score)",
+        "only three of them": "rank(@0, -score, 3)",
+        "only one": "rank(@0, -score)",
+        "onyl the red ones": "(@0 & red cup)",
+    },
+    "remove": {
+        "not number 3": "(@0 - #3)",
+        "remove the red one": "(@0 - (@0 & red cup))",
+        "without the small ones": "(@0 - below(@0, size))",
+        "drop 2": "(@0 - #2)",
+        "all except number 2": "(@0 - #2)",
+        "not the red ones": "(@0 - (@0 & red cup))",
+        "take the red one out": "(@0 - (@0 & red cup))",
+        "I don't want the red ones": "(@0 - (@0 & red cup))",
+        "no red ones": "(@0 - (@0 & red cup))",
+        "no dogs": "(@0 - (@0 & dog))",
+        "remove all": "(@0 - @0)",
+        "not that one": "(@0 - one(@0))",
+        "without the ones on the table": "(@0 - on(@0, table))",
+        "remove numbers 2, 3 and 5": "(@0 - #2,3,5)",
+        "not the leftmost and the rightmost": "(@0 - (rank(@0, +x) + rank(@0, -x)))",
+        "exclude everything on the table": "(@0 - on(@0, table))",
+        "get rid of the leftmost two": "(@0 - rank(@0, +x, 2))",
+        "remove the rest": "(@0 - (@0 - @0))",
+        "none of the red ones": "(@0 - (@0 & red cup))",
+        "exclude 1, 2": "(@0 - #1,2)",
+        "Can you remove number two, please?": "(@0 - #2)",
+        "without teh red ones": "(@0 - (@0 & red cup))",
+    },
+    "add": {
+        "also the plates": "(@0 + plate)",
+        "add the cup on the left": "(@0 + left(cup))",
+        "and the dogs too": "(@0 + dog)",
+        "also the cup next to number 3": "(@0 + next_to(cup, #3))",
+        "could you please also add the dogs?": "(@0 + dog)",
+        "add #3 back": "(@0 + #3)",
+        "the plates too": "(@0 + plate)",
+        "with the plates": "(@0 + plate)",
+        "also those on the table": "(@0 + on(@0, table))",
+        "also the other cups": "(@0 + (cup - @0))",
+        "and the other ones too": "(@0 + (@0 - @0))",
+        "also: the plates!": "(@0 + plate)",
+    },
+    "choose": {
+        "the largest of them": "rank(@0, -size)",
+        "the others": "(@0 - @0)",
+        "no, the red one": "(@0 & red cup)",
+        "I meant the left one": "rank(@0, +x)",
+        "the ones of them left of the plate": "left_of(@0, plate)",
+        "not that one, the red one": "(@0 & red cup)",
+        "everything except number 3": "(@0 - #3)",
+        "3": "#3",
+        "#3": "#3",
+        "mask 3": "#3",
+        "2 and 4": "#2,4",
+        "the third one": "rank(@0, +x, #3)",
+        "nubmer 3": "#3",
+        "2-4": "#2,3,4",
+        "the red one and the blue one": "((@0 & red cup) + (@0 & blue cup))",
+        "the two on the left": "rank(left(@0), -score, 2)",
+        "the tall ones": "above(@0, height)",
+        "the ones between 2 and 4": "between(@0, #2,4)",
+        "which of them is the largest?": "rank(@0, -size)",
+        "are any of them red?": "(@0 & red cup)",
+        "which ones are on the table?": "on(@0, table)",
+        "is it red?": "(one(@0) & red cup)",
+        "those that are not red": "(@0 - (@0 & red cup))",
+        "the striped ones": "(@0 & striped cup)",
+        "red ones please": "(@0 & red cup)",
+        "the left half": "left(@0)",
+        "on the left": "left(@0)",
+        "the ones above number 2": "above(@0, #2)",
+        "the ones nearest to the plate": "nearest(@0, plate)",
+        "the one closest to number 3": "nearest(@0, #3)",
+        "the nearest one to the plate": "nearest(@0, plate)",
+        "a bigger one": "rank(@0, -size)",
+        "the rest": "(@0 - @0)",
+        "the same but red": "(@0 & red cup)",
+        "1,2,3": "#1,2,3",
+        "show number 3": "#3",
+        "select 2 and 3": "#2,3",
+        "any two": "rank(@0, -score, 2)",
+        "them": "@0",
+        "all of them": "@0",
+    },
+    "new": {
+        "swap: the plates instead": "plate",
+        "replace the cups with the plates": "plate",
+        "plates instead of the cups": "plate",
+        "everything except the cups": "(object - cup)",
+        "where are the stars?": "star",
+        "the cups": "cup",
+        "the plates next to them": "next_to(plate, @0)",
+        "find the dogs": "dog",
+        "the same again": "cup",
+        "how many cups are red?": "count(red cup)",
+        "how many dogs are there?": "count(dog)",
+        "everything on the table": "on(object, table)",
+    },
+    "count": {
+        "how many are there now?": "count(@0)",
+        "and how many are red?": "count((@0 & red cup))",
+        "how many of them?": "count(@0)",
+        "count them": "count(@0)",
+    },
+    "stay": {
+        "yes": "@0",
+        "thanks": "@0",
+    },
+}
+"""What it does with the answer -> the query after 'the cups', which found five -> its plan. @0 is that answer."""
+
+
+@pytest.mark.parametrize("change", READINGS)
+def test_a_query_says_what_it_does_with_the_answer_so_far(change, written):
+    readings = {query: read_after(query, before()) for query in READINGS[change]}
+    assert {query: written(reading.plan) for query, reading in readings.items()} == READINGS[change]
+    assert {query: reading.change for query, reading in readings.items()} == dict.fromkeys(readings, change)
+    assert all(reading.complete for reading in readings.values())
