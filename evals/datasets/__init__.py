@@ -6,7 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evals.datasets import counting, davis, grefcoco, omnilabel, own, reasonseg, refcoco, saco, sav, veval
+from evals.datasets import counting, davis, grefcoco, omnilabel, own, reasonseg, refcoco, saco_average, sav, veval
 from evals.datasets.videos import ONLY_SCORED, Videos
 from evals.samples import Benchmark, DataError, Dataset
 
@@ -24,8 +24,8 @@ def _load_scenes(data: Path, split: str, *, number: int | str = 300, seed: int |
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "reasonseg": reasonseg.load,
     "omnilabel": omnilabel.load,
-    "saco-gold": saco.load_gold,
-    "saco-silver": saco.load_silver,
+    "saco-gold": saco_average.load_gold,
+    "saco-silver": saco_average.load_silver,
     "refcoco": partial(refcoco.load, "refcoco"),
     "refcoco+": partial(refcoco.load, "refcoco+"),
     "refcocog": partial(refcoco.load, "refcocog"),

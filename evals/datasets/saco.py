@@ -56,6 +56,7 @@ SILVER_SUBSETS = (
     "sav",
     "yt1b",
 )
+SUBMISSION = "coco_predictions_segm.json"
 DIGITS = 5
 """To which boxes and scores of the official prediction files are rounded."""
 
@@ -63,14 +64,14 @@ DIGITS = 5
 def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
     """`split`: a subset; `data`: the annotators' folder; `pictures`: where the files of `file_name` lie."""
     if split not in GOLD_SUBSETS:
-        raise DataError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, not {split!r}")
+        raise DataError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, and all, not {split!r}")
     return _load(
         "saco-gold", GOLD, data, split, [f"gold_{split}_merged_{one}_release_test.json" for one in "abc"], pictures
     )
 
 
 def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
-    """`split`: a subset, as its file is called; `data` and `pictures` as for Gold."""
+    """`split`: a subset, as its file is called, e.g. one of SILVER_SUBSETS; `data` and `pictures` as for Gold."""
     return _load("saco-silver", SILVER, data, split, [f"silver_{split}_merged_test.json"], pictures)
 
 
@@ -135,7 +136,7 @@ class SaCo:
             home=self.home.where,
             notes=(
                 f"{listed} pairs are listed; asked are the {len(self.asked)} exhaustive ones of every annotator.",
-                "Published averages are plain means over the subsets.",
+                'Published averages are plain means over the subsets: split "all".',
             ),
         )
 
@@ -146,7 +147,7 @@ class SaCo:
     def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """A list of `{image_id, category_id, segmentation, score, bbox, area}`; boxes x, y, w, h as shares."""
         entries = [entry for prediction in predictions for entry in self._entries(prediction)]
-        return {"coco_predictions_segm.json": to_json(entries)}
+        return {SUBMISSION: to_json(entries)}
 
     def _entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
         pair = target_of(self._pairs, prediction)

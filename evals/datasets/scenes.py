@@ -13,8 +13,8 @@ from itertools import count
 import cv2
 import numpy as np
 
-from sam3_tool import ConceptPrompt, Instances, Picture
-from sam3_tool.backends.scripted import ScriptedEmbedding
+from sam3_tool import ConceptPrompt, Instances, Picture, VisualPrompt
+from sam3_tool.backends.scripted import ScriptedEmbedding, agreeing
 from sam3_tool.training.prompts import Concept
 from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
 from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, PATTERNS, SHAPES, STRANGERS, plural
@@ -333,6 +333,12 @@ class TruthBackend:
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         return [
             _exact(self._scenes[embedding.key], prompt.phrase or "")
+            for embedding, prompt in zip(embeddings, prompts, strict=True)
+        ]
+
+    def refine(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        return [
+            agreeing(self._scenes[embedding.key].masks, prompt)
             for embedding, prompt in zip(embeddings, prompts, strict=True)
         ]
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from evals.datasets import load_dataset
+from evals.datasets.saco import GOLD_SUBSETS
 from evals.metrics import cgf1
+from evals.metrics.entries import ScoringError
 from evals.samples import DataError
 from sam3_tool import rle
 from sam3_tool.rle import Rle
@@ -140,5 +142,64 @@ def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tm
 
 
 def test_a_subset_that_there_is_not_is_told(tmp_path):
-    with pytest.raises(DataError, match="wiki_common, not 'test'"):
+    with pytest.raises(DataError, match="wiki_common, and all, not 'test'"):
         load_dataset("saco-gold", tmp_path, "test")
+
+
+@pytest.fixture
+def whole(folders, tmp_path):
+    """Gold with all its subsets: the generated one, thinned out differently for each."""
+    for number, subset in enumerate(GOLD_SUBSETS):
+        for annotator in "abc":
+            file = folders["saco-gold"] / f"gold_metaclip_merged_{annotator}_release_test.json"
+            content = json.loads(file.read_bytes())
+            content["images"] = content["images"][3 * number : 3 * number + 12]
+            kept = {entry["id"] for entry in content["images"]}
+            content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] in kept]
+            (tmp_path / file.name.replace("metaclip", subset)).write_text(json.dumps(content))
+    return tmp_path, {"pictures": folders["saco-gold"] / "metaclip-images"}
+
+
+def as_first_annotator(dataset, predicted, *, every=1):
+    found = []
+    for number, sample in enumerate(dataset.samples()):
+        mask = sample.target()
+        found.append(predicted(sample.id, mask[None] if mask.any() and number % every == 0 else mask[None][:0]))
+    return found
+
+
+def test_all_of_gold_is_the_plain_mean_of_its_subsets(whole, predicted):
+    data, pictures = whole
+    dataset = load_dataset("saco-gold", data, "all", **pictures)
+    found = as_first_annotator(dataset, predicted, every=2)
+    scores = dataset.score(found)
+    alone = {}
+    for subset in GOLD_SUBSETS:
+        part = load_dataset("saco-gold", data, subset, **pictures)
+        own = [one for one in found if one.id.startswith(f"{subset}/")]
+        assert [one.id for one in own] == [f"{subset}/{sample.id}" for sample in part.samples()]
+        alone[subset] = part.score([one.model_copy(update={"id": one.id.split("/")[1]}) for one in own])
+    for name in ("cgF1", "pmF1", "IL_MCC", "bbox cgF1"):
+        assert scores.metrics[name] == pytest.approx(np.mean([one.metrics[name] for one in alone.values()]), abs=1e-12)
+    assert scores.metrics["cgF1 wiki_common"] == alone["wiki_common"].metrics["cgF1"]
+    assert scores.metrics["pairs"] == dataset.facts().samples == len(dataset.samples())
+    everything = list(range(len(found)))
+    assert dataset.resample(found)(everything) == pytest.approx(scores.metrics["cgF1"], abs=1e-9)
+    last = [place for place in everything if found[place].id.startswith("wiki_common/")]
+    assert dataset.resample(found)(last) == pytest.approx(alone["wiki_common"].metrics["cgF1"], abs=1e-9)
+
+
+def test_a_file_for_every_subset_scores_as_the_run_that_wrote_them(whole, predicted, tmp_path):
+    dataset = load_dataset("saco-gold", whole[0], "all", **whole[1])
+    found = as_first_annotator(dataset, predicted)
+    for name, content in dataset.submission(found).items():
+        (tmp_path / "files" / name).parent.mkdir(parents=True)
+        (tmp_path / "files" / name).write_bytes(content)
+    scores = dataset.score_file(tmp_path / "files")
+    expected = dataset.score(found).metrics
+    assert {name: scores[name] for name in expected} == {
+        name: pytest.approx(value, abs=1e-12) for name, value in expected.items()
+    }
+    (tmp_path / "files/sa1b/coco_predictions_segm.json").unlink()
+    with pytest.raises(ScoringError, match="the mean over all subsets needs a file for each of them"):
+        dataset.score_file(tmp_path / "files")
