@@ -1,6 +1,5 @@
 """What a person has with the agent: turns about a picture, each an episode that starts from what was there before."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -9,22 +8,20 @@ from typing import cast
 
 import numpy as np
 
+from agent import by_hand
 from agent.budget import DEFAULT_BUDGET, Budget
-from agent.episode import NOTHING_BEFORE, Before, Candidate, Decision, Episode, Outcome, Said, Task, Workspace
+from agent.episode import NOTHING_BEFORE, Before, Episode, Outcome, Said, Task, Workspace
 from agent.loop import run, watch
 from agent.planner import Planner, PlannerError
-from agent.scripted import Line, ScriptedPlanner
+from agent.scripted import Line
 from agent.tools import TOOLS, Tool
-from agent.tools.words import listed, masks
-from agent.tools.workspace import Answer, Combine, ReportNoMask
+from agent.tools.words import listed
 from sam3_tool import Instances, Picture, Sam3
 from sam3_tool.prompt import Box
 from sam3_tool.rle import areas, decode_all
 
 NO_SAM3 = cast(Sam3, None)
 """For edits that choose among known masks: their tools never ask it."""
-MOST_PHRASES = 8
-"""As many as `segment` takes."""
 ABOVE = "keep what scores above"
 """How the words of such an edit begin: of several in a row, the last one counts alone."""
 
@@ -211,11 +208,13 @@ class Conversation:
         return watch(self.task(query), planner, sam3, tools=tools, budget=budget)
 
     def obey(self, query: str) -> "Conversation | None":
-        """What comes of a query that is a command to the conversation itself: undo or redo; None for any other.
+        """What comes of a query that asks for nothing but to go back or forth: 'undo', 'redo'; None for any other.
 
         Raises ConversationError where there is nothing to undo or redo.
         """
-        match " ".join(query.casefold().split()).strip(" .!"):
+        from agent.followup_words import command  # loads the parser of queries
+
+        match command(query):
             case "undo":
                 return self.undo()
             case "redo":
@@ -269,7 +268,9 @@ class Conversation:
         """
         task = replace(self.task(said or "(edited by hand)"), by_hand=True)
         try:
-            episode = run(task, _ByHand([*decisions, _as_answer]), sam3, budget=Budget(max_steps=len(decisions) + 2))
+            episode = run(
+                task, by_hand.ByHand([*decisions, by_hand.as_answer]), sam3, budget=Budget(max_steps=len(decisions) + 2)
+            )
         except PlannerError as error:
             raise ConversationError(str(error)) from error
         refused = next((step.observation.text for step in episode.steps if step.observation.is_error), None)
@@ -281,7 +282,7 @@ class Conversation:
         """With these masks, and no others, as the answer. Raises ConversationError for one that there is not."""
         self._check_known(ids)
         wanted = tuple(dict.fromkeys(ids))
-        return self.edit([partial(_select, wanted)], NO_SAM3, said or f"select {listed(wanted)}")
+        return self.edit([partial(by_hand.select, wanted)], NO_SAM3, said or f"select {listed(wanted)}")
 
     def remove(self, ids: Sequence[int]) -> "Conversation":
         """Without these masks in the answer. Raises ConversationError for one that is not in it."""
@@ -321,7 +322,11 @@ class Conversation:
             if id is None:
                 raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
         self._check_known([] if id is None else [id])
-        return self.edit([_refine(x, y, positive, id), partial(_refined, id)], sam3, _click_said(x, y, positive, id))
+        return self.edit(
+            [by_hand.refine(x, y, positive, id), partial(by_hand.refined, id)],
+            sam3,
+            by_hand.click_said(x, y, positive, id),
+        )
 
     def box(self, x0: float, y0: float, x1: float, y1: float, sam3: Sam3, *, positive: bool = True) -> "Conversation":
         """With all that looks like what is in this box; negative, without what of the answer looks like it.
@@ -332,17 +337,12 @@ class Conversation:
         box = self._inside((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
         where = ", ".join(f"{edge:g}" for edge in box)
         if positive:
-            return self.edit([_like(box), self._and_before], sam3, f"add what looks like the box {where}")
+            return self.edit([by_hand.like(box), by_hand.and_before], sam3, f"add what looks like the box {where}")
         if not self.selected:
             raise ConversationError("there is no answer yet to take anything from")
-        unlike = _unlike(box, self.workspace.pick(self.selected))
-        return self.edit([unlike, self._and_still], sam3, f"leave out what looks like the box {where}")
-
-    def _and_before(self, episode: Episode) -> Tool:
-        return Combine(op="union", a=[*self.selected], b=[*episode.shown])
-
-    def _and_still(self, episode: Episode) -> Tool:
-        return Combine(op="intersect", a=[*self.selected], b=[*episode.shown])
+        unlike = by_hand.unlike(box, self.workspace.pick(self.selected))
+        calls = (unlike, by_hand.still_found, partial(by_hand.without_boxed, box))
+        return self.edit(calls, sam3, f"leave out what looks like the box {where}")
 
     def _inside(self, box: Box) -> Box:
         """The part of the box that lies in the picture. Raises ConversationError where that is none."""
@@ -393,62 +393,3 @@ def _selected(episode: Episode) -> tuple[int, ...]:
         return episode.shown
     stopped = episode.outcome in ("step_limit", "budget", "failed")
     return episode.task.before.selected or (episode.shown if stopped else ())
-
-
-class _ByHand(ScriptedPlanner):
-    """A person's calls, which are not tried again."""
-
-    def decide(self, episode: Episode) -> Decision:
-        if episode.steps and episode.steps[-1].observation.is_error:
-            raise PlannerError("the call was refused")
-        return super().decide(episode)
-
-
-def _as_answer(episode: Episode) -> Tool:
-    return _select(episode.shown, episode)
-
-
-def _select(ids: Sequence[int], episode: Episode) -> Tool:
-    selected = episode.task.before.selected
-    more, fewer = [id for id in ids if id not in selected], [id for id in selected if id not in ids]
-    changes = [f"; added {listed(more)}"] * bool(more) + [f"; without {listed(fewer)}"] * bool(fewer)
-    said = f"{masks(len(ids))}{''.join(changes)}."
-    return Answer(ids=[*ids], message=said) if ids else ReportNoMask(reason=said)
-
-
-def _refine(x: float, y: float, positive: bool, id: int | None) -> Decision:
-    return _call("refine", points=[{"x": x, "y": y, "positive": positive}], **({} if id is None else {"id": id}))
-
-
-def _refined(id: int | None, episode: Episode) -> Tool:
-    """With the new mask in the place of `id`, or after all others."""
-    selected, new = episode.task.before.selected, _new(episode)
-    replaced = [new[0] if one == id else one for one in selected]
-    return _select(replaced if id in selected else [*selected, *new], episode)
-
-
-def _new(episode: Episode) -> range:
-    """The numbers of the masks that this turn has made."""
-    known = episode.task.before.workspace
-    return range(1 + (len(known) if known else 0), len(episode.workspace) + 1)
-
-
-def _like(box: Box) -> Decision:
-    return _call("segment", phrases=[], boxes=[box])
-
-
-def _unlike(box: Box, answer: Sequence[Candidate]) -> Decision:
-    """What the answer was found by, once more, but for what the box shows."""
-    phrases = [phrase for phrase in dict.fromkeys(candidate.phrase for candidate in answer) if phrase]
-    examples = [] if phrases else [candidate.id for candidate in answer]
-    return _call("segment", phrases=phrases[:MOST_PHRASES], exemplars=examples, negative_boxes=[box])
-
-
-def _call(tool: str, **arguments: object) -> Decision:
-    return Decision(tool, json.dumps(arguments))
-
-
-def _click_said(x: float, y: float, positive: bool, id: int | None) -> str:
-    if id is None:
-        return f"add what is at {x:g}, {y:g}"
-    return f"{'add' if positive else 'take'} what is at {x:g}, {y:g} {'to' if positive else 'from'} mask {id}"

@@ -117,7 +117,7 @@ def test_what_is_said_after_an_undo_replaces_what_was_undone(three_cups) -> None
     assert [turn.task.query for turn in other.turns] == ["the red cups", "remove 1"]
 
 
-@pytest.mark.parametrize("words", ["undo", " Undo. ", "UNDO!"])
+@pytest.mark.parametrize("words", ["undo", " Undo. ", "UNDO!", "go back, please"])
 def test_undo_can_be_said(words, three_cups, kitchen_sam3) -> None:
     nobody = calls()
     undone = three_cups.say(words, nobody, kitchen_sam3)
