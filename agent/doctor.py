@@ -177,11 +177,11 @@ def _over_a_server() -> Finding:
 
 def _in_process(name: str, package: str) -> Finding:
     from agent.load import NAMES
+    from agent.models import not_installed
 
     if installed(package):
         return Finding("planners", name, "ok", f"{NAMES[name]}; try: --planner {name}")
-    extra = OPTIONAL[package]
-    return Finding("planners", name, "absent", f"{package} is not installed; install it with: uv sync --extra {extra}")
+    return Finding("planners", name, "absent", not_installed(package, OPTIONAL[package]))
 
 
 def tried(planner: str, **options: Any) -> Finding:
