@@ -49,7 +49,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything, in the order in which a person wants to read it. Uses no network and shows no secret."""
-    return [*_machine(), *_packages(), *_checkpoints(), *_planners(), *_environment()]
+    return [*_machine(), *_packages(), *checkpoints(), *planners(), *_environment()]
 
 
 def healthy(findings: Iterable[Finding]) -> bool:
@@ -125,7 +125,8 @@ def installed(name: str) -> str:
         return ""
 
 
-def _checkpoints() -> list[Finding]:
+def checkpoints() -> list[Finding]:
+    """Which SAM 3 are here."""
     return [_embedded(), _gated()]
 
 
@@ -151,7 +152,7 @@ def _gated() -> Finding:
     return Finding("checkpoints", GATED, "absent", "not in the local cache", advice)
 
 
-def _planners() -> list[Finding]:
+def planners() -> list[Finding]:
     """Which planners could be made here. Whether a server answers, only `tried` finds out."""
     return [
         Finding("planners", "grammar", "ok", "needs no model"),

@@ -13,13 +13,15 @@ MAY_IMPORT = {
     "prompts": set(),
     "sam3_tool": set(),
     "agent": {"sam3_tool", "prompts"},
+    "demo": {"agent", "sam3_tool", "prompts"},
     "evals": {"agent", "sam3_tool", "prompts"},
-    "bench": {"agent", "sam3_tool", "prompts", "evals"},
+    "bench": {"agent", "sam3_tool", "prompts", "demo", "evals"},
 }
 WRAPPED_IN = {
     "torch": (
         "sam3_tool/backends/pixels.py",
         "sam3_tool/backends/transformers.py",
+        "sam3_tool/backends/upsampling.py",
         "sam3_tool/backends/weights.py",
         "sam3_tool/training/",
         "agent/doctor.py",
@@ -41,11 +43,11 @@ WRAPPED_IN = {
     "pycocotools": ("sam3_tool/rle.py",),
     "lark": ("agent/query.py", "agent/query_words.py"),
     "jinja2": ("agent/page.py", "evals/report.py"),
-    "typer": ("agent/cli.py", "agent/cli_options.py", "agent/terminal.py", "evals/cli.py"),
+    "typer": ("agent/cli.py", "agent/cli_options.py", "agent/terminal.py", "demo/cli.py", "evals/cli.py"),
     "rich": ("agent/terminal.py",),
     "openai": ("agent/models/openai_compatible.py",),
     "vllm": ("agent/models/vllm_local.py",),
-    "gradio": (),
+    "gradio": ("demo/app.py", "demo/server.py"),
     "ray": (),
 }
 """Library: the files and folders that may import it. The doctor looks whether torch loads at all."""

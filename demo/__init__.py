@@ -1,0 +1,1 @@
+"""A web page to segment by talking and clicking: `sam3-agent demo`."""

@@ -1,0 +1,251 @@
+"""What the page does when something is clicked, said or sent: one conversation in, one out, and what to show of it."""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+from agent import PAPER_TOOLS, TOOLS
+from agent.budget import end
+from agent.conversation import Conversation, ConversationError
+from agent.episode import Episode
+from agent.exports import FORMATS
+from agent.planner import PlannerError
+from agent.transcript import TranscriptError, to_html
+from demo.engine import Engine
+from demo.exchange import NotUnderstood
+from demo.uploads import Limits, opened
+from demo.visits import Answering, Visit, VisitOver, Visits
+from sam3_tool import CheckpointError, DeviceError, Picture, PictureError
+
+log = logging.getLogger(__name__)
+
+TOLD = (
+    CheckpointError,
+    ConversationError,
+    DeviceError,
+    NotUnderstood,
+    PictureError,
+    PlannerError,
+    TranscriptError,
+    VisitOver,
+)
+"""Errors whose message is for the visitor."""
+WAIT = "Wait for the answer, or stop it first."
+INTERRUPTED = "Reloading the page stopped the answer. The question is in the box below; ask it again."
+FIRST = "Choose a picture first."
+DEFECT = (
+    "Something went wrong here, which is a defect of the program: {}. Your picture and your masks are as they were."
+)
+CONVERSATION, TRACE = "conversation", "trace"
+"""Downloads that are not masks."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """By the visitor."""
+
+    planner: str
+    sam3: str
+
+
+@dataclass(frozen=True)
+class Actions:
+    """Everything a visitor can do. Every method takes the secret of a visit, and returns it as it then is."""
+
+    engine: Engine
+    visits: Visits
+    limits: Limits
+    examples: Path
+
+    def arrive(self, secret: str) -> Visit:
+        """The page was loaded, perhaps again, which ends an answer that it was waiting for."""
+        visit = self.stop(secret)
+        if visit.asked and not visit.note:
+            return self.visits.update(secret, answering=None, note=INTERRUPTED)
+        return visit
+
+    def show(self, secret: str, path: str) -> Visit:
+        """An uploaded picture, or a conversation that was saved."""
+        return self._edited(secret, lambda conversation: self._opened(conversation, Path(path)), anew=True)
+
+    def example(self, secret: str, name: str) -> Visit:
+        known = {file.stem: file for file in self.examples.iterdir()}
+
+        def shown(conversation: Conversation | None) -> Conversation:
+            if name not in known:
+                raise NotUnderstood(f"there is no example {name!r}")
+            return _on(conversation, Picture.open(known[name]), known[name].name)
+
+        return self._edited(secret, shown, anew=True)
+
+    def edit(self, secret: str, change: Callable[[Conversation], Conversation]) -> Visit:
+        """A turn made by hand, or undone."""
+        return self._edited(secret, change)
+
+    def click(self, secret: str, sam3: str, x: float, y: float, *, positive: bool, id: int | None) -> Visit:
+        return self._edited(secret, lambda one: one.click(x, y, self.engine.sam3(sam3), positive=positive, id=id))
+
+    def box(self, secret: str, sam3: str, box: tuple[float, float, float, float]) -> Visit:
+        return self._edited(secret, lambda one: one.box(*box, self.engine.sam3(sam3)))
+
+    def stop(self, secret: str) -> Visit:
+        visit = self.visits[secret]
+        if visit.answering is not None:
+            visit.answering.stop.set()
+        return visit
+
+    def ask(self, secret: str, query: str, chosen: Chosen) -> Iterator[Visit]:
+        """The visit after each step of the answer; the last one has the whole turn."""
+        visit = self.visits[secret]
+        conversation, query = visit.conversation, query.strip()
+        if conversation is None or visit.answering is not None or not query:
+            why = "" if not query else FIRST if conversation is None else WAIT
+            yield self.visits.update(secret, note=why, asked=query)
+            return
+        answering = Answering(query)
+        yield self.visits.update(secret, answering=answering, note="", asked=query)
+        try:
+            yield from self._answered(secret, conversation, answering, chosen)
+        except TOLD as error:
+            yield self._noted(secret, str(error), query)
+        except Exception as error:  # a page that says so and goes on is worth more than one that is dead
+            log.exception("a question was not answered")
+            yield self._noted(secret, DEFECT.format(f"{type(error).__name__}: {error}"), query)
+        finally:
+            answering.stop.set()
+            if self._goes_on(secret, answering):
+                self.visits.update(secret, answering=None)
+
+    def _answered(
+        self, secret: str, conversation: Conversation, answering: Answering, chosen: Chosen
+    ) -> Iterator[Visit]:
+        done = conversation.obey(answering.query)
+        episode = None
+        if done is None:
+            for episode in _until(answering, lambda: self._episodes(conversation, answering.query, chosen)):
+                yield self.visits.update(secret, answering=replace(answering, episode=episode))
+            done = _appended(conversation, episode)
+        if not self._goes_on(secret, answering):
+            return
+        if done is None:
+            yield self._noted(secret, "Stopped before the first step; ask again whenever you like.", answering.query)
+        else:
+            yield self.visits.update(secret, conversation=done, answering=None, note="", asked="")
+
+    def _goes_on(self, secret: str, answering: Answering) -> bool:
+        """Whether the visitor still waits for this answer: reloading the page ends it."""
+        now = self.visits[secret].answering if secret in self.visits else None
+        return now is not None and now.stop is answering.stop
+
+    def _episodes(self, conversation: Conversation, query: str, chosen: Chosen) -> Iterator[Episode]:
+        planner, sam3 = self.engine.planner(chosen.planner), self.engine.sam3(chosen.sam3)
+        made_by = self.engine.made_by(chosen.planner, chosen.sam3)
+        tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
+        return conversation.watch(query, planner, sam3, tools=tools, budget=made_by.budget)
+
+    def download(self, secret: str, kind: str, chosen: Chosen) -> Path:
+        """A file in a folder of its own. Raises ConversationError where there is nothing to write yet."""
+        conversation = self.visits[secret].conversation
+        if conversation is None:
+            raise ConversationError(FIRST)
+        folder = Path(tempfile.mkdtemp(prefix="sam3-agent-"))
+        name = conversation.name or "picture.png"
+        if kind == CONVERSATION:
+            path = folder / f"{Path(name).stem}.conversation.json"
+            conversation.save(path)
+            return path
+        if kind == TRACE:
+            return self._trace(conversation, folder / f"{Path(name).stem}.trace.html", chosen)
+        candidates = conversation.workspace.pick(conversation.selected)
+        if not candidates:
+            raise ConversationError("There are no masks in the answer yet.")
+        return FORMATS[kind].write(conversation.picture, candidates, name, folder, conversation.reasons)
+
+    def _trace(self, conversation: Conversation, path: Path, chosen: Chosen) -> Path:
+        if not conversation.turns:
+            raise ConversationError("Nothing was asked yet.")
+        made_by = self.engine.made_by(chosen.planner, chosen.sam3)
+        path.write_text(to_html(conversation.turns[-1], made_by, source=conversation.name), encoding="utf-8")
+        return path
+
+    def _opened(self, conversation: Conversation | None, file: Path) -> Conversation:
+        if file.suffix == ".json":
+            try:
+                return Conversation.open(file)
+            finally:
+                file.unlink(missing_ok=True)
+        return _on(conversation, opened(file, self.limits), file.name)
+
+    def _edited(self, secret: str, change: Callable[[Any], Conversation], *, anew: bool = False) -> Visit:
+        """With what `change` makes of the conversation; as it was, and a note, where it cannot. `anew`: needs none."""
+        with self.visits.edited(secret) as visit:
+            if visit.answering is not None or (visit.conversation is None and not anew):
+                return self.visits.update(secret, note=WAIT if visit.answering else FIRST)
+            try:
+                return self.visits.update(secret, conversation=change(visit.conversation), note="", asked="")
+            except TOLD as error:
+                return self._noted(secret, str(error))
+            except Exception as error:  # see `ask`
+                log.exception("an edit failed")
+                return self._noted(secret, DEFECT.format(f"{type(error).__name__}: {error}"))
+
+    def _noted(self, secret: str, note: str, asked: str = "") -> Visit:
+        return self.visits.update(secret, answering=None, note=sentence(note), asked=asked)
+
+
+def _on(conversation: Conversation | None, picture: Picture, name: str) -> Conversation:
+    return Conversation.start(picture, name) if conversation is None else conversation.show(picture, name)
+
+
+def _appended(conversation: Conversation, episode: Episode | None) -> Conversation | None:
+    """With the turn, ended where it stands if the visitor stopped it; None where it never took a step."""
+    if episode is None or not episode.steps:
+        return None
+    return conversation.append(episode if episode.outcome else end(episode, "budget", "by you"))
+
+
+def _until(answering: Answering, episodes: Callable[[], Iterator[Episode]]) -> Iterator[Episode]:
+    """Each episode as soon as it is there, until the last one or until it is stopped.
+
+    They are made in a thread of their own: a step of a slow model cannot be interrupted, but need not be waited for.
+    """
+    made: Queue[Episode | BaseException | None] = Queue()
+    Thread(target=_make, args=(answering, episodes, made), daemon=True).start()
+    while not answering.stop.is_set():
+        try:
+            one = made.get(timeout=0.1)
+        except Empty:
+            continue
+        if one is None:
+            return
+        if isinstance(one, BaseException):
+            raise one
+        yield one
+
+
+def _make(
+    answering: Answering, episodes: Callable[[], Iterator[Episode]], made: "Queue[Episode | BaseException | None]"
+) -> None:
+    try:
+        for episode in episodes():
+            made.put(episode)
+            if answering.stop.is_set():
+                return
+        made.put(None)
+    except BaseException as error:  # raised again where it is waited for
+        made.put(error)
+
+
+def sentence(text: str) -> str:
+    """What went wrong, as a person would write it.
+
+    >>> sentence("there is nothing to undo")
+    'There is nothing to undo.'
+    """
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")

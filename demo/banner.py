@@ -1,0 +1,40 @@
+"""What stands above the page: its name, how its models are doing, and what the embedded one can be asked for."""
+
+import json
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from demo.engine import EMBEDDED, State
+from sam3_tool.training.vocabulary import COLOURS, SHAPES, THINGS
+
+
+def pill(state: State) -> str:
+    """HTML: the heading, and beside it how the models are doing."""
+    return (
+        '<header class="head"><h1>sam3-agent</h1><p class="claim">Segment by talking and clicking</p>'
+        f'<p class="pill {state.kind}" role="status"><span class="light"></span>{escape(state.words)}</p></header>'
+    )
+
+
+def banner(sam3: str) -> str:
+    """HTML: of the embedded SAM 3, what it knows; of any other, nothing."""
+    if sam3 != EMBEDDED:
+        return ""
+    shapes, things = known()
+    return (
+        f'<details class="banner"><summary>This is the small SAM 3 that comes with the program. It knows {len(shapes)}'
+        f" shapes and these {len(things)} things, as drawings show them, and little of photographs.</summary>"
+        f"<p><b>Shapes</b> {', '.join(shapes)}, in {', '.join(COLOURS)}; plain, striped or dotted.</p>"
+        f"<p><b>Things</b> {', '.join(things)}.</p>"
+        "<p>For any noun phrase in real photographs, start the page with <code>--sam3 facebook/sam3</code>.</p>"
+        "</details>"
+    )
+
+
+@cache
+def known() -> tuple[list[str], list[str]]:
+    """Shapes and things: those of the generated world that the embedded checkpoint lists in its vocabulary."""
+    file = files("sam3_tool") / "tiny" / "vocabulary.json"
+    words = set(json.loads(file.read_text(encoding="utf-8"))["words"])
+    return [noun for noun in SHAPES if noun in words], [noun for noun in THINGS if noun in words]

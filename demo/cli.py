@@ -1,0 +1,61 @@
+"""`sam3-agent demo`: the page from the command line. Thin, as `agent.cli` is."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from agent import cli_options as given
+from agent.options import BadInput, Options
+from agent.terminal import one_line_errors
+
+AUTH = "SAM3_AGENT_DEMO_AUTH"
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+@given.planning(without=("record",))
+def demo(
+    options: Options,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 = the whole network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.")] = 7860,
+    auth: Annotated[
+        str | None,
+        typer.Option(metavar="USER:PASSWORD", help=f"Who may come in (better: {AUTH} in the environment)."),
+    ] = None,
+    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels that a picture may have.")] = 50,
+    max_bytes: Annotated[float, typer.Option(min=0.01, help="MiB that a file may have.")] = 40,
+    queue: Annotated[int, typer.Option(min=1, help="Questions and clicks that may wait.")] = 20,
+) -> None:
+    """Open a page on which pictures are segmented by talking and clicking. Ctrl-C ends it."""
+    with one_line_errors(OSError, interrupted="the page is closed"):
+        who = _auth(auth or os.environ.get(AUTH))
+        try:
+            from demo.engine import Engine
+            from demo.server import Place, serve
+            from demo.uploads import MEGA, Limits
+        except ModuleNotFoundError as error:
+            if error.name != "gradio":
+                raise
+            raise BadInput(
+                "the demo needs gradio, which is not installed; install it with: uv sync --extra demo"
+            ) from error
+        limits = Limits(pixels=int(max_pixels * MEGA), bytes=int(max_bytes * 2**20))
+        page, address = serve(Engine(options), Place(host, port, who, queue), limits, wait=False)
+        typer.echo(f"{address} (Ctrl-C ends it)")
+        if host not in ("127.0.0.1", "localhost", "::1") and who is None:
+            typer.echo(
+                f"note: whoever reaches {host}:{port} can use it; {AUTH}=USER:PASSWORD asks for a password", err=True
+            )
+        page.block_thread()
+
+
+def _auth(text: str | None) -> tuple[str, str] | None:
+    """Raises BadInput, which never shows the password."""
+    if text is None or not text.strip():
+        return None
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise BadInput("--auth must be USER:PASSWORD")
+    return user, password

@@ -1,0 +1,119 @@
+"""The web server around the page: where it listens, who may come in, what a browser may load."""
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from socket import AF_INET, AF_INET6, socket
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from demo.actions import Actions
+from demo.app import WEB, build
+from demo.engine import Engine
+from demo.uploads import Limits
+from demo.visits import Visits
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+POLICY = {
+    # gradio compiles its templates in the browser; nothing may be fetched but from this server
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline';"
+        " img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'self' data:"
+        " blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self';"
+        " frame-ancestors 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+VISITORS = 200
+"""Whose page's state the server keeps at most; see `Visits` for their pictures."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the page is, and for whom."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    auth: tuple[str, str] | None = None
+    """A user and a password; None: whoever can reach it."""
+    queue: int = 20
+    """Questions and clicks that may wait; more are turned away with a sentence."""
+
+
+def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) -> tuple[Any, str]:
+    """Starts the page and then, in the background, the models. Returns the page and its address; `wait`: once it ends.
+
+    Raises OSError when the port is taken.
+    """
+    page = build(Actions(engine, Visits(), limits, Path(str(files("demo") / "pictures"))))
+    page.queue(max_size=place.queue)
+    _, address, _ = page.launch(
+        server_name=place.host,
+        server_port=place.port or _free(place.host),
+        auth=place.auth,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=False,
+        max_file_size=limits.bytes,
+        allowed_paths=[],
+        state_session_capacity=VISITORS,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        footer_links=[],
+        theme=theme(),
+        css_paths=[WEB / "style.css"],
+        app_kwargs={"middleware": [Middleware(Guarded)], "docs_url": None, "redoc_url": None, "openapi_url": None},
+    )
+    engine.start()
+    if wait:
+        page.block_thread()
+    return page, address
+
+
+def _free(host: str) -> int:
+    """A port that nobody listens at."""
+    with socket(AF_INET6 if ":" in host else AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def theme() -> Any:
+    """Quiet greys and one blue, in the fonts that the visitor's machine has: nothing is fetched for them."""
+    blue, grey = gr.themes.colors.blue, gr.themes.colors.slate
+    system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    return gr.themes.Base(
+        primary_hue=blue,
+        secondary_hue=blue,
+        neutral_hue=grey,
+        radius_size=gr.themes.sizes.radius_lg,
+        font=system,
+        font_mono=["ui-monospace", "monospace"],
+    )
+
+
+class Guarded:
+    """Adds `POLICY` to every answer."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in POLICY.items())]
+            await send(message)
+
+        await self.app(scope, receive, guarded)

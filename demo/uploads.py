@@ -1,0 +1,61 @@
+"""What a visitor sends becomes a `Picture`, or one sentence: only its pixels are kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from sam3_tool import Picture, PictureError
+from sam3_tool.picture import FORMATS
+
+MEGA = 10**6
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one picture may be."""
+
+    pixels: int = 50 * MEGA
+    bytes: int = 40 * 2**20
+
+
+def opened(path: str | Path, limits: Limits) -> Picture:
+    """The picture in an uploaded file, which is removed. Raises PictureError with a sentence for the page.
+
+    Size and kind are read off the head of the file before anything is decoded. What is returned holds pixels only: no
+    name, no place, no other metadata of the file.
+    """
+    file = Path(path)
+    try:
+        _check(file, limits)
+        return Picture.open(file)
+    except PictureError as error:
+        # without the path, which is of no use to a visitor
+        raise PictureError(f"{file.name}{str(error).removeprefix(str(file))}") from error
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _check(file: Path, limits: Limits) -> None:
+    """Raises PictureError for what is too large; a file that is no picture is left to `Picture.open`."""
+    size = file.stat().st_size if file.is_file() else 0
+    if size > limits.bytes:
+        raise PictureError(
+            f"{file}: {size / 2**20:.0f} MiB; this page takes files up to {limits.bytes / 2**20:.0f} MiB."
+            " Save it smaller."
+        )
+    width, height = _size(file)
+    if width * height > limits.pixels:
+        raise PictureError(
+            f"{file}: {width} x {height} is {width * height / MEGA:.0f} megapixels; this page takes up to"
+            f" {limits.pixels / MEGA:g}. Reduce it and try again."
+        )
+
+
+def _size(file: Path) -> tuple[int, int]:
+    """Width and height in pixels, off the head of the file; (0, 0) where there is none."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return image.size
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0, 0

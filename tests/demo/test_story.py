@@ -1,0 +1,152 @@
+"""The whole story in a real browser: drop a picture, ask, ask on, correct, undo, download."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from agent.conversation import Conversation
+
+SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
+SMALL_MELON, FAR_MELON, CHERRY = (275, 255), (480, 310), (310, 150)
+"""x y of pixels that these cover."""
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    """The example scene as a photograph that somebody took, which says where."""
+    path = tmp_path_factory.mktemp("mine") / "my fruit.jpg"
+    picture = Image.open(SCENE).convert("RGB")
+    exif = picture.getexif()
+    exif[0x010E] = "a secret place"
+    picture.save(path, quality=96, exif=exif)
+    return path
+
+
+@pytest.fixture(scope="module")
+def told(visit_once, photograph):
+    """Somebody who has asked for all watermelons and then for less."""
+    visitor = visit_once()
+    visitor.upload(photograph)
+    visitor.has_picture()
+    visitor.ask("all the watermelons")
+    visitor.sees(masks=4)
+    return visitor
+
+
+def test_a_picture_is_dropped_and_a_question_answered_step_by_step(told, shots):
+    told.reads("4 masks: 'watermelon'")
+    told.page.locator("#chat").get_by_text("segment").first.click()
+    assert told.page.locator("#chat img[alt*='4 masks outlined']").count() >= 1
+    assert [row.split("\n")[1] for row in told.page.locator(".list .kept .row").all_inner_texts()] == ["watermelon"] * 4
+    told.page.screenshot(path=shots / "answered.png", full_page=True)
+
+
+def test_a_mask_is_named_where_the_pointer_is(told):
+    told.page.mouse.move(*told.point(*FAR_MELON))
+    assert "watermelon" in told.page.locator(".stage .tip").inner_text()
+    assert told.page.locator(".list .row.lit").count() == 1
+
+
+def test_a_follow_up_goes_on_from_the_answer(told):
+    told.ask("only the two largest")
+    told.sees(masks=2)
+    told.act("undo")
+    told.sees(masks=4)
+
+
+def test_a_mistake_is_clicked_away_and_undone(told):
+    told.take("select")
+    told.click(*FAR_MELON)
+    told.page.locator(".list .row.active").wait_for()
+    told.page.locator(".stage .frame").press("Delete")
+    told.sees(masks=3)
+    told.reads("remove")
+    told.act("undo")
+    told.sees(masks=4)
+    told.act("redo")
+    told.sees(masks=3)
+
+
+def test_a_checkbox_brings_back_what_was_dropped(told):
+    told.page.locator(".list .rest summary").click()
+    told.page.locator(".list .rest input").first.check()
+    told.sees(masks=4)
+    told.page.locator(".list .kept input").first.uncheck()
+    told.sees(masks=3)
+    told.act("undo")
+    told.sees(masks=4)
+
+
+def test_one_box_adds_everything_that_looks_like_it(told, shots):
+    told.take("box")
+    told.click(245, 15)
+    told.click(378, 195)
+    told.page.locator(".stage[data-busy=no] .mask:nth-of-type(n+12)").first.wait_for(state="attached")
+    assert int(told.page.locator(".stage").get_attribute("data-masks")) in range(6, 9)
+    told.page.screenshot(path=shots / "boxed.png", full_page=True)
+    told.act("undo")
+    told.sees(masks=4)
+
+
+def test_the_threshold_hides_and_shows_without_a_model(told):
+    slider = told.page.locator(".stage .threshold input")
+    exact = "rows => rows.map(row => Number(row.style.getPropertyValue('--score')))"
+    scores = told.page.locator(".list .kept .score").evaluate_all(exact)
+    slider.fill("0.99")
+    left = int(told.page.locator(".stage").get_attribute("data-masks"))
+    assert 0 < left == sum(score > 0.99 for score in scores)
+    slider.dispatch_event("change")
+    told.sees(masks=left)
+    slider.fill("0")
+    slider.dispatch_event("change")
+    told.sees(masks=4)
+
+
+def test_the_picture_before_and_after(told, shots):
+    told.act("compare")
+    told.page.locator(".stage .compare input").fill("60")
+    told.page.screenshot(path=shots / "compared.png")
+    assert "60%" in told.page.locator(".stage .frame").get_attribute("style")
+    told.act("compare")
+
+
+def test_masks_are_downloaded_as_pycocotools_reads_them(told):
+    held = json.loads(told.download("COCO JSON, run lengths").read_text("utf-8"))
+    decoded = [coco.decode(one["segmentation"]) for one in held["annotations"]]
+    assert [mask.shape for mask in decoded] == [(480, 640)] * 4
+    assert held["categories"][0]["name"] == "watermelon"
+    assert any(mask[FAR_MELON[1], FAR_MELON[0]] for mask in decoded)
+
+
+def test_each_mask_is_downloaded_as_a_picture(told):
+    with zipfile.ZipFile(told.download("PNG, one picture per mask")) as held:
+        pictures = [Image.open(io.BytesIO(held.read(name))) for name in held.namelist() if name.endswith(".png")]
+    assert [np.asarray(picture).shape[:2] for picture in pictures] == [(480, 640)] * 4
+
+
+def test_the_conversation_is_downloaded_and_opened_again(told, visit):
+    file = told.download("This conversation")
+    assert [turn.task.query for turn in Conversation.open(file).turns][:1] == ["all the watermelons"]
+    assert "a secret place" not in file.read_text("utf-8")
+    other = visit()
+    other.upload(file)
+    other.sees(masks=4)
+    other.reads("4 masks: 'watermelon'")
+
+
+def test_the_latest_answer_is_downloaded_as_one_page(told):
+    page = told.download("The latest answer").read_text("utf-8")
+    assert "<html" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_nothing_was_asked_of_any_other_server_and_nothing_went_wrong(told, server):
+    foreign = [url for url in told.requests if not url.startswith((server.url, "data:", "blob:"))]
+    assert foreign == []
+    assert told.complaints == []
