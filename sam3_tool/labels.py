@@ -48,7 +48,7 @@ def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
     for target in targets:
         window = _window(target.box)
         cv2.add(crowd[window], target.patch, dst=crowd[window])
-        cv2.add(shares[window], 1 / target.area, dst=shares[window], mask=target.patch)
+        shares[window] += target.patch * np.float32(1 / target.area)
     sums = cv2.integral(shares, sdepth=cv2.CV_64F)
     placed: dict[int, np.ndarray] = {}
     for index in sorted(range(len(targets)), key=lambda i: targets[i].area):
