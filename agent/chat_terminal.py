@@ -91,13 +91,13 @@ class Chat:
         return COMMANDS[name].run(self, conversation, words)
 
 
-def held(chat: Chat, conversation: Conversation) -> bool:
+def held(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> bool:
     """Talks until the lines end, and then saves where that was asked for; whether every line could be done."""
     if chat.by_hand:
         chat.told(conversation)
     latest, well = conversation, True
     try:
-        for gone_on, done in talk(chat, conversation, lines(chat.by_hand)):
+        for gone_on, done in talk(chat, conversation, lines):
             latest, well = gone_on, well and done
     finally:
         if chat.save_to is not None:

@@ -130,6 +130,9 @@ def chat(
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     open_: Annotated[Path | None, typer.Option("--open", help="Go on with a saved conversation.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the conversation there on leaving.")] = None,
+    say: Annotated[
+        list[str] | None, typer.Option(help="A line to say; given again, the next one. Then it leaves.")
+    ] = None,
     inline: Annotated[
         Literal["auto", "kitty", "iterm", "sixel", "never"],
         typer.Option(help="How the terminal shows pictures (auto: by its name; else their path is printed)."),
@@ -137,8 +140,8 @@ def chat(
 ) -> None:
     """Talk about IMAGE: say what to find, then 'only the red ones', 'not number 3', 'undo'. /help says more.
 
-    overlay.png shows the answer after every turn. Lines may also come from a pipe: each brings one line.
-    Exit codes: 0; 1 a line from a pipe could not be done; 2 bad usage or bad input; 130 interrupted.
+    overlay.png shows the answer after every turn. Lines may also come by --say or from a pipe: each brings one line.
+    Exit codes: 0; 1 such a line could not be done; 2 bad usage or bad input; 130 interrupted.
     """
     from agent.transcript import TranscriptError
 
@@ -147,14 +150,14 @@ def chat(
         from agent import chat_terminal
         from agent.inline_picture import inline_of
 
-        by_hand = sys.stdin.isatty()
+        by_hand = not say and sys.stdin.isatty()
         conversation = _begun(image, open_)
         with progress() as shown:
             planner, sam3, made_by = _loaded(options, shown)
         kind = inline if inline != "auto" else inline_of(os.environ)
         folder = out or Path("out", Path(conversation.name or "conversation").stem)
         here = chat_terminal.Chat(planner, sam3, made_by, folder, typer.echo, kind, by_hand, save)
-        well = chat_terminal.held(here, conversation)
+        well = chat_terminal.held(here, conversation, say or chat_terminal.lines(by_hand))
     raise typer.Exit(0 if well or by_hand else FAILURE)
 
 

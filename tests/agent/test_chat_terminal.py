@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from agent import GrammarPlanner, ScriptedPlanner
 from agent.chat_terminal import COMMANDS, Chat, talk
+from agent.cli import app
 from agent.conversation import Conversation
 from agent.planner import Planner
 from agent.tools.workspace import Answer, AskUser, Segment
@@ -190,6 +192,17 @@ def test_queries_come_from_a_pipe_and_answers_go_to_one(tmp_path: Path) -> None:
     again = Conversation.open(tmp_path / "talk.json")
     assert (again.selected, again.can_redo) == ((2, 3, 4), True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.json", "there"]
+
+
+def test_lines_may_be_said_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    says = [word for line in ("all watermelons", "only the left one") for word in ("--say", line)]
+    done = CliRunner().invoke(app, ["chat", str(EXAMPLE), *says, "--save", "talk.json"], input="not read\n")
+    assert done.exit_code == 0
+    assert [line[:6] for line in done.stdout.splitlines()] == ["4 mask", "Kept 1"]
+    again = CliRunner().invoke(app, ["chat", "--open", "talk.json", "--say", "undo"])
+    assert again.stdout == f"{done.stdout.splitlines()[0]}\n"
+    assert (tmp_path / "out" / "scene" / "overlay.png").is_file()
 
 
 def test_a_person_at_a_terminal_has_a_prompt_a_history_and_ctrl_d(tmp_path: Path) -> None:
