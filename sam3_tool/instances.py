@@ -19,11 +19,13 @@ class Instances:
     masks: np.ndarray
     """bool, (N, height, width), at the picture's own resolution."""
     boxes: np.ndarray
-    """float32, (N, 4), x0 y0 x1 y1 in pixels: the detector's boxes, not the extents of the masks."""
+    """float32, (N, 4), x0 y0 x1 y1 in pixels: the detector's boxes, not the extents of the masks (which candidates for
+    one object have)."""
     scores: np.ndarray
-    """float32, (N,), in [0, 1]: sigmoid(query) * sigmoid(presence)."""
+    """float32, (N,), in [0, 1]: sigmoid(query) * sigmoid(presence); of candidates for one object, the predicted IoU."""
     presence: float
-    """In [0, 1]: how sure SAM 3 is that the concept is in the picture at all (meaningful for N = 0 too)."""
+    """In [0, 1]: how sure SAM 3 is that the concept is in the picture at all (meaningful for N = 0 too); of candidates
+    for one object, that there is one."""
     phrase: str
     """The noun phrase that made them; empty when only exemplar boxes did."""
 

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from sam3_tool.backends import Backend, Embedding
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
 from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
-from sam3_tool.prompt import Box, ConceptPrompt
+from sam3_tool.prompt import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 
-Request = tuple[Picture, ConceptPrompt]
+Request = tuple[Picture, Prompt]
 
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
-"""Room for 9 pictures of facebook/sam3 in bf16, or for 190 of the embedded checkpoint."""
+"""Room for 8 pictures of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +31,20 @@ class SamReport:
     encodes: int
     """Pictures that this call sent through the vision encoder; the others were remembered, or another call's."""
     decodes: int
-    """Concept prompts that went through the detector."""
+    """Prompts that went through the detector, or through the tracker."""
 
 
 class Sam3:
-    """Finds every instance of a concept, in any number of pictures at once.
+    """Finds every instance of a concept, in any number of pictures at once, and one object by clicks.
 
     A picture is encoded on its first request and its embedding is kept, under its content, while there is room for
-    it in `cache_bytes` (least recently used out first): asking again costs only the decoder. Safe to share between
-    threads: concurrent calls are served together, at most `max_batch` requests at a time.
+    it in `cache_bytes` (least recently used out first): asking again, by phrase or by click, costs only the decoder.
+    Safe to share between threads: concurrent calls are served together, at most `max_batch` requests at a time.
 
         sam3 = Sam3.load("facebook/sam3")
         cups = sam3.segment(Picture.open("table.jpg"), "red cup")
         cups.masks.shape  # (n, height, width)
+        handle = sam3.refine(Picture.open("table.jpg"), [(212, 340)])[[0]]  # the best of three candidates
     """
 
     def __init__(
@@ -116,12 +119,37 @@ class Sam3:
         labels = tuple(int(label) for label in box_labels)
         return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold))])[0]
 
+    def refine(
+        self,
+        picture: Picture,
+        points: Sequence[Point] = (),
+        labels: Sequence[int] = (),
+        *,
+        box: Box | None = None,
+        mask: np.ndarray | None = None,
+    ) -> Instances:
+        """Three candidates for the one object that clicks, a box or an earlier mask show, best predicted quality first.
+
+        `points`: x, y in pixels; `labels`: 1 = on the object, 0 = on what does not belong to it, all 1 when left out.
+        `box`: x0 y0 x1 y1 in pixels, around the object. `mask`: bool (height, width), an answer to be mended, such as
+        the best candidate so far; give all clicks again with it. `scores` are the predicted IoU, `boxes` the extents of
+        the masks, `presence` says whether there is an object at all. After `segment`, the picture is not encoded again.
+        Raises ValueError for a point outside the picture or a mask of another size, and `CheckpointError` if the
+        checkpoint has no tracker.
+        """
+        clicks = tuple((float(x), float(y)) for x, y in points)
+        around = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        return self.segment_all([(picture, VisualPrompt(clicks, tuple(map(int, labels)), around, mask))])[0]
+
     def segment_all(self, requests: Sequence[Request]) -> list[Instances]:
         """One result per request, in order; every picture is encoded once, its prompts are decoded together."""
         return self.run(requests).instances
 
     def run(self, requests: Sequence[Request]) -> SamReport:
         """`segment_all`, with what it cost."""
+        for picture, prompt in requests:
+            if isinstance(prompt, VisualPrompt):
+                prompt.check_fits(picture.height, picture.width)
         order = _by_picture(requests)
         served = self._batcher([requests[index] for index in order])
         found = dict(zip(order, served, strict=True))
@@ -167,11 +195,19 @@ class _Server:
         pictures = {picture.key: picture for picture, _ in requests}
         fresh = {key for key in pictures if key not in self._cache}
         embeddings = self._cache.get_all(pictures, lambda keys: self._backend.encode([pictures[key] for key in keys]))
-        found = self._backend.decode(
-            [embeddings[picture.key] for picture, _ in requests], [prompt for _, prompt in requests]
-        )
+        found = self._answers([(embeddings[picture.key], prompt) for picture, prompt in requests])
         served = []
         for (picture, _), instances in zip(requests, found, strict=True):
             served.append(_Served(instances, encoded=picture.key in fresh))
             fresh.discard(picture.key)  # only the first of its requests pays for a picture
         return served
+
+    def _answers(self, requests: Sequence[tuple[Embedding, Prompt]]) -> list[Instances]:
+        """Detector and tracker, each for its own requests, one result per request in order."""
+        concepts = [(one, prompt) for one, prompt in requests if isinstance(prompt, ConceptPrompt)]
+        objects = [(one, prompt) for one, prompt in requests if isinstance(prompt, VisualPrompt)]
+        found = iter(self._backend.decode([one for one, _ in concepts], [prompt for _, prompt in concepts]))
+        refined = iter(
+            self._backend.refine([one for one, _ in objects], [prompt for _, prompt in objects]) if objects else ()
+        )
+        return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]

@@ -20,6 +20,7 @@ MAY_IMPORT = {
 WRAPPED_IN = {
     "torch": (
         "sam3_tool/backends/pixels.py",
+        "sam3_tool/backends/tracker.py",
         "sam3_tool/backends/transformers.py",
         "sam3_tool/backends/upsampling.py",
         "sam3_tool/backends/weights.py",
@@ -35,7 +36,7 @@ WRAPPED_IN = {
         "sam3_tool/training/",
         "agent/models/transformers_local.py",
     ),
-    "safetensors": ("sam3_tool/backends/transformers.py", "sam3_tool/training/"),
+    "safetensors": ("sam3_tool/backends/weights.py", "sam3_tool/training/"),
     "huggingface_hub": ("sam3_tool/backends/checkpoint.py", "agent/doctor.py"),
     "scipy": ("sam3_tool/training/", "evals/metrics/"),
     "skimage": ("sam3_tool/training/",),

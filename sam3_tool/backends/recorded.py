@@ -1,10 +1,10 @@
 """SAM 3's answers, written down and read back: a replay needs no checkpoint, no torch and no GPU."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,13 +13,17 @@ from sam3_tool.backends import Backend, CheckpointError, Embedding
 from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
-from sam3_tool.prompt import ConceptPrompt
+from sam3_tool.prompt import ConceptPrompt, Prompt, VisualPrompt
 from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError, Remembered
 
 FOLDER = "sam3"
 """Of SAM 3's calls, inside the folder of a recording."""
 
 _NAME: Asked = {"what": "name"}
+
+AnyPrompt = TypeVar("AnyPrompt", ConceptPrompt, VisualPrompt)
+Ask = Callable[[Sequence[Any], Sequence[AnyPrompt]], list[Instances]]
+"""A backend's `decode` or `refine`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,15 @@ class RecordingBackend:
 
     def decode(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         found = self._backend.decode([embedding.inner for embedding in embeddings], prompts)
+        return self._recorded(embeddings, prompts, found)
+
+    def refine(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        found = self._backend.refine([embedding.inner for embedding in embeddings], prompts)
+        return self._recorded(embeddings, prompts, found)
+
+    def _recorded(
+        self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[Prompt], found: list[Instances]
+    ) -> list[Instances]:
         with _in_words():
             for embedding, prompt, instances in zip(embeddings, prompts, found, strict=True):
                 self._recorder.add(_find(embedding.key, prompt), to_json(instances))
@@ -93,19 +106,21 @@ class ReplayingBackend:
     def decode(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         return [self._found(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
+    def refine(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        return [self._found(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+
     def caveat(self, phrase: str) -> str:
         with _in_words(f"a caveat on {phrase!r} was not asked for when it was made"):
             return str(self._recorded.answer(_caveat(phrase)))
 
-    def _found(self, key: str, prompt: ConceptPrompt) -> Instances:
-        with _in_words(f"SAM 3 was not asked for {prompt.phrase or 'examples'!r} like this when it was made"):
+    def _found(self, key: str, prompt: Prompt) -> Instances:
+        what = prompt.phrase or "examples" if isinstance(prompt, ConceptPrompt) else "an object by clicks"
+        with _in_words(f"SAM 3 was not asked for {what!r} like this when it was made"):
             held = self._recorded.answer(_find(key, prompt))
         try:
             return from_json(held)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"what SAM 3 found for {prompt.phrase!r} is damaged in the recording: {error}"
-            ) from error
+            raise CheckpointError(f"what SAM 3 found for {what!r} is damaged in the recording: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,35 +164,40 @@ class CachingBackend:
         return [AwaitedEmbedding(picture) for picture in pictures]
 
     def decode(self, embeddings: Sequence[AwaitedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        requests = list(zip(embeddings, prompts, strict=True))
-        known = [self._known(awaited, prompt) for awaited, prompt in requests]
-        fresh = iter(self._ask([one for one, found in zip(requests, known, strict=True) if found is None]))
-        return [next(fresh) if found is None else found for found in known]
+        return self._answer(list(zip(embeddings, prompts, strict=True)), self._backend.decode)
+
+    def refine(self, embeddings: Sequence[AwaitedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        return self._answer(list(zip(embeddings, prompts, strict=True)), self._backend.refine)
 
     def caveat(self, phrase: str) -> str:
         return self._backend.caveat(phrase)
 
-    def _known(self, awaited: AwaitedEmbedding, prompt: ConceptPrompt) -> Instances | None:
+    def _answer(self, requests: Sequence[tuple[AwaitedEmbedding, AnyPrompt]], ask: Ask[AnyPrompt]) -> list[Instances]:
+        known = [self._known(awaited, prompt) for awaited, prompt in requests]
+        fresh = iter(self._ask([one for one, found in zip(requests, known, strict=True) if found is None], ask))
+        return [next(fresh) if found is None else found for found in known]
+
+    def _known(self, awaited: AwaitedEmbedding, prompt: Prompt) -> Instances | None:
         try:
             held = self._remembered.get(self._asked(awaited, prompt))
             return None if held is None else from_json(held)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
-    def _ask(self, requests: Sequence[tuple[AwaitedEmbedding, ConceptPrompt]]) -> list[Instances]:
+    def _ask(self, requests: Sequence[tuple[AwaitedEmbedding, AnyPrompt]], ask: Ask[AnyPrompt]) -> list[Instances]:
         if not requests:
             return []
         pictures = {awaited.key: awaited.picture for awaited, _ in requests}
         embeddings = self._embeddings.get_all(
             pictures, lambda keys: self._backend.encode([pictures[key] for key in keys])
         )
-        found = self._backend.decode([embeddings[one.key] for one, _ in requests], [prompt for _, prompt in requests])
+        found = ask([embeddings[one.key] for one, _ in requests], [prompt for _, prompt in requests])
         with _in_words():
             for (awaited, prompt), instances in zip(requests, found, strict=True):
                 self._remembered.put(self._asked(awaited, prompt), to_json(instances))
         return found
 
-    def _asked(self, awaited: AwaitedEmbedding, prompt: ConceptPrompt) -> Asked:
+    def _asked(self, awaited: AwaitedEmbedding, prompt: Prompt) -> Asked:
         return {**self._made_with, **_find(awaited.key, prompt)}
 
 
@@ -210,8 +230,11 @@ def from_json(held: dict[str, Any]) -> Instances:
     )
 
 
-def _find(key: str, prompt: ConceptPrompt) -> Asked:
-    return {"what": "find", "picture": key, **asdict(prompt)}
+def _find(key: str, prompt: Prompt) -> Asked:
+    if isinstance(prompt, ConceptPrompt):
+        return {"what": "find", "picture": key, **asdict(prompt)}
+    mask = None if prompt.mask is None else rle.encode_all(prompt.mask[None])[0].counts
+    return {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
 
 
 def _caveat(phrase: str) -> Asked:

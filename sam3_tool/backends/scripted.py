@@ -3,9 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from sam3_tool.boxes import around
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
-from sam3_tool.prompt import ConceptPrompt
+from sam3_tool.prompt import Box, ConceptPrompt, VisualPrompt
+from sam3_tool.rle import encode_all, ious
 
 
 def plain(phrase: str) -> str:
@@ -33,6 +37,8 @@ class ScriptedBackend:
     `script`: picture key -> phrase -> instances; the key None stands for any picture without an entry of its own.
     Phrases are compared after `normalise`. A prompt of boxes alone is looked up under the phrase ''; boxes beside a
     phrase change nothing. Scripted instances are returned best score first, those strictly above the threshold.
+    `refine` chooses among all masks scripted for the picture: the three that agree best with clicks, box and mask,
+    of those that agree at least by half; the agreement is their score.
     """
 
     name = "scripted"
@@ -52,17 +58,60 @@ class ScriptedBackend:
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         return [self._answer(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
+    def refine(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        return [self._refined(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+
     def caveat(self, phrase: str) -> str:
         return ""
 
     def _answer(self, embedding: ScriptedEmbedding, prompt: ConceptPrompt) -> Instances:
         phrase = prompt.phrase or ""
-        phrases = self._script.get(embedding.key, self._script.get(None, {}))
-        scripted = phrases.get(self._normalise(phrase))
+        scripted = self._scripted(embedding).get(self._normalise(phrase))
         if scripted is None:
             return Instances.empty(embedding.height, embedding.width, phrase=phrase)
-        if scripted.masks.shape[1:] != (embedding.height, embedding.width):
-            size = (embedding.height, embedding.width)
-            raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
         ordered = scripted[(-scripted.scores).argsort(kind="stable")]
         return replace(ordered[ordered.scores > prompt.threshold], phrase=phrase)
+
+    def _refined(self, embedding: ScriptedEmbedding, prompt: VisualPrompt) -> Instances:
+        every = [instances.masks for instances in self._scripted(embedding).values()]
+        return agreeing(np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt)
+
+    def _scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
+        """By phrase. Raises ValueError for masks of another size than the picture's."""
+        phrases = self._script.get(embedding.key, self._script.get(None, {}))
+        size = (embedding.height, embedding.width)
+        for phrase, scripted in phrases.items():
+            if scripted.masks.shape[1:] != size:
+                raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
+        return phrases
+
+
+def agreeing(masks: np.ndarray, prompt: VisualPrompt) -> Instances:
+    """Up to three of the masks, bool (N, H, W): those that agree best with the prompt, and at least by half."""
+    agreement = _agreement(masks, prompt)
+    best = (-agreement).argsort(kind="stable")[:3]
+    best = best[agreement[best] >= 0.5]
+    scores = agreement[best].astype(np.float32)
+    presence = float(scores.max(initial=0))
+    return Instances(masks=masks[best], boxes=around(masks[best]), scores=scores, presence=presence, phrase="")
+
+
+def _agreement(masks: np.ndarray, prompt: VisualPrompt) -> np.ndarray:
+    """float, (N,), in [0, 1]: mean over the clicks (right or wrong), the box (IoU) and the mask (IoU)."""
+    height, width = masks.shape[1:]
+    rights = [
+        masks[:, min(int(y), height - 1), min(int(x), width - 1)] == bool(label)
+        for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    if prompt.box is not None:
+        rights.append(_box_ious(around(masks), prompt.box))
+    if prompt.mask is not None:
+        rights.append(ious(encode_all(masks), encode_all(prompt.mask[None]))[:, 0])
+    return np.asarray(np.mean([np.asarray(right, float) for right in rights], axis=0))
+
+
+def _box_ious(boxes: np.ndarray, box: Box) -> np.ndarray:
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = np.prod((high - low).clip(min=0), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + (box[2] - box[0]) * (box[3] - box[1])
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9))

@@ -1,4 +1,4 @@
-"""SAM 3 on transformers' `Sam3Model`: the function of the published model, with none of the post-processing there."""
+"""SAM 3 on transformers' detector and tracker: the function of the published model, with no post-processing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms.v2.functional import resize
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from sam3_tool.backends import DeviceError
+from sam3_tool.backends import CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.pixels import SplitPixelDecoder
-from sam3_tool.backends.weights import read
+from sam3_tool.backends.tracker import Tracker
+from sam3_tool.backends.upsampling import cut
+from sam3_tool.backends.weights import read, read_tracker
 from sam3_tool.backends.words import Vocabulary
 from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
 from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
-from sam3_tool.prompt import ConceptPrompt
+from sam3_tool.prompt import ConceptPrompt, VisualPrompt
 
 PADDING = -10
 """Label of a box that is not there: the geometry encoder masks it out."""
@@ -34,17 +35,18 @@ CONTEXT = 32
 """Text tokens, start and end included; longer phrases are cut."""
 
 _TEXT_BYTES = 32 * 2**20
-_UPSAMPLED_BYTES = 64 * 2**20
-"""Float logits, at the size of the picture, that exist at one time."""
 _CPU_TOKENS, _GPU_TOKENS = 2 * 72 * 72, 16 * 72 * 72
 """Image tokens in one forward pass. facebook/sam3 has 72 x 72 per picture, at some 300 MB in float32."""
+
+_NO_TRACKER = CheckpointError("this SAM 3 was made without a tracker, so it cannot follow clicks")
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
 class PictureEmbedding:
-    """What the detector reads of one picture."""
+    """What detector and tracker read of one picture. The tracker's own levels, made for the first click, live as long
+    (10 MB more for a picture of facebook/sam3 in 16 bits)."""
 
     levels: tuple[torch.Tensor, ...]
     """The feature pyramid, finest level first, each (1, C, h, w); all but the coarsest as the pixel decoder shares them
@@ -52,10 +54,13 @@ class PictureEmbedding:
     height: int
     """Of the picture, in pixels."""
     width: int
+    trunk: torch.Tensor
+    """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
+    checkpoint has no tracker."""
 
     @property
     def nbytes(self) -> int:
-        return sum(level.nbytes for level in self.levels)
+        return self.trunk.nbytes + sum(level.nbytes for level in self.levels)
 
 
 class TransformersBackend:
@@ -68,9 +73,19 @@ class TransformersBackend:
     - Boxes are the detector's, not clipped. Order: score; ties keep the order of the queries.
     """
 
-    def __init__(self, model: Any, processor: Any, *, name: str, vocabulary: Vocabulary | None) -> None:
-        """Takes over a `Sam3Model` on its device, in evaluation mode, and its `Sam3Processor`."""
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str,
+        vocabulary: Vocabulary | None,
+        tracker: Any = _NO_TRACKER,
+    ) -> None:
+        """Takes over a `Sam3Model` on its device, in evaluation mode, its `Sam3Processor`, and the `Sam3TrackerModel`
+        that stands on the same vision trunk, or the error that says why there is none."""
         self.name = name
+        self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
         self._mask_decoder = model.mask_decoder
         self._mask_decoder.pixel_decoder = SplitPixelDecoder(model.mask_decoder.pixel_decoder)
@@ -86,8 +101,12 @@ class TransformersBackend:
         """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
         place = device_named(device)
         model, processor = read(folder, _dtype(dtype, place))
+        try:
+            tracker = read_tracker(folder, model).to(place, memory_format=torch.channels_last)
+        except CheckpointError as error:  # phrases and boxes work without it
+            tracker = error
         model = model.to(place, memory_format=torch.channels_last)
-        return cls(model, processor, name=name, vocabulary=Vocabulary.read(folder))
+        return cls(model, processor, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker)
 
     @property
     def on_gpu(self) -> bool:
@@ -106,6 +125,17 @@ class TransformersBackend:
         pairs = list(zip(embeddings, prompts, strict=True))
         with self._lock, torch.inference_mode():
             return [instances for some in self._passes(pairs) for instances in self._decode(some)]
+
+    def refine(self, embeddings: Sequence[PictureEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        if isinstance(self._tracker, CheckpointError):
+            raise self._tracker
+        pairs = list(zip(embeddings, prompts, strict=True))
+        with self._lock, torch.inference_mode():
+            return [
+                instances
+                for some in self._passes(pairs)
+                for instances in self._tracker.refine([one for one, _ in some], [prompt for _, prompt in some])
+            ]
 
     def caveat(self, phrase: str) -> str:
         """One sentence on a checkpoint with a closed vocabulary: what it does not know, and what to use instead."""
@@ -132,9 +162,16 @@ class TransformersBackend:
         (*fine, coarse), positions = vision.fpn_hidden_states[:-1], vision.fpn_position_encoding[:-1]
         levels = (*self._mask_decoder.pixel_decoder.shared(fine), coarse)
         self._positions = self._positions or tuple(level[:1].clone() for level in positions)
+        trunk = vision.last_hidden_state
+        trunk = trunk if isinstance(self._tracker, Tracker) else trunk[:, :0]
         return [
             # clones, because a view would keep the whole batch in memory
-            PictureEmbedding(tuple(level[row : row + 1].clone() for level in levels), picture.height, picture.width)
+            PictureEmbedding(
+                tuple(level[row : row + 1].clone() for level in levels),
+                picture.height,
+                picture.width,
+                trunk[row : row + 1].clone(),
+            )
             for row, picture in enumerate(pictures)
         ]
 
@@ -220,11 +257,7 @@ class TransformersBackend:
             prompt_features=inputs["prompt_features"][one],
             prompt_mask=inputs["prompt_mask"][one],
         ).pred_masks
-        upsampled = (
-            functional.interpolate(some.float(), size=(height, width), mode="bilinear", align_corners=False)
-            for some in logits.split(max(1, _UPSAMPLED_BYTES // (4 * height * width)), dim=1)
-        )
-        return np.asarray(torch.cat([some[0] > 0 for some in upsampled]).cpu())
+        return cut(logits[0], height, width)
 
 
 class _Deferred(torch.nn.Module):

@@ -8,7 +8,8 @@ from threading import Lock
 from typing import Any
 
 import torch
-from transformers import Sam3Model, Sam3Processor
+from safetensors import safe_open
+from transformers import Sam3Model, Sam3Processor, Sam3TrackerConfig, Sam3TrackerModel
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends import CheckpointError
@@ -37,6 +38,43 @@ def read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
         raise CheckpointError(f"{folder} is not a whole SAM 3 checkpoint: {what}. {TRY_TINY}")
     return model.eval(), processor
+
+
+_TRACKER = {"tracker_neck.": "vision_encoder.neck.", "tracker_model.": ""}
+"""How names begin in a checkpoint of `Sam3VideoModel` -> how they begin in `Sam3TrackerModel`."""
+
+
+def read_tracker(folder: Path, detector: Any) -> Any:
+    """The `Sam3TrackerModel` beside the detector, on its vision trunk: only neck and heads are read.
+
+    Raises `CheckpointError` if the checkpoint has none, or half of one.
+    """
+    weights = {name: value.to(detector.dtype) for name, value in _tracker_weights(folder)}
+    if not weights:
+        raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {TRY_TINY}")
+    try:
+        with quiet(), torch.device("meta"):  # nothing is made that is replaced at once
+            tracker = Sam3TrackerModel(Sam3TrackerConfig.from_pretrained(folder, local_files_only=True))
+        tracker.vision_encoder.backbone = detector.vision_encoder.backbone
+        missing = tracker.load_state_dict(weights, strict=False, assign=True).missing_keys
+    except Exception as error:  # a damaged folder raises whatever its damaged part does
+        what = one_line(error)
+        raise CheckpointError(f"{folder} cannot be read as a SAM 3 tracker: {what}. {TRY_TINY}") from error
+    lost = sorted(name for name in missing if not name.startswith("vision_encoder.backbone."))
+    if lost:
+        what = f"{len(lost)} weights are missing, e.g. {lost[0]}"
+        raise CheckpointError(f"{folder} has no whole tracker for clicks: {what}. {TRY_TINY}")
+    return tracker.eval()
+
+
+def _tracker_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names as in `Sam3TrackerModel`."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as held:
+            for name in held.keys():  # noqa: SIM118 - it is no dictionary
+                prefix = next((prefix for prefix in _TRACKER if name.startswith(prefix)), None)
+                if prefix is not None:
+                    yield _TRACKER[prefix] + name.removeprefix(prefix), held.get_tensor(name)
 
 
 @contextmanager

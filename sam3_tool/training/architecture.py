@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Sam3Config, Sam3Model, Sam3TrackerVideoConfig, Sam3VideoConfig
+from transformers import Sam3Config, Sam3Model, Sam3TrackerModel, Sam3TrackerVideoConfig, Sam3VideoConfig
 
 from sam3_tool.training.tokenizer import CONTEXT
 
@@ -103,16 +103,53 @@ def new_model(vocabulary_size: int) -> Sam3Model:
     model = Sam3Model(tiny_config(vocabulary_size))
     # the matrix form of attention: SDPA's backward pass on a CPU is several times slower for short keys
     model.set_attn_implementation("eager")
-    for module in model.modules():
+    _start_layers(model)
+    with torch.no_grad():
+        _start_detector(model)
+    return model
+
+
+def _start_layers(part: nn.Module) -> None:
+    for module in part.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight.shape[0]))
-    with torch.no_grad():
-        _start_detector(model)
-    return model
+
+
+def new_tracker(detector: Sam3Model) -> Sam3TrackerModel:
+    """A tracker head to train on the detector's trunk, which both share; its neck starts as the detector's."""
+    # through a dictionary, because the model changes the config it is given
+    tracker = Sam3TrackerModel(type(whole := whole_config(detector.config)).from_dict(whole.to_dict()))
+    _start_layers(tracker.prompt_encoder)
+    _start_layers(tracker.mask_decoder)
+    for module in tracker.modules():
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.5)
+    _look_near_the_click_first(tracker)
+    # clicks and pixels are told where they are in the same code
+    code = tracker.shared_image_embedding.positional_embedding
+    tracker.prompt_encoder.shared_embedding.positional_embedding = code.clone()
+    tracker.vision_encoder.backbone = detector.vision_encoder.backbone
+    tracker.vision_encoder.neck.load_state_dict(detector.vision_encoder.neck.state_dict())
+    return tracker
+
+
+@torch.no_grad()
+def _look_near_the_click_first(tracker: Sam3TrackerModel) -> None:
+    """Between prompt and picture, queries and keys start as one projection, and what is read is handed on unturned.
+
+    The code of a place is then most like itself and like that of places nearby, so that a click reads the picture where
+    it is; and having read it, it is most like the pixels that look the same. Clicks find their objects' pixels before
+    anything is learnt.
+    """
+    transformer = tracker.mask_decoder.transformer
+    both_ways = [(layer.cross_attn_token_to_image, layer.cross_attn_image_to_token) for layer in transformer.layers]
+    for attention in [*(one for pair in both_ways for one in pair), transformer.final_attn_token_to_image]:
+        attention.k_proj.weight.copy_(attention.q_proj.weight)
+        attention.o_proj.weight.copy_(attention.v_proj.weight.T)
 
 
 def _start_detector(model: Sam3Model) -> None:
@@ -157,18 +194,19 @@ def _look_inside_the_box_first(model: Sam3Model, steepness: tuple[float, ...] = 
 
 
 @torch.no_grad()
-def normalise_neck(model: Sam3Model, pixels: torch.Tensor) -> None:
+def normalise_neck(model: Sam3Model | Sam3TrackerModel, pixels: torch.Tensor, *, coarse: float = 1.0) -> None:
     """Fold mean and spread of every level of the neck into its last convolution: levels come out with mean 0, std 1.
 
     Nothing behind the neck normalises it, and the decoder's attention reads it raw: at a std of 80 its softmax is
-    one-hot and nothing can be learnt. Exact, since the convolution is linear. `pixels`: float (B, 3, side, side).
+    one-hot and nothing can be learnt. Exact, since the convolution is linear. `pixels`: float (B, 3, side, side);
+    `coarse`: std of the level of the patch grid.
     """
     tokens = model.vision_encoder.backbone(pixels).last_hidden_state
     grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
     levels: Any = model.vision_encoder.neck.fpn_layers
-    for level in levels:
+    for number, level in enumerate(levels):
         out = level(grid)
         mean = out.mean(dim=(0, 2, 3))
-        spread = (out - mean[None, :, None, None]).std()
+        spread = (out - mean[None, :, None, None]).std() / (coarse if number == 2 else 1.0)
         level.proj2.bias.copy_((level.proj2.bias - mean) / spread)
         level.proj2.weight.div_(spread)

@@ -1,10 +1,12 @@
 """Write a trained model as a folder that `from_pretrained` reads like any published checkpoint."""
 
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer, Sam3Model, Sam3Processor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
@@ -13,6 +15,15 @@ from sam3_tool.training.vocabulary import known_words
 
 DETECTOR_PREFIX = "detector_model."
 """Keys as in `Sam3VideoModel.state_dict()`, which detector, tracker and video classes all read."""
+NECK_PREFIX, TRACKER_PREFIX = "tracker_neck.", "tracker_model."
+_BESIDES_WEIGHTS = (
+    "config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocabulary.json",
+)
+_LEARNT_NECK, _LEARNT = "sam3.vision_encoder.neck.", "sam3."
 
 
 def export(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
@@ -29,3 +40,27 @@ def export(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
     square, mask = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}, {"height": MASK_SIDE, "width": MASK_SIDE}
     Sam3Processor(Sam3ImageProcessor(size=square, mask_size=mask), tokenizer).save_pretrained(folder)
     (folder / "vocabulary.json").write_text(json.dumps({"words": known_words()}, indent=0) + "\n", encoding="utf-8")
+
+
+def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:
+    """The checkpoint in `source` with this tracker head; every weight of its detector stays as it is, bit for bit.
+
+    `learnt`: the weights of a `LearningTracker` without its trunk.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {k: v for k, v in load_file(source / "model.safetensors").items() if k.startswith(DETECTOR_PREFIX)}
+    for name, value in learnt.items():
+        if not name.startswith(_LEARNT):
+            continue  # a head that only training needs
+        key = (
+            NECK_PREFIX + name.removeprefix(_LEARNT_NECK)
+            if name.startswith(_LEARNT_NECK)
+            else TRACKER_PREFIX + name.removeprefix(_LEARNT)
+        )
+        weights[key] = value.detach().to(torch.float16).contiguous()
+    # under another name until it is whole: a run may export over the checkpoint it started from
+    save_file(weights, folder / "model.new", metadata={"format": "pt"})
+    (folder / "model.new").replace(folder / "model.safetensors")
+    for name in _BESIDES_WEIGHTS:
+        if folder.resolve() != source.resolve():
+            shutil.copyfile(source / name, folder / name)

@@ -1,0 +1,330 @@
+"""Train the tracker head of the embedded checkpoint: `python -m sam3_tool.training.clicks --out runs/clicks`.
+
+The detector's vision trunk stays as it is and is shared, its neck is copied; a prompt encoder and a mask decoder learn
+to turn a click, a box or an earlier mask into the mask of one object, and to mend it click by click (SAM, 2023). Every
+batch is a function of (seed, step), and all state is saved as it goes: the same command run again resumes.
+"""
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torchvision.ops import box_convert
+from transformers import Sam3Model
+
+from sam3_tool.backends.checkpoint import locate
+from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, new_tracker, normalise_neck
+from sam3_tool.training.batch import Pictures, draw_pictures
+from sam3_tool.training.clicking import centre_click, next_click, stray_click
+from sam3_tool.training.export import export_tracker
+from sam3_tool.training.optimizer import Optimizer
+from sam3_tool.training.scenes import HELD_OUT, draw_scene
+from sam3_tool.training.spoiling import spoil
+from sam3_tool.training.tracker import (
+    LearningTracker,
+    Losses,
+    Prompts,
+    as_prompt,
+    click_losses,
+    to_points,
+    upsampled,
+)
+
+logger = logging.getLogger(__name__)
+
+Start = Literal["click", "box", "mask"]
+STARTS: tuple[Start, ...] = ("click", "box", "click", "mask", "click", "box")
+"""What names the objects of a step; steps take turns."""
+
+
+FAINT = 0.3
+"""Std of the level that clicks attend to: its pixels' places must speak louder than their content, at first."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of a run; the defaults made the shipped head."""
+
+    out: Path
+    start: str = "tiny"
+    """The checkpoint whose trunk is used: 'tiny' or a folder."""
+    seed: int = 0
+    steps: int = 2600
+    cooldown_steps: int = 1200
+    """The last of `steps`."""
+    warmup_steps: int = 40
+    pictures: int = 6
+    """Per step."""
+    drawn: int = 12
+    """Pictures drawn, and seen by the frozen trunk, at a time."""
+    steps_per_draw: int = 8
+    """Steps that choose their pictures from the same `drawn`."""
+    objects: int = 5
+    """Of each picture, at most."""
+    corrections: int = 3
+    """Clicks after the first prompt of a step, at most."""
+    corrections_from: int = 300
+    """Step from which there are any."""
+    lr: tuple[float, float] = (2e-3, 1.2e-3)
+    """Muon, AdamW."""
+    bfloat16: bool = False
+    averaging: float = 0.997
+    """Decay of the running average of the weights, which is what is shipped."""
+    save_every: int = 100
+    log_every: int = 20
+
+    def share(self, step: int) -> float:
+        """Of the full learning rate: warms up, stays, cools down."""
+        return min(1.0, (step + 1) / self.warmup_steps, max(0.02, (self.steps - step) / self.cooldown_steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """R objects of a step's pictures, then clicks on nothing."""
+
+    picture: torch.Tensor
+    """int64, (R,)."""
+    truth: torch.Tensor
+    """float32, (R, FINE_SIDE, FINE_SIDE): share of each cell that is the object's."""
+    others: torch.Tensor
+    """float32, the same: what another object of the picture covers."""
+    boxes: torch.Tensor
+    """float32, (R, 4), x0 y0 x1 y1 in pixels of the square."""
+    real: torch.Tensor
+    """bool, (R,): False = there is nothing here."""
+
+    def __getitem__(self, rows: torch.Tensor) -> "Objects":
+        return Objects(*(column[rows] for column in (self.picture, self.truth, self.others, self.boxes, self.real)))
+
+
+class Run:
+    """The network, its running average, the optimizer, the step."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        detector = Sam3Model.from_pretrained(locate(recipe.start), dtype=torch.float32).eval()
+        self.network = LearningTracker(new_tracker(detector), half=recipe.bfloat16)
+        normalise_neck(self.network.sam3, draw_pictures(_scenes((recipe.seed, 2**32), 16)).pixels, coarse=FAINT)
+        self.step = 0
+        self.average = {name: value.clone() for name, value in self._learnt().items()}
+        muon, adamw = recipe.lr
+        self.optimizer = Optimizer(self.network, vision_share=1.0, muon_lr=muon, adamw_lr=adamw, half=recipe.bfloat16)
+        self._drawn: tuple[int, Pictures, list[torch.Tensor]] | None = None
+
+    def advance(self) -> dict[str, float]:
+        """One step; the losses it saw, averaged over its prompts."""
+        rng = np.random.default_rng((self.recipe.seed, self.step))
+        levels, objects = self._look(rng)
+        losses = self._ask(levels, objects, rng)
+        total = torch.stack([value for name, value in losses.items() if not name.startswith("iou")]).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if torch.isfinite(norm):
+            self.optimizer.step(self.recipe.share(self.step))
+        self.network.zero_grad(set_to_none=True)
+        self._update_average()
+        self.step += 1
+        return {name: float(value.detach()) for name, value in losses.items()} | {"gradient": float(norm)}
+
+    def _look(self, rng: np.random.Generator) -> tuple[list[torch.Tensor], Objects]:
+        """The neck's levels of some pictures, and what to ask for in them."""
+        draw = self.step // self.recipe.steps_per_draw
+        if self._drawn is None or self._drawn[0] != draw:
+            pictures = draw_pictures(_scenes((self.recipe.seed, draw), self.recipe.drawn))
+            self._drawn = (draw, pictures, self.network.look(pictures.pixels))
+        _, pictures, levels = self._drawn
+        rows = rng.choice(self.recipe.drawn, self.recipe.pictures, replace=False)
+        return [level[rows] for level in levels], _choose(pictures, rows, self.recipe.objects, rng)
+
+    def _ask(self, levels: list[torch.Tensor], objects: Objects, rng: np.random.Generator) -> Losses:
+        """A first prompt and its corrections; the mean of their losses."""
+        start = STARTS[self.step % len(STARTS)]
+        prompts = _first_prompts(start, objects, rng)
+        if start != "click":
+            objects = objects[objects.real]
+        rounds: list[Losses] = []
+        corrections = self._corrections(rng)
+        for number in range(1 + corrections):
+            found = self.network.answer(levels, prompts, several=rng.random() > 0.2)
+            rounds.append(click_losses(found, objects.truth, objects.real))
+            if number < corrections:
+                kept = objects.real
+                prompts, objects = _corrected(_only(prompts, kept), found.best[kept], objects[kept], rng)
+        means = {name: torch.stack([one[name] for one in rounds]).mean() for name in rounds[0]}
+        return means | {f"iou after {start}": rounds[0]["iou"], f"iou after {corrections} more": rounds[-1]["iou"]}
+
+    def _corrections(self, rng: np.random.Generator) -> int:
+        """None while first answers are still noise."""
+        return int(rng.integers(self.recipe.corrections + 1)) if self.step >= self.recipe.corrections_from else 0
+
+    def _learnt(self) -> dict[str, torch.Tensor]:
+        frozen = "sam3.vision_encoder.backbone."
+        return {name: value for name, value in self.network.state_dict().items() if not name.startswith(frozen)}
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
+        for name, value in self._learnt().items():
+            self.average[name].lerp_(value, 1 - decay)
+
+    def save(self) -> None:
+        path = self.recipe.out / "state.pt"
+        state = {
+            "step": self.step,
+            "network": self._learnt(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(state, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def resume(self) -> None:
+        path = self.recipe.out / "state.pt"
+        if not path.exists():
+            return
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        self.step, self.average = state["step"], state["average"]
+        self.network.load_state_dict(state["network"], strict=False)  # the frozen trunk is not in it
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _scenes(seed: tuple[int, int], count: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [draw_scene(int(one)) for one in rng.integers(HELD_OUT, size=count)]
+
+
+def _choose(pictures: Pictures, rows: np.ndarray, most: int, rng: np.random.Generator) -> Objects:
+    """Up to `most` objects of each of these pictures, then a click on nothing for every other picture."""
+    chosen = [
+        (place, int(row), int(thing))
+        for place, row in enumerate(rows)
+        for thing in rng.permutation(int(pictures.exist[row].sum()))[:most]
+    ]
+    places, owners, things = (torch.tensor(column) for column in zip(*chosen, strict=True))
+    covered = pictures.fine_masks.amax(dim=1)
+    truth = pictures.fine_masks[owners, things]
+    nothing = torch.arange(0, len(rows), 2)
+    empty = torch.zeros(len(nothing), FINE_SIDE, FINE_SIDE)
+    return Objects(
+        picture=torch.cat([places, nothing]),
+        truth=torch.cat([truth, empty]),
+        others=torch.cat([(covered[owners] - truth).clamp(min=0), covered[torch.from_numpy(rows)][nothing]]),
+        boxes=torch.cat([box_convert(pictures.boxes[owners, things], "cxcywh", "xyxy"), torch.zeros(len(nothing), 4)])
+        * IMAGE_SIDE,
+        real=torch.arange(len(places) + len(nothing)) < len(places),
+    )
+
+
+def _first_prompts(start: Start, objects: Objects, rng: np.random.Generator) -> Prompts:
+    """A click in every object (and on nothing), a more or less exact box, or a spoilt mask and a click to mend it."""
+    if start == "click":
+        points, labels = to_points([_first_click(*one, rng) for one in zip(objects.truth, objects.others, strict=True)])
+        return Prompts(objects.picture, points, labels)
+    objects = objects[objects.real]
+    if start == "box":
+        return Prompts(objects.picture, boxes=_drawn_by_hand(objects.boxes, rng))
+    spoilt = [
+        spoil(truth.numpy() > 0.5, others.numpy() > 0.5, rng)
+        for truth, others in zip(objects.truth, objects.others, strict=True)
+    ]
+    masks = torch.from_numpy(np.stack(spoilt))[:, None]
+    return _clicked(Prompts(objects.picture), masks, as_prompt(masks), objects, rng)
+
+
+def _first_click(truth: torch.Tensor, others: torch.Tensor, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Anywhere in the object or, as often, in its middle. For nothing: where no object is."""
+    solid = truth.numpy() > 0.5
+    if not solid.any():
+        free = others.numpy() < 0.01
+        column, row, _ = stray_click(free if free.any() else ~solid, solid, rng)
+        return column, row, 1
+    return centre_click(solid) if rng.random() < 0.5 else stray_click(solid, np.zeros_like(solid), rng)
+
+
+def _drawn_by_hand(boxes: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Half of them exact, half with each edge off by about a tenth of the box's side."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    noise = torch.from_numpy(rng.normal(0, 0.1, boxes.shape).clip(-0.2, 0.2).astype(np.float32))
+    rough = torch.from_numpy(rng.random((len(boxes), 1)) < 0.5)
+    return torch.where(rough, boxes + noise * sides, boxes).clamp(0, IMAGE_SIDE)
+
+
+def _corrected(
+    prompts: Prompts, logits: torch.Tensor, objects: Objects, rng: np.random.Generator
+) -> tuple[Prompts, Objects]:
+    """The next click, with the answer so far as a mask prompt: its logits, the cut mask, or (seldom) nothing."""
+    masks = upsampled(logits) > 0
+    earlier = [logits, as_prompt(masks), None][int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
+    return _clicked(prompts, masks, earlier, objects, rng), objects
+
+
+def _clicked(
+    prompts: Prompts, masks: torch.Tensor, earlier: torch.Tensor | None, objects: Objects, rng: np.random.Generator
+) -> Prompts:
+    clicks = [
+        next_click(truth > 0.5, mask) if rng.random() < 0.5 else stray_click(truth > 0.5, mask, rng)
+        for truth, mask in zip(objects.truth.numpy(), masks[:, 0].numpy(), strict=True)
+    ]
+    points, labels = to_points(clicks)
+    if prompts.points is not None and prompts.labels is not None:
+        points, labels = torch.cat([prompts.points, points], 1), torch.cat([prompts.labels, labels], 1)
+    return replace(prompts, points=points, labels=labels, masks=earlier)
+
+
+def _only(prompts: Prompts, rows: torch.Tensor) -> Prompts:
+    columns = (prompts.picture, prompts.points, prompts.labels, prompts.boxes, prompts.masks)
+    return Prompts(*(column if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+
+
+def train(recipe: Recipe) -> None:
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    run = Run(recipe)
+    run.resume()
+    recent: list[dict[str, float]] = []
+    started, first = time.time(), run.step
+    while run.step < recipe.steps:
+        recent.append(run.advance())
+        if run.step % recipe.log_every == 0:
+            _log(recipe, run.step, recent, (time.time() - started) / (run.step - first))
+            recent = []
+        if run.step % recipe.save_every == 0 or run.step == recipe.steps:
+            run.save()
+            export_tracker(run.average, locate(recipe.start), recipe.out / "checkpoint")
+
+
+def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds: float) -> None:
+    names = sorted({name for losses in recent for name in losses})
+    seen = {name: [losses[name] for losses in recent if name in losses] for name in names}
+    means = {name: round(sum(values) / len(values), 4) for name, values in seen.items()}
+    line = {"step": step, "seconds_per_step": round(seconds, 3), "rate": round(recipe.share(step - 1), 4)} | means
+    with (recipe.out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    logger.info("%s", " ".join(f"{name} {value}" for name, value in line.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
+    parser.add_argument("--start", default=Recipe.start, help="checkpoint whose trunk is used (default: tiny)")
+    for name in ("seed", "steps", "cooldown_steps"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
+    parser.add_argument("--bfloat16", action="store_true", help="for CPUs with units for it")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    cv2.setNumThreads(1)
+    train(Recipe(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
