@@ -71,11 +71,14 @@ class Conversation:
         return cls((Shown(picture, Path(name).name),), 1)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Conversation":
-        """A saved one. Raises TranscriptError for a file that is missing, foreign or damaged."""
+    def open(cls, path: str | Path, *, most_pixels: int | None = None) -> "Conversation":
+        """A saved one. Raises TranscriptError for a file that is missing, foreign or damaged.
+
+        `most_pixels`: how many all its pictures may have together; more are refused before they are decoded.
+        """
         from agent.conversation_file import load
 
-        return load(path)
+        return load(path, most_pixels=most_pixels)
 
     def save(self, path: str | Path) -> None:
         """Writes one JSON file with the pictures in it, whole or not at all. Raises OSError."""

@@ -88,11 +88,18 @@ def save(conversation: Conversation, path: str | Path) -> None:
     write_whole(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 
-def load(path: str | Path) -> Conversation:
-    """Raises TranscriptError for a file that is missing, foreign or damaged."""
+def load(path: str | Path, *, most_pixels: int | None = None) -> Conversation:
+    """Raises TranscriptError for a file that is missing, foreign, damaged, or beyond `most_pixels` in all pictures."""
     held = content_of(path, what="conversation", format=FORMAT, versions=(VERSION,))
     try:
-        return SavedConversation.model_validate(held).conversation()
+        saved = SavedConversation.model_validate(held)
+        pixels = sum(picture.width * picture.height for picture in saved.pictures)
+        if most_pixels is not None and pixels > most_pixels:
+            found, limit = f"{pixels / 1e6:.1f} megapixels", f"{most_pixels / 1e6:g}"
+            raise TranscriptError(f"{path} is too large: its pictures have {found} together, and {limit} are allowed")
+        return saved.conversation()
+    except TranscriptError:
+        raise
     except ValidationError as error:
         raise TranscriptError(f"{path} is damaged: {first_fault(error)}") from error
     except ValueError as error:

@@ -115,12 +115,12 @@ class SavedPicture(Saved):
             raise ValueError("its picture was left out when it was saved")
         try:
             with Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
-                picture = Picture(np.asarray(image.convert("RGB")))
+                size = image.size
+                if size == (self.width, self.height):  # before anything large is decoded
+                    return Picture(np.asarray(image.convert("RGB")))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError("its picture is damaged") from error
-        if (picture.width, picture.height) != (self.width, self.height):
-            raise ValueError(f"its picture is {picture.width} x {picture.height}, not {self.width} x {self.height}")
-        return picture
+        raise ValueError(f"its picture is {size[0]} x {size[1]}, not {self.width} x {self.height}")
 
 
 def _png(picture: Picture) -> str:

@@ -1,14 +1,20 @@
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
-from agent import Budget, Decision, Episode, GrammarPlanner, ScriptedPlanner
+from agent import Budget, ChatPlanner, Decision, Episode, GrammarPlanner, ScriptedPlanner
 from agent.conversation import Conversation, ConversationError
+from agent.load import signed
+from agent.models import Call
+from agent.models.scripted import ScriptedModel
+from agent.tools.paper import PAPER_TOOLS, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.workspace import Answer, AskUser, Count, ReportNoMask, Segment
-from agent.transcript import MadeBy, TranscriptError
+from agent.transcript import MadeBy, TranscriptError, to_html
 from agent.transcript import load as load_episode
 from agent.transcript import save as save_episode
 from sam3_tool import Picture, Sam3
@@ -56,12 +62,9 @@ def test_a_turn_sees_the_answer_so_far_as_its_own_first_masks(three_cups) -> Non
 
 
 def test_the_paper_protocol_goes_on_with_the_answer_and_may_use_a_phrase_again(three_cups, kitchen_sam3) -> None:
-    from agent.tools.paper import PAPER_TOOLS, SegmentPhrase, SelectMasksAndReturn
-
     left = three_cups.remove([1])
-    chosen = left.say(
-        "the second", calls(SelectMasksAndReturn(final_answer_masks=[2])), kitchen_sam3, tools=PAPER_TOOLS
-    )
+    second = calls(SelectMasksAndReturn(final_answer_masks=[2]))
+    chosen = left.say("the second", second, kitchen_sam3, tools=PAPER_TOOLS)
     assert chosen.selected == (3,)
     script = calls(SegmentPhrase(text_prompt="red cup"), SelectMasksAndReturn(final_answer_masks=[1]))
     assert chosen.say("a red cup", script, kitchen_sam3, tools=PAPER_TOOLS).outcome == "answered"
@@ -214,6 +217,48 @@ def test_reasons_are_those_of_the_turn_that_gave_them_last(begun, kitchen_sam3) 
     assert again.reasons == {1: "red", 2: "the right one"}
 
 
+def taken_back(talk: Conversation) -> list[tuple[object, ...]]:
+    """What the conversation was at each of its steps, latest first."""
+    states = [talk]
+    while states[-1].can_undo:
+        states.append(states[-1].undo())
+    return [(state.before, state.visible, state.message, state.picture.key) for state in states]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_done_in_whatever_order_it_holds_together(seed, begun, kitchen_sam3, tmp_path: Path) -> None:
+    chance, talk = Random(seed), begun
+    words = ("the red cups", "and the saucer", "not number 2", "only the left one", "the others", "plates", "undo")
+    for _ in range(30):
+        ids = chance.sample(range(1, 6), 2)
+        do: list[Callable[[Conversation], Conversation]] = [
+            lambda talk: talk.say(chance.choice(words), GrammarPlanner(), kitchen_sam3),
+            lambda talk, ids=ids: chance.choice([talk.remove, talk.keep, talk.restore, talk.select])(ids),
+            lambda talk: talk.above(chance.random()),
+            lambda talk: chance.choice([talk.undo, talk.redo])(),
+            lambda talk: talk.show(Picture(begun.picture.pixels // chance.choice([1, 3]))),
+        ]
+        with suppress(ConversationError):
+            talk = chance.choice(do)(talk)
+    assert all(id in talk.workspace for id in talk.selected)
+    assert talk.answer.masks.shape == (len(talk.selected), 60, 100)
+    talk.save(tmp_path / "a.json")
+    again = Conversation.open(tmp_path / "a.json")
+    again.save(tmp_path / "b.json")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert taken_back(again) == taken_back(talk)
+
+
+def test_a_language_model_follows_up_and_its_page_shows_what_it_was_told(three_cups, kitchen_sam3) -> None:
+    rank = Call("rank", '{"ids": [1, 2, 3], "by": "x", "order": "descending"}')
+    planner = ChatPlanner(ScriptedModel([rank, Call("answer", '{"ids": [3], "message": "This one."}')]))
+    talk = three_cups.remove([2]).say("the rightmost", planner, kitchen_sam3)
+    assert (talk.selected, talk.message) == ((3,), "This one.")
+    page = to_html(talk.last, signed(MadeBy(planner="openai:scripted", sam3="scripted"), planner))
+    assert "This goes on with a conversation about the picture" in page
+    assert "by hand: &#39;remove 2&#39;; answer: 1 and 3 (&#39;red cup&#39;)" in page
+
+
 # the file
 
 
@@ -288,6 +333,13 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(said, long_talk, tmp_
         Conversation.open(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_of_a_stranger_may_be_limited_in_size(long_talk, tmp_path: Path) -> None:
+    long_talk.save(tmp_path / "talk.json")
+    assert Conversation.open(tmp_path / "talk.json", most_pixels=12_000).selected == long_talk.selected
+    with pytest.raises(TranscriptError, match=r"too large: its pictures have 0.0 megapixels together, and 0.011999"):
+        Conversation.open(tmp_path / "talk.json", most_pixels=11_999)
 
 
 def test_a_missing_file_is_refused_and_a_folder_is_not_written_over(three_cups, tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ def test_a_script_holds_calls_and_decisions_as_they_come(kitchen, kitchen_sam3):
     assert episode.shown == (2,)
 
 
+def test_a_line_of_a_script_may_follow_from_the_episode_so_far(kitchen, kitchen_sam3):
+    planner = ScriptedPlanner([CUPS, lambda episode: Answer(ids=[max(episode.shown)])])
+    assert run(Task(kitchen, "q"), planner, kitchen_sam3).shown == (3,)
+
+
 def test_a_script_that_is_too_short_says_so(kitchen, kitchen_sam3):
     episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), kitchen_sam3)
     assert (episode.outcome, episode.shown) == ("failed", (1, 2, 3))
