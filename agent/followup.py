@@ -186,8 +186,9 @@ class _Talk:
         match said.change:
             case "count":
                 return Reading(Counted(self.answer(turn - 1)), change="count")
-            case "keep" if len(self.selected(turn - 1)) != 1:
-                return self.kept(turn, rest)
+            case "keep":
+                chosen = self.chosen(turn, rest) if len(self.selected(turn - 1)) == 1 else None
+                return chosen if chosen and chosen.change != "new" else self.kept(turn, rest)
             case "add":
                 return self.added(turn, rest, self.larger(turn - 1))
             case "remove":
@@ -212,7 +213,8 @@ class _Talk:
         if len(self.selected(turn - 1)) == 1 or _compares_with(now, meant.plan):
             plan = wider.plan
         else:
-            plan = meant.plan if wider.plan == meant.plan else Otherwise(meant.plan, wider.plan)
+            of_them = wider.plan == meant.plan or now in parts(wider.plan)
+            plan = meant.plan if of_them else Otherwise(meant.plan, wider.plan)
         return Reading(plan, notes=meant.notes, change="choose")
 
     def counted(self, turn: int, words: str) -> Reading:

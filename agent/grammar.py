@@ -152,9 +152,11 @@ def _moves(reading: Reading, threshold: float, start: Episode) -> Moves:
         yield from solver.look(phrases(reading.plan), complete=reading.complete)
         ids = yield from solver.needed(reading.plan)
     except _Unclear as unclear:
-        yield Move(unclear.tool, "Several readings fit equally well.")
+        yield Move(unclear.tool, "Only the user knows what is meant.")
     except _Nothing as reason:
         said = str(reason)
+        if reading.change == "remove":
+            said = "that would leave nothing"
         if isinstance(reading.plan, Counted):
             said = f"{counted(reading.plan.of, 0, solver.size)[:-1]}: {said}"
         yield Move(ReportNoMask(reason=_message(said, reading)), "Nothing is left to answer with.")
@@ -196,11 +198,12 @@ class _Nothing(Exception):
 
 
 class _Unclear(Exception):
-    """What the plan needs could be several things, which the user has to choose among."""
+    """What the plan needs could be several things, which the user has to choose among, or is not there at all."""
 
-    def __init__(self, question: str, options: Sequence[str]) -> None:
+    def __init__(self, question: str, options: Sequence[str] = ()) -> None:
         super().__init__(question)
-        self.tool = AskUser(question=question, options=[*options[:MOST_OPTIONS]])
+        asks = AskUser(question=question, options=[*options[:MOST_OPTIONS]]) if options else None
+        self.tool: Tool = asks or ReportNoMask(reason=question)
 
 
 class _Solver:
@@ -229,8 +232,8 @@ class _Solver:
         for start in range(0, len(wanted), PHRASES_PER_CALL):
             asked = list(wanted[start : start + PHRASES_PER_CALL])
             call = Segment(phrases=asked, threshold=self.threshold)
-            episode = yield Move(call, thought)
-            self.workspace, found = episode.workspace, _found(call, episode)
+            self.workspace = (yield Move(call, thought)).workspace
+            found = _found(call, self.workspace)
             self.known |= {Phrase(phrase): found.get(plain(phrase), ()) for phrase in asked}
 
     def needed(self, plan: Plan) -> Steps:
@@ -315,7 +318,7 @@ class _Solver:
             return ids
         there = f"there is no number {listed(missing, 'or')}; there are {listed(range(1, len(self.workspace) + 1))}"
         if len(self.workspace) < 2:
-            raise _Nothing(there.replace("there are", "there is only"))
+            raise _Unclear(f"T{there[1:]}.".replace("there are", "there is only"))
         current = self.answers[-1] if self.answers and len(self.answers[-1]) > 1 else ()
         instead = yield from self.reply(current or range(1, len(self.workspace) + 1), f"T{there[1:]}; which is meant?")
         return tuple(dict.fromkeys([*(id for id in ids if id not in missing), *instead]))
@@ -366,11 +369,13 @@ def _combined(op: Literal["union", "minus", "intersect"], a: Ids, b: Ids, though
     return (yield Move(Combine(op=op, a=[*a], b=[*b]), thought)).shown if b else a
 
 
-def _found(call: Segment, episode: Episode) -> dict[str, Ids]:
-    """What this call's phrases found, by their normal form: in this episode, or when the same was asked before it."""
+def _found(call: Segment, workspace: Workspace) -> dict[str, Ids]:
+    """What this call's phrases found, by their normal form, now or when the same was asked before.
+
+    The published protocol asks in no particular way.
+    """
     how = call.model_dump_json(exclude={"phrases", "close_ups"}, exclude_defaults=True)
-    alike = [search for search in episode.workspace.searches if search.how == how]
-    return {plain(search.phrase): search.ids for search in [*episode.searches, *alike]}
+    return {plain(search.phrase): search.ids for search in workspace.searches if search.how in (how, "")}
 
 
 MARGIN = 0.02

@@ -160,8 +160,6 @@ def nothing(plan: Plan, sizes: Sizes) -> str:
         case Ranked(of, start=start):
             one = _superlative(replace(plan, start=max(start, 2), take=1), sizes).removeprefix("the ")
             return f"there are only {_some(of, sizes).removeprefix('the ')}, so there is no {one}"
-        case Except(Selected() as of, minus) if of == minus:
-            return "that would leave nothing"
         case Except(_, Selected()):
             return "there are no others"
         case Except(of, minus):

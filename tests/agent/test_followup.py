@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agent.episode import Before, Candidate, Said, Workspace
-from agent.followup import read_after
+from agent.followup import command, read_after
+from agent.meaning import read
 from sam3_tool.rle import encode
 
 DOT = encode(np.ones((1, 1), bool))
@@ -165,3 +166,134 @@ def test_a_query_says_what_it_does_with_the_answer_so_far(change, written):
     assert {query: written(reading.plan) for query, reading in readings.items()} == READINGS[change]
     assert {query: reading.change for query, reading in readings.items()} == dict.fromkeys(readings, change)
     assert all(reading.complete for reading in readings.values())
+
+
+@pytest.mark.parametrize(
+    ("turns", "query", "plan"),
+    [
+        ([("the cups", FIVE), ("the left one", (1,))], "the right one", "rank(@0, -x)"),
+        ([("the cups", FIVE), ("the left one", (1,))], "the one next to it", "next_to(@0, one(@1))"),
+        ([("the cups", FIVE), ("the left one", (1,))], "only the right one", "rank(@0, -x)"),
+        ([("the cups", FIVE), ("the left one", (1,))], "only the dogs", "(@1 & dog)"),
+        ([("the cups", FIVE), ("the left one", (1,))], "the other ones", "(@0 - @1)"),
+        ([("the cups", FIVE), ("the left one", (1,))], "the other one", "one((@0 - @1))"),
+        ([("the cups", FIVE), ("the left one", (1,))], "also the red ones", "(@1 + (@0 & red cup))"),
+        ([("the cups", FIVE), ("the left one", (1,))], "no, the right one", "rank(@0, -x)"),
+        ([("the cups", FIVE), ("only the red ones", (1, 2))], "the blue ones", "((@1 & blue cup) ?? (@0 & blue cup))"),
+        ([("the cups", FIVE), ("only the red ones", (1, 2))], "only the blue ones", "(@1 & blue cup)"),
+        ([("the cups", FIVE), ("only the red ones", (1, 2))], "I meant the blue ones", "(@0 & blue cup)"),
+        ([("the cups", FIVE), ("only the red ones", (1, 2))], "actually, only the blue ones", "(@0 & blue cup)"),
+        ([("the cups", FIVE), ("only the red ones", (1, 2))], "sorry, remove the left one", "(@1 - rank(@1, +x))"),
+        ([("the cups", FIVE), ("not number 3", (1, 2, 4, 5))], "no, number 4", "(@0 - #4)"),
+        ([("the cups", FIVE), ("also the left dog", (1, 2, 3, 4, 5, 6))], "no, the right one", "(@0 + rank(dog, -x))"),
+        ([("the cups", FIVE), ("also the dogs", (1, 2, 3, 4, 5, 6))], "no, the cats", "(@0 + cat)"),
+        ([("the cups", FIVE), ("the dogs", (6, 7))], "no, the cats", "cat"),
+        ([("the red cups", (1, 2))], "the blue ones", "((@0 & blue cup) ?? (cup & blue cup))"),
+        ([("the red cups", (1, 2))], "the others", "(cup - @0)"),
+        ([("the left cup", (1,))], "no, the right one", "rank(cup, -x)"),
+        ([("how many cups are there?", FIVE)], "only the red ones", "(@0 & red cup)"),
+        ([("the cups", FIVE), ("how many of them are red?", (1, 2))], "how many are blue?", "count((@0 & blue cup))"),
+        ([("the cups", FIVE), ("how many of them are red?", (1, 2))], "the left one of them", "rank(@1, +x)"),
+        ([("the cups", FIVE), ("only the red ones", (1, 2))], "again", "(cup & red cup)"),
+        ([("the cups", FIVE), ("not number 3", (1, 2, 4, 5))], "the same again", "(cup - #3)"),
+        ([("the cups", FIVE), ("the dogs", (6, 7)), ("the left one", (6,))], "do it again", "rank(dog, +x)"),
+    ],
+)
+def test_what_was_said_before_decides_what_is_meant(written, turns, query, plan):
+    said = [answered(words, *selected) for words, selected in turns]
+    names = ("cup",) * 5 + ("dog",) * 2
+    reading = read_after(query, before(*said, selected=turns[-1][1], phrases=names))
+    assert (written(reading.plan), reading.complete) == (plan, True)
+
+
+def test_without_anything_before_a_query_is_read_by_itself():
+    assert read_after("only the red ones", Before()) == read("only the red ones")
+
+
+def test_after_nothing_was_found_the_question_is_what_is_spoken_of(written):
+    nothing = Said("the dogs", "no_match", "Nothing in the picture was found for 'dog'.", ())
+    reading = read_after("only the red ones", before(nothing, selected=()))
+    assert written(reading.plan) == "(dog & red dog)"
+    assert written(read_after("also the cats", before(nothing, selected=())).plan) == "(dog + cat)"
+
+
+@pytest.mark.parametrize(
+    ("words", "means"),
+    [
+        *(
+            (words, "undo")
+            for words in ("undo", "Undo that, please.", "go back", "take that back", "never mind", "back")
+        ),
+        *(
+            (words, "undo")
+            for words in ("Undo the last step!", "cancel that", "ok, undo it", "go back to the last answer")
+        ),
+        *((words, "redo") for words in ("redo", "Redo that", "forward", "put it back")),
+        *((words, None) for words in ("the back of the car", "remove that", "do it again", "go on", "back row", "")),
+    ],
+)
+def test_undo_and_redo_are_commands(words, means):
+    assert command(words) == means
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "the same in this other picture",
+        "same here",
+        "do it again",
+        "again",
+        "the same",
+        "And now the same here, please!",
+        "same for this one",
+        "repeat that",
+        "once more",
+        "do the same here too",
+        "this picture too",
+        "here as well",
+    ],
+)
+def test_the_same_is_what_was_asked_for(query, written):
+    assert written(read_after(query, before(CUPS, answered("only the red ones", 1, 2))).plan) == "(cup & red cup)"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "???",
+        "🐶",
+        "赤い車",
+        "the of and",
+        "not",
+        "only",
+        "also",
+        "a" * 5000,
+        "remove " * 400,
+        "no, " * 400,
+        "<3>",
+        "<them>",
+        "number",
+        "# 3 #",
+        "not not not",
+        "1 " * 300,
+        "the red one and " * 60,
+        "<of_them> <it>",
+        "take " * 300 + "out",
+        "number 99999999999999999999",
+        "2-4-6-8",
+        "only the",
+        "replace with",
+        "instead",
+        "them them them",
+        "\x00\u2028",
+    ],
+)
+def test_anything_may_be_said(query):
+    reading = read_after(query, before())
+    assert reading.plan is not None or not reading.complete or reading.question
+
+
+def test_a_long_conversation_is_read_quickly_enough_to_be_read_again_at_every_step(written):
+    turns = [CUPS, *(answered("the same again", *FIVE) for _ in range(60))]
+    assert written(read_after("again", before(*turns)).plan) == "cup"

@@ -1,0 +1,239 @@
+"""Conversations with the grammar planner: which masks are the answer after every turn, and what it says."""
+
+import numpy as np
+import pytest
+
+from agent import PAPER_TOOLS, GrammarPlanner, run
+from agent.conversation import Conversation
+from agent.tools.workspace import Answer
+from sam3_tool import Instances, Picture, Sam3
+from sam3_tool.backends.scripted import ScriptedBackend
+
+HEIGHT, WIDTH = 100, 200
+CUPS = [(10, 10, 30, 30), (60, 60, 70, 70), (110, 20, 120, 30), (150, 50, 190, 90)]
+"""Numbers 1 to 4 of every conversation that begins with 'the cups': x0, y0, x1, y1."""
+BOXES = {
+    "cup": CUPS,
+    "red cup": CUPS[:2],
+    "blue cup": CUPS[2:],
+    "plate": [(40, 5, 60, 15), (80, 70, 100, 80)],
+    "table": [(0, 91, 200, 100)],
+    "dog": [(12, 60, 32, 80), (13, 35, 33, 55)],
+}
+"""What is in each of the pictures, by phrase. The two dogs stand one above the other."""
+
+
+REPLACED = "4 masks: those other than those that are 'red cup' and 'plate'."
+ADDED = "Added 1 to the 4 cups: the rightmost of 2 'plate'."
+
+
+def found(boxes: list[tuple[int, int, int, int]]) -> Instances:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    masks = [(columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1) for x0, y0, x1, y1 in boxes]
+    scores = np.array([0.95 - 0.02 * place for place in range(len(boxes))], np.float32)
+    return Instances(np.array(masks), np.array(boxes, np.float32), scores, 0.9, "")
+
+
+@pytest.fixture(scope="module")
+def sam3() -> Sam3:
+    return Sam3(ScriptedBackend({None: {phrase: found(boxes) for phrase, boxes in BOXES.items()}}))
+
+
+def a_picture(shade: int = 0) -> Picture:
+    return Picture(np.full((HEIGHT, WIDTH, 3), shade, np.uint8))
+
+
+@pytest.fixture
+def talk(sam3):
+    """The conversation after these queries."""
+
+    def talk(*queries: str) -> Conversation:
+        conversation = Conversation.start(a_picture())
+        for query in queries:
+            conversation = conversation.say(query, GrammarPlanner(), sam3)
+        return conversation
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("queries", "selected", "message"),
+    [
+        ("only the red ones", (1, 2), "Kept 2 of the 4 cups: those that are 'red cup'."),
+        ("only the two largest", (4, 1), "Kept 2 of the 4 cups: the two largest."),
+        ("only those left of the plates", (1, 2), "Kept 2 of the 4 cups: those left of 'plate'."),
+        ("bigger ones only", (4,), "Kept 1 of the 4 cups: those larger than their average."),
+        ("the left ones", (1, 2), "Took 2 of the 4 cups: those in the left half."),
+        ("number 2 and 4", (2, 4), "Took numbers 2 and 4."),
+        ("also the plates", (1, 2, 3, 4, 5, 6), "Added 2 to the 4 cups: 'plate'."),
+        ("not number 3", (1, 2, 4), "Left out 1 of the 4 cups: number 3."),
+        ("without the red ones", (3, 4), "Left out 2 of the 4 cups: those that are 'red cup'."),
+        ("remove the largest one", (1, 2, 3), "Left out 1 of the 4 cups: the largest."),
+        ("how many are there now?", (1, 2, 3, 4), "There are 4 cups."),
+        ("how many of them are red?", (1, 2), "2 of the 4 cups: those that are 'red cup'."),
+        ("the plates", (5, 6), "2 masks: 'plate'."),
+        ("swap the red ones for the plates", (3, 4, 7, 8), REPLACED),
+        ("only the red ones; the left one", (1,), "Took 1 of the 2 cups: the leftmost."),
+        ("the left one; the right one", (4,), "Took 1 of the 4 cups: the rightmost."),
+        ("the left one; the others", (2, 3, 4), "Took 3 of the 4 cups: the others."),
+        ("the left one; also the right one", (1, 4), "Added 1 to the cup: the rightmost."),
+        ("only the two largest; the three smallest", (2, 3, 1), "Took 3 of the 4 cups: the three smallest."),
+        ("not number 3; no, number 4", (1, 2, 3), "Left out 1 of the 4 cups: number 4."),
+        ("also the left plate; no, the right one", (1, 2, 3, 4, 6), ADDED),
+        ("how many of them are red?; how many are blue?", (3, 4), "2 of the 4 cups: those that are 'blue cup'."),
+        ("also the cups", (1, 2, 3, 4), "Nothing was added to the 4 cups: 'cup' had been there before."),
+        ("and forks", (1, 2, 3, 4), "Nothing was added to the 4 cups: nothing in the picture was found for 'fork'."),
+        ("without the plates", (1, 2, 3, 4), "Nothing was left out of the 4 cups: none of the 4 is 'plate'."),
+        ("ok, thanks", (1, 2, 3, 4), "Nothing was changed: 4 masks."),
+    ],
+)  # fmt: skip
+def test_the_answer_after_the_cups_changes_as_was_said(talk, queries, selected, message):
+    conversation = talk("the cups", *queries.split("; "))
+    assert (conversation.outcome, conversation.selected, conversation.message) == ("answered", selected, message)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("only the plates", "None of the 4 is 'plate'. The answer before it stays: 4 masks, 1 to 4."),
+        ("the others", "There are no others. The answer before it stays: 4 masks, 1 to 4."),
+        ("remove all", "That would leave nothing. The answer before it stays: 4 masks, 1 to 4."),
+    ],
+)
+def test_what_leaves_nothing_leaves_the_answer_as_it_was(talk, query, message):
+    conversation = talk("the cups", query)
+    assert (conversation.outcome, conversation.selected) == ("no_match", (1, 2, 3, 4))
+    assert conversation.message.startswith(message.split(". ")[0])
+
+
+def test_what_is_known_is_not_segmented_again(talk):
+    conversation = talk(
+        "the cups and the plates", "only the cups", "not the leftmost one", "also the plates", "the cups"
+    )
+    assert [turn.usage.sam_decodes for turn in conversation.turns] == [2, 0, 0, 0, 0]
+    assert conversation.selected == (1, 2, 3, 4)
+
+
+def test_a_new_question_is_answered_as_it_would_be_without_a_conversation(talk):
+    for query in ("the two largest cups", "cups left of the plates", "how many red cups are there?", "the second dog"):
+        alone, later = talk(query), talk("the tables", query)
+        assert alone.message == later.message
+        assert np.array_equal(alone.answer.masks, later.answer.masks)
+
+
+@pytest.mark.parametrize(
+    ("reply", "selected"),
+    [
+        ("the second", (2,)),
+        ("number 1", (1,)),
+        ("2", (2,)),
+        ("both", (1, 2)),
+        ("the top one", (2,)),
+        ("I meant number 2, please", (2,)),
+        ("the last one", (2,)),
+    ],
+)
+def test_a_tie_is_asked_back_and_the_reply_chooses(talk, reply, selected):
+    asked = talk("the dogs", "the left one")
+    assert (asked.outcome, asked.options) == ("asked", ("number 1 (dog)", "number 2 (dog)"))
+    assert asked.message.startswith("Numbers 1 and 2 are equally the leftmost, as far as can be told; which is meant?")
+    answered = talk("the dogs", "the left one", reply)
+    assert (answered.outcome, answered.selected) == ("answered", selected)
+
+
+def test_a_reply_goes_on_with_what_was_asked_for(talk):
+    assert talk("the dogs", "also the cups", "remove it", "number 4").selected == (1, 2, 3, 5, 6)
+    assert talk("the dogs", "only the cups and the left dog").outcome == "asked"
+    assert talk("the cups", "also the left dog", "the first").selected == (1, 2, 3, 4, 5)
+
+
+def test_a_reply_may_say_none_or_something_else(talk):
+    asked = ("the dogs", "the left one")
+    assert talk(*asked, "none of them").message == "Nothing was changed: 2 masks."
+    assert talk(*asked, "find the plates").message == "2 masks: 'plate'."
+    assert talk(*asked, "the right one").outcome == "asked"
+
+
+def test_it_asks_which_one_where_there_are_several(talk):
+    several = talk("the cups", "the plates next to it")
+    assert several.outcome == "asked"
+    assert several.options == tuple(f"number {id} (cup)" for id in (1, 2, 3, 4))
+    assert talk("the cups", "number 1", "the plate right of it").message == "2 masks: 'plate' right of it."
+
+
+def test_a_number_that_is_not_there_is_answered_with_those_that_are(talk):
+    conversation = talk("the cups", "remove number 9")
+    assert conversation.outcome == "asked"
+    assert conversation.message.startswith("There is no number 9; there are 1 to 4; which is meant?")
+    assert talk("the cups", "remove number 9", "number 3").selected == (1, 2, 4)
+    assert talk("the table", "not number 2").message.startswith("There is no number 2; there is only 1.")
+
+
+def test_depth_is_not_guessed(talk):
+    conversation = talk("the cups", "number 2", "the one behind it")
+    assert conversation.outcome == "asked"
+    assert conversation.options == ("the one above it", "the one next to it")
+    assert talk("the cups", "number 2", "the one behind it", "the first").selected == (1, 3)
+
+
+def test_what_cannot_be_read_changes_nothing_and_says_so(talk):
+    conversation = talk("the cups", "the ones wearing a hat")
+    assert (conversation.outcome, conversation.selected) == ("no_match", (1, 2, 3, 4))
+    assert conversation.message.startswith("That was not understood; name what to look for")
+
+
+def test_the_head_of_what_goes_too_far_is_taken_and_that_is_said(talk):
+    conversation = talk("the cups", "also the plate wearing a hat")
+    assert conversation.selected == (1, 2, 3, 4, 5, 6)
+    assert "the rest of the query was not understood" in conversation.message
+
+
+@pytest.mark.parametrize(
+    ("queries", "message"),
+    [
+        ("the cups; only the red ones", "2 masks: 'cup' that are 'red cup' too."),
+        ("the cups; plates too; not 2; only the two largest", "2 masks: the two largest of 6 'cup' and 'plate'."),
+        ("the plates; the cups; only the left ones; undo", "4 masks: 'cup'."),
+        ("the cups; only those left of the plates; how many are there?", "There are 2 cups left of 'plate'."),
+        ("the cups; only the forks", "4 masks: 'cup'."),
+        ("the cups; number 3", "4 masks: 'cup'."),
+    ],
+)  # fmt: skip
+def test_the_same_is_asked_of_another_picture(talk, sam3, queries, message):
+    conversation = talk(*queries.split("; ")).show(a_picture(9))
+    assert conversation.selected == ()
+    assert conversation.say("the same in this picture", GrammarPlanner(), sam3).message == message
+
+
+def test_what_was_asked_for_may_be_changed_in_another_picture(talk, sam3):
+    elsewhere = talk("the cups").show(a_picture(9))
+    assert elsewhere.say("only the left ones", GrammarPlanner(), sam3).message == "2 masks: 'cup' in the left half."
+    assert elsewhere.say("also the plates", GrammarPlanner(), sam3).message == "6 masks: 'cup' and 'plate'."
+
+
+def test_what_was_done_by_hand_is_spoken_of_too(talk, sam3):
+    edited = talk("the cups").remove([4])
+    assert edited.say("the largest one", GrammarPlanner(), sam3).selected == (1,)
+    assert edited.say("how many are there now?", GrammarPlanner(), sam3).message == "There are 3 cups."
+
+
+def test_decisions_follow_from_what_was_said_alone(talk):
+    conversation = talk("the cups", "also the left dog", "the second", "not the red ones")
+    for turn in conversation.turns:
+        planner = GrammarPlanner()
+        again = [planner.decide(type(turn)(turn.task, turn.steps[:done])) for done in range(len(turn.steps))]
+        assert again == [step.decision for step in turn.steps]
+
+
+def test_answers_of_any_other_planner_are_spoken_of(talk, sam3):
+    conversation = talk("the cups").edit([Answer(ids=[3, 4]).as_decision()], sam3, "these two")
+    assert conversation.say("the left one", GrammarPlanner(), sam3).selected == (3,)
+
+
+def test_the_published_protocol_asks_for_all_of_it_again(talk):
+    task = talk("the cups", "only the two largest").task("the left one")
+    episode = run(
+        task, GrammarPlanner(tools="paper"), Sam3(ScriptedBackend({None: {"cup": found(CUPS)}})), tools=PAPER_TOOLS
+    )
+    assert [step.decision.tool for step in episode.steps] == ["segment_phrase", "select_masks_and_return"]
+    assert episode.answer.boxes.tolist() == [[10, 10, 30, 30]]
