@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 
 from agent.episode import Candidate, Decision, Episode
-from agent.planner import PlannerError
 from agent.scripted import ScriptedPlanner
 from agent.tools import Tool
+from agent.tools.combining import same_objects
 from agent.tools.relations import SAME_OBJECT
 from agent.tools.words import listed, masks
 from agent.tools.workspace import Answer, Combine, ReportNoMask
@@ -16,12 +16,16 @@ MOST_PHRASES = 8
 """As many as `segment` takes."""
 
 
+class ConversationError(ValueError):
+    """What cannot be done at this point of a conversation. The message is one line for the user."""
+
+
 class ByHand(ScriptedPlanner):
-    """A person's calls, which are not tried again."""
+    """A person's calls. One that a tool refuses is a ConversationError, with the tool's sentence."""
 
     def decide(self, episode: Episode) -> Decision:
         if episode.steps and episode.steps[-1].observation.is_error:
-            raise PlannerError("the call was refused")
+            raise ConversationError(episode.message)
         return super().decide(episode)
 
 
@@ -42,16 +46,14 @@ def refine(x: float, y: float, positive: bool, id: int | None) -> Decision:
 
 
 def refined(id: int | None, episode: Episode) -> Tool:
-    """With the new mask in the place of `id`, or after all others."""
-    selected, new = episode.task.before.selected, new_masks(episode)
-    replaced = [new[0] if one == id else one for one in selected]
-    return select(replaced if id in selected else [*selected, *new], episode)
-
-
-def new_masks(episode: Episode) -> range:
-    """The numbers of the masks that this turn has made."""
-    known = episode.task.before.workspace
-    return range(1 + (len(known) if known else 0), len(episode.workspace) + 1)
+    """With the mask that was just made in the place of `id`, or of the same object, or after all others."""
+    selected, workspace = episode.task.before.selected, episode.workspace
+    if episode.steps[-1].observation.workspace is None:
+        raise ConversationError(episode.message)
+    new = len(workspace)
+    same = same_objects(selected, [new], workspace)[:, 0].tolist() if id is None else [one == id for one in selected]
+    kept = [new if replaced else one for one, replaced in zip(selected, same, strict=True)]
+    return select([*dict.fromkeys([*kept, new])], episode)
 
 
 def like(box: Box) -> Decision:
@@ -67,6 +69,8 @@ def unlike(box: Box, answer: Sequence[Candidate]) -> Decision:
 
 def and_before(episode: Episode) -> Tool:
     """The answer so far, and what was found now."""
+    if not episode.shown:
+        raise ConversationError(f"{episode.message} The answer stays as it was.")
     return Combine(op="union", a=[*episode.task.before.selected], b=[*episode.shown])
 
 

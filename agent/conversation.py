@@ -10,9 +10,10 @@ import numpy as np
 
 from agent import by_hand
 from agent.budget import DEFAULT_BUDGET, Budget
+from agent.by_hand import ConversationError
 from agent.episode import NOTHING_BEFORE, Before, Episode, Outcome, Said, Task, Workspace
 from agent.loop import run, watch
-from agent.planner import Planner, PlannerError
+from agent.planner import Planner
 from agent.scripted import Line
 from agent.tools import TOOLS, Tool
 from agent.tools.words import listed
@@ -20,14 +21,12 @@ from sam3_tool import Instances, Picture, Sam3
 from sam3_tool.prompt import Box
 from sam3_tool.rle import areas, decode_all
 
+__all__ = ["Conversation", "ConversationError", "Event", "Shown", "after", "before"]
+
 NO_SAM3 = cast(Sam3, None)
 """For edits that choose among known masks: their tools never ask it."""
 ABOVE = "keep what scores above"
 """How the words of such an edit begin: of several in a row, the last one counts alone."""
-
-
-class ConversationError(ValueError):
-    """What cannot be done at this point of a conversation. The message is one line for the user."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,16 +269,8 @@ class Conversation:
         conversation is then as it was.
         """
         task = replace(self.task(said or "(edited by hand)"), by_hand=True)
-        try:
-            episode = run(
-                task, by_hand.ByHand([*decisions, by_hand.as_answer]), sam3, budget=Budget(max_steps=len(decisions) + 2)
-            )
-        except PlannerError as error:
-            raise ConversationError(str(error)) from error
-        refused = next((step.observation.text for step in episode.steps if step.observation.is_error), None)
-        if refused is not None:
-            raise ConversationError(refused)
-        return self.append(episode)
+        person = by_hand.ByHand([*decisions, by_hand.as_answer])
+        return self.append(run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2)))
 
     def select(self, ids: Sequence[int], said: str = "") -> "Conversation":
         """With these masks, and no others, as the answer. Raises ConversationError for one that there is not."""
@@ -316,8 +307,10 @@ class Conversation:
     def click(self, x: float, y: float, sam3: Sam3, *, positive: bool = True, id: int | None = None) -> "Conversation":
         """With a mask corrected at this pixel: one more object, or mask `id` with it; negative, a mask without it.
 
-        A negative click without `id` means the smallest mask of the answer there. Raises ConversationError for a click
-        beside the picture, and for a negative one where there is no mask.
+        A corrected mask takes the place of the one it corrects, which keeps its number outside the answer; so does an
+        object that the answer has already. A negative click without `id` means the smallest mask of the answer there.
+        Raises ConversationError for a click beside the picture, where nothing is found, and for a negative click where
+        there is no mask.
         """
         self._check_inside(x, y)
         if id is None and not positive:
