@@ -206,7 +206,9 @@ class _Server:
         """Detector and tracker, each for its own requests, one result per request in order."""
         concepts = [(one, prompt) for one, prompt in requests if isinstance(prompt, ConceptPrompt)]
         objects = [(one, prompt) for one, prompt in requests if isinstance(prompt, VisualPrompt)]
-        found = iter(self._backend.decode([one for one, _ in concepts], [prompt for _, prompt in concepts]))
+        found = iter(
+            self._backend.decode([one for one, _ in concepts], [prompt for _, prompt in concepts]) if concepts else ()
+        )
         refined = iter(
             self._backend.refine([one for one, _ in objects], [prompt for _, prompt in objects]) if objects else ()
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from agent.episode import Decision, Episode, Observation
 from agent.planner import Planner
@@ -67,6 +67,12 @@ def _numbers(value: object) -> object:
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _boxes(value: object) -> object:
+    """A list of one for a box; anything else as it is."""
+    alone = isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(edge, int | float) for edge in value)
+    return [value] if alone else value
+
+
 def _phrases(value: object) -> object:
     """A list of one for a phrase; the list for a list written as text."""
     if not isinstance(value, str):
@@ -89,6 +95,8 @@ def _word(value: object) -> object:
 Number = Annotated[int, BeforeValidator(_a_number), AfterValidator(_not_huge)]
 Ids = Annotated[list[Number], BeforeValidator(_numbers)]
 """Mask numbers. Whether there are such masks, only the episode knows."""
+Boxes = Annotated[list[Annotated[list[float], Field(min_length=4, max_length=4)]], BeforeValidator(_boxes)]
+"""x0 y0 x1 y1 each; one may stand alone."""
 Words = Annotated[str, BeforeValidator(_encodable)]
 """For people: any text."""
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_encodable)]

@@ -32,7 +32,8 @@ def in_words(search: Search, workspace: Workspace, numbers: Iterable[int] = (), 
     E.g. "3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72)" or "nothing for 'plate' (presence 0.04), as before".
     """
     before = ", as before" if again else ""
+    what = repr(search.phrase) if search.phrase else "the examples"
     if not search.ids:
-        return f"nothing for {search.phrase!r} (presence {search.presence:.2f}){before}"
+        return f"nothing for {what} (presence {search.presence:.2f}){before}"
     found = scores([candidate.score for candidate in workspace.pick(search.ids)])
-    return f"{masks(len(search.ids))} for {search.phrase!r}: {listed(numbers or search.ids)} ({found}){before}"
+    return f"{masks(len(search.ids))} for {what}: {listed(numbers or search.ids)} ({found}){before}"

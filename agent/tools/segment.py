@@ -1,12 +1,13 @@
 """The tool that asks SAM 3 for noun phrases, in the whole picture or a region of it."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
 from agent.episode import Episode, Observation, Search, Usage, Workspace
 from agent.planner import Planner
-from agent.tools.base import Ids, Phrases, Tool, ToolError
+from agent.tools.base import Boxes, Ids, Phrases, Tool, ToolError
 from agent.tools.borders import beyond_in_words, wholes
 from agent.tools.finding import distinct, in_words, without_empty
 from agent.tools.ids import known_ids
@@ -30,12 +31,14 @@ class Segment(Tool):
         **dict.fromkeys(("box", "bbox", "crop"), "region"),
     }
 
-    phrases: Phrases = Field(min_length=1, max_length=8, description="Up to 8 noun phrases.")
+    phrases: Phrases = Field(default=[], max_length=8, description="Up to 8 noun phrases; none if examples say it all.")
     region: list[float] | None = Field(
         default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels: look only there, enlarged."
     )
     exemplars: Ids = Field(default=[], description="Numbers of masks that show what is meant.")
     negatives: Ids = Field(default=[], description="Numbers of masks that show what is not meant.")
+    boxes: Boxes = Field(default=[], max_length=16, description="Exemplars as boxes, x0, y0, x1, y1 in pixels.")
+    negative_boxes: Boxes = Field(default=[], max_length=16, description="Negatives as boxes.")
     threshold: float = Field(default=0.5, ge=0, lt=1, description="Masks with a score above this are kept.")
     duplicates: bool = Field(default=False, description="Keep masks that nearly repeat a better one of their phrase.")
     close_ups: bool = Field(default=False, description="Also show each mask enlarged, to judge it by its looks.")
@@ -43,7 +46,7 @@ class Segment(Tool):
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         before, picture = episode.workspace, episode.task.picture
         window = Window.of(picture, self.region)
-        prompts = {plain(phrase): self._prompt(phrase, before, window) for phrase in self.phrases}
+        prompts = {plain(phrase): self._prompt(phrase, before, window) for phrase in self._asked()}
         known = self._known(episode)
         report = sam3.run([(window.view(picture), prompt) for key, prompt in prompts.items() if key not in known])
         found = [window.in_picture(without_empty(instances), picture) for instances in report.instances]
@@ -65,10 +68,18 @@ class Segment(Tool):
             usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
         )
 
+    def _asked(self) -> list[str]:
+        """The phrases; the empty one where examples say it all."""
+        if not self.phrases and not self.exemplars and not self.boxes:
+            raise ToolError("`segment` needs `phrases`, or `exemplars` or `boxes` that show what is meant.")
+        return self.phrases or [""]
+
     def _prompt(self, phrase: str, workspace: Workspace, window: Window) -> ConceptPrompt:
-        boxes = [_box(id, workspace, window) for id in (*self.exemplars, *self.negatives)]
-        labels = (1,) * len(self.exemplars) + (0,) * len(self.negatives)
-        return ConceptPrompt(phrase, tuple(boxes), labels, self.threshold)
+        positive: list[int | Sequence[float]] = [*self.exemplars, *self.boxes]
+        negative: list[int | Sequence[float]] = [*self.negatives, *self.negative_boxes]
+        boxes = tuple(_box(one, workspace, window) for one in positive + negative)
+        labels = (1,) * len(positive) + (0,) * len(negative)
+        return ConceptPrompt(phrase or None, boxes, labels, self.threshold)
 
     def _kept(self, found: Instances) -> Instances:
         return found if self.duplicates else distinct(found)
@@ -85,8 +96,8 @@ class Segment(Tool):
     def _how(self, window: Window) -> str:
         """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
         where = "" if self.region is None else f" in {window.x0},{window.y0},{window.x1},{window.y1}"
-        like = f" like {listed(self.exemplars)}" if self.exemplars else ""
-        return where + like + (f" unlike {listed(self.negatives)}" if self.negatives else "")
+        like, unlike = _examples(self.exemplars, self.boxes), _examples(self.negatives, self.negative_boxes)
+        return where + (f" like {like}" if like else "") + (f" unlike {unlike}" if unlike else "")
 
     def _text(self, found: list[str], hidden: int, window: Window) -> str:
         left_out = [f"{counted(hidden, 'near duplicate')} hidden, which `duplicates: true` keeps"] if hidden else []
@@ -94,10 +105,25 @@ class Segment(Tool):
         return f"Found {'; '.join(found + left_out + how)}."
 
 
-def _box(id: int, workspace: Workspace, window: Window) -> Box:
-    """The box of an exemplar, as it is in the window. Raises ToolError for one that is not there."""
-    [id] = known_ids([id], workspace)
-    box = window.box_in_view(workspace[id].box)
+def _box(example: int | Sequence[float], workspace: Workspace, window: Window) -> Box:
+    """The box of an exemplar, given by number or itself, as it is in the window.
+
+    Raises ToolError for one that is not there.
+    """
+    if isinstance(example, int):
+        [id] = known_ids([example], workspace)
+        x0, y0, x1, y1 = workspace[id].box
+        wrong = f"Mask {id} lies outside the region; leave it out or choose another region."
+    else:
+        x0, y0, x1, y1 = example
+        wrong = f"The box {[*example]} has no inside that is looked at; give x0, y0, x1, y1 in pixels."
+    box = window.box_in_view((x0, y0, x1, y1))
     if box is None:
-        raise ToolError(f"Mask {id} lies outside the region; leave it out or choose another region.")
+        raise ToolError(wrong)
     return box
+
+
+def _examples(ids: Sequence[int], boxes: Sequence[Sequence[float]]) -> str:
+    """E.g. '3, 4 and the box 10,20,60,80'; "" for none."""
+    numbers = [listed(ids)] * bool(ids)
+    return " and ".join(numbers + [f"the box {','.join(f'{edge:g}' for edge in box)}" for box in boxes])

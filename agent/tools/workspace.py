@@ -5,6 +5,7 @@ from agent.tools.choosing import Locate, Rank, Relate
 from agent.tools.combining import Combine, Count
 from agent.tools.endings import Answer, AskUser, ReportNoMask
 from agent.tools.judging import Examine
+from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 
 __all__ = [
@@ -16,12 +17,13 @@ __all__ = [
     "Examine",
     "Locate",
     "Rank",
+    "Refine",
     "Relate",
     "ReportNoMask",
     "Segment",
 ]
 
 TOOLS: tuple[type[Tool], ...] = (
-    *(Segment, Relate, Locate, Rank, Combine, Count, Examine),
+    *(Segment, Refine, Relate, Locate, Rank, Combine, Count, Examine),
     *(Answer, ReportNoMask, AskUser),
 )

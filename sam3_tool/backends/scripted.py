@@ -69,21 +69,27 @@ class ScriptedBackend:
         scripted = self._scripted(embedding).get(self._normalise(phrase))
         if scripted is None:
             return Instances.empty(embedding.height, embedding.width, phrase=phrase)
+        _check_size(scripted, embedding, phrase)
         ordered = scripted[(-scripted.scores).argsort(kind="stable")]
         return replace(ordered[ordered.scores > prompt.threshold], phrase=phrase)
 
     def _refined(self, embedding: ScriptedEmbedding, prompt: VisualPrompt) -> Instances:
-        every = [instances.masks for instances in self._scripted(embedding).values()]
+        scripted = self._scripted(embedding)
+        for phrase, instances in scripted.items():
+            _check_size(instances, embedding, phrase)
+        every = [instances.masks for instances in scripted.values()]
         return agreeing(np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt)
 
     def _scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
-        """By phrase. Raises ValueError for masks of another size than the picture's."""
-        phrases = self._script.get(embedding.key, self._script.get(None, {}))
-        size = (embedding.height, embedding.width)
-        for phrase, scripted in phrases.items():
-            if scripted.masks.shape[1:] != size:
-                raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
-        return phrases
+        """By phrase."""
+        return self._script.get(embedding.key, self._script.get(None, {}))
+
+
+def _check_size(scripted: Instances, embedding: ScriptedEmbedding, phrase: str) -> None:
+    """Raises ValueError for masks of another size than the picture's."""
+    size = (embedding.height, embedding.width)
+    if scripted.masks.shape[1:] != size:
+        raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
 
 
 def agreeing(masks: np.ndarray, prompt: VisualPrompt) -> Instances:

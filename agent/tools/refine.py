@@ -1,0 +1,151 @@
+"""The tool that corrects one mask, or masks one object, by points and a box."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from agent.episode import Candidate, Episode, Observation, Usage
+from agent.planner import Planner
+from agent.tools.base import Number, Tool, ToolError
+from agent.tools.ids import known_ids
+from sam3_tool import Instances, Picture, Sam3, VisualPrompt
+from sam3_tool.prompt import Box
+from sam3_tool.rle import decode_all
+
+REFINED = "refine"
+"""How the origin of a refined mask begins; then whose correction it is, and every click and box behind it."""
+
+_CLICK = re.compile(r"([+-])(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
+_BOX = re.compile(r"in (\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
+
+
+class Click(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+def _click(value: object) -> object:
+    """[x, y], or [x, y, positive], as a click; anything else as it is."""
+    if isinstance(value, list | tuple) and 2 <= len(value) <= 3:
+        return dict(zip(("x", "y", "positive"), value, strict=False))
+    return value
+
+
+def _clicks(value: object) -> object:
+    """A list of one for a single point."""
+    alone = isinstance(value, dict) or (isinstance(value, list | tuple) and value and isinstance(value[0], int | float))
+    return [value] if alone else value
+
+
+class Refine(Tool):
+    """Correct one mask, or mask one object by itself, by points and a box; the result is a mask with its own number.
+
+    A positive point lies on what belongs to the object, a negative one on what does not.
+    """
+
+    name: ClassVar[str] = "refine"
+    aliases: ClassVar = ("refine_mask", "correct", "correct_mask", "click", "segment_point", "segment_object")
+    field_aliases: ClassVar = {
+        **dict.fromkeys(("mask", "mask_id"), "id"),
+        **dict.fromkeys(("point", "clicks", "click"), "points"),
+        "bbox": "box",
+    }
+
+    id: Number | None = Field(
+        default=None, description="Number of the mask to correct; none for an object without one."
+    )
+    points: Annotated[list[Annotated[Click, BeforeValidator(_click)]], BeforeValidator(_clicks)] = Field(
+        default=[], max_length=32, description="In pixels."
+    )
+    labels: list[bool] = Field(default=[], description="Of points written as [x, y]: 1 positive, 0 negative.")
+    box: list[float] | None = Field(
+        default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels, around the object."
+    )
+
+    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+        workspace, picture = episode.workspace, episode.task.picture
+        [earlier] = [None] if self.id is None else workspace.pick(known_ids([self.id], workspace))
+        prompt = self._prompt(earlier, picture)
+        report = sam3.run([(picture, prompt)])
+        usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes)
+        found = report.instances[0]
+        if not found.masks[:1].any():
+            text = f"Nothing was found there (presence {found.presence:.2f})."
+            return Observation(f"{text} Mask {self.id} is as it was." if earlier else text, usage=usage)
+        new = len(workspace) + 1
+        best = replace(found[[0]], phrase=earlier.phrase if earlier else "")
+        return Observation(
+            text=_said(new, earlier, found),
+            workspace=workspace.add(best, origin=_origin(earlier, prompt)),
+            shown=_shown(episode, earlier, new),
+            usage=usage,
+        )
+
+    def _prompt(self, earlier: Candidate | None, picture: Picture) -> VisualPrompt:
+        """With what the mask was made of already, as a correction of it. Raises ToolError for places that cannot be."""
+        clicks, box = _made_of(earlier)
+        clicks += [(click.x, click.y, click.positive) for click in self._labelled()]
+        box = box if self.box is None else _within(self.box, picture)
+        if not self.points and self.box is None:
+            raise ToolError("`refine` needs `points`, a `box` or both; give at least one point in pixels.")
+        for x, y, _ in clicks:
+            if not (0 <= x <= picture.width and 0 <= y <= picture.height):
+                size = f"{picture.width} wide and {picture.height} high"
+                raise ToolError(f"The point [{x:g}, {y:g}] lies outside the picture, which is {size}.")
+        mask = None if earlier is None else decode_all([earlier.rle], picture.height, picture.width)[0]
+        return VisualPrompt(tuple((x, y) for x, y, _ in clicks), tuple(int(yes) for *_, yes in clicks), box, mask)
+
+    def _labelled(self) -> list[Click]:
+        if not self.labels:
+            return self.points
+        if len(self.labels) != len(self.points):
+            raise ToolError(f"There are {len(self.points)} points but {len(self.labels)} labels; give one label each.")
+        pairs = zip(self.points, self.labels, strict=True)
+        return [click.model_copy(update={"positive": label}) for click, label in pairs]
+
+
+def _within(box: Sequence[float], picture: Picture) -> Box:
+    x0, y0, x1, y1 = box
+    inside = (max(x0, 0.0), max(y0, 0.0), min(x1, picture.width), min(y1, picture.height))
+    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+        size = f"{picture.width} wide and {picture.height} high"
+        raise ToolError(f"The box {[*box]} has no inside in a picture {size}; give x0, y0, x1, y1 in pixels.")
+    return inside
+
+
+def _made_of(earlier: Candidate | None) -> tuple[list[tuple[float, float, bool]], Box | None]:
+    """The clicks and the box behind a refined mask: the network is told all of them again with each further one."""
+    if earlier is None or not earlier.origin.startswith(REFINED):
+        return [], None
+    clicks = [(float(x), float(y), sign == "+") for sign, x, y in _CLICK.findall(earlier.origin)]
+    box = _BOX.search(earlier.origin)
+    return clicks, None if box is None else tuple(map(float, box.groups()))  # type: ignore[return-value]
+
+
+def _origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
+    """E.g. 'refine of 3: +90,120 -30.5,40 in 30,60,150,180'."""
+    whose = f" of {earlier.id}" if earlier else ""
+    signs = ("+" if label else "-" for label in prompt.labels)
+    clicks = [f"{sign}{x:.6g},{y:.6g}" for sign, (x, y) in zip(signs, prompt.points, strict=True)]
+    box = [] if prompt.box is None else ["in " + ",".join(f"{edge:.6g}" for edge in prompt.box)]
+    return f"{REFINED}{whose}: {' '.join(clicks + box)}"
+
+
+def _said(new: int, earlier: Candidate | None, found: Instances) -> str:
+    what = f"Mask {earlier.id} corrected is mask {new}" if earlier else f"The object there is mask {new}"
+    doubt = f"; there may be no object there (presence {found.presence:.2f})" if found.presence < 0.5 else ""
+    return f"{what} (score {found.scores[0]:.2f}){doubt}."
+
+
+def _shown(episode: Episode, earlier: Candidate | None, new: int) -> tuple[int, ...]:
+    """What was shown, with the corrected mask in the place of the one it corrects, or after all others."""
+    before: Any = episode.shown or episode.task.before.selected
+    if earlier is not None and earlier.id in before:
+        return tuple(new if id == earlier.id else id for id in before)
+    return (*before, new)
