@@ -63,8 +63,9 @@ def taken_apart(query: str) -> Utterance:
     >>> taken_apart("no, the left one")
     Utterance(rest='the left one', change=None, corrects=True, instead_of='')
     """
-    text = _AFTER.sub("", _tidied(query))
-    corrects, text = _corrected(_BEFORE.sub("", text))
+    corrects, text = _corrected(_BEFORE.sub("", _AFTER.sub("", _tidied(query))))
+    for pattern, plain in _IN_OTHER_WORDS:
+        text = pattern.sub(plain, text)
     if swapped := next((found for pattern in _SWAPS if (found := pattern.fullmatch(text))), None):
         return Utterance(swapped["new"], corrects=corrects, instead_of=swapped["old"] or "")
     if _HOW_MANY.fullmatch(text):
@@ -103,15 +104,28 @@ def _compiled(*patterns: str) -> list[re.Pattern[str]]:
 _TYPOS = re.compile(rf"\b{_any(*TYPOS)}\b")
 _POLITE = _any(
     *("please", "kindly", "hey", "hi", "hello", "ok", "okay", "well", "hmm+", "so", "now", "then", "great", "good"),
-    *("perfect", "nice", "cool", "thanks", "thank you", "yes", "yeah", "let's", "let us", "what about", "how about"),
+    *(
+        "next(?=,)",
+        "perfect",
+        "nice",
+        "cool",
+        "thanks",
+        "thank you",
+        "yes",
+        "yeah",
+        "let's",
+        "let us",
+        "what about",
+        "how about",
+    ),
     r"(?:can|could|would|will) (?:you|i|we)(?: have)?",
     r"i (?:want|would like|need|would prefer)(?: you)?(?: to)?",
 )
-_FINE = re.compile(rf"(?:(?:{_POLITE}|that is|it is|right|fine|all|correct|very)\b,? ?)+")
+_FINE = re.compile(rf"(?:(?:{_POLITE}|that is|it is|fine|all|correct|very)\b,? ?)+")
 _BEFORE = re.compile(
     rf"^(?:(?:and )?{_POLITE}\b,? ?)+(?=\w)|^and (?=(?:how|what|where|which|who)\b)|^(?:the )?same,? but (?:in )?"
 )
-_AFTER = re.compile(r"(?:,? (?:please|thanks|thank you|now|then|for me|if you can|if possible))+$")
+_AFTER = re.compile(r"(?:,? (?:please|thanks|thank you|now|then|again|for me|if you can|if possible))+$")
 _FROM_IT = re.compile(
     rf" {_any('from', 'to', 'in', 'of', 'into')}"
     rf" {_any('it', 'them', 'these', 'those', 'there', 'the (?:answer|selection|result|list|set|masks)')}$"
@@ -136,7 +150,7 @@ _HERE = rf"(?:(?:in|on|for|with|to) )?(?:here|(?:this|the)(?: other| new| next)?
 _SAME = _any(
     r"(?:(?:do|find|show) )?(?:me )?(?:exactly )?(?:the|that) same(?: thing| ones?| again)?",
     r"same(?: thing| again)?",
-    r"again|once more|repeat(?: it| that| this)?",
+    r"again|once more|one more time|repeat(?: it| that| this)?|(?:the )?same (?:query|question)",
     r"(?:do|try) (?:it|that|this)(?: again)?",
 )
 _AGAIN = re.compile(
@@ -179,9 +193,24 @@ _SWAPS = _compiled(
 _HOW_MANY = re.compile(
     r"how many(?: masks| of (?:them|these|those))?(?: (?:are|is|were|do|did))?"
     r"(?: (?:there|left|you find|you have|we have|selected|that|it))*"
-    r"|count (?:them|these|those|it|all)(?: all)?|what is the (?:count|number|total)"
+    r"|count (?:them|these|those|it|all)(?: all)?|what is the (?:count|number|total)|total"
 )
 
+_IN_OTHER_WORDS = [
+    (re.compile(pattern), plain)
+    for pattern, plain in [
+        (
+            r"^(?:clear|reset|start over|deselect)(?: (?:all|everything|it|them|the (?:answer|selection)))?$",
+            "remove all",
+        ),
+        (r"^(?:invert(?: it| the (?:answer|selection))?|the opposite)$", "the others"),
+        (r"^(?:(?:is|are) not|neither) ", "those that are not "),
+        (r"^those that are not (.+) nor ", r"those that are neither \1 nor "),
+        (r"^with (?=an?\b)", "those with "),
+        (r"^without (?=(?:an?|any)\b)", "not those with "),
+        (r"^(?:the )?(?:ones|those) without ", "not those with "),
+    ]
+]
 _REMOVE = _any(
     *("remove", "drop", "except(?: for)?", "minus", "exclud(?:e|ing)", "delete", "leave out", "leave away", "omit"),
     *("take (?:away|out|off)", "throw (?:out|away)", "get rid of", "discard", "ignore", "skip", "lose", "unselect"),
@@ -219,7 +248,7 @@ _CHANGES: dict[Change, list[re.Pattern[str]]] = {
         r"(?:and )?(?:take|leave|throw|kick|cut|get) (?P<what>.+?) (?:out|away|off)",
     ),
     "keep": _compiled(
-        rf"(?:and )?{_SHOW}(?:only|just)(?: keep| show| leave| have| want| take)?(?: me)? (?P<what>.+)",
+        rf"(?:and )?(?:{_SHOW}|i |we )(?:only|just)(?: (?:keep|show|leave|have|want|take|need))?(?: me)? (?P<what>.+)",
         rf"(?:and )?{_KEEP} (?P<what>.+)",
         rf"(?:and )?{_SHOW}(?P<what>.+?),? (?:only|alone|(?:but|and) nothing else)",
     ),

@@ -379,7 +379,7 @@ def _of_kind(noun: Noun, antecedent: Plan, *, strictly: bool) -> Plan:
 
     `strictly`: of what was meant, and not just of its kind.
     """
-    if not noun.words:
+    if not noun.words and not noun.tail:
         return antecedent
     if {*noun.words} & _ANOTHER:
         raise Unreadable(" ".join(noun.words))

@@ -278,8 +278,8 @@ class _Syntax(Transformer[Token, Any]):
     nearness = superlative
     relation = superlative
 
-    def pronoun(self, token: Token) -> Noun:
-        return Noun("pronoun", many=_is_many(token))
+    def pronoun(self, token: Token, *tails: str) -> Noun:
+        return Noun("pronoun", many=_is_many(token), tail=" ".join(tails))
 
     def numbered(self, *children: Any) -> Noun:
         """The words of 'cup number 3' stay, in case that there is no such mask, as of 'player number 7'."""

@@ -71,10 +71,13 @@ _LIST = r"(?:, (?:and |or )?| and | or | to | through |_| )"
 _NUMBERED = re.compile(
     rf"(?:\bthe )?\b{_NUMBER_WORD}(?: {_NUMBER_WORD})? ({_NUMERAL}(?:{_LIST}(?:{_NUMBER_WORD} )?{_NUMERAL})*)\b"
 )
+_AFTER_NO_RANK = "".join(f"(?<!{end} )" for end in ("est", "most", "first", "last", "top", "bottom", "left", "right"))
 _BARE_NUMBERS = re.compile(
-    rf"(?<![\w<])(?:the )?(\d{{1,4}}(?:{_LIST}(?:{_NUMBER_WORD} )?\d{{1,4}})*)(?=$|,| and\b| or\b)"
+    r"(?<![\w<])"
+    + _AFTER_NO_RANK
+    + rf"(?:the )?(\d{{1,4}}(?:{_LIST}(?:{_NUMBER_WORD} )?\d{{1,4}})*)(?=$|,| and\b| or\b)"
 )
-"""Digits that no noun follows: 'drop 2', 'left of 3 and 4'."""
+"""Digits that no noun follows, and that count nothing: 'drop 2', 'left of 3 and 4', but not 'the largest 2'."""
 _AFTER_THESE = (
     r"(?=$|,| (?:and|or|but|is|are|that|which|left|right|above|below|on|in|under|next|near|to|from|except)\b)"
 )

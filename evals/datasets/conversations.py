@@ -71,7 +71,8 @@ def _talk(seed: int, used: Mapping[str, int]) -> SceneTalk | None:
         said += turns
         for turn in turns:
             talk = talk.after(turn)
-        turns = next(iter(_following(talk, used)), None) if len(said) < length and not said[-1].shows else None
+        room = 0 if said[-1].shows else length - len(said)
+        turns = next((more for more in _following(talk, used) if len(more) <= room), None)
     return SceneTalk(talk.view.first.scene, tuple(said)) if len(said) >= 4 else None
 
 

@@ -21,8 +21,8 @@ def answered(talks):
     return [one for talk in talks for one in hold(talk, sam3)]
 
 
-def test_conversations_have_four_to_seven_turns_about_objects_of_their_scenes(talks):
-    assert all(4 <= len(talk.turns) <= 7 for talk in talks)
+def test_conversations_have_four_to_six_turns_about_objects_of_their_scenes(talks):
+    assert all(4 <= len(talk.turns) <= 6 for talk in talks)
     for talk in talks:
         scene = talk.scene
         for turn in talk.turns:
