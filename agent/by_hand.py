@@ -12,9 +12,6 @@ from agent.tools.words import listed, masks
 from agent.tools.workspace import Answer, Combine, ReportNoMask
 from sam3_tool.prompt import Box
 
-MOST_PHRASES = 8
-"""As many as `segment` takes."""
-
 
 class ConversationError(ValueError):
     """What cannot be done at this point of a conversation. The message is one line for the user."""
@@ -53,35 +50,31 @@ def refined(id: int | None, episode: Episode) -> Tool:
     new = len(workspace)
     same = same_objects(selected, [new], workspace)[:, 0].tolist() if id is None else [one == id for one in selected]
     kept = [new if replaced else one for one, replaced in zip(selected, same, strict=True)]
-    return select([*dict.fromkeys([*kept, new])], episode)
+    return Answer(ids=[*dict.fromkeys([*kept, new])], message=episode.message)
 
 
 def like(box: Box) -> Decision:
     return _call("segment", phrases=[], boxes=[box])
 
 
-def unlike(box: Box, answer: Sequence[Candidate]) -> Decision:
-    """What the answer was found by, once more, but for what the box shows."""
-    phrases = [phrase for phrase in dict.fromkeys(candidate.phrase for candidate in answer) if phrase]
-    examples = [] if phrases else [candidate.id for candidate in answer]
-    return _call("segment", phrases=phrases[:MOST_PHRASES], exemplars=examples, negative_boxes=[box])
-
-
 def and_before(episode: Episode) -> Tool:
     """The answer so far, and what was found now."""
     if not episode.shown:
-        raise ConversationError(f"{episode.message} The answer stays as it was.")
+        raise ConversationError("nothing looks like what is in the box, so the answer stays as it was")
     return Combine(op="union", a=[*episode.task.before.selected], b=[*episode.shown])
 
 
-def still_found(episode: Episode) -> Tool:
-    """What of the answer so far was found now as well."""
-    return Combine(op="intersect", a=[*episode.task.before.selected], b=[*episode.shown])
+def but_not_these(episode: Episode) -> Tool:
+    """The answer so far without what was found now."""
+    return Combine(op="minus", a=[*episode.task.before.selected], b=[*episode.shown])
 
 
 def without_boxed(box: Box, episode: Episode) -> Tool:
-    """Without what the box itself shows, even if SAM 3 finds it again."""
-    return select([one.id for one in episode.workspace.pick(episode.shown) if not _fills(one, box)], episode)
+    """Without what the box itself shows, whether or not SAM 3 found it."""
+    kept = [one.id for one in episode.workspace.pick(episode.shown) if not _fills(one, box)]
+    if len(kept) == len(episode.task.before.selected):
+        raise ConversationError("nothing in the answer looks like what is in the box, so it stays as it was")
+    return select(kept, episode)
 
 
 def _fills(candidate: Candidate, box: Box) -> bool:

@@ -298,7 +298,11 @@ COMMANDS: dict[str, Command] = {
     "remove": Command("ID …", "masks of the answer that do not belong there", _remove),
     "keep": Command("ID …", "only these masks of the answer", _keep),
     "add": Command("ID …", "known masks that belong there too", _add),
-    "click": Command("X Y [-] [ID]", "one more object at this pixel, or more of mask ID; - = less of it", _click),
+    "click": Command(
+        "X Y [-] [ID]",
+        "one more object at this pixel, or more of the mask there, or of mask ID; - = less of it",
+        _click,
+    ),
     "box": Command("X0 Y0 X1 Y1 [-]", "all that looks like what is in this box; - = leave that out", _box),
     "threshold": Command("T", "only masks that score above T", _threshold),
     "picture": Command("FILE", "go on with another picture", _picture),

@@ -307,16 +307,13 @@ class Conversation:
     def click(self, x: float, y: float, sam3: Sam3, *, positive: bool = True, id: int | None = None) -> "Conversation":
         """With a mask corrected at this pixel: one more object, or mask `id` with it; negative, a mask without it.
 
-        A corrected mask takes the place of the one it corrects, which keeps its number outside the answer; so does an
-        object that the answer has already. A negative click without `id` means the smallest mask of the answer there.
-        Raises ConversationError for a click beside the picture, where nothing is found, and for a negative click where
-        there is no mask.
+        Without `id` it is the smallest mask of the answer there, if there is one. A corrected mask takes the place of
+        the one it corrects, which keeps its number outside the answer. Raises ConversationError for a click beside the
+        picture, where nothing is found, and for a negative click where there is no mask.
         """
-        self._check_inside(x, y)
+        id = self.at(x, y) if id is None else id
         if id is None and not positive:
-            id = self.at(x, y)
-            if id is None:
-                raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
+            raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
         self._check_known([] if id is None else [id])
         return self.edit(
             [by_hand.refine(x, y, positive, id), partial(by_hand.refined, id)],
@@ -325,20 +322,19 @@ class Conversation:
         )
 
     def box(self, x0: float, y0: float, x1: float, y1: float, sam3: Sam3, *, positive: bool = True) -> "Conversation":
-        """With all that looks like what is in this box; negative, without what of the answer looks like it.
+        """With all that looks like what is in this box; negative, without what of the answer looks like it, or is it.
 
         Pixels, in any order of the corners. Raises ConversationError for a box without a pixel in the picture, and for
         a negative one while there is no answer.
         """
         box = self._inside((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
-        where = ", ".join(f"{edge:g}" for edge in box)
+        where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}"
         if positive:
-            return self.edit([by_hand.like(box), by_hand.and_before], sam3, f"add what looks like the box {where}")
+            return self.edit([by_hand.like(box), by_hand.and_before], sam3, f"add {where}")
         if not self.selected:
             raise ConversationError("there is no answer yet to take anything from")
-        unlike = by_hand.unlike(box, self.workspace.pick(self.selected))
-        calls = (unlike, by_hand.still_found, partial(by_hand.without_boxed, box))
-        return self.edit(calls, sam3, f"leave out what looks like the box {where}")
+        calls = (by_hand.like(box), by_hand.but_not_these, partial(by_hand.without_boxed, box))
+        return self.edit(calls, sam3, f"leave out {where}")
 
     def _inside(self, box: Box) -> Box:
         """The part of the box that lies in the picture. Raises ConversationError where that is none."""
