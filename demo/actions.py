@@ -175,11 +175,16 @@ class Actions:
 
     def _opened(self, conversation: Conversation | None, file: Path) -> Conversation:
         if file.suffix == ".json":
-            try:
-                return Conversation.open(file)
-            finally:
-                file.unlink(missing_ok=True)
+            return self._reopened(file)
         return _on(conversation, opened(file, self.limits), file.name)
+
+    def _reopened(self, file: Path) -> Conversation:
+        try:
+            return Conversation.open(file, most_pixels=self.limits.pixels)
+        except TranscriptError as error:
+            raise TranscriptError(str(error).replace(str(file), file.name)) from error
+        finally:
+            file.unlink(missing_ok=True)
 
     def _edited(self, secret: str, change: Callable[[Any], Conversation], *, anew: bool = False) -> Visit:
         """With what `change` makes of the conversation; as it was, and a note, where it cannot. `anew`: needs none."""

@@ -220,8 +220,9 @@ def _wire_talk(parts: Parts, actions: Actions) -> None:
     def ask(secret: str, query: str, planner: str, sam3: str) -> Iterator[list[Any]]:
         with _told():
             before = _key(actions.visits[secret])
-            for visit in actions.ask(secret, query, Chosen(planner, sam3)):
-                yield shown(visit, picture=_key(visit) != before)
+            for number, visit in enumerate(actions.ask(secret, query, Chosen(planner, sam3))):
+                *others, _ = shown(visit, picture=_key(visit) != before)
+                yield [*others, gr.Textbox(**_query(visit), **({} if number else {"value": ""}))]
 
     def option(secret: str, planner: str, sam3: str, event: gr.SelectData) -> Iterator[list[Any]]:
         yield from ask(secret, str(event.value), planner, sam3)
@@ -233,7 +234,6 @@ def _wire_talk(parts: Parts, actions: Actions) -> None:
     models = [parts.planner, parts.sam3]
     how = _how("minimal", show_progress_on=parts.chat)
     parts.query.submit(ask, [parts.secret, parts.query, *models], parts.changing, **how)
-    parts.query.submit(lambda: "", None, parts.query, queue=False, show_progress="hidden", api_visibility="private")
     parts.chat.option_select(option, [parts.secret, *models], parts.changing, **how)
     parts.query.stop(stop, [parts.secret], None, queue=False, api_visibility="private")
 

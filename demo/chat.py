@@ -1,5 +1,6 @@
 """The conversation as messages of a chat: each step of a turn an accordion with its picture."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -85,7 +86,8 @@ def _step(step: Step, episode: Episode | None, *, done: bool, picture: bool) -> 
     call = plain(_in_short(step.decision.arguments))
     seen = "" if episode is None or not picture else _sight(step, episode)
     thought = f"<p class='thought'>{plain(step.decision.thought)}</p>" if step.decision.thought.strip() else ""
-    title = f"{step.decision.tool or 'no tool'}{' (refused)' if step.observation.is_error else ''}"
+    title = f"{step.decision.tool or 'no tool'} {_named(step.decision.arguments)}"
+    title = f"{title} (refused)" if step.observation.is_error else title
     content = f"{thought}<p class='call'>{call}</p><p>{plain(step.observation.text)}</p>{seen}"
     return {
         **_agent(content),
@@ -93,9 +95,29 @@ def _step(step: Step, episode: Episode | None, *, done: bool, picture: bool) -> 
     }
 
 
+def _named(arguments: str) -> str:
+    """What a call is about, in short.
+
+    >>> _named('{"phrases": ["red cup", "dog"], "threshold": 0.5}')
+    'red cup, dog, 0.5'
+    """
+    try:
+        return ", ".join(map(str, _leaves(json.loads(arguments))))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _leaves(held: Any) -> Iterator[Any]:
+    if isinstance(held, dict | list):
+        for inner in held.values() if isinstance(held, dict) else held:
+            yield from _leaves(inner)
+    else:
+        yield held
+
+
 def plain_title(text: str) -> str:
-    """Letters, digits and spaces alone."""
-    return re.sub(r"[^\w ()-]", " ", text)[:60]
+    """Letters, digits and the most harmless marks alone."""
+    return re.sub(r"[^\w (),.-]", " ", text)[:60].strip()
 
 
 def _in_short(arguments: str) -> str:

@@ -256,6 +256,44 @@ document.addEventListener('drop', (event) => {
   if (event.dataTransfer.files.length) opened(event.dataTransfer.files);
 });
 
+// gradio's arrows are buttons without a name, inside of a button that has one
+new MutationObserver(() => {
+  for (const arrow of document.querySelectorAll('#chat .thought-group .arrow button:not([aria-hidden])')) {
+    arrow.setAttribute('aria-hidden', 'true');
+    arrow.tabIndex = -1;
+  }
+}).observe(document.querySelector('#chat') || document.body, { childList: true, subtree: true });
+
+// says when the server is gone, and when another one has come, which does not know this page
+let home = null, gone = null;
+function notice(words, again) {
+  if (!gone) {
+    gone = document.createElement('div');
+    gone.className = 'gone';
+    gone.setAttribute('role', 'alert');
+    element.closest('.gradio-container').appendChild(gone);
+  }
+  gone.textContent = words;
+  if (!again) return;
+  const button = document.createElement('button');
+  button.textContent = 'Reload the page';
+  button.addEventListener('click', () => location.reload());
+  gone.appendChild(button);
+}
+async function listen() {
+  try {
+    const { app_id } = await (await fetch('gradio_api/app_id', { cache: 'no-store' })).json();
+    home ??= app_id;
+    if (app_id !== home) return notice('The server was started anew. ', true);
+    gone?.remove();
+    gone = null;
+  } catch {
+    notice('The server does not answer: it was stopped, or the network is gone.', false);
+  }
+  setTimeout(listen, 3000);
+}
+listen();
+
 for (const one of props.examples || []) {
   const button = document.createElement('button');
   button.type = 'button';

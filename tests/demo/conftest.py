@@ -170,6 +170,16 @@ def visit_once(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ca
     yield from _visits(chromium, request)
 
 
+@pytest.fixture
+def visit_plain(chromium: Browser) -> Iterator[Callable[[str], Page]]:
+    """Opens an address, whatever is there."""
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    yield lambda url: (page.goto(url), page)[1]
+    context.close()
+
+
 def _visits(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     contexts = []
 

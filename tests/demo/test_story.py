@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 from agent.conversation import Conversation
 
 SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
-SMALL_MELON, FAR_MELON, CHERRY = (275, 255), (480, 310), (310, 150)
+FAR_MELON, CHERRY = (480, 310), (340, 140)
 """x y of pixels that these cover."""
 
 
@@ -91,6 +91,23 @@ def test_one_box_adds_everything_that_looks_like_it(told, shots):
     assert int(told.page.locator(".stage").get_attribute("data-masks")) in range(6, 9)
     told.page.screenshot(path=shots / "boxed.png", full_page=True)
     told.act("undo")
+    told.sees(masks=4)
+
+
+def test_a_click_adds_an_object_and_another_one_corrects_it(told, shots):
+    told.take("add")
+    told.click(*CHERRY)
+    told.sees(masks=5)
+    assert told.page.locator(".list .kept .row.active").count() == 1
+    area = told.page.locator(".list .kept .row.active .area").inner_text()
+    told.page.screenshot(path=shots / "clicked.png", full_page=True)
+    told.take("remove")
+    told.click(CHERRY[0] - 60, CHERRY[1] + 10)
+    told.page.locator(f".list .kept .row.active .area:not(:text-is('{area}'))").wait_for()
+    told.sees(masks=5)
+    for _ in range(2):
+        told.act("undo")
+        told.page.locator(".stage[data-busy=no]").wait_for()
     told.sees(masks=4)
 
 

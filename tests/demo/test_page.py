@@ -1,0 +1,289 @@
+"""The page in a real browser when things are not as they should be: files, reloads, other people, small windows."""
+
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from urllib.error import HTTPError
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).parent.parent.parent
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+NAMED = "button:not([aria-hidden]), input:not([type=file]), textarea, [role=button], img, summary"
+NAMELESS = """(named) => [...document.querySelectorAll(named)]
+  .filter((one) => one.checkVisibility({visibilityProperty: true}) && one.getClientRects().length)
+  .filter((one) => one.tagName === 'IMG' ? one.getAttribute('alt') === null
+    : !(one.innerText || one.getAttribute('aria-label') || one.title || (one.labels && one.labels.length)))
+  .map((one) => one.outerHTML.slice(0, 160))"""
+"""Controls and pictures that a screen reader could not name."""
+WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+class SlowModel:
+    """A server of the chat-completions API: first a call of `segment`, and then nothing until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.go_on = Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        return "--planner", "openai:slow", "--base-url", url, "--wire", "native"
+
+    def close(self) -> None:
+        self.go_on.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def _reply(self, request: dict) -> dict:
+        if len(request["messages"]) > 2:
+            self.go_on.wait()
+            call = ("report_no_mask", "{}")
+        else:
+            call = ("segment", '{"phrases": ["watermelon"]}')
+        function = {"name": call[0], "arguments": call[1]}
+        calls = [{"id": "1", "type": "function", "function": function}]
+        message = {"role": "assistant", "content": None, "tool_calls": calls}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+        kind = {"id": "1", "object": "chat.completion", "created": 1, "model": "slow"}
+        return {**kind, "choices": [choice], "usage": usage}
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        slow = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                self._send({"object": "list", "data": [{"id": "slow"}]})
+
+            def do_POST(self) -> None:
+                held = self.rfile.read(int(self.headers["content-length"]))
+                self._send(slow._reply(json.loads(held)))
+
+            def _send(self, held: dict) -> None:
+                body = json.dumps(held).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        return Handler
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[SlowModel]:
+    made = SlowModel()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def server(start, slow):
+    return start(*slow.options, "--max-pixels", "45", "--max-bytes", "30")
+
+
+def grammar(visitor):
+    """The page begins with the slow model; the grammar is chosen instead."""
+    visitor.page.get_by_role("button", name="Models").click()
+    visitor.page.get_by_label("Planner").click()
+    visitor.page.get_by_role("option", name="grammar").click()
+    return visitor
+
+
+def test_an_answer_is_stopped_with_what_was_found_so_far(visit, shots):
+    visitor = visit()
+    visitor.begin()
+    visitor.ask("all the watermelons")
+    visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
+    visitor.page.screenshot(path=shots / "thinking.png", full_page=True)
+    visitor.page.get_by_role("button", name="Stop").click()
+    visitor.sees(masks=4)
+    visitor.reads("Stopped by you")
+    assert visitor.complaints == []
+
+
+def test_a_reload_in_mid_answer_keeps_the_picture_and_the_question(visit):
+    visitor = visit()
+    visitor.begin()
+    visitor.ask("all the watermelons")
+    visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
+    visitor.page.reload()
+    visitor.awake()
+    visitor.sees(masks=0)
+    visitor.reads("Reloading the page stopped the answer")
+    assert visitor.page.locator("#query textarea").input_value() == "all the watermelons"
+
+
+def test_two_people_at_once_never_see_each_others_pictures(visit):
+    one, other = visit(), visit()
+    one.begin("fruit")
+    other.begin("horses")
+    for visitor in (one, other):
+        grammar(visitor)
+    one.ask("all the watermelons")
+    other.ask("all the mushrooms")
+    one.sees(masks=4)
+    other.sees(masks=2)
+    assert "fruit.webp" in one.said
+    assert "horses" not in one.said
+    assert "horses.webp" in other.said
+    assert "watermelon" not in other.said
+    served = [url for url in one.requests + other.requests if "/file=" in url]
+    assert served == []
+
+
+def test_nobody_reads_files_of_the_server(server):
+    for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "demo/pictures/fruit.webp"):
+        with pytest.raises(HTTPError) as refused:
+            urllib.request.urlopen(f"{server.url}/gradio_api/file={path}")
+        assert refused.value.code in (403, 404)
+    with urllib.request.urlopen(server.url) as answer:
+        assert "connect-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
+    visitor = visit()
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((ROOT / "examples" / "scene.png").read_bytes()[:4000])
+    visitor.upload(broken)
+    visitor.reads("broken.png: cannot be read as a picture")
+    script = tmp_path / "drawing.png"
+    script.write_text("<svg onload=alert(1)>")
+    visitor.upload(script)
+    visitor.reads("drawing.png: not a picture")
+    huge = tmp_path / "huge.png"
+    Image.new("1", (9000, 6000)).save(huge)
+    visitor.upload(huge)
+    visitor.reads("54 megapixels; this page takes up to 45")
+    assert str(tmp_path) not in visitor.said
+    visitor.begin()
+
+
+def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shots):
+    photograph = Image.new("RGB", (7304, 5478), (208, 208, 208))
+    draw = ImageDraw.Draw(photograph)
+    draw.ellipse((900, 1400, 3300, 3800), fill=(214, 38, 40))
+    draw.rectangle((4700, 2000, 6500, 3800), fill=(44, 84, 214))
+    path = tmp_path / "large.jpg"
+    photograph.save(path, quality=90)
+    visitor = visit()
+    visitor.upload(path)
+    visitor.has_picture()
+    grammar(visitor).ask("the circle")
+    visitor.sees(masks=1)
+    visitor.reads("7304 x 5478")
+    visitor.page.screenshot(path=shots / "large.png")
+
+
+def test_everything_can_be_done_from_the_keyboard(visit):
+    visitor = visit()
+    keys = visitor.page.keyboard
+    focused = (
+        "() => { const e = document.activeElement; return e.dataset.example || e.className || e.id || e.tagName; }"
+    )
+    for _ in range(12):
+        keys.press("Tab")
+        if visitor.page.evaluate(focused) == "fruit":
+            break
+    keys.press("Enter")
+    visitor.has_picture()
+    grammar(visitor)
+    visitor.page.locator("#query textarea").focus()
+    keys.type("all the watermelons")
+    keys.press("Enter")
+    visitor.sees(masks=4)
+    visitor.page.locator(".stage .frame").focus()
+    keys.press("1")
+    for _ in range(10):
+        keys.press("ArrowRight")
+    for _ in range(4):
+        keys.press("ArrowDown")
+    keys.press("Enter")
+    visitor.page.locator(".list .row.active").wait_for()
+    keys.press("Delete")
+    visitor.sees(masks=3)
+    keys.press("Control+z")
+    visitor.sees(masks=4)
+
+
+def test_every_control_has_a_name_and_every_picture_a_description(visit):
+    visitor = visit()
+    assert visitor.page.evaluate(NAMELESS, NAMED) == []
+    grammar(visitor)
+    visitor.begin()
+    visitor.ask("all the watermelons")
+    visitor.sees(masks=4)
+    assert visitor.page.evaluate(NAMELESS, NAMED) == []
+    assert "4 masks: watermelon" in visitor.page.locator(".stage .frame").get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_the_page_fits_a_phone_and_follows_its_colours(visit, shots, light):
+    visitor = visit(color_scheme=light, **PHONE)
+    visitor.page.screenshot(path=shots / f"phone-{light}-start.png", full_page=True)
+    assert visitor.page.evaluate(WIDER) <= 0
+    visitor.begin()
+    grammar(visitor)
+    visitor.ask("the watermelons above the banana except the largest one")
+    visitor.sees(masks=3)
+    assert visitor.page.evaluate(WIDER) <= 0
+    visitor.page.screenshot(path=shots / f"phone-{light}.png", full_page=True)
+
+
+def test_words_and_pictures_in_a_question_are_only_words(visit):
+    visitor = visit()
+    visitor.begin()
+    grammar(visitor)
+    visitor.ask(
+        "<img src=http://example.invalid/a.png onerror=alert(1)> ![b](http://example.invalid/b.png) [c](http://x)"
+    )
+    visitor.reads("![b](http://example.invalid/b.png)")
+    visitor.page.locator(".stage[data-busy=no]").wait_for()
+    assert [url for url in visitor.requests if "example.invalid" in url] == []
+    assert visitor.page.locator("#chat .message a").count() == 0
+
+
+def test_a_server_that_stops_is_said_and_a_page_of_the_next_one_works(visit, start, slow, shots):
+    mortal = start(*slow.options)
+    visitor = visit(mortal.url)
+    visitor.begin()
+    visitor.ask("all the watermelons")
+    visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
+    mortal.stop()
+    visitor.page.get_by_text("The server does not answer").wait_for()
+    visitor.page.screenshot(path=shots / "lost.png")
+    start(*slow.options, port=mortal.port)
+    visitor.page.get_by_role("button", name="Reload the page").click()
+    visitor.awake()
+    visitor.begin()
+
+
+def test_a_password_is_asked_for_where_one_was_set(visit_plain, start, monkeypatch):
+    monkeypatch.setitem(os.environ, "SAM3_AGENT_DEMO_AUTH", "anna:s3cret")
+    page = visit_plain(start().url)
+    page.get_by_label("username").fill("anna")
+    page.get_by_label("password").fill("s3cret")
+    page.get_by_role("button", name="Login").click()
+    page.locator("#query textarea:enabled").wait_for()
+
+
+def test_an_upright_picture_is_what_everybody_gets(visit, tmp_path):
+    picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    visitor = visit()
+    visitor.upload(tmp_path / "turned.jpg")
+    visitor.reads("turned.jpg, 40 x 60 pixels")
