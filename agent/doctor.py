@@ -14,7 +14,16 @@ from typing import Any, Literal
 
 NEEDED = (
     *("torch", "torchvision", "transformers", "safetensors", "numpy", "scipy", "pillow"),
-    *("opencv-python-headless", "pycocotools", "pydantic", "huggingface-hub", "lark", "jinja2", "markupsafe"),
+    *(
+        "opencv-python-headless",
+        "pycocotools",
+        "pydantic",
+        "huggingface-hub",
+        "lark",
+        "lazy-loader",
+        "jinja2",
+        "markupsafe",
+    ),
     *("openai", "typer", "rich"),
 )
 OPTIONAL = {

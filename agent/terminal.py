@@ -34,6 +34,18 @@ def one_line_errors(*others: type[Exception], interrupted: str = "nothing was wr
         raise typer.Exit(INTERRUPTED) from None
 
 
+@contextmanager
+def needs_extra(extra: str, *libraries: str) -> Iterator[None]:
+    """Says how to install the optional libraries of this package where one of them is missing. Raises BadInput."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in libraries:
+            raise
+        told = f"this needs {error.name}, which is not installed; install it with: uv sync --extra {extra}"
+        raise BadInput(told) from error
+
+
 def one_line(text: str) -> str:
     return " ".join(text.split())
 

@@ -1,58 +1,238 @@
-"""What SAM 3 costs on this machine: `python -m bench.sam3 --sam3 tiny`.
+"""What SAM 3 costs, part by part, and k phrases or pictures side by side with the published way and transformers.
 
-Medians over many runs, one thread: a new picture with its first phrase, a further phrase on the same picture, several
-further phrases at once, and the process's peak memory.
+`sam3-agent bench sam3 --size tiny|full`. Full size is the published architecture with random weights, made on the
+device: its times are real, its masks are noise.
 """
 
-import argparse
 import resource
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from bench.timing import Timing, timed
-from sam3_tool import ConceptPrompt, Picture, Sam3
+from bench import rivals
+from bench.machine import copy_rate, described, matmul_rate
+from bench.networks import FULL, Network, network
+from bench.rivals import Found
+from bench.tables import Cell, Table
+from bench.timing import clock, side_by_side
+from sam3_tool import ConceptPrompt, Picture
+from sam3_tool.backends.transformers import TransformersBackend
 from sam3_tool.training.prompts import ask
 from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
-from sam3_tool.training.vocabulary import STRANGERS
 
-RUNS = 15
+PARTS = {
+    "vision encoder": "vision_encoder",
+    "text encoder": "text_encoder",
+    "geometry encoder": "geometry_encoder",
+    "fusion encoder": "detr_encoder",
+    "decoder": "detr_decoder",
+    "scoring": "dot_product_scoring",
+    "mask decoder": "mask_decoder",
+}
+"""Name -> attribute of `Sam3Model`."""
+MASKS = 10
+"""Kept per phrase."""
+HEIGHT, WIDTH = 1080, 1920
 
 
-def measure(sam3: Sam3) -> dict[str, Timing]:
-    """Every phrase is asked once, so that nothing is remembered; all but the absent ones have masks to draw."""
-    scenes = [draw_scene(HELD_OUT + k, size=(640, 480)) for k in range(RUNS + 1)]
-    pictures = [Picture(scene.pixels) for scene in scenes]
-    one = pictures[3]
-    present = present_phrases(scenes[3], 5 * (RUNS + 1))
-    four = [[(one, ConceptPrompt(phrase)) for phrase in present[k :: RUNS + 1][1:]] for k in range(RUNS + 1)]
+@dataclass(frozen=True)
+class Setting:
+    """What is measured, and on what."""
+
+    size: str = "tiny"
+    """'tiny', 'full', or what else `Sam3.load` takes."""
+    device: str = "cpu"
+    threads: int = 1
+    rounds: int = 5
+    phrases: Sequence[int] = (1, 2, 4, 8, 16)
+    pictures: Sequence[int] = (1, 4, 16)
+    against: Sequence[str] = ("published", "transformers")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The one the product takes: 16 bits for a network that is worth it."""
+        return torch.float32 if self.size == "tiny" and self.device == "cpu" else torch.bfloat16
+
+    @property
+    def about(self) -> dict[str, Cell]:
+        device = described(torch.device(self.device))
+        return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device}
+
+
+def measure(setting: Setting) -> list[Table]:
+    """Parts, phrases, pictures."""
+    torch.set_num_threads(setting.threads)
+    measured = network(setting.size, device=setting.device, dtype=setting.dtype)
+    tables = [parts(measured, setting), phrases(measured, setting), pictures(measured, setting)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    return [*tables, Table("sam3-memory", "Peak memory", ("GiB",), [(peak,)], setting.about)]
+
+
+@cache
+def scene() -> Scene:
+    """1920 x 1080, of the generated world, which the embedded network knows."""
+    return draw_scene(HELD_OUT, size=(WIDTH, HEIGHT))
+
+
+def new_picture(number: int) -> Picture:
+    """The scene, moved by so many pixels: nothing about it is remembered, all of it is still there."""
+    return Picture(np.roll(scene().pixels, number, axis=1))
+
+
+@cache
+def all_phrases() -> list[str]:
+    """Different noun phrases that each describe something in the scene."""
+    chance = np.random.default_rng(0)
+    return list(dict.fromkeys(ask(scene(), "positive", chance).phrase for _ in range(500)))
+
+
+class Meter:
+    """Seconds and FLOP of the parts of a network, as it runs."""
+
+    def __init__(self, model: Any) -> None:
+        self.seconds, self.flop = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0)
+        self.counting = False
+        self.device = model.device
+        for name, attribute in PARTS.items():
+            part = getattr(model, attribute)
+            part.register_forward_pre_hook(lambda *_, name=name: self._begin(name))
+            part.register_forward_hook(lambda *_, name=name: self._end(name))
+
+    def reset(self, *, counting: bool) -> None:
+        self.seconds, self.flop = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0)
+        self.counting = counting
+
+    def _begin(self, name: str) -> None:
+        if self.counting:
+            self._counter = counter()
+            self._counter.__enter__()  # type: ignore[no-untyped-call]
+        self._began = clock(self.device)
+
+    def _end(self, name: str) -> None:
+        self.seconds[name] += clock(self.device) - self._began
+        if self.counting:
+            self._counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            self.flop[name] += self._counter.get_total_flops()
+
+
+def counter() -> FlopCounterMode:
+    """Two FLOP per multiplication and addition; PyTorch itself leaves out the attention it has for CPUs."""
+
+    def attention(query: Any, key: Any, value: Any, *rest: Any, **named: Any) -> int:  # their shapes
+        return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+    on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return FlopCounterMode(display=False, custom_mapping={on_cpu: attention})
+
+
+def parts(measured: Network, setting: Setting) -> Table:
+    """One new picture and one new phrase: where the time goes, and how near it is to what the machine can do."""
+    model = measured.copy()
+    meter = Meter(model)
+    backend = measured.backend(model)
+    runs = [_one_run(backend, meter, number) for number in range(setting.rounds + 1)]
+    flop, timed = runs[0], runs[1:]
+    peak = matmul_rate(measured.device, setting.dtype)
+    rows: list[Sequence[Cell]] = []
+    for name in timed[0]:
+        took = statistics.median(run[name] for run in timed)
+        work = flop.get(name, 0)
+        rows.append(
+            (name, 1000 * took, work / 1e9 or None, 100 * work / took / peak or None, _weights(measured.model, name))
+        )
+    about = {**setting.about, "peak, TFLOP/s": peak / 1e12, "copy, GB/s": copy_rate(measured.device) / 1e9}
+    columns = ("part", "ms", "GFLOP", "% of peak", "weights, MB")
+    return Table("sam3-parts", "One picture, one phrase, part by part", columns, rows, about)
+
+
+def _one_run(backend: TransformersBackend, meter: Meter, number: int) -> dict[str, float]:
+    """Seconds of each part and of what is around them; of run 0, FLOP."""
+    meter.reset(counting=number == 0)
+    picture, prompt = new_picture(number), ConceptPrompt(all_phrases()[number])
+    began = clock(meter.device)
+    [embedding] = backend.encode([picture])
+    encoded = clock(meter.device)
+    backend.decode([embedding], [prompt])
+    decoded = clock(meter.device)
+    if number == 0:
+        return dict(meter.flop)
+    vision = meter.seconds["vision encoder"]
+    around = {
+        "resizing and the rest of encoding": encoded - began - vision,
+        "upsampling, cutting and the rest of decoding": decoded - encoded - sum(meter.seconds.values()) + vision,
+    }
+    return {**meter.seconds, **around, "encoding": encoded - began, "decoding": decoded - encoded}
+
+
+def _weights(model: Any, name: str) -> float | None:
+    """Megabytes that have to be read for this part."""
+    if name not in PARTS:
+        return None
+    return float(sum(weight.nbytes for weight in getattr(model, PARTS[name]).parameters()) / 1e6)
+
+
+Asked = tuple[Sequence[Picture], Sequence[str]]
+"""New pictures, and the phrases that each of them is asked for."""
+
+
+def ways(measured: Network, setting: Setting) -> dict[str, Callable[[Asked], object]]:
+    """Ours first."""
+    sam3 = measured.ours()
+
+    def ours(asked: Asked, cut: float) -> list[Found]:
+        requests = [(picture, ConceptPrompt(phrase, threshold=cut)) for picture in asked[0] for phrase in asked[1]]
+        return [(found.masks, found.scores) for found in sam3.segment_all(requests)]
+
+    def published(asked: Asked, cut: float) -> list[Found]:
+        return [found for picture in asked[0] for found in rivals.published(measured, picture, asked[1], cut)]
+
+    def documented(asked: Asked, cut: float) -> list[Found]:
+        return [found for picture in asked[0] for found in rivals.as_documented(measured, picture, asked[1], cut)]
+
+    chosen = {"ours": ours, "published": published, "transformers": documented}
     return {
-        "a picture and its first phrase": timed(lambda run: sam3.segment(pictures[run], "object"), runs=RUNS),
-        "a further phrase": timed(lambda run: sam3.segment(one, present[run]), runs=RUNS),
-        "a further phrase that is absent": timed(lambda run: sam3.segment(one, STRANGERS[run]), runs=RUNS),
-        "four further phrases together": timed(lambda run: sam3.segment_all(four[run]), runs=RUNS),
+        name: partial(way, cut=_cut(way, setting)) for name, way in chosen.items() if name in ("ours", *setting.against)
     }
 
 
-def present_phrases(scene: Scene, number: int) -> list[str]:
-    """Different phrases that each describe something in the scene."""
-    rng = np.random.default_rng(0)
-    phrases = dict.fromkeys(ask(scene, "positive", rng).phrase for _ in range(40 * number))
-    return list(phrases)[:number]
+def _cut(way: Callable[[Asked, float], list[Found]], setting: Setting) -> float:
+    """The usual threshold; for random weights, whose scores say nothing, the one above which `MASKS` masks are."""
+    if setting.size != FULL:
+        return 0.5
+    [(_, scores)] = way(([new_picture(0)], all_phrases()[:1]), 0.0)
+    return float(np.sort(scores)[-MASKS - 1])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sam3", default="tiny")
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    rows = measure(Sam3.load(arguments.sam3))
-    for name, timing in rows.items():
-        print(f"{name}: {timing}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
-    print(f"peak memory of the process: {peak:.0f} MiB")
+def phrases(measured: Network, setting: Setting) -> Table:
+    """k phrases on one new picture."""
+    return _compared(measured, setting, "phrases", {k: (1, k) for k in setting.phrases})
 
 
-if __name__ == "__main__":
-    main()
+def pictures(measured: Network, setting: Setting) -> Table:
+    """Two phrases on each of n new pictures."""
+    return _compared(measured, setting, "pictures", {n: (n, 2) for n in setting.pictures})
+
+
+def _compared(measured: Network, setting: Setting, what: str, cases: Mapping[int, tuple[int, int]]) -> Table:
+    every = ways(measured, setting)
+    fresh = count(1)
+    rows: list[Sequence[Cell]] = []
+    for case, (number, k) in cases.items():
+
+        def prepare(_: int, number: int = number, k: int = k) -> Asked:
+            return [new_picture(next(fresh)) for _ in range(number)], all_phrases()[:k]
+
+        took = side_by_side(every, prepare, measured.device, rounds=setting.rounds)
+        mine = took["ours"]
+        ratios = [took[name].median / mine.median for name in every if name != "ours"]
+        rows.append((case, *(one.median for one in took.values()), *ratios, f"{mine.least:.0f} to {mine.most:.0f}"))
+    times = [f"{name}, ms" for name in every]
+    columns = (what, *times, *(f"{name} / ours" for name in every if name != "ours"), "ours, from to")
+    return Table(f"sam3-{what}", f"New {what}, model alone", columns, rows, setting.about)

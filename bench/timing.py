@@ -2,8 +2,15 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+Given = TypeVar("Given")
 
 
 @dataclass(frozen=True)
@@ -26,3 +33,38 @@ def timed(work: Callable[[int], object], *, runs: int = 15, clock: Callable[[], 
         work(run)
         took.append(1000 * (clock() - started))
     return Timing(statistics.median(took[1:]), min(took[1:]), max(took[1:]))
+
+
+def side_by_side(
+    ways: Mapping[str, Callable[[Given], object]],
+    prepare: Callable[[int], Given],
+    device: "torch.device",
+    *,
+    rounds: int,
+) -> dict[str, Timing]:
+    """Every way in turn, round after round, so that a busy moment of the machine hits all of them alike.
+
+    `prepare`: what a round is about, made before the clock runs. Round 0 warms up and does not count.
+    """
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        given = prepare(number)
+        for name, work in ways.items():
+            took[name].append(1000 * seconds(partial(work, given), device))
+    return {name: Timing(statistics.median(t[1:]), min(t[1:]), max(t[1:])) for name, t in took.items()}
+
+
+def seconds(work: Callable[[], object], device: "torch.device") -> float:
+    started = clock(device)
+    work()
+    return clock(device) - started
+
+
+def clock(device: "torch.device") -> float:
+    """Seconds. On a CPU with one thread, processor time, which other programs disturb least; elsewhere, a clock's."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()

@@ -13,7 +13,7 @@ import typer
 
 from agent import cli_options as given
 from agent.options import BadInput, Options, price_of
-from agent.terminal import FAILURE, Progress, one_line_errors, progress
+from agent.terminal import FAILURE, Progress, needs_extra, one_line_errors, progress
 
 if TYPE_CHECKING:
     from evals.check import Rate
@@ -292,18 +292,13 @@ def _errors() -> Iterator[None]:
     from evals.samples import DataError
 
     told = "run the same command again to go on"
-    with one_line_errors(DataError, RunError, ScoringError, TranscriptError, interrupted=told):
+    known = (DataError, RunError, ScoringError, TranscriptError)
+    with one_line_errors(*known, interrupted=told), needs_extra("train", "skimage"):
         try:
             yield
         except TooManyFailures as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(FAILURE) from error
-        except ModuleNotFoundError as error:
-            if error.name != "skimage":
-                raise
-            raise BadInput(
-                "drawing scenes needs scikit-image, which is not installed; install it with: uv sync --extra train"
-            ) from error
 
 
 def _options(variant: str | None, given: Sequence[str] | None) -> dict[str, str]:

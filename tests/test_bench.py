@@ -5,12 +5,24 @@ import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+from typer.testing import CliRunner
 
+from bench.cli import app
+from bench.draw import scene
+from bench.networks import network
 from bench.overhead import PARTS, PLANS, one_round
 from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measured, published
+from bench.rivals import published as published_way
+from bench.rivals import without_overlaps
+from bench.sam3 import Setting, all_phrases, new_picture, parts, phrases
+from bench.soak import Crowd
+from bench.tables import Table
 from bench.tokens import LEAST, MOST, SIDE, counter, picture_tokens
+from sam3_tool import ConceptPrompt, remove_overlaps
 
 
 def test_picture_tokens_are_those_of_the_models_own_processor():
@@ -69,3 +81,63 @@ def test_the_numbers_can_be_written_to_a_file(tmp_path):
     held = json.loads((tmp_path / "there" / "protocols.json").read_text("utf-8"))
     assert set(held["masks"]) == {"3", "10", "30"}
     assert held["text_tokens_by"] in done.stdout
+
+
+@pytest.fixture(scope="module")
+def tiny_network():
+    return network("tiny", device="cpu", dtype=torch.float32)
+
+
+def test_the_published_way_finds_the_masks_that_ours_finds(tiny_network):
+    """What is compared is two ways to one result."""
+    picture, asked = new_picture(7), all_phrases()[:2]
+    ours = tiny_network.ours().segment_all([(picture, ConceptPrompt(phrase)) for phrase in asked])
+    for mine, (masks, scores) in zip(ours, published_way(tiny_network, picture, asked, 0.5), strict=True):
+        order = np.argsort(-scores, kind="stable")
+        assert len(mine) == len(masks) > 0
+        shared, either = (mine.masks & masks[order]).sum(), (mine.masks | masks[order]).sum()
+        assert shared > 0.999 * either
+
+
+def test_the_network_that_is_measured_stays_as_it_was(tiny_network):
+    tiny_network.ours()
+    assert type(tiny_network.model.mask_decoder).__name__ == "Sam3MaskDecoder"
+    assert type(tiny_network.model.mask_decoder.pixel_decoder).__name__ == "Sam3PixelDecoder"
+
+
+def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
+    setting = Setting(rounds=1, phrases=(1, 2))
+    of_parts, of_phrases = parts(tiny_network, setting), phrases(tiny_network, setting)
+    vision = next(row for row in of_parts.rows if row[0] == "vision encoder")
+    assert 2.5 < vision[2] < 3.5  # GFLOP: it has 1.46 billion multiplications
+    assert [row[0] for row in of_phrases.rows] == [1, 2]
+    assert of_phrases.columns[1:4] == ("ours, ms", "published, ms", "transformers, ms")
+    assert all(cell > 0 for row in of_phrases.rows for cell in row[1:6])
+
+
+def test_the_plain_overlap_removal_keeps_what_ours_keeps():
+    _, instances = scene(270, 480, 30)
+    assert len(remove_overlaps(instances)) == len(without_overlaps(instances.masks, instances.scores)) < 30
+
+
+def test_episodes_side_by_side_do_not_fail(tiny):
+    crowd = Crowd(tiny)
+    [(seconds, _, mebibytes)] = crowd.watched(0.5, samples=1)
+    assert seconds >= 0.5
+    assert mebibytes > 100  # PyTorch alone takes that
+    assert crowd.done > 0  # every thread ends the episode that it is in
+    assert crowd.failed == 0
+
+
+@pytest.mark.parametrize("words", ["sam3 --phrases 1,two", "sam3 --against others", "masks --numbers 0"])
+def test_numbers_and_names_that_cannot_be_used_are_one_line(words):
+    done = CliRunner().invoke(app, words.split())
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_tables_are_written_as_markdown_and_json(tmp_path):
+    Table("name", "Title", ("masks", "ms"), [(1, 0.5)], {"device": "a laptop"}).write(tmp_path)
+    assert json.loads((tmp_path / "name.json").read_text("utf-8"))["rows"] == [[1, 0.5]]
+    assert "| 1 | 0.5 |" in (tmp_path / "name.md").read_text("utf-8")

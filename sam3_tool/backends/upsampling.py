@@ -32,7 +32,7 @@ def _cut_whole(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
     at_once = max(1, _AT_ONCE_BYTES // (4 * height * width))
     upsampled = (
         functional.interpolate(some[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-        for some in logits.split(at_once)
+        for some in torch.split(logits, at_once)
     )
     return np.asarray(torch.cat([some > 0 for some in upsampled]).cpu())
 

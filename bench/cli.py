@@ -1,0 +1,169 @@
+"""`sam3-agent bench`: what everything costs, beside what a user would run otherwise. Thin, as `agent.cli` is.
+
+Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.options import BadInput
+from agent.terminal import needs_extra, one_line_errors
+
+if TYPE_CHECKING:
+    from bench.tables import Table
+
+app = typer.Typer(
+    help="Measure what everything costs on this machine, ratios first.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+RIVALS = ("published", "transformers")
+Out = Annotated[Path | None, typer.Option(help="Also write each table as JSON and Markdown into this folder.")]
+Size = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
+Threads = Annotated[int, typer.Option(min=1, help="Of the processor. One is measured in processor time.")]
+Rounds = Annotated[int, typer.Option(min=1, help="That count; one more comes first.")]
+Numbers = Annotated[str, typer.Option(help="With commas.")]
+
+
+@app.command()
+def sam3(
+    size: Size = "tiny",
+    device: Device = "cpu",
+    against: Annotated[str, typer.Option(help="Compare with these too, with commas.")] = ",".join(RIVALS),
+    phrases: Numbers = "1,2,4,8,16",
+    pictures: Numbers = "1,4,16",
+    threads: Threads = 1,
+    rounds: Rounds = 5,
+    out: Out = None,
+) -> None:
+    """SAM 3 part by part; k phrases and n pictures beside the published way and transformers as documented."""
+    with _errors():
+        counts, rivals = (_numbers(phrases), _numbers(pictures)), _rivals(against)
+        from bench.sam3 import Setting, measure
+
+        _tell(measure(Setting(size, device, threads, rounds, *counts, rivals)), out)
+
+
+@app.command()
+def masks(numbers: Numbers = "10,30,100", rounds: Rounds = 3, out: Out = None) -> None:
+    """Overlaps, drawing and upsampling beside the published way; the memory of many masks."""
+    with _errors():
+        counts = _numbers(numbers)
+        from bench.masks import measure
+
+        _tell(measure(counts, rounds=rounds), out)
+
+
+@app.command()
+def start(rounds: Rounds = 5, out: Out = None) -> None:
+    """From a cold process to help, to an import, to an answer."""
+    from bench.start import measure
+
+    _tell(measure(rounds=rounds), out)
+
+
+@app.command()
+def growth(out: Out = None) -> None:
+    """Time and memory against masks, megapixels and concurrent episodes."""
+    with _errors():
+        from bench.growth import measure
+
+        _tell(measure(), out)
+
+
+@app.command()
+def soak(
+    seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: Out = None
+) -> None:
+    """Concurrent episodes without end: does memory stay flat?"""
+    with _errors():
+        from bench.soak import measure
+
+        _tell(measure(seconds=seconds), out)
+
+
+@app.command()
+def agent() -> None:
+    """The agent's own cost per step, and what each protocol sends to a language model."""
+    _run("overhead", "protocols")
+
+
+@app.command("eval")
+def evaluation() -> None:
+    """The evaluation's own cost per sample, throughput with many workers, scoring speed."""
+    _run("evaluation")
+
+
+@app.command()
+def demo() -> None:
+    """From the command to the first page, from a click to its mask."""
+    _run("demo")
+
+
+@app.command("all")
+def everything(out: Out = None) -> None:
+    """All of these with their defaults, each in a process of its own, so that none heats up the next."""
+    written = [] if out is None else ["--out", str(out)]
+    for command in ("sam3", "masks", "start", "growth", "soak"):
+        _start("from agent.cli import main; main()", "bench", command, *written)
+    for program in (agent, evaluation, demo):
+        program()
+
+
+def _tell(tables: "Sequence[Table]", out: Path | None) -> None:
+    for table in tables:
+        typer.echo(f"{table.markdown()}\n")
+        if out is not None:
+            table.write(out)
+
+
+def _numbers(text: str) -> list[int]:
+    """
+    >>> _numbers("1,2, 16")
+    [1, 2, 16]
+    """
+    try:
+        numbers = [int(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise BadInput(f"expected whole numbers above 0 with commas, e.g. 1,2,4, got {text!r}")
+    return numbers
+
+
+def _rivals(text: str) -> list[str]:
+    """
+    >>> _rivals("published")
+    ['published']
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not set(names) <= set(RIVALS):
+        raise BadInput(f"--against takes {' and '.join(RIVALS)}, with commas, got {text!r}")
+    return names
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    with one_line_errors(), needs_extra("bench", "matplotlib", "skimage"):
+        yield
+
+
+def _run(*modules: str) -> None:
+    """These benchmarks, one after the other; the first that fails ends it with its exit code."""
+    for module in modules:
+        _start(f"from bench.{module} import main; main()")
+
+
+def _start(program: str, *words: str) -> None:
+    code = subprocess.run([sys.executable, "-c", program, *words], check=False).returncode
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,58 @@
+"""The SAM 3 that is measured: a checkpoint, or the published architecture at its full size with random weights."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
+
+from sam3_tool import Sam3
+from sam3_tool.backends.checkpoint import locate
+from sam3_tool.backends.transformers import TransformersBackend
+from sam3_tool.backends.weights import read
+
+FULL = "full"
+"""848 M parameters, 1008 x 1008 pixels: times are those of facebook/sam3, answers mean nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A detector and its processor, on their device."""
+
+    model: Any
+    processor: Any
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.model.device)
+
+    def copy(self) -> Any:
+        """The same weights, in modules of their own: what is done to them leaves the network as it is."""
+        return copy.deepcopy(self.model, {id(one): one for one in (*self.model.parameters(), *self.model.buffers())})
+
+    def backend(self, model: Any = None) -> TransformersBackend:
+        """The product's, on the same weights. `model`: one made with `copy`, which it takes over."""
+        return TransformersBackend(model or self.copy(), self.processor, name="measured", vocabulary=None)
+
+    def ours(self) -> Sam3:
+        return Sam3(self.backend())
+
+
+def network(name: str, *, device: str, dtype: torch.dtype) -> Network:
+    """`name`: 'full', or whatever `Sam3.load` takes."""
+    model, processor = _random(dtype) if name == FULL else read(locate(name), dtype)
+    return Network(model.eval().to(device, memory_format=torch.channels_last), processor)
+
+
+def _random(dtype: torch.dtype) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)  # no moment in which the weights exist twice
+    try:
+        model = Sam3Model(Sam3Config())
+    finally:
+        torch.set_default_dtype(before)
+    tokenizer = CLIPTokenizer.from_pretrained(Path(locate("tiny")))  # the phrases are few tokens in any of them
+    return model, Sam3Processor(Sam3ImageProcessor(), tokenizer)

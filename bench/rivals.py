@@ -1,0 +1,103 @@
+"""What a user would run otherwise: the published agent's way, and transformers as its documentation shows it.
+
+Both are written out plainly, for measuring beside `Sam3`. The published way (`facebookresearch/sam3` at 99d02f28,
+`sam3/agent/client_sam3.py` and `helpers/mask_overlap_removal.py`): the picture is encoded again for every phrase,
+phrases are asked one at a time, masks are compared pair by pair as dense arrays, and matplotlib draws them.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+from PIL import Image
+from torch.nn import functional
+
+from bench.networks import Network
+from sam3_tool import Picture
+from sam3_tool.backends.transformers import PADDING
+
+Found = tuple[np.ndarray, np.ndarray]
+"""Of one phrase: masks, bool (N, H, W), and scores, (N,)."""
+
+
+@torch.inference_mode()
+def published(network: Network, picture: Picture, phrases: Sequence[str], threshold: float) -> list[Found]:
+    """Everything anew for each phrase, which goes with the geometry encoder's CLS token; all masks are probabilities
+    before they are cut."""
+    nowhere = {"input_boxes": [[[0.0, 0.0, 1.0, 1.0]]], "input_boxes_labels": [[PADDING]]}
+    found = []
+    for phrase in phrases:
+        output = _asked(network, picture, _seen(network, picture), phrase, nowhere)
+        scores = (output.pred_logits.sigmoid() * output.presence_logits.sigmoid())[0].float()
+        logits = output.pred_masks[:, scores > threshold].float()
+        upsampled = functional.interpolate(logits, size=(picture.height, picture.width), mode="bilinear")
+        found.append(((upsampled[0].sigmoid() > 0.5).cpu().numpy(), scores[scores > threshold].cpu().numpy()))
+    return found
+
+
+@torch.inference_mode()
+def as_documented(network: Network, picture: Picture, phrases: Sequence[str], threshold: float) -> list[Found]:
+    """Vision features once, then one phrase after the other, each with the processor's own post-processing."""
+    features = _seen(network, picture)
+    found = []
+    for phrase in phrases:
+        [result] = network.processor.post_process_instance_segmentation(
+            _asked(network, picture, features, phrase, {}),
+            threshold=threshold,
+            mask_threshold=0.5,
+            target_sizes=[(picture.height, picture.width)],
+        )
+        found.append((result["masks"].cpu().numpy().astype(bool), result["scores"].float().cpu().numpy()))
+    return found
+
+
+def _seen(network: Network, picture: Picture) -> Any:
+    pixels = network.processor(images=Image.fromarray(picture.pixels), return_tensors="pt").pixel_values
+    return network.model.get_vision_features(pixels.to(network.device, network.model.dtype))
+
+
+def _asked(network: Network, picture: Picture, features: Any, phrase: str, boxes: dict[str, Any]) -> Any:
+    size = [(picture.height, picture.width)]
+    words = network.processor(text=phrase, original_sizes=size, return_tensors="pt", **boxes)
+    words.pop("original_sizes", None)
+    # the model takes apart what it is given
+    return network.model(vision_embeds=type(features)(**features), **words.to(network.device))
+
+
+def without_overlaps(masks: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> list[int]:
+    """Which masks stay: intersection over the smaller area, of every mask with every better one, as dense arrays."""
+    stay: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if all(_shared(masks[index], masks[other]) <= threshold for other in stay):
+            stay.append(int(index))
+    return sorted(stay)
+
+
+def _shared(one: np.ndarray, other: np.ndarray) -> float:
+    smaller = min(one.sum(), other.sum())
+    return float(np.logical_and(one, other).sum() / smaller) if smaller else 0.0
+
+
+def drawn(picture: Picture, masks: np.ndarray) -> bytes:
+    """A PNG with every mask filled, outlined and numbered in its middle, by matplotlib."""
+    figure = Figure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.imshow(picture.pixels)
+    for number, mask in enumerate(masks, start=1):
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        for outline in outlines:
+            axes.add_patch(Polygon(outline[:, 0], facecolor=(1, 0, 0, 0.4), edgecolor="white"))
+        rows, columns = np.nonzero(mask)
+        if len(rows):
+            axes.text(float(np.median(columns)), float(np.median(rows)), str(number), color="white", ha="center")
+    file = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(file, format="png")
+    return file.getvalue()
