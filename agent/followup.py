@@ -9,6 +9,7 @@ so that it can be had of another picture.
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from agent.episode import Before
 from agent.followup_reply import Choice, choice, masks_of, option
@@ -36,6 +37,8 @@ from agent.query import Unreadable, head_phrase
 
 __all__ = ["command", "option", "read_after", "selections", "without_masks"]
 
+MOST_PARTS = 300
+"""Of a plan that is made of many turns; what a turn would add beyond that is left out."""
 DEPTH = {
     "behind": ("above", "next to"),
     "in the back of": ("above", "next to"),
@@ -76,6 +79,7 @@ class _Talk:
         self.before = before
         self.turns = before.turns
         self.readings: dict[int, Reading] = {}
+        self.plans: dict[int, Plan | None] = {}
 
     # what was answered
 
@@ -129,16 +133,40 @@ class _Talk:
 
     def asked(self, turn: int) -> Plan | None:
         """All that was asked for up to a turn, as one plan that any picture can be asked for; None if nothing was."""
-        if turn < 0:
+        if turn not in self.plans:
+            self.plans[turn] = None if turn < 0 else self.asked_then(turn) or self.asked(turn - 1)
+        return self.plans[turn]
+
+    def asked_then(self, turn: int) -> Plan | None:
+        """The same, where the turn itself asked for something that was understood."""
+        said, understood = self.turns[turn], self.reading(turn)
+        nothing_new = said.outcome == "no_match" and understood.change == "new"
+        if understood.plan is None or understood.change == "stay" or not (said.outcome == "answered" or nothing_new):
             return None
-        said = self.turns[turn]
-        understood = None if said.by_hand else self.reading(turn)
-        counts = said.outcome == "answered" or (
-            said.outcome == "no_match" and understood and understood.change == "new"
-        )
-        if understood is None or understood.plan is None or not counts or understood.change == "stay":
-            return self.asked(turn - 1)
-        return self.spelled_out(understood.plan, numbers=not said.elsewhere) or self.asked(turn - 1)
+        plan = self.spelled_out(self.taken(turn, understood.plan), numbers=not said.elsewhere)
+        return plan if plan and len(list(islice(parts(plan), MOST_PARTS + 1))) <= MOST_PARTS else None
+
+    def taken(self, turn: int, plan: Plan) -> Plan:
+        """The one of two ways that brought the answer."""
+        if not isinstance(plan, Otherwise):
+            return plan
+        earlier = (said.selected for said in reversed(self.turns[:turn]) if said.outcome == "answered" or said.by_hand)
+        return plan.of if {*self.turns[turn].selected} <= {*next(earlier, ())} else plan.other
+
+    def left_out(self, turn: int) -> list[str]:
+        """What was said of numbers, up to a turn, that mean nothing in another picture."""
+        found: list[str] = []
+        for earlier in reversed(range(turn + 1)):
+            said, understood = self.turns[earlier], self.reading(earlier)
+            if (
+                said.elsewhere
+                and understood.plan
+                and any(isinstance(part, Numbered) for part in parts(understood.plan))
+            ):
+                found.insert(0, said.query)
+            if understood.change == "new":
+                break
+        return found
 
     def spelled_out(self, plan: Plan, *, numbers: bool) -> Plan | None:
         """The plan with what was asked for in place of earlier answers; None where it cannot do without numbers.
@@ -169,7 +197,9 @@ class _Talk:
         if reply is not None:
             return reply
         if repeats(query):
-            return Reading(self.asked(turn - 1))
+            left_out = ", ".join(map(repr, self.left_out(turn - 1)))
+            notes = (f"Numbers mean nothing in another picture, so this was left out: {left_out}.",) if left_out else ()
+            return Reading(self.asked(turn - 1), notes=notes)
         if agrees(query):
             return Reading(self.answer(turn - 1), change="stay")
         said = taken_apart(query)

@@ -128,7 +128,7 @@ class GrammarPlanner:
                 case Answer(ids=ids, message=message):
                     numbers = [current.index(id) + 1 for id in ids]
                     yield Move(SelectMasksAndReturn(final_answer_masks=numbers), message)
-                case ReportNoMask(reason=reason):
+                case ReportNoMask(reason=reason) | AskUser(question=reason):
                     yield Move(ReportNoMaskOnPaper(), reason)
                 case tool:
                     # Geometry is no tool of this protocol, so it is worked out here; it never calls SAM 3.
@@ -297,7 +297,8 @@ class _Solver:
         clear, tied = _clear_and_tied(plan, ids, to, self.workspace) if self.asks else ((), ())
         if tied:
             which = f"{_numbers(tied)} are equally {described(plan, self.size)}"
-            more = yield from self.reply(tied, f"{which}, as far as can be told; which is meant?")
+            question = f"{which}, as far as can be told; which is meant?"
+            more = yield from self.reply(tied, question, wanted=plan.take - len(clear))
             return tuple(sorted({*clear, *more}, key=ids.index))
         tool = Rank(ids=[*ids], by=plan.by, order=plan.order, start=plan.start, take=plan.take, to=[*to])
         return (yield Move(tool, f"Take {described(plan, self.size)}.")).shown
@@ -320,23 +321,25 @@ class _Solver:
         if len(self.workspace) < 2:
             raise _Unclear(f"T{there[1:]}.".replace("there are", "there is only"))
         current = self.answers[-1] if self.answers and len(self.answers[-1]) > 1 else ()
-        instead = yield from self.reply(current or range(1, len(self.workspace) + 1), f"T{there[1:]}; which is meant?")
+        known = current or range(1, len(self.workspace) + 1)
+        instead = yield from self.reply(known, f"T{there[1:]}; which is meant?", wanted=len(missing))
         return tuple(dict.fromkeys([*(id for id in ids if id not in missing), *instead]))
 
     def one(self, of: Plan) -> Steps:
         ids = yield from self.needed(of)
         if len(ids) == 1:
             return ids
-        return (yield from self.reply(ids, f"{_numbers(ids)} could be meant; which is it?"))
+        return (yield from self.reply(ids, f"{_numbers(ids)} could be meant; which is it?", wanted=1))
 
-    def reply(self, ids: Sequence[int], question: str) -> Steps:
-        """Which of these the user means, if that was asked before. Raises _Unclear if not."""
-        if self.replies:
+    def reply(self, ids: Sequence[int], question: str, *, wanted: int) -> Steps:
+        """Which of these the user means, `wanted` of them, if that was asked before. Raises _Unclear if not."""
+        while self.replies:
             reply = self.replies.pop(0)
             yield from self.look([phrase for phrase in phrases(reply) if Phrase(phrase) not in self.known])
             chosen = tuple(id for id in (yield from self.optional(reply)) if id in ids)
-            if chosen:
+            if chosen and (len(chosen) <= wanted or isinstance(reply, Numbered)):
                 return chosen
+            ids = chosen or ids
         raise _Unclear(question, [option(id, self.workspace[id].phrase) for id in ids])
 
     def otherwise(self, of: Plan, other: Plan) -> Steps:

@@ -1,5 +1,7 @@
 """Conversations with the grammar planner: which masks are the answer after every turn, and what it says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ BOXES = {
 
 
 REPLACED = "4 masks: those other than those that are 'red cup' and 'plate'."
+LEFT_OUT = "Numbers mean nothing in another picture, so this was left out:"
 ADDED = "Added 1 to the 4 cups: the rightmost of 2 'plate'."
 
 
@@ -192,11 +195,12 @@ def test_the_head_of_what_goes_too_far_is_taken_and_that_is_said(talk):
     ("queries", "message"),
     [
         ("the cups; only the red ones", "2 masks: 'cup' that are 'red cup' too."),
-        ("the cups; plates too; not 2; only the two largest", "2 masks: the two largest of 6 'cup' and 'plate'."),
+        ("the cups; plates too; only the two largest", "2 masks: the two largest of 6 'cup' and 'plate'."),
+        ("the cups; only the red ones; the blue ones", "2 masks: 'cup' that are 'blue cup' too."),
         ("the plates; the cups; only the left ones; undo", "4 masks: 'cup'."),
         ("the cups; only those left of the plates; how many are there?", "There are 2 cups left of 'plate'."),
         ("the cups; only the forks", "4 masks: 'cup'."),
-        ("the cups; number 3", "4 masks: 'cup'."),
+        ("the cups; not 3; the left ones", f"2 masks: 'cup' in the left half. {LEFT_OUT} 'not 3'."),
     ],
 )  # fmt: skip
 def test_the_same_is_asked_of_another_picture(talk, sam3, queries, message):
@@ -237,3 +241,30 @@ def test_the_published_protocol_asks_for_all_of_it_again(talk):
     )
     assert [step.decision.tool for step in episode.steps] == ["segment_phrase", "select_masks_and_return"]
     assert episode.answer.boxes.tolist() == [[10, 10, 30, 30]]
+
+
+def test_a_reply_that_fits_several_is_asked_about_again(talk):
+    again = talk("the cups", "remove it", "the red one")
+    assert (again.outcome, again.options) == ("asked", ("number 1 (cup)", "number 2 (cup)"))
+    assert talk("the cups", "remove it", "the red one", "the second").selected == (1, 3, 4)
+
+
+def test_the_published_protocol_has_no_question_and_reports_no_mask(talk, sam3):
+    for query in ("the one behind it", "remove it", "number 9"):
+        episode = run(talk("the cups").task(query), GrammarPlanner(tools="paper"), sam3, tools=PAPER_TOOLS)
+        assert (episode.outcome, len(episode.answer)) == ("no_match", 0)
+
+
+def test_the_embedded_sam3_is_talked_to(tiny):
+    conversation = Conversation.start(Picture.open(Path(__file__).parents[2] / "examples" / "scene.png"))
+    messages = []
+    for query in ("the watermelons", "without the smallest one", "also the banana", "how many are there now?", "undo"):
+        conversation = conversation.say(query, GrammarPlanner(), tiny)
+        messages.append(conversation.message)
+    number = int(messages[0].split()[0])
+    assert messages[0] == f"{number} masks: 'watermelon'."
+    assert messages[1] == f"Left out 1 of the {number} watermelons: the smallest."
+    assert messages[2] == f"Added 1 to the {number - 1} watermelons: 'banana'."
+    assert messages[3] == f"There are {number} masks."
+    assert messages[4] == messages[2]
+    assert len(conversation.answer) == number
