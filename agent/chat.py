@@ -149,7 +149,8 @@ def _taken(calls: Sequence[Call], protocol: Protocol, frame: Frame) -> tuple[Cal
     first, *others = distinct
     alike = _alike(distinct) if protocol == "workspace" else []
     if not alike or (not others and alike[0].region is None):
-        return first, _left_out(len(distinct), len(others))
+        call = _in_pixels(first, frame) if protocol == "workspace" else first
+        return call, _left_out(len(distinct), len(others))
     phrases = list(dict.fromkeys(phrase for call in alike for phrase in call.phrases))
     merged = alike[0].model_copy(update={"phrases": phrases[:MOST_PHRASES]})
     notes = (_left_out(len(distinct), len(distinct) - len(alike)), _not_asked(phrases[MOST_PHRASES:]))
@@ -172,9 +173,12 @@ def _as_segment(call: Call) -> Segment | None:
 
 
 def _written(call: Segment, frame: Frame) -> Call:
-    if call.region is None:
-        return Call(call.name, call.as_decision().arguments)
-    return Call(call.name, told.in_json(call, frame.to_pixels(call.region)))
+    return _in_pixels(Call(call.name, call.as_decision().arguments), frame)
+
+
+def _in_pixels(call: Call, frame: Frame) -> Call:
+    """The call with the places in it in pixels of the whole picture."""
+    return Call(call.tool, told.moved(Decision(call.tool, call.arguments), frame.in_pixels))
 
 
 def _left_out(calls: int, left: int) -> str:

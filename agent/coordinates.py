@@ -1,7 +1,7 @@
 """How families of language models write places in a picture, and what that means in its pixels."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,12 +26,23 @@ AXES: dict[Convention, str] = {
 FARTHEST = 1e6
 """Pixels from the picture's corner: farther out, one place is like another."""
 
-_LOOKED = re.compile(r"(?<=looked in )(\d+),(\d+),(\d+),(\d+)")
-_NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
-_REGION = re.compile(rf"(?<=[Rr]egion )\[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]")
+UNITS: dict[Convention, str] = {
+    "pixels": "pixels",
+    "qwen": "thousandths of the picture's width and height (0 to 1000)",
+    "gemini": "thousandths of the picture's width and height (0 to 1000)",
+}
+"""Of points, whose x and y are written by name."""
 
-_DEMAND = re.compile(r" in a picture \d+ wide and \d+ high; give x0, y0, x1, y1 in pixels, at least \d+ apart")
-"""How tools speak of regions: what `Segment` and `Window` say, which know pixels of the whole picture alone."""
+ONE_BOX, BOXES, POINTS = ("region", "box"), ("boxes", "negative_boxes"), "points"
+"""The fields of tools that hold places."""
+
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+_BARE = re.compile(rf"((?:looked in|the box) ){_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}")
+_LISTED = re.compile(rf"((?:[Rr]egion|[Bb]ox) )\[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]")
+_POINT = re.compile(rf"([Pp]oint )\[{_NUMBER}, {_NUMBER}\]")
+_APART = re.compile(r"at least \d+ apart")
+_SIZE = re.compile(r" in a picture \d+ wide and \d+ high|, which is \d+ wide and \d+ high")
+"""How tools speak of places: they know pixels of the whole picture alone."""
 
 
 def convention_of(model_name: str) -> Convention:
@@ -72,22 +83,41 @@ class Frame:
         place = [round(x0 / across), round(y0 / down), round(x1 / across), round(y1 / down)]
         return _swapped(place) if self.convention == "gemini" else place
 
+    def in_pixels(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A call's arguments with every place in them in pixels of the whole picture.
+
+        >>> Frame("qwen", 1920, 1080, 1280, 720).in_pixels({"id": 3, "points": [{"x": 500, "y": 100}]})
+        {'id': 3, 'points': [{'x': 960.0, 'y': 108.0}]}
+        """
+        across, down = self._steps
+        return _placed(arguments, self.to_pixels, lambda x, y: (_pixel(x * across), _pixel(y * down)))
+
+    def as_written(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A call's arguments with every place in them as the model would write it."""
+        across, down = self._steps
+        return _placed(arguments, self.from_pixels, lambda x, y: (round(x / across), round(y / down)))
+
     @property
     def is_plain(self) -> bool:
         """Whether the model writes pixels of the whole picture."""
         return self.convention == "pixels" and (self.width, self.height) == (self.shown_width, self.shown_height)
 
     def retold(self, text: str) -> str:
-        """What a tool says about regions of the whole picture, as the model would write it.
+        """What a tool says about places in the whole picture, as the model would write it.
 
         >>> Frame("qwen", 2000, 500, 1280, 320).retold("Found nothing; looked in 1000,0,2000,250.")
         'Found nothing; looked in 500,0,1000,500.'
         """
         if self.is_plain:
             return text
-        text = _LOOKED.sub(lambda match: ",".join(map(str, self._read(match))), text)
-        text = _REGION.sub(lambda match: str(self._read(match)), text)
-        return _DEMAND.sub(f"; give {AXES[self.convention]}, farther apart", text)
+        across, down = self._steps
+        text = _BARE.sub(lambda found: found[1] + ",".join(map(str, self._read(found))), text)
+        text = _LISTED.sub(lambda found: f"{found[1]}{self._read(found)}", text)
+        text = _POINT.sub(
+            lambda found: f"{found[1]}[{round(float(found[2]) / across)}, {round(float(found[3]) / down)}]", text
+        )
+        text = _APART.sub("farther apart", _SIZE.sub("", text))
+        return text.replace(AXES["pixels"], AXES[self.convention])
 
     def said(self) -> str:
         """One sentence for the model."""
@@ -102,18 +132,33 @@ class Frame:
         return self.width / 1000, self.height / 1000
 
     def _read(self, match: re.Match[str]) -> list[int]:
-        return self.from_pixels([float(number) for number in match.groups()])
+        return self.from_pixels([float(number) for number in match.groups()[1:]])
 
 
 def in_convention(schema: dict[str, Any], convention: Convention) -> dict[str, Any]:
-    """A tool's schema whose `region` is described as the model writes it."""
-    if "region" not in schema["function"]["parameters"].get("properties", {}):
-        return schema
+    """A tool's schema whose places are described as the model writes them."""
     changed = deepcopy(schema)
-    changed["function"]["parameters"]["properties"]["region"]["description"] = (
-        f"{AXES[convention]}: look only there, enlarged."
-    )
+    for name, field in changed["function"]["parameters"].get("properties", {}).items():
+        if name in (*ONE_BOX, *BOXES, POINTS):
+            description = field["description"].replace(AXES["pixels"], AXES[convention])
+            field["description"] = re.sub(r"(?<=^In )pixels", UNITS[convention], description)
     return changed
+
+
+def _placed(
+    arguments: Mapping[str, Any],
+    box: Callable[[Sequence[float]], list[Any]],
+    point: Callable[[float, float], tuple[float, float]],
+) -> dict[str, Any]:
+    """The arguments with `box` and `point` applied to every place in them."""
+    placed = dict(arguments)
+    for name in arguments.keys() & {*ONE_BOX, *BOXES, POINTS}:
+        value = arguments[name]
+        if name == POINTS:
+            placed[name] = [{**one, **dict(zip("xy", point(one["x"], one["y"]), strict=True))} for one in value]
+        elif value is not None:
+            placed[name] = box(value) if name in ONE_BOX else [box(one) for one in value]
+    return placed
 
 
 def _pixel(value: float) -> float:

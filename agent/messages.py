@@ -1,7 +1,7 @@
 """What a language model is told of an episode: a pure function of the episode."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Literal
@@ -189,9 +189,9 @@ def _before(episode: Episode, drawn: Sequence[int], protocol: Protocol, *, short
     before = episode.task.before
     if before.turns:
         most = LAST_TURNS if short else MOST_TURNS
-        yield prompts.fill("before_turns", turns=sayable(turns_in_words(before, protocol, most=most)))
+        yield prompts.fill(f"{protocol}_before", turns=sayable(turns_in_words(before, protocol, most=most)))
     if before.workspace and before.workspace.searches and protocol == "workspace":
-        yield prompts.fill("before_found", searches=sayable(searches_in_words(before.workspace)))
+        yield prompts.fill("workspace_before_found", searches=sayable(searches_in_words(before.workspace)))
     if drawn:
         yield prompts.fill(f"{protocol}_before_drawn", numbers=listed(_numbers_before(drawn, protocol)))
 
@@ -288,19 +288,17 @@ def _call(decision: Decision, frame: Frame) -> Call | None:
 
 
 def _in_frame(decision: Decision, frame: Frame) -> str:
-    """The arguments with a region as the model writes it; a decision holds pixels of the whole picture."""
-    if frame.is_plain:
-        return decision.arguments
+    """The arguments with places as the model writes them; a decision holds pixels of the whole picture."""
+    return decision.arguments if frame.is_plain else moved(decision, frame.as_written)
+
+
+def moved(decision: Decision, move: Callable[[Mapping[str, Any]], dict[str, Any]]) -> str:
+    """The arguments of a call with `move` applied to the places in them; as they are where there is none."""
     with suppress(ToolError):
-        call = parse_call(decision, [Segment])
-        if isinstance(call, Segment) and call.region is not None:
-            return in_json(call, frame.from_pixels(call.region))
+        arguments = parse_call(decision, TOOLS).model_dump(mode="json", exclude_defaults=True)
+        if move(arguments) != arguments:
+            return json.dumps(move(arguments), ensure_ascii=False)
     return decision.arguments
-
-
-def in_json(call: Segment, region: Sequence[float]) -> str:
-    """The arguments of the call, with this region."""
-    return json.dumps({**call.model_dump(exclude_defaults=True), "region": region}, ensure_ascii=False)
 
 
 def _object(arguments: str) -> str | None:

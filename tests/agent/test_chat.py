@@ -1,13 +1,15 @@
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, run
 from agent.chat import CUT_OFF
-from agent.messages import View
+from agent.coordinates import convention_of
+from agent.messages import View, messages
 from agent.models import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planner import PlannerError
@@ -284,6 +286,27 @@ def test_a_region_means_the_same_place_to_every_family_of_models(answer_with, na
     assert json.loads(episode.steps[0].decision.arguments)["region"] == [50, 0, 100, 60]
     assert episode.workspace[1].origin == "segment in 50,0,100,60"
     assert (episode.outcome, episode.workspace[1].box) == ("answered", (60, 40, 70, 50))
+
+
+@pytest.mark.parametrize(
+    ("name", "point", "box"),
+    [
+        ("openai:Qwen/Qwen3-VL-8B-Instruct", {"x": 350, "y": 500}, [300, 333, 400, 500]),
+        ("openai:gemini-2.5-flash", {"x": 350, "y": 500}, [333, 300, 500, 400]),
+        ("openai:gpt-5", {"x": 35, "y": 30}, [30, 20, 40, 30]),
+    ],
+)
+def test_points_and_boxes_mean_the_same_place_to_every_family_of_models(answer_with, name, point, box):
+    refine = Call("refine", json.dumps({"points": [point], "box": box}))
+    look = Call("segment", json.dumps({"phrases": ["cup"], "boxes": [box]}))
+    episode = answer_with(look, refine, ONE, name=name)
+    for step, boxes in zip(episode.steps[:2], ("boxes", "box"), strict=True):
+        found = json.loads(step.decision.arguments)[boxes]
+        assert np.allclose(found, [30, 20, 40, 30], atol=0.1)
+    assert json.loads(episode.steps[1].decision.arguments)["points"] == [{"x": 35, "y": 30}]
+    told = messages(replace(episode, steps=episode.steps[:2]), view=View(coordinates=convention_of(name)))
+    calls = [json.loads(call.arguments) for turn in told for call in turn.calls]
+    assert calls == [json.loads(look.arguments), json.loads(refine.arguments)]
 
 
 def test_a_region_in_a_call_that_is_written_carelessly_is_converted_too(answer_with):

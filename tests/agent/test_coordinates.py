@@ -65,6 +65,55 @@ def test_what_the_tools_say_of_regions_is_retold_in_the_models_numbers():
     assert "2000" not in refused
 
 
+def test_what_is_said_of_points_and_boxes_is_retold_too():
+    frame = Frame("qwen", 2000, 500, 1280, 320)
+    said = "Found 1 mask for the examples: 3 (score 0.91); looked like 2 and the box 200,50,400,100."
+    assert frame.retold(said).endswith("looked like 2 and the box 100,100,200,200.")
+    said = "The point [3000, 50] lies outside the picture, which is 2000 wide and 500 high."
+    assert frame.retold(said) == "The point [1500, 100] lies outside the picture."
+    said = "The box [200.0, 50.0, 100.0, 20.0] has no inside in a picture 2000 wide and 500 high; give x0, y0, x1, y1"
+    told = frame.retold(f"{said} in pixels.")
+    assert told.startswith("The box [100, 100, 50, 40] has no inside; give x0, y0, x1, y1 in thousandths")
+    swapped = Frame("gemini", 2000, 500, 1280, 320).retold(f"{said} in pixels.")
+    assert swapped.startswith("The box [100, 100, 40, 50] has no inside; give y0, x0, y1, x1 in thousandths")
+
+
+EVERY_PLACE = {
+    "id": 3,
+    "points": [{"x": 480.0, "y": 108.0, "positive": False}],
+    "box": [480.0, 108.0, 960.0, 1080.0],
+    "boxes": [[480.0, 108.0, 960.0, 1080.0]],
+}
+
+
+@pytest.mark.parametrize(
+    ("convention", "point", "box"),
+    [
+        ("pixels", (320, 72), [320, 72, 640, 720]),
+        ("qwen", (250, 100), [250, 100, 500, 1000]),
+        ("gemini", (250, 100), [100, 250, 1000, 500]),
+    ],
+)
+def test_every_place_in_a_call_is_moved(convention, point, box):
+    frame = Frame(convention, 1920, 1080, 1280, 720)
+    written = frame.as_written(EVERY_PLACE)
+    assert written == {
+        "id": 3,
+        "points": [{"x": point[0], "y": point[1], "positive": False}],
+        "box": box,
+        "boxes": [box],
+    }
+    assert frame.in_pixels(written) == EVERY_PLACE
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_schemas_speak_of_every_place_as_the_model_writes_it(convention):
+    schemas = [in_convention(tool.schema_for_planner(), convention) for tool in TOOLS]
+    told = str([schema["function"]["parameters"] for schema in schemas])
+    assert ("pixels" in told) == (convention == "pixels")
+    assert ("thousandths" in told) == (convention != "pixels")
+
+
 def test_where_the_model_writes_the_pictures_own_pixels_nothing_is_retold():
     text = "Found nothing; looked in 1,2,30,40."
     assert Frame("pixels", 640, 480, 640, 480).retold(text) == text

@@ -475,9 +475,9 @@ def test_a_long_conversation_is_told_in_bounds(talk, protocol):
         talk = talk.restore([2]).remove([2])
     told = texts(messages(Episode(talk.task("x" * 300)), protocol))[1]
     assert "- (71 earlier turns are left out)" in told
-    assert told.count("by hand") == 12
+    assert told.count("by hand:") == 12
     short = texts(messages(Episode(talk.task("x")), protocol, short=True))[1]
-    assert short.count("by hand") == 2
+    assert short.count("by hand:") == 2
 
 
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
