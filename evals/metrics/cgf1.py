@@ -290,6 +290,8 @@ def _shape(entry: Entry, picture: Entry, iou_type: IouType, name: Callable[[], s
     """A mask, or a box x, y, w, h."""
     if iou_type == "bbox":
         return boxes.checked(field(entry, "bbox", name), name)
+    for side in ("height", "width"):
+        field(picture, side, lambda: f"the image of {name()}")
     return segments.to_rle(field(entry, "segmentation", name), picture, name)
 
 

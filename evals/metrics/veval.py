@@ -37,7 +37,7 @@ def score(ground_truth: Source, predictions: Source, iou_type: IouType = "segm")
     if iou_type not in ("segm", "bbox"):
         raise ScoringError(f"`iou_type` must be 'segm' or 'bbox', found {iou_type!r}")
     truth = _truth(read(ground_truth, "ground truth"))
-    tracks = _tracks(listed(read(predictions, "predictions"), "predictions"), truth)
+    tracks = _tracks(listed(read(predictions, "predictions"), "predictions"), truth, iou_type)
     if not tracks:
         raise ScoringError("predictions: an empty list has no official score")
     kind = "mask" if iou_type == "segm" else "bbox"
@@ -103,8 +103,13 @@ def _truth(file: Any) -> Truth:
     return Truth(videos, _made(annotations, "ground truth annotation", videos), negatives)
 
 
-def _tracks(predictions: Sequence[Any], truth: Truth) -> list[Track]:
-    return _made(predictions, "prediction", truth.videos)
+def _tracks(predictions: Sequence[Any], truth: Truth, iou_type: IouType) -> list[Track]:
+    tracks = _made(predictions, "prediction", truth.videos)
+    for track in tracks:
+        field(track.entry, "segmentations" if iou_type == "segm" else "bboxes", track.name)
+        if tracks[0].entry.get("bboxes"):  # which keys all need depends on the first, as in COCO's loader
+            field(track.entry, "bboxes", track.name)
+    return tracks
 
 
 def _made(entries: Sequence[Any], what: str, videos: Mapping[Any, Entry]) -> list[Track]:
