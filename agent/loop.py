@@ -22,6 +22,7 @@ def watch(
     task: Task, planner: Planner, sam3: Sam3, *, tools: Sequence[type[Tool]] = TOOLS, budget: Budget = DEFAULT_BUDGET
 ) -> Iterator[Episode]:
     """The episode after each step, for callers that show progress. The last one has an outcome."""
+    sam3.prepare(task.picture)  # it looks while the planner thinks
     episode = Episode(task)
     while episode.outcome is None:
         episode = budget.close(advance(episode, planner, sam3, tools))

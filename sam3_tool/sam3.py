@@ -1,9 +1,11 @@
 """`Sam3`: the segmenter an agent holds."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -11,11 +13,14 @@ from sam3_tool.backends import Backend, Embedding
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
 from sam3_tool.cache import ByteCache
+from sam3_tool.composite import SideBySide
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
 from sam3_tool.prompt import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 
 Request = tuple[Picture, Prompt]
+Look = tuple[Picture, None]
+"""At a picture about which nothing is asked yet."""
 
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
@@ -69,9 +74,10 @@ class Sam3:
         """SAM 3 from "facebook/sam3", from "tiny" (the embedded checkpoint), or from a folder in transformers' format.
 
         `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "float32", "bfloat16",
-        "float16"; "auto" is bfloat16 on CUDA and float32 elsewhere. `record`: a folder that gets every call, for
-        `Sam3.replay`. `cache`: a folder that remembers every answer, for whoever asks the same of the same weights.
-        `max_batch`: 1 makes answers independent, to the last bit, of what else is asked at the same time.
+        "float16"; "auto" is bfloat16 on CUDA and, for large networks, on CPUs with units for it; else float32.
+        `record`: a folder that gets every call, for `Sam3.replay`. `cache`: a folder that remembers every answer, for
+        whoever asks the same of the same weights. `max_batch`: 1 makes answers independent, to the last bit, of what
+        else is asked at the same time.
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
         `DeviceError` when the device is not there.
         """
@@ -109,15 +115,25 @@ class Sam3:
         boxes: Sequence[Box] = (),
         box_labels: Sequence[int] = (),
         threshold: float = 0.5,
+        like: tuple[Picture, Sequence[Box]] | None = None,
     ) -> Instances:
         """All instances of a noun phrase, of what the boxes show, or of both, best score first.
 
         `boxes`: exemplars, x0 y0 x1 y1 in pixels; `box_labels`: 1 = of the concept, 0 = not, all 1 when left out.
         `threshold`: in [0, 1); instances with a score strictly above it are returned.
+        `like`: another picture and boxes in it that show what is meant. Both pictures are then looked at side by side
+        as one, for SAM 3 knows exemplars of the same picture only: each is seen at about half its resolution, the pair
+        is encoded for itself, small objects are missed more often, and `presence` speaks of both together.
         """
-        exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
-        labels = tuple(int(label) for label in box_labels)
-        return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold))])[0]
+        exemplars = _as_boxes(boxes)
+        labels = tuple(int(label) for label in box_labels) or (1,) * len(exemplars)
+        if like is None:
+            return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold))])[0]
+        pair, shown = SideBySide.of(picture, like[0]), _as_boxes(like[1])
+        prompt = ConceptPrompt(
+            phrase, (*exemplars, *map(pair.from_other, shown)), (*labels, *(1,) * len(shown)), threshold
+        )
+        return pair.in_first(self.segment_all([(pair.whole, prompt)])[0])
 
     def refine(
         self,
@@ -152,16 +168,32 @@ class Sam3:
                 prompt.check_fits(picture.height, picture.width)
         order = _by_picture(requests)
         served = self._batcher([requests[index] for index in order])
-        found = dict(zip(order, served, strict=True))
+        found = {index: one for index, one in zip(order, served, strict=True) if one is not None}
         return SamReport(
             instances=[found[index].instances for index in range(len(requests))],
-            encodes=sum(one.encoded for one in served),
-            decodes=len(served),
+            encodes=sum(one.encoded for one in found.values()),
+            decodes=len(found),
         )
+
+    def prepare(self, picture: Picture) -> None:
+        """Begins to encode the picture and returns at once: whoever asks for it a moment later finds it encoded.
+
+        The first question about the picture still counts as the one that made it be encoded. Never raises: whatever is
+        wrong, that question will say.
+        """
+        Thread(target=self._look, args=(picture,), daemon=True).start()
+
+    def _look(self, picture: Picture) -> None:
+        with suppress(Exception):
+            self._batcher([(picture, None)])
 
     def caveat(self, phrase: str) -> str:
         """What a user should know before trusting an answer about `phrase`: one sentence, or "" if there is nothing."""
         return self._backend.caveat(phrase)
+
+
+def _as_boxes(boxes: Sequence[Box]) -> tuple[Box, ...]:
+    return tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
 
 
 def _versions() -> dict[str, str]:
@@ -190,17 +222,23 @@ class _Server:
     def __init__(self, backend: Backend, cache_bytes: int) -> None:
         self._backend = backend
         self._cache: ByteCache[str, Embedding] = ByteCache(cache_bytes, size=lambda embedding: embedding.nbytes)
+        self._ahead: set[str] = set()
+        """Pictures that were encoded before anybody asked about them."""
 
-    def serve(self, requests: list[Request]) -> list[_Served]:
+    def serve(self, requests: list[Look | Request]) -> list[_Served | None]:
+        """One result per request, in order; None for a look."""
         pictures = {picture.key: picture for picture, _ in requests}
-        fresh = {key for key in pictures if key not in self._cache}
+        unpaid = {key for key in pictures if key not in self._cache or key in self._ahead}
         embeddings = self._cache.get_all(pictures, lambda keys: self._backend.encode([pictures[key] for key in keys]))
-        found = self._answers([(embeddings[picture.key], prompt) for picture, prompt in requests])
-        served = []
-        for (picture, _), instances in zip(requests, found, strict=True):
-            served.append(_Served(instances, encoded=picture.key in fresh))
-            fresh.discard(picture.key)  # only the first of its requests pays for a picture
-        return served
+        asked = [(picture.key, prompt) for picture, prompt in requests if prompt is not None]
+        found = self._answers([(embeddings[key], prompt) for key, prompt in asked])
+        answers = []
+        for (key, _), instances in zip(asked, found, strict=True):
+            answers.append(_Served(instances, encoded=key in unpaid))
+            unpaid.discard(key)  # only the first of its requests pays for a picture
+        self._ahead = {key for key in (self._ahead - pictures.keys()) | unpaid if key in self._cache}
+        rest = iter(answers)
+        return [None if prompt is None else next(rest) for _, prompt in requests]
 
     def _answers(self, requests: Sequence[tuple[Embedding, Prompt]]) -> list[Instances]:
         """Detector and tracker, each for its own requests, one result per request in order."""

@@ -35,6 +35,8 @@ CONTEXT = 32
 """Text tokens, start and end included; longer phrases are cut."""
 
 _TEXT_BYTES = 32 * 2**20
+_SMALL_BYTES = 100 * 2**20
+"""Of weights: a network of less gains nothing from 16 bits on a CPU."""
 _CPU_TOKENS, _GPU_TOKENS = 2 * 72 * 72, 16 * 72 * 72
 """Image tokens in one forward pass. facebook/sam3 has 72 x 72 per picture, at some 300 MB in float32."""
 
@@ -100,7 +102,7 @@ class TransformersBackend:
     def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
         """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
         place = device_named(device)
-        model, processor = read(folder, _dtype(dtype, place))
+        model, processor = read(folder, _dtype(dtype, place, folder))
         try:
             tracker = read_tracker(folder, model).to(place, memory_format=torch.channels_last)
         except CheckpointError as error:  # phrases and boxes work without it
@@ -295,13 +297,25 @@ def device_named(name: str) -> torch.device:
     return place
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype:
+def _dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
     """ValueError for a name that is not one of a floating-point type that SAM 3 runs in."""
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    types["auto"] = torch.bfloat16 if device.type == "cuda" else torch.float32
+    narrow = device.type == "cuda" or (computes_in_bfloat16() and _weighs(folder) > _SMALL_BYTES)
+    types["auto"] = torch.bfloat16 if narrow else torch.float32
     if name not in types:
         raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
     return types[name]
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this CPU has units for it; without them it is far slower than float32."""
+    can = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+
+
+def _weighs(folder: Path) -> int:
+    """Bytes of its weights."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
 def _with_exact_boxes(model: Any) -> Any:

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -125,6 +126,29 @@ def test_threads_pay_for_a_picture_once(backend):
     assert sum(report.encodes for report in reports) == 1
     assert sum(report.decodes for report in reports) == 8
     assert len(backend.threads) == 1
+
+
+def test_a_picture_that_was_prepared_is_encoded_once_and_counts_for_the_first_question(backend):
+    sam3 = Sam3(backend)
+    sam3.prepare(plain(1))
+    while not backend.encoded:  # begins at once, whether or not anybody asks
+        time.sleep(0.001)
+    reports = [sam3.run(asks((plain(1), phrase))) for phrase in ("dog", "cat")]
+    assert [report.encodes for report in reports] == [1, 0]
+    sam3.prepare(plain(1))
+    assert sam3.run(asks((plain(1), "dog"))).encodes == 0
+    assert backend.encoded == [[plain(1).key]]
+
+
+def test_what_goes_wrong_while_preparing_is_said_by_the_first_question():
+    class Blind(Counting):
+        def encode(self, pictures: Sequence[Picture]) -> list[ScriptedEmbedding]:
+            raise MemoryError("the accelerator is full")
+
+    sam3 = Sam3(Blind())
+    sam3.prepare(plain(1))
+    with pytest.raises(MemoryError, match="the accelerator is full"):
+        sam3.segment(plain(1), "dog")
 
 
 def test_an_error_of_the_backend_reaches_the_caller_and_the_next_call_works(backend):
