@@ -309,7 +309,7 @@ def _dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
 
 def computes_in_bfloat16() -> bool:
     """Whether this CPU has units for it; without them it is far slower than float32."""
-    can = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
+    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
