@@ -13,6 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli import app
+from agent.episode import Before, Said
+from agent.followup import command as undo_or_redo
+from agent.followup import read_after
 from agent.meaning import read
 from agent.result import Result
 
@@ -93,9 +96,21 @@ def test_the_pictures_of_the_page_are_there() -> None:
     assert [name for name in pictures if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.parametrize("query", re.findall(r"`(.+?)`", section("What GrammarPlanner understands")))
+QUERIES, FOLLOW_UPS = (
+    [query for row in part.splitlines() if row.startswith("|") for query in re.findall(r"`(.+?)`", row)]
+    for part in section("What GrammarPlanner understands").split("\nIn a conversation ")
+)
+
+
+@pytest.mark.parametrize("query", QUERIES)
 def test_the_planner_understands_every_query_of_its_table(query: str) -> None:
     assert read(query).complete
+
+
+@pytest.mark.parametrize("query", FOLLOW_UPS)
+def test_the_planner_understands_every_follow_up_of_its_table(query: str) -> None:
+    cups = Said("the cups", "answered", "9 masks: 'cup'.", tuple(range(1, 10)))
+    assert read_after(query, Before(selected=cups.selected, turns=(cups,))).complete or undo_or_redo(query)
 
 
 def test_the_usage_names_every_option() -> None:
