@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -17,14 +16,12 @@ from agent.planner import Planner
 from agent.scripted import Line
 from agent.tools import TOOLS, Tool
 from agent.tools.words import listed
-from sam3_tool import Instances, Picture, Sam3
+from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
 from sam3_tool.prompt import Box
 from sam3_tool.rle import areas, decode_all
 
 __all__ = ["Conversation", "ConversationError", "Event", "Shown", "after", "before"]
 
-NO_SAM3 = cast(Sam3, None)
-"""For edits that choose among known masks: their tools never ask it."""
 ABOVE = "keep what scores above"
 """How the words of such an edit begin: of several in a row, the last one counts alone."""
 
@@ -276,7 +273,8 @@ class Conversation:
         """With these masks, and no others, as the answer. Raises ConversationError for one that there is not."""
         self._check_known(ids)
         wanted = tuple(dict.fromkeys(ids))
-        return self.edit([partial(by_hand.select, wanted)], NO_SAM3, said or f"select {listed(wanted)}")
+        nobody = Sam3(ScriptedBackend({}))  # to choose among known masks is to ask nothing
+        return self.edit([partial(by_hand.select, wanted)], nobody, said or f"select {listed(wanted)}")
 
     def remove(self, ids: Sequence[int]) -> "Conversation":
         """Without these masks in the answer. Raises ConversationError for one that is not in it."""
