@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from agent.episode import Candidate, Episode, Observation, Usage
 from agent.planner import Planner
@@ -37,6 +37,21 @@ def _click(value: object) -> object:
     return value
 
 
+OneClick = Annotated[
+    Click,
+    BeforeValidator(_click),
+    # Written out, as a schema with references is beyond some servers.
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {"x": {"type": "number"}, "y": {"type": "number"}, "positive": {"type": "boolean"}},
+            "required": ["x", "y"],
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
 def _clicks(value: object) -> object:
     """A list of one for a single point."""
     alone = isinstance(value, dict) or (isinstance(value, list | tuple) and value and isinstance(value[0], int | float))
@@ -60,7 +75,7 @@ class Refine(Tool):
     id: Number | None = Field(
         default=None, description="Number of the mask to correct; none for an object without one."
     )
-    points: Annotated[list[Annotated[Click, BeforeValidator(_click)]], BeforeValidator(_clicks)] = Field(
+    points: Annotated[list[OneClick], BeforeValidator(_clicks)] = Field(
         default=[], max_length=32, description="In pixels."
     )
     labels: list[bool] = Field(default=[], description="Of points written as [x, y]: 1 positive, 0 negative.")

@@ -56,3 +56,8 @@ def test_a_filled_text_takes_values_as_they_are():
     assert filled == r"Drawn in the picture, with their numbers: 1 to {query}. The query is: \1 {numbers} {"
     with pytest.raises(KeyError, match="numbers"):
         prompts.fill("workspace_drawn", query="x")
+
+
+@pytest.mark.parametrize("protocol", ["workspace", "paper"])
+def test_no_schema_has_references_which_some_servers_cannot_follow(protocol):
+    assert "$ref" not in json.dumps([tool.schema_for_planner() for tool in TOOLS_OF[protocol]])
