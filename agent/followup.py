@@ -158,11 +158,7 @@ class _Talk:
         found: list[str] = []
         for earlier in reversed(range(turn + 1)):
             said, understood = self.turns[earlier], self.reading(earlier)
-            if (
-                said.elsewhere
-                and understood.plan
-                and any(isinstance(part, Numbered) for part in parts(understood.plan))
-            ):
+            if said.elsewhere and understood.plan and _has_numbers(understood.plan):
                 found.insert(0, said.query)
             if understood.change == "new":
                 break
@@ -201,7 +197,7 @@ class _Talk:
             notes = (f"Numbers mean nothing in another picture, so this was left out: {left_out}.",) if left_out else ()
             return Reading(self.asked(turn - 1), notes=notes)
         if agrees(query):
-            return Reading(self.answer(turn - 1), change="stay")
+            return self.stays(turn)
         said = taken_apart(query)
         try:
             return self.corrected(turn, said) if said.corrects else self.changed(turn, said)
@@ -224,6 +220,10 @@ class _Talk:
             case "remove":
                 return self.removed(turn, rest)
         return self.chosen(turn, rest)
+
+    def stays(self, turn: int) -> Reading:
+        now = self.answer(turn - 1)
+        return Reading(now if isinstance(now, Selected) else None, change="stay")
 
     def meaning(self, turn: int, words: str, *, ones: Plan | None = None, within: Plan | None = None) -> Meaning:
         """Raises Unreadable. `ones`: what 'the red one' is one of; the current answer, if left out."""
@@ -288,8 +288,10 @@ class _Talk:
 
     def corrected(self, turn: int, said: Utterance) -> Reading:
         """As if these had been the words of the turn before. Raises Unreadable."""
-        last = self.reading(turn - 1)
-        if last.change in ("new", "count", "stay") or self.turns[turn - 1].elsewhere:
+        last, said_last = self.reading(turn - 1), self.turns[turn - 1]
+        if said_last.by_hand:
+            return self.changed(turn, said)
+        if last.change in ("new", "count", "stay") or said_last.elsewhere:
             if said.change or said.instead_of:
                 return self.changed(turn, said)
             meant = self.meaning(turn, said.rest, ones=self.larger(turn - 1))
@@ -309,7 +311,7 @@ class _Talk:
         options, asked = self.turns[turn - 1].options, self.reading(turn - 1)
         match choice(query, options):
             case Choice("none"):
-                return Reading(self.answer(turn - 1), change="stay")
+                return self.stays(turn)
             case Choice(_, ids) if ids:
                 return replace(asked, chosen=(*asked.chosen, Numbered(ids, self.phrases(ids))))
             case Choice(words=words) if words:
@@ -364,6 +366,10 @@ _ONES = re.compile(r"^(?:the |any )?(?:\w+ )?(?:ones?|those|these|them|it)\b")
 def _compares_with(now: Plan, plan: Plan) -> bool:
     """Whether something is compared to the current answer, so that it can be no part of it: 'the one next to it'."""
     return any(isinstance(part, Related) and part.to in (now, One(now)) for part in parts(plan))
+
+
+def _has_numbers(plan: Plan) -> bool:
+    return any(isinstance(part, Numbered) for part in parts(plan))
 
 
 def _is_all_of_a_kind(plan: Plan | None) -> bool:

@@ -48,6 +48,7 @@ EXPECTED = (
 )
 
 NOT_UNDERSTOOD = "That was not understood; name what to look for, or say e.g. 'only the red ones', 'also the plates'."
+NOTHING_CHANGED = "Nothing was changed: no mask is selected."
 MOST_OPTIONS = 6
 """As many as `ask_user` takes."""
 
@@ -144,7 +145,9 @@ def _moves(reading: Reading, threshold: float, start: Episode) -> Moves:
         yield Move(question, "Only the user knows.")
         return
     if reading.plan is None:
-        reason = NOT_UNDERSTOOD if start.task.before.turns else EXPECTED
+        reason = (
+            NOTHING_CHANGED if reading.change == "stay" else NOT_UNDERSTOOD if start.task.before.turns else EXPECTED
+        )
         yield Move(ReportNoMask(reason=reason), "There is no noun phrase to look for.")
         return
     solver = _Solver(reading, threshold, start)

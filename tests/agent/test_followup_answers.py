@@ -268,3 +268,14 @@ def test_the_embedded_sam3_is_talked_to(tiny):
     assert messages[3] == f"There are {number} masks."
     assert messages[4] == messages[2]
     assert len(conversation.answer) == number
+
+
+def test_a_correction_after_an_edit_by_hand_is_of_what_is_there(talk, sam3):
+    edited = talk("the cups").remove([1])
+    assert edited.say("no, the left one", GrammarPlanner(), sam3).selected == (2,)
+
+
+def test_where_nothing_is_selected_nothing_is_changed(talk, sam3):
+    thanked = talk("the cups").show(a_picture(9)).say("thanks", GrammarPlanner(), sam3)
+    assert (thanked.outcome, thanked.selected) == ("no_match", ())
+    assert thanked.message == "Nothing was changed: no mask is selected."
