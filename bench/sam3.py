@@ -7,7 +7,7 @@ device: its times are real, its masks are noise.
 import resource
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import count
 from typing import Any
@@ -211,8 +211,23 @@ def _cut(way: Callable[[Asked, float], list[Found]], setting: Setting) -> float:
 
 
 def phrases(measured: Network, setting: Setting) -> Table:
-    """k phrases on one new picture."""
-    return _compared(measured, setting, "phrases", {k: (1, k) for k in setting.phrases})
+    """k phrases on one new picture; the last column counts operations, which no noise can touch."""
+    compared = _compared(measured, setting, "phrases", {k: (1, k) for k in setting.phrases})
+    once, each, anew = counted_work(measured)
+    rows = [(*row, k * anew / (once + k * each)) for row, k in zip(compared.rows, setting.phrases, strict=True)]
+    return replace(compared, rows=rows, columns=(*compared.columns, "operations, published / ours"))
+
+
+def counted_work(measured: Network) -> tuple[int, int, int]:
+    """FLOP: ours for a picture, ours for each phrase, the published way's for each phrase with its picture."""
+    backend, phrase = measured.backend(), all_phrases()[:1]
+    with counter() as once:
+        [embedding] = backend.encode([new_picture(1)])
+    with counter() as each:
+        backend.decode([embedding], [ConceptPrompt(phrase[0], threshold=0.5)])
+    with counter() as anew:
+        rivals.published(measured, new_picture(1), phrase, 0.5)
+    return once.get_total_flops(), each.get_total_flops(), anew.get_total_flops()
 
 
 def pictures(measured: Network, setting: Setting) -> Table:
