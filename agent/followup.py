@@ -13,7 +13,7 @@ from itertools import islice
 
 from agent.episode import Before
 from agent.followup_reply import Choice, choice, masks_of, option
-from agent.followup_words import Utterance, agrees, command, repeats, taken_apart
+from agent.followup_words import Utterance, agrees, asks_for_more, command, repeats, taken_apart
 from agent.meaning import ANYTHING, Change, Context, Meaning, Reading, kind_of, meaning, read
 from agent.plan import (
     Common,
@@ -199,6 +199,8 @@ class _Talk:
         if agrees(query):
             return self.stays(turn)
         said = taken_apart(query)
+        if turn and isinstance(self.reading(turn - 1).plan, Counted) and (more := asks_for_more(query)):
+            said = Utterance(f"how many {more}")
         try:
             return self.corrected(turn, said) if said.corrects else self.changed(turn, said)
         except Unreadable:
@@ -319,18 +321,19 @@ class _Talk:
         return self.described(query, options, asked)
 
     def described(self, query: str, options: Sequence[str], asked: Reading) -> Reading | None:
-        """'The red one', of masks by number."""
-        ids = tuple(id for one in options for id in masks_of(one))
-        if not ids:
+        """'The red one', 'not the left one', of masks by number."""
+        ids, said = tuple(id for one in options for id in masks_of(one)), taken_apart(query)
+        if not ids or said.change not in (None, "keep", "remove"):
             return None
         among = Numbered(ids, self.phrases(ids))
         try:
-            meant = meaning(taken_apart(query).rest, Context(among, among, among))
+            meant = meaning(said.rest, Context(among, among, among))
         except Unreadable:
             return None
-        if not meant.refers or (isinstance(meant.plan, Numbered) and meant.plan != among):
+        if not meant.refers or meant.plan == among or not _is_one_of(among, meant.plan):
             return None
-        return replace(asked, chosen=(*asked.chosen, meant.plan))
+        plan = Except(among, meant.plan) if said.change == "remove" else meant.plan
+        return replace(asked, chosen=(*asked.chosen, plan))
 
     # what cannot be read
 
@@ -376,6 +379,14 @@ def _is_all_of_a_kind(plan: Plan | None) -> bool:
     """Whether nothing of that kind was left out: 'the cups', but not 'the red cups'."""
     kinds = [] if plan is None else heads(plan)
     return bool(kinds) and plan == _together(kinds) and all(kind_of(kind.text) == kind.text for kind in kinds)
+
+
+def _is_one_of(among: Plan, plan: Plan) -> bool:
+    """Whether a plan chooses among these by what they are and where they lie, not by how they lie to each other."""
+    if any(isinstance(part, One) or (isinstance(part, Except) and part.minus == among) for part in parts(plan)):
+        return False
+    starts = plan.parts if isinstance(plan, Union) else (plan,)
+    return all(origin(start) == among for start in starts) and not _compares_with(among, plan)
 
 
 def _together(plans: Sequence[Plan]) -> Plan:

@@ -56,6 +56,16 @@ def agrees(query: str) -> bool:
     return bool(_FINE.fullmatch(_tidied(query)))
 
 
+def asks_for_more(query: str) -> str:
+    """What a short question after another one is about; "" where it is none.
+
+    >>> asks_for_more("And the red ones?"), asks_for_more("and the red ones")
+    ('the red ones', '')
+    """
+    found = _AND_WHAT.fullmatch(_tidied(query)) if query.rstrip().endswith("?") else None
+    return found["what"] if found else ""
+
+
 def taken_apart(query: str) -> Utterance:
     """
     >>> taken_apart("Now only the red ones, please.")
@@ -122,6 +132,7 @@ _POLITE = _any(
     r"i (?:want|would like|need|would prefer)(?: you)?(?: to)?",
 )
 _FINE = re.compile(rf"(?:(?:{_POLITE}|that is|it is|fine|all|correct|very)\b,? ?)+")
+_AND_WHAT = re.compile(r"(?:and|(?:and )?(?:what|how) about) (?!how|what|which|who|where)(?P<what>.+)")
 _BEFORE = re.compile(
     rf"^(?:(?:and )?{_POLITE}\b,? ?)+(?=\w)|^and (?=(?:how|what|where|which|who)\b)|^(?:the )?same,? but (?:in )?"
 )

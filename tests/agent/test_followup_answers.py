@@ -279,3 +279,28 @@ def test_where_nothing_is_selected_nothing_is_changed(talk, sam3):
     thanked = talk("the cups").show(a_picture(9)).say("thanks", GrammarPlanner(), sam3)
     assert (thanked.outcome, thanked.selected) == ("no_match", ())
     assert thanked.message == "Nothing was changed: no mask is selected."
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome", "selected"),
+    [
+        ("not the top one", "answered", (1,)),
+        ("only the bottom one", "answered", (1,)),
+        ("the others", "no_match", (1, 2)),
+        ("also the plates", "answered", (1, 2, 3, 4)),
+        ("how many are there?", "answered", (1, 2)),
+        ("remove number 2", "answered", (1,)),
+    ],
+)
+def test_what_is_no_reply_is_said_of_the_answer_before_the_question(talk, words, outcome, selected):
+    conversation = talk("the dogs", "the left one", words)
+    assert (conversation.outcome, conversation.selected) == (outcome, selected)
+
+
+def test_a_short_question_after_a_count_counts_too(talk):
+    assert talk("how many cups are there?", "and plates?").message == "There are 2 plates."
+    assert (
+        talk("how many cups are there?", "what about the red ones?").message
+        == "2 of the 4 cups: those that are 'red cup'."
+    )
+    assert talk("how many cups are there?", "and the plates").message == "Added 2 to the 4 cups: 'plate'."
