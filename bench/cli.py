@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 RIVALS = ("published", "transformers")
-Out = Annotated[Path | None, typer.Option(help="Also write each table as JSON and Markdown into this folder.")]
+Out = Annotated[Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")]
 Size = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
 Threads = Annotated[int, typer.Option(min=1, help="Of the processor. One is measured in processor time.")]
@@ -122,8 +122,12 @@ def everything(out: Out = None) -> None:
 def _tell(tables: "Sequence[Table]", out: Path | None) -> None:
     for table in tables:
         typer.echo(f"{table.markdown()}\n")
-        if out is not None:
+    if out is not None:
+        from bench.plots import plot
+
+        for table in tables:
             table.write(out)
+            plot(table, out)
 
 
 def _numbers(text: str) -> list[int]:

@@ -15,10 +15,11 @@ from bench.cli import app
 from bench.draw import scene
 from bench.networks import network
 from bench.overhead import PARTS, PLANS, one_round
+from bench.plots import plot
 from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measured, published
 from bench.rivals import published as published_way
 from bench.rivals import without_overlaps
-from bench.sam3 import Setting, all_phrases, new_picture, parts, phrases
+from bench.sam3 import Setting, all_phrases, counted_work, new_picture, parts, phrases
 from bench.soak import Crowd
 from bench.tables import Table
 from bench.tokens import LEAST, MOST, SIDE, counter, picture_tokens
@@ -115,6 +116,14 @@ def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
     assert all(cell > 0 for row in of_phrases.rows for cell in row[1:6])
 
 
+def test_four_phrases_take_less_than_half_of_the_published_ways_operations(tiny_network):
+    """Counted, so that no noise of a machine hides a step back."""
+    once, each, anew = counted_work(tiny_network)
+    assert 4 * anew > 2.1 * (once + 4 * each)
+    assert once < 4.5e9
+    assert each < 1.4e9
+
+
 def test_the_plain_overlap_removal_keeps_what_ours_keeps():
     _, instances = scene(270, 480, 30)
     assert len(remove_overlaps(instances)) == len(without_overlaps(instances.masks, instances.scores)) < 30
@@ -138,6 +147,9 @@ def test_numbers_and_names_that_cannot_be_used_are_one_line(words):
 
 
 def test_tables_are_written_as_markdown_and_json(tmp_path):
-    Table("name", "Title", ("masks", "ms"), [(1, 0.5)], {"device": "a laptop"}).write(tmp_path)
-    assert json.loads((tmp_path / "name.json").read_text("utf-8"))["rows"] == [[1, 0.5]]
+    table = Table("name", "Title", ("masks", "ours, ms"), [(1, 0.5), (10, 3.0)], {"device": "a laptop"})
+    table.write(tmp_path)
+    plot(table, tmp_path)
+    assert json.loads((tmp_path / "name.json").read_text("utf-8"))["rows"] == [[1, 0.5], [10, 3.0]]
     assert "| 1 | 0.5 |" in (tmp_path / "name.md").read_text("utf-8")
+    assert "<svg" in (tmp_path / "name.svg").read_text("utf-8")

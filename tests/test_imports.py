@@ -40,7 +40,7 @@ WRAPPED_IN = {
     "safetensors": ("sam3_tool/backends/weights.py", "sam3_tool/training/"),
     "huggingface_hub": ("sam3_tool/backends/checkpoint.py", "agent/doctor.py"),
     "scipy": ("sam3_tool/training/", "evals/metrics/"),
-    "matplotlib": ("bench/rivals.py",),
+    "matplotlib": ("bench/plots.py", "bench/rivals.py"),
     "skimage": ("sam3_tool/training/",),
     "pyarrow": ("evals/datasets/parquet.py",),
     "pycocotools": ("sam3_tool/rle.py",),
