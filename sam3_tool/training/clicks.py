@@ -76,8 +76,10 @@ class Recipe:
     """Step from which there are any."""
     lr: tuple[float, float] = (2e-3, 1.2e-3)
     """Muon, AdamW."""
+    calibration: int = 16
+    """Pictures by which the neck's levels are brought to unit scale."""
     bfloat16: bool = False
-    averaging: float = 0.997
+    averaging: float = 0.99
     """Decay of the running average of the weights, which is what is shipped."""
     save_every: int = 100
     log_every: int = 20
@@ -114,7 +116,9 @@ class Run:
         self.recipe = recipe
         detector = Sam3Model.from_pretrained(locate(recipe.start), dtype=torch.float32).eval()
         self.network = LearningTracker(new_tracker(detector), half=recipe.bfloat16)
-        normalise_neck(self.network.sam3, draw_pictures(_scenes((recipe.seed, 2**32), 16)).pixels, coarse=FAINT)
+        normalise_neck(
+            self.network.sam3, draw_pictures(_scenes((recipe.seed, 2**32), recipe.calibration)).pixels, coarse=FAINT
+        )
         self.step = 0
         self.average = {name: value.clone() for name, value in self._learnt().items()}
         muon, adamw = recipe.lr
