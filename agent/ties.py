@@ -1,0 +1,46 @@
+"""When masks measure so alike that a ranking cannot tell which of them is meant."""
+
+import numpy as np
+
+from agent.episode import Workspace
+from agent.plan import Ranked
+from agent.tools.relations import Measure
+
+MARGIN = 0.02
+"""Places, gaps: how far apart they must be to be told apart, as a share of the picture's width, height or diagonal."""
+SIZE_MARGIN = 1.05
+"""Sizes, widths, heights: their least ratio."""
+
+
+def clear_and_tied(
+    plan: Ranked, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Who belongs to a ranking's result beyond doubt; and, of those who might, all where they are too many to tell."""
+    if plan.by == "score" or len(ids) < plan.start:
+        return (), ()
+    values = dict(zip(ids, measured(plan.by, ids, to, workspace), strict=True))
+    ranked = sorted(ids, key=lambda id: values[id] if plan.order == "ascending" else -values[id])
+    taken = ranked[plan.start - 1 : plan.start - 1 + plan.take]
+    others = [id for id in ranked if id not in taken]
+    tied = [id for id in taken if any(_alike(plan.by, values[id], values[other], workspace) for other in others)]
+    rivals = [id for id in others if any(_alike(plan.by, values[id], values[other], workspace) for other in taken)]
+    return tuple(id for id in taken if id not in tied), tuple(sorted([*tied, *rivals]))
+
+
+def _alike(by: str, a: float, b: float, workspace: Workspace) -> bool:
+    match by:
+        case "x":
+            return abs(a - b) < MARGIN * workspace.width
+        case "y":
+            return abs(a - b) < MARGIN * workspace.height
+        case "distance":
+            return abs(a - b) < MARGIN * float((workspace.width**2 + workspace.height**2) ** 0.5)
+        case _:
+            return max(a, b) < SIZE_MARGIN * min(a, b)
+
+
+def measured(by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace) -> list[float]:
+    from agent.tools.geometry import measure  # loads OpenCV
+
+    scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
+    return [float(value) for value in measure(by, workspace.rles(ids), scores, workspace.rles(to))]
