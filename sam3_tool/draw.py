@@ -188,11 +188,10 @@ def _paint(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
         window = _window(mark.box)
         cv2.copyTo(_tinted(canvas[window], mark.color), mark.patch, canvas[window])
         np.maximum(borders[window], _border(mark.patch, style.line), out=borders[window])
-    for index, mark in enumerate(marks):
+    for mark, dashed in zip(marks, _repeats(marks, style), strict=True):
         if mark.is_tiny(style):
             _stroke(canvas, [_rounded(mark.ring(style))], mark.color, replace(style, line=style.ring))
         else:
-            dashed = any(_coincide(mark, other, style) for other in marks[:index])
             draw_outline(canvas, mark, borders, style, dashed=dashed)
 
 
@@ -256,8 +255,11 @@ def ink_on(color: Color) -> Color:
     return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.25 else LIGHT
 
 
-def _coincide(mark: Mark, other: Mark, style: Style) -> bool:
-    return all(abs(here - there) <= 2 * style.line for here, there in zip(mark.box, other.box, strict=True))
+def _repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
+    """Of each mark: whether its box coincides with that of an earlier one, which its outline would hide."""
+    boxes = np.array([mark.box for mark in marks]).reshape(-1, 4)
+    near = (np.abs(boxes[:, None] - boxes[None]) <= 2 * style.line).all(axis=2)
+    return [bool(repeats) for repeats in np.tril(near, -1).any(axis=1)]
 
 
 def _label(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> Image.Image:
