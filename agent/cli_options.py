@@ -73,31 +73,41 @@ PLANNING: Mapping[str, Any] = {
 _DEFAULTS = {"planner": "grammar", "device": "auto"}
 
 
-def planning(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+Command = Callable[..., None]
+
+
+def planning(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Adds the options of PLANNING to a command, which is handed what they ask for, checked, as `options`.
 
     `without`: those that the command does not take. A value that cannot be used is one line on stderr, and exit code 2.
     """
     taken = {name: kind for name, kind in PLANNING.items() if name not in without}
+    return gathered("options", taken, options.Options.given)
 
-    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+
+def gathered(
+    parameter: str, taken: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Any]
+) -> Callable[[Command], Command]:
+    """Adds the options `taken` to a command, which is handed what `make` makes of their values as `parameter`."""
+
+    def with_options(command: Command) -> Command:
         @wraps(command)
         def asked(**given: Any) -> None:
             with one_line_errors():
-                checked = options.Options.given({name: given.pop(name) for name in taken})
-            command(**given, options=checked)
+                made = make({name: given.pop(name) for name in taken})
+            command(**given, **{parameter: made})
 
         of_typer: Any = asked
-        of_typer.__signature__ = _signature(command, taken)
+        of_typer.__signature__ = _signature(signature(asked), parameter, taken)
         return asked
 
     return with_options
 
 
-def _signature(command: Callable[..., None], taken: Mapping[str, Any]) -> Signature:
-    own = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(command).parameters.values()]
+def _signature(own: Signature, parameter: str, taken: Mapping[str, Any]) -> Signature:
+    kept = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own.parameters.values() if one.name != parameter]
     added = [
         Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind)
         for name, kind in taken.items()
     ]
-    return Signature([*(one for one in own if one.name != "options"), *added])
+    return Signature([*kept, *added])

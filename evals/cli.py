@@ -5,6 +5,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,20 +58,71 @@ Pages = Annotated[int, typer.Option(min=0, help="Samples that get a page of thei
 Draws = Annotated[int, typer.Option(min=10, help="Bootstrap draws for each interval.")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which samples of which data, as the command line says it."""
+
+    data: Path | None = None
+    split: str | None = None
+    variant: str | None = None
+    with_: Sequence[str] | None = None
+    limit: int | None = None
+    ids: str | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Of the data set. Raises BadInput."""
+        pairs = [pair.partition("=") for pair in self.with_ or ()]
+        if wrong := [name for name, equals, _ in pairs if not equals or not name]:
+            raise BadInput(f"--with takes NAME=VALUE, got {wrong[0]!r}")
+        variant = {} if self.variant is None else {"variant": self.variant}
+        return {**variant, **{name: value for name, _, value in pairs}}
+
+    def dataset(self, name: str) -> "Dataset":
+        from evals.datasets import load_dataset
+
+        return load_dataset(name, self._folder(name), self._split(name), **self.options)
+
+    def benchmark(self, name: str) -> "Benchmark":
+        """As `dataset`, videos too."""
+        from evals.datasets import load_benchmark
+
+        return load_benchmark(name, self._folder(name), self._split(name), **self.options)
+
+    def _split(self, name: str) -> str:
+        return SPLITS.get(name, "") if self.split is None else self.split
+
+    def _folder(self, name: str) -> Path:
+        from evals.datasets import DATASETS, VIDEOS
+
+        if self.data is None and name in {**DATASETS, **VIDEOS} and name != "scenes":
+            raise BadInput(
+                f"where are the data of {name}? give --data FOLDER; with an empty one, you are told what belongs there"
+            )
+        return self.data or Path()
+
+    def selection(self) -> "Selection":
+        from evals.manifest import Selection
+
+        if self.limit is not None and self.limit < 1:
+            raise BadInput(f"--limit must be at least 1, got {self.limit}")
+        return Selection(self.limit, _split(self.ids))
+
+
+_WHICH = {"data": Data, "split": Split, "variant": Variant, "with_": With, "limit": Limit, "ids": Ids}
+which_data = given.gathered("which", _WHICH, lambda values: Which(**values))
+
+
 @app.command("run", help="Ask every sample, score, report. Run again, it goes on where it stopped.")
 @app.command("predict", help="Ask every sample and write the benchmark's own files; no scores.")
 @given.planning(without=("record",))
+@which_data
 def _ask(
     context: typer.Context,
     name: Name,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     options: Options,
-    data: Data = None,
-    split: Split = None,
-    variant: Variant = None,
-    with_: With = None,
-    limit: Limit = None,
-    ids: Ids = None,
+    which: Which,
     direct_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Of samples that go to SAM 3 alone.", rich_help_panel=RUNNING)
     ] = 0.5,
@@ -101,15 +153,13 @@ def _ask(
     """Exit codes: 0 done; 1 too many samples failed; 2 bad usage or bad input; 130 interrupted."""
     with _errors(), progress() as shown:
         shown.now(f"reading {name}")
-        options_of_data = _options(variant, with_)
-        dataset = _dataset(name, data, split, options_of_data)
-        selection = _selection(limit, ids)
+        dataset, selection = which.dataset(name), which.selection()
         selection.of(dataset)
         from evals.parts import assemble
 
         remembered = None if no_cache else cache or out.parent / ".cache"
         parts = assemble(options, cache=remembered, threshold=direct_threshold, batch=batch, now=shown.now)
-        where = {"options": options_of_data, "where": "" if data is None else str(data.absolute())}
+        where = {"options": which.options, "where": "" if which.data is None else str(which.data.absolute())}
         how = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
         failed = _asked(out, dataset, selection, parts, where, how, shown)
         if context.command.name == "run":
@@ -185,7 +235,8 @@ def score(
     with _errors(), progress() as shown:
         if predictions is not None:
             shown.now(f"scoring {predictions}")
-            _print_table(_numbers(predictions, _benchmark(str(run), data, split, _options(variant, with_))))
+            asked = Which(data=data, split=split, variant=variant, with_=with_)
+            _print_table(_numbers(predictions, asked.benchmark(str(run))))
         elif split is not None or variant is not None:
             raise BadInput("a run knows its split and variant; --split and --variant go with --predictions")
         else:
@@ -227,14 +278,10 @@ def view(
 
 
 @app.command()
+@which_data
 def check(
     name: Name,
-    data: Data = None,
-    split: Split = None,
-    variant: Variant = None,
-    with_: With = None,
-    limit: Limit = None,
-    ids: Ids = None,
+    which: Which,
     planner: given.Planner = "openai:MODEL",
     protocol: given.Protocol = None,
     price: given.Price = None,
@@ -250,8 +297,8 @@ def check(
         from evals.check import check_pictures, describe, estimate
         from evals.datasets.videos import ONLY_SCORED, Videos
 
-        dataset = _benchmark(name, data, split, _options(variant, with_))
-        samples, facts = _selection(limit, ids).of(dataset), dataset.facts()
+        dataset = which.benchmark(name)
+        samples, facts = which.selection().of(dataset), dataset.facts()
         looked = check_pictures(samples, most=pictures, now=shown.now)
         rate = _rate(planner, protocol or "workspace", like)
         cost = (
@@ -301,50 +348,11 @@ def _errors() -> Iterator[None]:
             raise typer.Exit(FAILURE) from error
 
 
-def _options(variant: str | None, given: Sequence[str] | None) -> dict[str, str]:
-    """Of the data set. Raises BadInput."""
-    pairs = [pair.partition("=") for pair in given or ()]
-    if wrong := [name for name, equals, _ in pairs if not equals or not name]:
-        raise BadInput(f"--with takes NAME=VALUE, got {wrong[0]!r}")
-    return {**({} if variant is None else {"variant": variant}), **{name: value for name, _, value in pairs}}
-
-
-def _dataset(name: str, data: Path | None, split: str | None, options: Mapping[str, str]) -> "Dataset":
-    from evals.datasets import load_dataset
-
-    return load_dataset(name, _folder(name, data), SPLITS.get(name, "") if split is None else split, **options)
-
-
-def _benchmark(name: str, data: Path | None, split: str | None, options: Mapping[str, str]) -> "Benchmark":
-    """As `_dataset`, videos too."""
-    from evals.datasets import load_benchmark
-
-    return load_benchmark(name, _folder(name, data), SPLITS.get(name, "") if split is None else split, **options)
-
-
-def _folder(name: str, data: Path | None) -> Path:
-    from evals.datasets import DATASETS, VIDEOS
-
-    if data is None and name in {**DATASETS, **VIDEOS} and name != "scenes":
-        raise BadInput(
-            f"where are the data of {name}? give --data FOLDER; with an empty one, the answer says what belongs there"
-        )
-    return data or Path()
-
-
 def _numbers(predictions: Path, benchmark: "Benchmark") -> dict[str, str]:
     """What predictions score, in full precision."""
     if not predictions.exists():
         raise BadInput(f"there is no file or folder {predictions}")
     return {name: repr(value) for name, value in benchmark.score_file(predictions).items()}
-
-
-def _selection(limit: int | None, ids: str | None) -> "Selection":
-    from evals.manifest import Selection
-
-    if limit is not None and limit < 1:
-        raise BadInput(f"--limit must be at least 1, got {limit}")
-    return Selection(limit, _split(ids))
 
 
 def _split(ids: str | None) -> tuple[str, ...]:
@@ -354,7 +362,7 @@ def _split(ids: str | None) -> tuple[str, ...]:
 def _opened(run: Path, data: Path | None, given: Sequence[str] | None) -> "Evaluation":
     from evals.evaluation import Evaluation
 
-    return Evaluation.open(run, data, options=_options(None, given))
+    return Evaluation.open(run, data, options=Which(data=data, with_=given).options)
 
 
 def _banner(evaluation: "Evaluation") -> None:
