@@ -121,7 +121,8 @@ def score(ground_truths: Source | Sequence[Source], predictions: Source, iou_typ
     ground truth as SA-Co has it, predictions as a list of `{image_id, category_id, segmentation, bbox, score}`.
 
     Scored are the pairs that every annotator marked as exhaustive; with several annotators each pair is scored
-    against the one that suits it best. What the official code cannot score raises ScoringError.
+    against the one that suits it best. What the official code cannot score raises ScoringError; but masks without a
+    `bbox` are scored against several annotators, too, where its loader stops.
     """
     if iou_type not in ("segm", "bbox"):
         raise ScoringError(f"`iou_type` must be 'segm' or 'bbox', found {iou_type!r}")
