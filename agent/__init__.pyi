@@ -1,5 +1,6 @@
 from .budget import Budget, Price
 from .chat import ChatPlanner
+from .conversation import Conversation, ConversationError
 from .episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Verdict, Workspace
 from .grammar import GrammarPlanner
 from .loop import run, watch
@@ -15,6 +16,8 @@ __all__ = [
     "Candidate",
     "ChatModel",
     "ChatPlanner",
+    "Conversation",
+    "ConversationError",
     "Decision",
     "Episode",
     "GrammarPlanner",
