@@ -21,11 +21,12 @@ from bench.machine import copy_rate, described, matmul_rate
 from bench.networks import FULL, Network, network
 from bench.rivals import Found
 from bench.tables import Cell, Table
-from bench.timing import clock, side_by_side
+from bench.timing import clock, side_by_side, timed
 from sam3_tool import ConceptPrompt, Picture
 from sam3_tool.backends.transformers import TransformersBackend
 from sam3_tool.training.prompts import ask
 from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
+from sam3_tool.training.vocabulary import STRANGERS
 
 PARTS = {
     "vision encoder": "vision_encoder",
@@ -67,10 +68,10 @@ class Setting:
 
 
 def measure(setting: Setting) -> list[Table]:
-    """Parts, phrases, pictures."""
+    """Parts, calls, phrases, pictures, memory."""
     torch.set_num_threads(setting.threads)
     measured = network(setting.size, device=setting.device, dtype=setting.dtype)
-    tables = [parts(measured, setting), phrases(measured, setting), pictures(measured, setting)]
+    tables = [f(measured, setting) for f in (parts, calls, phrases, pictures)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
     return [*tables, Table("sam3-memory", "Peak memory", ("GiB",), [(peak,)], setting.about)]
 
@@ -89,8 +90,12 @@ def new_picture(number: int) -> Picture:
 @cache
 def all_phrases() -> list[str]:
     """Different noun phrases that each describe something in the scene."""
+    return _phrases_of(scene())
+
+
+def _phrases_of(drawn: Scene) -> list[str]:
     chance = np.random.default_rng(0)
-    return list(dict.fromkeys(ask(scene(), "positive", chance).phrase for _ in range(500)))
+    return list(dict.fromkeys(ask(drawn, "positive", chance).phrase for _ in range(2000)))
 
 
 class Meter:
@@ -176,6 +181,25 @@ def _weights(model: Any, name: str) -> float | None:
     if name not in PARTS:
         return None
     return float(sum(weight.nbytes for weight in getattr(model, PARTS[name]).parameters()) / 1e6)
+
+
+def calls(measured: Network, setting: Setting) -> Table:
+    """What a user of `Sam3` waits for, on scenes of 640 x 480; every phrase is asked once."""
+    sam3, rounds = measured.ours(), setting.rounds
+    scenes = [draw_scene(HELD_OUT + number, size=(640, 480)) for number in range(rounds + 1)]
+    pictures = [Picture(drawn.pixels) for drawn in scenes]
+    one, present = pictures[3 % len(pictures)], _phrases_of(scenes[3 % len(scenes)])
+    asked: dict[str, Callable[[int], object]] = {
+        "a new picture and its first phrase": lambda run: sam3.segment(pictures[run], "object"),
+        "a further phrase": lambda run: sam3.segment(one, present[run]),
+        "a further phrase that is absent": lambda run: sam3.segment(one, STRANGERS[run]),
+        "four further phrases together": lambda run: sam3.segment_all(
+            [(one, ConceptPrompt(phrase)) for phrase in present[rounds + 1 + 4 * run :][:4]]
+        ),
+    }
+    took = {name: timed(work, runs=rounds, clock=partial(clock, measured.device)) for name, work in asked.items()}
+    rows = [(name, one.median, f"{one.least:.0f} to {one.most:.0f}") for name, one in took.items()]
+    return Table("sam3-calls", "Calls on 640 x 480", ("call", "ms", "from to"), rows, setting.about)
 
 
 Asked = tuple[Sequence[Picture], Sequence[str]]
