@@ -148,14 +148,12 @@ _UNDO = re.compile(
     _any(
         r"undo(?: it| that| this| the last (?:one|step|change|thing)| last)?",
         r"(?:(?:go|one|take me) )?(?:a )?(?:step )?back|back one step",
-        r"take (?:that|it) back|never ?mind|as (?:it was )?before",
+        r"(?:take|put|bring) (?:that|it|them) back|never ?mind|as (?:it was )?before",
         r"(?:revert|cancel)(?: that| it)?",
         r"(?:(?:go )?back to|restore) the (?:previous|last) (?:one|answer|step)",
     )
 )
-_REDO = re.compile(
-    r"redo(?: it| that| this)?|(?:go )?forward(?: again)?|undo (?:the|that) undo|(?:bring|put) (?:that|it) back"
-)
+_REDO = re.compile(r"redo(?: it| that| this)?|(?:go )?forward(?: again)?|undo (?:the|that) undo")
 _PICTURE = _any("one", "picture", "image", "photo")
 _HERE = rf"(?:(?:in|on|for|with|to) )?(?:here|(?:this|the)(?: other| new| next)?(?: {_PICTURE})?)"
 _SAME = _any(

@@ -275,9 +275,9 @@ def test_after_nothing_was_found_the_question_is_what_is_spoken_of(written):
         ),
         *(
             (words, "undo")
-            for words in ("Undo the last step!", "cancel that", "ok, undo it", "go back to the last answer")
+            for words in ("Undo the last step!", "put it back", "ok, undo it", "go back to the last answer")
         ),
-        *((words, "redo") for words in ("redo", "Redo that", "forward", "put it back")),
+        *((words, "redo") for words in ("redo", "Redo that", "forward")),
         *((words, None) for words in ("the back of the car", "remove that", "do it again", "go on", "back row", "")),
     ],
 )
