@@ -17,6 +17,7 @@ from agent.planner import Planner, PlannerError
 from agent.result import OutputError, replacing
 from agent.terminal import Progress, one_line, progress
 from agent.tools import PAPER_TOOLS, TOOLS
+from agent.tools.words import counted
 from agent.transcript import MadeBy, TranscriptError
 from sam3_tool import CheckpointError, Picture, PictureError, Sam3
 from sam3_tool.draw import draw_marks
@@ -183,7 +184,14 @@ def in_one_line(conversation: Conversation) -> str:
     outcome = "" if conversation.outcome in ("answered", "no_match") else f"{conversation.outcome}: "
     named = "; ".join(f"{one.id} {one.phrase or '(by example)'} {one.score:.2f}" for one in masks[:MOST])
     more = f"; and {len(masks) - MOST} more" if len(masks) > MOST else ""
-    return one_line(f"{outcome}{conversation.message}{named and f' [{named}{more}]'}")
+    return one_line(f"{outcome}{conversation.message}{named and f' [{named}{more}]'}{_cost(conversation.last)}")
+
+
+def _cost(turn: Episode) -> str:
+    """Of a language model; "" where none was asked."""
+    usage = turn.usage
+    tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
+    return f" ({counted(usage.model_calls, 'model call')}, {tokens})" if usage.model_calls else ""
 
 
 def _row(candidate: Candidate, selected: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agent import GrammarPlanner, ScriptedPlanner
+from agent import ChatPlanner, GrammarPlanner, ScriptedPlanner
 from agent.chat_terminal import COMMANDS, Chat, talk
 from agent.cli import app
 from agent.conversation import Conversation
+from agent.models import Call
+from agent.models.scripted import ScriptedModel
 from agent.planner import Planner
 from agent.tools.workspace import Answer, AskUser, Segment
 from agent.transcript import MadeBy
@@ -47,6 +50,13 @@ def test_an_answer_is_one_line_that_names_its_masks(chat) -> None:
     conversation, said = chat(["the red cups"])
     assert said == ["3 masks: 'red cup'. [1 red cup 0.91; 2 red cup 0.85; 3 red cup 0.72]"]
     assert conversation.selected == (1, 2, 3)
+
+
+def test_an_answer_says_what_a_language_model_cost(chat) -> None:
+    look = Call("segment", '{"phrases": ["red cup"]}')
+    _, said = chat(["cups", "/keep 1"], ChatPlanner(ScriptedModel([look, Call("answer", '{"ids": [1, 2]}')])))
+    assert re.fullmatch(r"2 masks\. \[1 red cup 0\.91; 2 red cup 0\.85\] \(2 model calls, \d,\d{3} tokens\)", said[0])
+    assert said[1] == "1 mask; without 2. [1 red cup 0.91]"
 
 
 def test_the_answer_is_drawn_after_every_turn(chat, kitchen, tmp_path: Path) -> None:
