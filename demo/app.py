@@ -25,7 +25,7 @@ WEB = Path(str(files("demo") / "web"))
 DAY, OFTEN = 86400, 600
 """Seconds."""
 AT_ONCE = 2
-"""Visitors for whom SAM 3 and the planners work at the same time; the others queue."""
+"""Questions that are answered at the same time, and as many edits; the others queue."""
 LONGEST = 2000
 """Letters of a question."""
 DOWNLOADS = {
@@ -232,7 +232,7 @@ def _wire_talk(parts: Parts, actions: Actions) -> None:
             actions.stop(secret)
 
     models = [parts.planner, parts.sam3]
-    how = _how("minimal", show_progress_on=parts.chat)
+    how = _how("minimal", "answers", show_progress_on=parts.chat)
     parts.query.submit(ask, [parts.secret, parts.query, *models], parts.changing, **how)
     parts.chat.option_select(option, [parts.secret, *models], parts.changing, **how)
     parts.query.stop(stop, [parts.secret], None, queue=False, api_visibility="private")
@@ -322,11 +322,11 @@ def _told() -> Iterator[None]:
         raise gr.Error(sentence(str(error)), title="", print_exception=False) from error
 
 
-def _how(progress: str, **more: Any) -> dict[str, Any]:
-    """How an event that takes its time is handled."""
+def _how(progress: str, lane: str = "edits", **more: Any) -> dict[str, Any]:
+    """How an event that takes its time is handled. `lane`: whose events wait for each other."""
     return {
         "show_progress": progress,
-        "concurrency_id": "models",
+        "concurrency_id": lane,
         "concurrency_limit": AT_ONCE,
         "api_visibility": "private",
         **more,

@@ -19,6 +19,8 @@ STEP = 560
 """Pixels of the long side of a step's picture."""
 WITH_PICTURES = 3
 """Turns, the latest ones, whose steps still have their pictures: a page must not grow without end."""
+PROSE = ("message", "question", "reason", "reasons")
+"""Arguments of tools that are sentences."""
 Message = dict[str, Any]
 
 WELCOME = (
@@ -108,11 +110,13 @@ def _named(arguments: str) -> str:
 
 
 def _leaves(held: Any) -> Iterator[Any]:
-    if isinstance(held, dict | list):
-        for inner in held.values() if isinstance(held, dict) else held:
-            yield from _leaves(inner)
-    else:
-        yield held
+    match held:
+        case dict():
+            yield from (leaf for name, inner in held.items() if name not in PROSE for leaf in _leaves(inner))
+        case list():
+            yield from (leaf for inner in held for leaf in _leaves(inner))
+        case _:
+            yield held
 
 
 def plain_title(text: str) -> str:

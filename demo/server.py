@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from socket import AF_INET, AF_INET6, socket
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -54,13 +54,14 @@ class Place:
 def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) -> tuple[Any, str]:
     """Starts the page and then, in the background, the models. Returns the page and its address; `wait`: once it ends.
 
-    Raises OSError when the port is taken.
+    Raises OSError when nobody can listen there.
     """
+    port = _port(place)
     page = build(Actions(engine, Visits(), limits, Path(str(files("demo") / "pictures"))))
     page.queue(max_size=place.queue)
     _, address, _ = page.launch(
         server_name=place.host,
-        server_port=place.port or _free(place.host),
+        server_port=port,
         auth=place.auth,
         share=False,
         quiet=True,
@@ -83,10 +84,15 @@ def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) ->
     return page, address
 
 
-def _free(host: str) -> int:
-    """A port that nobody listens at."""
-    with socket(AF_INET6 if ":" in host else AF_INET) as probe:
-        probe.bind((host, 0))
+def _port(place: Place) -> int:
+    """The one that was asked for, or any that is free. Raises OSError, with one sentence, where it is taken."""
+    with socket(AF_INET6 if ":" in place.host else AF_INET) as probe:
+        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        try:
+            probe.bind((place.host, place.port))
+        except OSError as error:
+            why = error.strerror or error
+            raise OSError(f"cannot listen at {place.host}, port {place.port}: {why}; choose another --port") from error
         return int(probe.getsockname()[1])
 
 

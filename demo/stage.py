@@ -121,9 +121,9 @@ def _outline(rle: Rle) -> tuple[str, float, float]:
         return "", 0.0, 0.0
     mask = np.ascontiguousarray(columns.T).view(np.uint8)
     step = max(1, -(-max(mask.shape) // FINEST))
-    coarse = cv2.resize(mask, (-(-mask.shape[1] // step), -(-mask.shape[0] // step)), interpolation=cv2.INTER_AREA)
-    if not coarse.any():
-        coarse = mask[::step, ::step] if step > 1 else mask
+    size = -(-mask.shape[1] // step), -(-mask.shape[0] // step)
+    shares = cv2.resize(mask * 255, size, interpolation=cv2.INTER_AREA)
+    coarse = (shares >= min(128, int(shares.max()))).astype(np.uint8)  # a mask with a pixel keeps one
     return _path(coarse, left, step), *_deepest(coarse, left, step)
 
 
@@ -131,7 +131,7 @@ def _path(mask: np.ndarray, left: int, step: int) -> str:
     """`mask`: uint8, (H, W), at 1 / `step` of the size, beginning `left` pixels from the picture's edge."""
     double = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)  # so that outlines follow pixel edges
     contours, _ = cv2.findContours(np.pad(double, 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    lines = [cv2.approxPolyDP(contour, 0.9, closed=True)[:, 0] for contour in contours if len(contour) > 4]
+    lines = [cv2.approxPolyDP(contour, 0.9, closed=True)[:, 0] for contour in contours if len(contour) > 3]
     scaled = [(line - 0.5) * (step / 2) + np.array([left, 0]) for line in lines]
     return "".join("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in line) + "Z" for line in scaled)
 

@@ -91,7 +91,7 @@ function dot(x, y, positive, k) {
 function place(event) {
   const box = frame.getBoundingClientRect();
   const x = (event.clientX - box.left) / box.width * seen.width, y = (event.clientY - box.top) / box.height * seen.height;
-  return [Math.min(Math.max(x, 0), seen.width - 0.01), Math.min(Math.max(y, 0), seen.height - 0.01)];
+  return [Math.min(Math.max(Math.floor(x), 0), seen.width - 1), Math.min(Math.max(Math.floor(y), 0), seen.height - 1)];
 }
 
 function under([x, y]) {
@@ -128,8 +128,8 @@ function point(x, y, positive, active) {
 
 function box(from, to) {
   corner = null;
-  const edges = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]), Math.max(from[1], to[1])];
-  if (edges[2] - edges[0] < 1 || edges[3] - edges[1] < 1) return draw();
+  const edges = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
+  if (edges[2] - edges[0] < 3 || edges[3] - edges[1] < 3) return draw(); // a double click
   waiting();
   trigger('box', { box: edges });
 }
@@ -264,31 +264,20 @@ new MutationObserver(() => {
   }
 }).observe(document.querySelector('#chat') || document.body, { childList: true, subtree: true });
 
-// says when the server is gone, and when another one has come, which does not know this page
+// says when the server is gone; another one does not know this page, which then begins anew
 let home = null, gone = null;
-function notice(words, again) {
-  if (!gone) {
-    gone = document.createElement('div');
-    gone.className = 'gone';
-    gone.setAttribute('role', 'alert');
-    element.closest('.gradio-container').appendChild(gone);
-  }
-  gone.textContent = words;
-  if (!again) return;
-  const button = document.createElement('button');
-  button.textContent = 'Reload the page';
-  button.addEventListener('click', () => location.reload());
-  gone.appendChild(button);
-}
 async function listen() {
   try {
     const { app_id } = await (await fetch('gradio_api/app_id', { cache: 'no-store' })).json();
     home ??= app_id;
-    if (app_id !== home) return notice('The server was started anew. ', true);
+    if (app_id !== home) location.reload();
     gone?.remove();
     gone = null;
   } catch {
-    notice('The server does not answer: it was stopped, or the network is gone.', false);
+    gone ??= element.closest('.gradio-container').appendChild(document.createElement('div'));
+    gone.className = 'gone';
+    gone.setAttribute('role', 'alert');
+    gone.textContent = 'The server does not answer: it was stopped, or the network is gone.';
   }
   setTimeout(listen, 3000);
 }

@@ -48,9 +48,11 @@ class Server:
         return self
 
     def stop(self) -> None:
+        """Kills it, where that was not done already."""
         if self.process is not None:
             self.process.kill()
             self.process.communicate()
+            self.process = None
 
 
 @dataclass

@@ -15,6 +15,10 @@ from agent.conversation import Conversation
 SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 FAR_MELON, CHERRY = (480, 310), (340, 140)
 """x y of pixels that these cover."""
+DESKTOP = {"viewport": {"width": 1240, "height": 860}}
+PHONE = {"viewport": {"width": 390, "height": 860}, "device_scale_factor": 1.5, "has_touch": True}
+MOST = 150_000
+"""Bytes of a picture in the README."""
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +171,55 @@ def test_nothing_was_asked_of_any_other_server_and_nothing_went_wrong(told, serv
     foreign = [url for url in told.requests if not url.startswith((server.url, "data:", "blob:"))]
     assert foreign == []
     assert told.complaints == []
+
+
+# the pictures that the README shows
+
+
+@pytest.fixture(scope="module")
+def kept(shots):
+    """Keeps a picture of the window, small enough for a page."""
+
+    def keep(visitor, name):
+        path = shots / f"{name}.webp"
+        visitor.page.evaluate("window.scrollTo(0, 0)")
+        visitor.page.wait_for_timeout(500)  # what glides has arrived
+        Image.open(io.BytesIO(visitor.page.screenshot())).convert("RGB").save(path, quality=82, method=6)
+        return path.stat().st_size
+
+    return keep
+
+
+def test_a_question_and_the_steps_to_its_answer(visit, kept):
+    visitor = visit(**DESKTOP)
+    visitor.begin("fruit")
+    visitor.ask("the watermelons above the banana except the largest one")
+    visitor.sees(masks=3)
+    visitor.page.locator("#chat").get_by_text("segment").first.click()
+    visitor.page.mouse.move(*visitor.point(275, 250))
+    assert kept(visitor, "demo-answer") < MOST
+
+
+def test_a_follow_up_and_a_box_in_the_dark(visit, kept):
+    visitor = visit(**DESKTOP, color_scheme="dark")
+    visitor.begin("shapes")
+    visitor.ask("all the hearts")
+    visitor.reads("masks")
+    visitor.page.locator(".stage[data-busy=no]").wait_for()
+    visitor.ask("only the red ones")
+    visitor.reads("only the red ones")
+    visitor.page.locator(".stage[data-busy=no]").wait_for()
+    before = int(visitor.page.locator(".stage").get_attribute("data-masks"))
+    visitor.take("box")
+    visitor.click(48, 6)
+    visitor.click(212, 172)
+    visitor.page.locator(f".stage[data-busy=no]:not([data-masks='{before}'])").wait_for()
+    assert kept(visitor, "demo-box") < MOST
+
+
+def test_the_same_on_a_phone(visit, kept):
+    visitor = visit(**PHONE)
+    visitor.begin("cactus")
+    visitor.ask("the two largest hats")
+    visitor.sees(masks=2)
+    assert kept(visitor, "demo-phone") < MOST

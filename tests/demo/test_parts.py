@@ -1,0 +1,193 @@
+"""The parts of the page that need no browser: visits, uploads, what is sent, words, the command line."""
+
+import re
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from agent.cli import app
+from agent.conversation import Conversation
+from agent.episode import Candidate
+from agent.exports import FORMATS
+from agent.options import Options
+from demo.actions import CONVERSATION, TRACE, Actions, Chosen
+from demo.app import DOWNLOADS, EXAMPLES
+from demo.banner import banner, known
+from demo.chat import messages, plain
+from demo.cli import AUTH
+from demo.engine import Engine
+from demo.exchange import Corners, Kept, NotUnderstood, Point, received
+from demo.stage import mask_rows, stage
+from demo.uploads import Limits, opened
+from demo.visits import VisitOver, Visits
+from sam3_tool import Picture, PictureError
+from sam3_tool.rle import encode
+
+CHOSEN = Chosen("grammar", "tiny")
+
+
+class Event:
+    def __init__(self, data):
+        self._data = data
+
+
+@pytest.fixture
+def picture():
+    return Picture(np.zeros((60, 80, 3), np.uint8))
+
+
+@pytest.fixture(scope="module")
+def actions():
+    from pathlib import Path
+
+    pictures = Path(__file__).parent.parent.parent / "demo" / "pictures"
+    return Actions(Engine(Options(planner="grammar")), Visits(), Limits(), pictures)
+
+
+def test_a_visit_is_forgotten_when_it_is_not_used(picture):
+    now = 0.0
+    visits = Visits(seconds=10, now=lambda: now)
+    secret = visits.open()
+    now = 9.0
+    visits.update(secret, conversation=Conversation.start(picture))
+    now = 18.0
+    assert visits[secret].conversation is not None
+    now = 30.0
+    assert secret not in visits
+    with pytest.raises(VisitOver, match="Reload"):
+        visits[secret]
+
+
+@pytest.mark.parametrize("secret", ["", "guessed"])
+def test_a_visit_that_never_began_holds_nothing(secret, picture):
+    with pytest.raises(VisitOver):
+        Visits().update(secret, conversation=Conversation.start(picture))
+
+
+def test_pictures_of_the_least_recent_visits_make_room():
+    visits = Visits(room=4 * 2**20)
+    first, second = visits.open(), visits.open()
+    for secret in (first, second):
+        visits.update(secret, conversation=Conversation.start(Picture(np.zeros((800, 800, 3), np.uint8))))
+    assert (first in visits, second in visits) == (False, True)
+
+
+def test_an_upload_is_deleted_once_it_was_read(tmp_path):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (8, 4)).save(file)
+    assert (opened(file, Limits()).width, file.exists()) == (8, False)
+
+
+def test_what_is_too_large_is_refused_without_being_decoded_and_without_its_path(tmp_path):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (100, 100)).save(file)
+    with pytest.raises(PictureError, match="100 x 100 is 0 megapixels") as refused:
+        opened(file, Limits(pixels=5000))
+    assert str(tmp_path) not in str(refused.value)
+    file.write_bytes(bytes(2000))
+    with pytest.raises(PictureError, match="this page takes files up to"):
+        opened(file, Limits(bytes=1000))
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        (Point, {"x": float("nan"), "y": 1, "positive": True}),
+        (Point, {"x": 1, "y": 1, "positive": True, "active": -3}),
+        (Corners, {"box": [1, 2, 3]}),
+        (Kept, {"ids": ["../../etc"]}),
+        (Kept, None),
+    ],
+)
+def test_what_the_page_would_never_send_is_refused(kind, sent):
+    with pytest.raises(NotUnderstood, match="makes no sense"):
+        received(kind, Event(sent))
+
+
+@pytest.mark.parametrize("text", ["<b>", "![](http://x)", "# a", "$$x$$", "`a`", "_a_", "a\n- b", "https://x.y"])
+def test_words_are_written_so_that_nothing_reads_markup_in_them(text):
+    assert not set(plain(text).replace("<br>", "")) & set("<>![]()$`_*:/-") - {"-"}
+    assert re.fullmatch(r"(\w|\s|&#\d+;|<br>)*", plain(text))
+
+
+def test_every_export_format_can_be_downloaded():
+    assert set(DOWNLOADS) == {*FORMATS, CONVERSATION, TRACE}
+
+
+def test_the_banner_says_what_the_embedded_checkpoint_knows():
+    shapes, things = known()
+    assert {"circle", "star"} <= set(shapes)
+    assert {"watermelon", "horse"} <= set(things)
+    assert f"{len(things)} things" in banner("tiny")
+    assert banner("facebook/sam3") == ""
+
+
+def test_an_outline_holds_the_mask_and_its_number_lies_inside():
+    mask = np.zeros((60, 80), bool)
+    mask[10:30, 20:60] = True
+    candidate = Candidate(1, encode(mask), (20, 10, 60, 30), 0.9, "box")
+    (row,) = mask_rows([candidate], [1], {})
+    x, y = row["at"]
+    assert mask[int(y), int(x)]
+    numbers = [float(number) for number in re.findall(r"[\d.]+", row["path"])]
+    edges = [min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])]
+    assert edges == pytest.approx([20, 10, 60, 30], abs=0.5)
+    assert row["area"] == 800
+
+
+def test_a_mask_of_one_pixel_still_has_an_outline():
+    mask = np.zeros((4000, 5000), bool)
+    mask[3000, 4000] = True
+    (row,) = mask_rows([Candidate(1, encode(mask), (4000, 3000, 4001, 3001), 0.9, "dot")], [1], {})
+    assert row["path"].startswith("M")
+
+
+def test_a_question_without_a_picture_is_answered_in_words(actions):
+    secret = actions.visits.open()
+    (visit,) = actions.ask(secret, "all the dogs", CHOSEN)
+    assert "Choose a picture first" in messages(visit)[-1]["content"].replace("&#46;", "")
+
+
+def test_a_question_is_answered_by_the_embedded_models(actions):
+    secret = actions.visits.open()
+    actions.example(secret, "fruit")
+    *_, visit = actions.ask(secret, "all the watermelons", CHOSEN)
+    assert visit.conversation.selected == (1, 2, 3, 4)
+    assert visit.answering is None
+    assert [mask["selected"] for mask in stage(visit)["masks"]] == [True] * 4
+    *_, visit = actions.ask(secret, "undo", CHOSEN)
+    assert visit.conversation.selected == ()
+    assert "nothing" in actions.edit(secret, lambda one: one.undo().undo()).note
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_can_be_opened(actions, example):
+    assert actions.example(actions.visits.open(), example).conversation.picture.width == 640
+
+
+def test_a_planner_that_cannot_be_had_is_one_sentence(actions):
+    secret = actions.visits.open()
+    actions.example(secret, "fruit")
+    *_, visit = actions.ask(secret, "all the watermelons", Chosen("nobody", "tiny"))
+    assert "there is no planner" in visit.note.lower()
+    assert visit.answering is None
+
+
+def test_a_password_that_cannot_be_used_is_not_shown(monkeypatch):
+    monkeypatch.setenv(AUTH, "hunter2")
+    done = CliRunner().invoke(app, ["demo"])
+    assert (done.exit_code, done.stderr) == (2, "error: --auth must be USER:PASSWORD\n")
+
+
+def test_a_port_that_is_taken_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = CliRunner().invoke(app, ["demo", "--port", str(taken.getsockname()[1])])
+    assert done.exit_code == 2
+    assert "choose another --port" in done.stderr
+    assert done.stderr.count("\n") == 1
