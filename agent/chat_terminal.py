@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from agent.conversation import Conversation, ConversationError
 from agent.episode import Candidate, Episode
 from agent.exports import FORMATS, chosen
@@ -65,14 +67,22 @@ class Chat:
     def told(self, conversation: Conversation) -> Conversation:
         """Says where the conversation stands, and shows it."""
         self.say(in_one_line(conversation))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            image = self._drawn(conversation)
+        except OutputError as error:  # what was answered counts all the same
+            self.say(f"error: {one_line(str(error))}")
+        else:
+            if self.by_hand:
+                self.say(escape(image, self.inline) or f"  {self.folder / OVERLAY}")
+        return conversation
+
+    def _drawn(self, conversation: Conversation) -> Image.Image:
+        """The masks over the picture, which is also written. Raises OutputError."""
         masks = conversation.workspace.instances(conversation.visible)
         image = draw_marks(conversation.picture, masks, numbers=conversation.visible)
         with replacing(self.folder, [OVERLAY]) as stage:
             image.save(stage / OVERLAY)
-        if self.by_hand:
-            self.say(escape(image, self.inline) or f"  {self.folder / OVERLAY}")
-        return conversation
+        return image
 
     def _asked(self, query: str, conversation: Conversation) -> Conversation:
         tools = TOOLS if self.made_by.protocol == "workspace" else PAPER_TOOLS

@@ -145,18 +145,21 @@ def chat(
     """
     from agent.transcript import TranscriptError
 
-    kept = "nothing was saved" if save is None else f"the conversation is in {save}"
-    with one_line_errors(TranscriptError, interrupted=kept):
+    with one_line_errors(TranscriptError):
         from agent import chat_terminal
         from agent.inline_picture import inline_of
 
         by_hand = not say and sys.stdin.isatty()
+        if save is not None and (save.is_dir() or not save.parent.is_dir()):
+            raise BadInput(f"--save needs the name of a file in a folder that is there, got {save}")
         conversation = _begun(image, open_)
         with progress() as shown:
             planner, sam3, made_by = _loaded(options, shown)
         kind = inline if inline != "auto" else inline_of(os.environ)
         folder = out or Path("out", Path(conversation.name or "conversation").stem)
         here = chat_terminal.Chat(planner, sam3, made_by, folder, typer.echo, kind, by_hand, save)
+    kept = "nothing was saved" if save is None else f"the conversation is in {save}"
+    with one_line_errors(interrupted=kept):
         well = chat_terminal.held(here, conversation, say or chat_terminal.lines(by_hand))
     raise typer.Exit(0 if well or by_hand else FAILURE)
 

@@ -69,6 +69,13 @@ def test_the_answer_is_drawn_after_every_turn(chat, kitchen, tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlay.png"]
 
 
+def test_an_overlay_that_cannot_be_written_costs_no_turn(chat, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    conversation, said = chat(["the red cups"])
+    assert conversation.selected == (1, 2, 3)
+    assert said[1].startswith(f"error: cannot write into {tmp_path / 'out'}")
+
+
 def test_what_is_done_by_hand_has_commands(chat) -> None:
     conversation, said = chat(["the red cups", "/remove 2", "/add 2", "/keep 1,3", "/threshold 0.9", "/undo", "redo"])
     assert conversation.selected == (1,)
@@ -271,6 +278,8 @@ def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
     wanted = {
         (): "error: no picture to talk about; name one, or --open a saved conversation\n",
         ("none.png",): "error: none.png: no such file; ",
+        (EXAMPLE, "--save", tmp_path): "error: --save needs the name of a file in a folder that is there, got ",
+        (EXAMPLE, "--save", tmp_path / "none" / "talk.json"): "error: --save needs the name of a file in a folder",
         ("--open", broken): f"error: {broken} is not a saved conversation: it is not JSON, or cut off\n",
     }
     for words, said in wanted.items():
