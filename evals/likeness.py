@@ -40,7 +40,7 @@ def measure(sam3: Sam3, *, number: int = 100) -> dict[str, float]:
     other: list[bool] = []
     for scene, boxed, second in islice(pairs(), number):
         x0, y0, x1, y1 = map(float, scene.boxes[boxed])
-        found = sam3.segment(Picture(second.pixels), like=(Picture(scene.pixels), [(x0, y0, x1, y1)]))
+        found = sam3.segment(Picture(second.pixels), boxes=[(x0, y0, x1, y1)], like=Picture(scene.pixels))
         overlap = rle.ious(rle.encode_all(second.masks), found.rles)
         for index, thing in enumerate(second.objects):
             kept = bool((overlap[index] > SAME_PLACE).any())

@@ -5,6 +5,8 @@ from math import inf, isfinite
 
 import numpy as np
 
+from sam3_tool.picture import Picture
+
 Point = tuple[float, float]
 """x y in pixels of the upright picture."""
 Box = tuple[float, float, float, float]
@@ -23,6 +25,8 @@ class ConceptPrompt:
     """1 = positive, 0 = negative, one per box; left out, every box is positive."""
     threshold: float = 0.5
     """In [0, 1): instances with a score strictly above it are kept."""
+    like: Picture | None = None
+    """The picture that the boxes lie in, where it is another one."""
 
     def __post_init__(self) -> None:
         if not (self.phrase or "").strip() and not self.boxes:
@@ -33,6 +37,8 @@ class ConceptPrompt:
             raise ValueError(f"{len(self.boxes)} boxes need as many labels out of 0 and 1, got {self.box_labels}")
         if not 0.0 <= self.threshold < 1.0:
             raise ValueError(f"`threshold` must lie in [0, 1), got {self.threshold}")
+        if self.like is not None and not self.boxes:
+            raise ValueError("another picture shows what is meant by boxes in it, but there is no box")
         for box in self.boxes:
             _check_box(box)
 

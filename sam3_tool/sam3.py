@@ -1,19 +1,19 @@
 """`Sam3`: the segmenter an agent holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends import Backend, Embedding
+from sam3_tool.backends import Backend, Beside, Embedding
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
 from sam3_tool.cache import ByteCache
-from sam3_tool.composite import SideBySide
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
 from sam3_tool.prompt import Box, ConceptPrompt, Point, Prompt, VisualPrompt
@@ -115,25 +115,20 @@ class Sam3:
         boxes: Sequence[Box] = (),
         box_labels: Sequence[int] = (),
         threshold: float = 0.5,
-        like: tuple[Picture, Sequence[Box]] | None = None,
+        like: Picture | None = None,
     ) -> Instances:
         """All instances of a noun phrase, of what the boxes show, or of both, best score first.
 
         `boxes`: exemplars, x0 y0 x1 y1 in pixels; `box_labels`: 1 = of the concept, 0 = not, all 1 when left out.
+        `like`: the picture that the boxes lie in, if it is another one. What is in the boxes there is described by that
+        picture's features and looked for in this one; both are encoded once. Measured on generated scenes with the
+        embedded checkpoint (`evals.likeness`); SAM 3 was published for exemplars in the same picture, so look at what
+        `facebook/sam3` makes of it before you rely on it.
         `threshold`: in [0, 1); instances with a score strictly above it are returned.
-        `like`: another picture and boxes in it that show what is meant. Both pictures are then looked at side by side
-        as one, for SAM 3 knows exemplars of the same picture only: each is seen at about half its resolution, the pair
-        is encoded for itself, small objects are missed more often, and `presence` speaks of both together.
         """
-        exemplars = _as_boxes(boxes)
-        labels = tuple(int(label) for label in box_labels) or (1,) * len(exemplars)
-        if like is None:
-            return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold))])[0]
-        pair, shown = SideBySide.of(picture, like[0]), _as_boxes(like[1])
-        prompt = ConceptPrompt(
-            phrase, (*exemplars, *map(pair.from_other, shown)), (*labels, *(1,) * len(shown)), threshold
-        )
-        return pair.in_first(self.segment_all([(pair.whole, prompt)])[0])
+        exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
+        labels = tuple(int(label) for label in box_labels)
+        return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold, like))])[0]
 
     def refine(
         self,
@@ -192,10 +187,6 @@ class Sam3:
         return self._backend.caveat(phrase)
 
 
-def _as_boxes(boxes: Sequence[Box]) -> tuple[Box, ...]:
-    return tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
-
-
 def _versions() -> dict[str, str]:
     """Of the programs that have a part in an answer."""
     return {name: version(name) for name in ("sam3-agent", "torch", "transformers", "torchvision")}
@@ -212,8 +203,8 @@ def _by_picture(requests: Sequence[Request]) -> list[int]:
 @dataclass(frozen=True, eq=False)
 class _Served:
     instances: Instances
-    encoded: bool
-    """Whether this request made its picture be encoded."""
+    encoded: int
+    """Pictures that this request made be encoded."""
 
 
 class _Server:
@@ -228,19 +219,21 @@ class _Server:
     def serve(self, requests: list[Look | Request]) -> list[_Served | None]:
         """One result per request, in order; None for a look."""
         pictures = {picture.key: picture for picture, _ in requests}
+        pictures |= {other.key: other for _, prompt in requests if (other := _like(prompt)) is not None}
         unpaid = {key for key in pictures if key not in self._cache or key in self._ahead}
         embeddings = self._cache.get_all(pictures, lambda keys: self._backend.encode([pictures[key] for key in keys]))
         asked = [(picture.key, prompt) for picture, prompt in requests if prompt is not None]
-        found = self._answers([(embeddings[key], prompt) for key, prompt in asked])
+        found = self._answers([(_needed(key, prompt, embeddings), prompt) for key, prompt in asked])
         answers = []
-        for (key, _), instances in zip(asked, found, strict=True):
-            answers.append(_Served(instances, encoded=key in unpaid))
-            unpaid.discard(key)  # only the first of its requests pays for a picture
+        for (key, prompt), instances in zip(asked, found, strict=True):
+            needed = {key} if (other := _like(prompt)) is None else {key, other.key}
+            answers.append(_Served(instances, encoded=len(needed & unpaid)))
+            unpaid -= needed  # only the first of its requests pays for a picture
         self._ahead = {key for key in (self._ahead - pictures.keys()) | unpaid if key in self._cache}
         rest = iter(answers)
         return [None if prompt is None else next(rest) for _, prompt in requests]
 
-    def _answers(self, requests: Sequence[tuple[Embedding, Prompt]]) -> list[Instances]:
+    def _answers(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
         """Detector and tracker, each for its own requests, one result per request in order."""
         concepts = [(one, prompt) for one, prompt in requests if isinstance(prompt, ConceptPrompt)]
         objects = [(one, prompt) for one, prompt in requests if isinstance(prompt, VisualPrompt)]
@@ -251,3 +244,13 @@ class _Server:
             self._backend.refine([one for one, _ in objects], [prompt for _, prompt in objects]) if objects else ()
         )
         return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]
+
+
+def _like(prompt: Prompt | None) -> Picture | None:
+    return prompt.like if isinstance(prompt, ConceptPrompt) else None
+
+
+def _needed(key: str, prompt: Prompt, embeddings: Mapping[str, Embedding]) -> Any:
+    """What a backend needs to know for this prompt about the picture with this key."""
+    other = _like(prompt)
+    return embeddings[key] if other is None else Beside(embeddings[key], embeddings[other.key])

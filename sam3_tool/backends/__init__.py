@@ -1,6 +1,7 @@
 """Where SAM 3 runs. `Sam3` talks to a backend: the real network, or a scripted one that needs no weights."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
@@ -24,6 +25,14 @@ class Embedding(Protocol):
     def nbytes(self) -> int: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """The embedding of a picture, and of the other one that the boxes of its prompt lie in (`ConceptPrompt.like`)."""
+
+    seen: Any
+    example: Any
+
+
 class Backend(Protocol):
     """Two halves, so that a picture is encoded once however much is asked of it."""
 
@@ -37,7 +46,10 @@ class Backend(Protocol):
         ...
 
     def decode(self, embeddings: Sequence[Any], prompts: "Sequence[ConceptPrompt]") -> "list[Instances]":
-        """The cheap half: one prompt per embedding of this backend's `encode` (they may repeat), as a batch."""
+        """The cheap half: one prompt per embedding of this backend's `encode` (they may repeat), as a batch.
+
+        For a prompt whose boxes lie in another picture it is given two embeddings as one `Beside`.
+        """
         ...
 
     def refine(self, embeddings: Sequence[Any], prompts: "Sequence[VisualPrompt]") -> "list[Instances]":

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from sam3_tool import rle
-from sam3_tool.backends import Backend, CheckpointError, Embedding
+from sam3_tool.backends import Backend, Beside, CheckpointError, Embedding
 from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
@@ -67,7 +67,7 @@ class RecordingBackend:
         return [RecordingEmbedding(picture.key, one) for picture, one in zip(pictures, embeddings, strict=True)]
 
     def decode(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        found = self._backend.decode([embedding.inner for embedding in embeddings], prompts)
+        found = self._backend.decode([_inner(embedding) for embedding in embeddings], prompts)
         return self._recorded(embeddings, prompts, found)
 
     def refine(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
@@ -79,7 +79,7 @@ class RecordingBackend:
     ) -> list[Instances]:
         with _in_words():
             for embedding, prompt, instances in zip(embeddings, prompts, found, strict=True):
-                self._recorder.add(_find(embedding.key, prompt), to_json(instances))
+                self._recorder.add(_find(_seen(embedding).key, prompt), to_json(instances))
         return found
 
     def caveat(self, phrase: str) -> str:
@@ -104,7 +104,9 @@ class ReplayingBackend:
         return [RecordedEmbedding(picture.key) for picture in pictures]
 
     def decode(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        return [self._found(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+        return [
+            self._found(_seen(embedding).key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)
+        ]
 
     def refine(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         return [self._found(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
@@ -187,18 +189,19 @@ class CachingBackend:
     def _ask(self, requests: Sequence[tuple[AwaitedEmbedding, AnyPrompt]], ask: Ask[AnyPrompt]) -> list[Instances]:
         if not requests:
             return []
-        pictures = {awaited.key: awaited.picture for awaited, _ in requests}
+        every = [one for awaited, _ in requests for one in _parts(awaited)]
+        pictures = {awaited.key: awaited.picture for awaited in every}
         embeddings = self._embeddings.get_all(
             pictures, lambda keys: self._backend.encode([pictures[key] for key in keys])
         )
-        found = ask([embeddings[one.key] for one, _ in requests], [prompt for _, prompt in requests])
+        found = ask([_of(one, embeddings) for one, _ in requests], [prompt for _, prompt in requests])
         with _in_words():
             for (awaited, prompt), instances in zip(requests, found, strict=True):
                 self._remembered.put(self._asked(awaited, prompt), to_json(instances))
         return found
 
     def _asked(self, awaited: AwaitedEmbedding, prompt: Prompt) -> Asked:
-        return {**self._made_with, **_find(awaited.key, prompt)}
+        return {**self._made_with, **_find(_seen(awaited).key, prompt)}
 
 
 def to_json(instances: Instances) -> dict[str, Any]:
@@ -230,9 +233,32 @@ def from_json(held: dict[str, Any]) -> Instances:
     )
 
 
+def _seen(embedding: Any) -> Any:
+    """Of the picture that is asked about."""
+    return embedding.seen if isinstance(embedding, Beside) else embedding
+
+
+def _parts(embedding: Any) -> list[Any]:
+    return [embedding.seen, embedding.example] if isinstance(embedding, Beside) else [embedding]
+
+
+def _inner(embedding: Any) -> Any:
+    """The other backend's."""
+    parts = [one.inner for one in _parts(embedding)]
+    return Beside(*parts) if len(parts) > 1 else parts[0]
+
+
+def _of(awaited: Any, embeddings: Mapping[str, Embedding]) -> Any:
+    """The other backend's, by the keys of their pictures."""
+    parts = [embeddings[one.key] for one in _parts(awaited)]
+    return Beside(*parts) if len(parts) > 1 else parts[0]
+
+
 def _find(key: str, prompt: Prompt) -> Asked:
     if isinstance(prompt, ConceptPrompt):
-        return {"what": "find", "picture": key, **asdict(prompt)}
+        like = {} if prompt.like is None else {"like": prompt.like.key}
+        plain = {field.name: getattr(prompt, field.name) for field in fields(prompt) if field.name != "like"}
+        return {"what": "find", "picture": key, **plain, **like}
     mask = None if prompt.mask is None else rle.encode_all(prompt.mask[None])[0].counts
     return {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sam3_tool.backends import Beside
 from sam3_tool.boxes import around
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
@@ -56,7 +57,7 @@ class ScriptedBackend:
         return [ScriptedEmbedding(picture.key, picture.height, picture.width) for picture in pictures]
 
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        return [self._answer(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+        return [self._answer(_seen(embedding), prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
     def refine(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         return [self._refined(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
@@ -83,6 +84,10 @@ class ScriptedBackend:
     def _scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
         """By phrase."""
         return self._script.get(embedding.key, self._script.get(None, {}))
+
+
+def _seen(embedding: ScriptedEmbedding | Beside) -> ScriptedEmbedding:
+    return embedding.seen if isinstance(embedding, Beside) else embedding
 
 
 def _check_size(scripted: Instances, embedding: ScriptedEmbedding, phrase: str) -> None:

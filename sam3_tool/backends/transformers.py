@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import resize
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from sam3_tool.backends import CheckpointError, DeviceError
+from sam3_tool.backends import Beside, CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.tracker import Tracker
@@ -93,6 +93,8 @@ class TransformersBackend:
         self._mask_decoder.pixel_decoder = SplitPixelDecoder(model.mask_decoder.pixel_decoder)
         model.mask_decoder = _Deferred()
         self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
+        self._geometry = _Elsewhere(model.geometry_encoder)
+        model.geometry_encoder = self._geometry
         self._tokenizer, self._images = processor.tokenizer, processor.image_processor
         self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
         self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
@@ -184,10 +186,12 @@ class TransformersBackend:
         square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
         return (square.float() / 255.0 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
-    def _decode(self, pairs: Sequence[tuple[PictureEmbedding, ConceptPrompt]]) -> list[Instances]:
-        embeddings, prompts = [embedding for embedding, _ in pairs], [prompt for _, prompt in pairs]
+    def _decode(self, pairs: Sequence[tuple[PictureEmbedding | Beside, ConceptPrompt]]) -> list[Instances]:
+        embeddings, prompts = [_seen(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
+        examples = [_example(embedding) for embedding, _ in pairs]
         text, text_mask = self._text([prompt.phrase or BOXES_ONLY for prompt in prompts])
-        boxes, box_labels = _exemplars(embeddings, prompts)
+        boxes, box_labels = _exemplars(examples, prompts)
+        self._geometry.described_by = torch.cat([example.levels[-1] for example in examples])
         output = self._model(
             vision_embeds=self._vision(embeddings),
             text_embeds=BaseModelOutputWithPooling(pooler_output=text),
@@ -199,7 +203,7 @@ class TransformersBackend:
         scores = (output.pred_logits.float().sigmoid() * presences).cpu()
         predicted = output.pred_boxes.float().cpu().numpy()
         found = []
-        for row, (embedding, prompt) in enumerate(pairs):
+        for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
             order = scores[row].argsort(descending=True, stable=True)
             kept = order[scores[row][order] > prompt.threshold]
             size = (embedding.height, embedding.width)
@@ -260,6 +264,30 @@ class TransformersBackend:
             prompt_mask=inputs["prompt_mask"][one],
         ).pred_masks
         return cut(logits[0], height, width)
+
+
+class _Elsewhere(torch.nn.Module):
+    """In the geometry encoder's place: boxes are described by the features of the picture that they lie in."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.described_by = torch.zeros(0)
+        """Of that picture, one row per prompt: the coarsest level that the detector reads, (n, C, h, w)."""
+
+    def forward(self, **inputs: Any) -> Any:
+        return self.encoder(
+            **inputs | {"img_feats": (self.described_by,), "img_pos_embeds": inputs["img_pos_embeds"][-1:]}
+        )
+
+
+def _seen(embedding: PictureEmbedding | Beside) -> PictureEmbedding:
+    return embedding.seen if isinstance(embedding, Beside) else embedding
+
+
+def _example(embedding: PictureEmbedding | Beside) -> PictureEmbedding:
+    """Of the picture that the exemplar boxes lie in."""
+    return embedding.example if isinstance(embedding, Beside) else embedding
 
 
 class _Deferred(torch.nn.Module):

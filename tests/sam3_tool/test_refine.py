@@ -15,7 +15,6 @@ from sam3_tool import CheckpointError, ConceptPrompt, Instances, Picture, Sam3, 
 from sam3_tool.backends.checkpoint import locate
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.composite import SideBySide
 
 EMBEDDED = locate("tiny")
 ON_THE_CIRCLE, ON_THE_SQUARE, NOWHERE = (90.0, 120.0), (245.0, 125.0), (180.0, 30.0)
@@ -243,37 +242,3 @@ def test_a_scripted_backend_prefers_what_agrees_with_box_and_mask_and_gives_noth
     assert sam3.refine(picture, [ON_THE_CIRCLE, ON_THE_SQUARE], [1, 0]).masks[0, 120, 90]
     nothing = sam3.refine(picture, [NOWHERE])
     assert (len(nothing), nothing.presence) == (0, 0.0)
-
-
-# Exemplars from another picture
-
-
-def other_picture() -> Picture:
-    """A red circle of another size, on another background, in an upright picture."""
-    y, x = np.indices((200, 160))
-    pixels = np.full((200, 160, 3), (150, 190, 150), np.uint8)
-    pixels[(x - 80) ** 2 + (y - 70) ** 2 < 40**2] = (210, 40, 45)
-    return Picture(pixels)
-
-
-def test_an_exemplar_in_another_picture_finds_its_kind_in_this_one(tiny, picture):
-    found = tiny.segment(picture, like=(other_picture(), [(40, 30, 120, 110)]))
-    assert found.masks.shape[1:] == (240, 320)
-    assert [bool(mask[120, 90]) for mask in found.masks] == [True]
-    assert np.abs(found.boxes[0] - AROUND_THE_CIRCLE).max() < 20  # seen at half the resolution
-
-
-@pytest.mark.parametrize(("height", "width"), [(60, 100), (100, 60), (80, 80)])
-def test_beside_each_other_both_pictures_keep_their_pixels_and_boxes_their_places(height, width):
-    rng = np.random.default_rng(0)
-    picture = Picture(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
-    other = Picture(np.pad(np.full((10, 10, 3), 255, np.uint8), ((20, 30), (5, 15), (0, 0))))
-    pair = SideBySide.of(picture, other)
-    assert np.array_equal(pair.whole.pixels[:height, :width], picture.pixels)
-    x0, y0, x1, y1 = map(round, pair.from_other((5, 20, 15, 30)))
-    assert pair.whole.pixels[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].min() > 200
-    masks = np.zeros((3, pair.whole.height, pair.whole.width), bool)
-    masks[0, :5, :5] = masks[1, y0:y1, x0:x1] = True
-    found = pair.in_first(Instances(masks, np.ones((3, 4), np.float32), np.ones(3, np.float32), 1.0, ""))
-    assert found.masks.shape == (1, height, width)
-    assert found.masks.sum() == 25
