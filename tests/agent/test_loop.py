@@ -23,7 +23,7 @@ def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(kitchen, kitc
     script = [Decision("look", "{}"), Decision("segment", '{"phrases": ['), CUPS, Answer(ids=[7]), Answer(ids=[2])]
     episode = run(Task(kitchen, "q"), ScriptedPlanner(script), kitchen_sam3)
     first, second, _, fourth, last = (step.observation for step in episode.steps)
-    assert first.text.startswith("There is no tool 'look'; call exactly one of segment, relate,")
+    assert first.text.startswith("There is no tool 'look'; call exactly one of segment, refine, relate,")
     assert "are not JSON" in second.text
     assert fourth.text == "There is no mask 7; the valid numbers are 1 to 3."
     assert [first.is_error, second.is_error, fourth.is_error, last.is_error] == [True, True, True, False]

@@ -152,7 +152,7 @@ def test_text_for_people_may_hold_what_no_file_can():
 
 
 MISTAKES = [
-    ("", "", "No tool was called; call exactly one of segment, relate, locate, rank, combine, count, examine,"),
+    ("", "", "No tool was called; call exactly one of segment, refine, relate, locate, rank, combine, count, examine,"),
     ("look.around", "{}", "There is no tool 'look.around'; call exactly one of segment,"),
     ("answer\n", '{"ids": []}', "`ids` is [], but it should have at least 1 item"),
     ("answer", "{}", "`ids` is missing, which is numbers of all masks of the answer"),
@@ -182,7 +182,6 @@ MISTAKES = [
     ("ask_user", '{"question": "Which?", "options": ["a"]}', "should have at least 2 items"),
     ("ask_user", '{"question": " ", "options": ["a", "b"]}', "should have at least 1 character"),
     ("examine", '{"ids": []}', "`ids` is [], but it should have at least 1 item"),
-    ("segment", '{"phrases": []}', "`phrases` is [], but it should have at least 1 item"),
     ("segment", '{"phrases": [" "]}', "`phrases` at place 1 is ' ', but it should have at least 1 character"),
     ("segment", '{"phrases": ["\\ud800"]}', "`phrases` at place 1 is '\\ud800', but it should be a valid string"),
     ("segment", json.dumps({"phrases": ["x"] * 9}), "should have at most 8 items"),
