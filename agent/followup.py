@@ -65,11 +65,11 @@ def selections(before: Before) -> list[tuple[int, ...]]:
 
 
 def without_masks(reading: Reading, before: Before) -> Reading:
-    """The same as a question of its own, which speaks of no mask that was found before."""
+    """The same as a question of its own, which speaks of no mask that was found before; no plan where it has to."""
     if reading.plan is None or not before.turns:
         return reading
     plan = _Talk(before).spelled_out(reading.plan, numbers=False)
-    return Reading(plan, reading.complete, reading.notes)
+    return Reading(None if plan is None or _has_numbers(plan) else plan, reading.complete, reading.notes)
 
 
 class _Talk:
@@ -127,8 +127,10 @@ class _Talk:
     def reading(self, turn: int) -> Reading:
         if turn not in self.readings:
             said = self.turns[turn]
-            by_hand = Reading(None, change="choose")
-            self.readings[turn] = by_hand if said.by_hand else self.read(turn, said.query)
+            if said.by_hand:
+                self.readings[turn] = Reading(None, change="choose")
+            else:
+                self.readings[turn] = self.read(turn, said.query) if turn else read(said.query)
         return self.readings[turn]
 
     def asked(self, turn: int) -> Plan | None:

@@ -347,3 +347,12 @@ def test_anything_may_be_said(query):
 def test_a_long_conversation_is_read_without_growing_out_of_hand(written, query):
     turns = [CUPS, *(answered(query, *FIVE) for _ in range(60))]
     assert written(read_after("again", before(*turns)).plan)
+
+
+@pytest.mark.parametrize(
+    "first", ["no, the dogs", "only the red cups", "the same again", "remove it", "not that one, the red one"]
+)
+def test_the_first_query_is_read_by_itself_ever_after(written, first):
+    reading = read_after("the largest of them", before(answered(first, *FIVE)))
+    assert written(reading.plan) == "rank(@0, -size)"
+    assert read_after("no, the left one", before(answered(first, *FIVE))).change == "choose"

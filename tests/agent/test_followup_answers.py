@@ -304,3 +304,9 @@ def test_a_short_question_after_a_count_counts_too(talk):
         == "2 of the 4 cups: those that are 'red cup'."
     )
     assert talk("how many cups are there?", "and the plates").message == "Added 2 to the 4 cups: 'plate'."
+
+
+def test_the_published_protocol_knows_no_numbers_of_earlier_turns(talk, sam3):
+    task = talk("the cups", "number 2 and 4").task("the left one")
+    episode = run(task, GrammarPlanner(tools="paper"), sam3, tools=PAPER_TOOLS)
+    assert (episode.outcome, len(episode.steps)) == ("no_match", 1)
