@@ -58,8 +58,8 @@ class Recipe:
     start: str = "tiny"
     """The checkpoint whose trunk is used: 'tiny' or a folder."""
     seed: int = 0
-    steps: int = 2600
-    cooldown_steps: int = 1200
+    steps: int = 1160
+    cooldown_steps: int = 460
     """The last of `steps`."""
     warmup_steps: int = 40
     pictures: int = 6

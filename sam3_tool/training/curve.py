@@ -5,7 +5,10 @@ import math
 import sys
 from pathlib import Path
 
-SHOWN = {"patch": "#888888", "presence": "#d62728", "class": "#1f77b4", "giou": "#2ca02c", "dice": "#9467bd"}
+SHOWN = {
+    **{"patch": "#888888", "presence": "#d62728", "class": "#1f77b4", "giou": "#2ca02c", "dice": "#9467bd"},
+    **{"patches": "#8c564b", "quality": "#ff7f0e"},
+}
 """Loss -> colour of its line."""
 WIDTH, HEIGHT, LEFT, BOTTOM = 900, 420, 60, 40
 LEAST, MOST = 0.05, 10.0
@@ -26,7 +29,8 @@ def draw(rows: list[dict[str, float]]) -> str:
         )
     for step in range(0, int(last) + 1, 500):
         parts.append(f'<text x="{_x(step, last):.1f}" y="{HEIGHT - 15}" text-anchor="middle">{step}</text>')
-    for index, (name, colour) in enumerate(SHOWN.items()):
+    logged = [(name, colour) for name, colour in SHOWN.items() if any(name in row for row in rows)]
+    for index, (name, colour) in enumerate(logged):
         points = " ".join(f"{_x(row['step'], last):.1f},{_y(row[name]):.1f}" for row in rows if name in row)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts.append(f'<text x="{WIDTH - 110}" y="{40 + 18 * index}" fill="{colour}">{name}</text>')
