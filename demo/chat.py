@@ -57,23 +57,22 @@ def _conversation(conversation: Conversation) -> Iterator[Message]:
             case Shown():
                 yield _agent(f"<span class='note'>{plain(_picture(event))}</span>")
             case Episode():
-                yield from _turn(event, pictures=event in asked)
-    if conversation.options and conversation.last is not None:
-        yield {**_agent("Which one is meant?"), "options": [{"value": option} for option in conversation.options]}
+                yield from _turn(event, pictures=event in asked, asks=event is conversation.last)
 
 
 def _picture(event: Shown) -> str:
     return f"{event.name or 'Your picture'}, {event.picture.width} x {event.picture.height} pixels."
 
 
-def _turn(episode: Episode, *, pictures: bool) -> Iterator[Message]:
+def _turn(episode: Episode, *, pictures: bool, asks: bool) -> Iterator[Message]:
     if episode.task.by_hand:
         yield _user(f"<span class='hand'>{plain(episode.task.query)}</span>")
         return
     yield _user(plain(episode.task.query))
     for step in episode.steps:
         yield _step(step, episode, done=True, picture=pictures)
-    yield _agent(plain(episode.message))
+    options = [{"value": option} for option in episode.steps[-1].observation.options] if asks else []
+    yield {**_agent(plain(episode.message)), "options": options}
 
 
 def _running(query: str, episode: Episode | None) -> Iterator[Message]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from pycocotools import mask as coco
 
 from agent.conversation import Conversation
@@ -75,16 +75,19 @@ def test_a_mistake_is_clicked_away_and_undone(told):
     told.sees(masks=4)
     told.act("redo")
     told.sees(masks=3)
+    told.act("undo")
+    told.sees(masks=4)
 
 
-def test_a_checkbox_brings_back_what_was_dropped(told):
+def test_a_checkbox_drops_a_mask_and_brings_it_back(told):
+    told.page.locator(".list .kept input").first.uncheck()
+    told.sees(masks=3)
     told.page.locator(".list .rest summary").click()
     told.page.locator(".list .rest input").first.check()
     told.sees(masks=4)
-    told.page.locator(".list .kept input").first.uncheck()
-    told.sees(masks=3)
-    told.act("undo")
-    told.sees(masks=4)
+    for left in (3, 4):
+        told.act("undo")
+        told.sees(masks=left)
 
 
 def test_one_box_adds_everything_that_looks_like_it(told, shots):
@@ -165,6 +168,24 @@ def test_the_latest_answer_is_downloaded_as_one_page(told):
     page = told.download("The latest answer").read_text("utf-8")
     assert "<html" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_question_back_is_answered_with_a_button(visit, tmp_path, shots):
+    picture = Image.new("RGB", (320, 320), (208, 208, 208))
+    for top in (40, 190):
+        ImageDraw.Draw(picture).ellipse((110, top, 210, top + 100), fill=(214, 38, 40))
+    picture.save(tmp_path / "circles.png")
+    visitor = visit()
+    visitor.upload(tmp_path / "circles.png")
+    visitor.has_picture()
+    visitor.ask("all the circles")
+    visitor.sees(masks=2)
+    visitor.ask("the left one")
+    visitor.reads("equally the leftmost")
+    visitor.page.screenshot(path=shots / "asked.png", full_page=True)
+    visitor.page.locator("#chat").get_by_role("button", name="number 2 (circle)", exact=True).click()
+    visitor.sees(masks=1)
+    assert visitor.page.locator(".list .kept .chip").all_inner_texts() == ["2"]
 
 
 def test_nothing_was_asked_of_any_other_server_and_nothing_went_wrong(told, server):
