@@ -230,20 +230,29 @@ def test_a_person_at_a_terminal_has_a_prompt_a_history_and_ctrl_d(tmp_path: Path
         words, stdin=theirs, stdout=theirs, stderr=theirs, env=here, cwd=tmp_path, preexec_fn=heed_interruptions
     )
     os.close(theirs)
-    seen = Reader(ours)
-    seen.until("scene.png, 640 x 480 pixels: say what to find, or /help", "out/scene/overlay.png", "> ")
-    os.write(ours, b"half a li")
-    seen.until("half a li")
-    program.send_signal(signal.SIGINT)
-    seen.until("(Ctrl-D leaves)", "> ")
-    os.write(ours, b"all watermelons\n")
-    seen.until("4 masks: 'watermelon'. [1 watermelon", "out/scene/overlay.png", "> ")
-    os.write(ours, b"\x04")
-    assert program.wait(timeout=60) == 0
+    try:
+        talked_to(program, ours)
+    finally:
+        program.kill()
+        assert program.wait() == 0
     os.close(ours)
     assert Conversation.open(tmp_path / "talk.json").selected == (1, 2, 3, 4)
     history = (tmp_path / "state" / "sam3-agent" / "chat-history").read_text()
     assert "all watermelons" in history
+
+
+def talked_to(program: "subprocess.Popen[bytes]", terminal: int) -> None:
+    """A line that is thought better of, a query, and Ctrl-D."""
+    seen = Reader(terminal)
+    seen.until("scene.png, 640 x 480 pixels: say what to find, or /help", "out/scene/overlay.png", "> ")
+    os.write(terminal, b"half a li")
+    seen.until("half a li")
+    program.send_signal(signal.SIGINT)
+    seen.until("(Ctrl-D leaves)", "> ")
+    os.write(terminal, b"all watermelons\n")
+    seen.until("4 masks: 'watermelon'. [1 watermelon", "out/scene/overlay.png", "> ")
+    os.write(terminal, b"\x04")
+    program.wait(timeout=600)
 
 
 def heed_interruptions() -> None:
@@ -262,7 +271,7 @@ class Reader:
         """Reads on until each of these came, one after the other."""
         for text in wanted:
             while text not in self.unread:
-                assert select.select([self.terminal], [], [], 60)[0], f"{text!r} did not come after {self.unread!r}"
+                assert select.select([self.terminal], [], [], 600)[0], f"{text!r} did not come after {self.unread!r}"
                 self.unread += os.read(self.terminal, 4096).decode()
             self.unread = self.unread.partition(text)[2]
 
