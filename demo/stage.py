@@ -17,13 +17,15 @@ from agent.page import css_color
 from agent.views import reduced
 from demo.visits import Visit
 from sam3_tool import Picture
-from sam3_tool.draw import DARK, color_of, ink_on
+from sam3_tool.draw import Color, color_of
 from sam3_tool.rle import Rle, areas, decode_columns
 
 SIDE = 1600
 """Pixels of the long side of the picture on the page; a larger one is reduced."""
 FINEST = 1200
 """Pixels: along an axis with more, outlines are that coarse."""
+EVEN = 0.19
+"""The luminance on which dark and light letters have the same contrast."""
 NOTHING: Mapping[str, Any] = {"key": "", "masks": [], "points": [], "width": 0, "height": 0, "active": None}
 _serial = count(1)
 
@@ -100,7 +102,7 @@ def _row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:
     return {
         "id": candidate.id,
         "color": css_color(candidate.id),
-        "ink": "#101010" if ink_on(color_of(candidate.id)) == DARK else "#ffffff",
+        "ink": _ink(color_of(candidate.id)),
         "phrase": candidate.phrase or "by example",
         "score": round(candidate.score, 4),
         "area": area,
@@ -111,6 +113,13 @@ def _row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:
         "path": path,
         "at": [x, y],
     }
+
+
+def _ink(color: Color) -> str:
+    """Dark or light, whichever has more contrast with this colour, as CSS writes it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in color)]
+    luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "#101010" if luminance > EVEN else "#ffffff"
 
 
 @lru_cache(maxsize=2048)

@@ -23,6 +23,47 @@ NAMELESS = """(named) => [...document.querySelectorAll(named)]
     : !(one.innerText || one.getAttribute('aria-label') || one.title || (one.labels && one.labels.length)))
   .map((one) => one.outerHTML.slice(0, 160))"""
 """Controls and pictures that a screen reader could not name."""
+FAINT = """() => {
+  const numbers = (color) => (color.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const over = (top, under) => { const a = top[3] ?? 1; return [0, 1, 2].map((i) => top[i] * a + under[i] * (1 - a)); };
+  const ground = (one) => {
+    if (!one) return [255, 255, 255];
+    const own = numbers(getComputedStyle(one).backgroundColor);
+    return (own[3] ?? 1) === 1 ? own : over(own, ground(one.parentElement));
+  };
+  const opacity = (one) => one ? Number(getComputedStyle(one).opacity) * opacity(one.parentElement) : 1;
+  const light = (color) => color.slice(0, 3)
+    .map((c) => c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const found = [];
+  const walk = document.createTreeWalker(document.querySelector('.gradio-container'), NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const one = walk.currentNode.parentElement;
+    const seen = one.checkVisibility({visibilityProperty: true}) && !one.closest('svg, :disabled');
+    if (!seen || !walk.currentNode.data.trim()) continue;
+    const under = ground(one), ink = numbers(getComputedStyle(one).color);
+    const [a, b] = [light(over([...ink.slice(0, 3), (ink[3] ?? 1) * opacity(one)], under)), light(under)];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) found.push([contrast.toFixed(1), walk.currentNode.data.trim().slice(0, 40), one.className]);
+  }
+  return found;
+}"""
+"""Words whose contrast with what is under them is below 4.5, which WCAG asks for."""
+GIVEN = {
+    how: """async () => {
+  const canvas = new OffscreenCanvas(30, 20);
+  canvas.getContext('2d').fillRect(0, 0, 9, 9);
+  const held = new DataTransfer();
+  held.items.add(new File([await canvas.convertToBlob()], 'given.png', {type: 'image/png'}));
+  document.dispatchEvent("""
+    + event
+    + ");}"
+    for how, event in {
+        "drop": "new DragEvent('drop', {dataTransfer: held, bubbles: true, cancelable: true})",
+        "paste": "new ClipboardEvent('paste', {clipboardData: held, bubbles: true, cancelable: true})",
+    }.items()
+}
+"""What a hand or a keyboard would do with a file."""
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -188,6 +229,24 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
     visitor.reads("54 megapixels; this page takes up to 45")
     assert str(tmp_path) not in visitor.said
     visitor.begin()
+
+
+@pytest.mark.parametrize("how", ["drop", "paste"])
+def test_a_picture_is_dropped_anywhere_on_the_page_or_pasted(visit, how):
+    visitor = visit()
+    visitor.page.evaluate(GIVEN[how])
+    visitor.has_picture()
+    visitor.reads("given.png, 30 x 20 pixels")
+
+
+def test_words_can_be_read_in_light_and_in_dark(visit):
+    for light in ("light", "dark"):
+        visitor = visit(color_scheme=light)
+        visitor.begin()
+        grammar(visitor).ask("all the watermelons")
+        visitor.sees(masks=4)
+        visitor.page.wait_for_timeout(1000)  # until what opens and closes has done so
+        assert visitor.page.evaluate(FAINT) == []
 
 
 def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shots):
