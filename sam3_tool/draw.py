@@ -259,7 +259,8 @@ def _repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
     """Of each mark: whether its box coincides with that of an earlier one, which its outline would hide."""
     boxes = np.array([mark.box for mark in marks]).reshape(-1, 4)
     near = (np.abs(boxes[:, None] - boxes[None]) <= 2 * style.line).all(axis=2)
-    return [bool(repeats) for repeats in np.tril(near, -1).any(axis=1)]
+    repeats: list[bool] = np.asarray(np.tril(near, -1).any(axis=1)).tolist()
+    return repeats
 
 
 def _label(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> Image.Image:
