@@ -170,7 +170,8 @@ class Actions:
         if not conversation.turns:
             raise ConversationError("Nothing was asked yet.")
         made_by = self.engine.made_by(chosen.planner, chosen.sam3)
-        path.write_text(to_html(conversation.turns[-1], made_by, source=conversation.name), encoding="utf-8")
+        asked = [turn for turn in conversation.turns if not turn.task.by_hand] or conversation.turns
+        path.write_text(to_html(asked[-1], made_by, source=conversation.name), encoding="utf-8")
         return path
 
     def _opened(self, conversation: Conversation | None, file: Path) -> Conversation:
