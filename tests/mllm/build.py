@@ -15,10 +15,10 @@ from lessons import Lesson, Protocol, lessons, probes, queries
 from agent.models.wire import to_chat_template
 
 MODEL = network.TEMPLATE.with_name("model")
-STEPS = 1100
+STEPS = 1400
 BATCH = 8
 RATE = 3e-3
-SEED = 0
+SEED = 1
 PICTURES = 8
 """Per query, to learn from; it is tested in one more."""
 NOISE = 0.2
