@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Mode
 from sam3_tool import Sam3
 from sam3_tool.backends.checkpoint import locate
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.weights import read
+from sam3_tool.backends.weights import Readers, read
 
 FULL = "full"
 """848 M parameters, 1008 x 1008 pixels: times are those of facebook/sam3, answers mean nothing."""
@@ -34,7 +34,8 @@ class Network:
 
     def backend(self, model: Any = None) -> TransformersBackend:
         """The product's, on the same weights. `model`: one made with `copy`, which it takes over."""
-        return TransformersBackend(model or self.copy(), self.processor, name="measured", vocabulary=None)
+        readers = Readers(self.processor.tokenizer, self.processor.image_processor)
+        return TransformersBackend(model or self.copy(), readers, name="measured", vocabulary=None)
 
     def ours(self) -> Sam3:
         return Sam3(self.backend())
@@ -42,11 +43,12 @@ class Network:
 
 def network(name: str, *, device: str, dtype: torch.dtype) -> Network:
     """`name`: 'full', or whatever `Sam3.load` takes."""
-    model, processor = _random(dtype) if name == FULL else read(locate(name), dtype)
+    model, readers = _random(dtype) if name == FULL else read(locate(name), dtype)
+    processor = Sam3Processor(readers.image_processor, readers.tokenizer)
     return Network(model.eval().to(device, memory_format=torch.channels_last), processor)
 
 
-def _random(dtype: torch.dtype) -> tuple[Any, Any]:
+def _random(dtype: torch.dtype) -> tuple[Any, Readers]:
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # no moment in which the weights exist twice
@@ -55,4 +57,4 @@ def _random(dtype: torch.dtype) -> tuple[Any, Any]:
     finally:
         torch.set_default_dtype(before)
     tokenizer = CLIPTokenizer.from_pretrained(Path(locate("tiny")))  # the phrases are few tokens in any of them
-    return model, Sam3Processor(Sam3ImageProcessor(), tokenizer)
+    return model, Readers(tokenizer, Sam3ImageProcessor())

@@ -23,7 +23,7 @@ class SplitPixelDecoder(nn.Module):
     def __init__(self, whole: Any) -> None:
         super().__init__()
         self.convolutions: nn.ModuleList = whole.conv_layers
-        """Of each stage, coarse to fine: (C, C, 3, 3)."""
+        """Of each stage, coarse to fine: (C, C, 3, 3). The published model has one more than it has levels, unused."""
         self.norms: nn.ModuleList = whole.norms
         self._doubling = nn.ParameterList(
             nn.Parameter(_doubling_kernel(convolution.weight.detach()), requires_grad=False)
@@ -32,7 +32,7 @@ class SplitPixelDecoder(nn.Module):
 
     def shared(self, skips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """What each stage adds for the picture: convolved `skips`. Both finest first, (B, C, h, w)."""
-        stages = reversed(range(len(self.convolutions)))
+        stages = reversed(range(len(skips)))
         return [self.convolutions[stage](skip) for stage, skip in zip(stages, skips, strict=True)]
 
     def forward(self, backbone_features: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -41,7 +41,7 @@ class SplitPixelDecoder(nn.Module):
         `backbone_features`: what `shared` gave, finest first, then the coarsest level; each half as large as the last.
         """
         *skips, pixels = backbone_features
-        for skip, kernel, norm in zip(reversed(skips), self._doubling, self.norms, strict=True):
+        for skip, kernel, norm in zip(reversed(skips), self._doubling, self.norms, strict=False):
             doubled = functional.conv_transpose2d(pixels, kernel, stride=2, padding=1)
             pixels = functional.relu(norm(doubled + skip))
         return pixels

@@ -19,7 +19,7 @@ from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.tracker import Tracker
 from sam3_tool.backends.upsampling import cut
-from sam3_tool.backends.weights import read, read_tracker
+from sam3_tool.backends.weights import Readers, read, read_tracker
 from sam3_tool.backends.words import Vocabulary
 from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
 from sam3_tool.cache import ByteCache
@@ -78,14 +78,14 @@ class TransformersBackend:
     def __init__(
         self,
         model: Any,
-        processor: Any,
+        readers: Readers,
         *,
         name: str,
         vocabulary: Vocabulary | None,
         tracker: Any = _NO_TRACKER,
     ) -> None:
-        """Takes over a `Sam3Model` on its device, in evaluation mode, its `Sam3Processor`, and the `Sam3TrackerModel`
-        that stands on the same vision trunk, or the error that says why there is none."""
+        """Takes over a `Sam3Model` on its device, in evaluation mode, its readers, and the `Sam3TrackerModel` that
+        stands on the same vision trunk, or the error that says why there is none."""
         self.name = name
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
@@ -95,7 +95,7 @@ class TransformersBackend:
         self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
         self._geometry = _Elsewhere(model.geometry_encoder)
         model.geometry_encoder = self._geometry
-        self._tokenizer, self._images = processor.tokenizer, processor.image_processor
+        self._tokenizer, self._images = readers
         self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
         self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
         self._positions: tuple[torch.Tensor, ...] = ()
@@ -104,13 +104,13 @@ class TransformersBackend:
     def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
         """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
         place = device_named(device)
-        model, processor = read(folder, _dtype(dtype, place, folder))
+        model, readers = read(folder, _dtype(dtype, place, folder))
         try:
             tracker = read_tracker(folder, model).to(place, memory_format=torch.channels_last)
         except CheckpointError as error:  # phrases and boxes work without it
             tracker = error
         model = model.to(place, memory_format=torch.channels_last)
-        return cls(model, processor, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker)
+        return cls(model, readers, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker)
 
     @property
     def on_gpu(self) -> bool:

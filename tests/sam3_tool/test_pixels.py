@@ -6,11 +6,14 @@ from transformers.models.sam3.modeling_sam3 import Sam3PixelDecoder
 from sam3_tool.backends.pixels import SplitPixelDecoder
 
 
+@pytest.mark.parametrize("stages", [2, 3], ids=["a stage for each level", "one more, as published"])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @torch.no_grad()
-def test_split_in_two_the_pixel_decoder_is_the_same_function(layout):
+def test_split_in_two_the_pixel_decoder_is_the_same_function(layout, stages):
     torch.manual_seed(0)
-    whole = Sam3PixelDecoder(Sam3MaskDecoderConfig(hidden_size=32, num_upsampling_stages=2)).to(memory_format=layout)
+    whole = Sam3PixelDecoder(Sam3MaskDecoderConfig(hidden_size=32, num_upsampling_stages=stages)).to(
+        memory_format=layout
+    )
     for norm in whole.norms:
         torch.nn.init.normal_(norm.weight)
         torch.nn.init.normal_(norm.bias)
