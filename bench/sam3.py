@@ -6,6 +6,7 @@ device: its times are real, its masks are noise.
 
 import resource
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -16,10 +17,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from agent import Decision, Episode, ScriptedPlanner, Task, watch
+from agent.tools.workspace import Answer, Segment
 from bench import rivals
 from bench.machine import copy_rate, described, matmul_rate
 from bench.networks import FULL, Network, network
-from bench.rivals import Found
 from bench.tables import Cell, Table
 from bench.timing import clock, side_by_side, timed
 from sam3_tool import ConceptPrompt, Picture
@@ -41,6 +43,8 @@ PARTS = {
 MASKS = 10
 """Kept per phrase."""
 HEIGHT, WIDTH = 1080, 1920
+THOUGHTS = (0.0, 0.05, 0.1, 0.5)
+"""Seconds. A language model thinks for half a second at the least."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ class Setting:
 
 
 def measure(setting: Setting) -> list[Table]:
-    """Parts, calls, phrases, pictures, memory."""
+    """Parts, calls, the first mask, phrases, pictures, memory."""
     torch.set_num_threads(setting.threads)
     measured = network(setting.size, device=setting.device, dtype=setting.dtype)
-    tables = [f(measured, setting) for f in (parts, calls, phrases, pictures)]
+    tables = [f(measured, setting) for f in (parts, calls, first_mask, phrases, pictures)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
     return [*tables, Table("sam3-memory", "Peak memory", ("GiB",), [(peak,)], setting.about)]
 
@@ -142,25 +146,25 @@ def parts(measured: Network, setting: Setting) -> Table:
     model = measured.copy()
     meter = Meter(model)
     backend = measured.backend(model)
-    runs = [_one_run(backend, meter, number) for number in range(setting.rounds + 1)]
+    cut = threshold(measured, setting.size)
+    runs = [_one_run(backend, meter, number, cut) for number in range(setting.rounds + 1)]
     flop, timed = runs[0], runs[1:]
     peak = matmul_rate(measured.device, setting.dtype)
     rows: list[Sequence[Cell]] = []
     for name in timed[0]:
         took = statistics.median(run[name] for run in timed)
-        work = flop.get(name, 0)
-        rows.append(
-            (name, 1000 * took, work / 1e9 or None, 100 * work / took / peak or None, _weights(measured.model, name))
-        )
+        work, weights = flop.get(name, 0), _weights(measured.model, name)
+        share = 100 * work / took / peak if work else None
+        rows.append((name, 1000 * took, work / 1e9 or None, share, weights))
     about = {**setting.about, "peak, TFLOP/s": peak / 1e12, "copy, GB/s": copy_rate(measured.device) / 1e9}
     columns = ("part", "ms", "GFLOP", "% of peak", "weights, MB")
     return Table("sam3-parts", "One picture, one phrase, part by part", columns, rows, about)
 
 
-def _one_run(backend: TransformersBackend, meter: Meter, number: int) -> dict[str, float]:
+def _one_run(backend: TransformersBackend, meter: Meter, number: int, cut: float) -> dict[str, float]:
     """Seconds of each part and of what is around them; of run 0, FLOP."""
     meter.reset(counting=number == 0)
-    picture, prompt = new_picture(number), ConceptPrompt(all_phrases()[number])
+    picture, prompt = new_picture(number), ConceptPrompt(all_phrases()[number], threshold=cut)
     began = clock(meter.device)
     [embedding] = backend.encode([picture])
     encoded = clock(meter.device)
@@ -202,6 +206,40 @@ def calls(measured: Network, setting: Setting) -> Table:
     return Table("sam3-calls", "Calls on 640 x 480", ("call", "ms", "from to"), rows, setting.about)
 
 
+class Thoughtful(ScriptedPlanner):
+    """Thinks for so many seconds before its first call, as a language model does."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__([Segment(phrases=["object"]), Answer(ids=[1])])
+        self._seconds = seconds
+
+    def decide(self, episode: Episode) -> Decision:
+        if not episode.steps:
+            time.sleep(self._seconds)
+        return super().decide(episode)
+
+
+def first_mask(measured: Network, setting: Setting) -> Table:
+    """From the query to the first mask, for planners that think for so long; by the clock.
+
+    SAM 3 encodes the picture meanwhile, so that it should be the longer of the two and the decoder, not the sum.
+    """
+    sam3, fresh = measured.ours(), count(1)
+
+    def shown(seconds: float) -> float:
+        task = Task(Picture(np.roll(scene().pixels, next(fresh), axis=0)), "object")
+        began = time.perf_counter()
+        next(watch(task, Thoughtful(seconds), sam3))
+        return 1000 * (time.perf_counter() - began)
+
+    rows = [(1000 * seconds, statistics.median(shown(seconds) for _ in range(setting.rounds))) for seconds in THOUGHTS]
+    at_once = rows[0][1]
+    columns = ("planner thinks, ms", "first mask after, ms", "one after the other, ms")
+    return Table(
+        "sam3-first-mask", "Time to the first mask", columns, [(*row, row[0] + at_once) for row in rows], setting.about
+    )
+
+
 Asked = tuple[Sequence[Picture], Sequence[str]]
 """New pictures, and the phrases that each of them is asked for."""
 
@@ -210,47 +248,49 @@ def ways(measured: Network, setting: Setting) -> dict[str, Callable[[Asked], obj
     """Ours first."""
     sam3 = measured.ours()
 
-    def ours(asked: Asked, cut: float) -> list[Found]:
-        requests = [(picture, ConceptPrompt(phrase, threshold=cut)) for picture in asked[0] for phrase in asked[1]]
-        return [(found.masks, found.scores) for found in sam3.segment_all(requests)]
+    cut = threshold(measured, setting.size)
 
-    def published(asked: Asked, cut: float) -> list[Found]:
-        return [found for picture in asked[0] for found in rivals.published(measured, picture, asked[1], cut)]
+    def ours(asked: Asked) -> object:
+        pictures, phrases = asked
+        prompts = [ConceptPrompt(phrase, threshold=cut) for phrase in phrases]
+        return sam3.segment_all([(picture, prompt) for picture in pictures for prompt in prompts])
 
-    def documented(asked: Asked, cut: float) -> list[Found]:
-        return [found for picture in asked[0] for found in rivals.as_documented(measured, picture, asked[1], cut)]
+    def published(asked: Asked) -> object:
+        return [rivals.published(measured, picture, asked[1], cut) for picture in asked[0]]
+
+    def documented(asked: Asked) -> object:
+        return [rivals.as_documented(measured, picture, asked[1], cut) for picture in asked[0]]
 
     chosen = {"ours": ours, "published": published, "transformers": documented}
-    return {
-        name: partial(way, cut=_cut(way, setting)) for name, way in chosen.items() if name in ("ours", *setting.against)
-    }
+    return {name: way for name, way in chosen.items() if name in ("ours", *setting.against)}
 
 
-def _cut(way: Callable[[Asked, float], list[Found]], setting: Setting) -> float:
-    """The usual threshold; for random weights, whose scores say nothing, the one above which `MASKS` masks are."""
-    if setting.size != FULL:
+@cache
+def threshold(measured: Network, size: str) -> float:
+    """The usual one; for random weights, whose scores say nothing, one above which there are about `MASKS` masks."""
+    if size != FULL:
         return 0.5
-    [(_, scores)] = way(([new_picture(0)], all_phrases()[:1]), 0.0)
-    return float(np.sort(scores)[-MASKS - 1])
+    found = measured.ours().segment(new_picture(0), all_phrases()[0], threshold=0.0)
+    return float(found.scores[MASKS])
 
 
 def phrases(measured: Network, setting: Setting) -> Table:
     """k phrases on one new picture; the last column counts operations, which no noise can touch."""
     compared = _compared(measured, setting, "phrases", {k: (1, k) for k in setting.phrases})
-    once, each, anew = counted_work(measured)
+    once, each, anew = counted_work(measured, setting.size)
     rows = [(*row, k * anew / (once + k * each)) for row, k in zip(compared.rows, setting.phrases, strict=True)]
     return replace(compared, rows=rows, columns=(*compared.columns, "operations, published / ours"))
 
 
-def counted_work(measured: Network) -> tuple[int, int, int]:
+def counted_work(measured: Network, size: str) -> tuple[int, int, int]:
     """FLOP: ours for a picture, ours for each phrase, the published way's for each phrase with its picture."""
-    backend, phrase = measured.backend(), all_phrases()[:1]
+    backend, phrase, cut = measured.backend(), all_phrases()[:1], threshold(measured, size)
     with counter() as once:
         [embedding] = backend.encode([new_picture(1)])
     with counter() as each:
-        backend.decode([embedding], [ConceptPrompt(phrase[0], threshold=0.5)])
+        backend.decode([embedding], [ConceptPrompt(phrase[0], threshold=cut)])
     with counter() as anew:
-        rivals.published(measured, new_picture(1), phrase, 0.5)
+        rivals.published(measured, new_picture(1), phrase, cut)
     return once.get_total_flops(), each.get_total_flops(), anew.get_total_flops()
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.machine import described
 from bench.tables import Cell, Table
 
 SCENE = Path(__file__).parent.parent / "examples" / "scene.png"
@@ -17,9 +16,7 @@ PROGRAM = (sys.executable, "-c", "from agent.cli import main; main()")
 
 
 def measure(*, rounds: int = 5) -> list[Table]:
-    """Seconds by the clock and of processor time, of whole processes."""
-    import torch
-
+    """Seconds by the clock and of processor time, and memory, of whole processes."""
     with tempfile.TemporaryDirectory() as folder:
         commands: dict[str, Sequence[str]] = {
             "python -c pass": (sys.executable, "-c", "pass"),
@@ -29,18 +26,29 @@ def measure(*, rounds: int = 5) -> list[Table]:
             "sam3-agent segment, embedded SAM 3": (*PROGRAM, "segment", str(SCENE), "the watermelons", "--out", folder),
         }
         rows = [_row(name, command, rounds) for name, command in commands.items()]
+    import torch  # only now: what a process has in memory counts for those it starts
+
+    from bench.machine import described
+
     about: dict[str, Cell] = {"device": described(torch.device("cpu")), "cores": os.cpu_count(), "rounds": rounds}
-    return [Table("start", "From a cold process", ("command", "seconds", "slowest", "processor seconds"), rows, about)]
+    columns = ("command", "seconds", "slowest", "processor seconds", "peak, MiB")
+    return [Table("start", "From a cold process", columns, rows, about)]
 
 
 def _row(name: str, command: Sequence[str], rounds: int) -> Sequence[Cell]:
     runs = [_run(command) for _ in range(rounds + 1)][1:]  # the first fills the file cache
-    clock, processor = zip(*runs, strict=True)
-    return name, statistics.median(clock), max(clock), statistics.median(processor)
+    clock, processor, memory = zip(*runs, strict=True)
+    return name, statistics.median(clock), max(clock), statistics.median(processor), max(memory)
 
 
-def _run(command: Sequence[str]) -> tuple[float, float]:
-    started, before = time.perf_counter(), os.times()
-    subprocess.run(command, check=True, capture_output=True)
-    took, after = time.perf_counter() - started, os.times()
-    return took, after.children_user + after.children_system - before.children_user - before.children_system
+def _run(command: Sequence[str]) -> tuple[float, float, float]:
+    """Seconds by the clock and of processor time, and the most memory in MiB."""
+    started = time.perf_counter()
+    # with byte code, as a user's Python keeps it
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024  # KiB on Linux

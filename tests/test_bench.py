@@ -118,7 +118,7 @@ def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
 
 def test_four_phrases_take_less_than_half_of_the_published_ways_operations(tiny_network):
     """Counted, so that no noise of a machine hides a step back."""
-    once, each, anew = counted_work(tiny_network)
+    once, each, anew = counted_work(tiny_network, "tiny")
     assert 4 * anew > 2.1 * (once + 4 * each)
     assert once < 4.5e9
     assert each < 1.4e9
