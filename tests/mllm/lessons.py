@@ -12,12 +12,12 @@ import numpy as np
 import prompts
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
 from agent.chat import ChatPlanner
+from agent.episode import Verdict
 from agent.messages import Protocol
 from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.probe import SIDE, TOOL
 from agent.models.tool_text import read_reply
 from agent.models.wire import call_in_words
-from agent.episode import Verdict
 from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
