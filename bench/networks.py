@@ -29,8 +29,12 @@ class Network:
         return torch.device(self.model.device)
 
     def copy(self) -> Any:
-        """The same weights, in modules of their own: what is done to them leaves the network as it is."""
-        return copy.deepcopy(self.model, {id(one): one for one in (*self.model.parameters(), *self.model.buffers())})
+        """Modules of their own; of the weights only the encoders', which are nearly all, are shared, for the product
+        gives the others another format."""
+        shared = [
+            weight for part in (self.model.vision_encoder, self.model.text_encoder) for weight in part.parameters()
+        ]
+        return copy.deepcopy(self.model, {id(weight): weight for weight in shared})
 
     def backend(self, model: Any = None) -> TransformersBackend:
         """The product's, on the same weights. `model`: one made with `copy`, which it takes over."""

@@ -100,10 +100,12 @@ def test_the_published_way_finds_the_masks_that_ours_finds(tiny_network):
         assert shared > 0.999 * either
 
 
-def test_the_network_that_is_measured_stays_as_it_was(tiny_network):
-    tiny_network.ours()
-    assert type(tiny_network.model.mask_decoder).__name__ == "Sam3MaskDecoder"
-    assert type(tiny_network.model.mask_decoder.pixel_decoder).__name__ == "Sam3PixelDecoder"
+def test_the_network_that_is_measured_stays_as_it_was():
+    measured = network("tiny", device="cpu", dtype=torch.bfloat16)
+    measured.ours()
+    assert type(measured.model.mask_decoder).__name__ == "Sam3MaskDecoder"
+    assert type(measured.model.mask_decoder.pixel_decoder).__name__ == "Sam3PixelDecoder"
+    assert {weight.dtype for weight in measured.model.parameters()} == {torch.bfloat16}
 
 
 def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
