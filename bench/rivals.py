@@ -66,8 +66,11 @@ def _asked(network: Network, picture: Picture, features: Any, phrase: str, boxes
     size = [(picture.height, picture.width)]
     words = network.processor(text=phrase, original_sizes=size, return_tensors="pt", **boxes)
     words.pop("original_sizes", None)
+    words = words.to(network.device)
+    if boxes:
+        words["input_boxes"] = words["input_boxes"].to(network.model.dtype)
     # the model takes apart what it is given
-    return network.model(vision_embeds=type(features)(**features), **words.to(network.device))
+    return network.model(vision_embeds=type(features)(**features), **words)
 
 
 def without_overlaps(masks: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> list[int]:

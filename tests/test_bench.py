@@ -106,6 +106,8 @@ def test_the_network_that_is_measured_stays_as_it_was():
     assert type(measured.model.mask_decoder).__name__ == "Sam3MaskDecoder"
     assert type(measured.model.mask_decoder.pixel_decoder).__name__ == "Sam3PixelDecoder"
     assert {weight.dtype for weight in measured.model.parameters()} == {torch.bfloat16}
+    [(masks, scores)] = published_way(measured, new_picture(0), all_phrases()[:1], 0.5)
+    assert len(masks) == len(scores) > 0
 
 
 def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
