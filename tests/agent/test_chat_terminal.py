@@ -248,11 +248,13 @@ def talked_to(program: "subprocess.Popen[bytes]", terminal: int) -> None:
     os.write(terminal, b"half a li")
     seen.until("half a li")
     program.send_signal(signal.SIGINT)
-    seen.until("(Ctrl-D leaves)", "> ")
+    while not seen.comes("(Ctrl-D leaves)", seconds=5):  # readline misses one that comes just before it waits
+        program.send_signal(signal.SIGINT)
+    seen.until("> ")
     os.write(terminal, b"all watermelons\n")
     seen.until("4 masks: 'watermelon'. [1 watermelon", "out/scene/overlay.png", "> ")
     os.write(terminal, b"\x04")
-    program.wait(timeout=600)
+    program.wait(timeout=120)
 
 
 def heed_interruptions() -> None:
@@ -270,10 +272,16 @@ class Reader:
     def until(self, *wanted: str) -> None:
         """Reads on until each of these came, one after the other."""
         for text in wanted:
-            while text not in self.unread:
-                assert select.select([self.terminal], [], [], 600)[0], f"{text!r} did not come after {self.unread!r}"
-                self.unread += os.read(self.terminal, 4096).decode()
-            self.unread = self.unread.partition(text)[2]
+            assert self.comes(text, seconds=120), f"{text!r} did not come after {self.unread!r}"
+
+    def comes(self, text: str, *, seconds: float) -> bool:
+        """Reads on until it came, or until nothing more came for so long."""
+        while text not in self.unread:
+            if not select.select([self.terminal], [], [], seconds)[0]:
+                return False
+            self.unread += os.read(self.terminal, 4096).decode()
+        self.unread = self.unread.partition(text)[2]
+        return True
 
 
 def run(*words: object) -> "subprocess.CompletedProcess[str]":
