@@ -15,7 +15,7 @@ from agent.views import reduced
 from demo.actions import CONVERSATION, TOLD, TRACE, Actions, Chosen, sentence
 from demo.banner import banner, pill
 from demo.chat import WELCOME, messages
-from demo.engine import Choice, Engine
+from demo.engine import STARTING, Choice, Engine
 from demo.exchange import Corners, Example, Kept, Point, Threshold, received
 from demo.stage import data_url, photograph, stage
 from demo.visits import Visit
@@ -71,7 +71,7 @@ class Parts:
 def build(actions: Actions) -> Any:
     """The whole page, as gradio's Blocks."""
     with gr.Blocks(title="sam3-agent", analytics_enabled=False, delete_cache=(OFTEN, DAY)) as page:
-        head = gr.HTML(pill(actions.engine.state(*defaults(actions.engine))), elem_id="head")
+        head = gr.HTML(pill(STARTING), elem_id="head")
         about = gr.HTML(banner(actions.engine.sam3_name), elem_id="about")
         with gr.Row(elem_id="work"):
             with gr.Column(elem_id="left"):
@@ -88,10 +88,6 @@ def build(actions: Actions) -> Any:
         _wire_picture(parts, actions)
         _wire_downloads(parts, actions, save)
     return page
-
-
-def defaults(engine: Engine) -> tuple[str, str]:
-    return engine.options.planner, engine.sam3_name
 
 
 # what is on the page

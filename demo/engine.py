@@ -33,6 +33,9 @@ class State:
     words: str
 
 
+STARTING = State("loading", "starting")
+
+
 @dataclass
 class Engine:
     """Loads what the choices name, and nothing else. Safe to share between threads: `_lock` holds for `_loading`."""

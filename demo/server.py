@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
+from threading import Timer
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -35,6 +36,8 @@ POLICY = {
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+GRACE = 3.0
+"""Seconds after which models begin to load: the first visitor's page comes before what takes all the processor."""
 VISITORS = 200
 """Whose page's state the server keeps at most; see `Visits` for their pictures."""
 
@@ -52,7 +55,7 @@ class Place:
 
 
 def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) -> tuple[Any, str]:
-    """Starts the page and then, in the background, the models. Returns the page and its address; `wait`: once it ends.
+    """Starts the page and soon, in the background, the models. Returns the page and its address; `wait`: once it ends.
 
     Raises OSError when nobody can listen there.
     """
@@ -78,7 +81,9 @@ def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) ->
         css_paths=[WEB / "style.css"],
         app_kwargs={"middleware": [Middleware(Guarded)], "docs_url": None, "redoc_url": None, "openapi_url": None},
     )
-    engine.start()
+    start = Timer(GRACE, engine.start)
+    start.daemon = True
+    start.start()
     if wait:
         page.block_thread()
     return page, address
