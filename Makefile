@@ -4,7 +4,7 @@
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
-DEV = $(RUN) --extra dev
+DEV = $(RUN) --extra dev --group owners
 # one file's tests stay together, since they share a model or a server
 TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 VLLM = .tools/vllm-env

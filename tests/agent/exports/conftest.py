@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,13 @@ from sam3_tool.rle import encode
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def owners() -> None:
+    """The libraries whose formats are exported: without one of them these tests fail."""
+    if missing := [name for name in ("label_studio_sdk", "ultralytics") if find_spec(name) is None]:
+        pytest.fail(f"no {' and no '.join(missing)} here: uv sync --inexact --extra dev --group owners")
 
 
 @pytest.fixture(scope="session")

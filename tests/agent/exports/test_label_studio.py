@@ -1,60 +1,101 @@
-"""Label Studio's brush masks, read by its layout.
-
-Its Python package wants another OpenCV than ours and cannot be installed beside it; `SAMPLE` is what its encoder
-(label-studio-sdk 2.1.2, `converter.brush.mask2rle`) made of `MASK`, so that the decoder here is known to read what
-Label Studio writes.
-"""
+"""Label Studio's tasks, read by Label Studio's own package: its decoder of brushes, its interfaces, its converter."""
 
 import json
 from base64 import b64decode
+from collections import defaultdict
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from agent.exports import FORMATS
 from agent.exports.label_studio import brush
-from sam3_tool.rle import decode
+from sam3_tool import Picture
+from sam3_tool.boxes import around
+from sam3_tool.rle import decode, encode
 
-MASK = np.array([[0, 1, 1, 0, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 1]], bool)
-SAMPLE = bytes.fromhex("0000003c391bfc6013ffdb008ffe3008ffe300c27fe0")
-
-
-def decoded(packed: bytes) -> np.ndarray:
-    """uint8, (N,): what a run-length package of bytes holds."""
-    bits = "".join(f"{byte:08b}" for byte in packed)
-    at = 0
-
-    def number(length: int) -> int:
-        nonlocal at
-        at += length
-        return int(bits[at - length : at], 2)
-
-    size, word = number(32), number(5) + 1
-    lengths = [number(4) + 1 for _ in range(4)]
-    out: list[int] = []
-    while len(out) < size:
-        repeated, count = number(1), number(lengths[number(2)]) + 1
-        out += [number(word)] * count if repeated else [number(word) for _ in range(count)]
-    assert len(out) == size
-    assert len(bits) - at < 8
-    return np.array(out, np.uint8)
+SIZES = [(1, 1), (1, 7), (9, 1), (3, 5), (37, 53), (241, 319)]
+"""Height and width."""
 
 
-def test_what_label_studio_itself_writes_is_read():
-    assert (decoded(SAMPLE).reshape(3, 5, 4) == 255 * MASK[..., None]).all()
+def decoded(packed: bytes, height: int, width: int) -> np.ndarray:
+    """uint8, (H, W, 4): what Label Studio sees in a brush."""
+    from label_studio_sdk.converter.brush import decode_rle
+
+    return decode_rle(packed).reshape(height, width, 4)
 
 
-def test_the_masks_of_a_task_are_those_of_the_answer(write, fruit, awkward):
-    candidates = (*fruit, awkward)
-    (task,) = json.loads(write("label-studio", candidates).read_text("utf-8"))
+def only_task(path: Path) -> dict[str, Any]:
+    (task,) = json.loads(path.read_text("utf-8"))
+    return task
+
+
+def submitted(task: dict[str, Any], folder: Path) -> dict[str, list[np.ndarray]]:
+    """A task whose predictions a person took over as they are, exported by Label Studio: each label's masks, in order.
+
+    Label Studio writes a file per mask, uint8, (H, W), 255 within.
+    """
+    from label_studio_sdk.converter import Converter
+
+    annotation = {"id": 1, "completed_by": 1, "result": task["predictions"][0]["result"]}
+    tasks = folder / "submitted.json"
+    tasks.write_text(json.dumps([{"id": 1, "data": task["data"], "annotations": [annotation]}]), "utf-8")
+    converter = Converter(task["meta"]["interface"], str(folder), download_resources=False)
+    (brushes := folder / "brushes").mkdir()
+    converter.convert(str(tasks), str(brushes), "BRUSH_TO_NUMPY", is_dir=False)
+    found = defaultdict(list)
+    for path in sorted(brushes.glob("*.npy")):
+        found[path.stem.split("-label-")[1].rsplit("-", 1)[0]].append(np.load(path))
+    return found
+
+
+def test_label_studio_accepts_the_prediction_for_the_interface_that_comes_with_it(write, fruit, awkward):
+    from label_studio_sdk.label_interface import LabelInterface
+
+    task = only_task(write("label-studio", (*fruit, replace(awkward, phrase='<a> & "b"'))))
+    interface = LabelInterface(task["meta"]["interface"])
     (prediction,) = task["predictions"]
-    for one, region in zip(candidates, prediction["result"], strict=True):
-        assert (region["original_width"], region["original_height"]) == (640, 480)
-        rgba = decoded(bytes(region["value"]["rle"])).reshape(480, 640, 4)
-        assert (rgba == 255 * decode(one.rle)[..., None]).all()
+    assert interface.validate_prediction(prediction, return_errors=True) == []
+    assert interface.validate_task({"data": task["data"]})
+    prediction["result"][0]["value"]["brushlabels"] = ["no such label"]
+    assert interface.validate_prediction(prediction, return_errors=True) != []
+
+
+def test_label_studio_exports_the_very_masks_of_the_answer(write, fruit, awkward, tmp_path):
+    candidates = (*fruit, replace(awkward, phrase="odd"))
+    found = submitted(only_task(write("label-studio", candidates)), tmp_path)
+    assert sum(map(len, found.values())) == len(candidates)
+    for label in ("watermelon", "cherry", "banana", "odd"):
+        wanted = [255 * decode(one.rle) for one in candidates if one.phrase == label]
+        assert np.array_equal(found[label], wanted)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_pictures_of_any_size_keep_their_masks(fruit, tmp_path, size):
+    random = np.random.default_rng(0)
+    masks = [np.ones(size, bool), *(random.random((3, *size)) < [[[0.02]], [[0.5]], [[0.98]]])]
+    candidates = [
+        replace(fruit[0], id=number, rle=encode(mask), box=tuple(around(mask[None])[0].tolist()))
+        for number, mask in enumerate(masks, start=1)
+        if mask.any()
+    ]
+    picture = Picture(np.zeros((*size, 3), np.uint8))
+    task = only_task(FORMATS["label-studio"].write(picture, candidates, "x.png", tmp_path, {}))
+    for one, region in zip(candidates, task["predictions"][0]["result"], strict=True):
+        assert (region["original_height"], region["original_width"]) == size
+        assert (decoded(region["value"]["rle"], *size) == 255 * decode(one.rle)[..., None]).all()
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_runs_longer_than_the_layout_can_say_are_divided(fill):
+    mask = np.full((300, 400), fill)
+    mask[150, 200] = not fill
+    assert (decoded(brush(mask), 300, 400) == 255 * mask[..., None]).all()
 
 
 def test_a_task_has_its_picture_and_fits_its_labelling_interface(write, fruit, awkward, scene):
@@ -74,18 +115,6 @@ def test_a_task_has_its_picture_and_fits_its_labelling_interface(write, fruit, a
         assert set(region["value"]["brushlabels"]) <= labels
     assert labels == {"watermelon", "cherry", "banana", '<a> & "b"'}
     assert task["predictions"][0]["result"][0]["meta"] == {"text": ["It is round."]}
-
-
-@pytest.mark.parametrize("fill", [False, True])
-def test_runs_longer_than_the_layout_can_say_are_divided(fill):
-    mask = np.full((300, 400), fill)
-    mask[150, 200] = not fill
-    assert (decoded(brush(mask)).reshape(300, 400, 4) == 255 * mask[..., None]).all()
-
-
-def test_a_mask_of_noise_survives():
-    mask = np.random.default_rng(0).random((40, 50)) < 0.5
-    assert (decoded(brush(mask)).reshape(40, 50, 4) == 255 * mask[..., None]).all()
 
 
 def test_without_a_mask_it_is_a_task_with_an_empty_prediction(write):

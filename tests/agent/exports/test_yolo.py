@@ -1,5 +1,8 @@
-"""YOLO data sets, read by supervision and by the rules that ultralytics holds labels to."""
+"""YOLO data sets, loaded by ultralytics and by supervision."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
@@ -10,8 +13,11 @@ import pytest
 import supervision
 import yaml
 
+from agent.exports import FORMATS
 from sam3_tool import Picture
 from sam3_tool.rle import decode, encode
+
+LOADER = Path(__file__).with_name("ultralytics_loads.py")
 
 
 def unpacked(path: Path) -> Path:
@@ -21,8 +27,20 @@ def unpacked(path: Path) -> Path:
     return folder
 
 
+def loaded(folders: list[Path], settings: Path) -> list[dict[str, np.ndarray]]:
+    """What ultralytics makes of unpacked data sets: see `ultralytics_loads.py`. `settings`: a folder for its own."""
+    done = subprocess.run(
+        [sys.executable, str(LOADER), *(str(folder / "data.yaml") for folder in folders)],
+        env={**os.environ, "YOLO_CONFIG_DIR": str(settings), "YOLO_OFFLINE": "true"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [dict(np.load(folder / "loaded.npz")) for folder in folders]
+
+
 def rows(labels: Path, classes: int) -> list[tuple[int, np.ndarray]]:
-    """Class and corners, (P, 2) in fractions, of each line. Refuses what ultralytics does: a class that is not named,
+    """Class and corners, (P, 2) in fractions, of each line. Refuses a class that is not named,
     a line that could be a box, an odd number of coordinates, coordinates out of the picture, and the same box twice."""
     lines = [line.split() for line in labels.read_text("ascii").splitlines()]
     assert all(len(line) > 6 and len(line) % 2 == 1 and line[0].isdigit() for line in lines)
@@ -39,6 +57,33 @@ def drawn(corners: np.ndarray, height: int, width: int) -> np.ndarray:
     canvas = np.zeros((height, width), np.uint8)
     cv2.fillPoly(canvas, [(corners * [width, height]).astype(np.int32)], 1)
     return canvas.astype(bool)
+
+
+def test_ultralytics_loads_the_picture_and_every_mask_with_its_class(write, fruit, awkward, scene, iou, tmp_path):
+    candidates = (*fruit, awkward)
+    (found,) = loaded([unpacked(write("yolo-seg", candidates))], tmp_path)
+    assert (found["image"] == scene.pixels).all()
+    assert found["names"].tolist() == [one.phrase for one in candidates]
+    for one, mask in zip(candidates, found["masks"], strict=True):
+        # it walks an outline in a thousand steps, and so cuts corners of long ones
+        assert iou(mask, decode(one.rle)) > (0.9 if one is awkward else 0.98)
+
+
+def test_ultralytics_loads_small_pictures_and_any_class(fruit, tmp_path):
+    random, folders, wanted = np.random.default_rng(0), [], []
+    for size, phrase in [((32, 11), "yes"), ((37, 64), 'a "b": {c}'), ((10, 32), "- 1"), ((95, 96), "\U0001f431 cat")]:
+        mask = np.zeros(size, bool)
+        y, x = (int(random.integers(side)) for side in size)
+        mask[: y + 1, : x + 1] = True
+        one = replace(fruit[0], rle=encode(mask), box=(0.0, 0.0, x + 1.0, y + 1.0), phrase=phrase)
+        (folder := tmp_path / f"{size[0]}x{size[1]}").mkdir()
+        picture = Picture(random.integers(256, size=(*size, 3), dtype=np.uint8))
+        folders.append(unpacked(FORMATS["yolo-seg"].write(picture, [one], "x.png", folder, {})))
+        wanted.append((picture, mask, phrase))
+    for found, (picture, mask, phrase) in zip(loaded(folders, tmp_path), wanted, strict=True):
+        assert (found["image"] == picture.pixels).all()
+        assert found["names"].tolist() == [phrase]
+        assert (found["masks"] == mask).all()
 
 
 def test_every_line_is_one_mask_that_opencv_draws_again(write, fruit, awkward, iou):
