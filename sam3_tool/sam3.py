@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from sam3_tool.backends import Backend, Beside, Embedding
+from sam3_tool.backends.embeddings import embedding_cache
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
-from sam3_tool.cache import ByteCache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
 from sam3_tool.prompt import Box, ConceptPrompt, Point, Prompt, VisualPrompt
@@ -25,6 +25,10 @@ Look = tuple[Picture, None]
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
 """Room for 8 pictures of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
+GPU_BYTES = HOST_BYTES = 8 * CACHE_BYTES
+"""With a GPU: room for 64 pictures of facebook/sam3 there and for 64 more in the host's memory, which even a laptop has
+(pinned memory may be taken in powers of 2: up to twice as much). One that comes back is a copy of 63 MiB, a few
+milliseconds of a bus; to encode it again would be 5.6 TFLOP."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,7 @@ class Sam3:
 
     A picture is encoded on its first request and its embedding is kept, under its content, while there is room for
     it in `cache_bytes` (least recently used out first): asking again, by phrase or by click, costs only the decoder.
+    On a GPU these are its memory; what they have no room for waits in `host_bytes` of the host's, and is copied back.
     Safe to share between threads: concurrent calls are served together, at most `max_batch` requests at a time.
 
         sam3 = Sam3.load("facebook/sam3")
@@ -53,12 +58,18 @@ class Sam3:
     """
 
     def __init__(
-        self, backend: Backend, *, max_batch: int = MAX_BATCH, cache_bytes: int = CACHE_BYTES, runs_on: str = ""
+        self,
+        backend: Backend,
+        *,
+        max_batch: int = MAX_BATCH,
+        cache_bytes: int = CACHE_BYTES,
+        host_bytes: int = 0,
+        runs_on: str = "",
     ) -> None:
         self._backend = backend
         self.runs_on = runs_on
         """Device and number format, e.g. 'cpu float32'; empty where there is no network."""
-        self._batcher = Batcher(_Server(backend, cache_bytes).serve, max_size=max_batch)
+        self._batcher = Batcher(_Server(backend, cache_bytes, host_bytes).serve, max_size=max_batch)
 
     @classmethod
     def load(
@@ -87,14 +98,15 @@ class Sam3:
         from sam3_tool.backends.transformers import TransformersBackend
 
         network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype)
-        room = 8 * CACHE_BYTES if network.on_gpu else CACHE_BYTES
+        room, spare = (GPU_BYTES, HOST_BYTES) if network.on_gpu else (CACHE_BYTES, 0)
         backend: Backend = network
         if cache is not None:
             made_with = {"weights": fingerprint(folder), "runs on": network.runs_on, **_versions()}
-            backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room)
+            backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room, host_bytes=spare)
+            room, spare = CACHE_BYTES, 0  # for pictures, which have not been encoded
         if record is not None:
             backend = RecordingBackend(backend, record)
-        return cls(backend, max_batch=max_batch, cache_bytes=room, runs_on=network.runs_on)
+        return cls(backend, max_batch=max_batch, cache_bytes=room, host_bytes=spare, runs_on=network.runs_on)
 
     @classmethod
     def replay(cls, folder: str | Path) -> "Sam3":
@@ -210,9 +222,9 @@ class _Served:
 class _Server:
     """Serves batches of requests. Only ever called by the batcher's thread."""
 
-    def __init__(self, backend: Backend, cache_bytes: int) -> None:
+    def __init__(self, backend: Backend, cache_bytes: int, host_bytes: int) -> None:
         self._backend = backend
-        self._cache: ByteCache[str, Embedding] = ByteCache(cache_bytes, size=lambda embedding: embedding.nbytes)
+        self._cache = embedding_cache(cache_bytes, host_bytes)
         self._ahead: set[str] = set()
         """Pictures that were encoded before anybody asked about them."""
 

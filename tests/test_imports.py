@@ -21,6 +21,7 @@ WRAPPED_IN = {
     "torch": (
         "sam3_tool/backends/pixels.py",
         "sam3_tool/backends/tracker.py",
+        "sam3_tool/backends/transfers.py",
         "sam3_tool/backends/transformers.py",
         "sam3_tool/backends/upsampling.py",
         "sam3_tool/backends/weights.py",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sam3_tool import rle
 from sam3_tool.backends import Backend, Beside, CheckpointError, Embedding
-from sam3_tool.cache import ByteCache
+from sam3_tool.backends.embeddings import embedding_cache
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
 from sam3_tool.prompt import ConceptPrompt, Prompt, VisualPrompt
@@ -31,11 +31,17 @@ class RecordingEmbedding:
     """An embedding, and which picture it is of."""
 
     key: str
-    inner: Embedding
+    inner: Any
 
     @property
     def nbytes(self) -> int:
-        return self.inner.nbytes
+        return int(self.inner.nbytes)
+
+    def on_host(self) -> "RecordingEmbedding":
+        return replace(self, inner=self.inner.on_host())
+
+    def on_device(self) -> "RecordingEmbedding":
+        return replace(self, inner=self.inner.on_device())
 
 
 @dataclass(frozen=True)
@@ -147,14 +153,22 @@ class CachingBackend:
     encoded. As safe between threads as the other backend, if one thread at a time calls it.
     """
 
-    def __init__(self, backend: Backend, folder: str | Path, *, made_with: Mapping[str, str], cache_bytes: int) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        folder: str | Path,
+        *,
+        made_with: Mapping[str, str],
+        cache_bytes: int,
+        host_bytes: int = 0,
+    ) -> None:
         """`made_with`: everything beside picture and prompt that an answer depends on, e.g. the hash of the weights.
 
-        `cache_bytes`: room for the other backend's embeddings.
+        `cache_bytes` and `host_bytes`: room for the other backend's embeddings, as in `Sam3`.
         """
         self._backend = backend
         self._made_with = dict(made_with)
-        self._embeddings: ByteCache[str, Embedding] = ByteCache(cache_bytes, size=lambda one: one.nbytes)
+        self._embeddings = embedding_cache(cache_bytes, host_bytes)
         with _in_words():
             self._remembered = Remembered(Path(folder) / FOLDER)
 

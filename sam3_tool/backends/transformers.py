@@ -1,7 +1,7 @@
 """SAM 3 on transformers' detector and tracker: the function of the published model, with no post-processing."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from sam3_tool.backends import Beside, CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.tracker import Tracker
+from sam3_tool.backends.transfers import to_device, to_host
 from sam3_tool.backends.upsampling import cut
 from sam3_tool.backends.weights import Readers, read, read_tracker
 from sam3_tool.backends.words import Vocabulary
@@ -59,10 +60,24 @@ class PictureEmbedding:
     trunk: torch.Tensor
     """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
     checkpoint has no tracker."""
+    device: torch.device | None = None
+    """The network's, while this waits in the host's memory."""
 
     @property
     def nbytes(self) -> int:
         return self.trunk.nbytes + sum(level.nbytes for level in self.levels)
+
+    def on_host(self) -> "PictureEmbedding":
+        """A copy in the host's memory, not for the host to read: it may still be on its way."""
+        return replace(self._copied(to_host), device=self.trunk.device)
+
+    def on_device(self) -> "PictureEmbedding":
+        """A copy where it was made."""
+        home = self.device or self.trunk.device
+        return replace(self._copied(lambda tensor: to_device(tensor, home)), device=None)
+
+    def _copied(self, copied: Callable[[torch.Tensor], torch.Tensor]) -> "PictureEmbedding":
+        return replace(self, levels=tuple(copied(level) for level in self.levels), trunk=copied(self.trunk))
 
 
 class TransformersBackend:
