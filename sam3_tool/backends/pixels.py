@@ -1,4 +1,4 @@
-"""SAM 3's pixel decoder with what does not depend on the phrase taken out, to be computed once per picture.
+"""SAM 3's pixel decoder without what does not depend on the phrase: `pyramid` computes that, once per picture.
 
 Each stage of `Sam3PixelDecoder` is conv(upsampled(previous) + skip). A convolution is linear, so that this is
 conv(skip), which a picture's phrases share, plus conv(upsampled(previous)). And a 3 x 3 convolution of a picture that
@@ -18,27 +18,21 @@ _FOLD = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0
 
 
 class SplitPixelDecoder(nn.Module):
-    """In the place of a `Sam3PixelDecoder`: the same function, up to rounding, of levels that `shared` has prepared."""
+    """In the place of a `Sam3PixelDecoder`: the same function, up to rounding, of what `SharedPyramid` gives."""
 
     def __init__(self, whole: Any) -> None:
         super().__init__()
-        self.convolutions: nn.ModuleList = whole.conv_layers
-        """Of each stage, coarse to fine: (C, C, 3, 3). The published model has one more than it has levels, unused."""
         self.norms: nn.ModuleList = whole.norms
+        """Of each stage, coarse to fine. The published model has one more than it has levels, unused."""
         self._doubling = nn.ParameterList(
             nn.Parameter(_doubling_kernel(convolution.weight.detach()), requires_grad=False)
             for convolution in whole.conv_layers
         )
 
-    def shared(self, skips: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """What each stage adds for the picture: convolved `skips`. Both finest first, (B, C, h, w)."""
-        stages = reversed(range(len(skips)))
-        return [self.convolutions[stage](skip) for stage, skip in zip(stages, skips, strict=True)]
-
     def forward(self, backbone_features: Sequence[torch.Tensor]) -> torch.Tensor:
         """(B, C, H, W) in the size of the finest level.
 
-        `backbone_features`: what `shared` gave, finest first, then the coarsest level; each half as large as the last.
+        `backbone_features`: the convolved levels, finest first, then the coarsest; each half as large as the last.
         """
         *skips, pixels = backbone_features
         for skip, kernel, norm in zip(reversed(skips), self._doubling, self.norms, strict=False):
@@ -48,8 +42,13 @@ class SplitPixelDecoder(nn.Module):
 
 
 def _doubling_kernel(weight: torch.Tensor) -> torch.Tensor:
-    """(out, in, 3, 3) -> (in, out, 4, 4), as `conv_transpose2d` takes it, in the same memory format."""
-    folded = torch.einsum("ak,bl,oikl->ioab", _FOLD.to(weight.device), _FOLD.to(weight.device), weight.float())
-    channels_last = weight.is_contiguous(memory_format=torch.channels_last)
+    """(out, in, 3, 3) -> (in, out, 4, 4), as `conv_transpose2d` takes it."""
+    fold = _FOLD.to(weight.device)
+    return laid_out_as(weight, torch.einsum("ak,bl,oikl->ioab", fold, fold, weight.float()))
+
+
+def laid_out_as(model: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """`weight` in the type and the memory format of another one."""
+    channels_last = model.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return folded.to(weight.dtype).contiguous(memory_format=layout)
+    return weight.to(model.dtype).contiguous(memory_format=layout)

@@ -17,6 +17,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 from sam3_tool.backends import Beside, CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.pixels import SplitPixelDecoder
+from sam3_tool.backends.pyramid import SharedPyramid
 from sam3_tool.backends.tracker import Tracker
 from sam3_tool.backends.transfers import to_device, to_host
 from sam3_tool.backends.upsampling import cut
@@ -105,7 +106,9 @@ class TransformersBackend:
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
         self._mask_decoder = model.mask_decoder
-        self._mask_decoder.pixel_decoder = SplitPixelDecoder(model.mask_decoder.pixel_decoder)
+        pixel_decoder = model.mask_decoder.pixel_decoder
+        model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, pixel_decoder.conv_layers)
+        self._mask_decoder.pixel_decoder = SplitPixelDecoder(pixel_decoder)
         model.mask_decoder = _Deferred()
         self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
         self._geometry = _Elsewhere(model.geometry_encoder)
@@ -177,9 +180,8 @@ class TransformersBackend:
     def _encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
         squares = torch.cat([self._square(picture) for picture in pictures])
         vision = self._model.get_vision_features(squares.to(self._model.device, self._model.dtype))
-        # The detector never reads the coarsest level. The positions are the same for every picture.
-        (*fine, coarse), positions = vision.fpn_hidden_states[:-1], vision.fpn_position_encoding[:-1]
-        levels = (*self._mask_decoder.pixel_decoder.shared(fine), coarse)
+        # the positions are the same for every picture
+        levels, positions = vision.fpn_hidden_states, vision.fpn_position_encoding
         self._positions = self._positions or tuple(level[:1].clone() for level in positions)
         trunk = vision.last_hidden_state
         trunk = trunk if isinstance(self._tracker, Tracker) else trunk[:, :0]
