@@ -12,7 +12,7 @@ from agent.episode import NO_COST, Outcome, Usage
 from agent.transcript import Text
 from evals.stats import Measure
 from sam3_tool import Instances, Picture
-from sam3_tool.rle import Rle, decode_all, encode_all
+from sam3_tool.rle import Rle, decode_all
 
 Status = Literal["ok", "no_mask", "asked", "budget", "failed"]
 """'ok': answered with masks; 'no_mask': answered that there is none; 'asked': a question instead of an answer;
@@ -81,7 +81,7 @@ class Prediction(BaseModel):
         return cls(
             id=id,
             status=status,
-            masks=tuple(encode_all(found.masks)),
+            masks=found.rles,
             boxes=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in found.boxes.tolist()),
             scores=tuple(found.scores.tolist()),
             presence=float(found.presence),

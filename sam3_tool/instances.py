@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sam3_tool.rle import Rle, encode_all
+from sam3_tool import rle
+from sam3_tool.rle import Rle
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,11 @@ class Instances:
     """The noun phrase that made them; empty when only exemplar boxes did."""
 
     def __post_init__(self) -> None:
-        n = len(self.masks)
         if self.masks.dtype != bool or self.masks.ndim != 3:
             raise ValueError(f"`masks` must be bool (N, H, W), got {self.masks.dtype} {self.masks.shape}")
+        self._check_numbers(len(self.masks))
+
+    def _check_numbers(self, n: int) -> None:
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,):
             raise ValueError(f"{n} masks, but boxes are {self.boxes.shape} and scores are {self.scores.shape}")
 
@@ -46,15 +49,41 @@ class Instances:
             phrase=phrase,
         )
 
+    @classmethod
+    def compressed(
+        cls,
+        rles: Sequence[Rle],
+        size: tuple[int, int],
+        *,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        presence: float,
+        phrase: str,
+    ) -> "Instances":
+        """Of masks that are runs already: the array is made when somebody asks for it. `size`: height, width."""
+        if any(one.size != size for one in rles):
+            raise ValueError(f"a mask of {next(one.size for one in rles if one.size != size)} pixels, expected {size}")
+        found = object.__new__(_Compressed)
+        found.__dict__.update(rles=tuple(rles), size=size, boxes=boxes, scores=scores, presence=presence, phrase=phrase)
+        found._check_numbers(len(rles))
+        return found
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture, in pixels."""
+        height, width = self.masks.shape[1:]
+        return height, width
+
     def __len__(self) -> int:
-        return len(self.masks)
+        return len(self.scores)
 
     def __getitem__(self, keep: Sequence[int] | np.ndarray) -> "Instances":
         """The instances at these indices, or where a bool (N,) array is true; itself when these are all, in order."""
         every = np.arange(len(self))
         index = every[np.asarray(keep, dtype=bool if np.asarray(keep).dtype == bool else int)]
-        if np.array_equal(index, every):
-            return self
+        return self if np.array_equal(index, every) else self._chosen(index)
+
+    def _chosen(self, index: np.ndarray) -> "Instances":
         chosen = replace(self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index])
         if "rles" in self.__dict__:
             chosen.__dict__["rles"] = tuple(self.rles[one] for one in index)
@@ -63,7 +92,7 @@ class Instances:
     @cached_property
     def rles(self) -> tuple[Rle, ...]:
         """The masks, compressed. Kept, also by what is chosen of them: encoding takes longer than most that follows."""
-        return tuple(encode_all(self.masks))
+        return tuple(rle.encode_all(self.masks))
 
     @property
     def areas(self) -> np.ndarray:
@@ -74,3 +103,25 @@ class Instances:
     def union(self) -> np.ndarray:
         """bool, (height, width): the pixels any instance covers."""
         return np.asarray(self.masks.any(axis=0))
+
+
+class _Compressed(Instances):
+    """Runs first; an array when somebody asks for it."""
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        return rle.decode_all(self.rles, *self.size)
+
+    @property
+    def areas(self) -> np.ndarray:
+        return rle.areas(self.rles)
+
+    def _chosen(self, index: np.ndarray) -> Instances:
+        return Instances.compressed(
+            [self.rles[one] for one in index],
+            self.size,
+            boxes=self.boxes[index],
+            scores=self.scores[index],
+            presence=self.presence,
+            phrase=self.phrase,
+        )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from sam3_tool.boxes import tight
+from sam3_tool.boxes import tight, xywh_to_xyxy
 
 _MOST_AREAS = 255
 """Masks that pycocotools measures in one call: it counts them in a byte."""
@@ -50,7 +50,7 @@ def encode(mask: np.ndarray) -> Rle:
         return Rle.from_coco(coco.encode(np.asfortranarray(mask.view(np.uint8))))
     y, x = np.divmod(np.flatnonzero(changes), max(1, x1 - x0))
     ends = np.sort((x + x0) * mask.shape[0] + y + y0)
-    return _from_runs(np.diff(_without_pairs(ends), prepend=0, append=mask.size), *mask.shape)
+    return from_ends(_without_pairs(ends), *mask.shape)
 
 
 def encode_all(masks: np.ndarray) -> list[Rle]:
@@ -64,9 +64,10 @@ def _without_pairs(ends: np.ndarray) -> np.ndarray:
     return np.delete(ends, np.concatenate([first, first + 1]))
 
 
-def _from_runs(runs: np.ndarray, height: int, width: int) -> Rle:
-    """`runs`: int, (R,), of zeros first."""
-    lengths = runs.tolist()
+def from_ends(ends: np.ndarray, height: int, width: int) -> Rle:
+    """`ends`: int, (R,), ascending: where a run ends and another begins, counted down the columns. The first run is
+    of zeros and ends at 0 if the mask has its first pixel."""
+    lengths = np.diff(ends, prepend=0, append=height * width).tolist()
     lengths = lengths if lengths[-1] else lengths[:-1]
     return Rle.from_coco(coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width))
 
@@ -146,6 +147,11 @@ def areas(rles: Sequence[Rle]) -> np.ndarray:
     """int64, (N,), pixels."""
     parts = (rles[start : start + _MOST_AREAS] for start in range(0, len(rles), _MOST_AREAS))
     return np.array([area for part in parts for area in coco.area(_coco(part))], dtype=np.int64)
+
+
+def boxes(rles: Sequence[Rle]) -> np.ndarray:
+    """float32, (N, 4): tight x0 y0 x1 y1 in pixels; zeros for an empty mask."""
+    return xywh_to_xyxy(np.array([coco.toBbox(one) for one in _coco(rles)], np.float32).reshape(-1, 4))
 
 
 def ious(a: Sequence[Rle], b: Sequence[Rle]) -> np.ndarray:

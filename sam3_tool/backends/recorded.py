@@ -220,11 +220,11 @@ class CachingBackend:
 
 def to_json(instances: Instances) -> dict[str, Any]:
     """As plain JSON values. Numbers are written out until no other number of their type is as near."""
-    height, width = instances.masks.shape[1:]
+    height, width = instances.size
     return {
         "height": height,
         "width": width,
-        "masks": [mask.counts for mask in rle.encode_all(instances.masks)],
+        "masks": [mask.counts for mask in instances.rles],
         "boxes": instances.boxes.tolist(),
         "scores": instances.scores.tolist(),
         "presence": float(instances.presence),
@@ -238,8 +238,9 @@ def from_json(held: dict[str, Any]) -> Instances:
     masks = [rle.Rle(size, counts) for counts in held["masks"]]
     for mask in masks:
         rle.check(mask)
-    return Instances(
-        masks=rle.decode_all(masks, *size),
+    return Instances.compressed(
+        masks,
+        size,
         boxes=np.array(held["boxes"], np.float32).reshape(-1, 4),
         scores=np.array(held["scores"], np.float32),
         presence=float(held["presence"]),

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sam3_tool.backends.upsampling import cut
-from sam3_tool.boxes import around
+from sam3_tool.backends.upsampling import as_instances
 from sam3_tool.instances import Instances
 from sam3_tool.prompt import VisualPrompt
 
@@ -115,8 +114,8 @@ class Tracker:
 def _candidates(logits: torch.Tensor, quality: torch.Tensor, presence: float, picture: Seen) -> Instances:
     """`logits`: (3, h, w); `quality`: (3,)."""
     order = quality.argsort(descending=True, stable=True)
-    masks = cut(logits[order.to(logits.device)], picture.height, picture.width)
-    return Instances(masks=masks, boxes=around(masks), scores=quality[order].numpy(), presence=presence, phrase="")
+    ordered = logits[order.to(logits.device)]
+    return as_instances(ordered, picture.height, picture.width, scores=quality[order].numpy(), presence=presence)
 
 
 def _with_exact_places(model: Any) -> Any:

@@ -20,7 +20,7 @@ from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.pyramid import SharedPyramid
 from sam3_tool.backends.tracker import Tracker
 from sam3_tool.backends.transfers import to_device, to_host
-from sam3_tool.backends.upsampling import cut
+from sam3_tool.backends.upsampling import as_instances
 from sam3_tool.backends.weights import Readers, read, read_tracker
 from sam3_tool.backends.words import Vocabulary
 from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
@@ -218,6 +218,7 @@ class TransformersBackend:
         )
         presences = output.presence_logits.float().sigmoid()
         scores = (output.pred_logits.float().sigmoid() * presences).cpu()
+        presence = presences[:, 0].tolist()
         predicted = output.pred_boxes.float().cpu().numpy()
         found = []
         for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
@@ -225,11 +226,12 @@ class TransformersBackend:
             kept = order[scores[row][order] > prompt.threshold]
             size = (embedding.height, embedding.width)
             found.append(
-                Instances(
-                    masks=self._masks(output.pred_masks, row, kept, *size),
+                as_instances(
+                    self._logits(output.pred_masks, row, kept),
+                    *size,
                     boxes=to_pixels(predicted[row][kept.numpy()], *size).astype(np.float32),
                     scores=scores[row][kept].numpy(),
-                    presence=presences[row].item(),
+                    presence=presence[row],
                     phrase=prompt.phrase or "",
                 )
             )
@@ -268,19 +270,19 @@ class TransformersBackend:
             fpn_position_encoding=(*positions, positions[-1]),
         )
 
-    def _masks(self, inputs: dict[str, Any], row: int, kept: torch.Tensor, height: int, width: int) -> np.ndarray:
-        """bool, (len(kept), height, width): the mask decoder, run for the kept queries of one row of the batch."""
+    def _logits(self, inputs: dict[str, Any], row: int, kept: torch.Tensor) -> torch.Tensor:
+        """(len(kept), h, w): the mask decoder, run for the kept queries of one row of the batch."""
         if len(kept) == 0:
-            return np.zeros((0, height, width), dtype=bool)
+            return torch.zeros(0, 1, 1)
         one = slice(row, row + 1)
-        logits = self._mask_decoder(
+        logits: torch.Tensor = self._mask_decoder(
             decoder_queries=inputs["decoder_queries"][one, kept.to(self._model.device)].to(self._model.dtype),
             backbone_features=[level[one] for level in inputs["backbone_features"]],
             encoder_hidden_states=inputs["encoder_hidden_states"][one],
             prompt_features=inputs["prompt_features"][one],
             prompt_mask=inputs["prompt_mask"][one],
         ).pred_masks
-        return cut(logits[0], height, width)
+        return logits[0]
 
 
 class _Elsewhere(torch.nn.Module):

@@ -1,23 +1,47 @@
 """From mask logits to masks in the picture's size: upsampled first, cut at 0 after that, as published.
 
 Bilinear interpolation mixes four neighbours, so that only pixels between cells of which one is above 0 can be. On a CPU
-nothing else is computed; most masks fill a small part of their picture.
+nothing else is computed; most masks fill a small part of their picture. On a GPU all of it is, and becomes runs there.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-_AT_ONCE_BYTES = 64 * 2**20
-"""Float logits, at the size of the picture, that exist at one time."""
+from sam3_tool import rle
+from sam3_tool.backends import runs
+from sam3_tool.boxes import around
+from sam3_tool.instances import Instances
+
+_AT_ONCE_BYTES = 256 * 2**20
+"""Float logits, at the size of the picture, that exist at one time on a GPU: of 32 masks at 1920 x 1080."""
+
+
+def as_instances(
+    logits: torch.Tensor,
+    height: int,
+    width: int,
+    *,
+    scores: np.ndarray,
+    presence: float,
+    boxes: np.ndarray | None = None,
+    phrase: str = "",
+) -> Instances:
+    """Of masks with these logits, (N, h, w), on any device. `boxes`: the extents of the masks if left out."""
+    if logits.device.type == "cpu":
+        masks = cut(logits, height, width)
+        return Instances(masks, around(masks) if boxes is None else boxes, scores, presence, phrase)
+    rles = cut_to_runs(logits, height, width)
+    boxes = rle.boxes(rles) if boxes is None else boxes
+    return Instances.compressed(rles, (height, width), boxes=boxes, scores=scores, presence=presence, phrase=phrase)
 
 
 def cut(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
-    """bool, (N, height, width): where the logits, (N, h, w), are above 0 once upsampled (corners not aligned)."""
-    if logits.device.type != "cpu":
-        return _cut_whole(logits.float(), height, width)
+    """bool, (N, height, width): where the logits, (N, h, w), on the CPU, are above 0 once upsampled (corners not
+    aligned)."""
     masks = np.zeros((len(logits), height, width), dtype=bool)
     down, across = _Axis.between(logits.shape[1], height), _Axis.between(logits.shape[2], width)
     for mask, one in zip(masks, logits.float(), strict=True):
@@ -28,13 +52,17 @@ def cut(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
     return masks
 
 
-def _cut_whole(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
-    at_once = max(1, _AT_ONCE_BYTES // (4 * height * width))
-    upsampled = (
-        functional.interpolate(some[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-        for some in torch.split(logits, at_once)
-    )
-    return np.asarray(torch.cat([some > 0 for some in upsampled]).cpu())
+def cut_to_runs(logits: torch.Tensor, height: int, width: int) -> list[rle.Rle]:
+    """What `cut` gives, as runs, for logits on any device; nothing else leaves it."""
+    return [one for masks in _cut_whole(logits, height, width) for one in runs.encode_all(masks)]
+
+
+def _cut_whole(logits: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
+    """bool, (some, height, width), as many as there is room for at one time."""
+    size, at_once = (height, width), max(1, _AT_ONCE_BYTES // (4 * height * width))
+    for first in range(0, len(logits), at_once):
+        some = logits[None, first : first + at_once].float()
+        yield functional.interpolate(some, size=size, mode="bilinear", align_corners=False)[0] > 0
 
 
 class _Axis(NamedTuple):
