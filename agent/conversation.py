@@ -373,7 +373,8 @@ def after(episode: Episode) -> Before:
     """What a finished turn has come to."""
     task, outcome = episode.task, episode.outcome or "failed"
     options = episode.steps[-1].observation.options if episode.steps else ()
-    said = Said(task.query, outcome, episode.message, episode.shown, options, task.by_hand)
+    shown = _selected(episode) if outcome == "no_match" else episode.shown
+    said = Said(task.query, outcome, episode.message, shown, options, task.by_hand)
     return Before(episode.workspace, _selected(episode), (*task.before.turns, said))
 
 

@@ -2,8 +2,8 @@
 
 A noun phrase of its own is a new question: 'the plates'. Words that name nothing by themselves choose among what was
 meant: 'the red ones', 'the largest', 'number 3', 'the others'. 'Only' keeps some of the answer, 'also' adds to it,
-'not' takes from it; 'no, …' and 'I meant …' take the place of what was said last. 'The same' asks for all of it again,
-so that it can be had of another picture.
+'not' takes from it; 'another' adds one that it lacks, 'the next' takes its place; 'no, …' and 'I meant …' take the
+place of what was said last. 'The same' asks for all of it again, so that it can be had of another picture.
 """
 
 import re
@@ -24,6 +24,7 @@ from agent.plan import (
     Otherwise,
     Phrase,
     Plan,
+    Ranked,
     Related,
     Selected,
     Union,
@@ -109,14 +110,24 @@ class _Talk:
 
     def larger(self, turn: int) -> Plan:
         """What the answer after a turn was chosen among: an earlier answer that held it all, or all of its kind."""
+        answer = self.answer(turn)
+        if self.selected(turn) and self.began(turn) and _is_all_of_a_kind(self.reading(turn).plan):
+            return answer
+        return self.holder(turn) or self.kinds(answer)
+
+    def holder(self, turn: int) -> Plan | None:
+        """The latest answer since the last new question that held all of the answer after a turn, and more."""
         ids = set(self.selected(turn))
         for earlier in reversed(range(turn + 1)):
             if ids < set(self.selected(earlier)):
                 return self.answer(earlier)
-            if self.reading(earlier).change == "new" and self.turns[earlier].outcome == "answered":
-                everything = ids and _is_all_of_a_kind(self.reading(earlier).plan) and earlier == turn
-                return self.answer(turn) if everything else self.kinds(self.answer(turn))
-        return self.kinds(self.answer(turn))
+            if self.began(earlier):
+                break
+        return None
+
+    def began(self, turn: int) -> bool:
+        """Whether the turn was a question of its own, and answered."""
+        return self.reading(turn).change == "new" and self.turns[turn].outcome == "answered"
 
     def kinds(self, plan: Plan) -> Plan:
         """All of its kind: of some red cups, the cups."""
@@ -134,18 +145,33 @@ class _Talk:
         return self.readings[turn]
 
     def asked(self, turn: int) -> Plan | None:
-        """All that was asked for up to a turn, as one plan that any picture can be asked for; None if nothing was."""
+        """All that was asked for up to a turn, as one plan that any picture can be asked for; None if nothing was.
+
+        A turn that brought no answer counts where there was none before it either: whoever asked for cups, and then in
+        vain for forks, sees the cups, and means them by 'the same'; whoever found no forks in a picture at all means
+        the forks.
+        """
         if turn not in self.plans:
             self.plans[turn] = None if turn < 0 else self.asked_then(turn) or self.asked(turn - 1)
         return self.plans[turn]
 
     def asked_then(self, turn: int) -> Plan | None:
-        """The same, where the turn itself asked for something that was understood."""
+        """The same, where the turn itself asked for something that was understood and counts."""
         said, understood = self.turns[turn], self.reading(turn)
-        nothing_new = said.outcome == "no_match" and understood.change == "new"
-        if understood.plan is None or understood.change == "stay" or not (said.outcome == "answered" or nothing_new):
+        alone = understood.change == "new" and said.outcome == "no_match" and not said.selected
+        return self.in_any_picture(turn) if said.outcome == "answered" or alone else None
+
+    def again(self, turn: int) -> Plan | None:
+        """What 'the same' asks for after a turn: what was asked for last, even where that was asked back and left."""
+        left_open = turn >= 0 and self.turns[turn].outcome == "asked"
+        return (self.in_any_picture(turn) if left_open else None) or self.asked(turn)
+
+    def in_any_picture(self, turn: int) -> Plan | None:
+        """What the turn asked for, without earlier answers; None where it cannot do without, or asked for nothing."""
+        understood = self.reading(turn)
+        if understood.plan is None or understood.change == "stay":
             return None
-        plan = self.spelled_out(self.taken(turn, understood.plan), numbers=not said.elsewhere)
+        plan = self.spelled_out(self.taken(turn, understood.plan), numbers=not self.turns[turn].elsewhere)
         return plan if plan and len(list(islice(parts(plan), MOST_PARTS + 1))) <= MOST_PARTS else None
 
     def taken(self, turn: int, plan: Plan) -> Plan:
@@ -197,7 +223,7 @@ class _Talk:
         if repeats(query):
             left_out = ", ".join(map(repr, self.left_out(turn - 1)))
             notes = (f"Numbers mean nothing in another picture, so this was left out: {left_out}.",) if left_out else ()
-            return Reading(self.asked(turn - 1), notes=notes)
+            return Reading(self.again(turn - 1), notes=notes)
         if agrees(query):
             return self.stays(turn)
         said = taken_apart(query)
@@ -212,6 +238,8 @@ class _Talk:
         """Raises Unreadable."""
         if said.instead_of:
             return self.swapped(turn, said)
+        if said.more:
+            return self.another(turn, said) if said.change else self.following(turn, said)
         rest = "them" if said.rest in ("all", "both", "everything", "all of it") else said.rest
         match said.change:
             case "count":
@@ -274,6 +302,52 @@ class _Talk:
         change: Change = "add" if isinstance(now, Selected) else "new"
         return Reading(Union((now, meant.plan)), notes=meant.notes, change=change, subject=meant.plan)
 
+    def another(self, turn: int, said: Utterance) -> Reading:
+        """The answer, and of what is named so many more, the most certain first. Raises Unreadable."""
+        now, (others, notes) = self.answer(turn - 1), self.others(turn, said)
+        if not self.stands(turn):
+            return Reading(others, notes=notes)
+        return Reading(Union((now, others)), notes=notes, change="add", subject=others)
+
+    def stands(self, turn: int) -> bool:
+        """Whether there was an answer in its picture when the turn was taken."""
+        if turn == len(self.turns) or not self.turns[turn].elsewhere:
+            return bool(self.selected(turn - 1))
+        # of earlier pictures it is not known where they began, but what adds to an answer holds it
+        return {*self.turns[turn - 1].selected} <= {*self.turns[turn].selected}
+
+    def following(self, turn: int, said: Utterance) -> Reading:
+        """In place of the answer, those that come after it: in its order if it had one, else the most certain.
+
+        Raises Unreadable.
+        """
+        last = next((one for one in reversed(range(turn)) if self.turns[one].outcome == "answered"), -1)
+        over = turn < len(self.turns) and self.turns[turn].elsewhere
+        current = last >= 0 and (over or self.selected(last) == self.selected(turn - 1) != ())
+        if current and not said.rest and (ranked := self.ranking(last)):
+            plan = replace(ranked, start=ranked.start + ranked.take, take=said.more)
+            return Reading(plan, change="choose")
+        others, notes = self.others(turn, said)
+        return Reading(others, notes=notes, change="choose" if self.selected(turn - 1) else "new")
+
+    def ranking(self, turn: int) -> Ranked | None:
+        """In which order the turn took its masks, where it said so and nothing had to be asked back."""
+        match None if self.reading(turn).chosen else self.reading(turn).plan:
+            case Ranked() as plan:
+                return plan
+            case Related(of, "nearest" | "farthest" as relation, to):
+                return Ranked(of, "distance", "ascending" if relation == "nearest" else "descending", to=to)
+        return None
+
+    def others(self, turn: int, said: Utterance) -> tuple[Ranked, tuple[str, ...]]:
+        """So many of what is named that the answer does not have, and what was assumed. Raises Unreadable."""
+        now = self.answer(turn - 1)
+        alike = self.holder(turn - 1) or _together(heads(now) or [Phrase(ANYTHING)])
+        meant = self.meaning(turn, said.rest, ones=alike) if said.rest else Meaning(alike)
+        ranked = meant.plan if isinstance(meant.plan, Ranked) else Ranked(meant.plan, "score", "descending")
+        left = Except(ranked.of, now) if self.stands(turn) else ranked.of
+        return replace(ranked, of=left, take=said.more), meant.notes
+
     def removed(self, turn: int, words: str) -> Reading:
         now = self.answer(turn - 1)
         meant = self.meaning(turn, words, within=now)
@@ -295,6 +369,8 @@ class _Talk:
         last, said_last = self.reading(turn - 1), self.turns[turn - 1]
         if said_last.by_hand:
             return self.changed(turn, said)
+        if said.more:
+            return self.changed(turn, replace(said, change=None))
         if last.change in ("new", "count", "stay") or said_last.elsewhere:
             if said.change or said.instead_of:
                 return self.changed(turn, said)
@@ -349,12 +425,12 @@ class _Talk:
         head = head_phrase(said.rest)
         if not head or _ONES.search(said.rest):
             return Reading(None, complete=False)
-        if said.change in (None, "count"):
+        if said.change == "count" or (said.change is None and not said.more):
             return read(query)
         try:
             return replace(self.changed(turn, replace(said, rest=head, instead_of="")), complete=False)
         except Unreadable:
-            return Reading(None, complete=False, change=said.change)
+            return Reading(None, complete=False, change=said.change or "choose")
 
     def speaks_of_masks(self, turn: int, words: str) -> bool:
         try:

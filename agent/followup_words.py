@@ -26,6 +26,8 @@ class Utterance:
     """Whether it takes the place of what was said last: 'no, the red one'."""
     instead_of: str = ""
     """What goes where `rest` comes: 'replace the cups with the plates'."""
+    more: int = 0
+    """How many are asked for that the answer does not have: 'another cup', 'the next two'; `rest` may be empty."""
 
 
 def command(query: str) -> str | None:
@@ -69,9 +71,11 @@ def asks_for_more(query: str) -> str:
 def taken_apart(query: str) -> Utterance:
     """
     >>> taken_apart("Now only the red ones, please.")
-    Utterance(rest='the red ones', change='keep', corrects=False, instead_of='')
+    Utterance(rest='the red ones', change='keep', corrects=False, instead_of='', more=0)
     >>> taken_apart("no, the left one")
-    Utterance(rest='the left one', change=None, corrects=True, instead_of='')
+    Utterance(rest='the left one', change=None, corrects=True, instead_of='', more=0)
+    >>> taken_apart("two more cups"), taken_apart("the next one").more
+    (Utterance(rest='cups', change='add', corrects=False, instead_of='', more=2), 1)
     """
     corrects, text = _corrected(_BEFORE.sub("", _AFTER.sub("", _tidied(query))))
     for pattern, plain in _IN_OTHER_WORDS:
@@ -80,12 +84,18 @@ def taken_apart(query: str) -> Utterance:
         return Utterance(swapped["new"], corrects=corrects, instead_of=swapped["old"] or "")
     if _HOW_MANY.fullmatch(text):
         return Utterance("", "count", corrects)
+    for change, pattern in _MORE:
+        if found := pattern.fullmatch(text):
+            return Utterance(found["what"] or "", change, corrects, more=_number(found["number"] or "one"))
+    return _changing(text, corrects) or Utterance(text, corrects=corrects)
+
+
+def _changing(text: str, corrects: bool) -> Utterance | None:
     for change, patterns in _CHANGES.items():
         for pattern in patterns:
             if found := pattern.fullmatch(text):
-                rest = _FROM_IT.sub("", found["what"]).strip(" ,")
-                return Utterance(rest, change, corrects)
-    return Utterance(text, corrects=corrects)
+                return Utterance(_FROM_IT.sub("", found["what"]).strip(" ,"), change, corrects)
+    return None
 
 
 def _tidied(query: str) -> str:
@@ -101,6 +111,10 @@ def _corrected(text: str) -> tuple[bool, str]:
         if found and found["what"]:
             return True, _BEFORE.sub("", found["what"])
     return False, text
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else _NUMERALS.index(text) + 1
 
 
 def _any(*alternatives: str) -> str:
@@ -204,6 +218,16 @@ _HOW_MANY = re.compile(
     r"(?: (?:there|left|you find|you have|we have|selected|that|it))*"
     r"|count (?:them|these|those|it|all)(?: all)?|what is the (?:count|number|total)|total"
 )
+
+_NUMERALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MANY = rf"(?P<number>{'|'.join(_NUMERALS)}|[1-9]\d?)"
+_OF_WHAT = r"(?: of (?:them|these|those))?(?: (?:(?:ones? )?of (?:the )?)?(?P<what>.+?))?"
+_AND_MORE = rf"(?:(?:and|also|add|plus|with|include) )*{_SHOW}"
+_MORE: list[tuple[Change | None, re.Pattern[str]]] = [
+    ("add", re.compile(rf"{_AND_MORE}(?:yet |still )?another(?: {_MANY})?{_OF_WHAT}(?:,? (?:too|as well|also))?")),
+    ("add", re.compile(rf"{_AND_MORE}{_MANY} (?:more|further|additional|extra){_OF_WHAT}(?:,? (?:too|as well|also))?")),
+    (None, re.compile(rf"(?:and )?{_SHOW}(?:the )?(?:next|following)(?! to\b)(?: {_MANY})?{_OF_WHAT}")),
+]
 
 _IN_OTHER_WORDS = [
     (re.compile(pattern), plain)

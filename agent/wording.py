@@ -1,5 +1,6 @@
 """Plans in words: what an answer is, and why there is none."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -95,6 +96,8 @@ def described(plan: Plan, sizes: Sizes, named: Callable[[str], str] = repr) -> s
             return "the one that you chose"
         case Except(of, minus):
             return f"{described(of, sizes, named)} other than {described(minus, sizes)}"
+        case Ranked(Except(of, Selected()), "score", "descending", 1, take):
+            return _more(described(of, sizes, named), min(take, sizes(plan)))
         case Ranked(Selected()):
             return _superlative(plan, sizes)
         case Ranked(of):
@@ -103,6 +106,16 @@ def described(plan: Plan, sizes: Sizes, named: Callable[[str], str] = repr) -> s
             return described(of, sizes, named)
         case Common(of) | Related(of) | Located(of):
             return f"{described(of, sizes, named)} {condition(plan, sizes)}"
+
+
+def _more(what: str, number: int) -> str:
+    """
+    >>> _more("'cup'", 1), _more("those that are 'red cup'", 1), _more("those", 2)
+    ("another 'cup'", "another one that is 'red cup'", 'two more of those')
+    """
+    if number == 1:
+        return f"another {re.sub('^those( that are)?', lambda found: 'one that is' if found[1] else 'one', what)}"
+    return f"{_number(number)} more {'of ' * what.startswith('those')}{what}"
 
 
 def condition(plan: Common | Related | Located, sizes: Sizes) -> str:
@@ -157,6 +170,8 @@ def nothing(plan: Plan, sizes: Sizes) -> str:
             return f"nothing in the picture was found for {text!r}"
         case Selected() | Numbered():
             return "no mask is selected"
+        case Ranked(of) | Except(of) if not sizes(of):
+            return nothing(of, sizes)
         case Ranked(of, start=start):
             one = _superlative(replace(plan, start=max(start, 2), take=1), sizes).removeprefix("the ")
             return f"there are only {_some(of, sizes).removeprefix('the ')}, so there is no {one}"
@@ -251,6 +266,8 @@ def _some(plan: Plan, sizes: Sizes) -> str:
     what = described(plan, sizes)
     if isinstance(origin(plan), Selected) and what.startswith("those"):
         return f"the {sizes(plan)}{what.removeprefix('those')}"
+    if what.startswith("the other"):
+        return f"the {sizes(plan)} {what.removeprefix('the ')}"
     return f"{sizes(plan)} {what}"
 
 

@@ -26,6 +26,9 @@ BOXES = {
 
 
 REPLACED = "4 masks: those other than those that are 'red cup' and 'plate'."
+ONE = "2 masks: the most certain of 4 'cup'"
+TOOK = "Took 1 of the 4 cups: the"
+NOTHING_ADDED = "Nothing was added to the 4 cups:"
 LEFT_OUT = "Numbers mean nothing in another picture, so this was left out:"
 ADDED = "Added 1 to the 4 cups: the rightmost of 2 'plate'."
 
@@ -88,6 +91,18 @@ def talk(sam3):
         ("and forks", (1, 2, 3, 4), "Nothing was added to the 4 cups: nothing in the picture was found for 'fork'."),
         ("without the plates", (1, 2, 3, 4), "Nothing was left out of the 4 cups: none of the 4 is 'plate'."),
         ("ok, thanks", (1, 2, 3, 4), "Nothing was changed: 4 masks."),
+        ("only number 3; another cup", (3, 1), "Added 1 to the cup: another 'cup'."),
+        ("only number 3; another one; one more", (3, 1, 2), "Added 1 to the 2 cups: another one."),
+        ("only number 3; another red one", (3, 1), "Added 1 to the cup: another one that is 'red cup'."),
+        ("only number 3; two more of them", (3, 1, 2), "Added 2 to the cup: two more of those."),
+        ("only number 3; another plate", (3, 5), "Added 1 to the cup: another 'plate'."),
+        ("another cup", (1, 2, 3, 4), "Nothing was added to the 4 cups: there are no others."),
+        ("another fork", (1, 2, 3, 4), f"{NOTHING_ADDED} nothing in the picture was found for 'fork'."),
+        ("number 3; the next one", (1,), "Took 1 of the 4 cups: another one."),
+        ("number 3; the next one; the next one", (2,), f"{TOOK} second most certain of the 3 others."),
+        ("the left one; the next one", (2,), "Took 1 of the 4 cups: the second from the left."),
+        ("the largest; no, another one", (1,), "Took 1 of the 4 cups: the second largest."),
+        ("the leftmost cup; the next two; another one", (2, 3, 1), "Added 1 to the 2 cups: another 'cup'."),
     ],
 )  # fmt: skip
 def test_the_answer_after_the_cups_changes_as_was_said(talk, queries, selected, message):
@@ -100,6 +115,7 @@ def test_the_answer_after_the_cups_changes_as_was_said(talk, queries, selected, 
     [
         ("only the plates", "None of the 4 is 'plate'. The answer before it stays: 4 masks, 1 to 4."),
         ("the others", "There are no others. The answer before it stays: 4 masks, 1 to 4."),
+        ("the next one", "There are no others. The answer before it stays: 4 masks, 1 to 4."),
         ("remove all", "That would leave nothing. The answer before it stays: 4 masks, 1 to 4."),
     ],
 )
@@ -200,6 +216,14 @@ def test_the_head_of_what_goes_too_far_is_taken_and_that_is_said(talk):
         ("the plates; the cups; only the left ones; undo", "4 masks: 'cup'."),
         ("the cups; only those left of the plates; how many are there?", "There are 2 cups left of 'plate'."),
         ("the cups; only the forks", "4 masks: 'cup'."),
+        ("the cups; the forks", "4 masks: 'cup'."),
+        ("the cups; the forks; only the red ones", "2 masks: 'cup' that are 'red cup' too."),
+        ("the forks", "Nothing in the picture was found for 'fork'."),
+        ("the forks; the dogs", "2 masks: 'dog'."),
+        ("the dogs; the left one", "1 mask: the leftmost of 2 'dog'."),
+        ("the dogs; the left one; also the cups", "6 masks: 'dog' and 'cup'."),
+        ("the largest cup; the next one", "1 mask: the second largest of 4 'cup'."),
+        ("one cup; another one", f"{ONE} and the most certain of 3 'cup' other than {ONE[9:]}."),
         ("the cups; not 3; the left ones", f"2 masks: 'cup' in the left half. {LEFT_OUT} 'not 3'."),
     ],
 )  # fmt: skip
@@ -207,6 +231,19 @@ def test_the_same_is_asked_of_another_picture(talk, sam3, queries, message):
     conversation = talk(*queries.split("; ")).show(a_picture(9))
     assert conversation.selected == ()
     assert conversation.say("the same in this picture", GrammarPlanner(), sam3).message == message
+
+
+def test_what_was_asked_in_vain_of_a_picture_without_an_answer_is_asked_of_the_next_one(talk, sam3):
+    elsewhere = talk("the cups").show(a_picture(9)).say("the forks", GrammarPlanner(), sam3)
+    for conversation in (elsewhere, elsewhere.show(a_picture(7))):
+        again = conversation.say("the same", GrammarPlanner(), sam3)
+        assert again.message == "Nothing in the picture was found for 'fork'."
+
+
+def test_another_one_is_the_first_one_in_another_picture(talk, sam3):
+    elsewhere = talk("the cups").show(a_picture(9)).say("another one", GrammarPlanner(), sam3)
+    assert (elsewhere.selected, elsewhere.message) == ((1,), "1 mask: the most certain of 4 'cup'.")
+    assert elsewhere.say("another one", GrammarPlanner(), sam3).selected == (1, 2)
 
 
 def test_what_was_asked_for_may_be_changed_in_another_picture(talk, sam3):
@@ -268,6 +305,20 @@ def test_the_embedded_sam3_is_talked_to(tiny):
     assert messages[3] == f"There are {number} masks."
     assert messages[4] == messages[2]
     assert len(conversation.answer) == number
+
+
+def test_the_embedded_sam3_gives_one_more_until_there_are_no_others(tiny):
+    conversation = Conversation.start(Picture.open(Path(__file__).parents[2] / "examples" / "scene.png"))
+    number = len(conversation.say("the watermelons", GrammarPlanner(), tiny).selected)
+    conversation = conversation.say("one watermelon", GrammarPlanner(), tiny)
+    for had in range(1, number):
+        scores = [conversation.workspace[id].score for id in conversation.selected]
+        conversation = conversation.say("another one", GrammarPlanner(), tiny)
+        assert len(conversation.selected) == had + 1
+        assert min(scores) >= conversation.workspace[conversation.selected[-1]].score
+    done = conversation.say("one more watermelon", GrammarPlanner(), tiny)
+    assert done.message == f"Nothing was added to the {number} watermelons: there are no others."
+    assert done.selected == conversation.selected
 
 
 def test_a_correction_after_an_edit_by_hand_is_of_what_is_there(talk, sam3):
