@@ -7,7 +7,7 @@ place of what was said last. 'The same' asks for all of it again, so that it can
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -35,6 +35,7 @@ from agent.plan import (
     rebuilt,
 )
 from agent.query import Unreadable, head_phrase
+from agent.tools.words import counted
 
 __all__ = ["command", "option", "read_after", "selections", "without_masks"]
 
@@ -181,16 +182,22 @@ class _Talk:
         earlier = (said.selected for said in reversed(self.turns[:turn]) if said.outcome == "answered" or said.by_hand)
         return plan.of if {*self.turns[turn].selected} <= {*next(earlier, ())} else plan.other
 
-    def left_out(self, turn: int) -> list[str]:
-        """What was said of numbers, up to a turn, that mean nothing in another picture."""
-        found: list[str] = []
+    def left_out(self, turn: int) -> Iterator[str]:
+        """Sentences: what was done up to a turn that 'the same' does not ask for."""
+        since = list(self.since_new(turn))
+        numbered = [self.turns[one] for one in since if (plan := self.reading(one).plan) and _has_numbers(plan)]
+        if told := ", ".join(repr(said.query) for said in reversed(numbered) if said.elsewhere):
+            yield f"Numbers mean nothing in another picture, so this was left out: {told}."
+        if edits := sum(self.turns[one].by_hand for one in since):
+            yield f"What was done by hand ({counted(edits, 'change')}) is not repeated."
+
+    def since_new(self, turn: int) -> Iterator[int]:
+        """The turns from this one back to the latest question of its own, those asked in vain beside an answer too."""
         for earlier in reversed(range(turn + 1)):
-            said, understood = self.turns[earlier], self.reading(earlier)
-            if said.elsewhere and understood.plan and _has_numbers(understood.plan):
-                found.insert(0, said.query)
-            if understood.change == "new":
-                break
-        return found
+            yield earlier
+            in_vain = self.turns[earlier].outcome == "no_match" and self.turns[earlier].selected
+            if self.reading(earlier).change == "new" and not in_vain:
+                return
 
     def spelled_out(self, plan: Plan, *, numbers: bool) -> Plan | None:
         """The plan with what was asked for in place of earlier answers; None where it cannot do without numbers.
@@ -221,9 +228,8 @@ class _Talk:
         if reply is not None:
             return reply
         if repeats(query):
-            left_out = ", ".join(map(repr, self.left_out(turn - 1)))
-            notes = (f"Numbers mean nothing in another picture, so this was left out: {left_out}.",) if left_out else ()
-            return Reading(self.again(turn - 1), notes=notes)
+            plan, notes = self.again(turn - 1), tuple(self.left_out(turn - 1))
+            return Reading(plan, notes=notes if plan else (*notes, "There is no question before it to ask again."))
         if agrees(query):
             return self.stays(turn)
         said = taken_apart(query)

@@ -86,7 +86,8 @@ def taken_apart(query: str) -> Utterance:
         return Utterance("", "count", corrects)
     for change, pattern in _MORE:
         if found := pattern.fullmatch(text):
-            return Utterance(found["what"] or "", change, corrects, more=_number(found["number"] or "one"))
+            what = re.sub("^(?=ones? )", "the ", found["what"] or found["of"] or "")
+            return Utterance(what, change, corrects, more=_number(found["number"] or "one"))
     return _changing(text, corrects) or Utterance(text, corrects=corrects)
 
 
@@ -221,12 +222,15 @@ _HOW_MANY = re.compile(
 
 _NUMERALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MANY = rf"(?P<number>{'|'.join(_NUMERALS)}|[1-9]\d?)"
-_OF_WHAT = r"(?: of (?:them|these|those))?(?: (?:(?:ones? )?of (?:the )?)?(?P<what>.+?))?"
+_OF_WHAT = r"(?:(?: ones?)?(?: of (?:them|these|those))?|(?: ones?)? of (?:the )?(?P<of>.+?)| (?!of\b)(?P<what>.+?))"
 _AND_MORE = rf"(?:(?:and|also|add|plus|with|include) )*{_SHOW}"
 _MORE: list[tuple[Change | None, re.Pattern[str]]] = [
-    ("add", re.compile(rf"{_AND_MORE}(?:yet |still )?another(?: {_MANY})?{_OF_WHAT}(?:,? (?:too|as well|also))?")),
+    (
+        "add",
+        re.compile(rf"{_AND_MORE}(?:yet |still )?another(?: (?!one ){_MANY})?{_OF_WHAT}(?:,? (?:too|as well|also))?"),
+    ),
     ("add", re.compile(rf"{_AND_MORE}{_MANY} (?:more|further|additional|extra){_OF_WHAT}(?:,? (?:too|as well|also))?")),
-    (None, re.compile(rf"(?:and )?{_SHOW}(?:the )?(?:next|following)(?! to\b)(?: {_MANY})?{_OF_WHAT}")),
+    (None, re.compile(rf"(?:and )?{_SHOW}(?:the )?(?:next|following)(?! to\b)(?: (?!one ){_MANY})?{_OF_WHAT}")),
 ]
 
 _IN_OTHER_WORDS = [

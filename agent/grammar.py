@@ -100,7 +100,7 @@ def _moves(reading: Reading, threshold: float, start: Episode) -> Moves:
         reason = (
             NOTHING_CHANGED if reading.change == "stay" else NOT_UNDERSTOOD if start.task.before.turns else EXPECTED
         )
-        yield Move(ReportNoMask(reason=reason), "There is no noun phrase to look for.")
+        yield Move(ReportNoMask(reason=" ".join(reading.notes) or reason), "There is no noun phrase to look for.")
         return
     solver = Solver(reading, threshold, start)
     try:

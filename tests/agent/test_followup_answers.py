@@ -7,7 +7,7 @@ import pytest
 
 from agent import PAPER_TOOLS, GrammarPlanner, run
 from agent.conversation import Conversation
-from agent.tools.workspace import Answer
+from agent.tools.workspace import Answer, Segment
 from sam3_tool import Instances, Picture, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
@@ -196,9 +196,10 @@ def test_depth_is_not_guessed(talk):
 
 
 def test_what_cannot_be_read_changes_nothing_and_says_so(talk):
-    conversation = talk("the cups", "the ones wearing a hat")
-    assert (conversation.outcome, conversation.selected) == ("no_match", (1, 2, 3, 4))
-    assert conversation.message.startswith("That was not understood; name what to look for")
+    for query in ("the ones wearing a hat", "another one wearing a hat", "the next one wearing a hat"):
+        conversation = talk("the cups", query)
+        assert (conversation.outcome, conversation.selected) == ("no_match", (1, 2, 3, 4))
+        assert conversation.message.startswith("That was not understood; name what to look for")
 
 
 def test_the_head_of_what_goes_too_far_is_taken_and_that_is_said(talk):
@@ -238,6 +239,23 @@ def test_what_was_asked_in_vain_of_a_picture_without_an_answer_is_asked_of_the_n
     for conversation in (elsewhere, elsewhere.show(a_picture(7))):
         again = conversation.say("the same", GrammarPlanner(), sam3)
         assert again.message == "Nothing in the picture was found for 'fork'."
+
+
+def test_what_was_done_by_hand_is_not_repeated_in_another_picture_and_that_is_said(talk, sam3):
+    edited = talk("the cups").remove([4]).remove([3]).say("the forks", GrammarPlanner(), sam3)
+    elsewhere = edited.show(a_picture(9)).say("the same in this other picture", GrammarPlanner(), sam3)
+    assert elsewhere.selected == (1, 2, 3, 4)
+    assert elsewhere.message == "4 masks: 'cup'. What was done by hand (2 changes) is not repeated."
+    again = elsewhere.show(a_picture(7)).say("the same", GrammarPlanner(), sam3)
+    assert again.message == "4 masks: 'cup'."
+
+
+def test_where_all_was_done_by_hand_there_is_nothing_to_repeat(talk, sam3):
+    edited = Conversation.start(a_picture()).edit([Segment(phrases=["cup"]).as_decision()], sam3, "by hand")
+    said = edited.show(a_picture(9)).say("the same", GrammarPlanner(), sam3)
+    assert said.outcome == "no_match"
+    told = "What was done by hand (1 change) is not repeated. There is no question before it to ask again."
+    assert said.message == told
 
 
 def test_another_one_is_the_first_one_in_another_picture(talk, sam3):
