@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup try test test-vllm check
+.PHONY: help setup try test test-vllm soak check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -28,6 +28,9 @@ $(VLLM)/made: tests/vllm/requirements.txt tests/vllm/overrides.txt pyproject.tom
 	$(UV) venv --quiet --clear --python 3.11 $(VLLM)
 	$(UV) pip install --python $(VLLM) --override tests/vllm/overrides.txt -r tests/vllm/requirements.txt
 	@touch $@
+
+soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
+	$(RUN) --extra bench sam3-agent bench soak --seconds 300
 
 check: ## ruff, mypy --strict, then the tests
 	$(DEV) ruff check

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.options import BadInput
-from agent.terminal import needs_extra, one_line_errors
+from agent.terminal import FAILURE, needs_extra, one_line_errors
 
 if TYPE_CHECKING:
     from bench.tables import Table
@@ -84,11 +84,15 @@ def growth(out: Out = None) -> None:
 def soak(
     seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: Out = None
 ) -> None:
-    """Concurrent episodes without end: does memory stay flat?"""
+    """Concurrent conversations without end: does memory stay flat? Exit code 1 if not, or if one fails."""
     with _errors():
         from bench.soak import measure
 
-        _tell(measure(seconds=seconds), out)
+        soaked = measure(seconds=seconds)
+        _tell([soaked.table], out)
+        if soaked.complaint:
+            typer.echo(f"error: {soaked.complaint}", err=True)
+            raise typer.Exit(FAILURE)
 
 
 @app.command()

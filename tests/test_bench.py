@@ -11,6 +11,7 @@ import torch
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from typer.testing import CliRunner
 
+from bench import soak
 from bench.cli import app
 from bench.draw import scene
 from bench.networks import network
@@ -20,10 +21,9 @@ from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measured, p
 from bench.rivals import published as published_way
 from bench.rivals import without_overlaps
 from bench.sam3 import Setting, all_phrases, counted_work, new_picture, parts, phrases
-from bench.soak import Crowd
 from bench.tables import Table
 from bench.tokens import LEAST, MOST, SIDE, counter, picture_tokens
-from sam3_tool import ConceptPrompt, remove_overlaps
+from sam3_tool import ConceptPrompt, Sam3, ScriptedBackend, remove_overlaps
 
 
 def test_picture_tokens_are_those_of_the_models_own_processor():
@@ -133,13 +133,36 @@ def test_the_plain_overlap_removal_keeps_what_ours_keeps():
     assert len(remove_overlaps(instances)) == len(without_overlaps(instances.masks, instances.scores)) < 30
 
 
-def test_episodes_side_by_side_do_not_fail(tiny):
-    crowd = Crowd(tiny)
-    [(seconds, _, mebibytes)] = crowd.watched(0.5, samples=1)
-    assert seconds >= 0.5
-    assert mebibytes > 100  # PyTorch alone takes that
-    assert crowd.done > 0  # every thread ends the episode that it is in
-    assert crowd.failed == 0
+def test_half_a_minute_of_conversations_side_by_side_leaves_nothing_behind():
+    soaked = soak.measure(seconds=30)
+    visits, episodes = (sum(row[place] for row in soaked.table.rows[-1:]) for place in (1, 2))
+    assert visits >= soak.WORKERS
+    assert episodes > 1.5 * visits  # most of them go on with a click and a further query
+    assert soaked.failed == soaked.left == 0
+    assert soaked.grown < soak.MOST_GROWTH
+    assert soaked.complaint == ""
+
+
+def test_a_soak_says_what_is_wrong():
+    table = Table("soak", "", (), [], {})
+    assert "2 visits failed" in soak.Soaked(table, grown=0.0, failed=2, left=0).complaint
+    assert "grew by 300 MiB" in soak.Soaked(table, grown=300.0, failed=0, left=0).complaint
+    assert "left behind: 1" in soak.Soaked(table, grown=0.0, failed=0, left=1).complaint
+
+
+def test_a_soak_counts_what_is_kept_and_not_what_is_given_back():
+    before = soak.held()
+    kept = [np.ones((480, 640, 3), np.uint8) for _ in range(100)]
+    assert 80 < soak.held() - before < 100
+    kept.clear()
+    assert abs(soak.held() - before) < 5
+
+
+def test_a_visit_that_raises_is_counted_as_failed():
+    misfit = ScriptedBackend({None: {"": scene(8, 8, 1)[1]}}, normalise=lambda phrase: "")  # of no picture's size
+    crowd = soak.Crowd(Sam3(misfit))
+    list(crowd.watched(1.0, samples=1))
+    assert crowd.failed == crowd.visits > 0
 
 
 @pytest.mark.parametrize("words", ["sam3 --phrases 1,two", "sam3 --against others", "masks --numbers 0"])
