@@ -5,7 +5,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 RIVALS = ("published", "transformers")
+TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
 Out = Annotated[Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")]
 Size = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
@@ -41,16 +42,19 @@ def sam3(
     against: Annotated[str, typer.Option(help="Compare with these too, with commas.")] = ",".join(RIVALS),
     phrases: Numbers = "1,2,4,8,16",
     pictures: Numbers = "1,4,16",
+    tables: Annotated[str, typer.Option(help="Only these, with commas.")] = ",".join(TABLES),
     threads: Threads = 1,
     rounds: Rounds = 5,
     out: Out = None,
 ) -> None:
     """SAM 3 part by part; k phrases and n pictures beside the published way and transformers as documented."""
     with _errors():
-        counts, rivals = (_numbers(phrases), _numbers(pictures)), _rivals(against)
-        from bench.sam3 import Setting, measure
+        counts = _numbers(phrases), _numbers(pictures)
+        chosen = _names(against, RIVALS, "--against"), _names(tables, TABLES, "--tables")
+        from bench.sam3 import measure
+        from bench.setting import Setting
 
-        _tell(measure(Setting(size, device, threads, rounds, *counts, rivals)), out)
+        _tell(measure(Setting(size, device, threads, rounds, *counts, *chosen)), out)
 
 
 @app.command()
@@ -123,13 +127,12 @@ def everything(out: Out = None) -> None:
         program()
 
 
-def _tell(tables: "Sequence[Table]", out: Path | None) -> None:
+def _tell(tables: "Iterable[Table]", out: Path | None) -> None:
     for table in tables:
         typer.echo(f"{table.markdown()}\n")
-    if out is not None:
-        from bench.plots import plot
+        if out is not None:
+            from bench.plots import plot
 
-        for table in tables:
             table.write(out)
             plot(table, out)
 
@@ -148,14 +151,14 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _rivals(text: str) -> list[str]:
+def _names(text: str, known: Sequence[str], option: str) -> list[str]:
     """
-    >>> _rivals("published")
+    >>> _names("published", RIVALS, "--against")
     ['published']
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if not set(names) <= set(RIVALS):
-        raise BadInput(f"--against takes {' and '.join(RIVALS)}, with commas, got {text!r}")
+    if not set(names) <= set(known):
+        raise BadInput(f"{option} takes {', '.join(known)}, with commas, got {text!r}")
     return names
 
 

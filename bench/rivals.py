@@ -74,17 +74,18 @@ def _asked(network: Network, picture: Picture, features: Any, phrase: str, boxes
 
 
 def without_overlaps(masks: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> list[int]:
-    """Which masks stay: intersection over the smaller area, of every mask with every better one, as dense arrays."""
-    stay: list[int] = []
+    """Which masks stay: intersection over the smaller area, of every mask with every better one, as dense arrays.
+
+    As published, the better ones are put together anew for each mask, and all areas are counted again.
+    """
+    dense, stay = torch.from_numpy(masks), list[int]()
     for index in np.argsort(-scores, kind="stable"):
-        if all(_shared(masks[index], masks[other]) <= threshold for other in stay):
+        better = torch.stack([dense[other] for other in stay]) if stay else dense[:0]
+        shared = (dense[index] & better).flatten(1).sum(dim=1)
+        smaller = torch.minimum(dense[index].sum(), better.flatten(1).sum(dim=1)).clamp(min=1)
+        if not (shared / smaller > threshold).any():
             stay.append(int(index))
     return sorted(stay)
-
-
-def _shared(one: np.ndarray, other: np.ndarray) -> float:
-    smaller = min(one.sum(), other.sum())
-    return float(np.logical_and(one, other).sum() / smaller) if smaller else 0.0
 
 
 def drawn(picture: Picture, masks: np.ndarray) -> bytes:

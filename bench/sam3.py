@@ -7,9 +7,9 @@ device: its times are real, its masks are noise.
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -20,14 +20,15 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from agent import Decision, Episode, ScriptedPlanner, Task, watch
 from agent.tools.workspace import Answer, Segment
 from bench import rivals
-from bench.machine import copy_rate, described, matmul_rate
-from bench.networks import FULL, Network, network
+from bench.episode import episode
+from bench.machine import copy_rate, matmul_rate
+from bench.networks import Network, network
+from bench.setting import Setting, all_phrases, new_picture, phrases_of, scene, threshold
 from bench.tables import Cell, Table
 from bench.timing import clock, side_by_side, timed
 from sam3_tool import ConceptPrompt, Picture
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.training.prompts import ask
-from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
+from sam3_tool.training.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.vocabulary import STRANGERS
 
 PARTS = {
@@ -40,66 +41,25 @@ PARTS = {
     "mask decoder": "mask_decoder",
 }
 """Name -> attribute of `Sam3Model`."""
-MASKS = 10
-"""Kept per phrase."""
-HEIGHT, WIDTH = 1080, 1920
 THOUGHTS = (0.0, 0.05, 0.1, 0.5)
 """Seconds. A language model thinks for half a second at the least."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What is measured, and on what."""
-
-    size: str = "tiny"
-    """'tiny', 'full', or what else `Sam3.load` takes."""
-    device: str = "cpu"
-    threads: int = 1
-    rounds: int = 5
-    phrases: Sequence[int] = (1, 2, 4, 8, 16)
-    pictures: Sequence[int] = (1, 4, 16)
-    against: Sequence[str] = ("published", "transformers")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The one the product takes: 16 bits for a network that is worth it."""
-        return torch.float32 if self.size == "tiny" and self.device == "cpu" else torch.bfloat16
-
-    @property
-    def about(self) -> dict[str, Cell]:
-        device = described(torch.device(self.device))
-        return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device}
-
-
-def measure(setting: Setting) -> list[Table]:
-    """Parts, calls, the first mask, phrases, pictures, memory."""
+def measure(setting: Setting) -> Iterator[Table]:
+    """The chosen tables, each as soon as it is there."""
     torch.set_num_threads(setting.threads)
     measured = network(setting.size, device=setting.device, dtype=setting.dtype)
-    tables = [f(measured, setting) for f in (parts, calls, first_mask, phrases, pictures)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-    return [*tables, Table("sam3-memory", "Peak memory", ("GiB",), [(peak,)], setting.about)]
+    for table in (parts, calls, first_mask, phrases, pictures, episode, memory):
+        if table.__name__.replace("_", "-") in setting.tables:
+            yield table(measured, setting)
 
 
-@cache
-def scene() -> Scene:
-    """1920 x 1080, of the generated world, which the embedded network knows."""
-    return draw_scene(HELD_OUT, size=(WIDTH, HEIGHT))
-
-
-def new_picture(number: int) -> Picture:
-    """The scene, moved by so many pixels: nothing about it is remembered, all of it is still there."""
-    return Picture(np.roll(scene().pixels, number, axis=1))
-
-
-@cache
-def all_phrases() -> list[str]:
-    """Different noun phrases that each describe something in the scene."""
-    return _phrases_of(scene())
-
-
-def _phrases_of(drawn: Scene) -> list[str]:
-    chance = np.random.default_rng(0)
-    return list(dict.fromkeys(ask(drawn, "positive", chance).phrase for _ in range(2000)))
+def memory(_: Network, setting: Setting) -> Table:
+    """The most that there was of it up to here."""
+    rows: list[Sequence[Cell]] = [("of the process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)]
+    if setting.device != "cpu":
+        rows.append(("of the device", torch.cuda.max_memory_allocated(setting.device) / 2**30))
+    return Table("sam3-memory", "Peak memory", ("memory", "GiB"), rows, setting.about)
 
 
 class Meter:
@@ -147,6 +107,7 @@ def parts(measured: Network, setting: Setting) -> Table:
     meter = Meter(model)
     backend = measured.backend(model)
     cut = threshold(measured, setting.size)
+    backend.encode([new_picture(0)])  # the first picture pays for what all of them share
     runs = [_one_run(backend, meter, number, cut) for number in range(setting.rounds + 1)]
     flop, timed = runs[0], runs[1:]
     peak = matmul_rate(measured.device, setting.dtype)
@@ -192,7 +153,7 @@ def calls(measured: Network, setting: Setting) -> Table:
     sam3, rounds = measured.ours(), setting.rounds
     scenes = [draw_scene(HELD_OUT + number, size=(640, 480)) for number in range(rounds + 1)]
     pictures = [Picture(drawn.pixels) for drawn in scenes]
-    one, present = pictures[3 % len(pictures)], _phrases_of(scenes[3 % len(scenes)])
+    one, present = pictures[3 % len(pictures)], phrases_of(scenes[3 % len(scenes)])
     asked: dict[str, Callable[[int], object]] = {
         "a new picture and its first phrase": lambda run: sam3.segment(pictures[run], "object"),
         "a further phrase": lambda run: sam3.segment(one, present[run]),
@@ -245,15 +206,18 @@ Asked = tuple[Sequence[Picture], Sequence[str]]
 
 
 def ways(measured: Network, setting: Setting) -> dict[str, Callable[[Asked], object]]:
-    """Ours first."""
-    sam3 = measured.ours()
+    """Ours first, then the least it could take: the network's two halves and nothing else."""
+    sam3, backend, cut = measured.ours(), measured.backend(), threshold(measured, setting.size)
 
-    cut = threshold(measured, setting.size)
+    def prompts(phrases: Sequence[str]) -> list[ConceptPrompt]:
+        return [ConceptPrompt(phrase, threshold=cut) for phrase in phrases]
 
     def ours(asked: Asked) -> object:
-        pictures, phrases = asked
-        prompts = [ConceptPrompt(phrase, threshold=cut) for phrase in phrases]
-        return sam3.segment_all([(picture, prompt) for picture in pictures for prompt in prompts])
+        return sam3.segment_all([(picture, prompt) for picture in asked[0] for prompt in prompts(asked[1])])
+
+    def ideal(asked: Asked) -> object:
+        seen = [one for one in backend.encode(asked[0]) for _ in asked[1]]
+        return backend.decode(seen, prompts(asked[1]) * len(asked[0]))
 
     def published(asked: Asked) -> object:
         return [rivals.published(measured, picture, asked[1], cut) for picture in asked[0]]
@@ -261,17 +225,8 @@ def ways(measured: Network, setting: Setting) -> dict[str, Callable[[Asked], obj
     def documented(asked: Asked) -> object:
         return [rivals.as_documented(measured, picture, asked[1], cut) for picture in asked[0]]
 
-    chosen = {"ours": ours, "published": published, "transformers": documented}
-    return {name: way for name, way in chosen.items() if name in ("ours", *setting.against)}
-
-
-@cache
-def threshold(measured: Network, size: str) -> float:
-    """The usual one; for random weights, whose scores say nothing, one above which there are about `MASKS` masks."""
-    if size != FULL:
-        return 0.5
-    found = measured.ours().segment(new_picture(0), all_phrases()[0], threshold=0.0)
-    return float(found.scores[MASKS])
+    chosen = {"ours": ours, "ideal": ideal, "published": published, "transformers": documented}
+    return {name: way for name, way in chosen.items() if name in ("ours", "ideal", *setting.against)}
 
 
 def phrases(measured: Network, setting: Setting) -> Table:
@@ -285,6 +240,7 @@ def phrases(measured: Network, setting: Setting) -> Table:
 def counted_work(measured: Network, size: str) -> tuple[int, int, int]:
     """FLOP: ours for a picture, ours for each phrase, the published way's for each phrase with its picture."""
     backend, phrase, cut = measured.backend(), all_phrases()[:1], threshold(measured, size)
+    backend.encode([new_picture(0)])  # the first picture pays for what all of them share
     with counter() as once:
         [embedding] = backend.encode([new_picture(1)])
     with counter() as each:

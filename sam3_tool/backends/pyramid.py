@@ -49,8 +49,8 @@ def _convolved(level: Any, convolution: nn.Conv2d) -> nn.Module:
 
 def _operations(layer: Any) -> int:
     """Multiplications per pixel that comes out."""
-    rows, columns = layer.kernel_size
-    return int(rows * columns * layer.in_channels * layer.out_channels) // (layer.stride[0] * layer.stride[1])
+    (rows, columns), (down, across) = layer.kernel_size, layer.stride
+    return int(rows * columns * layer.in_channels * layer.out_channels // (down * across))
 
 
 class FoldedTail(nn.Module):

@@ -1,0 +1,102 @@
+"""The whole SAM side of an episode, beside the published way: masks found, tidied, stored, drawn and encoded.
+
+The network runs and cuts about ten masks for each phrase; what is done with masks afterwards is done to ten blobs per
+phrase, on both sides, because what random weights find is noise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from typing import Any
+
+from pycocotools import mask as coco
+
+from agent import ScriptedPlanner, Task, run
+from agent.models.wire import encoded
+from agent.tools.workspace import Answer, Segment
+from agent.views import View, overlay
+from bench import rivals
+from bench.draw import scene
+from bench.networks import Network
+from bench.setting import HEIGHT, MASKS, WIDTH, Setting, all_phrases, crowded, new_picture
+from bench.tables import Cell, Table
+from bench.timing import side_by_side
+from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
+from sam3_tool.backends import Backend
+
+Asked = tuple[Picture, Sequence[str]]
+
+
+def episode(measured: Network, setting: Setting) -> Table:
+    """k phrases on one new picture, from the picture to what a language model is sent."""
+    cut, sam3 = crowded(measured), Sam3(BlobsFor(measured.backend()))
+    fresh = count(1)
+
+    def ours(asked: Asked) -> object:
+        calls = [Segment(phrases=list(asked[1]), threshold=cut), Answer(ids=[1])]
+        done = run(Task(asked[0], "all of them"), ScriptedPlanner(calls), sam3)
+        assert done.outcome == "answered", done.message
+        shown = done.workspace.candidates
+        return encoded(overlay(asked[0], shown, [one.id for one in shown], View().image_side))
+
+    def published(asked: Asked) -> object:
+        return [_published(measured, asked[0], phrase, cut) for phrase in asked[1]]
+
+    rows: list[Sequence[Cell]] = []
+    for k in setting.phrases:
+        took = side_by_side(
+            {"ours": ours, "published": published},
+            lambda _, k=k: (new_picture(next(fresh)), all_phrases()[:k]),  # type: ignore[misc]
+            measured.device,
+            rounds=setting.rounds,
+        )
+        mine, theirs = took["ours"], took["published"]
+        rows.append(
+            (k, mine.median, theirs.median, theirs.median / mine.median, f"{mine.least:.0f} to {mine.most:.0f}")
+        )
+    columns = ("phrases", "ours, ms", "published, ms", "published / ours", "ours, from to")
+    about: dict[str, Cell] = {**setting.about, "masks": f"{MASKS} a phrase", "picture": f"{WIDTH} x {HEIGHT}"}
+    return Table("sam3-episode", "The SAM side of an episode", columns, rows, about)
+
+
+def _published(measured: Network, picture: Picture, phrase: str, cut: float) -> bytes:
+    """One call: find, encode as run lengths, decode those to compare them, draw what is left."""
+    rivals.published(measured, picture, [phrase], cut)
+    found = _blobs(phrase)
+    held = coco.encode(found.masks.transpose(1, 2, 0).astype("uint8", order="F"))
+    masks = coco.decode(held).transpose(2, 0, 1).astype(bool)
+    stay = rivals.without_overlaps(masks, found.scores)
+    return rivals.drawn(picture, masks[stay])
+
+
+@cache
+def _blobs(phrase: str) -> Instances:
+    found = scene(HEIGHT, WIDTH, MASKS, seed=all_phrases().index(phrase))[1]
+    return Instances(found.masks, found.boxes, found.scores, found.presence, phrase)
+
+
+@dataclass(frozen=True)
+class BlobsFor:
+    """A backend that asks another one for everything and hands out blobs for what it has found."""
+
+    backend: Backend
+
+    @property
+    def name(self) -> str:
+        return self.backend.name
+
+    def encode(self, pictures: Sequence[Picture]) -> Sequence[Any]:
+        return self.backend.encode(pictures)
+
+    def decode(self, embeddings: Sequence[Any], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        self.backend.decode(embeddings, prompts)
+        blobs = [_blobs(prompt.phrase or "") for prompt in prompts]
+        # as new ones, which nobody has encoded yet
+        return [Instances(one.masks, one.boxes, one.scores, one.presence, one.phrase) for one in blobs]
+
+    def refine(self, embeddings: Sequence[Any], prompts: Sequence[Any]) -> list[Instances]:
+        return self.backend.refine(embeddings, prompts)
+
+    def caveat(self, phrase: str) -> str:
+        return self.backend.caveat(phrase)

@@ -1,0 +1,78 @@
+"""What the benchmarks of SAM 3 measure, and on what: the setting, new pictures, phrases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+
+from bench.machine import described
+from bench.networks import FULL, Network
+from bench.tables import Cell
+from sam3_tool import Picture
+from sam3_tool.training.prompts import ask
+from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
+
+MASKS = 10
+"""Kept per phrase."""
+HEIGHT, WIDTH = 1080, 1920
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured, and on what."""
+
+    size: str = "tiny"
+    """'tiny', 'full', or what else `Sam3.load` takes."""
+    device: str = "cpu"
+    threads: int = 1
+    rounds: int = 5
+    phrases: Sequence[int] = (1, 2, 4, 8, 16)
+    pictures: Sequence[int] = (1, 4, 16)
+    against: Sequence[str] = ("published", "transformers")
+    tables: Sequence[str] = ()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The one the product takes: 16 bits for a network that is worth it."""
+        return torch.float32 if self.size == "tiny" and self.device == "cpu" else torch.bfloat16
+
+    @property
+    def about(self) -> dict[str, Cell]:
+        device = described(torch.device(self.device))
+        return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device}
+
+
+@cache
+def scene() -> Scene:
+    """1920 x 1080, of the generated world, which the embedded network knows."""
+    return draw_scene(HELD_OUT, size=(WIDTH, HEIGHT))
+
+
+def new_picture(number: int) -> Picture:
+    """The scene, moved by so many pixels: nothing about it is remembered, all of it is still there."""
+    return Picture(np.roll(scene().pixels, number, axis=1))
+
+
+@cache
+def all_phrases() -> list[str]:
+    """Different noun phrases that each describe something in the scene."""
+    return phrases_of(scene())
+
+
+def phrases_of(drawn: Scene) -> list[str]:
+    chance = np.random.default_rng(0)
+    return list(dict.fromkeys(ask(drawn, "positive", chance).phrase for _ in range(2000)))
+
+
+def threshold(measured: Network, size: str) -> float:
+    """The usual one; for random weights, whose scores say nothing, one above which there are about `MASKS` masks."""
+    return crowded(measured) if size == FULL else 0.5
+
+
+@cache
+def crowded(measured: Network) -> float:
+    """A threshold above which there are about `MASKS` masks for a phrase."""
+    found = measured.ours().segment(new_picture(0), all_phrases()[0], threshold=0.0)
+    return float(found.scores[MASKS])
