@@ -50,12 +50,13 @@ def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
         cv2.add(crowd[window], target.patch, dst=crowd[window])
         shares[window] += target.patch * np.float32(1 / target.area)
     sums = cv2.integral(shares, sdepth=cv2.CV_64F)
-    placed: dict[int, np.ndarray] = {}
-    for index in sorted(range(len(targets)), key=lambda i: targets[i].area):
-        taken = np.array(list(placed.values()), dtype=np.int64).reshape(-1, 4)
-        placed[index] = _best(targets[index], crowd, sums, taken)
-    rows = [placed[index].tolist() for index in range(len(targets))]
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in rows]
+    order = sorted(range(len(targets)), key=lambda i: targets[i].area)
+    taken = np.zeros((len(targets), 4), np.int64)
+    for number, index in enumerate(order):
+        taken[number] = _best(targets[index], crowd, sums, taken[:number])
+    placed = np.empty_like(taken)
+    placed[order] = taken
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in placed.tolist()]
 
 
 def _best(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarray) -> np.ndarray:
@@ -67,7 +68,7 @@ def _best(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarr
     costs = _sums(shares, rects) + BESIDE * (2 * off + (off > 0.1)) / 3
     costs += _distances(rects, target) / np.hypot(height, width)
     clearance = target.plate[1] // 3 * np.array([-1, -1, 1, 1])
-    costs += CLASH * _overlaps(rects, taken + clearance).sum(axis=1) / area
+    costs += CLASH * covered(rects, taken + clearance) / area
     return np.asarray(rects[costs.argmin()])
 
 
@@ -124,11 +125,22 @@ def _distances(rects: np.ndarray, target: Target) -> np.ndarray:
     return np.asarray(np.linalg.norm(centers - np.clip(centers, target.box[:2], target.box[2:]), axis=1))
 
 
-def _overlaps(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """float64, (N, M): pixels that each plate shares with each taken one."""
-    low = np.maximum(rects[:, None, :2], taken[None, :, :2])
-    high = np.minimum(rects[:, None, 2:], taken[None, :, 2:])
-    return np.asarray(np.clip(high - low, 0, None).prod(axis=2), dtype=np.float64)
+def covered(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """float64, (N,): pixels that each of `rects`, int (N, 4), N > 0, shares with all of `taken`, int (M, 4), together.
+
+    Only those of `taken` that lie near any of `rects` are compared with each of them.
+
+    >>> covered(np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12, 4]])).tolist()
+    [29.0, 0.0]
+    """
+    low, high = rects[:, :2].min(axis=0), rects[:, 2:].max(axis=0)
+    near = taken[((taken[:, :2] < high) & (taken[:, 2:] > low)).all(axis=1)]
+    x0, y0, x1, y1 = rects.T[:, :, None]
+    left, top, right, bottom = near.T
+    wide = np.minimum(x1, right) - np.maximum(x0, left)
+    tall = np.minimum(y1, bottom) - np.maximum(y0, top)
+    shared = np.maximum(wide, 0) * np.maximum(tall, 0)
+    return np.asarray(shared.sum(axis=1), dtype=np.float64)
 
 
 def _window(box: Rect) -> tuple[slice, slice]:

@@ -8,6 +8,10 @@ from sam3_tool import rle
 from sam3_tool.instances import Instances
 from sam3_tool.rle import Rle
 
+BLOCK = 100
+"""Masks that are compared in one go, among themselves and with those kept of better ones, which are few in any picture:
+so time grows with the number of masks, not with its square."""
+
 
 def remove_overlaps(instances: Instances, *, threshold: float = 0.3) -> Instances:
     """The instances that lie to no more than `threshold` on, or under, a better one that is kept; in the same order.
@@ -21,15 +25,22 @@ def remove_overlaps(instances: Instances, *, threshold: float = 0.3) -> Instance
 
 def without_overlaps(masks: Sequence[Rle], scores: np.ndarray, *, threshold: float) -> list[int]:
     """Which masks `remove_overlaps` keeps, in order. `scores`: float, (N,). An empty mask overlaps nothing."""
-    overlaps = intersection_over_smaller(masks) > np.float32(threshold)
+    order = np.argsort(-scores, kind="stable").tolist()
     kept: list[int] = []
-    for index in np.argsort(-scores, kind="stable").tolist():
-        if not overlaps[index, kept].any():
-            kept.append(index)
+    for start in range(0, len(order), BLOCK):
+        block = order[start : start + BLOCK]
+        others = [*kept, *block]
+        shares = intersection_over_smaller([masks[one] for one in block], [masks[one] for one in others])
+        columns = list(range(len(kept)))  # of `others`: those that are kept
+        for row, overlaps in enumerate(shares > np.float32(threshold)):
+            if not overlaps[columns].any():
+                columns.append(len(others) - len(block) + row)
+        kept = [others[column] for column in columns]
     return sorted(kept)
 
 
-def intersection_over_smaller(masks: Sequence[Rle]) -> np.ndarray:
-    """float32, (N, N): the shared area over the smaller area; 0 with an empty mask."""
-    share = rle.coverage(masks, masks)
-    return np.asarray(np.maximum(share, share.T), dtype=np.float32)
+def intersection_over_smaller(a: Sequence[Rle], b: Sequence[Rle]) -> np.ndarray:
+    """float32, (len(a), len(b)): the shared area over the smaller area; 0 with an empty mask."""
+    of_a, of_b = rle.areas(a)[:, None], rle.areas(b)[None]
+    shared = np.rint(rle.coverage(a, b) * of_a)
+    return np.asarray(shared / np.maximum(np.minimum(of_a, of_b), 1), dtype=np.float32)

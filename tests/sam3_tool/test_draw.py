@@ -8,7 +8,7 @@ from PIL import Image
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
 from sam3_tool.draw import FILL, PALETTE, PANEL, close_up, color_of, draw_marks, shrunk, zoom_pair
-from sam3_tool.labels import Rect, Target, place
+from sam3_tool.labels import Rect, Target, covered, place
 
 GREY = 128
 
@@ -249,3 +249,13 @@ def test_a_zoom_pair_can_be_made_of_any_mask(height: int, width: int) -> None:
             pair = zoom_pair(grey(height, width), mask, box)
             assert isinstance(pair, Image.Image)
             assert max(pair.size) <= 2 * PANEL + 8
+
+
+@pytest.mark.parametrize("spread", [1, 40, 400])
+def test_what_plates_cover_is_what_each_of_them_covers_one_by_one(spread: int) -> None:
+    chance = np.random.default_rng(spread)
+    corners = chance.integers(-20, 20 * spread, (380, 2))
+    boxes = np.concatenate([corners, corners + chance.integers(1, 60, (380, 2))], axis=1)
+    rects, taken = boxes[:80], boxes[80:]
+    assert covered(rects, taken).tolist() == [sum(overlap(rect, other) for other in taken) for rect in rects]
+    assert covered(rects, taken[:0]).tolist() == [0.0] * 80
