@@ -293,12 +293,15 @@ class Conversation:
     def above(self, threshold: float) -> "Conversation":
         """With those of the answer's masks that score above `threshold`, in [0, 1); no network is asked.
 
-        Straight after another threshold it takes that one's place, so that a slider can be moved back and forth.
+        Straight after another threshold it takes that one's place, so that a slider can be moved back and forth; at 0
+        there is none, and no turn.
         """
         if not 0 <= threshold < 1:
             raise ConversationError(f"a threshold is at least 0 and below 1, not {threshold:g}")
         moved = self.last is not None and self.last.task.by_hand and self.last.task.query.startswith(ABOVE)
         start = self.undo() if moved else self
+        if threshold == 0:
+            return start
         ids = [candidate.id for candidate in start.workspace.pick(start.selected) if candidate.score > threshold]
         return start.select(ids, f"{ABOVE} {threshold:g}")
 
@@ -360,13 +363,13 @@ class Conversation:
 
 def before(events: Sequence[Event]) -> Before:
     """What these events have come to."""
-    if not events:
+    latest = next((event for event in reversed(events) if isinstance(event, Episode)), None)
+    if latest is None:
         return NOTHING_BEFORE
-    *earlier, last = events
-    if isinstance(last, Episode):
-        return after(last)
-    turns = before(earlier).turns
-    return Before(turns=tuple(replace(turn, elsewhere=True) for turn in turns))
+    come_to = after(latest)
+    if latest is events[-1]:
+        return come_to
+    return Before(turns=tuple(replace(turn, elsewhere=True) for turn in come_to.turns))
 
 
 def after(episode: Episode) -> Before:

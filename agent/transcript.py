@@ -88,8 +88,8 @@ class SavedPicture(Saved):
 
     name: Text
     """Of the file it came from, without folders; may be empty."""
-    width: int
-    height: int
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
     key: str
     """The picture's content key."""
     png: str = ""

@@ -18,7 +18,7 @@ from agent.planner import PlannerError
 from agent.transcript import TranscriptError, to_html
 from demo.engine import Engine
 from demo.exchange import NotUnderstood
-from demo.uploads import Limits, opened
+from demo.uploads import Limits, opened, reopened
 from demo.visits import Answering, Visit, VisitOver, Visits
 from sam3_tool import CheckpointError, DeviceError, Picture, PictureError
 
@@ -175,17 +175,9 @@ class Actions:
         return path
 
     def _opened(self, conversation: Conversation | None, file: Path) -> Conversation:
-        if file.suffix == ".json":
-            return self._reopened(file)
+        if file.suffix.lower() == ".json":
+            return reopened(file, self.limits)
         return _on(conversation, opened(file, self.limits), file.name)
-
-    def _reopened(self, file: Path) -> Conversation:
-        try:
-            return Conversation.open(file, most_pixels=self.limits.pixels)
-        except TranscriptError as error:
-            raise TranscriptError(str(error).replace(str(file), file.name)) from error
-        finally:
-            file.unlink(missing_ok=True)
 
     def _edited(self, secret: str, change: Callable[[Any], Conversation], *, anew: bool = False) -> Visit:
         """With what `change` makes of the conversation; as it was, and a note, where it cannot. `anew`: needs none."""

@@ -1,10 +1,12 @@
-"""What a visitor sends becomes a `Picture`, or one sentence: only its pixels are kept."""
+"""What a visitor sends becomes a `Picture`, of which only the pixels are kept, a conversation, or one sentence."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from agent.conversation import Conversation
+from agent.transcript import TranscriptError
 from sam3_tool import Picture, PictureError
 from sam3_tool.picture import FORMATS
 
@@ -36,14 +38,34 @@ def opened(path: str | Path, limits: Limits) -> Picture:
         file.unlink(missing_ok=True)
 
 
+def reopened(path: str | Path, limits: Limits) -> Conversation:
+    """The conversation in an uploaded file, which is removed. Raises TranscriptError with a sentence for the page.
+
+    Its pictures may have as many pixels together as one picture; that is known before any of them is decoded.
+    """
+    file = Path(path)
+    try:
+        if told := _too_many_bytes(file, limits):
+            raise TranscriptError(f"{file}: {told}")
+        return Conversation.open(file, most_pixels=limits.pixels)
+    except TranscriptError as error:
+        raise TranscriptError(str(error).replace(str(file), file.name)) from error
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _too_many_bytes(file: Path, limits: Limits) -> str:
+    """A sentence, or nothing."""
+    size = file.stat().st_size if file.is_file() else 0
+    if size <= limits.bytes:
+        return ""
+    return f"{size / 2**20:.0f} MiB; this page takes files up to {limits.bytes / 2**20:.0f} MiB. Save it smaller."
+
+
 def _check(file: Path, limits: Limits) -> None:
     """Raises PictureError for what is too large; a file that is no picture is left to `Picture.open`."""
-    size = file.stat().st_size if file.is_file() else 0
-    if size > limits.bytes:
-        raise PictureError(
-            f"{file}: {size / 2**20:.0f} MiB; this page takes files up to {limits.bytes / 2**20:.0f} MiB."
-            " Save it smaller."
-        )
+    if told := _too_many_bytes(file, limits):
+        raise PictureError(f"{file}: {told}")
     width, height = _size(file)
     if width * height > limits.pixels:
         raise PictureError(

@@ -178,6 +178,15 @@ def test_a_threshold_that_is_moved_is_one_turn(three_cups) -> None:
     assert higher.above(0.9).undo().selected == (1, 2, 3)
 
 
+def test_a_threshold_that_is_moved_back_to_where_it_was_leaves_no_turn(three_cups) -> None:
+    back = three_cups.above(0.8).above(0.9).above(0)
+    assert (len(back.turns), back.selected, back.message) == (1, (1, 2, 3), three_cups.message)
+    assert len(three_cups.above(0).turns) == 1
+    fewer = three_cups.remove([1]).above(0.8).above(0)
+    assert [turn.task.query for turn in fewer.turns] == ["the red cups", "remove 1"]
+    assert fewer.selected == (2, 3)
+
+
 def test_the_mask_under_a_pixel_is_the_smallest_of_the_answer(begun, kitchen_sam3) -> None:
     script = calls(Segment(phrases=["cup", "handle"]), Answer(ids=[1, 3, 4]))
     talk = begun.say("everything", script, kitchen_sam3)
@@ -318,6 +327,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "is damaged: at event 1: it shows a picture 'x'": edited(lambda held: held["events"][0].update(picture="x")),
     "is damaged: at event 2: it shows masks": edited(lambda held: held["events"].pop(1)),
     "is damaged: its picture is damaged": edited(lambda held: held["pictures"][0].update(png="AAAA")),
+    "is damaged: pictures.0.width": edited(lambda held: held["pictures"][0].update(width=-10_000)),
     "is damaged: the pixels of the picture \\w+ are not": edited(
         lambda held: held["pictures"][0].update(png=held["pictures"][1]["png"])
     ),
@@ -340,6 +350,16 @@ def test_a_file_of_a_stranger_may_be_limited_in_size(long_talk, tmp_path: Path) 
     assert Conversation.open(tmp_path / "talk.json", most_pixels=12_000).selected == long_talk.selected
     with pytest.raises(TranscriptError, match=r"too large: its pictures have 0.0 megapixels together, and 0.011999"):
         Conversation.open(tmp_path / "talk.json", most_pixels=11_999)
+
+
+def test_very_many_pictures_in_a_row_are_opened(three_cups, tmp_path: Path) -> None:
+    path = tmp_path / "talk.json"
+    three_cups.save(path)
+    many = edited(lambda held: held.update(events=held["events"] + 3000 * held["events"][:1], cursor=3002))
+    path.write_bytes(many(path.read_bytes()))
+    again = Conversation.open(path)
+    assert [(turn.query, turn.elsewhere) for turn in again.before.turns] == [("the red cups", True)]
+    assert again.selected == ()
 
 
 def test_a_missing_file_is_refused_and_a_folder_is_not_written_over(three_cups, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,8 +42,6 @@ def picture():
 
 @pytest.fixture(scope="module")
 def actions():
-    from pathlib import Path
-
     pictures = Path(__file__).parent.parent.parent / "demo" / "pictures"
     return Actions(Engine(Options(planner="grammar")), Visits(), Limits(), pictures)
 
@@ -91,6 +90,23 @@ def test_what_is_too_large_is_refused_without_being_decoded_and_without_its_path
     with pytest.raises(PictureError, match="this page takes files up to"):
         opened(file, Limits(bytes=1000))
     assert not file.exists()
+
+
+def test_a_conversation_is_opened_within_the_same_limits_and_deleted(tmp_path, picture):
+    file = tmp_path / "my talk.JSON"
+    told = Conversation.start(picture).show(Picture(np.ones((60, 80, 3), np.uint8)), "second.png")
+    for limits in (Limits(pixels=9600), Limits(pixels=9599), Limits(bytes=100)):
+        told.save(file)
+        pictures = Path(__file__).parent.parent.parent / "demo" / "pictures"
+        page = Actions(Engine(Options(planner="grammar")), Visits(), limits, pictures)
+        visit = page.show(page.visits.open(), str(file))
+        assert not file.exists()
+        if limits == Limits(pixels=9600):
+            assert visit.conversation.name == "second.png"
+        else:
+            assert visit.conversation is None
+            assert visit.note.startswith("My talk.JSON")
+            assert ("too large" if limits.bytes > 100 else "this page takes files up to") in visit.note
 
 
 @pytest.mark.parametrize(

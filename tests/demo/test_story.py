@@ -127,9 +127,11 @@ def test_the_threshold_hides_and_shows_without_a_model(told):
     assert 0 < left == sum(score > 0.99 for score in scores)
     slider.dispatch_event("change")
     told.sees(masks=left)
+    told.reads("keep what scores above 0.99")
     slider.fill("0")
     slider.dispatch_event("change")
     told.sees(masks=4)
+    told.page.locator("#chat").get_by_text("keep what scores above").wait_for(state="detached")
 
 
 def test_the_picture_before_and_after(told, shots):
