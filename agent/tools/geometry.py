@@ -481,26 +481,47 @@ _PREDICATES: dict[str, Callable[[_Shape, _Shape], bool]] = {
 
 def _gaps(of: list[_Shape], to: list[_Shape]) -> np.ndarray:
     """float64, (N,): the least gap to any of `to` that is not the object itself; inf where there is none."""
-    return np.array([_least_gap(a, [b for b in to if b.area and not _same(a, b)]) for a in of], dtype=np.float64)
+    boxes = _boxes(to)
+    return np.array([_least_gap(a, to, _from_box(a, boxes)) for a in of], dtype=np.float64)
 
 
-def _least_gap(a: _Shape, to: list[_Shape]) -> float:
-    """The nearest by their boxes come first, so that most need not be measured."""
+def _least_gap(a: _Shape, to: list[_Shape], least_gaps: np.ndarray) -> float:
+    """The nearest by their boxes come first, so that most need not be looked at."""
     least = float("inf")
-    for b in sorted(to, key=lambda b: _between_boxes(a, b)):
-        if _between_boxes(a, b) >= least:
+    for index in np.argsort(least_gaps, kind="stable"):
+        if least_gaps[index] >= least:
             break
-        least = min(least, _gap(a, b))
+        if not _same(a, to[index]):
+            least = min(least, _gap(a, to[index]))
     return least
+
+
+def _boxes(shapes: list[_Shape]) -> np.ndarray:
+    """int64, (N, 4), x0 y0 x1 y1."""
+    return np.array([shape.box for shape in shapes], np.int64).reshape(-1, 4)
+
+
+def _from_box(a: _Shape, boxes: np.ndarray) -> np.ndarray:
+    """float32, (N,): what the gaps from `a` are at least, as `_between_boxes` has it; 0 where boxes share a pixel."""
+    apart = np.maximum(boxes[:, :2], a.box[:2]) - np.minimum(boxes[:, 2:], a.box[2:]) + 1
+    return np.asarray(np.sqrt((np.maximum(apart, 0) ** 2).sum(axis=1).astype(np.float32)))
 
 
 def _extreme(of: list[_Shape], to: list[_Shape], *, farthest: bool) -> np.ndarray:
     """bool, (N,): the one object that is nearest to (farthest from) any of `to`, itself none of them."""
     sign = -1 if farthest else 1
-    gaps = _gaps(of, to)
-    centres = [min((float(np.hypot(a.x - b.x, a.y - b.y)) for b in to), default=np.inf) for a in of]
-    others = [i for i, a in enumerate(of) if np.isfinite(gaps[i]) and not any(_same(a, b) for b in to)]
+    gaps, boxes = _gaps(of, to), _boxes(to)
+    others = [i for i, a in enumerate(of) if np.isfinite(gaps[i]) and not _is_one_of(a, to, boxes)]
     winner = np.zeros(len(of), dtype=bool)
     if others:
-        winner[min(others, key=lambda i: (sign * gaps[i], sign * centres[i], i))] = True
+        winner[min(others, key=lambda i: (sign * gaps[i], sign * _from_centroid(of[i], to), i))] = True
     return winner
+
+
+def _is_one_of(a: _Shape, to: list[_Shape], boxes: np.ndarray) -> bool:
+    return any(_same(a, to[index]) for index in np.flatnonzero(_from_box(a, boxes) == 0))
+
+
+def _from_centroid(a: _Shape, to: list[_Shape]) -> float:
+    """Pixels to the nearest centroid."""
+    return min(float(np.hypot(a.x - b.x, a.y - b.y)) for b in to if b.area)

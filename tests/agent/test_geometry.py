@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from agent.tools.geometry import LONGEST_SIDE, MEASURES, PLACES, RELATIONS, located, measure, related
+from bench.draw import scene
 from sam3_tool.rle import encode_all
 
 SIDE = 100
@@ -348,3 +349,22 @@ def test_the_gap_is_exact_between_edges_of_thousands_of_pixels():
 def test_measured_centroids_of_equal_means_are_equal():
     rows = stack(box(10, 0, 13, 1), box(11, 50, 12, 90), box(10, 50, 13, 51) | box(11, 60, 12, 61))
     assert len(set(measure("x", rows, np.ones(3), stack()).tolist())) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_among_many_masks_the_nearest_is_that_of_all_pairs(seed):
+    """Most pairs are never measured; the answer is as if all were."""
+    masks = scene(120, 200, 40, seed=seed)[1].masks
+    masks[5] = masks[7]  # one object twice
+    masks[9] = False
+    of, to = masks[:25], masks[5:]
+    one = np.ones(1)
+    gaps = np.array([[measure("distance", a[None], one, b[None])[0] for b in to] for a in of])
+    assert measure("distance", of, np.ones(len(of)), to).tolist() == gaps.min(axis=1).tolist()
+    strangers = [i for i, a in enumerate(of) if a.any() and not any((a & b).sum() > 0.5 * (a | b).sum() for b in to)]
+    for relation, winner in (("nearest", min), ("farthest", max)):
+        best = winner(gaps[i].min() for i in strangers)
+        [chosen] = np.flatnonzero(related(relation, of, to))
+        assert chosen in strangers
+        assert gaps[chosen].min() == best
+        assert related(relation, of, to[::-1]).tolist() == related(relation, of, to[to.any(axis=(1, 2))]).tolist()
