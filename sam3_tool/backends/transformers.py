@@ -19,7 +19,7 @@ from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.pyramid import SharedPyramid
 from sam3_tool.backends.tracker import Tracker
-from sam3_tool.backends.transfers import to_device, to_host
+from sam3_tool.backends.transfers import to_device, to_host, uploaded
 from sam3_tool.backends.upsampling import as_instances
 from sam3_tool.backends.weights import Readers, read, read_tracker
 from sam3_tool.backends.words import Vocabulary
@@ -114,6 +114,8 @@ class TransformersBackend:
         self._geometry = _Elsewhere(model.geometry_encoder)
         model.geometry_encoder = self._geometry
         self._tokenizer, self._images = readers
+        colors = (self._images.image_mean, self._images.image_std)
+        self._mean, self._std = (torch.tensor(color, device=model.device).view(3, 1, 1) for color in colors)
         self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
         self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
         self._positions: tuple[torch.Tensor, ...] = ()
@@ -197,11 +199,11 @@ class TransformersBackend:
         ]
 
     def _square(self, picture: Picture) -> torch.Tensor:
-        """float32, (1, 3, S, S): squeezed into the model's square while still uint8, then normalised."""
-        size, mean, std = self._images.size, self._images.image_mean, self._images.image_std
-        pixels = torch.tensor(picture.pixels).permute(2, 0, 1)[None]
+        """float32, (1, 3, S, S), on the device: squeezed into the model's square while still uint8, then normalised."""
+        size = self._images.size
+        pixels = uploaded(picture.pixels, self._model.device).permute(2, 0, 1)[None]
         square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
-        return (square.float() / 255.0 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        return (square.float() / 255.0 - self._mean) / self._std
 
     def _decode(self, pairs: Sequence[tuple[PictureEmbedding | Beside, ConceptPrompt]]) -> list[Instances]:
         embeddings, prompts = [_seen(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
