@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 Write = Callable[..., Path]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def owners() -> None:
     """The libraries whose formats are exported: without one of them these tests fail."""
     if missing := [name for name in ("label_studio_sdk", "ultralytics") if find_spec(name) is None]:

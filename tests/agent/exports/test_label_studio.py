@@ -19,6 +19,7 @@ from sam3_tool import Picture
 from sam3_tool.boxes import around
 from sam3_tool.rle import decode, encode
 
+pytestmark = pytest.mark.usefixtures("owners")
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 5), (37, 53), (241, 319)]
 """Height and width."""
 

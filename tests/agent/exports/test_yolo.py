@@ -17,6 +17,7 @@ from agent.exports import FORMATS
 from sam3_tool import Picture
 from sam3_tool.rle import decode, encode
 
+pytestmark = pytest.mark.usefixtures("owners")
 LOADER = Path(__file__).with_name("ultralytics_loads.py")
 
 
@@ -29,6 +30,9 @@ def unpacked(path: Path) -> Path:
 
 def loaded(folders: list[Path], settings: Path) -> list[dict[str, np.ndarray]]:
     """What ultralytics makes of unpacked data sets: see `ultralytics_loads.py`. `settings`: a folder for its own."""
+    (own := settings / "Ultralytics").mkdir()
+    for font in ("Arial.ttf", "Arial.Unicode.ttf"):  # it looks for them in the network otherwise
+        (own / font).touch()
     done = subprocess.run(
         [sys.executable, str(LOADER), *(str(folder / "data.yaml") for folder in folders)],
         env={**os.environ, "YOLO_CONFIG_DIR": str(settings), "YOLO_OFFLINE": "true"},
