@@ -145,7 +145,7 @@ class Said:
     message: str
     """What the answer said."""
     selected: tuple[int, ...]
-    """The masks of its answer; with the outcome 'asked', those in question."""
+    """The masks of its answer; with the outcome 'asked', those in question, with 'no_match', the answer that stays."""
     options: tuple[str, ...] = ()
     """With the outcome 'asked': the readings between which the user may now choose."""
     by_hand: bool = False

@@ -170,6 +170,13 @@ def test_an_edit_that_a_tool_refuses_changes_nothing(three_cups, kitchen_sam3) -
         three_cups.edit([Count(ids=[9])], kitchen_sam3)
 
 
+def test_a_turn_that_finds_nothing_is_remembered_with_the_answer_that_stays(three_cups, kitchen_sam3) -> None:
+    stays = three_cups.say("the forks", calls(ReportNoMask(reason="There is no fork.")), kitchen_sam3)
+    assert (stays.outcome, stays.before.turns[-1].selected) == ("no_match", (1, 2, 3))
+    nothing = three_cups.remove([1, 2, 3])
+    assert (nothing.outcome, nothing.before.turns[-1].selected) == ("no_match", ())
+
+
 def test_a_threshold_that_is_moved_is_one_turn(three_cups) -> None:
     assert [f"{candidate.score:.2f}" for candidate in three_cups.workspace] == ["0.91", "0.85", "0.72"]
     higher = three_cups.above(0.8)
