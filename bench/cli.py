@@ -77,7 +77,7 @@ def start(rounds: Rounds = 5, out: Out = None) -> None:
 
 @app.command()
 def growth(out: Out = None) -> None:
-    """Time and memory against masks, megapixels and concurrent episodes."""
+    """Time and memory against masks, megapixels, phrases, concurrent episodes and samples; how fast each grows."""
     with _errors():
         from bench.growth import measure
 

@@ -1,14 +1,19 @@
-"""How time and memory grow with masks, megapixels and concurrent episodes: `sam3-agent bench growth`.
+"""How time and memory grow with whatever can be many: `sam3-agent bench growth`.
 
-Nothing should grow faster than what is asked for; where a cost would be quadratic (every mask with every other), the
-table shows at which size that begins to count.
+Masks, megapixels, phrases, concurrent episodes, samples of a data set. Nothing should grow faster than what is asked
+for: of every cost, the first table says with which power of the size it grows at the end, 1 being in proportion.
 """
 
-import resource
-import time
-from collections.abc import Callable, Sequence
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -16,96 +21,223 @@ import torch
 
 from agent import Decision, GrammarPlanner, ScriptedPlanner, Task, run
 from agent.episode import Workspace
-from bench.draw import scene
+from agent.transcript import MadeBy
+from bench.draw import blob, scene
+from bench.evaluation import SCRIPT, scripted_sam3
+from bench.evaluation import SIZE as PHOTOGRAPH
 from bench.machine import described
+from bench.memory import peak_of
 from bench.tables import Cell, Table
-from bench.timing import clock
-from sam3_tool import Instances, Picture, Sam3, ScriptedBackend, remove_overlaps
+from bench.timing import seconds
+from evals.datasets import load_dataset
+from evals.evaluation import Evaluation
+from evals.manifest import EVERYTHING, Manifest
+from evals.records import RunFolder
+from evals.samples import Dataset
+from evals.solver import Solver
+from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, ScriptedBackend, remove_overlaps
 from sam3_tool.draw import draw_marks
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
+from sam3_tool.training.vocabulary import COLOURS, SHAPES
 
 CPU = torch.device("cpu")
-Result = TypeVar("Result")
 MASKS = (1, 10, 100, 300, 1000)
 MEGAPIXELS = (0.1, 0.5, 2, 8, 24, 50)
+PHRASES = (1, 2, 4, 8, 16, 32, 64)
 EPISODES = (1, 2, 4, 8, 16, 32)
+SAMPLES = (10, 100, 1000)
 SIZE = (540, 960)
 """Of the picture in which masks are counted: 1,000 of them fit into memory as arrays."""
+NOTHING = 5
+"""Milliseconds or MiB below which there is little but noise."""
+ROUNDS = 3
+PICTURES = 10
+"""Of a data set, which asks about each of them again and again."""
 
 
 def measure() -> list[Table]:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return [masks(), megapixels(), episodes()]
+    tables = [masks(), megapixels(), phrases(), episodes(), samples()]
+    return [powers(tables), *tables]
 
 
-def masks() -> Table:
-    """Milliseconds for all of so many masks."""
-    everything = scene(*SIZE, max(MASKS))
-    rows = [(number, *_mask_work(everything[0], everything[1][range(number)])) for number in MASKS]
-    columns = ("masks", "into a workspace, ms", "overlaps, ms", "relate, ms", "draw, ms", "workspace, KiB")
+def powers(tables: Sequence[Table]) -> Table:
+    """Every cost in these tables, the one that grows fastest first."""
+    rows: list[tuple[str, str, Cell, Cell, float]] = []
+    for table in tables:
+        *_, less, more = table.rows
+        for name, small, large in zip(table.columns, less, more, strict=True):
+            power = exponent((less[0], more[0]), (small, large))
+            if name.endswith((", ms", ", MiB")) and power is not None:
+                rows.append((name, table.columns[0], less[0], more[0], power))
+    rows.sort(key=lambda row: row[-1], reverse=True)
+    columns = ("cost", "against", "from", "to", "power")
+    return Table("growth", "With which power of the size a cost grows at the end", columns, rows, _about())
+
+
+def exponent(sizes: Sequence[Cell], costs: Sequence[Cell]) -> float | None:
+    """Between two sizes; None for a cost that is too small to be measured, or none.
+
+    >>> exponent((10, 100), (20.0, 200.0)), exponent((1, 10), (6, 600)), exponent((1, 10), (0.0, 0.2))
+    (1.0, 2.0, None)
+    """
+    match *sizes, *costs:
+        case [int() | float() as small, int() | float() as large, int() | float() as less, int() | float() as more]:
+            return math.log(more / less, large / small) if min(less, more) >= NOTHING else None
+    return None
+
+
+def masks(numbers: Sequence[int] = MASKS) -> Table:
+    """For all of so many masks."""
+    picture, everything = scene(*SIZE, max(numbers))
+    rows = [(number, *_mask_work(picture, everything[range(number)])) for number in numbers]
+    names = ("into a workspace", "overlaps", "left of", "nearest", "draw")
+    columns = ("masks", *_of_each(names), "workspace, MiB")
     return Table("growth-masks", "Growth with masks", columns, rows, _about(f"{SIZE[1]} x {SIZE[0]}"))
 
 
 def _mask_work(picture: Picture, found: Instances) -> Sequence[Cell]:
-    fresh = Instances(found.masks, found.boxes, found.scores, found.presence, found.phrase)
-    workspace, adding = _took(lambda: Workspace(picture.height, picture.width).found(fresh))
-    _, tidying = _took(lambda: remove_overlaps(fresh))
-    _, relating = _took(lambda: _related(picture, fresh))
-    _, drawing = _took(lambda: draw_marks(picture, fresh))
-    return adding, tidying, relating, drawing, sum(len(one.rle.counts) for one in workspace) / 1024
+    workspace = Workspace(picture.height, picture.width).found(found)
+    costs = (
+        cost(lambda: Workspace(picture.height, picture.width).found(replace(found))),
+        cost(lambda: remove_overlaps(found)),
+        cost(lambda: _related(picture, found, "left_of")),
+        cost(lambda: _related(picture, found, "nearest")),
+        cost(lambda: draw_marks(picture, found)),
+    )
+    return *_in_columns(costs), sum(len(one.rle.counts) for one in workspace) / 2**20
 
 
-def _related(picture: Picture, found: Instances) -> None:
+def _related(picture: Picture, found: Instances, relation: str) -> None:
     """One call that compares every mask with every other."""
     sam3 = Sam3(ScriptedBackend({None: {found.phrase: found}}))
     every = list(range(1, len(found) + 1))
     calls = [
         Decision("segment", f'{{"phrases": ["{found.phrase}"], "duplicates": true}}'),
-        Decision("relate", f'{{"ids": {every}, "relation": "left_of", "to": {every}}}'),
+        Decision("relate", f'{{"ids": {every}, "relation": "{relation}", "to": {every}}}'),
         Decision("answer", '{"ids": [1]}'),
     ]
     assert run(Task(picture, "all"), ScriptedPlanner(calls), sam3).outcome == "answered"
 
 
-def megapixels() -> Table:
+def megapixels(sizes: Sequence[float] = MEGAPIXELS) -> Table:
     """One phrase in pictures of all sizes, the embedded SAM 3."""
     sam3 = Sam3.load("tiny")
-    rows = [(size, *_picture_work(sam3, size)) for size in MEGAPIXELS]
-    columns = ("megapixels", "new picture and phrase, ms", "further phrase, ms", "draw, ms", "peak of the process, MiB")
+    sam3.segment(Picture(draw_scene(HELD_OUT).pixels), "shape")  # what only the first call needs
+    rows = [(size, *_picture_work(sam3, size)) for size in sizes]
+    columns = ("megapixels", *_of_each(("new picture and phrase", "further phrase", "draw")))
     return Table("growth-megapixels", "Growth with the picture", columns, rows, _about("4 x 3"))
 
 
 def _picture_work(sam3: Sam3, megapixels: float) -> Sequence[Cell]:
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     small = draw_scene(HELD_OUT, size=(640, 480)).pixels
-    picture = Picture(cv2.resize(small, (height * 4 // 3, height)))
-    _, first = _took(lambda: sam3.segment(picture, "shape"))
-    found, further = _took(lambda: sam3.segment(picture, "object"))
-    _, drawing = _took(lambda: draw_marks(picture, found))
-    return first, further, drawing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pictures = _shifted(cv2.resize(small, (height * 4 // 3, height)))
+    first = cost(lambda: sam3.segment(next(pictures), "shape"))
+    picture = next(pictures)
+    found = sam3.segment(picture, "shape")
+    further = cost(lambda: sam3.segment(picture, "object"))
+    return _in_columns((first, further, cost(lambda: draw_marks(picture, found))))
 
 
-def episodes() -> Table:
-    """Concurrent episodes of three calls each on one SAM 3; the clock's time, since they share the processor."""
-    sam3 = Sam3.load("tiny")
-    pictures = [Picture(draw_scene(HELD_OUT + seed).pixels) for seed in range(max(EPISODES))]
-    rows = []
-    for number in EPISODES:
-        fresh = [Picture(np.roll(picture.pixels, number, axis=1)) for picture in pictures]
-        began = time.perf_counter()
-        with ThreadPoolExecutor(number) as pool:
-            list(pool.map(lambda picture: run(Task(picture, "the largest shape"), GrammarPlanner(), sam3), fresh))
-        rows.append((number, 1000 * (time.perf_counter() - began) / len(fresh)))
-    return Table("growth-episodes", "Concurrent episodes", ("at a time", "ms an episode"), rows, _about("drawn scenes"))
+def _shifted(pixels: np.ndarray) -> Iterator[Picture]:
+    """Pictures that differ, so that none is known."""
+    while True:
+        pixels[0, 0] += 1
+        yield Picture(pixels.copy())
 
 
-def _took(work: Callable[[], Result]) -> tuple[Result, float]:
-    """What it gave, and its milliseconds."""
-    began = clock(CPU)
-    given = work()
-    return given, 1000 * (clock(CPU) - began)
+def phrases(numbers: Sequence[int] = PHRASES) -> Table:
+    """So many phrases about a picture that is not known, in one call."""
+    sam3, pictures = Sam3.load("tiny"), _shifted(draw_scene(HELD_OUT, size=(640, 480)).pixels)
+    asked = [ConceptPrompt(f"{colour} {shape}") for colour, shape in product(COLOURS, SHAPES)][: max(numbers)]
+    assert len(asked) == max(numbers)
+    _ask(sam3, pictures, asked)  # the phrases are known then
+    rows = [(number, *cost(partial(_ask, sam3, pictures, asked[:number]))) for number in numbers]
+    columns = ("phrases", *_of_each(["picture and phrases"]))
+    return Table("growth-phrases", "Growth with phrases", columns, rows, _about("640 x 480"))
 
 
-def _about(pictures: str) -> dict[str, Cell]:
-    return {"device": described(CPU), "pictures": pictures}
+def _ask(sam3: Sam3, pictures: Iterator[Picture], prompts: Sequence[ConceptPrompt]) -> None:
+    picture = next(pictures)
+    sam3.segment_all([(picture, prompt) for prompt in prompts])
+
+
+def episodes(numbers: Sequence[int] = EPISODES) -> Table:
+    """So many episodes at a time on one SAM 3, each about a picture of its own."""
+    sam3, pictures = Sam3.load("tiny"), _shifted(draw_scene(HELD_OUT, size=(640, 480)).pixels)
+    _side_by_side(sam3, pictures, 1)  # what only the first call needs
+    rows = [(number, *cost(partial(_side_by_side, sam3, pictures, number))) for number in numbers]
+    columns = ("at a time", *_of_each(["all episodes"]))
+    return Table("growth-episodes", "Growth with concurrent episodes", columns, rows, _about("640 x 480"))
+
+
+def _side_by_side(sam3: Sam3, pictures: Iterator[Picture], number: int) -> None:
+    tasks = [Task(next(pictures), "the largest shape") for _ in range(number)]
+    with ThreadPoolExecutor(number) as pool:
+        assert all(one.outcome for one in pool.map(lambda task: run(task, GrammarPlanner(), sam3), tasks))
+
+
+def samples(numbers: Sequence[int] = SAMPLES) -> Table:
+    """A data set is read, its samples are asked with a scripted planner and SAM 3, scored and reported."""
+    with TemporaryDirectory() as folder:
+        rows = [(number, *_evaluation_work(Path(folder), number)) for number in numbers]
+    columns = ("samples", *_of_each(("read", "ask", "score", "report")))
+    pictures = f"{PHOTOGRAPH[1]} x {PHOTOGRAPH[0]}"
+    return Table("growth-samples", "Growth with the data set", columns, rows, _about(pictures))
+
+
+def _evaluation_work(folder: Path, number: int) -> Sequence[Cell]:
+    dataset = write_data(folder, number)
+    read = cost(lambda: load_dataset("own", folder, "all").samples())
+    made_by = MadeBy(planner="scripted", sam3="scripted")
+    manifest = Manifest.of(dataset, dataset.facts(), EVERYTHING, made_by=made_by, checkpoint="", threshold=0.5)
+    with RunFolder.start(folder / f"run {number}", manifest) as started:
+        evaluation = Evaluation(started, dataset, dataset.samples())
+        return _in_columns((read, *_run_work(evaluation)))
+
+
+def _run_work(evaluation: Evaluation) -> Iterator[tuple[float, float | None]]:
+    solver = Solver(scripted_sam3(np.random.default_rng(0)), ScriptedPlanner(SCRIPT))
+    yield cost(lambda: evaluation.ask(solver), rounds=1)  # what is done is not asked again
+    predictions = evaluation.predictions()
+    yield cost(lambda: evaluation.score(predictions))
+    summary = evaluation.score(predictions)
+    yield cost(lambda: evaluation.report(summary, predictions, pages=0))
+
+
+def write_data(folder: Path, number: int) -> Dataset:
+    """So many queries with masks about `PICTURES` pictures, in one's own format."""
+    chance = np.random.default_rng(0)
+    for index in range(PICTURES):
+        clouds = chance.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{index}.jpg"), cv2.resize(clouds, PHOTOGRAPH[::-1], interpolation=cv2.INTER_CUBIC))
+        cv2.imwrite(str(folder / f"{index}.png"), 255 * blob(*PHOTOGRAPH, chance).astype(np.uint8))
+    lines = [
+        json.dumps({"image": f"{index % PICTURES}.jpg", "mask": f"{index % PICTURES}.png", "query": f"pebble {index}"})
+        for index in range(number)
+    ]
+    (folder / "queries.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return load_dataset("own", folder, "all")
+
+
+def cost(work: Callable[[], object], *, rounds: int = ROUNDS) -> tuple[float, float | None]:
+    """The median of its milliseconds of processor time; the most MiB that all rounds had beside what was before."""
+    took: list[float] = []
+    peak = peak_of(lambda: took.extend(1000 * seconds(work, CPU) for _ in range(rounds)))
+    return statistics.median(took), peak
+
+
+def _of_each(names: Sequence[str]) -> list[str]:
+    return [f"{name}, {unit}" for unit in ("ms", "MiB") for name in names]
+
+
+def _in_columns(costs: Sequence[tuple[float, float | None]]) -> list[Cell]:
+    """All times, then all memory."""
+    return [cell for column in zip(*costs, strict=True) for cell in column]
+
+
+def _about(pictures: str = "") -> dict[str, Cell]:
+    told: dict[str, Cell] = {"device": described(CPU), "time": "processor", "memory": "beside what there was before"}
+    return told | ({"pictures": pictures} if pictures else {})

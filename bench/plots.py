@@ -1,27 +1,54 @@
 """Pictures of tables: how each cost grows with what the first column counts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.tables import Table
 
+UNITS = ("ms", "MiB")
+
 
 def plot(table: Table, folder: Path) -> None:
-    """NAME.svg with a line per column of milliseconds, on logarithmic axes; nothing for a table that counts nothing."""
+    """NAME.svg with a panel for the columns of milliseconds, one for those of MiB, and in each a line per column.
+
+    On logarithmic axes, but for a table over the seconds of a run. Nothing for a table that counts nothing.
+    """
     sizes = [row[0] for row in table.rows if isinstance(row[0], int | float)]
-    costs = [index for index, name in enumerate(table.columns) if index and name.endswith(", ms")]
-    if not costs or not 1 < len(sizes) == len(table.rows):
+    panels = {unit: found for unit in UNITS if (found := _columns(table, unit))}
+    if not panels or not 1 < len(sizes) == len(table.rows):
         return
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for index in costs:
-        name = table.columns[index].removesuffix(", ms")
-        axes.loglog(sizes, [row[index] for row in table.rows], marker="o", label=name)
-    axes.set(title=table.title, xlabel=table.columns[0], ylabel="ms")
-    axes.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
+    figure = Figure(figsize=(6 * len(panels), 4), layout="constrained")
+    for place, (unit, columns) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for name, cells in columns.items():
+            axes.plot(sizes, cells, marker="o", label=name)
+        axes.set(xlabel=table.columns[0], ylabel=unit)
+        _scale(axes, sizes, over_time=table.columns[0].endswith(", s"))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(table.title)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{table.name}.svg", metadata={"Date": None})
+
+
+def _columns(table: Table, unit: str) -> dict[str, list[float]]:
+    """Of each column in this unit that is above 0 somewhere: its name and its cells, NaN where there is nothing."""
+    chosen = [(index, name) for index, name in enumerate(table.columns) if index and name.endswith(f", {unit}")]
+    found = {name.removesuffix(f", {unit}"): [_number(row[index]) for row in table.rows] for index, name in chosen}
+    return {name: cells for name, cells in found.items() if any(cell > 0 for cell in cells)}
+
+
+def _number(cell: object) -> float:
+    return float(cell) if isinstance(cell, int | float) and cell > 0 else float("nan")
+
+
+def _scale(axes: Axes, sizes: Sequence[float], *, over_time: bool) -> None:
+    if over_time:
+        axes.set_ylim(bottom=0)
+        return
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
+    axes.minorticks_off()

@@ -4,11 +4,9 @@ Threads share one SAM 3, as they do in an evaluation and in the demo. Every visi
 caches fill and have to give way: a query, what a language model would be shown of it, a click, a query that goes on.
 """
 
-import ctypes
 import gc
 import logging
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +23,7 @@ import torch
 from agent import Conversation, ConversationError, GrammarPlanner
 from agent.messages import View, messages, sheet_examination
 from bench.machine import described
+from bench.memory import held, resident
 from bench.tables import Cell, Table
 from evals.datasets.scenes import scene_queries
 from sam3_tool import Picture, Sam3
@@ -43,8 +42,6 @@ SETTLING = 1 / 3
 MOST_GROWTH = 16.0
 """MiB held. Runs that leak nothing came to 3 at most; one picture kept of every visit is more in half a minute, and
 what is a thousand times smaller in an hour."""
-BLOCK = 64
-"""Bytes: about what a small object of Python takes up."""
 PATIENCE = 10.0
 """Seconds in which a picture that is encoded ahead of its questions, in a thread of its own, is done with."""
 GOES_ON = "only the largest one"
@@ -156,38 +153,6 @@ def look(talk: Conversation) -> None:
     messages(talk.last)
     if talk.visible:
         sheet_examination(talk.last, [talk.visible[:MOST]], "workspace", View())
-
-
-class _Allocated(ctypes.Structure):
-    """glibc's `struct mallinfo2`, in bytes; the two that are read here have names."""
-
-    _fields_ = [
-        *((f"unread{number}", ctypes.c_size_t) for number in range(4)),
-        ("mapped", ctypes.c_size_t),
-        *((f"unread{number}", ctypes.c_size_t) for number in range(4, 6)),
-        ("used", ctypes.c_size_t),
-        *((f"unread{number}", ctypes.c_size_t) for number in range(6, 8)),
-    ]
-
-
-def held() -> float:
-    """MiB that this process has asked for and not given back; what is resident, without glibc.
-
-    What is resident has the gaps besides that eight threads leave in the allocator's memory, which go on growing for
-    minutes where nothing is kept.
-    """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallinfo2"):
-        return resident()
-    libc.mallinfo2.restype = _Allocated
-    allocated = libc.mallinfo2()
-    return float(allocated.used + allocated.mapped + BLOCK * sys.getallocatedblocks()) / 2**20
-
-
-def resident() -> float:
-    """MiB of this process that are in memory."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-    return pages * 4096 / 2**20
 
 
 def open_files() -> int:

@@ -11,7 +11,6 @@ import torch
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from typer.testing import CliRunner
 
-from bench import soak
 from bench.cli import app
 from bench.draw import scene
 from bench.episode import episode
@@ -25,7 +24,7 @@ from bench.sam3 import counted_work, measure, parts, phrases
 from bench.setting import Setting, all_phrases, new_picture
 from bench.tables import Table
 from bench.tokens import LEAST, MOST, SIDE, counter, picture_tokens
-from sam3_tool import ConceptPrompt, Sam3, ScriptedBackend, remove_overlaps
+from sam3_tool import ConceptPrompt, remove_overlaps
 
 
 def test_picture_tokens_are_those_of_the_models_own_processor():
@@ -133,38 +132,6 @@ def test_four_phrases_take_less_than_half_of_the_published_ways_operations(tiny_
 def test_the_plain_overlap_removal_keeps_what_ours_keeps():
     _, instances = scene(270, 480, 30)
     assert len(remove_overlaps(instances)) == len(without_overlaps(instances.masks, instances.scores)) < 30
-
-
-def test_half_a_minute_of_conversations_side_by_side_leaves_nothing_behind():
-    soaked = soak.measure(seconds=30)
-    visits, episodes = (sum(row[place] for row in soaked.table.rows[-1:]) for place in (1, 2))
-    assert visits >= soak.WORKERS
-    assert episodes > 1.5 * visits  # most of them go on with a click and a further query
-    assert soaked.failed == soaked.left == 0
-    assert soaked.grown < soak.MOST_GROWTH
-    assert soaked.complaint == ""
-
-
-def test_a_soak_says_what_is_wrong():
-    table = Table("soak", "", (), [], {})
-    assert "2 visits failed" in soak.Soaked(table, grown=0.0, failed=2, left=0).complaint
-    assert "grew by 300 MiB" in soak.Soaked(table, grown=300.0, failed=0, left=0).complaint
-    assert "left behind: 1" in soak.Soaked(table, grown=0.0, failed=0, left=1).complaint
-
-
-def test_a_soak_counts_what_is_kept_and_not_what_is_given_back():
-    before = soak.held()
-    kept = [np.ones((480, 640, 3), np.uint8) for _ in range(100)]
-    assert 80 < soak.held() - before < 100
-    kept.clear()
-    assert abs(soak.held() - before) < 5
-
-
-def test_a_visit_that_raises_is_counted_as_failed():
-    misfit = ScriptedBackend({None: {"": scene(8, 8, 1)[1]}}, normalise=lambda phrase: "")  # of no picture's size
-    crowd = soak.Crowd(Sam3(misfit))
-    list(crowd.watched(1.0, samples=1))
-    assert crowd.failed == crowd.visits > 0
 
 
 @pytest.mark.parametrize(

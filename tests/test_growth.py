@@ -1,0 +1,33 @@
+"""How costs grow is measured against everything that can be many."""
+
+import numpy as np
+import pytest
+
+from bench import growth
+from bench.memory import peak_of
+from bench.tables import Table
+
+
+def test_the_peak_of_a_work_is_what_it_had_at_most_and_not_what_it_kept():
+    peak = peak_of(lambda: [np.ones((40, 2**20), np.uint8).sum() for _ in range(3)])
+    assert peak is None or 39 < peak < 100
+
+
+def test_masks_phrases_episodes_and_samples_are_counted_and_the_growth_of_each_told_as_a_power():
+    tables = [growth.masks((2, 20)), growth.phrases((1, 4)), growth.episodes((1, 3)), growth.samples((4, 30))]
+    for table in tables:
+        small, large = table.rows
+        assert small[0] < large[0]
+        times = [cell for name, cell in zip(table.columns, large, strict=True) if name.endswith(", ms")]
+        assert min(times) > 0
+    told = growth.powers(tables)
+    assert {row[1] for row in told.rows} == {"masks", "phrases", "at a time", "samples"}
+    powers = [row[-1] for row in told.rows]
+    assert powers == sorted(powers, reverse=True)
+
+
+def test_a_cost_that_grows_with_the_square_of_the_size_has_the_power_2():
+    rows = [(1, 9.0, 9.0, 0.0), (10, 7.0, 7.0, 0.1), (30, 63.0, 7.0, 4.0)]
+    table = Table("t", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {})
+    told = growth.powers([table]).rows
+    assert told == [("ours, ms", "masks", 10, 30, pytest.approx(2)), ("theirs, ms", "masks", 10, 30, 0)]
