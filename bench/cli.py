@@ -45,6 +45,9 @@ def sam3(
     tables: Annotated[str, typer.Option(help="Only these, with commas.")] = ",".join(TABLES),
     threads: Threads = 1,
     rounds: Rounds = 5,
+    compile: Annotated[
+        str | None, typer.Option(help="Ours compiled: default, reduce-overhead (CUDA graphs) or max-autotune.")
+    ] = None,
     out: Out = None,
 ) -> None:
     """SAM 3 part by part; k phrases and n pictures beside the published way and transformers as documented."""
@@ -53,8 +56,10 @@ def sam3(
         chosen = _names(against, RIVALS, "--against"), _names(tables, TABLES, "--tables")
         from bench.sam3 import measure
         from bench.setting import Setting
+        from sam3_tool.backends.compiling import MODES
 
-        _tell(measure(Setting(size, device, threads, rounds, *counts, *chosen)), out)
+        _names(compile or "", MODES, "--compile")
+        _tell(measure(Setting(size, device, threads, rounds, *counts, *chosen, compile)), out)
 
 
 @app.command()

@@ -31,6 +31,6 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 def copy_rate(device: torch.device) -> float:
     """Bytes/s of a large copy, read and written, the best of five."""
-    source = torch.ones(2**28, dtype=torch.uint8, device=device)
+    source = torch.ones(2**30 if device.type == "cuda" else 2**28, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / min(seconds(lambda: target.copy_(source), device) for _ in range(5))

@@ -10,7 +10,7 @@ from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Mode
 
 from sam3_tool import Sam3
 from sam3_tool.backends.checkpoint import locate
-from sam3_tool.backends.transformers import TransformersBackend
+from sam3_tool.backends.transformers import TransformersBackend, device_named
 from sam3_tool.backends.weights import Readers, read
 
 FULL = "full"
@@ -23,6 +23,8 @@ class Network:
 
     model: Any
     processor: Any
+    compile: str | None = None
+    """How ours is compiled, as in `Sam3.load`."""
 
     @property
     def device(self) -> torch.device:
@@ -36,28 +38,30 @@ class Network:
         ]
         return copy.deepcopy(self.model, {id(weight): weight for weight in shared})
 
-    def backend(self, model: Any = None) -> TransformersBackend:
+    def backend(self, model: Any = None, *, compile: str | None = None) -> TransformersBackend:
         """The product's, on the same weights. `model`: one made with `copy`, which it takes over."""
         readers = Readers(self.processor.tokenizer, self.processor.image_processor)
-        return TransformersBackend(model or self.copy(), readers, name="measured", vocabulary=None)
+        return TransformersBackend(model or self.copy(), readers, name="measured", vocabulary=None, compile=compile)
 
     def ours(self) -> Sam3:
-        return Sam3(self.backend())
+        return Sam3(self.backend(compile=self.compile))
 
 
-def network(name: str, *, device: str, dtype: torch.dtype) -> Network:
-    """`name`: 'full', or whatever `Sam3.load` takes."""
-    model, readers = _random(dtype) if name == FULL else read(locate(name), dtype)
+def network(name: str, *, device: str, dtype: torch.dtype, compile: str | None = None) -> Network:
+    """`name`: 'full', or whatever `Sam3.load` takes. Raises `DeviceError` for a device that is not there."""
+    place = device_named(device)
+    model, readers = _random(place, dtype) if name == FULL else read(locate(name), dtype)
     processor = Sam3Processor(readers.image_processor, readers.tokenizer)
-    return Network(model.eval().to(device, memory_format=torch.channels_last), processor)
+    return Network(model.eval().to(place, memory_format=torch.channels_last), processor, compile)
 
 
-def _random(dtype: torch.dtype) -> tuple[Any, Readers]:
+def _random(device: torch.device, dtype: torch.dtype) -> tuple[Any, Readers]:
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # no moment in which the weights exist twice
     try:
-        model = Sam3Model(Sam3Config())
+        with device:
+            model = Sam3Model(Sam3Config())
     finally:
         torch.set_default_dtype(before)
     tokenizer = CLIPTokenizer.from_pretrained(Path(locate("tiny")))  # the phrases are few tokens in any of them

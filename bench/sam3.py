@@ -48,10 +48,27 @@ THOUGHTS = (0.0, 0.05, 0.1, 0.5)
 def measure(setting: Setting) -> Iterator[Table]:
     """The chosen tables, each as soon as it is there."""
     torch.set_num_threads(setting.threads)
-    measured = network(setting.size, device=setting.device, dtype=setting.dtype)
+    measured = network(setting.size, device=setting.device, dtype=setting.dtype, compile=setting.compile)
+    if setting.compile is not None:
+        yield compiling(measured, setting)
     for table in (parts, calls, first_mask, phrases, pictures, episode, memory):
         if table.__name__.replace("_", "-") in setting.tables:
             yield table(measured, setting)
+
+
+def compiling(measured: Network, setting: Setting) -> Table:
+    """By the clock, ours with numbers of pictures and phrases that it meets for the first time, and once more."""
+    sam3, fresh = measured.ours(), count(1)
+
+    def took(pictures: int, phrases: int) -> float:
+        seen = [new_picture(next(fresh)) for _ in range(pictures)]
+        began = time.perf_counter()
+        sam3.segment_all([(one, ConceptPrompt(phrase)) for one in seen for phrase in all_phrases()[:phrases]])
+        return time.perf_counter() - began
+
+    rows = [(f"{n} x {k}", took(n, k), took(n, k)) for n, k in ((1, 1), (1, 4), (4, 2), (2, 3))]
+    columns = ("pictures x phrases", "first, s", "again, s")
+    return Table("sam3-compiling", "What compiling takes", columns, rows, setting.about)
 
 
 def memory(_: Network, setting: Setting) -> Table:

@@ -32,6 +32,8 @@ class Setting:
     pictures: Sequence[int] = (1, 4, 16)
     against: Sequence[str] = ("published", "transformers")
     tables: Sequence[str] = ()
+    compile: str | None = None
+    """As in `Sam3.load`; of ours, for whole calls. Parts and operations are those of the network as it is."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -41,7 +43,8 @@ class Setting:
     @property
     def about(self) -> dict[str, Cell]:
         device = described(torch.device(self.device))
-        return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device}
+        compiled: dict[str, Cell] = {} if self.compile is None else {"compiled": self.compile}
+        return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device, **compiled}
 
 
 @cache

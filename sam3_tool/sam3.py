@@ -81,6 +81,7 @@ class Sam3:
         record: str | Path | None = None,
         cache: str | Path | None = None,
         max_batch: int = MAX_BATCH,
+        compile: str | None = None,
     ) -> "Sam3":
         """SAM 3 from "facebook/sam3", from "tiny" (the embedded checkpoint), or from a folder in transformers' format.
 
@@ -88,16 +89,18 @@ class Sam3:
         "float16"; "auto" is bfloat16 on CUDA and, for large networks, on CPUs with units for it; else float32.
         `record`: a folder that gets every call, for `Sam3.replay`. `cache`: a folder that remembers every answer, for
         whoever asks the same of the same weights. `max_batch`: 1 makes answers independent, to the last bit, of what
-        else is asked at the same time.
+        else is asked at the same time. `compile`: "default", "reduce-overhead" (CUDA graphs) or "max-autotune" have
+        PyTorch compile the network with a C++ compiler, which takes minutes of the first answers; on a CPU it gains 7 %
+        of an encode.
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
-        `DeviceError` when the device is not there.
+        `DeviceError` when the device, or the compiler, is not there.
         """
         from sam3_tool.backends.checkpoint import fingerprint, locate
 
         folder = locate(name_or_path)  # before the next import, which takes seconds
         from sam3_tool.backends.transformers import TransformersBackend
 
-        network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype)
+        network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype, compile=compile)
         room, spare = (GPU_BYTES, HOST_BYTES) if network.on_gpu else (CACHE_BYTES, 0)
         backend: Backend = network
         if cache is not None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.draw import scene
 from bench.episode import episode
-from bench.networks import network
+from bench.networks import FULL, network
 from bench.overhead import PARTS, PLANS, one_round
 from bench.plots import plot
 from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measured, published
@@ -75,6 +75,20 @@ def test_every_step_of_the_overhead_is_measured_in_all_its_parts(plan):
     steps = one_round(plan, 0)
     assert len(steps) == len(plan)
     assert all(set(step) == set(PARTS) and step["conversation"] > 0 and step["tool"] > 0 for step in steps)
+
+
+def test_the_network_of_full_size_is_made_on_its_device():
+    model = network(FULL, device="meta", dtype=torch.bfloat16).model
+    assert sum(weight.numel() for weight in model.parameters()) > 8e8
+    assert {(weight.device.type, weight.dtype) for weight in model.parameters()} == {("meta", torch.bfloat16)}
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("wrong", [["--device", "nowhere"], ["--compile", "fast"]])
+def test_what_cannot_be_measured_is_one_line(wrong):
+    result = CliRunner().invoke(app, ["sam3", "--tables", "memory", *wrong])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert wrong[1] in result.output
 
 
 def test_the_numbers_can_be_written_to_a_file(tmp_path):

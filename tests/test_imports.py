@@ -20,6 +20,7 @@ MAY_IMPORT = {
 WRAPPED_IN = {
     "torch": (
         "sam3_tool/backends/pixels.py",
+        "sam3_tool/backends/pyramid.py",
         "sam3_tool/backends/runs.py",
         "sam3_tool/backends/tracker.py",
         "sam3_tool/backends/transfers.py",

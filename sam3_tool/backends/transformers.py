@@ -16,6 +16,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends import Beside, CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
+from sam3_tool.backends.compiling import compile_parts
 from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.pyramid import SharedPyramid
 from sam3_tool.backends.tracker import Tracker
@@ -99,9 +100,10 @@ class TransformersBackend:
         name: str,
         vocabulary: Vocabulary | None,
         tracker: Any = _NO_TRACKER,
+        compile: str | None = None,
     ) -> None:
         """Takes over a `Sam3Model` on its device, in evaluation mode, its readers, and the `Sam3TrackerModel` that
-        stands on the same vision trunk, or the error that says why there is none."""
+        stands on the same vision trunk, or the error that says why there is none. `compile`: see `compile_parts`."""
         self.name = name
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
@@ -119,9 +121,14 @@ class TransformersBackend:
         self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
         self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
         self._positions: tuple[torch.Tensor, ...] = ()
+        self._compiled = compile is not None
+        if compile is not None:
+            compile_parts(self._model, compile)
 
     @classmethod
-    def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "TransformersBackend":
+    def load(
+        cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto", compile: str | None = None
+    ) -> "TransformersBackend":
         """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
         place = device_named(device)
         model, readers = read(folder, _dtype(dtype, place, folder))
@@ -130,7 +137,7 @@ class TransformersBackend:
         except CheckpointError as error:  # phrases and boxes work without it
             tracker = error
         model = model.to(place, memory_format=torch.channels_last)
-        return cls(model, readers, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker)
+        return cls(model, readers, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker, compile=compile)
 
     @property
     def on_gpu(self) -> bool:
@@ -138,8 +145,9 @@ class TransformersBackend:
 
     @property
     def runs_on(self) -> str:
-        """E.g. 'cpu float32', 'cuda bfloat16'."""
-        return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}"
+        """E.g. 'cpu float32', 'cuda bfloat16', 'cuda bfloat16 compiled'."""
+        compiled = " compiled" if self._compiled else ""
+        return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}{compiled}"
 
     def encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
         with self._lock, torch.inference_mode():

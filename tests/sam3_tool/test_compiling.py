@@ -1,0 +1,36 @@
+"""What compiling is refused for; that it changes no mask is measured where there is time for it (bench/NOTES.md)."""
+
+import pytest
+import torch
+
+from sam3_tool import Sam3
+from sam3_tool.backends import DeviceError
+from sam3_tool.backends.checkpoint import locate
+from sam3_tool.backends.compiling import compile_parts
+from sam3_tool.backends.weights import read
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of PyTorch's compiler, on its own
+
+
+def test_a_mode_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="must be one of default, reduce-overhead, max-autotune, got 'fast'"):
+        Sam3.load("tiny", device="cpu", compile="fast")
+
+
+def test_without_a_compiler_the_message_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "g++-none")
+    with pytest.raises(DeviceError, match=r"needs a C\+\+ compiler, and g\+\+-none and clang\+\+ were not found"):
+        Sam3.load("tiny", device="cpu", compile="default")
+
+
+@pytest.mark.parametrize(("device", "compiled"), [("cpu", False), ("meta", True)])
+def test_what_a_phrase_goes_through_is_compiled_on_devices_other_than_a_cpu(device, compiled):
+    model = read(locate("tiny"), torch.float32)[0].to(device)
+    compile_parts(model, "default")
+    assert model.vision_encoder._compiled_call_impl is not None
+    assert (model.detr_encoder._compiled_call_impl is not None) == compiled
+
+
+def test_answers_of_a_compiled_network_are_kept_apart(tiny):
+    assert Sam3.load("tiny", device="cpu", dtype="float32", compile="default").runs_on == f"{tiny.runs_on} compiled"
