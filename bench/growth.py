@@ -93,7 +93,7 @@ def masks(numbers: Sequence[int] = MASKS) -> Table:
     picture, everything = scene(*SIZE, max(numbers))
     rows = [(number, *_mask_work(picture, everything[range(number)])) for number in numbers]
     names = ("into a workspace", "overlaps", "left of", "nearest", "draw")
-    columns = ("masks", *_of_each(names), "workspace, MiB")
+    columns = ("masks", *_of_each(names), "workspace, KiB")
     return Table("growth-masks", "Growth with masks", columns, rows, _about(f"{SIZE[1]} x {SIZE[0]}"))
 
 
@@ -106,7 +106,7 @@ def _mask_work(picture: Picture, found: Instances) -> Sequence[Cell]:
         cost(lambda: _related(picture, found, "nearest")),
         cost(lambda: draw_marks(picture, found)),
     )
-    return *_in_columns(costs), sum(len(one.rle.counts) for one in workspace) / 2**20
+    return *_in_columns(costs), sum(len(one.rle.counts) for one in workspace) / 2**10
 
 
 def _related(picture: Picture, found: Instances, relation: str) -> None:
@@ -134,10 +134,10 @@ def _picture_work(sam3: Sam3, megapixels: float) -> Sequence[Cell]:
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     small = draw_scene(HELD_OUT, size=(640, 480)).pixels
     pictures = _shifted(cv2.resize(small, (height * 4 // 3, height)))
-    first = cost(lambda: sam3.segment(next(pictures), "shape"))
-    picture = next(pictures)
-    found = sam3.segment(picture, "shape")
+    picture, first = next(pictures), cost(lambda: sam3.segment(next(pictures), "shape"))
+    sam3.segment(picture, "shape")
     further = cost(lambda: sam3.segment(picture, "object"))
+    found = sam3.segment(picture, "object")
     return _in_columns((first, further, cost(lambda: draw_marks(picture, found))))
 
 

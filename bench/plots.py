@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.tables import Table
 
@@ -14,7 +15,8 @@ UNITS = ("ms", "MiB")
 def plot(table: Table, folder: Path) -> None:
     """NAME.svg with a panel for the columns of milliseconds, one for those of MiB, and in each a line per column.
 
-    On logarithmic axes, but for a table over the seconds of a run. Nothing for a table that counts nothing.
+    On logarithmic axes, with a line for what grows in proportion; evenly for a table over the seconds of a run. Nothing
+    for a table that counts nothing.
     """
     sizes = [row[0] for row in table.rows if isinstance(row[0], int | float)]
     panels = {unit: found for unit in UNITS if (found := _columns(table, unit))}
@@ -26,7 +28,10 @@ def plot(table: Table, folder: Path) -> None:
         for name, cells in columns.items():
             axes.plot(sizes, cells, marker="o", label=name)
         axes.set(xlabel=table.columns[0], ylabel=unit)
-        _scale(axes, sizes, over_time=table.columns[0].endswith(", s"))
+        if table.columns[0].endswith(", s"):
+            axes.set_ylim(bottom=0)
+        else:
+            _update_to_powers(axes, sizes, list(columns.values()))
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(table.title)
@@ -45,10 +50,14 @@ def _number(cell: object) -> float:
     return float(cell) if isinstance(cell, int | float) and cell > 0 else float("nan")
 
 
-def _scale(axes: Axes, sizes: Sequence[float], *, over_time: bool) -> None:
-    if over_time:
-        axes.set_ylim(bottom=0)
-        return
-    axes.set(xscale="log", yscale="log")
+def _update_to_powers(axes: Axes, sizes: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
+    """Logarithmic axes, and what would be in proportion to the size: the dearest column as it ends."""
+    shown = [cell for cells in columns for cell in cells if cell > 0]
+    bottom, top = min(shown) / 2, max(shown) * 2
+    last = max((cells[-1] for cells in columns if cells[-1] > 0), default=top)
+    axes.plot(sizes, [last * size / sizes[-1] for size in sizes], ":", color="grey", label="in proportion")
+    axes.set(xscale="log", yscale="log", ylim=(bottom, top))
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top < 1000 * bottom else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()

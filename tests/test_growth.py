@@ -5,6 +5,7 @@ import pytest
 
 from bench import growth
 from bench.memory import peak_of
+from bench.plots import plot
 from bench.tables import Table
 
 
@@ -31,3 +32,14 @@ def test_a_cost_that_grows_with_the_square_of_the_size_has_the_power_2():
     table = Table("t", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {})
     told = growth.powers([table]).rows
     assert told == [("ours, ms", "masks", 10, 30, pytest.approx(2)), ("theirs, ms", "masks", 10, 30, 0)]
+
+
+def test_a_plot_shows_time_and_memory_and_what_would_grow_in_proportion(tmp_path):
+    rows = [(1, 9.0, None, 0.0), (10, 7.0, 7.0, 0.1)]
+    plot(Table("sizes", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {}), tmp_path)
+    plot(Table("times", "", ("after, s", "visits", "held, MiB"), [(1.5, 8, 400.0), (3.0, 16, 401.0)], {}), tmp_path)
+    plot(Table("words", "", ("part", "ours, ms"), [("encoder", 1.0), ("decoder", 2.0)], {}), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"sizes.svg", "times.svg"}
+    shown = (tmp_path / "sizes.svg").read_text("utf-8")
+    assert all(f"<!-- {words} -->" in shown for words in ("ms", "MiB", "ours", "theirs", "in proportion"))
+    assert "<!-- in proportion -->" not in (tmp_path / "times.svg").read_text("utf-8")
