@@ -46,6 +46,15 @@ def test_garbage_is_looked_for_from_then_on_but_not_among_what_was_loaded(cold):
     assert cold["frozen"] > 100_000
 
 
+def test_nothing_is_imported_that_the_grammar_and_a_phrase_do_not_need(cold):
+    not_needed = {
+        *("openai", "gradio", "vllm", "matplotlib", "skimage", "pyarrow", "evals", "demo", "bench"),
+        *("sam3_tool.training", "agent.models.openai_compatible", "agent.conversation", "agent.doctor"),
+        *("transformers.models.sam3.processing_sam3", "transformers.models.sam3_video", "transformers.pipelines"),
+    }
+    assert not_needed & {*cold["modules"]} == set()
+
+
 def test_commands_of_other_packages_look_for_garbage():
     gc.disable()
     try:
