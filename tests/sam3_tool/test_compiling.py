@@ -32,5 +32,5 @@ def test_what_a_phrase_goes_through_is_compiled_on_devices_other_than_a_cpu(devi
     assert (model.detr_encoder._compiled_call_impl is not None) == compiled
 
 
-def test_answers_of_a_compiled_network_are_kept_apart(tiny):
-    assert Sam3.load("tiny", device="cpu", dtype="float32", compile="default").runs_on == f"{tiny.runs_on} compiled"
+def test_answers_of_a_compiled_network_are_kept_apart():
+    assert Sam3.load("tiny", device="cpu", dtype="float32", compile="default").runs_on == "cpu float32 compiled"
