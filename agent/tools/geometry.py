@@ -9,6 +9,7 @@ pooled to at most that side first (a pooled pixel is set when any of its pixels 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TypeAlias
 
 import cv2
@@ -313,6 +314,8 @@ def _shared(a: _Shape, of_a: np.ndarray, b: _Shape, of_b: np.ndarray) -> int:
 
 
 def _same(a: _Shape, b: _Shape) -> bool:
+    if min(a.area, b.area) <= SAME_OBJECT * max(a.area, b.area):
+        return False  # even if one lay within the other; most pairs need not be compared
     shared = _shared(a, a.crop, b, b.crop)
     return shared > SAME_OBJECT * (a.area + b.area - shared)
 
@@ -511,10 +514,10 @@ def _extreme(of: list[_Shape], to: list[_Shape], *, farthest: bool) -> np.ndarra
     """bool, (N,): the one object that is nearest to (farthest from) any of `to`, itself none of them."""
     sign = -1 if farthest else 1
     gaps, boxes = _gaps(of, to), _boxes(to)
-    others = [i for i, a in enumerate(of) if np.isfinite(gaps[i]) and not _is_one_of(a, to, boxes)]
+    first = np.lexsort((sign * _from_centroids(of, to), sign * gaps))
+    strangers = (i for i in first if np.isfinite(gaps[i]) and not _is_one_of(of[i], to, boxes))
     winner = np.zeros(len(of), dtype=bool)
-    if others:
-        winner[min(others, key=lambda i: (sign * gaps[i], sign * _from_centroid(of[i], to), i))] = True
+    winner[list(islice(strangers, 1))] = True
     return winner
 
 
@@ -522,6 +525,7 @@ def _is_one_of(a: _Shape, to: list[_Shape], boxes: np.ndarray) -> bool:
     return any(_same(a, to[index]) for index in np.flatnonzero(_from_box(a, boxes) == 0))
 
 
-def _from_centroid(a: _Shape, to: list[_Shape]) -> float:
-    """Pixels to the nearest centroid."""
-    return min(float(np.hypot(a.x - b.x, a.y - b.y)) for b in to if b.area)
+def _from_centroids(of: list[_Shape], to: list[_Shape]) -> np.ndarray:
+    """float64, (N,): pixels between each centroid and the nearest one of `to`; inf where there is none."""
+    x, y = np.array([b.centroid for b in to if b.area]).reshape(-1, 2).T
+    return np.array([np.hypot(a.x - x, a.y - y).min(initial=np.inf) for a in of])
