@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from sam3_tool import Instances, Picture
-from sam3_tool.rle import Rle, decode_all
+from sam3_tool.rle import Rle
 
 Outcome = Literal["answered", "no_match", "asked", "step_limit", "budget", "failed"]
 
@@ -127,8 +127,9 @@ class Workspace:
         chosen = self.pick(ids)
         phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
         presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)
-        return Instances(
-            masks=decode_all(self.rles(ids), self.height, self.width),
+        return Instances.compressed(
+            self.rles(ids),
+            (self.height, self.width),
             boxes=np.array([candidate.box for candidate in chosen], np.float32).reshape(-1, 4),
             scores=np.array([candidate.score for candidate in chosen], np.float32),
             presence=presence,
