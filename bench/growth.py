@@ -48,6 +48,8 @@ EPISODES = (1, 2, 4, 8, 16, 32)
 SAMPLES = (10, 100, 1000)
 SIZE = (540, 960)
 """Of the picture in which masks are counted: 1,000 of them fit into memory as arrays."""
+TENFOLD = 10
+"""The end of a growth: the sizes from a tenth of the largest one on."""
 NOTHING = 5
 """Milliseconds or MiB below which there is little but noise."""
 ROUNDS = 4
@@ -66,26 +68,30 @@ def powers(tables: Sequence[Table]) -> Table:
     """Every cost in these tables, the one that grows fastest first."""
     rows: list[tuple[str, str, Cell, Cell, float]] = []
     for table in tables:
-        *_, less, more = table.rows
-        for name, small, large in zip(table.columns, less, more, strict=True):
-            power = exponent((less[0], more[0]), (small, large))
+        last = [row for row in table.rows if _number(row[0]) >= _number(table.rows[-1][0]) / TENFOLD]
+        for name, *costs in zip(table.columns, *last, strict=True):
+            power = exponent([_number(row[0]) for row in last], [_number(cost) for cost in costs])
             if name.endswith((", ms", ", MiB")) and power is not None:
-                rows.append((name, table.columns[0], less[0], more[0], power))
+                rows.append((name, table.columns[0], last[0][0], last[-1][0], power))
     rows.sort(key=lambda row: row[-1], reverse=True)
     columns = ("cost", "against", "from", "to", "power")
     return Table("growth", "With which power of the size a cost grows at the end", columns, rows, _about())
 
 
-def exponent(sizes: Sequence[Cell], costs: Sequence[Cell]) -> float | None:
-    """Between two sizes; None for a cost that is too small to be measured, or none.
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
+    """The slope of the line that fits best, both in logarithms; None if a cost is too small to be measured, or NaN.
 
-    >>> exponent((10, 100), (20.0, 200.0)), exponent((1, 10), (6, 600)), exponent((1, 10), (0.0, 0.2))
+    >>> exponent([1, 10, 100], [5, 50, 500]), exponent([1, 10], [6, 600]), exponent([1, 10], [0, 0.2])
     (1.0, 2.0, None)
     """
-    match *sizes, *costs:
-        case [int() | float() as small, int() | float() as large, int() | float() as less, int() | float() as more]:
-            return math.log(more / less, large / small) if min(less, more) >= NOTHING else None
-    return None
+    if not all(cost >= NOTHING for cost in costs):
+        return None
+    slope = statistics.linear_regression([math.log10(size) for size in sizes], [math.log10(cost) for cost in costs])[0]
+    return round(slope, 2)
+
+
+def _number(cell: Cell) -> float:
+    return float(cell) if isinstance(cell, int | float) else math.nan
 
 
 def masks(numbers: Sequence[int] = MASKS) -> Table:
