@@ -78,6 +78,7 @@ class PictureEmbedding:
         home = self.device or self.trunk.device
         return replace(self._copied(lambda tensor: to_device(tensor, home)), device=None)
 
+    @torch.inference_mode()  # of the kind that the network has made, so that nothing is compiled anew for them
     def _copied(self, copied: Callable[[torch.Tensor], torch.Tensor]) -> "PictureEmbedding":
         return replace(self, levels=tuple(copied(level) for level in self.levels), trunk=copied(self.trunk))
 
