@@ -88,8 +88,9 @@ def related(relation: Relation, masks: Masks, to: Masks, other: Masks = ()) -> n
         return _flags(any(_between(a, b, c) for b in others for c in seconds) for a in of)
     if relation in ("nearest", "farthest"):
         return _extreme(of, others, farthest=relation == "farthest")
-    holds = _PREDICATES[relation]
-    return _flags(any(not _same(a, b) and holds(a, b) for b in others) for a in of)
+    holds, boxes = _PREDICATES[relation], _boxes(others)
+    among = (_neighbours(a, others, boxes) if relation in _NEIGHBOURLY else others for a in of)
+    return _flags(any(holds(a, b) and not _same(a, b) for b in those) for a, those in zip(of, among, strict=True))
 
 
 def located(place: Place, masks: Masks) -> np.ndarray:
@@ -439,7 +440,12 @@ def _under(a: _Shape, b: _Shape) -> bool:
 
 
 def _touching(a: _Shape, b: _Shape) -> bool:
-    return _within(a, b, max(2.0, CONTACT * float(np.hypot(a.height, a.width))))
+    return _within(a, b, _contact(a))
+
+
+def _contact(a: _Shape) -> float:
+    """The largest gap, in pixels, at which masks in this picture touch."""
+    return max(2.0, CONTACT * float(np.hypot(a.height, a.width)))
 
 
 def _overlapping(a: _Shape, b: _Shape) -> bool:
@@ -480,6 +486,17 @@ _PREDICATES: dict[str, Callable[[_Shape, _Shape], bool]] = {
     "larger": _larger,
     "smaller": lambda a, b: _larger(b, a),
 }
+
+
+_NEIGHBOURLY = ("inside", "on", "under", "touching", "overlapping", "next_to")
+
+
+def _neighbours(a: _Shape, others: list[_Shape], boxes: np.ndarray) -> list[_Shape]:
+    """All that can stand in such a relation to `a`, or `a` to them, and some more: no such relation reaches farther
+    than the longer side of either box, or what counts as contact. So few pairs need to be looked at."""
+    longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    reach = np.maximum(longest, max(a.box[2] - a.box[0], a.box[3] - a.box[1], _contact(a)))
+    return [others[index] for index in np.flatnonzero(_from_box(a, boxes) <= reach + 1)]
 
 
 def _gaps(of: list[_Shape], to: list[_Shape]) -> np.ndarray:

@@ -368,3 +368,27 @@ def test_among_many_masks_the_nearest_is_that_of_all_pairs(seed):
         assert chosen in strangers
         assert gaps[chosen].min() == best
         assert related(relation, of, to[::-1]).tolist() == related(relation, of, to[to.any(axis=(1, 2))]).tolist()
+
+
+def test_among_many_masks_neighbours_are_those_of_all_pairs():
+    """Filled boxes, whose gaps can be told without their pixels."""
+    chance = np.random.default_rng(0)
+    corners = chance.integers(0, 900, (120, 2))
+    boxes = np.concatenate([corners, corners + chance.integers(1, 60, (120, 2))], axis=1)
+    masks = np.zeros((120, 1000, 1000), bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+    low, high = np.maximum(boxes[:, None, :2], boxes[None, :, :2]), np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    gaps = np.hypot(*np.maximum(low - high + 1, 0).transpose(2, 0, 1))
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    same = shared > 0.5 * (areas[:, None] + areas - shared)
+    inside = shared >= 0.75 * areas[:, None]
+    close = gaps <= np.sqrt(np.minimum(areas[:, None], areas))
+    for relation, holds in (
+        ("touching", gaps <= 0.005 * np.hypot(1000, 1000)),
+        ("next_to", close & ~inside & ~inside.T),
+        ("inside", inside),
+    ):
+        assert related(relation, masks, masks).tolist() == (holds & ~same).any(axis=1).tolist()
+    assert 10 < related("next_to", masks, masks).sum() < 110
