@@ -9,9 +9,9 @@ from sam3_tool.backends import DeviceError
 MODES = ("default", "reduce-overhead", "max-autotune")
 """Of `torch.compile`; reduce-overhead records CUDA graphs, max-autotune tries several ways first."""
 _ENCODER, _FUSION = ("vision_encoder",), ("detr_encoder",)
-"""Names in `Sam3Model`. On a CPU the fusion encoder gains nothing and takes a minute for every number of phrases; on a
-GPU it is more than half of a phrase. The decoder cannot be compiled as it is: it asks for the size of its grid by a
-tensor's value."""
+"""Names in `Sam3Model`. On a CPU the fusion encoder gains nothing and takes a minute for every number of phrases; it is
+more than half of a phrase's operations, so that a GPU gets it compiled, which nobody has measured. The decoder cannot
+be compiled as it is: it asks for the size of its grid by a tensor's value."""
 
 
 def compile_parts(model: Any, mode: str) -> None:

@@ -1,6 +1,8 @@
 """The network runs on a device that is not the CPU: on 'meta', which knows shapes and no numbers, any tensor that was
 left behind is an error."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,16 +24,24 @@ def network(request) -> TransformersBackend:
     return TransformersBackend(elsewhere, readers, name="elsewhere", vocabulary=None, tracker=tracker)
 
 
-def test_pictures_are_encoded_where_the_network_is(network):
-    embeddings = network.encode(PICTURES)
-    tensors = [tensor for one in embeddings for tensor in (*one.levels, one.trunk)]
+@torch.inference_mode()
+def seen(network: TransformersBackend) -> Any:
+    """What the vision encoder gives; transformers' other parts ask for numbers on their way."""
+    squares = torch.cat([network._square(picture) for picture in PICTURES])
+    assert (squares.device.type, squares.dtype) == ("meta", torch.float32)
+    return network._model.get_vision_features(squares.to(network._model.dtype))
+
+
+def test_pictures_are_squeezed_and_seen_where_the_network_is(network):
+    vision = seen(network)
+    tensors = (*vision.fpn_hidden_states, *vision.fpn_position_encoding, vision.last_hidden_state)
     assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert [(one.height, one.width) for one in embeddings] == [(48, 64), (30, 20)]
+    assert {len(level) for level in vision.fpn_hidden_states} == {2}
 
 
+@torch.inference_mode()
 def test_what_a_click_needs_is_made_where_the_network_is(network):
-    with torch.inference_mode():
-        levels = network._tracker._seen(network.encode(PICTURES[:1])[0])
+    levels = network._tracker._look(seen(network).last_hidden_state[:1])
     assert {level.device.type for level in levels} == {"meta"}
 
 
