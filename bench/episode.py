@@ -10,8 +10,6 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from pycocotools import mask as coco
-
 from agent import ScriptedPlanner, Task, run
 from agent.models.wire import encoded
 from agent.tools.workspace import Answer, Segment
@@ -22,7 +20,7 @@ from bench.networks import Network
 from bench.setting import HEIGHT, MASKS, WIDTH, Setting, all_phrases, crowded, new_picture
 from bench.tables import Cell, Table
 from bench.timing import side_by_side
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
+from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, rle
 from sam3_tool.backends import Backend
 
 Asked = tuple[Picture, Sequence[str]]
@@ -30,7 +28,7 @@ Asked = tuple[Picture, Sequence[str]]
 
 def episode(measured: Network, setting: Setting) -> Table:
     """k phrases on one new picture, from the picture to what a language model is sent."""
-    cut, sam3 = crowded(measured), Sam3(BlobsFor(measured.backend()))
+    cut, sam3 = crowded(measured), Sam3(BlobsFor(measured.backend(compile=measured.compile)))
     fresh = count(1)
 
     def ours(asked: Asked) -> object:
@@ -64,8 +62,7 @@ def _published(measured: Network, picture: Picture, phrase: str, cut: float) -> 
     """One call: find, encode as run lengths, decode those to compare them, draw what is left."""
     rivals.published(measured, picture, [phrase], cut)
     found = _blobs(phrase)
-    held = coco.encode(found.masks.transpose(1, 2, 0).astype("uint8", order="F"))
-    masks = coco.decode(held).transpose(2, 0, 1).astype(bool)
+    masks = rle.decode_all(rle.encode_all(found.masks), picture.height, picture.width)
     stay = rivals.without_overlaps(masks, found.scores)
     return rivals.drawn(picture, masks[stay])
 

@@ -30,7 +30,7 @@ class Network:
     def device(self) -> torch.device:
         return torch.device(self.model.device)
 
-    def copy(self) -> Any:
+    def _copy(self) -> Any:
         """Modules of their own; of the weights only the encoders', which are nearly all, are shared, for the product
         gives the others another format."""
         shared = [
@@ -38,10 +38,10 @@ class Network:
         ]
         return copy.deepcopy(self.model, {id(weight): weight for weight in shared})
 
-    def backend(self, model: Any = None, *, compile: str | None = None) -> TransformersBackend:
-        """The product's, on the same weights. `model`: one made with `copy`, which it takes over."""
+    def backend(self, *, compile: str | None = None) -> TransformersBackend:
+        """The product's, on the same weights."""
         readers = Readers(self.processor.tokenizer, self.processor.image_processor)
-        return TransformersBackend(model or self.copy(), readers, name="measured", vocabulary=None, compile=compile)
+        return TransformersBackend(self._copy(), readers, name="measured", vocabulary=None, compile=compile)
 
     def ours(self) -> Sam3:
         return Sam3(self.backend(compile=self.compile))

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from bench.networks import Network
 from sam3_tool import Picture
-from sam3_tool.backends.transformers import PADDING
+from sam3_tool.backends.prompts import PADDING
 
 Found = tuple[np.ndarray, np.ndarray]
 """Of one phrase: masks, bool (N, H, W), and scores, (N,)."""

@@ -31,16 +31,6 @@ from sam3_tool.backends.transformers import TransformersBackend
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.vocabulary import STRANGERS
 
-PARTS = {
-    "vision encoder": "vision_encoder",
-    "text encoder": "text_encoder",
-    "geometry encoder": "geometry_encoder",
-    "fusion encoder": "detr_encoder",
-    "decoder": "detr_decoder",
-    "scoring": "dot_product_scoring",
-    "mask decoder": "mask_decoder",
-}
-"""Name -> attribute of `Sam3Model`."""
 THOUGHTS = (0.0, 0.05, 0.1, 0.5)
 """Seconds. A language model thinks for half a second at the least."""
 
@@ -82,17 +72,16 @@ def memory(_: Network, setting: Setting) -> Table:
 class Meter:
     """Seconds and FLOP of the parts of a network, as it runs."""
 
-    def __init__(self, model: Any) -> None:
-        self.seconds, self.flop = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0)
+    def __init__(self, parts: Mapping[str, torch.nn.Module], device: torch.device) -> None:
+        self.device = device
+        self.seconds, self.flop = dict.fromkeys(parts, 0.0), dict.fromkeys(parts, 0)
         self.counting = False
-        self.device = model.device
-        for name, attribute in PARTS.items():
-            part = getattr(model, attribute)
+        for name, part in parts.items():
             part.register_forward_pre_hook(lambda *_, name=name: self._begin(name))
             part.register_forward_hook(lambda *_, name=name: self._end(name))
 
     def reset(self, *, counting: bool) -> None:
-        self.seconds, self.flop = dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0)
+        self.seconds, self.flop = dict.fromkeys(self.seconds, 0.0), dict.fromkeys(self.flop, 0)
         self.counting = counting
 
     def _begin(self, name: str) -> None:
@@ -120,9 +109,8 @@ def counter() -> FlopCounterMode:
 
 def parts(measured: Network, setting: Setting) -> Table:
     """One new picture and one new phrase: where the time goes, and how near it is to what the machine can do."""
-    model = measured.copy()
-    meter = Meter(model)
-    backend = measured.backend(model)
+    backend = measured.backend()
+    meter = Meter(backend.parts, measured.device)
     cut = threshold(measured, setting.size)
     backend.encode([new_picture(0)])  # the first picture pays for what all of them share
     runs = [_one_run(backend, meter, number, cut) for number in range(setting.rounds + 1)]
@@ -131,7 +119,7 @@ def parts(measured: Network, setting: Setting) -> Table:
     rows: list[Sequence[Cell]] = []
     for name in timed[0]:
         took = statistics.median(run[name] for run in timed)
-        work, weights = flop.get(name, 0), _weights(measured.model, name)
+        work, weights = flop.get(name, 0), _weights(backend.parts.get(name))
         share = 100 * work / took / peak if work else None
         rows.append((name, 1000 * took, work / 1e9 or None, share, weights))
     about = {**setting.about, "peak, TFLOP/s": peak / 1e12, "copy, GB/s": copy_rate(measured.device) / 1e9}
@@ -158,11 +146,9 @@ def _one_run(backend: TransformersBackend, meter: Meter, number: int, cut: float
     return {**meter.seconds, **around, "encoding": encoded - began, "decoding": decoded - encoded}
 
 
-def _weights(model: Any, name: str) -> float | None:
+def _weights(part: torch.nn.Module | None) -> float | None:
     """Megabytes that have to be read for this part."""
-    if name not in PARTS:
-        return None
-    return float(sum(weight.nbytes for weight in getattr(model, PARTS[name]).parameters()) / 1e6)
+    return sum(weight.nbytes for weight in part.parameters()) / 1e6 if part else None
 
 
 def calls(measured: Network, setting: Setting) -> Table:
@@ -224,7 +210,8 @@ Asked = tuple[Sequence[Picture], Sequence[str]]
 
 def ways(measured: Network, setting: Setting) -> dict[str, Callable[[Asked], object]]:
     """Ours first, then the least it could take: the network's two halves and nothing else."""
-    sam3, backend, cut = measured.ours(), measured.backend(), threshold(measured, setting.size)
+    cut = threshold(measured, setting.size)
+    sam3, backend = measured.ours(), measured.backend(compile=measured.compile)
 
     def prompts(phrases: Sequence[str]) -> list[ConceptPrompt]:
         return [ConceptPrompt(phrase, threshold=cut) for phrase in phrases]

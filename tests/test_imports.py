@@ -19,7 +19,9 @@ MAY_IMPORT = {
 }
 WRAPPED_IN = {
     "torch": (
+        "sam3_tool/backends/mask_head.py",
         "sam3_tool/backends/pixels.py",
+        "sam3_tool/backends/prompts.py",
         "sam3_tool/backends/pyramid.py",
         "sam3_tool/backends/runs.py",
         "sam3_tool/backends/tracker.py",

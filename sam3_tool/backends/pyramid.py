@@ -94,9 +94,9 @@ def _beyond(
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """The first row and the last, and what each gets from the row beyond it, (B, C, w)."""
     first, last = slice(0, 1), slice(2, 3)
-    for row, near, far in ((0, first, last), (-1, last, first)):
-        edge = functional.conv_transpose2d(pixels[:, :, [row]], doubling, stride=2)[:, :, [row]]
+    for row, place, near, far in ((0, slice(0, 1), first, last), (-1, slice(-1, None), last, first)):
+        edge = functional.conv_transpose2d(pixels[:, :, place], doubling, stride=2)[:, :, place]
         beyond = functional.conv2d(edge, smooth[:, :, far], padding=(0, 2))
         if not corners:
-            beyond[..., [0, -1]] = 0
+            beyond[..., :: beyond.shape[-1] - 1] = 0
         yield row, functional.conv2d(beyond, convolution[:, :, near])[:, :, 0]

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms.v2.functional import resize
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
@@ -17,27 +16,19 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 from sam3_tool.backends import Beside, CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.compiling import compile_parts
-from sam3_tool.backends.pixels import SplitPixelDecoder
+from sam3_tool.backends.mask_head import MaskHead
+from sam3_tool.backends.prompts import PromptEncoder
 from sam3_tool.backends.pyramid import SharedPyramid
 from sam3_tool.backends.tracker import Tracker
 from sam3_tool.backends.transfers import to_device, to_host, uploaded
 from sam3_tool.backends.upsampling import as_instances
 from sam3_tool.backends.weights import Readers, read, read_tracker
 from sam3_tool.backends.words import Vocabulary
-from sam3_tool.boxes import to_fractions, to_pixels, xyxy_to_cxcywh
-from sam3_tool.cache import ByteCache
+from sam3_tool.boxes import to_pixels
 from sam3_tool.instances import Instances
 from sam3_tool.picture import Picture
 from sam3_tool.prompt import ConceptPrompt, VisualPrompt
 
-PADDING = -10
-"""Label of a box that is not there: the geometry encoder masks it out."""
-BOXES_ONLY = "visual"
-"""The text that goes with boxes alone."""
-CONTEXT = 32
-"""Text tokens, start and end included; longer phrases are cut."""
-
-_TEXT_BYTES = 32 * 2**20
 _SMALL_BYTES = 100 * 2**20
 """Of weights: a network of less gains nothing from 16 bits on a CPU."""
 _CPU_TOKENS, _GPU_TOKENS = 2 * 72 * 72, 16 * 72 * 72
@@ -62,12 +53,19 @@ class PictureEmbedding:
     trunk: torch.Tensor
     """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
     checkpoint has no tracker."""
+    unprompted: torch.Tensor
+    """The CLS token of a prompt without boxes, (1, 1, C)."""
     device: torch.device | None = None
     """The network's, while this waits in the host's memory."""
 
     @property
+    def coarsest(self) -> torch.Tensor:
+        """(1, C, h, w)"""
+        return self.levels[-1]
+
+    @property
     def nbytes(self) -> int:
-        return self.trunk.nbytes + sum(level.nbytes for level in self.levels)
+        return sum(tensor.nbytes for tensor in (self.trunk, self.unprompted, *self.levels))
 
     def on_host(self) -> "PictureEmbedding":
         """A copy in the host's memory, not for the host to read: it may still be on its way."""
@@ -80,14 +78,14 @@ class PictureEmbedding:
 
     @torch.inference_mode()  # of the kind that the network has made, so that nothing is compiled anew for them
     def _copied(self, copied: Callable[[torch.Tensor], torch.Tensor]) -> "PictureEmbedding":
-        return replace(self, levels=tuple(copied(level) for level in self.levels), trunk=copied(self.trunk))
+        levels = tuple(copied(level) for level in self.levels)
+        return replace(self, levels=levels, trunk=copied(self.trunk), unprompted=copied(self.unprompted))
 
 
 class TransformersBackend:
     """Safe to share between threads; they take turns.
 
-    - A prompt without boxes carries one padded box: given no box at all, `Sam3Model` leaves out the geometry
-      encoder, whose CLS token the published model always attends to.
+    - A prompt without boxes carries the geometry encoder's CLS token, as in the published model: see `prompts`.
     - Score = sigmoid(query logit) * sigmoid(presence logit); kept are scores strictly above the prompt's threshold.
     - Mask logits are upsampled to the picture (bilinear, corners not aligned) and cut at 0 after that.
     - Boxes are the detector's, not clipped. Order: score; ties keep the order of the queries.
@@ -108,19 +106,16 @@ class TransformersBackend:
         self.name = name
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
-        self._mask_decoder = model.mask_decoder
-        pixel_decoder = model.mask_decoder.pixel_decoder
-        model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, pixel_decoder.conv_layers)
-        self._mask_decoder.pixel_decoder = SplitPixelDecoder(pixel_decoder)
+        convolutions = model.mask_decoder.pixel_decoder.conv_layers
+        model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
+        self._mask_head = MaskHead(model.mask_decoder)
         model.mask_decoder = _Deferred()
         self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
-        self._geometry = _Elsewhere(model.geometry_encoder)
-        model.geometry_encoder = self._geometry
-        self._tokenizer, self._images = readers
+        self._images = readers.image_processor
         colors = (self._images.image_mean, self._images.image_std)
         self._mean, self._std = (torch.tensor(color, device=model.device).view(3, 1, 1) for color in colors)
         self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
-        self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
+        self._prompts = PromptEncoder(self._model, readers.tokenizer)
         self._positions: tuple[torch.Tensor, ...] = ()
         self._compiled = compile is not None
         if compile is not None:
@@ -139,6 +134,20 @@ class TransformersBackend:
             tracker = error
         model = model.to(place, memory_format=torch.channels_last)
         return cls(model, readers, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker, compile=compile)
+
+    @property
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """What the network consists of, for measuring."""
+        model = self._model
+        return {
+            "vision encoder": model.vision_encoder,
+            "text encoder": model.text_encoder,
+            "geometry encoder": model.geometry_encoder,
+            "fusion encoder": model.detr_encoder,
+            "decoder": model.detr_decoder,
+            "scoring": model.dot_product_scoring,
+            "mask head": self._mask_head,
+        }
 
     @property
     def on_gpu(self) -> bool:
@@ -196,6 +205,7 @@ class TransformersBackend:
         self._positions = self._positions or tuple(level[:1].clone() for level in positions)
         trunk = vision.last_hidden_state
         trunk = trunk if isinstance(self._tracker, Tracker) else trunk[:, :0]
+        unprompted = self._prompts.unprompted(levels[-1], positions[-1])
         return [
             # clones, because a view would keep the whole batch in memory
             PictureEmbedding(
@@ -203,6 +213,7 @@ class TransformersBackend:
                 picture.height,
                 picture.width,
                 trunk[row : row + 1].clone(),
+                unprompted[row : row + 1].clone(),
             )
             for row, picture in enumerate(pictures)
         ]
@@ -217,15 +228,11 @@ class TransformersBackend:
     def _decode(self, pairs: Sequence[tuple[PictureEmbedding | Beside, ConceptPrompt]]) -> list[Instances]:
         embeddings, prompts = [_seen(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
         examples = [_example(embedding) for embedding, _ in pairs]
-        text, text_mask = self._text([prompt.phrase or BOXES_ONLY for prompt in prompts])
-        boxes, box_labels = _exemplars(examples, prompts)
-        self._geometry.described_by = torch.cat([example.levels[-1] for example in examples])
+        features, mask = self._prompts(prompts, examples, self._positions[-1])
         output = self._model(
             vision_embeds=self._vision(embeddings),
-            text_embeds=BaseModelOutputWithPooling(pooler_output=text),
-            attention_mask=text_mask,
-            input_boxes=boxes.to(text.device),
-            input_boxes_labels=box_labels.to(text.device),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=features),
+            attention_mask=mask,
         )
         presences = output.presence_logits.float().sigmoid()
         scores = (output.pred_logits.float().sigmoid() * presences).cpu()
@@ -248,26 +255,6 @@ class TransformersBackend:
             )
         return found
 
-    def _text(self, phrases: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (n, L, C) and mask (n, L) of the phrases, padded to the longest of them.
-
-        Padding never shows in what is not padding: the text encoder is causal, and all later attention is masked.
-        """
-        features = self._texts.get_all(phrases, self._read)
-        chosen = [features[phrase] for phrase in phrases]
-        ones = [torch.ones(len(text), dtype=torch.long, device=text.device) for text in chosen]
-        return pad_sequence(chosen, batch_first=True), pad_sequence(ones, batch_first=True)
-
-    def _read(self, phrases: Sequence[str]) -> list[torch.Tensor]:
-        """The text encoder's features of each phrase, (its tokens, C)."""
-        context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
-        tokens = self._tokenizer(
-            list(phrases), padding=True, truncation=True, max_length=context, return_tensors="pt"
-        ).to(self._model.device)
-        features = self._model.get_text_features(**tokens).pooler_output
-        lengths = tokens["attention_mask"].sum(dim=1).tolist()
-        return [text[:length].clone() for text, length in zip(features, lengths, strict=True)]
-
     def _vision(self, embeddings: Sequence[PictureEmbedding]) -> Sam3VisionEncoderOutput:
         """One row per embedding; a picture that is alone in the batch is not copied for its many prompts."""
         count, first = len(embeddings), embeddings[0]
@@ -285,30 +272,14 @@ class TransformersBackend:
         """(len(kept), h, w): the mask decoder, run for the kept queries of one row of the batch."""
         if len(kept) == 0:
             return torch.zeros(0, 1, 1)
-        one = slice(row, row + 1)
-        logits: torch.Tensor = self._mask_decoder(
-            decoder_queries=inputs["decoder_queries"][one, kept.to(self._model.device)].to(self._model.dtype),
-            backbone_features=[level[one] for level in inputs["backbone_features"]],
-            encoder_hidden_states=inputs["encoder_hidden_states"][one],
-            prompt_features=inputs["prompt_features"][one],
-            prompt_mask=inputs["prompt_mask"][one],
-        ).pred_masks
-        return logits[0]
-
-
-class _Elsewhere(torch.nn.Module):
-    """In the geometry encoder's place: boxes are described by the features of the picture that they lie in."""
-
-    def __init__(self, encoder: Any) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.described_by = torch.zeros(0)
-        """Of that picture, one row per prompt: the coarsest level that the detector reads, (n, C, h, w)."""
-
-    def forward(self, **inputs: Any) -> Any:
-        return self.encoder(
-            **inputs | {"img_feats": (self.described_by,), "img_pos_embeds": inputs["img_pos_embeds"][-1:]}
+        there = inputs["prompt_mask"][row].bool()
+        logits: torch.Tensor = self._mask_head(
+            inputs["decoder_queries"][row, kept.to(self._model.device)].to(self._model.dtype),
+            [level[row : row + 1] for level in inputs["backbone_features"]],
+            inputs["encoder_hidden_states"][row : row + 1],
+            inputs["prompt_features"][row, there][None],
         )
+        return logits
 
 
 def _seen(embedding: PictureEmbedding | Beside) -> PictureEmbedding:
@@ -328,21 +299,6 @@ class _Deferred(torch.nn.Module):
 
     def forward(self, **inputs: Any) -> SimpleNamespace:
         return SimpleNamespace(pred_masks=inputs, semantic_seg=None, attentions=None)
-
-
-def _exemplars(
-    embeddings: Sequence[PictureEmbedding], prompts: Sequence[ConceptPrompt]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes float32 (n, B, 4), cx cy w h as fractions of the picture, and labels (n, B): 1, 0, or `PADDING`; B >= 1."""
-    most = max(1, *(len(prompt.boxes) for prompt in prompts))
-    boxes = torch.full((len(prompts), most, 4), 0.5)
-    labels = torch.full((len(prompts), most), PADDING)
-    for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
-        if prompt.boxes:
-            fractions = to_fractions(np.array(prompt.boxes), embedding.height, embedding.width)
-            boxes[row, : len(prompt.boxes)] = torch.from_numpy(xyxy_to_cxcywh(fractions))
-            labels[row, : len(prompt.boxes)] = torch.tensor(prompt.box_labels)
-    return boxes, labels
 
 
 def device_named(name: str) -> torch.device:

@@ -80,7 +80,7 @@ def test_embeddings_that_wait_on_the_host_come_back_bit_for_bit(there):
     assert away.trunk.device.type == "cpu"
     assert away.trunk.is_pinned()
     back = away.on_device()
-    tensors = zip((*embedding.levels, embedding.trunk), (*back.levels, back.trunk), strict=True)
+    tensors = zip(*((*one.levels, one.trunk, one.unprompted) for one in (embedding, back)), strict=True)
     assert all(torch.equal(one, other) and one.stride() == other.stride() for one, other in tensors)
 
 

@@ -123,7 +123,7 @@ def test_an_embedding_remembers_its_device_and_loses_no_bit(network):
     away = embedding.on_host()
     back = away.on_device()
     assert (away.device, back.device, away.nbytes) == (torch.device("cpu"), None, embedding.nbytes)
-    tensors = zip((*embedding.levels, embedding.trunk), (*back.levels, back.trunk), strict=True)
+    tensors = zip(*((*one.levels, one.trunk, one.unprompted) for one in (embedding, back)), strict=True)
     assert all(torch.equal(one, other) and one.stride() == other.stride() for one, other in tensors)
 
 

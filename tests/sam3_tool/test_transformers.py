@@ -17,7 +17,8 @@ from transformers import Sam3Model, Sam3Processor
 
 from sam3_tool import CheckpointError, ConceptPrompt, Instances, Picture, Sam3
 from sam3_tool.backends.checkpoint import locate
-from sam3_tool.backends.transformers import PADDING, TransformersBackend
+from sam3_tool.backends.prompts import PADDING
+from sam3_tool.backends.transformers import TransformersBackend
 
 EMBEDDED = locate("tiny")
 RED, BLUE = (30.0, 60.0, 150.0, 180.0), (205.0, 85.0, 285.0, 165.0)
@@ -173,7 +174,7 @@ def test_many_masks_of_a_large_picture_are_drawn_in_parts(tiny, direct):
 def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
     for embedding in TransformersBackend.load(EMBEDDED, name="tiny").encode([picture, photo]):
         assert len(embedding.levels) == 3
-        parts = (*embedding.levels, embedding.trunk)
+        parts = (*embedding.levels, embedding.trunk, embedding.unprompted)
         assert embedding.nbytes == sum(part.untyped_storage().nbytes() for part in parts)
 
 
