@@ -4,14 +4,19 @@ The network runs and cuts about ten masks for each phrase; what is done with mas
 phrase, on both sides, because what random weights find is noise.
 """
 
-from collections.abc import Sequence
+import io
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from agent import ScriptedPlanner, Task, run
-from agent.models.wire import encoded
+from agent.models.wire import JPEG_QUALITY, encoded
 from agent.tools.workspace import Answer, Segment
 from agent.views import View, overlay
 from bench import rivals
@@ -19,9 +24,10 @@ from bench.draw import scene
 from bench.networks import Network
 from bench.setting import HEIGHT, MASKS, WIDTH, Setting, all_phrases, crowded, new_picture
 from bench.tables import Cell, Table
-from bench.timing import side_by_side
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, rle
+from bench.timing import Timing, side_by_side, timed
+from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, remove_overlaps, rle
 from sam3_tool.backends import Backend
+from sam3_tool.draw import draw_marks
 
 Asked = tuple[Picture, Sequence[str]]
 
@@ -50,9 +56,7 @@ def episode(measured: Network, setting: Setting) -> Table:
             rounds=setting.rounds,
         )
         mine, theirs = took["ours"], took["published"]
-        rows.append(
-            (k, mine.median, theirs.median, theirs.median / mine.median, f"{mine.least:.0f} to {mine.most:.0f}")
-        )
+        rows.append((k, mine.median, theirs.median, theirs.median / mine.median, mine.span))
     columns = ("phrases", "ours, ms", "published, ms", "published / ours", "ours, from to")
     about: dict[str, Cell] = {**setting.about, "masks": f"{MASKS} a phrase", "picture": f"{WIDTH} x {HEIGHT}"}
     return Table("sam3-episode", "The SAM side of an episode", columns, rows, about)
@@ -67,10 +71,31 @@ def _published(measured: Network, picture: Picture, phrase: str, cut: float) -> 
     return rivals.drawn(picture, masks[stay])
 
 
+def around(rounds: int) -> dict[str, Timing]:
+    """What is done around the network, on ten masks in 1920 x 1080; one thread of the processor."""
+    file, found = io.BytesIO(), [_fresh(all_phrases()[0]) for _ in range(rounds + 1)]
+    new_picture(0).to_pil().save(file, "JPEG", quality=JPEG_QUALITY)
+    drawings = [Picture(np.asarray(draw_marks(new_picture(number), found[0]))) for number in range(rounds + 1)]
+    work: dict[str, Callable[[int], object]] = {
+        "reading a JPEG": lambda run: Picture(np.asarray(Image.open(io.BytesIO(file.getvalue())))),
+        "run lengths of 10 masks": lambda run: found[run].rles,
+        "overlaps among them": lambda run: remove_overlaps(found[run]),
+        "drawing them": lambda run: draw_marks(drawings[run], found[run]),
+        "a JPEG of the drawing": lambda run: encoded(drawings[run]),
+    }
+    return {name: timed(one, runs=rounds, clock=time.process_time) for name, one in work.items()}
+
+
 @cache
 def _blobs(phrase: str) -> Instances:
     found = scene(HEIGHT, WIDTH, MASKS, seed=all_phrases().index(phrase))[1]
     return Instances(found.masks, found.boxes, found.scores, found.presence, phrase)
+
+
+def _fresh(phrase: str) -> Instances:
+    """The blobs of this phrase, as new ones, which nobody has encoded yet."""
+    one = _blobs(phrase)
+    return Instances(one.masks, one.boxes, one.scores, one.presence, one.phrase)
 
 
 @dataclass(frozen=True)
@@ -88,9 +113,7 @@ class BlobsFor:
 
     def decode(self, embeddings: Sequence[Any], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         self.backend.decode(embeddings, prompts)
-        blobs = [_blobs(prompt.phrase or "") for prompt in prompts]
-        # as new ones, which nobody has encoded yet
-        return [Instances(one.masks, one.boxes, one.scores, one.presence, one.phrase) for one in blobs]
+        return [_fresh(prompt.phrase or "") for prompt in prompts]
 
     def refine(self, embeddings: Sequence[Any], prompts: Sequence[Any]) -> list[Instances]:
         return self.backend.refine(embeddings, prompts)

@@ -20,12 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from agent import Decision, Episode, ScriptedPlanner, Task, watch
 from agent.tools.workspace import Answer, Segment
 from bench import rivals
-from bench.episode import episode
+from bench.episode import around, episode
 from bench.machine import copy_rate, matmul_rate
 from bench.networks import Network, network
 from bench.setting import Setting, all_phrases, new_picture, phrases_of, scene, threshold
 from bench.tables import Cell, Table
-from bench.timing import clock, side_by_side, timed
+from bench.timing import Timing, clock, side_by_side, timed
 from sam3_tool import ConceptPrompt, Picture
 from sam3_tool.backends.transformers import TransformersBackend
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
@@ -114,16 +114,16 @@ def parts(measured: Network, setting: Setting) -> Table:
     cut = threshold(measured, setting.size)
     backend.encode([new_picture(0)])  # the first picture pays for what all of them share
     runs = [_one_run(backend, meter, number, cut) for number in range(setting.rounds + 1)]
-    flop, timed = runs[0], runs[1:]
+    flop, counted = runs[0], runs[1:]
     peak = matmul_rate(measured.device, setting.dtype)
     rows: list[Sequence[Cell]] = []
-    for name in timed[0]:
-        took = statistics.median(run[name] for run in timed)
-        work, weights = flop.get(name, 0), _weights(backend.parts.get(name))
-        share = 100 * work / took / peak if work else None
-        rows.append((name, 1000 * took, work / 1e9 or None, share, weights))
+    for name in counted[0]:
+        took, work = Timing.of([1000 * run[name] for run in counted]), flop.get(name, 0)
+        share = 100_000 * work / took.median / peak if work else None
+        rows.append((name, took.median, took.span, work / 1e9 or None, share, _weights(backend.parts.get(name))))
+    rows += [(name, took.median, took.span, None, None, None) for name, took in around(setting.rounds).items()]
     about = {**setting.about, "peak, TFLOP/s": peak / 1e12, "copy, GB/s": copy_rate(measured.device) / 1e9}
-    columns = ("part", "ms", "GFLOP", "% of peak", "weights, MB")
+    columns = ("part", "ms", "from to", "GFLOP", "% of peak", "weights, MB")
     return Table("sam3-parts", "One picture, one phrase, part by part", columns, rows, about)
 
 
@@ -138,12 +138,12 @@ def _one_run(backend: TransformersBackend, meter: Meter, number: int, cut: float
     decoded = clock(meter.device)
     if number == 0:
         return dict(meter.flop)
-    vision = meter.seconds["vision encoder"]
-    around = {
-        "resizing and the rest of encoding": encoded - began - vision,
-        "upsampling, cutting and the rest of decoding": decoded - encoded - sum(meter.seconds.values()) + vision,
+    first = meter.seconds["vision encoder"] + meter.seconds["geometry encoder"]  # what no phrase is needed for
+    rest = {
+        "resizing and the rest of encoding": encoded - began - first,
+        "upsampling, cutting and the rest of decoding": decoded - encoded - sum(meter.seconds.values()) + first,
     }
-    return {**meter.seconds, **around, "encoding": encoded - began, "decoding": decoded - encoded}
+    return {**meter.seconds, **rest, "encoding": encoded - began, "decoding": decoded - encoded}
 
 
 def _weights(part: torch.nn.Module | None) -> float | None:
@@ -166,7 +166,7 @@ def calls(measured: Network, setting: Setting) -> Table:
         ),
     }
     took = {name: timed(work, runs=rounds, clock=partial(clock, measured.device)) for name, work in asked.items()}
-    rows = [(name, one.median, f"{one.least:.0f} to {one.most:.0f}") for name, one in took.items()]
+    rows = [(name, one.median, one.span) for name, one in took.items()]
     return Table("sam3-calls", "Calls on 640 x 480", ("call", "ms", "from to"), rows, setting.about)
 
 
@@ -271,7 +271,7 @@ def _compared(measured: Network, setting: Setting, what: str, cases: Mapping[int
         took = side_by_side(every, prepare, measured.device, rounds=setting.rounds)
         mine = took["ours"]
         ratios = [took[name].median / mine.median for name in every if name != "ours"]
-        rows.append((case, *(one.median for one in took.values()), *ratios, f"{mine.least:.0f} to {mine.most:.0f}"))
+        rows.append((case, *(one.median for one in took.values()), *ratios, mine.span))
     times = [f"{name}, ms" for name in every]
     columns = (what, *times, *(f"{name} / ours" for name in every if name != "ours"), "ours, from to")
     return Table(f"sam3-{what}", f"New {what}, model alone", columns, rows, setting.about)

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +21,18 @@ class Timing:
     least: float
     most: float
 
+    @classmethod
+    def of(cls, took: Sequence[float]) -> "Timing":
+        return cls(statistics.median(took), min(took), max(took))
+
+    @property
+    def span(self) -> str:
+        """
+        >>> Timing.of([0.0123, 4.0, 250.5]).span
+        '0.0123 to 250'
+        """
+        return " to ".join(f"{one:.0f}" if one >= 100 else f"{one:.3g}" for one in (self.least, self.most))
+
     def __str__(self) -> str:
         return f"median {self.median:.1f} ms, min {self.least:.1f}, max {self.most:.1f}"
 
@@ -32,7 +44,7 @@ def timed(work: Callable[[int], object], *, runs: int = 15, clock: Callable[[], 
         started = clock()
         work(run)
         took.append(1000 * (clock() - started))
-    return Timing(statistics.median(took[1:]), min(took[1:]), max(took[1:]))
+    return Timing.of(took[1:])
 
 
 def side_by_side(
@@ -51,7 +63,7 @@ def side_by_side(
         given = prepare(number)
         for name, work in ways.items():
             took[name].append(1000 * seconds(partial(work, given), device))
-    return {name: Timing(statistics.median(t[1:]), min(t[1:]), max(t[1:])) for name, t in took.items()}
+    return {name: Timing.of(t[1:]) for name, t in took.items()}
 
 
 def seconds(work: Callable[[], object], device: "torch.device") -> float:
