@@ -8,11 +8,12 @@ Answers follow from the objects' centres, areas and colours alone; only what lea
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 from itertools import count
 
 import numpy as np
 
+from evals.datasets.measured import MeasuredScene
 from evals.datasets.scenes import CLEARLY_APART, CLEARLY_LARGER, SIZES, name
 from sam3_tool.training.prompts import Concept
 from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
@@ -86,29 +87,13 @@ def _following(talk: "_Talk", used: Mapping[str, int]) -> Iterator[list[Turn]]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Measured:
-    scene: Scene
+class _Measured(MeasuredScene):
     earlier: "_Measured | None" = None
     """The picture before."""
 
     @property
     def first(self) -> "_Measured":
         return self.earlier.first if self.earlier else self
-
-    @cached_property
-    def areas(self) -> np.ndarray:
-        """float, (N,), pixels."""
-        return np.asarray(self.scene.masks.sum(axis=(1, 2)), float)
-
-    @cached_property
-    def centres(self) -> np.ndarray:
-        """float, (N, 2): x, y of the centroids, as shares of the picture."""
-        height, width = self.scene.ids.shape
-        rows = [np.argwhere(mask).mean(axis=0) for mask in self.scene.masks]
-        return np.array([(x / width, y / height) for y, x in rows])
-
-    def matches(self, concept: Concept) -> tuple[int, ...]:
-        return concept.matches(self.scene.objects)
 
     def concepts(self, least: int, most: int = 99) -> list[Concept]:
         """Nouns and wider words that describe `least` to `most` objects here."""

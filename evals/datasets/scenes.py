@@ -7,12 +7,12 @@ Answers follow from the objects' centres, areas and outlines alone; a query is o
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import count
 
 import cv2
 import numpy as np
 
+from evals.datasets.measured import MeasuredScene
 from sam3_tool import ConceptPrompt, Instances, Picture, VisualPrompt
 from sam3_tool.backends.scripted import ScriptedEmbedding, agreeing
 from sam3_tool.training.prompts import Concept
@@ -72,25 +72,10 @@ Asked = tuple[str, tuple[int, ...]] | None
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
+class _View(MeasuredScene):
     """A scene, measured."""
 
-    scene: Scene
     rng: np.random.Generator
-
-    @cached_property
-    def areas(self) -> np.ndarray:
-        return np.asarray(self.scene.masks.sum(axis=(1, 2)), float)
-
-    @cached_property
-    def centres(self) -> np.ndarray:
-        """float, (N, 2): x, y of the centroids, as shares of the picture."""
-        height, width = self.scene.ids.shape
-        rows = [np.argwhere(mask).mean(axis=0) for mask in self.scene.masks]
-        return np.array([(x / width, y / height) for y, x in rows])
-
-    def matches(self, concept: Concept) -> tuple[int, ...]:
-        return concept.matches(self.scene.objects)
 
     def distances(self, index: int) -> np.ndarray:
         """float, (N,), pixels from each object to the nearest pixel of object `index`."""

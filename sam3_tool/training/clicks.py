@@ -29,6 +29,7 @@ from sam3_tool.training.export import export_tracker
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.spoiling import spoil
+from sam3_tool.training.state import save_state, saved_state
 from sam3_tool.training.tracker import (
     LearningTracker,
     Losses,
@@ -182,21 +183,18 @@ class Run:
             self.average[name].lerp_(value, 1 - decay)
 
     def save(self) -> None:
-        path = self.recipe.out / "state.pt"
-        state = {
-            "step": self.step,
-            "network": self._learnt(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-        torch.save(state, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+        save_state(
+            self.recipe.out,
+            step=self.step,
+            network=self._learnt(),
+            average=self.average,
+            optimizer=self.optimizer.state_dict(),
+        )
 
     def resume(self) -> None:
-        path = self.recipe.out / "state.pt"
-        if not path.exists():
+        state = saved_state(self.recipe.out)
+        if state is None:
             return
-        state: dict[str, Any] = torch.load(path, weights_only=True)
         self.step, self.average = state["step"], state["average"]
         self.network.load_state_dict(state["network"], strict=False)  # the frozen trunk is not in it
         self.optimizer.load_state_dict(state["optimizer"])

@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import torch
@@ -29,6 +28,7 @@ from sam3_tool.training.export import export
 from sam3_tool.training.network import LearningSam3, noisy_boxes
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.prompts import Kind
+from sam3_tool.training.state import save_state, saved_state
 from sam3_tool.training.tokenizer import learn_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -199,21 +199,18 @@ class Run:
                 self.average[name].copy_(value)
 
     def save(self) -> None:
-        path = self.recipe.out / "state.pt"
-        state = {
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-        torch.save(state, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+        save_state(
+            self.recipe.out,
+            step=self.step,
+            network=self.network.state_dict(),
+            average=self.average,
+            optimizer=self.optimizer.state_dict(),
+        )
 
     def resume(self) -> None:
-        path = self.recipe.out / "state.pt"
-        if not path.exists():
+        state = saved_state(self.recipe.out)
+        if state is None:
             return
-        state: dict[str, Any] = torch.load(path, weights_only=True)
         self.step, self.average = state["step"], state["average"]
         self.network.load_state_dict(state["network"])
         # saved at the very turn of the stages, the optimizer is still that of the first
