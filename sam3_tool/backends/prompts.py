@@ -100,7 +100,7 @@ class PromptEncoder:
         self, boxes: torch.Tensor, labels: torch.Tensor, coarsest: torch.Tensor, positions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (n, B + 1, C), of the boxes that are there, then of the CLS token, and a mask of these."""
-        boxes, labels = boxes.to(coarsest.device, coarsest.dtype), labels.to(coarsest.device)
+        boxes, labels = boxes.to(coarsest.device), labels.to(coarsest.device)
         there = labels != PADDING
         output = self._model.geometry_encoder(
             box_embeddings=boxes,

@@ -192,6 +192,14 @@ def test_boxes_work_in_bfloat16(picture):
     assert np.isfinite(found.boxes).all()
 
 
+def test_in_bfloat16_examples_half_a_pixel_apart_are_still_two(picture):
+    """As numbers of bfloat16, places in the right half of 320 pixels would be the same for 1.25 of them."""
+    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16")
+    x0, y0, x1, y1 = 200.0, 80.0, 290.0, 170.0
+    one, other = (rounded.segment(picture, boxes=[(x0 + by, y0, x1 + by, y1)], threshold=ALL) for by in (0, 0.5))
+    assert one.scores.tolist() != other.scores.tolist()
+
+
 # Checkpoints
 
 
