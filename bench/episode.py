@@ -30,6 +30,8 @@ from sam3_tool.backends import Backend
 from sam3_tool.draw import draw_marks
 
 Asked = tuple[Picture, Sequence[str]]
+MOST_PHRASES = 8
+"""In one call of `segment`."""
 
 
 def episode(measured: Network, setting: Setting) -> Table:
@@ -38,8 +40,8 @@ def episode(measured: Network, setting: Setting) -> Table:
     fresh = count(1)
 
     def ours(asked: Asked) -> object:
-        calls = [Segment(phrases=list(asked[1]), threshold=cut), Answer(ids=[1])]
-        done = run(Task(asked[0], "all of them"), ScriptedPlanner(calls), sam3)
+        calls = [Segment(phrases=list(some), threshold=cut) for some in _calls(asked[1])]
+        done = run(Task(asked[0], "all of them"), ScriptedPlanner([*calls, Answer(ids=[1])]), sam3)
         assert done.outcome == "answered", done.message
         shown = done.workspace.candidates
         return encoded(overlay(asked[0], shown, [one.id for one in shown], View().image_side))
@@ -60,6 +62,14 @@ def episode(measured: Network, setting: Setting) -> Table:
     columns = ("phrases", "ours, ms", "published, ms", "published / ours", "ours, from to")
     about: dict[str, Cell] = {**setting.about, "masks": f"{MASKS} a phrase", "picture": f"{WIDTH} x {HEIGHT}"}
     return Table("sam3-episode", "The SAM side of an episode", columns, rows, about)
+
+
+def _calls(phrases: Sequence[str]) -> list[Sequence[str]]:
+    """
+    >>> [len(some) for some in _calls("abcdefghijklmnop")]
+    [8, 8]
+    """
+    return [phrases[start : start + MOST_PHRASES] for start in range(0, len(phrases), MOST_PHRASES)]
 
 
 def _published(measured: Network, picture: Picture, phrase: str, cut: float) -> bytes:
