@@ -1,4 +1,4 @@
-"""SAM 3's mask decoder, run for one prompt and those of its queries that get a mask.
+"""SAM 3's mask decoder, run for those queries that get a mask.
 
 The published one projects every pixel before the product with the queries. Queries are far fewer, and
 q . (W p + b) = (q W) . p + q . b: here they are projected instead. The semantic map, which nobody reads, is left out.
@@ -23,18 +23,24 @@ class MaskHead(nn.Module):
         self.embedder, self.projection = whole.mask_embedder, whole.instance_projection
 
     def forward(
-        self, queries: torch.Tensor, levels: Sequence[torch.Tensor], seen: torch.Tensor, prompt: torch.Tensor
+        self,
+        queries: torch.Tensor,
+        levels: Sequence[torch.Tensor],
+        seen: torch.Tensor,
+        prompt: torch.Tensor,
+        there: torch.Tensor,
     ) -> torch.Tensor:
-        """Logits (n, H, W).
+        """Logits (B, n, H, W).
 
-        `queries`: (n, C). `levels`: of `SharedPyramid`, each (1, C, h, w). `seen`: the fusion encoder's output,
-        (1, h w, C) of the coarsest level. `prompt`: its tokens without padding, (1, L, C).
+        `queries`: (B, n, C). `levels`: of `SharedPyramid`, each (B, C, h, w). `seen`: the fusion encoder's output,
+        (B, h w, C) of the coarsest level. `prompt`: its tokens, (B, L, C). `there`: which of them are, bool (B, L).
         """
-        attended, _ = self.attention(query=self.norm(seen), key=prompt, value=prompt)
+        mask = there[:, None, None]  # the same for every head and every pixel
+        attended, _ = self.attention(query=self.norm(seen), key=prompt, value=prompt, attention_mask=mask)
         coarsest = (seen + attended).transpose(1, 2).reshape(levels[-1].shape)
-        [pixels] = self.pixels([*levels[:-1], coarsest])
+        pixels = self.pixels([*levels[:-1], coarsest])
         embedded = self.embedder(queries)
         offsets = embedded @ self.projection.bias
-        products = embedded @ self.projection.weight[:, :, 0, 0] @ pixels.flatten(1)
-        logits: torch.Tensor = products + offsets[:, None]
-        return logits.view(len(queries), *pixels.shape[1:])
+        products = embedded @ self.projection.weight[:, :, 0, 0] @ pixels.flatten(2)
+        logits: torch.Tensor = products + offsets[..., None]
+        return logits.view(*logits.shape[:2], *pixels.shape[2:])

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms.v2.functional import resize
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
@@ -239,17 +240,20 @@ class TransformersBackend:
         scores = (output.pred_logits.float().sigmoid() * presences).cpu()
         presence = presences[:, 0].tolist()
         predicted = output.pred_boxes.float().cpu().numpy()
+        orders = scores.argsort(dim=1, descending=True, stable=True)
+        kept = [
+            order[row[order] > prompt.threshold] for row, order, prompt in zip(scores, orders, prompts, strict=True)
+        ]
+        logits = self._logits(output.pred_masks, kept)
         found = []
         for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
-            order = scores[row].argsort(descending=True, stable=True)
-            kept = order[scores[row][order] > prompt.threshold]
             size = (embedding.height, embedding.width)
             found.append(
                 as_instances(
-                    self._logits(output.pred_masks, row, kept),
+                    logits[row],
                     *size,
-                    boxes=to_pixels(predicted[row][kept.numpy()], *size).astype(np.float32),
-                    scores=scores[row][kept].numpy(),
+                    boxes=to_pixels(predicted[row][kept[row].numpy()], *size).astype(np.float32),
+                    scores=scores[row][kept[row]].numpy(),
                     presence=presence[row],
                     phrase=prompt.phrase or "",
                 )
@@ -269,18 +273,31 @@ class TransformersBackend:
             fpn_position_encoding=(*positions, positions[-1]),
         )
 
-    def _logits(self, inputs: dict[str, Any], row: int, kept: torch.Tensor) -> torch.Tensor:
-        """(len(kept), h, w): the mask decoder, run for the kept queries of one row of the batch."""
-        if len(kept) == 0:
-            return torch.zeros(0, 1, 1)
-        there = inputs["prompt_mask"][row].bool()
-        logits: torch.Tensor = self._mask_head(
-            inputs["decoder_queries"][row, kept.to(self._model.device)].to(self._model.dtype),
-            [level[row : row + 1] for level in inputs["backbone_features"]],
-            inputs["encoder_hidden_states"][row : row + 1],
-            inputs["prompt_features"][row, there][None],
-        )
+    def _logits(self, inputs: dict[str, Any], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Of every row of the batch, (len(kept[row]), h, w): the mask head, run for the kept queries.
+
+        A GPU takes all rows at once, for it is the number of launches that counts there; a CPU gains nothing by that.
+        """
+        logits = [torch.zeros(0, 1, 1)] * len(kept)
+        rows = [row for row, queries in enumerate(kept) if len(queries)]
+        for some in [rows] if self.on_gpu and rows else [[row] for row in rows]:
+            for row, made in zip(some, self._made(inputs, some, kept), strict=True):
+                logits[row] = made[: len(kept[row])]
         return logits
+
+    def _made(self, inputs: dict[str, Any], rows: list[int], kept: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits (len(rows), n, h, w) of these rows, n being the most that one of them keeps."""
+        every = inputs["decoder_queries"]
+        queries = pad_sequence([every[row, kept[row].to(every.device)] for row in rows], batch_first=True)
+        some = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # a slice copies nothing
+        made: torch.Tensor = self._mask_head(
+            queries.to(self._model.dtype),
+            [level[some] for level in inputs["backbone_features"]],
+            inputs["encoder_hidden_states"][some],
+            inputs["prompt_features"][some],
+            inputs["prompt_mask"][some].bool(),
+        )
+        return made
 
 
 def _seen(embedding: PictureEmbedding | Beside) -> PictureEmbedding:

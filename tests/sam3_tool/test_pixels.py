@@ -2,8 +2,9 @@ import pytest
 import torch
 from transformers import Sam3MaskDecoderConfig
 from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
-from transformers.models.sam3.modeling_sam3 import Sam3PixelDecoder, Sam3VisionNeck
+from transformers.models.sam3.modeling_sam3 import Sam3MaskDecoder, Sam3PixelDecoder, Sam3VisionNeck
 
+from sam3_tool.backends.mask_head import MaskHead
 from sam3_tool.backends.pixels import SplitPixelDecoder
 from sam3_tool.backends.pyramid import FoldedTail, SharedPyramid
 
@@ -62,3 +63,21 @@ def test_levels_that_are_not_halves_of_each_other_are_refused():
     split = SplitPixelDecoder(Sam3PixelDecoder(Sam3MaskDecoderConfig(hidden_size=16, num_upsampling_stages=1)))
     with pytest.raises(RuntimeError, match="size"):
         split([torch.randn(1, 16, 9, 8), torch.randn(1, 16, 4, 4)])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@torch.no_grad()
+def test_the_mask_head_is_the_mask_decoder(batch):
+    torch.manual_seed(0)
+    config = Sam3MaskDecoderConfig(hidden_size=CHANNELS, num_attention_heads=4, num_upsampling_stages=2)
+    whole = Sam3MaskDecoder(config).eval()
+    torch.nn.init.normal_(whole.instance_projection.bias)
+    neck, _ = neck_and_decoder(48)
+    trunk = torch.randn(batch, 48, 4, 5)
+    queries, seen, prompt = (torch.randn(batch, length, CHANNELS) for length in (7, 20, 6))
+    there = torch.arange(6) < torch.tensor([[6], [2], [4]])[:batch]
+    levels, _ = neck(trunk)
+    expected = whole(queries, list(levels[:-1]), seen, prompt, there).pred_masks
+    shared, _ = SharedPyramid(neck, whole.pixel_decoder.conv_layers)(trunk)
+    found = MaskHead(whole)(queries, shared, seen, prompt, there)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

@@ -178,6 +178,24 @@ def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
         assert embedding.nbytes == sum(part.untyped_storage().nbytes() for part in parts)
 
 
+class AllRowsAtOnce(TransformersBackend):
+    """As on a GPU."""
+
+    on_gpu = True
+
+
+def test_the_masks_of_all_phrases_together_are_those_of_each_alone(picture):
+    prompts = [ConceptPrompt("red circle", threshold=ALL), ConceptPrompt("sock"), ConceptPrompt("shape", threshold=0.3)]
+    alone, together = (
+        backend.decode(backend.encode([picture]) * 3, prompts)
+        for backend in (kind.load(EMBEDDED, name="tiny") for kind in (TransformersBackend, AllRowsAtOnce))
+    )
+    assert len(alone[0]) > len(alone[2]) > len(alone[1]) == 0  # of different lengths
+    for one, other in zip(together, alone, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+        assert (one.masks != other.masks).sum() <= 1e-5 * other.masks.size
+
+
 def test_in_bfloat16_masks_stay_and_boxes_stay_exact(tiny, picture):
     exact = tiny.segment(picture, "red circle", threshold=ALL)
     rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16").segment(picture, "red circle", threshold=ALL)
