@@ -25,13 +25,15 @@ app = typer.Typer(
     add_completion=False,
 )
 
-RIVALS = ("published", "transformers")
+RIVALS = ("published", "transformers", "float32")
+"""The last is transformers as it loads a network by itself; the others are given the format that ours has."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
 Out = Annotated[Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")]
 Size = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
 Threads = Annotated[int, typer.Option(min=1, help="Of the processor. One is measured in processor time.")]
 Rounds = Annotated[int, typer.Option(min=1, help="That count; one more comes first.")]
+Against = Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(RIVALS)}.")]
 Numbers = Annotated[str, typer.Option(help="With commas.")]
 
 
@@ -39,7 +41,9 @@ Numbers = Annotated[str, typer.Option(help="With commas.")]
 def sam3(
     size: Size = "tiny",
     device: Device = "cpu",
-    against: Annotated[str, typer.Option(help="Compare with these too, with commas.")] = ",".join(RIVALS),
+    against: Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(RIVALS)}.")] = ",".join(
+        RIVALS[:2]
+    ),
     phrases: Numbers = "1,2,4,8,16",
     pictures: Numbers = "1,4,16",
     tables: Annotated[str, typer.Option(help="Only these, with commas.")] = ",".join(TABLES),
@@ -58,7 +62,8 @@ def sam3(
         from bench.setting import Setting
         from sam3_tool.backends.compiling import MODES
 
-        _names(compile or "", MODES, "--compile")
+        if compile is not None and compile not in MODES:
+            raise BadInput(f"--compile takes one of {', '.join(MODES)}, got {compile!r}")
         _tell(measure(Setting(size, device, threads, rounds, *counts, *chosen, compile)), out)
 
 

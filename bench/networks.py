@@ -38,6 +38,10 @@ class Network:
         ]
         return copy.deepcopy(self.model, {id(weight): weight for weight in shared})
 
+    def in_float32(self) -> "Network":
+        """The same weights as transformers loads them by itself."""
+        return Network(copy.deepcopy(self.model).float(), self.processor)
+
     def backend(self, *, compile: str | None = None) -> TransformersBackend:
         """The product's, on the same weights."""
         readers = Readers(self.processor.tokenizer, self.processor.image_processor)

@@ -229,7 +229,14 @@ def ways(measured: Network, setting: Setting) -> dict[str, Callable[[Asked], obj
     def documented(asked: Asked) -> object:
         return [rivals.as_documented(measured, picture, asked[1], cut) for picture in asked[0]]
 
-    chosen = {"ours": ours, "ideal": ideal, "published": published, "transformers": documented}
+    by_itself = measured.in_float32() if "float32" in setting.against else measured
+
+    def in_float32(asked: Asked) -> object:
+        return [rivals.as_documented(by_itself, picture, asked[1], cut) for picture in asked[0]]
+
+    chosen = {
+        "ours": ours, "ideal": ideal, "published": published, "transformers": documented, "float32": in_float32,
+    }  # fmt: skip
     return {name: way for name, way in chosen.items() if name in ("ours", "ideal", *setting.against)}
 
 
