@@ -5,8 +5,9 @@ GELU of such a level and that convolution's end everything is linear: a doubling
 Where channels are few that is far cheaper as one transposed convolution with a 6 x 6 kernel and stride 2.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -53,11 +54,35 @@ def _operations(layer: Any) -> int:
     return int(rows * columns * layer.in_channels * layer.out_channels // (down * across))
 
 
+class _Reach(NamedTuple):
+    """Along one axis: what is convolved, and by what."""
+
+    kernels: tuple[slice, slice, slice]
+    """Of the kernels of doubling, smoothing and convolution."""
+    pixels: slice
+    """Of those that go in and of those that come out."""
+    padding: int
+
+
+_INSIDE = _Reach((slice(None), slice(None), slice(None)), slice(None), padding=2)
+_OVER_ENDS = (
+    _Reach((slice(0, 1), slice(2, 3), slice(0, 1)), slice(0, 1), padding=0),
+    _Reach((slice(1, 2), slice(0, 1), slice(2, 3)), slice(-1, None), padding=0),
+)
+"""From the first pixel to itself by way of the one before it, and likewise at the end."""
+_BEYOND: list[tuple[int, _Reach, _Reach]] = [
+    *((-1, _INSIDE, end) for end in _OVER_ENDS),
+    *((-1, end, _INSIDE) for end in _OVER_ENDS),
+    *((1, rows, columns) for rows, columns in product(_OVER_ENDS, repeat=2)),
+]
+"""Sign, rows, columns: edges are taken off, corners, which two edges have, put back."""
+
+
 class FoldedTail(nn.Module):
     """Doubling (2 x 2, stride 2), projection (1 x 1), smoothing (3 x 3), convolution (3 x 3): one linear function.
 
     What zero gives, biases and all, is computed once for each size and added. The convolution sees zeros beyond the
-    edges, where the smoothed level would go on by one pixel; what that would add is taken off again.
+    edges, where the smoothed level would go on by one pixel: what comes from there is taken off again.
     """
 
     def __init__(self, *steps: Any) -> None:
@@ -65,22 +90,21 @@ class FoldedTail(nn.Module):
         self._steps = nn.Sequential(*steps)
         doubling, projection, smoothing, convolution = (step.weight.detach().float() for step in steps)
         smooth = torch.einsum("ofyx,fcij->ocyx", smoothing, projection)
-        both = functional.conv_transpose2d(convolution, smooth)
-        whole = functional.conv_transpose2d(doubling, both.flip(2, 3).transpose(0, 1))
-        self._doubling, self._smooth, self._convolution, self._whole = (
-            nn.Parameter(laid_out_as(steps[0].weight, weight), requires_grad=False)
-            for weight in (doubling, smooth, convolution, whole)
+        self._kernels = nn.ParameterList(
+            nn.Parameter(laid_out_as(steps[0].weight, _folded(doubling, smooth, convolution, *place)), False)
+            for _, *place in ((1, _INSIDE, _INSIDE), *_BEYOND)
         )
         self._of_nothing = torch.zeros(0)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, C', h, w) -> (B, C, 2 h, 2 w)"""
-        made = functional.conv_transpose2d(pixels, self._whole, stride=2, padding=2)
-        weights = (self._doubling, self._smooth, self._convolution)
-        for row, beyond in _beyond(pixels, *weights, corners=True):
-            made[:, :, row] -= beyond
-        for column, beyond in _beyond(*(one.transpose(2, 3) for one in (pixels, *weights)), corners=False):
-            made[:, :, :, column] -= beyond
+        whole, *others = self._kernels
+        made = functional.conv_transpose2d(pixels, whole, stride=2, padding=2)
+        for (sign, rows, columns), kernel in zip(_BEYOND, others, strict=True):
+            place = (..., rows.pixels, columns.pixels)
+            padding = (rows.padding, columns.padding)
+            beyond = functional.conv_transpose2d(pixels[place], kernel, stride=2, padding=padding)
+            made[place].add_(beyond, alpha=sign)
         return made.add_(self._constant(pixels, made))
 
     def _constant(self, pixels: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
@@ -89,14 +113,13 @@ class FoldedTail(nn.Module):
         return self._of_nothing
 
 
-def _beyond(
-    pixels: torch.Tensor, doubling: torch.Tensor, smooth: torch.Tensor, convolution: torch.Tensor, *, corners: bool
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """The first row and the last, and what each gets from the row beyond it, (B, C, w)."""
-    first, last = slice(0, 1), slice(2, 3)
-    for row, place, near, far in ((0, slice(0, 1), first, last), (-1, slice(-1, None), last, first)):
-        edge = functional.conv_transpose2d(pixels[:, :, place], doubling, stride=2)[:, :, place]
-        beyond = functional.conv2d(edge, smooth[:, :, far], padding=(0, 2))
-        if not corners:
-            beyond[..., :: beyond.shape[-1] - 1] = 0
-        yield row, functional.conv2d(beyond, convolution[:, :, near])[:, :, 0]
+def _folded(
+    doubling: torch.Tensor, smooth: torch.Tensor, convolution: torch.Tensor, rows: _Reach, columns: _Reach
+) -> torch.Tensor:
+    """(C', C, 6, 6), or 1 along an axis where an end is passed: as `conv_transpose2d` takes it."""
+    doubling, smooth, convolution = (
+        kernel[:, :, down, across]
+        for kernel, down, across in zip((doubling, smooth, convolution), rows.kernels, columns.kernels, strict=True)
+    )
+    both = functional.conv_transpose2d(convolution, smooth)
+    return functional.conv_transpose2d(doubling, both.flip(2, 3).transpose(0, 1))

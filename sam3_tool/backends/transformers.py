@@ -20,6 +20,7 @@ from sam3_tool.backends.compiling import compile_parts
 from sam3_tool.backends.mask_head import MaskHead
 from sam3_tool.backends.prompts import PromptEncoder
 from sam3_tool.backends.pyramid import SharedPyramid
+from sam3_tool.backends.rotary import with_rotary_attention
 from sam3_tool.backends.tracker import Tracker
 from sam3_tool.backends.transfers import to_device, to_host, uploaded
 from sam3_tool.backends.upsampling import as_instances
@@ -108,6 +109,7 @@ class TransformersBackend:
         self.name = name
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
+        with_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers
         model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
         self._mask_head = MaskHead(model.mask_decoder)
