@@ -1,7 +1,8 @@
 """The vision trunk's self-attention in fewer steps: one projection instead of three, one product instead of eight.
 
 Rotary position encoding turns pairs of numbers by an angle that depends on where a token lies. The published code works
-the angles out for every layer of every picture and turns by way of a swapped copy; here they are complex factors, kept.
+the angles out for every layer of every picture and turns by way of a swapped copy; here they are kept, and a pair is a
+complex number.
 """
 
 from typing import Any
@@ -22,12 +23,11 @@ class RotaryAttention(nn.Module):
     def forward(self, tokens: torch.Tensor, turns: torch.Tensor) -> tuple[torch.Tensor, None]:
         """As the published layer takes it: (B, h, w, C), and no attention weights.
 
-        `turns`: complex, (h w, D / 2), for heads of D numbers.
+        `turns`: cosines and sines, (h w, D / 2, 2), for heads of D numbers.
         """
-        # (B, T, query | key | value, heads, D)
+        # (B, h w, query | key | value, heads, D)
         made = self.inputs(tokens.flatten(1, 2)).unflatten(-1, (3, self._heads, -1))
-        pairs = torch.view_as_complex(made[:, :, :2].float().unflatten(-1, (-1, 2)))
-        turned = torch.view_as_real(pairs * turns[:, None, None]).flatten(-2).to(made.dtype)
+        turned = _turned(made[:, :, :2], turns[:, None, None])
         query, key, value = (one.transpose(1, 2) for one in (*turned.unbind(2), made[:, :, 2]))
         seen = functional.scaled_dot_product_attention(query, key, value, scale=self._scale)
         return self.output(seen.transpose(1, 2).reshape(tokens.shape)), None
@@ -39,10 +39,10 @@ class Turns(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         cosines, sines = layer.rotary_emb(layer.position_ids, layer.position_ids)
-        self._turns = torch.complex(cosines, sines)[0, :, ::2].contiguous()
+        self._turns = torch.stack((cosines, sines), dim=-1)[0, :, ::2].contiguous()
 
     def forward(self, *_: Any) -> torch.Tensor:
-        """Complex, (h w, D / 2)."""
+        """float32, (h w, D / 2, 2)"""
         return self._turns
 
 
@@ -50,6 +50,17 @@ def with_rotary_attention(trunk: Any) -> None:
     """Changes a `Sam3ViTModel`."""
     for layer in trunk.layers:
         layer.attention, layer.rotary_emb = RotaryAttention(layer.attention), Turns(layer)
+
+
+def _turned(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Pairs of the last axis as complex numbers, times the turns; in float32, as published."""
+    pairs = tokens.float().view(*tokens.shape[:-1], -1, 2)
+    if torch.compiler.is_compiling():  # PyTorch fuses steps in real numbers alone
+        (real, imaginary), (cosines, sines) = pairs.unbind(-1), turns.unbind(-1)
+        turned = torch.stack((real * cosines - imaginary * sines, real * sines + imaginary * cosines), dim=-1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turns))
+    return turned.flatten(-2).to(tokens.dtype)
 
 
 def _side_by_side(*layers: nn.Linear) -> nn.Linear:
