@@ -29,7 +29,6 @@ NEEDED = (
 OPTIONAL = {
     "vllm": "vllm",
     "gradio": "demo",
-    "ray": "ray",
     "scikit-image": "train",
     "pytest": "dev",
     "mypy": "dev",

@@ -42,7 +42,7 @@ def needs_extra(extra: str, *libraries: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name not in libraries:
             raise
-        told = f"this needs {error.name}, which is not installed; install it with: uv sync --extra {extra}"
+        told = f"this needs {error.name}, which is not installed; install it with: uv sync --inexact --extra {extra}"
         raise BadInput(told) from error
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,18 +124,28 @@ def evaluation() -> None:
 
 @app.command()
 def demo() -> None:
-    """From the command to the first page, from a click to its mask."""
+    """From the command to the first page, from a click to its mask; with Chromium."""
+    _check_demo()
     _run("demo")
 
 
 @app.command("all")
 def everything(out: Out = None) -> None:
     """All of these with their defaults, each in a process of its own, so that none heats up the next."""
+    _check_demo()
     written = [] if out is None else ["--out", str(out)]
     for command in ("sam3", "masks", "start", "growth", "soak"):
         _start("from agent.cli import main; main()", "bench", command, *written)
     for program in (agent, evaluation, demo):
         program()
+
+
+def _check_demo() -> None:
+    needed = ("playwright", "gradio")
+    with one_line_errors(), needs_extra("dev", *needed):
+        for name in needed:
+            if find_spec(name) is None:
+                raise ModuleNotFoundError(name=name)
 
 
 def _tell(tables: "Iterable[Table]", out: Path | None) -> None:

@@ -39,7 +39,7 @@ def demo(
             if error.name != "gradio":
                 raise
             raise BadInput(
-                "the demo needs gradio, which is not installed; install it with: uv sync --extra demo"
+                "the demo needs gradio, which is not installed; install it with: uv sync --inexact --extra demo"
             ) from error
         limits = Limits(pixels=int(max_pixels * MEGA), bytes=int(max_bytes * 2**20))
         page, address = serve(Engine(options), Place(host, port, who, queue), limits, wait=False)

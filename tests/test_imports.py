@@ -23,6 +23,7 @@ WRAPPED_IN = {
         "sam3_tool/backends/pixels.py",
         "sam3_tool/backends/prompts.py",
         "sam3_tool/backends/pyramid.py",
+        "sam3_tool/backends/rotary.py",
         "sam3_tool/backends/runs.py",
         "sam3_tool/backends/tracker.py",
         "sam3_tool/backends/transfers.py",
@@ -63,7 +64,6 @@ WRAPPED_IN = {
     "openai": ("agent/models/openai_compatible.py",),
     "vllm": ("agent/models/vllm_local.py",),
     "gradio": ("demo/app.py", "demo/server.py"),
-    "ray": (),
 }
 """Library: the files and folders that may import it. The doctor looks whether torch loads at all."""
 

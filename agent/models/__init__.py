@@ -74,7 +74,7 @@ class ModelError(RuntimeError):
 
 def not_installed(package: str, extra: str) -> str:
     """What to tell a person whose environment lacks a package that an extra brings, on one line."""
-    return f"{package} is not installed; install it with: uv sync --extra {extra}"
+    return f"{package} is not installed; install it with: uv sync --inexact --extra {extra}"
 
 
 class ChatModel(Protocol):

@@ -37,7 +37,7 @@ from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
 from sam3_tool import rle
 
-HOME = Home("own data", "where you have it; README.md shows the format", "yours")
+HOME = Home("own data", "where you have it; its format stands at the top of evals/datasets/own.py", "yours")
 LIST, COCO = "queries.jsonl", "annotations.json"
 Box = tuple[float, float, float, float]
 

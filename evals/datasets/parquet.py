@@ -118,6 +118,7 @@ def _pyarrow(home: Home) -> Any:
         from pyarrow import parquet  # not required: only these files need it
     except ImportError as error:
         raise DataError(
-            f"{home.name}: parquet files need pyarrow, which is not installed; install it with: uv sync --extra parquet"
+            f"{home.name}: parquet files need pyarrow, which is not installed; install it with:"
+            " uv sync --inexact --extra parquet"
         ) from error
     return parquet

@@ -8,7 +8,7 @@ from pathlib import Path
 import agent
 import agent.loop
 
-HEAVY = {"torch", "torchvision", "transformers", "openai", "vllm", "gradio", "ray", "cv2", "lark", "typer", "rich"}
+HEAVY = {"torch", "torchvision", "transformers", "openai", "vllm", "gradio", "cv2", "lark", "typer", "rich"}
 
 
 def test_no_function_of_the_loop_is_longer_than_fifteen_lines():

@@ -74,7 +74,7 @@ def test_without_its_package_a_planner_says_how_to_install_it():
         "import sys; sys.modules['vllm'] = None; from agent.load import load_planner; load_planner('vllm:some-model')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "PlannerError: vllm is not installed; install it with: uv sync --extra vllm" in done.stderr
+    assert "PlannerError: vllm is not installed; install it with: uv sync --inexact --extra vllm" in done.stderr
 
 
 def test_an_empty_folder_is_no_recording(tmp_path):

@@ -39,7 +39,7 @@ def printed(program: str) -> str:
 
 def test_where_vllm_is_not_installed_the_user_is_told_how_to_install_it():
     said = printed(WITHOUT_VLLM)
-    assert said == "vllm is not installed; install it with: uv sync --extra vllm\n"
+    assert said == "vllm is not installed; install it with: uv sync --inexact --extra vllm\n"
 
 
 @pytest.mark.skipif(find_spec("vllm") is None, reason="needs the extra 'vllm'")
