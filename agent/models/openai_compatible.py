@@ -176,10 +176,12 @@ class OpenAICompatible:
     def _answer(self, request: dict[str, Any], images: int) -> Reply:
         """The server's answer. What it objects to is left out, now and from now on."""
         while True:
+            body = self.shared.without_refused(request)
             try:
-                return self._send(self.shared.without_refused(request), images)
+                return self._send(body, images)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                refused = _refused(_said(error), self.shared.without_refused(request))
+                # Of what was sent: another thread may have been refused the same meanwhile.
+                refused = _refused(_said(error), body)
                 if not refused:
                     raise
                 log.info("%s refuses `%s`: asked without it from now on", self.settings.base_url, refused)

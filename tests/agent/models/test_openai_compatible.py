@@ -3,7 +3,7 @@ import json
 import logging
 import socket
 import time
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -413,6 +413,29 @@ def test_what_a_server_does_not_know_is_left_out_from_then_on(server, load, told
     assert (ask(model).text, len(server.requests)) == ("fine", 4)
     assert server.requests[-1]["max_completion_tokens"] == 77
     assert "temperature" not in server.requests[-1]
+
+
+def test_two_who_are_refused_the_same_both_do_without_it(server, load, told, refused):
+    second_came, third_came = Event(), Event()
+    refusal = refused(400, "Unsupported value: 'temperature' does not support 0 with this model.")
+
+    def at_first(_):
+        second_came.wait(10)
+        return refusal
+
+    def at_second(_):
+        second_came.set()
+        third_came.wait(10)  # by then the first one's refusal is known to all
+        return refusal
+
+    def later(request):
+        third_came.set()
+        return refusal if "temperature" in request else told("fine")
+
+    server.script(at_first, at_second, later)
+    replies = load().reply([ASKED] * 2, TOOL_SCHEMAS)
+    assert [(reply.text, reply.error) for reply in replies] == [("fine", "")] * 2
+    assert len(server.requests) == 4
 
 
 def test_a_server_that_objects_to_everything_is_asked_a_few_times_only(server, load, refused):
