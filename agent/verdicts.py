@@ -25,7 +25,9 @@ NO = {"reject", "rejected", "no match", "no_match", "mismatch"}
 
 
 def _yes_or_no(value: object) -> object:
-    word = value.strip().lower() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    word = value.strip().lower()
     return True if word in YES else False if word in NO else word
 
 
@@ -33,7 +35,7 @@ def _share(value: object) -> object:
     """In [0, 1], for '80 %' and for numbers beyond; anything else as it is, to be refused."""
     try:
         number = float(value.strip(" %")) / 100 if isinstance(value, str) and "%" in value else float(cast(Any, value))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return value
     return min(max(number, 0.0), 1.0)
 

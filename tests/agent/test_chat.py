@@ -416,6 +416,10 @@ UNREADABLE = [
     Reply(calls=(Call("verdicts", '{"verdicts": 3}'),), usage=Usage(model_calls=1)),
     Reply(calls=(Call("segment", "{"),), usage=Usage(model_calls=1)),
     Reply(calls=(Call("verdict", '{"accept": true, "probability": NaN}'),), usage=Usage(model_calls=1)),
+    Reply(calls=(Call("verdict", f'{{"probability": {"9" * 400}}}'),), usage=Usage(model_calls=1)),
+    Reply(calls=(Call("verdict", f'{{"accept": true, "probability": {"9" * 5000}}}'),), usage=Usage(model_calls=1)),
+    Reply(calls=(Call("verdict", '{"accept": ["yes"]}'),), usage=Usage(model_calls=1)),
+    Reply(calls=(Call("verdict", '{"accept": {"yes": 1}, "probability": 1}'),), usage=Usage(model_calls=1)),
 ]
 
 
@@ -509,6 +513,15 @@ def test_a_number_of_a_sheet_that_is_accepted_and_rejected_is_asked_for_once_mor
     assert model.seen[1][-1].content[0] == (
         "There is no verdict for 4, and 2 is both accepted and rejected; give one for each number in one call."
     )
+
+
+@pytest.mark.parametrize("number", ["9" * 400, f"-{'9' * 400}", "1e999", '["yes"]', "{}"])
+@pytest.mark.parametrize("field", ["number", "accept", "probability", "reason"])
+def test_what_no_number_of_a_sheet_can_be_does_no_harm(found, field, number):
+    written = f'{{"verdicts": [{{"number": 1, "accept": false}}, {{"number": 2, "{field}": {number}}}]}}'
+    reply = Reply(calls=(Call("verdicts", written),), usage=Usage(model_calls=1))
+    judged = ChatPlanner(Answering(lambda talk, tools: reply)).examine(found, [1, 2, 3, 4])
+    assert sum(verdict.usage.model_calls for verdict in judged) == 2
 
 
 def test_a_hostile_verdict_does_no_harm(found):
