@@ -65,9 +65,8 @@ class Actions:
     def arrive(self, secret: str) -> Visit:
         """The page was loaded, perhaps again, which ends an answer that it was waiting for."""
         visit = self.stop(secret)
-        if visit.asked and not visit.note:
-            return self.visits.update(secret, answering=None, note=INTERRUPTED)
-        return visit
+        asked = visit.answering.query if visit.answering else "" if visit.note else visit.asked
+        return self.visits.update(secret, answering=None, note=INTERRUPTED, asked=asked) if asked else visit
 
     def show(self, secret: str, path: str) -> Visit:
         """An uploaded picture, or a conversation that was saved."""
@@ -100,26 +99,33 @@ class Actions:
         return visit
 
     def ask(self, secret: str, query: str, chosen: Chosen) -> Iterator[Visit]:
-        """The visit after each step of the answer; the last one has the whole turn."""
-        visit = self.visits[secret]
-        conversation, query = visit.conversation, query.strip()
-        if conversation is None or visit.answering is not None or not query:
-            why = "" if not query else FIRST if conversation is None else WAIT
-            yield self.visits.update(secret, note=why, asked=query)
-            return
-        answering = Answering(query)
-        yield self.visits.update(secret, answering=answering, note="", asked=query)
+        """The visit after each step of the answer; the last one has the whole turn.
+
+        It goes on from the edits that are under way. Until its end edits and other questions are refused, with a note.
+        """
+        answering = Answering(query.strip())
+        visit = self._begun(secret, answering)
         try:
-            yield from self._answered(secret, conversation, answering, chosen)
+            yield visit
+            if visit.answering is answering and visit.conversation is not None:
+                yield from self._answered(secret, visit.conversation, answering, chosen)
         except TOLD as error:
-            yield self._noted(secret, str(error), query)
+            yield from self._ended(secret, answering, str(error))
         except Exception as error:  # a page that says so and goes on is worth more than one that is dead
             log.exception("a question was not answered")
-            yield self._noted(secret, DEFECT.format(f"{type(error).__name__}: {error}"), query)
+            yield from self._ended(secret, answering, DEFECT.format(f"{type(error).__name__}: {error}"))
         finally:
             answering.stop.set()
-            if self._goes_on(secret, answering):
-                self.visits.update(secret, answering=None)
+            if secret in self.visits:
+                self.visits.update_answer(secret, answering, answering=None)
+
+    def _begun(self, secret: str, answering: Answering) -> Visit:
+        """The visit with this question under way; as it was, and a note, where it cannot be answered now."""
+        with self.visits.edited(secret) as visit:
+            if visit.conversation is None or visit.answering is not None or not answering.query:
+                why = "" if not answering.query else FIRST if visit.conversation is None else WAIT
+                return self.visits.update(secret, note=why, asked=answering.query)
+            return self.visits.update(secret, answering=answering, note="", asked=answering.query)
 
     def _answered(
         self, secret: str, conversation: Conversation, answering: Answering, chosen: Chosen
@@ -128,19 +134,19 @@ class Actions:
         episode = None
         if done is None:
             for episode in _until(answering, lambda: self._episodes(conversation, answering.query, chosen)):
-                yield self.visits.update(secret, answering=replace(answering, episode=episode))
+                step = replace(answering, episode=episode)
+                yield from self.visits.update_answer(secret, answering, answering=step)
             done = _appended(conversation, episode)
-        if not self._goes_on(secret, answering):
-            return
         if done is None:
-            yield self._noted(secret, "Stopped before the first step; ask again whenever you like.", answering.query)
+            yield from self._ended(secret, answering, "Stopped before the first step; ask again whenever you like.")
         else:
-            yield self.visits.update(secret, conversation=done, answering=None, note="", asked="")
+            yield from self.visits.update_answer(
+                secret, answering, conversation=done, answering=None, note="", asked=""
+            )
 
-    def _goes_on(self, secret: str, answering: Answering) -> bool:
-        """Whether the visitor still waits for this answer: reloading the page ends it."""
-        now = self.visits[secret].answering if secret in self.visits else None
-        return now is not None and now.stop is answering.stop
+    def _ended(self, secret: str, answering: Answering, note: str) -> list[Visit]:
+        """The visit without an answer and with this note, unless the visitor waits for it no longer."""
+        return self.visits.update_answer(secret, answering, answering=None, note=sentence(note), asked=answering.query)
 
     def _episodes(self, conversation: Conversation, query: str, chosen: Chosen) -> Iterator[Episode]:
         planner, sam3 = self.engine.planner(chosen.planner), self.engine.sam3(chosen.sam3)
@@ -187,13 +193,11 @@ class Actions:
             try:
                 return self.visits.update(secret, conversation=change(visit.conversation), note="", asked="")
             except TOLD as error:
-                return self._noted(secret, str(error))
+                return self.visits.update(secret, note=sentence(str(error)), asked="")
             except Exception as error:  # see `ask`
                 log.exception("an edit failed")
-                return self._noted(secret, DEFECT.format(f"{type(error).__name__}: {error}"))
-
-    def _noted(self, secret: str, note: str, asked: str = "") -> Visit:
-        return self.visits.update(secret, answering=None, note=sentence(note), asked=asked)
+                told = DEFECT.format(f"{type(error).__name__}: {error}")
+                return self.visits.update(secret, note=told, asked="")
 
 
 def _on(conversation: Conversation | None, picture: Picture, name: str) -> Conversation:

@@ -34,7 +34,8 @@ def messages(visit: Visit) -> list[Message]:
     if visit.answering is not None:
         said += _running(visit.answering.query, visit.answering.episode)
     if visit.note:
-        said += [_user(plain(visit.asked))] if visit.asked else []
+        refused = visit.asked and (visit.answering is None or visit.asked != visit.answering.query)
+        said += [_user(plain(visit.asked))] if refused else []
         said.append(_agent(f"<span class='note'>{plain(visit.note)}</span>"))
     return said
 

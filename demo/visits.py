@@ -43,7 +43,10 @@ class Visit:
     asked: str = ""
     """The latest question that got no turn of its own."""
     editing: Lock = field(default_factory=Lock)
-    """Held while the conversation is changed: of two clicks, the second one sees what the first has done."""
+    """Held while the conversation is edited, and while a question begins: each sees what the one before it has done.
+
+    While a question is answered no edit begins, so that its end (`Visits.update_answer`) needs no lock but its own.
+    """
 
 
 class VisitOver(LookupError):
@@ -77,16 +80,30 @@ class Visits:
     def update(self, secret: str, **changes: Any) -> Visit:
         """The visit with these fields changed, which is now the latest. Raises VisitOver."""
         with self._lock:
-            visit = self._live(secret)
-            if visit is None:
-                raise VisitOver("This page was left alone for too long, and its picture is forgotten. Reload the page.")
-            return self._keep(secret, replace(visit, **changes))
+            return self._keep(secret, replace(self._latest(secret), **changes))
+
+    def update_answer(self, secret: str, answer: Answering, /, **changes: Any) -> list[Visit]:
+        """As `update`, alone in a list; empty, and nothing is changed, where the visitor does not wait for this answer.
+
+        Reloading the page ends an answer, which may notice it later. Raises VisitOver.
+        """
+        with self._lock:
+            now = self._latest(secret)
+            if now.answering is None or now.answering.stop is not answer.stop:
+                return []
+            return [self._keep(secret, replace(now, **changes))]
 
     @contextmanager
     def edited(self, secret: str) -> Iterator[Visit]:
         """The visit, which nobody else edits meanwhile. Raises VisitOver."""
         with self[secret].editing:
             yield self[secret]
+
+    def _latest(self, secret: str) -> Visit:
+        visit = self._live(secret)
+        if visit is None:
+            raise VisitOver("This page was left alone for too long, and its picture is forgotten. Reload the page.")
+        return visit
 
     def _live(self, secret: str) -> Visit | None:
         visit, until = self._kept.get(secret) or (None, 0.0)

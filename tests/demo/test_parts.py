@@ -2,7 +2,9 @@
 
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event as Signal
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from agent.conversation import Conversation
 from agent.episode import Candidate
 from agent.exports import FORMATS
 from agent.options import Options
-from demo.actions import CONVERSATION, TRACE, Actions, Chosen
+from demo.actions import CONVERSATION, TRACE, WAIT, Actions, Chosen
 from demo.app import DOWNLOADS, EXAMPLES
 from demo.banner import banner, known
 from demo.chat import messages, plain
@@ -178,6 +180,77 @@ def test_a_question_is_answered_by_the_embedded_models(actions):
     *_, visit = actions.ask(secret, "undo", CHOSEN)
     assert visit.conversation.selected == ()
     assert "nothing" in actions.edit(secret, lambda one: one.undo().undo()).note
+
+
+@pytest.fixture
+def melons(actions):
+    """The secret of a visit whose answer are four watermelons."""
+    secret = actions.visits.open()
+    actions.example(secret, "fruit")
+    *_, visit = actions.ask(secret, "all the watermelons", CHOSEN)
+    assert visit.conversation.selected == (1, 2, 3, 4)
+    return secret
+
+
+def queries(visit):
+    return [turn.task.query for turn in visit.conversation.turns]
+
+
+def test_a_question_asked_while_an_edit_is_made_goes_on_from_the_edit(actions, melons):
+    working, go_on = Signal(), Signal()
+
+    def slow(conversation):
+        working.set()
+        assert go_on.wait(60)
+        return conversation.remove([1])
+
+    with ThreadPoolExecutor() as threads:
+        edit = threads.submit(actions.edit, melons, slow)
+        assert working.wait(60)
+        asked = [threads.submit(lambda: [*actions.ask(melons, "the largest of them", CHOSEN)]) for _ in range(2)]
+        wait(asked, timeout=0.5)
+        go_on.set()
+        answers = [answer.result()[-1] for answer in asked]
+    assert edit.result().conversation.selected == (2, 3, 4)
+    assert queries(actions.visits[melons])[1:3] == ["remove 1", "the largest of them"]
+    assert set(actions.visits[melons].conversation.selected) < {2, 3, 4}
+    assert all(answer.answering is None or answer.note == WAIT for answer in answers)
+
+
+def test_while_a_question_is_answered_edits_and_other_questions_are_told_to_wait(actions, melons):
+    answer = actions.ask(melons, "only the two largest", CHOSEN)
+    assert next(answer).answering.query == "only the two largest"
+    for change in (lambda one: one.remove([1]), Conversation.undo):
+        refused = actions.edit(melons, change)
+        assert (refused.note, refused.conversation.selected) == (WAIT, (1, 2, 3, 4))
+        assert [one["content"] for one in messages(refused)].count("only the two largest") == 1
+    (other,) = actions.ask(melons, "only the left one", CHOSEN)
+    assert (other.note, other.asked, other.answering.query) == (WAIT, "only the left one", "only the two largest")
+    *_, visit = answer
+    assert (visit.answering, visit.note, queries(visit)[1:]) == (None, "", ["only the two largest"])
+    assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
+    assert actions.edit(melons, Conversation.redo).conversation.selected == visit.conversation.selected
+
+
+def test_an_answer_that_a_reload_has_ended_changes_nothing_any_more(actions, melons):
+    ended = actions.ask(melons, "redo", CHOSEN)
+    next(ended)
+    actions.edit(melons, Conversation.undo)  # is refused, and noted
+    assert "Reloading" in actions.arrive(melons).note
+    actions.edit(melons, lambda one: one.remove([1]))
+    answer = actions.ask(melons, "only the two largest", CHOSEN)
+    next(answer)
+    assert [*ended] == []
+    *_, visit = answer
+    assert queries(visit)[1:] == ["remove 1", "only the two largest"]
+
+
+def test_an_answer_that_nobody_fetches_is_over(actions, melons):
+    answer = actions.ask(melons, "only the two largest", CHOSEN)
+    next(answer)
+    answer.close()
+    assert actions.visits[melons].answering is None
+    assert actions.edit(melons, lambda one: one.remove([1])).conversation.selected == (2, 3, 4)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
