@@ -188,22 +188,30 @@ class OpenAICompatible:
                 self.shared.update_refused(refused)
 
     def _send(self, body: dict[str, Any], images: int) -> Reply:
-        # The client's typed method would build objects of whatever a server sends; plain JSON is checked here instead.
+        """A server that names a time is not asked by anyone before it."""
         with self.shared.slot():
-            if not self.settings.stream:
-                return reply_of(self.client.post("/chat/completions", cast_to=object, body=body), images=images)
-            chunks = self.client.post(
-                "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=openai.Stream[object]
-            )
-            with chunks:
-                return reply_of(whole(chunks), images=images)
+            try:
+                return self._received(body, images)
+            except openai.APIStatusError as error:
+                # Before the place is free for the next request.
+                self.shared.update_pause(self._asked_to_wait(error))
+                raise
+
+    def _received(self, body: dict[str, Any], images: int) -> Reply:
+        # The client's typed method would build objects of whatever a server sends; plain JSON is checked here instead.
+        if not self.settings.stream:
+            return reply_of(self.client.post("/chat/completions", cast_to=object, body=body), images=images)
+        chunks = self.client.post(
+            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=openai.Stream[object]
+        )
+        with chunks:
+            return reply_of(whole(chunks), images=images)
 
     def _wait(self, fault: "_Fault", tries: int) -> None:
-        """Before the next try. A server that names a time is not asked by anyone before it."""
+        """Before the next try; for how long a server asks to wait, all do so together."""
         delay = min(self.settings.first_delay * 2.0**tries, MAX_DELAY) * random.uniform(0.75, 1.25)
         log.info("%s: trying again", self._sentence(fault))
-        self.shared.update_pause(fault.wait)
-        time.sleep(max(delay, fault.wait))
+        time.sleep(delay)
 
     # --- what went wrong --------------------------------------------------------------------------
 
@@ -247,12 +255,16 @@ class OpenAICompatible:
 
     def _passing_fault(self, error: openai.APIStatusError, what: str) -> "_Fault":
         """Of an answer that says: later. Not of one that means never, or longer than anybody waits."""
-        wait = _retry_after(error)
         if isinstance(error.body, dict) and error.body.get("code") == "insufficient_quota":
             return _Fault(what, "never", f"the account behind the key of {KEY} has no credit left")
-        if wait > self.settings.timeout:
+        if (wait := _retry_after(error)) > self.settings.timeout:
             return _Fault(f"{what} and asks to wait {wait:.0f} seconds", "never", "ask it again then")
-        return _Fault(what, "now", wait=wait)
+        return _Fault(what, "now")
+
+    def _asked_to_wait(self, error: openai.APIStatusError) -> float:
+        """Seconds; 0 where the server names no time, or a longer one than anybody waits."""
+        wait = _retry_after(error)
+        return wait if wait <= self.settings.timeout else 0.0
 
     def _sentence(self, fault: "_Fault") -> str:
         tries = f", in {self.settings.retries + 1} tries" if fault.again == "now" and self.settings.retries else ""
@@ -304,8 +316,6 @@ class _Fault:
     again: Literal["now", "changed", "never"]
     """Whether to ask again: as it is, with another request only, or not at all."""
     advice: str = ""
-    wait: float = 0.0
-    """Seconds that the server asks to wait."""
     finish_reason: str = "stop"
 
 
@@ -323,10 +333,14 @@ class _Shared:
     def slot(self) -> Iterator[None]:
         """One of the places for requests, once nobody is asked to wait."""
         with self._slots:
-            with self._lock:
-                left = self._paused_until - time.monotonic()
-            time.sleep(max(0.0, left))
+            # Others may be told to wait longer meanwhile.
+            while (left := self._pause_left()) > 0:
+                time.sleep(left)
             yield
+
+    def _pause_left(self) -> float:
+        with self._lock:
+            return self._paused_until - time.monotonic()
 
     def update_pause(self, seconds: float) -> None:
         with self._lock:

@@ -277,6 +277,50 @@ def test_all_wait_when_the_server_tells_one_to(server, load, told, refused):
     assert arrivals[1] - arrivals[0] >= 0.95
 
 
+def test_who_waits_already_waits_on_when_another_is_told_a_later_time(server, load, told, refused):
+    second_came, first_told, named, later = Event(), Event(), [], []
+
+    def at_first(_):
+        second_came.wait(10)
+        first_told.set()
+        return refused(429, "slow down", retry_after_ms="600")
+
+    def at_second(_):
+        second_came.set()
+        first_told.wait(10)
+        time.sleep(0.3)  # the third waits by now
+        named.append(time.monotonic() + 1)
+        return refused(429, "slower", retry_after="1")
+
+    def at_last(_):
+        later.append(time.monotonic())
+        return told("fine")
+
+    server.script(at_first, at_second, at_last)
+    model = load()
+    both = Thread(target=model.reply, args=([ASKED] * 2, TOOL_SCHEMAS))
+    both.start()
+    first_told.wait(10)
+    time.sleep(0.1)  # the first is told by now
+    assert ask(model).text == "fine"
+    both.join()
+    assert len(later) == 3
+    assert min(later) >= named[0]
+
+
+def test_a_time_that_is_named_at_the_last_try_counts_for_the_next_request(server, load, told, refused):
+    arrivals = []
+
+    def answer(_):
+        arrivals.append(time.monotonic())
+        return refused(503, "starting", retry_after_ms="300") if len(arrivals) == 1 else told("fine")
+
+    server.script(answer)
+    model = load(retries=0)
+    assert [ask(model).error for _ in range(2)] == [f"{server.url} answered 503 (starting)", ""]
+    assert arrivals[1] - arrivals[0] >= 0.3
+
+
 def test_nobody_waits_for_an_hour(server, load, refused):
     server.script(refused(429, "come back", retry_after="3600"))
     reply = ask(load())
