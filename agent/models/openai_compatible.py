@@ -210,7 +210,7 @@ class OpenAICompatible:
     def _wait(self, fault: "_Fault", tries: int) -> None:
         """Before the next try; for how long a server asks to wait, all do so together."""
         delay = min(self.settings.first_delay * 2.0**tries, MAX_DELAY) * random.uniform(0.75, 1.25)
-        log.info("%s: trying again", self._sentence(fault))
+        log.info("%s: trying again", self._redacted(f"{self.settings.base_url} {fault.what}"))
         time.sleep(delay)
 
     # --- what went wrong --------------------------------------------------------------------------

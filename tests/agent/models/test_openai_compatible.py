@@ -321,6 +321,15 @@ def test_a_time_that_is_named_at_the_last_try_counts_for_the_next_request(server
     assert arrivals[1] - arrivals[0] >= 0.3
 
 
+def test_the_log_says_what_was_wrong_at_each_try_and_the_last_sentence_how_many_there_were(
+    server, load, refused, caplog
+):
+    caplog.set_level(logging.INFO, logger="agent")
+    server.script(refused(503, "no capacity left"))
+    assert ask(load()).error == f"{server.url} answered 503 (no capacity left), in 3 tries"
+    assert caplog.messages == [f"{server.url} answered 503 (no capacity left): trying again"] * 2
+
+
 def test_nobody_waits_for_an_hour(server, load, refused):
     server.script(refused(429, "come back", retry_after="3600"))
     reply = ask(load())
