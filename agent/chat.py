@@ -60,15 +60,15 @@ class ChatPlanner:
         Raises PlannerError when the model cannot be had.
         """
         talk = self.messages(episode)
-        reply = self._ask(talk)
+        reply, shortened = self._ask(talk), False
         if _is_too_much(reply) and episode.steps:
             shorter = self.messages(episode, short=True)
             if estimate_tokens(shorter) < estimate_tokens(talk):
                 again = self._ask(shorter)
-                reply = replace(again, usage=reply.usage + again.usage)
+                reply, shortened = replace(again, usage=reply.usage + again.usage), True
         if reply.error:
             raise PlannerError(reply.error)
-        return decision_of(reply, self.protocol, self.view.frame(episode.task.picture))
+        return replace(decision_of(reply, self.protocol, self.view.frame(episode.task.picture)), shortened=shortened)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         """Verdicts on these masks: each in a request of its own where they are few, where it is asked for, and in the

@@ -196,6 +196,8 @@ class Decision:
     """What it thought to itself; for the trace alone."""
     note: str = ""
     """What was made of an irregular reply, e.g. that only the first of two calls was taken; for the planner to read."""
+    shortened: bool = False
+    """Whether the model answered when it was asked once more with less history; for the trace alone."""
 
 
 @dataclass(frozen=True)

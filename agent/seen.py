@@ -144,8 +144,7 @@ def _sent(index: int, episode: Episode, made_by: "MadeBy") -> _Sent:
     begun, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**made_by.view)
     decision = episode.steps[index].decision
     talk = messages(begun, made_by.protocol, view)
-    # a planner asks twice for one decision only when it tries with less history
-    short = messages(begun, made_by.protocol, view, short=True) if decision.usage.model_calls > 1 else []
+    short = messages(begun, made_by.protocol, view, short=True) if decision.shortened else []
     return _Sent(talk, short, _exams(decision, begun, made_by.protocol, view))
 
 

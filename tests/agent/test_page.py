@@ -146,6 +146,15 @@ def test_a_request_with_less_history_is_shown_as_the_model_saw_it(picture: Pictu
     assert f"{len(read(shown))} messages" in shown
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_conversation_that_the_model_answered_is_not_shown_as_shortened_whatever_it_cost(
+    picture: Picture, tiny: Sam3, calls: int
+) -> None:
+    first = Reply(calls=(CLEAN[0],), usage=Usage(model_calls=calls))
+    planner = ChatPlanner(ScriptedModel([CLEAN[0], first, *CLEAN[1:]]), view=View(image_side=200))
+    assert folded(to_html(run(Task(picture, "the circle"), planner, tiny), MADE_BY), "shorter") == []
+
+
 def test_every_picture_is_in_the_file_once(talk: Episode) -> None:
     html = to_html(talk, MADE_BY)
     drawn = re.findall(r"^\.shot-(\d+) \{ background-image: url\((.*?)\); \}$", html, re.MULTILINE)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from agent.budget import Budget, Price
 from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
+from agent.load import load_planner
 from agent.transcript import MadeBy, TranscriptError, load, save, to_html, to_text
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
@@ -96,7 +97,8 @@ def talked(episode: Episode) -> Episode:
     examined = Observation("Kept 1.", None, (1,), verdicts=judged, usage=Usage(1, 500, 0, 20, 2))
     left, right = ("the left one", f"the right one {HOSTILE}")
     asked = Observation("Which one?", None, (1, 3), "asked", options=(left, right), reasons=((3, "it is a spot"),))
-    call = Decision("examine", "{}", usage=Usage(1, 1000, 250, 100, 2), reasoning="hm\nhm", note=f"only one {HOSTILE}")
+    cost, note = Usage(1, 1000, 250, 100, 2), f"only one {HOSTILE}"
+    call = Decision("examine", "{}", usage=cost, reasoning="hm\nhm", note=note, shortened=True)
     return grown(episode.task, *episode.steps[:4], Step(call, examined, 1.5), Step(Decision("ask_user", "{}"), asked))
 
 
@@ -127,7 +129,7 @@ def test_a_file_of_version_1_can_still_be_read(episode: Episode, saved: Path) ->
     for step in held["steps"]:
         for name in ("options", "reasons", "verdicts"):
             del step[name]
-        for name in ("reasoning", "note"):
+        for name in ("reasoning", "note", "shortened"):
             del step["decision"][name]
     saved.write_text(json.dumps(held), "utf-8")
     assert load(saved).episode.steps == episode.steps
@@ -143,6 +145,18 @@ def test_a_file_of_version_2_can_still_be_read(episode: Episode, saved: Path) ->
             del search["how"]
     saved.write_text(json.dumps(held), "utf-8")
     assert load(saved).episode.steps == episode.steps
+
+
+def test_a_file_that_does_not_say_whether_a_conversation_was_shortened_is_read_as_of_one_that_was_not(
+    episode: Episode, saved: Path
+) -> None:
+    held = json.loads(saved.read_text("utf-8"))
+    for step in held["steps"]:
+        del step["decision"]["shortened"]
+    saved.write_text(json.dumps(held), "utf-8")
+    assert load(saved).episode.steps == episode.steps
+    replay = load_planner(f"replay:{saved}")
+    assert replay.decide(Episode(episode.task)).arguments == episode.steps[0].decision.arguments
 
 
 def test_a_mask_is_stored_once_and_in_coco_form(episode: Episode, saved: Path) -> None:

@@ -7,9 +7,15 @@ from threading import Event, Thread
 
 import pytest
 
+from agent import Task, run
+from agent.chat import ChatPlanner
 from agent.models import Call, Message, ModelError
 from agent.models.openai_compatible import OpenAICompatible
+from agent.seen import seen
 from agent.tools import TOOLS
+from agent.transcript import MadeBy, save
+from agent.transcript import load as load_episode
+from agent.views import View
 
 KEY = "sk-planted-5up3r-s3cr3t"
 ASKED = [Message("system", ("You plan.",)), Message("user", ("Query: the red cup",))]
@@ -447,6 +453,29 @@ def test_no_server_is_one_sentence_that_says_what_to_do(load, no_server):
 def test_an_address_that_is_none_is_refused_with_an_example(address):
     with pytest.raises(ModelError, match="is no address of a server; expected one such as http://localhost:8000/v1"):
         OpenAICompatible.load("m", base_url=address)
+
+
+def test_of_a_refused_conversation_the_page_shows_the_shorter_one_that_was_answered(
+    server, load, told, refused, kitchen, kitchen_sam3, tmp_path
+):
+    tools = ("segment", '{"phrases": ["red cup"]}'), ("count", '{"ids": [1, 2]}'), ("count", '{"ids": [1]}')
+    too_long = refused(400, "This model's maximum context length is 4096 tokens.")
+    server.script(*(told(calls=[tool]) for tool in tools), too_long, told(calls=[("answer", '{"ids": [1]}')]))
+    model = load()
+    episode = run(Task(kitchen, "the red cup"), ChatPlanner(model, view=View(image_side=64)), kitchen_sam3)
+    assert [(step.decision.usage.model_calls, step.decision.shortened) for step in episode.steps] == [
+        *[(1, False)] * 3,
+        (1, True),
+    ]
+    made_by = MadeBy(planner="openai:m", sam3="scripted", model=model.name, view={"image_side": 64})
+    save(episode, tmp_path / "e.json", made_by=made_by)
+    sights = seen(load_episode(tmp_path / "e.json").episode, made_by).sights
+    assert [len(sight.shorter) for sight in sights[:3]] == [0, 0, 0]
+    texts = [part for turn in sights[3].shorter for part in turn.parts if isinstance(part, str)]
+    sent = str(server.requests[-1]["messages"])
+    assert len(sights[3].shorter) < len(sights[3].known) + len(sights[3].turns)
+    assert texts
+    assert [text for text in texts if repr(text)[1:-1] not in sent] == []
 
 
 # --- what a server objects to --------------------------------------------------------------------
