@@ -58,6 +58,24 @@ class SavedConversation(Saved):
     pictures: tuple[SavedPicture, ...]
     """Each once."""
 
+    @property
+    def pixels(self) -> int:
+        """In all pictures together."""
+        return sum(picture.width * picture.height for picture in self.pictures)
+
+    @property
+    def masks(self) -> int:
+        return sum(len(step.added.candidates) for step in self._steps if step.added is not None)
+
+    @property
+    def length(self) -> int:
+        """Pictures shown, turns taken, and their steps."""
+        return len(self.events) + len(self._steps)
+
+    @property
+    def _steps(self) -> list[SavedStep]:
+        return [step for event in self.events if isinstance(event, SavedTurn) for step in event.steps]
+
     @classmethod
     def of(cls, conversation: Conversation) -> Self:
         shown = [event for event in conversation.events if isinstance(event, Shown)]
@@ -88,15 +106,25 @@ def save(conversation: Conversation, path: str | Path) -> None:
     write_whole(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 
-def load(path: str | Path, *, most_pixels: int | None = None) -> Conversation:
-    """Raises TranscriptError for a file that is missing, foreign, damaged, or beyond `most_pixels` in all pictures."""
+def load(
+    path: str | Path, *, most_pixels: int | None = None, most_masks: int | None = None, most_steps: int | None = None
+) -> Conversation:
+    """Raises TranscriptError for a file that is missing, foreign or damaged, or beyond a limit.
+
+    `most_pixels`: in all its pictures together. `most_masks`: in all its turns. `most_steps`: a picture that is shown,
+    a turn, and a step of a turn are one each.
+    """
     held = content_of(path, what="conversation", format=FORMAT, versions=(VERSION,))
     try:
         saved = SavedConversation.model_validate(held)
-        pixels = sum(picture.width * picture.height for picture in saved.pictures)
-        if most_pixels is not None and pixels > most_pixels:
-            found, limit = f"{pixels / 1e6:.1f} megapixels", f"{most_pixels / 1e6:g}"
+        if most_pixels is not None and saved.pixels > most_pixels:
+            found, limit = f"{saved.pixels / 1e6:.1f} megapixels", f"{most_pixels / 1e6:g}"
             raise TranscriptError(f"{path} is too large: its pictures have {found} together, and {limit} are allowed")
+        if most_masks is not None and saved.masks > most_masks:
+            raise TranscriptError(f"{path} is too large: it has {saved.masks} masks, and {most_masks} are allowed")
+        if most_steps is not None and saved.length > most_steps:
+            found = f"{saved.length} pictures, turns and steps"
+            raise TranscriptError(f"{path} is too long: it has {found} together, and {most_steps} are allowed")
         return saved.conversation()
     except TranscriptError:
         raise

@@ -10,6 +10,7 @@ from agent.conversation import Conversation, Shown
 from agent.episode import Candidate, Episode, Step
 from agent.page import pretty
 from agent.tools.words import counted
+from agent.transcript import encodable
 from agent.views import overlay
 from demo.stage import data_url
 from demo.visits import Visit
@@ -72,7 +73,8 @@ def _turn(episode: Episode, *, pictures: bool, asks: bool) -> Iterator[Message]:
     yield _user(plain(episode.task.query))
     for step in episode.steps:
         yield _step(step, episode, done=True, picture=pictures)
-    options = [{"value": option} for option in episode.steps[-1].observation.options] if asks else []
+    offered = episode.steps[-1].observation.options if asks and episode.steps else ()
+    options = [{"value": encodable(option)} for option in offered]
     yield {**_agent(plain(episode.message)), "options": options}
 
 

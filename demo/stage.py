@@ -1,8 +1,9 @@
 """The picture and its masks as the page's script draws them: outlines, colours, names; no pixels but the picture's."""
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
 from itertools import count
@@ -12,8 +13,11 @@ import cv2
 import numpy as np
 
 from agent.conversation import ABOVE, Conversation
-from agent.episode import Candidate
+from agent.episode import Candidate, Episode
 from agent.page import css_color
+from agent.tools import ToolError, parse_call
+from agent.tools.refine import Click, Refine
+from agent.transcript import encodable
 from agent.views import reduced
 from demo.visits import Visit
 from sam3_tool import Picture
@@ -69,10 +73,15 @@ def data_url(picture: Picture, *, quality: int) -> str:
 
 def _points(conversation: Conversation) -> list[tuple[float, float, bool]]:
     """x, y in pixels, and whether it was positive: of the latest turn, where that was a click."""
-    last = conversation.last
-    steps = last.steps if last is not None and last.task.by_hand else ()
-    clicks = [json.loads(step.decision.arguments) for step in steps if step.decision.tool == "refine"]
-    return [(point["x"], point["y"], point["positive"]) for click in clicks for point in click.get("points", [])]
+    return [(click.x, click.y, click.positive) for click in _clicks(conversation.last)]
+
+
+def _clicks(turn: Episode | None) -> Iterator[Click]:
+    """Of a turn made by hand, which may come from anybody's file: what is no click there is none here."""
+    for step in turn.steps if turn is not None and turn.task.by_hand else ():
+        with suppress(ToolError):
+            call = parse_call(step.decision, [Refine])
+            yield from call.points if isinstance(call, Refine) else ()
 
 
 def _active(conversation: Conversation) -> int | None:
@@ -84,7 +93,8 @@ def _threshold(conversation: Conversation) -> float:
     """Where the slider stands: at the latest turn's threshold, where it set one."""
     last = conversation.last
     said = last.task.query if last is not None and last.task.by_hand else ""
-    return float(said.removeprefix(ABOVE)) if said.startswith(ABOVE) else 0.0
+    number = re.fullmatch(rf"{ABOVE} (0\.\d+|\d(?:\.\d+)?e-\d+)", said)
+    return float(number[1]) if number else 0.0
 
 
 def mask_rows(
@@ -103,12 +113,12 @@ def _row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:
         "id": candidate.id,
         "color": css_color(candidate.id),
         "ink": _ink(color_of(candidate.id)),
-        "phrase": candidate.phrase or "by example",
-        "score": round(candidate.score, 4),
+        "phrase": encodable(candidate.phrase) or "by example",
+        "score": round(min(1.0, max(0.0, candidate.score)), 4),  # 0 for what is no number, from a file
         "area": area,
         "share": f"{100 * area / (height * width):.2g} %",
-        "reason": reason,
-        "origin": candidate.origin,
+        "reason": encodable(reason),
+        "origin": encodable(candidate.origin),
         "selected": selected,
         "path": path,
         "at": [x, y],

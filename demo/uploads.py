@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from agent.conversation import Conversation
+from agent.conversation_file import load
 from agent.transcript import TranscriptError
 from sam3_tool import Picture, PictureError
 from sam3_tool.picture import FORMATS
@@ -15,10 +16,14 @@ MEGA = 10**6
 
 @dataclass(frozen=True)
 class Limits:
-    """What one picture may be."""
+    """What one picture, or one saved conversation, may be."""
 
     pixels: int = 50 * MEGA
     bytes: int = 40 * 2**20
+    masks: int = 2000
+    """Each is outlined for the page."""
+    steps: int = 4000
+    """Of a conversation; a click takes four: a turn, and three calls."""
 
 
 def opened(path: str | Path, limits: Limits) -> Picture:
@@ -41,13 +46,14 @@ def opened(path: str | Path, limits: Limits) -> Picture:
 def reopened(path: str | Path, limits: Limits) -> Conversation:
     """The conversation in an uploaded file, which is removed. Raises TranscriptError with a sentence for the page.
 
-    Its pictures may have as many pixels together as one picture; that is known before any of them is decoded.
+    Its pictures may have as many pixels together as one picture; that, and how many masks and steps there are, is known
+    before any of them is decoded.
     """
     file = Path(path)
     try:
         if told := _too_many_bytes(file, limits):
             raise TranscriptError(f"{file}: {told}")
-        return Conversation.open(file, most_pixels=limits.pixels)
+        return load(file, most_pixels=limits.pixels, most_masks=limits.masks, most_steps=limits.steps)
     except TranscriptError as error:
         raise TranscriptError(str(error).replace(str(file), file.name)) from error
     finally:

@@ -1,8 +1,10 @@
 """The parts of the page that need no browser: visits, uploads, what is sent, words, the command line."""
 
+import json
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
 
@@ -109,6 +111,84 @@ def test_a_conversation_is_opened_within_the_same_limits_and_deleted(tmp_path, p
             assert visit.conversation is None
             assert visit.note.startswith("My talk.JSON")
             assert ("too large" if limits.bytes > 100 else "this page takes files up to") in visit.note
+
+
+def crafted(visit, path, change):
+    """The conversation as a file in which `change` was made to the latest turn."""
+    visit.conversation.save(path)
+    held = json.loads(path.read_text("utf-8"))
+    change(held["events"][-1])
+    path.write_text(json.dumps(held), "utf-8")
+    return str(path)
+
+
+def with_click(arguments):
+    return lambda turn: turn["steps"][0]["decision"].update(arguments=arguments)
+
+
+def with_mask(**changes):
+    return lambda turn: turn["steps"][0]["added"]["candidates"][0].update(changes)
+
+
+CRAFTED = {
+    "no object": with_click("[]"),
+    "no JSON": with_click("{"),
+    "nothing": with_click("null"),
+    "no points": with_click('{"points": [1]}'),
+    "a word": with_click('{"points": "x"}'),
+    "no number": with_click('{"points": [{"x": 1e999, "y": 2, "positive": true}]}'),
+    "a very long number": with_click('{"points": [{"x": %s, "y": 2}]}' % ("1" * 5000)),
+    "very deep": with_click("[" * 100_000),
+    "a threshold of no number": lambda turn: turn.update(query="keep what scores above nothing"),
+    "a threshold beyond all": lambda turn: turn.update(query="keep what scores above inf"),
+    "half a character": with_mask(phrase="\ud83d", origin="\ud83d"),
+    "no score": with_mask(score=float("nan")),
+    "no step": lambda turn: turn.update(steps=[], by_hand=False, outcome="asked"),
+}
+"""What no page saves, in the turn of a click."""
+
+
+@pytest.mark.parametrize("what", CRAFTED)
+def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tmp_path, what):
+    clicked = actions.click(melons, "tiny", 340, 140, positive=True, id=None)
+    assert stage(clicked)["points"] == [(340, 140, True)]
+    actions.show(melons, crafted(clicked, tmp_path / "talk.json", CRAFTED[what]))
+    seen = actions.arrive(melons)
+    assert seen.note == ""
+    page = stage(seen)
+    assert page["threshold"] == 0
+    assert json.dumps([page, messages(seen)], ensure_ascii=False, allow_nan=False).encode()
+    assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
+
+
+def test_a_click_whose_sign_is_left_out_is_positive(actions, melons, tmp_path):
+    clicked = actions.click(melons, "tiny", 340, 140, positive=True, id=None)
+    unsigned = with_click('{"points": [{"x": 340, "y": 140}]}')
+    opened = actions.show(melons, crafted(clicked, tmp_path / "talk.json", unsigned))
+    assert stage(opened)["points"] == [(340, 140, True)]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.00012, 1.5e-05])
+def test_the_slider_stands_where_it_was_left(actions, melons, threshold):
+    assert stage(actions.edit(melons, lambda one: one.above(threshold)))["threshold"] == threshold
+
+
+def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actions, melons, tmp_path):
+    visit = actions.visits[melons]
+    masks, steps = len(visit.conversation.workspace), 2 + len(visit.conversation.last.steps)
+    path = tmp_path / "talk.json"
+    for limits, told in (
+        (Limits(masks=masks, steps=steps), ""),
+        (Limits(masks=masks - 1), f"Talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
+        (
+            Limits(steps=steps - 1),
+            f"Talk.json is too long: it has {steps} pictures, turns and steps together, and {steps - 1} are allowed.",
+        ),
+    ):
+        visit.conversation.save(path)
+        page = replace(actions, limits=limits, visits=Visits())
+        opened = page.show(page.visits.open(), str(path))
+        assert (opened.note, opened.conversation is None) == (told, bool(told))
 
 
 @pytest.mark.parametrize(
