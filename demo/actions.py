@@ -19,7 +19,7 @@ from agent.transcript import TranscriptError, to_html
 from demo.engine import Engine
 from demo.exchange import NotUnderstood
 from demo.uploads import Limits, opened, reopened
-from demo.visits import Answering, Visit, VisitOver, Visits
+from demo.visits import Answering, Visit, VisitOver, Visits, nbytes
 from sam3_tool import CheckpointError, DeviceError, Picture, PictureError
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ TOLD = (
 WAIT = "Wait for the answer, or stop it first."
 INTERRUPTED = "Reloading the page stopped the answer. The question is in the box below; ask it again."
 FIRST = "Choose a picture first."
+FULL = (
+    "With this picture the conversation would hold {:.1f} MiB of pictures, and {:.1f} are allowed. Open this page in"
+    " another tab to begin another one; this one stays here, to be downloaded or gone on with."
+)
 DEFECT = (
     "Something went wrong here, which is a defect of the program: {}. Your picture and your masks are as they were."
 )
@@ -78,7 +82,7 @@ class Actions:
         def shown(conversation: Conversation | None) -> Conversation:
             if name not in known:
                 raise NotUnderstood(f"there is no example {name!r}")
-            return _on(conversation, Picture.open(known[name]), known[name].name)
+            return self._on(conversation, Picture.open(known[name]), known[name].name)
 
         return self._edited(secret, shown, anew=True)
 
@@ -183,7 +187,16 @@ class Actions:
     def _opened(self, conversation: Conversation | None, file: Path) -> Conversation:
         if file.suffix.lower() == ".json":
             return reopened(file, self.limits)
-        return _on(conversation, opened(file, self.limits), file.name)
+        return self._on(conversation, opened(file, self.limits), file.name)
+
+    def _on(self, conversation: Conversation | None, picture: Picture, name: str) -> Conversation:
+        """The conversation about this picture. Raises PictureError where there are too many in it already."""
+        if conversation is None:
+            return Conversation.start(picture, name)
+        shown = conversation.show(picture, name)
+        if (found := nbytes(shown)) > self.limits.visit:
+            raise PictureError(FULL.format(found / 2**20, self.limits.visit / 2**20))
+        return shown
 
     def _edited(self, secret: str, change: Callable[[Any], Conversation], *, anew: bool = False) -> Visit:
         """With what `change` makes of the conversation; as it was, and a note, where it cannot. `anew`: needs none."""
@@ -198,10 +211,6 @@ class Actions:
                 log.exception("an edit failed")
                 told = DEFECT.format(f"{type(error).__name__}: {error}")
                 return self.visits.update(secret, note=told, asked="")
-
-
-def _on(conversation: Conversation | None, picture: Picture, name: str) -> Conversation:
-    return Conversation.start(picture, name) if conversation is None else conversation.show(picture, name)
 
 
 def _appended(conversation: Conversation, episode: Episode | None) -> Conversation | None:

@@ -18,7 +18,7 @@ from demo.actions import Actions
 from demo.app import WEB, build
 from demo.engine import Engine
 from demo.uploads import Limits
-from demo.visits import Visits
+from demo.visits import ROOM, Visits
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,6 +41,9 @@ GRACE = 3.0
 VISITORS = 200
 """Whose page's state the server keeps at most; see `Visits` for their pictures."""
 
+SHARES = 4
+"""Visits whose pictures, as many as one may have, are kept at the same time at least."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -60,7 +63,8 @@ def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) ->
     Raises OSError when nobody can listen there.
     """
     port = _port(place)
-    page = build(Actions(engine, Visits(), limits, Path(str(files("demo") / "pictures"))))
+    visits = Visits(room=max(ROOM, SHARES * limits.visit))
+    page = build(Actions(engine, visits, limits, Path(str(files("demo") / "pictures"))))
     page.queue(max_size=place.queue)
     _, address, _ = page.launch(
         server_name=place.host,

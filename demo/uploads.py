@@ -25,6 +25,11 @@ class Limits:
     steps: int = 4000
     """Of a conversation; a click takes four: a turn, and three calls."""
 
+    @property
+    def visit(self) -> int:
+        """Bytes that all pictures of one visit may have in memory: those of three of the largest, at least 64 MiB."""
+        return max(64 * 2**20, 3 * 3 * self.pixels)
+
 
 def opened(path: str | Path, limits: Limits) -> Picture:
     """The picture in an uploaded file, which is removed. Raises PictureError with a sentence for the page.

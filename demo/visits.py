@@ -19,6 +19,10 @@ ROOM = 2 * 2**30
 LIGHT = 2**20
 """Bytes that a visit counts at least."""
 
+FORGOTTEN = (
+    "This page was left alone for too long, or others needed the room, and its picture is forgotten. Reload the page."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Answering:
@@ -102,7 +106,7 @@ class Visits:
     def _latest(self, secret: str) -> Visit:
         visit = self._live(secret)
         if visit is None:
-            raise VisitOver("This page was left alone for too long, and its picture is forgotten. Reload the page.")
+            raise VisitOver(FORGOTTEN)
         return visit
 
     def _live(self, secret: str) -> Visit | None:
@@ -114,7 +118,12 @@ class Visits:
         return visit
 
 
+def nbytes(conversation: Conversation) -> int:
+    """Of its pictures, each once."""
+    pictures = [event.picture for event in conversation.events if isinstance(event, PictureShown)]
+    return sum({id(picture): picture.pixels.nbytes for picture in pictures}.values())
+
+
 def _weight(visit: Visit) -> int:
     """Bytes, of the pictures."""
-    events = () if visit.conversation is None else visit.conversation.events
-    return LIGHT + sum(event.picture.pixels.nbytes for event in events if isinstance(event, PictureShown))
+    return LIGHT + (0 if visit.conversation is None else nbytes(visit.conversation))

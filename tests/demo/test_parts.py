@@ -26,8 +26,8 @@ from demo.cli import AUTH
 from demo.engine import Engine
 from demo.exchange import Corners, Kept, NotUnderstood, Point, received
 from demo.stage import mask_rows, stage
-from demo.uploads import Limits, opened
-from demo.visits import VisitOver, Visits
+from demo.uploads import MEGA, Limits, opened
+from demo.visits import VisitOver, Visits, nbytes
 from sam3_tool import Picture, PictureError
 from sam3_tool.rle import encode
 
@@ -76,6 +76,37 @@ def test_pictures_of_the_least_recent_visits_make_room():
     for secret in (first, second):
         visits.update(secret, conversation=Conversation.start(Picture(np.zeros((800, 800, 3), np.uint8))))
     assert (first in visits, second in visits) == (False, True)
+
+
+def test_a_picture_shown_twice_is_counted_once(picture):
+    told = Conversation.start(picture, "a.png")
+    for _ in range(5):
+        told = told.show(picture, "a.png")
+    assert nbytes(told) == 60 * 80 * 3
+    assert nbytes(told.show(Picture(np.ones((60, 80, 3), np.uint8)))) == 2 * 60 * 80 * 3
+
+
+def test_a_visit_with_very_many_pictures_is_refused_the_next_one_and_nobody_is_forgotten(actions, tmp_path):
+    limits = Limits(pixels=MEGA)
+    visits = Visits(room=2 * limits.visit)
+    page = replace(actions, visits=visits, limits=limits)
+    other, secret = visits.open(), visits.open()
+    page.example(other, "fruit")
+    page.example(secret, "horses")
+    for number in range(30):
+        Image.new("RGB", (1000, 1000), (number, 0, 0)).save(tmp_path / "a.png")
+        visit = page.show(secret, str(tmp_path / "a.png"))
+        if visit.note:
+            break
+    assert re.match(
+        r"With this picture .* 66\.\d MiB of pictures, and 64\.0 are allowed\. Open this page in", visit.note
+    )
+    assert nbytes(visit.conversation) <= limits.visit < nbytes(visit.conversation) + 3 * MEGA
+    assert "are allowed" in page.example(secret, "fruit").note
+    assert visits[other].conversation.name == "fruit.webp"
+    assert page.edit(secret, Conversation.undo).note == ""
+    Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
+    assert page.show(secret, str(tmp_path / "a.png")).note == ""
 
 
 def test_an_upload_is_deleted_once_it_was_read(tmp_path):
