@@ -39,7 +39,7 @@ class RecordedPlanner(BaseModel):
     capabilities: Capabilities = Capabilities()
     """Of the model; without one, the default."""
     settings: dict[str, JsonValue] = {}
-    """How the model generates, e.g. its temperature; they are part of every question's content hash."""
+    """What a planner without a model was loaded with beside its protocol, e.g. the grammar's threshold."""
 
     def save(self, folder: str | Path) -> None:
         """Writes `planner.json`. Raises PlannerError if that is impossible."""
@@ -75,20 +75,17 @@ class RecordingModel:
     Nothing but conversations, tools and replies is written: keys are in none of them.
     """
 
-    def __init__(
-        self, model: ChatModel, folder: str | Path, *, settings: Mapping[str, JsonValue] | None = None
-    ) -> None:
-        """`settings`: as in `RecordedPlanner`, which must hold the same. Raises PlannerError if it cannot write."""
+    def __init__(self, model: ChatModel, folder: str | Path) -> None:
+        """Raises PlannerError if it cannot write."""
         self.name, self.capabilities = model.name, model.capabilities
         self._model = model
-        self._settings = dict(settings or {})
         with _for_planners():
             self._recorder = Recorder(Path(folder) / FOLDER)
 
     def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """The model's replies. Raises PlannerError if they cannot be written, as on a full disk."""
         replies = self._model.reply(conversations, tools)
-        how = _how(self.name, self.capabilities, self._settings)
+        how = _how(self.name, self.capabilities, {})
         with _for_planners():
             for conversation, reply in zip(conversations, replies, strict=True):
                 self._recorder.add(_asked(conversation, tools, how), asdict(reply))
@@ -116,7 +113,7 @@ class ReplayingModel:
         return self.header.capabilities
 
     def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        how = _how(self.name, self.capabilities, self.header.settings)
+        how = _how(self.name, self.capabilities, {})
         return [self._reply(_asked(conversation, tools, how)) for conversation in conversations]
 
     def _reply(self, asked: Asked) -> Reply:
@@ -193,6 +190,7 @@ def repeats_itself(generation: Mapping[str, Any]) -> bool:
 
 
 def _how(name: str, capabilities: Capabilities, settings: Mapping[str, JsonValue]) -> Asked:
+    """What a question's content hash holds of the model; its `settings` in a cache, where many runs meet, alone."""
     return {"model": name, "capabilities": asdict(capabilities), "settings": dict(settings)}
 
 

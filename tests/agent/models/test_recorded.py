@@ -105,11 +105,17 @@ def test_another_question_is_an_error_in_one_sentence_that_asking_again_cannot_m
     assert not unknown.recoverable
 
 
-def test_the_same_model_set_otherwise_is_another(folder: Path) -> None:
-    RecordingModel(Counting(), folder, settings={"temperature": 1.0}).reply([say("one")], OFFERED)
+def test_the_same_model_with_other_capabilities_is_another(folder: Path) -> None:
+    RecordingModel(Counting(), folder).reply([say("one")], OFFERED)
+    header().model_copy(update={"capabilities": Capabilities()}).save(folder)
     assert ReplayingModel(folder).reply([say("one")], OFFERED)[0].error
-    header().model_copy(update={"settings": {"temperature": 1.0}}).save(folder)
+    header().save(folder)
     assert ReplayingModel(folder).reply([say("one")], OFFERED)[0].text == "reply 1"
+
+
+def test_the_name_of_a_question_stays_what_it_was_so_that_earlier_recordings_can_be_replayed(folder: Path) -> None:
+    RecordingModel(Counting(), folder).reply([say("one", SKY)], OFFERED)
+    assert [file.name for file in calls(folder)] == ["b8b8c5722e8017170d5e8900c6e7a66e.json"]
 
 
 def test_changed_prompts_are_named_when_a_call_is_not_found(folder: Path) -> None:
