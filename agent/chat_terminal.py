@@ -141,7 +141,8 @@ def talk(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> Iterat
 def lines(by_hand: bool) -> Iterator[str]:
     """What is typed, until Ctrl-D; or the lines of stdin."""
     if not by_hand:
-        yield from sys.stdin
+        # as names of files are read: what is not UTF-8 stays recognisable
+        yield from (line.decode(errors="surrogateescape") for line in sys.stdin.buffer)
         return
     with _history():
         while True:
@@ -256,8 +257,8 @@ def _masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conv
 
 def _click(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     positive, rest = _sign(words)
-    x, y, *ids = _numbers(rest, 2, 3)
-    id = int(ids[0]) if ids else None
+    x, y, *third = _numbers(rest, 2, 3)
+    id, *_ = [*_whole(third), None]
     return chat.told(conversation.click(x, y, chat.sam3, positive=positive, id=id))
 
 
@@ -363,7 +364,10 @@ def _numbers(words: Sequence[str], least: int, most: int) -> list[float]:
 
 
 def _ids(words: Sequence[str]) -> list[int]:
-    numbers = _numbers(words, 1, 1000)
+    return _whole(_numbers(words, 1, 1000))
+
+
+def _whole(numbers: Sequence[float]) -> list[int]:
     if fractions := [number for number in numbers if not number.is_integer()]:
         raise BadInput(f"masks have whole numbers, got {fractions[0]:g}")
     return [int(number) for number in numbers]

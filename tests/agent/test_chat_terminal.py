@@ -137,6 +137,9 @@ WRONG = {
     "/remove 1.5": "masks have whole numbers, got 1.5",
     "/remove": "it takes 1 or 1000 numbers, got 0; see /help",
     "/click 5": "it takes 2 or 3 numbers, got 1; see /help",
+    "/click 10 20 inf": "masks have whole numbers, got inf",
+    "/click 10 20 nan": "masks have whole numbers, got nan",
+    "/click 10 20 2.9": "masks have whole numbers, got 2.9",
     "/click 500 5": "500, 5 lies outside the picture, which has 100 x 60 pixels",
     "/box 1 2 3": "it takes 4 numbers, got 3; see /help",
     "/threshold 2": "a threshold is at least 0 and below 1, not 2",
@@ -209,6 +212,17 @@ def test_queries_come_from_a_pipe_and_answers_go_to_one(tmp_path: Path) -> None:
     again = Conversation.open(tmp_path / "talk.json")
     assert (again.selected, again.can_redo) == ((2, 3, 4), True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.json", "there"]
+
+
+def test_a_line_from_a_pipe_that_is_not_utf_8_is_one_error_and_the_next_is_answered(tmp_path: Path) -> None:
+    words = [PROGRAM, "chat", EXAMPLE]
+    done = subprocess.run(
+        words, input=b"le ch\xe2teau\nall watermelons\n", capture_output=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
+    error, answer = done.stdout.decode().splitlines()
+    assert error.startswith("error: the query is not UTF-8 text")
+    assert answer.startswith("4 masks: 'watermelon'. ")
 
 
 def test_lines_may_be_said_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
