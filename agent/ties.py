@@ -1,5 +1,7 @@
 """When masks measure so alike that a ranking cannot tell which of them is meant."""
 
+from math import isfinite
+
 import numpy as np
 
 from agent.episode import Workspace
@@ -16,10 +18,11 @@ def clear_and_tied(
     plan: Ranked, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Who belongs to a ranking's result beyond doubt; and, of those who might, all where they are too many to tell."""
-    if plan.by == "score" or len(ids) < plan.start:
+    if plan.by == "score":
         return (), ()
-    values = dict(zip(ids, measured(plan.by, ids, to, workspace), strict=True))
-    ranked = sorted(ids, key=lambda id: values[id] if plan.order == "ascending" else -values[id])
+    measures = zip(ids, measured(plan.by, ids, to, workspace), strict=True)
+    values = {id: value for id, value in measures if isfinite(value)}  # as `Rank` does
+    ranked = sorted(values, key=lambda id: values[id] if plan.order == "ascending" else -values[id])
     taken = ranked[plan.start - 1 : plan.start - 1 + plan.take]
     others = [id for id in ranked if id not in taken]
     tied = [id for id in taken if any(_alike(plan.by, values[id], values[other], workspace) for other in others)]
