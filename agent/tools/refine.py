@@ -147,9 +147,18 @@ def _origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
     """E.g. 'refine of 3: +90,120 -30.5,40 in 30,60,150,180'."""
     whose = f" of {earlier.id}" if earlier else ""
     signs = ("+" if label else "-" for label in prompt.labels)
-    clicks = [f"{sign}{x:.6g},{y:.6g}" for sign, (x, y) in zip(signs, prompt.points, strict=True)]
-    box = [] if prompt.box is None else ["in " + ",".join(f"{edge:.6g}" for edge in prompt.box)]
+    clicks = [f"{sign}{_plain(x)},{_plain(y)}" for sign, (x, y) in zip(signs, prompt.points, strict=True)]
+    box = [] if prompt.box is None else ["in " + ",".join(map(_plain, prompt.box))]
     return f"{REFINED}{whose}: {' '.join(clicks + box)}"
+
+
+def _plain(pixels: float) -> str:
+    """To a hundredth of a pixel and without an exponent, as `_made_of` reads it.
+
+    >>> _plain(90.0), _plain(30.5), _plain(12345.678), _plain(1e-5)
+    ('90', '30.5', '12345.68', '0')
+    """
+    return f"{pixels:.2f}".rstrip("0").rstrip(".")
 
 
 def _said(new: int, earlier: Candidate | None, found: Instances) -> str:

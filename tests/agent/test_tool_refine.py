@@ -74,6 +74,19 @@ def test_further_clicks_are_told_together_with_all_earlier_ones(tiny, picture):
     assert np.array_equal(episode.workspace.instances([3]).masks[0], direct.masks[0])
 
 
+def test_a_click_at_the_very_edge_is_told_again_as_it_was(picture, tiny):
+    episode = played(
+        picture,
+        tiny,
+        called("refine", points=[[1e-05, 40], [90.123, 120]]),
+        called("refine", id=1, points=[[60.5, 100]]),
+    )
+    assert [one.origin for one in episode.workspace] == [
+        "refine: +0,40 +90.12,120",
+        "refine of 1: +0,40 +90.12,120 +60.5,100",
+    ]
+
+
 def test_in_a_conversation_the_mask_of_the_answer_so_far_is_replaced(kitchen, kitchen_sam3):
     first = played(kitchen, kitchen_sam3, called("segment", phrases=["red cup"]))
     before = Before(first.workspace, (1, 3))
