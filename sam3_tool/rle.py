@@ -1,5 +1,6 @@
 """COCO run-length masks: the only module that knows pycocotools."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,10 @@ from sam3_tool.boxes import tight, xywh_to_xyxy
 
 _MOST_AREAS = 255
 """Masks that pycocotools measures in one call: it counts them in a byte."""
-_RUN_BITS = 30
+_RUN_LETTERS = 6
 """Of one run, which any picture's fit into; pycocotools shifts 32-bit numbers and reads longer ones as others."""
+_STRANGE, _TOO_LONG, _UNENDED = re.compile("[^0-o]"), re.compile(f"[P-o]{{{_RUN_LETTERS}}}"), re.compile(r"[P-o]\Z")
+"""A letter has six bits, from "0"; the highest, from "P", says that its run goes on."""
 
 DENSE = 64
 """A mask with more run ends than one in so many pixels is encoded pixel by pixel: there are too many to sort."""
@@ -43,14 +46,22 @@ class Rle:
 
 def encode(mask: np.ndarray) -> Rle:
     """`mask`: bool, (H, W)."""
+    return encode_at(mask, 0, 0, *mask.shape)
+
+
+def encode_at(mask: np.ndarray, left: int, top: int, height: int, width: int) -> Rle:
+    """`mask`: bool, (H', W'), a part of a mask of this height and width that begins at column `left` and row `top`, and
+    outside of which that has no pixel."""
     x0, y0, x1, y1 = tight(mask)
     crop = mask[y0:y1, x0:x1]
     changes = np.concatenate([crop[:1], crop[1:] != crop[:-1], crop[-1:]])
     if np.count_nonzero(changes) * DENSE > mask.size:
-        return Rle.from_coco(coco.encode(np.asfortranarray(mask.view(np.uint8))))
+        whole = np.zeros((height, width), np.uint8, order="F")
+        whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+        return Rle.from_coco(coco.encode(whole))
     y, x = np.divmod(np.flatnonzero(changes), max(1, x1 - x0))
-    ends = np.sort((x + x0) * mask.shape[0] + y + y0)
-    return from_ends(_without_pairs(ends), *mask.shape)
+    ends = np.sort((x + x0 + left) * height + y + y0 + top)
+    return from_ends(_without_pairs(ends), height, width)
 
 
 def encode_all(masks: np.ndarray) -> list[Rle]:
@@ -122,24 +133,13 @@ def decode_all(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
 def check(rle: Rle) -> None:
     """Raises ValueError unless the runs are well formed and fill the mask exactly: pycocotools trusts what it decodes,
     and reads or writes outside its memory otherwise. For masks that come from a file."""
-    runs: list[int] = []
-    value = shift = 0
-    for letter in rle.counts:
-        bits = ord(letter) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"{letter!r} does not belong in a run-length mask")
-        value |= (bits & 31) << shift
-        shift += 5
-        if shift > _RUN_BITS:
-            raise ValueError(f"a run of more than {_RUN_BITS // 5} letters does not belong in a run-length mask")
-        if bits & 32:
-            continue
-        value -= (1 << shift) if bits & 16 else 0
-        # from the fourth run on, a run is stored as its difference from the last but one
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
+    if strange := _STRANGE.search(rle.counts):
+        raise ValueError(f"{strange[0]!r} does not belong in a run-length mask")
+    if _TOO_LONG.search(rle.counts):
+        raise ValueError(f"a run of more than {_RUN_LETTERS} letters does not belong in a run-length mask")
     height, width = rle.size
-    if shift or min(runs, default=0) < 0 or sum(runs) != height * width:
+    ended = not _UNENDED.search(rle.counts)
+    if not ended or (runs := _runs(rle.counts)).min(initial=0) < 0 or runs.sum() != height * width:
         raise ValueError(f"the runs do not make up a mask of {width} x {height} pixels")
 
 

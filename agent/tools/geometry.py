@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from agent.tools.relations import MEASURES, PLACES, RELATIONS, SAME_OBJECT, Measure, Place, Relation
+from sam3_tool.boxes import tight
 from sam3_tool.rle import Rle, decode_columns
 
 __all__ = ["MEASURES", "PLACES", "RELATIONS", "Measure", "Place", "Relation", "located", "measure", "related"]
@@ -242,7 +243,7 @@ def _size(mask: np.ndarray | Rle) -> tuple[int, int]:
 def _shape(mask: np.ndarray | Rle, step: int) -> _Shape:
     """The mask, pooled: a pixel is set when any of the `step` x `step` that it stands for is."""
     left, near = (0, mask) if isinstance(mask, np.ndarray) else _near(mask)
-    x0, y0, x1, y1 = _box(near)
+    x0, y0, x1, y1 = tight(near)
     crop, x0 = near[y0:y1, x0:x1], left + x0
     height, width = (-(-side // step) for side in _size(mask))
     return _Shape(np.ascontiguousarray(_pooled(crop, x0, y0, step)), x0 // step, y0 // step, height, width)
@@ -268,13 +269,6 @@ def _pooled(crop: np.ndarray, x: int, y: int, step: int) -> np.ndarray:
 
 def _flags(values: Iterable[bool]) -> np.ndarray:
     return np.fromiter(values, dtype=bool)
-
-
-def _box(mask: np.ndarray) -> Box:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _centroid(mask: np.ndarray, left: int = 0, top: int = 0) -> tuple[float, float]:

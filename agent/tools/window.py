@@ -1,11 +1,11 @@
 """A part of a picture that SAM 3 looks at by itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from agent.tools.base import ToolError
-from sam3_tool import Instances, Picture
+from sam3_tool import Instances, Picture, rle
 
 SMALLEST = 8
 """Pixels on a side: below that there is nothing to see, and the numbers were hardly meant as pixels."""
@@ -48,10 +48,15 @@ class Window:
         """What was found in the view, in the pixels of the picture."""
         if self._is_whole(picture):
             return found
-        masks = np.zeros((len(found), picture.height, picture.width), dtype=bool)
-        masks[:, self.y0 : self.y1, self.x0 : self.x1] = found.masks
-        shift = np.array([self.x0, self.y0, self.x0, self.y0], np.float32)
-        return replace(found, masks=masks, boxes=found.boxes + shift)
+        size = (picture.height, picture.width)
+        return Instances.compressed(
+            [rle.encode_at(mask, self.x0, self.y0, *size) for mask in found.masks],
+            size,
+            boxes=found.boxes + np.array([self.x0, self.y0, self.x0, self.y0], np.float32),
+            scores=found.scores,
+            presence=found.presence,
+            phrase=found.phrase,
+        )
 
     def _is_whole(self, picture: Picture) -> bool:
         return (self.x1 - self.x0, self.y1 - self.y0) == (picture.width, picture.height)

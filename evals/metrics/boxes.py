@@ -7,6 +7,7 @@ import numpy as np
 
 from evals.metrics.entries import ScoringError, named
 from sam3_tool import rle
+from sam3_tool.boxes import tight
 from sam3_tool.rle import Rle
 
 
@@ -39,8 +40,5 @@ def ious(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], crowd: Sequ
 
 def of_mask(mask: Rle) -> list[float]:
     """The tight box of a mask in pixels; zeros for an empty one."""
-    rows, columns = (np.flatnonzero(rle.decode(mask).any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return [0.0] * 4
-    x, y = columns[0], rows[0]
-    return [float(x), float(y), float(columns[-1] - x + 1), float(rows[-1] - y + 1)]
+    x0, y0, x1, y1 = tight(rle.decode(mask))
+    return [float(x0), float(y0), float(x1 - x0), float(y1 - y0)]

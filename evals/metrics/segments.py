@@ -9,9 +9,6 @@ from evals.metrics.entries import Entry, ScoringError, field
 from sam3_tool import rle
 from sam3_tool.rle import Rle
 
-_LETTERS_OF_A_RUN = 6
-"""At most: 30 bits, which any picture's runs fit into."""
-
 
 def to_rle(segmentation: Any, picture: Entry, name: Callable[[], str]) -> Rle:
     """Any form COCO allows: `{"size", "counts"}` compressed or as a list of runs, or polygons (their union).
@@ -47,25 +44,7 @@ def _drawn(polygons: Sequence[Sequence[float]], picture: Entry, name: Callable[[
 
 def check(mask: Rle, name: Callable[[], str]) -> None:
     """Raises ScoringError for a mask whose runs do not fill it exactly: comparing such masks may never end."""
-    height, width = mask.size
-    if _pixels(mask.counts) != height * width:
-        raise ScoringError(f"{name()}: the runs do not make up a mask of {width} x {height} pixels")
-
-
-def _pixels(counts: str) -> int:
-    """How many pixels the runs make up; -1 where the text is no run lengths. What `rle.check` does, for many masks."""
-    letters = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
-    if not len(letters):
-        return 0
-    ends = np.flatnonzero(letters < 32)
-    if letters.min() < 0 or letters.max() > 63 or not len(ends) or ends[-1] != len(letters) - 1:
-        return -1
-    starts = np.append(0, ends[:-1] + 1)
-    place = np.arange(len(letters)) - np.repeat(starts, ends - starts + 1)
-    if place.max() >= _LETTERS_OF_A_RUN:
-        return -1
-    values = np.add.reduceat((letters & 31) << (5 * place), starts)
-    values -= np.where(letters[ends] & 16, 1 << (5 * (place[ends] + 1)), 0)
-    # from the fourth run on, a run is stored as its difference from the last but one
-    runs = np.concatenate([values[:1], np.cumsum(values[1::2]), np.cumsum(values[2::2])])
-    return int(runs.sum()) if runs.min() >= 0 else -1
+    try:
+        rle.check(mask)
+    except ValueError as error:
+        raise ScoringError(f"{name()}: {error}") from error

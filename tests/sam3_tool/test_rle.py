@@ -58,6 +58,15 @@ def test_masks_of_every_kind_are_encoded_as_pycocotools_does():
             assert rle.encode(one) == rle.Rle.from_coco(coco.encode(np.asfortranarray(one, np.uint8)))
 
 
+def test_a_part_of_a_mask_is_encoded_as_the_whole():
+    chance = np.random.default_rng(5)
+    for height, width, top, left, tall, wide in chance.integers(1, 20, (300, 6)).tolist():
+        part = chance.random((tall, wide)) < chance.choice([0, 0.02, 0.5, 1])
+        whole = np.zeros((top - 1 + tall + height - 1, left - 1 + wide + width - 1), bool)
+        whole[top - 1 : top - 1 + tall, left - 1 : left - 1 + wide] = part
+        assert rle.encode_at(part, left - 1, top - 1, *whole.shape) == rle.encode(whole)
+
+
 def test_large_masks_of_few_and_of_many_runs_are_encoded_as_pycocotools_does():
     chance = np.random.default_rng(4)
     rows, columns = np.mgrid[:400, :500]

@@ -193,10 +193,16 @@ def test_a_key_that_the_ground_truth_lacks_is_named(table, key, complaint):
         cgf1.score(file, [found(0, square(0, 0))])
 
 
-@pytest.mark.parametrize("counts", ["", "0", "09", "PPYo1", "~~", "é"])
-def test_a_mask_that_its_runs_do_not_fill_is_named_and_not_compared(counts):
+@pytest.mark.parametrize(
+    ("counts", "complaint"),
+    [
+        *((counts, "the runs do not make up a mask of 40 x 40") for counts in ("", "0", "09", "PPYo1")),
+        *((counts, f"'{counts[0]}' does not belong in a run-length mask") for counts in ("~~", "é")),
+    ],
+)
+def test_a_mask_that_its_runs_do_not_fill_is_named_and_not_compared(counts, complaint):
     prediction = found(0, square(0, 0), segmentation={"size": [40, 40], "counts": counts})
-    with pytest.raises(ScoringError, match="prediction 0: the runs do not make up a mask of 40 x 40"):
+    with pytest.raises(ScoringError, match=f"prediction 0: {complaint}"):
         cgf1.score(truth([square(0, 0)], []), [prediction])
 
 
