@@ -10,7 +10,7 @@ import numpy as np
 from agent import by_hand
 from agent.budget import DEFAULT_BUDGET, Budget
 from agent.by_hand import ConversationError
-from agent.episode import NOTHING_BEFORE, Before, Episode, Outcome, Said, Task, Workspace
+from agent.episode import NOTHING_BEFORE, STOPPED, Before, Episode, Outcome, Said, Task, Workspace
 from agent.loop import run, watch
 from agent.planner import Planner
 from agent.scripted import Line
@@ -385,5 +385,5 @@ def _selected(episode: Episode) -> tuple[int, ...]:
     """The answer where there is one; else what was there before; else the best that a stopped turn had come to."""
     if episode.outcome == "answered" or episode.task.by_hand:
         return episode.shown
-    stopped = episode.outcome in ("step_limit", "budget", "failed")
+    stopped = episode.outcome in STOPPED
     return episode.task.before.selected or (episode.shown if stopped else ())

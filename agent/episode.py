@@ -10,6 +10,8 @@ from sam3_tool import Instances, Picture
 from sam3_tool.rle import Rle
 
 Outcome = Literal["answered", "no_match", "asked", "step_limit", "budget", "failed"]
+STOPPED: tuple[Outcome, ...] = ("step_limit", "budget", "failed")
+"""Of these, what was found until then is the answer only where nothing better stood before."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from agent.episode import Before
+from agent.episode import STOPPED, Before
 from agent.followup_reply import Choice, choice, masks_of, option
 from agent.followup_words import Utterance, agrees, asks_for_more, command, repeats, taken_apart
 from agent.meaning import ANYTHING, Change, Context, Meaning, Reading, kind_of, meaning, read
@@ -94,7 +94,7 @@ class _Talk:
             return self.before.selected
         if said.outcome == "answered" or said.by_hand:
             return said.selected
-        stopped = said.outcome in ("step_limit", "budget", "failed")
+        stopped = said.outcome in STOPPED
         return self.selected(turn - 1) or (said.selected if stopped else ())
 
     def phrases(self, ids: Sequence[int]) -> tuple[str, ...]:

@@ -26,17 +26,15 @@ from agent.plan import (
 )
 from agent.ties import clear_and_tied, measured
 from agent.tools import Tool
+from agent.tools.endings import MOST_OPTIONS
+from agent.tools.segment import MOST_PHRASES
 from agent.tools.words import listed
 from agent.tools.workspace import AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
 from agent.wording import condition, described, nothing
 from sam3_tool.backends.scripted import plain
 
-PHRASES_PER_CALL = 8
-"""As many as `segment` takes."""
 PARTS_ONE_BY_ONE = 6
 """A union of more parts is made in one step, so that it fits into an episode's steps."""
-MOST_OPTIONS = 6
-"""As many as `ask_user` takes."""
 
 Ids = tuple[int, ...]
 
@@ -95,8 +93,8 @@ class Solver:
         thought = (
             f"The query names {named}." if complete else f"The query cannot be parsed; its head phrase is {named}."
         )
-        for start in range(0, len(wanted), PHRASES_PER_CALL):
-            asked = list(wanted[start : start + PHRASES_PER_CALL])
+        for start in range(0, len(wanted), MOST_PHRASES):
+            asked = list(wanted[start : start + MOST_PHRASES])
             call = Segment(phrases=asked, threshold=self.threshold)
             self.workspace = (yield Move(call, thought)).workspace
             found = _found(call, self.workspace)

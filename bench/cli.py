@@ -42,9 +42,7 @@ Numbers = Annotated[str, typer.Option(help="With commas.")]
 def sam3(
     size: Size = "tiny",
     device: Device = "cpu",
-    against: Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(RIVALS)}.")] = ",".join(
-        RIVALS[:2]
-    ),
+    against: Against = "published,transformers",
     phrases: Numbers = "1,2,4,8,16",
     pictures: Numbers = "1,4,16",
     tables: Annotated[str, typer.Option(help="Only these, with commas.")] = ",".join(TABLES),

@@ -17,6 +17,7 @@ from PIL import Image
 
 from agent import ScriptedPlanner, Task, run
 from agent.models.wire import JPEG_QUALITY, encoded
+from agent.tools.segment import MOST_PHRASES
 from agent.tools.workspace import Answer, Segment
 from agent.views import View, overlay
 from bench import rivals
@@ -30,8 +31,6 @@ from sam3_tool.backends import Backend
 from sam3_tool.draw import draw_marks
 
 Asked = tuple[Picture, Sequence[str]]
-MOST_PHRASES = 8
-"""In one call of `segment`."""
 
 
 def episode(measured: Network, setting: Setting) -> Table:

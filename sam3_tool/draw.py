@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sam3_tool.boxes import around, tight
 from sam3_tool.instances import Instances
-from sam3_tool.labels import Rect, Target, place
+from sam3_tool.labels import Rect, Target, place, slices
 from sam3_tool.picture import Picture
 
 Color = tuple[int, int, int]
@@ -153,7 +153,7 @@ class Mark:
     @cached_property
     def patch(self) -> np.ndarray:
         """uint8, 0 or 1: the mask within its box."""
-        return np.ascontiguousarray(self.mask[_window(self.box)]).view(np.uint8)
+        return np.ascontiguousarray(self.mask[slices(self.box)]).view(np.uint8)
 
     @cached_property
     def area(self) -> int:
@@ -185,7 +185,7 @@ def _paint(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
     """Tints and outlines the masks on `canvas`, in place; the last one lies on top."""
     borders = np.zeros(canvas.shape[:2], np.uint8)
     for mark in marks:
-        window = _window(mark.box)
+        window = slices(mark.box)
         cv2.copyTo(_tinted(canvas[window], mark.color), mark.patch, canvas[window])
         np.maximum(borders[window], _border(mark.patch, style.line), out=borders[window])
     for mark, dashed in zip(marks, _repeats(marks, style), strict=True):
@@ -211,7 +211,7 @@ def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Sty
     x0, y0, x1, y1 = mark.box
     margin = style.line + style.rim
     box = max(0, x0 - margin), max(0, y0 - margin), x1 + margin, y1 + margin
-    window = _window(box)
+    window = slices(box)
     mask = mark.mask[window].view(np.uint8)
     layer = canvas[window].copy()
     lines = [line - box[:2] for contour in mark.contours for line in _lines(contour, style, dashed)]
@@ -383,8 +383,3 @@ def _padded(panel: np.ndarray, size: int, axis: int) -> np.ndarray:
     margins = [(0, 0), (0, 0), (0, 0)]
     margins[axis] = (missing // 2, missing - missing // 2)
     return np.pad(panel, margins, constant_values=255)
-
-
-def _window(box: Rect) -> tuple[slice, slice]:
-    x0, y0, x1, y1 = box
-    return slice(y0, y1), slice(x0, x1)

@@ -46,7 +46,7 @@ def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
     crowd = np.zeros((height, width), np.uint8)
     shares = np.zeros((height, width), np.float32)
     for target in targets:
-        window = _window(target.box)
+        window = slices(target.box)
         cv2.add(crowd[window], target.patch, dst=crowd[window])
         shares[window] += target.patch * np.float32(1 / target.area)
     sums = cv2.integral(shares, sdepth=cv2.CV_64F)
@@ -61,7 +61,7 @@ def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
 
 def _best(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarray) -> np.ndarray:
     height, width = crowd.shape
-    centers = np.concatenate([_inside(target, crowd[_window(target.box)]), _beside(target)])
+    centers = np.concatenate([_inside(target, crowd[slices(target.box)]), _beside(target)])
     rects = _rects(centers, target.plate, height, width)
     area = target.plate[0] * target.plate[1]
     off = 1 - _own(rects, target) / area
@@ -143,6 +143,7 @@ def covered(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
     return np.asarray(shared.sum(axis=1), dtype=np.float64)
 
 
-def _window(box: Rect) -> tuple[slice, slice]:
+def slices(box: Rect) -> tuple[slice, slice]:
+    """Rows and columns of a box."""
     x0, y0, x1, y1 = box
     return slice(y0, y1), slice(x0, x1)

@@ -14,6 +14,9 @@ from agent.tools.reasons import Reason, as_reasons
 from agent.tools.words import masks
 from sam3_tool import Sam3
 
+MOST_OPTIONS = 6
+"""Of a question; more are no choice."""
+
 
 class Answer(Tool):
     """Finish: these masks are the answer."""
@@ -70,7 +73,7 @@ class AskUser(Tool):
 
     question: Sentence = Field(description="In the user's language.")
     options: Phrases = Field(
-        min_length=2, max_length=6, description="The readings, each as the user could have put it."
+        min_length=2, max_length=MOST_OPTIONS, description="The readings, each as the user could have put it."
     )
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:

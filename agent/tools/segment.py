@@ -17,6 +17,9 @@ from sam3_tool import ConceptPrompt, Instances, Sam3
 from sam3_tool.backends.scripted import plain
 from sam3_tool.prompt import Box
 
+MOST_PHRASES = 8
+"""In one call."""
+
 
 class Segment(Tool):
     """Find and number every instance of each noun phrase; one call with many phrases is the fastest.
@@ -31,7 +34,11 @@ class Segment(Tool):
         **dict.fromkeys(("box", "bbox", "crop"), "region"),
     }
 
-    phrases: Phrases = Field(default=[], max_length=8, description="Up to 8 noun phrases; none if examples say it all.")
+    phrases: Phrases = Field(
+        default=[],
+        max_length=MOST_PHRASES,
+        description=f"Up to {MOST_PHRASES} noun phrases; none if examples say it all.",
+    )
     region: list[float] | None = Field(
         default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels: look only there, enlarged."
     )
