@@ -19,8 +19,8 @@ NAMELESS = "object"
 
 _ENDINGS = {".jpg", ".tif", *(f".{name.lower()}" for name in FORMATS)}
 _REFUSED = '<>:"|?*\\/'
-_LONGEST = 100
-"""Letters of a name: file systems take 255 bytes, endings included."""
+_LONGEST, _LONGEST_SUFFIX = 200, 20
+"""Bytes of a name in UTF-8, before its last dot and from there: file systems take 255, a format's ending included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,4 +103,9 @@ def _harmless(name: str) -> str:
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     clean = "".join(letter if letter.isprintable() and letter not in _REFUSED else "_" for letter in last)
     path = Path(clean.strip(" ."))
-    return (path.stem[:_LONGEST] + path.suffix[:_LONGEST]) or "picture"
+    return _cut(path.stem, _LONGEST) + _cut(path.suffix, _LONGEST_SUFFIX) or "picture"
+
+
+def _cut(text: str, most: int) -> str:
+    """As many whole letters of its beginning as fit into `most` bytes."""
+    return text.encode()[:most].decode(errors="ignore")

@@ -28,6 +28,20 @@ def test_no_name_of_a_picture_leads_out_of_the_folder(write, kind, name, tmp_pat
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    ["\u732b" * 95 + ".png", "\U0001f431" * 70 + "." + "\u732b" * 70, "x." + "y" * 300],
+    ids=["letters of three bytes", "letters of four", "a long suffix"],
+)
+def test_a_name_of_many_bytes_is_cut_between_letters_so_that_any_file_system_takes_it(write, kind, name, tmp_path):
+    path = write(kind, name=name)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.name.startswith(name[:2])
+    assert len(path.name.encode()) <= 255
+    assert set(path.name.removesuffix(FORMATS[kind].ending)) <= set(name)
+
+
 def test_no_two_formats_have_the_same_file():
     assert len({format.file_name("scene.png") for format in FORMATS.values()}) == len(FORMATS)
 
