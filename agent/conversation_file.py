@@ -142,7 +142,7 @@ def _event(saved: SavedShown | SavedTurn, earlier: list[Event], pictures: dict[s
     if isinstance(saved, SavedShown):
         if saved.picture not in pictures:
             raise ValueError(f"it shows a picture {saved.picture!r} that the file does not hold")
-        return Shown(pictures[saved.picture], saved.name)
+        return Shown(pictures[saved.picture], Path(saved.name).name)
     shown = next((event for event in reversed(earlier) if isinstance(event, Shown)), None)
     if shown is None:
         raise ValueError("a turn was taken before any picture was shown")

@@ -3,9 +3,11 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, Queue
+from shutil import rmtree
 from threading import Thread
 from typing import Any
 
@@ -14,6 +16,7 @@ from agent.budget import end
 from agent.conversation import Conversation, ConversationError
 from agent.episode import Episode
 from agent.exports import FORMATS
+from agent.exports.answer import Answer
 from agent.planner import PlannerError
 from agent.transcript import TranscriptError, to_html
 from demo.engine import Engine
@@ -163,18 +166,19 @@ class Actions:
         conversation = self.visits[secret].conversation
         if conversation is None:
             raise ConversationError(FIRST)
-        folder = Path(tempfile.mkdtemp(prefix="sam3-agent-"))
         name = conversation.name or "picture.png"
-        if kind == CONVERSATION:
-            path = folder / f"{Path(name).stem}.conversation.json"
-            conversation.save(path)
-            return path
-        if kind == TRACE:
-            return self._trace(conversation, folder / f"{Path(name).stem}.trace.html", chosen)
-        candidates = conversation.workspace.pick(conversation.selected)
-        if not candidates:
-            raise ConversationError("There are no masks in the answer yet.")
-        return FORMATS[kind].write(conversation.picture, candidates, name, folder, conversation.reasons)
+        stem = Answer.stem_of(name)
+        with _folder() as folder:
+            if kind == CONVERSATION:
+                path = folder / f"{stem}.conversation.json"
+                conversation.save(path)
+                return path
+            if kind == TRACE:
+                return self._trace(conversation, folder / f"{stem}.trace.html", chosen)
+            candidates = conversation.workspace.pick(conversation.selected)
+            if not candidates:
+                raise ConversationError("There are no masks in the answer yet.")
+            return FORMATS[kind].write(conversation.picture, candidates, name, folder, conversation.reasons)
 
     def _trace(self, conversation: Conversation, path: Path, chosen: Chosen) -> Path:
         if not conversation.turns:
@@ -211,6 +215,17 @@ class Actions:
                 log.exception("an edit failed")
                 told = DEFECT.format(f"{type(error).__name__}: {error}")
                 return self.visits.update(secret, note=told, asked="")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary one, removed again where what it is for fails."""
+    folder = Path(tempfile.mkdtemp(prefix="sam3-agent-"))
+    try:
+        yield folder
+    except BaseException:
+        rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _appended(conversation: Conversation, episode: Episode | None) -> Conversation | None:

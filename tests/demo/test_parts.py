@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import tempfile
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.conversation import Conversation
+from agent.conversation import Conversation, ConversationError
 from agent.episode import Candidate
 from agent.exports import FORMATS
 from agent.options import Options
@@ -197,6 +198,40 @@ def test_a_click_whose_sign_is_left_out_is_positive(actions, melons, tmp_path):
     unsigned = with_click('{"points": [{"x": 340, "y": 140}]}')
     opened = actions.show(melons, crafted(clicked, tmp_path / "talk.json", unsigned))
     assert stage(opened)["points"] == [(340, 140, True)]
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder in which temporary ones are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("kind", [CONVERSATION, TRACE, "coco-polygons"])
+@pytest.mark.parametrize("name", ["../a\0b.png", "x" * 300 + ".png", "\u732b" * 95 + ".png", "..", "a/b/c.png"])
+def test_whatever_an_opened_file_calls_its_picture_a_download_has_a_name(
+    actions, melons, tmp_path, temporary, kind, name
+):
+    actions.visits[melons].conversation.save(tmp_path / "talk.json")
+    held = json.loads((tmp_path / "talk.json").read_text("utf-8"))
+    held["events"][0]["name"] = name
+    (tmp_path / "talk.json").write_text(json.dumps(held), "utf-8")
+    assert "/" not in actions.show(melons, str(tmp_path / "talk.json")).conversation.name
+    path = actions.download(melons, kind, CHOSEN)
+    assert path.stat().st_size > 0
+    assert [path.parent] == [*temporary.iterdir()]
+    assert path.name.isprintable()
+
+
+def test_a_download_that_is_refused_leaves_no_folder(actions, temporary):
+    secret = actions.visits.open()
+    actions.example(secret, "fruit")
+    for kind in ("png-masks", TRACE):
+        with pytest.raises(ConversationError):
+            actions.download(secret, kind, CHOSEN)
+    assert [*temporary.iterdir()] == []
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.00012, 1.5e-05])
