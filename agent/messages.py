@@ -11,8 +11,8 @@ from agent.coordinates import Frame, in_convention
 from agent.episode import Decision, Episode, Search, Step
 from agent.models import Call, Message, Messages
 from agent.models.tokens import estimate_tokens
-from agent.models.tool_text import clean
 from agent.retelling import MOST_TURNS, searches_in_words, turns_in_words
+from agent.text import encodable
 from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError, parse_call
 from agent.tools.finding import in_words
 from agent.tools.segment import Segment
@@ -135,7 +135,7 @@ def sayable(text: str) -> str:
 
 
 def _harmless(text: str) -> str:
-    return clean(text).replace("<|", "< |")
+    return encodable(text).replace("<|", "< |")
 
 
 def within(talk: Sequence[Message], images: int | None) -> list[Message]:
@@ -281,7 +281,7 @@ def _one_text(words: str, *shown: str | Picture) -> tuple[str | Picture, ...]:
 def _call(decision: Decision, frame: Frame) -> Call | None:
     """The call as the model wrote it; None for what no server would take in a history."""
     arguments = _object(_in_frame(decision, frame))
-    name = clean(decision.tool.strip())
+    name = encodable(decision.tool.strip())
     if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or arguments is None:
         return None
     return Call(name, arguments)

@@ -21,6 +21,7 @@ import prompts
 from agent.budget import FREE, Budget, Price
 from agent.episode import Candidate, Episode, Step, Usage, Verdict
 from agent.seen import Sight, seen
+from agent.text import encodable
 from agent.tools.words import counted
 from sam3_tool import Picture
 from sam3_tool.draw import color_of, draw_marks
@@ -83,7 +84,7 @@ def to_html(
         other_prompts=bool(made_by.prompts) and made_by.prompts != prompts.hashes(),
         costs=_cost_table(episode, made_by.budget.price),
     )
-    return text.encode("utf-8", "replace").decode()
+    return encodable(text)
 
 
 @dataclass(frozen=True)

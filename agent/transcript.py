@@ -32,10 +32,11 @@ from agent.episode import (
     Workspace,
 )
 from agent.page import to_html, to_text
+from agent.text import encodable
 from sam3_tool import Picture, rle
 from sam3_tool.files import write_whole
 
-__all__ = ["MadeBy", "Transcript", "TranscriptError", "load", "save", "to_html", "to_text"]
+__all__ = ["MadeBy", "Transcript", "TranscriptError", "encodable", "load", "save", "to_html", "to_text"]
 
 FORMAT = "sam3-agent episode"
 VERSION: Final = 3
@@ -48,11 +49,6 @@ Version 2 is without what was said before in a conversation.
 
 class TranscriptError(ValueError):
     """A file that does not hold a saved episode or conversation this program can read. The message is one line."""
-
-
-def encodable(text: Any) -> Any:
-    """`text` with halves of surrogate pairs, which no file can hold and a language model may write, as '?'."""
-    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
 
 
 Text = Annotated[str, BeforeValidator(encodable)]

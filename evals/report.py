@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from agent.text import encodable
 from evals.manifest import Manifest
 from evals.samples import Facts, Prediction, Sample
 from evals.summary import Costs, Row, Summary, slices_of
@@ -91,7 +92,7 @@ def to_html(
         number=_number,
         rows=rows[:MOST_ROWS],
     )
-    return text.encode("utf-8", "replace").decode()
+    return encodable(text)
 
 
 def banners(summary: Summary, manifest: Manifest) -> list[str]:

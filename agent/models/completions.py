@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.episode import Usage
 from agent.models import Call, Reply
-from agent.models.tool_text import clean
+from agent.text import encodable
 
 _REASONING = ("reasoning_content", "reasoning")
 """Fields of a message in which servers put a reasoning channel."""
@@ -85,15 +85,15 @@ def _calls(message: dict[str, Any]) -> Iterator[Call]:
 def _arguments(value: Any) -> str:
     """JSON text; some servers send the object itself."""
     if isinstance(value, str) or value is None:
-        return clean(value or "")
-    return clean(json.dumps(value, ensure_ascii=False))
+        return encodable(value or "")
+    return encodable(json.dumps(value, ensure_ascii=False))
 
 
 def _text(value: Any) -> str:
     """Of a string, or of a content that is a list of parts."""
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in _dicts(value))
-    return clean(value) if isinstance(value, str) else ""
+    return encodable(value) if isinstance(value, str) else ""
 
 
 def _dict(value: Any) -> dict[str, Any]:

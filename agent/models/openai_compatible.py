@@ -19,8 +19,9 @@ import openai
 from agent.models import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.completions import NoCompletion, reply_of, whole
 from agent.models.probe import probe
-from agent.models.tool_text import clean, mended
+from agent.models.tool_text import mended
 from agent.models.wire import Wire, pictures_of, to_openai
+from agent.text import encodable
 
 KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 """The environment variables with the key and, where none is given, the server's address."""
@@ -273,7 +274,7 @@ class OpenAICompatible:
 
     def _redacted(self, text: str) -> str:
         """Some servers repeat the key they refuse."""
-        text = " ".join(clean(text).split())
+        text = " ".join(encodable(text).split())
         return text if self.client.api_key == NO_KEY else text.replace(self.client.api_key, "[the key]")
 
     @property
@@ -378,7 +379,7 @@ def _said(error: openai.APIError) -> str:
             text = "" if isinstance(error, openai.APIStatusError) else error.message
         case _:
             text = str(body)
-    line = " ".join(clean(text).split()).rstrip(".")
+    line = " ".join(encodable(text).split()).rstrip(".")
     return line if len(line) <= 300 else f"{line[:300]}…"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.models import Call, Reply, Schema
+from agent.text import encodable
 from agent.tools.calls import CALL_KEYS, WRAPPERS
 
 NAMES = ("tool", "tool_name", "name", "function", "action")
@@ -48,7 +49,7 @@ def read_reply(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
     >>> reply.text, reply.reasoning, reply.calls
     ('I count.', 'Cups?', (Call(tool='count', arguments='{"ids": [1]}'),))
     """
-    said, reasoning = split_thinking(clean(text))
+    said, reasoning = split_thinking(encodable(text))
     calls, rest = _calls_in(said, _Offer.of(tools))
     return Reply(text=rest, reasoning=reasoning, calls=tuple(calls))
 
@@ -61,7 +62,7 @@ def mended(reply: Reply, *, tools: Sequence[Schema] = ()) -> Reply:
     if reply.error:
         return reply
     if reply.calls:
-        said, thinking = split_thinking(clean(reply.text))
+        said, thinking = split_thinking(encodable(reply.text))
         return replace(reply, text=said, reasoning=_joined(reply.reasoning, thinking))
     read = read_reply(reply.text, tools=tools)
     return replace(reply, text=read.text, reasoning=_joined(reply.reasoning, read.reasoning), calls=read.calls)
@@ -85,11 +86,6 @@ def split_thinking(text: str) -> tuple[str, str]:
         end = _end_of_thinking(text, tag.end())
         said, thought, position = [*said, before], [*thought, text[tag.end() : end.start]], end.end
     return _joined(*said, text[position:]), _joined(*thought)
-
-
-def clean(text: str) -> str:
-    """Text that can be written to a file or sent to a server: JSON may hold halves of characters, UTF-8 may not."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -238,22 +234,22 @@ def _call(value: dict[str, Any], offer: _Offer, *, tagged: bool) -> Call | None:
     key = next((key for key in NAMES if isinstance(value.get(key), str)), None)
     wrapper = next((key for key in WRAPPERS if key in value), None)
     if key and wrapper:
-        return Call(clean(value[key]), _dumped(value[wrapper]))
+        return Call(encodable(value[key]), _dumped(value[wrapper]))
     if key and (tagged or key.startswith("tool") or _squeezed(value[key]) in offer.names):
         beside = {name: one for name, one in value.items() if name not in CALL_KEYS | {key} | {*THOUGHTS}}
-        return Call(clean(value[key]), _dumped(beside))
+        return Call(encodable(value[key]), _dumped(beside))
     if wrapper and offer.only and set(value) <= {wrapper, *THOUGHTS}:
         return Call(offer.only, _dumped(value[wrapper]))
     return Call(offer.only, _dumped(value)) if offer.fields & set(value) else None
 
 
 def _thought(value: dict[str, Any]) -> str:
-    return next((clean(value[key]) for key in THOUGHTS if isinstance(value.get(key), str)), "")
+    return next((encodable(value[key]) for key in THOUGHTS if isinstance(value.get(key), str)), "")
 
 
 def _dumped(arguments: Any) -> str:
     """JSON; a string is taken to be JSON already."""
-    return clean(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+    return encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
 
 
 def _squeezed(name: str) -> str:

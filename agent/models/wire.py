@@ -16,7 +16,7 @@ from PIL.Image import Image
 import prompts
 from agent.models import Call, Message, Messages, Role, Schema
 from agent.models.schemas import reply_schema, strict_tool
-from agent.models.tool_text import clean
+from agent.text import encodable
 from sam3_tool import Picture
 
 Wire: TypeAlias = Literal["native", "schema", "tagged"]
@@ -134,7 +134,7 @@ class _Turn:
 
     @property
     def text(self) -> str:
-        return clean("\n".join(part for part in self.parts if isinstance(part, str)))
+        return encodable("\n".join(part for part in self.parts if isinstance(part, str)))
 
 
 def _turns(conversation: Messages, tools: Sequence[Schema], wire: Wire) -> list[_Turn]:
@@ -235,13 +235,13 @@ def _openai_message(turn: _Turn) -> dict[str, Any]:
 
 def _openai_part(part: Part) -> dict[str, Any]:
     if isinstance(part, str):
-        return {"type": "text", "text": clean(part)}
+        return {"type": "text", "text": encodable(part)}
     mime, text = encoded(part)
     return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{text}"}}
 
 
 def _template_message(turn: _Turn) -> dict[str, Any]:
-    parts = [{"type": "text", "text": clean(p)} if isinstance(p, str) else {"type": "image"} for p in turn.parts]
+    parts = [{"type": "text", "text": encodable(p)} if isinstance(p, str) else {"type": "image"} for p in turn.parts]
     message: dict[str, Any] = {"role": turn.role, "content": parts}
     if turn.calls:
         message["tool_calls"] = [
@@ -252,7 +252,7 @@ def _template_message(turn: _Turn) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return clean(json.dumps(value, ensure_ascii=False))
+    return encodable(json.dumps(value, ensure_ascii=False))
 
 
 def _name(call: Call) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from agent.episode import Decision, Episode, Observation
 from agent.planner import Planner
+from agent.text import encodable
 from sam3_tool import Sam3
 
 
@@ -83,11 +84,6 @@ def _phrases(value: object) -> object:
     return [value]
 
 
-def _encodable(value: object) -> object:
-    """Halves of surrogate pairs, which no file can hold and a language model may write, are '?'."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
 def _word(value: object) -> object:
     return re.sub(r"[\s_-]+", "_", value.strip().lower()) if isinstance(value, str) else value
 
@@ -97,9 +93,9 @@ Ids = Annotated[list[Number], BeforeValidator(_numbers)]
 """Mask numbers. Whether there are such masks, only the episode knows."""
 Boxes = Annotated[list[Annotated[list[float], Field(min_length=4, max_length=4)]], BeforeValidator(_boxes)]
 """x0 y0 x1 y1 each; one may stand alone."""
-Words = Annotated[str, BeforeValidator(_encodable)]
+Words = Annotated[str, BeforeValidator(encodable)]
 """For people: any text."""
-Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(_encodable)]
+Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(encodable)]
 """For people: some text."""
 MAX_PHRASE = 200
 """Letters."""
