@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from agent.conversation import Conversation
+from agent.exports import FORMATS
 from agent.views import reduced
 from demo.actions import CONVERSATION, TOLD, TRACE, Actions, Chosen, sentence
 from demo.banner import banner, pill
@@ -29,13 +30,7 @@ AT_ONCE = 2
 LONGEST = 2000
 """Letters of a question."""
 DOWNLOADS = {
-    "png-indexed": "PNG, one picture with a number at each pixel",
-    "png-masks": "PNG, one picture per mask (zip)",
-    "coco": "COCO JSON, run lengths",
-    "coco-polygons": "COCO JSON, polygons",
-    "yolo-seg": "YOLO segmentation (zip)",
-    "cutout": "Cut-outs on a transparent ground (zip)",
-    "label-studio": "Label Studio JSON",
+    **{name: format.about for name, format in FORMATS.items()},
     CONVERSATION: "This conversation, to go on with later",
     TRACE: "The latest answer, step by step (HTML)",
 }

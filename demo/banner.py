@@ -5,7 +5,8 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from demo.engine import EMBEDDED, State
+from demo.engine import State
+from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.training.vocabulary import COLOURS, SHAPES, THINGS
 
 
@@ -35,6 +36,6 @@ def banner(sam3: str) -> str:
 @cache
 def known() -> tuple[list[str], list[str]]:
     """Shapes and things: those of the generated world that the embedded checkpoint lists in its vocabulary."""
-    file = files("sam3_tool") / "tiny" / "vocabulary.json"
+    file = files("sam3_tool") / EMBEDDED / "vocabulary.json"
     words = set(json.loads(file.read_text(encoding="utf-8"))["words"])
     return [noun for noun in SHAPES if noun in words], [noun for noun in THINGS if noun in words]

@@ -72,7 +72,7 @@ def _turn(episode: Episode, *, pictures: bool, asks: bool) -> Iterator[Message]:
         return
     yield _user(plain(episode.task.query))
     for step in episode.steps:
-        yield _step(step, episode, done=True, picture=pictures)
+        yield _step(step, episode, picture=pictures)
     offered = episode.steps[-1].observation.options if asks and episode.steps else ()
     options = [{"value": encodable(option)} for option in offered]
     yield {**_agent(plain(episode.message)), "options": options}
@@ -80,15 +80,15 @@ def _turn(episode: Episode, *, pictures: bool, asks: bool) -> Iterator[Message]:
 
 def _running(query: str, episode: Episode | None) -> Iterator[Message]:
     yield _user(plain(query))
-    for step in () if episode is None else episode.steps:
-        yield _step(step, episode, done=True, picture=True)
+    if episode is not None:
+        yield from (_step(step, episode, picture=True) for step in episode.steps)
     if episode is None or episode.outcome is None:
         yield {**_agent(""), "metadata": {"title": "Thinking", "status": "pending"}}
 
 
-def _step(step: Step, episode: Episode | None, *, done: bool, picture: bool) -> Message:
+def _step(step: Step, episode: Episode, *, picture: bool) -> Message:
     call = plain(_in_short(step.decision.arguments))
-    seen = "" if episode is None or not picture else _sight(step, episode)
+    seen = _sight(step, episode) if picture else ""
     thought = f"<p class='thought'>{plain(step.decision.thought)}</p>" if step.decision.thought.strip() else ""
     title = f"{step.decision.tool or 'no tool'} {_named(step.decision.arguments)}"
     title = f"{title} (refused)" if step.observation.is_error else title

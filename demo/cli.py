@@ -7,7 +7,7 @@ import typer
 
 from agent import cli_options as given
 from agent.options import BadInput, Options
-from agent.terminal import one_line_errors
+from agent.terminal import needs_extra, one_line_errors
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
@@ -31,16 +31,10 @@ def demo(
     """Open a page on which pictures are segmented by talking and clicking. Ctrl-C ends it."""
     with one_line_errors(OSError, interrupted="the page is closed"):
         who = _auth(auth or os.environ.get(AUTH))
-        try:
+        with needs_extra("demo", "gradio"):
             from demo.engine import Engine
             from demo.server import Place, serve
             from demo.uploads import MEGA, Limits
-        except ModuleNotFoundError as error:
-            if error.name != "gradio":
-                raise
-            raise BadInput(
-                "the demo needs gradio, which is not installed; install it with: uv sync --inexact --extra demo"
-            ) from error
         limits = Limits(pixels=int(max_pixels * MEGA), bytes=int(max_bytes * 2**20))
         page, address = serve(Engine(options), Place(host, port, who, queue), limits, wait=False)
         typer.echo(f"{address} (Ctrl-C ends it)")

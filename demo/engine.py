@@ -13,8 +13,7 @@ from agent.options import Options
 from agent.planner import Planner
 from agent.transcript import MadeBy
 from sam3_tool import Sam3
-
-EMBEDDED = "tiny"
+from sam3_tool.backends.checkpoint import EMBEDDED
 
 
 @dataclass(frozen=True)

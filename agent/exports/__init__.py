@@ -45,13 +45,13 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "png-indexed": Format(".indexed.png", "one picture, a mask's number at each pixel", images.indexed),
-    "png-masks": Format(".masks.zip", "a black and white picture per mask", images.black_and_white),
-    "coco": Format(".coco.json", "COCO, run lengths", coco.with_runs),
-    "coco-polygons": Format(".coco-polygons.json", "COCO, polygons", coco.with_polygons),
-    "yolo-seg": Format(".yolo-seg.zip", "a YOLO segmentation data set of one picture", yolo.data_set),
-    "cutout": Format(".cutout.zip", "what each mask covers, on a transparent ground", images.cut_out),
-    "label-studio": Format(".label-studio.json", "a Label Studio task with brush predictions", label_studio.task),
+    "png-indexed": Format(".indexed.png", "PNG, one picture with a number at each pixel", images.indexed),
+    "png-masks": Format(".masks.zip", "PNG, one picture per mask (zip)", images.black_and_white),
+    "coco": Format(".coco.json", "COCO JSON, run lengths", coco.with_runs),
+    "coco-polygons": Format(".coco-polygons.json", "COCO JSON, polygons", coco.with_polygons),
+    "yolo-seg": Format(".yolo-seg.zip", "YOLO segmentation (zip)", yolo.data_set),
+    "cutout": Format(".cutout.zip", "Cut-outs on a transparent ground (zip)", images.cut_out),
+    "label-studio": Format(".label-studio.json", "Label Studio JSON", label_studio.task),
 }
 
 

@@ -280,6 +280,8 @@ def test_words_are_written_so_that_nothing_reads_markup_in_them(text):
 
 def test_every_export_format_can_be_downloaded():
     assert set(DOWNLOADS) == {*FORMATS, CONVERSATION, TRACE}
+    assert all(DOWNLOADS[name] == format.about for name, format in FORMATS.items())
+    assert len(set(DOWNLOADS.values())) == len(DOWNLOADS)
 
 
 def test_the_banner_says_what_the_embedded_checkpoint_knows():
