@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evals.evaluation import Evaluation
     from evals.manifest import Selection
     from evals.parts import Parts
+    from evals.runner import How
     from evals.samples import Benchmark, Dataset, Prediction, Sample
     from evals.solver import Solved
 
@@ -160,7 +161,7 @@ def _ask(
         remembered = None if no_cache else cache or out.parent / ".cache"
         parts = assemble(options, cache=remembered, threshold=direct_threshold, batch=batch, now=shown.now)
         where = {"options": which.options, "where": "" if which.data is None else str(which.data.absolute())}
-        how = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
+        how: How = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
         failed = _asked(out, dataset, selection, parts, where, how, shown)
         if context.command.name == "run":
             _scored(out, dataset, selection, pages, draws, shown)
@@ -175,7 +176,7 @@ def _asked(
     selection: "Selection",
     parts: "Parts",
     where: Mapping[str, Any],
-    how: Mapping[str, Any],
+    how: "How",
     shown: Progress,
 ) -> float:
     """Every sample asked and the benchmark's files written; the share of samples that failed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Unpack
 
 from agent import transcript
 from agent.budget import Price
@@ -14,7 +15,7 @@ from evals.manifest import RunError, hash_of_ids
 from evals.pages import page_of
 from evals.records import RunFolder, unwritable
 from evals.report import to_html, to_markdown
-from evals.runner import Solve, Watch, predict
+from evals.runner import How, Solve, Watch, predict
 from evals.samples import DataError, Dataset, Facts, Prediction, Sample
 from evals.solver import Solved
 from evals.stats import DRAWS
@@ -72,14 +73,14 @@ class Evaluation:
         done = self.run.predictions()
         return [done.get(sample.id) or Prediction.empty(sample.id, NOT_ASKED) for sample in self.samples]
 
-    def ask(self, solve: Solve, *, watch: Watch = lambda sample, solved: None, **how: object) -> list[Prediction]:
+    def ask(self, solve: Solve, *, watch: Watch = lambda sample, solved: None, **how: Unpack[How]) -> list[Prediction]:
         """Asks every sample that is not done. `how`: see `predict`. Raises RunError; what is done is kept."""
 
         def keep(sample: Sample, solved: Solved) -> None:
             self._keep_trace(sample, solved)
             watch(sample, solved)
 
-        return predict(self.samples, solve, self.run, watch=keep, **how)  # type: ignore[arg-type]
+        return predict(self.samples, solve, self.run, watch=keep, **how)
 
     def _keep_trace(self, sample: Sample, solved: Solved) -> None:
         """The episode without its picture, which is in the data. What is left of an earlier try goes."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
+from typing import TypedDict
 
 from evals.manifest import RunError
 from evals.records import RunFolder
@@ -17,6 +18,14 @@ class TooManyFailures(RunError):
 
 Solve = Callable[[Sample], Solved]
 Watch = Callable[[Sample, Solved], None]
+
+
+class How(TypedDict, total=False):
+    """Options of `predict`."""
+
+    workers: int
+    fail_on_error: float
+    retry_failed: bool
 
 
 def predict(
