@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agent.episode import Decision
+from agent.text import encodable
 from agent.tools.base import Tool, ToolError
 
 WRAPPERS = ("arguments", "parameters", "args", "params", "input")
@@ -111,7 +112,8 @@ def _renamed(tool: type[Tool], arguments: Any) -> dict[str, Any]:
         raise ToolError(f"The arguments of `{tool.name}` {what}; call it again with that.")
     names = {_squeezed(alias): field for alias, field in tool.field_aliases.items()}
     names |= {_squeezed(field): field for field in tool.model_fields}
-    pairs = [(str(names.get(_squeezed(key), key)), value) for key, value in arguments.items() if value is not None]
+    spelled = {key: names.get(_squeezed(key), encodable(key)) for key in arguments}
+    pairs = [(spelled[key], value) for key, value in arguments.items() if value is not None]
     twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     if twice:
         raise ToolError(f"The call of `{tool.name}` gives `{twice[0]}` more than once; call it again with one.")

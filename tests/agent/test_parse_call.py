@@ -214,3 +214,12 @@ def test_the_schema_of_a_tool_describes_every_field_and_forbids_others(tool):
     assert list(properties) == list(tool.model_fields)
     assert all(field["description"] for field in properties.values())
     assert '"title"' not in json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    "arguments", [r'{"\ud83d": [1]}', r'{"ids": [1], "half a \ud83d": 1}', '{"ids": [1], "\ud83d": 1}']
+)
+def test_half_a_character_in_the_name_of_a_field_is_a_mistake_like_any_other(arguments, is_one_sentence):
+    complaint = error_of("count", arguments)
+    assert "?' is not one of its fields, which are `ids`" in complaint
+    assert is_one_sentence(complaint)
