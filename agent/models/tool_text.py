@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.models import Call, Reply, Schema
 from agent.text import encodable
-from agent.tools.calls import CALL_KEYS, WRAPPERS
+from agent.tools.calls import CALL_KEYS, WRAPPERS, squeezed, unfenced, without_trailing_commas
 
 NAMES = ("tool", "tool_name", "name", "function", "action")
 """Keys under which models write the name of the tool."""
@@ -24,8 +24,9 @@ _THINK = re.compile(r"<(/?)think(?:ing)?>|\[(/?)THINK\]", re.IGNORECASE)
 _TAG = re.compile(r"<\|?(/?)(?:tool_calls?|function_call|tool)\|?>|\[(/?)TOOL_CALLS?\]|<\|python_tag\|>", re.IGNORECASE)
 _FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
-_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+")|,(?=\s*[}\]])', re.DOTALL)
+_BRACKET = re.compile(r"[{}\[\]]")
+_BRACKET_OR_STRING = re.compile(r'[{}\[\]]|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+"""With the string's closing quote; it may be missing in a text that was cut off."""
 _NAME = re.compile(rf'"(?:{"|".join(NAMES)})"\s*:\s*"([^"\\]+)"')
 _FENCE = re.compile(r"```\w*")
 _REMAINS = " \t\r\n[]{},`"
@@ -114,7 +115,7 @@ class _Offer:
     @classmethod
     def of(cls, tools: Sequence[Schema]) -> "_Offer":
         functions = [tool["function"] for tool in tools]
-        names = frozenset(_squeezed(function["name"]) for function in functions)
+        names = frozenset(squeezed(function["name"]) for function in functions)
         if len(functions) != 1:
             return cls(names)
         return cls(names, functions[0]["name"], frozenset(functions[0]["parameters"].get("properties", {})))
@@ -204,7 +205,7 @@ def _bare_calls(said: str, offer: _Offer) -> tuple[list[Call], str]:
 def _unreadable(text: str) -> Call:
     """A call that cannot be read: under its name, if one is in it, so that whoever parses it can say what is wrong."""
     name = _NAME.search(text)
-    return Call(name[1] if name else "", _tidied_fences(text))
+    return Call(name[1] if name else "", unfenced(text))
 
 
 def _calls_of_objects(text: str, offer: _Offer, *, tagged: bool) -> tuple[list[Call], str]:
@@ -235,7 +236,7 @@ def _call(value: dict[str, Any], offer: _Offer, *, tagged: bool) -> Call | None:
     wrapper = next((key for key in WRAPPERS if key in value), None)
     if key and wrapper:
         return Call(encodable(value[key]), _dumped(value[wrapper]))
-    if key and (tagged or key.startswith("tool") or _squeezed(value[key]) in offer.names):
+    if key and (tagged or key.startswith("tool") or squeezed(value[key]) in offer.names):
         beside = {name: one for name, one in value.items() if name not in CALL_KEYS | {key} | {*THOUGHTS}}
         return Call(encodable(value[key]), _dumped(beside))
     if wrapper and offer.only and set(value) <= {wrapper, *THOUGHTS}:
@@ -252,17 +253,9 @@ def _dumped(arguments: Any) -> str:
     return encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
 
 
-def _squeezed(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
 def _tidied(text: str) -> str:
     """Without the tags, fences, brackets and commas that stood around the calls."""
     return _FENCE.sub("", _TAG.sub("", text)).strip(_REMAINS)
-
-
-def _tidied_fences(text: str) -> str:
-    return re.sub(r"^```\w*\s*|\s*```$", "", text.strip()).strip()
 
 
 # --- JSON objects in a text ----------------------------------------------------------------------
@@ -285,7 +278,7 @@ def _objects(text: str, *, mend: bool = False) -> list[_Object]:
 def _object_at(text: str, start: int, *, mend: bool) -> _Object | None:
     missing: list[str] = []
     end = start
-    for bracket in _BRACKET.finditer(text, start):
+    for bracket in _brackets_and_strings(text, start):
         end = bracket.end()
         if bracket[0] in "{[":
             missing.append("}" if bracket[0] == "{" else "]")
@@ -302,9 +295,18 @@ def _object_at(text: str, start: int, *, mend: bool) -> _Object | None:
     return _loaded(text, start, len(text.rstrip("` \n")), closing) or _loaded(text, start, end, closing)
 
 
+def _brackets_and_strings(text: str, start: int) -> Iterator[re.Match[str]]:
+    """Brackets outside of strings, and the strings. A quote that nothing closes is no string's: it is left out."""
+    for found in _BRACKET_OR_STRING.finditer(text, start):
+        if found[1] == "":
+            yield from _BRACKET.finditer(text, found.start())  # no quote after it is closed either
+            return
+        yield found
+
+
 def _loaded(text: str, start: int, end: int, missing: str) -> _Object | None:
     source = text[start:end] + missing
-    for candidate in (source, _TRAILING_COMMA.sub(lambda match: match[1] or "", source)):
+    for candidate in (source, without_trailing_commas(source)):
         try:
             value = json.loads(candidate, strict=False)
         except (ValueError, RecursionError):

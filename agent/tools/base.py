@@ -61,9 +61,12 @@ def _not_huge(number: int) -> int:
     return number
 
 
+_NUMBERS = re.compile(r"(\[\s*)?#?\d+((\s*,\s*|\s+)(and\s+)?#?\d+)*(\s*\])?")
+
+
 def _numbers(value: object) -> object:
     """A list of one for 3, and the numbers of '3', '1, 2 and 5', '[1, 2]'; anything else as it is, to be refused."""
-    if isinstance(value, str) and re.fullmatch(r"\s*\[?\s*#?\d+((\s*,\s*|\s+)(and\s+)?#?\d+)*\s*\]?\s*", value):
+    if isinstance(value, str) and _NUMBERS.fullmatch(value.strip()):
         return re.findall(r"\d+", value)
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 

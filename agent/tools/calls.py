@@ -18,6 +18,10 @@ WRAPPERS = ("arguments", "parameters", "args", "params", "input")
 CALL_KEYS = {"name", "tool", "function", "type", "id"}
 """What may stand beside a wrapper: the rest of the call."""
 
+# Strings are matched first, so that a comma inside one stays; one without an end is matched whole, so that no part of
+# it is read twice.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL)
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -42,7 +46,7 @@ def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
 
 def _read(decision: Decision) -> Any:
     """The JSON value of the arguments; {} for none."""
-    text = re.sub(r"^```\w*\s*|\s*```$", "", decision.arguments.strip())
+    text = unfenced(decision.arguments)
     try:
         return _loads(text) if text else {}
     except json.JSONDecodeError as error:
@@ -58,8 +62,25 @@ def _loads(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        # Strings are matched first, so that a comma inside one stays.
-        return json.loads(re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', lambda match: match[1] or "", text))
+        return json.loads(without_trailing_commas(text))
+
+
+def without_trailing_commas(text: str) -> str:
+    """JSON as models write it -> JSON.
+
+    >>> without_trailing_commas('{"ids": [1, 2,], "message": "a,]",}')
+    '{"ids": [1, 2], "message": "a,]"}'
+    """
+    return _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
+
+
+def unfenced(text: str) -> str:
+    """Without the fence that stands around code.
+
+    >>> unfenced('```json {"ids": [1]}\\n```')
+    '{"ids": [1]}'
+    """
+    return re.sub(r"^```\w*\s*", "", text.strip()).removesuffix("```").rstrip()
 
 
 def _name_inside(arguments: Any) -> str:
@@ -69,16 +90,16 @@ def _name_inside(arguments: Any) -> str:
 
 
 def _find(name: str, tools: Sequence[type[Tool]]) -> type[Tool]:
-    by_spelling = {_squeezed(alias): tool for tool in tools for alias in tool.aliases}
-    by_spelling |= {_squeezed(tool.name): tool for tool in tools}
-    spelled = _squeezed(name.rpartition(".")[2])  # some models say 'functions.segment'
+    by_spelling = {squeezed(alias): tool for tool in tools for alias in tool.aliases}
+    by_spelling |= {squeezed(tool.name): tool for tool in tools}
+    spelled = squeezed(name.rpartition(".")[2])  # some models say 'functions.segment'
     if spelled not in by_spelling:
         found = f"There is no tool {_short(name)}" if name else "No tool was called"
         raise ToolError(f"{found}; call exactly one of {', '.join(tool.name for tool in tools)}.")
     return by_spelling[spelled]
 
 
-def _squeezed(name: str) -> str:
+def squeezed(name: str) -> str:
     """Letters and digits alone: 'SegmentPhrase' and 'segment phrase' are 'segment_phrase'."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
@@ -110,9 +131,9 @@ def _renamed(tool: type[Tool], arguments: Any) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         what = f"are {_short(arguments)}, but should be one JSON object with {_fields(tool)}"
         raise ToolError(f"The arguments of `{tool.name}` {what}; call it again with that.")
-    names = {_squeezed(alias): field for alias, field in tool.field_aliases.items()}
-    names |= {_squeezed(field): field for field in tool.model_fields}
-    spelled = {key: names.get(_squeezed(key), encodable(key)) for key in arguments}
+    names = {squeezed(alias): field for alias, field in tool.field_aliases.items()}
+    names |= {squeezed(field): field for field in tool.model_fields}
+    spelled = {key: names.get(squeezed(key), encodable(key)) for key in arguments}
     pairs = [(spelled[key], value) for key, value in arguments.items() if value is not None]
     twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     if twice:

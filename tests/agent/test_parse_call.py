@@ -223,3 +223,18 @@ def test_half_a_character_in_the_name_of_a_field_is_a_mistake_like_any_other(arg
     complaint = error_of("count", arguments)
     assert "?' is not one of its fields, which are `ids`" in complaint
     assert is_one_sentence(complaint)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"ids": "' + '\\"' * 500_000,
+        '{"ids": [1]' + " " * 500_000 + "x",
+        '{"ids": "' + " " * 500_000 + 'x"}',
+        '{"ids": "1' + " " * 500_000 + 'x"}',
+    ],
+    ids=["quotes", "spaces", "spaces before", "spaces after"],
+)
+def test_hostile_arguments_are_refused_in_a_moment(arguments, is_one_sentence):
+    """A time that grew with the square of these lengths would be minutes."""
+    assert is_one_sentence(error_of("count", arguments))

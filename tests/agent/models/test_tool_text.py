@@ -267,8 +267,20 @@ def test_any_text_is_read_and_can_be_saved(seed):
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a":' * 20_000, "{" * 50_000, "[" * 50_000 + '{"name":"x"', '"' * 50_000, "<think>" * 5_000, '{"a' * 9_000],
+    [
+        *('{"a":' * 20_000, "{" * 50_000, "[" * 50_000 + '{"name":"x"', '"' * 50_000, "<think>" * 5_000, '{"a' * 9_000),
+        '{"name": "' + '\\"' * 500_000,
+        '{"name": "count", "arguments": {' + " " * 500_000 + "x",
+    ],
 )
 def test_hostile_text_is_read_in_a_moment(text):
+    """A time that grew with the square of these lengths would be minutes."""
     reply = read_reply(text, tools=OFFERED)
     assert len(reply.text) + len(reply.reasoning) + sum(len(call.arguments) for call in reply.calls) <= len(text)
+
+
+def test_a_quote_that_nothing_closes_hides_no_brackets():
+    cut_off = '{"name": "count", "arguments": {"ids": [1], "why'
+    assert read_reply(cut_off, tools=OFFERED).calls == (Call("count", '{"ids": [1]}'),)
+    damaged = f"{cut_off}: }}}}"
+    assert read_reply(damaged, tools=OFFERED).calls == (Call("count", damaged),), "what it means is not guessed"
