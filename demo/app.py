@@ -242,7 +242,8 @@ def _wire_picture(parts: Parts, actions: Actions) -> None:
                 before = _key(actions.visits[secret])
                 visit = act(secret, sam3, sent)
             yield shown(visit, picture=_key(visit) != before, chat=False)  # first what the eye is on
-            yield shown(visit)
+            with _told():
+                yield shown(actions.visits[secret])  # a question may have begun meanwhile
 
         how = _how("hidden", trigger_mode="multiple")
         event(done, [parts.secret, parts.sam3], parts.changing, **{**how, **({"queue": False} if quick else {})})

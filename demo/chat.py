@@ -9,8 +9,8 @@ from typing import Any
 from agent.conversation import Conversation, Shown
 from agent.episode import Candidate, Episode, Step
 from agent.page import pretty
+from agent.text import encodable
 from agent.tools.words import counted
-from agent.transcript import encodable
 from agent.views import overlay
 from demo.stage import data_url
 from demo.visits import Visit

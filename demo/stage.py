@@ -15,9 +15,9 @@ import numpy as np
 from agent.conversation import ABOVE, Conversation
 from agent.episode import Candidate, Episode
 from agent.page import css_color
+from agent.text import encodable
 from agent.tools import ToolError, parse_call
 from agent.tools.refine import Click, Refine
-from agent.transcript import encodable
 from agent.views import reduced
 from demo.visits import Visit
 from sam3_tool import Picture
