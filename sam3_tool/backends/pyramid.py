@@ -35,7 +35,9 @@ class SharedPyramid(nn.Module):
     def forward(self, trunk: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
         """Levels and their positions, finest first, each (B, C, h, w). `trunk`: (B, C', h', w')."""
         levels = tuple(level(trunk) for level in self.levels)
-        return levels, tuple(self.position_encoding(level.shape, level.device, level.dtype) for level in levels)
+        # worked out in float32, as published; in bfloat16 the waves would be off by a hundredth of their length
+        places = (self.position_encoding(level.shape, level.device, torch.float32).to(level.dtype) for level in levels)
+        return levels, tuple(places)
 
 
 def _convolved(level: Any, convolution: nn.Conv2d) -> nn.Module:

@@ -34,12 +34,18 @@ class RotaryAttention(nn.Module):
 
 
 class Turns(nn.Module):
-    """In the place of a layer's `Sam3ViTRotaryEmbedding`: what it gives never changes."""
+    """In the place of a layer's `Sam3ViTRotaryEmbedding`: what it gives never changes.
+
+    In float32 whatever the weights are, as in the published code. A layer in bfloat16 has its places rounded to that,
+    which in facebook/sam3 moves tokens by up to an eighth of their distance.
+    """
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        cosines, sines = layer.rotary_emb(layer.position_ids, layer.position_ids)
-        self._turns = torch.stack((cosines, sines), dim=-1)[0, :, ::2].contiguous()
+        places = layer.precompute_positions(layer.config, layer.window_size)
+        cosines, sines = type(layer.rotary_emb)(layer.config)(places, places)
+        turns = torch.stack((cosines, sines), dim=-1)[0, :, ::2]
+        self._turns = turns.contiguous().to(layer.position_ids.device)
 
     def forward(self, *_: Any) -> torch.Tensor:
         """float32, (h w, D / 2, 2)"""

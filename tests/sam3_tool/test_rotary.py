@@ -34,3 +34,11 @@ def test_a_trunk_is_the_published_function(dtype, apart):
     pictures = torch.randn(2, 3, 48, 48).to(dtype)
     expected, found = (trunk(pictures).last_hidden_state for trunk in (published, ours))
     torch.testing.assert_close(found, expected, atol=apart, rtol=apart)
+
+
+def test_places_are_exact_whatever_the_weights_are():
+    exact, narrow = (Sam3ViTModel(CONFIG).to(dtype) for dtype in (torch.float32, torch.bfloat16))
+    for trunk in (exact, narrow):
+        with_rotary_attention(trunk)
+    for layer, other in zip(exact.layers, narrow.layers, strict=True):
+        torch.testing.assert_close(other.rotary_emb(), layer.rotary_emb(), atol=0, rtol=0)
