@@ -10,11 +10,12 @@ from typing import get_args
 from agent import messages as told
 from agent.coordinates import Frame, convention_of
 from agent.episode import NO_COST, Decision, Episode, Usage, Verdict
-from agent.messages import Protocol, View
+from agent.messages import View
 from agent.models import Call, ChatModel, Message, Messages, Reply, Schema
 from agent.models.tokens import estimate_tokens
 from agent.planner import PlannerError
-from agent.tools import Tool, ToolError, parse_call
+from agent.protocols import Protocol
+from agent.tools import TOOLS_OF, Tool, ToolError, parse_call
 from agent.tools.segment import Segment
 from agent.verdicts import Heard, OneVerdict, SheetVerdicts, heard
 from sam3_tool.contact_sheet import MOST
@@ -167,7 +168,7 @@ def _alike(calls: Sequence[Call]) -> list[Segment]:
 
 def _as_segment(call: Call) -> Segment | None:
     with suppress(ToolError):
-        tool = parse_call(Decision(call.tool, call.arguments), told.TOOLS_OF["workspace"])
+        tool = parse_call(Decision(call.tool, call.arguments), TOOLS_OF["workspace"])
         return tool if isinstance(tool, Segment) else None
     return None
 

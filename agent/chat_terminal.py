@@ -18,7 +18,7 @@ from agent.options import BadInput, check_query
 from agent.planner import Planner, PlannerError
 from agent.result import OutputError, replacing
 from agent.terminal import Progress, one_line, progress
-from agent.tools import PAPER_TOOLS, TOOLS
+from agent.tools import TOOLS_OF
 from agent.tools.words import counted
 from agent.transcript import MadeBy, TranscriptError
 from sam3_tool import CheckpointError, Picture, PictureError, Sam3
@@ -85,7 +85,7 @@ class Chat:
         return image
 
     def _asked(self, query: str, conversation: Conversation) -> Conversation:
-        tools = TOOLS if self.made_by.protocol == "workspace" else PAPER_TOOLS
+        tools = TOOLS_OF[self.made_by.protocol]
         turns = conversation.watch(query, self.planner, self.sam3, tools=tools, budget=self.made_by.budget)
         with progress() as shown:
             shown.now("thinking")

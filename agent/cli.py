@@ -196,13 +196,13 @@ def doctor(
 
 def _episode(task: "Task", options: Options) -> "tuple[Episode, MadeBy]":
     """The finished episode and what made it, with progress on the terminal."""
-    from agent import PAPER_TOOLS, TOOLS, watch
+    from agent import watch
+    from agent.tools import TOOLS_OF
 
     with progress() as shown:
         planner, sam3, made_by = _loaded(options, shown)
         shown.now("thinking")
-        tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
-        for episode in watch(task, planner, sam3, tools=tools, budget=made_by.budget):
+        for episode in watch(task, planner, sam3, tools=TOOLS_OF[made_by.protocol], budget=made_by.budget):
             step = episode.steps[-1]
             shown.now(f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}")
     return episode, made_by

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, cast
+from typing import cast
 
 from agent.episode import Decision, Episode, Step, Verdict
 from agent.followup import read_after, without_masks
 from agent.meaning import Reading
 from agent.plan import Counted, Plan, heads, phrases
+from agent.protocols import Protocol
 from agent.solving import Ids, Move, Moves, Nothing, Solver, Unclear, shortage
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
@@ -35,7 +36,7 @@ class GrammarPlanner:
     planner may serve many threads.
     """
 
-    def __init__(self, tools: Literal["workspace", "paper"] = "workspace", *, threshold: float = 0.5) -> None:
+    def __init__(self, tools: Protocol = "workspace", *, threshold: float = 0.5) -> None:
         """`tools`: which protocol it speaks, `agent.TOOLS` or `agent.PAPER_TOOLS`.
 
         `threshold`: in [0, 1), of its `segment` calls; the published protocol has no such argument.

@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from agent.planner import Planner, PlannerError
+from agent.protocols import Protocol
 from sam3_tool import DeviceError
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ __all__ = [
     "recording",
     "signed",
 ]
-
-Protocol = Literal["workspace", "paper"]
 
 NAMES = {
     "grammar": "no language model",

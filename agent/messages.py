@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import prompts
 from agent.coordinates import Frame, in_convention
 from agent.episode import Decision, Episode, Search, Step
 from agent.models import Call, Message, Messages
 from agent.models.tokens import estimate_tokens
+from agent.protocols import Protocol
 from agent.retelling import MOST_TURNS, searches_in_words, turns_in_words
 from agent.text import encodable
-from agent.tools import PAPER_TOOLS, TOOLS, Tool, ToolError, parse_call
+from agent.tools import TOOLS, TOOLS_OF, ToolError, parse_call
 from agent.tools.finding import in_words
 from agent.tools.segment import Segment
 from agent.tools.words import listed
@@ -22,10 +23,6 @@ from sam3_tool import Picture
 from sam3_tool.contact_sheet import MOST
 
 __all__ = ["Protocol", "View", "examination", "messages", "sheet_examination"]
-
-Protocol = Literal["workspace", "paper"]
-
-TOOLS_OF: dict[Protocol, tuple[type[Tool], ...]] = {"workspace": TOOLS, "paper": PAPER_TOOLS}
 
 LONGEST = 4000
 """Letters of any one text that the model is told; of a longer one, its beginning and its end."""

@@ -1,9 +1,9 @@
 """What was said before in a conversation, in words that a language model is told."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from agent.episode import Before, Said, Workspace
+from agent.protocols import Protocol
 from agent.tools.finding import in_words
 from agent.tools.words import listed, masks
 
@@ -14,7 +14,7 @@ LONGEST = 240
 """Letters of what was said at one time."""
 
 
-def turns_in_words(before: Before, protocol: Literal["workspace", "paper"], *, most: int = MOST_TURNS) -> str:
+def turns_in_words(before: Before, protocol: Protocol, *, most: int = MOST_TURNS) -> str:
     """One line for each of the last `most` turns, oldest first.
 
     By their numbers, masks are named in the workspace protocol alone: in the paper's they are counted anew each time.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from agent.episode import Decision, Episode
 from agent.models import Call, Message, Messages
-from agent.tools import ToolError, parse_call
+from agent.protocols import Protocol
+from agent.tools import TOOLS_OF, ToolError, parse_call
 from agent.tools.ids import known_ids
 from agent.tools.judging import Examine
 from agent.tools.paper import ExamineEachMask, current
@@ -16,7 +17,7 @@ from agent.tools.words import counted
 from sam3_tool import Picture
 
 if TYPE_CHECKING:
-    from agent.messages import Protocol, View
+    from agent.messages import View
     from agent.transcript import MadeBy
 
 
@@ -148,10 +149,9 @@ def _sent(index: int, episode: Episode, made_by: "MadeBy") -> _Sent:
     return _Sent(talk, short, _exams(decision, begun, made_by.protocol, view))
 
 
-def _exams(decision: Decision, episode: Episode, protocol: "Protocol", view: "View") -> list[Messages]:
+def _exams(decision: Decision, episode: Episode, protocol: Protocol, view: "View") -> list[Messages]:
     """The requests that a call made to have masks judged; none where it is no such call, or a mistake."""
     from agent.chat import examinations
-    from agent.messages import TOOLS_OF
 
     with suppress(ToolError):
         match parse_call(decision, TOOLS_OF[protocol]):

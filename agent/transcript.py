@@ -32,6 +32,7 @@ from agent.episode import (
     Workspace,
 )
 from agent.page import to_html, to_text
+from agent.protocols import Protocol
 from agent.text import encodable
 from sam3_tool import Picture, rle
 from sam3_tool.files import write_whole
@@ -65,7 +66,7 @@ class MadeBy(Saved):
     """As `load_planner` takes it, e.g. 'grammar'."""
     sam3: str
     """The checkpoint, e.g. 'tiny'."""
-    protocol: Literal["workspace", "paper"] = "workspace"
+    protocol: Protocol = "workspace"
     budget: Budget = Budget()
     model: Text = ""
     """The language model, as it calls itself; empty where none planned."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent import PAPER_TOOLS, TOOLS
 from agent.load import caching, generation, load_planner, signed
 from agent.options import Options
+from agent.tools import TOOLS_OF
 from agent.transcript import MadeBy
 from evals.solver import Solver
 from sam3_tool import Sam3
@@ -44,8 +44,7 @@ def assemble(
     now(f"loading SAM 3 ({made_by.sam3})")
     sam3 = _sam3(options, made_by, cache, batch)
     told |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": _weights(sam3, made_by)}
-    tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
-    return Parts(Solver(sam3, planner, tools, made_by.budget, threshold), made_by, told)
+    return Parts(Solver(sam3, planner, TOOLS_OF[made_by.protocol], made_by.budget, threshold), made_by, told)
 
 
 def _model_weights(options: Options) -> dict[str, str]:

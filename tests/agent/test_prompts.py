@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 import prompts
-from agent.messages import TOOLS_OF
+from agent.tools import TOOLS_OF
 from agent.tools.relations import RELATIONS
 
 LETTERS_PER_TOKEN = 4
