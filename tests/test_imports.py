@@ -21,6 +21,7 @@ WRAPPED_IN = {
     "torch": (
         "sam3_tool/backends/mask_head.py",
         "sam3_tool/backends/pixels.py",
+        "sam3_tool/backends/precision.py",
         "sam3_tool/backends/prompts.py",
         "sam3_tool/backends/pyramid.py",
         "sam3_tool/backends/rotary.py",

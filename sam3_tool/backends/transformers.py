@@ -18,6 +18,7 @@ from sam3_tool.backends import Beside, CheckpointError, DeviceError
 from sam3_tool.backends.checkpoint import EMBEDDED
 from sam3_tool.backends.compiling import compile_parts
 from sam3_tool.backends.mask_head import MaskHead
+from sam3_tool.backends.precision import widened
 from sam3_tool.backends.prompts import PromptEncoder
 from sam3_tool.backends.pyramid import SharedPyramid
 from sam3_tool.backends.rotary import with_rotary_attention
@@ -114,7 +115,7 @@ class TransformersBackend:
         model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
         self._mask_head = MaskHead(model.mask_decoder)
         model.mask_decoder = _Deferred()
-        self._model = model if model.dtype == torch.float32 else _with_exact_boxes(model)
+        self._model = model if model.dtype == torch.float32 else widened(model)
         self._images = readers.image_processor
         colors = (self._images.image_mean, self._images.image_std)
         self._mean, self._std = (torch.tensor(color, device=model.device).view(3, 1, 1) for color in colors)
@@ -350,37 +351,3 @@ def computes_in_bfloat16() -> bool:
 def _weighs(folder: Path) -> int:
     """Bytes of its weights."""
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-
-
-def _with_exact_boxes(model: Any) -> Any:
-    """A 16-bit model whose coordinates are computed in float32: bfloat16 has steps of 7 pixels in a width of 1920.
-
-    In facebook/sam3 these parts are 6 % of the arithmetic of a prompt, and none of that of a picture.
-    """
-    narrow = model.dtype
-
-    def narrowed(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state.to(narrow)
-        return output
-
-    for part in (model.geometry_encoder, model.detr_decoder, model.dot_product_scoring):
-        part.float().register_forward_pre_hook(_widen, with_kwargs=True)
-    model.geometry_encoder.register_forward_hook(narrowed)
-    return model
-
-
-def _widen(part: torch.nn.Module, positional: Any, named: Any) -> Any:
-    return _cast(positional, torch.float32), _cast(named, torch.float32)
-
-
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """`value` with every floating-point tensor in it, at any depth, in `dtype`."""
-    match value:
-        case torch.Tensor() if value.is_floating_point():
-            return value.to(dtype)
-        case dict():
-            return {key: _cast(one, dtype) for key, one in value.items()}
-        case tuple() | list():
-            return type(value)(_cast(one, dtype) for one in value)
-        case _:
-            return value

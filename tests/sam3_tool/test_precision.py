@@ -1,0 +1,20 @@
+import torch
+
+from sam3_tool.backends.checkpoint import locate
+from sam3_tool.backends.transformers import TransformersBackend
+from sam3_tool.backends.weights import read
+
+
+@torch.inference_mode()
+def test_the_trunk_in_bfloat16_errs_less_than_one_whose_sums_are_rounded():
+    torch.manual_seed(0)
+    pictures, folder = torch.randn(2, 3, 128, 128), locate("tiny")
+    exact, ours = (
+        TransformersBackend.load(folder, name="tiny", device="cpu", dtype=dtype).parts["vision encoder"].backbone
+        for dtype in ("float32", "bfloat16")
+    )
+    rounded = read(folder, torch.bfloat16)[0].vision_encoder.backbone
+    expected = exact(pictures).last_hidden_state
+    found, worse = (trunk(pictures.bfloat16()).last_hidden_state for trunk in (ours, rounded))
+    assert found.dtype == torch.bfloat16
+    assert (found - expected).norm() < 0.9 * (worse - expected).norm() < 0.1 * expected.norm()
