@@ -16,13 +16,12 @@ from agent.models.tokens import estimate_tokens
 from agent.planner import PlannerError
 from agent.protocols import Protocol
 from agent.tools import TOOLS_OF, Tool, ToolError, parse_call
-from agent.tools.segment import Segment
+from agent.tools.segment import MOST_PHRASES, Segment
 from agent.verdicts import Heard, OneVerdict, SheetVerdicts, heard
 from sam3_tool.contact_sheet import MOST
 
 FEW = 3
 """Masks that are judged one by one, whether that was asked for or not."""
-MOST_PHRASES = next(rule.max_length for rule in Segment.model_fields["phrases"].metadata if hasattr(rule, "max_length"))
 CUT_OFF = "The reply was cut off before it called a tool; think less and call one."
 
 

@@ -17,7 +17,7 @@ from agent.inline_picture import Inline, escape
 from agent.options import BadInput, check_query
 from agent.planner import Planner, PlannerError
 from agent.result import OutputError, replacing
-from agent.terminal import Progress, one_line, progress
+from agent.terminal import Progress, latest_step, one_line, progress
 from agent.tools import TOOLS_OF
 from agent.tools.words import counted
 from agent.transcript import MadeBy, TranscriptError
@@ -178,8 +178,7 @@ def _history() -> Iterator[None]:
 
 
 def _shown(episode: Episode, shown: Progress) -> Episode:
-    step = episode.steps[-1]
-    shown.now(f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}")
+    shown.now(latest_step(episode))
     return episode
 
 

@@ -19,7 +19,7 @@ import typer.core
 
 from agent import cli_options as given
 from agent.options import BadInput, Options, check_query
-from agent.terminal import FAILURE, Progress, one_line, one_line_errors, progress
+from agent.terminal import FAILURE, Progress, latest_step, one_line, one_line_errors, progress
 
 if TYPE_CHECKING:
     from agent.conversation import Conversation
@@ -203,8 +203,7 @@ def _episode(task: "Task", options: Options) -> "tuple[Episode, MadeBy]":
         planner, sam3, made_by = _loaded(options, shown)
         shown.now("thinking")
         for episode in watch(task, planner, sam3, tools=TOOLS_OF[made_by.protocol], budget=made_by.budget):
-            step = episode.steps[-1]
-            shown.now(f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}")
+            shown.now(latest_step(episode))
     return episode, made_by
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from agent.options import BadInput
+
+if TYPE_CHECKING:
+    from agent.episode import Episode
 
 FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -48,6 +51,12 @@ def needs_extra(extra: str, *libraries: str) -> Iterator[None]:
 
 def one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def latest_step(episode: "Episode") -> str:
+    """E.g. 'step 2: relate: …'."""
+    step = episode.steps[-1]
+    return f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}"
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agent import PAPER_TOOLS, TOOLS, Episode, Task, Tool, run
+from agent import Episode, Task, Tool, run
 from agent.chat import ChatPlanner
 from agent.load import Protocol
 from agent.models import Call, ChatModel, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
+from agent.tools import TOOLS_OF
 from agent.tools.judging import Examine
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.segment import Segment
@@ -94,7 +95,7 @@ def played(protocol: Protocol, calls: Sequence[Tool], number: int, *, image_side
     tally = Tally(ScriptedModel(script, verdicts={id: id % 2 for id in range(1, number + 1)}))
     planner = ChatPlanner(tally, protocol=protocol, view=View(image_side=image_side))
     sam3 = Sam3(ScriptedBackend({picture.key: {PHRASE: found}}))
-    episode = run(Task(picture, QUERY), planner, sam3, tools=TOOLS if protocol == "workspace" else PAPER_TOOLS)
+    episode = run(Task(picture, QUERY), planner, sam3, tools=TOOLS_OF[protocol])
     if episode.shown != tuple(range(1, number + 1, 2)):
         raise AssertionError(f"the {protocol} episode answered {episode.shown} of {number} masks: {episode.message}")
     return tally, episode

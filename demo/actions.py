@@ -11,13 +11,13 @@ from shutil import rmtree
 from threading import Thread
 from typing import Any
 
-from agent import PAPER_TOOLS, TOOLS
 from agent.budget import end
 from agent.conversation import Conversation, ConversationError
 from agent.episode import Episode
 from agent.exports import FORMATS
 from agent.exports.answer import Answer
 from agent.planner import PlannerError
+from agent.tools import TOOLS_OF
 from agent.transcript import TranscriptError, to_html
 from demo.engine import Engine
 from demo.exchange import NotUnderstood
@@ -158,7 +158,7 @@ class Actions:
     def _episodes(self, conversation: Conversation, query: str, chosen: Chosen) -> Iterator[Episode]:
         planner, sam3 = self.engine.planner(chosen.planner), self.engine.sam3(chosen.sam3)
         made_by = self.engine.made_by(chosen.planner, chosen.sam3)
-        tools = TOOLS if made_by.protocol == "workspace" else PAPER_TOOLS
+        tools = TOOLS_OF[made_by.protocol]
         return conversation.watch(query, planner, sam3, tools=tools, budget=made_by.budget)
 
     def download(self, secret: str, kind: str, chosen: Chosen) -> Path:
