@@ -135,7 +135,7 @@ def _mask_reader(path: Path, picture: Path) -> Callable[[], np.ndarray]:
     def mask() -> np.ndarray:
         try:
             with Image.open(path) as image:
-                values = np.asarray(image.convert("RGB") if image.mode in ("RGBA", "LA", "PA", "CMYK") else image)
+                values = np.asarray(_coloured(image) if image.mode in ("P", "PA", "LA", "RGBA", "CMYK") else image)
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"own data: the mask {path} cannot be read as a picture ({error})") from error
         found = (values if values.ndim == 2 else values.any(axis=2)) != 0
@@ -146,6 +146,11 @@ def _mask_reader(path: Path, picture: Path) -> Callable[[], np.ndarray]:
         return np.asarray(found, np.uint8)
 
     return mask
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    """As RGB. Of a palette the colours count, not the numbers; Pillow warns unless transparency has its own step."""
+    return image.convert("RGBA").convert("RGB")
 
 
 # --- COCO with captions
@@ -209,7 +214,7 @@ class Own:
     entries: Sequence[Entry]
 
     name = "own"
-    version = "1"
+    version = "2"
 
     def samples(self) -> Sequence[Sample]:
         return [_sample(entry) for entry in self.entries]

@@ -88,6 +88,23 @@ def test_a_mask_that_changes_makes_other_data(folder):
     assert dataset.facts().hash != before
 
 
+def in_palette(mask, *colours, **saved):
+    """`mask`, uint8 (H, W), as numbers of these colours; saved as a picture."""
+    image = Image.new("P", mask.shape[::-1])
+    image.putdata(mask.ravel().tolist())
+    image.putpalette([value for colour in colours for value in colour])
+    image.save(**saved)
+
+
+@pytest.mark.parametrize("more", [{}, {"transparency": 0}, {"transparency": bytes([0, 255])}])
+def test_of_a_mask_with_a_palette_the_colours_count_and_not_their_numbers(folder, more):
+    outside = np.ones((12, 16), np.uint8)
+    outside[2:6, 3:9] = 0
+    in_palette(outside, (255, 0, 0), (0, 0, 0), fp=folder / "mask.png", **more)
+    dataset = write(folder, {"image": "a.png", "query": "the cup", "mask": "mask.png"})
+    assert np.array_equal(dataset.samples()[0].target(), outside == 0)
+
+
 def test_boxes_are_scored_by_cgf1(folder):
     dataset = write(
         folder,
