@@ -9,7 +9,7 @@ from PIL import ImageDraw
 from agent import transcript
 from agent.episode import Decision, Episode, Observation, Outcome, Step, Task, Workspace
 from agent.transcript import MadeBy
-from evals.samples import Prediction, Sample
+from evals.samples import DataError, Prediction, Sample
 from sam3_tool import Instances, Picture
 from sam3_tool.boxes import around
 from sam3_tool.draw import draw_marks
@@ -59,6 +59,12 @@ def _beside(sample: Sample, prediction: Prediction, picture: Picture) -> dict[st
     if sample.target is None:
         return {}
     target = np.asarray(sample.target(), bool)
+    if target.shape != (picture.height, picture.width):
+        size = f"{target.shape[1]} x {target.shape[0]}"
+        raise DataError(
+            f"the ground truth of {sample.id!r} is of {size} pixels, its picture {sample.source} is"
+            f" {picture.width} x {picture.height}: get the picture as it was published"
+        )
     pictures = {f"ground truth: {int(target.sum()):,} pixels": _outlined(picture, target)}
     found = prediction.union(picture.height, picture.width)
     return pictures | {"green: right, blue: missed, red: too much": _compared(picture, found, target)}

@@ -103,13 +103,18 @@ def target_of(targets: Mapping[str, Any], prediction: Prediction) -> Any:
 
 def union(prediction: Prediction, height: int, width: int) -> np.ndarray:
     """bool, (height, width). Raises DataError for masks of another size than the picture."""
+    check_sizes(prediction, height, width)
+    return prediction.union(height, width)
+
+
+def check_sizes(prediction: Prediction, height: int, width: int) -> None:
+    """Raises DataError for masks of another size than the picture."""
     for mask in prediction.masks:
         if mask.size != (height, width):
             raise DataError(
                 f"the masks of {prediction.id!r} are {mask.size[1]} x {mask.size[0]} pixels, its picture is"
                 f" {width} x {height}: they are of another picture"
             )
-    return prediction.union(height, width)
 
 
 def union_rle(prediction: Prediction, height: int, width: int) -> Rle:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from evals.datasets.files import Home, hash_of, once, opener, to_json
-from evals.datasets.one_mask import target_of
+from evals.datasets.one_mask import check_sizes, target_of
 from evals.metrics import cgf1
 from evals.metrics.cgf1 import Annotator, IouType, Outcome, Pool
 from evals.metrics.entries import Entry, ScoringError, listed, read
@@ -152,6 +152,7 @@ class SaCo:
     def _entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
         pair = target_of(self._pairs, prediction)
         width, height = (int(self.annotators[0].pictures[pair][side]) for side in ("width", "height"))
+        check_sizes(prediction, height, width)
         areas = rle.areas(prediction.masks).tolist()
         for mask, box, score, area in zip(prediction.masks, prediction.boxes, prediction.scores, areas, strict=True):
             x0, y0, x1, y1 = box

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,19 @@ def test_a_page_that_cannot_be_drawn_is_left_out(world, done, caplog):
     RunFolder(done).trace(evaluation.samples[4].id).write_text("{")
     assert evaluation.draw(evaluation.samples[4], evaluation.predictions()[4]) is None
     assert "no page for sample" in caplog.text
+
+
+def test_a_picture_of_another_size_than_its_ground_truth_has_no_page_and_the_report_is_made(world, tmp_path, caplog):
+    one, two = world.dataset.samples()[:2]
+    other = replace(one, target=lambda: np.ones((5, 7), bool))
+    with world.start(tmp_path).run as run:
+        evaluation = Evaluation(run, world.dataset, [other, two])
+        predictions = evaluation.ask(world.solver)
+        evaluation.report(evaluation.score(predictions, draws=20), predictions)
+    assert f"no page for sample {one.id}: the ground truth of '{one.id}' is of 7 x 5 pixels, its picture" in caplog.text
+    assert not run.page(one.id).exists()
+    assert run.page(two.id).exists()
+    assert (tmp_path / "report.html").exists()
 
 
 def test_a_run_that_has_not_come_to_its_end_can_be_scored_and_says_so(world, tmp_path):

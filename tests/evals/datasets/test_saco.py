@@ -114,6 +114,17 @@ def test_resampling_is_the_metric_over_what_is_drawn(dataset, mixed):
     assert measure(drawn) == dataset.score([mixed[place] for place in drawn]).metrics["cgF1"]
 
 
+def test_a_picture_of_another_size_than_the_files_say_is_told_and_not_scored(dataset, truth):
+    place = next(place for place, one in enumerate(truth) if one.masks)
+    height, width = truth[place].masks[0].size
+    larger = [rle.encode(np.pad(rle.decode(mask), ((0, 1), (0, 2)))) for mask in truth[place].masks]
+    spoilt = [*truth[:place], truth[place].model_copy(update={"masks": tuple(larger)}), *truth[place + 1 :]]
+    said = rf"are {width + 2} x {height + 1} pixels, its picture is {width} x {height}: they are of another picture"
+    for use in (dataset.score, dataset.submission):
+        with pytest.raises(DataError, match=said):
+            use(spoilt)
+
+
 def test_all_three_annotators_are_needed(tmp_path, folders):
     one = "gold_metaclip_merged_a_release_test.json"
     (tmp_path / one).write_bytes((folders["saco-gold"] / one).read_bytes())
