@@ -36,6 +36,7 @@ from evals.metrics.segments import check, to_rle
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
 from sam3_tool import rle
+from sam3_tool.rle import Rle
 
 HOME = Home("own data", "where you have it; its format stands at the top of evals/datasets/own.py", "yours")
 LIST, COCO = "queries.jsonl", "annotations.json"
@@ -170,7 +171,7 @@ def _coco(file: Path, pictures: str | Path | None) -> Iterator[Entry]:
             id=f"{image}-{number}",
             query=caption,
             picture=picture,
-            mask=_drawn_mask(images[image], drawn) if drawn else None,
+            mask=_drawn_mask(file, images[image], picture, drawn) if drawn else None,
             mask_file=None,
             boxes=tuple(_corners(file, one) for one in boxed) if boxed else None,
         )
@@ -193,15 +194,28 @@ def _corners(file: Path, annotation: Mapping[str, Any]) -> Box:
     return (x, y, x + w, y + h)
 
 
-def _drawn_mask(image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) -> Callable[[], np.ndarray]:
+def _drawn_mask(
+    file: Path, image: Mapping[str, Any], picture: Path, annotations: Sequence[Mapping[str, Any]]
+) -> Callable[[], np.ndarray]:
     def mask() -> np.ndarray:
-        parts = [
-            to_rle(one["segmentation"], image, lambda one=one: f"annotation {one.get('id')!r}")  # type: ignore[misc]
-            for one in annotations
-        ]
+        size = upright_size(picture)
+        parts = [_drawn(f"own data: {file}, annotation {one.get('id')!r}", one, image, size) for one in annotations]
         return rle.decode(rle.merge(parts)).astype(np.uint8)
 
     return mask
+
+
+def _drawn(name: str, annotation: Mapping[str, Any], image: Mapping[str, Any], size: tuple[int, int]) -> Rle:
+    """`size`: (height, width) of the picture's file. Raises DataError."""
+    try:
+        drawn = to_rle(annotation["segmentation"], image, lambda: name)
+        check(drawn, lambda: name)
+    except ScoringError as error:
+        raise DataError(str(error)) from error
+    if drawn.size != size:
+        found = f"{drawn.size[1]} x {drawn.size[0]}"
+        raise DataError(f"{name}: its mask is {found} pixels, its picture is {size[1]} x {size[0]}")
+    return drawn
 
 
 # --- the data set

@@ -149,6 +149,40 @@ def test_a_coco_file_with_captions_is_read(folder, predicted):
     assert load_dataset("own", folder / "annotations.json", "all").facts().samples == 2
 
 
+def coco(folder, *annotations, **image):
+    """The data set of `a.png` with these annotations; `image`: what the file says otherwise of it."""
+    listed = {"id": 4, "file_name": "a.png", "height": 12, "width": 16, **image}
+    captioned = [{"id": 1, "image_id": 4, "caption": "the cup", **one} for one in annotations]
+    (folder / "annotations.json").write_text(json.dumps({"images": [listed], "annotations": captioned}))
+    return load_dataset("own", folder, "all")
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ({"size": [12, 16], "counts": "1"}, "the runs do not make up a mask of 16 x 12 pixels"),
+        ({"size": [12, 16], "counts": "0\u00ff"}, "'\u00ff' does not belong in a run-length mask"),
+        ({"size": [12, 16], "counts": "P" * 40}, "a run of more than 6 letters"),
+        ({"size": [12, 16], "counts": [200]}, "the runs do not make up a mask of 16 x 12 pixels"),
+        ({"size": [6, 8], "counts": [8, 40]}, "its mask is 8 x 6 pixels, its picture is 16 x 12"),
+        (3, "`segmentation` must be run lengths with a size, or polygons"),
+    ],
+)
+def test_run_lengths_of_a_coco_file_must_fill_the_picture(folder, nothing, segmentation, said):
+    whole = {"segmentation": {"size": [12, 16], "counts": [12, 180]}}
+    dataset = coco(folder, whole, {"id": 2, "segmentation": segmentation})
+    for use in (lambda: dataset.score(nothing(dataset.samples())), dataset.samples()[0].target):
+        with pytest.raises(DataError, match=f"annotations.json, annotation 2: {said}"):
+            use()
+    assert coco(folder, whole).samples()[0].target().sum() == 180
+
+
+def test_polygons_that_were_drawn_in_another_size_than_the_pictures_are_told(folder):
+    [sample] = coco(folder, {"segmentation": [[3, 2, 9, 2, 9, 6]]}, height=24, width=32).samples()
+    with pytest.raises(DataError, match="its mask is 32 x 24 pixels, its picture is 16 x 12"):
+        sample.target()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
