@@ -31,7 +31,7 @@ from evals.datasets.files import Home, hash_of, once, opener, to_json, upright_s
 from evals.datasets.one_mask import OneMask, Target, by_id, target_of
 from evals.metrics import boxes, cgf1
 from evals.metrics.cgf1 import Outcome, Pool
-from evals.metrics.entries import ScoringError
+from evals.metrics.entries import ScoringError, listed
 from evals.metrics.segments import check, to_rle
 from evals.samples import DataError, Facts, Prediction, Sample, Scores
 from evals.stats import Measure
@@ -328,7 +328,7 @@ class Own:
 def _predicted(id: str, entry: Mapping[str, Any]) -> Prediction:
     """Of a file as `submission` writes it. Raises ScoringError."""
     name = f"prediction {id!r}"
-    masks = [to_rle(mask, {}, lambda: name) for mask in entry.get("masks", ())]
+    masks = [to_rle(mask, {}, lambda: name) for mask in listed(entry.get("masks", ()), f"{name}: `masks`")]
     for mask in masks:
         check(mask, lambda: name)
     found, scores = entry.get("boxes", ()), entry.get("scores", ())

@@ -23,7 +23,7 @@ def read(source: Source, what: str) -> Any:
         return json.loads(Path(source).read_text(encoding="utf-8"))
     except OSError as error:
         raise ScoringError(f"{what}: {source} cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ScoringError(f"{what}: {source} is not JSON ({error})") from error
 
 

@@ -13,8 +13,20 @@ from sam3_tool.rle import Rle
 def to_rle(segmentation: Any, picture: Entry, name: Callable[[], str]) -> Rle:
     """Any form COCO allows: `{"size", "counts"}` compressed or as a list of runs, or polygons (their union).
 
-    `picture` gives the `height` and `width` that polygons are drawn in.
+    `picture` gives the `height` and `width` that polygons are drawn in. Raises ScoringError.
     """
+    try:
+        return _read(segmentation, picture, name)
+    except ScoringError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:  # of what stands where numbers should
+        raise ScoringError(f"{name()}: {_FORMS} ({error})") from error
+
+
+_FORMS = "`segmentation` must be run lengths with a size, or polygons"
+
+
+def _read(segmentation: Any, picture: Entry, name: Callable[[], str]) -> Rle:
     match segmentation:
         case Rle():
             return segmentation
@@ -24,7 +36,7 @@ def to_rle(segmentation: Any, picture: Entry, name: Callable[[], str]) -> Rle:
             return _from_runs(runs, int(height), int(width), name)
         case [first, *_] if isinstance(first, list):
             return rle.merge(_drawn(segmentation, picture, name))
-    raise ScoringError(f"{name()}: `segmentation` must be run lengths with a size, or polygons")
+    raise ScoringError(f"{name()}: {_FORMS}")
 
 
 def _from_runs(runs: Sequence[int], height: int, width: int, name: Callable[[], str]) -> Rle:

@@ -87,6 +87,20 @@ def test_grefcoco_keeps_a_mask_that_is_declared_to_be_no_target(folders, answere
         ("reasonseg", lambda held: [held[0] | {"id": "x"}], "the id 'x' is not in the data, whose first one is"),
         ("reasonseg", lambda held: [held[0] | {"counts": "0"}], "the runs do not make up a mask"),
         ("reasonseg", lambda held: [{"id": held[0]["id"]}], "must be run lengths with a size"),
+        ("reasonseg", lambda held: [held[0] | {"size": ["a", 60]}], r"or polygons \(invalid literal for int"),
+        ("reasonseg", lambda held: [held[0] | {"size": [float("inf"), 1]}], r"or polygons \(cannot convert float inf"),
+        ("reasonseg", lambda held: [held[0] | {"counts": ["a"]}], r"^prediction '.*': `segmentation` must be run leng"),
+        ("reasonseg", lambda held: [held[0] | {"counts": [[3], 4]}], "`segmentation` must be run lengths with a size"),
+        ("reasonseg", lambda held: [held[0] | {"counts": [-1, 2], "size": [-1, -1]}], "the runs do not make up a mask"),
+        ("reasonseg", lambda held: [held[0] | {"counts": [1], "size": [-1, -1]}], "must be run lengths with a size"),
+        ("reasonseg", lambda held: [held[0] | {"counts": None}], "must be run lengths with a size"),
+        ("reasonseg", lambda held: 5, "predictions must be a list, found int"),
+        ("own", lambda held: [held[0] | {"masks": None}], "prediction '.*': `masks` must be a list, found NoneType"),
+        ("own", lambda held: [held[0] | {"masks": 5}], "`masks` must be a list, found int"),
+        ("own", lambda held: [held[0] | {"masks": [5]}], "`segmentation` must be run lengths with a size"),
+        ("own", lambda held: [held[0] | {"masks": [{"size": [12, 5], "counts": ["a"]}]}], "must be run lengths"),
+        ("saco-gold", lambda held: [held[0] | {"segmentation": {"size": ["a", 60], "counts": "1"}}], "or polygons"),
+        ("saco-gold", lambda held: [held[0] | {"segmentation": [["a", "b", 1, 2, 3, 4]]}], "holds no polygons"),
         ("grefcoco", lambda held: [held[0] | {"size": [1, 1], "counts": "1"}], r"its mask is \(1, 1\), its picture"),
         ("own", lambda held: [held[0] | {"scores": []}], "boxes need as many scores, found 0"),
         ("own", lambda held: [held[0] | {"boxes": [[1, 2]]}], "must be lists of x0, y0, x1, y1"),
@@ -100,3 +114,9 @@ def test_a_wrong_entry_is_named(name, change, said, folders, answered, tmp_path)
     (tmp_path / "file.json").write_text(json.dumps(change(json.loads(content))))
     with pytest.raises(ScoringError, match=said):
         dataset.score_file(tmp_path / "file.json")
+
+
+def test_a_file_that_is_nested_too_deeply_is_one_sentence(folders, tmp_path):
+    (tmp_path / "file.json").write_text("[" * 100_000)
+    with pytest.raises(ScoringError, match=r"predictions: .*file.json is not JSON"):
+        load_dataset("own", folders["own"], "all").score_file(tmp_path / "file.json")
