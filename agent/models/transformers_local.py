@@ -100,7 +100,7 @@ class _Request:
 
 
 class _NoRoom(Exception):
-    """A prompt is as long as the model's context, or longer."""
+    """A prompt leaves no room for a reply, or less for those of its batch than each has alone."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
@@ -117,7 +117,7 @@ class _Network:
         self._batches = count()
 
     def replies(self, requests: list[_Request]) -> list[Reply]:
-        """One that cannot be answered does not spoil those it shares a batch with: they are then asked one by one."""
+        """What one gets does not depend on those it shares a batch with: where it would, they are asked one by one."""
         try:
             return self._generate(requests)
         except Exception as error:
@@ -132,7 +132,10 @@ class _Network:
         texts, images = zip(*map(self._written, requests), strict=True)
         inputs = self._inputs(texts, images)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        settings = self._settings(self._room(max(lengths)))
+        room = self._room(max(lengths))
+        if room < self._room(min(lengths)):
+            raise _NoRoom(max(lengths))
+        settings = self._settings(room)
         with torch.inference_mode(), self._seeded():
             rows = self._model.generate(**inputs, generation_config=settings)
         written = rows[:, inputs["input_ids"].shape[1] :].tolist()

@@ -98,6 +98,28 @@ def test_a_conversation_that_leaves_no_room_is_an_empty_reply_and_the_others_are
     assert other.calls[0].tool == "segment"
 
 
+def test_a_long_conversation_does_not_cut_short_the_replies_to_others(scene, tmp_path):
+    short, long = asked("the watermelons", scene), asked("the watermelons " * 20, scene)
+    lengths = [reply.usage.prompt_tokens for reply in known_to(8192, tmp_path / "large").reply([short, long], SCHEMAS)]
+    model = known_to(max(lengths) + 3, tmp_path / "small")
+    together = model.reply([short, long, short], SCHEMAS)
+    assert together == [model.reply([talk], SCHEMAS)[0] for talk in (short, long, short)]
+    assert [reply.finish_reason for reply in together] == ["tool_calls", "length", "tool_calls"]
+    assert together[1].usage.completion_tokens == 3
+
+
+def known_to(context: int, folder: Path) -> TransformersModel:
+    """The model, with a context of so many tokens."""
+    folder.mkdir()
+    for file in MODEL.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "config.json").unlink()
+    config = (MODEL / "config.json").read_text(encoding="utf-8")
+    small = config.replace('"max_position_embeddings": 8192', f'"max_position_embeddings": {context}')
+    (folder / "config.json").write_text(small)
+    return TransformersModel.load(folder, device="cpu", dtype="float32", max_tokens=200)
+
+
 def test_a_conversation_that_the_model_cannot_take_is_an_error_and_the_others_are_answered(model, scene):
     too_flat = Message("user", (Picture(np.zeros((1, 2000, 3), np.uint8)),))
     bad, good = model.reply([[too_flat], asked("the watermelons", scene)], SCHEMAS)
