@@ -83,6 +83,8 @@ class Rate:
     """With nothing else at the same time."""
     source: str
     """Where the numbers come from, in words."""
+    of_agent: bool
+    """Of a sample that goes to the agent; otherwise a mean over samples of both kinds."""
 
 
 # Requests and tokens: `python -m bench.protocols`, an episode with three masks, each examined; replies of 150 tokens.
@@ -100,7 +102,7 @@ def rule_of_thumb(planner: str, protocol: str) -> Rate:
     """For a sample that goes to the agent. `planner`: as `load_planner` takes it."""
     kind = planner.partition(":")[0]
     calls = _CALLS[protocol] if kind in MODELS else NO_COST
-    return Rate(calls + _SAM3, calls.model_calls * _SECONDS_A_CALL + _SECONDS_A_PICTURE, RULE)
+    return Rate(calls + _SAM3, calls.model_calls * _SECONDS_A_CALL + _SECONDS_A_PICTURE, RULE, of_agent=True)
 
 
 def measured(costs: Costs, run: str) -> Rate:
@@ -108,20 +110,22 @@ def measured(costs: Costs, run: str) -> Rate:
     n = max(1, costs.samples)
     spent = costs.usage
     mean = Usage(*(getattr(spent, name) / n for name in Usage.__dataclass_fields__))
-    return Rate(mean, costs.seconds / n, f"as measured over {costs.samples:,} samples of {run}")
+    return Rate(mean, costs.seconds / n, f"as measured over {costs.samples:,} samples of {run}", of_agent=False)
 
 
 def estimate(samples: Sequence[Sample], rate: Rate, *, workers: int, price: Price = FREE) -> dict[str, str]:
-    """What asking these samples will take, by name. Samples asked of SAM 3 alone cost no model call."""
-    asked = [sample for sample in samples if not sample.direct]
+    """What asking these samples will take, by name. Samples asked of SAM 3 alone cost no model call; a mean over both
+    kinds counts for every sample."""
+    of_agent = sum(not sample.direct for sample in samples)
+    paid = of_agent if rate.of_agent else len(samples)
     calls, prompt, completion = (
-        len(asked) * getattr(rate.usage, name) for name in ("model_calls", "prompt_tokens", "completion_tokens")
+        paid * getattr(rate.usage, name) for name in ("model_calls", "prompt_tokens", "completion_tokens")
     )
-    seconds = len(asked) * rate.seconds + (len(samples) - len(asked)) * _SECONDS_A_PICTURE
-    cost = len(asked) * price.of(rate.usage)
+    seconds = paid * rate.seconds + (len(samples) - paid) * _SECONDS_A_PICTURE
+    cost = paid * price.of(rate.usage)
     unknown = "not known; give --price" if calls else "0"
     return {
-        "samples asked": f"{len(samples):,}, {len(asked):,} of them of the agent",
+        "samples asked": f"{len(samples):,}, {of_agent:,} of them of the agent",
         "model calls": f"about {calls:,.0f}",
         "tokens": f"about {prompt:,.0f} of prompts, {completion:,.0f} of replies",
         "time": f"about {in_words(seconds / workers)} with {workers} at a time, if the servers keep up",

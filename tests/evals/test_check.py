@@ -54,6 +54,17 @@ def test_samples_for_sam3_alone_cost_no_model_call(world):
     assert told["model calls"] == "about 12"
 
 
+def test_an_earlier_run_over_both_kinds_counts_for_both(world):
+    samples = [replace(sample, direct=number < 9) for number, sample in enumerate(world.dataset.samples())]
+    costs = Costs(samples=12, usage=Usage(18, 24_000, 0, 1200), money=0, seconds=60)
+    told = estimate(samples, measured(costs, "runs/a"), workers=1, price=Price(1000.0, 0.0))
+    assert told["samples asked"] == "12, 3 of them of the agent"
+    assert told["model calls"] == "about 18"
+    assert told["tokens"] == "about 24,000 of prompts, 1,200 of replies"
+    assert told["time"].startswith("about 1 min 0 s with 1 at a time")
+    assert told["cost"] == "about 24.00 in the currency of --price"
+
+
 def test_an_earlier_run_is_a_better_guide(world):
     costs = Costs(samples=4, usage=Usage(8, 4000, 0, 400), money=0, seconds=10)
     told = estimate(world.dataset.samples(), measured(costs, "runs/a"), workers=2)
