@@ -170,7 +170,8 @@ def _row_cells(row: Row) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    """Four digits; a whole number, such as a count, in full."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

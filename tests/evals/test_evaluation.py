@@ -126,6 +126,18 @@ def test_the_markdown_has_the_same_numbers(done):
     assert "not the whole split" not in text
 
 
+def test_a_count_in_the_report_has_all_its_digits(done):
+    evaluation = Evaluation.open(done)
+    summary = evaluation.score(evaluation.predictions(), draws=50)
+    counted = summary.model_copy(update={"metrics": {**summary.metrics, "n": 10834, "pairs": 100_000.0, "mae": 3.25}})
+    evaluation.report(counted, evaluation.predictions(), pages=0)
+    assert "| n | 10834 | 10 |" in (done / "report.md").read_text()
+    assert "| pairs | 100000 | - |" in (done / "report.md").read_text()
+    assert "| mae | 3.25 | - |" in (done / "report.md").read_text()
+    assert "10834" in (done / "report.html").read_text()
+    evaluation.report(summary, evaluation.predictions(), pages=3)
+
+
 def test_a_page_shows_the_episode_the_ground_truth_and_the_difference(world, done):
     evaluation = Evaluation.open(done)
     path = evaluation.draw(evaluation.samples[0], evaluation.predictions()[0])
