@@ -29,6 +29,8 @@ DATA, RUNNING = "Data", "Running"
 """Headings in the help."""
 SPLITS = {"own": "all", "scenes": "test", "omnilabel": "val", "countbench": "test"}
 """Of data sets that have but one, or one that is meant where none is said."""
+PATHS = ("pictures", "phrases")
+"""Options of data sets that name a file or a folder."""
 TELL_EVERY = 60.0
 """Seconds between two lines of progress where stderr is no terminal."""
 
@@ -72,12 +74,12 @@ class Which:
 
     @property
     def options(self) -> dict[str, str]:
-        """Of the data set. Raises BadInput."""
+        """Of the data set; places are absolute, so that a run finds them from any folder. Raises BadInput."""
         pairs = [pair.partition("=") for pair in self.with_ or ()]
         if wrong := [name for name, equals, _ in pairs if not equals or not name]:
             raise BadInput(f"--with takes NAME=VALUE, got {wrong[0]!r}")
         variant = {} if self.variant is None else {"variant": self.variant}
-        return {**variant, **{name: value for name, _, value in pairs}}
+        return variant | {name: str(Path(value).absolute()) if name in PATHS else value for name, _, value in pairs}
 
     def dataset(self, name: str) -> "Dataset":
         from evals.datasets import load_dataset

@@ -16,7 +16,7 @@ from evals.samples import Benchmark, DataError, Dataset, Facts, Sample
 from sam3_tool.files import write_whole
 
 PACKAGES = ("sam3-agent", "torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools", "openai")
-_ONLY_TOLD = {"where", "commit", "changed_code", "packages", "machine"}
+_ONLY_TOLD = {"where", "options.pictures", "commit", "changed_code", "packages", "machine"}
 """Fields that may differ between two parts of a run."""
 
 
@@ -122,18 +122,18 @@ class Manifest(BaseModel):
 
     def differences(self, other: "Manifest") -> list[str]:
         """What would change results, one phrase each, e.g. 'planner: grammar, now openai:x'."""
-        return [phrase for name, phrase in self._all_differences(other) if name not in _ONLY_TOLD]
+        return [phrase for name, phrase in self._all_differences(other) if not _only_told(name)]
 
     def lesser_differences(self, other: "Manifest") -> list[str]:
-        """What may change results, and does not keep a run from going on: code, packages, machine."""
-        return [phrase for name, phrase in self._all_differences(other) if name in _ONLY_TOLD]
+        """What does not keep a run from going on: where the data are, code, packages, machine."""
+        return [phrase for name, phrase in self._all_differences(other) if _only_told(name)]
 
     def _all_differences(self, other: "Manifest") -> Iterable[tuple[str, str]]:
-        """The field, and both values in words."""
+        """The field's dotted name, and both values in words."""
         mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
         for name in mine | theirs:
             if mine.get(name) != theirs.get(name):
-                yield name.split(".")[0], f"{name}: {mine.get(name)}, now {theirs.get(name)}"
+                yield name, f"{name}: {mine.get(name)}, now {theirs.get(name)}"
 
     def save(self, path: Path) -> None:
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
@@ -154,6 +154,10 @@ class Manifest(BaseModel):
 def hash_of_ids(samples: Iterable[Sample]) -> str:
     """SHA-256 over the ids in order, in hexadecimal."""
     return sha256("\n".join(sample.id for sample in samples).encode("utf-8", "replace")).hexdigest()
+
+
+def _only_told(name: str) -> bool:
+    return name in _ONLY_TOLD or name.partition(".")[0] in _ONLY_TOLD
 
 
 def _flat(tree: Mapping[str, object], before: str = "") -> dict[str, object]:

@@ -1,6 +1,7 @@
 """`sam3-agent eval` as a person meets it, killed in the middle too."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,25 @@ def test_predict_writes_no_score_and_score_needs_no_model(here, data):
     assert scored.returncode == 0
     assert scored.stdout.endswith("[]\n")
     assert json.loads(Path("a/scores.json").read_text())["overall"]["samples"] == 3
+
+
+def test_pictures_may_move_and_are_found_from_any_folder(here, data, monkeypatch):
+    shutil.copytree(data / "grefcoco", "set")
+    Path("set/images").rename("pictures")
+    place = "mscoco/images/train2014"
+    words = ["run", "grefcoco", "--data", "set", "--split", "val", "--out", "a", "--pages", 0, "--draws", 50]
+    first = evaluate(*words, "--with", f"pictures=pictures/{place}", "--limit", 3)
+    assert first.exit_code == 0, first.stderr
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    scored = evaluate("score", "../a", "--draws", 50)
+    assert (scored.exit_code, scored.stderr.count("\n")) == (0, 1)
+    monkeypatch.chdir(here)
+    Path("pictures").rename("moved")
+    again = evaluate(*words, "--with", f"pictures=moved/{place}", "--limit", 3)
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert f"note: options.pictures: {here}/pictures/{place}, now {here}/moved/{place}" in again.stderr
+    assert len(Path("a/samples.jsonl").read_text().splitlines()) == 3
 
 
 def test_another_planner_or_protocol_needs_another_folder(here):
