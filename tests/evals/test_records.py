@@ -1,6 +1,8 @@
 """A run's folder survives whatever ends a process, and never mixes two runs."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -103,10 +105,40 @@ def test_other_code_and_packages_are_only_told(world, tmp_path):
     assert "packages.numpy: 1, now 2" in told
 
 
+def test_where_the_pictures_are_is_only_told(world, tmp_path):
+    here, there = (world.manifest(options={"number": "12", "pictures": place}) for place in ("/a", "/b"))
+    assert here.differences(there) == []
+    assert "options.pictures: /a, now /b" in here.lesser_differences(there)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from evals.manifest import Manifest
+from evals.records import RunFolder
+
+with RunFolder.start(Path(sys.argv[1]), Manifest.load(Path(sys.argv[1]) / "manifest.json")):
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_two_processes_cannot_write_into_one_run(world, tmp_path):
+    world.start(tmp_path).run.__exit__()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "at work\n"
+        with pytest.raises(RunError, match="another process is at work in"):
+            world.start(tmp_path)
+        other.stdin.close()
+    assert other.returncode == 0
+    world.start(tmp_path).run.__exit__()
+
+
+def test_a_second_writer_in_one_process_is_refused_too(world, tmp_path):
     with world.start(tmp_path).run, pytest.raises(RunError, match="another process is at work in"):
         world.start(tmp_path)
-    world.start(tmp_path).run.__exit__()
 
 
 def test_a_folder_without_a_run_and_a_foreign_manifest_are_one_sentence(tmp_path):
