@@ -3,27 +3,66 @@
 import re
 
 IRREGULAR = {
-    "aircraft": "aircraft", "axes": "axe", "bookshelves": "bookshelf", "buses": "bus", "businessmen": "businessman",
-    "calves": "calf", "canoes": "canoe", "children": "child", "cookies": "cookie", "deer": "deer", "dice": "die",
-    "feet": "foot", "firemen": "fireman", "fish": "fish", "fishermen": "fisherman", "geese": "goose",
-    "gentlemen": "gentleman", "goldfish": "goldfish", "grandchildren": "grandchild", "halves": "half",
-    "hoodies": "hoodie", "hooves": "hoof", "jellyfish": "jellyfish", "knives": "knife", "leaves": "leaf",
-    "lenses": "lens", "loaves": "loaf", "men": "man", "mice": "mouse", "moose": "moose", "moustaches": "moustache",
-    "movies": "movie", "mustaches": "mustache", "oxen": "ox", "people": "person", "pies": "pie", "pixies": "pixie",
-    "policemen": "policeman", "reindeer": "reindeer", "scarves": "scarf", "selfies": "selfie", "sheep": "sheep",
-    "shelves": "shelf", "shoes": "shoe", "smoothies": "smoothie", "snowmen": "snowman", "starfish": "starfish",
-    "teeth": "tooth", "thieves": "thief", "ties": "tie", "toes": "toe", "wives": "wife", "wolves": "wolf",
-    "women": "woman", "zombies": "zombie",
+    "antennae": "antenna", "axes": "axe", "cacti": "cactus", "crises": "crisis", "dice": "die", "dwarves": "dwarf",
+    "elves": "elf", "fezzes": "fez", "fungi": "fungus", "gladioli": "gladiolus", "hippopotamuses": "hippopotamus",
+    "hippopotami": "hippopotamus", "larvae": "larva", "lice": "louse", "oases": "oasis", "octopuses": "octopus",
+    "octopi": "octopus", "oxen": "ox", "passersby": "passerby", "prostheses": "prosthesis", "quizzes": "quiz",
+    "scarves": "scarf", "sheaves": "sheaf", "topazes": "topaz", "vertices": "vertex", "wharves": "wharf",
 }  # fmt: skip
-"""Plural -> singular, where no rule tells."""
+"""Plural -> singular, where no rule tells. Of several plurals, the usual one comes first."""
+
+ENDINGS = {
+    "calves": "calf", "children": "child", "eaux": "eau", "feet": "foot", "geese": "goose", "halves": "half",
+    "hooves": "hoof", "knives": "knife", "leaves": "leaf", "loaves": "loaf", "men": "man", "mice": "mouse",
+    "people": "person", "shelves": "shelf", "teeth": "tooth", "thieves": "thief", "wives": "wife", "wolves": "wolf",
+}  # fmt: skip
+"""The same, of compounds too: workmen, penknives."""
+
+_NO_SUCH_ENDING = {
+    "abdomen", "acumen", "amen", "bitumen", "cyclamen", "lumen", "omen", "pumice", "ramen", "regimen", "specimen",
+    "stamen",
+    "caiman", "german", "human", "mongoose", "norman", "ottoman", "roman", "shaman", "talisman",
+}  # fmt: skip
+"""They end as a plural, or as a singular, of `ENDINGS`, and are none."""
+
+UNCHANGING = {
+    "aircraft", "barracks", "bison", "chassis", "crossroads", "deer", "gallows", "headquarters", "hovercraft", "moose",
+    "offspring", "reindeer", "series", "sheep", "spacecraft", "species", "swine", "watercraft",
+}  # fmt: skip
+"""One is named as many are; so is whatever ends in fish."""
 
 ALWAYS_PLURAL = {
-    "binoculars", "clothes", "glasses", "goggles", "grapes", "headphones", "jeans", "pajamas", "pants", "pliers",
-    "scissors", "shorts", "sunglasses", "tights", "tongs", "trousers", "tweezers",
+    "bedclothes", "binoculars", "clothes", "dungarees", "eyeglasses", "glasses", "goggles", "grapes", "headphones",
+    "jeans", "knickers", "overalls", "pajamas", "panties", "pants", "pliers", "pyjamas", "scissors", "shears", "shorts",
+    "sunglasses", "sweatpants", "tights", "tongs", "trousers", "tweezers", "underpants", "undies",
 }  # fmt: skip
 """Left as they are: one of them is a pair or a bunch."""
 
-_S_IN_SINGULAR = re.compile(r".*(ss|us|is|ics)|atlas|bias|canvas|christmas|gas|lens|news|series|species|stairs|s")
+_ONLY_S = {
+    "aerie", "auntie", "barbie", "beanie", "birdie", "bookie", "bowtie", "brasserie", "brownie", "budgie",
+    "calorie", "collie", "cookie", "cowrie", "crappie", "cutie", "faerie", "foodie", "freebie", "genie", "goalie",
+    "groupie", "hippie", "hoodie", "junkie", "kelpie", "lassie", "magpie", "menagerie", "movie", "necktie",
+    "newbie", "nightie", "onesie", "patisserie", "pie", "pixie", "potpie", "prairie", "roadie", "rookie",
+    "rotisserie", "selfie", "selkie", "sharpie", "smoothie", "sortie", "stogie", "sweetie", "talkie", "techie",
+    "tie", "toastie", "townie", "veggie", "wedgie", "weenie", "yuppie", "zombie", "aloe", "backhoe", "canoe", "doe",
+    "floe", "foe", "gumshoe", "hoe", "horseshoe", "mistletoe", "oboe", "overshoe", "roe", "shoe", "sloe",
+    "snowshoe", "tiptoe", "toe", "avalanche", "backache", "barouche", "bellyache", "brioche", "cache", "cartouche",
+    "cliche", "cloche", "creche", "douche", "earache", "gouache", "headache", "heartache", "microfiche",
+    "moustache", "mustache", "niche", "pastiche", "porsche", "quiche", "ruche", "stomachache", "toothache",
+    "crevasse", "excuse", "fuse", "hypotenuse", "mousse", "muse", "posse", "recluse", "ruse", "use", "wrasse",
+    "bantu", "bayou", "caribou", "emu", "fichu", "gnu", "guru", "haiku", "kinkajou", "kudu", "marabou", "menu",
+    "pikachu", "snafu", "sudoku", "tiramisu", "tutu", "zebu", "zulu",
+}  # fmt: skip
+"""Their plural has one letter more, though it ends as if it had two, or none."""
+
+_S_IN_SINGULAR = re.compile(
+    r".*(ss|(?<!ea)us|[aeoy]sis|psis|polis)"
+    r"|(amaryll|ax|cannab|chrysal|clemat|cris|debr|epiderm|h|hubr|ib|ir|mant|marqu|par|pelv|portcull|prax|probosc|tenn|th"
+    r"|trell)is|is"
+    r"|(acrobat|aerobat|aerob|athlet|electron|gymnast|mathemat|phys|polit|robot)ics"
+    r"|(at)?las|bias|(bio)?gas|canvas|christmas|madras|pancreas|asbestos|chaos|cosmos|rhinoceros|thermos"
+    r"|(bi|quadri|tri|for)ceps|diabetes|lens|mercedes|molasses|news|rabies|stairs|s"
+)
 """Words that end in s and are not plural: glass, bus, iris, canvas …"""
 
 
@@ -33,7 +72,7 @@ def is_plural(word: str) -> bool:
     >>> [word for word in ("dogs", "people", "bus", "fish", "star") if is_plural(word)]
     ['dogs', 'people', 'fish']
     """
-    return word in ALWAYS_PLURAL or word in IRREGULAR or singular(word) != word
+    return word in ALWAYS_PLURAL or _is_unchanging(word) or singular(word) != word
 
 
 def is_singular(word: str) -> bool:
@@ -47,29 +86,49 @@ def is_singular(word: str) -> bool:
 
 def singular(word: str) -> str:
     """
-    >>> [singular(word) for word in ("circles", "boxes", "cherries", "buses", "knives", "glass", "scissors")]
-    ['circle', 'box', 'cherry', 'bus', 'knife', 'glass', 'scissors']
+    >>> [singular(word) for word in ("circles", "boxes", "cherries", "buses", "penknives", "glass", "scissors")]
+    ['circle', 'box', 'cherry', 'bus', 'penknife', 'glass', 'scissors']
     """
+    start, hyphen, last = word.rpartition("-")
+    if hyphen:
+        return f"{start}-{singular(last)}"
     if word in IRREGULAR:
         return IRREGULAR[word]
-    if word in ALWAYS_PLURAL or not word.endswith("s") or _S_IN_SINGULAR.fullmatch(word):
+    if word in ALWAYS_PLURAL or _is_unchanging(word):
         return word
+    return _exchanged(word, ENDINGS) or _without_s(word)
+
+
+def _without_s(word: str) -> str:
+    if not word.endswith("s") or (_S_IN_SINGULAR.fullmatch(word) and word[:-1] not in _ONLY_S):
+        return word
+    if word[:-1] in _ONLY_S:
+        return word[:-1]
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if re.search(r"(ss|sh|ch|x|zz|o|[^o]us)es$", word):
-        return word[:-2]
-    return word[:-1]
+    of_one_in_s = _S_IN_SINGULAR.fullmatch(word[:-2]) and not re.search(r"[ao]uses$", word)
+    return word[:-2] if of_one_in_s or re.search(r"(sh|ch|x|zz|tz|o)es$", word) else word[:-1]
+
+
+def _exchanged(word: str, endings: dict[str, str]) -> str:
+    """With the other one of a pair of endings; '' where it has none of them."""
+    found = next((one for one in endings if word.endswith(one)), "")
+    return word.removesuffix(found) + endings[found] if found and word not in _NO_SUCH_ENDING else ""
+
+
+def _is_unchanging(word: str) -> bool:
+    return word in UNCHANGING or word.endswith("fish")
 
 
 def plural(word: str) -> str:
     """
-    >>> [plural(word) for word in ("circle", "box", "cherry", "bus", "knife", "tomato", "fish", "scissors", "dogs")]
-    ['circles', 'boxes', 'cherries', 'buses', 'knives', 'tomatoes', 'fish', 'scissors', 'dogs']
+    >>> [plural(word) for word in ("circle", "box", "cherry", "bus", "workman", "tomato", "fish", "scissors", "dogs")]
+    ['circles', 'boxes', 'cherries', 'buses', 'workmen', 'tomatoes', 'fish', 'scissors', 'dogs']
     """
     if is_plural(word):
         return word
-    known = next((many for many, one in IRREGULAR.items() if one == word), None)
-    if known:
+    known = next((many for many, one in IRREGULAR.items() if one == word), "")
+    if known := known or _exchanged(word, {one: many for many, one in ENDINGS.items()}):
         return known
     if re.search(r"[^aeiou]y$", word):
         return word[:-1] + "ies"
