@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +79,14 @@ def _polygons(mask: np.ndarray) -> list[np.ndarray]:
 # --- ReasonSeg --------------------------------------------------------------------------------------------------------
 
 
+_OURS = re.compile(r"scene_\d{6,}_0\.(jpg|json)")
+"""Names that `_reasonseg` gives."""
+
+
 def _reasonseg(out: Path, asked: Sequence[_Asked]) -> None:
+    for earlier in sorted((out / "val").glob("scene_*")):  # of more scenes, perhaps: whatever lies there is read
+        if _OURS.fullmatch(earlier.name):
+            earlier.unlink()
     for one in asked:
         if one.query.kind == "no target":  # every published query has a target
             continue

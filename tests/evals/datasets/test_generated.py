@@ -42,6 +42,20 @@ def test_wrong_numbers_and_splits_are_told(tmp_path):
         load_dataset("scenes", tmp_path, "test", seed="many")
 
 
+def test_fewer_scenes_in_the_same_folder_leave_none_of_the_earlier_ones_and_every_other_file(tmp_path):
+    make_scenes(tmp_path, number=8, sizes=((96, 72),))
+    val = tmp_path / "reasonseg" / "val"
+    foreign = [val / "scene_notes.txt", val / "scene_000007_0.png", val / "scene_000007_1.json", val / "mine.json"]
+    for path in foreign:
+        path.touch()
+    make_scenes(tmp_path, number=3, sizes=((96, 72),))
+    fresh = make_scenes(tmp_path / "fresh", number=3, sizes=((96, 72),))
+    again, alone = (load_dataset("reasonseg", folder, "val") for folder in (tmp_path / "reasonseg", fresh["reasonseg"]))
+    assert [sample.id for sample in again.samples()] == [sample.id for sample in alone.samples()]
+    assert again.facts().hash == alone.facts().hash
+    assert all(path.exists() for path in foreign)
+
+
 def test_the_same_seed_writes_the_same_files(tmp_path):
     one, two, other = (
         make_scenes(tmp_path / name, number=3, seed=seed, sizes=((96, 72),))
