@@ -127,7 +127,7 @@ def _ask(
     options: Options,
     which: Which,
     direct_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Of samples that go to SAM 3 alone.", rich_help_panel=RUNNING)
+        float, typer.Option(help="Of samples that go to SAM 3 alone, from 0 to below 1.", rich_help_panel=RUNNING)
     ] = 0.5,
     workers: Workers = 1,
     batch: Annotated[
@@ -156,6 +156,8 @@ def _ask(
     """Exit codes: 0 done; 1 too many samples failed; 2 bad usage or bad input; 130 interrupted."""
     with _errors(), progress() as shown:
         shown.now(f"reading {name}")
+        if not 0 <= direct_threshold < 1:
+            raise BadInput(f"--direct-threshold must be at least 0 and below 1, got {direct_threshold:g}")
         dataset, selection = which.dataset(name), which.selection()
         selection.of(dataset)
         from evals.parts import assemble

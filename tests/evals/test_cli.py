@@ -191,6 +191,12 @@ def _episode_without_an_end(folder: Path) -> Path:
         (["run", *SCENES, "--out", "a", "--sam3", "nowhere"], "SAM 3 checkpoint 'nowhere': no such folder"),
         (["run", *SCENES, "--out", "a", "--base-url", "http://x"], "--base-url is of no use to --planner grammar"),
         (["run", *SCENES, "--out", "a", "--max-cost", "1"], "--max-cost needs a price"),
+        (
+            ["run", *SCENES, "--out", "a", "--direct-threshold", "1"],
+            "--direct-threshold must be at least 0 and below 1",
+        ),
+        (["run", *SCENES, "--out", "a", "--direct-threshold", "-0.1"], "at least 0 and below 1, got -0.1"),
+        (["run", *SCENES, "--out", "a", "--direct-threshold", "nan"], "at least 0 and below 1, got nan"),
         (["score", "nowhere"], "nowhere is not a run: cannot read manifest.json"),
         (["compare", "nowhere", "nowhere"], "nowhere is not a run"),
         (["view", "nowhere"], "nowhere is not a run"),
