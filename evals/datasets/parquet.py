@@ -1,7 +1,7 @@
 """Rows of parquet files, read a row group at a time: the only module that knows pyarrow, which is not required."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,9 @@ class Table:
 
     files: Sequence[Path]
     home: Home
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+    _cache: dict[tuple[int, str], Any] = field(default_factory=dict, init=False, repr=False)
+    """Guarded by `_lock`; the last used last."""
 
     @classmethod
     def of(cls, folder: Path, home: Home, pattern: str = "**/*.parquet") -> "Table":
@@ -102,15 +105,6 @@ class Table:
             while len(self._cache) > CACHED:
                 self._cache.pop(next(iter(self._cache)))
             return self._cache[key]
-
-    @cached_property
-    def _cache(self) -> dict[tuple[int, str], Any]:
-        """Guarded by `_lock`; the last used last."""
-        return {}
-
-    @cached_property
-    def _lock(self) -> Lock:
-        return Lock()
 
 
 def _pyarrow(home: Home) -> Any:

@@ -1,6 +1,7 @@
 """CountBench and PixMo-Count from parquet files."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from io import BytesIO
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from evals.datasets import load_dataset
+from evals.datasets.counting import COUNTBENCH
+from evals.datasets.parquet import Table
 from evals.metrics import counting
 from evals.samples import DataError
 from sam3_tool import PictureError
@@ -54,6 +57,15 @@ def test_rows_without_a_picture_are_left_out_and_told(countbench):
     assert dataset.samples()[2].open().pixels[0, 0].tolist() == [3, 0, 0]
     assert dataset.facts().notes[0].startswith("3 of 4 rows have a picture")
     assert dataset.facts().published == 487
+
+
+def test_threads_read_a_table_whose_lock_is_there_before_the_first_of_them(countbench):
+    table = Table.of(countbench, COUNTBENCH)
+    assert {"_lock", "_cache"} <= vars(table).keys()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda place: table.cell(place % 4, "text"), range(80))) == [
+            f"{place % 4} dogs" for place in range(80)
+        ]
 
 
 def test_an_agents_answer_counts_as_many_as_it_holds(countbench, predicted, nothing):
