@@ -68,11 +68,11 @@ _ALL = re.compile(
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 _NUMERALS = ("one", "two", "three", "four", "five", "six")
 _PLACE = re.compile(
-    rf"(?:the )?(?:(?P<word>option |choice |answer )?(?P<digits>\d+)(?P<nth>st|nd|rd|th)?"
+    rf"(?:the )?(?:(?P<word>option |choice |answer )?(?P<digits>\d{{1,9}})(?P<nth>st|nd|rd|th)?"
     rf"|(?P<ordinal>{'|'.join(_ORDINALS)}|last)"
     rf"|(?:option |choice )?(?P<numeral>{'|'.join(_NUMERALS)}))(?: one| option| choice)?"
 )
-_MASK = re.compile(r"(?:the )?(?:number|mask|nubmer|no|nr)s? (\d+)(?: .*)?")
+_MASK = re.compile(r"(?:the )?(?:number|mask|nubmer|no|nr)s? (\d{1,9})(?: .*)?")
 
 
 def _places(text: str, options: Sequence[str]) -> list[int]:

@@ -117,9 +117,22 @@ def _numbers_marked(match: re.Match[str]) -> str:
             up_to = True
             continue
         number = _COUNTING.index(word) + 1 if word in _COUNTING else int(word)
-        numbers += range(numbers[-1] + 1, min(number, numbers[-1] + 100) + 1) if up_to else [number]
+        if up_to:
+            numbers[-1:] = _range(numbers[-1], number)
+        else:
+            numbers.append(number)
         up_to = False
     return f"<{'_'.join(map(str, numbers))}>"
+
+
+def _range(one: int, other: int) -> range:
+    """Both and what is between them, ascending; 101 numbers at most.
+
+    >>> list(_range(2, 4)), list(_range(4, 2)), list(_range(3, 3))
+    ([2, 3, 4], [2, 3, 4], [3])
+    """
+    first, last = sorted((one, other))
+    return range(first, last + 1)[:101]
 
 
 _RELATIONS = {

@@ -160,6 +160,12 @@ def test_a_tie_is_asked_back_and_the_reply_chooses(talk, reply, selected):
     assert (answered.outcome, answered.selected) == ("answered", selected)
 
 
+@pytest.mark.parametrize("reply", ["{}", "number {}", "the {}th", "option {}"])
+def test_a_number_longer_than_any_list_is_no_traceback(talk, reply):
+    after = talk("the dogs", "the left one", reply.format("9" * 5000))
+    assert (after.outcome, after.selected) == ("no_match", (1, 2))
+
+
 def test_a_reply_goes_on_with_what_was_asked_for(talk):
     assert talk("the dogs", "also the cups", "remove it", "number 4").selected == (1, 2, 3, 5, 6)
     assert talk("the dogs", "only the cups and the left dog").outcome == "asked"
