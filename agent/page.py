@@ -115,7 +115,7 @@ class MaskRow:
             phrase=candidate.phrase or "(by example)",
             score=f"{candidate.score:.2f}",
             area=f"{area:,}",
-            share=f"{100 * area / (picture.width * picture.height):.2g} %",
+            share=share(area, picture.width * picture.height),
             box=" ".join(f"{edge:.0f}" for edge in candidate.box),
             origin=candidate.origin,
             reason=reason,
@@ -205,6 +205,18 @@ def _numbers(step: Step, made_by: "MadeBy") -> Sequence[int]:
 
 def css_color(number: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color_of(number))
+
+
+def share(part: float, whole: float) -> str:
+    """In percent.
+
+    >>> share(1, 8), share(1, 40), share(999, 1000), share(1, 10**7)
+    ('12 %', '2.5 %', '100 %', 'under 0.01 %')
+    """
+    percent = 100 * part / whole
+    if 0 < percent < 0.01:
+        return "under 0.01 %"
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 
 def pretty(arguments: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from agent.conversation import ABOVE, Conversation
 from agent.episode import Candidate, Episode
-from agent.page import css_color
+from agent.page import css_color, share
 from agent.text import encodable
 from agent.tools import ToolError, parse_call
 from agent.tools.refine import Click, Refine
@@ -116,7 +116,7 @@ def _row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:
         "phrase": encodable(candidate.phrase) or "by example",
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # 0 for what is no number, from a file
         "area": area,
-        "share": f"{100 * area / (height * width):.2g} %",
+        "share": share(area, height * width),
         "reason": encodable(reason),
         "origin": encodable(candidate.origin),
         "selected": selected,

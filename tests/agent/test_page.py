@@ -4,6 +4,7 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import prompts
@@ -11,11 +12,13 @@ from agent import PAPER_TOOLS, Episode, Task, run
 from agent.budget import Budget, Price
 from agent.chat import ChatPlanner
 from agent.episode import Usage
+from agent.grammar import GrammarPlanner
 from agent.messages import View
 from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.transcript import MadeBy, load, save, to_html
-from sam3_tool import Picture, Sam3
+from sam3_tool import Instances, Picture, Sam3
+from sam3_tool.backends.scripted import ScriptedBackend
 
 HOSTILE = "<script>alert(1)</script> {{ 7 * 7 }} \ud83d </style>"
 SAID = re.compile(r'<div class="said".*?>(.*?)</div>', re.DOTALL)
@@ -210,3 +213,12 @@ def test_the_papers_protocol_is_shown_as_that_model_saw_it(picture: Picture, tin
     assert verdicts is not None
     assert "</i>1</span>" in verdicts[0], "the number that the model saw; its id is 2"
     assert "rejected" in verdicts[0]
+
+
+@pytest.mark.parametrize(("pixels", "told"), [(10_000, "100 %"), (9_960, "100 %"), (2_500, "25 %"), (170, "1.7 %")])
+def test_how_much_of_the_picture_a_mask_covers_is_told_in_plain_numbers(pixels: int, told: str) -> None:
+    mask = (np.arange(10_000) < pixels).reshape(1, 100, 100)
+    found = Instances(mask, np.array([[0, 0, 100, 100]], np.float32), np.array([0.9], np.float32), 0.9, "")
+    task = Task(Picture(np.zeros((100, 100, 3), np.uint8)), "the sky")
+    episode = run(task, GrammarPlanner(), Sam3(ScriptedBackend({None: {"sky": found}})))
+    assert re.findall(r"[\d.e+-]+ %", to_html(episode, MADE_BY)) == [told]

@@ -310,6 +310,14 @@ def test_a_mask_of_one_pixel_still_has_an_outline():
     mask[3000, 4000] = True
     (row,) = mask_rows([Candidate(1, encode(mask), (4000, 3000, 4001, 3001), 0.9, "dot")], [1], {})
     assert row["path"].startswith("M")
+    assert row["share"] == "under 0.01 %"
+
+
+def test_a_mask_of_nearly_the_whole_picture_covers_100_percent_of_it():
+    mask = np.ones((50, 50), bool)
+    mask[0, 0] = False
+    (row,) = mask_rows([Candidate(1, encode(mask), (0, 0, 50, 50), 0.9, "sky")], [1], {})
+    assert row["share"] == "100 %"
 
 
 def test_a_question_without_a_picture_is_answered_in_words(actions):
