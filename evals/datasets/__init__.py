@@ -6,11 +6,12 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agent.text import encodable
 from evals.datasets import counting, davis, grefcoco, omnilabel, own, reasonseg, refcoco, saco_average, sav, veval
 from evals.datasets.videos import ONLY_SCORED, Videos
 from evals.samples import Benchmark, DataError, Dataset
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Benchmark)
 
 __all__ = ["DATASETS", "VIDEOS", "load_benchmark", "load_dataset"]
 
@@ -46,7 +47,7 @@ def load_dataset(name: str, data: Path, split: str, **options: Any) -> Dataset:
     """The benchmark of that name from its files in `data`; nothing is ever downloaded, and no picture is opened.
 
     Raises DataError, one sentence, for a name, split or option that there is not, for files that are missing or not as
-    published, and for videos.
+    published, for an id that no file can hold, and for videos.
     """
     if name in VIDEOS:
         raise DataError(f"{name} cannot be run: {ONLY_SCORED.format(name=name, split=split or 'SPLIT')}")
@@ -65,4 +66,7 @@ def _load(known: Mapping[str, Callable[..., T]], name: str, data: Path, split: s
     taken = [option.name for option in signature(load).parameters.values() if option.kind == option.KEYWORD_ONLY]
     if strange := [option for option in options if option not in taken]:
         raise DataError(f"{name} has the options {', '.join(taken) or 'none'}, not {', '.join(strange)}")
-    return load(Path(data), split, **options)
+    loaded = load(Path(data), split, **options)
+    if unwritable := [sample.id for sample in loaded.samples() if encodable(sample.id) != sample.id]:
+        raise DataError(f"{name} has the id {unwritable[0]!r}, which is no Unicode text; give that sample another one")
+    return loaded

@@ -58,7 +58,7 @@ class Home:
             return json.loads(path.read_bytes())
         except OSError as error:
             raise self.missing(f"{path} cannot be read ({error.strerror})", "a JSON file") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.broken(path, f"is not JSON ({error})") from error
 
     def parsed(self, path: Path, parse: Callable[[Any], T]) -> T:

@@ -40,6 +40,8 @@ from sam3_tool.rle import Rle
 
 HOME = Home("own data", "where you have it; its format stands at the top of evals/datasets/own.py", "yours")
 LIST, COCO = "queries.jsonl", "annotations.json"
+FARTHEST = 1e9
+"""In pixels: no picture reaches so far, and no box of one's own may."""
 Box = tuple[float, float, float, float]
 
 
@@ -111,7 +113,7 @@ def _entry(file: Path, number: int, line: str) -> Entry:
 def _object(name: str, line: str) -> Mapping[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name} is not JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("boxes", []), list | None):
         raise DataError(f'{name} must be an object such as {{"image": "a.jpg", "query": "the cup"}}, found {line[:80]}')
@@ -127,8 +129,8 @@ def _text(name: str, value: Mapping[str, Any], key: str) -> str:
 
 def _box(name: str, box: Any) -> Box:
     numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
-    if not numbers or not (box[0] < box[2] and box[1] < box[3]):
-        raise DataError(f"{name}: a box is x0, y0, x1, y1 in pixels with x0 < x1 and y0 < y1, found {box!r}")
+    if not numbers or not all(abs(side) < FARTHEST for side in box) or not (box[0] < box[2] and box[1] < box[3]):
+        raise DataError(f"{name}: a box is x0, y0, x1, y1 in pixels with x0 < x1 and y0 < y1, found {str(box)[:80]}")
     return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
 
 
@@ -162,9 +164,9 @@ def _coco(file: Path, pictures: str | Path | None) -> Iterator[Entry]:
     if not groups:
         return
     folders = [Path(pictures)] if pictures else [file.parent, file.parent / "images"]
-    folder = HOME.pictures(folders, str(images[next(iter(groups))[0]].get("file_name")))
+    folder = HOME.pictures(folders, images[next(iter(groups))[0]]["file_name"])
     for number, ((image, caption), annotations) in enumerate(groups.items(), start=1):
-        picture = folder / str(images[image]["file_name"])
+        picture = folder / images[image]["file_name"]
         drawn = [one for one in annotations if one.get("segmentation")]
         boxed = [one for one in annotations if one.get("bbox")]
         yield Entry(
@@ -182,11 +184,18 @@ def _captions(content: Any) -> tuple[dict[Any, Any], dict[tuple[Any, str], list[
     images = {entry["id"]: entry for entry in content["images"]}
     groups: dict[tuple[Any, str], list[Any]] = {}
     for entry in content["annotations"]:
-        caption = str(entry["caption"]).strip()
-        if caption:
-            image = images[entry["image_id"]]["id"]  # KeyError for one that is not listed
+        if not isinstance(entry["caption"], str):
+            raise ScoringError(f"annotation {entry.get('id')!r}: `caption` must be a text, found {entry['caption']!r}")
+        if caption := entry["caption"].strip():
+            image = _named(images[entry["image_id"]])["id"]  # KeyError for one that is not listed
             groups.setdefault((image, caption), []).append(entry)
     return images, groups
+
+
+def _named(image: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(image.get("file_name"), str):
+        raise ScoringError(f"image {image['id']!r}: `file_name` must be a text, found {image.get('file_name')!r}")
+    return image
 
 
 def _corners(file: Path, annotation: Mapping[str, Any]) -> Box:

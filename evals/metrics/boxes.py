@@ -17,7 +17,10 @@ def checked(box: Any, name: Callable[[], str] | str) -> list[float]:
         box = box.tolist()
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(side, int | float) for side in box):
         raise ScoringError(f"{named(name)}: `bbox` must be four numbers x, y, w, h, found {box!r}")
-    return [float(side) for side in box]
+    try:
+        return [float(side) for side in box]
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise ScoringError(f"{named(name)}: `bbox` must be four numbers x, y, w, h ({error})") from error
 
 
 def ious(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], crowd: Sequence[bool] = ()) -> np.ndarray:

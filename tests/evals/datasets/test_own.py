@@ -8,6 +8,7 @@ from PIL import Image
 
 from evals.datasets import load_dataset
 from evals.metrics import reasonseg
+from evals.metrics.entries import ScoringError
 from evals.samples import DataError, Prediction
 from sam3_tool import rle
 from sam3_tool.rle import Rle
@@ -153,7 +154,8 @@ def coco(folder, *annotations, **image):
     """The data set of `a.png` with these annotations; `image`: what the file says otherwise of it."""
     listed = {"id": 4, "file_name": "a.png", "height": 12, "width": 16, **image}
     captioned = [{"id": 1, "image_id": 4, "caption": "the cup", **one} for one in annotations]
-    (folder / "annotations.json").write_text(json.dumps({"images": [listed], "annotations": captioned}))
+    images = [listed, {"id": 5, "height": 12, "width": 16}]
+    (folder / "annotations.json").write_text(json.dumps({"images": images, "annotations": captioned}))
     return load_dataset("own", folder, "all")
 
 
@@ -194,11 +196,36 @@ def test_polygons_that_were_drawn_in_another_size_than_the_pictures_are_told(fol
         ({"image": "a.png", "query": "a", "mask": "m.png"}, "there is no file .*m.png"),
         ({"image": "a.png", "query": "a", "boxes": [[5, 5, 4, 6]]}, "x0 < x1 and y0 < y1, found"),
         ({"image": "a.png", "query": "a", "boxes": 3}, "must be an object such as"),
+        ({"image": "a.png", "query": "a", "boxes": [[0, 0, 10**400, 6]]}, r"x0 < x1 and y0 < y1, found \[0, 0, 1000"),
+        ({"image": "a.png", "query": "a", "boxes": [[0, 0, float("inf"), 6]]}, r"found \[0, 0, inf, 6\]"),
+        ("[" * 100_000, "line 1 is not JSON"),
+        (r'{"image": "a.png", "query": "a", "id": "\ud800"}', r"the id '\\ud800', which is no Unicode text; give"),
     ],
 )
 def test_a_wrong_line_is_told_by_its_number(folder, line, said):
     with pytest.raises(DataError, match=said):
         write(folder, line)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "image", "said"),
+    [
+        ({"caption": None}, {}, "annotation 1: `caption` must be a text, found None"),
+        ({"caption": 3}, {}, "annotation 1: `caption` must be a text, found 3"),
+        ({}, {"file_name": None}, "image 4: `file_name` must be a text, found None"),
+        ({"image_id": 5}, {}, "image 5: `file_name` must be a text, found None"),
+        ({"bbox": [0, 0, 10**400, 6]}, {}, "annotation 1: `bbox` must be four numbers x, y, w, h"),
+    ],
+)
+def test_a_wrong_entry_of_a_coco_file_is_named(folder, annotation, image, said):
+    with pytest.raises((DataError, ScoringError), match=said):
+        coco(folder, {}, annotation, **image)
+
+
+def test_a_coco_file_that_is_nested_too_deeply_is_one_sentence(folder):
+    (folder / "annotations.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"annotations.json is not JSON"):
+        load_dataset("own", folder, "all")
 
 
 def test_ids_may_not_repeat(folder):

@@ -1,6 +1,7 @@
 """ReasonSeg from its own folders and from the re-uploaded parquet files."""
 
 import json
+import os
 from io import BytesIO
 
 import numpy as np
@@ -168,6 +169,16 @@ def test_unknown_names_splits_and_options_are_told_with_what_there_is(tmp_path):
         load_dataset("reasonseg", tmp_path, "val", varient="lisa")
     with pytest.raises(DataError, match=r"'lisa' .* or 'hf-bool', not 'hf'"):
         load_dataset("reasonseg", tmp_path, "val", variant="hf")
+
+
+def test_a_file_name_that_is_no_text_is_one_sentence(folders, tmp_path):
+    strange = os.fsdecode(b"a\xff")
+    original = next((folders["reasonseg"] / "val").glob("*.jpg"))
+    (tmp_path / "val").mkdir()
+    for ending in (".jpg", ".json"):
+        (tmp_path / "val" / f"{strange}{ending}").write_bytes(original.with_suffix(ending).read_bytes())
+    with pytest.raises(DataError, match=r"reasonseg has the id 'a\\udcff', which is no Unicode text; give that sample"):
+        load_dataset("reasonseg", tmp_path, "val")
 
 
 def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothing):

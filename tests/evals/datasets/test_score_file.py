@@ -100,6 +100,8 @@ def test_grefcoco_keeps_a_mask_that_is_declared_to_be_no_target(folders, answere
         ("own", lambda held: [held[0] | {"masks": [5]}], "`segmentation` must be run lengths with a size"),
         ("own", lambda held: [held[0] | {"masks": [{"size": [12, 5], "counts": ["a"]}]}], "must be run lengths"),
         ("saco-gold", lambda held: [held[0] | {"segmentation": {"size": ["a", 60], "counts": "1"}}], "or polygons"),
+        ("own", lambda held: [held[0] | {"boxes": [[0, 0, 10**400, 1]], "scores": [1]}], "must be lists of x0, y0, x1"),
+        ("omnilabel", lambda held: [held[0] | {"bbox": [0, 0, 10**400, 1]}], "`bbox` must be four numbers"),
         ("saco-gold", lambda held: [held[0] | {"segmentation": [["a", "b", 1, 2, 3, 4]]}], "holds no polygons"),
         ("grefcoco", lambda held: [held[0] | {"size": [1, 1], "counts": "1"}], r"its mask is \(1, 1\), its picture"),
         ("own", lambda held: [held[0] | {"scores": []}], "boxes need as many scores, found 0"),
