@@ -18,6 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from agent import Decision, Episode, ScriptedPlanner, Task, watch
+from agent.options import BadInput
 from agent.tools.workspace import Answer, Segment
 from bench import rivals
 from bench.episode import around, episode
@@ -28,15 +29,21 @@ from bench.tables import Cell, Table
 from bench.timing import Timing, clock, side_by_side, timed
 from sam3_tool import ConceptPrompt, Picture
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.training.scenes import HELD_OUT, draw_scene
+from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
 from sam3_tool.training.vocabulary import STRANGERS
 
 THOUGHTS = (0.0, 0.05, 0.1, 0.5)
 """Seconds. A language model thinks for half a second at the least."""
 
+RICH = 3
+"""Number of the scene that further phrases are asked of, where there are so many rounds."""
+CALL_PHRASES = 5
+"""Asked of it in a round: one, and then four together."""
+
 
 def measure(setting: Setting) -> Iterator[Table]:
-    """The chosen tables, each as soon as it is there."""
+    """The chosen tables, each as soon as it is there. Raises BadInput for more than there are phrases for."""
+    _check(setting)
     torch.set_num_threads(setting.threads)
     measured = network(setting.size, device=setting.device, dtype=setting.dtype, compile=setting.compile)
     if setting.compile is not None:
@@ -44,6 +51,21 @@ def measure(setting: Setting) -> Iterator[Table]:
     for table in (parts, calls, first_mask, phrases, pictures, episode, memory):
         if table.__name__.replace("_", "-") in setting.tables:
             yield table(measured, setting)
+
+
+def _check(setting: Setting) -> None:
+    rounds, most = setting.rounds + 1, max(setting.phrases)
+    needed = {"parts": ("--rounds", rounds), "phrases": ("--phrases", most), "episode": ("--phrases", most)}
+    for table in setting.tables:
+        if table == "calls":
+            _check_phrases(table, "--rounds", CALL_PHRASES * rounds, len(_further(setting.rounds)))
+        elif table in needed:
+            _check_phrases(table, *needed[table], len(all_phrases()))
+
+
+def _check_phrases(table: str, option: str, needed: int, there: int) -> None:
+    if needed > there:
+        raise BadInput(f"the table {table!r} would take {needed} phrases and has {there}; choose fewer with {option}")
 
 
 def compiling(measured: Network, setting: Setting) -> Table:
@@ -154,9 +176,8 @@ def _weights(part: torch.nn.Module | None) -> float | None:
 def calls(measured: Network, setting: Setting) -> Table:
     """What a user of `Sam3` waits for, on scenes of 640 x 480; every phrase is asked once."""
     sam3, rounds = measured.ours(), setting.rounds
-    scenes = [draw_scene(HELD_OUT + number, size=(640, 480)) for number in range(rounds + 1)]
-    pictures = [Picture(drawn.pixels) for drawn in scenes]
-    one, present = pictures[3 % len(pictures)], phrases_of(scenes[3 % len(scenes)])
+    pictures = [Picture(_small(number).pixels) for number in range(rounds + 1)]
+    one, present = pictures[RICH % len(pictures)], _further(rounds)
     asked: dict[str, Callable[[int], object]] = {
         "a new picture and its first phrase": lambda run: sam3.segment(pictures[run], "object"),
         "a further phrase": lambda run: sam3.segment(one, present[run]),
@@ -168,6 +189,15 @@ def calls(measured: Network, setting: Setting) -> Table:
     took = {name: timed(work, runs=rounds, clock=partial(clock, measured.device)) for name, work in asked.items()}
     rows = [(name, one.median, one.span) for name, one in took.items()]
     return Table("sam3-calls", "Calls on 640 x 480", ("call", "ms", "from to"), rows, setting.about)
+
+
+def _further(rounds: int) -> list[str]:
+    """What can be asked of the picture that is asked again and again."""
+    return phrases_of(_small(RICH % (rounds + 1)))
+
+
+def _small(number: int) -> Scene:
+    return draw_scene(HELD_OUT + number, size=(640, 480))
 
 
 class Thoughtful(ScriptedPlanner):

@@ -91,6 +91,20 @@ def test_what_cannot_be_measured_is_one_line(wrong):
     assert wrong[1] in result.output
 
 
+@pytest.mark.parametrize(
+    ("table", "option", "number", "told"),
+    [
+        ("calls", "--rounds", 40, "'calls' would take 205 phrases and has 82; choose fewer with --rounds"),
+        ("parts", "--rounds", 200, "'parts' would take 201 phrases and has 103; choose fewer with --rounds"),
+        ("phrases", "--phrases", 128, "'phrases' would take 128 phrases and has 103; choose fewer with --phrases"),
+        ("episode", "--phrases", 128, "'episode' would take 128 phrases and has 103; choose fewer with --phrases"),
+    ],
+)
+def test_more_phrases_than_there_are_is_one_line_before_anything_is_measured(table, option, number, told):
+    result = CliRunner().invoke(app, ["sam3", "--tables", f"memory,{table}", option, str(number)])
+    assert (result.exit_code, result.output) == (2, f"error: the table {told}\n")
+
+
 def test_the_numbers_can_be_written_to_a_file(tmp_path):
     program = [sys.executable, "-m", "bench.protocols", "--out", str(tmp_path / "there" / "protocols.json")]
     done = subprocess.run(program, capture_output=True, text=True, check=True)
