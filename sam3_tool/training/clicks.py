@@ -6,10 +6,8 @@ batch is a function of (seed, step), and all state is saved as it goes: the same
 """
 
 import argparse
-import json
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +24,7 @@ from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, new_tracker, 
 from sam3_tool.training.batch import Pictures, draw_pictures
 from sam3_tool.training.clicking import centre_click, next_click, stray_click
 from sam3_tool.training.export import export_tracker
+from sam3_tool.training.log import log_steps
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.spoiling import spoil
@@ -39,8 +38,6 @@ from sam3_tool.training.tracker import (
     to_points,
     upsampled,
 )
-
-logger = logging.getLogger(__name__)
 
 Start = Literal["click", "box", "mask"]
 STARTS: tuple[Start, ...] = ("click", "box", "click", "mask", "click", "box")
@@ -191,6 +188,9 @@ class Run:
             optimizer=self.optimizer.state_dict(),
         )
 
+    def export(self) -> None:
+        export_tracker(self.average, locate(self.recipe.start), self.recipe.out / "checkpoint")
+
     def resume(self) -> None:
         state = saved_state(self.recipe.out)
         if state is None:
@@ -297,21 +297,14 @@ def train(recipe: Recipe) -> None:
     while run.step < recipe.steps:
         recent.append(run.advance())
         if run.step % recipe.log_every == 0:
-            _log(recipe, run.step, recent, (time.time() - started) / (run.step - first))
+            seconds = (time.time() - started) / (run.step - first)
+            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.share(run.step - 1))
             recent = []
         if run.step % recipe.save_every == 0 or run.step == recipe.steps:
             run.save()
-            export_tracker(run.average, locate(recipe.start), recipe.out / "checkpoint")
-
-
-def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds: float) -> None:
-    names = sorted({name for losses in recent for name in losses})
-    seen = {name: [losses[name] for losses in recent if name in losses] for name in names}
-    means = {name: round(sum(values) / len(values), 4) for name, values in seen.items()}
-    line = {"step": step, "seconds_per_step": round(seconds, 3), "rate": round(recipe.share(step - 1), 4)} | means
-    with (recipe.out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
-    logger.info("%s", " ".join(f"{name} {value}" for name, value in line.items()))
+            run.export()
+    if run.step == first:  # nothing was left to do, but the run may have been killed before its export
+        run.export()
 
 
 def main() -> None:

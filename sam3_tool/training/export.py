@@ -33,7 +33,7 @@ def export(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
         DETECTOR_PREFIX + name: value.detach().to(torch.float16).contiguous()
         for name, value in model.state_dict().items()
     }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _save_whole(weights, folder / "model.safetensors")
     config = whole_config(model.config)
     config.dtype = torch.float16
     config.save_pretrained(folder)
@@ -58,9 +58,13 @@ def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Pat
             else TRACKER_PREFIX + name.removeprefix(_LEARNT)
         )
         weights[key] = value.detach().to(torch.float16).contiguous()
-    # under another name until it is whole: a run may export over the checkpoint it started from
-    save_file(weights, folder / "model.new", metadata={"format": "pt"})
-    (folder / "model.new").replace(folder / "model.safetensors")
+    _save_whole(weights, folder / "model.safetensors")
     for name in _BESIDES_WEIGHTS:
         if folder.resolve() != source.resolve():
             shutil.copyfile(source / name, folder / name)
+
+
+def _save_whole(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Under another name until it is whole: a run may be killed, or export over the checkpoint it started from."""
+    save_file(weights, path.with_suffix(".new"), metadata={"format": "pt"})
+    path.with_suffix(".new").replace(path)

@@ -6,11 +6,9 @@ is a function of (seed, step, worker), and all state is saved as it goes: the sa
 """
 
 import argparse
-import json
 import logging
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +23,12 @@ from sam3_tool.training import losses as loss
 from sam3_tool.training.architecture import new_model, normalise_neck
 from sam3_tool.training.batch import draw_batch
 from sam3_tool.training.export import export
+from sam3_tool.training.log import log_steps
 from sam3_tool.training.network import LearningSam3, noisy_boxes
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.prompts import Kind
 from sam3_tool.training.state import save_state, saved_state
 from sam3_tool.training.tokenizer import learn_tokenizer
-
-logger = logging.getLogger(__name__)
 
 TRUNK_KINDS: tuple[Kind, ...] = ("positive", "positive", "positive", "negative")
 DETECTOR_KINDS: tuple[tuple[Kind, ...], ...] = (
@@ -217,6 +214,9 @@ class Run:
         self.optimizer = self._optimizer(self.step - 1)
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def export(self) -> None:
+        export(self.averaged().sam3, self.tokenizer, self.recipe.out / "checkpoint")
+
     def averaged(self) -> LearningSam3:
         """A copy of the network with the averaged weights."""
         copy = LearningSam3(new_model(len(self.tokenizer)))
@@ -249,20 +249,14 @@ def work(worker: int, recipe: Recipe) -> None:
     while run.step < recipe.steps:
         recent.append(run.advance())
         if worker == 0 and run.step % recipe.log_every == 0:
-            _log(recipe, run.step, recent, (time.time() - started) / (run.step - first))
+            seconds = (time.time() - started) / (run.step - first)
+            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.share(run.step - 1))
             recent = []
         if worker == 0 and (run.step % recipe.save_every == 0 or run.step == recipe.steps):
             run.save()
-            export(run.averaged().sam3, run.tokenizer, recipe.out / "checkpoint")
-
-
-def _log(recipe: Recipe, step: int, recent: Sequence[dict[str, float]], seconds: float) -> None:
-    names = {name for losses in recent for name in losses}
-    means = {name: round(sum(losses.get(name, 0.0) for losses in recent) / len(recent), 4) for name in sorted(names)}
-    line = {"step": step, "seconds_per_step": round(seconds, 3), "rate": round(recipe.share(step - 1), 4)} | means
-    with (recipe.out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
-    logger.info("%s", " ".join(f"{name} {value}" for name, value in line.items()))
+            run.export()
+    if worker == 0 and run.step == first:  # nothing was left to do, but the run may have been killed before its export
+        run.export()
 
 
 def main() -> None:

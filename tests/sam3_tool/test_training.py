@@ -1,11 +1,15 @@
 """The generated world, and the trainer that makes the embedded checkpoint from it."""
 
+import json
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import Sam3Model
 
 from sam3_tool import Sam3
@@ -13,6 +17,7 @@ from sam3_tool.picture import Picture
 from sam3_tool.training.architecture import new_model, normalise_neck
 from sam3_tool.training.batch import PAD_LABEL, draw_batch
 from sam3_tool.training.export import export
+from sam3_tool.training.log import log_steps
 from sam3_tool.training.losses import match
 from sam3_tool.training.network import LearningSam3, noisy_boxes
 from sam3_tool.training.optimizer import Muon
@@ -164,6 +169,38 @@ def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoin
     assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size < 12e6
     sam3 = Sam3.load(tmp_path / "checkpoint")
     assert sam3.segment(Picture(draw_scene(1).pixels), "red circle").phrase == "red circle"
+
+
+def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(tmp_path, tokenizer):
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    recipe = Recipe(tmp_path, workers=1, trunk_steps=1, detector_steps=0, trunk_pictures=2)
+    run = Run(recipe, worker=0)
+    run.advance()
+    run.save()
+    command = [sys.executable, "-m", "sam3_tool.training.train", "--out", str(tmp_path), "--workers", "1"]
+    subprocess.run([*command, "--trunk-steps", "1", "--detector-steps", "0"], check=True)
+    written = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    expected = {f"detector_model.{name}": value.half() for name, value in run.averaged().sam3.state_dict().items()}
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in written.items())
+
+
+def test_an_export_never_touches_the_file_that_was_there_before(tmp_path, tokenizer):
+    """Whoever reads it meanwhile has it whole; so has whoever looks after a kill."""
+    model = new_model(len(tokenizer))
+    export(model, tokenizer, tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "the same file").hardlink_to(tmp_path / "model.safetensors")
+    torch.nn.init.zeros_(next(model.parameters()))
+    export(model, tokenizer, tmp_path)
+    assert (tmp_path / "the same file").read_bytes() == before
+    assert (tmp_path / "model.safetensors").read_bytes() != before
+
+
+def test_the_log_has_the_mean_of_each_loss_over_the_steps_that_had_it(tmp_path):
+    log_steps(tmp_path, [{"patch": 1.0}, {"patch": 3.0, "mask": 0.5}], step=20, seconds=1.5, rate=0.25)
+    logged = json.loads((tmp_path / "log.jsonl").read_text())
+    assert logged == {"step": 20, "seconds_per_step": 1.5, "rate": 0.25, "patch": 2.0, "mask": 0.5}
 
 
 def test_a_run_can_go_on_from_a_checkpoint(tmp_path):

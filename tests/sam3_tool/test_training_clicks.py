@@ -167,6 +167,14 @@ def test_a_run_exports_a_checkpoint_that_follows_clicks(trained):
     assert np.isfinite(found.scores).all()
 
 
+def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(trained):
+    weights = trained.out / "checkpoint" / "model.safetensors"
+    exported = weights.read_bytes()
+    weights.unlink()
+    train(trained)
+    assert weights.read_bytes() == exported
+
+
 DETECTOR = "8036657acede223966e59dd9ef498a38e6e7774e1f537c8cdc040b59a7a05eb3"
 """SHA-256 of the names and bits of the detector's weights, as they were before there was a head for clicks."""
 
