@@ -142,13 +142,20 @@ def test_a_picture_that_was_prepared_is_encoded_once_and_counts_for_the_first_qu
 
 def test_what_goes_wrong_while_preparing_is_said_by_the_first_question():
     class Blind(Counting):
+        began = threading.Event()
+
         def encode(self, pictures: Sequence[Picture]) -> list[ScriptedEmbedding]:
+            super().encode(pictures)
+            self.began.set()
             raise MemoryError("the accelerator is full")
 
-    sam3 = Sam3(Blind())
+    backend = Blind()
+    sam3 = Sam3(backend)
     sam3.prepare(plain(1))
+    assert backend.began.wait(10)
     with pytest.raises(MemoryError, match="the accelerator is full"):
         sam3.segment(plain(1), "dog")
+    assert backend.encoded == [[plain(1).key]] * 2  # in vain the first time, and so once more
 
 
 def test_an_error_of_the_backend_reaches_the_caller_and_the_next_call_works(backend):
