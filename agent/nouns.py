@@ -57,8 +57,8 @@ _ONLY_S = {
 
 _S_IN_SINGULAR = re.compile(
     r".*(ss|(?<!ea)us|[aeoy]sis|psis|polis)"
-    r"|(amaryll|ax|cannab|chrysal|clemat|cris|debr|epiderm|h|hubr|ib|ir|mant|marqu|par|pelv|portcull|prax|probosc|tenn|th"
-    r"|trell)is|is"
+    r"|(amaryll|ax|cannab|chr|chrysal|clemat|cris|da|debr|elv|epiderm|h|hubr|ib|ir|kr|l|lor|lou|"
+    r"mant|marqu|par|pelv|pen|portcull|prax|probosc|tenn|test|th|trell)is|is"
     r"|(acrobat|aerobat|aerob|athlet|electron|gymnast|mathemat|phys|polit|robot)ics"
     r"|(at)?las|bias|(bio)?gas|canvas|christmas|madras|pancreas|asbestos|chaos|cosmos|rhinoceros|thermos"
     r"|(bi|quadri|tri|for)ceps|diabetes|lens|mercedes|molasses|news|rabies|stairs|s"

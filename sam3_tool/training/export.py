@@ -65,6 +65,9 @@ def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Pat
 
 
 def _save_whole(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Under another name until it is whole: a run may be killed, or export over the checkpoint it started from."""
+    """Under another name until it is whole: a run may be killed, or export over the checkpoint it started from.
+
+    Some versions of safetensors write in place.
+    """
     save_file(weights, path.with_suffix(".new"), metadata={"format": "pt"})
     path.with_suffix(".new").replace(path)

@@ -71,7 +71,7 @@ glass bus lens series species tennis cheese horse house nose rose vase purse iri
 octopus walrus circus virus rhinoceros thermos ramen pumice specimen human ottoman kiwi taxi police slice ice rice
 fleece fungus moss chess compass debris trellis mantis ibis gymnastics electronics chassis christmas asparagus hummus
 couscous mongoose wheat corn milk biceps news stairs platypus oasis axis basis hibiscus eucalyptus papyrus abacus
-citrus esophagus santa-claus
+citrus esophagus santa-claus dais loris fleur-de-lis
 """
 """They stay as they are."""
 
