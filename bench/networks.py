@@ -31,12 +31,11 @@ class Network:
         return torch.device(self.model.device)
 
     def _copy(self) -> Any:
-        """Modules of their own; of the weights only the encoders', which are nearly all, are shared, for the product
-        gives the others another format."""
-        shared = [
-            weight for part in (self.model.vision_encoder, self.model.text_encoder) for weight in part.parameters()
-        ]
-        return copy.deepcopy(self.model, {id(weight): weight for weight in shared})
+        """Modules of their own; of the weights only the encoders' matrices, which are nearly all, are shared, for the
+        product gives others another format."""
+        encoders = (self.model.vision_encoder, self.model.text_encoder)
+        weights = (weight for part in encoders for weight in part.parameters())
+        return copy.deepcopy(self.model, {id(weight): weight for weight in weights if weight.ndim > 1})
 
     def in_float32(self) -> "Network":
         """The same weights as transformers loads them by itself."""

@@ -48,7 +48,7 @@ def entry(folder: Path, what: str) -> Path:
     return path
 
 
-def test_what_the_network_found_comes_back_bit_for_bit_without_it(tiny: Sam3, picture: Picture, tmp_path: Path) -> None:
+def test_what_the_network_found_comes_back_bit_for_bit_without_it(picture: Picture, tmp_path: Path) -> None:
     recorder = Sam3.load("tiny", record=tmp_path)
     asked = [
         (picture, ConceptPrompt("red circle")),
@@ -62,7 +62,8 @@ def test_what_the_network_found_comes_back_bit_for_bit_without_it(tiny: Sam3, pi
     assert all(same(a, b) for a, b in zip(replayed.segment_all(asked), found, strict=True))
     assert len(found[0]) == 1
     assert replayed.name == "tiny"
-    assert same(found[0], tiny.segment_all(asked)[0]), "recording changes nothing"
+    # one that has seen no picture, as last digits depend on what was encoded together
+    assert same(found[0], Sam3.load("tiny").segment_all(asked)[0]), "recording changes nothing"
 
 
 def test_what_a_caller_may_say_about_the_weights_is_replayed_too(tiny: Sam3, tmp_path: Path) -> None:
