@@ -1,4 +1,8 @@
-"""What of a 16-bit network is computed in float32, as in the published code: coordinates, and the trunk's sums."""
+"""What of a 16-bit network is computed in float32: coordinates, and the trunk's sums.
+
+The published code runs float32 weights under autocast (`examples/sam3_agent.ipynb`), which leaves the
+trunk's sums in float32.
+"""
 
 from typing import Any
 

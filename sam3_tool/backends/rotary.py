@@ -1,8 +1,8 @@
 """The vision trunk's self-attention in fewer steps: one projection instead of three, one product instead of eight.
 
-Rotary position encoding turns pairs of numbers by an angle that depends on where a token lies. The published code works
-the angles out for every layer of every picture and turns by way of a swapped copy; here they are kept, and a pair is a
-complex number.
+Rotary position encoding turns pairs of numbers by an angle that depends on where a token lies. transformers works the
+angles out for every layer of every picture and turns by way of a swapped copy; here they are kept and a pair is a
+complex number, as in the published code (`sam3/model/vitdet.py`).
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ class RotaryAttention(nn.Module):
         self.inputs, self.output = _side_by_side(whole.q_proj, whole.k_proj, whole.v_proj), whole.o_proj
 
     def forward(self, tokens: torch.Tensor, turns: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """As the published layer takes it: (B, h, w, C), and no attention weights.
+        """As `Sam3ViTLayer` takes it: (B, h, w, C), and no attention weights.
 
         `turns`: cosines and sines, (h w, D / 2, 2), for heads of D numbers.
         """
