@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import takewhile
 
 from agent.episode import Episode, Outcome, Usage
-from agent.tools.words import counted, listed, masks
+from agent.tools.words import pluralize, format_ids, format_mask_count
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Price:
     cached: float | None = None
     """Of prompt tokens that the server had cached; None = as any other."""
 
-    def of(self, usage: Usage) -> float:
+    def compute_cost(self, usage: Usage) -> float:
         cached = self.prompt if self.cached is None else self.cached
         prompt = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
         return (prompt + usage.completion_tokens * self.completion) / 1e6
@@ -49,44 +49,44 @@ class Budget:
         if any(limit is not None and limit <= 0 for limit in limits):
             raise ValueError(f"every limit of a budget must be positive, got {self}")
 
-    def close(self, episode: Episode) -> Episode:
+    def enforce(self, episode: Episode) -> Episode:
         """The episode, ended with its best answer so far if it reached a limit and no tool has ended it."""
-        reached = self.reached(episode)
-        return end(episode, *reached) if reached and episode.outcome is None else episode
+        reached = self.find_reached_limit(episode)
+        return end_early(episode, *reached) if reached and episode.outcome is None else episode
 
-    def reached(self, episode: Episode) -> tuple[Outcome, str] | None:
+    def find_reached_limit(self, episode: Episode) -> tuple[Outcome, str] | None:
         """How the first limit that is reached ends an episode, and why in words."""
-        if mistakes := self._too_many_mistakes(episode):
+        if mistakes := self._describe_mistakes(episode):
             return "failed", mistakes
         if len(episode.steps) >= self.max_steps:
-            return "step_limit", f"at the limit of {counted(self.max_steps, 'step')}"
-        spent = next((limit for value, most, limit in self._spending(episode.usage) if most and value >= most), "")
+            return "step_limit", f"at the limit of {pluralize(self.max_steps, 'step')}"
+        spent = next((limit for value, most, limit in self._list_spending(episode.usage) if most and value >= most), "")
         return ("budget", f"at the limit of {spent}") if spent else None
 
-    def _too_many_mistakes(self, episode: Episode) -> str:
+    def _describe_mistakes(self, episode: Episode) -> str:
         mistakes = sum(1 for _ in takewhile(lambda step: step.observation.is_error, reversed(episode.steps)))
-        return f"after {counted(mistakes, 'mistake')} in a row" if mistakes > self.max_repairs else ""
+        return f"after {pluralize(mistakes, 'mistake')} in a row" if mistakes > self.max_repairs else ""
 
-    def _spending(self, usage: Usage) -> Iterable[tuple[float, float | None, str]]:
+    def _list_spending(self, usage: Usage) -> Iterable[tuple[float, float | None, str]]:
         """What was spent, what may be, and the limit in words."""
-        yield usage.seconds, self.max_seconds, counted(self.max_seconds or 0, "second")
-        yield usage.sam_decodes, self.max_sam_calls, f"{counted(self.max_sam_calls or 0, 'phrase')} for SAM 3"
-        yield usage.model_calls, self.max_model_calls, counted(self.max_model_calls or 0, "model call")
-        yield usage.prompt_tokens + usage.completion_tokens, self.max_tokens, counted(self.max_tokens or 0, "token")
-        yield self.price.of(usage), self.max_cost, f"a cost of {self.max_cost:g}" if self.max_cost else ""
+        yield usage.seconds, self.max_seconds, pluralize(self.max_seconds or 0, "second")
+        yield usage.sam_decodes, self.max_sam_calls, f"{pluralize(self.max_sam_calls or 0, 'phrase')} for SAM 3"
+        yield usage.model_calls, self.max_model_calls, pluralize(self.max_model_calls or 0, "model call")
+        yield usage.prompt_tokens + usage.completion_tokens, self.max_tokens, pluralize(self.max_tokens or 0, "token")
+        yield self.price.compute_cost(usage), self.max_cost, f"a cost of {self.max_cost:g}" if self.max_cost else ""
 
 
 DEFAULT_BUDGET = Budget()
 
 
-def end(episode: Episode, outcome: Outcome, why: str) -> Episode:
-    """Ended at its last step, with the masks that were shown last as the answer, and said to the user: stopped `why`.
+def end_early(episode: Episode, outcome: Outcome, reason: str) -> Episode:
+    """Ended at its last step, with the masks that were shown last as the answer, and said to the user: stopped `reason`.
 
-    `why`: e.g. 'at the limit of 12 steps'.
+    `reason`: e.g. 'at the limit of 12 steps'.
     """
     *steps, last = episode.steps
-    best = episode.best
-    so_far = f"the best answer so far is {masks(len(best))}: {listed(best)}" if best else "nothing was found so far"
-    text = f"{last.observation.text} Stopped {why}; {so_far}."
+    best = episode.best_ids
+    so_far = f"the best answer so far is {format_mask_count(len(best))}: {format_ids(best)}" if best else "nothing was found so far"
+    text = f"{last.observation.text} Stopped {reason}; {so_far}."
     observation = replace(last.observation, text=text, shown=best, outcome=outcome)
     return replace(episode, steps=(*steps, replace(last, observation=observation)), outcome=outcome)

@@ -8,34 +8,34 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+import PIL.Image
 
 from agent.conversation import Conversation, ConversationError
 from agent.episode import Candidate, Episode
-from agent.exports import FORMATS, chosen
-from agent.inline_picture import Inline, escape
-from agent.options import BadInput, check_query
+from agent.exports import EXPORTERS, select_exporters
+from agent.inline_picture import InlineMode, encode_inline_image
+from agent.options import UsageError, check_query
 from agent.planner import Planner, PlannerError
-from agent.result import OutputError, replacing
-from agent.terminal import Progress, latest_step, one_line, progress
-from agent.tools import TOOLS_OF
-from agent.tools.words import counted
-from agent.transcript import MadeBy, TranscriptError
-from sam3_tool import CheckpointError, Picture, PictureError, Sam3
+from agent.result import OutputError, stage_files
+from agent.terminal import Progress, format_latest_step, to_one_line, show_progress
+from agent.tools import TOOLSETS
+from agent.tools.words import pluralize
+from agent.transcript import Provenance, TranscriptError
+from sam3_tool import CheckpointError, Image, ImageError, Sam3
 from sam3_tool.draw import draw_marks
 
 OVERLAY = "overlay.png"
-MOST = 12
+MAX_LISTED_MASKS = 12
 """Masks that the line of an answer names; /masks tells all."""
 PROMPT = "> "
-OF_USER = (
-    *(BadInput, CheckpointError, ConversationError, OutputError),
-    *(PictureError, PlannerError, TranscriptError),
+USER_ERRORS = (
+    *(UsageError, CheckpointError, ConversationError, OutputError),
+    *(ImageError, PlannerError, TranscriptError),
 )
 """Errors whose message is for the user; the conversation goes on."""
 
 
-class Leave(Exception):
+class QuitChat(Exception):
     """The user wants to go."""
 
 
@@ -45,78 +45,78 @@ class Chat:
 
     planner: Planner
     sam3: Sam3
-    made_by: MadeBy
+    provenance: Provenance
     folder: Path
     """For the overlay and exports."""
     say: Callable[[str], object]
     """Prints a line."""
-    inline: Inline = "never"
-    by_hand: bool = False
+    inline: InlineMode = "never"
+    interactive: bool = False
     """Whether a person types the lines. Else each line brings one line, so that programs can read them."""
     save_to: Path | None = None
 
     def answer(self, line: str, conversation: Conversation) -> Conversation:
-        """What comes of a line: a query, or a command with a slash before it. Raises those of `OF_USER`, and Leave."""
+        """What comes of a line: a query, or a command with a slash before it. Raises those of `USER_ERRORS`, and Leave."""
         line = line.strip()
         if line.startswith("/"):
-            return self._commanded(line[1:], conversation)
+            return self._run_command(line[1:], conversation)
         check_query(line)
-        done = conversation.obey(line) or self._asked(line, conversation)
-        return self.told(done)
+        updated = conversation.apply_command(line) or self._run_query(line, conversation)
+        return self.report_state(updated)
 
-    def told(self, conversation: Conversation) -> Conversation:
+    def report_state(self, conversation: Conversation) -> Conversation:
         """Says where the conversation stands, and shows it."""
-        self.say(in_one_line(conversation))
+        self.say(format_state(conversation))
         try:
-            image = self._drawn(conversation)
+            image = self._draw_overlay(conversation)
         except OutputError as error:  # what was answered counts all the same
-            self.say(f"error: {one_line(str(error))}")
+            self.say(f"error: {to_one_line(str(error))}")
         else:
-            if self.by_hand:
-                self.say(escape(image, self.inline) or f"  {self.folder / OVERLAY}")
+            if self.interactive:
+                self.say(encode_inline_image(image, self.inline) or f"  {self.folder / OVERLAY}")
         return conversation
 
-    def _drawn(self, conversation: Conversation) -> Image.Image:
+    def _draw_overlay(self, conversation: Conversation) -> PIL.Image.Image:
         """The masks over the picture, which is also written. Raises OutputError."""
-        masks = conversation.workspace.instances(conversation.visible)
-        image = draw_marks(conversation.picture, masks, numbers=conversation.visible)
-        with replacing(self.folder, [OVERLAY]) as stage:
+        masks = conversation.workspace.get_instances(conversation.displayed_ids)
+        image = draw_marks(conversation.image, masks, mask_ids=conversation.displayed_ids)
+        with stage_files(self.folder, [OVERLAY]) as stage:
             image.save(stage / OVERLAY)
         return image
 
-    def _asked(self, query: str, conversation: Conversation) -> Conversation:
-        tools = TOOLS_OF[self.made_by.protocol]
-        turns = conversation.watch(query, self.planner, self.sam3, tools=tools, budget=self.made_by.budget)
-        with progress() as shown:
-            shown.now("thinking")
-            *_, episode = (_shown(episode, shown) for episode in turns)
+    def _run_query(self, query: str, conversation: Conversation) -> Conversation:
+        tools = TOOLSETS[self.provenance.protocol]
+        turns = conversation.watch(query, self.planner, self.sam3, tools=tools, budget=self.provenance.budget)
+        with show_progress() as progress:
+            progress.show_status("thinking")
+            *_, episode = (_report_step(episode, progress) for episode in turns)
         return conversation.append(episode)
 
-    def _commanded(self, line: str, conversation: Conversation) -> Conversation:
+    def _run_command(self, line: str, conversation: Conversation) -> Conversation:
         try:
             name, *words = shlex.split(line) or [""]
         except ValueError as error:
-            raise BadInput(f"/{line} cannot be read: {error}") from error
+            raise UsageError(f"/{line} cannot be read: {error}") from error
         if name not in COMMANDS:
-            raise BadInput(f"there is no command /{name}; /help names those there are")
+            raise UsageError(f"there is no command /{name}; /help names those there are")
         return COMMANDS[name].run(self, conversation, words)
 
 
-def held(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> bool:
+def run_chat(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> bool:
     """Talks until the lines end, and then saves where that was asked for; whether every line could be done."""
-    if chat.by_hand:
-        chat.told(conversation)
+    if chat.interactive:
+        chat.report_state(conversation)
     latest, well = conversation, True
     try:
-        for gone_on, done in talk(chat, conversation, lines):
+        for gone_on, done in chat_loop(chat, conversation, lines):
             latest, well = gone_on, well and done
     finally:
         if chat.save_to is not None:
-            save(latest, chat.save_to)
+            write_conversation(latest, chat.save_to)
     return well
 
 
-def talk(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> Iterator[tuple[Conversation, bool]]:
+def chat_loop(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> Iterator[tuple[Conversation, bool]]:
     """The conversation after each line, until /quit, and whether the line could be done.
 
     What cannot be done is said in one line that begins with 'error:'. Ctrl-C ends a turn that a person waits for, and
@@ -126,25 +126,25 @@ def talk(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> Iterat
         done = True
         try:
             conversation = chat.answer(line, conversation)
-        except Leave:
+        except QuitChat:
             return
-        except OF_USER as error:
+        except USER_ERRORS as error:
             done = False
-            chat.say(f"error: {one_line(str(error))}")
+            chat.say(f"error: {to_one_line(str(error))}")
         except KeyboardInterrupt:
-            if not chat.by_hand:
+            if not chat.interactive:
                 raise
             chat.say("stopped; the conversation is as it was")
         yield conversation, done
 
 
-def lines(by_hand: bool) -> Iterator[str]:
+def read_lines(interactive: bool) -> Iterator[str]:
     """What is typed, until Ctrl-D; or the lines of stdin."""
-    if not by_hand:
+    if not interactive:
         # as names of files are read: what is not UTF-8 stays recognisable
         yield from (line.decode(errors="surrogateescape") for line in sys.stdin.buffer)
         return
-    with _history():
+    with _keep_history():
         while True:
             try:
                 line = input(PROMPT)
@@ -158,7 +158,7 @@ def lines(by_hand: bool) -> Iterator[str]:
 
 
 @contextmanager
-def _history() -> Iterator[None]:
+def _keep_history() -> Iterator[None]:
     """Arrow keys, and what was typed in earlier chats, where Python has readline."""
     try:
         import readline
@@ -177,34 +177,34 @@ def _history() -> Iterator[None]:
             readline.write_history_file(path)
 
 
-def _shown(episode: Episode, shown: Progress) -> Episode:
-    shown.now(latest_step(episode))
+def _report_step(episode: Episode, progress: Progress) -> Episode:
+    progress.show_status(format_latest_step(episode))
     return episode
 
 
 # in words
 
 
-def in_one_line(conversation: Conversation) -> str:
+def format_state(conversation: Conversation) -> str:
     """What the latest turn said, and the masks of the answer."""
-    masks = conversation.workspace.pick(conversation.visible)
-    if conversation.last is None:
-        size = f"{conversation.picture.width} x {conversation.picture.height} pixels"
+    masks = conversation.workspace.pick(conversation.displayed_ids)
+    if conversation.last_turn is None:
+        size = f"{conversation.image.width} x {conversation.image.height} pixels"
         return f"{conversation.name or 'a picture'}, {size}: say what to find, or /help"
     outcome = "" if conversation.outcome in ("answered", "no_match") else f"{conversation.outcome}: "
-    named = "; ".join(f"{one.id} {one.phrase or '(by example)'} {one.score:.2f}" for one in masks[:MOST])
-    more = f"; and {len(masks) - MOST} more" if len(masks) > MOST else ""
-    return one_line(f"{outcome}{conversation.message}{named and f' [{named}{more}]'}{_cost(conversation.last)}")
+    named = "; ".join(f"{candidate.id} {candidate.phrase or '(by example)'} {candidate.score:.2f}" for candidate in masks[:MAX_LISTED_MASKS])
+    more = f"; and {len(masks) - MAX_LISTED_MASKS} more" if len(masks) > MAX_LISTED_MASKS else ""
+    return to_one_line(f"{outcome}{conversation.message}{named and f' [{named}{more}]'}{_format_cost(conversation.last_turn)}")
 
 
-def _cost(turn: Episode) -> str:
+def _format_cost(turn: Episode) -> str:
     """Of a language model; "" where none was asked."""
     usage = turn.usage
     tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
-    return f" ({counted(usage.model_calls, 'model call')}, {tokens})" if usage.model_calls else ""
+    return f" ({pluralize(usage.model_calls, 'model call')}, {tokens})" if usage.model_calls else ""
 
 
-def _row(candidate: Candidate, selected: Sequence[int]) -> str:
+def _format_row(candidate: Candidate, selected: Sequence[int]) -> str:
     box = ", ".join(f"{edge:.0f}" for edge in candidate.box)
     sign = "*" if candidate.id in selected else " "
     return f"{sign} {candidate.id:>3}  {candidate.score:.2f}  {candidate.phrase or '(by example)'}  [{box}]"
@@ -213,126 +213,126 @@ def _row(candidate: Candidate, selected: Sequence[int]) -> str:
 # commands
 
 
-Run = Callable[[Chat, Conversation, Sequence[str]], Conversation]
+CommandHandler = Callable[[Chat, Conversation, Sequence[str]], Conversation]
 
 
 @dataclass(frozen=True)
 class Command:
-    takes: str
+    arguments: str
     """As /help writes it."""
-    about: str
-    run: Run
+    summary: str
+    run: CommandHandler
 
 
-def _undo(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.told(conversation.undo())
+def _undo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.undo())
 
 
-def _redo(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.told(conversation.redo())
+def _redo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.redo())
 
 
-def _save(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    path = _one_path(words) if words or chat.save_to is None else chat.save_to
-    save(conversation, path)
+def _save_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    path = _parse_path(words) if words or chat.save_to is None else chat.save_to
+    write_conversation(conversation, path)
     chat.say(f"saved in {path}")
     return conversation
 
 
-def _open(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.told(Conversation.open(_one_path(words)))
+def _open_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(Conversation.open(_parse_path(words)))
 
 
-def _picture(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    path = _one_path(words)
-    return chat.told(conversation.show(Picture.open(path), path.name))
+def _show_image(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    path = _parse_path(words)
+    return chat.report_state(conversation.show(Image.open(path), path.name))
 
 
-def _masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    rows = [_row(candidate, conversation.selected) for candidate in conversation.workspace]
+def _list_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    rows = [_format_row(candidate, conversation.selected) for candidate in conversation.workspace]
     chat.say("\n".join(rows) or "no mask was found so far")
     return conversation
 
 
-def _click(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    positive, rest = _sign(words)
-    x, y, *third = _numbers(rest, 2, 3)
-    id, *_ = [*_whole(third), None]
-    return chat.told(conversation.click(x, y, chat.sam3, positive=positive, id=id))
+def _click_pixel(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    positive, rest = _parse_sign(words)
+    x, y, *third = _parse_numbers(rest, 2, 3)
+    mask_id, *_ = [*_to_integers(third), None]
+    return chat.report_state(conversation.click(x, y, chat.sam3, positive=positive, mask_id=mask_id))
 
 
-def _box(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    positive, rest = _sign(words)
-    x0, y0, x1, y1 = _numbers(rest, 4, 4)
-    return chat.told(conversation.box(x0, y0, x1, y1, chat.sam3, positive=positive))
+def _apply_box(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    positive, rest = _parse_sign(words)
+    x0, y0, x1, y1 = _parse_numbers(rest, 4, 4)
+    return chat.report_state(conversation.apply_box(x0, y0, x1, y1, chat.sam3, positive=positive))
 
 
-def _remove(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.told(conversation.remove(_ids(words)))
+def _remove_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.remove(_parse_ids(words)))
 
 
-def _keep(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.told(conversation.keep(_ids(words)))
+def _keep_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.keep(_parse_ids(words)))
 
 
-def _add(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.told(conversation.restore(_ids(words)))
+def _add_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.restore(_parse_ids(words)))
 
 
-def _threshold(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    (threshold,) = _numbers(words, 1, 1)
-    return chat.told(conversation.above(threshold))
+def _apply_threshold(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    (threshold,) = _parse_numbers(words, 1, 1)
+    return chat.report_state(conversation.filter_by_score(threshold))
 
 
-def _export(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     if not words:
-        raise BadInput(f"/export needs a format out of {', '.join(FORMATS)}")
-    formats = chosen(",".join(words))
+        raise UsageError(f"/export needs a format out of {', '.join(EXPORTERS)}")
+    formats = select_exporters(",".join(words))
     masks = conversation.workspace.pick(conversation.selected)
-    names = [one.file_name(conversation.name) for one in formats.values()]
-    with replacing(chat.folder, names) as stage:
-        for one in formats.values():
-            one.write(conversation.picture, masks, conversation.name, stage, conversation.reasons)
+    names = [exporter.build_file_name(conversation.name) for exporter in formats.values()]
+    with stage_files(chat.folder, names) as stage:
+        for exporter in formats.values():
+            exporter.write(conversation.image, masks, conversation.name, stage, conversation.reasons)
     chat.say(f"{chat.folder}: {', '.join(names)}")
     return conversation
 
 
-def _help(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    usages = {f"/{name} {command.takes}".strip(): command.about for name, command in COMMANDS.items()}
+def _print_help(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    usages = {f"/{name} {command.arguments}".strip(): command.summary for name, command in COMMANDS.items()}
     width = max(map(len, usages))
     chat.say("Say what to find, then go on: 'only the red ones', 'the plates too', 'not number 3', 'undo'. By hand:")
     chat.say("\n".join(f"  {usage:<{width}}  {about}" for usage, about in usages.items()))
     return conversation
 
 
-def _quit(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    raise Leave
+def _quit_chat(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    raise QuitChat
 
 
 COMMANDS: dict[str, Command] = {
-    "undo": Command("", "back by one step", _undo),
-    "redo": Command("", "forth again", _redo),
-    "masks": Command("", "every mask found in this picture; * = in the answer", _masks),
-    "remove": Command("ID …", "masks of the answer that do not belong there", _remove),
-    "keep": Command("ID …", "only these masks of the answer", _keep),
-    "add": Command("ID …", "known masks that belong there too", _add),
+    "undo": Command("", "back by one step", _undo_step),
+    "redo": Command("", "forth again", _redo_step),
+    "masks": Command("", "every mask found in this picture; * = in the answer", _list_masks),
+    "remove": Command("ID …", "masks of the answer that do not belong there", _remove_masks),
+    "keep": Command("ID …", "only these masks of the answer", _keep_masks),
+    "add": Command("ID …", "known masks that belong there too", _add_masks),
     "click": Command(
         "X Y [-] [ID]",
         "one more object at this pixel, or more of the mask there, or of mask ID; - = less of it",
-        _click,
+        _click_pixel,
     ),
-    "box": Command("X0 Y0 X1 Y1 [-]", "all that looks like what is in this box; - = leave that out", _box),
-    "threshold": Command("T", "only masks that score above T", _threshold),
-    "picture": Command("FILE", "go on with another picture", _picture),
-    "export": Command("FORMAT …", f"the answer for other tools: {', '.join(FORMATS)}", _export),
-    "save": Command("[FILE]", "the whole conversation in one file", _save),
-    "open": Command("FILE", "a saved conversation in the place of this one", _open),
-    "help": Command("", "this", _help),
-    "quit": Command("", "leave; so does Ctrl-D", _quit),
+    "box": Command("X0 Y0 X1 Y1 [-]", "all that looks like what is in this box; - = leave that out", _apply_box),
+    "threshold": Command("T", "only masks that score above T", _apply_threshold),
+    "picture": Command("FILE", "go on with another picture", _show_image),
+    "export": Command("FORMAT …", f"the answer for other tools: {', '.join(EXPORTERS)}", _export_answer),
+    "save": Command("[FILE]", "the whole conversation in one file", _save_conversation),
+    "open": Command("FILE", "a saved conversation in the place of this one", _open_conversation),
+    "help": Command("", "this", _print_help),
+    "quit": Command("", "leave; so does Ctrl-D", _quit_chat),
 }
 
 
-def save(conversation: Conversation, path: Path) -> None:
+def write_conversation(conversation: Conversation, path: Path) -> None:
     """Raises OutputError."""
     try:
         conversation.save(path)
@@ -340,33 +340,33 @@ def save(conversation: Conversation, path: Path) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _one_path(words: Sequence[str]) -> Path:
+def _parse_path(words: Sequence[str]) -> Path:
     if len(words) != 1:
-        raise BadInput(f"it takes one file name, got {len(words)}; a name with spaces is written in quotes")
+        raise UsageError(f"it takes one file name, got {len(words)}; a name with spaces is written in quotes")
     return Path(words[0]).expanduser()
 
 
-def _sign(words: Sequence[str]) -> tuple[bool, list[str]]:
+def _parse_sign(words: Sequence[str]) -> tuple[bool, list[str]]:
     """Whether no minus stands among the words, and the other words."""
     return "-" not in words, [word for word in words if word not in "+-"]
 
 
-def _numbers(words: Sequence[str], least: int, most: int) -> list[float]:
+def _parse_numbers(words: Sequence[str], min_count: int, max_count: int) -> list[float]:
     try:
         numbers = [float(number) for word in words for number in word.replace(",", " ").split()]
     except ValueError as error:
-        raise BadInput(f"it takes numbers, got {' '.join(words)!r}") from error
-    if not least <= len(numbers) <= most:
-        expected = f"{least}" if least == most else f"{least} or {most}"
-        raise BadInput(f"it takes {expected} numbers, got {len(numbers)}; see /help")
+        raise UsageError(f"it takes numbers, got {' '.join(words)!r}") from error
+    if not min_count <= len(numbers) <= max_count:
+        expected = f"{min_count}" if min_count == max_count else f"{min_count} or {max_count}"
+        raise UsageError(f"it takes {expected} numbers, got {len(numbers)}; see /help")
     return numbers
 
 
-def _ids(words: Sequence[str]) -> list[int]:
-    return _whole(_numbers(words, 1, 1000))
+def _parse_ids(words: Sequence[str]) -> list[int]:
+    return _to_integers(_parse_numbers(words, 1, 1000))
 
 
-def _whole(numbers: Sequence[float]) -> list[int]:
+def _to_integers(numbers: Sequence[float]) -> list[int]:
     if fractions := [number for number in numbers if not number.is_integer()]:
-        raise BadInput(f"masks have whole numbers, got {fractions[0]:g}")
+        raise UsageError(f"masks have whole numbers, got {fractions[0]:g}")
     return [int(number) for number in numbers]

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 import typer.core
 
-from agent import cli_options as given
-from agent.options import BadInput, Options, check_query
-from agent.terminal import FAILURE, Progress, latest_step, one_line, one_line_errors, progress
+from agent import cli_options as shared_options
+from agent.options import UsageError, Options, check_query
+from agent.terminal import FAILURE, Progress, format_latest_step, to_one_line, report_user_errors, show_progress
 
 if TYPE_CHECKING:
     from agent.conversation import Conversation
@@ -27,35 +27,35 @@ if TYPE_CHECKING:
     from agent.episode import Episode, Task
     from agent.planner import Planner
     from agent.result import Result
-    from agent.transcript import MadeBy
+    from agent.transcript import Provenance
     from sam3_tool import Sam3
 
-COMMANDS = "sam3_agent.commands"
+COMMAND_ENTRY_POINTS = "sam3_agent.commands"
 """The entry points under which installed packages offer further commands: typer applications."""
 
 
-class Commands(typer.core.TyperGroup):
+class CommandGroup(typer.core.TyperGroup):
     """The commands here, and those of other packages, which are imported only when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *sorted(entry_points(group=COMMANDS).names)]
+        return [*super().list_commands(ctx), *sorted(entry_points(group=COMMAND_ENTRY_POINTS).names)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if (own := super().get_command(ctx, cmd_name)) is not None:
             return own
-        _collect_from_here_on()
-        found = entry_points(group=COMMANDS, name=cmd_name)
-        return next((_command(cmd_name, one.load()) for one in found), None)
+        _freeze_and_enable_gc()
+        found = entry_points(group=COMMAND_ENTRY_POINTS, name=cmd_name)
+        return next((_build_command(cmd_name, entry_point.load()) for entry_point in found), None)
 
 
-def _command(name: str, other: typer.Typer) -> Any:
+def _build_command(name: str, other: typer.Typer) -> Any:
     command = typer.main.get_command(other)
     command.name = name
     return command
 
 
 app = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     help="Ask for something in a picture in your own words; get exact masks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -76,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> None:
         gc.enable()
 
 
-def _collect_from_here_on() -> None:
+def _freeze_and_enable_gc() -> None:
     """Garbage is looked for again, but never among what was imported and loaded: a million objects that stay."""
     if not gc.isenabled():
         gc.freeze()
@@ -90,7 +90,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(
+def _define_global_options(
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
@@ -99,14 +99,14 @@ def _options(
 
 
 @app.command()
-@given.planning()
+@shared_options.planning_options()
 def segment(
     image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
     options: Options,
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
-    export: given.Export = None,
+    export: shared_options.ExportOption = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
@@ -115,28 +115,28 @@ def segment(
     Of a language model's server, the key is read from OPENAI_API_KEY and is never written anywhere.
     """
     started = perf_counter()
-    with one_line_errors():
+    with report_user_errors():
         check_query(query)
         from agent.episode import Task
-        from agent.exports import chosen
-        from agent.result import FILES, Result, replacing, write, write_exports
-        from sam3_tool import Picture
+        from agent.exports import select_exporters
+        from agent.result import ANSWER_FILES, Result, stage_files, write_answer_files, write_exports
+        from sam3_tool import Image
 
-        formats = [] if export is None else [*chosen(export).values()]
-        files = (*FILES, *(one.file_name(image.name) for one in formats))
-        task = Task(Picture.open(image), query)
+        formats = [] if export is None else [*select_exporters(export).values()]
+        files = (*ANSWER_FILES, *(exporter.build_file_name(image.name) for exporter in formats))
+        task = Task(Image.open(image), query)
         folder = out or Path("out", image.stem)
-        with replacing(folder, files) as stage:
-            episode, made_by = _episode(task, options)
-            result = Result.of(episode, seconds=perf_counter() - started)
-            write(episode, result, stage, made_by=made_by, source=image.name)
+        with stage_files(folder, files) as stage:
+            episode, provenance = _run_task(task, options)
+            result = Result.from_episode(episode, seconds=perf_counter() - started)
+            write_answer_files(episode, result, stage, provenance=provenance, source=image.name)
             write_exports(episode, formats, stage, source=image.name)
-    typer.echo(result.to_json() if json else _told(result, folder, files))
-    raise typer.Exit(0 if _ended_well(result) else FAILURE)
+    typer.echo(result.to_json() if json else _format_summary(result, folder, files))
+    raise typer.Exit(0 if _is_success(result) else FAILURE)
 
 
 @app.command()
-@given.planning()
+@shared_options.planning_options()
 def chat(
     options: Options,
     image: Annotated[Path | None, typer.Argument(help="A picture file; may be left out with --open.")] = None,
@@ -158,23 +158,23 @@ def chat(
     """
     from agent.transcript import TranscriptError
 
-    with one_line_errors(TranscriptError):
+    with report_user_errors(TranscriptError):
         from agent import chat_terminal
-        from agent.inline_picture import inline_of
+        from agent.inline_picture import detect_inline_mode
 
-        by_hand = not say and sys.stdin.isatty()
+        interactive = not say and sys.stdin.isatty()
         if save is not None and (save.is_dir() or not save.parent.is_dir()):
-            raise BadInput(f"--save needs the name of a file in a folder that is there, got {save}")
-        conversation = _begun(image, open_)
-        with progress() as shown:
-            planner, sam3, made_by = _loaded(options, shown)
-        kind = inline if inline != "auto" else inline_of(os.environ)
+            raise UsageError(f"--save needs the name of a file in a folder that is there, got {save}")
+        conversation = _open_conversation(image, open_)
+        with show_progress() as progress:
+            planner, sam3, provenance = _load_models(options, progress)
+        kind = inline if inline != "auto" else detect_inline_mode(os.environ)
         folder = out or Path("out", Path(conversation.name or "conversation").stem)
-        here = chat_terminal.Chat(planner, sam3, made_by, folder, typer.echo, kind, by_hand, save)
+        session = chat_terminal.Chat(planner, sam3, provenance, folder, typer.echo, kind, interactive, save)
     kept = "nothing was saved" if save is None else f"the conversation is in {save}"
-    with one_line_errors(interrupted=kept):
-        well = chat_terminal.held(here, conversation, say or chat_terminal.lines(by_hand))
-    raise typer.Exit(0 if well or by_hand else FAILURE)
+    with report_user_errors(interrupted=kept):
+        succeeded = chat_terminal.run_chat(session, conversation, say or chat_terminal.read_lines(interactive))
+    raise typer.Exit(0 if succeeded or interactive else FAILURE)
 
 
 @app.command()
@@ -183,85 +183,85 @@ def doctor(
     base_url: Annotated[str | None, typer.Option(help="Of its server (or OPENAI_BASE_URL).")] = None,
 ) -> None:
     """Say what is installed, where SAM 3 would run, which checkpoints are here, and what to do next."""
-    from agent.doctor import examine, healthy, tried, what_next
+    from agent.doctor import collect_findings, is_healthy, try_planner, suggest_next_steps
 
     options = {} if base_url is None else {"base_url": base_url}
-    findings = [*examine(), *([] if planner is None else [tried(planner, **options)])]
+    findings = [*collect_findings(), *([] if planner is None else [try_planner(planner, **options)])]
     _print_table(findings)
     typer.echo("What to do next")
-    for line in what_next(findings):
+    for line in suggest_next_steps(findings):
         typer.echo(f"  - {line}")
-    raise typer.Exit(0 if healthy(findings) else FAILURE)
+    raise typer.Exit(0 if is_healthy(findings) else FAILURE)
 
 
-def _episode(task: "Task", options: Options) -> "tuple[Episode, MadeBy]":
+def _run_task(task: "Task", options: Options) -> "tuple[Episode, Provenance]":
     """The finished episode and what made it, with progress on the terminal."""
     from agent import watch
-    from agent.tools import TOOLS_OF
+    from agent.tools import TOOLSETS
 
-    with progress() as shown:
-        planner, sam3, made_by = _loaded(options, shown)
-        shown.now("thinking")
-        for episode in watch(task, planner, sam3, tools=TOOLS_OF[made_by.protocol], budget=made_by.budget):
-            shown.now(latest_step(episode))
-    return episode, made_by
+    with show_progress() as progress:
+        planner, sam3, provenance = _load_models(options, progress)
+        progress.show_status("thinking")
+        for episode in watch(task, planner, sam3, tools=TOOLSETS[provenance.protocol], budget=provenance.budget):
+            progress.show_status(format_latest_step(episode))
+    return episode, provenance
 
 
-def _begun(image: Path | None, saved: Path | None) -> "Conversation":
+def _open_conversation(image: Path | None, saved: Path | None) -> "Conversation":
     """A conversation about this picture; the saved one, where it is given, goes on with the picture."""
     from agent.conversation import Conversation
-    from sam3_tool import Picture
+    from sam3_tool import Image
 
     if saved is not None:
         opened = Conversation.open(saved)
-        return opened if image is None else opened.show(Picture.open(image), image.name)
+        return opened if image is None else opened.show(Image.open(image), image.name)
     if image is None:
-        raise BadInput("no picture to talk about; name one, or --open a saved conversation")
-    return Conversation.start(Picture.open(image), image.name)
+        raise UsageError("no picture to talk about; name one, or --open a saved conversation")
+    return Conversation.start(Image.open(image), image.name)
 
 
-def _loaded(options: Options, shown: Progress) -> "tuple[Planner, Sam3, MadeBy]":
+def _load_models(options: Options, progress: Progress) -> "tuple[Planner, Sam3, Provenance]":
     """What was asked for, and its name for files."""
-    from agent.load import load_planner, recording, signed
+    from agent.load import load_planner, wrap_recording, with_model_info
 
-    made_by = options.made_by()
-    shown.now(f"loading {options.planner}")
-    asked = options.for_planner(made_by)
-    planner = load_planner(options.planner, **asked)
-    made_by = signed(made_by, planner)
-    shown.say(_header(made_by))
-    shown.now(f"loading SAM 3 ({made_by.sam3})")
-    sam3 = _sam3(options, made_by)
+    provenance = options.build_provenance()
+    progress.show_status(f"loading {options.planner}")
+    planner_options = options.to_planner_options(provenance)
+    planner = load_planner(options.planner, **planner_options)
+    provenance = with_model_info(provenance, planner)
+    progress.print_line(_format_header(provenance))
+    progress.show_status(f"loading SAM 3 ({provenance.sam3})")
+    sam3 = _load_sam3(options, provenance)
     if options.record is not None:
-        planner = recording(planner, made_by, options.record, **asked)
-    _collect_from_here_on()
-    return planner, sam3, made_by
+        planner = wrap_recording(planner, provenance, options.record, **planner_options)
+    _freeze_and_enable_gc()
+    return planner, sam3, provenance
 
 
-def _sam3(options: Options, made_by: "MadeBy") -> "Sam3":
+def _load_sam3(options: Options, provenance: "Provenance") -> "Sam3":
     """The recorded one for a replay, unless another is asked for."""
     from sam3_tool import Sam3
 
-    if options.recording and options.sam3 is None:
-        return Sam3.replay(options.recording)
-    return Sam3.load(made_by.sam3, device=options.device, record=options.record)
+    if options.recording_folder and options.sam3 is None:
+        return Sam3.replay(options.recording_folder)
+    return Sam3.load(provenance.sam3, device=options.device, record=options.record)
 
 
-def _header(made_by: "MadeBy") -> str:
+def _format_header(provenance: "Provenance") -> str:
     """Who plans, in one line."""
-    return f"{made_by.planner}, {made_by.protocol} protocol{made_by.capabilities and f'; {made_by.capabilities}'}"
+    return f"{provenance.planner}, {provenance.protocol} toolset{provenance.capabilities and f'; {provenance.capabilities}'}"
 
 
-def _ended_well(result: "Result") -> bool:
+def _is_success(result: "Result") -> bool:
     """An agent that asks back has done its part; who calls it sees by the outcome that an answer is wanted."""
-    return result.ended_well or result.outcome == "asked"
+    return result.is_conclusive or result.outcome == "asked"
 
 
-def _told(result: "Result", folder: Path, files: Sequence[str]) -> str:
+def _format_summary(result: "Result", folder: Path, files: Sequence[str]) -> str:
     """The answer in one line, or the question with one line per option; and where the files are."""
-    outcome = "" if result.ended_well else f"{result.outcome}: "
-    options = [f"  {number}. {one_line(option)}" for number, option in enumerate(result.options, start=1)]
-    return "\n".join([f"{outcome}{one_line(result.message)}", *options, f"{folder}: {', '.join(files)}"])
+    outcome = "" if result.is_conclusive else f"{result.outcome}: "
+    options = [f"  {number}. {to_one_line(option)}" for number, option in enumerate(result.options, start=1)]
+    return "\n".join([f"{outcome}{to_one_line(result.message)}", *options, f"{folder}: {', '.join(files)}"])
 
 
 def _print_table(findings: "Sequence[Finding]") -> None:

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from sam3_tool import Instances, Picture
-from sam3_tool.rle import Rle
+from sam3_tool import Instances, Image
+from sam3_tool.rle import RleMask
 
 Outcome = Literal["answered", "no_match", "asked", "step_limit", "budget", "failed"]
-STOPPED: tuple[Outcome, ...] = ("step_limit", "budget", "failed")
+EARLY_STOP_OUTCOMES: tuple[Outcome, ...] = ("step_limit", "budget", "failed")
 """Of these, what was found until then is the answer only where nothing better stood before."""
 
 
@@ -55,7 +55,7 @@ class Candidate:
 
     id: int
     """Counts from 1; given once, never changed or reused in an episode."""
-    rle: Rle
+    rle: RleMask
     box: tuple[float, float, float, float]
     """x0 y0 x1 y1 in pixels."""
     score: float
@@ -67,7 +67,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchRecord:
     """A phrase that SAM 3 was asked for, and what it said."""
 
     phrase: str
@@ -87,7 +87,7 @@ class Workspace:
     width: int
     candidates: tuple[Candidate, ...] = ()
     """Candidate k has id k + 1."""
-    searches: tuple[Search, ...] = ()
+    searches: tuple[SearchRecord, ...] = ()
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -106,17 +106,17 @@ class Workspace:
     def pick(self, ids: Sequence[int]) -> list[Candidate]:
         return [self[id] for id in ids]
 
-    def rles(self, ids: Sequence[int]) -> list[Rle]:
+    def get_rles(self, ids: Sequence[int]) -> list[RleMask]:
         return [candidate.rle for candidate in self.pick(ids)]
 
-    def found(self, instances: Instances, *, origin: str = "segment", how: str = "") -> "Workspace":
-        """With `instances` added under new numbers, and the search remembered."""
-        grown = self.add(instances, origin=origin)
+    def with_search(self, instances: Instances, *, origin: str = "segment", arguments: str = "") -> "Workspace":
+        """With `get_instances` added under new numbers, and the search remembered."""
+        grown = self.with_instances(instances, origin=origin)
         ids = tuple(range(len(self) + 1, len(grown) + 1))
-        search = Search(instances.phrase, float(instances.presence), ids, how)
+        search = SearchRecord(instances.phrase, float(instances.presence), ids, arguments)
         return replace(grown, searches=(*self.searches, search))
 
-    def add(self, instances: Instances, *, origin: str) -> "Workspace":
+    def with_instances(self, instances: Instances, *, origin: str) -> "Workspace":
         rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), strict=True)
         new = tuple(
             Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
@@ -124,13 +124,13 @@ class Workspace:
         )
         return replace(self, candidates=(*self.candidates, *new))
 
-    def instances(self, ids: Sequence[int]) -> Instances:
+    def get_instances(self, ids: Sequence[int]) -> Instances:
         """The masks with these numbers, in this order. Phrases are joined; presence is the highest among them."""
         chosen = self.pick(ids)
         phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
         presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)
-        return Instances.compressed(
-            self.rles(ids),
+        return Instances.from_rles(
+            self.get_rles(ids),
             (self.height, self.width),
             boxes=np.array([candidate.box for candidate in chosen], np.float32).reshape(-1, 4),
             scores=np.array([candidate.score for candidate in chosen], np.float32),
@@ -140,7 +140,7 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Said:
+class PastTurn:
     """An earlier turn of a conversation."""
 
     query: str
@@ -158,26 +158,26 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Before:
+class ConversationContext:
     """What a conversation has come to before a query."""
 
     workspace: Workspace | None = None
     """Every mask found so far in this picture; None = none was."""
     selected: tuple[int, ...] = ()
     """The masks of the current answer, which the query may speak of."""
-    turns: tuple[Said, ...] = ()
+    turns: tuple[PastTurn, ...] = ()
     """What was said, oldest first."""
 
 
-NOTHING_BEFORE = Before()
+EMPTY_CONTEXT = ConversationContext()
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    picture: Picture
+    image: Image
     query: str
     """What the user asks for, e.g. 'the dog that is not on a leash'."""
-    before: Before = NOTHING_BEFORE
+    context: ConversationContext = EMPTY_CONTEXT
     """The conversation that the query goes on with."""
     by_hand: bool = False
     """Whether the user does it with a mouse or a command; the query then says what is done."""
@@ -251,28 +251,28 @@ class Episode:
         for step in reversed(self.steps):
             if step.observation.workspace is not None:
                 return step.observation.workspace
-        return self.task.before.workspace or Workspace(self.task.picture.height, self.task.picture.width)
+        return self.task.context.workspace or Workspace(self.task.image.height, self.task.image.width)
 
     @property
-    def searches(self) -> tuple[Search, ...]:
+    def searches(self) -> tuple[SearchRecord, ...]:
         """Those made in this episode."""
-        before = self.task.before.workspace
-        return self.workspace.searches[len(before.searches) if before else 0 :]
+        earlier = self.task.context.workspace
+        return self.workspace.searches[len(earlier.searches) if earlier else 0 :]
 
     @property
-    def shown(self) -> tuple[int, ...]:
+    def current_ids(self) -> tuple[int, ...]:
         """The numbers of the masks last shown: once the episode has an outcome, the answer.
 
         Before the first ones, those of the conversation's answer so far.
         """
         shown = (step.observation.shown for step in reversed(self.steps))
-        return next((ids for ids in shown if ids is not None), self.task.before.selected)
+        return next((ids for ids in shown if ids is not None), self.task.context.selected)
 
     @property
-    def best(self) -> tuple[int, ...]:
+    def best_ids(self) -> tuple[int, ...]:
         """The best answer so far: the masks that were shown last, where any were."""
         shown = (step.observation.shown for step in reversed(self.steps))
-        return next((ids for ids in shown if ids), self.task.before.selected)
+        return next((ids for ids in shown if ids), self.task.context.selected)
 
     @property
     def reasons(self) -> dict[int, str]:
@@ -284,7 +284,7 @@ class Episode:
     @property
     def answer(self) -> Instances:
         """The masks of the answer; of the best answer so far while (or if) there is none."""
-        return self.workspace.instances(self.shown)
+        return self.workspace.get_instances(self.current_ids)
 
     @property
     def message(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from agent.episode import STOPPED, Before
+from agent.episode import EARLY_STOP_OUTCOMES, ConversationContext
 from agent.followup_reply import Choice, choice, masks_of, option
 from agent.followup_words import Utterance, agrees, asks_for_more, command, repeats, taken_apart
 from agent.meaning import ANYTHING, Change, Context, Meaning, Reading, kind_of, meaning, read
@@ -35,7 +35,7 @@ from agent.plan import (
     rebuilt,
 )
 from agent.query import Unreadable, head_phrase
-from agent.tools.words import counted
+from agent.tools.words import pluralize
 
 __all__ = ["command", "option", "read_after", "selections", "without_masks"]
 
@@ -49,24 +49,24 @@ DEPTH = {
 """What a picture does not show -> how it may look in the picture plane."""
 
 
-def read_after(query: str, before: Before) -> Reading:
+def read_after(query: str, before: ConversationContext) -> Reading:
     """How a query is understood in a conversation; without one, as it is by itself. Never fails.
 
-    >>> from agent.episode import Said
-    >>> cups = Said("the cups", "answered", "3 masks: 'cup'.", (1, 2, 3))
+    >>> from agent.episode import PastTurn
+    >>> cups = PastTurn("the cups", "answered", "3 masks: 'cup'.", (1, 2, 3))
     >>> read_after("without number 3", Before(None, (1, 2, 3), (cups,))).plan
     Except(of=Selected(turn=0, phrases=()), minus=Numbered(ids=(3,), phrases=()))
     """
     return _Talk(before).read(len(before.turns), query) if before.turns else read(query)
 
 
-def selections(before: Before) -> list[tuple[int, ...]]:
+def selections(before: ConversationContext) -> list[tuple[int, ...]]:
     """The answer's masks after each turn, () where that was about another picture."""
     talk = _Talk(before)
     return [talk.selected(turn) for turn in range(len(before.turns))]
 
 
-def without_masks(reading: Reading, before: Before) -> Reading:
+def without_masks(reading: Reading, before: ConversationContext) -> Reading:
     """The same as a question of its own, which speaks of no mask that was found before; no plan where it has to."""
     if reading.plan is None or not before.turns:
         return reading
@@ -77,7 +77,7 @@ def without_masks(reading: Reading, before: Before) -> Reading:
 class _Talk:
     """What was said so far, read turn by turn. A turn is a number, counting from 0."""
 
-    def __init__(self, before: Before) -> None:
+    def __init__(self, before: ConversationContext) -> None:
         self.before = before
         self.turns = before.turns
         self.readings: dict[int, Reading] = {}
@@ -94,7 +94,7 @@ class _Talk:
             return self.before.selected
         if said.outcome == "answered" or said.by_hand:
             return said.selected
-        stopped = said.outcome in STOPPED
+        stopped = said.outcome in EARLY_STOP_OUTCOMES
         return self.selected(turn - 1) or (said.selected if stopped else ())
 
     def phrases(self, ids: Sequence[int]) -> tuple[str, ...]:
@@ -189,7 +189,7 @@ class _Talk:
         if told := ", ".join(repr(said.query) for said in reversed(numbered) if said.elsewhere):
             yield f"Numbers mean nothing in another picture, so this was left out: {told}."
         if edits := sum(self.turns[one].by_hand for one in since):
-            yield f"What was done by hand ({counted(edits, 'change')}) is not repeated."
+            yield f"What was done by hand ({pluralize(edits, 'change')}) is not repeated."
 
     def since_new(self, turn: int) -> Iterator[int]:
         """The turns from this one back to the latest question of its own, those asked in vain beside an answer too."""

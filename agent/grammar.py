@@ -8,11 +8,11 @@ from agent.episode import Decision, Episode, Step, Verdict
 from agent.followup import read_after, without_masks
 from agent.meaning import Reading
 from agent.plan import Counted, Plan, heads, phrases
-from agent.protocols import Protocol
+from agent.protocols import Toolset
 from agent.solving import Ids, Move, Moves, Nothing, Solver, Unclear, shortage
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.words import masks
+from agent.tools.words import format_mask_count
 from agent.tools.workspace import Answer, AskUser, ReportNoMask, Segment
 from agent.wording import changed, counted, described
 from sam3_tool import Sam3
@@ -36,7 +36,7 @@ class GrammarPlanner:
     planner may serve many threads.
     """
 
-    def __init__(self, tools: Protocol = "workspace", *, threshold: float = 0.5) -> None:
+    def __init__(self, tools: Toolset = "workspace", *, threshold: float = 0.5) -> None:
         """`tools`: which protocol it speaks, `agent.TOOLS` or `agent.PAPER_TOOLS`.
 
         `threshold`: in [0, 1), of its `segment` calls; the published protocol has no such argument.
@@ -48,9 +48,9 @@ class GrammarPlanner:
 
     def decide(self, episode: Episode) -> Decision:
         """The first move of the plan that the episode has not seen yet."""
-        reading, start = read_after(episode.task.query, episode.task.before), replace(episode, steps=())
+        reading, start = read_after(episode.task.query, episode.task.context), replace(episode, steps=())
         if self.tools == "paper":
-            moves = self._on_paper(without_masks(reading, episode.task.before), start)
+            moves = self._on_paper(without_masks(reading, episode.task.context), start)
         else:
             moves = _moves(reading, self.threshold, start)
         move = next(moves)
@@ -58,7 +58,7 @@ class GrammarPlanner:
             if (step.decision.tool, step.decision.arguments) != (move.decision.tool, move.decision.arguments):
                 continue  # made by another planner
             if step.observation.is_error:
-                return ReportNoMask(reason=step.observation.text).as_decision("The plan cannot go on.")
+                return ReportNoMask(reason=step.observation.text).to_decision("The plan cannot go on.")
             move = moves.send(replace(episode, steps=episode.steps[:done]))
         return move.decision
 
@@ -78,7 +78,7 @@ class GrammarPlanner:
             match move.tool:
                 case Segment(phrases=[phrase]):
                     episode = yield Move(SegmentPhrase(text_prompt=phrase), move.thought)
-                    current = episode.shown
+                    current = episode.current_ids
                 case Answer(ids=ids, message=message):
                     numbers = [current.index(id) + 1 for id in ids]
                     yield Move(SelectMasksAndReturn(final_answer_masks=numbers), message)
@@ -99,7 +99,7 @@ def _moves(reading: Reading, threshold: float, start: Episode) -> Moves:
         return
     if reading.plan is None:
         reason = (
-            NOTHING_CHANGED if reading.change == "stay" else NOT_UNDERSTOOD if start.task.before.turns else EXPECTED
+            NOTHING_CHANGED if reading.change == "stay" else NOT_UNDERSTOOD if start.task.context.turns else EXPECTED
         )
         yield Move(ReportNoMask(reason=" ".join(reading.notes) or reason), "There is no noun phrase to look for.")
         return
@@ -128,7 +128,7 @@ def _said(reading: Reading, ids: Ids, solver: Solver) -> str:
         return changed(reading, ids, solver.known_as)
     if isinstance(plan, Counted):
         return counted(plan.of, len(ids), solver.size)[:-1]
-    return f"{masks(len(ids))}: {described(plan, solver.size)}"
+    return f"{format_mask_count(len(ids))}: {described(plan, solver.size)}"
 
 
 def _noted(reading: Reading, found: int) -> Reading:

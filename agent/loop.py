@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
-from agent.budget import DEFAULT_BUDGET, Budget, end
+from agent.budget import DEFAULT_BUDGET, Budget, end_early
 from agent.episode import Decision, Episode, Observation, Step, Task
 from agent.planner import Planner, PlannerError
 from agent.tools import TOOLS, Tool, ToolError, parse_call
@@ -22,10 +22,10 @@ def watch(
     task: Task, planner: Planner, sam3: Sam3, *, tools: Sequence[type[Tool]] = TOOLS, budget: Budget = DEFAULT_BUDGET
 ) -> Iterator[Episode]:
     """The episode after each step, for callers that show progress. The last one has an outcome."""
-    sam3.prepare(task.picture)  # it looks while the planner thinks
+    sam3.prefetch(task.image)  # it looks while the planner thinks
     episode = Episode(task)
     while episode.outcome is None:
-        episode = budget.close(advance(episode, planner, sam3, tools))
+        episode = budget.enforce(advance(episode, planner, sam3, tools))
         yield episode
 
 
@@ -42,7 +42,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type
     except PlannerError as error:
         if not episode.steps:
             raise
-        return end(episode, "failed", f"because the planner cannot go on: {error}")
+        return end_early(episode, "failed", f"because the planner cannot go on: {error}")
     return episode.append(Step(decision, observation, perf_counter() - started))
 
 

@@ -6,17 +6,17 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.load import Protocol
+from agent.load import Toolset
 from agent.planner import PlannerError
 
 if TYPE_CHECKING:
     from agent.budget import Price
-    from agent.transcript import MadeBy
+    from agent.transcript import Provenance
 
 Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
-TAKES: dict[str, tuple[str, ...]] = {
+OPTIONS_BY_PLANNER: dict[str, tuple[str, ...]] = {
     "grammar": ("threshold", "record"),
     "openai": ("base_url", "wire", "image_side", "coordinates", "record"),
     "vllm": ("wire", "image_side", "coordinates", "record"),
@@ -24,20 +24,20 @@ TAKES: dict[str, tuple[str, ...]] = {
     "replay": (),
 }
 """Kind of planner -> those options that not every planner takes."""
-WHOLE = ("max_steps", "max_model_calls", "max_tokens")
+INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
 """Limits that count something."""
 
 
-class BadInput(ValueError):
+class UsageError(ValueError):
     """An argument that cannot be used; one line for the user."""
 
 
 def check_query(query: str) -> None:
     """Raises BadInput for what no planner could make sense of."""
     if not query.strip():
-        raise BadInput("the query is empty; say what to find, e.g. 'the second largest circle'")
+        raise UsageError("the query is empty; say what to find, e.g. 'the second largest circle'")
     if any("\ud800" <= letter <= "\udfff" for letter in query):
-        raise BadInput("the query is not UTF-8 text")
+        raise UsageError("the query is not UTF-8 text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Options:
     sam3: str | None = None
     device: str = "auto"
     """Of SAM 3, and of a language model that transformers runs."""
-    protocol: Protocol | None = None
+    toolset: Toolset | None = None
     threshold: float | None = None
     base_url: str | None = None
     wire: Wire | None = None
@@ -60,98 +60,98 @@ class Options:
     """By the names of a budget's fields, e.g. 'max_steps'."""
 
     @classmethod
-    def given(cls, values: Mapping[str, Any]) -> "Options":
+    def from_values(cls, values: Mapping[str, Any]) -> "Options":
         """From the options of a command by name, limits among them. Raises BadInput."""
-        own = {one.name for one in fields(cls)}
+        own = {option_field.name for option_field in fields(cls)}
         limits = {name: value for name, value in values.items() if name not in own}
         return cls(limits=limits, **{name: value for name, value in values.items() if name in own})
 
     def __post_init__(self) -> None:
         """Raises BadInput for a value that nothing could be made of, and for an option that would reach nobody."""
-        self._check_use()
+        self._check_options_apply()
         if self.threshold is not None and not 0 <= self.threshold < 1:
-            raise BadInput(f"--threshold must be at least 0 and below 1, got {self.threshold:g}")
-        for name, limit in self._limits.items():
+            raise UsageError(f"--threshold must be at least 0 and below 1, got {self.threshold:g}")
+        for name, limit in self._given_limits.items():
             if not limit > 0:
-                least = "at least 1" if name in WHOLE else "above 0"
-                raise BadInput(f"{flag(name)} must be {least}, got {limit:g}")
+                least = "at least 1" if name in INTEGER_LIMITS else "above 0"
+                raise UsageError(f"{format_flag(name)} must be {least}, got {limit:g}")
 
-    def _check_use(self) -> None:
-        taken = TAKES.get(self.kind)
+    def _check_options_apply(self) -> None:
+        taken = OPTIONS_BY_PLANNER.get(self.planner_kind)
         if taken is None:
             return  # no such planner, which is said where planners are made
-        for name in dict.fromkeys(name for names in TAKES.values() for name in names):
+        for name in dict.fromkeys(name for names in OPTIONS_BY_PLANNER.values() for name in names):
             if getattr(self, name) is not None and name not in taken:
-                others = ", ".join(kind for kind, names in TAKES.items() if name in names)
-                raise BadInput(f"{flag(name)} is of no use to --planner {self.planner}; it is for {others}")
-        if self.threshold is not None and self.protocol == "paper":
-            raise BadInput("--threshold needs --protocol workspace; the paper's tools have no such argument")
+                others = ", ".join(kind for kind, names in OPTIONS_BY_PLANNER.items() if name in names)
+                raise UsageError(f"{format_flag(name)} is of no use to --planner {self.planner}; it is for {others}")
+        if self.threshold is not None and self.toolset == "paper":
+            raise UsageError("--threshold needs --toolset workspace; the paper's tools have no such argument")
 
     @property
-    def kind(self) -> str:
+    def planner_kind(self) -> str:
         """Of planner, e.g. 'openai'."""
         return self.planner.strip().partition(":")[0]
 
     @property
-    def what(self) -> str:
+    def planner_spec(self) -> str:
         """What follows the kind in the planner's name: a model, a file or a folder."""
         return self.planner.strip().partition(":")[2]
 
     @property
-    def recording(self) -> Path | None:
+    def recording_folder(self) -> Path | None:
         """The folder of the recording that is to be replayed."""
-        return Path(self.what) if self.kind == "replay" and self.what and Path(self.what).is_dir() else None
+        return Path(self.planner_spec) if self.planner_kind == "replay" and self.planner_spec and Path(self.planner_spec).is_dir() else None
 
     @property
-    def _limits(self) -> dict[str, Any]:
+    def _given_limits(self) -> dict[str, Any]:
         return {name: limit for name, limit in self.limits.items() if limit is not None}
 
-    def made_by(self) -> "MadeBy":
+    def build_provenance(self) -> "Provenance":
         """What will make the episode: what was asked for; else what made the one that is replayed; else the defaults.
 
         Raises BadInput for a price or a limit on costs that makes no sense, PlannerError for a file that cannot be
         replayed.
         """
         from agent.budget import Price
-        from agent.transcript import MadeBy
+        from agent.transcript import Provenance
 
-        before = self._before()
-        price = before.budget.price if self.price is None else price_of(self.price)
-        budget = replace(before.budget, price=price, **self._limits)
+        defaults = self._load_defaults()
+        price = defaults.budget.price if self.price is None else parse_price(self.price)
+        budget = replace(defaults.budget, price=price, **self._given_limits)
         if budget.max_cost is not None and price == Price():
-            raise BadInput("--max-cost needs a price: --price PROMPT,COMPLETION[,CACHED], per million tokens")
-        return MadeBy(
+            raise UsageError("--max-cost needs a price: --price PROMPT,COMPLETION[,CACHED], per million tokens")
+        return Provenance(
             planner=self.planner,
-            sam3=self.sam3 or before.sam3,
-            protocol=self.protocol or before.protocol,
+            sam3=self.sam3 or defaults.sam3,
+            protocol=self.toolset or defaults.protocol,
             budget=budget,
         )
 
-    def _before(self) -> "MadeBy":
-        from agent.transcript import MadeBy, TranscriptError, load
+    def _load_defaults(self) -> "Provenance":
+        from agent.transcript import Provenance, TranscriptError, load_episode
 
-        if self.kind != "replay" or not self.what:
-            return MadeBy(planner=self.planner, sam3="tiny")
-        if self.recording:
-            from agent.models.recorded import RecordedPlanner
+        if self.planner_kind != "replay" or not self.planner_spec:
+            return Provenance(planner=self.planner, sam3="tiny")
+        if self.recording_folder:
+            from agent.models.recorded import RecordingHeader
 
-            return RecordedPlanner.load(self.recording).made_by
+            return RecordingHeader.load(self.recording_folder).made_by
         try:
-            return load(self.what).made_by
+            return load_episode(self.planner_spec).made_by
         except TranscriptError as error:
             raise PlannerError(f"cannot replay: {error}") from error
 
-    def for_planner(self, made_by: "MadeBy") -> dict[str, Any]:
+    def to_planner_options(self, provenance: "Provenance") -> dict[str, Any]:
         """What `load_planner` is told beside the planner's name."""
-        given = (name for name in TAKES.get(self.kind, ()) if name != "record" and getattr(self, name) is not None)
-        device = {"device": self.device} if self.kind == "transformers" else {}
-        return {"protocol": made_by.protocol, **device, **{name: getattr(self, name) for name in given}}
+        given = (name for name in OPTIONS_BY_PLANNER.get(self.planner_kind, ()) if name != "record" and getattr(self, name) is not None)
+        device = {"device": self.device} if self.planner_kind == "transformers" else {}
+        return {"toolset": provenance.protocol, **device, **{name: getattr(self, name) for name in given}}
 
 
-def price_of(text: str) -> "Price":
+def parse_price(text: str) -> "Price":
     """A price as the command line takes it, per million tokens. Raises BadInput.
 
-    >>> price_of("0.4,1.6,0.1")
+    >>> parse_price("0.4,1.6,0.1")
     Price(prompt=0.4, completion=1.6, cached=0.1)
     """
     from agent.budget import Price
@@ -161,13 +161,13 @@ def price_of(text: str) -> "Price":
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3) or not all(0 <= number < inf for number in numbers):
-        raise BadInput(f"--price must be PROMPT,COMPLETION[,CACHED] per million tokens, e.g. 0.4,1.6,0.1, got {text!r}")
+        raise UsageError(f"--price must be PROMPT,COMPLETION[,CACHED] per million tokens, e.g. 0.4,1.6,0.1, got {text!r}")
     return Price(*numbers)
 
 
-def flag(name: str) -> str:
+def format_flag(name: str) -> str:
     """
-    >>> flag("max_steps")
+    >>> format_flag("max_steps")
     '--max-steps'
     """
     return f"--{name.replace('_', '-')}"

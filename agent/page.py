@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
-from PIL import Image
+import PIL.Image
 
 import prompts
 from agent.budget import FREE, Budget, Price
 from agent.episode import Candidate, Episode, Step, Usage, Verdict
-from agent.seen import Sight, seen
-from agent.text import encodable
-from agent.tools.words import counted
-from sam3_tool import Picture
-from sam3_tool.draw import color_of, draw_marks
-from sam3_tool.rle import areas
+from agent.seen import StepPrompt, reconstruct_prompts
+from agent.text import make_encodable
+from agent.tools.words import pluralize
+from sam3_tool import Image
+from sam3_tool.draw import get_mask_color, draw_marks
+from sam3_tool.rle import compute_areas
 
 if TYPE_CHECKING:
-    from agent.transcript import MadeBy
+    from agent.transcript import Provenance
 
-SMALLEST, ANSWER, STEP = 480, 1280, 800
+MIN_SIDE, MAX_ANSWER_SIDE, MAX_STEP_SIDE = 480, 1280, 800
 """Pixels of the long side: pictures are enlarged to the first, and reduced to the others, before marks are drawn."""
 
-COSTS = {
+COST_NAMES = {
     "model_calls": "model calls",
     "prompt_tokens": "prompt tokens",
     "cached_tokens": "cached tokens",
@@ -47,44 +47,44 @@ COSTS = {
 
 def to_text(episode: Episode) -> str:
     """The episode as plain lines: the query, each step, the answer with its masks, the cost. Safe to print."""
-    picture = episode.task.picture
-    blocks = [f"{episode.task.query}\n({picture.width} x {picture.height} pixels)"]
-    blocks += [_step_text(number, step) for number, step in enumerate(episode.steps, start=1)]
-    masks = [f"  {row}" for row in _mask_rows(episode)]
-    options = [f"  - {option}" for option in _options(episode)]
+    image = episode.task.image
+    blocks = [f"{episode.task.query}\n({image.width} x {image.height} pixels)"]
+    blocks += [_format_step(number, step) for number, step in enumerate(episode.steps, start=1)]
+    masks = [f"  {row}" for row in _build_mask_rows(episode)]
+    options = [f"  - {option}" for option in _get_options(episode)]
     blocks.append("\n".join([f"{episode.outcome or 'unfinished'}: {episode.message}", *options, *masks]))
-    blocks.append(", ".join(f"{amount} {name}" for name, amount in _costs(episode.usage).items() if amount != "0"))
-    return _printable("\n\n".join(blocks)) + "\n"
+    blocks.append(", ".join(f"{amount} {name}" for name, amount in _format_costs(episode.usage).items() if amount != "0"))
+    return _replace_unprintable("\n\n".join(blocks)) + "\n"
 
 
 def to_html(
-    episode: Episode, made_by: "MadeBy", *, source: str = "", beside: Mapping[str, Picture] = MappingProxyType({})
+    episode: Episode, provenance: "Provenance", *, source: str = "", extra_images: Mapping[str, Image] = MappingProxyType({})
 ) -> str:
     """The episode as one HTML file that needs nothing else: no script, no request; its pictures are inside.
 
-    Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading. `beside`: further
+    Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading. `extra_images`: further
     pictures by their captions, shown next to the answer.
     """
-    masks, shown = _mask_rows(episode), seen(episode, made_by)
-    sights = shown.sights or (None,) * len(episode.steps)
-    text = _template().render(
+    masks, trace = _build_mask_rows(episode), reconstruct_prompts(episode, provenance)
+    step_prompts = trace.steps or (None,) * len(episode.steps)
+    text = _load_template().render(
         query=episode.task.query,
         outcome=(episode.outcome or "unfinished").replace("_", " "),
         message=episode.message,
-        options=_options(episode),
-        made_by=made_by,
-        facts=_facts(episode, made_by, source),
-        picture=_data_url(_fitted(episode.task.picture, ANSWER).to_pil()),
-        answer=_data_url(_marked(episode, episode.shown, episode.shown, ANSWER)),
-        beside={caption: _data_url(_fitted(one, ANSWER).to_pil()) for caption, one in beside.items()},
+        options=_get_options(episode),
+        made_by=provenance,
+        facts=_collect_facts(episode, provenance, source),
+        picture=_encode_data_url(_fit_image(episode.task.image, MAX_ANSWER_SIDE).to_pil()),
+        answer=_encode_data_url(_draw_masks(episode, episode.current_ids, episode.current_ids, MAX_ANSWER_SIDE)),
+        beside={caption: _encode_data_url(_fit_image(extra_image, MAX_ANSWER_SIDE).to_pil()) for caption, extra_image in extra_images.items()},
         masks=masks,
         reasons=any(mask.reason for mask in masks),
-        steps=[StepView.of(index, episode, made_by, sight=sight) for index, sight in enumerate(sights)],
-        shots=[_data_url(picture.to_pil()) for picture in shown.pictures],
-        other_prompts=bool(made_by.prompts) and made_by.prompts != prompts.hashes(),
-        costs=_cost_table(episode, made_by.budget.price),
+        steps=[StepView.from_step(index, episode, provenance, prompt=sight) for index, sight in enumerate(step_prompts)],
+        shots=[_encode_data_url(image.to_pil()) for image in trace.images],
+        other_prompts=bool(provenance.prompts) and provenance.prompts != prompts.hash_prompts(),
+        costs=_build_cost_table(episode, provenance.budget.price),
     )
-    return encodable(text)
+    return make_encodable(text)
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,16 @@ class MaskRow:
     """Why it is in the answer, where somebody said so."""
 
     @classmethod
-    def of(cls, candidate: Candidate, episode: Episode, *, reason: str = "") -> "MaskRow":
-        picture = episode.task.picture
-        area = int(areas([candidate.rle])[0])
+    def from_candidate(cls, candidate: Candidate, episode: Episode, *, reason: str = "") -> "MaskRow":
+        image = episode.task.image
+        area = int(compute_areas([candidate.rle])[0])
         return cls(
             number=candidate.id,
-            color=css_color(candidate.id),
+            color=format_css_color(candidate.id),
             phrase=candidate.phrase or "(by example)",
             score=f"{candidate.score:.2f}",
             area=f"{area:,}",
-            share=share(area, picture.width * picture.height),
+            share=format_share(area, image.width * image.height),
             box=" ".join(f"{edge:.0f}" for edge in candidate.box),
             origin=candidate.origin,
             reason=reason,
@@ -137,9 +137,9 @@ class VerdictRow:
     reason: str
 
     @classmethod
-    def of(cls, verdict: Verdict, number: int) -> "VerdictRow":
+    def from_verdict(cls, verdict: Verdict, number: int) -> "VerdictRow":
         probability = f"{100 * verdict.probability:.0f} %"
-        return cls(number, css_color(number), verdict.accept, probability, verdict.reason)
+        return cls(number, format_css_color(number), verdict.accept, probability, verdict.reason)
 
 
 @dataclass(frozen=True)
@@ -158,59 +158,59 @@ class StepView:
     """On the model and on SAM 3, in words."""
     shown: list[tuple[int, str]]
     """Number and colour of each mask in the picture."""
-    picture: Markup | None
+    image: Markup | None
     verdicts: list[VerdictRow]
-    sight: Sight | None
+    prompt: StepPrompt | None
     """What the model saw before it."""
 
     @classmethod
-    def of(cls, index: int, episode: Episode, made_by: "MadeBy", *, sight: Sight | None = None) -> "StepView":
+    def from_step(cls, index: int, episode: Episode, provenance: "Provenance", *, prompt: StepPrompt | None = None) -> "StepView":
         step = episode.steps[index]
-        decision, observed = step.decision, step.observation
-        ids = observed.shown or ()
-        numbers = _numbers(step, made_by)
+        decision, observation = step.decision, step.observation
+        ids = observation.shown or ()
+        numbers = _get_display_numbers(step, provenance)
         return cls(
             tool=decision.tool or "(no tool)",
-            arguments=pretty(decision.arguments),
+            arguments=format_arguments(decision.arguments),
             note=decision.note.strip(),
             thought=decision.thought.strip(),
             reasoning=decision.reasoning.strip(),
-            text=observed.text,
-            is_error=observed.is_error,
+            text=observation.text,
+            is_error=observation.is_error,
             seconds=f"{step.seconds:.2f}",
-            spent=_spent(step.usage, made_by.budget.price),
-            shown=[(number, css_color(number)) for number in numbers],
-            picture=_data_url(_marked(episode, ids, numbers, STEP)) if ids else None,
-            verdicts=_verdicts(index, episode, made_by),
-            sight=sight,
+            spent=_describe_spending(step.usage, provenance.budget.price),
+            shown=[(number, format_css_color(number)) for number in numbers],
+            image=_encode_data_url(_draw_masks(episode, ids, numbers, MAX_STEP_SIDE)) if ids else None,
+            verdicts=_build_verdict_rows(index, episode, provenance),
+            prompt=prompt,
         )
 
 
-def _verdicts(index: int, episode: Episode, made_by: "MadeBy") -> list[VerdictRow]:
+def _build_verdict_rows(index: int, episode: Episode, provenance: "Provenance") -> list[VerdictRow]:
     """What a step's examination said, with the numbers that the masks had before it."""
-    before = replace(episode, steps=episode.steps[:index]).shown
-    numbers = {id: place for place, id in enumerate(before, start=1)} if made_by.protocol == "paper" else {}
+    earlier_ids = replace(episode, steps=episode.steps[:index]).current_ids
+    numbers = {id: place for place, id in enumerate(earlier_ids, start=1)} if provenance.protocol == "paper" else {}
     return [
-        VerdictRow.of(verdict, numbers.get(verdict.id, verdict.id))
+        VerdictRow.from_verdict(verdict, numbers.get(verdict.id, verdict.id))
         for verdict in episode.steps[index].observation.verdicts
     ]
 
 
-def _numbers(step: Step, made_by: "MadeBy") -> Sequence[int]:
+def _get_display_numbers(step: Step, provenance: "Provenance") -> Sequence[int]:
     """Of the masks that a step shows, as the planner saw them: in the paper's protocol by place, elsewhere by id."""
     ids = step.observation.shown or ()
     # an answer names ids in either protocol
-    return range(1, len(ids) + 1) if made_by.protocol == "paper" and step.observation.outcome is None else ids
+    return range(1, len(ids) + 1) if provenance.protocol == "paper" and step.observation.outcome is None else ids
 
 
-def css_color(number: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color_of(number))
+def format_css_color(number: int) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*get_mask_color(number))
 
 
-def share(part: float, whole: float) -> str:
+def format_share(part: float, whole: float) -> str:
     """In percent.
 
-    >>> share(1, 8), share(1, 40), share(999, 1000), share(1, 10**7)
+    >>> format_share(1, 8), format_share(1, 40), format_share(999, 1000), format_share(1, 10**7)
     ('12 %', '2.5 %', '100 %', 'under 0.01 %')
     """
     percent = 100 * part / whole
@@ -219,7 +219,7 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 
-def pretty(arguments: str) -> str:
+def format_arguments(arguments: str) -> str:
     """A JSON object with one field on each line; what is no JSON object, as it is."""
     try:
         held = json.loads(arguments)
@@ -231,96 +231,96 @@ def pretty(arguments: str) -> str:
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
-def _step_text(number: int, step: Step) -> str:
-    decision, seen = step.decision, step.observation
+def _format_step(number: int, step: Step) -> str:
+    decision, observation = step.decision, step.observation
     lines = [f"{number}. {decision.tool or '(no tool)'} {decision.arguments}"]
     if decision.note.strip():
         lines.append(f"   note: {decision.note.strip()}")
     if decision.thought.strip():
         lines.append(indent(decision.thought.strip(), "   | "))
-    lines.append(indent(("mistake: " if seen.is_error else "") + seen.text, "   "))
-    if seen.shown is not None:
-        lines.append(f"   shown: {', '.join(map(str, seen.shown)) or 'no mask'}")
+    lines.append(indent(("mistake: " if observation.is_error else "") + observation.text, "   "))
+    if observation.shown is not None:
+        lines.append(f"   shown: {', '.join(map(str, observation.shown)) or 'no mask'}")
     return "\n".join(lines)
 
 
-def _printable(text: str) -> str:
+def _replace_unprintable(text: str) -> str:
     """Without what could steer a terminal."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def _mask_rows(episode: Episode) -> list[MaskRow]:
+def _build_mask_rows(episode: Episode) -> list[MaskRow]:
     """The masks of the answer."""
     reasons = episode.reasons
     return [
-        MaskRow.of(candidate, episode, reason=reasons.get(candidate.id, ""))
-        for candidate in episode.workspace.pick(episode.shown)
+        MaskRow.from_candidate(candidate, episode, reason=reasons.get(candidate.id, ""))
+        for candidate in episode.workspace.pick(episode.current_ids)
     ]
 
 
-def _options(episode: Episode) -> tuple[str, ...]:
+def _get_options(episode: Episode) -> tuple[str, ...]:
     """Between which readings the user may choose."""
     return episode.steps[-1].observation.options if episode.steps else ()
 
 
-def _costs(usage: Usage, price: Price = FREE) -> dict[str, str]:
+def _format_costs(usage: Usage, price: Price = FREE) -> dict[str, str]:
     """By name; what is '0' was free."""
-    amounts = {name: getattr(usage, field) for field, name in COSTS.items()}
+    amounts = {name: getattr(usage, field) for field, name in COST_NAMES.items()}
     costs = {name: f"{amount:.2f}" if isinstance(amount, float) else f"{amount:,}" for name, amount in amounts.items()}
-    return costs | {"cost": money(price.of(usage))}
+    return costs | {"cost": format_money(price.compute_cost(usage))}
 
 
-def _cost_table(episode: Episode, price: Price) -> dict[str, list]:
+def _build_cost_table(episode: Episode, price: Price) -> dict[str, list]:
     """Column heads, a row for each step and the total; what cost nothing has no column."""
-    total = _costs(episode.usage, price)
+    total = _format_costs(episode.usage, price)
     names = [name for name, amount in total.items() if amount != "0"]
-    rows = [[step.decision.tool, *(_costs(step.usage, price)[name] for name in names)] for step in episode.steps]
+    rows = [[step.decision.tool, *(_format_costs(step.usage, price)[name] for name in names)] for step in episode.steps]
     return {"names": names, "rows": rows, "total": [total[name] for name in names]}
 
 
-def _spent(usage: Usage, price: Price) -> str:
+def _describe_spending(usage: Usage, price: Price) -> str:
     """All but the seconds, in words."""
-    costs = {name: amount for name, amount in _costs(usage, price).items() if amount != "0" and name != "seconds"}
+    costs = {name: amount for name, amount in _format_costs(usage, price).items() if amount != "0" and name != "seconds"}
     cost = costs.pop("cost", "")
-    return ", ".join([*starmap(_amount, costs.items()), *([f"cost {cost}"] if cost else [])])
+    return ", ".join([*starmap(_format_amount, costs.items()), *([f"cost {cost}"] if cost else [])])
 
 
-def _amount(name: str, amount: str) -> str:
+def _format_amount(name: str, amount: str) -> str:
     """
-    >>> _amount("prompt tokens", "1,200"), _amount("model calls", "1")
+    >>> _format_amount("prompt tokens", "1,200"), _format_amount("model calls", "1")
     ('1,200 prompt tokens', '1 model call')
     """
     return f"{amount} {name.removesuffix('s') if amount == '1' else name}"
 
 
-def money(amount: float) -> str:
+def format_money(amount: float) -> str:
     """In any currency: six decimals at most, no more than it takes.
 
-    >>> money(0.00125), money(3.0), money(0)
+    >>> format_money(0.00125), format_money(3.0), format_money(0)
     ('0.00125', '3', '0')
     """
     return f"{amount:,.6f}".rstrip("0").rstrip(".")
 
 
-def _facts(episode: Episode, made_by: "MadeBy", source: str) -> dict[str, str]:
+def _collect_facts(episode: Episode, provenance: "Provenance", source: str) -> dict[str, str]:
     """What the page says below its heading, by name; what is empty is left out."""
-    picture, price = episode.task.picture, made_by.budget.price
+    image, price = episode.task.image, provenance.budget.price
     return {
-        "picture": f"{source} {picture.width} x {picture.height}".strip(),
-        "planner": made_by.planner,
-        "model": "" if made_by.planner == made_by.model else made_by.model,
-        "offered": made_by.capabilities,
-        "SAM 3": made_by.sam3,
-        "protocol": made_by.protocol,
-        "view": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in made_by.view.items() if value),
-        "budget": ", ".join(_limits(made_by.budget)),
-        "price": "" if price == FREE else _price(price),
-        "cost": "" if price == FREE else money(price.of(episode.usage)),
-        "took": f"{episode.usage.seconds:.2f} s in {counted(len(episode.steps), 'step')}",
+        "picture": f"{source} {image.width} x {image.height}".strip(),
+        "planner": provenance.planner,
+        "model": "" if provenance.planner == provenance.model else provenance.model,
+        "offered": provenance.capabilities,
+        "SAM 3": provenance.sam3,
+        "protocol": provenance.protocol,
+        "view": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in provenance.view.items() if value),
+        "budget": ", ".join(_describe_limits(provenance.budget)),
+        "price": "" if price == FREE else _describe_price(price),
+        "cost": "" if price == FREE else format_money(price.compute_cost(episode.usage)),
+        "took": f"{episode.usage.seconds:.2f} s in {pluralize(len(episode.steps), 'step')}",
     }
 
 
-def _limits(budget: Budget) -> list[str]:
+def _describe_limits(budget: Budget) -> list[str]:
     """Those that are set, in words."""
     amounts = {
         "step": budget.max_steps,
@@ -330,41 +330,41 @@ def _limits(budget: Budget) -> list[str]:
         "token": budget.max_tokens,
     }
     limits = [f"{amount:,.12g} {noun}{'s' * (amount != 1)}" for noun, amount in amounts.items() if amount]
-    return limits + ([f"a cost of {money(budget.max_cost)}"] if budget.max_cost else [])
+    return limits + ([f"a cost of {format_money(budget.max_cost)}"] if budget.max_cost else [])
 
 
-def _price(price: Price) -> str:
-    cached = "" if price.cached is None else f", {money(price.cached)} of cached prompts"
-    return f"{money(price.prompt)} of prompts{cached}, {money(price.completion)} of completions, per million tokens"
+def _describe_price(price: Price) -> str:
+    cached = "" if price.cached is None else f", {format_money(price.cached)} of cached prompts"
+    return f"{format_money(price.prompt)} of prompts{cached}, {format_money(price.completion)} of completions, per million tokens"
 
 
-def _marked(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> Image.Image:
-    picture = _fitted(episode.task.picture, limit)
-    found = episode.workspace.instances(ids)
-    masks = np.array([_resized(mask, picture) for mask in found.masks], dtype=bool)
-    fitted = replace(found, masks=masks.reshape(-1, picture.height, picture.width))
-    return draw_marks(picture, fitted, numbers=numbers)
+def _draw_masks(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> PIL.Image.Image:
+    image = _fit_image(episode.task.image, limit)
+    found = episode.workspace.get_instances(ids)
+    masks = np.array([_resize_mask(mask, image) for mask in found.masks], dtype=bool)
+    fitted = replace(found, masks=masks.reshape(-1, image.height, image.width))
+    return draw_marks(image, fitted, mask_ids=numbers)
 
 
-def _fitted(picture: Picture, limit: int) -> Picture:
+def _fit_image(image: Image, limit: int) -> Image:
     """Enlarged to SMALLEST pixels on the long side, or reduced to `limit`, so that marks and numbers are crisp."""
-    long = max(picture.width, picture.height)
-    scale = min(max(long, SMALLEST), limit) / long
+    long = max(image.width, image.height)
+    scale = min(max(long, MIN_SIDE), limit) / long
     if scale == 1:
-        return picture
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return Picture(np.asarray(picture.to_pil().resize(size, Image.Resampling.LANCZOS)))
+        return image
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return Image(np.asarray(image.to_pil().resize(size, PIL.Image.Resampling.LANCZOS)))
 
 
-def _resized(mask: np.ndarray, picture: Picture) -> np.ndarray:
+def _resize_mask(mask: np.ndarray, image: Image) -> np.ndarray:
     """bool, in the picture's size. A mask that has pixels keeps some, however small it gets."""
     soft = np.asarray(
-        Image.fromarray(mask).convert("L").resize((picture.width, picture.height), Image.Resampling.BILINEAR)
+        PIL.Image.fromarray(mask).convert("L").resize((image.width, image.height), PIL.Image.Resampling.BILINEAR)
     )
     return soft > min(127, int(soft.max()) // 2)
 
 
-def _data_url(image: Image.Image) -> Markup:
+def _encode_data_url(image: PIL.Image.Image) -> Markup:
     """JPEG for its size; no part of it comes from text, so that it needs no escaping."""
     file = BytesIO()
     image.save(file, "JPEG", quality=87, subsampling=0)
@@ -372,6 +372,6 @@ def _data_url(image: Image.Image) -> Markup:
 
 
 @cache
-def _template() -> Template:
+def _load_template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string((files("agent") / "episode.html").read_text("utf-8"))

@@ -1,5 +1,5 @@
-"""Which set of tools a planner speaks, by name; `TOOLS_OF` of `agent.tools` has the tools, which take time to load."""
+"""Which set of tools a planner speaks, by name; `TOOLSETS` of `agent.tools` has the tools, which take time to load."""
 
 from typing import Literal
 
-Protocol = Literal["workspace", "paper"]
+Toolset = Literal["workspace", "paper"]

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict
 
 from agent import transcript
 from agent.episode import Candidate, Episode, Outcome, Usage
-from agent.exports import Format
-from agent.transcript import MadeBy, Text
+from agent.exports import Exporter
+from agent.transcript import Provenance, Text
 from sam3_tool.boxes import xyxy_to_xywh
 from sam3_tool.draw import draw_marks
-from sam3_tool.rle import areas
+from sam3_tool.rle import compute_areas
 
-FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
+ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 
 
 class OutputError(OSError):
@@ -59,14 +59,14 @@ class Mask(BaseModel):
     """Why it belongs to the answer, where the planner said so."""
 
     @classmethod
-    def of(cls, candidate: Candidate, reason: str = "") -> "Mask":
+    def from_candidate(cls, candidate: Candidate, reason: str = "") -> "Mask":
         x, y, width, height = xyxy_to_xywh(np.array(candidate.box)).tolist()
         return cls(
             id=candidate.id,
             phrase=candidate.phrase,
             score=candidate.score,
             bbox=(x, y, width, height),
-            area=int(areas([candidate.rle])[0]),
+            area=int(compute_areas([candidate.rle])[0]),
             segmentation=Segmentation(size=candidate.rle.size, counts=candidate.rle.counts),
             reason=reason,
         )
@@ -94,18 +94,18 @@ class Result(BaseModel):
     """When the outcome is 'asked': the readings between which the user may choose."""
 
     @classmethod
-    def of(cls, episode: Episode, *, seconds: float) -> "Result":
+    def from_episode(cls, episode: Episode, *, seconds: float) -> "Result":
         """The result of a finished episode. Raises ValueError for one that has no outcome yet."""
         if episode.outcome is None:
             raise ValueError(f"the episode has no outcome yet, after {len(episode.steps)} steps")
-        picture = episode.task.picture
-        chosen, reasons = episode.workspace.pick(episode.shown), episode.reasons
+        image = episode.task.image
+        chosen, reasons = episode.workspace.pick(episode.current_ids), episode.reasons
         return cls(
             query=episode.task.query,
             outcome=episode.outcome,
             message=episode.message,
-            image=ImageSize(width=picture.width, height=picture.height),
-            masks=[Mask.of(candidate, reasons.get(candidate.id, "")) for candidate in chosen],
+            image=ImageSize(width=image.width, height=image.height),
+            masks=[Mask.from_candidate(candidate, reasons.get(candidate.id, "")) for candidate in chosen],
             count=len(chosen),
             usage=episode.usage,
             seconds=round(seconds, 3),
@@ -113,7 +113,7 @@ class Result(BaseModel):
         )
 
     @property
-    def ended_well(self) -> bool:
+    def is_conclusive(self) -> bool:
         """Whether the agent came to an answer, be it that nothing matches."""
         return self.outcome in ("answered", "no_match")
 
@@ -121,24 +121,24 @@ class Result(BaseModel):
         return self.model_dump_json(indent=2)
 
 
-def write(episode: Episode, result: Result, folder: Path, *, made_by: MadeBy, source: str) -> None:
-    """Writes `FILES`. `source`: the picture's file name."""
-    overlay, answer, saved, page = (folder / name for name in FILES)
-    draw_marks(episode.task.picture, episode.answer, numbers=episode.shown).save(overlay)
+def write_answer_files(episode: Episode, result: Result, folder: Path, *, provenance: Provenance, source: str) -> None:
+    """Writes `ANSWER_FILES`. `source`: the picture's file name."""
+    overlay, answer, saved, page = (folder / name for name in ANSWER_FILES)
+    draw_marks(episode.task.image, episode.answer, mask_ids=episode.current_ids).save(overlay)
     answer.write_text(result.to_json() + "\n", encoding="utf-8")
-    transcript.save(episode, saved, made_by=made_by, source=source)
-    page.write_text(transcript.to_html(episode, made_by, source=source), encoding="utf-8")
+    transcript.save_episode(episode, saved, provenance=provenance, source=source)
+    page.write_text(transcript.to_html(episode, provenance, source=source), encoding="utf-8")
 
 
-def write_exports(episode: Episode, formats: Sequence[Format], folder: Path, *, source: str) -> None:
+def write_exports(episode: Episode, formats: Sequence[Exporter], folder: Path, *, source: str) -> None:
     """Writes the answer, or the best answer so far, in each of `formats`. `source`: the picture's file name."""
-    chosen = episode.workspace.pick(episode.shown)
-    for one in formats:
-        one.write(episode.task.picture, chosen, source, folder, episode.reasons)
+    chosen = episode.workspace.pick(episode.current_ids)
+    for exporter in formats:
+        exporter.write(episode.task.image, chosen, source, folder, episode.reasons)
 
 
 @contextmanager
-def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+def stage_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """An empty folder to write `names` into; they move into `folder` together when the block ends well.
 
     Nothing is left behind when it does not: files of these names in `folder` keep their contents, and folders that had
@@ -147,22 +147,22 @@ def replacing(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """
     made: list[Path] = []
     try:
-        with _one_line(folder):
+        with _convert_os_errors(folder):
             made += [parent for parent in (folder, *folder.parents) if not parent.exists()]
-            stage = _staging_folder(folder, names)
+            stage = _make_staging_folder(folder, names)
         try:
             yield stage
-            with _one_line(folder):
+            with _convert_os_errors(folder):
                 for name in names:
                     (stage / name).replace(folder / name)
         finally:
             shutil.rmtree(stage)
     except BaseException:
-        _remove_empty(made)
+        _remove_empty_folders(made)
         raise
 
 
-def _staging_folder(folder: Path, names: Sequence[str]) -> Path:
+def _make_staging_folder(folder: Path, names: Sequence[str]) -> Path:
     """A new folder inside `folder`, so that moving a file out of it is one atomic step of the file system."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -172,14 +172,14 @@ def _staging_folder(folder: Path, names: Sequence[str]) -> Path:
 
 
 @contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
+def _convert_os_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
+def _remove_empty_folders(folders: Sequence[Path]) -> None:
     """`folders`: innermost first."""
     for folder in folders:
         if folder.is_dir() and not any(folder.iterdir()):

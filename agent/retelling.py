@@ -2,69 +2,69 @@
 
 from collections.abc import Iterator, Sequence
 
-from agent.episode import Before, Said, Workspace
-from agent.protocols import Protocol
-from agent.tools.finding import in_words
-from agent.tools.words import listed, masks
+from agent.episode import ConversationContext, PastTurn, Workspace
+from agent.protocols import Toolset
+from agent.tools.finding import describe_search
+from agent.tools.words import format_ids, format_mask_count
 
-MOST_TURNS = 12
-MOST_SEARCHES = 16
+MAX_TURNS = 12
+MAX_SEARCHES = 16
 """The latest ones; a longer conversation is told from there on."""
-LONGEST = 240
+MAX_TEXT_LENGTH = 240
 """Letters of what was said at one time."""
 
 
-def turns_in_words(before: Before, protocol: Protocol, *, most: int = MOST_TURNS) -> str:
-    """One line for each of the last `most` turns, oldest first.
+def format_turns(context: ConversationContext, toolset: Toolset, *, max_turns: int = MAX_TURNS) -> str:
+    """One line for each of the last `max_searches` turns, oldest first.
 
     By their numbers, masks are named in the workspace protocol alone: in the paper's they are counted anew each time.
     """
-    left_out = len(before.turns) - most
+    left_out = len(context.turns) - max_turns
     first = [f"- ({left_out} earlier turns are left out)"] if left_out > 0 else []
-    told = (_turn(said, before.workspace if protocol == "workspace" else None) for said in before.turns[-most:])
-    return "\n".join([*first, *told])
+    rows = (_format_turn(turn, context.workspace if toolset == "workspace" else None) for turn in context.turns[-max_turns:])
+    return "\n".join([*first, *rows])
 
 
-def searches_in_words(workspace: Workspace, *, most: int = MOST_SEARCHES) -> str:
-    """What each of the last `most` phrases found."""
-    return "\n".join(f"- {in_words(search, workspace)}" for search in workspace.searches[-most:])
+def format_searches(workspace: Workspace, *, max_searches: int = MAX_SEARCHES) -> str:
+    """What each of the last `max_searches` phrases found."""
+    return "\n".join(f"- {describe_search(search, workspace)}" for search in workspace.searches[-max_searches:])
 
 
-def _turn(said: Said, workspace: Workspace | None) -> str:
-    where = "In an earlier picture: " if said.elsewhere else ""
-    who = "by hand" if said.by_hand else "user"
-    numbered = None if said.elsewhere else workspace
-    return f"- {where}{who}: {_short(said.query)!r}; {'; '.join(_answer(said, numbered))}"
+def _format_turn(turn: PastTurn, workspace: Workspace | None) -> str:
+    where = "In an earlier picture: " if turn.elsewhere else ""
+    who = "by hand" if turn.by_hand else "user"
+    numbered = None if turn.elsewhere else workspace
+    return f"- {where}{who}: {_shorten_text(turn.query)!r}; {'; '.join(_describe_answer(turn, numbered))}"
 
 
-def _answer(said: Said, workspace: Workspace | None) -> Iterator[str]:
-    match said.outcome:
+def _describe_answer(turn: PastTurn, workspace: Workspace | None) -> Iterator[str]:
+    match turn.outcome:
         case "asked":
-            yield f"you asked: {_short(said.message)!r}"
+            yield f"you asked: {_shorten_text(turn.message)!r}"
         case "answered":
-            yield f"answer: {_masks(said.selected, workspace)}"
-            if not said.by_hand:
-                yield f"you said: {_short(said.message)!r}"
-        case "no_match" if said.by_hand:
+            yield f"answer: {_describe_masks(turn.selected, workspace)}"
+            if not turn.by_hand:
+                yield f"you said: {_shorten_text(turn.message)!r}"
+        case "no_match" if turn.by_hand:
             yield "answer: no masks"
         case "no_match":
-            yield f"nothing matched: {_short(said.message)!r}"
+            yield f"nothing matched: {_shorten_text(turn.message)!r}"
         case _:
             yield "stopped before an answer"
 
 
-def _masks(ids: Sequence[int], workspace: Workspace | None) -> str:
+def _describe_masks(ids: Sequence[int], workspace: Workspace | None) -> str:
     if workspace is None:
-        return masks(len(ids))
+        return format_mask_count(len(ids))
     phrases = dict.fromkeys(candidate.phrase for candidate in workspace.pick(ids) if candidate.phrase)
     named = f" ({', '.join(map(repr, phrases))})" if phrases else ""
-    return f"{listed(ids)}{named}"
+    return f"{format_ids(ids)}{named}"
 
 
-def _short(text: str) -> str:
+def _shorten_text(text: str) -> str:
     """
-    >>> _short("a cup,   please"), len(_short("x" * 999))
+    >>> _shorten_text("a cup,   please"), len(_shorten_text("x" * 999))
     ('a cup, please', 240)
     """
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 2]} …"
+    return line if len(line) <= MAX_TEXT_LENGTH else f"{line[: MAX_TEXT_LENGTH - 2]} …"

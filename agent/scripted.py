@@ -6,9 +6,9 @@ from dataclasses import replace
 from agent.episode import NO_COST, Decision, Episode, Verdict
 from agent.planner import PlannerError
 from agent.tools import Tool
-from agent.tools.words import counted
+from agent.tools.words import pluralize
 
-Line = Decision | Tool | Callable[[Episode], Decision | Tool]
+ScriptEntry = Decision | Tool | Callable[[Episode], Decision | Tool]
 """A call, or what makes it of the episode so far: the ids of what was just found are known only then."""
 
 
@@ -20,7 +20,7 @@ class ScriptedPlanner:
 
     def __init__(
         self,
-        script: Iterable[Line],
+        script: Iterable[ScriptEntry],
         *,
         rejects: Collection[int] = (),
         verdicts: Iterable[Verdict] | None = None,
@@ -35,20 +35,20 @@ class ScriptedPlanner:
 
     def decide(self, episode: Episode) -> Decision:
         """The next call. Raises PlannerError when there is none."""
-        done = len(episode.steps)
-        if done >= len(self.script):
-            raise PlannerError(f"the script ended after {counted(len(self.script), 'call')}, before the episode did")
-        return _decision(self.script[done], episode)
+        step_count = len(episode.steps)
+        if step_count >= len(self.script):
+            raise PlannerError(f"the script ended after {pluralize(len(self.script), 'call')}, before the episode did")
+        return _to_decision(self.script[step_count], episode)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         if self.verdicts is not None:
             return [self.verdicts[id] for id in ids if id in self.verdicts]
-        return sure_verdicts(ids, accepted=set(ids) - self.rejects)
+        return build_certain_verdicts(ids, accepted=set(ids) - self.rejects)
 
 
-def _decision(line: Line, episode: Episode) -> Decision:
-    made = line if isinstance(line, Decision | Tool) else line(episode)
-    return made.as_decision() if isinstance(made, Tool) else made
+def _to_decision(entry: ScriptEntry, episode: Episode) -> Decision:
+    made = entry if isinstance(entry, Decision | Tool) else entry(episode)
+    return made.to_decision() if isinstance(made, Tool) else made
 
 
 class ReplayPlanner(ScriptedPlanner):
@@ -60,9 +60,9 @@ class ReplayPlanner(ScriptedPlanner):
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         """The verdicts of the same step; where the record holds none, of the masks that were shown then."""
-        seen = self.recorded.steps[len(episode.steps)].observation
-        return list(seen.verdicts) or sure_verdicts(ids, accepted=seen.shown or ())
+        observation = self.recorded.steps[len(episode.steps)].observation
+        return list(observation.verdicts) or build_certain_verdicts(ids, accepted=observation.shown or ())
 
 
-def sure_verdicts(ids: Sequence[int], *, accepted: Collection[int]) -> list[Verdict]:
+def build_certain_verdicts(ids: Sequence[int], *, accepted: Collection[int]) -> list[Verdict]:
     return [Verdict(id, accept=id in accepted, probability=float(id in accepted)) for id in ids]

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from agent.episode import Decision, Episode
 from agent.models import Call, Message, Messages
-from agent.protocols import Protocol
-from agent.tools import TOOLS_OF, ToolError, parse_call
-from agent.tools.ids import known_ids
+from agent.protocols import Toolset
+from agent.tools import TOOLSETS, ToolError, parse_call
+from agent.tools.ids import validate_ids
 from agent.tools.judging import Examine
-from agent.tools.paper import ExamineEachMask, current
-from agent.tools.words import counted
-from sam3_tool import Picture
+from agent.tools.paper import ExamineEachMask, get_current_ids
+from agent.tools.words import pluralize
+from sam3_tool import Image
 
 if TYPE_CHECKING:
     from agent.messages import View
-    from agent.transcript import MadeBy
+    from agent.transcript import Provenance
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One of `Seen.pictures`."""
+class ImageRef:
+    """One of `PromptTrace.images`."""
 
     number: int
     """Counts from 1."""
@@ -33,135 +33,135 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Turn:
+class PromptMessage:
     role: str
-    parts: tuple[str | Shot, ...]
+    parts: tuple[str | ImageRef, ...]
     """Text and pictures, in reading order."""
     calls: tuple[Call, ...]
 
     @classmethod
-    def of(cls, message: Message, numbers: Mapping[str, int]) -> "Turn":
+    def from_message(cls, message: Message, numbers: Mapping[str, int]) -> "PromptMessage":
         """`numbers`: of each picture, by its key."""
         parts = (
-            part if isinstance(part, str) else Shot(numbers[part.key], part.width, part.height)
+            part if isinstance(part, str) else ImageRef(numbers[part.key], part.width, part.height)
             for part in message.content
         )
         return cls(message.role, tuple(parts), message.calls)
 
     @property
-    def letters(self) -> int:
+    def character_count(self) -> int:
         return sum(len(part) for part in self.parts if isinstance(part, str))
 
 
 @dataclass(frozen=True)
-class Sight:
+class StepPrompt:
     """What one decision answered, and what its call asked the model."""
 
-    known: tuple[Turn, ...]
+    known: tuple[PromptMessage, ...]
     """What the step before had begun with already, word for word."""
-    turns: tuple[Turn, ...]
+    messages: tuple[PromptMessage, ...]
     """The rest of the conversation."""
-    shorter: tuple[Turn, ...] = ()
+    shorter: tuple[PromptMessage, ...] = ()
     """The conversation with less history, where it was asked once more: it had been refused, or left no room."""
-    exams: tuple[tuple[Turn, ...], ...] = ()
+    exams: tuple[tuple[PromptMessage, ...], ...] = ()
     """The requests for verdicts that the call made, all at once."""
     repeated: int = 0
-    """How many of `exams` were sent once more, with the reply and what was wrong with it; that reply is not kept."""
+    """How many of `requests` were sent once more, with the reply and what was wrong with it; that reply is not kept."""
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """How much the conversation is, in words."""
-        return _said((*self.known, *self.turns))
+        return _describe_size((*self.known, *self.messages))
 
     @property
-    def shorter_said(self) -> str:
-        return _said(self.shorter)
+    def shorter_summary(self) -> str:
+        return _describe_size(self.shorter)
 
     @property
-    def exams_said(self) -> str:
-        shots = {shot for exam in self.exams for shot in _shots(exam)}
-        again = f", {self.repeated} of them sent again after a reply with a gap" if self.repeated else ""
-        return f"{counted(len(self.exams), 'request')}, {counted(len(shots), 'picture')}{again}"
+    def exams_summary(self) -> str:
+        image_refs = {shot for exam in self.exams for shot in _collect_image_refs(exam)}
+        repeats = f", {self.repeated} of them sent again after a reply with a gap" if self.repeated else ""
+        return f"{pluralize(len(self.exams), 'request')}, {pluralize(len(image_refs), 'picture')}{repeats}"
 
 
-def _said(turns: Sequence[Turn]) -> str:
-    return f"{counted(len(turns), 'message')}, {counted(len(_shots(turns)), 'picture')}"
+def _describe_size(messages: Sequence[PromptMessage]) -> str:
+    return f"{pluralize(len(messages), 'message')}, {pluralize(len(_collect_image_refs(messages)), 'picture')}"
 
 
-def _shots(turns: Sequence[Turn]) -> list[Shot]:
-    return [part for turn in turns for part in turn.parts if isinstance(part, Shot)]
+def _collect_image_refs(messages: Sequence[PromptMessage]) -> list[ImageRef]:
+    return [part for message in messages for part in message.parts if isinstance(part, ImageRef)]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    sights: tuple[Sight, ...] = ()
+class PromptTrace:
+    steps: tuple[StepPrompt, ...] = ()
     """One per step; none where no language model planned."""
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[Image, ...] = ()
     """Every picture in them, once."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Sent:
+class _SentMessages:
     """All that a model was sent in one step."""
 
-    talk: Messages
+    messages: Messages
     shorter: Messages
     """Empty where it was not asked for."""
     exams: Sequence[Messages]
 
     @property
-    def pictures(self) -> list[Picture]:
-        messages = [message for talk in (self.talk, self.shorter, *self.exams) for message in talk]
-        return [part for message in messages for part in message.content if isinstance(part, Picture)]
+    def images(self) -> list[Image]:
+        messages = [message for conversation in (self.messages, self.shorter, *self.exams) for message in conversation]
+        return [part for message in messages for part in message.content if isinstance(part, Image)]
 
 
-def seen(episode: Episode, made_by: "MadeBy") -> Seen:
+def reconstruct_prompts(episode: Episode, provenance: "Provenance") -> PromptTrace:
     """Worked out anew from the episode: conversations are a function of it, and are not saved."""
-    if not made_by.model:
-        return Seen()
-    sent = [_sent(index, episode, made_by) for index in range(len(episode.steps))]
-    pictures = {picture.key: picture for step in sent for picture in step.pictures}
-    numbers = {key: number for number, key in enumerate(pictures, start=1)}
-    sights = []
-    before: Sequence[Turn] = ()
-    for step, one in zip(episode.steps, sent, strict=True):
-        now = _turns(one.talk, numbers)
-        known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False)))
-        exams = tuple(_turns(exam, numbers) for exam in one.exams)
+    if not provenance.model:
+        return PromptTrace()
+    sent = [_rebuild_sent_messages(index, episode, provenance) for index in range(len(episode.steps))]
+    images = {image.key: image for step in sent for image in step.images}
+    numbers = {key: number for number, key in enumerate(images, start=1)}
+    step_prompts = []
+    previous: Sequence[PromptMessage] = ()
+    for step, sent_messages in zip(episode.steps, sent, strict=True):
+        current = _to_prompt_messages(sent_messages.messages, numbers)
+        known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(previous, current, strict=False)))
+        exams = tuple(_to_prompt_messages(exam, numbers) for exam in sent_messages.exams)
         repeated = max(0, step.observation.usage.model_calls - len(exams)) if exams else 0
-        sights.append(Sight(now[:known], now[known:], _turns(one.shorter, numbers), exams, repeated))
-        before = now
-    return Seen(tuple(sights), tuple(pictures.values()))
+        step_prompts.append(StepPrompt(current[:known], current[known:], _to_prompt_messages(sent_messages.shorter, numbers), exams, repeated))
+        previous = current
+    return PromptTrace(tuple(step_prompts), tuple(images.values()))
 
 
-def _turns(talk: Messages, numbers: Mapping[str, int]) -> tuple[Turn, ...]:
-    return tuple(Turn.of(message, numbers) for message in talk)
+def _to_prompt_messages(messages: Messages, numbers: Mapping[str, int]) -> tuple[PromptMessage, ...]:
+    return tuple(PromptMessage.from_message(message, numbers) for message in messages)
 
 
-def _sent(index: int, episode: Episode, made_by: "MadeBy") -> _Sent:
+def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance") -> _SentMessages:
     """What led to the decision of this step, and what the step asked."""
-    from agent.messages import View, messages  # loads OpenCV
+    from agent.messages import View, build_messages  # loads OpenCV
 
-    begun, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**made_by.view)
+    episode_before, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**provenance.view)
     decision = episode.steps[index].decision
-    talk = messages(begun, made_by.protocol, view)
-    short = messages(begun, made_by.protocol, view, short=True) if decision.shortened else []
-    return _Sent(talk, short, _exams(decision, begun, made_by.protocol, view))
+    conversation = build_messages(episode_before, provenance.protocol, view)
+    short = build_messages(episode_before, provenance.protocol, view, short=True) if decision.shortened else []
+    return _SentMessages(conversation, short, _rebuild_examinations(decision, episode_before, provenance.protocol, view))
 
 
-def _exams(decision: Decision, episode: Episode, protocol: Protocol, view: "View") -> list[Messages]:
+def _rebuild_examinations(decision: Decision, episode: Episode, toolset: Toolset, view: "View") -> list[Messages]:
     """The requests that a call made to have masks judged; none where it is no such call, or a mistake."""
-    from agent.chat import examinations
+    from agent.chat import build_verdict_requests
 
     with suppress(ToolError):
-        match parse_call(decision, TOOLS_OF[protocol]):
+        match parse_call(decision, TOOLSETS[toolset]):
             case Examine() as call:
-                exams = examinations(
-                    episode, known_ids(call.ids, episode.workspace), protocol, view, closely=call.closely
+                requests = build_verdict_requests(
+                    episode, validate_ids(call.ids, episode.workspace), toolset, view, closely=call.closely
                 )
             case ExamineEachMask():
-                exams = examinations(episode, current(episode), protocol, view, closely=True)
+                requests = build_verdict_requests(episode, get_current_ids(episode), toolset, view, closely=True)
             case _:
                 return []
-        return [exam.talk for exam in exams]
+        return [request.messages for request in requests]
     return []

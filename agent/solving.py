@@ -26,12 +26,12 @@ from agent.plan import (
 )
 from agent.ties import clear_and_tied, measured
 from agent.tools import Tool
-from agent.tools.endings import MOST_OPTIONS
-from agent.tools.segment import MOST_PHRASES
-from agent.tools.words import listed
+from agent.tools.endings import MAX_OPTIONS
+from agent.tools.segment import MAX_PHRASES
+from agent.tools.words import format_ids
 from agent.tools.workspace import AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
 from agent.wording import condition, described, nothing
-from sam3_tool.backends.scripted import plain
+from sam3_tool.backends.scripted import normalize_phrase
 
 PARTS_ONE_BY_ONE = 6
 """A union of more parts is made in one step, so that it fits into an episode's steps."""
@@ -48,7 +48,7 @@ class Move:
 
     @property
     def decision(self) -> Decision:
-        return self.tool.as_decision(self.thought)
+        return self.tool.to_decision(self.thought)
 
 
 Moves = Generator[Move, Episode, None]
@@ -66,7 +66,7 @@ class Unclear(Exception):
 
     def __init__(self, question: str, options: Sequence[str] = ()) -> None:
         super().__init__(question)
-        asks = AskUser(question=question, options=[*options[:MOST_OPTIONS]]) if options else None
+        asks = AskUser(question=question, options=[*options[:MAX_OPTIONS]]) if options else None
         self.tool: Tool = asks or ReportNoMask(reason=question)
 
 
@@ -77,7 +77,7 @@ class Solver:
         self.threshold = threshold
         self.known: dict[Plan, Ids] = {}
         self.workspace = start.workspace
-        self.answers = selections(start.task.before)
+        self.answers = selections(start.task.context)
         self.asks = reading.change != "new"
         """Whether it asks back where several masks fit equally well; the first of them is taken otherwise."""
         self.replies = list(reading.chosen)
@@ -93,12 +93,12 @@ class Solver:
         thought = (
             f"The query names {named}." if complete else f"The query cannot be parsed; its head phrase is {named}."
         )
-        for start in range(0, len(wanted), MOST_PHRASES):
-            asked = list(wanted[start : start + MOST_PHRASES])
+        for start in range(0, len(wanted), MAX_PHRASES):
+            asked = list(wanted[start : start + MAX_PHRASES])
             call = Segment(phrases=asked, threshold=self.threshold)
             self.workspace = (yield Move(call, thought)).workspace
             found = _found(call, self.workspace)
-            self.known |= {Phrase(phrase): found.get(plain(phrase), ()) for phrase in asked}
+            self.known |= {Phrase(phrase): found.get(normalize_phrase(phrase), ()) for phrase in asked}
 
     def needed(self, plan: Plan) -> Steps:
         """The objects of a plan. Raises Nothing where there are none."""
@@ -146,7 +146,7 @@ class Solver:
                 move = yield from self.sizing(plan)
             case Ranked():
                 return (yield from self.ranking(plan))
-        return (yield move).shown
+        return (yield move).current_ids
 
     def relation(self, plan: Related) -> Generator[Move, Episode, Move]:
         ids = yield from self.needed(plan.of)
@@ -165,7 +165,7 @@ class Solver:
             more = yield from self.reply(tied, question, wanted=plan.take - len(clear))
             return tuple(sorted({*clear, *more}, key=ids.index))
         tool = Rank(ids=[*ids], by=plan.by, order=plan.order, start=plan.start, take=plan.take, to=[*to])
-        return (yield Move(tool, f"Take {described(plan, self.size)}.")).shown
+        return (yield Move(tool, f"Take {described(plan, self.size)}.")).current_ids
 
     def sizing(self, plan: Sized) -> Generator[Move, Episode, Move]:
         """Those above or below the mean are the first so many, sorted."""
@@ -181,7 +181,7 @@ class Solver:
         missing = [id for id in ids if id not in self.workspace]
         if not missing:
             return ids
-        there = f"there is no number {listed(missing, 'or')}; there are {listed(range(1, len(self.workspace) + 1))}"
+        there = f"there is no number {format_ids(missing, 'or')}; there are {format_ids(range(1, len(self.workspace) + 1))}"
         if len(self.workspace) < 2:
             raise Unclear(f"T{there[1:]}.".replace("there are", "there is only"))
         current = self.answers[-1] if self.answers and len(self.answers[-1]) > 1 else ()
@@ -233,7 +233,7 @@ class Solver:
 
 def _combined(op: Literal["union", "minus", "intersect"], a: Ids, b: Ids, thought: str) -> Steps:
     """`b`: where it is empty, nothing needs to be done."""
-    return (yield Move(Combine(op=op, a=[*a], b=[*b]), thought)).shown if b else a
+    return (yield Move(Combine(op=op, a=[*a], b=[*b]), thought)).current_ids if b else a
 
 
 def _found(call: Segment, workspace: Workspace) -> dict[str, Ids]:
@@ -242,11 +242,11 @@ def _found(call: Segment, workspace: Workspace) -> dict[str, Ids]:
     The published protocol asks in no particular way.
     """
     how = call.model_dump_json(exclude={"phrases", "close_ups"}, exclude_defaults=True)
-    return {plain(search.phrase): search.ids for search in workspace.searches if search.how in (how, "")}
+    return {normalize_phrase(search.phrase): search.ids for search in workspace.searches if search.how in (how, "")}
 
 
 def _numbers(ids: Sequence[int]) -> str:
-    return f"Numbers {listed(ids)}"
+    return f"Numbers {format_ids(ids)}"
 
 
 def shortage(plan: Plan, found: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agent.options import BadInput
+from agent.options import UsageError
 
 if TYPE_CHECKING:
     from agent.episode import Episode
@@ -16,21 +16,21 @@ FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 @contextmanager
-def one_line_errors(*others: type[Exception], interrupted: str = "nothing was written") -> Iterator[None]:
+def report_user_errors(*others: type[Exception], interrupted: str = "nothing was written") -> Iterator[None]:
     """Bad input, and Ctrl-C, become one line on stderr and an exit code. A defect keeps its traceback (code 1).
 
     `others`: further errors whose message is for the user. `interrupted`: what Ctrl-C leaves behind.
     """
     from agent.planner import PlannerError
     from agent.result import OutputError
-    from sam3_tool import CheckpointError, DeviceError, PictureError
+    from sam3_tool import CheckpointError, DeviceError, ImageError
 
-    of_here = (BadInput, CheckpointError, DeviceError, OutputError, PictureError, PlannerError)
+    of_here = (UsageError, CheckpointError, DeviceError, OutputError, ImageError, PlannerError)
     known: tuple[type[Exception], ...] = (*of_here, *others)
     try:
         yield
     except known as error:
-        typer.echo(f"error: {one_line(str(error))}", err=True)
+        typer.echo(f"error: {to_one_line(str(error))}", err=True)
         raise typer.Exit(BAD_INPUT) from error
     except KeyboardInterrupt:
         typer.echo(f"interrupted; {interrupted}", err=True)
@@ -38,48 +38,48 @@ def one_line_errors(*others: type[Exception], interrupted: str = "nothing was wr
 
 
 @contextmanager
-def needs_extra(extra: str, *libraries: str) -> Iterator[None]:
+def require_extra(extra: str, *libraries: str) -> Iterator[None]:
     """Says how to install the optional libraries of this package where one of them is missing. Raises BadInput."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name not in libraries:
             raise
-        told = f"this needs {error.name}, which is not installed; install it with: uv sync --inexact --extra {extra}"
-        raise BadInput(told) from error
+        message = f"this needs {error.name}, which is not installed; install it with: uv sync --inexact --extra {extra}"
+        raise UsageError(message) from error
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def latest_step(episode: "Episode") -> str:
+def format_latest_step(episode: "Episode") -> str:
     """E.g. 'step 2: relate: …'."""
     step = episode.steps[-1]
-    return f"step {len(episode.steps)}: {step.decision.tool}: {one_line(step.observation.text)}"
+    return f"step {len(episode.steps)}: {step.decision.tool}: {to_one_line(step.observation.text)}"
 
 
 @dataclass(frozen=True)
 class Progress:
-    say: Callable[[str], Any]
+    print_line: Callable[[str], Any]
     """Shows a line that stays."""
-    now: Callable[[str], Any]
+    show_status: Callable[[str], Any]
     """Shows what is being done while it lasts."""
-    seen: bool = True
+    is_visible: bool = True
     """Whether anybody looks."""
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Progress on stderr, if that is a terminal."""
     from rich.console import Console  # not for --help: it takes a while
     from rich.markup import escape
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Progress(say=lambda text: None, now=lambda text: None, seen=False)
+        yield Progress(print_line=lambda text: None, show_status=lambda text: None, is_visible=False)
         return
     with console.status("") as status:
         yield Progress(
-            say=lambda text: console.print(escape(text), highlight=False), now=lambda text: status.update(escape(text))
+            print_line=lambda text: console.print(escape(text), highlight=False), show_status=lambda text: status.update(escape(text))
         )

@@ -4,15 +4,15 @@ from typing import overload
 
 
 @overload
-def encodable(value: str) -> str: ...
+def make_encodable(value: str) -> str: ...
 @overload
-def encodable(value: object) -> object: ...
-def encodable(value: object) -> object:
+def make_encodable(value: object) -> object: ...
+def make_encodable(value: object) -> object:
     """Text with halves of surrogate pairs, which UTF-8 has not and a language model may write, as '?'.
 
     Anything but text stays as it is, for whoever checks it.
 
-    >>> encodable("half a \\ud83d pair"), encodable(3)
+    >>> make_encodable("half a \\ud83d pair"), make_encodable(3)
     ('half a ? pair', 3)
     """
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -43,7 +43,7 @@ def _alike(by: str, a: float, b: float, workspace: Workspace) -> bool:
 
 
 def measured(by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace) -> list[float]:
-    from agent.tools.geometry import measure  # loads OpenCV
+    from agent.tools.geometry import measure_masks  # loads OpenCV
 
     scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
-    return [float(value) for value in measure(by, workspace.rles(ids), scores, workspace.rles(to))]
+    return [float(value) for value in measure_masks(by, workspace.get_rles(ids), scores, workspace.get_rles(to))]

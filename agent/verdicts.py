@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from agent.episode import Decision, Verdict
 from agent.models import Reply
 from agent.tools import Tool, ToolError, parse_call
-from agent.tools.base import Number, Words
-from agent.tools.words import listed
+from agent.tools.base import SmallInt, FreeText
+from agent.tools.words import format_ids
 
 ALIASES: dict[str, str] = {
     **dict.fromkeys(("why", "explanation", "rationale"), "reason"),
@@ -20,18 +20,18 @@ ALIASES: dict[str, str] = {
 }
 """Other name of a field -> the field."""
 NUMBER_ALIASES = ("id", "mask", "mask_id", "mask_number")
-YES = {"accept", "accepted", "match", "matches"}
-NO = {"reject", "rejected", "no match", "no_match", "mismatch"}
+ACCEPT_WORDS = {"accept", "accepted", "match", "matches"}
+REJECT_WORDS = {"reject", "rejected", "no match", "no_match", "mismatch"}
 
 
-def _yes_or_no(value: object) -> object:
+def _parse_yes_or_no(value: object) -> object:
     if not isinstance(value, str):
         return value
     word = value.strip().lower()
-    return True if word in YES else False if word in NO else word
+    return True if word in ACCEPT_WORDS else False if word in REJECT_WORDS else word
 
 
-def _share(value: object) -> object:
+def _parse_share(value: object) -> object:
     """In [0, 1], for '80 %' and for numbers beyond; anything else as it is, to be refused."""
     try:
         number = float(value.strip(" %")) / 100 if isinstance(value, str) and "%" in value else float(cast(Any, value))
@@ -40,8 +40,8 @@ def _share(value: object) -> object:
     return min(max(number, 0.0), 1.0)
 
 
-Accept = Annotated[bool, BeforeValidator(_yes_or_no)]
-Probability = Annotated[float, BeforeValidator(_share)]
+Accept = Annotated[bool, BeforeValidator(_parse_yes_or_no)]
+Probability = Annotated[float, BeforeValidator(_parse_share)]
 
 
 class OneVerdict(Tool):
@@ -51,14 +51,14 @@ class OneVerdict(Tool):
     aliases: ClassVar = ("verdicts", "judge", "answer")
     field_aliases: ClassVar = ALIASES
 
-    reason: Words = Field(description="Why, in one short sentence.")
+    reason: FreeText = Field(description="Why, in one short sentence.")
     accept: Accept = Field(description="Whether it belongs to the answer.")
     probability: Probability = Field(ge=0, le=1, description="How likely it is that it belongs to the answer.")
 
     @model_validator(mode="before")
     @classmethod
-    def _forgiving(cls, value: Any) -> Any:
-        return completed(value) if isinstance(value, dict) else value
+    def _accept_variants(cls, value: Any) -> Any:
+        return complete_verdict(value) if isinstance(value, dict) else value
 
 
 class NumberedVerdict(BaseModel):
@@ -66,18 +66,18 @@ class NumberedVerdict(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    number: Number
-    reason: Words
+    number: SmallInt
+    reason: FreeText
     accept: Accept
     probability: Probability = Field(ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
-    def _forgiving(cls, value: Any) -> Any:
+    def _accept_variants(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         names = ALIASES | dict.fromkeys(NUMBER_ALIASES, "number")
-        return completed({names.get(str(key), str(key)): held for key, held in value.items()})
+        return complete_verdict({names.get(str(key), str(key)): held for key, held in value.items()})
 
 
 class SheetVerdicts(Tool):
@@ -109,28 +109,28 @@ class SheetVerdicts(Tool):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_alone(cls, value: Any) -> Any:
+    def _wrap_single_verdict(cls, value: Any) -> Any:
         """A verdict that stands alone is a list of one."""
         if isinstance(value, dict) and isinstance(value.get("verdicts"), dict):
             return {**value, "verdicts": [value["verdicts"]]}
         return value
 
 
-Kind = TypeVar("Kind", OneVerdict, SheetVerdicts)
+VerdictTool = TypeVar("VerdictTool", OneVerdict, SheetVerdicts)
 
 
-def completed(value: dict[str, Any]) -> dict[str, Any]:
+def complete_verdict(value: dict[str, Any]) -> dict[str, Any]:
     """With what a model left out, where the rest tells it."""
     known = {name: held for name, held in value.items() if held is not None}
     if "accept" in known and "probability" not in known:
-        known["probability"] = float(_yes_or_no(known["accept"]) in (True, "true", "yes"))
-    if "accept" not in known and isinstance(share := _share(known.get("probability")), float):
+        known["probability"] = float(_parse_yes_or_no(known["accept"]) in (True, "true", "yes"))
+    if "accept" not in known and isinstance(share := _parse_share(known.get("probability")), float):
         known["accept"] = share >= 0.5
     return {"reason": "", **known}
 
 
 @dataclass(frozen=True)
-class Heard:
+class ParsedVerdicts:
     """What can be read of a reply."""
 
     verdicts: tuple[Verdict, ...]
@@ -142,56 +142,56 @@ class Heard:
 CONTRADICTION = "One call accepts the mask and another rejects it; give one verdict."
 
 
-def heard(reply: Reply, ids: Mapping[int, int], tool: type[Tool]) -> Heard:
-    """`ids`: by number, as the model knows the masks. `tool`: OneVerdict, for one mask, or SheetVerdicts.
+def parse_verdicts(reply: Reply, ids_by_number: Mapping[int, int], tool: type[Tool]) -> ParsedVerdicts:
+    """`ids_by_number`: by number, as the model knows the masks. `tool`: OneVerdict, for one mask, or SheetVerdicts.
 
     Several calls may say the same. A mask that one accepts and another rejects has no verdict.
     """
     try:
-        return _of_one(reply, *ids.values()) if tool is OneVerdict else _of_sheet(reply, ids)
+        return _parse_one_verdict(reply, *ids_by_number.values()) if tool is OneVerdict else _parse_sheet_verdicts(reply, ids_by_number)
     except ToolError as error:
-        return Heard((), str(error))
+        return ParsedVerdicts((), str(error))
 
 
-def _of_one(reply: Reply, id: int) -> Heard:
-    said = _readable(reply, OneVerdict)
-    if len({one.accept for one in said}) > 1:
-        return Heard((), CONTRADICTION)
-    return Heard((_verdict(id, said[0]),))
+def _parse_one_verdict(reply: Reply, mask_id: int) -> ParsedVerdicts:
+    calls = _parse_readable_calls(reply, OneVerdict)
+    if len({call.accept for call in calls}) > 1:
+        return ParsedVerdicts((), CONTRADICTION)
+    return ParsedVerdicts((_to_verdict(mask_id, calls[0]),))
 
 
-def _of_sheet(reply: Reply, ids: Mapping[int, int]) -> Heard:
-    said = [one for call in _readable(reply, SheetVerdicts) for one in call.verdicts if one.number in ids]
-    opinions = {(one.number, one.accept) for one in said}
-    torn = sorted(number for number in ids if {(number, True), (number, False)} <= opinions)
-    found = {one.number: _verdict(ids[one.number], one) for one in reversed(said) if one.number not in torn}
-    return Heard(tuple(found.values()), _gap(sorted(ids.keys() - found.keys() - {*torn}), torn))
+def _parse_sheet_verdicts(reply: Reply, ids_by_number: Mapping[int, int]) -> ParsedVerdicts:
+    verdicts = [verdict for call in _parse_readable_calls(reply, SheetVerdicts) for verdict in call.verdicts if verdict.number in ids_by_number]
+    opinions = {(verdict.number, verdict.accept) for verdict in verdicts}
+    contradicted = sorted(number for number in ids_by_number if {(number, True), (number, False)} <= opinions)
+    found = {verdict.number: _to_verdict(ids_by_number[verdict.number], verdict) for verdict in reversed(verdicts) if verdict.number not in contradicted}
+    return ParsedVerdicts(tuple(found.values()), _describe_missing(sorted(ids_by_number.keys() - found.keys() - {*contradicted}), contradicted))
 
 
-def _gap(missing: Sequence[int], torn: Sequence[int]) -> str:
+def _describe_missing(missing: Sequence[int], contradicted: Sequence[int]) -> str:
     """In one sentence, what is wrong with the numbers that have no verdict; "" where there are none."""
     wrong = [
-        f"there is no verdict for {listed(missing)}" if missing else "",
-        f"{listed(torn)} {'is' if len(torn) == 1 else 'are'} both accepted and rejected" if torn else "",
+        f"there is no verdict for {format_ids(missing)}" if missing else "",
+        f"{format_ids(contradicted)} {'is' if len(contradicted) == 1 else 'are'} both accepted and rejected" if contradicted else "",
     ]
-    said = ", and ".join(filter(None, wrong))
-    return f"{said[0].upper()}{said[1:]}; give one for each number in one call." if said else ""
+    text = ", and ".join(filter(None, wrong))
+    return f"{text[0].upper()}{text[1:]}; give one for each number in one call." if text else ""
 
 
-def _readable(reply: Reply, tool: type[Kind]) -> list[Kind]:
+def _parse_readable_calls(reply: Reply, tool: type[VerdictTool]) -> list[VerdictTool]:
     """Those calls that can be read, at least one. Raises ToolError, about the first one, where none can."""
     decisions = [Decision(call.tool, call.arguments) for call in reply.calls] or [Decision("", "")]
-    read = [call for call in (_parsed(decision, tool) for decision in decisions) if call is not None]
-    return read or [cast(Kind, parse_call(decisions[0], [tool]))]
+    read = [call for call in (_try_parse_call(decision, tool) for decision in decisions) if call is not None]
+    return read or [cast(VerdictTool, parse_call(decisions[0], [tool]))]
 
 
-def _parsed(decision: Decision, tool: type[Kind]) -> Kind | None:
+def _try_parse_call(decision: Decision, tool: type[VerdictTool]) -> VerdictTool | None:
     with suppress(ToolError):
-        return cast(Kind, parse_call(decision, [tool]))
+        return cast(VerdictTool, parse_call(decision, [tool]))
     return None
 
 
-def _verdict(id: int, said: OneVerdict | NumberedVerdict) -> Verdict:
+def _to_verdict(mask_id: int, parsed: OneVerdict | NumberedVerdict) -> Verdict:
     """A model that accepts with a low probability, or rejects with a high one, told how sure it is of its verdict."""
-    likelier = max if said.accept else min
-    return Verdict(id, said.accept, likelier(said.probability, 1 - said.probability), said.reason.strip())
+    likelier = max if parsed.accept else min
+    return Verdict(mask_id, parsed.accept, likelier(parsed.probability, 1 - parsed.probability), parsed.reason.strip())

@@ -24,7 +24,7 @@ from agent.plan import (
     heads,
     origin,
 )
-from agent.tools.words import listed, masks
+from agent.tools.words import format_ids, format_mask_count
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 ORDINALS = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
@@ -76,7 +76,7 @@ def described(plan: Plan, sizes: Sizes, named: Callable[[str], str] = repr) -> s
         case Selected():
             return "those"
         case Numbered(ids):
-            return f"number{'s' * (len(ids) > 1)} {listed(ids)}"
+            return f"number{'s' * (len(ids) > 1)} {format_ids(ids)}"
         case Otherwise(of):
             return described(of if sizes(of) == sizes(plan) else plan.other, sizes, named)
         case Sized(of):
@@ -211,13 +211,13 @@ def changed(reading: Reading, ids: Sequence[int], known: Callable[[Plan], Sequen
         case None:
             return ""
     if reading.change == "stay":
-        return f"Nothing was changed: {masks(len(ids))}"
+        return f"Nothing was changed: {format_mask_count(len(ids))}"
     base = _base(plan, sizes)
     verb = "Kept" if reading.change == "keep" else "Took"
     if isinstance(plan, Selected | Numbered):
-        return f"{verb} number{'s' * (len(ids) > 1)} {listed(ids)}"
+        return f"{verb} number{'s' * (len(ids) > 1)} {format_ids(ids)}"
     if not isinstance(base, Selected):
-        return f"{masks(len(ids))}: {described(plan, sizes)}"
+        return f"{format_mask_count(len(ids))}: {described(plan, sizes)}"
     return f"{verb} {len(ids)} of {_named(base, sizes)}: {described(plan, sizes)}"
 
 

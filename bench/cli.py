@@ -1,4 +1,4 @@
-"""`sam3-agent bench`: what everything costs, beside what a user would run otherwise. Thin, as `agent.cli` is.
+"""`sam3-agent bench`: what everything costs, beside what a user would run otherwise. Thin, as `run_agent.cli` is.
 
 Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
 """
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.options import BadInput
-from agent.terminal import FAILURE, needs_extra, one_line_errors
+from agent.options import UsageError
+from agent.terminal import FAILURE, require_extra, report_user_errors
 
 if TYPE_CHECKING:
     from bench.tables import Table
@@ -26,139 +26,139 @@ app = typer.Typer(
     add_completion=False,
 )
 
-RIVALS = ("published", "transformers", "float32")
+BASELINES = ("published", "transformers", "float32")
 """The last is transformers as it loads a network by itself; the others are given the format that ours has."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
-Out = Annotated[Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")]
-Size = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
+OutputFolder = Annotated[Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")]
+NetworkSize = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
 Threads = Annotated[int, typer.Option(min=1, help="Of the processor. One is measured in processor time.")]
 Rounds = Annotated[int, typer.Option(min=1, help="That count; one more comes first.")]
-Against = Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(RIVALS)}.")]
-Numbers = Annotated[str, typer.Option(help="With commas.")]
+Baselines = Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(BASELINES)}.")]
+Counts = Annotated[str, typer.Option(help="With commas.")]
 
 
-@app.command()
-def sam3(
-    size: Size = "tiny",
+@app.command("sam3")
+def run_sam3(
+    size: NetworkSize = "tiny",
     device: Device = "cpu",
-    against: Against = "published,transformers",
-    phrases: Numbers = "1,2,4,8,16",
-    pictures: Numbers = "1,4,16",
+    against: Baselines = "published,transformers",
+    phrases: Counts = "1,2,4,8,16",
+    pictures: Counts = "1,4,16",
     tables: Annotated[str, typer.Option(help="Only these, with commas.")] = ",".join(TABLES),
     threads: Threads = 1,
     rounds: Rounds = 5,
     compile: Annotated[
         str | None, typer.Option(help="Ours compiled: default, reduce-overhead (CUDA graphs) or max-autotune.")
     ] = None,
-    out: Out = None,
+    out: OutputFolder = None,
 ) -> None:
     """SAM 3 part by part; k phrases and n pictures beside the published way and transformers as documented."""
-    with _errors():
-        counts = _numbers(phrases), _numbers(pictures)
-        chosen = _names(against, RIVALS, "--against"), _names(tables, TABLES, "--tables")
-        from bench.sam3 import measure
-        from bench.setting import Setting
-        from sam3_tool.backends.compiling import MODES
+    with _report_errors():
+        counts = _parse_numbers(phrases), _parse_numbers(pictures)
+        chosen = _parse_names(against, BASELINES, "--against"), _parse_names(tables, TABLES, "--tables")
+        from bench.sam3 import measure_sam3
+        from bench.setting import Workload
+        from sam3_tool.backends.compiling import COMPILE_MODES
 
-        if compile is not None and compile not in MODES:
-            raise BadInput(f"--compile takes one of {', '.join(MODES)}, got {compile!r}")
-        _tell(measure(Setting(size, device, threads, rounds, *counts, *chosen, compile)), out)
+        if compile is not None and compile not in COMPILE_MODES:
+            raise UsageError(f"--compile takes one of {', '.join(COMPILE_MODES)}, got {compile!r}")
+        _print_tables(measure_sam3(Workload(size, device, threads, rounds, *counts, *chosen, compile)), out)
 
 
-@app.command()
-def masks(numbers: Numbers = "10,30,100", rounds: Rounds = 3, out: Out = None) -> None:
+@app.command("masks")
+def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFolder = None) -> None:
     """Overlaps, drawing and upsampling beside the published way; the memory of many masks."""
-    with _errors():
-        counts = _numbers(numbers)
-        from bench.masks import measure
+    with _report_errors():
+        counts = _parse_numbers(numbers)
+        from bench.masks import measure_masks
 
-        _tell(measure(counts, rounds=rounds), out)
+        _print_tables(measure_masks(counts, rounds=rounds), out)
 
 
-@app.command()
-def start(rounds: Rounds = 5, out: Out = None) -> None:
+@app.command("start")
+def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
     """From a cold process to help, to an import, to an answer."""
-    from bench.start import measure
+    from bench.start import measure_start
 
-    _tell(measure(rounds=rounds), out)
+    _print_tables(measure_start(rounds=rounds), out)
 
 
-@app.command()
-def growth(out: Out = None) -> None:
+@app.command("growth")
+def run_growth(out: OutputFolder = None) -> None:
     """Time and memory against masks, megapixels, phrases, concurrent episodes and samples; how fast each grows."""
-    with _errors():
-        from bench.growth import measure
+    with _report_errors():
+        from bench.growth import measure_growth
 
-        _tell(measure(), out)
+        _print_tables(measure_growth(), out)
 
 
-@app.command()
-def soak(
-    seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: Out = None
+@app.command("soak")
+def run_soak(
+    seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: OutputFolder = None
 ) -> None:
     """Concurrent conversations without end: does memory stay flat? Exit code 1 if not, or if one fails."""
-    with _errors():
-        from bench.soak import measure
+    with _report_errors():
+        from bench.soak import measure_soak
 
-        soaked = measure(seconds=seconds)
-        _tell([soaked.table], out)
-        if soaked.complaint:
-            typer.echo(f"error: {soaked.complaint}", err=True)
+        result = measure_soak(seconds=seconds)
+        _print_tables([result.table], out)
+        if result.complaint:
+            typer.echo(f"error: {result.complaint}", err=True)
             raise typer.Exit(FAILURE)
 
 
-@app.command()
-def agent() -> None:
+@app.command("agent")
+def run_agent() -> None:
     """The agent's own cost per step, and what each protocol sends to a language model."""
-    _run("overhead", "protocols")
+    _run_modules("overhead", "protocols")
 
 
 @app.command("eval")
-def evaluation() -> None:
+def run_evaluation() -> None:
     """The evaluation's own cost per sample, throughput with many workers, scoring speed."""
-    _run("evaluation")
+    _run_modules("evaluation")
 
 
-@app.command()
-def demo() -> None:
+@app.command("demo")
+def run_demo() -> None:
     """From the command to the first page, from a click to its mask; with Chromium."""
     _check_demo()
-    _run("demo")
+    _run_modules("demo")
 
 
 @app.command("all")
-def everything(out: Out = None) -> None:
+def run_all(out: OutputFolder = None) -> None:
     """All of these with their defaults, each in a process of its own, so that none heats up the next."""
     _check_demo()
     written = [] if out is None else ["--out", str(out)]
     for command in ("sam3", "masks", "start", "growth", "soak"):
-        _start("from agent.cli import main; main()", "bench", command, *written)
-    for program in (agent, evaluation, demo):
+        _run_program("from agent.cli import main; main()", "bench", command, *written)
+    for program in (run_agent, run_evaluation, run_demo):
         program()
 
 
 def _check_demo() -> None:
     needed = ("playwright", "gradio")
-    with one_line_errors(), needs_extra("dev", *needed):
+    with report_user_errors(), require_extra("dev", *needed):
         for name in needed:
             if find_spec(name) is None:
                 raise ModuleNotFoundError(name=name)
 
 
-def _tell(tables: "Iterable[Table]", out: Path | None) -> None:
+def _print_tables(tables: "Iterable[Table]", out: Path | None) -> None:
     for table in tables:
-        typer.echo(f"{table.markdown()}\n")
+        typer.echo(f"{table.to_markdown()}\n")
         if out is not None:
-            from bench.plots import plot
+            from bench.plots import plot_table
 
             table.write(out)
-            plot(table, out)
+            plot_table(table, out)
 
 
-def _numbers(text: str) -> list[int]:
+def _parse_numbers(text: str) -> list[int]:
     """
-    >>> _numbers("1,2, 16")
+    >>> _parse_numbers("1,2, 16")
     [1, 2, 16]
     """
     try:
@@ -166,34 +166,34 @@ def _numbers(text: str) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise BadInput(f"expected whole numbers above 0 with commas, e.g. 1,2,4, got {text!r}")
+        raise UsageError(f"expected whole numbers above 0 with commas, e.g. 1,2,4, got {text!r}")
     return numbers
 
 
-def _names(text: str, known: Sequence[str], option: str) -> list[str]:
+def _parse_names(text: str, known: Sequence[str], option: str) -> list[str]:
     """
-    >>> _names("published", RIVALS, "--against")
+    >>> _parse_names("published", BASELINES, "--against")
     ['published']
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not set(names) <= set(known):
-        raise BadInput(f"{option} takes {', '.join(known)}, with commas, got {text!r}")
+        raise UsageError(f"{option} takes {', '.join(known)}, with commas, got {text!r}")
     return names
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    with one_line_errors(), needs_extra("bench", "matplotlib", "skimage"):
+def _report_errors() -> Iterator[None]:
+    with report_user_errors(), require_extra("bench", "matplotlib", "skimage"):
         yield
 
 
-def _run(*modules: str) -> None:
+def _run_modules(*modules: str) -> None:
     """These benchmarks, one after the other; the first that fails ends it with its exit code."""
     for module in modules:
-        _start(f"from bench.{module} import main; main()")
+        _run_program(f"from bench.{module} import main; main()")
 
 
-def _start(program: str, *words: str) -> None:
+def _run_program(program: str, *words: str) -> None:
     code = subprocess.run([sys.executable, "-c", program, *words], check=False).returncode
     if code:
         raise typer.Exit(code)

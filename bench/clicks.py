@@ -7,30 +7,30 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.timing import Timing, timed
-from sam3_tool import Picture, Sam3
+from bench.timing import Timing, time_runs
+from sam3_tool import Image, Sam3
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 
 CLICK = (320.0, 240.0)
 
 
-def measure(sam3: Sam3, *, runs: int = 15) -> dict[str, Timing]:
+def measure_clicks(sam3: Sam3, *, runs: int = 15) -> dict[str, Timing]:
     """On pictures of 640 x 480 pixels; each way has its own, so that nothing is remembered that should not be."""
-    fresh, asked = (
-        [Picture(draw_scene(HELD_OUT + first + run, size=(640, 480)).pixels) for run in range(runs + 1)]
+    fresh, searched = (
+        [Image(draw_scene(HELD_OUT + first + run, size=(640, 480)).pixels) for run in range(runs + 1)]
         for first in (0, 1000)
     )
-    for picture in asked:
-        sam3.segment(picture, "object")
+    for image in searched:
+        sam3.segment(image, "object")
     mask = np.zeros((480, 640), bool)
     mask[200:280, 280:360] = True
-    measured = partial(timed, runs=runs, clock=time.process_time)
+    time_calls = partial(time_runs, runs=runs, clock=time.process_time)
     return {
-        "a new picture and its first click": measured(lambda run: sam3.refine(fresh[run], [CLICK])),
-        "the first click after a phrase": measured(lambda run: sam3.refine(asked[run], [CLICK])),
-        "a further click": measured(lambda run: sam3.refine(asked[0], [CLICK, (100.0, 30.0 + run)], [1, 0])),
-        "a further click that mends a mask": measured(
-            lambda run: sam3.refine(asked[0], [(300.0 + run, 240.0)], mask=mask)
+        "a new picture and its first click": time_calls(lambda run: sam3.refine(fresh[run], [CLICK])),
+        "the first click after a phrase": time_calls(lambda run: sam3.refine(searched[run], [CLICK])),
+        "a further click": time_calls(lambda run: sam3.refine(searched[0], [CLICK, (100.0, 30.0 + run)], [1, 0])),
+        "a further click that mends a mask": time_calls(
+            lambda run: sam3.refine(searched[0], [(300.0 + run, 240.0)], mask=mask)
         ),
     }
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for name, timing in measure(Sam3.load(arguments.sam3), runs=arguments.runs).items():
+    for name, timing in measure_clicks(Sam3.load(arguments.sam3), runs=arguments.runs).items():
         print(f"{name}: {timing}")
 
 

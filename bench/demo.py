@@ -22,7 +22,7 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 
 def main() -> None:
     started = perf_counter()
-    with _server() as url, _page() as page:
+    with _start_server() as url, _open_page() as page:
         page.goto(url)
         page.get_by_text("Drop a picture here").wait_for()
         print(f"from the command to the first page: {perf_counter() - started:.1f} s")
@@ -30,27 +30,27 @@ def main() -> None:
         print(f"from the command to loaded models: {perf_counter() - started:.1f} s")
         page.locator("[data-example=fruit]").click()
         page.locator(".stage[data-state=picture][data-busy=no]").wait_for()
-        print(f"a question about a new picture to its answer: {_timed(page, _ask, 4):.2f} s")
+        print(f"a question about a new picture to its answer: {_time_action(page, _ask_query, 4):.2f} s")
         page.locator(".stage input[value=add]").check(force=True)
         page.locator(".stage .frame").press("Escape")
-        seconds = [_timed(page, _clicking(x, y), 5 + at) for at, (x, y) in enumerate(CLICKS)]
+        seconds = [_time_action(page, _build_click(x, y), 5 + at) for at, (x, y) in enumerate(CLICKS)]
         print(f"a click to its mask: median {median(seconds):.2f} s, longest {max(seconds):.2f} s of {len(seconds)}")
 
 
-def _timed(page: Page, act: Callable[[Page], Any], masks: int) -> float:
+def _time_action(page: Page, action: Callable[[Page], Any], masks: int) -> float:
     """Seconds until so many masks are drawn."""
     begun = perf_counter()
-    act(page)
+    action(page)
     page.locator(f".stage[data-masks='{masks}'][data-busy=no]").wait_for()
     return perf_counter() - begun
 
 
-def _ask(page: Page) -> None:
+def _ask_query(page: Page) -> None:
     page.locator("#query textarea").fill("all the watermelons")
     page.locator("#query textarea").press("Enter")
 
 
-def _clicking(x: float, y: float) -> Callable[[Page], None]:
+def _build_click(x: float, y: float) -> Callable[[Page], None]:
     """Clicks a pixel with no mask chosen, so that another object is added."""
 
     def click(page: Page) -> None:
@@ -63,7 +63,7 @@ def _clicking(x: float, y: float) -> Callable[[Page], None]:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def _start_server() -> Iterator[str]:
     command = [sys.executable, "-c", "from agent.cli import main; main()", "demo", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -75,14 +75,14 @@ def _server() -> Iterator[str]:
 
 
 @contextmanager
-def _page() -> Iterator[Page]:
+def _open_page() -> Iterator[Page]:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         raise SystemExit("no Chromium here; Debian and Ubuntu: apt-get install chromium")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser, args=ARGUMENTS)
-        yield opened.new_page(viewport={"width": 1280, "height": 900})
-        opened.close()
+        chromium = playwright.chromium.launch(executable_path=browser, args=ARGUMENTS)
+        yield chromium.new_page(viewport={"width": 1280, "height": 900})
+        chromium.close()
 
 
 if __name__ == "__main__":

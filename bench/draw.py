@@ -7,25 +7,25 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from bench.timing import timed
-from sam3_tool import Instances, Picture, remove_overlaps
-from sam3_tool.boxes import around
-from sam3_tool.contact_sheet import MOST, contact_sheet
-from sam3_tool.draw import draw_marks, zoom_pair
+from bench.timing import time_runs
+from sam3_tool import Instances, Image, remove_overlaps
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.contact_sheet import MAX_MASKS, draw_contact_sheet
+from sam3_tool.draw import draw_marks, draw_zoom_pair
 
 HEIGHT, WIDTH, MASKS, ON_SHEETS, COMPARED, ROUNDS = 1080, 1920, 20, 30, 100, 15
 
 
-def scene(height: int, width: int, n: int, *, seed: int = 0) -> tuple[Picture, Instances]:
+def draw_blob_scene(height: int, width: int, n: int, *, seed: int = 0) -> tuple[Image, Instances]:
     """A gradient picture and `n` wavy blobs of all sizes, some overlapping; the same ones for the same seed."""
     chance = np.random.default_rng(seed)
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
-    picture = Picture(np.stack([across, down, 255 - across], axis=2).astype(np.uint8))
-    masks = np.stack([blob(height, width, chance) for _ in range(n)])
-    return picture, Instances(masks, around(masks), np.linspace(0.99, 0.51, n, dtype=np.float32), 0.99, "blob")
+    image = Image(np.stack([across, down, 255 - across], axis=2).astype(np.uint8))
+    masks = np.stack([draw_blob(height, width, chance) for _ in range(n)])
+    return image, Instances(masks, masks_to_boxes(masks), np.linspace(0.99, 0.51, n, dtype=np.float32), 0.99, "blob")
 
 
-def blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
+def draw_blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
     """bool, (height, width): something like an ellipse with a wavy outline, its radius 1 to 25 % of the height."""
     angles = np.linspace(0, 2 * np.pi, 360, endpoint=False)
     waves = sum(chance.uniform(0, 0.12) * np.sin(k * angles + chance.uniform(0, 6)) for k in range(2, 9))
@@ -35,28 +35,28 @@ def blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
     return cv2.fillPoly(np.zeros((height, width), np.uint8), [points.round().astype(np.int32)], 1).astype(bool)
 
 
-def sheets(picture: Picture, instances: Instances) -> list[Picture]:
+def draw_contact_sheets(image: Image, instances: Instances) -> list[Image]:
     rles = instances.rles
-    return [contact_sheet(picture, rles[start : start + MOST]) for start in range(0, len(rles), MOST)]
+    return [draw_contact_sheet(image, rles[start : start + MAX_MASKS]) for start in range(0, len(rles), MAX_MASKS)]
 
 
 def main() -> None:
     cv2.setNumThreads(1)
-    picture, instances = scene(HEIGHT, WIDTH, MASKS)
-    many = scene(HEIGHT, WIDTH, COMPARED)[1]
+    image, instances = draw_blob_scene(HEIGHT, WIDTH, MASKS)
+    many = draw_blob_scene(HEIGHT, WIDTH, COMPARED)[1]
     biggest = int(instances.areas.argmax())
     jobs: dict[str, Callable[[int], object]] = {
-        f"draw_marks, {MASKS} masks": lambda run: draw_marks(picture, instances),
-        "zoom_pair, the largest mask": lambda run: zoom_pair(
-            picture, instances.masks[biggest], instances.boxes[biggest]
+        f"draw_marks, {MASKS} masks": lambda run: draw_marks(image, instances),
+        "zoom_pair, the largest mask": lambda run: draw_zoom_pair(
+            image, instances.masks[biggest], instances.boxes[biggest]
         ),
-        f"contact sheets of {ON_SHEETS} masks": lambda run: sheets(picture, many[range(ON_SHEETS)]),
+        f"contact sheets of {ON_SHEETS} masks": lambda run: draw_contact_sheets(image, many[range(ON_SHEETS)]),
         f"overlaps of {COMPARED} masks, encoding them": lambda run: remove_overlaps(replace(many)),
         f"overlaps of {COMPARED} masks that are encoded": lambda run: remove_overlaps(many),
     }
     print(f"one thread, {WIDTH} x {HEIGHT}, processor time, {ROUNDS} rounds")
     for name, work in jobs.items():
-        print(f"{name}: {timed(work, runs=ROUNDS, clock=time.process_time)}")
+        print(f"{name}: {time_runs(work, runs=ROUNDS, clock=time.process_time)}")
 
 
 if __name__ == "__main__":

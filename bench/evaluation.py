@@ -23,20 +23,20 @@ import numpy as np
 from agent import Decision, Episode, ScriptedPlanner, Task, run
 from agent.tools.segment import Segment
 from agent.tools.workspace import Answer
-from agent.transcript import MadeBy
-from bench.draw import blob
+from agent.transcript import Provenance
+from bench.draw import draw_blob
 from evals.datasets import load_dataset
 from evals.evaluation import Evaluation
-from evals.manifest import EVERYTHING, Manifest
+from evals.manifest import ALL_SAMPLES, Manifest
 from evals.records import RunFolder
 from evals.samples import Dataset, Prediction, Sample
 from evals.solver import Solver
-from evals.summary import summarise
-from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
-from sam3_tool.boxes import around
-from sam3_tool.rle import Rle, areas, encode_all
+from evals.summary import summarize_run
+from sam3_tool import Instances, Image, Sam3, ScriptedBackend
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.rle import RleMask, compute_areas, encode_masks
 
-SIZE = 480, 640
+IMAGE_SIZE = 480, 640
 """(height, width) of pictures."""
 MASKS = 5
 """That an episode finds."""
@@ -47,7 +47,7 @@ OMNILABEL_PAIRS, SACO_PAIRS = 28_000, 33_000
 SCRIPT = (Segment(phrases=["pebble"]), Answer(ids=list(range(1, MASKS + 1)), message="All of them."))
 
 
-class Waiting(ScriptedPlanner):
+class SlowPlanner(ScriptedPlanner):
     """Takes a second for every decision, as a language model on a server does."""
 
     def decide(self, episode: Episode) -> Decision:
@@ -55,48 +55,48 @@ class Waiting(ScriptedPlanner):
         return super().decide(episode)
 
 
-def scripted_sam3(chance: np.random.Generator) -> Sam3:
-    masks = np.stack([blob(*SIZE, chance) for _ in range(MASKS)])
+def make_scripted_sam3(chance: np.random.Generator) -> Sam3:
+    masks = np.stack([draw_blob(*IMAGE_SIZE, chance) for _ in range(MASKS)])
     scores = np.linspace(0.99, 0.6, MASKS, dtype=np.float32)
-    return Sam3(ScriptedBackend({None: {"pebble": Instances(masks, around(masks), scores, 0.99, "pebble")}}))
+    return Sam3(ScriptedBackend({None: {"pebble": Instances(masks, masks_to_boxes(masks), scores, 0.99, "pebble")}}))
 
 
-def own_data(folder: Path, number: int, chance: np.random.Generator) -> Dataset:
+def write_own_data(folder: Path, number: int, chance: np.random.Generator) -> Dataset:
     """That many JPEG files, as hard to decode as photographs, and a query about each."""
     for index in range(number):
-        cloudy = cv2.resize(
-            chance.integers(0, 256, (60, 80, 3), dtype=np.uint8), SIZE[::-1], interpolation=cv2.INTER_CUBIC
+        clouds = cv2.resize(
+            chance.integers(0, 256, (60, 80, 3), dtype=np.uint8), IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC
         )
-        cv2.imwrite(str(folder / f"{index}.jpg"), cloudy)
+        cv2.imwrite(str(folder / f"{index}.jpg"), clouds)
     lines = [json.dumps({"image": f"{index}.jpg", "query": "the pebbles"}) for index in range(number)]
     (folder / "queries.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return load_dataset("own", folder, "all")
 
 
-def asked(dataset: Dataset, solver: Solver, out: Path, *, workers: int) -> list[Prediction]:
+def run_evaluation(dataset: Dataset, solver: Solver, out: Path, *, workers: int) -> list[Prediction]:
     """A run from its start to its last sample."""
-    told = {"made_by": MadeBy(planner="scripted", sam3="scripted"), "checkpoint": "", "threshold": 0.5}
-    manifest = Manifest.of(dataset, dataset.facts(), EVERYTHING, **told)
+    settings = {"made_by": Provenance(planner="scripted", sam3="scripted"), "checkpoint": "", "threshold": 0.5}
+    manifest = Manifest.from_dataset(dataset, dataset.collect_info(), ALL_SAMPLES, **settings)
     with RunFolder.start(out, manifest) as folder:
-        return Evaluation(folder, dataset, dataset.samples()).ask(solver, workers=workers)
+        return Evaluation(folder, dataset, dataset.list_samples()).ask_samples(solver, workers=workers)
 
 
-def overhead(folder: Path) -> str:
+def measure_overhead(folder: Path) -> str:
     """Both in one thread and in turn, so that a machine which is busy with other things is so for both."""
     chance = np.random.default_rng(0)
-    dataset, sam3, planner = own_data(folder, SAMPLES, chance), scripted_sam3(chance), ScriptedPlanner(SCRIPT)
-    asked(dataset, Solver(sam3, planner), folder / "warm", workers=1)
-    pictures = [sample.open() for sample in dataset.samples()]
+    dataset, sam3, planner = write_own_data(folder, SAMPLES, chance), make_scripted_sam3(chance), ScriptedPlanner(SCRIPT)
+    run_evaluation(dataset, Solver(sam3, planner), folder / "warm", workers=1)
+    images = [sample.open_image() for sample in dataset.list_samples()]
 
-    def episodes() -> None:
-        for picture in pictures:
-            run(Task(Picture(picture.pixels), "the pebbles"), planner, sam3)
+    def run_episodes() -> None:
+        for image in images:
+            run(Task(Image(image.pixels), "the pebbles"), planner, sam3)
 
-    def whole_run() -> None:
+    def run_benchmark() -> None:
         with TemporaryDirectory(dir=folder) as out:
-            asked(dataset, Solver(sam3, planner), Path(out), workers=1)
+            run_evaluation(dataset, Solver(sam3, planner), Path(out), workers=1)
 
-    alone, whole = (min(spent(work) for _ in range(3)) for work in (episodes, whole_run))
+    alone, whole = (min(measure_cpu_seconds(work) for _ in range(3)) for work in (run_episodes, run_benchmark))
     ours = 1000 * (whole - alone) / SAMPLES
     return (
         f"overhead: {ours:.1f} ms of processor time a sample beside {1000 * alone / SAMPLES:.1f} ms of the agent's own"
@@ -104,49 +104,49 @@ def overhead(folder: Path) -> str:
     )
 
 
-def spent(work: Callable[[], object]) -> float:
+def measure_cpu_seconds(work: Callable[[], object]) -> float:
     """Seconds of processor time."""
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
-def throughput(folder: Path) -> str:
+def measure_throughput(folder: Path) -> str:
     chance = np.random.default_rng(0)
-    sam3, rates = scripted_sam3(chance), {}
+    sam3, rates = make_scripted_sam3(chance), {}
     for workers in (1, 8, 32):
         data = folder / f"data{workers}"
         data.mkdir()
-        dataset = own_data(data, 4 * workers, chance)
+        dataset = write_own_data(data, 4 * workers, chance)
         began = time.perf_counter()
-        asked(dataset, Solver(sam3, Waiting(SCRIPT)), folder / f"run{workers}", workers=workers)
+        run_evaluation(dataset, Solver(sam3, SlowPlanner(SCRIPT)), folder / f"run{workers}", workers=workers)
         rates[workers] = 4 * workers / (time.perf_counter() - began)
     times = {workers: rate / rates[1] for workers, rate in rates.items()}
-    told = ", ".join(f"{workers} workers {rates[workers]:.2f} ({times[workers]:.1f} x)" for workers in rates)
-    return f"throughput, samples a second with {len(SCRIPT)} calls of 1 s each: {told} (goal at 32: {SPEED_UP_GOAL} x)"
+    summary = ", ".join(f"{workers} workers {rates[workers]:.2f} ({times[workers]:.1f} x)" for workers in rates)
+    return f"throughput, samples a second with {len(SCRIPT)} calls of 1 s each: {summary} (goal at 32: {SPEED_UP_GOAL} x)"
 
 
-def omnilabel(folder: Path) -> str:
+def measure_omnilabel(folder: Path) -> str:
     """2 boxes a pair that has any, 6 detections a pair; half of the pairs are plain categories."""
     chance = np.random.default_rng(0)
     images = OMNILABEL_PAIRS // 8
     (folder / "coco").mkdir()
-    cv2.imwrite(str(folder / "coco" / "0.jpg"), np.zeros((*SIZE, 3), np.uint8))
-    descriptions = [_description(number, images) for number in range(OMNILABEL_PAIRS)]
+    cv2.imwrite(str(folder / "coco" / "0.jpg"), np.zeros((*IMAGE_SIZE, 3), np.uint8))
+    descriptions = [_make_description(number, images) for number in range(OMNILABEL_PAIRS)]
     annotations: list[dict[str, Any]] = [
-        {"id": 2 * number + one, "image_id": number % images, "bbox": box, "description_ids": [number], "iscrowd": 0}
+        {"id": 2 * number + index, "image_id": number % images, "bbox": box, "description_ids": [number], "iscrowd": 0}
         for number in range(0, OMNILABEL_PAIRS, 2)
-        for one, box in enumerate(_boxes(chance, 2))
+        for index, box in enumerate(_make_boxes(chance, 2))
     ]
     file = {
         "info": {"version": "0.1.3"},
         "images": [{"id": number, "file_name": f"coco/{number}.jpg"} for number in range(images)],
         "descriptions": descriptions,
-        "annotations": [{**one, "area": one["bbox"][2] * one["bbox"][3]} for one in annotations],
+        "annotations": [{**annotation, "area": annotation["bbox"][2] * annotation["bbox"][3]} for annotation in annotations],
     }
     (folder / "dataset_all_val_v0.1.3.json").write_text(json.dumps(file), encoding="utf-8")
-    truth = {one["description_ids"][0]: one["bbox"] for one in annotations}
-    detections = {number: _detections(chance, truth.get(number)) for number in range(OMNILABEL_PAIRS)}
+    truth = {annotation["description_ids"][0]: annotation["bbox"] for annotation in annotations}
+    detections = {number: _make_detections(chance, truth.get(number)) for number in range(OMNILABEL_PAIRS)}
 
     def predict(sample: Sample) -> Prediction:
         found = detections[int(sample.id.partition("-")[2])]
@@ -154,42 +154,42 @@ def omnilabel(folder: Path) -> str:
         scores = np.linspace(0.9, 0.1, len(found)).tolist()
         return Prediction(id=sample.id, status="ok", boxes=boxes, scores=tuple(scores))
 
-    return scoring("omnilabel", "val", folder, predict)
+    return measure_scoring("omnilabel", "val", folder, predict)
 
 
-def _description(number: int, images: int) -> dict[str, Any]:
+def _make_description(number: int, images: int) -> dict[str, Any]:
     kind = "object_category" if number % 4 < 2 else "object_description"
     text = " ".join(["word"] * (1 + number % 12))
     return {"id": number, "text": text, "image_ids": [number % images], "anno_info": {"type": kind, "orig_id": number}}
 
 
-def _boxes(chance: np.random.Generator, number: int) -> Iterator[list[float]]:
+def _make_boxes(chance: np.random.Generator, number: int) -> Iterator[list[float]]:
     """x y w h in pixels."""
     for x, y, w, h in chance.random((number, 4)).tolist():
         yield [500 * x, 350 * y, 20 + 100 * w, 20 + 80 * h]
 
 
-def _detections(chance: np.random.Generator, near: list[float] | None) -> list[list[float]]:
+def _make_detections(chance: np.random.Generator, near: list[float] | None) -> list[list[float]]:
     hit = (
         []
         if near is None
         else [[side + shift for side, shift in zip(near, chance.normal(0, 4, 4).tolist(), strict=True)]]
     )
-    return [*([max(side, 1.0) for side in box] for box in hit), *_boxes(chance, 5)]
+    return [*([max(side, 1.0) for side in box] for box in hit), *_make_boxes(chance, 5)]
 
 
-def saco(folder: Path) -> str:
+def measure_saco(folder: Path) -> str:
     """Three annotators; 40 % of the pairs have objects, 1 to 8; masks of pictures of 1008 x 756."""
     chance = np.random.default_rng(0)
     height, width = 756, 1008
-    bank = encode_all(np.stack([blob(height, width, chance) for _ in range(400)]))
-    sizes = areas(bank).tolist()
+    bank = encode_masks(np.stack([draw_blob(height, width, chance) for _ in range(400)]))
+    sizes = compute_areas(bank).tolist()
     (folder / "metaclip-images").mkdir()
-    cv2.imwrite(str(folder / "metaclip-images" / "0.jpg"), np.zeros((*SIZE, 3), np.uint8))
+    cv2.imwrite(str(folder / "metaclip-images" / "0.jpg"), np.zeros((*IMAGE_SIZE, 3), np.uint8))
     counts = np.where(chance.random(SACO_PAIRS) < 0.4, chance.integers(1, 9, SACO_PAIRS), 0)
     chosen = [chance.integers(0, len(bank), count).tolist() for count in counts]
     for annotator in "abc":
-        file = _saco_file(chosen, bank, sizes, height, width)
+        file = _make_saco_file(chosen, bank, sizes, height, width)
         (folder / f"gold_metaclip_merged_{annotator}_release_test.json").write_text(json.dumps(file), encoding="utf-8")
 
     def predict(sample: Sample) -> Prediction:
@@ -198,10 +198,10 @@ def saco(folder: Path) -> str:
         boxes = tuple((0.0, 0.0, 10.0, 10.0) for _ in masks)
         return Prediction(id=sample.id, status="ok", masks=masks, boxes=boxes, scores=(0.9,) * len(masks))
 
-    return scoring("saco-gold", "metaclip", folder, predict)
+    return measure_scoring("saco-gold", "metaclip", folder, predict)
 
 
-def _saco_file(chosen: list[list[int]], bank: list[Rle], sizes: list[int], height: int, width: int) -> dict[str, Any]:
+def _make_saco_file(chosen: list[list[int]], bank: list[RleMask], sizes: list[int], height: int, width: int) -> dict[str, Any]:
     images = [
         {"id": pair, "file_name": f"{pair // 4}.jpg", "text_input": "pebble", "width": width, "height": height}
         | {"queried_category": "1", "is_instance_exhaustive": 1, "is_pixel_exhaustive": 1}
@@ -216,16 +216,16 @@ def _saco_file(chosen: list[list[int]], bank: list[Rle], sizes: list[int], heigh
     return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
 
 
-def scoring(name: str, split: str, folder: Path, predict: Callable[[Sample], Prediction]) -> str:
+def measure_scoring(name: str, split: str, folder: Path, predict: Callable[[Sample], Prediction]) -> str:
     """Reads the files, then scores with every interval: processor time of each, and the most memory."""
     began = time.process_time()
     dataset = load_dataset(name, folder, split)
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     predictions = [predict(sample) for sample in samples]
     read = time.process_time()
     dataset.score(predictions)
     scored = time.process_time()
-    summarise(dataset, samples, predictions)
+    summarize_run(dataset, samples, predictions)
     ended = time.process_time()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return (
@@ -236,10 +236,10 @@ def scoring(name: str, split: str, folder: Path, predict: Callable[[Sample], Pre
 
 
 PARTS: dict[str, Callable[[Path], str]] = {
-    "overhead": overhead,
-    "throughput": throughput,
-    "omnilabel": omnilabel,
-    "saco": saco,
+    "overhead": measure_overhead,
+    "throughput": measure_throughput,
+    "omnilabel": measure_omnilabel,
+    "saco": measure_saco,
 }
 
 
@@ -249,8 +249,8 @@ def main() -> None:
     part = parser.parse_args().part
     cv2.setNumThreads(1)
     if part is None:
-        for one in PARTS:
-            subprocess.run([sys.executable, "-m", "bench.evaluation", one], check=True)
+        for name in PARTS:
+            subprocess.run([sys.executable, "-m", "bench.evaluation", name], check=True)
         return
     with TemporaryDirectory() as folder:
         print(PARTS[part](Path(folder)), flush=True)

@@ -16,87 +16,87 @@ from torch.nn import functional
 
 from agent.episode import Workspace
 from bench import rivals
-from bench.draw import HEIGHT, WIDTH, scene
-from bench.machine import described
+from bench.draw import HEIGHT, WIDTH, draw_blob_scene
+from bench.machine import describe_device
 from bench.tables import Cell, Table
-from bench.timing import side_by_side
-from sam3_tool import Instances, Picture, remove_overlaps
-from sam3_tool.backends.upsampling import cut
+from bench.timing import time_alternatives
+from sam3_tool import Instances, Image, remove_overlaps
+from sam3_tool.backends.upsampling import threshold_upsampled
 from sam3_tool.draw import draw_marks
 
 CPU = torch.device("cpu")
-HELD, HELD_SIZE = 200, (2160, 3840)
+HELD_MASKS, HELD_SIZE = 200, (2160, 3840)
 UPSAMPLED, CELLS = 100, 288
-Work = Callable[[tuple[Picture, Instances]], object]
+Work = Callable[[tuple[Image, Instances]], object]
 
 
-def measure(numbers: Sequence[int] = (10, 30, 100), *, rounds: int = 3) -> list[Table]:
+def measure_masks(numbers: Sequence[int] = (10, 30, 100), *, rounds: int = 3) -> list[Table]:
     """Overlaps and drawing for so many masks, beside the published way; upsampling; memory."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return [*beside_published(numbers, rounds), upsampling(rounds), memory()]
+    return [*compare_with_published(numbers, rounds), measure_upsampling(rounds), measure_workspace_memory()]
 
 
-def beside_published(numbers: Sequence[int], rounds: int) -> list[Table]:
+def compare_with_published(numbers: Sequence[int], rounds: int) -> list[Table]:
     overlaps: dict[str, Work] = {
         "ours": lambda given: remove_overlaps(replace(given[1])),
-        "published": lambda given: rivals.without_overlaps(given[1].masks, given[1].scores),
+        "published": lambda given: rivals.find_non_overlapping(given[1].masks, given[1].scores),
     }
     drawing: dict[str, Work] = {
         "ours": lambda given: draw_marks(*given),
-        "published": lambda given: rivals.drawn(given[0], given[1].masks),
+        "published": lambda given: rivals.draw_masks(given[0], given[1].masks),
     }
     return [
-        _compared("masks-overlaps", "Overlap removal, masks not yet encoded", overlaps, numbers, rounds),
-        _compared("masks-drawing", "Drawing all masks with their numbers", drawing, numbers, rounds),
+        _compare_ways("masks-overlaps", "Overlap removal, masks not yet encoded", overlaps, numbers, rounds),
+        _compare_ways("masks-drawing", "Drawing all masks with their numbers", drawing, numbers, rounds),
     ]
 
 
-def _compared(name: str, title: str, ways: Mapping[str, Work], numbers: Sequence[int], rounds: int) -> Table:
+def _compare_ways(name: str, title: str, ways: Mapping[str, Work], numbers: Sequence[int], rounds: int) -> Table:
     rows: list[Sequence[Cell]] = []
     for number in numbers:
-        took = side_by_side(ways, partial(_scene, number), CPU, rounds=rounds)
+        took = time_alternatives(ways, partial(_draw_scene, number), CPU, rounds=rounds)
         ours, published = took["ours"].median, took["published"].median
         rows.append((number, ours, published, published / ours))
-    return Table(name, title, ("masks", "ours, ms", "published, ms", "published / ours"), rows, _about())
+    return Table(name, title, ("masks", "ours, ms", "published, ms", "published / ours"), rows, _describe_conditions())
 
 
-def _scene(number: int, _: int) -> tuple[Picture, Instances]:
-    return scene(HEIGHT, WIDTH, number)
+def _draw_scene(number: int, _: int) -> tuple[Image, Instances]:
+    return draw_blob_scene(HEIGHT, WIDTH, number)
 
 
-def upsampling(rounds: int) -> Table:
+def measure_upsampling(rounds: int) -> Table:
     """Logits of the published size to masks of the picture's, where masks can be and everywhere."""
     torch.manual_seed(0)
-    small = [cv2.resize(mask.astype(np.float32), (CELLS, CELLS)) for mask in scene(HEIGHT, WIDTH, UPSAMPLED)[1].masks]
+    small = [cv2.resize(mask.astype(np.float32), (CELLS, CELLS)) for mask in draw_blob_scene(HEIGHT, WIDTH, UPSAMPLED)[1].masks]
     logits = 8 * torch.from_numpy(np.stack(small)) - 4
     ways: dict[str, Callable[[torch.Tensor], object]] = {
-        "ours": lambda logits: cut(logits, HEIGHT, WIDTH),
+        "ours": lambda logits: threshold_upsampled(logits, HEIGHT, WIDTH),
         "everywhere": lambda logits: [
-            functional.interpolate(one[None, None], size=(HEIGHT, WIDTH), mode="bilinear") > 0 for one in logits
+            functional.interpolate(mask_logits[None, None], size=(HEIGHT, WIDTH), mode="bilinear") > 0 for mask_logits in logits
         ],
     }
-    took = side_by_side(ways, lambda _: logits, CPU, rounds=rounds)
+    took = time_alternatives(ways, lambda _: logits, CPU, rounds=rounds)
     ours, everywhere = took["ours"].median, took["everywhere"].median
     columns = ("masks", "ours, ms", "everywhere, ms", "everywhere / ours")
     rows = [(UPSAMPLED, ours, everywhere, everywhere / ours)]
-    return Table("masks-upsampling", "Upsampling and cutting", columns, rows, _about())
+    return Table("masks-upsampling", "Upsampling and cutting", columns, rows, _describe_conditions())
 
 
-def memory() -> Table:
+def measure_workspace_memory() -> Table:
     """A workspace of many masks in a large picture: what it takes up, and what it would as arrays."""
     height, width = HELD_SIZE
-    found = scene(height, width, HELD)[1]
+    found = draw_blob_scene(height, width, HELD_MASKS)[1]
     dense = found.masks.nbytes / 2**20
     gc.collect()
     tracemalloc.start()
-    workspace = Workspace(height, width).found(found)
+    workspace = Workspace(height, width).with_search(found)
     held = tracemalloc.get_traced_memory()[0] / 2**20
     tracemalloc.stop()
     columns = ("masks", "picture", "workspace, MiB", "as arrays, MiB")
     rows = [(len(workspace), f"{width} x {height}", held, dense)]
-    return Table("masks-memory", "Memory of a workspace", columns, rows, _about())
+    return Table("masks-memory", "Memory of a workspace", columns, rows, _describe_conditions())
 
 
-def _about() -> dict[str, Cell]:
-    return {"device": described(CPU), "picture": f"{WIDTH} x {HEIGHT}"}
+def _describe_conditions() -> dict[str, Cell]:
+    return {"device": describe_device(CPU), "picture": f"{WIDTH} x {HEIGHT}"}

@@ -12,7 +12,7 @@ BLOCK = 64
 _SELF = Path("/proc/self")
 
 
-class _Allocated(ctypes.Structure):
+class _MallocInfo(ctypes.Structure):
     """glibc's `struct mallinfo2`, in bytes; the two that are read here have names."""
 
     _fields_ = [
@@ -24,7 +24,7 @@ class _Allocated(ctypes.Structure):
     ]
 
 
-def held() -> float:
+def read_allocated_mib() -> float:
     """What was asked for and not given back; what is resident, without glibc.
 
     What is resident has besides the gaps that threads leave in the allocator's memory, and they go on growing for
@@ -32,36 +32,36 @@ def held() -> float:
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallinfo2"):
-        return resident()
-    libc.mallinfo2.restype = _Allocated
+        return read_resident_mib()
+    libc.mallinfo2.restype = _MallocInfo
     allocated = libc.mallinfo2()
     return float(allocated.used + allocated.mapped + BLOCK * sys.getallocatedblocks()) / 2**20
 
 
-def resident() -> float:
-    return _status("VmRSS")
+def read_resident_mib() -> float:
+    return _read_status_mib("VmRSS")
 
 
-def peak_of(work: Callable[[], object]) -> float | None:
+def measure_peak_mib(work: Callable[[], object]) -> float | None:
     """The most that was resident during `work` beside what was before it; None where the system does not tell."""
-    _give_back()
+    _trim_allocator()
     try:
         (_SELF / "clear_refs").write_text("5", encoding="utf-8")  # from now on VmHWM is the most since now
     except OSError:
         work()
         return None
-    before = resident()
+    before = read_resident_mib()
     work()
-    return _status("VmHWM") - before
+    return _read_status_mib("VmHWM") - before
 
 
-def _give_back() -> None:
+def _trim_allocator() -> None:
     """What the allocator keeps for later goes back to the system, or no work would seem to need memory."""
     gc.collect()
     with suppress(AttributeError):  # other C libraries have no such call
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _status(key: str) -> float:
+def _read_status_mib(key: str) -> float:
     lines = (_SELF / "status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1]) / 1024

@@ -9,9 +9,9 @@ import torch
 from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
 
 from sam3_tool import Sam3
-from sam3_tool.backends.checkpoint import locate
-from sam3_tool.backends.transformers import TransformersBackend, device_named
-from sam3_tool.backends.weights import Readers, read
+from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers import TransformersBackend, resolve_device
+from sam3_tool.backends.weights import Processors, read_detector
 
 FULL = "full"
 """848 M parameters, 1008 x 1008 pixels: times are those of facebook/sam3, answers mean nothing."""
@@ -30,35 +30,35 @@ class Network:
     def device(self) -> torch.device:
         return torch.device(self.model.device)
 
-    def _copy(self) -> Any:
+    def _copy_model(self) -> Any:
         """Modules of their own; of the weights only the encoders' matrices, which are nearly all, are shared, for the
         product gives others another format."""
         encoders = (self.model.vision_encoder, self.model.text_encoder)
         weights = (weight for part in encoders for weight in part.parameters())
         return copy.deepcopy(self.model, {id(weight): weight for weight in weights if weight.ndim > 1})
 
-    def in_float32(self) -> "Network":
+    def to_float32(self) -> "Network":
         """The same weights as transformers loads them by itself."""
         return Network(copy.deepcopy(self.model).float(), self.processor)
 
-    def backend(self, *, compile: str | None = None) -> TransformersBackend:
+    def build_backend(self, *, compile: str | None = None) -> TransformersBackend:
         """The product's, on the same weights."""
-        readers = Readers(self.processor.tokenizer, self.processor.image_processor)
-        return TransformersBackend(self._copy(), readers, name="measured", vocabulary=None, compile=compile)
+        readers = Processors(self.processor.tokenizer, self.processor.image_processor)
+        return TransformersBackend(self._copy_model(), readers, name="measured", vocabulary=None, compile=compile)
 
-    def ours(self) -> Sam3:
-        return Sam3(self.backend(compile=self.compile))
+    def build_sam3(self) -> Sam3:
+        return Sam3(self.build_backend(compile=self.compile))
 
 
-def network(name: str, *, device: str, dtype: torch.dtype, compile: str | None = None) -> Network:
+def load_network(name: str, *, device: str, dtype: torch.dtype, compile: str | None = None) -> Network:
     """`name`: 'full', or whatever `Sam3.load` takes. Raises `DeviceError` for a device that is not there."""
-    place = device_named(device)
-    model, readers = _random(place, dtype) if name == FULL else read(locate(name), dtype)
+    place = resolve_device(device)
+    model, readers = _build_random_network(place, dtype) if name == FULL else read_detector(locate_checkpoint(name), dtype)
     processor = Sam3Processor(readers.image_processor, readers.tokenizer)
     return Network(model.eval().to(place, memory_format=torch.channels_last), processor, compile)
 
 
-def _random(device: torch.device, dtype: torch.dtype) -> tuple[Any, Readers]:
+def _build_random_network(device: torch.device, dtype: torch.dtype) -> tuple[Any, Processors]:
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # no moment in which the weights exist twice
@@ -67,5 +67,5 @@ def _random(device: torch.device, dtype: torch.dtype) -> tuple[Any, Readers]:
             model = Sam3Model(Sam3Config())
     finally:
         torch.set_default_dtype(before)
-    tokenizer = CLIPTokenizer.from_pretrained(Path(locate("tiny")))  # the phrases are few tokens in any of them
-    return model, Readers(tokenizer, Sam3ImageProcessor())
+    tokenizer = CLIPTokenizer.from_pretrained(Path(locate_checkpoint("tiny")))  # the phrases are few tokens in any of them
+    return model, Processors(tokenizer, Sam3ImageProcessor())

@@ -22,15 +22,15 @@ from agent.chat import ChatPlanner
 from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.models.tool_text import read_reply
-from agent.models.wire import call_in_words, to_openai
+from agent.models.wire import render_call, to_openai
 from agent.tools.choosing import Rank, Relate
 from agent.tools.combining import Combine
 from agent.tools.judging import Examine
 from agent.tools.segment import Segment
 from agent.tools.workspace import Answer
-from bench.draw import HEIGHT, WIDTH, blob
-from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
-from sam3_tool.boxes import around
+from bench.draw import HEIGHT, WIDTH, draw_blob
+from sam3_tool import Instances, Image, Sam3, ScriptedBackend
+from sam3_tool.boxes import masks_to_boxes
 
 MASKS, ROUNDS, GOAL = 20, 7, 120
 """The goal is in milliseconds per step."""
@@ -73,70 +73,70 @@ class Stopwatch:
 
 
 @dataclass
-class Wired:
+class SerializingModel:
     """A scripted model behind everything that a real one would make necessary: its replies come as text."""
 
     inner: ScriptedModel
-    watch: Stopwatch
+    stopwatch: Stopwatch
 
     def __post_init__(self) -> None:
         self.name, self.capabilities = self.inner.name, self.inner.capabilities
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        with self.watch("request"):
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        with self.stopwatch("request"):
             for conversation in conversations:
                 json.dumps(to_openai(conversation, tools, "native")).encode()
-        with self.watch("the script"):
-            replies = self.inner.reply(conversations, tools)
-            texts = [call_in_words(reply.calls[0], "tagged", "I see.") for reply in replies]
-        with self.watch("reply"):
+        with self.stopwatch("the script"):
+            replies = self.inner.generate_replies(conversations, tools)
+            texts = [render_call(reply.calls[0], "tagged", "I see.") for reply in replies]
+        with self.stopwatch("reply"):
             return [read_reply(text, tools=tools) for text in texts]
 
 
 @dataclass
-class Timed:
+class TimedPlanner:
     """A planner whose time is that of its conversations; what its model takes of it counts elsewhere."""
 
     inner: ChatPlanner
-    watch: Stopwatch
+    stopwatch: Stopwatch
 
     def decide(self, episode: Episode) -> Decision:
-        with self.watch("conversation"):
+        with self.stopwatch("conversation"):
             return self.inner.decide(episode)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        with self.watch("conversation"):
+        with self.stopwatch("conversation"):
             return self.inner.examine(episode, ids, closely=closely)
 
 
-def photograph(chance: np.random.Generator) -> Picture:
+def make_cloud_image(chance: np.random.Generator) -> Image:
     """Clouds of all sizes: about as hard to encode as a photograph."""
     layers = [
         cv2.resize(chance.random((HEIGHT // size + 2, WIDTH // size + 2, 3)), (WIDTH, HEIGHT)) * size**0.5
         for size in (2, 8, 32, 128, 512)
     ]
     clouds = np.sum(layers, axis=0)
-    return Picture((255 * (clouds - clouds.min()) / np.ptp(clouds)).astype(np.uint8))
+    return Image((255 * (clouds - clouds.min()) / np.ptp(clouds)).astype(np.uint8))
 
 
-def found(chance: np.random.Generator) -> dict[str, Instances]:
+def make_instances(chance: np.random.Generator) -> dict[str, Instances]:
     """Half of the masks for each phrase."""
-    masks = np.stack([blob(HEIGHT, WIDTH, chance) for _ in ALL])
+    masks = np.stack([draw_blob(HEIGHT, WIDTH, chance) for _ in ALL])
     scores = np.linspace(0.99, 0.6, len(masks), dtype=np.float32)
     halves = {"pebble": slice(None, len(FIRST)), "shell": slice(len(FIRST), None)}
-    return {name: Instances(masks[s], around(masks[s]), scores[s], 0.99, name) for name, s in halves.items()}
+    return {name: Instances(masks[s], masks_to_boxes(masks[s]), scores[s], 0.99, name) for name, s in halves.items()}
 
 
-def one_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
+def run_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
     """Milliseconds by part, for each step of the plan; the picture was decoded before."""
     chance = np.random.default_rng(seed)
-    picture = photograph(chance)
+    image = make_cloud_image(chance)
     stopwatch = Stopwatch()
-    decisions = [step.as_decision() for step in plan]
-    script = ScriptedModel([call_in_words(Call(one.tool, one.arguments), "tagged") for one in decisions])
-    planner = Timed(ChatPlanner(Wired(script, stopwatch)), stopwatch)
-    sam3 = Sam3(ScriptedBackend({picture.key: found(chance)}))
-    steps = watch(Task(Picture(picture.pixels.copy()), "the pebbles"), planner, sam3, tools=TOOLS)
+    decisions = [step.to_decision() for step in plan]
+    script = ScriptedModel([render_call(Call(decision.tool, decision.arguments), "tagged") for decision in decisions])
+    planner = TimedPlanner(ChatPlanner(SerializingModel(script, stopwatch)), stopwatch)
+    sam3 = Sam3(ScriptedBackend({image.key: make_instances(chance)}))
+    steps = watch(Task(Image(image.pixels.copy()), "the pebbles"), planner, sam3, tools=TOOLS)
     spent = []
     for _ in plan:
         stopwatch.spent.clear()
@@ -148,7 +148,7 @@ def one_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
     return spent
 
 
-def table(plan: Sequence[Tool], rounds: Sequence[Sequence[dict[str, float]]]) -> str:
+def format_step_costs(plan: Sequence[Tool], rounds: Sequence[Sequence[dict[str, float]]]) -> str:
     """The median of the rounds for each step and part, and of whole steps; the last line is the mean of all steps."""
     rows = []
     for place, _ in enumerate(plan):
@@ -170,8 +170,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     print(f"{WIDTH} x {HEIGHT}, {MASKS} masks, one thread, processor time, median of {number} rounds")
     for name, plan in PLANS.items():
-        rounds = [one_round(plan, seed) for seed in range(number + 1)][1:]  # the first one warms up
-        print(f"{name}\n{table(plan, rounds)}")
+        rounds = [run_round(plan, seed) for seed in range(number + 1)][1:]  # the first one warms up
+        print(f"{name}\n{format_step_costs(plan, rounds)}")
     print(f"goal: less than {GOAL} ms for every step")
 
 

@@ -12,14 +12,14 @@ from bench.tables import Table
 UNITS = ("ms", "MiB")
 
 
-def plot(table: Table, folder: Path) -> None:
+def plot_table(table: Table, folder: Path) -> None:
     """NAME.svg with a panel for the columns of milliseconds, one for those of MiB, and in each a line per column.
 
     On logarithmic axes, with a line for what grows in proportion; evenly for a table over the seconds of a run. Nothing
     for a table that counts nothing.
     """
     sizes = [row[0] for row in table.rows if isinstance(row[0], int | float)]
-    panels = {unit: found for unit in UNITS if (found := _columns(table, unit))}
+    panels = {unit: found for unit in UNITS if (found := _select_columns(table, unit))}
     if not panels or not 1 < len(sizes) == len(table.rows):
         return
     figure = Figure(figsize=(6 * len(panels), 4), layout="constrained")
@@ -31,7 +31,7 @@ def plot(table: Table, folder: Path) -> None:
         if table.columns[0].endswith(", s"):
             axes.set_ylim(bottom=0)
         else:
-            _update_to_powers(axes, sizes, list(columns.values()))
+            _update_to_log_axes(axes, sizes, list(columns.values()))
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(table.title)
@@ -39,18 +39,18 @@ def plot(table: Table, folder: Path) -> None:
     figure.savefig(folder / f"{table.name}.svg", metadata={"Date": None})
 
 
-def _columns(table: Table, unit: str) -> dict[str, list[float]]:
+def _select_columns(table: Table, unit: str) -> dict[str, list[float]]:
     """Of each column in this unit that is above 0 somewhere: its name and its cells, NaN where there is nothing."""
     chosen = [(index, name) for index, name in enumerate(table.columns) if index and name.endswith(f", {unit}")]
-    found = {name.removesuffix(f", {unit}"): [_number(row[index]) for row in table.rows] for index, name in chosen}
+    found = {name.removesuffix(f", {unit}"): [_to_positive(row[index]) for row in table.rows] for index, name in chosen}
     return {name: cells for name, cells in found.items() if any(cell > 0 for cell in cells)}
 
 
-def _number(cell: object) -> float:
+def _to_positive(cell: object) -> float:
     return float(cell) if isinstance(cell, int | float) and cell > 0 else float("nan")
 
 
-def _update_to_powers(axes: Axes, sizes: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
+def _update_to_log_axes(axes: Axes, sizes: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
     """Logarithmic axes, and what would be in proportion to the size: the dearest column as it ends."""
     shown = [cell for cells in columns for cell in cells if cell > 0]
     bottom, top = min(shown) / 2, max(shown) * 2

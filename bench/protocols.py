@@ -15,18 +15,18 @@ import numpy as np
 
 from agent import Episode, Task, Tool, run
 from agent.chat import ChatPlanner
-from agent.load import Protocol
+from agent.load import Toolset
 from agent.models import Call, ChatModel, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.tools import TOOLS_OF
+from agent.tools import TOOLSETS
 from agent.tools.judging import Examine
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.segment import Segment
 from agent.tools.workspace import Answer
 from agent.views import View
-from bench.tokens import counter, image_tokens, picture_tokens, text_tokens
-from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
-from sam3_tool.boxes import around
+from bench.tokens import load_token_counter, count_image_tokens, compute_image_tokens, count_text_tokens
+from sam3_tool import Instances, Image, Sam3, ScriptedBackend
+from sam3_tool.boxes import masks_to_boxes
 
 HEIGHT, WIDTH = 1080, 1920
 CANDIDATES = (3, 10, 30)
@@ -54,54 +54,54 @@ class Cost:
 
 
 @dataclass
-class Tally:
+class CountingModel:
     """A chat model that counts what another one is asked."""
 
     inner: ChatModel
-    asked: list[int] = field(default_factory=list)
-    """Per call of `reply`, how many conversations were asked together."""
-    texts: int = 0
-    images: int = 0
+    batch_sizes: list[int] = field(default_factory=list)
+    """Per call of `generate_replies`, how many conversations were asked together."""
+    text_tokens: int = 0
+    image_tokens: int = 0
 
     def __post_init__(self) -> None:
         self.name, self.capabilities = self.inner.name, self.inner.capabilities
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        self.asked.append(len(conversations))
-        self.texts += sum(text_tokens(conversation, tools) for conversation in conversations)
-        self.images += sum(map(image_tokens, conversations))
-        return self.inner.reply(conversations, tools)
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        self.batch_sizes.append(len(conversations))
+        self.text_tokens += sum(count_text_tokens(conversation, tools) for conversation in conversations)
+        self.image_tokens += sum(map(count_image_tokens, conversations))
+        return self.inner.generate_replies(conversations, tools)
 
-    def cost(self, *, together: bool = True) -> Cost:
+    def compute_cost(self, *, together: bool = True) -> Cost:
         """`together`: requests of one call are sent at once, as they are; else as if one after the other."""
-        return Cost(sum(self.asked), len(self.asked) if together else sum(self.asked), self.texts, self.images)
+        return Cost(sum(self.batch_sizes), len(self.batch_sizes) if together else sum(self.batch_sizes), self.text_tokens, self.image_tokens)
 
 
-def pebbles(number: int) -> tuple[Picture, Instances]:
+def make_pebble_image(number: int) -> tuple[Image, Instances]:
     """A picture of noise, and this many discs that lie apart."""
     columns = 10
     y, x = np.ogrid[:HEIGHT, :WIDTH]
     centres = [(WIDTH * (k % columns + 0.5) / columns, HEIGHT * (k // columns + 0.5) / 3) for k in range(number)]
     masks = np.stack([(x - across) ** 2 + (y - down) ** 2 < 70**2 for across, down in centres])
-    picture = Picture(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
-    return picture, Instances(masks, around(masks), np.linspace(0.99, 0.6, number, dtype=np.float32), 0.99, PHRASE)
+    image = Image(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
+    return image, Instances(masks, masks_to_boxes(masks), np.linspace(0.99, 0.6, number, dtype=np.float32), 0.99, PHRASE)
 
 
-def played(protocol: Protocol, calls: Sequence[Tool], number: int, *, image_side: int) -> tuple[Tally, Episode]:
+def play_episode(toolset: Toolset, calls: Sequence[Tool], number: int, *, image_side: int) -> tuple[CountingModel, Episode]:
     """An episode of these calls, and what the model was asked in it."""
-    picture, found = pebbles(number)
-    decisions = [call.as_decision() for call in calls]
-    script = [Reply(THOUGHT, calls=(Call(one.tool, one.arguments),), finish_reason="tool_calls") for one in decisions]
-    tally = Tally(ScriptedModel(script, verdicts={id: id % 2 for id in range(1, number + 1)}))
-    planner = ChatPlanner(tally, protocol=protocol, view=View(image_side=image_side))
-    sam3 = Sam3(ScriptedBackend({picture.key: {PHRASE: found}}))
-    episode = run(Task(picture, QUERY), planner, sam3, tools=TOOLS_OF[protocol])
-    if episode.shown != tuple(range(1, number + 1, 2)):
-        raise AssertionError(f"the {protocol} episode answered {episode.shown} of {number} masks: {episode.message}")
+    image, found = make_pebble_image(number)
+    decisions = [call.to_decision() for call in calls]
+    script = [Reply(THOUGHT, calls=(Call(decision.tool, decision.arguments),), finish_reason="tool_calls") for decision in decisions]
+    tally = CountingModel(ScriptedModel(script, verdicts={id: id % 2 for id in range(1, number + 1)}))
+    planner = ChatPlanner(tally, toolset=toolset, view=View(image_side=image_side))
+    sam3 = Sam3(ScriptedBackend({image.key: {PHRASE: found}}))
+    episode = run(Task(image, QUERY), planner, sam3, tools=TOOLSETS[toolset])
+    if episode.current_ids != tuple(range(1, number + 1, 2)):
+        raise AssertionError(f"the {toolset} episode answered {episode.current_ids} of {number} masks: {episode.message}")
     return tally, episode
 
 
-def scripts(number: int) -> dict[tuple[Protocol, str], list[Tool]]:
+def build_scripts(number: int) -> dict[tuple[Toolset, str], list[Tool]]:
     """The same decisions in both protocols, by all the ways of looking at masks."""
     wanted = list(range(1, number + 1, 2))
     find, search = SegmentPhrase(text_prompt=PHRASE), Segment(phrases=[PHRASE])
@@ -115,7 +115,7 @@ def scripts(number: int) -> dict[tuple[Protocol, str], list[Tool]]:
     }
 
 
-def published(number: int, *, width: int, height: int) -> Cost:
+def compute_published_cost(number: int, *, width: int, height: int) -> Cost:
     """The published agent with every mask examined; it sends pictures as they are.
 
     Tokens of its texts, counted once: 14 291 of the system prompt, 20 of the query, 68 after a phrase, 38 in place of
@@ -126,29 +126,29 @@ def published(number: int, *, width: int, height: int) -> Cost:
     texts = [system + query, system + query + reply + found]
     texts += [check] * number
     texts += [system + query + reply + placeholder + reply + examined]
-    one = picture_tokens(width, height)
-    images = one + 2 * one + number * (2 * one + 224) + 2 * one
+    per_image = compute_image_tokens(width, height)
+    images = per_image + 2 * per_image + number * (2 * per_image + 224) + 2 * per_image
     return Cost(number + 3, number + 3, sum(texts), images)
 
 
-def measured(number: int, image_side: int) -> dict[str, Cost]:
+def measure_costs(number: int, image_side: int) -> dict[str, Cost]:
     """Every way, by its name."""
-    tallies = {way: played(way[0], calls, number, image_side=image_side)[0] for way, calls in scripts(number).items()}
+    tallies = {way: play_episode(way[0], calls, number, image_side=image_side)[0] for way, calls in build_scripts(number).items()}
     return {
-        f"{PUBLISHED}, pictures as they are": published(number, width=WIDTH, height=HEIGHT),
-        f"{PUBLISHED}, pictures of {image_side}": published(
+        f"{PUBLISHED}, pictures as they are": compute_published_cost(number, width=WIDTH, height=HEIGHT),
+        f"{PUBLISHED}, pictures of {image_side}": compute_published_cost(
             number, width=image_side, height=round(image_side * HEIGHT / WIDTH)
         ),
-        f"paper, {CHECKED}, one after the other": tallies["paper", CHECKED].cost(together=False),
-        f"paper, {CHECKED}": tallies["paper", CHECKED].cost(),
-        f"workspace, {CHECKED}": tallies["workspace", CHECKED].cost(),
-        f"workspace, {CLOSE_UPS}": tallies["workspace", CLOSE_UPS].cost(),
-        f"paper, {AT_SIGHT}": tallies["paper", AT_SIGHT].cost(),
-        f"workspace, {AT_SIGHT}": tallies["workspace", AT_SIGHT].cost(),
+        f"paper, {CHECKED}, one after the other": tallies["paper", CHECKED].compute_cost(together=False),
+        f"paper, {CHECKED}": tallies["paper", CHECKED].compute_cost(),
+        f"workspace, {CHECKED}": tallies["workspace", CHECKED].compute_cost(),
+        f"workspace, {CLOSE_UPS}": tallies["workspace", CLOSE_UPS].compute_cost(),
+        f"paper, {AT_SIGHT}": tallies["paper", AT_SIGHT].compute_cost(),
+        f"workspace, {AT_SIGHT}": tallies["workspace", AT_SIGHT].compute_cost(),
     }
 
 
-def table(rows: dict[int, dict[str, Cost]], *, against: str) -> str:
+def format_token_costs(rows: dict[int, dict[str, Cost]], *, against: str) -> str:
     """As text; the last two columns say how many times more than the row `against`."""
     width = max(len(name) for costs in rows.values() for name in costs)
     lines = [f"{'masks':>5}  {'':{width}}  calls  rounds    text   image     sum   tokens x  rounds x"]
@@ -168,11 +168,11 @@ def main() -> None:
     parser.add_argument("--image-side", type=int, default=View().image_side)
     parser.add_argument("--out", type=Path, help="also write the numbers there, as JSON")
     arguments = parser.parse_args()
-    rows = {number: measured(number, arguments.image_side) for number in CANDIDATES}
-    _, tokenizer = counter()
+    rows = {number: measure_costs(number, arguments.image_side) for number in CANDIDATES}
+    _, tokenizer = load_token_counter()
     print(f"prompt tokens: text by {tokenizer}, pictures by the rule of Qwen3-VL, 1 per 32 x 32 pixels")
     print(f"tokens x, rounds x: how many times those of the workspace {CLOSE_UPS}")
-    print(table(rows, against=f"workspace, {CLOSE_UPS}"))
+    print(format_token_costs(rows, against=f"workspace, {CLOSE_UPS}"))
     if arguments.out:
         held = {number: {name: asdict(cost) for name, cost in costs.items()} for number, costs in rows.items()}
         settings = {"width": WIDTH, "height": HEIGHT, "image_side": arguments.image_side, "text_tokens_by": tokenizer}

@@ -15,55 +15,55 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
-from PIL import Image
+import PIL.Image
 from torch.nn import functional
 
 from bench.networks import Network
-from sam3_tool import Picture
-from sam3_tool.backends.prompts import PADDING
+from sam3_tool import Image
+from sam3_tool.backends.prompts import PAD_LABEL
 
-Found = tuple[np.ndarray, np.ndarray]
+MasksAndScores = tuple[np.ndarray, np.ndarray]
 """Of one phrase: masks, bool (N, H, W), and scores, (N,)."""
 
 
 @torch.inference_mode()
-def published(network: Network, picture: Picture, phrases: Sequence[str], threshold: float) -> list[Found]:
+def segment_as_published(network: Network, image: Image, phrases: Sequence[str], threshold: float) -> list[MasksAndScores]:
     """Everything anew for each phrase, which goes with the geometry encoder's CLS token; all masks are probabilities
     before they are cut."""
-    nowhere = {"input_boxes": [[[0.0, 0.0, 1.0, 1.0]]], "input_boxes_labels": [[PADDING]]}
+    nowhere = {"input_boxes": [[[0.0, 0.0, 1.0, 1.0]]], "input_boxes_labels": [[PAD_LABEL]]}
     found = []
     for phrase in phrases:
-        output = _asked(network, picture, _seen(network, picture), phrase, nowhere)
+        output = _run_network(network, image, _encode_image(network, image), phrase, nowhere)
         scores = (output.pred_logits.sigmoid() * output.presence_logits.sigmoid())[0].float()
         logits = output.pred_masks[:, scores > threshold].float()
-        upsampled = functional.interpolate(logits, size=(picture.height, picture.width), mode="bilinear")
+        upsampled = functional.interpolate(logits, size=(image.height, image.width), mode="bilinear")
         found.append(((upsampled[0].sigmoid() > 0.5).cpu().numpy(), scores[scores > threshold].cpu().numpy()))
     return found
 
 
 @torch.inference_mode()
-def as_documented(network: Network, picture: Picture, phrases: Sequence[str], threshold: float) -> list[Found]:
+def segment_as_documented(network: Network, image: Image, phrases: Sequence[str], threshold: float) -> list[MasksAndScores]:
     """Vision features once, then one phrase after the other, each with the processor's own post-processing."""
-    features = _seen(network, picture)
+    features = _encode_image(network, image)
     found = []
     for phrase in phrases:
         [result] = network.processor.post_process_instance_segmentation(
-            _asked(network, picture, features, phrase, {}),
+            _run_network(network, image, features, phrase, {}),
             threshold=threshold,
             mask_threshold=0.5,
-            target_sizes=[(picture.height, picture.width)],
+            target_sizes=[(image.height, image.width)],
         )
         found.append((result["masks"].cpu().numpy().astype(bool), result["scores"].float().cpu().numpy()))
     return found
 
 
-def _seen(network: Network, picture: Picture) -> Any:
-    pixels = network.processor(images=Image.fromarray(picture.pixels), return_tensors="pt").pixel_values
+def _encode_image(network: Network, image: Image) -> Any:
+    pixels = network.processor(images=PIL.Image.fromarray(image.pixels), return_tensors="pt").pixel_values
     return network.model.get_vision_features(pixels.to(network.device, network.model.dtype))
 
 
-def _asked(network: Network, picture: Picture, features: Any, phrase: str, boxes: dict[str, Any]) -> Any:
-    size = [(picture.height, picture.width)]
+def _run_network(network: Network, image: Image, features: Any, phrase: str, boxes: dict[str, Any]) -> Any:
+    size = [(image.height, image.width)]
     words = network.processor(text=phrase, original_sizes=size, return_tensors="pt", **boxes)
     words.pop("original_sizes", None)
     words = words.to(network.device)
@@ -73,7 +73,7 @@ def _asked(network: Network, picture: Picture, features: Any, phrase: str, boxes
     return network.model(vision_embeds=type(features)(**features), **words)
 
 
-def without_overlaps(masks: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> list[int]:
+def find_non_overlapping(masks: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> list[int]:
     """Which masks stay: intersection over the smaller area, of every mask with every better one, as dense arrays.
 
     As published, the better ones are put together anew for each mask, and all areas are counted again.
@@ -88,12 +88,12 @@ def without_overlaps(masks: np.ndarray, scores: np.ndarray, threshold: float = 0
     return sorted(stay)
 
 
-def drawn(picture: Picture, masks: np.ndarray) -> bytes:
+def draw_masks(image: Image, masks: np.ndarray) -> bytes:
     """A PNG with every mask filled, outlined and numbered in its middle, by matplotlib."""
-    figure = Figure(figsize=(picture.width / 100, picture.height / 100), dpi=100)
+    figure = Figure(figsize=(image.width / 100, image.height / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
-    axes.imshow(picture.pixels)
+    axes.imshow(image.pixels)
     for number, mask in enumerate(masks, start=1):
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         for outline in outlines:

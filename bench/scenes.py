@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.cli import app
 from evals.manifest import Manifest
-from evals.summary import Row, Summary
+from evals.summary import SummaryRow, Summary
 
 RESULTS = Path(__file__).parent / "results" / "scenes.json"
 SPLITS = {
@@ -23,26 +23,26 @@ SPLITS = {
     "saco-gold": "metaclip",
 }
 """Data set -> its split among the generated ones."""
-PROTOCOLS = ("workspace", "paper")
+TOOLSET_NAMES = ("workspace", "paper")
 
 
-def runs(out: Path, number: int) -> Iterator[tuple[str, str, Path]]:
+def run_benchmarks(out: Path, number: int) -> Iterator[tuple[str, str, Path]]:
     """(data set, protocol, folder of the finished run), one after the other."""
-    _eval("make-scenes", "--out", out / "data", "--number", number)
+    _run_eval("make-scenes", "--out", out / "data", "--number", number)
     for name, split in SPLITS.items():
-        for protocol in PROTOCOLS:
-            run = out / "runs" / f"{name}-{protocol}"
+        for toolset in TOOLSET_NAMES:
+            run = out / "runs" / f"{name}-{toolset}"
             words = ("run", name, "--data", out / "data" / name, "--split", split, "--out", run)
-            _eval(*words, "--planner", "grammar", "--sam3", "tiny", "--protocol", protocol, "--pages", 0)
-            yield name, protocol, run
+            _run_eval(*words, "--planner", "grammar", "--sam3", "tiny", "--toolset", toolset, "--pages", 0)
+            yield name, toolset, run
 
 
-def _eval(*words: object) -> None:
+def _run_eval(*words: object) -> None:
     if code := app(["eval", *map(str, words)], standalone_mode=False):
         raise SystemExit(code)
 
 
-def measured(run: Path) -> dict[str, object]:
+def summarize_run(run: Path) -> dict[str, object]:
     """What is kept of a run: its headline with the interval, all its numbers, how samples ended, and what made it."""
     summary = Summary.model_validate_json((run / "scores.json").read_bytes())
     manifest = Manifest.load(run / "manifest.json")
@@ -58,16 +58,16 @@ def measured(run: Path) -> dict[str, object]:
     }
 
 
-def table(results: dict[str, dict[str, dict]]) -> str:
-    lines = [f"| data | metric | samples | {' | '.join(PROTOCOLS)} |", "| --- | --- | --- | --- | --- |"]
+def format_scores(results: dict[str, dict[str, dict]]) -> str:
+    lines = [f"| data | metric | samples | {' | '.join(TOOLSET_NAMES)} |", "| --- | --- | --- | --- | --- |"]
     for name, found in results.items():
-        first = found[PROTOCOLS[0]]
-        cells = [_cell(Row(**found[protocol]["overall"])) for protocol in PROTOCOLS]
+        first = found[TOOLSET_NAMES[0]]
+        cells = [_format_interval(SummaryRow(**found[toolset]["overall"])) for toolset in TOOLSET_NAMES]
         lines.append(f"| {name} | {first['headline']} | {first['overall']['samples']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(row: Row) -> str:
+def _format_interval(row: SummaryRow) -> str:
     return f"{row.value:.3g} ({row.low:.3g} to {row.high:.3g})"
 
 
@@ -78,9 +78,9 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help=f"write the numbers as JSON, e.g. {RESULTS.name}")
     options = parser.parse_args()
     results: dict[str, dict[str, dict]] = {}
-    for name, protocol, run in runs(options.out, options.number):
-        results.setdefault(name, {})[protocol] = measured(run)
-    print(table(results))
+    for name, toolset, run in run_benchmarks(options.out, options.number):
+        results.setdefault(name, {})[toolset] = summarize_run(run)
+    print(format_scores(results))
     if options.save:
         options.save.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

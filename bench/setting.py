@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import torch
 
-from bench.machine import described
+from bench.machine import describe_device
 from bench.networks import FULL, Network
 from bench.tables import Cell
-from sam3_tool import Picture
-from sam3_tool.training.prompts import ask
+from sam3_tool import Image
+from sam3_tool.training.prompts import ask_about_scene
 from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
 
 MASKS = 10
@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 1080, 1920
 
 
 @dataclass(frozen=True)
-class Setting:
+class Workload:
     """What is measured, and on what."""
 
     size: str = "tiny"
@@ -29,7 +29,7 @@ class Setting:
     threads: int = 1
     rounds: int = 5
     phrases: Sequence[int] = (1, 2, 4, 8, 16)
-    pictures: Sequence[int] = (1, 4, 16)
+    images: Sequence[int] = (1, 4, 16)
     against: Sequence[str] = ("published", "transformers")
     tables: Sequence[str] = ()
     compile: str | None = None
@@ -41,41 +41,41 @@ class Setting:
         return torch.float32 if self.size == "tiny" and self.device == "cpu" else torch.bfloat16
 
     @property
-    def about(self) -> dict[str, Cell]:
-        device = described(torch.device(self.device))
+    def conditions(self) -> dict[str, Cell]:
+        device = describe_device(torch.device(self.device))
         compiled: dict[str, Cell] = {} if self.compile is None else {"compiled": self.compile}
         return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device, **compiled}
 
 
 @cache
-def scene() -> Scene:
+def get_scene() -> Scene:
     """1920 x 1080, of the generated world, which the embedded network knows."""
     return draw_scene(HELD_OUT, size=(WIDTH, HEIGHT))
 
 
-def new_picture(number: int) -> Picture:
+def make_image(number: int) -> Image:
     """The scene, moved by so many pixels: nothing about it is remembered, all of it is still there."""
-    return Picture(np.roll(scene().pixels, number, axis=1))
+    return Image(np.roll(get_scene().pixels, number, axis=1))
 
 
 @cache
-def all_phrases() -> list[str]:
+def list_phrases() -> list[str]:
     """Different noun phrases that each describe something in the scene."""
-    return phrases_of(scene())
+    return generate_phrases(get_scene())
 
 
-def phrases_of(drawn: Scene) -> list[str]:
+def generate_phrases(drawn: Scene) -> list[str]:
     chance = np.random.default_rng(0)
-    return list(dict.fromkeys(ask(drawn, "positive", chance).phrase for _ in range(2000)))
+    return list(dict.fromkeys(ask_about_scene(drawn, "positive", chance).phrase for _ in range(2000)))
 
 
-def threshold(measured: Network, size: str) -> float:
+def choose_threshold(measured: Network, size: str) -> float:
     """The usual one; for random weights, whose scores say nothing, one above which there are about `MASKS` masks."""
-    return crowded(measured) if size == FULL else 0.5
+    return find_crowded_threshold(measured) if size == FULL else 0.5
 
 
 @cache
-def crowded(measured: Network) -> float:
+def find_crowded_threshold(measured: Network) -> float:
     """A threshold above which there are about `MASKS` masks for a phrase."""
-    found = measured.ours().segment(new_picture(0), all_phrases()[0], threshold=0.0)
+    found = measured.build_sam3().segment(make_image(0), list_phrases()[0], threshold=0.0)
     return float(found.scores[MASKS])

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 
 from agent import Conversation, ConversationError, GrammarPlanner
-from agent.messages import View, messages, sheet_examination
-from bench.machine import described
-from bench.memory import held, resident
+from agent.messages import View, build_messages, build_sheet_examinations
+from bench.machine import describe_device
+from bench.memory import read_allocated_mib, read_resident_mib
 from bench.tables import Cell, Table
-from evals.datasets.scenes import scene_queries
-from sam3_tool import Picture, Sam3
-from sam3_tool.backends.checkpoint import locate
+from evals.datasets.scenes import generate_queries
+from sam3_tool import Image, Sam3
+from sam3_tool.backends.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.contact_sheet import MOST
+from sam3_tool.contact_sheet import MAX_MASKS
 
 logger = logging.getLogger(__name__)
 
@@ -48,47 +48,47 @@ GOES_ON = "only the largest one"
 
 
 @dataclass(frozen=True)
-class Soaked:
+class SoakResult:
     """How a soak went."""
 
     table: Table
-    grown: float
+    growth: float
     """MiB, from the first half of what is settled to the second."""
-    failed: int
+    failed_visits: int
     """Visits that raised, or whose turns ended otherwise than they should."""
-    left: int
+    remaining_threads: int
     """Threads that are there and were not at the beginning."""
 
     @property
     def complaint(self) -> str:
         """What is wrong, in a sentence; empty if nothing is."""
-        if self.failed:
-            return f"{self.failed} visits failed; the log tells how"
-        if self.grown > MOST_GROWTH:
-            return f"memory grew by {self.grown:.0f} MiB once it had settled, expected {MOST_GROWTH:.0f} at most"
-        return f"threads that were left behind: {self.left}" if self.left else ""
+        if self.failed_visits:
+            return f"{self.failed_visits} visits failed; the log tells how"
+        if self.growth > MOST_GROWTH:
+            return f"memory grew by {self.growth:.0f} MiB once it had settled, expected {MOST_GROWTH:.0f} at most"
+        return f"threads that were left behind: {self.remaining_threads}" if self.remaining_threads else ""
 
 
-def measure(*, seconds: float = 30.0, samples: int = SAMPLES) -> Soaked:
+def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES) -> SoakResult:
     """Memory and pace over time. Before each sample the crowd goes home, so that nothing counts but what is kept."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    crowd = Crowd(Sam3(TransformersBackend.load(locate("tiny"), name="tiny", device="cpu"), cache_bytes=CACHE_BYTES))
-    rows = list(crowd.watched(seconds, samples))
-    grown, left = growth([row[3] for row in rows]), len(crowd.left())
-    about: dict[str, Cell] = {"device": described(torch.device("cpu")), "at a time": WORKERS}
+    crowd = Crowd(Sam3(TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu"), cache_bytes=CACHE_BYTES))
+    rows = list(crowd.sample_memory(seconds, samples))
+    grown, left = compute_growth([row[3] for row in rows]), len(crowd.find_remaining_threads())
+    about: dict[str, Cell] = {"device": describe_device(torch.device("cpu")), "at a time": WORKERS}
     about |= {"failed visits": crowd.failed, "growth once settled, MiB": grown, "threads left": left}
     columns = ("after, s", "visits", "episodes", "held, MiB", "resident, MiB", "open files")
-    return Soaked(Table("soak", "Visits without end", columns, rows, about), grown, crowd.failed, left)
+    return SoakResult(Table("soak", "Visits without end", columns, rows, about), grown, crowd.failed, left)
 
 
-def growth(held: Sequence[float]) -> float:
+def compute_growth(memory: Sequence[float]) -> float:
     """From the median of the first half of the settled samples to that of the second; 0 for a single sample.
 
-    >>> growth([10, 50, 100, 101, 99, 100, 120, 121])
+    >>> compute_growth([10, 50, 100, 101, 99, 100, 120, 121])
     20.0
     """
-    settled = held[round(SETTLING * len(held)) :]
+    settled = memory[round(SETTLING * len(memory)) :]
     half = len(settled) // 2
     return statistics.median(settled[half:]) - statistics.median(settled[:half]) if half else 0.0
 
@@ -99,31 +99,31 @@ class Crowd:
     def __init__(self, sam3: Sam3) -> None:
         self.visits = self.episodes = self.failed = 0
         self._sam3, self._number = sam3, count()
-        self._asked = list(scene_queries(SCENES))
+        self._asked = list(generate_queries(SCENES))
         self._lock = threading.Lock()
         self._threads = threading.enumerate()
 
-    def watched(self, seconds: float, samples: int) -> Iterator[tuple[float, int, int, float, float, int]]:
+    def sample_memory(self, seconds: float, samples: int) -> Iterator[tuple[float, int, int, float, float, int]]:
         """Runs for so long; every now and then, while nobody is there, a row of the table."""
         began = time.perf_counter()
         for sample in range(1, samples + 1):
             with ThreadPoolExecutor(WORKERS) as pool:
                 for _ in range(WORKERS):
-                    pool.submit(self._visits_until, began + seconds * sample / samples)
-            for thread in self.left():
+                    pool.submit(self._run_visits_until, began + seconds * sample / samples)
+            for thread in self.find_remaining_threads():
                 thread.join(PATIENCE)
             gc.collect()
-            yield time.perf_counter() - began, self.visits, self.episodes, held(), resident(), open_files()
+            yield time.perf_counter() - began, self.visits, self.episodes, read_allocated_mib(), read_resident_mib(), count_open_files()
 
-    def left(self) -> list[threading.Thread]:
+    def find_remaining_threads(self) -> list[threading.Thread]:
         """Threads that the visits have begun and that go on, but for the one that serves SAM 3's batches."""
-        return [one for one in threading.enumerate() if one not in self._threads and one.name != "batcher"]
+        return [thread for thread in threading.enumerate() if thread not in self._threads and thread.name != "batcher"]
 
-    def _visits_until(self, end: float) -> None:
+    def _run_visits_until(self, end: float) -> None:
         while time.perf_counter() < end:
             number = next(self._number)
             try:
-                done, fine = self.visit(number)
+                done, fine = self.run_visit(number)
             except Exception as error:
                 logger.warning("visit %d failed", number, exc_info=error)
                 done, fine = 0, False
@@ -132,28 +132,28 @@ class Crowd:
                 self.episodes += done
                 self.failed += not fine
 
-    def visit(self, number: int) -> tuple[int, bool]:
+    def run_visit(self, number: int) -> tuple[int, bool]:
         """How many episodes it had, and whether all of them ended as they should."""
-        asked = self._asked[number % SCENES]
-        talk = Conversation.start(Picture(np.roll(asked.scene.pixels, number, axis=1)))
-        talk = talk.say(asked.text, GrammarPlanner(), self._sam3)
-        look(talk)
-        if talk.selected:
-            x0, y0, x1, y1 = talk.workspace[talk.selected[0]].box
+        query = self._asked[number % SCENES]
+        conversation = Conversation.start(Image(np.roll(query.scene.pixels, number, axis=1)))
+        conversation = conversation.say(query.text, GrammarPlanner(), self._sam3)
+        draw_views(conversation)
+        if conversation.selected:
+            x0, y0, x1, y1 = conversation.workspace[conversation.selected[0]].box
             with suppress(ConversationError):  # a hole, in which nothing is
-                talk = talk.click((x0 + x1) / 2, (y0 + y1) / 2, self._sam3)
-            talk = talk.say(GOES_ON, GrammarPlanner(), self._sam3)
-            look(talk)
-        return len(talk.turns), all(turn.outcome in ("answered", "no_match", "asked") for turn in talk.turns)
+                conversation = conversation.click((x0 + x1) / 2, (y0 + y1) / 2, self._sam3)
+            conversation = conversation.say(GOES_ON, GrammarPlanner(), self._sam3)
+            draw_views(conversation)
+        return len(conversation.turns), all(turn.outcome in ("answered", "no_match", "asked") for turn in conversation.turns)
 
 
-def look(talk: Conversation) -> None:
+def draw_views(conversation: Conversation) -> None:
     """Draws all that a language model would be shown of the latest turn: overlays, close-ups."""
-    assert talk.last is not None
-    messages(talk.last)
-    if talk.visible:
-        sheet_examination(talk.last, [talk.visible[:MOST]], "workspace", View())
+    assert conversation.last_turn is not None
+    build_messages(conversation.last_turn)
+    if conversation.displayed_ids:
+        build_sheet_examinations(conversation.last_turn, [conversation.displayed_ids[:MAX_MASKS]], "workspace", View())
 
 
-def open_files() -> int:
+def count_open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))

@@ -17,7 +17,7 @@ LIBRARIES = "import gc; gc.disable(); import torch, transformers.models.sam3.mod
 """What no other program over them could do without; garbage is not looked for, as in ours."""
 
 
-def measure(*, rounds: int = 5) -> list[Table]:
+def measure_start(*, rounds: int = 5) -> list[Table]:
     """Seconds by the clock and of processor time, and memory, of whole processes."""
     with tempfile.TemporaryDirectory() as folder:
         commands: dict[str, Sequence[str]] = {
@@ -28,23 +28,23 @@ def measure(*, rounds: int = 5) -> list[Table]:
             "sam3-agent segment, embedded SAM 3": (*PROGRAM, "segment", str(SCENE), "the watermelons", "--out", folder),
             "of that, import of PyTorch and transformers": (sys.executable, "-c", LIBRARIES),
         }
-        rows = [_row(name, command, rounds) for name, command in commands.items()]
+        rows = [_measure_command(name, command, rounds) for name, command in commands.items()]
     import torch  # only now: what a process has in memory counts for those it starts
 
-    from bench.machine import described
+    from bench.machine import describe_device
 
-    about: dict[str, Cell] = {"device": described(torch.device("cpu")), "cores": os.cpu_count(), "rounds": rounds}
+    about: dict[str, Cell] = {"device": describe_device(torch.device("cpu")), "cores": os.cpu_count(), "rounds": rounds}
     columns = ("command", "seconds", "slowest", "processor seconds", "peak, MiB")
     return [Table("start", "From a cold process", columns, rows, about)]
 
 
-def _row(name: str, command: Sequence[str], rounds: int) -> Sequence[Cell]:
-    runs = [_run(command) for _ in range(rounds + 1)][1:]  # the first fills the file cache
+def _measure_command(name: str, command: Sequence[str], rounds: int) -> Sequence[Cell]:
+    runs = [_time_process(command) for _ in range(rounds + 1)][1:]  # the first fills the file cache
     clock, processor, memory = zip(*runs, strict=True)
     return name, statistics.median(clock), max(clock), statistics.median(processor), max(memory)
 
 
-def _run(command: Sequence[str]) -> tuple[float, float, float]:
+def _time_process(command: Sequence[str]) -> tuple[float, float, float]:
     """Seconds by the clock and of processor time, and the most memory in MiB."""
     started = time.perf_counter()
     # with byte code, as a user's Python keeps it

@@ -20,9 +20,9 @@ class Table:
     about: Mapping[str, Cell]
     """The device, the settings, what was measured with: needed to read the numbers."""
 
-    def markdown(self) -> str:
+    def to_markdown(self) -> str:
         """
-        >>> print(Table("t", "Growth", ("masks", "ms"), [(1, 0.5), (1000, 231.25)], {"device": "a laptop"}).markdown())
+        >>> print(Table("t", "Growth", ("masks", "ms"), [(1, 0.5), (1000, 231.25)], {"device": "a laptop"}).to_markdown())
         Growth (device: a laptop)
         <BLANKLINE>
         | masks | ms |
@@ -30,8 +30,8 @@ class Table:
         | 1 | 0.5 |
         | 1000 | 231 |
         """
-        about = ", ".join(f"{key}: {_shown(value)}" for key, value in self.about.items())
-        lines = [_row(self.columns), _row(["---:"] * len(self.columns)), *map(_row, self.rows)]
+        about = ", ".join(f"{key}: {_format_cell(value)}" for key, value in self.about.items())
+        lines = [_format_row(self.columns), _format_row(["---:"] * len(self.columns)), *map(_format_row, self.rows)]
         return "\n".join([f"{self.title} ({about})", "", *lines])
 
     def write(self, folder: Path) -> None:
@@ -39,14 +39,14 @@ class Table:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=1)
         (folder / f"{self.name}.json").write_text(f"{text}\n", encoding="utf-8")
-        (folder / f"{self.name}.md").write_text(f"{self.markdown()}\n", encoding="utf-8")
+        (folder / f"{self.name}.md").write_text(f"{self.to_markdown()}\n", encoding="utf-8")
 
 
-def _row(cells: Sequence[Cell]) -> str:
-    return f"| {' | '.join(map(_shown, cells))} |"
+def _format_row(cells: Sequence[Cell]) -> str:
+    return f"| {' | '.join(map(_format_cell, cells))} |"
 
 
-def _shown(cell: Cell) -> str:
+def _format_cell(cell: Cell) -> str:
     """Three digits that count, or all of a whole number."""
     match cell:
         case None:

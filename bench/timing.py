@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     import torch
 
-Given = TypeVar("Given")
+Input = TypeVar("Input")
 
 
 @dataclass(frozen=True)
@@ -22,34 +22,34 @@ class Timing:
     most: float
 
     @classmethod
-    def of(cls, took: Sequence[float]) -> "Timing":
+    def from_durations(cls, took: Sequence[float]) -> "Timing":
         return cls(statistics.median(took), min(took), max(took))
 
     @property
     def span(self) -> str:
         """
-        >>> Timing.of([0.0123, 4.0, 250.5]).span
+        >>> Timing.from_durations([0.0123, 4.0, 250.5]).span
         '0.0123 to 250'
         """
-        return " to ".join(f"{one:.0f}" if one >= 100 else f"{one:.3g}" for one in (self.least, self.most))
+        return " to ".join(f"{duration:.0f}" if duration >= 100 else f"{duration:.3g}" for duration in (self.least, self.most))
 
     def __str__(self) -> str:
         return f"median {self.median:.1f} ms, min {self.least:.1f}, max {self.most:.1f}"
 
 
-def timed(work: Callable[[int], object], *, runs: int = 15, clock: Callable[[], float] = time.perf_counter) -> Timing:
-    """`work` gets the number of the run, 0 to `runs`; run 0 warms up and does not count. `clock`: in seconds."""
+def time_runs(work: Callable[[int], object], *, runs: int = 15, clock: Callable[[], float] = time.perf_counter) -> Timing:
+    """`work` gets the number of the run, 0 to `runs`; run 0 warms up and does not count. `read_clock`: in seconds."""
     took = []
     for run in range(runs + 1):
         started = clock()
         work(run)
         took.append(1000 * (clock() - started))
-    return Timing.of(took[1:])
+    return Timing.from_durations(took[1:])
 
 
-def side_by_side(
-    ways: Mapping[str, Callable[[Given], object]],
-    prepare: Callable[[int], Given],
+def time_alternatives(
+    ways: Mapping[str, Callable[[Input], object]],
+    prepare: Callable[[int], Input],
     device: "torch.device",
     *,
     rounds: int,
@@ -62,17 +62,17 @@ def side_by_side(
     for number in range(rounds + 1):
         given = prepare(number)
         for name, work in ways.items():
-            took[name].append(1000 * seconds(partial(work, given), device))
-    return {name: Timing.of(t[1:]) for name, t in took.items()}
+            took[name].append(1000 * measure_seconds(partial(work, given), device))
+    return {name: Timing.from_durations(t[1:]) for name, t in took.items()}
 
 
-def seconds(work: Callable[[], object], device: "torch.device") -> float:
-    started = clock(device)
+def measure_seconds(work: Callable[[], object], device: "torch.device") -> float:
+    started = read_clock(device)
     work()
-    return clock(device) - started
+    return read_clock(device) - started
 
 
-def clock(device: "torch.device") -> float:
+def read_clock(device: "torch.device") -> float:
     """Seconds. On a CPU with one thread, processor time, which other programs disturb least; elsewhere, a clock's."""
     import torch
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.models import Messages, Schema
-from agent.models.wire import pictures_of, to_openai
+from agent.models.wire import collect_images, to_openai
 
 SIDE = 32
 """Pixels of a picture token's side: Qwen3-VL merges 2 x 2 patches of 16."""
@@ -20,10 +20,10 @@ LETTERS = 4
 """To a token, where there is no tokenizer."""
 
 
-def picture_tokens(width: int, height: int) -> int:
+def compute_image_tokens(width: int, height: int) -> int:
     """What a picture of this size in pixels costs Qwen3-VL: both sides are brought to multiples of 32.
 
-    >>> picture_tokens(1920, 1080), picture_tokens(1280, 720), picture_tokens(1024, 768)
+    >>> compute_image_tokens(1920, 1080), compute_image_tokens(1280, 720), compute_image_tokens(1024, 768)
     (2040, 880, 768)
     """
     columns, rows = round(width / SIDE), round(height / SIDE)
@@ -35,21 +35,21 @@ def picture_tokens(width: int, height: int) -> int:
     return columns * rows
 
 
-def image_tokens(conversation: Messages) -> int:
-    return sum(picture_tokens(picture.width, picture.height) for picture in pictures_of(conversation))
+def count_image_tokens(conversation: Messages) -> int:
+    return sum(compute_image_tokens(image.width, image.height) for image in collect_images(conversation))
 
 
-def text_tokens(conversation: Messages, tools: Sequence[Schema]) -> int:
+def count_text_tokens(conversation: Messages, tools: Sequence[Schema]) -> int:
     """Of a request with native tools: its turns, its calls and the tools' schemas."""
     request = to_openai(conversation, tools, "native")
-    count, _ = counter()
-    written = [text for message in request["messages"] for text in _texts(message)]
+    count, _ = load_token_counter()
+    written = [text for message in request["messages"] for text in _extract_texts(message)]
     offered = [json.dumps(tool, ensure_ascii=False) for tool in request.get("tools", ())]
     return sum(map(count, written + offered)) + TURN * len(request["messages"])
 
 
 @cache
-def counter() -> tuple[Callable[[str], int], str]:
+def load_token_counter() -> tuple[Callable[[str], int], str]:
     """What counts the tokens of a text, and its name: Mistral's tekken, which the vllm extra brings, or letters / 4."""
     if find_spec("mistral_common") is None:
         return (lambda text: -(-len(text) // LETTERS)), f"letters / {LETTERS}"
@@ -61,7 +61,7 @@ def counter() -> tuple[Callable[[str], int], str]:
     return cache(lambda text: len(tokenizer.encode(text, bos=False, eos=False))), f"Mistral's {file.stem}"
 
 
-def _texts(message: Mapping[str, Any]) -> Iterator[str]:
+def _extract_texts(message: Mapping[str, Any]) -> Iterator[str]:
     content = message["content"] or ""
     yield from [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
     for call in message.get("tool_calls", ()):

@@ -36,49 +36,49 @@ def measure_here() -> list[float]:
 
     torch.set_num_threads(1)
     sam3 = Sam3.load("tiny")
-    rows = [_of_scene(sam3, HELD_OUT + number) for number in range(SCENES)]
+    rows = [_measure_scene(sam3, HELD_OUT + number) for number in range(SCENES)]
     return [statistics.median(column) for column in zip(*rows[2:], strict=True)]
 
 
-def _of_scene(sam3: "Sam3", seed: int) -> list[float]:
+def _measure_scene(sam3: "Sam3", seed: int) -> list[float]:
     import numpy as np
 
-    from sam3_tool import ConceptPrompt, Picture
-    from sam3_tool.training.prompts import ask
+    from sam3_tool import ConceptPrompt, Image
+    from sam3_tool.training.prompts import ask_about_scene
     from sam3_tool.training.scenes import draw_scene
 
     drawn, chance = draw_scene(seed, size=(640, 480)), np.random.default_rng(0)
-    words = list(dict.fromkeys(ask(drawn, "positive", chance).phrase for _ in range(300)))
-    one, other = Picture(drawn.pixels), Picture(np.roll(drawn.pixels, 1, axis=0))
-    four = [(one, ConceptPrompt(word)) for word in words[1:5]]
+    words = list(dict.fromkeys(ask_about_scene(drawn, "positive", chance).phrase for _ in range(300)))
+    image, shifted_image = Image(drawn.pixels), Image(np.roll(drawn.pixels, 1, axis=0))
+    four = [(image, ConceptPrompt(word)) for word in words[1:5]]
     calls: list[Callable[[], object]] = [
-        lambda: sam3.segment(one, "zebra"),
-        lambda: sam3.segment(other, words[5]),
-        lambda: sam3.segment(one, words[0]),
-        lambda: sam3.segment(one, "giraffe"),
-        lambda: sam3.segment_all(four),
+        lambda: sam3.segment(image, "zebra"),
+        lambda: sam3.segment(shifted_image, words[5]),
+        lambda: sam3.segment(image, words[0]),
+        lambda: sam3.segment(image, "giraffe"),
+        lambda: sam3.segment_batch(four),
     ]
-    return [_milliseconds(call) for call in calls]
+    return [_time_call(call) for call in calls]
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _time_call(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return 1000 * (time.process_time() - began)
 
 
-def _measured_in(folder: Path) -> list[float]:
+def _measure_checkout(folder: Path) -> list[float]:
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     program = [sys.executable, "-P", __file__, HERE]
     done = subprocess.run(program, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
-    return [float(one) for one in json.loads(done.stdout)]
+    return [float(duration) for duration in json.loads(done.stdout)]
 
 
 def main() -> None:
     folders = [Path(word).resolve() for word in sys.argv[1:]]
     if len(folders) != 2 or not all((folder / "sam3_tool" / "tiny").is_dir() for folder in folders):
         sys.exit("error: expected two checkouts of this repository: python -m bench.versions OLD NEW")
-    rounds = [[_measured_in(folder) for folder in folders] for _ in range(ROUNDS)]
+    rounds = [[_measure_checkout(folder) for folder in folders] for _ in range(ROUNDS)]
     old, new = ([statistics.median(call) for call in zip(*runs, strict=True)] for runs in zip(*rounds, strict=True))
     print(f"one thread, 640 x 480, processor time, medians of {ROUNDS} processes each, in turns")
     for call, before, after in zip(CALLS, old, new, strict=True):

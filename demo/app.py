@@ -11,26 +11,26 @@ from typing import Any
 import gradio as gr
 
 from agent.conversation import Conversation
-from agent.exports import FORMATS
-from agent.views import reduced
-from demo.actions import CONVERSATION, TOLD, TRACE, Actions, Chosen, sentence
-from demo.banner import banner, pill
-from demo.chat import WELCOME, messages
+from agent.exports import EXPORTERS
+from agent.views import reduce_image
+from demo.actions import CONVERSATION, TOLD, TRACE, Actions, ModelSelection, format_sentence
+from demo.banner import render_banner, render_header
+from demo.chat import WELCOME, build_messages
 from demo.engine import STARTING, Choice, Engine
-from demo.exchange import Corners, Example, Kept, Point, Threshold, received
-from demo.stage import data_url, photograph, stage
-from demo.visits import Visit
-from sam3_tool import Picture
+from demo.exchange import Corners, Example, Kept, Point, Threshold, parse_event
+from demo.stage import encode_data_url, image_payload, canvas_state
+from demo.visits import Session
+from sam3_tool import Image
 
 WEB = Path(str(files("demo") / "web"))
-DAY, OFTEN = 86400, 600
+DAY, CLEANUP_INTERVAL = 86400, 600
 """Seconds."""
-AT_ONCE = 2
+CONCURRENT_EVENTS = 2
 """Questions that are answered at the same time, and as many edits; the others queue."""
-LONGEST = 2000
+MAX_QUERY_LENGTH = 2000
 """Letters of a question."""
 DOWNLOADS = {
-    **{name: format.about for name, format in FORMATS.items()},
+    **{name: format.description for name, format in EXPORTERS.items()},
     CONVERSATION: "This conversation, to go on with later",
     TRACE: "The latest answer, step by step (HTML)",
 }
@@ -40,55 +40,55 @@ EXAMPLES = {
     "cactus": "Cacti, hats and a bell",
     "horses": "Horses and mushrooms",
 }
-RECALL = "() => [sessionStorage.getItem('sam3-agent') || '']"
-REMEMBER = "(secret) => { sessionStorage.setItem('sam3-agent', secret); }"
-FETCH = "() => { setTimeout(() => document.querySelector('#file').click(), 50); }"
+RECALL_SESSION_JS = "() => [sessionStorage.getItem('sam3-agent') || '']"
+STORE_SESSION_JS = "(secret) => { sessionStorage.setItem('sam3-agent', secret); }"
+CLICK_FILE_JS = "() => { setTimeout(() => document.querySelector('#file').click(), 50); }"
 
 
 @dataclass(frozen=True)
-class Parts:
+class PageComponents:
     """What the wiring needs to know of the page."""
 
-    stage: Any
+    canvas: Any
     masks: Any
     chat: Any
     query: Any
     planner: Any
     sam3: Any
-    secret: Any
+    session_id: Any
 
     @property
-    def changing(self) -> list[Any]:
-        """The components that an action may change, in the order of `shown`."""
-        return [self.stage, self.masks, self.chat, self.query]
+    def outputs(self) -> list[Any]:
+        """The components that an action may change, in the order of `render_session`."""
+        return [self.canvas, self.masks, self.chat, self.query]
 
 
-def build(actions: Actions) -> Any:
+def build_page(actions: Actions) -> Any:
     """The whole page, as gradio's Blocks."""
-    with gr.Blocks(title="sam3-agent", analytics_enabled=False, delete_cache=(OFTEN, DAY)) as page:
-        head = gr.HTML(pill(STARTING), elem_id="head")
-        about = gr.HTML(banner(actions.engine.sam3_name), elem_id="about")
+    with gr.Blocks(title="sam3-agent", analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL, DAY)) as page:
+        head = gr.HTML(render_header(STARTING), elem_id="head")
+        about = gr.HTML(render_banner(actions.engine.sam3_name), elem_id="about")
         with gr.Row(elem_id="work"):
             with gr.Column(elem_id="left"):
-                picture = _custom("stage", examples=_examples(actions.examples))
+                canvas = _build_custom_component("stage", examples=_load_examples(actions.examples))
             with gr.Column(elem_id="right"):
-                chat, query = _talk()
+                chat, query = _build_chat()
             with gr.Column(elem_id="below"):
-                masks = _custom("masks")
-                save = _saving()
-                planner, sam3 = _choices(actions.engine)
-        parts = Parts(picture, masks, chat, query, planner, sam3, gr.State("", time_to_live=DAY))
-        _wire_arrival(page, parts, actions, head, about)
-        _wire_talk(parts, actions)
-        _wire_picture(parts, actions)
-        _wire_downloads(parts, actions, save)
+                masks = _build_custom_component("masks")
+                download_row = _build_download_row()
+                planner, sam3 = _build_model_choices(actions.engine)
+        components = PageComponents(canvas, masks, chat, query, planner, sam3, gr.State("", time_to_live=DAY))
+        _wire_arrival(page, components, actions, head, about)
+        _wire_chat(components, actions)
+        _wire_image(components, actions)
+        _wire_downloads(components, actions, download_row)
     return page
 
 
 # what is on the page
 
 
-def _custom(name: str, **props: Any) -> Any:
+def _build_custom_component(name: str, **props: Any) -> Any:
     """A component of our own: `web/NAME.html`, moved by `web/NAME.js`."""
     return gr.HTML(
         {"masks": []},
@@ -101,7 +101,7 @@ def _custom(name: str, **props: Any) -> Any:
     )
 
 
-def _talk() -> tuple[Any, Any]:
+def _build_chat() -> tuple[Any, Any]:
     chat = gr.Chatbot(
         label="Conversation",
         elem_id="chat",
@@ -120,14 +120,14 @@ def _talk() -> tuple[Any, Any]:
         elem_id="query",
         lines=1,
         max_lines=4,
-        max_length=LONGEST,
+        max_length=MAX_QUERY_LENGTH,
         submit_btn="Ask",
         interactive=False,  # until the visit has begun
     )
     return chat, query
 
 
-def _saving() -> tuple[Any, Any, Any]:
+def _build_download_row() -> tuple[Any, Any, Any]:
     with gr.Row(elem_id="save"):
         kind = gr.Dropdown(
             [(words, name) for name, words in DOWNLOADS.items()], value="png-masks", label="Download as", elem_id="kind"
@@ -136,46 +136,46 @@ def _saving() -> tuple[Any, Any, Any]:
     return kind, fetch, gr.DownloadButton("File", visible="hidden", elem_id="file")
 
 
-def _choices(engine: Engine) -> tuple[Any, Any]:
+def _build_model_choices(engine: Engine) -> tuple[Any, Any]:
     with gr.Accordion("Models", open=False, elem_id="models"):
-        planner = _dropdown("Planner", "Breaks a question down into phrases and geometry.", engine.planners)
-        sam3 = _dropdown("SAM 3", "Finds and outlines what a phrase, a click or a box means.", engine.segmenters)
-        missing = "".join(f"\n- **{one.name}**: {one.detail}" for one in engine.missing)
+        planner = _build_dropdown("Planner", "Breaks a question down into phrases and geometry.", engine.planner_choices)
+        sam3 = _build_dropdown("SAM 3", "Finds and outlines what a phrase, a click or a box means.", engine.sam3_choices)
+        missing = "".join(f"\n- **{finding.name}**: {finding.detail}" for finding in engine.missing_models)
         if missing:
             gr.Markdown(f"Not on this machine:\n{missing}", elem_id="missing")
     return planner, sam3
 
 
-def _dropdown(label: str, info: str, choices: list[Choice]) -> Any:
-    names = [(f"{one.name} ({one.about})" if one.about else one.name, one.name) for one in choices]
+def _build_dropdown(label: str, info: str, choices: list[Choice]) -> Any:
+    names = [(f"{choice.name} ({choice.description})" if choice.description else choice.name, choice.name) for choice in choices]
     return gr.Dropdown(names, value=choices[0].name, label=label, info=info, interactive=True)
 
 
-def _examples(folder: Path) -> list[dict[str, str]]:
-    pictures = {name: Picture.open(folder / f"{name}.webp") for name in EXAMPLES}
+def _load_examples(folder: Path) -> list[dict[str, str]]:
+    images = {name: Image.open(folder / f"{name}.webp") for name in EXAMPLES}
     return [
-        {"name": name, "about": EXAMPLES[name], "url": data_url(reduced(picture, 192), quality=80)}
-        for name, picture in pictures.items()
+        {"name": name, "about": EXAMPLES[name], "url": encode_data_url(reduce_image(image, 192), quality=80)}
+        for name, image in images.items()
     ]
 
 
 # what happens when
 
 
-def shown(visit: Visit, *, chat: bool = True, picture: bool = False) -> list[Any]:
-    """A visit as values for `Parts.changing`. `picture`: its photograph too, which the browser otherwise has."""
-    seen, busy = stage(visit), visit.answering is not None
-    of_stage: Any = seen
-    if picture and visit.conversation is not None:
-        of_stage = gr.HTML(seen, picture=photograph(visit.conversation.picture))
-    of_masks = {"masks": seen["masks"], "busy": busy}
-    return [of_stage, of_masks, messages(visit) if chat else gr.skip(), gr.Textbox(**_query(visit))]
+def render_session(session: Session, *, chat: bool = True, with_image: bool = False) -> list[Any]:
+    """A visit as values for `PageComponents.outputs`. `with_image`: its photograph too, which the browser otherwise has."""
+    seen, busy = canvas_state(session), session.pending_answer is not None
+    canvas_value: Any = seen
+    if with_image and session.conversation is not None:
+        canvas_value = gr.HTML(seen, picture=image_payload(session.conversation.image))
+    masks_value = {"masks": seen["masks"], "busy": busy}
+    return [canvas_value, masks_value, build_messages(session) if chat else gr.skip(), gr.Textbox(**_describe_query_box(session))]
 
 
-def _query(visit: Visit) -> dict[str, Any]:
+def _describe_query_box(session: Session) -> dict[str, Any]:
     """How the box for questions looks: while one is answered, its button stops that."""
-    busy = visit.answering is not None
-    selected = visit.conversation is not None and visit.conversation.selected
+    busy = session.pending_answer is not None
+    selected = session.conversation is not None and session.conversation.selected
     return {
         "interactive": True,
         "submit_btn": False if busy else "Ask",
@@ -184,99 +184,99 @@ def _query(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _wire_arrival(page: Any, parts: Parts, actions: Actions, head: Any, about: Any) -> None:
+def _wire_arrival(page: Any, components: PageComponents, actions: Actions, head: Any, about: Any) -> None:
     known = gr.Textbox(visible=False)
 
-    def arrive(secret: str) -> list[Any]:
-        secret = secret if secret in actions.visits else actions.visits.open()
-        visit = actions.arrive(secret)
-        *others, _ = shown(visit, picture=True)
-        return [secret, secret, *others, gr.Textbox(visit.asked, **_query(visit))]
+    def arrive(session_id: str) -> list[Any]:
+        session_id = session_id if session_id in actions.sessions else actions.sessions.open()
+        session = actions.arrive(session_id)
+        *others, _ = render_session(session, with_image=True)
+        return [session_id, session_id, *others, gr.Textbox(session.unanswered_query, **_describe_query_box(session))]
 
-    def look(planner: str, sam3: str) -> list[Any]:
-        state = actions.engine.state(planner, sam3)
-        return [pill(state), banner(sam3), gr.Timer(active=state.kind == "loading")]
+    def refresh_state(planner: str, sam3: str) -> list[Any]:
+        state = actions.engine.describe_state(planner, sam3)
+        return [render_header(state), render_banner(sam3), gr.Timer(active=state.kind == "loading")]
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    page.load(arrive, [known], [known, parts.secret, *parts.changing], js=RECALL, **quiet).then(
-        None, [known], js=REMEMBER
+    event_options: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    page.load(arrive, [known], [known, components.session_id, *components.outputs], js=RECALL_SESSION_JS, **event_options).then(
+        None, [known], js=STORE_SESSION_JS
     )
     timer = gr.Timer(1.0)
-    timer.tick(look, [parts.planner, parts.sam3], [head, about, timer], **quiet)
-    for choice in (parts.planner, parts.sam3):
-        choice.change(look, [parts.planner, parts.sam3], [head, about, timer], **quiet)
+    timer.tick(refresh_state, [components.planner, components.sam3], [head, about, timer], **event_options)
+    for choice in (components.planner, components.sam3):
+        choice.change(refresh_state, [components.planner, components.sam3], [head, about, timer], **event_options)
 
 
-def _wire_talk(parts: Parts, actions: Actions) -> None:
-    def ask(secret: str, query: str, planner: str, sam3: str) -> Iterator[list[Any]]:
-        with _told():
-            before = _key(actions.visits[secret])
-            for number, visit in enumerate(actions.ask(secret, query, Chosen(planner, sam3))):
-                *others, _ = shown(visit, picture=_key(visit) != before)
-                yield [*others, gr.Textbox(**_query(visit), **({} if number else {"value": ""}))]
+def _wire_chat(components: PageComponents, actions: Actions) -> None:
+    def ask(session_id: str, query: str, planner: str, sam3: str) -> Iterator[list[Any]]:
+        with _show_errors():
+            before = _get_image_key(actions.sessions[session_id])
+            for number, session in enumerate(actions.ask(session_id, query, ModelSelection(planner, sam3))):
+                *others, _ = render_session(session, with_image=_get_image_key(session) != before)
+                yield [*others, gr.Textbox(**_describe_query_box(session), **({} if number else {"value": ""}))]
 
-    def option(secret: str, planner: str, sam3: str, event: gr.SelectData) -> Iterator[list[Any]]:
-        yield from ask(secret, str(event.value), planner, sam3)
+    def choose_option(session_id: str, planner: str, sam3: str, event: gr.SelectData) -> Iterator[list[Any]]:
+        yield from ask(session_id, str(event.value), planner, sam3)
 
-    def stop(secret: str) -> None:
-        with _told():
-            actions.stop(secret)
+    def stop(session_id: str) -> None:
+        with _show_errors():
+            actions.stop(session_id)
 
-    models = [parts.planner, parts.sam3]
-    how = _how("minimal", "answers", show_progress_on=parts.chat)
-    parts.query.submit(ask, [parts.secret, parts.query, *models], parts.changing, **how)
-    parts.chat.option_select(option, [parts.secret, *models], parts.changing, **how)
-    parts.query.stop(stop, [parts.secret], None, queue=False, api_visibility="private")
+    models = [components.planner, components.sam3]
+    event_options = _build_event_options("minimal", "answers", show_progress_on=components.chat)
+    components.query.submit(ask, [components.session_id, components.query, *models], components.outputs, **event_options)
+    components.chat.option_select(choose_option, [components.session_id, *models], components.outputs, **event_options)
+    components.query.stop(stop, [components.session_id], None, queue=False, api_visibility="private")
 
 
-def _wire_picture(parts: Parts, actions: Actions) -> None:
+def _wire_image(components: PageComponents, actions: Actions) -> None:
     picker = gr.UploadButton(
         "Open a picture", file_types=["image", ".json"], type="filepath", visible="hidden", elem_id="picker"
     )
 
-    def on(event: Any, act: Callable[[str, str, Any], Visit], *, quick: bool = False) -> None:
-        """After `event`, what `act` makes of the secret, SAM 3's name and the event's own words."""
+    def bind_event(event: Any, action: Callable[[str, str, Any], Session], *, quick: bool = False) -> None:
+        """After `event`, what `action` makes of the secret, SAM 3's name and the event's own words."""
 
-        def done(secret: str, sam3: str, sent: gr.EventData) -> Iterator[list[Any]]:
-            with _told():
-                before = _key(actions.visits[secret])
-                visit = act(secret, sam3, sent)
-            yield shown(visit, picture=_key(visit) != before, chat=False)  # first what the eye is on
-            with _told():
-                yield shown(actions.visits[secret])  # a question may have begun meanwhile
+        def handle_event(session_id: str, sam3: str, event_data: gr.EventData) -> Iterator[list[Any]]:
+            with _show_errors():
+                before = _get_image_key(actions.sessions[session_id])
+                session = action(session_id, sam3, event_data)
+            yield render_session(session, with_image=_get_image_key(session) != before, chat=False)  # first what the eye is on
+            with _show_errors():
+                yield render_session(actions.sessions[session_id])  # a question may have begun meanwhile
 
-        how = _how("hidden", trigger_mode="multiple")
-        event(done, [parts.secret, parts.sam3], parts.changing, **{**how, **({"queue": False} if quick else {})})
+        event_options = _build_event_options("hidden", trigger_mode="multiple")
+        event(handle_event, [components.session_id, components.sam3], components.outputs, **{**event_options, **({"queue": False} if quick else {})})
 
-    def upload(secret: str, path: str) -> list[Any]:
-        with _told():
-            return [*shown(actions.show(secret, path), picture=True), None]
+    def upload(session_id: str, path: str) -> list[Any]:
+        with _show_errors():
+            return [*render_session(actions.open_file(session_id, path), with_image=True), None]
 
     picker.upload(
-        upload, [parts.secret, picker], [*parts.changing, picker], **_how("full", show_progress_on=parts.stage)
+        upload, [components.session_id, picker], [*components.outputs, picker], **_build_event_options("full", show_progress_on=components.canvas)
     )
-    on(parts.stage.point, lambda secret, sam3, sent: _click(actions, secret, sam3, received(Point, sent)))
-    on(parts.stage.box, lambda secret, sam3, sent: actions.box(secret, sam3, received(Corners, sent).box))
-    on(parts.stage.keep, lambda secret, _, sent: _edit(actions, secret, received(Kept, sent)))
-    on(parts.stage.threshold, lambda secret, _, sent: _edit(actions, secret, received(Threshold, sent)))
-    on(parts.stage.undo, lambda secret, _, sent: actions.edit(secret, Conversation.undo))
-    on(parts.stage.redo, lambda secret, _, sent: actions.edit(secret, Conversation.redo))
-    on(parts.stage.example, lambda secret, _, sent: actions.example(secret, received(Example, sent).name))
+    bind_event(components.canvas.point, lambda session_id, sam3, event_data: _apply_click(actions, session_id, sam3, parse_event(Point, event_data)))
+    bind_event(components.canvas.box, lambda session_id, sam3, event_data: actions.add_box(session_id, sam3, parse_event(Corners, event_data).box))
+    bind_event(components.canvas.keep, lambda session_id, _, event_data: _apply_mask_edit(actions, session_id, parse_event(Kept, event_data)))
+    bind_event(components.canvas.threshold, lambda session_id, _, event_data: _apply_mask_edit(actions, session_id, parse_event(Threshold, event_data)))
+    bind_event(components.canvas.undo, lambda session_id, _, event_data: actions.edit(session_id, Conversation.undo))
+    bind_event(components.canvas.redo, lambda session_id, _, event_data: actions.edit(session_id, Conversation.redo))
+    bind_event(components.canvas.example, lambda session_id, _, event_data: actions.open_example(session_id, parse_event(Example, event_data).name))
 
 
-def _click(actions: Actions, secret: str, sam3: str, point: Point) -> Visit:
-    return actions.click(secret, sam3, point.x, point.y, positive=point.positive, id=point.active)
+def _apply_click(actions: Actions, session_id: str, sam3: str, point: Point) -> Session:
+    return actions.click(session_id, sam3, point.x, point.y, positive=point.positive, id=point.active)
 
 
-def _edit(actions: Actions, secret: str, sent: Kept | Threshold) -> Visit:
-    match sent:
+def _apply_mask_edit(actions: Actions, session_id: str, page_event: Kept | Threshold) -> Session:
+    match page_event:
         case Kept():
-            return actions.edit(secret, lambda conversation: _keeping(conversation, sent.ids))
+            return actions.edit(session_id, lambda conversation: _keep_masks(conversation, page_event.ids))
         case Threshold():
-            return actions.edit(secret, lambda conversation: conversation.above(sent.value))
+            return actions.edit(session_id, lambda conversation: conversation.filter_by_score(page_event.value))
 
 
-def _keeping(conversation: Conversation, ids: Sequence[int]) -> Conversation:
+def _keep_masks(conversation: Conversation, ids: Sequence[int]) -> Conversation:
     """With these masks as the answer, said as what was done to it."""
     gone = [id for id in conversation.selected if id not in ids]
     new = [id for id in ids if id not in conversation.selected]
@@ -285,45 +285,45 @@ def _keeping(conversation: Conversation, ids: Sequence[int]) -> Conversation:
     return conversation.restore(new) if new and not gone else conversation.select(ids)
 
 
-def _wire_downloads(parts: Parts, actions: Actions, save: tuple[Any, Any, Any]) -> None:
-    kind, fetch, file = save
+def _wire_downloads(components: PageComponents, actions: Actions, download_row: tuple[Any, Any, Any]) -> None:
+    kind, fetch, file = download_row
 
-    def write(secret: str, kind: str, planner: str, sam3: str) -> list[Any]:
-        with _told():
-            path = actions.download(secret, kind, Chosen(planner, sam3))
+    def write_download(session_id: str, kind: str, planner: str, sam3: str) -> list[Any]:
+        with _show_errors():
+            path = actions.download(session_id, kind, ModelSelection(planner, sam3))
         return [gr.DownloadButton(value=str(path)), path]
 
     written = gr.State(None)
-    models = [parts.planner, parts.sam3]
-    how = _how("minimal", show_progress_on=fetch)
-    ready = fetch.click(write, [parts.secret, kind, *models], [file, written], **how)
+    models = [components.planner, components.sam3]
+    event_options = _build_event_options("minimal", show_progress_on=fetch)
+    ready = fetch.click(write_download, [components.session_id, kind, *models], [file, written], **event_options)
     # gradio has made its own copy by now
-    ready.success(_removed, [written], None, queue=False, api_visibility="private").then(None, None, js=FETCH)
+    ready.success(_remove_folder, [written], None, queue=False, api_visibility="private").then(None, None, js=CLICK_FILE_JS)
 
 
-def _removed(path: Path) -> None:
+def _remove_folder(path: Path) -> None:
     rmtree(path.parent, ignore_errors=True)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _show_errors() -> Iterator[None]:
     """An error that is meant for the visitor pops up in words."""
     try:
         yield
     except TOLD as error:
-        raise gr.Error(sentence(str(error)), title="", print_exception=False) from error
+        raise gr.Error(format_sentence(str(error)), title="", print_exception=False) from error
 
 
-def _how(progress: str, lane: str = "edits", **more: Any) -> dict[str, Any]:
+def _build_event_options(progress: str, lane: str = "edits", **more: Any) -> dict[str, Any]:
     """How an event that takes its time is handled. `lane`: whose events wait for each other."""
     return {
         "show_progress": progress,
         "concurrency_id": lane,
-        "concurrency_limit": AT_ONCE,
+        "concurrency_limit": CONCURRENT_EVENTS,
         "api_visibility": "private",
         **more,
     }
 
 
-def _key(visit: Visit) -> str:
-    return "" if visit.conversation is None else visit.conversation.picture.key
+def _get_image_key(session: Session) -> str:
+    return "" if session.conversation is None else session.conversation.image.key

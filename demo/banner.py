@@ -5,24 +5,24 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from demo.engine import State
-from sam3_tool.backends.checkpoint import EMBEDDED
+from demo.engine import ModelState
+from sam3_tool.backends.checkpoint import EMBEDDED_NAME
 from sam3_tool.training.vocabulary import COLOURS, SHAPES, THINGS
 
 
-def pill(state: State) -> str:
+def render_header(state: ModelState) -> str:
     """HTML: the heading, and beside it how the models are doing."""
     return (
         '<header class="head"><h1>sam3-agent</h1><p class="claim">Segment by talking and clicking</p>'
-        f'<p class="pill {state.kind}" role="status"><span class="light"></span>{escape(state.words)}</p></header>'
+        f'<p class="pill {state.kind}" role="status"><span class="light"></span>{escape(state.message)}</p></header>'
     )
 
 
-def banner(sam3: str) -> str:
+def render_banner(sam3: str) -> str:
     """HTML: of the embedded SAM 3, what it knows; of any other, nothing."""
-    if sam3 != EMBEDDED:
+    if sam3 != EMBEDDED_NAME:
         return ""
-    shapes, things = known()
+    shapes, things = list_known_nouns()
     return (
         f'<details class="banner"><summary>This is the small SAM 3 that comes with the program. It knows {len(shapes)}'
         f" shapes and these {len(things)} things, as drawings show them, and little of photographs.</summary>"
@@ -34,8 +34,8 @@ def banner(sam3: str) -> str:
 
 
 @cache
-def known() -> tuple[list[str], list[str]]:
+def list_known_nouns() -> tuple[list[str], list[str]]:
     """Shapes and things: those of the generated world that the embedded checkpoint lists in its vocabulary."""
-    file = files("sam3_tool") / EMBEDDED / "vocabulary.json"
+    file = files("sam3_tool") / EMBEDDED_NAME / "vocabulary.json"
     words = set(json.loads(file.read_text(encoding="utf-8"))["words"])
     return [noun for noun in SHAPES if noun in words], [noun for noun in THINGS if noun in words]

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from agent import cli_options as given
-from agent.options import BadInput, Options
-from agent.terminal import needs_extra, one_line_errors
+from agent import cli_options as shared_options
+from agent.options import UsageError, Options
+from agent.terminal import require_extra, report_user_errors
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
@@ -15,8 +15,8 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
-@given.planning(without=("record",))
-def demo(
+@shared_options.planning_options(without=("record",))
+def open_demo(
     options: Options,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 = the whole network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.")] = 7860,
@@ -29,27 +29,27 @@ def demo(
     queue: Annotated[int, typer.Option(min=1, help="Questions and clicks that may wait.")] = 20,
 ) -> None:
     """Open a page on which pictures are segmented by talking and clicking. Ctrl-C ends it."""
-    with one_line_errors(OSError, interrupted="the page is closed"):
-        who = _auth(auth or os.environ.get(AUTH))
-        with needs_extra("demo", "gradio"):
+    with report_user_errors(OSError, interrupted="the page is closed"):
+        credentials = _parse_auth(auth or os.environ.get(AUTH))
+        with require_extra("demo", "gradio"):
             from demo.engine import Engine
-            from demo.server import Place, serve
+            from demo.server import ServerOptions, serve_page
             from demo.uploads import MEGA, Limits
-        limits = Limits(pixels=int(max_pixels * MEGA), bytes=int(max_bytes * 2**20))
-        page, address = serve(Engine(options), Place(host, port, who, queue), limits, wait=False)
+        limits = Limits(max_pixels=int(max_pixels * MEGA), max_file_bytes=int(max_bytes * 2**20))
+        page, address = serve_page(Engine(options), ServerOptions(host, port, credentials, queue), limits, wait=False)
         typer.echo(f"{address} (Ctrl-C ends it)")
-        if host not in ("127.0.0.1", "localhost", "::1") and who is None:
+        if host not in ("127.0.0.1", "localhost", "::1") and credentials is None:
             typer.echo(
                 f"note: whoever reaches {host}:{port} can use it; {AUTH}=USER:PASSWORD asks for a password", err=True
             )
         page.block_thread()
 
 
-def _auth(text: str | None) -> tuple[str, str] | None:
+def _parse_auth(text: str | None) -> tuple[str, str] | None:
     """Raises BadInput, which never shows the password."""
     if text is None or not text.strip():
         return None
     user, colon, password = text.partition(":")
     if not (user and colon and password):
-        raise BadInput("--auth must be USER:PASSWORD")
+        raise UsageError("--auth must be USER:PASSWORD")
     return user, password

@@ -7,13 +7,13 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Literal
 
-from agent.doctor import Finding, checkpoints, planners
-from agent.load import load_planner, signed
+from agent.doctor import Finding, check_checkpoints, check_planners
+from agent.load import load_planner, with_model_info
 from agent.options import Options
 from agent.planner import Planner
-from agent.transcript import MadeBy
+from agent.transcript import Provenance
 from sam3_tool import Sam3
-from sam3_tool.backends.checkpoint import EMBEDDED
+from sam3_tool.backends.checkpoint import EMBEDDED_NAME
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,18 @@ class Choice:
     """A planner or a SAM 3 that a visitor may choose."""
 
     name: str
-    about: str
+    description: str
 
 
 @dataclass(frozen=True)
-class State:
+class ModelState:
     """Of one model."""
 
     kind: Literal["loading", "ready", "failed"]
-    words: str
+    message: str
 
 
-STARTING = State("loading", "starting")
+STARTING = ModelState("loading", "starting")
 
 
 @dataclass
@@ -41,97 +41,97 @@ class Engine:
 
     options: Options
     _loading: dict[tuple[str, str], "Future[Any]"] = field(default_factory=dict)
-    _since: dict[tuple[str, str], float] = field(default_factory=dict)
+    _started_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @property
-    def planners(self) -> list[Choice]:
+    def planner_choices(self) -> list[Choice]:
         """The grammar, and the one that the page was started with."""
         about = {"grammar": "no language model", self.options.planner: ""}
         return [Choice(name, about[name]) for name in dict.fromkeys((self.options.planner, "grammar"))]
 
     @property
-    def segmenters(self) -> list[Choice]:
+    def sam3_choices(self) -> list[Choice]:
         """The one that the page was started with, the embedded one, and the published one where it is in the cache."""
-        here = [one.name for one in checkpoints() if one.state == "ok"]
-        return [Choice(name, "") for name in dict.fromkeys((self.sam3_name, EMBEDDED, *here))]
+        cached_names = [finding.name for finding in check_checkpoints() if finding.state == "ok"]
+        return [Choice(name, "") for name in dict.fromkeys((self.sam3_name, EMBEDDED_NAME, *cached_names))]
 
     @property
     def sam3_name(self) -> str:
-        return self.options.sam3 or EMBEDDED
+        return self.options.sam3 or EMBEDDED_NAME
 
     @property
-    def missing(self) -> list[Finding]:
+    def missing_models(self) -> list[Finding]:
         """What this machine does not have, and what to do about it."""
-        return [one for one in (*checkpoints(), *planners()) if one.state == "absent"]
+        return [finding for finding in (*check_checkpoints(), *check_planners()) if finding.state == "absent"]
 
-    def start(self) -> None:
+    def start_loading(self) -> None:
         """Begins to load what the page was started with."""
-        self._future("sam3", self.sam3_name)
-        self._future("planner", self.options.planner)
+        self._get_future("sam3", self.sam3_name)
+        self._get_future("planner", self.options.planner)
 
-    def sam3(self, name: str) -> Sam3:
+    def get_sam3(self, name: str) -> Sam3:
         """Waits until it is loaded. Raises CheckpointError or DeviceError."""
-        loaded: Sam3 = self._future("sam3", name).result()
+        loaded: Sam3 = self._get_future("sam3", name).result()
         return loaded
 
-    def planner(self, name: str) -> Planner:
+    def get_planner(self, name: str) -> Planner:
         """Waits until it is loaded. Raises PlannerError."""
-        loaded: Planner = self._future("planner", name).result()
+        loaded: Planner = self._get_future("planner", name).result()
         return loaded
 
-    def made_by(self, planner: str, sam3: str) -> MadeBy:
+    def get_provenance(self, planner: str, sam3: str) -> Provenance:
         """What signs an episode of these two."""
-        made_by = self._options_of(planner).made_by().model_copy(update={"sam3": sam3})
-        return signed(made_by, self.planner(planner))
+        provenance = self._get_options(planner).build_provenance().model_copy(update={"sam3": sam3})
+        return with_model_info(provenance, self.get_planner(planner))
 
-    def state(self, planner: str, sam3: str) -> State:
+    def describe_state(self, planner: str, sam3: str) -> ModelState:
         """Of both together, in words."""
         for kind, name in (("sam3", sam3), ("planner", planner)):
-            future = self._future(kind, name)
+            future = self._get_future(kind, name)
             if not future.done():
-                seconds = monotonic() - self._since[kind, name]
-                return State("loading", f"loading {_called(kind, name)}: {seconds:.0f} s")
+                seconds = monotonic() - self._started_at[kind, name]
+                return ModelState("loading", f"loading {_format_model_name(kind, name)}: {seconds:.0f} s")
             if (error := future.exception()) is not None:
-                return State("failed", f"{_called(kind, name)} cannot be used: {error}")
-        return State("ready", f"{_called('sam3', sam3)}, {_called('planner', planner)}")
+                return ModelState("failed", f"{_format_model_name(kind, name)} cannot be used: {error}")
+        return ModelState("ready", f"{_format_model_name('sam3', sam3)}, {_format_model_name('planner', planner)}")
 
-    def _future(self, kind: str, name: str) -> "Future[Any]":
+    def _get_future(self, kind: str, name: str) -> "Future[Any]":
         with self._lock:
             future = self._loading.get((kind, name))
-            if future is None or (future.done() and future.exception() is not None and self._again(kind, name)):
+            if future is None or (future.done() and future.exception() is not None and self._can_retry(kind, name)):
                 future = self._loading[kind, name] = Future()
-                self._since[kind, name] = monotonic()
-                Thread(target=self._load, args=(future, kind, name), daemon=True).start()
+                self._started_at[kind, name] = monotonic()
+                Thread(target=self._load_model, args=(future, kind, name), daemon=True).start()
             return future
 
-    def _again(self, kind: str, name: str) -> bool:
+    def _can_retry(self, kind: str, name: str) -> bool:
         """Whether what failed is tried once more: a server may have come up since."""
-        return monotonic() - self._since[kind, name] > RETRY
+        return monotonic() - self._started_at[kind, name] > RETRY_SECONDS
 
-    def _load(self, future: "Future[Any]", kind: str, name: str) -> None:
+    def _load_model(self, future: "Future[Any]", kind: str, name: str) -> None:
         try:
-            future.set_result(self._sam3(name) if kind == "sam3" else self._planner(name))
+            future.set_result(self._load_sam3(name) if kind == "sam3" else self._load_planner(name))
         except Exception as error:  # whoever waits for it raises it again
             future.set_exception(error)
 
-    def _sam3(self, name: str) -> Sam3:
+    def _load_sam3(self, name: str) -> Sam3:
         return Sam3.load(name, device=self.options.device)
 
-    def _planner(self, name: str) -> Planner:
-        options = self._options_of(name)
-        return load_planner(name, **options.for_planner(options.made_by()))
+    def _load_planner(self, name: str) -> Planner:
+        options = self._get_options(name)
+        return load_planner(name, **options.to_planner_options(options.build_provenance()))
 
-    def _options_of(self, planner: str) -> Options:
+    def _get_options(self, planner: str) -> Options:
         """Those that the page was started with, where they are for this planner."""
         if planner == self.options.planner:
             return self.options
-        return replace(self.options, planner=planner, **NEUTRAL)
+        return replace(self.options, planner=planner, **PLANNER_NEUTRAL_OPTIONS)
 
 
-RETRY = 10.0
+RETRY_SECONDS = 10.0
 """Seconds."""
-NEUTRAL: Mapping[str, Any] = {
+PLANNER_NEUTRAL_OPTIONS: Mapping[str, Any] = {
     "threshold": None,
     "base_url": None,
     "wire": None,
@@ -141,7 +141,7 @@ NEUTRAL: Mapping[str, Any] = {
 """Options of one kind of planner only."""
 
 
-def _called(kind: str, name: str) -> str:
+def _format_model_name(kind: str, name: str) -> str:
     if kind == "planner":
         return f"planner {name}"
-    return "SAM 3 (embedded)" if name == EMBEDDED else f"SAM 3 ({name})"
+    return "SAM 3 (embedded)" if name == EMBEDDED_NAME else f"SAM 3 ({name})"

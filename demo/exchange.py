@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Coordinate = Annotated[float, Field(gt=-inf, lt=inf)]
 Id = Annotated[int, Field(ge=1, lt=10**9)]
-Kind = TypeVar("Kind", bound="Sent")
+EventType = TypeVar("EventType", bound="PageEvent")
 
 
-class Sent(BaseModel):
+class PageEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Point(Sent):
+class Point(PageEvent):
     x: Coordinate
     """Pixels."""
     y: Coordinate
@@ -23,31 +23,31 @@ class Point(Sent):
     """The mask that is corrected; None: a new object is wanted."""
 
 
-class Corners(Sent):
+class Corners(PageEvent):
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
     """x0 y0 x1 y1 in pixels."""
 
 
-class Kept(Sent):
+class Kept(PageEvent):
     ids: Annotated[tuple[Id, ...], Field(max_length=2000)]
     """The masks that are to be the answer."""
 
 
-class Threshold(Sent):
+class Threshold(PageEvent):
     value: Annotated[float, Field(ge=0, le=1)]
 
 
-class Example(Sent):
+class Example(PageEvent):
     name: Annotated[str, Field(max_length=80)]
 
 
-class NotUnderstood(ValueError):
+class InvalidEventError(ValueError):
     """What was sent is not what the page sends. The message is a sentence."""
 
 
-def received(kind: type[Kind], event: Any) -> Kind:
+def parse_event(event_class: type[EventType], event: Any) -> EventType:
     """Raises NotUnderstood."""
     try:
-        return kind.model_validate(getattr(event, "_data", None))
+        return event_class.model_validate(getattr(event, "_data", None))
     except ValidationError as error:
-        raise NotUnderstood(f"the page sent a {kind.__name__.lower()} that makes no sense; reload it") from error
+        raise InvalidEventError(f"the page sent a {event_class.__name__.lower()} that makes no sense; reload it") from error

@@ -15,16 +15,16 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from demo.actions import Actions
-from demo.app import WEB, build
+from demo.app import WEB, build_page
 from demo.engine import Engine
 from demo.uploads import Limits
-from demo.visits import ROOM, Visits
+from demo.visits import STORE_BYTES, SessionStore
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-POLICY = {
+SECURITY_HEADERS = {
     # gradio compiles its templates in the browser; nothing may be fetched but from this server
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline';"
@@ -36,17 +36,17 @@ POLICY = {
     "referrer-policy": "no-referrer",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-GRACE = 3.0
+LOADING_DELAY = 3.0
 """Seconds after which models begin to load: the first visitor's page comes before what takes all the processor."""
-VISITORS = 200
-"""Whose page's state the server keeps at most; see `Visits` for their pictures."""
+MAX_PAGE_STATES = 200
+"""Whose page's state the server keeps at most; see `SessionStore` for their pictures."""
 
-SHARES = 4
+MIN_FULL_SESSIONS = 4
 """Visits whose pictures, as many as one may have, are kept at the same time at least."""
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerOptions:
     """Where the page is, and for whom."""
 
     host: str = "127.0.0.1"
@@ -57,55 +57,55 @@ class Place:
     """Questions and clicks that may wait; more are turned away with a sentence."""
 
 
-def serve(engine: Engine, place: Place, limits: Limits, *, wait: bool = True) -> tuple[Any, str]:
+def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: bool = True) -> tuple[Any, str]:
     """Starts the page and soon, in the background, the models. Returns the page and its address; `wait`: once it ends.
 
     Raises OSError when nobody can listen there.
     """
-    port = _port(place)
-    visits = Visits(room=max(ROOM, SHARES * limits.visit))
-    page = build(Actions(engine, visits, limits, Path(str(files("demo") / "pictures"))))
-    page.queue(max_size=place.queue)
+    port = _find_port(options)
+    sessions = SessionStore(max_bytes=max(STORE_BYTES, MIN_FULL_SESSIONS * limits.max_session_bytes))
+    page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "pictures"))))
+    page.queue(max_size=options.queue)
     _, address, _ = page.launch(
-        server_name=place.host,
+        server_name=options.host,
         server_port=port,
-        auth=place.auth,
+        auth=options.auth,
         share=False,
         quiet=True,
         prevent_thread_lock=True,
         show_error=False,
-        max_file_size=limits.bytes,
+        max_file_size=limits.max_file_bytes,
         allowed_paths=[],
-        state_session_capacity=VISITORS,
+        state_session_capacity=MAX_PAGE_STATES,
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,
         footer_links=[],
-        theme=theme(),
+        theme=build_theme(),
         css_paths=[WEB / "style.css"],
-        app_kwargs={"middleware": [Middleware(Guarded)], "docs_url": None, "redoc_url": None, "openapi_url": None},
+        app_kwargs={"middleware": [Middleware(SecurityHeadersMiddleware)], "docs_url": None, "redoc_url": None, "openapi_url": None},
     )
-    start = Timer(GRACE, engine.start)
-    start.daemon = True
-    start.start()
+    loading_timer = Timer(LOADING_DELAY, engine.start_loading)
+    loading_timer.daemon = True
+    loading_timer.start()
     if wait:
         page.block_thread()
     return page, address
 
 
-def _port(place: Place) -> int:
+def _find_port(options: ServerOptions) -> int:
     """The one that was asked for, or any that is free. Raises OSError, with one sentence, where it is taken."""
-    with socket(AF_INET6 if ":" in place.host else AF_INET) as probe:
+    with socket(AF_INET6 if ":" in options.host else AF_INET) as probe:
         probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         try:
-            probe.bind((place.host, place.port))
+            probe.bind((options.host, options.port))
         except OSError as error:
             why = error.strerror or error
-            raise OSError(f"cannot listen at {place.host}, port {place.port}: {why}; choose another --port") from error
+            raise OSError(f"cannot listen at {options.host}, port {options.port}: {why}; choose another --port") from error
         return int(probe.getsockname()[1])
 
 
-def theme() -> Any:
+def build_theme() -> Any:
     """Quiet greys and one blue, in the fonts that the visitor's machine has: nothing is fetched for them."""
     blue, grey = gr.themes.colors.blue, gr.themes.colors.slate
     system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
@@ -119,16 +119,16 @@ def theme() -> Any:
     )
 
 
-class Guarded:
-    """Adds `POLICY` to every answer."""
+class SecurityHeadersMiddleware:
+    """Adds `SECURITY_HEADERS` to every answer."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
+        async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in POLICY.items())]
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items())]
             await send(message)
 
-        await self.app(scope, receive, guarded)
+        await self.app(scope, receive, send_guarded)

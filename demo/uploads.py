@@ -1,14 +1,14 @@
-"""What a visitor sends becomes a `Picture`, of which only the pixels are kept, a conversation, or one sentence."""
+"""What a visitor sends becomes a `Image`, of which only the pixels are kept, a conversation, or one sentence."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+import PIL.Image; from PIL import UnidentifiedImageError
 
 from agent.conversation import Conversation
-from agent.conversation_file import load
+from agent.conversation_file import load_conversation
 from agent.transcript import TranscriptError
-from sam3_tool import Picture, PictureError
+from sam3_tool import Image, ImageError
 from sam3_tool.picture import FORMATS
 
 MEGA = 10**6
@@ -18,20 +18,20 @@ MEGA = 10**6
 class Limits:
     """What one picture, or one saved conversation, may be."""
 
-    pixels: int = 50 * MEGA
-    bytes: int = 40 * 2**20
-    masks: int = 2000
+    max_pixels: int = 50 * MEGA
+    max_file_bytes: int = 40 * 2**20
+    max_masks: int = 2000
     """Each is outlined for the page."""
-    steps: int = 4000
+    max_steps: int = 4000
     """Of a conversation; a click takes four: a turn, and three calls."""
 
     @property
-    def visit(self) -> int:
+    def max_session_bytes(self) -> int:
         """Bytes that all pictures of one visit may have in memory: those of three of the largest, at least 64 MiB."""
-        return max(64 * 2**20, 3 * 3 * self.pixels)
+        return max(64 * 2**20, 3 * 3 * self.max_pixels)
 
 
-def opened(path: str | Path, limits: Limits) -> Picture:
+def open_image(path: str | Path, limits: Limits) -> Image:
     """The picture in an uploaded file, which is removed. Raises PictureError with a sentence for the page.
 
     Size and kind are read off the head of the file before anything is decoded. What is returned holds pixels only: no
@@ -39,16 +39,16 @@ def opened(path: str | Path, limits: Limits) -> Picture:
     """
     file = Path(path)
     try:
-        _check(file, limits)
-        return Picture.open(file)
-    except PictureError as error:
+        _check_image(file, limits)
+        return Image.open(file)
+    except ImageError as error:
         # without the path, which is of no use to a visitor
-        raise PictureError(f"{file.name}{str(error).removeprefix(str(file))}") from error
+        raise ImageError(f"{file.name}{str(error).removeprefix(str(file))}") from error
     finally:
         file.unlink(missing_ok=True)
 
 
-def reopened(path: str | Path, limits: Limits) -> Conversation:
+def open_conversation(path: str | Path, limits: Limits) -> Conversation:
     """The conversation in an uploaded file, which is removed. Raises TranscriptError with a sentence for the page.
 
     Its pictures may have as many pixels together as one picture; that, and how many masks and steps there are, is known
@@ -56,39 +56,39 @@ def reopened(path: str | Path, limits: Limits) -> Conversation:
     """
     file = Path(path)
     try:
-        if told := _too_many_bytes(file, limits):
-            raise TranscriptError(f"{file}: {told}")
-        return load(file, most_pixels=limits.pixels, most_masks=limits.masks, most_steps=limits.steps)
+        if problem := _describe_excess_bytes(file, limits):
+            raise TranscriptError(f"{file}: {problem}")
+        return load_conversation(file, max_pixels=limits.max_pixels, max_masks=limits.max_masks, max_steps=limits.max_steps)
     except TranscriptError as error:
         raise TranscriptError(str(error).replace(str(file), file.name)) from error
     finally:
         file.unlink(missing_ok=True)
 
 
-def _too_many_bytes(file: Path, limits: Limits) -> str:
+def _describe_excess_bytes(file: Path, limits: Limits) -> str:
     """A sentence, or nothing."""
     size = file.stat().st_size if file.is_file() else 0
-    if size <= limits.bytes:
+    if size <= limits.max_file_bytes:
         return ""
-    return f"{size / 2**20:.0f} MiB; this page takes files up to {limits.bytes / 2**20:.0f} MiB. Save it smaller."
+    return f"{size / 2**20:.0f} MiB; this page takes files up to {limits.max_file_bytes / 2**20:.0f} MiB. Save it smaller."
 
 
-def _check(file: Path, limits: Limits) -> None:
-    """Raises PictureError for what is too large; a file that is no picture is left to `Picture.open`."""
-    if told := _too_many_bytes(file, limits):
-        raise PictureError(f"{file}: {told}")
-    width, height = _size(file)
-    if width * height > limits.pixels:
-        raise PictureError(
+def _check_image(file: Path, limits: Limits) -> None:
+    """Raises PictureError for what is too large; a file that is no picture is left to `Image.open`."""
+    if problem := _describe_excess_bytes(file, limits):
+        raise ImageError(f"{file}: {problem}")
+    width, height = _read_size(file)
+    if width * height > limits.max_pixels:
+        raise ImageError(
             f"{file}: {width} x {height} is {width * height / MEGA:.0f} megapixels; this page takes up to"
-            f" {limits.pixels / MEGA:g}. Reduce it and try again."
+            f" {limits.max_pixels / MEGA:g}. Reduce it and try again."
         )
 
 
-def _size(file: Path) -> tuple[int, int]:
+def _read_size(file: Path) -> tuple[int, int]:
     """Width and height in pixels, off the head of the file; (0, 0) where there is none."""
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with PIL.Image.open(file, formats=FORMATS) as image:
             return image.size
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
         return 0, 0

@@ -9,121 +9,121 @@ from time import monotonic
 from typing import Any
 
 from agent.conversation import Conversation
-from agent.conversation import Shown as PictureShown
+from agent.conversation import ImageShown as ImageShown
 from agent.episode import Episode
 from sam3_tool.cache import ByteCache
 
 HOUR = 3600.0
-ROOM = 2 * 2**30
+STORE_BYTES = 2 * 2**30
 """Bytes for the pictures of all visitors."""
-LIGHT = 2**20
+MIN_SESSION_BYTES = 2**20
 """Bytes that a visit counts at least."""
 
-FORGOTTEN = (
+SESSION_EXPIRED_MESSAGE = (
     "This page was left alone for too long, or others needed the room, and its picture is forgotten. Reload the page."
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Answering:
+class PendingAnswer:
     """A question that is being answered."""
 
     query: str
     episode: Episode | None = None
     """As far as it has come; None before the first step."""
-    stop: Event = field(default_factory=Event)
+    stop_event: Event = field(default_factory=Event)
     """Set, it ends the answer."""
 
 
 @dataclass(frozen=True, eq=False)
-class Visit:
-    """One visitor's work. Immutable; `Visits` holds the latest."""
+class Session:
+    """One visitor's work. Immutable; `SessionStore` holds the latest."""
 
     conversation: Conversation | None = None
     """None before the first picture."""
-    answering: Answering | None = None
+    pending_answer: PendingAnswer | None = None
     note: str = ""
     """What went wrong with the latest thing that was asked for, in words."""
-    asked: str = ""
+    unanswered_query: str = ""
     """The latest question that got no turn of its own."""
-    editing: Lock = field(default_factory=Lock)
+    edit_lock: Lock = field(default_factory=Lock)
     """Held while the conversation is edited, and while a question begins: each sees what the one before it has done.
 
-    While a question is answered no edit begins, so that its end (`Visits.update_answer`) needs no lock but its own.
+    While a question is answered no edit begins, so that its end (`SessionStore.update_answer`) needs no lock but its own.
     """
 
 
-class VisitOver(LookupError):
+class SessionExpiredError(LookupError):
     """There is no such visit, or none any more. The message is for the visitor."""
 
 
-class Visits:
-    """Visits by their secrets. Safe to share between threads: `_lock` holds for `_kept`."""
+class SessionStore:
+    """Visits by their secrets. Safe to share between threads: `_lock` holds for `_sessions`."""
 
-    def __init__(self, *, seconds: float = HOUR, room: int = ROOM, now: Callable[[], float] = monotonic) -> None:
-        """`seconds`: a visit is forgotten so long after it was last used. `room`: bytes; the least recent go first."""
-        self._seconds, self._now = seconds, now
+    def __init__(self, *, idle_seconds: float = HOUR, max_bytes: int = STORE_BYTES, now: Callable[[], float] = monotonic) -> None:
+        """`idle_seconds`: a visit is forgotten so long after it was last used. `max_bytes`: bytes; the least recent go first."""
+        self._seconds, self._now = idle_seconds, now
         self._lock = Lock()
-        self._kept: ByteCache[str, tuple[Visit, float]] = ByteCache(room, size=lambda kept: _weight(kept[0]))
+        self._sessions: ByteCache[str, tuple[Session, float]] = ByteCache(max_bytes, size=lambda entry: _weigh_session(entry[0]))
 
     def open(self) -> str:
         """The secret of a visit that begins now."""
-        secret = secrets.token_urlsafe(24)
+        session_id = secrets.token_urlsafe(24)
         with self._lock:
-            self._keep(secret, Visit())
-        return secret
+            self._store_session(session_id, Session())
+        return session_id
 
-    def __contains__(self, secret: object) -> bool:
+    def __contains__(self, session_id: object) -> bool:
         with self._lock:
-            return isinstance(secret, str) and self._live(secret) is not None
+            return isinstance(session_id, str) and self._find_live(session_id) is not None
 
-    def __getitem__(self, secret: str) -> Visit:
+    def __getitem__(self, session_id: str) -> Session:
         """Raises VisitOver."""
-        return self.update(secret)
+        return self.update(session_id)
 
-    def update(self, secret: str, **changes: Any) -> Visit:
+    def update(self, session_id: str, **changes: Any) -> Session:
         """The visit with these fields changed, which is now the latest. Raises VisitOver."""
         with self._lock:
-            return self._keep(secret, replace(self._latest(secret), **changes))
+            return self._store_session(session_id, replace(self._get_latest(session_id), **changes))
 
-    def update_answer(self, secret: str, answer: Answering, /, **changes: Any) -> list[Visit]:
+    def update_answer(self, session_id: str, answer: PendingAnswer, /, **changes: Any) -> list[Session]:
         """As `update`, alone in a list; empty, and nothing is changed, where the visitor does not wait for this answer.
 
         Reloading the page ends an answer, which may notice it later. Raises VisitOver.
         """
         with self._lock:
-            now = self._latest(secret)
-            if now.answering is None or now.answering.stop is not answer.stop:
+            now = self._get_latest(session_id)
+            if now.pending_answer is None or now.pending_answer.stop_event is not answer.stop_event:
                 return []
-            return [self._keep(secret, replace(now, **changes))]
+            return [self._store_session(session_id, replace(now, **changes))]
 
     @contextmanager
-    def edited(self, secret: str) -> Iterator[Visit]:
+    def hold_for_edit(self, session_id: str) -> Iterator[Session]:
         """The visit, which nobody else edits meanwhile. Raises VisitOver."""
-        with self[secret].editing:
-            yield self[secret]
+        with self[session_id].edit_lock:
+            yield self[session_id]
 
-    def _latest(self, secret: str) -> Visit:
-        visit = self._live(secret)
-        if visit is None:
-            raise VisitOver(FORGOTTEN)
-        return visit
+    def _get_latest(self, session_id: str) -> Session:
+        session = self._find_live(session_id)
+        if session is None:
+            raise SessionExpiredError(SESSION_EXPIRED_MESSAGE)
+        return session
 
-    def _live(self, secret: str) -> Visit | None:
-        visit, until = self._kept.get(secret) or (None, 0.0)
-        return visit if until > self._now() else None
+    def _find_live(self, session_id: str) -> Session | None:
+        session, until = self._sessions.get(session_id) or (None, 0.0)
+        return session if until > self._now() else None
 
-    def _keep(self, secret: str, visit: Visit) -> Visit:
-        self._kept[secret] = visit, self._now() + self._seconds
-        return visit
+    def _store_session(self, session_id: str, session: Session) -> Session:
+        self._sessions[session_id] = session, self._now() + self._seconds
+        return session
 
 
-def nbytes(conversation: Conversation) -> int:
+def count_image_bytes(conversation: Conversation) -> int:
     """Of its pictures, each once."""
-    pictures = [event.picture for event in conversation.events if isinstance(event, PictureShown)]
-    return sum({id(picture): picture.pixels.nbytes for picture in pictures}.values())
+    images = [event.image for event in conversation.events if isinstance(event, ImageShown)]
+    return sum({id(image): image.pixels.nbytes for image in images}.values())
 
 
-def _weight(visit: Visit) -> int:
+def _weigh_session(session: Session) -> int:
     """Bytes, of the pictures."""
-    return LIGHT + (0 if visit.conversation is None else nbytes(visit.conversation))
+    return MIN_SESSION_BYTES + (0 if session.conversation is None else count_image_bytes(session.conversation))

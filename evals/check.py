@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from agent.budget import FREE, Price
 from agent.episode import NO_COST, Usage
-from agent.load import MODELS
-from evals.progress import in_words
-from evals.samples import Benchmark, Facts, Sample
+from agent.load import MODEL_KINDS
+from evals.progress import format_duration
+from evals.samples import Benchmark, DatasetInfo, Sample
 from evals.summary import Costs
-from sam3_tool import PictureError
+from sam3_tool import ImageError
 
-MOST_NAMED = 5
+MAX_NAMED_FAULTS = 5
 
 
 @dataclass(frozen=True)
-class PictureCheck:
+class ImageCheck:
     opened: int
     broken: tuple[str, ...]
     """One line each: the file, and what is wrong with it."""
@@ -24,58 +24,58 @@ class PictureCheck:
     def __str__(self) -> str:
         if not self.broken:
             return f"{self.opened:,} opened, all whole"
-        more = len(self.broken) - MOST_NAMED
-        lines = [*self.broken[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        more = len(self.broken) - MAX_NAMED_FAULTS
+        lines = [*self.broken[:MAX_NAMED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
         return f"{self.opened:,} opened, {len(self.broken):,} missing or broken: " + "; ".join(lines)
 
 
-def check_pictures(
-    samples: Sequence[Sample], *, most: int | None = None, now: Callable[[str], object] = lambda text: None
-) -> PictureCheck:
-    """Opens every different picture; `most`: only so many, evenly spread."""
-    pictures = list({sample.group: sample for sample in samples}.values())
-    if most is not None and most < len(pictures):
-        pictures = [pictures[place * len(pictures) // most] for place in range(most)]
+def check_images(
+    samples: Sequence[Sample], *, max_images: int | None = None, on_progress: Callable[[str], object] = lambda text: None
+) -> ImageCheck:
+    """Opens every different picture; `max_images`: only so many, evenly spread."""
+    images = list({sample.group: sample for sample in samples}.values())
+    if max_images is not None and max_images < len(images):
+        images = [images[place * len(images) // max_images] for place in range(max_images)]
     with ThreadPoolExecutor() as pool:
-        faults = list(_counted(pool.map(_fault, pictures), len(pictures), now))
-    return PictureCheck(len(pictures), tuple(fault for fault in faults if fault))
+        faults = list(_track_progress(pool.map(_find_fault, images), len(images), on_progress))
+    return ImageCheck(len(images), tuple(fault for fault in faults if fault))
 
 
-def _counted(faults: Iterable[str], all: int, now: Callable[[str], object]) -> Iterator[str]:
+def _track_progress(faults: Iterable[str], total: int, on_progress: Callable[[str], object]) -> Iterator[str]:
     for number, fault in enumerate(faults, start=1):
-        now(f"opening pictures: {number} of {all}")
+        on_progress(f"opening pictures: {number} of {total}")
         yield fault
 
 
-def _fault(sample: Sample) -> str:
+def _find_fault(sample: Sample) -> str:
     """What is wrong with a sample's picture; empty if nothing is."""
     try:
-        sample.open()
-    except (OSError, PictureError) as error:
+        sample.open_image()
+    except (OSError, ImageError) as error:
         return str(error)
     return ""
 
 
-def describe(dataset: Benchmark, facts: Facts) -> dict[str, str]:
+def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:
     """What is known without opening a picture, by name."""
-    published = "not known" if facts.published is None else f"{facts.published:,}"
-    same = facts.published in (None, facts.samples)
-    direct = sum(sample.direct for sample in dataset.samples())
+    published = "not known" if info.published is None else f"{info.published:,}"
+    same = info.published in (None, info.samples)
+    direct = sum(sample.direct for sample in dataset.list_samples())
     found = {
         "data set": f"{dataset.name} {dataset.split}, task version {dataset.version}",
-        "samples": f"{facts.samples:,} (published: {published}{'' if same else '; THIS IS ANOTHER NUMBER'})",
+        "samples": f"{info.samples:,} (published: {published}{'' if same else '; THIS IS ANOTHER NUMBER'})",
         "of them asked of SAM 3 alone": f"{direct:,}" if direct else "",
-        "pictures": f"{facts.pictures:,}",
-        "hash of the annotations": facts.hash,
-        "licence": facts.licence,
-        "home": facts.home,
-        "notes": " ".join(facts.notes),
+        "pictures": f"{info.images:,}",
+        "hash of the annotations": info.hash,
+        "licence": info.licence,
+        "home": info.source,
+        "notes": " ".join(info.notes),
     }
     return {name: value for name, value in found.items() if value}
 
 
 @dataclass(frozen=True)
-class Rate:
+class CostEstimate:
     """What one sample costs."""
 
     usage: Usage
@@ -83,52 +83,52 @@ class Rate:
     """With nothing else at the same time."""
     source: str
     """Where the numbers come from, in words."""
-    of_agent: bool
+    agent_only: bool
     """Of a sample that goes to the agent; otherwise a mean over samples of both kinds."""
 
 
 # Requests and tokens: `python -m bench.protocols`, an episode with three masks, each examined; replies of 150 tokens.
 # Seconds: 2 for a model call; SAM 3 as `python -m bench.sam3` measures the embedded checkpoint on one CPU core.
-_CALLS = {
+_USAGE_BY_TOOLSET = {
     "workspace": Usage(model_calls=6, prompt_tokens=24_400, completion_tokens=900, images=7),
     "paper": Usage(model_calls=6, prompt_tokens=17_700, completion_tokens=900, images=7),
 }
-_SECONDS_A_CALL, _SECONDS_A_PICTURE = 2.0, 0.2
-_SAM3 = Usage(sam_encodes=1, sam_decodes=2)
-RULE = "rule of thumb: three masks a query, each examined; 2 s a model call, 0.2 s a picture of SAM 3 (tiny, one core)"
+_SECONDS_PER_CALL, _SECONDS_PER_IMAGE = 2.0, 0.2
+_SAM3_USAGE = Usage(sam_encodes=1, sam_decodes=2)
+RULE_OF_THUMB = "rule of thumb: three masks a query, each examined; 2 s a model call, 0.2 s a picture of SAM 3 (tiny, one core)"
 
 
-def rule_of_thumb(planner: str, protocol: str) -> Rate:
+def estimate_typical_cost(planner: str, toolset: str) -> CostEstimate:
     """For a sample that goes to the agent. `planner`: as `load_planner` takes it."""
     kind = planner.partition(":")[0]
-    calls = _CALLS[protocol] if kind in MODELS else NO_COST
-    return Rate(calls + _SAM3, calls.model_calls * _SECONDS_A_CALL + _SECONDS_A_PICTURE, RULE, of_agent=True)
+    calls = _USAGE_BY_TOOLSET[toolset] if kind in MODEL_KINDS else NO_COST
+    return CostEstimate(calls + _SAM3_USAGE, calls.model_calls * _SECONDS_PER_CALL + _SECONDS_PER_IMAGE, RULE_OF_THUMB, agent_only=True)
 
 
-def measured(costs: Costs, run: str) -> Rate:
+def estimate_from_run(costs: Costs, run_name: str) -> CostEstimate:
     """As an earlier run went; its samples of both kinds together."""
     n = max(1, costs.samples)
     spent = costs.usage
     mean = Usage(*(getattr(spent, name) / n for name in Usage.__dataclass_fields__))
-    return Rate(mean, costs.seconds / n, f"as measured over {costs.samples:,} samples of {run}", of_agent=False)
+    return CostEstimate(mean, costs.seconds / n, f"as measured over {costs.samples:,} samples of {run_name}", agent_only=False)
 
 
-def estimate(samples: Sequence[Sample], rate: Rate, *, workers: int, price: Price = FREE) -> dict[str, str]:
+def estimate_run(samples: Sequence[Sample], sample_cost: CostEstimate, *, workers: int, price: Price = FREE) -> dict[str, str]:
     """What asking these samples will take, by name. Samples asked of SAM 3 alone cost no model call; a mean over both
     kinds counts for every sample."""
     of_agent = sum(not sample.direct for sample in samples)
-    paid = of_agent if rate.of_agent else len(samples)
+    paid = of_agent if sample_cost.agent_only else len(samples)
     calls, prompt, completion = (
-        paid * getattr(rate.usage, name) for name in ("model_calls", "prompt_tokens", "completion_tokens")
+        paid * getattr(sample_cost.usage, name) for name in ("model_calls", "prompt_tokens", "completion_tokens")
     )
-    seconds = paid * rate.seconds + (len(samples) - paid) * _SECONDS_A_PICTURE
-    cost = paid * price.of(rate.usage)
+    seconds = paid * sample_cost.seconds + (len(samples) - paid) * _SECONDS_PER_IMAGE
+    cost = paid * price.compute_cost(sample_cost.usage)
     unknown = "not known; give --price" if calls else "0"
     return {
         "samples asked": f"{len(samples):,}, {of_agent:,} of them of the agent",
         "model calls": f"about {calls:,.0f}",
         "tokens": f"about {prompt:,.0f} of prompts, {completion:,.0f} of replies",
-        "time": f"about {in_words(seconds / workers)} with {workers} at a time, if the servers keep up",
+        "time": f"about {format_duration(seconds / workers)} with {workers} at a time, if the servers keep up",
         "cost": f"about {cost:,.2f} in the currency of --price" if cost else unknown,
-        "estimated by": rate.source,
+        "estimated by": sample_cost.source,
     }

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent import cli_options as given
-from agent.options import BadInput, Options, price_of
-from agent.terminal import FAILURE, Progress, needs_extra, one_line_errors, progress
+from agent import cli_options as shared_options
+from agent.options import UsageError, Options, parse_price
+from agent.terminal import FAILURE, Progress, require_extra, report_user_errors, show_progress
 
 if TYPE_CHECKING:
-    from evals.check import Rate
+    from evals.check import CostEstimate
     from evals.evaluation import Evaluation
     from evals.manifest import Selection
-    from evals.parts import Parts
-    from evals.runner import How
+    from evals.parts import RunComponents
+    from evals.runner import RunOptions
     from evals.samples import Benchmark, Dataset, Prediction, Sample
-    from evals.solver import Solved
+    from evals.solver import SampleResult
 
-DATA, RUNNING = "Data", "Running"
+DATA_PANEL, RUNNING_PANEL = "Data", "Running"
 """Headings in the help."""
-SPLITS = {"own": "all", "scenes": "test", "omnilabel": "val", "countbench": "test"}
+DEFAULT_SPLITS = {"own": "all", "scenes": "test", "omnilabel": "val", "countbench": "test"}
 """Of data sets that have but one, or one that is meant where none is said."""
-PATHS = ("pictures", "phrases")
+PATH_OPTIONS = ("pictures", "phrases")
 """Options of data sets that name a file or a folder."""
-TELL_EVERY = 60.0
+PROGRESS_INTERVAL = 60.0
 """Seconds between two lines of progress where stderr is no terminal."""
 
 app = typer.Typer(
@@ -41,28 +41,28 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Name = Annotated[
+DatasetName = Annotated[
     str, typer.Argument(help="Of a data set, e.g. reasonseg, omnilabel, saco-gold, grefcoco, own, scenes.")
 ]
-Data = Annotated[Path | None, typer.Option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA)]
-Split = Annotated[str | None, typer.Option(help="E.g. val or test.", rich_help_panel=DATA)]
+DataFolder = Annotated[Path | None, typer.Option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA_PANEL)]
+Split = Annotated[str | None, typer.Option(help="E.g. val or test.", rich_help_panel=DATA_PANEL)]
 Variant = Annotated[
-    str | None, typer.Option(help="Of the data set, where there are several, e.g. hf-bool.", rich_help_panel=DATA)
+    str | None, typer.Option(help="Of the data set, where there are several, e.g. hf-bool.", rich_help_panel=DATA_PANEL)
 ]
-With = Annotated[
+ExtraOptions = Annotated[
     list[str] | None,
-    typer.Option("--with", metavar="NAME=VALUE", help="A further option of the data set.", rich_help_panel=DATA),
+    typer.Option("--with", metavar="NAME=VALUE", help="A further option of the data set.", rich_help_panel=DATA_PANEL),
 ]
-Limit = Annotated[int | None, typer.Option(help="Only the first so many samples: for testing.", rich_help_panel=DATA)]
-Ids = Annotated[str | None, typer.Option(help="Only these samples, with commas.", rich_help_panel=DATA)]
-Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
-Workers = Annotated[int, typer.Option(min=1, help="Samples at a time.", rich_help_panel=RUNNING)]
+Limit = Annotated[int | None, typer.Option(help="Only the first so many samples: for testing.", rich_help_panel=DATA_PANEL)]
+Ids = Annotated[str | None, typer.Option(help="Only these samples, with commas.", rich_help_panel=DATA_PANEL)]
+RunPath = Annotated[Path, typer.Argument(help="Folder of a run.")]
+Workers = Annotated[int, typer.Option(min=1, help="Samples at a time.", rich_help_panel=RUNNING_PANEL)]
 Pages = Annotated[int, typer.Option(min=0, help="Samples that get a page of their own, the worst first.")]
 Draws = Annotated[int, typer.Option(min=10, help="Bootstrap draws for each interval.")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Which:
+class DatasetOptions:
     """Which samples of which data, as the command line says it."""
 
     data: Path | None = None
@@ -77,57 +77,57 @@ class Which:
         """Of the data set; places are absolute, so that a run finds them from any folder. Raises BadInput."""
         pairs = [pair.partition("=") for pair in self.with_ or ()]
         if wrong := [name for name, equals, _ in pairs if not equals or not name]:
-            raise BadInput(f"--with takes NAME=VALUE, got {wrong[0]!r}")
+            raise UsageError(f"--with takes NAME=VALUE, got {wrong[0]!r}")
         variant = {} if self.variant is None else {"variant": self.variant}
-        return variant | {name: str(Path(value).absolute()) if name in PATHS else value for name, _, value in pairs}
+        return variant | {name: str(Path(value).absolute()) if name in PATH_OPTIONS else value for name, _, value in pairs}
 
-    def dataset(self, name: str) -> "Dataset":
+    def open_dataset(self, name: str) -> "Dataset":
         from evals.datasets import load_dataset
 
-        return load_dataset(name, self._folder(name), self._split(name), **self.options)
+        return load_dataset(name, self._get_data_folder(name), self._get_split(name), **self.options)
 
-    def benchmark(self, name: str) -> "Benchmark":
-        """As `dataset`, videos too."""
+    def open_benchmark(self, name: str) -> "Benchmark":
+        """As `open_dataset`, videos too."""
         from evals.datasets import load_benchmark
 
-        return load_benchmark(name, self._folder(name), self._split(name), **self.options)
+        return load_benchmark(name, self._get_data_folder(name), self._get_split(name), **self.options)
 
-    def _split(self, name: str) -> str:
-        return SPLITS.get(name, "") if self.split is None else self.split
+    def _get_split(self, name: str) -> str:
+        return DEFAULT_SPLITS.get(name, "") if self.split is None else self.split
 
-    def _folder(self, name: str) -> Path:
+    def _get_data_folder(self, name: str) -> Path:
         from evals.datasets import DATASETS, VIDEOS
 
         if self.data is None and name in {**DATASETS, **VIDEOS} and name != "scenes":
-            raise BadInput(
+            raise UsageError(
                 f"where are the data of {name}? give --data FOLDER; with an empty one, you are told what belongs there"
             )
         return self.data or Path()
 
-    def selection(self) -> "Selection":
+    def build_selection(self) -> "Selection":
         from evals.manifest import Selection
 
         if self.limit is not None and self.limit < 1:
-            raise BadInput(f"--limit must be at least 1, got {self.limit}")
-        return Selection(self.limit, _split(self.ids))
+            raise UsageError(f"--limit must be at least 1, got {self.limit}")
+        return Selection(self.limit, _parse_ids(self.ids))
 
 
-_WHICH = {"data": Data, "split": Split, "variant": Variant, "with_": With, "limit": Limit, "ids": Ids}
-which_data = given.gathered("which", _WHICH, lambda values: Which(**values))
+_DATASET_OPTIONS = {"data": DataFolder, "split": Split, "variant": Variant, "with_": ExtraOptions, "limit": Limit, "ids": Ids}
+dataset_options = shared_options.option_group("which", _DATASET_OPTIONS, lambda values: DatasetOptions(**values))
 
 
 @app.command("run", help="Ask every sample, score, report. Run again, it goes on where it stopped.")
 @app.command("predict", help="Ask every sample and write the benchmark's own files; no scores.")
-@given.planning(without=("record",))
-@which_data
-def _ask(
+@shared_options.planning_options(without=("record",))
+@dataset_options
+def run_benchmark(
     context: typer.Context,
-    name: Name,
+    name: DatasetName,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     options: Options,
-    which: Which,
+    which: DatasetOptions,
     direct_threshold: Annotated[
-        float, typer.Option(help="Of samples that go to SAM 3 alone, from 0 to below 1.", rich_help_panel=RUNNING)
+        float, typer.Option(help="Of samples that go to SAM 3 alone, from 0 to below 1.", rich_help_panel=RUNNING_PANEL)
     ] = 0.5,
     workers: Workers = 1,
     batch: Annotated[
@@ -135,100 +135,100 @@ def _ask(
         typer.Option(
             min=1,
             help="Requests that SAM 3 serves together. Above 1 it is faster on a GPU; last digits may then vary.",
-            rich_help_panel=RUNNING,
+            rich_help_panel=RUNNING_PANEL,
         ),
     ] = 1,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder that remembers replies (default: .cache beside OUT).", rich_help_panel=RUNNING),
+        typer.Option(help="Folder that remembers replies (default: .cache beside OUT).", rich_help_panel=RUNNING_PANEL),
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Remember nothing.", rich_help_panel=RUNNING)] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Remember nothing.", rich_help_panel=RUNNING_PANEL)] = False,
     fail_on_error: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Stop once more than this share of samples failed.", rich_help_panel=RUNNING),
+        typer.Option(min=0, max=1, help="Stop once more than this share of samples failed.", rich_help_panel=RUNNING_PANEL),
     ] = 0.05,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again what failed before.", rich_help_panel=RUNNING)
+        bool, typer.Option("--retry-failed", help="Ask again what failed before.", rich_help_panel=RUNNING_PANEL)
     ] = False,
     pages: Pages = 50,
     draws: Draws = 1000,
 ) -> None:
     """Exit codes: 0 done; 1 too many samples failed; 2 bad usage or bad input; 130 interrupted."""
-    with _errors(), progress() as shown:
-        shown.now(f"reading {name}")
+    with _report_errors(), show_progress() as display:
+        display.show_status(f"reading {name}")
         if not 0 <= direct_threshold < 1:
-            raise BadInput(f"--direct-threshold must be at least 0 and below 1, got {direct_threshold:g}")
-        dataset, selection = which.dataset(name), which.selection()
-        selection.of(dataset)
-        from evals.parts import assemble
+            raise UsageError(f"--direct-threshold must be at least 0 and below 1, got {direct_threshold:g}")
+        dataset, selection = which.open_dataset(name), which.build_selection()
+        selection.select_samples(dataset)
+        from evals.parts import assemble_components
 
-        remembered = None if no_cache else cache or out.parent / ".cache"
-        parts = assemble(options, cache=remembered, threshold=direct_threshold, batch=batch, now=shown.now)
-        where = {"options": which.options, "where": "" if which.data is None else str(which.data.absolute())}
-        how: How = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
-        failed = _asked(out, dataset, selection, parts, where, how, shown)
+        cache_folder = None if no_cache else cache or out.parent / ".cache"
+        components = assemble_components(options, cache=cache_folder, threshold=direct_threshold, batch=batch, on_progress=display.show_status)
+        origin = {"options": which.options, "where": "" if which.data is None else str(which.data.absolute())}
+        run_options: RunOptions = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
+        failed = _predict_all(out, dataset, selection, components, origin, run_options, display)
         if context.command.name == "run":
-            _scored(out, dataset, selection, pages, draws, shown)
+            _score_finished_run(out, dataset, selection, pages, draws, display)
     if failed > fail_on_error:
         typer.echo(f"error: {failed:.0%} of the samples failed, above --fail-on-error {fail_on_error:g}", err=True)
         raise typer.Exit(FAILURE)
 
 
-def _asked(
+def _predict_all(
     out: Path,
     dataset: "Dataset",
     selection: "Selection",
-    parts: "Parts",
-    where: Mapping[str, Any],
-    how: "How",
-    shown: Progress,
+    components: "RunComponents",
+    origin: Mapping[str, Any],
+    run_options: "RunOptions",
+    display: Progress,
 ) -> float:
     """Every sample asked and the benchmark's files written; the share of samples that failed."""
     from evals.evaluation import Evaluation
     from evals.manifest import Manifest
     from evals.records import RunFolder
 
-    manifest = Manifest.of(dataset, dataset.facts(), selection, **parts.told, **where)
+    manifest = Manifest.from_dataset(dataset, dataset.collect_info(), selection, **components.manifest_fields, **origin)
     with RunFolder.start(out, manifest) as run:
-        for difference in run.manifest.lesser_differences(manifest):
+        for difference in run.manifest.find_harmless_differences(manifest):
             typer.echo(f"note: {difference} (this run began otherwise)", err=True)
-        evaluation = Evaluation(run, dataset, selection.of(dataset))
-        _banner(evaluation)
-        predictions = evaluation.ask(parts.solver, watch=_watching(evaluation, shown), **how)
+        evaluation = Evaluation(run, dataset, selection.select_samples(dataset))
+        _print_banner(evaluation)
+        predictions = evaluation.ask_samples(components.solver, on_result=_build_progress_callback(evaluation, display), **run_options)
         evaluation.write_predictions(predictions)
-    typer.echo(f"{out}: {_ends(predictions)}; predictions/ {', '.join(_names(out / 'predictions'))}")
+    typer.echo(f"{out}: {_format_statuses(predictions)}; predictions/ {', '.join(_list_file_names(out / 'predictions'))}")
     return sum(prediction.status == "failed" for prediction in predictions) / len(predictions)
 
 
-def _scored(out: Path, dataset: "Dataset", selection: "Selection", pages: int, draws: int, shown: Progress) -> None:
+def _score_finished_run(out: Path, dataset: "Dataset", selection: "Selection", pages: int, draws: int, display: Progress) -> None:
     from evals.evaluation import Evaluation
     from evals.records import RunFolder
 
-    _score_and_report(Evaluation(RunFolder(out), dataset, selection.of(dataset)), pages, draws, shown)
+    _score_and_report(Evaluation(RunFolder(out), dataset, selection.select_samples(dataset)), pages, draws, display)
 
 
 def _score_and_report(
-    evaluation: "Evaluation", pages: int, draws: int, shown: Progress, *, afresh: bool = False
+    evaluation: "Evaluation", pages: int, draws: int, display: Progress, *, redraw: bool = False
 ) -> None:
-    from evals.report import counts
+    from evals.report import format_counts
 
-    shown.now("scoring")
-    predictions = evaluation.predictions()
+    display.show_status("scoring")
+    predictions = evaluation.load_predictions()
     summary = evaluation.score(predictions, draws=draws)
-    shown.now("drawing pages")
-    evaluation.report(summary, predictions, pages=pages, afresh=afresh)
+    display.show_status("drawing pages")
+    evaluation.write_report(summary, predictions, pages=pages, redraw=redraw)
     row = summary.overall
-    typer.echo(f"{summary.headline} {row.value:.4g} (95 % interval {row.low:.4g} to {row.high:.4g}); {counts(summary)}")
+    typer.echo(f"{summary.headline} {row.value:.4g} (95 % interval {row.low:.4g} to {row.high:.4g}); {format_counts(summary)}")
     typer.echo(f"{evaluation.run.path}: scores.json, costs.json, report.md, report.html")
 
 
-@app.command()
-def score(
+@app.command("score")
+def rescore_run(
     run: Annotated[Path, typer.Argument(help="Folder of a run; with --predictions, the name of a data set.")],
-    data: Data = None,
+    data: DataFolder = None,
     split: Split = None,
     variant: Variant = None,
-    with_: With = None,
+    with_: ExtraOptions = None,
     predictions: Annotated[
         Path | None,
         typer.Option(help="Anybody's, in the benchmark's own format: a file, for DAVIS and SA-V a folder."),
@@ -237,59 +237,59 @@ def score(
     draws: Draws = 1000,
 ) -> None:
     """Score and report a run again, finished or not, or score predictions. No model, no GPU, no network."""
-    with _errors(), progress() as shown:
+    with _report_errors(), show_progress() as display:
         if predictions is not None:
-            shown.now(f"scoring {predictions}")
-            asked = Which(data=data, split=split, variant=variant, with_=with_)
-            _print_table(_numbers(predictions, asked.benchmark(str(run))))
+            display.show_status(f"scoring {predictions}")
+            chosen = DatasetOptions(data=data, split=split, variant=variant, with_=with_)
+            _print_table(_format_scores(predictions, chosen.open_benchmark(str(run))))
         elif split is not None or variant is not None:
-            raise BadInput("a run knows its split and variant; --split and --variant go with --predictions")
+            raise UsageError("a run knows its split and variant; --split and --variant go with --predictions")
         else:
-            evaluation = _opened(run, data, with_)
-            _banner(evaluation)
-            evaluation.write_predictions(evaluation.predictions())
-            _score_and_report(evaluation, pages, draws, shown, afresh=True)
+            evaluation = _open_evaluation(run, data, with_)
+            _print_banner(evaluation)
+            evaluation.write_predictions(evaluation.load_predictions())
+            _score_and_report(evaluation, pages, draws, display, redraw=True)
 
 
-@app.command()
-def compare(
-    first: Run,
+@app.command("compare")
+def compare_two_runs(
+    first: RunPath,
     second: Annotated[Path, typer.Argument(help="Folder of another run of the same data.")],
-    data: Data = None,
-    with_: With = None,
+    data: DataFolder = None,
+    with_: ExtraOptions = None,
     draws: Draws = 1000,
 ) -> None:
     """Say by how much the second run is better than the first, paired by sample, with an interval."""
-    with _errors():
-        from evals.compare import compare as compared
+    with _report_errors():
+        from evals.compare import compare_runs as compare_runs
         from evals.records import RunFolder
 
-        typer.echo(str(compared(_opened(first, data, with_).dataset, RunFolder(first), RunFolder(second), draws=draws)))
+        typer.echo(str(compare_runs(_open_evaluation(first, data, with_).dataset, RunFolder(first), RunFolder(second), draws=draws)))
 
 
-@app.command()
-def view(
-    run: Run,
+@app.command("view")
+def draw_sample_pages(
+    run: RunPath,
     ids: Annotated[str | None, typer.Option(help="Samples, with commas (default: the ten worst).")] = None,
-    data: Data = None,
-    with_: With = None,
+    data: DataFolder = None,
+    with_: ExtraOptions = None,
 ) -> None:
     """Draw the pages of samples: episode, overlay, ground truth. Says where they are."""
-    with _errors():
-        evaluation = _opened(run, data, with_)
-        for sample, prediction in _wanted(evaluation, _split(ids)):
-            page = evaluation.draw(sample, prediction)
+    with _report_errors():
+        evaluation = _open_evaluation(run, data, with_)
+        for sample, prediction in _select_samples(evaluation, _parse_ids(ids)):
+            page = evaluation.draw_page(sample, prediction)
             typer.echo(page or f"{sample.id}: no page, its picture or its episode cannot be read")
 
 
-@app.command()
-@which_data
-def check(
-    name: Name,
-    which: Which,
-    planner: given.Planner = "openai:MODEL",
-    protocol: given.Protocol = None,
-    price: given.Price = None,
+@app.command("check")
+@dataset_options
+def check_dataset(
+    name: DatasetName,
+    which: DatasetOptions,
+    planner: shared_options.PlannerOption = "openai:MODEL",
+    toolset: shared_options.ToolsetOption = None,
+    price: shared_options.PriceOption = None,
     workers: Workers = 1,
     pictures: Annotated[int | None, typer.Option(min=0, help="Open only so many pictures (default: all).")] = None,
     like: Annotated[Path | None, typer.Option(help="Estimate by what this run has cost.")] = None,
@@ -298,131 +298,131 @@ def check(
 
     Exit codes: 0 as published; 1 pictures are missing or broken, or the number of samples is another; 2 bad input.
     """
-    with _errors(), progress() as shown:
-        from evals.check import check_pictures, describe, estimate
-        from evals.datasets.videos import ONLY_SCORED, Videos
+    with _report_errors(), show_progress() as display:
+        from evals.check import check_images, describe_dataset, estimate_run
+        from evals.datasets.videos import ONLY_SCORED, VideoBenchmark
 
-        dataset = which.benchmark(name)
-        samples, facts = which.selection().of(dataset), dataset.facts()
-        looked = check_pictures(samples, most=pictures, now=shown.now)
-        rate = _rate(planner, protocol or "workspace", like)
+        dataset = which.open_benchmark(name)
+        samples, info = which.build_selection().select_samples(dataset), dataset.collect_info()
+        image_check = check_images(samples, max_images=pictures, on_progress=display.show_status)
+        sample_cost = _estimate_cost(planner, toolset or "workspace", like)
         cost = (
             {"scored only": ONLY_SCORED.format(name=name, split=dataset.split)}
-            if isinstance(dataset, Videos)
-            else estimate(samples, rate, workers=workers, **({} if price is None else {"price": price_of(price)}))
+            if isinstance(dataset, VideoBenchmark)
+            else estimate_run(samples, sample_cost, workers=workers, **({} if price is None else {"price": parse_price(price)}))
         )
-    _print_table({**describe(dataset, facts), "picture files": str(looked), **cost})
-    if looked.broken or facts.published not in (None, facts.samples):
+    _print_table({**describe_dataset(dataset, info), "picture files": str(image_check), **cost})
+    if image_check.broken or info.published not in (None, info.samples):
         raise typer.Exit(FAILURE)
 
 
 @app.command("make-scenes")
-def make_scenes(
+def write_generated_scenes(
     out: Annotated[Path, typer.Option(help="Folder for them.")],
     number: Annotated[int, typer.Option(min=1, help="Of queries.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds, other scenes.")] = 0,
 ) -> None:
     """Write the generated world in the official formats of the benchmarks, so that every loader has files to read."""
-    with _errors():
-        from evals.datasets.make_scenes import make_scenes as made
+    with _report_errors():
+        from evals.datasets.make_scenes import write_scenes as write_scenes
 
         try:
-            folders = made(out, number=number, seed=seed)
+            folders = write_scenes(out, number=number, seed=seed)
         except OSError as error:
-            raise BadInput(f"cannot write into {out}: {error.strerror or error}") from error
+            raise UsageError(f"cannot write into {out}: {error.strerror or error}") from error
     for name, folder in folders.items():
         typer.echo(f"{name}: {folder}")
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     """One line each; a run that was stopped by failures has an exit code of its own."""
     from agent.transcript import TranscriptError
     from evals.manifest import RunError
     from evals.metrics.entries import ScoringError
-    from evals.runner import TooManyFailures
+    from evals.runner import TooManyFailuresError
     from evals.samples import DataError
 
-    told = "run the same command again to go on"
+    interrupt_hint = "run the same command again to go on"
     known = (DataError, RunError, ScoringError, TranscriptError)
-    with one_line_errors(*known, interrupted=told), needs_extra("train", "skimage"):
+    with report_user_errors(*known, interrupted=interrupt_hint), require_extra("train", "skimage"):
         try:
             yield
-        except TooManyFailures as error:
+        except TooManyFailuresError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(FAILURE) from error
 
 
-def _numbers(predictions: Path, benchmark: "Benchmark") -> dict[str, str]:
+def _format_scores(predictions: Path, benchmark: "Benchmark") -> dict[str, str]:
     """What predictions score, in full precision."""
     if not predictions.exists():
-        raise BadInput(f"there is no file or folder {predictions}")
+        raise UsageError(f"there is no file or folder {predictions}")
     return {name: repr(value) for name, value in benchmark.score_file(predictions).items()}
 
 
-def _split(ids: str | None) -> tuple[str, ...]:
+def _parse_ids(ids: str | None) -> tuple[str, ...]:
     return tuple(id for id in (ids or "").split(",") if id)
 
 
-def _opened(run: Path, data: Path | None, given: Sequence[str] | None) -> "Evaluation":
+def _open_evaluation(run: Path, data: Path | None, extra_options: Sequence[str] | None) -> "Evaluation":
     from evals.evaluation import Evaluation
 
-    return Evaluation.open(run, data, options=Which(data=data, with_=given).options)
+    return Evaluation.open(run, data, options=DatasetOptions(data=data, with_=extra_options).options)
 
 
-def _banner(evaluation: "Evaluation") -> None:
+def _print_banner(evaluation: "Evaluation") -> None:
     from evals.report import TESTING_ONLY
 
     if evaluation.run.manifest.testing_only:
         typer.echo(TESTING_ONLY, err=True)
 
 
-def _watching(evaluation: "Evaluation", shown: Progress) -> "Callable[[Sample, Solved], None]":
+def _build_progress_callback(evaluation: "Evaluation", display: Progress) -> "Callable[[Sample, SampleResult], None]":
     """Tells how the run is getting on: all the time at a terminal, else once a minute."""
-    from evals.progress import Meter
+    from evals.progress import ProgressMeter
 
-    meter = Meter(evaluation.dataset, evaluation.samples, dict(evaluation.run.predictions()))
-    told = monotonic()
+    meter = ProgressMeter(evaluation.dataset, evaluation.samples, dict(evaluation.run.load_predictions()))
+    last_report = monotonic()
 
-    def watch(sample: "Sample", solved: "Solved") -> None:
-        nonlocal told
-        meter.add(solved.prediction)
-        if shown.seen:
-            shown.now(meter.line())
-        elif monotonic() - told > TELL_EVERY:
-            told = monotonic()
-            typer.echo(meter.line(), err=True)
+    def report_progress(sample: "Sample", result: "SampleResult") -> None:
+        nonlocal last_report
+        meter.add(result.prediction)
+        if display.is_visible:
+            display.show_status(meter.format_line())
+        elif monotonic() - last_report > PROGRESS_INTERVAL:
+            last_report = monotonic()
+            typer.echo(meter.format_line(), err=True)
 
-    return watch
+    return report_progress
 
 
-def _wanted(evaluation: "Evaluation", ids: Sequence[str]) -> "list[tuple[Sample, Prediction]]":
+def _select_samples(evaluation: "Evaluation", ids: Sequence[str]) -> "list[tuple[Sample, Prediction]]":
     """The samples to draw. Raises BadInput for one that the run does not have."""
-    from evals.evaluation import worst_first
+    from evals.evaluation import sort_worst_first
 
-    predictions = evaluation.predictions()
+    predictions = evaluation.load_predictions()
     if not ids:
-        return worst_first(evaluation.samples, predictions, evaluation.dataset.score(predictions).per_sample)[:10]
+        return sort_worst_first(evaluation.samples, predictions, evaluation.dataset.score(predictions).per_sample)[:10]
     pairs = {s.id: (s, p) for s, p in zip(evaluation.samples, predictions, strict=True)}
     if unknown := [id for id in ids if id not in pairs]:
-        raise BadInput(f"{evaluation.run.path} has no sample {unknown[0]!r}; an id is, e.g., {next(iter(pairs))}")
+        raise UsageError(f"{evaluation.run.path} has no sample {unknown[0]!r}; an id is, e.g., {next(iter(pairs))}")
     return [pairs[id] for id in ids]
 
 
-def _rate(planner: str, protocol: str, like: Path | None) -> "Rate":
-    from evals.check import measured, rule_of_thumb
-    from evals.evaluation import costs_of
+def _estimate_cost(planner: str, toolset: str, like: Path | None) -> "CostEstimate":
+    from evals.check import estimate_from_run, estimate_typical_cost
+    from evals.evaluation import load_costs
 
-    return rule_of_thumb(planner, protocol) if like is None else measured(costs_of(like), str(like))
+    return estimate_typical_cost(planner, toolset) if like is None else estimate_from_run(load_costs(like), str(like))
 
 
-def _ends(predictions: "Sequence[Prediction]") -> str:
+def _format_statuses(predictions: "Sequence[Prediction]") -> str:
     """How many samples ended how, in words."""
     statuses = [prediction.status for prediction in predictions]
     return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
 
 
-def _names(folder: Path) -> list[str]:
+def _list_file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from evals.manifest import RunError
 from evals.records import RunFolder
 from evals.samples import Dataset, Prediction, Sample
-from evals.stats import DRAWS, Interval, interval
+from evals.stats import DEFAULT_DRAWS, Interval, compute_interval
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Comparison:
         )
 
 
-def compare(dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int = DRAWS) -> Comparison:
+def compare_runs(dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int = DEFAULT_DRAWS) -> Comparison:
     """Raises RunError if the runs are of different data, or share no sample."""
     _check_same_data(first, second)
-    samples, (before, after) = _paired(dataset, first, second)
-    measures = [dataset.resample(predictions) for predictions in (before, after)]
+    samples, (before, after) = _pair_predictions(dataset, first, second)
+    measures = [dataset.build_measure(predictions) for predictions in (before, after)]
     groups = [sample.group for sample in samples]
     everything = list(range(len(samples)))
     return Comparison(
@@ -39,7 +39,7 @@ def compare(dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int
         samples=len(samples),
         first=measures[0](everything),
         second=measures[1](everything),
-        difference=interval(groups, lambda drawn: measures[1](drawn) - measures[0](drawn), draws=draws),
+        difference=compute_interval(groups, lambda drawn: measures[1](drawn) - measures[0](drawn), draws=draws),
     )
 
 
@@ -52,10 +52,10 @@ def _check_same_data(first: RunFolder, second: RunFolder) -> None:
             )
 
 
-def _paired(dataset: Dataset, first: RunFolder, second: RunFolder) -> tuple[list[Sample], list[list[Prediction]]]:
+def _pair_predictions(dataset: Dataset, first: RunFolder, second: RunFolder) -> tuple[list[Sample], list[list[Prediction]]]:
     """The samples that both have done, and the predictions of each."""
-    found = [run.predictions() for run in (first, second)]
-    samples = [sample for sample in dataset.samples() if all(sample.id in one for one in found)]
+    by_run = [run.load_predictions() for run in (first, second)]
+    samples = [sample for sample in dataset.list_samples() if all(sample.id in predictions for predictions in by_run)]
     if not samples:
         raise RunError(f"{first.path} and {second.path} have no finished sample in common")
-    return samples, [[one[sample.id] for sample in samples] for one in found]
+    return samples, [[predictions[sample.id] for sample in samples] for predictions in by_run]

@@ -10,18 +10,18 @@ from itertools import islice
 
 import numpy as np
 
-from evals.checkpoint import SAME_PLACE, SIZES
-from sam3_tool import Picture, Sam3, rle
+from evals.checkpoint import MATCH_IOU, SIZES
+from sam3_tool import Image, Sam3, rle
 from sam3_tool.training.scenes import HELD_OUT, Scene, draw_scene
 
 FIRST_SCENE = 400_000
 """Of the held-out scenes, whose others serve other measurements."""
 
-Pair = tuple[Scene, int, Scene]
+ScenePair = tuple[Scene, int, Scene]
 """A scene, the object boxed in it, and a scene with its kind and others."""
 
 
-def pairs() -> Iterator[Pair]:
+def generate_pairs() -> Iterator[ScenePair]:
     """Each scene is searched once."""
     seen: dict[tuple[str, str | None], tuple[Scene, int]] = {}
     number = FIRST_SCENE
@@ -35,15 +35,15 @@ def pairs() -> Iterator[Pair]:
         number += 1
 
 
-def measure(sam3: Sam3, *, number: int = 100) -> dict[str, float]:
+def measure_exemplars(sam3: Sam3, *, number: int = 100) -> dict[str, float]:
     same: list[bool] = []
     other: list[bool] = []
-    for scene, boxed, second in islice(pairs(), number):
+    for scene, boxed, second in islice(generate_pairs(), number):
         x0, y0, x1, y1 = map(float, scene.boxes[boxed])
-        found = sam3.segment(Picture(second.pixels), boxes=[(x0, y0, x1, y1)], like=Picture(scene.pixels))
-        overlap = rle.ious(rle.encode_all(second.masks), found.rles)
+        found = sam3.segment(Image(second.pixels), boxes=[(x0, y0, x1, y1)], exemplar_image=Image(scene.pixels))
+        overlap = rle.compute_ious(rle.encode_masks(second.masks), found.rles)
         for index, thing in enumerate(second.objects):
-            kept = bool((overlap[index] > SAME_PLACE).any())
+            kept = bool((overlap[index] > MATCH_IOU).any())
             (same if thing.kind == scene.objects[boxed].kind else other).append(kept)
     return {"same kind kept": float(np.mean(same)), "other kinds kept": float(np.mean(other)), "pairs": number}
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--sam3", default="tiny", help="'tiny', 'facebook/sam3' or a folder")
     parser.add_argument("--number", type=int, default=100, help="pairs of scenes (default 100)")
     arguments = parser.parse_args()
-    for name, value in measure(Sam3.load(arguments.sam3), number=arguments.number).items():
+    for name, value in measure_exemplars(Sam3.load(arguments.sam3), number=arguments.number).items():
         print(f"{name}: {value:.3g}")
 
 

@@ -11,12 +11,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from agent.transcript import MadeBy
-from evals.samples import Benchmark, DataError, Dataset, Facts, Sample
-from sam3_tool.files import write_whole
+from agent.transcript import Provenance
+from evals.samples import Benchmark, DataError, Dataset, DatasetInfo, Sample
+from sam3_tool.files import write_atomically
 
-PACKAGES = ("sam3-agent", "torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools", "openai")
-_ONLY_TOLD = {"where", "options.pictures", "commit", "changed_code", "packages", "machine"}
+RECORDED_PACKAGES = ("sam3-agent", "torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools", "openai")
+_NON_BINDING_FIELDS = {"where", "options.pictures", "commit", "changed_code", "packages", "machine"}
 """Fields that may differ between two parts of a run."""
 
 
@@ -33,9 +33,9 @@ class Selection:
     ids: tuple[str, ...] = ()
     """Only these; empty = all."""
 
-    def of(self, dataset: Benchmark) -> list[Sample]:
+    def select_samples(self, dataset: Benchmark) -> list[Sample]:
         """In the data set's order. Raises DataError for an id that there is not, and where nothing is left."""
-        samples = dataset.samples()
+        samples = dataset.list_samples()
         if unknown := set(self.ids) - {sample.id for sample in samples}:
             example = next((sample.id for sample in samples), "none")
             raise DataError(
@@ -47,7 +47,7 @@ class Selection:
         return chosen
 
 
-EVERYTHING = Selection()
+ALL_SAMPLES = Selection()
 
 
 class Manifest(BaseModel):
@@ -72,7 +72,7 @@ class Manifest(BaseModel):
     """As in `Selection`."""
     ids: str
     """Hash of the ids of the samples that are asked, in order."""
-    made_by: MadeBy
+    made_by: Provenance
     """Planner, model, protocol, prompts, budget and checkpoint."""
     generation: Mapping[str, JsonValue] = Field(default_factory=dict)
     """How the model writes its replies: temperature, seed, most tokens, server."""
@@ -94,24 +94,24 @@ class Manifest(BaseModel):
     )
 
     @classmethod
-    def of(cls, dataset: Dataset, facts: Facts, selection: Selection, **made_with: object) -> Self:
+    def from_dataset(cls, dataset: Dataset, info: DatasetInfo, selection: Selection, **made_with: object) -> Self:
         """`made_with`: the fields about planner and SAM 3, and about where the data are."""
-        samples = selection.of(dataset)
-        commit, changed = _code()
+        samples = selection.select_samples(dataset)
+        commit, changed = _read_git_state()
         return cls.model_validate(
             {
                 "dataset": dataset.name,
                 "task": dataset.version,
                 "split": dataset.split,
-                "data": facts.hash,
+                "data": info.hash,
                 "samples": len(samples),
                 "limit": selection.limit,
                 "only": selection.ids,
-                "ids": hash_of_ids(samples),
-                "testing_only": len(samples) < len(dataset.samples()),
+                "ids": hash_sample_ids(samples),
+                "testing_only": len(samples) < len(dataset.list_samples()),
                 "commit": commit,
                 "changed_code": changed,
-                "packages": {name: _version(name) for name in PACKAGES},
+                "packages": {name: _get_version(name) for name in RECORDED_PACKAGES},
                 **made_with,
             }
         )
@@ -120,23 +120,23 @@ class Manifest(BaseModel):
     def selection(self) -> Selection:
         return Selection(self.limit, self.only)
 
-    def differences(self, other: "Manifest") -> list[str]:
+    def find_differences(self, other: "Manifest") -> list[str]:
         """What would change results, one phrase each, e.g. 'planner: grammar, now openai:x'."""
-        return [phrase for name, phrase in self._all_differences(other) if not _only_told(name)]
+        return [phrase for name, phrase in self._list_differences(other) if not _is_non_binding(name)]
 
-    def lesser_differences(self, other: "Manifest") -> list[str]:
+    def find_harmless_differences(self, other: "Manifest") -> list[str]:
         """What does not keep a run from going on: where the data are, code, packages, machine."""
-        return [phrase for name, phrase in self._all_differences(other) if _only_told(name)]
+        return [phrase for name, phrase in self._list_differences(other) if _is_non_binding(name)]
 
-    def _all_differences(self, other: "Manifest") -> Iterable[tuple[str, str]]:
+    def _list_differences(self, other: "Manifest") -> Iterable[tuple[str, str]]:
         """The field's dotted name, and both values in words."""
-        mine, theirs = _flat(self.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+        mine, theirs = _flatten_fields(self.model_dump(mode="json")), _flatten_fields(other.model_dump(mode="json"))
         for name in mine | theirs:
             if mine.get(name) != theirs.get(name):
                 yield name, f"{name}: {mine.get(name)}, now {theirs.get(name)}"
 
     def save(self, path: Path) -> None:
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_atomically(path, (self.model_dump_json(indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -151,32 +151,32 @@ class Manifest(BaseModel):
             raise RunError(f"{path} is not a manifest this program can read: {where}: {wrong['msg']}") from error
 
 
-def hash_of_ids(samples: Iterable[Sample]) -> str:
+def hash_sample_ids(samples: Iterable[Sample]) -> str:
     """SHA-256 over the ids in order, in hexadecimal."""
     return sha256("\n".join(sample.id for sample in samples).encode("utf-8", "replace")).hexdigest()
 
 
-def _only_told(name: str) -> bool:
-    return name in _ONLY_TOLD or name.partition(".")[0] in _ONLY_TOLD
+def _is_non_binding(name: str) -> bool:
+    return name in _NON_BINDING_FIELDS or name.partition(".")[0] in _NON_BINDING_FIELDS
 
 
-def _flat(tree: Mapping[str, object], before: str = "") -> dict[str, object]:
+def _flatten_fields(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Nested fields under dotted names."""
     flat: dict[str, object] = {}
     for name, value in tree.items():
         inner = isinstance(value, dict)
-        flat |= _flat(value, f"{before}{name}.") if inner else {before + name: value}  # type: ignore[arg-type]
+        flat |= _flatten_fields(value, f"{prefix}{name}.") if inner else {prefix + name: value}  # type: ignore[arg-type]
     return flat
 
 
-def _version(package: str) -> str:
+def _get_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return "absent"
 
 
-def _code() -> tuple[str, bool]:
+def _read_git_state() -> tuple[str, bool]:
     """The commit this program runs from, and whether files differ from it; ("", False) outside a checkout."""
     here = Path(__file__).parent
     try:

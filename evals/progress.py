@@ -6,12 +6,12 @@ from time import monotonic
 
 from evals.samples import Dataset, Prediction, Sample
 
-SHARE = 0.05
+METRIC_TIME_SHARE = 0.05
 """Of a run's time that may go into the metric so far."""
 
 
 @dataclass
-class Meter:
+class ProgressMeter:
     """Counts samples as they finish. For one thread."""
 
     dataset: Dataset
@@ -28,7 +28,7 @@ class Meter:
     def __post_init__(self) -> None:
         wanted = {sample.id for sample in self.samples}
         self.done = {id: prediction for id, prediction in self.done.items() if id in wanted}
-        self._failed = sum(one.status == "failed" for one in self.done.values())
+        self._failed = sum(prediction.status == "failed" for prediction in self.done.values())
         self._started = self.clock()
 
     def add(self, prediction: Prediction) -> None:
@@ -37,32 +37,32 @@ class Meter:
         self._asked += 1
         self.done[prediction.id] = prediction
 
-    def line(self) -> str:
+    def format_line(self) -> str:
         """How it stands, for people."""
         failed = self._failed
-        parts = [f"{len(self.done)} of {len(self.samples)} samples", *self._pace(), self._so_far()]
+        parts = [f"{len(self.done)} of {len(self.samples)} samples", *self._format_pace(), self._format_metric()]
         return ", ".join(part for part in (*parts, f"{failed} failed" if failed else "") if part)
 
-    def _pace(self) -> list[str]:
+    def _format_pace(self) -> list[str]:
         taken, here = self.clock() - self._started, self._asked
         if here <= 0 or taken <= 0:
             return []
         left = (len(self.samples) - len(self.done)) * taken / here
-        return [f"{here / taken:.3g} a second", f"{in_words(left)} left"]
+        return [f"{here / taken:.3g} a second", f"{format_duration(left)} left"]
 
-    def _so_far(self) -> str:
+    def _format_metric(self) -> str:
         """The metric over what is done, worked out anew as often as that is cheap."""
         now = self.clock()
         if now >= self._next:
             scores = self.dataset.score([self.done[s.id] for s in self.samples if s.id in self.done])
             self._metric = f"{scores.headline} {scores.metrics[scores.headline]:.4g} so far"
-            self._next = self.clock() + (self.clock() - now) / SHARE
+            self._next = self.clock() + (self.clock() - now) / METRIC_TIME_SHARE
         return self._metric
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """
-    >>> in_words(48.2), in_words(260), in_words(9000)
+    >>> format_duration(48.2), format_duration(260), format_duration(9000)
     ('48 s', '4 min 20 s', '2 h 30 min')
     """
     whole = round(seconds)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from evals.summary import Summary
 
-FIGURES = Path(__file__).parent / "results" / "published.json"
-MAIN = ("reasonseg", "omnilabel")
+FIGURES_PATH = Path(__file__).parent / "results" / "published.json"
+MAIN_BENCHMARKS = ("reasonseg", "omnilabel")
 """The benchmarks of the paper's own table; the others stand in its appendix."""
-FOLDERS = {"reasonseg": "ReasonSeg", "omnilabel": "omnilabel"}
+DATA_FOLDERS = {"reasonseg": "ReasonSeg", "omnilabel": "omnilabel"}
 
 
 @dataclass(frozen=True)
-class Run:
+class PublishedRun:
     mllm: str
     planner: str
     base_url: str
@@ -28,19 +28,19 @@ class Run:
     """Metric, or slice of the headline as in 'length: short' -> percent."""
 
     @property
-    def folder(self) -> str:
+    def folder_name(self) -> str:
         return f"{self.dataset}-{self.split}-{self.mllm.lower().replace(' ', '-')}"
 
-    def command(self, runs: Path) -> str:
-        data = f"data/{FOLDERS.get(self.dataset, 'refer_seg')}"
+    def format_command(self, runs: Path) -> str:
+        data = f"data/{DATA_FOLDERS.get(self.dataset, 'refer_seg')}"
         return (
-            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --protocol paper"
-            f" --sam3 facebook/sam3 --planner {self.planner} --base-url {self.base_url} --out {runs / self.folder}"
+            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --toolset paper"
+            f" --sam3 facebook/sam3 --planner {self.planner} --base-url {self.base_url} --out {runs / self.folder_name}"
         )
 
-    def ours(self, runs: Path) -> dict[str, float]:
+    def load_our_scores(self, runs: Path) -> dict[str, float]:
         """Percent; empty where this run is not there. A run of part of the split does not count."""
-        path = runs / self.folder / "scores.json"
+        path = runs / self.folder_name / "scores.json"
         if not path.exists() or json.loads(path.with_name("manifest.json").read_bytes())["testing_only"]:
             return {}
         summary = Summary.model_validate_json(path.read_bytes())
@@ -48,23 +48,23 @@ class Run:
         return {name: 100 * found[name] for name in self.published if name in found}
 
 
-def published() -> list[Run]:
+def load_published_runs() -> list[PublishedRun]:
     """In the order of the paper."""
-    figures = json.loads(FIGURES.read_text("utf-8"))
-    return [Run(**figures["models"][run["mllm"]], **run) for run in figures["runs"]]
+    figures = json.loads(FIGURES_PATH.read_text("utf-8"))
+    return [PublishedRun(**figures["models"][run["mllm"]], **run) for run in figures["runs"]]
 
 
-def table(rows: Sequence[Run], runs: Path) -> str:
+def format_table(rows: Sequence[PublishedRun], runs: Path) -> str:
     head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
     lines = [
-        f"| {row.mllm} | {row.dataset} {row.split} | {_told(row.published)} | {_told(row.ours(runs))} |"
-        f" `{row.command(runs)}` |"
+        f"| {row.mllm} | {row.dataset} {row.split} | {_format_numbers(row.published)} | {_format_numbers(row.load_our_scores(runs))} |"
+        f" `{row.format_command(runs)}` |"
         for row in rows
     ]
     return "\n".join([head, *lines])
 
 
-def _told(numbers: Mapping[str, float]) -> str:
+def _format_numbers(numbers: Mapping[str, float]) -> str:
     return ", ".join(f"{name.removeprefix('length: ')} {value:.1f}" for name, value in numbers.items())
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--all", action="store_true", help="also RefCOCO, RefCOCO+ and RefCOCOg, from the appendix")
     options = parser.parse_args()
-    print(table([row for row in published() if options.all or row.dataset in MAIN], options.runs))
+    print(format_table([row for row in load_published_runs() if options.all or row.dataset in MAIN_BENCHMARKS], options.runs))
 
 
 if __name__ == "__main__":

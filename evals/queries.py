@@ -14,37 +14,37 @@ from pathlib import Path
 import numpy as np
 
 from agent import Episode, GrammarPlanner, Task, run
-from evals.datasets.scenes import KINDS, SceneQuery, TruthBackend, scene_queries
+from evals.datasets.scenes import KINDS, SceneQuery, TruthBackend, generate_queries
 from evals.metrics import reasonseg
-from sam3_tool import Picture, Sam3
+from sam3_tool import Image, Sam3
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class AnsweredQuery:
     query: SceneQuery
     episode: Episode
 
     @property
-    def pair(self) -> tuple[np.ndarray, np.ndarray]:
+    def mask_pair(self) -> tuple[np.ndarray, np.ndarray]:
         """What is answered (the union of the masks) and what was meant."""
-        return self.episode.answer.union(), self.query.target
+        return self.episode.answer.compute_union(), self.query.target
 
 
-def answer_all(sam3: Sam3, queries: Sequence[SceneQuery]) -> list[Answered]:
+def answer_queries(sam3: Sam3, queries: Sequence[SceneQuery]) -> list[AnsweredQuery]:
     planner = GrammarPlanner()
-    return [Answered(q, run(Task(Picture(q.scene.pixels), q.text), planner, sam3)) for q in queries]
+    return [AnsweredQuery(q, run(Task(Image(q.scene.pixels), q.text), planner, sam3)) for q in queries]
 
 
-def summarise(answered: Sequence[Answered]) -> dict[str, dict[str, float]]:
+def summarize_by_kind(answered: Sequence[AnsweredQuery]) -> dict[str, dict[str, float]]:
     """gIoU, cIoU and n of every kind that was asked and over all; for counting also the share of exact counts."""
     by_kind = {kind: [a for a in answered if a.query.kind == kind] for kind in KINDS}
-    rows = {kind: reasonseg.score(a.pair for a in some) for kind, some in by_kind.items() if some}
+    rows = {kind: reasonseg.score(a.mask_pair for a in some) for kind, some in by_kind.items() if some}
     if counted := by_kind["counting"]:
-        rows["counting"]["exact"] = float(np.mean([len(a.episode.shown) == len(a.query.targets) for a in counted]))
-    return rows | {"overall": reasonseg.score(a.pair for a in answered)}
+        rows["counting"]["exact"] = float(np.mean([len(a.episode.current_ids) == len(a.query.targets) for a in counted]))
+    return rows | {"overall": reasonseg.score(a.mask_pair for a in answered)}
 
 
-def table(rows: dict[str, dict[str, float]]) -> str:
+def format_table(rows: dict[str, dict[str, float]]) -> str:
     lines = [f"{'kind':<12} {'gIoU':>6} {'cIoU':>6} {'n':>4}"]
     lines += [f"{kind:<12} {row['giou']:6.3f} {row['ciou']:6.3f} {row['n']:4.0f}" for kind, row in rows.items()]
     return "\n".join(lines)
@@ -57,14 +57,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the numbers here as JSON, too")
     parser.add_argument("--below", type=float, default=0.0, help="list the queries whose IoU is below this")
     arguments = parser.parse_args()
-    queries = list(scene_queries(arguments.number))
+    queries = list(generate_queries(arguments.number))
     exact = arguments.sam3 == "truth"
     sam3 = Sam3(TruthBackend([q.scene for q in queries])) if exact else Sam3.load(arguments.sam3)
-    answered = answer_all(sam3, queries)
-    rows = summarise(answered)
-    print(table(rows))
+    answered = answer_queries(sam3, queries)
+    rows = summarize_by_kind(answered)
+    print(format_table(rows))
     for a in answered:
-        if reasonseg.score([a.pair])["giou"] < arguments.below:
+        if reasonseg.score([a.mask_pair])["giou"] < arguments.below:
             print(f"{a.query.kind}: {a.query.text!r} -> {a.episode.message}", file=sys.stderr)
     if arguments.out:
         numbers = {kind: {name: round(value, 4) for name, value in row.items()} for kind, row in rows.items()}

@@ -7,33 +7,33 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from agent.text import encodable
+from agent.text import make_encodable
 from evals.manifest import Manifest
-from evals.samples import Facts, Prediction, Sample
-from evals.summary import Costs, Row, Summary, slices_of
+from evals.samples import DatasetInfo, Prediction, Sample
+from evals.summary import Costs, SummaryRow, Summary, group_by_slice
 
 TESTING_ONLY = "TESTING ONLY: not the whole split, so that these numbers are comparable with nothing."
-MOST_ROWS, MOST_OF_SLICE = 1000, 25
+MAX_TABLE_ROWS, MAX_SLICE_ROWS = 1000, 25
 """Samples in the table of all, and in that of a slice; the worst ones."""
 
 
-def to_markdown(summary: Summary, spent: Costs, manifest: Manifest, facts: Facts) -> str:
+def to_markdown(summary: Summary, costs: Costs, manifest: Manifest, info: DatasetInfo) -> str:
     """The numbers with their intervals, how the samples ended, what made them."""
     blocks = [
-        f"# {summary.dataset} {summary.split}: {summary.headline} {_number(summary.overall.value)}",
-        *(f"**{banner}**" for banner in banners(summary, manifest)),
-        counts(summary),
-        _table(
+        f"# {summary.dataset} {summary.split}: {summary.headline} {_format_number(summary.overall.value)}",
+        *(f"**{banner}**" for banner in list_banners(summary, manifest)),
+        format_counts(summary),
+        _format_table(
             ("", "samples", summary.headline, "95 % interval"),
-            [_row_cells(row) for row in (summary.overall, *summary.slices)],
+            [_format_row(row) for row in (summary.overall, *summary.slices)],
         ),
-        _table(("metric", "all samples", "without failures"), _metric_rows(summary)),
+        _format_table(("metric", "all samples", "without failures"), _format_metric_rows(summary)),
         "Failures count as empty answers under *all samples*, which is the official way. *Without failures* leaves them"
         " out; it is comparable with nothing, and tells errors of the program from errors of judgement.",
-        _table(("ended", "samples"), [(status, str(count)) for status, count in summary.statuses.items()]),
-        _table(("cost", ""), list(spending(spent).items())),
-        _table(("made with", ""), list(made_with(manifest).items())),
-        *(f"- {note}" for note in notes(manifest, facts)),
+        _format_table(("ended", "samples"), [(status, str(count)) for status, count in summary.statuses.items()]),
+        _format_table(("cost", ""), list(format_costs(costs).items())),
+        _format_table(("made with", ""), list(describe_provenance(manifest).items())),
+        *(f"- {note}" for note in collect_notes(manifest, info)),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -53,7 +53,7 @@ class SampleRow:
     """The file of its own page; may be empty."""
 
     @classmethod
-    def of(cls, sample: Sample, prediction: Prediction, score: float | None, page: str) -> "SampleRow":
+    def from_sample(cls, sample: Sample, prediction: Prediction, score: float | None, page: str) -> "SampleRow":
         return cls(
             id=sample.id,
             query=sample.query,
@@ -61,16 +61,16 @@ class SampleRow:
             status=prediction.status,
             error=prediction.error,
             masks=len(prediction.masks),
-            score="" if score is None else _number(score),
+            score="" if score is None else _format_number(score),
             page=page,
         )
 
 
 def to_html(
     summary: Summary,
-    spent: Costs,
+    costs: Costs,
     manifest: Manifest,
-    facts: Facts,
+    info: DatasetInfo,
     worst: Sequence[tuple[Sample, Prediction]],
     pages: Mapping[str, str],
 ) -> str:
@@ -78,30 +78,30 @@ def to_html(
 
     `worst`: every sample, the worst first. `pages`: sample id -> the file of its page, where it has one.
     """
-    rows = [SampleRow.of(s, p, summary.per_sample.get(s.id), pages.get(s.id, "")) for s, p in worst]
-    members = slices_of([sample for sample, _ in worst])
-    text = _template().render(
+    rows = [SampleRow.from_sample(s, p, summary.per_sample.get(s.id), pages.get(s.id, "")) for s, p in worst]
+    members = group_by_slice([sample for sample, _ in worst])
+    text = _load_template().render(
         summary=summary,
-        banners=banners(summary, manifest),
-        counts=counts(summary),
-        slices=[(row, [rows[index] for index in members[row.name][:MOST_OF_SLICE]]) for row in summary.slices],
-        metrics=_metric_rows(summary),
-        costs=spending(spent),
-        made_with=made_with(manifest),
-        notes=notes(manifest, facts),
-        number=_number,
-        rows=rows[:MOST_ROWS],
+        banners=list_banners(summary, manifest),
+        counts=format_counts(summary),
+        slices=[(row, [rows[index] for index in members[row.name][:MAX_SLICE_ROWS]]) for row in summary.slices],
+        metrics=_format_metric_rows(summary),
+        costs=format_costs(costs),
+        made_with=describe_provenance(manifest),
+        notes=collect_notes(manifest, info),
+        number=_format_number,
+        rows=rows[:MAX_TABLE_ROWS],
     )
-    return encodable(text)
+    return make_encodable(text)
 
 
-def banners(summary: Summary, manifest: Manifest) -> list[str]:
+def list_banners(summary: Summary, manifest: Manifest) -> list[str]:
     """What must be read before the numbers."""
     unasked = f"UNFINISHED: {summary.unasked} of {summary.overall.samples} samples were not asked; they count as empty."
     return [*([TESTING_ONLY] if manifest.testing_only else []), *([unasked] if summary.unasked else [])]
 
 
-def counts(summary: Summary) -> str:
+def format_counts(summary: Summary) -> str:
     """How many samples stand behind the headline, in one line."""
     return (
         f"{summary.overall.samples} scored, {summary.failed} failed, {summary.empty} empty,"
@@ -109,9 +109,9 @@ def counts(summary: Summary) -> str:
     )
 
 
-def spending(spent: Costs) -> dict[str, str]:
+def format_costs(costs: Costs) -> dict[str, str]:
     """What the run spent, by name, and per sample."""
-    n, usage = max(1, spent.samples), spent.usage
+    n, usage = max(1, costs.samples), costs.usage
     by_name = {
         "model calls": usage.model_calls,
         "prompt tokens": usage.prompt_tokens,
@@ -122,16 +122,16 @@ def spending(spent: Costs) -> dict[str, str]:
         "phrases given to SAM 3": usage.sam_decodes,
     }
     amounts = {name: f"{amount:,} ({amount / n:.1f} a sample)" for name, amount in by_name.items() if amount}
-    if spent.money:
-        amounts["money, in the currency of the price"] = f"{spent.money:,.2f} ({spent.money / n:.4f} a sample)"
-    if spent.asked_again:
-        amounts["samples asked again after a failure"] = f"{spent.asked_again:,}"
-    return amounts | {"seconds, summed over samples": f"{spent.seconds:,.1f} ({spent.seconds / n:.2f} a sample)"}
+    if costs.money:
+        amounts["money, in the currency of the price"] = f"{costs.money:,.2f} ({costs.money / n:.4f} a sample)"
+    if costs.asked_again:
+        amounts["samples asked again after a failure"] = f"{costs.asked_again:,}"
+    return amounts | {"seconds, summed over samples": f"{costs.seconds:,.1f} ({costs.seconds / n:.2f} a sample)"}
 
 
-def made_with(manifest: Manifest) -> dict[str, str]:
+def describe_provenance(manifest: Manifest) -> dict[str, str]:
     made_by = manifest.made_by
-    facts = {
+    provenance = {
         "planner": made_by.planner,
         "model": " ".join(
             part for part in (made_by.model, made_by.capabilities and f"({made_by.capabilities})") if part
@@ -145,41 +145,41 @@ def made_with(manifest: Manifest) -> dict[str, str]:
         "packages": ", ".join(f"{name} {version}" for name, version in manifest.packages.items()),
         "machine": manifest.machine,
     }
-    return {name: value for name, value in facts.items() if value}
+    return {name: value for name, value in provenance.items() if value}
 
 
-def notes(manifest: Manifest, facts: Facts) -> list[str]:
-    published = facts.published
-    other = published is not None and published != facts.samples
+def collect_notes(manifest: Manifest, info: DatasetInfo) -> list[str]:
+    published = info.published
+    other = published is not None and published != info.samples
     return [
-        *([f"The published split has {published} samples, these data have {facts.samples}."] if other else []),
-        *facts.notes,
+        *([f"The published split has {published} samples, these data have {info.samples}."] if other else []),
+        *info.notes,
     ]
 
 
-def _metric_rows(summary: Summary) -> list[tuple[str, str, str]]:
+def _format_metric_rows(summary: Summary) -> list[tuple[str, str, str]]:
     successes = summary.metrics_of_successes
     return [
-        (name, _number(value), _number(successes[name]) if name in successes else "-")
+        (name, _format_number(value), _format_number(successes[name]) if name in successes else "-")
         for name, value in summary.metrics.items()
     ]
 
 
-def _row_cells(row: Row) -> tuple[str, ...]:
-    return row.name, str(row.samples), _number(row.value), f"{_number(row.low)} to {_number(row.high)}"
+def _format_row(row: SummaryRow) -> tuple[str, ...]:
+    return row.name, str(row.samples), _format_number(row.value), f"{_format_number(row.low)} to {_format_number(row.high)}"
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     """Four digits; a whole number, such as a count, in full."""
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 @cache
-def _template() -> Template:
+def _load_template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string((files("evals") / "report.html").read_text("utf-8"))

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from agent.episode import NO_COST, Outcome, Usage
 from agent.transcript import Text
 from evals.stats import Measure
-from sam3_tool import Instances, Picture
-from sam3_tool.rle import Rle, decode_all
+from sam3_tool import Instances, Image
+from sam3_tool.rle import RleMask, decode_masks
 
 Status = Literal["ok", "no_mask", "asked", "budget", "failed"]
 """'ok': answered with masks; 'no_mask': answered that there is none; 'asked': a question instead of an answer;
 'budget': ended by a limit, with the best answer so far; 'failed': ended by an error, with what was found until then."""
 
-STATUS: Mapping[Outcome, Status] = {
+STATUS_BY_OUTCOME: Mapping[Outcome, Status] = {
     "answered": "ok",
     "no_match": "no_mask",
     "asked": "asked",
@@ -41,7 +41,7 @@ class Sample:
     query: str
     source: str
     """The picture's file, relative to the data, for reports."""
-    open: Callable[[], Picture]
+    open_image: Callable[[], Image]
     """Reads the picture. Raises PictureError."""
     group: str
     """The picture: samples about one picture are not independent, so that intervals are drawn over groups."""
@@ -58,13 +58,13 @@ class Sample:
 
 
 class Prediction(BaseModel):
-    """What came of one sample: a line of `samples.jsonl`."""
+    """What came of one sample: a line of `list_samples.jsonl`."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     status: Status
-    masks: tuple[Rle, ...] = ()
+    masks: tuple[RleMask, ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     """x0 y0 x1 y1 in pixels, as SAM 3's detector gives them."""
     scores: tuple[float, ...] = ()
@@ -77,7 +77,7 @@ class Prediction(BaseModel):
     """Of a failure: what happened, in one line."""
 
     @classmethod
-    def of(cls, id: str, found: Instances, status: Status, **more: Any) -> "Prediction":
+    def from_instances(cls, id: str, found: Instances, status: Status, **more: Any) -> "Prediction":
         return cls(
             id=id,
             status=status,
@@ -89,27 +89,27 @@ class Prediction(BaseModel):
         )
 
     @classmethod
-    def empty(cls, id: str, error: str, seconds: float = 0.0) -> "Prediction":
+    def make_failed(cls, id: str, error: str, seconds: float = 0.0) -> "Prediction":
         """Of a sample that failed before anything was found: it counts as an empty answer, never as absent."""
         return cls(id=id, status="failed", error=error, seconds=seconds)
 
-    def union(self, height: int, width: int) -> np.ndarray:
+    def merge_masks(self, height: int, width: int) -> np.ndarray:
         """bool, (height, width): the pixels of all masks."""
-        return np.asarray(decode_all(self.masks, height, width).any(axis=0))
+        return np.asarray(decode_masks(self.masks, height, width).any(axis=0))
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetInfo:
     """What is known about a data set's files, before anything is run."""
 
     samples: int
-    pictures: int
+    images: int
     hash: str
     """SHA-256 over the names and contents of the annotation files, in hexadecimal."""
     published: int | None
     """How many samples the published split has."""
     licence: str
-    home: str
+    source: str
     """Where to get it, in words."""
     notes: tuple[str, ...] = ()
     """What a reader of the numbers must know: version, variant, samples left out."""
@@ -128,7 +128,7 @@ class Scores:
 
 
 class Benchmark(Protocol):
-    """What is asked, and how answers are scored. Cheap to make: no picture is opened before a sample's `open` is."""
+    """What is asked, and how answers are scored. Cheap to make: no picture is opened before a sample's `open_image` is."""
 
     @property
     def name(self) -> str:
@@ -143,11 +143,11 @@ class Benchmark(Protocol):
     @property
     def split(self) -> str: ...
 
-    def samples(self) -> Sequence[Sample]:
+    def list_samples(self) -> Sequence[Sample]:
         """In the data set's own order."""
         ...
 
-    def facts(self) -> Facts: ...
+    def collect_info(self) -> DatasetInfo: ...
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """The numbers of a file or folder in the benchmark's own format, whoever made it, the headline first.
@@ -160,7 +160,7 @@ class Benchmark(Protocol):
 class Dataset(Benchmark, Protocol):
     """A benchmark of pictures, which can be run."""
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """File name -> content, in the benchmark's official format. `predictions`: one per sample, in their order."""
         ...
 
@@ -168,6 +168,6 @@ class Dataset(Benchmark, Protocol):
         """The official metric of one prediction per sample (of those that were asked), in the data set's order."""
         ...
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
         """A function from indices into `predictions`, which may repeat, to the headline number over those."""
         ...

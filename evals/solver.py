@@ -10,14 +10,14 @@ import numpy as np
 from agent import TOOLS, Budget, Episode, Planner, Task, Tool, run
 from agent.budget import DEFAULT_BUDGET
 from agent.episode import Usage
-from evals.samples import STATUS, Prediction, Sample, Status
+from evals.samples import STATUS_BY_OUTCOME, Prediction, Sample, Status
 from sam3_tool import ConceptPrompt, Instances, Sam3
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
+class SampleResult:
     prediction: Prediction
     episode: Episode | None = None
     """None where no planner was asked, and for a failure."""
@@ -34,7 +34,7 @@ class Solver:
     threshold: float = 0.5
     """For samples that go to SAM 3 directly."""
 
-    def __call__(self, sample: Sample) -> Solved:
+    def __call__(self, sample: Sample) -> SampleResult:
         """A sample that raises, whatever it raises, is a failed prediction with no masks: it counts as wrong."""
         started = perf_counter()
         try:
@@ -42,33 +42,33 @@ class Solver:
         except Exception as error:
             logger.warning("sample %s failed", sample.id, exc_info=error)
             what = " ".join(f"{type(error).__name__}: {error}".split())
-            return Solved(Prediction.empty(sample.id, what, perf_counter() - started))
+            return SampleResult(Prediction.make_failed(sample.id, what, perf_counter() - started))
 
-    def _ask_sam3(self, sample: Sample, started: float) -> Solved:
+    def _ask_sam3(self, sample: Sample, started: float) -> SampleResult:
         lowest = self.threshold if sample.presence else 0.0
-        report = self.sam3.run([(sample.open(), ConceptPrompt(sample.query, threshold=lowest))])
-        [found] = report.instances if sample.presence else [without_presence(report.instances[0], self.threshold)]
+        report = self.sam3.run_requests([(sample.open_image(), ConceptPrompt(sample.query, threshold=lowest))])
+        [found] = report.instances if sample.presence else [remove_presence_factor(report.instances[0], self.threshold)]
         seconds = perf_counter() - started
         usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes, seconds=seconds)
         status: Status = "ok" if len(found) else "no_mask"
-        return Solved(Prediction.of(sample.id, found, status, usage=usage, seconds=seconds))
+        return SampleResult(Prediction.from_instances(sample.id, found, status, usage=usage, seconds=seconds))
 
-    def _ask_agent(self, sample: Sample, started: float) -> Solved:
-        episode = run(Task(sample.open(), sample.query), self.planner, self.sam3, tools=self.tools, budget=self.budget)
+    def _ask_agent(self, sample: Sample, started: float) -> SampleResult:
+        episode = run(Task(sample.open_image(), sample.query), self.planner, self.sam3, tools=self.tools, budget=self.budget)
         assert episode.outcome is not None
-        prediction = Prediction.of(
+        prediction = Prediction.from_instances(
             sample.id,
             episode.answer,
-            STATUS[episode.outcome],
+            STATUS_BY_OUTCOME[episode.outcome],
             message=episode.message,
             usage=episode.usage,
             seconds=perf_counter() - started,
             error=episode.message if episode.outcome == "failed" else "",
         )
-        return Solved(prediction, episode)
+        return SampleResult(prediction, episode)
 
 
-def without_presence(found: Instances, threshold: float) -> Instances:
+def remove_presence_factor(found: Instances, threshold: float) -> Instances:
     """Scores as if the phrase were surely in the picture; kept are those strictly above `threshold`."""
     scores = np.minimum(found.scores / max(found.presence, float(np.finfo(np.float32).tiny)), 1).astype(np.float32)
     return replace(found, scores=scores)[np.flatnonzero(scores > threshold)]

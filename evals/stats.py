@@ -6,8 +6,8 @@ from math import nan
 
 import numpy as np
 
-DRAWS = 1000
-LEVEL = 0.95
+DEFAULT_DRAWS = 1000
+CONFIDENCE_LEVEL = 0.95
 
 Measure = Callable[[Sequence[int]], float]
 """Indices of samples, which may repeat -> a number."""
@@ -22,28 +22,28 @@ class Interval:
         return f"{self.low:.1f} to {self.high:.1f}"
 
 
-def interval(groups: Sequence[str], measure: Measure, *, draws: int = DRAWS, seed: int = 0) -> Interval:
+def compute_interval(groups: Sequence[str], measure: Measure, *, draws: int = DEFAULT_DRAWS, seed: int = 0) -> Interval:
     """The 95 % percentile interval of `measure` when pictures are drawn anew, with replacement (cluster bootstrap).
 
     `groups`: the picture of each sample; `measure`: indices of samples, which may repeat -> a number. The samples of a
     picture are drawn together, because they are not independent. The same seed gives the same interval.
 
     >>> hits = np.array([0.0, 1.0, 1.0, 0.0])
-    >>> interval(["a", "a", "b", "b"], lambda chosen: hits[chosen].mean())
+    >>> compute_interval(["a", "a", "b", "b"], lambda chosen: hits[chosen].mean())
     Interval(low=0.5, high=0.5)
     """
-    members = _Members.of(groups)
+    members = _GroupMembers.from_groups(groups)
     rng = np.random.default_rng(seed)
     drawn = (rng.integers(len(members.first), size=len(members.first)) for _ in range(draws))
-    values = np.array([measure(members.pick(pictures).tolist()) for pictures in drawn], float)
+    values = np.array([measure(members.pick_samples(images).tolist()) for images in drawn], float)
     if np.isnan(values).all():
         return Interval(nan, nan)
-    low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(values, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     return Interval(float(low), float(high))
 
 
 @dataclass(frozen=True, eq=False)
-class _Members:
+class _GroupMembers:
     """Which samples belong to each picture."""
 
     samples: np.ndarray
@@ -54,19 +54,19 @@ class _Members:
     """int64, (P,)."""
 
     @classmethod
-    def of(cls, groups: Sequence[str]) -> "_Members":
+    def from_groups(cls, groups: Sequence[str]) -> "_GroupMembers":
         """Raises ValueError for no sample at all."""
         if not groups:
             raise ValueError("there is no sample to draw from")
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-        picture = np.array([numbers[group] for group in groups])
-        count = np.bincount(picture)
-        return cls(np.argsort(picture, kind="stable"), np.cumsum(count) - count, count)
+        image = np.array([numbers[group] for group in groups])
+        count = np.bincount(image)
+        return cls(np.argsort(image, kind="stable"), np.cumsum(count) - count, count)
 
-    def pick(self, pictures: np.ndarray) -> np.ndarray:
+    def pick_samples(self, images: np.ndarray) -> np.ndarray:
         """int64: all samples of these pictures, which may repeat, in order."""
-        count = self.count[pictures]
+        count = self.count[images]
         begin = np.cumsum(count) - count
         place = np.arange(count.sum()) - np.repeat(begin, count)
-        picked: np.ndarray = self.samples[np.repeat(self.first[pictures], count) + place]
+        picked: np.ndarray = self.samples[np.repeat(self.first[images], count) + place]
         return picked

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from agent.budget import FREE, Price
 from agent.episode import NO_COST, Usage
 from evals.samples import Dataset, Prediction, Sample, Scores, Status
-from evals.stats import DRAWS, Measure, interval
+from evals.stats import DEFAULT_DRAWS, Measure, compute_interval
 
 NOT_ASKED = "not asked yet"
 """The error of a sample that the run has not come to."""
 
 
-class Row(BaseModel):
+class SummaryRow(BaseModel):
     """The headline number over some of the samples."""
 
     model_config = ConfigDict(frozen=True)
@@ -43,8 +43,8 @@ class Summary(BaseModel):
     """Every number of the benchmark, with failures as empty answers (the official way)."""
     metrics_of_successes: Mapping[str, float]
     """The same over the samples that did not fail: comparable with nothing, but it tells two kinds of error apart."""
-    overall: Row
-    slices: tuple[Row, ...]
+    overall: SummaryRow
+    slices: tuple[SummaryRow, ...]
     per_sample: Mapping[str, float]
     statuses: Mapping[Status, int]
     empty: int
@@ -58,7 +58,7 @@ class Summary(BaseModel):
 
 
 class Costs(BaseModel):
-    """`costs.json` of a run: what it spent. Of a sample that was asked again after a failure, the last time counts."""
+    """`sum_costs.json` of a run: what it spent. Of a sample that was asked again after a failure, the last time counts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,23 +73,23 @@ class Costs(BaseModel):
     """Further tries of samples that had failed."""
 
 
-def costs(predictions: Sequence[Prediction], *, price: Price = FREE, asked_again: int = 0) -> Costs:
+def sum_costs(predictions: Sequence[Prediction], *, price: Price = FREE, asked_again: int = 0) -> Costs:
     asked = [prediction for prediction in predictions if prediction.error != NOT_ASKED]
     usage = sum((prediction.usage for prediction in asked), NO_COST)
     seconds = sum(prediction.seconds for prediction in asked)
-    money = price.of(usage)
+    money = price.compute_cost(usage)
     return Costs(samples=len(asked), usage=usage, money=money, seconds=seconds, asked_again=asked_again)
 
 
-def summarise(
-    dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Prediction], *, draws: int = DRAWS
+def summarize_run(
+    dataset: Dataset, samples: Sequence[Sample], predictions: Sequence[Prediction], *, draws: int = DEFAULT_DRAWS
 ) -> Summary:
     """A pure function of the data and the predictions: no model is asked. `predictions`: one per sample, in order.
 
     `draws`: how often pictures are drawn anew for each interval.
     """
     scores = dataset.score(predictions)
-    measure = dataset.resample(predictions)
+    measure = dataset.build_measure(predictions)
     statuses = Counter(prediction.status for prediction in predictions)
     return Summary(
         dataset=dataset.name,
@@ -97,9 +97,9 @@ def summarise(
         split=dataset.split,
         headline=scores.headline,
         metrics=scores.metrics,
-        metrics_of_successes=_of_successes(dataset, predictions).metrics,
-        overall=_row("all", range(len(samples)), samples, measure, draws),
-        slices=tuple(_row(name, chosen, samples, measure, draws) for name, chosen in slices_of(samples).items()),
+        metrics_of_successes=_score_successes(dataset, predictions).metrics,
+        overall=_build_row("all", range(len(samples)), samples, measure, draws),
+        slices=tuple(_build_row(name, chosen, samples, measure, draws) for name, chosen in group_by_slice(samples).items()),
         per_sample=scores.per_sample,
         statuses={status: statuses[status] for status in get_args(Status)},
         empty=sum(not prediction.masks and not prediction.boxes for prediction in predictions),
@@ -107,18 +107,18 @@ def summarise(
     )
 
 
-def _of_successes(dataset: Dataset, predictions: Sequence[Prediction]) -> Scores:
+def _score_successes(dataset: Dataset, predictions: Sequence[Prediction]) -> Scores:
     kept = [prediction for prediction in predictions if prediction.status != "failed"]
     return dataset.score(kept) if kept else Scores("", {})
 
 
-def _row(name: str, chosen: Sequence[int], samples: Sequence[Sample], measure: Measure, draws: int) -> Row:
+def _build_row(name: str, chosen: Sequence[int], samples: Sequence[Sample], measure: Measure, draws: int) -> SummaryRow:
     groups = [samples[index].group for index in chosen]
-    spread = interval(groups, lambda drawn: measure([chosen[index] for index in drawn]), draws=draws)
-    return Row(name=name, samples=len(chosen), value=measure(list(chosen)), low=spread.low, high=spread.high)
+    spread = compute_interval(groups, lambda drawn: measure([chosen[index] for index in drawn]), draws=draws)
+    return SummaryRow(name=name, samples=len(chosen), value=measure(list(chosen)), low=spread.low, high=spread.high)
 
 
-def slices_of(samples: Sequence[Sample]) -> dict[str, list[int]]:
+def group_by_slice(samples: Sequence[Sample]) -> dict[str, list[int]]:
     """'length: short' -> the indices of its samples, names as they first appear; none that holds all."""
     found: dict[str, list[int]] = {}
     for index, sample in enumerate(samples):

@@ -2,9 +2,9 @@ from .backends import Backend, CheckpointError, DeviceError
 from .backends.scripted import ScriptedBackend
 from .instances import Instances
 from .overlap import remove_overlaps
-from .picture import Picture, PictureError
+from .picture import Image, ImageError
 from .prompt import ConceptPrompt, VisualPrompt
-from .sam3 import Sam3, SamReport
+from .sam3 import Sam3, SegmentationReport
 
 __all__ = [
     "Backend",
@@ -12,10 +12,10 @@ __all__ = [
     "ConceptPrompt",
     "DeviceError",
     "Instances",
-    "Picture",
-    "PictureError",
+    "Image",
+    "ImageError",
     "Sam3",
-    "SamReport",
+    "SegmentationReport",
     "ScriptedBackend",
     "VisualPrompt",
     "remove_overlaps",

@@ -32,9 +32,9 @@ class Batcher(Generic[Request, Result]):
     ) -> None:
         if max_size < 1:
             raise ValueError(f"`max_size` must be at least 1, got {max_size}")
-        self._line = _Line(run_batch, max_size, max_wait)
+        self._queue = _RequestQueue(run_batch, max_size, max_wait)
         # The thread holds the line, not this object: when nobody holds this object any more, the thread is ended.
-        self.close = weakref.finalize(self, self._line.close)
+        self.close = weakref.finalize(self, self._queue.close)
 
     def __call__(self, requests: Sequence[Request]) -> list[Result]:
         """One result per request, in order. More than `max_size` requests take several batches.
@@ -42,24 +42,24 @@ class Batcher(Generic[Request, Result]):
         Raises what `run_batch` raised, also in every other call that shared the batch.
         """
         caller = object()
-        waiting = [_Waiting[Request, Result](request, caller) for request in requests]
+        pending = [_PendingRequest[Request, Result](request, caller) for request in requests]
         try:
-            self._line.join(waiting)
-            return [one.future.result() for one in waiting]
+            self._queue.enqueue_requests(pending)
+            return [entry.future.result() for entry in pending]
         finally:
-            for one in waiting:
-                one.future.cancel()  # no-op unless an error or Ctrl-C ended the call: then nobody reads the rest
+            for entry in pending:
+                entry.future.cancel()  # no-op unless an error or Ctrl-C ended the call: then nobody reads the rest
 
 
 @dataclass(frozen=True)
-class _Waiting(Generic[Request, Result]):
+class _PendingRequest(Generic[Request, Result]):
     request: Request
     caller: object
     """The same for the requests of one call."""
     future: Future[Result] = field(default_factory=Future)
 
 
-class _Line(Generic[Request, Result]):
+class _RequestQueue(Generic[Request, Result]):
     """The requests that wait, and the thread that serves them."""
 
     def __init__(self, run_batch: Callable[[list[Request]], list[Result]], max_size: int, max_wait: float) -> None:
@@ -67,18 +67,18 @@ class _Line(Generic[Request, Result]):
         self.max_size = max_size
         self.max_wait = max_wait
         self._changed = Condition()  # protects everything below
-        self._waiting: deque[_Waiting[Request, Result]] = deque()
+        self._pending: deque[_PendingRequest[Request, Result]] = deque()
         self._closed = False
         self._crowded = False
         self._thread: Thread | None = None
 
-    def join(self, newcomers: Sequence[_Waiting[Request, Result]]) -> None:
+    def enqueue_requests(self, pending: Sequence[_PendingRequest[Request, Result]]) -> None:
         with self._changed:
             if self._closed:
                 raise RuntimeError("closed: no more requests are taken")
-            self._waiting.extend(newcomers)
+            self._pending.extend(pending)
             if self._thread is None or not self._thread.is_alive():  # dead in a forked child
-                self._thread = Thread(target=self._serve, name="batcher", daemon=True)
+                self._thread = Thread(target=self._serve_until_closed, name="batcher", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
@@ -86,48 +86,48 @@ class _Line(Generic[Request, Result]):
         """Fails what waits, and lets the thread finish the batch it is in (at exit, for a few seconds at most)."""
         with self._changed:
             self._closed = True
-            abandoned = list(self._waiting)
-            self._waiting.clear()
+            abandoned = list(self._pending)
+            self._pending.clear()
             self._changed.notify()
-        for one in abandoned:
-            if one.future.set_running_or_notify_cancel():
-                one.future.set_exception(RuntimeError("closed before this request was served"))
+        for entry in abandoned:
+            if entry.future.set_running_or_notify_cancel():
+                entry.future.set_exception(RuntimeError("closed before this request was served"))
         if self._thread is not None and self._thread is not current_thread():
             self._thread.join(timeout=5.0)
 
-    def _serve(self) -> None:
-        while self._step():
+    def _serve_until_closed(self) -> None:
+        while self._serve_next_batch():
             pass
 
-    def _step(self) -> bool:
+    def _serve_next_batch(self) -> bool:
         """Serve one batch. False when closed. A call of its own, so that nothing of the batch outlives it."""
-        batch = self._next_batch()
-        live = [one for one in batch if one.future.set_running_or_notify_cancel()]
+        batch = self._take_batch()
+        live = [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
         if live:
-            self._run(live)
+            self._answer_batch(live)
         return bool(batch)
 
-    def _next_batch(self) -> list[_Waiting[Request, Result]]:
+    def _take_batch(self) -> list[_PendingRequest[Request, Result]]:
         """Empty only when closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._changed.wait_for(lambda: self._pending or self._closed)
             if self._crowded:
                 self._changed.wait_for(self._is_full_or_closed, timeout=self.max_wait)
-            batch = [self._waiting.popleft() for _ in range(min(self.max_size, len(self._waiting)))]
-            self._crowded = len({one.caller for one in batch}) > 1
+            batch = [self._pending.popleft() for _ in range(min(self.max_size, len(self._pending)))]
+            self._crowded = len({entry.caller for entry in batch}) > 1
             return batch
 
     def _is_full_or_closed(self) -> bool:
-        return len(self._waiting) >= self.max_size or self._closed
+        return len(self._pending) >= self.max_size or self._closed
 
-    def _run(self, batch: list[_Waiting[Request, Result]]) -> None:
+    def _answer_batch(self, batch: list[_PendingRequest[Request, Result]]) -> None:
         try:
-            results = self.run_batch([one.request for one in batch])
+            results = self.run_batch([entry.request for entry in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"`run_batch` gave {len(results)} results for {len(batch)} requests")
         except BaseException as error:  # even KeyboardInterrupt and SystemExit: a caller waits for each future
-            for one in batch:
-                one.future.set_exception(error)
+            for entry in batch:
+                entry.future.set_exception(error)
         else:
-            for one, result in zip(batch, results, strict=True):
-                one.future.set_result(result)
+            for entry, result in zip(batch, results, strict=True):
+                entry.future.set_result(result)

@@ -43,25 +43,25 @@ def to_pixels(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     return boxes * np.array([width, height, width, height], dtype=np.float64)
 
 
-def around(masks: np.ndarray) -> np.ndarray:
+def masks_to_boxes(masks: np.ndarray) -> np.ndarray:
     """Tight x0 y0 x1 y1 boxes in pixels, float32 (N, 4), of masks, bool (N, H, W); zeros for an empty mask.
 
     >>> mask = np.zeros((1, 8, 9), bool)
     >>> mask[0, 2:4, 5:9] = True
-    >>> around(mask).tolist()
+    >>> masks_to_boxes(mask).tolist()
     [[5.0, 2.0, 9.0, 4.0]]
     """
-    x0, x1 = _extent(np.asarray(masks.any(axis=1)))
-    y0, y1 = _extent(np.asarray(masks.any(axis=2)))
+    x0, x1 = _find_extents(np.asarray(masks.any(axis=1)))
+    y0, y1 = _find_extents(np.asarray(masks.any(axis=2)))
     return np.stack([x0, y0, x1, y1], axis=-1).astype(np.float32)
 
 
-def tight(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0 y0 x1 y1 in whole pixels around one mask, bool (H, W); all 0 for an empty one. Quicker than `around`.
+def mask_to_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x0 y0 x1 y1 in whole pixels around one mask, bool (H, W); all 0 for an empty one. Quicker than `masks_to_boxes`.
 
     >>> mask = np.zeros((8, 9), bool)
     >>> mask[2:4, 5:9] = True
-    >>> tight(mask)
+    >>> mask_to_box(mask)
     (5, 2, 9, 4)
     """
     rows = np.flatnonzero(mask.any(axis=1))
@@ -71,7 +71,7 @@ def tight(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _extent(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_extents(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First true index and one past the last, each int (N,), of bool (N, L); 0, 0 where none is true."""
     first = occupied.argmax(axis=1)
     past = occupied.shape[1] - occupied[:, ::-1].argmax(axis=1)

@@ -20,70 +20,70 @@ class ByteCache(Generic[Key, Value]):
     >>> [key in cache for key in "abcd"]
     [True, False, True, True]
 
-    With an `overflow` it forgets nothing that has room there:
+    With an `spill_over` it forgets nothing that has room there:
 
     >>> shelf = ByteCache[str, str](3, size=len)
-    >>> table = ByteCache[str, str](2, size=len, overflow=Overflow(shelf, leave=str.lower, come_back=str.upper))
+    >>> table = ByteCache[str, str](2, size=len, overflow=SpillOver(shelf, leave=str.lower, come_back=str.upper))
     >>> table["a"], table["b"] = "AA", "B"
     >>> ("a" in shelf, shelf.get("a"), table.get("a"), "b" in shelf)
     (True, 'aa', 'AA', True)
     """
 
     def __init__(
-        self, budget: int, *, size: Callable[[Value], int], overflow: "Overflow[Key, Value] | None" = None
+        self, budget: int, *, size: Callable[[Value], int], spill_over: "SpillOver[Key, Value] | None" = None
     ) -> None:
         self.budget = budget
         self.nbytes = 0
         self._size = size
-        self._overflow = overflow
+        self._spill_over = spill_over
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._values or (self._overflow is not None and key in self._overflow.cache)
+        return key in self._values or (self._spill_over is not None and key in self._spill_over.cache)
 
     def get(self, key: Key) -> Value | None:
         """The value, which thereby is the most recently used; None when it is not there."""
         if key not in self._values:
-            return self._back(key)
+            return self._restore_value(key)
         self._values.move_to_end(key)
         return self._values[key]
 
     def __setitem__(self, key: Key, value: Value) -> None:
         """A value larger than the budget is not kept here, and nothing is forgotten for it."""
-        self._drop(key)
+        self._drop_value(key)
         if self._size(value) > self.budget:
-            self._leave(key, value)
+            self._evict_value(key, value)
             return
         self._values[key] = value
         self.nbytes += self._size(value)
         while self.nbytes > self.budget:
             oldest = next(iter(self._values))
-            self._leave(oldest, self._pop(oldest))
+            self._evict_value(oldest, self._pop_value(oldest))
 
-    def _pop(self, key: Key) -> Value:
+    def _pop_value(self, key: Key) -> Value:
         value = self._values.pop(key)
         self.nbytes -= self._size(value)
         return value
 
-    def _drop(self, key: Key) -> None:
+    def _drop_value(self, key: Key) -> None:
         if key in self._values:
-            self._pop(key)
-        if self._overflow is not None:
-            self._overflow.cache._drop(key)
+            self._pop_value(key)
+        if self._spill_over is not None:
+            self._spill_over.cache._drop_value(key)
 
-    def _leave(self, key: Key, value: Value) -> None:
-        if self._overflow is not None and self._size(value) <= self._overflow.cache.budget:
-            self._overflow.cache[key] = self._overflow.leave(value)
+    def _evict_value(self, key: Key, value: Value) -> None:
+        if self._spill_over is not None and self._size(value) <= self._spill_over.cache.budget:
+            self._spill_over.cache[key] = self._spill_over.evict(value)
 
-    def _back(self, key: Key) -> Value | None:
+    def _restore_value(self, key: Key) -> Value | None:
         """From the overflow, where it then is no more."""
-        if self._overflow is None or key not in self._overflow.cache:
+        if self._spill_over is None or key not in self._spill_over.cache:
             return None
-        value = self._overflow.come_back(self._overflow.cache._pop(key))
+        value = self._spill_over.restore(self._spill_over.cache._pop_value(key))
         self[key] = value
         return value
 
-    def get_all(self, keys: Iterable[Key], compute: Callable[[list[Key]], Sequence[Value]]) -> dict[Key, Value]:
+    def get_or_compute(self, keys: Iterable[Key], compute: Callable[[list[Key]], Sequence[Value]]) -> dict[Key, Value]:
         """The values of these keys. Those that are not there are computed, all in one call, and kept if they fit."""
         found = {key: self.get(key) for key in keys}
         missing = [key for key, value in found.items() if value is None]
@@ -94,10 +94,10 @@ class ByteCache(Generic[Key, Value]):
 
 
 @dataclass(frozen=True)
-class Overflow(Generic[Key, Value]):
+class SpillOver(Generic[Key, Value]):
     """Another place with a budget of its own, for what a cache has no room for. A value is in one of the two."""
 
     cache: ByteCache[Key, Value]
-    leave: Callable[[Value], Value]
+    evict: Callable[[Value], Value]
     """Copies a value there; it takes as many bytes as here."""
-    come_back: Callable[[Value], Value]
+    restore: Callable[[Value], Value]

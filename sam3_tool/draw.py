@@ -7,12 +7,12 @@ from functools import cache, cached_property
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import PIL.Image; from PIL import ImageDraw, ImageFont
 
-from sam3_tool.boxes import around, tight
+from sam3_tool.boxes import masks_to_boxes, mask_to_box
 from sam3_tool.instances import Instances
-from sam3_tool.labels import Rect, Target, place, slices
-from sam3_tool.picture import Picture
+from sam3_tool.labels import Rect, Target, place_plates, to_slices
+from sam3_tool.picture import Image
 
 Color = tuple[int, int, int]
 """Red, green, blue in 0..255."""
@@ -27,77 +27,77 @@ PALETTE: tuple[Color, ...] = (
 DARK: Color = (16, 16, 16)
 LIGHT: Color = (255, 255, 255)
 
-SHIFT = 4
+FRACTION_BITS = 4
 """Fractional bits of the coordinates that OpenCV draws at."""
-FILL = 0.2
+FILL_OPACITY = 0.2
 """Opacity of a mask's colour over its pixels."""
-MOST_OUTLINES = 500
+MAX_OUTLINES = 500
 """Of one mask. A mask that is all specks shows the rest of them by their tint."""
-PANEL = 768
+PANEL_SIDE = 768
 """Pixels of the long side of each panel of a zoom pair."""
 MAX_ENLARGEMENT = 16.0
-GAP = 8
+PANEL_GAP = 8
 CONTEXT_SHARE = 0.05
 MASK_SHARE = 0.25
 """The share of a close-up that a mask fills at most, in the two panels of a zoom pair."""
 
 
-def color_of(number: int) -> Color:
+def get_mask_color(mask_id: int) -> Color:
     """The colour of the mask with this number (from 1), the same in every picture.
 
     The first 24 are clearly distinct; later ones walk around the hues by the golden ratio, in three shades.
 
-    >>> color_of(1), color_of(25)
+    >>> get_mask_color(1), get_mask_color(25)
     ((255, 45, 60), (109, 242, 203))
     """
-    if number <= len(PALETTE):
-        return PALETTE[number - 1]
-    saturation, value = ((1.0, 1.0), (0.55, 0.95), (0.8, 0.62))[number % 3]
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.61803398875 % 1, saturation, value)
+    if mask_id <= len(PALETTE):
+        return PALETTE[mask_id - 1]
+    saturation, value = ((1.0, 1.0), (0.55, 0.95), (0.8, 0.62))[mask_id % 3]
+    red, green, blue = colorsys.hsv_to_rgb(mask_id * 0.61803398875 % 1, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def draw_marks(picture: Picture, instances: Instances, *, numbers: Sequence[int] | None = None) -> Image.Image:
-    """The picture, in its own size, with every mask tinted, outlined and numbered (`numbers`: 1 to N by default).
+def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | None = None) -> PIL.Image.Image:
+    """The picture, in its own size, with every mask tinted, outlined and numbered (`mask_ids`: 1 to N by default).
 
     Larger masks lie under smaller ones. A mask that runs along an earlier one has a dashed outline; one too small
     to see has a ring around it; an empty one is left out. Raises ValueError if the sizes or counts do not fit.
     """
-    numbers = range(1, len(instances) + 1) if numbers is None else numbers
-    if instances.masks.shape[1:] != picture.pixels.shape[:2]:
-        raise ValueError(f"masks are {instances.masks.shape[1:]}, the picture is {picture.pixels.shape[:2]}")
-    style = Style.for_size(picture.height, picture.width)
-    marks = [Mark(number, mask) for number, mask in zip(numbers, instances.masks, strict=True) if mask.any()]
+    mask_ids = range(1, len(instances) + 1) if mask_ids is None else mask_ids
+    if instances.masks.shape[1:] != image.pixels.shape[:2]:
+        raise ValueError(f"masks are {instances.masks.shape[1:]}, the picture is {image.pixels.shape[:2]}")
+    style = Style.from_size(image.height, image.width)
+    marks = [Mark(mask_id, mask) for mask_id, mask in zip(mask_ids, instances.masks, strict=True) if mask.any()]
     marks.sort(key=lambda mark: -mark.area)
-    canvas = picture.pixels.copy()
-    _paint(canvas, marks, style)
-    return _label(canvas, marks, style)
+    canvas = image.pixels.copy()
+    _paint_marks(canvas, marks, style)
+    return _draw_labels(canvas, marks, style)
 
 
-def zoom_pair(picture: Picture, mask: np.ndarray, box: Sequence[float], *, number: int = 1) -> Image.Image:
+def draw_zoom_pair(image: Image, mask: np.ndarray, box: Sequence[float], *, mask_id: int = 1) -> PIL.Image.Image:
     """Two close-ups in one picture: the surroundings with `box` outlined, and the mask with its contour.
 
     `mask`: bool, (height, width); `box`: x0 y0 x1 y1 in pixels, around the mask or what else is of interest;
-    `number` gives the colour. The mask fills about a twentieth and a quarter of its panel at most. Each panel has
+    `mask_id` gives the colour. The mask fills about a twentieth and a quarter of its panel at most. Each panel has
     PANEL pixels on its long side, whether that enlarges (at most MAX_ENLARGEMENT times) or reduces the pixels.
     """
-    focus = _focus(mask, box)
+    focus = _compute_focus(mask, box)
     area = int(mask.sum()) or (focus[2] - focus[0]) * (focus[3] - focus[1])
-    wide = close_up(focus, area, CONTEXT_SHARE, picture.height, picture.width)
-    near = close_up(focus, area, MASK_SHARE, picture.height, picture.width)
-    color = color_of(number)
-    context, scale = enlarged(picture.pixels, wide)
+    wide = compute_close_up(focus, area, CONTEXT_SHARE, image.height, image.width)
+    near = compute_close_up(focus, area, MASK_SHARE, image.height, image.width)
+    color = get_mask_color(mask_id)
+    context, scale = enlarge_crop(image.pixels, wide)
     x0, y0, x1, y1 = ((focus - np.tile(wide[:2], 2)) * scale).round().astype(int).tolist()
     corners = np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]])
-    _stroke(context, [corners], color, ZOOM)
-    detail, _ = enlarged(picture.pixels, near)
-    inside = enlarged(mask.astype(np.uint8) * 255, near)[0] > 127
+    _draw_lines(context, [corners], color, ZOOM_STYLE)
+    detail, _ = enlarge_crop(image.pixels, near)
+    inside = enlarge_crop(mask.astype(np.uint8) * 255, near)[0] > 127
     if inside.any():
-        _paint(detail, [Mark(number, inside)], ZOOM)
-    return _joined(context, detail)
+        _paint_marks(detail, [Mark(mask_id, inside)], ZOOM_STYLE)
+    return _join_panels(context, detail)
 
 
-def close_up(box: np.ndarray, area: int, share: float, height: int, width: int) -> np.ndarray:
+def compute_close_up(box: np.ndarray, area: int, share: float, height: int, width: int) -> np.ndarray:
     """int64, (4,), x0 y0 x1 y1: the crop of the picture in which a mask of `area` pixels fills at most `share`.
 
     `box`: the mask's, int (4,). It grows by a fifth, at least 16 pixels, on either axis; then further by
@@ -123,37 +123,37 @@ class Style:
     """A mask whose box is smaller than this on both axes gets a ring."""
 
     @property
-    def ring(self) -> int:
+    def ring_width(self) -> int:
         """How thick a ring is: a curve of one pixel would be pale."""
         return max(2, self.line)
 
     @classmethod
-    def for_size(cls, height: int, width: int) -> "Style":
+    def from_size(cls, height: int, width: int) -> "Style":
         side = (height * width) ** 0.5
         line = round(1 + side / 600)
         return cls(line=line, rim=max(1, line // 3), font=max(10, round(7 + side / 56)), tiny=max(6.0, side / 70))
 
 
-ZOOM = Style(line=2, rim=1, font=0, tiny=0.0)
-HAIR = Style(line=1, rim=1, font=0, tiny=0.0)
+ZOOM_STYLE = Style(line=2, rim=1, font=0, tiny=0.0)
+HAIRLINE_STYLE = Style(line=1, rim=1, font=0, tiny=0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
     """One numbered mask that is not empty."""
 
-    number: int
+    mask_id: int
     mask: np.ndarray
     """bool, (height, width)."""
 
     @cached_property
     def box(self) -> Rect:
-        return tight(self.mask)
+        return mask_to_box(self.mask)
 
     @cached_property
     def patch(self) -> np.ndarray:
         """uint8, 0 or 1: the mask within its box."""
-        return np.ascontiguousarray(self.mask[slices(self.box)]).view(np.uint8)
+        return np.ascontiguousarray(self.mask[to_slices(self.box)]).view(np.uint8)
 
     @cached_property
     def area(self) -> int:
@@ -163,44 +163,44 @@ class Mark:
     def contours(self) -> list[np.ndarray]:
         """int32, (K, 1, 2), x y in the picture: outlines, also of holes, point by point; the longest if too many."""
         found, _ = cv2.findContours(self.patch, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=self.box[:2])
-        return sorted(found, key=len, reverse=True)[:MOST_OUTLINES]
+        return sorted(found, key=len, reverse=True)[:MAX_OUTLINES]
 
     @property
     def color(self) -> Color:
-        return color_of(self.number)
+        return get_mask_color(self.mask_id)
 
     def is_tiny(self, style: Style) -> bool:
         x0, y0, x1, y1 = self.box
         return max(x1 - x0, y1 - y0) < style.tiny
 
-    def ring(self, style: Style) -> tuple[float, float, float, float]:
+    def compute_ring_box(self, style: Style) -> tuple[float, float, float, float]:
         """x0 y0 x1 y1 of a ring that leaves some pixels free around a tiny mask."""
         x0, y0, x1, y1 = self.box
-        radius = np.hypot(x1 - x0, y1 - y0) / 2 + 2.5 * style.ring + style.rim
+        radius = np.hypot(x1 - x0, y1 - y0) / 2 + 2.5 * style.ring_width + style.rim
         x, y = (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
         return x - radius, y - radius, x + radius, y + radius
 
 
-def _paint(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
+def _paint_marks(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
     """Tints and outlines the masks on `canvas`, in place; the last one lies on top."""
     borders = np.zeros(canvas.shape[:2], np.uint8)
     for mark in marks:
-        window = slices(mark.box)
-        cv2.copyTo(_tinted(canvas[window], mark.color), mark.patch, canvas[window])
-        np.maximum(borders[window], _border(mark.patch, style.line), out=borders[window])
-    for mark, dashed in zip(marks, _repeats(marks, style), strict=True):
+        window = to_slices(mark.box)
+        cv2.copyTo(_tint_pixels(canvas[window], mark.color), mark.patch, canvas[window])
+        np.maximum(borders[window], _compute_border(mark.patch, style.line), out=borders[window])
+    for mark, dashed in zip(marks, _find_repeats(marks, style), strict=True):
         if mark.is_tiny(style):
-            _stroke(canvas, [_rounded(mark.ring(style))], mark.color, replace(style, line=style.ring))
+            _draw_lines(canvas, [_round_box(mark.compute_ring_box(style))], mark.color, replace(style, line=style.ring_width))
         else:
             draw_outline(canvas, mark, borders, style, dashed=dashed)
 
 
-def _tinted(pixels: np.ndarray, color: Color) -> np.ndarray:
-    mix = np.column_stack([(1 - FILL) * np.eye(3), FILL * np.array(color)])
+def _tint_pixels(pixels: np.ndarray, color: Color) -> np.ndarray:
+    mix = np.column_stack([(1 - FILL_OPACITY) * np.eye(3), FILL_OPACITY * np.array(color)])
     return np.asarray(cv2.transform(pixels, mix))
 
 
-def _border(patch: np.ndarray, width: int) -> np.ndarray:
+def _compute_border(patch: np.ndarray, width: int) -> np.ndarray:
     """uint8, 0 or 1: the outermost pixels of the mask."""
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     return patch - cv2.erode(patch, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -211,16 +211,16 @@ def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Sty
     x0, y0, x1, y1 = mark.box
     margin = style.line + style.rim
     box = max(0, x0 - margin), max(0, y0 - margin), x1 + margin, y1 + margin
-    window = slices(box)
+    window = to_slices(box)
     mask = mark.mask[window].view(np.uint8)
     layer = canvas[window].copy()
-    lines = [line - box[:2] for contour in mark.contours for line in _lines(contour, style, dashed)]
+    lines = [line - box[:2] for contour in mark.contours for line in _trace_lines(contour, style, dashed)]
     thin = min(x1 - x0, y1 - y0) < 8 * style.line
-    _stroke(layer, lines, mark.color, HAIR if thin else style, closed=not dashed, inside=mask)
+    _draw_lines(layer, lines, mark.color, HAIRLINE_STYLE if thin else style, closed=not dashed, inside=mask)
     cv2.copyTo(layer, mask | (borders[window] == 0), canvas[window])
 
 
-def _lines(contour: np.ndarray, style: Style, dashed: bool) -> Iterator[np.ndarray]:
+def _trace_lines(contour: np.ndarray, style: Style, dashed: bool) -> Iterator[np.ndarray]:
     """float32, (K, 2) each: the contour without its pixel steps, whole or in dashes."""
     points = contour[:, 0].astype(np.float32)
     if len(points) > 16:
@@ -230,7 +230,7 @@ def _lines(contour: np.ndarray, style: Style, dashed: bool) -> Iterator[np.ndarr
         yield cv2.approxPolyDP(points[start : start + dash], 0.2, closed=not dashed)[:, 0]
 
 
-def _stroke(
+def _draw_lines(
     canvas: np.ndarray,
     lines: Sequence[np.ndarray],
     color: Color,
@@ -240,76 +240,76 @@ def _stroke(
     inside: np.ndarray | None = None,
 ) -> None:
     """Draws lines (x y in pixels) with a rim that stands out on any background; where `inside` is 1, without it."""
-    fixed = [_fixed(line) for line in lines]
+    fixed_lines = [_to_fixed_point(line) for line in lines]
     plain = canvas.copy() if inside is not None else canvas
-    cv2.polylines(canvas, fixed, closed, ink_on(color), style.line + 2 * style.rim, cv2.LINE_AA, SHIFT)
+    cv2.polylines(canvas, fixed_lines, closed, choose_ink(color), style.line + 2 * style.rim, cv2.LINE_AA, FRACTION_BITS)
     if inside is not None:
         cv2.copyTo(plain, inside, canvas)
-    cv2.polylines(canvas, fixed, closed, color, style.line, cv2.LINE_AA, SHIFT)
+    cv2.polylines(canvas, fixed_lines, closed, color, style.line, cv2.LINE_AA, FRACTION_BITS)
 
 
 @cache
-def ink_on(color: Color) -> Color:
+def choose_ink(color: Color) -> Color:
     """Dark or light, whichever is easy to read on this colour."""
     red, green, blue = ((channel / 255) ** 2.2 for channel in color)
     return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.25 else LIGHT
 
 
-def _repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
+def _find_repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
     """Of each mark: whether its box coincides with that of an earlier one, which its outline would hide."""
     boxes = np.array([mark.box for mark in marks]).reshape(-1, 4)
     # one row after the other: all at once would be 64 MB for 1,000 masks
     return [bool((np.abs(boxes[:i] - box) <= 2 * style.line).all(axis=1).any()) for i, box in enumerate(boxes)]
 
 
-def _label(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> Image.Image:
+def _draw_labels(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> PIL.Image.Image:
     """The canvas with a number plate for each mark, and a line to it where the plate stands beside its mask."""
-    targets = [_target(mark, style) for mark in marks]
-    plates = place(targets, canvas.shape[0], canvas.shape[1])
+    targets = [_build_target(mark, style) for mark in marks]
+    plates = place_plates(targets, canvas.shape[0], canvas.shape[1])
     for mark, plate in zip(marks, plates, strict=True):
-        _leader(canvas, mark, plate, style)
+        _draw_leader(canvas, mark, plate, style)
     for mark, plate in zip(marks, plates, strict=True):
-        _plate(canvas, plate, mark.color, style.rim)
-    image = Image.fromarray(canvas)
+        _draw_plate(canvas, plate, mark.color, style.rim)
+    image = PIL.Image.fromarray(canvas)
     pen = ImageDraw.Draw(image)
     for mark, (x0, y0, x1, y1) in zip(marks, plates, strict=True):
-        tall = font_of(style.font).getbbox(str(mark.number), anchor="ms")[1]
+        tall = load_font(style.font).getbbox(str(mark.mask_id), anchor="ms")[1]
         baseline = (x0 + x1) / 2, (y0 + y1 - tall) / 2
         pen.text(
-            baseline, str(mark.number), ink_on(mark.color), font_of(style.font), "ms", stroke_width=style.font / 40
+            baseline, str(mark.mask_id), choose_ink(mark.color), load_font(style.font), "ms", stroke_width=style.font / 40
         )
     return image
 
 
-def _target(mark: Mark, style: Style) -> Target:
-    digits = font_of(style.font).getlength(str(mark.number))
+def _build_target(mark: Mark, style: Style) -> Target:
+    digits = load_font(style.font).getlength(str(mark.mask_id))
     tall = round(1.1 * style.font) + 2 * style.rim
     plate = max(tall, round(digits + 0.55 * style.font) + 2 * style.rim), tall
     if not mark.is_tiny(style):
         return Target(mark.box, mark.patch, plate)
     height, width = mark.mask.shape
-    low, high = np.floor(mark.ring(style)[:2]), np.ceil(mark.ring(style)[2:]) + 1
+    low, high = np.floor(mark.compute_ring_box(style)[:2]), np.ceil(mark.compute_ring_box(style)[2:]) + 1
     (x0, y0), (x1, y1) = (np.clip(corner, 0, (width, height)).astype(int).tolist() for corner in (low, high))
     return Target((x0, y0, x1, y1), np.ones((y1 - y0, x1 - x0), np.uint8), plate)
 
 
-def _leader(canvas: np.ndarray, mark: Mark, plate: Rect, style: Style) -> None:
+def _draw_leader(canvas: np.ndarray, mark: Mark, plate: Rect, style: Style) -> None:
     """A thin line from the plate to the nearest point of its mask or ring, unless the plate lies on the mask."""
     start = np.array([plate[0] + plate[2], plate[1] + plate[3]]) // 2
     if not mark.mask[start[1], start[0]]:
-        goals = _rounded(mark.ring(style)) if mark.is_tiny(style) else np.concatenate(mark.contours)[:, 0]
+        goals = _round_box(mark.compute_ring_box(style)) if mark.is_tiny(style) else np.concatenate(mark.contours)[:, 0]
         end = goals[((goals - start) ** 2).sum(axis=1).argmin()]
-        _stroke(canvas, [np.stack([start, end])], mark.color, HAIR if style.line < 4 else style, closed=False)
+        _draw_lines(canvas, [np.stack([start, end])], mark.color, HAIRLINE_STYLE if style.line < 4 else style, closed=False)
 
 
-def _plate(canvas: np.ndarray, plate: Rect, color: Color, rim: int) -> None:
+def _draw_plate(canvas: np.ndarray, plate: Rect, color: Color, rim: int) -> None:
     x0, y0, x1, y1 = plate
-    for ink, inset in ((ink_on(color), 0), (color, rim)):
-        outline = _rounded((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset))
-        cv2.fillConvexPoly(canvas, _fixed(outline), ink, cv2.LINE_AA, SHIFT)
+    for ink, inset in ((choose_ink(color), 0), (color, rim)):
+        outline = _round_box((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset))
+        cv2.fillConvexPoly(canvas, _to_fixed_point(outline), ink, cv2.LINE_AA, FRACTION_BITS)
 
 
-def _rounded(box: tuple[float, float, float, float]) -> np.ndarray:
+def _round_box(box: tuple[float, float, float, float]) -> np.ndarray:
     """float64, (64, 2), x y: the outline of a box with round ends; a circle if it is square."""
     x0, y0, x1, y1 = box
     radius = min(x1 - x0, y1 - y0) / 2
@@ -319,31 +319,31 @@ def _rounded(box: tuple[float, float, float, float]) -> np.ndarray:
     return np.asarray([(x0 + x1) / 2, (y0 + y1) / 2] + np.sign(turn) * half + radius * turn)
 
 
-def _fixed(points: np.ndarray) -> np.ndarray:
+def _to_fixed_point(points: np.ndarray) -> np.ndarray:
     """int32: points as OpenCV takes them with SHIFT fractional bits."""
-    return np.rint(points * 2.0**SHIFT).astype(np.int32)
+    return np.rint(points * 2.0**FRACTION_BITS).astype(np.int32)
 
 
 @cache
-def font_of(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 
 
-def _focus(mask: np.ndarray, box: Sequence[float]) -> np.ndarray:
+def _compute_focus(mask: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """int64, (4,): the whole pixels of `box` that lie in the picture, at least one, and all of the mask's."""
     height, width = mask.shape
     low = np.clip(np.floor(box[:2]), 0, (width - 1, height - 1))
     high = np.clip(np.ceil(box[2:]), low + 1, (width, height))
     if mask.any():
-        tight = around(mask[None])[0]
-        low, high = np.minimum(low, tight[:2]), np.maximum(high, tight[2:])
+        mask_box = masks_to_boxes(mask[None])[0]
+        low, high = np.minimum(low, mask_box[:2]), np.maximum(high, mask_box[2:])
     focus: np.ndarray = np.concatenate([low, high]).astype(np.int64)
     return focus
 
 
-def enlarged(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL) -> tuple[np.ndarray, float]:
+def enlarge_crop(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL_SIDE) -> tuple[np.ndarray, float]:
     """The crop with `side` pixels on its long side, if at most MAX_ENLARGEMENT times as large, and its scale.
 
     `pixels`: uint8, (H, W, 3) or (H, W); `crop`: int (4,), x0 y0 x1 y1; scale: panel pixels to one of the crop's.
@@ -351,10 +351,10 @@ def enlarged(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL) -> tuple[n
     cut = pixels[crop[1] : crop[3], crop[0] : crop[2]]
     scale = min(side / max(cut.shape[:2]), MAX_ENLARGEMENT)
     size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
-    return cv2.resize(cut, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else shrunk(cut, size), scale
+    return cv2.resize(cut, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else shrink_pixels(cut, size), scale
 
 
-def shrunk(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def shrink_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`pixels`, uint8 (H, W, 3) or (H, W), at `size` = width and height, neither larger.
 
     Halved as long as it can be, then interpolated: every pixel counts, about as cv2.INTER_AREA would have it, which
@@ -368,16 +368,16 @@ def shrunk(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if oblong else cv2.INTER_LINEAR)
 
 
-def _joined(context: np.ndarray, detail: np.ndarray) -> Image.Image:
+def _join_panels(context: np.ndarray, detail: np.ndarray) -> PIL.Image.Image:
     """Side by side if the first is taller than wide, else one above the other; centred, with a white gap."""
     axis = 1 if context.shape[1] < context.shape[0] else 0
     across = max(context.shape[1 - axis], detail.shape[1 - axis])
-    panels = [_padded(panel, across, 1 - axis) for panel in (context, detail)]
-    gap = np.full_like(panels[0], 255)[:, :GAP] if axis else np.full_like(panels[0], 255)[:GAP]
-    return Image.fromarray(np.concatenate([panels[0], gap, panels[1]], axis=axis))
+    panels = [_pad_panel(panel, across, 1 - axis) for panel in (context, detail)]
+    gap = np.full_like(panels[0], 255)[:, :PANEL_GAP] if axis else np.full_like(panels[0], 255)[:PANEL_GAP]
+    return PIL.Image.fromarray(np.concatenate([panels[0], gap, panels[1]], axis=axis))
 
 
-def _padded(panel: np.ndarray, size: int, axis: int) -> np.ndarray:
+def _pad_panel(panel: np.ndarray, size: int, axis: int) -> np.ndarray:
     """The panel with as much white on both sides as makes it `size` pixels along `axis`."""
     missing = size - panel.shape[axis]
     margins = [(0, 0), (0, 0), (0, 0)]

@@ -4,7 +4,7 @@ from pathlib import Path
 from secrets import token_hex
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """A reader sees the whole file or the one before it: written beside `path`, then moved into its place.
 
     Safe between threads and processes: the last of several writers wins. Raises OSError, and then leaves nothing.

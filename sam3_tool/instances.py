@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class Instances:
     def __post_init__(self) -> None:
         if self.masks.dtype != bool or self.masks.ndim != 3:
             raise ValueError(f"`masks` must be bool (N, H, W), got {self.masks.dtype} {self.masks.shape}")
-        self._check_numbers(len(self.masks))
+        self._check_counts(len(self.masks))
 
-    def _check_numbers(self, n: int) -> None:
+    def _check_counts(self, n: int) -> None:
         if self.boxes.shape != (n, 4) or self.scores.shape != (n,):
             raise ValueError(f"{n} masks, but boxes are {self.boxes.shape} and scores are {self.scores.shape}")
 
@@ -50,9 +50,9 @@ class Instances:
         )
 
     @classmethod
-    def compressed(
+    def from_rles(
         cls,
-        rles: Sequence[Rle],
+        rles: Sequence[RleMask],
         size: tuple[int, int],
         *,
         boxes: np.ndarray,
@@ -61,11 +61,11 @@ class Instances:
         phrase: str,
     ) -> "Instances":
         """Of masks that are runs already: the array is made when somebody asks for it. `size`: height, width."""
-        if any(one.size != size for one in rles):
-            raise ValueError(f"a mask of {next(one.size for one in rles if one.size != size)} pixels, expected {size}")
-        found = object.__new__(_Compressed)
+        if any(mask.size != size for mask in rles):
+            raise ValueError(f"a mask of {next(mask.size for mask in rles if mask.size != size)} pixels, expected {size}")
+        found = object.__new__(_CompressedInstances)
         found.__dict__.update(rles=tuple(rles), size=size, boxes=boxes, scores=scores, presence=presence, phrase=phrase)
-        found._check_numbers(len(rles))
+        found._check_counts(len(rles))
         return found
 
     @cached_property
@@ -81,18 +81,18 @@ class Instances:
         """The instances at these indices, or where a bool (N,) array is true; itself when these are all, in order."""
         every = np.arange(len(self))
         index = every[np.asarray(keep, dtype=bool if np.asarray(keep).dtype == bool else int)]
-        return self if np.array_equal(index, every) else self._chosen(index)
+        return self if np.array_equal(index, every) else self._select_rows(index)
 
-    def _chosen(self, index: np.ndarray) -> "Instances":
+    def _select_rows(self, index: np.ndarray) -> "Instances":
         chosen = replace(self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index])
         if "rles" in self.__dict__:
-            chosen.__dict__["rles"] = tuple(self.rles[one] for one in index)
+            chosen.__dict__["rles"] = tuple(self.rles[row] for row in index)
         return chosen
 
     @cached_property
-    def rles(self) -> tuple[Rle, ...]:
+    def rles(self) -> tuple[RleMask, ...]:
         """The masks, compressed. Kept, also by what is chosen of them: encoding takes longer than most that follows."""
-        return tuple(rle.encode_all(self.masks))
+        return tuple(rle.encode_masks(self.masks))
 
     @property
     def areas(self) -> np.ndarray:
@@ -100,25 +100,25 @@ class Instances:
         # far quicker than a sum, which would make numbers of the pixels first
         return np.array([np.count_nonzero(mask) for mask in self.masks], dtype=np.int64)
 
-    def union(self) -> np.ndarray:
+    def compute_union(self) -> np.ndarray:
         """bool, (height, width): the pixels any instance covers."""
         return np.asarray(self.masks.any(axis=0))
 
 
-class _Compressed(Instances):
+class _CompressedInstances(Instances):
     """Runs first; an array when somebody asks for it."""
 
     @cached_property
     def masks(self) -> np.ndarray:
-        return rle.decode_all(self.rles, *self.size)
+        return rle.decode_masks(self.rles, *self.size)
 
     @property
     def areas(self) -> np.ndarray:
-        return rle.areas(self.rles)
+        return rle.compute_areas(self.rles)
 
-    def _chosen(self, index: np.ndarray) -> Instances:
-        return Instances.compressed(
-            [self.rles[one] for one in index],
+    def _select_rows(self, index: np.ndarray) -> Instances:
+        return Instances.from_rles(
+            [self.rles[row] for row in index],
             self.size,
             boxes=self.boxes[index],
             scores=self.scores[index],

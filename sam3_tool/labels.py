@@ -10,13 +10,13 @@ import numpy as np
 Rect = tuple[int, int, int, int]
 """x0 y0 x1 y1 in pixels; x1 and y1 lie just outside."""
 
-GAPS = (0.3, 0.9, 1.8, 3.5, 6.0)
+PLATE_GAPS = (0.3, 0.9, 1.8, 3.5, 6.0)
 """How far beside its mask a plate may stand, in plate heights."""
-BESIDE = 0.06
+BESIDE_COST = 0.06
 """What a plate off its mask costs: as much as hiding this share of one. So large masks carry their plate inside."""
-CLASH = 10.0
+CLASH_COST = 10.0
 """What lying wholly under other plates costs."""
-SPOTS = 6
+MAX_SPOTS = 6
 """How many places inside a mask are looked at."""
 
 
@@ -37,7 +37,7 @@ class Target:
         return cv2.countNonZero(self.patch)
 
 
-def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
+def place_plates(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
     """A plate for each target, in their order.
 
     Small masks choose first. Each takes the cheapest of some places inside and beside it, where a place costs the
@@ -46,40 +46,40 @@ def place(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
     crowd = np.zeros((height, width), np.uint8)
     shares = np.zeros((height, width), np.float32)
     for target in targets:
-        window = slices(target.box)
+        window = to_slices(target.box)
         cv2.add(crowd[window], target.patch, dst=crowd[window])
         shares[window] += target.patch * np.float32(1 / target.area)
     sums = cv2.integral(shares, sdepth=cv2.CV_64F)
     order = sorted(range(len(targets)), key=lambda i: targets[i].area)
     taken = np.zeros((len(targets), 4), np.int64)
-    for number, index in enumerate(order):
-        taken[number] = _best(targets[index], crowd, sums, taken[:number])
+    for count, index in enumerate(order):
+        taken[count] = _choose_rect(targets[index], crowd, sums, taken[:count])
     placed = np.empty_like(taken)
     placed[order] = taken
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in placed.tolist()]
 
 
-def _best(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def _choose_rect(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarray) -> np.ndarray:
     height, width = crowd.shape
-    centers = np.concatenate([_inside(target, crowd[slices(target.box)]), _beside(target)])
-    rects = _rects(centers, target.plate, height, width)
+    centers = np.concatenate([_find_inner_spots(target, crowd[to_slices(target.box)]), _list_outer_spots(target)])
+    rects = _build_rects(centers, target.plate, height, width)
     area = target.plate[0] * target.plate[1]
-    off = 1 - _own(rects, target) / area
-    costs = _sums(shares, rects) + BESIDE * (2 * off + (off > 0.1)) / 3
-    costs += _distances(rects, target) / np.hypot(height, width)
+    off = 1 - _count_hidden_pixels(rects, target) / area
+    costs = _sum_rects(shares, rects) + BESIDE_COST * (2 * off + (off > 0.1)) / 3
+    costs += _compute_distances(rects, target) / np.hypot(height, width)
     clearance = target.plate[1] // 3 * np.array([-1, -1, 1, 1])
-    costs += CLASH * covered(rects, taken + clearance) / area
+    costs += CLASH_COST * compute_covered_areas(rects, taken + clearance) / area
     return np.asarray(rects[costs.argmin()])
 
 
-def _inside(target: Target, crowd: np.ndarray) -> np.ndarray:
+def _find_inner_spots(target: Target, crowd: np.ndarray) -> np.ndarray:
     """float64, (N, 2), x y: the deepest points of the part of the mask that is its own, N <= SPOTS."""
     stride = max(1, max(crowd.shape) // 128)
     own = target.patch & (crowd == 1)
     depth = cv2.distanceTransform(np.pad(own[::stride, ::stride], 1), cv2.DIST_L2, cv2.DIST_MASK_3)
     reach = target.plate[1] / stride
     spots = []
-    for _ in range(SPOTS):
+    for _ in range(MAX_SPOTS):
         _, deepest, _, (x, y) = cv2.minMaxLoc(depth)
         if deepest < 0.4 * reach:
             break
@@ -88,49 +88,49 @@ def _inside(target: Target, crowd: np.ndarray) -> np.ndarray:
     return np.array(spots).reshape(-1, 2)
 
 
-def _beside(target: Target) -> np.ndarray:
+def _list_outer_spots(target: Target) -> np.ndarray:
     """float64, (N, 2), x y: points all around the box, near ones first, beginning at its upper right."""
     x0, y0, x1, y1 = target.box
     plate_width, plate_height = target.plate
     around = np.array([(1, -1), (0, -1), (1, 0), (-1, -1), (1, 1), (0, 1), (-1, 0), (-1, 1)], dtype=np.float64)
     between = np.array([(0.5, -1), (1, -0.5), (-0.5, -1), (1, 0.5), (0.5, 1), (-1, -0.5), (-0.5, 1), (-1, 0.5)])
     reach = np.array([[(x1 - x0 + plate_width) / 2, (y1 - y0 + plate_height) / 2]])
-    rings = [np.concatenate([around, between]) * (reach + gap * plate_height) for gap in GAPS]
+    rings = [np.concatenate([around, between]) * (reach + gap * plate_height) for gap in PLATE_GAPS]
     return np.asarray(np.concatenate(rings) + np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
 
 
-def _rects(centers: np.ndarray, plate: tuple[int, int], height: int, width: int) -> np.ndarray:
+def _build_rects(centers: np.ndarray, plate: tuple[int, int], height: int, width: int) -> np.ndarray:
     """int64, (N, 4): plates around these points, moved into the picture."""
     room = np.maximum(np.array([width, height]) - plate, 0)
     corners = np.clip(np.rint(centers - np.array(plate) / 2), 0, room).astype(np.int64)
     return np.concatenate([corners, np.minimum(corners + plate, [width, height])], axis=1)
 
 
-def _sums(integral: np.ndarray, rects: np.ndarray) -> np.ndarray:
+def _sum_rects(integral: np.ndarray, rects: np.ndarray) -> np.ndarray:
     """float64, (N,): what an integral image holds within each rect."""
     x0, y0, x1, y1 = rects.T
     return np.asarray(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0], dtype=np.float64)
 
 
-def _own(rects: np.ndarray, target: Target) -> np.ndarray:
+def _count_hidden_pixels(rects: np.ndarray, target: Target) -> np.ndarray:
     """float64, (N,): how many pixels of the mask lie under each plate."""
     x0, y0, x1, y1 = target.box
     inner = np.clip(rects, [x0, y0, x0, y0], [x1, y1, x1, y1]) - [x0, y0, x0, y0]
-    return _sums(cv2.integral(target.patch), inner)
+    return _sum_rects(cv2.integral(target.patch), inner)
 
 
-def _distances(rects: np.ndarray, target: Target) -> np.ndarray:
+def _compute_distances(rects: np.ndarray, target: Target) -> np.ndarray:
     """float64, (N,): pixels from the centres of plates to the box, 0 inside it."""
     centers = (rects[:, :2] + rects[:, 2:]) / 2
     return np.asarray(np.linalg.norm(centers - np.clip(centers, target.box[:2], target.box[2:]), axis=1))
 
 
-def covered(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def compute_covered_areas(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """float64, (N,): pixels that each of `rects`, int (N, 4), N > 0, shares with all of `taken`, int (M, 4), together.
 
     Only those of `taken` that lie near any of `rects` are compared with each of them.
 
-    >>> covered(np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12, 4]])).tolist()
+    >>> compute_covered_areas(np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12, 4]])).tolist()
     [29.0, 0.0]
     """
     low, high = rects[:, :2].min(axis=0), rects[:, 2:].max(axis=0)
@@ -143,7 +143,7 @@ def covered(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
     return np.asarray(shared.sum(axis=1), dtype=np.float64)
 
 
-def slices(box: Rect) -> tuple[slice, slice]:
+def to_slices(box: Rect) -> tuple[slice, slice]:
     """Rows and columns of a box."""
     x0, y0, x1, y1 = box
     return slice(y0, y1), slice(x0, x1)

@@ -13,40 +13,40 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+import PIL.Image; from PIL import ExifTags, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""What `Picture.open` reads, in Pillow's names."""
+"""What `Image.open` reads, in Pillow's names."""
 
 _EXPECTED = "expected a picture file (PNG, JPEG, WebP, BMP, TIFF or GIF)"
 
 # What Pillow's readers raise on damaged files: they do not agree on one type.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_EXIF_TRANSPOSES = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
 }
 """EXIF orientation -> what makes the picture upright."""
 
 # `catch_warnings` swaps the filters of the whole process, so one thread at a time.
-_filters = Lock()
+_filters_lock = Lock()
 
 
-class PictureError(ValueError):
+class ImageError(ValueError):
     """A file that cannot be read as a picture. The message is one line: the file, what is wrong, what was expected."""
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Image:
     """An image as every part of the project sees it. Nobody changes its pixels.
 
-    >>> picture = Picture(np.zeros((480, 640, 3), np.uint8))
+    >>> picture = Image(np.zeros((480, 640, 3), np.uint8))
     >>> picture.height, picture.width, picture.crop(0, 0, 10, 20).pixels.shape
     (480, 640, (20, 10, 3))
     """
@@ -63,28 +63,28 @@ class Picture:
         object.__setattr__(self, "pixels", pixels)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Picture":
+    def open(cls, path: str | Path) -> "Image":
         """The picture in a file, upright, as RGB; what is transparent becomes white.
 
         Of an animation it is the first frame. Grey values of 16 bits are scaled to 8, not cut off.
-        Raises `PictureError` for anything that is not a whole picture file.
+        Raises `ImageError` for anything that is not a whole picture file.
         """
         try:
             _check_file(Path(path))
-            with _opened(path) as image:
-                return cls(_upright_rgb(image))
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise _unusable(path, f"too large ({_one_line(error)})") from error
+            with _open_file(path) as image:
+                return cls(_load_upright_rgb(image))
+        except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
+            raise _image_error(path, f"too large ({_format_one_line(error)})") from error
         except UnidentifiedImageError as error:
-            raise _unusable(path, "not a picture, or of a kind that is not supported") from error
+            raise _image_error(path, "not a picture, or of a kind that is not supported") from error
         except _DAMAGE as error:
-            raise _unusable(path, _reason(error)) from error
+            raise _image_error(path, _describe_damage(error)) from error
 
-    def crop(self, x0: int, y0: int, x1: int, y1: int) -> "Picture":
+    def crop(self, x0: int, y0: int, x1: int, y1: int) -> "Image":
         """The pixels x0 <= x < x1, y0 <= y < y1, as a picture of its own."""
         if not (0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height):
             raise ValueError(f"no crop {(x0, y0, x1, y1)}: the picture is {self.width} x {self.height} (x0 y0 x1 y1)")
-        return Picture(self.pixels[y0:y1, x0:x1])
+        return Image(self.pixels[y0:y1, x0:x1])
 
     @property
     def height(self) -> int:
@@ -100,8 +100,8 @@ class Picture:
         size = struct.pack("<2q", self.height, self.width)  # a 2 x 3 and a 3 x 2 picture may hold the same bytes
         return blake2b(self.pixels.data, digest_size=16, key=size).hexdigest()
 
-    def to_pil(self) -> Image.Image:
-        return Image.fromarray(self.pixels)
+    def to_pil(self) -> PIL.Image.Image:
+        return PIL.Image.fromarray(self.pixels)
 
 
 def _check_file(path: Path) -> None:
@@ -115,38 +115,38 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
+def _suppress_pillow_warnings() -> Iterator[None]:
     """Pillow's warnings are of damaged metadata, which no user asked about; only that of a bomb becomes an error."""
-    with _filters, warnings.catch_warnings():
+    with _filters_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Pillow warns at a size where a decoded picture takes 256 MB, and refuses at twice that.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
         yield
 
 
-def _opened(path: str | Path) -> Image.Image:
-    with _unheard():
-        image = Image.open(os.fspath(path), formats=FORMATS)
+def _open_file(path: str | Path) -> PIL.Image.Image:
+    with _suppress_pillow_warnings():
+        image = PIL.Image.open(os.fspath(path), formats=FORMATS)
     if 0 in image.size:
         raise OSError(f"it has no pixels ({image.width} x {image.height})")
     return image
 
 
-def _upright_rgb(image: Image.Image) -> np.ndarray:
+def _load_upright_rgb(image: PIL.Image.Image) -> np.ndarray:
     """uint8, (H, W, 3)."""
     image.load()  # TIFF files turn themselves upright now, and forget their orientation
-    turn = _TURNS.get(_orientation(image))
+    turn = _EXIF_TRANSPOSES.get(_read_orientation(image))
     upright = image if turn is None else image.transpose(turn)
     if upright.mode.startswith(("I", "F")):
-        upright = Image.fromarray(_to_8_bits(np.asarray(upright)))
+        upright = PIL.Image.fromarray(_to_8_bits(np.asarray(upright)))
     if upright.has_transparency_data:
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
+        upright = PIL.Image.alpha_composite(PIL.Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
     return np.asarray(upright.convert("RGB"))
 
 
-def _orientation(image: Image.Image) -> int:
+def _read_orientation(image: PIL.Image.Image) -> int:
     """The EXIF orientation; 1, upright, where none can be read: a whole picture may have damaged metadata."""
-    with _unheard():
+    with _suppress_pillow_warnings():
         try:
             return int(image.getexif().get(ExifTags.Base.Orientation, 1))
         except _DAMAGE:
@@ -166,20 +166,20 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.rint(grey.clip(0.0) * (255.0 / white)), dtype=np.uint8)
 
 
-def _unusable(path: str | Path, reason: str) -> PictureError:
+def _image_error(path: str | Path, reason: str) -> ImageError:
     name = str(path)
-    return PictureError(f"{name if name.isprintable() else repr(name)}: {reason}; {_EXPECTED}")
+    return ImageError(f"{name if name.isprintable() else repr(name)}: {reason}; {_EXPECTED}")
 
 
-def _reason(error: Exception) -> str:
+def _describe_damage(error: Exception) -> str:
     match error:
         case FileNotFoundError():
             return "no such file"
         case PermissionError():
             return "no permission to read it"
         case _:
-            return f"cannot be read as a picture ({_one_line(error)})"
+            return f"cannot be read as a picture ({_format_one_line(error)})"
 
 
-def _one_line(error: BaseException) -> str:
+def _format_one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

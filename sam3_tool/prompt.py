@@ -5,7 +5,7 @@ from math import inf, isfinite
 
 import numpy as np
 
-from sam3_tool.picture import Picture
+from sam3_tool.picture import Image
 
 Point = tuple[float, float]
 """x y in pixels of the upright picture."""
@@ -25,7 +25,7 @@ class ConceptPrompt:
     """1 = positive, 0 = negative, one per box; left out, every box is positive."""
     threshold: float = 0.5
     """In [0, 1): instances with a score strictly above it are kept."""
-    like: Picture | None = None
+    exemplar_image: Image | None = None
     """The picture that the boxes lie in, where it is another one."""
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class ConceptPrompt:
             raise ValueError(f"{len(self.boxes)} boxes need as many labels out of 0 and 1, got {self.box_labels}")
         if not 0.0 <= self.threshold < 1.0:
             raise ValueError(f"`threshold` must lie in [0, 1), got {self.threshold}")
-        if self.like is not None and not self.boxes:
+        if self.exemplar_image is not None and not self.boxes:
             raise ValueError("another picture shows what is meant by boxes in it, but there is no box")
         for box in self.boxes:
             _check_box(box)

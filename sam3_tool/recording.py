@@ -8,11 +8,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sam3_tool.files import write_whole
+from sam3_tool.files import write_atomically
 
 FORMAT, VERSION = "sam3-agent recorded call", 1
 
-Asked = Mapping[str, Any]
+Question = Mapping[str, Any]
 """A question as plain JSON values. Pictures stand in it by their key."""
 
 
@@ -20,13 +20,13 @@ class RecordingError(ValueError):
     """A call that was not recorded, or cannot be read or written. The message is one sentence for the user."""
 
 
-def key_of(asked: Asked) -> str:
+def hash_question(question: Question) -> str:
     """The content hash of a question, in hexadecimal; the order of its fields does not matter.
 
-    >>> key_of({"a": 1, "b": "\\ud83d"}) == key_of({"b": "\\ud83d", "a": 1})
+    >>> hash_question({"a": 1, "b": "\\ud83d"}) == hash_question({"b": "\\ud83d", "a": 1})
     True
     """
-    return sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(json.dumps(question, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Recorder:
@@ -40,32 +40,32 @@ class Recorder:
     def __init__(self, folder: Path) -> None:
         """Raises RecordingError if the folder cannot be made."""
         self._folder = folder
-        self._asked: Counter[str] = Counter()
-        self._lock = Lock()  # protects `_asked`, and one question's file between being read and being written
+        self._ask_counts: Counter[str] = Counter()
+        self._lock = Lock()  # protects `_ask_counts`, and one question's file between being read and being written
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise _to_recording_error(folder, error) from error
 
-    def add(self, asked: Asked, answer: Any) -> None:
-        """`answer`: plain JSON values. Raises RecordingError if it cannot be written."""
-        path = _file(self._folder, asked)
+    def add_answer(self, question: Question, answer: Any) -> None:
+        """`read_answer`: plain JSON values. Raises RecordingError if it cannot be written."""
+        path = _get_recording_path(self._folder, question)
         with self._lock:
-            before = _answers(path) if self._asked[path.name] else []
-            answers = _with(json.loads(json.dumps(answer)), before, times=self._asked[path.name])
+            before = _read_answers(path) if self._ask_counts[path.name] else []
+            answers = _append_answer(json.loads(json.dumps(answer)), before, times=self._ask_counts[path.name])
             if answers != before:
-                self._write(path, asked, answers)
-            self._asked[path.name] += 1
+                self._write_answers(path, question, answers)
+            self._ask_counts[path.name] += 1
 
-    def _write(self, path: Path, asked: Asked, answers: Sequence[Any]) -> None:
-        held = {"format": FORMAT, "version": VERSION, "asked": asked, "answers": answers}
+    def _write_answers(self, path: Path, question: Question, answers: Sequence[Any]) -> None:
+        held = {"format": FORMAT, "version": VERSION, "asked": question, "answers": answers}
         try:
-            write_whole(path, (json.dumps(held, indent=1) + "\n").encode("ascii"))
+            write_atomically(path, (json.dumps(held, indent=1) + "\n").encode("ascii"))
         except OSError as error:
-            raise _unwritable(self._folder, error) from error
+            raise _to_recording_error(self._folder, error) from error
 
 
-class Recorded:
+class RecordingReader:
     """Reads calls back. Safe to share between threads.
 
     The k-th time that a question is asked it gets the k-th answer, and after the last the first again: an episode is
@@ -74,20 +74,20 @@ class Recorded:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._asked: Counter[str] = Counter()
-        self._lock = Lock()  # protects `_asked`
+        self._ask_counts: Counter[str] = Counter()
+        self._lock = Lock()  # protects `_ask_counts`
 
-    def answer(self, asked: Asked) -> Any:
+    def read_answer(self, question: Question) -> Any:
         """Raises RecordingError for a question that was not recorded, and for a file that cannot be used."""
-        path = _file(self._folder, asked)
-        answers = _answers(path)
+        path = _get_recording_path(self._folder, question)
+        answers = _read_answers(path)
         with self._lock:
-            turn = self._asked[path.name] % len(answers)
-            self._asked[path.name] += 1
+            turn = self._ask_counts[path.name] % len(answers)
+            self._ask_counts[path.name] += 1
         return answers[turn]
 
 
-class Remembered:
+class AnswerCache:
     """Answers kept under the content of their questions, for whoever asks again. Safe between threads and processes.
 
     Of several answers to one question the first is kept. What is damaged counts as not there.
@@ -99,43 +99,43 @@ class Remembered:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise _to_recording_error(folder, error) from error
 
-    def get(self, asked: Asked) -> Any:
+    def get(self, question: Question) -> Any:
         """None where there is no answer."""
         try:
-            held = json.loads(self._path(asked).read_bytes())
+            held = json.loads(self._get_path(question).read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
         known = isinstance(held, dict) and held.get("version") == VERSION
         return held.get("answer") if known else None
 
-    def put(self, asked: Asked, answer: Any) -> None:
-        """`answer`: plain JSON values, not None. Raises RecordingError if it cannot be written."""
-        path = self._path(asked)
+    def put(self, question: Question, answer: Any) -> None:
+        """`read_answer`: plain JSON values, not None. Raises RecordingError if it cannot be written."""
+        path = self._get_path(question)
         try:
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, json.dumps({"version": VERSION, "answer": answer}).encode("ascii"))
+            write_atomically(path, json.dumps({"version": VERSION, "answer": answer}).encode("ascii"))
         except OSError as error:
             raise RecordingError(f"cannot write into the cache {self._folder}: {error.strerror or error}") from error
 
-    def _path(self, asked: Asked) -> Path:
-        key = key_of(asked)
+    def _get_path(self, question: Question) -> Path:
+        key = hash_question(question)
         return self._folder / key[:2] / f"{key}.json"
 
 
-def _file(folder: Path, asked: Asked) -> Path:
-    return folder / f"{key_of(asked)[:32]}.json"
+def _get_recording_path(folder: Path, question: Question) -> Path:
+    return folder / f"{hash_question(question)[:32]}.json"
 
 
-def _with(answer: Any, answers: list[Any], *, times: int) -> list[Any]:
+def _append_answer(answer: Any, answers: list[Any], *, times: int) -> list[Any]:
     """What a file holds after one more answer. `times`: how many came before, of which equal ones were kept once."""
     if answers == [answer]:
         return answers
     return [*(answers * times if len(answers) == 1 else answers), answer]
 
 
-def _answers(path: Path) -> list[Any]:
+def _read_answers(path: Path) -> list[Any]:
     """At least one. Raises RecordingError."""
     try:
         held = json.loads(path.read_bytes())
@@ -153,5 +153,5 @@ def _answers(path: Path) -> list[Any]:
     return answers
 
 
-def _unwritable(folder: Path, error: OSError) -> RecordingError:
+def _to_recording_error(folder: Path, error: OSError) -> RecordingError:
     return RecordingError(f"cannot record into {folder}: {error.strerror or error}")

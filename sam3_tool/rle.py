@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from sam3_tool.boxes import tight, xywh_to_xyxy
+from sam3_tool.boxes import mask_to_box, xywh_to_xyxy
 
-_MOST_AREAS = 255
+_MAX_AREAS_PER_CALL = 255
 """Masks that pycocotools measures in one call: it counts them in a byte."""
-_RUN_LETTERS = 6
+_MAX_RUN_LETTERS = 6
 """Of one run, which any picture's fit into; pycocotools shifts 32-bit numbers and reads longer ones as others."""
-_STRANGE, _TOO_LONG, _UNENDED = re.compile("[^0-o]"), re.compile(f"[P-o]{{{_RUN_LETTERS}}}"), re.compile(r"[P-o]\Z")
+_INVALID_LETTER, _OVERLONG_RUN, _UNFINISHED_RUN = re.compile("[^0-o]"), re.compile(f"[P-o]{{{_MAX_RUN_LETTERS}}}"), re.compile(r"[P-o]\Z")
 """A letter has six bits, from "0"; the highest, from "P", says that its run goes on."""
 
-DENSE = 64
+DENSE_RATIO = 64
 """A mask with more run ends than one in so many pixels is encoded pixel by pixel: there are too many to sort."""
 
 
 @dataclass(frozen=True)
-class Rle:
+class RleMask:
     """One mask, compressed as COCO does: runs down the columns, lengths delta-coded into ASCII."""
 
     size: tuple[int, int]
@@ -32,73 +32,73 @@ class Rle:
     def to_coco(self) -> dict[str, Any]:
         """`{"size": [h, w], "counts": str}`: what pycocotools and COCO files read.
 
-        >>> encode(np.ones((2, 3), bool)).to_coco()
+        >>> encode_mask(np.ones((2, 3), bool)).to_coco()
         {'size': [2, 3], 'counts': '06'}
         """
         return {"size": list(self.size), "counts": self.counts}
 
     @classmethod
-    def from_coco(cls, segmentation: dict[str, Any]) -> "Rle":
+    def from_coco(cls, segmentation: dict[str, Any]) -> "RleMask":
         height, width = segmentation["size"]
         counts = segmentation["counts"]
         return cls((int(height), int(width)), counts.decode() if isinstance(counts, bytes) else counts)
 
 
-def encode(mask: np.ndarray) -> Rle:
+def encode_mask(mask: np.ndarray) -> RleMask:
     """`mask`: bool, (H, W)."""
-    return encode_at(mask, 0, 0, *mask.shape)
+    return encode_mask_at(mask, 0, 0, *mask.shape)
 
 
-def encode_at(mask: np.ndarray, left: int, top: int, height: int, width: int) -> Rle:
+def encode_mask_at(mask: np.ndarray, left: int, top: int, height: int, width: int) -> RleMask:
     """`mask`: bool, (H', W'), a part of a mask of this height and width that begins at column `left` and row `top`, and
     outside of which that has no pixel."""
-    x0, y0, x1, y1 = tight(mask)
+    x0, y0, x1, y1 = mask_to_box(mask)
     crop = mask[y0:y1, x0:x1]
     changes = np.concatenate([crop[:1], crop[1:] != crop[:-1], crop[-1:]])
-    if np.count_nonzero(changes) * DENSE > mask.size:
+    if np.count_nonzero(changes) * DENSE_RATIO > mask.size:
         whole = np.zeros((height, width), np.uint8, order="F")
         whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-        return Rle.from_coco(coco.encode(whole))
+        return RleMask.from_coco(coco.encode(whole))
     y, x = np.divmod(np.flatnonzero(changes), max(1, x1 - x0))
     ends = np.sort((x + x0 + left) * height + y + y0 + top)
-    return from_ends(_without_pairs(ends), height, width)
+    return from_run_ends(_remove_pairs(ends), height, width)
 
 
-def encode_all(masks: np.ndarray) -> list[Rle]:
+def encode_masks(masks: np.ndarray) -> list[RleMask]:
     """`masks`: bool, (N, H, W)."""
-    return [encode(mask) for mask in masks]
+    return [encode_mask(mask) for mask in masks]
 
 
-def _without_pairs(ends: np.ndarray) -> np.ndarray:
+def _remove_pairs(ends: np.ndarray) -> np.ndarray:
     """Ascending: a run that ends where the next one begins, at the top of the next column, goes on there."""
     first = np.flatnonzero(ends[1:] == ends[:-1])
     return np.delete(ends, np.concatenate([first, first + 1]))
 
 
-def from_ends(ends: np.ndarray, height: int, width: int) -> Rle:
+def from_run_ends(ends: np.ndarray, height: int, width: int) -> RleMask:
     """`ends`: int, (R,), ascending: where a run ends and another begins, counted down the columns. The first run is
     of zeros and ends at 0 if the mask has its first pixel."""
     lengths = np.diff(ends, prepend=0, append=height * width).tolist()
     lengths = lengths if lengths[-1] else lengths[:-1]
-    return Rle.from_coco(coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width))
+    return RleMask.from_coco(coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width))
 
 
-def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[Rle]:
+def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[RleMask]:
     """One mask per polygon, each x0, y0, x1, y1, … in pixels: COCO's rasteriser."""
-    return [Rle.from_coco(one) for one in coco.frPyObjects(list(polygons), height, width)] if polygons else []
+    return [RleMask.from_coco(segmentation) for segmentation in coco.frPyObjects(list(polygons), height, width)] if polygons else []
 
 
-def decode(rle: Rle) -> np.ndarray:
+def decode_mask(rle: RleMask) -> np.ndarray:
     """bool, (H, W)."""
     return np.asarray(coco.decode(rle.to_coco())).view(bool)
 
 
-def decode_columns(rle: Rle) -> tuple[int, np.ndarray]:
+def decode_columns(rle: RleMask) -> tuple[int, np.ndarray]:
     """The first column that the mask touches, and bool (W', H), one row for each column from there to the last one.
 
-    Many times faster than `decode` where a mask is a small part of a large picture; an empty one gives (0, H).
+    Many times faster than `decode_mask` where a mask is a small part of a large picture; an empty one gives (0, H).
     """
-    height, runs = rle.size[0], _runs(rle.counts)
+    height, runs = rle.size[0], _decode_runs(rle.counts)
     runs = runs[: len(runs) // 2 * 2]  # up to the last pixel of the mask
     if len(runs) == 0:
         return 0, np.zeros((0, height), dtype=bool)
@@ -109,7 +109,7 @@ def decode_columns(rle: Rle) -> tuple[int, np.ndarray]:
     return first, np.repeat(values, np.append(runs, missing)).reshape(-1, height)
 
 
-def decode_tight(rle: Rle) -> tuple[int, int, np.ndarray]:
+def decode_tight(rle: RleMask) -> tuple[int, int, np.ndarray]:
     """x and y of the first column and row that the mask touches, and bool (H', W'), the mask from there to the last.
 
     It lies in memory column after column. An empty mask gives (0, 0) and (0, 0) pixels.
@@ -121,7 +121,7 @@ def decode_tight(rle: Rle) -> tuple[int, int, np.ndarray]:
     return left, int(rows[0]), columns[:, rows[0] : rows[-1] + 1].T
 
 
-def decode_all(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
+def decode_masks(rles: Sequence[RleMask], height: int, width: int) -> np.ndarray:
     """bool, (N, H, W); the size is given because N may be 0."""
     masks = np.zeros((len(rles), height, width), dtype=bool)
     for mask, rle in zip(masks, rles, strict=True):
@@ -130,52 +130,52 @@ def decode_all(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
     return masks
 
 
-def check(rle: Rle) -> None:
+def check_runs(rle: RleMask) -> None:
     """Raises ValueError unless the runs are well formed and fill the mask exactly: pycocotools trusts what it decodes,
     and reads or writes outside its memory otherwise. For masks that come from a file."""
-    if strange := _STRANGE.search(rle.counts):
-        raise ValueError(f"{strange[0]!r} does not belong in a run-length mask")
-    if _TOO_LONG.search(rle.counts):
-        raise ValueError(f"a run of more than {_RUN_LETTERS} letters does not belong in a run-length mask")
+    if invalid := _INVALID_LETTER.search(rle.counts):
+        raise ValueError(f"{invalid[0]!r} does not belong in a run-length mask")
+    if _OVERLONG_RUN.search(rle.counts):
+        raise ValueError(f"a run of more than {_MAX_RUN_LETTERS} letters does not belong in a run-length mask")
     height, width = rle.size
-    ended = not _UNENDED.search(rle.counts)
-    if not ended or (runs := _runs(rle.counts)).min(initial=0) < 0 or runs.sum() != height * width:
+    ended = not _UNFINISHED_RUN.search(rle.counts)
+    if not ended or (runs := _decode_runs(rle.counts)).min(initial=0) < 0 or runs.sum() != height * width:
         raise ValueError(f"the runs do not make up a mask of {width} x {height} pixels")
 
 
-def areas(rles: Sequence[Rle]) -> np.ndarray:
+def compute_areas(rles: Sequence[RleMask]) -> np.ndarray:
     """int64, (N,), pixels."""
-    parts = (rles[start : start + _MOST_AREAS] for start in range(0, len(rles), _MOST_AREAS))
-    return np.array([area for part in parts for area in coco.area(_coco(part))], dtype=np.int64)
+    parts = (rles[start : start + _MAX_AREAS_PER_CALL] for start in range(0, len(rles), _MAX_AREAS_PER_CALL))
+    return np.array([area for part in parts for area in coco.area(_to_coco_list(part))], dtype=np.int64)
 
 
-def boxes(rles: Sequence[Rle]) -> np.ndarray:
+def compute_boxes(rles: Sequence[RleMask]) -> np.ndarray:
     """float32, (N, 4): tight x0 y0 x1 y1 in pixels; zeros for an empty mask."""
-    return xywh_to_xyxy(np.array([coco.toBbox(one) for one in _coco(rles)], np.float32).reshape(-1, 4))
+    return xywh_to_xyxy(np.array([coco.toBbox(segmentation) for segmentation in _to_coco_list(rles)], np.float32).reshape(-1, 4))
 
 
-def ious(a: Sequence[Rle], b: Sequence[Rle]) -> np.ndarray:
+def compute_ious(a: Sequence[RleMask], b: Sequence[RleMask]) -> np.ndarray:
     """float64, (len(a), len(b)): intersection over union; 0 where both masks are empty."""
-    return _pairwise(a, b, crowd=False)
+    return _compute_pairwise(a, b, crowd=False)
 
 
-def coverage(a: Sequence[Rle], b: Sequence[Rle]) -> np.ndarray:
+def compute_coverage(a: Sequence[RleMask], b: Sequence[RleMask]) -> np.ndarray:
     """float64, (len(a), len(b)): intersection over the area of `a`'s mask; 0 where that mask is empty."""
-    return _pairwise(a, b, crowd=True)
+    return _compute_pairwise(a, b, crowd=True)
 
 
-def merge(rles: Sequence[Rle], *, intersect: bool = False) -> Rle:
+def merge_masks(rles: Sequence[RleMask], *, intersect: bool = False) -> RleMask:
     """The union (or the intersection) of one or more masks of one size."""
-    return Rle.from_coco(coco.merge(_coco(rles), intersect=intersect))
+    return RleMask.from_coco(coco.merge(_to_coco_list(rles), intersect=intersect))
 
 
-def _pairwise(a: Sequence[Rle], b: Sequence[Rle], *, crowd: bool) -> np.ndarray:
+def _compute_pairwise(a: Sequence[RleMask], b: Sequence[RleMask], *, crowd: bool) -> np.ndarray:
     if not a or not b:
         return np.zeros((len(a), len(b)))
-    return np.nan_to_num(np.asarray(coco.iou(_coco(a), _coco(b), [int(crowd)] * len(b)), dtype=np.float64))
+    return np.nan_to_num(np.asarray(coco.iou(_to_coco_list(a), _to_coco_list(b), [int(crowd)] * len(b)), dtype=np.float64))
 
 
-def _runs(counts: str) -> np.ndarray:
+def _decode_runs(counts: str) -> np.ndarray:
     """int64, (R,): the lengths of the runs, of zeros first."""
     letters = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(letters < 32)
@@ -188,5 +188,5 @@ def _runs(counts: str) -> np.ndarray:
     return runs
 
 
-def _coco(rles: Sequence[Rle]) -> list[dict[str, Any]]:
+def _to_coco_list(rles: Sequence[RleMask]) -> list[dict[str, Any]]:
     return [rle.to_coco() for rle in rles]

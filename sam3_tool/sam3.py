@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends import Backend, Beside, Embedding
-from sam3_tool.backends.embeddings import embedding_cache
+from sam3_tool.backends import Backend, CrossImageEmbedding, Embedding
+from sam3_tool.backends.embeddings import build_embedding_cache
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
 from sam3_tool.batching import Batcher
 from sam3_tool.instances import Instances
-from sam3_tool.picture import Picture
+from sam3_tool.picture import Image
 from sam3_tool.prompt import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 
-Request = tuple[Picture, Prompt]
-Look = tuple[Picture, None]
+Request = tuple[Image, Prompt]
+PrefetchRequest = tuple[Image, None]
 """At a picture about which nothing is asked yet."""
 
 MAX_BATCH = 8
@@ -32,7 +32,7 @@ milliseconds of a bus; to encode it again would be 5.6 TFLOP."""
 
 
 @dataclass(frozen=True, eq=False)
-class SamReport:
+class SegmentationReport:
     """What a call found, and what it cost."""
 
     instances: list[Instances]
@@ -95,16 +95,16 @@ class Sam3:
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
         `DeviceError` when the device, or the compiler, is not there.
         """
-        from sam3_tool.backends.checkpoint import fingerprint, locate
+        from sam3_tool.backends.checkpoint import hash_checkpoint, locate_checkpoint
 
-        folder = locate(name_or_path)  # before the next import, which takes seconds
+        folder = locate_checkpoint(name_or_path)  # before the next import, which takes seconds
         from sam3_tool.backends.transformers import TransformersBackend
 
         network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype, compile=compile)
-        room, spare = (GPU_BYTES, HOST_BYTES) if network.on_gpu else (CACHE_BYTES, 0)
+        room, spare = (GPU_BYTES, HOST_BYTES) if network.is_on_gpu else (CACHE_BYTES, 0)
         backend: Backend = network
         if cache is not None:
-            made_with = {"weights": fingerprint(folder), "runs on": network.runs_on, **_versions()}
+            made_with = {"weights": hash_checkpoint(folder), "runs on": network.runs_on, **_collect_versions()}
             backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room, host_bytes=spare)
             room, spare = CACHE_BYTES, 0  # for pictures, which have not been encoded
         if record is not None:
@@ -124,18 +124,18 @@ class Sam3:
 
     def segment(
         self,
-        picture: Picture,
+        image: Image,
         phrase: str | None = None,
         *,
         boxes: Sequence[Box] = (),
         box_labels: Sequence[int] = (),
         threshold: float = 0.5,
-        like: Picture | None = None,
+        exemplar_image: Image | None = None,
     ) -> Instances:
         """All instances of a noun phrase, of what the boxes show, or of both, best score first.
 
         `boxes`: exemplars, x0 y0 x1 y1 in pixels; `box_labels`: 1 = of the concept, 0 = not, all 1 when left out.
-        `like`: the picture that the boxes lie in, if it is another one. What is in the boxes there is described by that
+        `exemplar_image`: the picture that the boxes lie in, if it is another one. What is in the boxes there is described by that
         picture's features and looked for in this one; both are encoded once. Measured on generated scenes with the
         embedded checkpoint (`evals.likeness`); SAM 3 was published for exemplars in the same picture, so look at what
         `facebook/sam3` makes of it before you rely on it.
@@ -143,11 +143,11 @@ class Sam3:
         """
         exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
         labels = tuple(int(label) for label in box_labels)
-        return self.segment_all([(picture, ConceptPrompt(phrase, exemplars, labels, threshold, like))])[0]
+        return self.segment_batch([(image, ConceptPrompt(phrase, exemplars, labels, threshold, exemplar_image))])[0]
 
     def refine(
         self,
-        picture: Picture,
+        image: Image,
         points: Sequence[Point] = (),
         labels: Sequence[int] = (),
         *,
@@ -164,59 +164,59 @@ class Sam3:
         checkpoint has no tracker.
         """
         clicks = tuple((float(x), float(y)) for x, y in points)
-        around = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        return self.segment_all([(picture, VisualPrompt(clicks, tuple(map(int, labels)), around, mask))])[0]
+        object_box = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        return self.segment_batch([(image, VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask))])[0]
 
-    def segment_all(self, requests: Sequence[Request]) -> list[Instances]:
+    def segment_batch(self, requests: Sequence[Request]) -> list[Instances]:
         """One result per request, in order; every picture is encoded once, its prompts are decoded together."""
-        return self.run(requests).instances
+        return self.run_requests(requests).instances
 
-    def run(self, requests: Sequence[Request]) -> SamReport:
-        """`segment_all`, with what it cost."""
-        for picture, prompt in requests:
+    def run_requests(self, requests: Sequence[Request]) -> SegmentationReport:
+        """`segment_batch`, with what it cost."""
+        for image, prompt in requests:
             if isinstance(prompt, VisualPrompt):
-                prompt.check_fits(picture.height, picture.width)
-        order = _by_picture(requests)
+                prompt.check_fits(image.height, image.width)
+        order = _group_by_image(requests)
         served = self._batcher([requests[index] for index in order])
-        found = {index: one for index, one in zip(order, served, strict=True) if one is not None}
-        return SamReport(
+        found = {index: result for index, result in zip(order, served, strict=True) if result is not None}
+        return SegmentationReport(
             instances=[found[index].instances for index in range(len(requests))],
-            encodes=sum(one.encoded for one in found.values()),
+            encodes=sum(result.encoded for result in found.values()),
             decodes=len(found),
         )
 
-    def prepare(self, picture: Picture) -> None:
+    def prefetch(self, image: Image) -> None:
         """Begins to encode the picture and returns at once: whoever asks for it a moment later finds it encoded.
 
         The first question about the picture still counts as the one that made it be encoded. Never raises: whatever is
         wrong, that question will say.
         """
-        Thread(target=self._look, args=(picture,), daemon=True).start()
+        Thread(target=self._encode_quietly, args=(image,), daemon=True).start()
 
-    def _look(self, picture: Picture) -> None:
+    def _encode_quietly(self, image: Image) -> None:
         with suppress(Exception):
-            self._batcher([(picture, None)])
+            self._batcher([(image, None)])
 
-    def caveat(self, phrase: str) -> str:
+    def vocabulary_warning(self, phrase: str) -> str:
         """What a user should know before trusting an answer about `phrase`: one sentence, or "" if there is nothing."""
-        return self._backend.caveat(phrase)
+        return self._backend.vocabulary_warning(phrase)
 
 
-def _versions() -> dict[str, str]:
+def _collect_versions() -> dict[str, str]:
     """Of the programs that have a part in an answer."""
     return {name: version(name) for name in ("sam3-agent", "torch", "transformers", "torchvision")}
 
 
-def _by_picture(requests: Sequence[Request]) -> list[int]:
+def _group_by_image(requests: Sequence[Request]) -> list[int]:
     """The indices of the requests, those of one picture next to each other."""
     first: dict[str, int] = {}
-    for index, (picture, _) in enumerate(requests):
-        first.setdefault(picture.key, index)
+    for index, (image, _) in enumerate(requests):
+        first.setdefault(image.key, index)
     return sorted(range(len(requests)), key=lambda index: first[requests[index][0].key])
 
 
 @dataclass(frozen=True, eq=False)
-class _Served:
+class _ServedRequest:
     instances: Instances
     encoded: int
     """Pictures that this request made be encoded."""
@@ -227,45 +227,45 @@ class _Server:
 
     def __init__(self, backend: Backend, cache_bytes: int, host_bytes: int) -> None:
         self._backend = backend
-        self._cache = embedding_cache(cache_bytes, host_bytes)
-        self._ahead: set[str] = set()
+        self._cache = build_embedding_cache(cache_bytes, host_bytes)
+        self._prefetched: set[str] = set()
         """Pictures that were encoded before anybody asked about them."""
 
-    def serve(self, requests: list[Look | Request]) -> list[_Served | None]:
+    def serve(self, requests: list[PrefetchRequest | Request]) -> list[_ServedRequest | None]:
         """One result per request, in order; None for a look."""
-        pictures = {picture.key: picture for picture, _ in requests}
-        pictures |= {other.key: other for _, prompt in requests if (other := _like(prompt)) is not None}
-        unpaid = {key for key in pictures if key not in self._cache or key in self._ahead}
-        embeddings = self._cache.get_all(pictures, lambda keys: self._backend.encode([pictures[key] for key in keys]))
-        asked = [(picture.key, prompt) for picture, prompt in requests if prompt is not None]
-        found = self._answers([(_needed(key, prompt, embeddings), prompt) for key, prompt in asked])
+        images = {image.key: image for image, _ in requests}
+        images |= {other.key: other for _, prompt in requests if (other := _get_exemplar_image(prompt)) is not None}
+        uncharged = {key for key in images if key not in self._cache or key in self._prefetched}
+        embeddings = self._cache.get_or_compute(images, lambda keys: self._backend.encode([images[key] for key in keys]))
+        questions = [(image.key, prompt) for image, prompt in requests if prompt is not None]
+        found = self._answer_prompts([(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions])
         answers = []
-        for (key, prompt), instances in zip(asked, found, strict=True):
-            needed = {key} if (other := _like(prompt)) is None else {key, other.key}
-            answers.append(_Served(instances, encoded=len(needed & unpaid)))
-            unpaid -= needed  # only the first of its requests pays for a picture
-        self._ahead = {key for key in (self._ahead - pictures.keys()) | unpaid if key in self._cache}
-        rest = iter(answers)
-        return [None if prompt is None else next(rest) for _, prompt in requests]
+        for (key, prompt), instances in zip(questions, found, strict=True):
+            needed = {key} if (other := _get_exemplar_image(prompt)) is None else {key, other.key}
+            answers.append(_ServedRequest(instances, encoded=len(needed & uncharged)))
+            uncharged -= needed  # only the first of its requests pays for a picture
+        self._prefetched = {key for key in (self._prefetched - images.keys()) | uncharged if key in self._cache}
+        remaining = iter(answers)
+        return [None if prompt is None else next(remaining) for _, prompt in requests]
 
-    def _answers(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
+    def _answer_prompts(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
         """Detector and tracker, each for its own requests, one result per request in order."""
-        concepts = [(one, prompt) for one, prompt in requests if isinstance(prompt, ConceptPrompt)]
-        objects = [(one, prompt) for one, prompt in requests if isinstance(prompt, VisualPrompt)]
+        concepts = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, ConceptPrompt)]
+        objects = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, VisualPrompt)]
         found = iter(
-            self._backend.decode([one for one, _ in concepts], [prompt for _, prompt in concepts]) if concepts else ()
+            self._backend.decode([embedding for embedding, _ in concepts], [prompt for _, prompt in concepts]) if concepts else ()
         )
         refined = iter(
-            self._backend.refine([one for one, _ in objects], [prompt for _, prompt in objects]) if objects else ()
+            self._backend.refine([embedding for embedding, _ in objects], [prompt for _, prompt in objects]) if objects else ()
         )
         return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]
 
 
-def _like(prompt: Prompt | None) -> Picture | None:
-    return prompt.like if isinstance(prompt, ConceptPrompt) else None
+def _get_exemplar_image(prompt: Prompt | None) -> Image | None:
+    return prompt.exemplar_image if isinstance(prompt, ConceptPrompt) else None
 
 
-def _needed(key: str, prompt: Prompt, embeddings: Mapping[str, Embedding]) -> Any:
+def _select_embedding(key: str, prompt: Prompt, embeddings: Mapping[str, Embedding]) -> Any:
     """What a backend needs to know for this prompt about the picture with this key."""
-    other = _like(prompt)
-    return embeddings[key] if other is None else Beside(embeddings[key], embeddings[other.key])
+    other = _get_exemplar_image(prompt)
+    return embeddings[key] if other is None else CrossImageEmbedding(embeddings[key], embeddings[other.key])

@@ -5,9 +5,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+import PIL.Image; from PIL import ImageDraw
 
-from sam3_tool import Picture, Sam3
+from sam3_tool import Image, Sam3
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +17,10 @@ def tiny() -> Sam3:
 
 
 @pytest.fixture(scope="session")
-def picture() -> Picture:
+def picture() -> Image:
     """320 x 240 pixels of light grey; a big red circle on the left, a blue square on the right."""
-    image = Image.new("RGB", (320, 240), (208, 208, 208))
+    image = PIL.Image.new("RGB", (320, 240), (208, 208, 208))
     draw = ImageDraw.Draw(image)
     draw.ellipse((30, 60, 150, 180), fill=(214, 38, 40))
     draw.rectangle((205, 85, 285, 165), fill=(44, 84, 214))
-    return Picture(np.asarray(image))
+    return Image(np.asarray(image))

@@ -12,18 +12,18 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.draw import scene
-from bench.episode import episode
-from bench.networks import FULL, network
-from bench.overhead import PARTS, PLANS, one_round
-from bench.plots import plot
-from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measured, published
-from bench.rivals import published as published_way
-from bench.rivals import without_overlaps
-from bench.sam3 import counted_work, measure, parts, phrases
-from bench.setting import Setting, all_phrases, new_picture
+from bench.draw import draw_blob_scene
+from bench.episode import measure_episode
+from bench.networks import FULL, load_network
+from bench.overhead import PARTS, PLANS, run_round
+from bench.plots import plot_table
+from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measure_costs, compute_published_cost
+from bench.rivals import segment_as_published as published_way
+from bench.rivals import find_non_overlapping
+from bench.sam3 import count_operations, measure_sam3, measure_parts, measure_phrases
+from bench.setting import Workload, list_phrases, make_image
 from bench.tables import Table
-from bench.tokens import LEAST, MOST, SIDE, counter, picture_tokens
+from bench.tokens import LEAST, MOST, SIDE, load_token_counter, compute_image_tokens
 from sam3_tool import ConceptPrompt, remove_overlaps
 
 
@@ -33,18 +33,18 @@ def test_picture_tokens_are_those_of_the_models_own_processor():
         for _ in range(500):
             width, height = chance.randint(most // 10, most), chance.randint(most // 10, most)
             rows, columns = smart_resize(height, width, factor=SIDE, min_pixels=LEAST, max_pixels=MOST)
-            assert picture_tokens(width, height) == rows * columns / SIDE**2, (width, height)
+            assert compute_image_tokens(width, height) == rows * columns / SIDE**2, (width, height)
 
 
 def test_text_tokens_are_counted_by_what_is_named():
-    count, name = counter()
+    count, name = load_token_counter()
     assert count("the second largest cherry above the banana") in range(5, 12)
     assert "tekken" in name or "letters" in name
 
 
 def test_the_published_agents_cost_is_that_of_its_requests():
     """Per mask a check prompt and three pictures; three requests of the main conversation besides."""
-    three, ten = (published(number, width=1024, height=768) for number in (3, 10))
+    three, ten = (compute_published_cost(number, width=1024, height=768) for number in (3, 10))
     assert (three.rounds, ten.rounds, ten.model_calls) == (6, 13, 13)
     assert ten.text_tokens - three.text_tokens == 7 * (1177 + 40)
     assert ten.image_tokens - three.image_tokens == 7 * (2 * 768 + 224)
@@ -52,7 +52,7 @@ def test_the_published_agents_cost_is_that_of_its_requests():
 
 @pytest.fixture(scope="module")
 def ten_masks():
-    return measured(10, 1280)
+    return measure_costs(10, 1280)
 
 
 def test_the_workspace_needs_a_third_of_the_papers_tokens_and_a_fifth_of_its_rounds(ten_masks):
@@ -72,13 +72,13 @@ def test_examining_together_takes_one_round_for_all_masks(ten_masks):
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_every_step_of_the_overhead_is_measured_in_all_its_parts(plan):
-    steps = one_round(plan, 0)
+    steps = run_round(plan, 0)
     assert len(steps) == len(plan)
     assert all(set(step) == set(PARTS) and step["conversation"] > 0 and step["tool"] > 0 for step in steps)
 
 
 def test_the_network_of_full_size_is_made_on_its_device():
-    model = network(FULL, device="meta", dtype=torch.bfloat16).model
+    model = load_network(FULL, device="meta", dtype=torch.bfloat16).model
     assert sum(weight.numel() for weight in model.parameters()) > 8e8
     assert {(weight.device.type, weight.dtype) for weight in model.parameters()} == {("meta", torch.bfloat16)}
     assert torch.get_default_dtype() == torch.float32
@@ -115,13 +115,13 @@ def test_the_numbers_can_be_written_to_a_file(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny_network():
-    return network("tiny", device="cpu", dtype=torch.float32)
+    return load_network("tiny", device="cpu", dtype=torch.float32)
 
 
 def test_the_published_way_finds_the_masks_that_ours_finds(tiny_network):
     """What is compared is two ways to one result."""
-    picture, asked = new_picture(7), all_phrases()[:2]
-    ours = tiny_network.ours().segment_all([(picture, ConceptPrompt(phrase)) for phrase in asked])
+    picture, asked = make_image(7), list_phrases()[:2]
+    ours = tiny_network.build_sam3().segment_all([(picture, ConceptPrompt(phrase)) for phrase in asked])
     for mine, (masks, scores) in zip(ours, published_way(tiny_network, picture, asked, 0.5), strict=True):
         order = np.argsort(-scores, kind="stable")
         assert len(mine) == len(masks) > 0
@@ -130,18 +130,18 @@ def test_the_published_way_finds_the_masks_that_ours_finds(tiny_network):
 
 
 def test_the_network_that_is_measured_stays_as_it_was():
-    measured = network("tiny", device="cpu", dtype=torch.bfloat16)
-    measured.ours()
+    measured = load_network("tiny", device="cpu", dtype=torch.bfloat16)
+    measured.build_sam3()
     assert type(measured.model.mask_decoder).__name__ == "Sam3MaskDecoder"
     assert type(measured.model.mask_decoder.pixel_decoder).__name__ == "Sam3PixelDecoder"
     assert {weight.dtype for weight in measured.model.parameters()} == {torch.bfloat16}
-    [(masks, scores)] = published_way(measured, new_picture(0), all_phrases()[:1], 0.5)
+    [(masks, scores)] = published_way(measured, make_image(0), list_phrases()[:1], 0.5)
     assert len(masks) == len(scores) > 0
 
 
 def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
-    setting = Setting(rounds=1, phrases=(1, 2))
-    of_parts, of_phrases = parts(tiny_network, setting), phrases(tiny_network, setting)
+    setting = Workload(rounds=1, phrases=(1, 2))
+    of_parts, of_phrases = measure_parts(tiny_network, setting), measure_phrases(tiny_network, setting)
     vision = next(row for row in of_parts.rows if row[0] == "vision encoder")
     assert 2.3 < vision[3] < 2.8  # GFLOP: 1.33 billion multiplications, the pixel decoder's share of a picture included
     assert [row[0] for row in of_phrases.rows] == [1, 2]
@@ -151,15 +151,15 @@ def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
 
 def test_four_phrases_take_less_than_half_of_the_published_ways_operations(tiny_network):
     """Counted, so that no noise of a machine hides a step back."""
-    once, each, anew = counted_work(tiny_network, "tiny")
+    once, each, anew = count_operations(tiny_network, "tiny")
     assert 4 * anew > 2.5 * (once + 4 * each)
     assert once < 2.8e9
     assert each < 1.3e9
 
 
 def test_the_plain_overlap_removal_keeps_what_ours_keeps():
-    _, instances = scene(270, 480, 30)
-    assert len(remove_overlaps(instances)) == len(without_overlaps(instances.masks, instances.scores)) < 30
+    _, instances = draw_blob_scene(270, 480, 30)
+    assert len(remove_overlaps(instances)) == len(find_non_overlapping(instances.masks, instances.scores)) < 30
 
 
 @pytest.mark.parametrize(
@@ -175,18 +175,18 @@ def test_numbers_and_names_that_cannot_be_used_are_one_line(words):
 def test_tables_are_written_as_markdown_and_json(tmp_path):
     table = Table("name", "Title", ("masks", "ours, ms"), [(1, 0.5), (10, 3.0)], {"device": "a laptop"})
     table.write(tmp_path)
-    plot(table, tmp_path)
+    plot_table(table, tmp_path)
     assert json.loads((tmp_path / "name.json").read_text("utf-8"))["rows"] == [[1, 0.5], [10, 3.0]]
     assert "| 1 | 0.5 |" in (tmp_path / "name.md").read_text("utf-8")
     assert "<svg" in (tmp_path / "name.svg").read_text("utf-8")
 
 
 def test_the_sam_side_of_an_episode_is_measured_to_its_end(tiny_network):
-    table = episode(tiny_network, Setting(rounds=1, phrases=(2,)))
+    table = measure_episode(tiny_network, Workload(rounds=1, phrases=(2,)))
     [(phrases, ours, published, ratio, _)] = table.rows
     assert (phrases, ratio) == (2, published / ours)
     assert ratio > 2  # it has always been above 6
 
 
 def test_only_the_tables_that_are_asked_for_are_measured(tiny_network):
-    assert [table.name for table in measure(Setting(tables=("memory",)))] == ["sam3-memory"]
+    assert [table.name for table in measure_sam3(Workload(tables=("memory",)))] == ["sam3-memory"]

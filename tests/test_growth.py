@@ -3,24 +3,24 @@
 import numpy as np
 
 from bench import growth
-from bench.memory import peak_of
-from bench.plots import plot
+from bench.memory import measure_peak_mib
+from bench.plots import plot_table
 from bench.tables import Table
 
 
 def test_the_peak_of_a_work_is_what_it_had_at_most_and_not_what_it_kept():
-    peak = peak_of(lambda: [np.ones((40, 2**20), np.uint8).sum() for _ in range(3)])
+    peak = measure_peak_mib(lambda: [np.ones((40, 2**20), np.uint8).sum() for _ in range(3)])
     assert peak is None or 39 < peak < 100
 
 
 def test_masks_phrases_episodes_and_samples_are_counted_and_the_growth_of_each_told_as_a_power():
-    tables = [growth.masks((2, 20)), growth.phrases((1, 4)), growth.episodes((1, 3)), growth.samples((4, 30))]
+    tables = [growth.measure_mask_growth((2, 20)), growth.measure_phrase_growth((1, 4)), growth.measure_episode_growth((1, 3)), growth.measure_sample_growth((4, 30))]
     for table in tables:
         small, large = table.rows
         assert small[0] < large[0]
         times = [cell for name, cell in zip(table.columns, large, strict=True) if name.endswith(", ms")]
         assert min(times) > 0
-    told = growth.powers(tables)
+    told = growth.fit_powers(tables)
     assert {row[1] for row in told.rows} == {"masks", "phrases", "at a time", "samples"}
     powers = [row[-1] for row in told.rows]
     assert powers == sorted(powers, reverse=True)
@@ -30,15 +30,15 @@ def test_a_cost_that_grows_with_the_square_of_the_size_has_the_power_2():
     """Fitted to the last tenfold of sizes; what is too small to be measured has none."""
     rows = [(1, 99.0, 9.0, 0.0), (10, 7.0, 7.0, 0.1), (30, 63.0, 7.0, 4.0), (100, 700.0, 7.0, 9.0)]
     table = Table("t", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {})
-    told = growth.powers([table]).rows
+    told = growth.fit_powers([table]).rows
     assert told == [("ours, ms", "masks", 10, 100, 2.0), ("theirs, ms", "masks", 10, 100, 0.0)]
 
 
 def test_a_plot_shows_time_and_memory_and_what_would_grow_in_proportion(tmp_path):
     rows = [(1, 9.0, None, 0.0), (10, 7.0, 7.0, 0.1)]
-    plot(Table("sizes", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {}), tmp_path)
-    plot(Table("times", "", ("after, s", "visits", "held, MiB"), [(1.5, 8, 400.0), (3.0, 16, 401.0)], {}), tmp_path)
-    plot(Table("words", "", ("part", "ours, ms"), [("encoder", 1.0), ("decoder", 2.0)], {}), tmp_path)
+    plot_table(Table("sizes", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {}), tmp_path)
+    plot_table(Table("times", "", ("after, s", "visits", "held, MiB"), [(1.5, 8, 400.0), (3.0, 16, 401.0)], {}), tmp_path)
+    plot_table(Table("words", "", ("part", "ours, ms"), [("encoder", 1.0), ("decoder", 2.0)], {}), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"sizes.svg", "times.svg"}
     shown = (tmp_path / "sizes.svg").read_text("utf-8")
     assert all(f"<!-- {words} -->" in shown for words in ("ms", "MiB", "ours", "theirs", "in proportion"))

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.episode import Before, Said
+from agent.episode import ConversationContext, PastTurn
 from agent.followup import command as undo_or_redo
 from agent.followup import read_after
 from agent.meaning import read
@@ -109,8 +109,8 @@ def test_the_planner_understands_every_query_of_its_table(query: str) -> None:
 
 @pytest.mark.parametrize("query", FOLLOW_UPS)
 def test_the_planner_understands_every_follow_up_of_its_table(query: str) -> None:
-    cups = Said("the cups", "answered", "9 masks: 'cup'.", tuple(range(1, 10)))
-    assert read_after(query, Before(selected=cups.selected, turns=(cups,))).complete or undo_or_redo(query)
+    cups = PastTurn("the cups", "answered", "9 masks: 'cup'.", tuple(range(1, 10)))
+    assert read_after(query, ConversationContext(selected=cups.selected, turns=(cups,))).complete or undo_or_redo(query)
 
 
 def test_the_usage_names_every_option() -> None:

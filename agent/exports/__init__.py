@@ -6,23 +6,23 @@ from pathlib import Path
 
 from agent.episode import Candidate
 from agent.exports import coco, images, label_studio, yolo
-from agent.exports.answer import Answer
-from agent.options import BadInput
-from sam3_tool.files import write_whole
-from sam3_tool.picture import Picture
+from agent.exports.answer import ExportAnswer
+from agent.options import UsageError
+from sam3_tool.files import write_atomically
+from sam3_tool.picture import Image
 
 
 @dataclass(frozen=True)
-class Format:
-    ending: str
+class Exporter:
+    suffix: str
     """Of the file's name; what comes before it is the picture's."""
-    about: str
+    description: str
     """For people who choose among formats: a few words."""
-    content: Callable[[Answer], bytes]
+    encode: Callable[[ExportAnswer], bytes]
 
     def write(
         self,
-        picture: Picture,
+        image: Image,
         candidates: Sequence[Candidate],
         name: str,
         folder: Path,
@@ -34,34 +34,34 @@ class Format:
         of letters that a file system refuses only what is harmless is used. `reasons`: by a mask's number. Masks
         without a pixel are left out; without any mask at all it is a valid file that holds none.
         """
-        answer = Answer.of(picture, candidates, name, reasons)
-        path = folder / self.file_name(name)
-        write_whole(path, self.content(answer))
+        answer = ExportAnswer.from_candidates(image, candidates, name, reasons)
+        path = folder / self.build_file_name(name)
+        write_atomically(path, self.encode(answer))
         return path
 
-    def file_name(self, name: str) -> str:
+    def build_file_name(self, name: str) -> str:
         """What `write` calls its file for a picture of this name."""
-        return Answer.stem_of(name) + self.ending
+        return ExportAnswer.build_stem(name) + self.suffix
 
 
-FORMATS: Mapping[str, Format] = {
-    "png-indexed": Format(".indexed.png", "PNG, one picture with a number at each pixel", images.indexed),
-    "png-masks": Format(".masks.zip", "PNG, one picture per mask (zip)", images.black_and_white),
-    "coco": Format(".coco.json", "COCO JSON, run lengths", coco.with_runs),
-    "coco-polygons": Format(".coco-polygons.json", "COCO JSON, polygons", coco.with_polygons),
-    "yolo-seg": Format(".yolo-seg.zip", "YOLO segmentation (zip)", yolo.data_set),
-    "cutout": Format(".cutout.zip", "Cut-outs on a transparent ground (zip)", images.cut_out),
-    "label-studio": Format(".label-studio.json", "Label Studio JSON", label_studio.task),
+EXPORTERS: Mapping[str, Exporter] = {
+    "png-indexed": Exporter(".indexed.png", "PNG, one picture with a number at each pixel", images.encode_indexed),
+    "png-masks": Exporter(".masks.zip", "PNG, one picture per mask (zip)", images.encode_black_and_white),
+    "coco": Exporter(".coco.json", "COCO JSON, run lengths", coco.encode_with_runs),
+    "coco-polygons": Exporter(".coco-polygons.json", "COCO JSON, polygons", coco.encode_with_polygons),
+    "yolo-seg": Exporter(".yolo-seg.zip", "YOLO segmentation (zip)", yolo.encode_data_set),
+    "cutout": Exporter(".cutout.zip", "Cut-outs on a transparent ground (zip)", images.encode_cut_outs),
+    "label-studio": Exporter(".label-studio.json", "Label Studio JSON", label_studio.encode_task),
 }
 
 
-def chosen(names: str) -> dict[str, Format]:
+def select_exporters(names: str) -> dict[str, Exporter]:
     """Those formats that a list such as 'coco,yolo-seg' names, each once. Raises BadInput for any other name.
 
-    >>> [*chosen("coco, yolo-seg,coco")]
+    >>> [*select_exporters("coco, yolo-seg,coco")]
     ['coco', 'yolo-seg']
     """
     wanted = [name.strip() for name in names.split(",")]
-    if unknown := [name for name in wanted if name not in FORMATS]:
-        raise BadInput(f"no export format {unknown[0]!r}; there are: {', '.join(FORMATS)}")
-    return {name: FORMATS[name] for name in wanted}
+    if unknown := [name for name in wanted if name not in EXPORTERS]:
+        raise UsageError(f"no export format {unknown[0]!r}; there are: {', '.join(EXPORTERS)}")
+    return {name: EXPORTERS[name] for name in wanted}

@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 
 from agent.episode import Candidate
-from sam3_tool.picture import FORMATS, Picture
-from sam3_tool.rle import areas, decode
+from sam3_tool.picture import FORMATS, Image
+from sam3_tool.rle import compute_areas, decode_mask
 
-MODEL = "sam3-agent"
+GENERATOR_NAME = "sam3-agent"
 """What made the masks, for formats that ask."""
-NAMELESS = "object"
+DEFAULT_CATEGORY = "object"
 """The category of a mask that no phrase found, e.g. one that was clicked."""
 
-_ENDINGS = {".jpg", ".tif", *(f".{name.lower()}" for name in FORMATS)}
-_REFUSED = '<>:"|?*\\/'
-_LONGEST, _LONGEST_SUFFIX = 200, 20
+_IMAGE_SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in FORMATS)}
+_FORBIDDEN_LETTERS = '<>:"|?*\\/'
+_MAX_STEM_BYTES, _MAX_SUFFIX_BYTES = 200, 20
 """Bytes of a name in UTF-8, before its last dot and from there: file systems take 255, a format's ending included."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    picture: Picture
+class ExportAnswer:
+    image: Image
     candidates: tuple[Candidate, ...]
     """Each has a pixel at least."""
     name: str
@@ -34,78 +34,78 @@ class Answer:
     """Why a mask belongs to the answer, by its number."""
 
     @classmethod
-    def of(cls, picture: Picture, candidates: Sequence[Candidate], name: str, reasons: Mapping[int, str]) -> "Answer":
+    def from_candidates(cls, image: Image, candidates: Sequence[Candidate], name: str, reasons: Mapping[int, str]) -> "ExportAnswer":
         """Raises ValueError for masks of another size than the picture's."""
-        size = picture.height, picture.width
-        for one in candidates:
-            if one.rle.size != size:
-                raise ValueError(f"mask {one.id} is {one.rle.size}, the picture is {size} (height, width)")
-        filled = areas([one.rle for one in candidates]) > 0
-        kept = tuple(one for one, some in zip(candidates, filled, strict=True) if some)
-        return cls(picture, kept, _harmless(name), reasons)
+        size = image.height, image.width
+        for candidate in candidates:
+            if candidate.rle.size != size:
+                raise ValueError(f"mask {candidate.id} is {candidate.rle.size}, the picture is {size} (height, width)")
+        filled = compute_areas([candidate.rle for candidate in candidates]) > 0
+        kept = tuple(candidate for candidate, has_pixels in zip(candidates, filled, strict=True) if has_pixels)
+        return cls(image, kept, _sanitize_name(name), reasons)
 
     @staticmethod
-    def stem_of(name: str) -> str:
+    def build_stem(name: str) -> str:
         """The file name without the ending that tells a picture's format.
 
-        >>> Answer.stem_of("photos/scene.final.png"), Answer.stem_of("../.."), Answer.stem_of("what?.v2")
+        >>> ExportAnswer.build_stem("photos/scene.final.png"), ExportAnswer.build_stem("../.."), ExportAnswer.build_stem("what?.v2")
         ('scene.final', 'picture', 'what_.v2')
         """
-        path = PurePosixPath(_harmless(name))
-        return path.stem if path.suffix.lower() in _ENDINGS else path.name
+        path = PurePosixPath(_sanitize_name(name))
+        return path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else path.name
 
     @property
     def stem(self) -> str:
-        return self.stem_of(self.name)
+        return self.build_stem(self.name)
 
     @property
     def categories(self) -> list[str]:
         """Each once, in the order of the masks."""
-        return list(dict.fromkeys(category(one) for one in self.candidates))
+        return list(dict.fromkeys(get_category(candidate) for candidate in self.candidates))
 
-    def masks(self) -> Iterator[tuple[Candidate, np.ndarray]]:
+    def iterate_masks(self) -> Iterator[tuple[Candidate, np.ndarray]]:
         """Each with its mask, bool (height, width), one at a time."""
-        return ((one, decode(one.rle)) for one in self.candidates)
+        return ((candidate, decode_mask(candidate.rle)) for candidate in self.candidates)
 
-    def from_below(self) -> Iterator[tuple[Candidate, np.ndarray]]:
-        """As `masks`, the highest score last: what lies on top where masks overlap. Of equals, the earlier one is."""
-        order = sorted(reversed(self.candidates), key=lambda one: one.score)
-        return ((one, decode(one.rle)) for one in order)
+    def iterate_from_below(self) -> Iterator[tuple[Candidate, np.ndarray]]:
+        """As `iterate_masks`, the highest score last: what lies on top where masks overlap. Of equals, the earlier one is."""
+        order = sorted(reversed(self.candidates), key=lambda candidate: candidate.score)
+        return ((candidate, decode_mask(candidate.rle)) for candidate in order)
 
-    def facts(self, one: Candidate) -> dict[str, Any]:
+    def describe_mask(self, candidate: Candidate) -> dict[str, Any]:
         """What is known of a mask beside its pixels."""
-        reason = self.reasons.get(one.id, "")
+        reason = self.reasons.get(candidate.id, "")
         return {
-            "id": one.id,
-            "phrase": one.phrase,
-            "score": round(one.score, 4),
+            "id": candidate.id,
+            "phrase": candidate.phrase,
+            "score": round(candidate.score, 4),
             **({"reason": reason} if reason else {}),
         }
 
 
-def category(candidate: Candidate) -> str:
+def get_category(candidate: Candidate) -> str:
     """Its phrase, on one line, without what is no letter to any format."""
     line = " ".join(candidate.phrase.split())
-    return "".join(letter for letter in line if letter.isprintable()) or NAMELESS
+    return "".join(letter for letter in line if letter.isprintable()) or DEFAULT_CATEGORY
 
 
-def as_json(content: object) -> bytes:
+def to_json_bytes(content: object) -> bytes:
     """What is not Unicode in a text becomes a question mark."""
     return json.dumps(content, ensure_ascii=False).encode(errors="replace")
 
 
-def _harmless(name: str) -> str:
+def _sanitize_name(name: str) -> str:
     """The last part of a path, with letters that any file system takes; 'picture' where nothing is left.
 
-    >>> _harmless("C:\\\\photos\\\\a:b.png"), _harmless("..")
+    >>> _sanitize_name("C:\\\\photos\\\\a:b.png"), _sanitize_name("..")
     ('a_b.png', 'picture')
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    clean = "".join(letter if letter.isprintable() and letter not in _REFUSED else "_" for letter in last)
+    clean = "".join(letter if letter.isprintable() and letter not in _FORBIDDEN_LETTERS else "_" for letter in last)
     path = Path(clean.strip(" ."))
-    return _cut(path.stem, _LONGEST) + _cut(path.suffix, _LONGEST_SUFFIX) or "picture"
+    return _truncate_bytes(path.stem, _MAX_STEM_BYTES) + _truncate_bytes(path.suffix, _MAX_SUFFIX_BYTES) or "picture"
 
 
-def _cut(text: str, most: int) -> str:
+def _truncate_bytes(text: str, most: int) -> str:
     """As many whole letters of its beginning as fit into `most` bytes."""
     return text.encode()[:most].decode(errors="ignore")

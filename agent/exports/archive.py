@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-_EARLIEST = (1980, 1, 1, 0, 0, 0)
+_EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
 """The first time that ZIP can write; the real one would make each archive another."""
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
+def build_archive(files: Mapping[str, bytes]) -> bytes:
     """`files`: contents by path."""
     whole = BytesIO()
     with ZipFile(whole, "w") as zipped:
         for path, content in files.items():
-            entry = ZipInfo(path, _EARLIEST)
+            entry = ZipInfo(path, _EARLIEST_TIME)
             entry.external_attr = 0o644 << 16
             # pictures are compressed already
             zipped.writestr(entry, content, ZIP_STORED if path.endswith(".png") else ZIP_DEFLATED)

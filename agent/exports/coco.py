@@ -7,46 +7,46 @@ import numpy as np
 
 from agent.episode import Candidate
 from agent.exports import polygons
-from agent.exports.answer import MODEL, Answer, as_json, category
-from sam3_tool.boxes import tight
+from agent.exports.answer import GENERATOR_NAME, ExportAnswer, to_json_bytes, get_category
+from sam3_tool.boxes import mask_to_box
 
 
-def with_runs(answer: Answer) -> bytes:
+def encode_with_runs(answer: ExportAnswer) -> bytes:
     """Masks as run lengths, which hold them exactly; none is a crowd."""
-    return _file(answer, lambda one, mask: one.rle.to_coco())
+    return _encode_file(answer, lambda candidate, mask: candidate.rle.to_coco())
 
 
-def with_polygons(answer: Answer) -> bytes:
+def encode_with_polygons(answer: ExportAnswer) -> bytes:
     """Masks as polygons, one for each part; COCO's rasteriser draws exactly the mask from them."""
-    return _file(answer, lambda one, mask: [_flat(ring) for ring in polygons.parts(mask)])
+    return _encode_file(answer, lambda candidate, mask: [_flatten_ring(ring) for ring in polygons.trace_rings(mask)])
 
 
-def _flat(ring: polygons.Ring) -> list[float]:
+def _flatten_ring(ring: polygons.Ring) -> list[float]:
     """x0, y0, x1, y1, …"""
-    numbers: list[float] = polygons.as_edges(ring).ravel().tolist()
-    return numbers
+    coordinates: list[float] = polygons.to_edge_coordinates(ring).ravel().tolist()
+    return coordinates
 
 
-def _file(answer: Answer, segmentation: Callable[[Candidate, np.ndarray], Any]) -> bytes:
-    size = {"width": answer.picture.width, "height": answer.picture.height}
+def _encode_file(answer: ExportAnswer, segmentation: Callable[[Candidate, np.ndarray], Any]) -> bytes:
+    size = {"width": answer.image.width, "height": answer.image.height}
     names = answer.categories
-    rows = [_annotation(answer, one, mask, names.index(category(one)) + 1) for one, mask in answer.masks()]
-    shapes = (segmentation(one, mask) for one, mask in answer.masks())
+    rows = [_build_annotation(answer, candidate, mask, names.index(get_category(candidate)) + 1) for candidate, mask in answer.iterate_masks()]
+    shapes = (segmentation(candidate, mask) for candidate, mask in answer.iterate_masks())
     content = {
-        "info": {"description": f"made by {MODEL}"},
+        "info": {"description": f"made by {GENERATOR_NAME}"},
         "licenses": [],
         "images": [{"id": 1, "file_name": answer.name, **size}],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(names, start=1)],
+        "categories": [{"id": category_id, "name": name} for category_id, name in enumerate(names, start=1)],
         "annotations": [{**row, "segmentation": shape} for row, shape in zip(rows, shapes, strict=True)],
     }
-    return as_json(content)
+    return to_json_bytes(content)
 
 
-def _annotation(answer: Answer, one: Candidate, mask: np.ndarray, category_id: int) -> dict[str, Any]:
+def _build_annotation(answer: ExportAnswer, candidate: Candidate, mask: np.ndarray, category_id: int) -> dict[str, Any]:
     """`score` and `reason` are not COCO's; readers pass over them."""
-    x0, y0, x1, y1 = tight(mask)
+    x0, y0, x1, y1 = mask_to_box(mask)
     return {
-        **answer.facts(one),
+        **answer.describe_mask(candidate),
         "image_id": 1,
         "category_id": category_id,
         "iscrowd": 0,

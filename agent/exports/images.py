@@ -3,80 +3,80 @@
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
+import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
-from agent.exports.answer import Answer, as_json
-from agent.exports.archive import archive
-from sam3_tool.boxes import tight
-from sam3_tool.draw import color_of
-from sam3_tool.rle import decode_all
+from agent.exports.answer import ExportAnswer, to_json_bytes
+from agent.exports.archive import build_archive
+from sam3_tool.boxes import mask_to_box
+from sam3_tool.draw import get_mask_color
+from sam3_tool.rle import decode_masks
 
-MOST_COLORS = 255
+MAX_COLORS = 255
 """Of a palette, beside the background."""
 MANIFEST = "masks.json"
 """The file of an archive that says which mask each picture is."""
 
 
-def indexed(answer: Answer) -> bytes:
+def encode_indexed(answer: ExportAnswer) -> bytes:
     """A PNG whose pixels are numbers: that of the mask, 0 for the background. Its palette has each mask's colour.
 
     Where masks overlap, the one with the higher score has the pixel, so that the other lacks it here; the other
     formats hold overlaps. A palette ends at 255: with a higher number among the masks, it is a grey picture of 16
     bits. The text chunk `masks` says in JSON what each number is.
     """
-    numbers = np.zeros(answer.picture.pixels.shape[:2], np.uint16)
-    for one, mask in answer.from_below():
-        numbers[mask] = one.id
-    told = PngInfo()
-    told.add_itxt("masks", as_json([answer.facts(one) for one in answer.candidates]).decode())
-    return _png(_with_palette(numbers) if numbers.max() <= MOST_COLORS else Image.fromarray(numbers), told)
+    id_map = np.zeros(answer.image.pixels.shape[:2], np.uint16)
+    for candidate, mask in answer.iterate_from_below():
+        id_map[mask] = candidate.id
+    metadata = PngInfo()
+    metadata.add_itxt("masks", to_json_bytes([answer.describe_mask(candidate) for candidate in answer.candidates]).decode())
+    return _encode_png(_apply_palette(id_map) if id_map.max() <= MAX_COLORS else PIL.Image.fromarray(id_map), metadata)
 
 
-def _with_palette(numbers: np.ndarray) -> Image.Image:
-    image = Image.fromarray(numbers.astype(np.uint8), "L")
-    image.putpalette([0, 0, 0, *(part for number in range(1, MOST_COLORS + 1) for part in color_of(number))])
+def _apply_palette(id_map: np.ndarray) -> PIL.Image.Image:
+    image = PIL.Image.fromarray(id_map.astype(np.uint8), "L")
+    image.putpalette([0, 0, 0, *(part for mask_id in range(1, MAX_COLORS + 1) for part in get_mask_color(mask_id))])
     return image
 
 
-def black_and_white(answer: Answer) -> bytes:
+def encode_black_and_white(answer: ExportAnswer) -> bytes:
     """A ZIP of grey pictures, one per mask, in the picture's size: 255 where the mask is, else 0."""
-    pictures = {_file(one.id): _png(Image.fromarray(mask.astype(np.uint8) * 255)) for one, mask in answer.masks()}
-    return archive({MANIFEST: _manifest(answer), **pictures})
+    files = {_build_file_name(candidate.id): _encode_png(PIL.Image.fromarray(mask.astype(np.uint8) * 255)) for candidate, mask in answer.iterate_masks()}
+    return build_archive({MANIFEST: _encode_manifest(answer), **files})
 
 
-def cut_out(answer: Answer) -> bytes:
+def encode_cut_outs(answer: ExportAnswer) -> bytes:
     """A ZIP of RGBA pictures: what each mask covers, cropped to it, and `all.png`, uncropped, what any of them does.
 
     Pixels outside the masks are transparent, and black, so that nothing of the picture is left in them.
     """
-    pixels = answer.picture.pixels
-    anywhere = np.asarray(decode_all([one.rle for one in answer.candidates], *pixels.shape[:2]).any(axis=0))
-    pictures = {"all.png": _png(_on_nothing(pixels, anywhere))}
-    for one, mask in answer.masks():
-        x0, y0, x1, y1 = tight(mask)
-        pictures[_file(one.id)] = _png(_on_nothing(pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1]))
-    return archive({MANIFEST: _manifest(answer), **pictures})
+    pixels = answer.image.pixels
+    anywhere = np.asarray(decode_masks([candidate.rle for candidate in answer.candidates], *pixels.shape[:2]).any(axis=0))
+    files = {"all.png": _encode_png(_make_transparent(pixels, anywhere))}
+    for candidate, mask in answer.iterate_masks():
+        x0, y0, x1, y1 = mask_to_box(mask)
+        files[_build_file_name(candidate.id)] = _encode_png(_make_transparent(pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1]))
+    return build_archive({MANIFEST: _encode_manifest(answer), **files})
 
 
-def _on_nothing(pixels: np.ndarray, mask: np.ndarray) -> Image.Image:
+def _make_transparent(pixels: np.ndarray, mask: np.ndarray) -> PIL.Image.Image:
     """RGBA; `mask`: bool, of the size of `pixels`."""
-    return Image.fromarray(np.dstack([pixels, np.full_like(pixels[..., :1], 255)]) * mask[..., None])
+    return PIL.Image.fromarray(np.dstack([pixels, np.full_like(pixels[..., :1], 255)]) * mask[..., None])
 
 
-def _file(number: int) -> str:
+def _build_file_name(mask_id: int) -> str:
     """By number alone: a phrase may hold what no file name does."""
-    return f"mask_{number:03}.png"
+    return f"mask_{mask_id:03}.png"
 
 
-def _manifest(answer: Answer) -> bytes:
+def _encode_manifest(answer: ExportAnswer) -> bytes:
     """With the box of each mask, which is where a crop of it lies."""
-    rows = [{"file": _file(one.id), **answer.facts(one), "box": tight(mask)} for one, mask in answer.masks()]
-    size = {"width": answer.picture.width, "height": answer.picture.height}
-    return as_json({"image": answer.name, **size, "masks": rows})
+    rows = [{"file": _build_file_name(candidate.id), **answer.describe_mask(candidate), "box": mask_to_box(mask)} for candidate, mask in answer.iterate_masks()]
+    size = {"width": answer.image.width, "height": answer.image.height}
+    return to_json_bytes({"image": answer.name, **size, "masks": rows})
 
 
-def _png(image: Image.Image, told: PngInfo | None = None) -> bytes:
+def _encode_png(image: PIL.Image.Image, metadata: PngInfo | None = None) -> bytes:
     file = BytesIO()
-    image.save(file, "PNG", pnginfo=told)
+    image.save(file, "PNG", pnginfo=metadata)
     return file.getvalue()

@@ -9,7 +9,7 @@ Ring = np.ndarray
 """int, (P, 2), x y of a closed outline in half pixels: pixel p has the places 2 p and 2 p + 1. P is 4 or more."""
 
 
-def parts(mask: np.ndarray) -> list[Ring]:
+def trace_rings(mask: np.ndarray) -> list[Ring]:
     """One ring for each connected part of `mask`, bool (H, W); empty for an empty one.
 
     A polygon cannot have holes; a ring goes into each of them along a cut of no width, around it, and back the same
@@ -22,13 +22,13 @@ def parts(mask: np.ndarray) -> list[Ring]:
         return []
     rings = [outline.reshape(-1, 2) for outline in outlines]
     return [
-        joined([rings[outer], *(rings[hole] for hole in _holes(outer, family[0]))])
+        join_rings([rings[outer], *(rings[hole] for hole in _find_holes(outer, family[0]))])
         for outer, (*_, parent) in enumerate(family[0])
         if parent < 0
     ]
 
 
-def _holes(outer: int, family: np.ndarray) -> Iterator[int]:
+def _find_holes(outer: int, family: np.ndarray) -> Iterator[int]:
     """`family`: for each outline the next and previous one of its level, its first child, its parent; -1 for none."""
     hole = family[outer][2]
     while hole >= 0:
@@ -36,7 +36,7 @@ def _holes(outer: int, family: np.ndarray) -> Iterator[int]:
         hole = family[hole][0]
 
 
-def joined(rings: Sequence[Ring]) -> Ring:
+def join_rings(rings: Sequence[Ring]) -> Ring:
     """One ring that goes around all, from each to the next along a cut and back."""
     whole = rings[0]
     for ring in rings[1:]:
@@ -45,7 +45,7 @@ def joined(rings: Sequence[Ring]) -> Ring:
     return whole
 
 
-def as_edges(ring: Ring) -> np.ndarray:
+def to_edge_coordinates(ring: Ring) -> np.ndarray:
     """float64, (P, 2), in pixels, where pixel p reaches from p to p + 1, as COCO counts.
 
     The outline lies a quarter of a pixel inside the mask's edge, so that exactly the mask's pixel centres are within.
@@ -53,7 +53,7 @@ def as_edges(ring: Ring) -> np.ndarray:
     return (ring + 0.5) / 2
 
 
-def as_pixels(ring: Ring) -> np.ndarray:
+def to_pixel_coordinates(ring: Ring) -> np.ndarray:
     """float64, (P, 2), in pixels, where p is pixel p itself, as OpenCV draws.
 
     The fractions 0.2 and 0.4 are lost whether a reader rounds or cuts them off.

@@ -6,40 +6,40 @@ from io import BytesIO
 import numpy as np
 
 from agent.exports import polygons
-from agent.exports.answer import Answer, category
-from agent.exports.archive import archive
+from agent.exports.answer import ExportAnswer, get_category
+from agent.exports.archive import build_archive
 
 
-def data_set(answer: Answer) -> bytes:
+def encode_data_set(answer: ExportAnswer) -> bytes:
     """A ZIP that can be trained on as it is: the picture, its labels and `data.yaml`.
 
     A line of the labels is one mask: its class from 0, then the corners of one polygon in fractions of the picture's
     size. The format has no parts and no holes: they are joined by cuts of no width, of which OpenCV may draw a line
     of a pixel. It has no scores either.
     """
-    picture = BytesIO()
-    answer.picture.to_pil().save(picture, "PNG")
-    return archive(
+    png_file = BytesIO()
+    answer.image.to_pil().save(png_file, "PNG")
+    return build_archive(
         {
-            "data.yaml": _description(answer.categories).encode(),
-            f"images/{answer.stem}.png": picture.getvalue(),
-            f"labels/{answer.stem}.txt": _labels(answer).encode(),
+            "data.yaml": _build_description(answer.categories).encode(),
+            f"images/{answer.stem}.png": png_file.getvalue(),
+            f"labels/{answer.stem}.txt": _format_labels(answer).encode(),
         }
     )
 
 
-def _description(names: list[str]) -> str:
+def _build_description(names: list[str]) -> str:
     """Paths are seen from the file itself. JSON's strings are YAML's too."""
-    listed = [f"{number}: {json.dumps(name, ensure_ascii=False)}" for number, name in enumerate(names)]
-    return "\n".join(["train: images", "val: images", "names: {" + ", ".join(listed) + "}", ""])
+    class_names = [f"{class_id}: {json.dumps(name, ensure_ascii=False)}" for class_id, name in enumerate(names)]
+    return "\n".join(["train: images", "val: images", "names: {" + ", ".join(class_names) + "}", ""])
 
 
-def _labels(answer: Answer) -> str:
-    names, size = answer.categories, (answer.picture.width, answer.picture.height)
-    return "".join(f"{names.index(category(one))} {_corners(mask, size)}\n" for one, mask in answer.masks())
+def _format_labels(answer: ExportAnswer) -> str:
+    names, size = answer.categories, (answer.image.width, answer.image.height)
+    return "".join(f"{names.index(get_category(candidate))} {_format_corners(mask, size)}\n" for candidate, mask in answer.iterate_masks())
 
 
-def _corners(mask: np.ndarray, size: tuple[int, int]) -> str:
+def _format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:
     """`size`: width and height of the picture."""
-    fractions = polygons.as_pixels(polygons.joined(polygons.parts(mask))) / size
-    return " ".join(f"{number:.6f}" for number in fractions.ravel())
+    fractions = polygons.to_pixel_coordinates(polygons.join_rings(polygons.trace_rings(mask))) / size
+    return " ".join(f"{coordinate:.6f}" for coordinate in fractions.ravel())

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from agent.episode import NO_COST, Usage
-from sam3_tool import Picture
+from sam3_tool import Image
 
 Role = Literal["system", "user", "assistant", "tool"]
 Schema = Mapping[str, Any]
-"""A tool in OpenAI function-calling form, as `Tool.schema_for_planner` gives it."""
+"""A tool in OpenAI function-calling form, as `Tool.to_planner_schema` gives it."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Message:
     """One turn. An assistant's turn may hold calls; a `tool` turn answers the calls of the turn before it."""
 
     role: Role
-    content: tuple[str | Picture, ...]
+    content: tuple[str | Image, ...]
     """Text and pictures, in reading order."""
     calls: tuple[Call, ...] = ()
 
@@ -72,7 +72,7 @@ class ModelError(RuntimeError):
     """A chat model that cannot be made. The message is one line for the user, and holds no secret."""
 
 
-def not_installed(package: str, extra: str) -> str:
+def describe_missing_package(package: str, extra: str) -> str:
     """What to tell a person whose environment lacks a package that an extra brings, on one line."""
     return f"{package} is not installed; install it with: uv sync --inexact --extra {extra}"
 
@@ -88,7 +88,7 @@ class ChatModel(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """One reply per conversation, in order, asked together. Never raises for what a model or a server does:
         a request that failed for good is a Reply with an `error`."""
         ...

@@ -17,38 +17,38 @@ from urllib.parse import urlsplit, urlunsplit
 import openai
 
 from agent.models import Capabilities, Messages, ModelError, Reply, Schema
-from agent.models.completions import NoCompletion, reply_of, whole
-from agent.models.probe import probe
-from agent.models.tool_text import mended
-from agent.models.wire import Wire, pictures_of, to_openai
-from agent.text import encodable
+from agent.models.completions import MalformedResponseError, parse_response, assemble_stream
+from agent.models.probe import probe_capabilities
+from agent.models.tool_text import extract_calls
+from agent.models.wire import Wire, collect_images, to_openai
+from agent.text import make_encodable
 
-KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 """The environment variables with the key and, where none is given, the server's address."""
-NO_KEY = "no-key"
+PLACEHOLDER_KEY = "no-key"
 """Sent where there is no key: servers of one's own want none, but the client wants something."""
-AGAIN = frozenset({408, 409, 429})
+RETRYABLE_STATUSES = frozenset({408, 409, 429})
 """Answers, beside 5xx, after which the same request may succeed."""
-REPLACEABLE = {
+FALLBACK_FIELDS = {
     "max_tokens": "max_completion_tokens",
     **dict.fromkeys(("temperature", "seed", "parallel_tool_calls", "tool_choice", "stream_options"), ""),
 }
 """What a request says that some servers refuse -> what is said instead; "": nothing."""
 MAX_DELAY = 30.0
 """Seconds between two tries, where the server does not ask for more."""
-_OVERLONG = re.compile(
+_TOO_LONG_PATTERN = re.compile(
     r"context.{0,20}(length|window|size)|maximum.{0,20}length|too long|too many tokens|number of tokens", re.IGNORECASE
 )
-_UNSENDABLE = "surrogates not allowed"
+_SURROGATE_MESSAGE = "surrogates not allowed"
 """In what vLLM says, with status 400, of a reply whose arguments hold a lone "\\ud800"."""
-_CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length")
+_CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Where servers say, in the list of their models, how many tokens fit."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """How a model is asked. Tells everything about it but the key."""
 
     base_url: str
@@ -71,13 +71,13 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class OpenAICompatible:
-    """A ChatModel behind a server. Safe to share between threads: what they share is in `_Shared`, behind its lock."""
+    """A ChatModel behind a server. Safe to share between threads: what they share is in `_SharedLimits`, behind its lock."""
 
     client: openai.OpenAI = field(repr=False)
     model: str
-    settings: Settings
+    settings: ServerSettings
     capabilities: Capabilities
-    shared: "_Shared" = field(repr=False)
+    shared: "_SharedLimits" = field(repr=False)
 
     @classmethod
     def load(
@@ -101,14 +101,14 @@ class OpenAICompatible:
         questions and takes the best way that works, any other is taken at its word and asks nothing.
         Raises ModelError, with one line for the user, when there is no such server, model or key.
         """
-        address = _address(base_url)
-        settings = Settings(
-            _without_login(address), timeout, retries, first_delay, workers, max_tokens, temperature, stream, seed
+        address = _resolve_address(base_url)
+        settings = ServerSettings(
+            _strip_login(address), timeout, retries, first_delay, workers, max_tokens, temperature, stream, seed
         )
-        client = openai.OpenAI(api_key=_key(address), base_url=address, timeout=timeout, max_retries=0)
-        unprobed = cls(client, model, settings, Capabilities("native" if wire == "auto" else wire), _Shared(workers))
+        client = openai.OpenAI(api_key=_read_key(address), base_url=address, timeout=timeout, max_retries=0)
+        unprobed = cls(client, model, settings, Capabilities("native" if wire == "auto" else wire), _SharedLimits(workers))
         try:
-            return unprobed.probed() if wire == "auto" else unprobed
+            return unprobed.with_probed_capabilities() if wire == "auto" else unprobed
         except ModelError:
             client.close()
             raise
@@ -123,50 +123,50 @@ class OpenAICompatible:
         chosen = ("base_url", "max_tokens", "temperature", "seed")
         return {name: getattr(self.settings, name) for name in chosen}
 
-    def probed(self) -> Self:
+    def with_probed_capabilities(self) -> Self:
         """The same model with the capabilities that a probe found. Raises ModelError if it gets no answers."""
-        models = self._models()
-        listed = next((one for one in models if one.get("id") == self.model), {})
-        context = next((listed[key] for key in _CONTEXTS if isinstance(listed.get(key), int)), None)
+        models = self._list_models()
+        listed = next((entry for entry in models if entry.get("id") == self.model), {})
+        context = next((listed[key] for key in _CONTEXT_KEYS if isinstance(listed.get(key), int)), None)
         hasty = replace(self, settings=replace(self.settings, retries=min(2, self.settings.retries)))
-        return replace(self, capabilities=probe(lambda able: replace(hasty, capabilities=able), context=context))
+        return replace(self, capabilities=probe_capabilities(lambda capabilities: replace(hasty, capabilities=capabilities), context=context))
 
     def close(self) -> None:
         """Closes the connections."""
         self.client.close()
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """One reply per conversation, in order. Those of all callers together run at most `workers` at a time."""
         if len(conversations) < 2:
-            return [self._reply(conversation, tools) for conversation in conversations]
+            return [self._ask_with_retries(conversation, tools) for conversation in conversations]
         pool = ThreadPoolExecutor(min(self.settings.workers, len(conversations)))
         try:
-            return list(pool.map(lambda conversation: self._reply(conversation, tools), conversations))
+            return list(pool.map(lambda conversation: self._ask_with_retries(conversation, tools), conversations))
         finally:
             # After Ctrl-C, what has not begun is not begun, and nobody waits for the rest.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _reply(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
-        request = self._request(conversation, tools)
-        images = len(pictures_of(conversation))
+    def _ask_with_retries(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
+        request = self._build_request(conversation, tools)
+        images = len(collect_images(conversation))
         for tries_left in reversed(range(self.settings.retries + 1)):
             try:
-                return mended(self._answer(request, images), tools=tools)
-            except (openai.OpenAIError, NoCompletion, ValueError, RecursionError) as error:
-                fault = self._fault(error)
+                return extract_calls(self._send_without_refused(request, images), tools=tools)
+            except (openai.OpenAIError, MalformedResponseError, ValueError, RecursionError) as error:
+                fault = self._classify_error(error)
             if fault.again != "now" or not tries_left:
                 break
-            self._wait(fault, self.settings.retries - tries_left)
-        return Reply(error=self._sentence(fault), recoverable=fault.again == "now", finish_reason=fault.finish_reason)
+            self._wait_before_retry(fault, self.settings.retries - tries_left)
+        return Reply(error=self._format_fault(fault), recoverable=fault.again == "now", finish_reason=fault.finish_reason)
 
     # --- one request ------------------------------------------------------------------------------
 
-    def _request(self, conversation: Messages, tools: Sequence[Schema]) -> dict[str, Any]:
-        able, settings = self.capabilities, self.settings
-        request = {"model": self.model} | to_openai(conversation, tools, able.wire, strict=able.strict)
+    def _build_request(self, conversation: Messages, tools: Sequence[Schema]) -> dict[str, Any]:
+        capabilities, settings = self.capabilities, self.settings
+        request = {"model": self.model} | to_openai(conversation, tools, capabilities.wire, strict=capabilities.strict)
         if "tools" in request:
             request["tool_choice"] = "required"
-        if "tools" in request and able.strict:
+        if "tools" in request and capabilities.strict:
             # Servers hold a model to the schema of one call, but not of several.
             request["parallel_tool_calls"] = False
         if settings.stream:
@@ -174,119 +174,119 @@ class OpenAICompatible:
         chosen = {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "seed": settings.seed}
         return request | {name: value for name, value in chosen.items() if value is not None}
 
-    def _answer(self, request: dict[str, Any], images: int) -> Reply:
+    def _send_without_refused(self, request: dict[str, Any], images: int) -> Reply:
         """The server's answer. What it objects to is left out, now and from now on."""
         while True:
-            body = self.shared.without_refused(request)
+            body = self.shared.drop_refused(request)
             try:
-                return self._send(body, images)
+                return self._send_when_allowed(body, images)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 # Of what was sent: another thread may have been refused the same meanwhile.
-                refused = _refused(_said(error), body)
+                refused = _find_refused_field(_read_error_message(error), body)
                 if not refused:
                     raise
                 log.info("%s refuses `%s`: asked without it from now on", self.settings.base_url, refused)
                 self.shared.update_refused(refused)
 
-    def _send(self, body: dict[str, Any], images: int) -> Reply:
+    def _send_when_allowed(self, body: dict[str, Any], images: int) -> Reply:
         """A server that names a time is not asked by anyone before it."""
-        with self.shared.slot():
+        with self.shared.wait_for_slot():
             try:
-                return self._received(body, images)
+                return self._post_request(body, images)
             except openai.APIStatusError as error:
                 # Before the place is free for the next request.
-                self.shared.update_pause(self._asked_to_wait(error))
+                self.shared.update_pause(self._get_requested_wait(error))
                 raise
 
-    def _received(self, body: dict[str, Any], images: int) -> Reply:
+    def _post_request(self, body: dict[str, Any], images: int) -> Reply:
         # The client's typed method would build objects of whatever a server sends; plain JSON is checked here instead.
         if not self.settings.stream:
-            return reply_of(self.client.post("/chat/completions", cast_to=object, body=body), images=images)
+            return parse_response(self.client.post("/chat/completions", cast_to=object, body=body), images=images)
         chunks = self.client.post(
             "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=openai.Stream[object]
         )
         with chunks:
-            return reply_of(whole(chunks), images=images)
+            return parse_response(assemble_stream(chunks), images=images)
 
-    def _wait(self, fault: "_Fault", tries: int) -> None:
+    def _wait_before_retry(self, fault: "_Fault", tries: int) -> None:
         """Before the next try; for how long a server asks to wait, all do so together."""
         delay = min(self.settings.first_delay * 2.0**tries, MAX_DELAY) * random.uniform(0.75, 1.25)
-        log.info("%s: trying again", self._redacted(f"{self.settings.base_url} {fault.what}"))
+        log.info("%s: trying again", self._redact_key(f"{self.settings.base_url} {fault.description}"))
         time.sleep(delay)
 
     # --- what went wrong --------------------------------------------------------------------------
 
-    def _fault(self, error: Exception) -> "_Fault":
+    def _classify_error(self, error: Exception) -> "_Fault":
         match error:
             case openai.APITimeoutError():
                 return _Fault(f"did not answer within {self.settings.timeout:g} seconds", "now")
             case openai.APIStatusError():
-                return self._status_fault(error)
+                return self._classify_status(error)
             case openai.APIConnectionError():
                 return _Fault("cannot be reached", "now", "is the server running, and is --base-url its address?")
-            case NoCompletion() if "no JSON" in str(error):
+            case MalformedResponseError() if "no JSON" in str(error):
                 advice = "is it the address of a chat API? Most end in /v1"
                 return _Fault(f"answered with {error}, not with a chat completion", "never", advice)
-            case NoCompletion():
+            case MalformedResponseError():
                 return _Fault(f"answered with {error}, not with a chat completion", "now")
             case openai.APIError():
-                return _Fault(f"broke off its answer ({_said(error)})", "now")
+                return _Fault(f"broke off its answer ({_read_error_message(error)})", "now")
             case _:
                 return _Fault("answered with damaged JSON, not with a chat completion", "now")
 
-    def _status_fault(self, error: openai.APIStatusError) -> "_Fault":
-        said, status = _said(error), error.status_code
-        about = f" ({said})" if said else ""
+    def _classify_status(self, error: openai.APIStatusError) -> "_Fault":
+        message, status = _read_error_message(error), error.status_code
+        about = f" ({message})" if message else ""
         match status:
             case 401:
                 return _Fault(f"refused the key{about}", "never", self._key_advice)
             case 403:
                 return _Fault(f"does not allow the use of {self.model!r}{about}", "never", self._key_advice)
             case 404:
-                return _Fault(f"does not know {self.model!r}{about}", "never", self._offered())
-            case 400 | 413 | 422 if status == 413 or _OVERLONG.search(said):
+                return _Fault(f"does not know {self.model!r}{about}", "never", self._describe_offered_models())
+            case 400 | 413 | 422 if status == 413 or _TOO_LONG_PATTERN.search(message):
                 why = f"says that the conversation is too long for {self.model!r}{about}"
                 return _Fault(why, "changed", finish_reason="length")
-            case 400 if _UNSENDABLE in said:
+            case 400 if _SURROGATE_MESSAGE in message:
                 return _Fault("could not send what the model wrote, which holds half a character", "now")
-            case _ if status in AGAIN or status >= 500:
-                return self._passing_fault(error, f"answered {status}{about}")
+            case _ if status in RETRYABLE_STATUSES or status >= 500:
+                return self._classify_temporary(error, f"answered {status}{about}")
             case _:
                 return _Fault(f"refused the request with {status}{about}", "never")
 
-    def _passing_fault(self, error: openai.APIStatusError, what: str) -> "_Fault":
+    def _classify_temporary(self, error: openai.APIStatusError, description: str) -> "_Fault":
         """Of an answer that says: later. Not of one that means never, or longer than anybody waits."""
         if isinstance(error.body, dict) and error.body.get("code") == "insufficient_quota":
-            return _Fault(what, "never", f"the account behind the key of {KEY} has no credit left")
-        if (wait := _retry_after(error)) > self.settings.timeout:
-            return _Fault(f"{what} and asks to wait {wait:.0f} seconds", "never", "ask it again then")
-        return _Fault(what, "now")
+            return _Fault(description, "never", f"the account behind the key of {KEY_VARIABLE} has no credit left")
+        if (wait := _parse_retry_after(error)) > self.settings.timeout:
+            return _Fault(f"{description} and asks to wait {wait:.0f} seconds", "never", "ask it again then")
+        return _Fault(description, "now")
 
-    def _asked_to_wait(self, error: openai.APIStatusError) -> float:
+    def _get_requested_wait(self, error: openai.APIStatusError) -> float:
         """Seconds; 0 where the server names no time, or a longer one than anybody waits."""
-        wait = _retry_after(error)
+        wait = _parse_retry_after(error)
         return wait if wait <= self.settings.timeout else 0.0
 
-    def _sentence(self, fault: "_Fault") -> str:
+    def _format_fault(self, fault: "_Fault") -> str:
         tries = f", in {self.settings.retries + 1} tries" if fault.again == "now" and self.settings.retries else ""
         advice = f"; {fault.advice}" if fault.advice else ""
-        return self._redacted(f"{self.settings.base_url} {fault.what}{tries}{advice}")
+        return self._redact_key(f"{self.settings.base_url} {fault.description}{tries}{advice}")
 
-    def _redacted(self, text: str) -> str:
+    def _redact_key(self, text: str) -> str:
         """Some servers repeat the key they refuse."""
-        text = " ".join(encodable(text).split())
-        return text if self.client.api_key == NO_KEY else text.replace(self.client.api_key, "[the key]")
+        text = " ".join(make_encodable(text).split())
+        return text if self.client.api_key == PLACEHOLDER_KEY else text.replace(self.client.api_key, "[the key]")
 
     @property
     def _key_advice(self) -> str:
-        if self.client.api_key == NO_KEY:
-            return f"expected a key in the environment variable {KEY}, which is not set"
-        return f"expected a key of this server in the environment variable {KEY}"
+        if self.client.api_key == PLACEHOLDER_KEY:
+            return f"expected a key in the environment variable {KEY_VARIABLE}, which is not set"
+        return f"expected a key of this server in the environment variable {KEY_VARIABLE}"
 
-    def _offered(self) -> str:
+    def _describe_offered_models(self) -> str:
         """What the server offers instead of an unknown model."""
         try:
-            names = [one["id"] for one in self._models() if isinstance(one.get("id"), str)]
+            names = [entry["id"] for entry in self._list_models() if isinstance(entry.get("id"), str)]
         except ModelError:
             names = []
         if not names:
@@ -294,25 +294,25 @@ class OpenAICompatible:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         return f"it offers {', '.join(map(repr, names[:5]))}{more}"
 
-    def _models(self) -> list[dict[str, Any]]:
+    def _list_models(self) -> list[dict[str, Any]]:
         """What the server lists; [] where it has no list. Raises ModelError if there is no server."""
         try:
             listed = self.client.get("/models", cast_to=object, options={"timeout": min(self.settings.timeout, 30.0)})
         except openai.APIStatusError:
             return []
         except openai.APIConnectionError as error:
-            raise ModelError(self._sentence(replace(self._fault(error), again="never"))) from None
+            raise ModelError(self._format_fault(replace(self._classify_error(error), again="never"))) from None
         except ValueError:
             return []
         models = listed.get("data") if isinstance(listed, dict) else listed
-        return [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
+        return [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
 
 
 @dataclass(frozen=True)
 class _Fault:
     """Why a request was not answered with a reply."""
 
-    what: str
+    description: str
     """What the server did, to stand after its name."""
     again: Literal["now", "changed", "never"]
     """Whether to ask again: as it is, with another request only, or not at all."""
@@ -320,7 +320,7 @@ class _Fault:
     finish_reason: str = "stop"
 
 
-class _Shared:
+class _SharedLimits:
     """What the requests of one model have in common. Its lock guards every field; `slots` guards itself."""
 
     def __init__(self, workers: int) -> None:
@@ -331,15 +331,15 @@ class _Shared:
         """On the monotonic clock."""
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def wait_for_slot(self) -> Iterator[None]:
         """One of the places for requests, once nobody is asked to wait."""
         with self._slots:
             # Others may be told to wait longer meanwhile.
-            while (left := self._pause_left()) > 0:
+            while (left := self._get_remaining_pause()) > 0:
                 time.sleep(left)
             yield
 
-    def _pause_left(self) -> float:
+    def _get_remaining_pause(self) -> float:
         with self._lock:
             return self._paused_until - time.monotonic()
 
@@ -351,39 +351,39 @@ class _Shared:
         with self._lock:
             self._refused |= {name}
 
-    def without_refused(self, request: dict[str, Any]) -> dict[str, Any]:
+    def drop_refused(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             refused = self._refused
-        for name in REPLACEABLE.keys() & refused & request.keys():
-            value, instead = request[name], REPLACEABLE[name]
-            request = {key: one for key, one in request.items() if key != name} | ({instead: value} if instead else {})
+        for name in FALLBACK_FIELDS.keys() & refused & request.keys():
+            value, instead = request[name], FALLBACK_FIELDS[name]
+            request = {key: item for key, item in request.items() if key != name} | ({instead: value} if instead else {})
         return request
 
 
-def _refused(said: str, request: dict[str, Any]) -> str:
+def _find_refused_field(message: str, request: dict[str, Any]) -> str:
     """The part of the request that a server's words object to, if it can do without; else ""."""
-    if _OVERLONG.search(said):
+    if _TOO_LONG_PATTERN.search(message):
         return ""
-    return next((name for name in REPLACEABLE if name in request and re.search(rf"\b{name}\b", said)), "")
+    return next((name for name in FALLBACK_FIELDS if name in request and re.search(rf"\b{name}\b", message)), "")
 
 
-def _said(error: openai.APIError) -> str:
+def _read_error_message(error: openai.APIError) -> str:
     """The server's own words, on one short line."""
     body: Any = error.body
     match body:
-        case {"message": str(said)} | {"detail": str(said)} | {"error": str(said)} | {"error": {"message": str(said)}}:
-            text = said
+        case {"message": str(message)} | {"detail": str(message)} | {"error": str(message)} | {"error": {"message": str(message)}}:
+            text = message
         case str():
             text = re.sub(r"<[^>]*>", " ", body)
         case None:
             text = "" if isinstance(error, openai.APIStatusError) else error.message
         case _:
             text = str(body)
-    line = " ".join(encodable(text).split()).rstrip(".")
+    line = " ".join(make_encodable(text).split()).rstrip(".")
     return line if len(line) <= 300 else f"{line[:300]}…"
 
 
-def _retry_after(error: openai.APIStatusError) -> float:
+def _parse_retry_after(error: openai.APIStatusError) -> float:
     """Seconds that the server asks to wait: a number of them, or a date; 0 where it asks nothing that can be read."""
     headers = error.response.headers
     with_unit = (("retry-after-ms", 0.001), ("retry-after", 1.0))
@@ -394,8 +394,8 @@ def _retry_after(error: openai.APIStatusError) -> float:
     return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else 0.0
 
 
-def _address(base_url: str | None) -> str:
-    address = (base_url or os.environ.get(ADDRESS, "")).strip() or "https://api.openai.com/v1"
+def _resolve_address(base_url: str | None) -> str:
+    address = (base_url or os.environ.get(ADDRESS_VARIABLE, "")).strip() or "https://api.openai.com/v1"
     if not _is_address(address):
         raise ModelError(f"{address!r} is no address of a server; expected one such as http://localhost:8000/v1")
     return address.rstrip("/")
@@ -409,16 +409,16 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _key(address: str) -> str:
-    key = os.environ.get(KEY, "").strip()
+def _read_key(address: str) -> str:
+    key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key and (urlsplit(address).hostname or "").endswith("openai.com"):
-        raise ModelError(f"OpenAI wants a key; set {KEY}, or give the address of another server with --base-url")
+        raise ModelError(f"OpenAI wants a key; set {KEY_VARIABLE}, or give the address of another server with --base-url")
     if not (key.isascii() and key.isprintable()):
-        raise ModelError(f"the environment variable {KEY} holds no key: it has characters that no key has")
-    return key or NO_KEY
+        raise ModelError(f"the environment variable {KEY_VARIABLE} holds no key: it has characters that no key has")
+    return key or PLACEHOLDER_KEY
 
 
-def _without_login(address: str) -> str:
+def _strip_login(address: str) -> str:
     """An address that can be shown: a name and a password in it are left out."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

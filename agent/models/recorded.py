@@ -16,25 +16,25 @@ import prompts
 from agent.episode import Usage
 from agent.models import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.planner import PlannerError
-from agent.transcript import MadeBy, first_fault
-from sam3_tool.files import write_whole
-from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError, Remembered
+from agent.transcript import Provenance, first_validation_error
+from sam3_tool.files import write_atomically
+from sam3_tool.recording import Question, RecordingReader, Recorder, RecordingError, AnswerCache
 
-HEADER, FOLDER = "planner.json", "model"
+HEADER_FILE, MODEL_FOLDER = "planner.json", "model"
 """Inside the folder of a recording: what made it, and the folder of the model's calls."""
 
 FORMAT: Final = "sam3-agent recording"
 VERSION: Final = 1
 
 
-class RecordedPlanner(BaseModel):
+class RecordingHeader(BaseModel):
     """What made a recording: enough to make the same planner again, with `ReplayingModel` in the model's place."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["sam3-agent recording"] = FORMAT
     version: Literal[1] = VERSION
-    made_by: MadeBy
+    made_by: Provenance
     """The planner, its protocol, view and budget, the model's name, the hashes of the prompts, SAM 3's name."""
     capabilities: Capabilities = Capabilities()
     """Of the model; without one, the default."""
@@ -45,28 +45,28 @@ class RecordedPlanner(BaseModel):
         """Writes `planner.json`. Raises PlannerError if that is impossible."""
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            write_whole(Path(folder) / HEADER, (self.model_dump_json(indent=1) + "\n").encode("utf-8", "replace"))
+            write_atomically(Path(folder) / HEADER_FILE, (self.model_dump_json(indent=1) + "\n").encode("utf-8", "replace"))
         except OSError as error:
             raise PlannerError(f"cannot record into {folder}: {error.strerror or error}") from error
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Raises PlannerError, with one sentence, for a folder without a recording, or one of another version."""
-        path = Path(folder) / HEADER
+        path = Path(folder) / HEADER_FILE
         try:
-            held = json.loads(path.read_bytes())
+            header = json.loads(path.read_bytes())
         except OSError as error:
-            raise PlannerError(f"{folder} holds no recording: cannot read {HEADER} ({error.strerror})") from error
+            raise PlannerError(f"{folder} holds no recording: cannot read {HEADER_FILE} ({error.strerror})") from error
         except (ValueError, RecursionError) as error:
             raise PlannerError(f"{path} is damaged or cut off") from error
-        if not isinstance(held, dict) or held.get("format") != FORMAT:
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise PlannerError(f"{path} does not belong to a recording: it does not say format {FORMAT!r}")
-        if held.get("version") != VERSION:
-            raise PlannerError(f"{path} has version {held.get('version')!r} of recordings; expected {VERSION}")
+        if header.get("version") != VERSION:
+            raise PlannerError(f"{path} has version {header.get('version')!r} of recordings; expected {VERSION}")
         try:
-            return cls.model_validate(held)
+            return cls.model_validate(header)
         except ValidationError as error:
-            raise PlannerError(f"{path} is damaged: {first_fault(error)}") from error
+            raise PlannerError(f"{path} is damaged: {first_validation_error(error)}") from error
 
 
 class RecordingModel:
@@ -79,16 +79,16 @@ class RecordingModel:
         """Raises PlannerError if it cannot write."""
         self.name, self.capabilities = model.name, model.capabilities
         self._model = model
-        with _for_planners():
-            self._recorder = Recorder(Path(folder) / FOLDER)
+        with _raise_planner_errors():
+            self._recorder = Recorder(Path(folder) / MODEL_FOLDER)
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """The model's replies. Raises PlannerError if they cannot be written, as on a full disk."""
-        replies = self._model.reply(conversations, tools)
-        how = _how(self.name, self.capabilities, {})
-        with _for_planners():
+        replies = self._model.generate_replies(conversations, tools)
+        model_facts = _describe_model(self.name, self.capabilities, {})
+        with _raise_planner_errors():
             for conversation, reply in zip(conversations, replies, strict=True):
-                self._recorder.add(_asked(conversation, tools, how), asdict(reply))
+                self._recorder.add_answer(_build_question(conversation, tools, model_facts), asdict(reply))
         return replies
 
 
@@ -101,8 +101,8 @@ class ReplayingModel:
 
     def __init__(self, folder: str | Path) -> None:
         """Raises PlannerError if there is no recording, or one that this program cannot read."""
-        self.header = RecordedPlanner.load(folder)
-        self._recorded = Recorded(Path(folder) / FOLDER)
+        self.header = RecordingHeader.load(folder)
+        self._recorded = RecordingReader(Path(folder) / MODEL_FOLDER)
 
     @property
     def name(self) -> str:
@@ -112,21 +112,21 @@ class ReplayingModel:
     def capabilities(self) -> Capabilities:
         return self.header.capabilities
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        how = _how(self.name, self.capabilities, {})
-        return [self._reply(_asked(conversation, tools, how)) for conversation in conversations]
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        model_facts = _describe_model(self.name, self.capabilities, {})
+        return [self._replay_reply(_build_question(conversation, tools, model_facts)) for conversation in conversations]
 
-    def _reply(self, asked: Asked) -> Reply:
+    def _replay_reply(self, question: Question) -> Reply:
         try:
-            return _from_json(self._recorded.answer(asked))
+            return _parse_reply(self._recorded.read_answer(question))
         except RecordingError as error:
-            return Reply(error=f"{error}{self._changed()}", recoverable=False)
+            return Reply(error=f"{error}{self._describe_changed_prompts()}", recoverable=False)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return Reply(error=f"a recorded reply is damaged: {error}", recoverable=False)
 
-    def _changed(self) -> str:
+    def _describe_changed_prompts(self) -> str:
         """Why a question may be another than it was, where that is known."""
-        before, now = self.header.made_by.prompts, prompts.hashes()
+        before, now = self.header.made_by.prompts, prompts.hash_prompts()
         changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         return f"; since it was made, these prompts have changed: {', '.join(changed)}" if before and changed else ""
 
@@ -143,36 +143,36 @@ class CachingModel:
         self.name, self.capabilities = model.name, model.capabilities
         self.generation = dict(settings)
         self._model = model
-        with _for_planners():
-            self._remembered = Remembered(Path(folder) / FOLDER)
+        with _raise_planner_errors():
+            self._remembered = AnswerCache(Path(folder) / MODEL_FOLDER)
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """Raises PlannerError if a reply cannot be written, as on a full disk."""
-        how = _how(self.name, self.capabilities, self.generation)
-        asked = [_asked(conversation, tools, how) for conversation in conversations]
-        known = [self._known(one) for one in asked]
+        model_facts = _describe_model(self.name, self.capabilities, self.generation)
+        questions = [_build_question(conversation, tools, model_facts) for conversation in conversations]
+        known = [self._find_reply(question) for question in questions]
         missing = [place for place, reply in enumerate(known) if reply is None]
-        fresh = self._model.reply([conversations[place] for place in missing], tools) if missing else []
+        fresh = self._model.generate_replies([conversations[place] for place in missing], tools) if missing else []
         for place, reply in zip(missing, fresh, strict=True):
-            self._keep(asked[place], reply)
+            self._store_reply(questions[place], reply)
         rest = iter(fresh)
         return [next(rest) if reply is None else reply for reply in known]
 
-    def _known(self, asked: Asked) -> Reply | None:
+    def _find_reply(self, question: Question) -> Reply | None:
         try:
-            held = self._remembered.get(asked)
-            return None if held is None else _from_json(held)
+            stored = self._remembered.get(question)
+            return None if stored is None else _parse_reply(stored)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
-    def _keep(self, asked: Asked, reply: Reply) -> None:
+    def _store_reply(self, question: Question, reply: Reply) -> None:
         if not reply.error:
-            with _for_planners():
-                self._remembered.put(asked, asdict(reply))
+            with _raise_planner_errors():
+                self._remembered.put(question, asdict(reply))
 
 
 @contextmanager
-def _for_planners() -> Iterator[None]:
+def _raise_planner_errors() -> Iterator[None]:
     """What cannot be written is a PlannerError."""
     try:
         yield
@@ -180,31 +180,31 @@ def _for_planners() -> Iterator[None]:
         raise PlannerError(str(error)) from error
 
 
-def repeats_itself(generation: Mapping[str, Any]) -> bool:
+def is_deterministic(generation: Mapping[str, Any]) -> bool:
     """Whether the same question gets the same reply, as far as a model's settings can tell.
 
-    >>> repeats_itself({"temperature": 0.0}), repeats_itself({"temperature": 0.7, "seed": 1}), repeats_itself({})
+    >>> is_deterministic({"temperature": 0.0}), is_deterministic({"temperature": 0.7, "seed": 1}), is_deterministic({})
     (True, True, False)
     """
     return generation.get("temperature") == 0 or generation.get("seed") is not None
 
 
-def _how(name: str, capabilities: Capabilities, settings: Mapping[str, JsonValue]) -> Asked:
+def _describe_model(name: str, capabilities: Capabilities, settings: Mapping[str, JsonValue]) -> Question:
     """What a question's content hash holds of the model; its `settings` in a cache, where many runs meet, alone."""
     return {"model": name, "capabilities": asdict(capabilities), "settings": dict(settings)}
 
 
-def _asked(conversation: Messages, tools: Sequence[Schema], how: Asked) -> Asked:
+def _build_question(conversation: Messages, tools: Sequence[Schema], model_facts: Question) -> Question:
     """One question, as plain JSON values."""
-    return {**how, "tools": list(tools), "conversation": [_said(message) for message in conversation]}
+    return {**model_facts, "tools": list(tools), "conversation": [_serialize_message(message) for message in conversation]}
 
 
-def _said(message: Message) -> Asked:
+def _serialize_message(message: Message) -> Question:
     parts = [part if isinstance(part, str) else {"picture": part.key} for part in message.content]
     return {"role": message.role, "content": parts, "calls": [asdict(call) for call in message.calls]}
 
 
-def _from_json(held: Mapping[str, Any]) -> Reply:
+def _parse_reply(stored: Mapping[str, Any]) -> Reply:
     """What `asdict` made of a reply. Raises KeyError or TypeError where it is damaged."""
-    calls = tuple(Call(**call) for call in held["calls"])
-    return Reply(**{**held, "calls": calls, "usage": Usage(**held["usage"])})
+    calls = tuple(Call(**call) for call in stored["calls"])
+    return Reply(**{**stored, "calls": calls, "usage": Usage(**stored["usage"])})

@@ -4,32 +4,32 @@ import json
 from collections.abc import Sequence
 
 from agent.models import Messages, Schema
-from sam3_tool import Picture
+from sam3_tool import Image
 
-PATCH = 32
+PIXELS_PER_TOKEN_SIDE = 32
 """Pixels on a side of what one token of a picture stands for in current models."""
-LETTERS = 4
+LETTERS_PER_TOKEN = 4
 """To a token; English prose has more."""
-TURN = 4
+TOKENS_PER_TURN = 4
 """Tokens that mark the start and the end of a turn."""
 
 
 def estimate_tokens(conversation: Messages, tools: Sequence[Schema] = ()) -> int:
     """About how many tokens a request is, pictures included."""
-    pictures = sum(picture_tokens(part) for turn in conversation for part in turn.content if isinstance(part, Picture))
+    image_tokens = sum(estimate_image_tokens(part) for turn in conversation for part in turn.content if isinstance(part, Image))
     texts = [part for turn in conversation for part in turn.content if isinstance(part, str)]
     calls = [text for turn in conversation for call in turn.calls for text in (call.tool, call.arguments)]
-    written = sum(map(text_tokens, (*texts, *calls, *map(json.dumps, tools))))
-    return pictures + written + TURN * len(conversation)
+    written = sum(map(estimate_text_tokens, (*texts, *calls, *map(json.dumps, tools))))
+    return image_tokens + written + TOKENS_PER_TURN * len(conversation)
 
 
-def text_tokens(text: str) -> int:
+def estimate_text_tokens(text: str) -> int:
     """
-    >>> text_tokens("red cup")
+    >>> estimate_text_tokens("red cup")
     2
     """
-    return -(-len(text) // LETTERS)
+    return -(-len(text) // LETTERS_PER_TOKEN)
 
 
-def picture_tokens(picture: Picture) -> int:
-    return -(-picture.width // PATCH) * -(-picture.height // PATCH)
+def estimate_image_tokens(image: Image) -> int:
+    return -(-image.width // PIXELS_PER_TOKEN_SIDE) * -(-image.height // PIXELS_PER_TOKEN_SIDE)

@@ -13,18 +13,18 @@ from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any, Literal
 
-from PIL.Image import Image
+import PIL.Image
 
 from agent.episode import Usage
-from agent.models import Capabilities, Messages, ModelError, Reply, Schema, not_installed
-from agent.models.schemas import reply_schema
+from agent.models import Capabilities, Messages, ModelError, Reply, Schema, describe_missing_package
+from agent.models.schemas import build_reply_schema
 from agent.models.tool_text import read_reply
-from agent.models.wire import pictures_of, to_chat_template
-from sam3_tool.backends.checkpoint import one_line
+from agent.models.wire import collect_images, to_chat_template
+from sam3_tool.backends.checkpoint import format_one_line
 
 Wire = Literal["native", "schema", "tagged"]
 
-MANNERS = {
+ENVIRONMENT_DEFAULTS = {
     # its log would go to standard output, where the results go
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     "VLLM_LOGGING_LEVEL": "WARNING",
@@ -34,7 +34,7 @@ MANNERS = {
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingSettings:
     """How replies are written."""
 
     max_tokens: int = 2048
@@ -54,7 +54,7 @@ class VllmModel:
 
     name: str
     capabilities: Capabilities
-    sampling: Sampling
+    sampling: SamplingSettings
     engine: "Engine" = field(repr=False)
     """Models with other settings, made with `replace`, share it."""
 
@@ -78,49 +78,49 @@ class VllmModel:
         given its tools "native", through its chat template, or "tagged", in the text.
         `context`: tokens of a prompt and its reply; None takes the most that the model knows and the memory holds.
         `images`: most pictures in one conversation. `gpu_memory`: the part in (0, 1] of the GPU's memory that vLLM
-        takes; SAM 3 needs some of the rest. `engine`: further arguments of `vllm.LLM`. The rest: see `Sampling`.
+        takes; SAM 3 needs some of the rest. `engine`: further arguments of `vllm.LLM`. The rest: see `SamplingSettings`.
 
         Raises `ModelError` where vLLM is not installed, has no GPU or cannot run the model.
         """
         name = str(Path(name_or_path).expanduser())
-        options = _options(context, images, gpu_memory) | dict(engine or {})
+        options = _build_engine_options(context, images, gpu_memory) | dict(engine or {})
         try:
-            llm = _vllm().LLM(name, **options)
+            llm = _import_vllm().LLM(name, **options)
         except ModelError:
             raise
         except Exception as error:  # whatever vLLM, transformers or the hub raise for a model that cannot be run
-            raise ModelError(f"vllm cannot run the model {name}: {one_line(error)}") from error
+            raise ModelError(f"vllm cannot run the model {name}: {format_one_line(error)}") from error
         capabilities = Capabilities(
             wire="schema" if wire == "auto" else wire, images=images, context=llm.model_config.max_model_len
         )
-        return cls(f"vllm:{name}", capabilities, Sampling(max_tokens, temperature, seed), Engine(llm))
+        return cls(f"vllm:{name}", capabilities, SamplingSettings(max_tokens, temperature, seed), Engine(llm))
 
     @property
     def generation(self) -> dict[str, Any]:
         """What replies depend on beside the conversation, as plain JSON values."""
         return asdict(self.sampling)
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""
-        answers = [self.engine.ask(self._request(conversation, tools)) for conversation in conversations]
+        answers = [self.engine.submit_request(self._build_request(conversation, tools)) for conversation in conversations]
         return [
-            _reply(answer, Usage(model_calls=1, images=len(pictures_of(conversation))), tools)
+            _build_reply(answer, Usage(model_calls=1, images=len(collect_images(conversation))), tools)
             for answer, conversation in zip(answers, conversations, strict=True)
         ]
 
-    def _request(self, conversation: Messages, tools: Sequence[Schema]) -> "_Request":
+    def _build_request(self, conversation: Messages, tools: Sequence[Schema]) -> "_Request":
         wire = self.capabilities.wire
         offered = [dict(tool) for tool in tools] if wire == "native" and tools else None
-        schema = reply_schema(tools) if wire == "schema" and tools else None
-        messages = _with_pictures(*to_chat_template(conversation, tools, wire))
-        return _Request(messages, offered, self._sampling_params(schema))
+        schema = build_reply_schema(tools) if wire == "schema" and tools else None
+        messages = _insert_images(*to_chat_template(conversation, tools, wire))
+        return _Request(messages, offered, self._build_sampling_params(schema))
 
-    def _sampling_params(self, schema: dict[str, Any] | None) -> Any:
+    def _build_sampling_params(self, schema: dict[str, Any] | None) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
         chosen = self.sampling
-        params = self.engine.default_sampling_params() if chosen.temperature is None else SamplingParams()
+        params = self.engine.get_default_sampling_params() if chosen.temperature is None else SamplingParams()
         if chosen.temperature is not None:
             params.temperature = chosen.temperature
         params.max_tokens, params.seed = chosen.max_tokens, chosen.seed
@@ -143,20 +143,20 @@ class Engine:
 
     def __init__(self, llm: Any) -> None:
         """Takes it over."""
-        self._loop = _Loop(llm)
+        self._loop = _EngineLoop(llm)
         # The thread holds the loop, not this object: when nobody holds this object any more, the thread is ended.
-        self._end = weakref.finalize(self, self._loop.close)
+        self._finalizer = weakref.finalize(self, self._loop.close)
 
-    def ask(self, request: _Request) -> "Future[Any]":
+    def submit_request(self, request: _Request) -> "Future[Any]":
         self._loop.arrivals.put(request)
         return request.answer
 
-    def default_sampling_params(self) -> Any:
+    def get_default_sampling_params(self) -> Any:
         """Those that the model's own settings name."""
         return self._loop.llm.get_default_sampling_params()
 
 
-class _Loop:
+class _EngineLoop:
     """Steps vLLM, in a thread of its own, as long as there is something to answer."""
 
     def __init__(self, llm: Any) -> None:
@@ -164,8 +164,8 @@ class _Loop:
         self.arrivals: SimpleQueue[_Request | None] = SimpleQueue()
         # for the thread alone
         self._running: dict[str, Future[Any]] = {}
-        self._death: Exception | None = None
-        self._thread = Thread(target=self._serve, name="vllm", daemon=True)
+        self._failure: Exception | None = None
+        self._thread = Thread(target=self._serve_requests, name="vllm", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -174,23 +174,23 @@ class _Loop:
         if self._thread is not current_thread():
             self._thread.join(timeout=5.0)
 
-    def _serve(self) -> None:
-        while self._admit():
-            self._step()
-        self._fail(RuntimeError("closed before this request was answered"))
+    def _serve_requests(self) -> None:
+        while self._admit_requests():
+            self._step_engine()
+        self._fail_running(RuntimeError("closed before this request was answered"))
 
-    def _admit(self) -> bool:
+    def _admit_requests(self) -> bool:
         """Gives vLLM what has arrived; waits for something while there is nothing to answer. False once closed."""
         while not self._running or not self.arrivals.empty():
             request = self.arrivals.get()
             if request is None:
                 return False
-            self._enqueue(request)
+            self._enqueue_request(request)
         return True
 
-    def _enqueue(self, request: _Request) -> None:
-        if self._death is not None:
-            request.answer.set_exception(self._death)
+    def _enqueue_request(self, request: _Request) -> None:
+        if self._failure is not None:
+            request.answer.set_exception(self._failure)
             return
         try:
             [id] = self.llm.enqueue_chat(
@@ -202,30 +202,30 @@ class _Loop:
             # vLLM makes the number it gave a request unique with random letters, and answers without them
             self._running[id.partition("-")[0]] = request.answer
 
-    def _step(self) -> None:
+    def _step_engine(self) -> None:
         try:
             for output in self.llm.llm_engine.step():
                 if output.finished:
                     self._running.pop(output.request_id).set_result(output)
         except Exception as error:  # an engine that failed at one step is in no state for another
-            self._death = error
-            self._fail(error)
+            self._failure = error
+            self._fail_running(error)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail_running(self, error: Exception) -> None:
         while self._running:
             self._running.popitem()[1].set_exception(error)
 
 
-def _vllm() -> Any:
+def _import_vllm() -> Any:
     """The package. Raises ModelError where it is missing or finds no GPU."""
-    for name, value in MANNERS.items():
+    for name, value in ENVIRONMENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
         import vllm
         from vllm.platforms import current_platform
     except ImportError as error:
         missing = error.name == "vllm"
-        found = not_installed("vllm", "vllm") if missing else f"vllm cannot be used here: {one_line(error)}"
+        found = describe_missing_package("vllm", "vllm") if missing else f"vllm cannot be used here: {format_one_line(error)}"
         raise ModelError(found) from error
     if current_platform.is_unspecified():
         raise ModelError(
@@ -234,7 +234,7 @@ def _vllm() -> Any:
     return vllm
 
 
-def _options(context: int | None, images: int, gpu_memory: float) -> dict[str, Any]:
+def _build_engine_options(context: int | None, images: int, gpu_memory: float) -> dict[str, Any]:
     """Arguments of `vllm.LLM`."""
     return {
         "max_model_len": -1 if context is None else context,
@@ -246,21 +246,21 @@ def _options(context: int | None, images: int, gpu_memory: float) -> dict[str, A
     }
 
 
-def _with_pictures(messages: list[dict[str, Any]], images: Sequence[Image]) -> list[dict[str, Any]]:
+def _insert_images(messages: list[dict[str, Any]], images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
     """The messages with each placeholder of a picture replaced by the picture."""
     left = iter(images)
-    return [{**message, "content": [_part(part, left) for part in message["content"]]} for message in messages]
+    return [{**message, "content": [_insert_image(part, left) for part in message["content"]]} for message in messages]
 
 
-def _part(part: dict[str, Any], images: Any) -> dict[str, Any]:
+def _insert_image(part: dict[str, Any], images: Any) -> dict[str, Any]:
     return {"type": "image_pil", "image_pil": next(images)} if part["type"] == "image" else part
 
 
-def _reply(answer: "Future[Any]", cost: Usage, tools: Sequence[Schema]) -> Reply:
+def _build_reply(answer: "Future[Any]", cost: Usage, tools: Sequence[Schema]) -> Reply:
     try:
         output = answer.result()
     except Exception as error:
-        return _refusal(error, cost)
+        return _build_refusal(error, cost)
     [written] = output.outputs
     reply = read_reply(written.text, tools=tools)
     reason = "tool_calls" if reply.calls and written.finish_reason == "stop" else str(written.finish_reason)
@@ -272,7 +272,7 @@ def _reply(answer: "Future[Any]", cost: Usage, tools: Sequence[Schema]) -> Reply
     return replace(reply, finish_reason=reason, usage=usage)
 
 
-def _refusal(error: Exception, cost: Usage) -> Reply:
+def _build_refusal(error: Exception, cost: Usage) -> Reply:
     if getattr(error, "parameter", None) == "input_tokens":  # VLLMValidationError: the prompt is too long
         return Reply(finish_reason="length", usage=cost)
-    return Reply(finish_reason="error", error=f"vllm could not answer: {one_line(error)}", recoverable=False)
+    return Reply(finish_reason="error", error=f"vllm could not answer: {format_one_line(error)}", recoverable=False)

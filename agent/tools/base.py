@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from agent.episode import Decision, Episode, Observation
 from agent.planner import Planner
-from agent.text import encodable
+from agent.text import make_encodable
 from sam3_tool import Sam3
 
 
@@ -33,14 +33,14 @@ class Tool(BaseModel):
         """Does it. Raises ToolError for a mistake of the planner's, before anything was computed."""
         raise NotImplementedError
 
-    def as_decision(self, thought: str = "") -> Decision:
+    def to_decision(self, thought: str = "") -> Decision:
         """The call as a planner would write it; arguments that have their default value are left out."""
         return Decision(self.name, self.model_dump_json(exclude_defaults=True), thought)
 
     @classmethod
-    def schema_for_planner(cls) -> dict[str, Any]:
+    def to_planner_schema(cls) -> dict[str, Any]:
         """The tool in OpenAI function-calling form."""
-        parameters = _without_titles(cls.model_json_schema())
+        parameters = _strip_titles(cls.model_json_schema())
         description = " ".join(parameters.pop("description").split())
         return {
             "type": "function",
@@ -48,36 +48,36 @@ class Tool(BaseModel):
         }
 
 
-def _a_number(value: object) -> object:
+def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):  # which pydantic would read as 0 or 1
         raise ValueError("should be a number")
     return value
 
 
-def _not_huge(number: int) -> int:
+def _refuse_huge(value: int) -> int:
     """No picture has that many masks, and the sentence that refuses the number should stay short."""
-    if abs(number) >= 10**9:
+    if abs(value) >= 10**9:
         raise ValueError("should be a small number")
-    return number
+    return value
 
 
-_NUMBERS = re.compile(r"(\[\s*)?#?\d+((\s*,\s*|\s+)(and\s+)?#?\d+)*(\s*\])?")
+_ID_LIST_PATTERN = re.compile(r"(\[\s*)?#?\d+((\s*,\s*|\s+)(and\s+)?#?\d+)*(\s*\])?")
 
 
-def _numbers(value: object) -> object:
+def _split_ids(value: object) -> object:
     """A list of one for 3, and the numbers of '3', '1, 2 and 5', '[1, 2]'; anything else as it is, to be refused."""
-    if isinstance(value, str) and _NUMBERS.fullmatch(value.strip()):
+    if isinstance(value, str) and _ID_LIST_PATTERN.fullmatch(value.strip()):
         return re.findall(r"\d+", value)
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _boxes(value: object) -> object:
+def _wrap_single_box(value: object) -> object:
     """A list of one for a box; anything else as it is."""
     alone = isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(edge, int | float) for edge in value)
     return [value] if alone else value
 
 
-def _phrases(value: object) -> object:
+def _parse_phrases(value: object) -> object:
     """A list of one for a phrase; the list for a list written as text."""
     if not isinstance(value, str):
         return value
@@ -87,33 +87,33 @@ def _phrases(value: object) -> object:
     return [value]
 
 
-def _word(value: object) -> object:
+def _to_snake_case(value: object) -> object:
     return re.sub(r"[\s_-]+", "_", value.strip().lower()) if isinstance(value, str) else value
 
 
-Number = Annotated[int, BeforeValidator(_a_number), AfterValidator(_not_huge)]
-Ids = Annotated[list[Number], BeforeValidator(_numbers)]
+SmallInt = Annotated[int, BeforeValidator(_refuse_bool), AfterValidator(_refuse_huge)]
+Ids = Annotated[list[SmallInt], BeforeValidator(_split_ids)]
 """Mask numbers. Whether there are such masks, only the episode knows."""
-Boxes = Annotated[list[Annotated[list[float], Field(min_length=4, max_length=4)]], BeforeValidator(_boxes)]
+Boxes = Annotated[list[Annotated[list[float], Field(min_length=4, max_length=4)]], BeforeValidator(_wrap_single_box)]
 """x0 y0 x1 y1 each; one may stand alone."""
-Words = Annotated[str, BeforeValidator(encodable)]
+FreeText = Annotated[str, BeforeValidator(make_encodable)]
 """For people: any text."""
-Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(encodable)]
+NonEmptyText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), BeforeValidator(make_encodable)]
 """For people: some text."""
 MAX_PHRASE = 200
 """Letters."""
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PHRASE)]
-Phrases = Annotated[list[Phrase], BeforeValidator(_phrases)]
-forgiving_word = BeforeValidator(_word)
+Phrases = Annotated[list[Phrase], BeforeValidator(_parse_phrases)]
+ANY_SPELLING = BeforeValidator(_to_snake_case)
 """For a Literal of snake_case words: 'Left of' is 'left_of'."""
 
 
-def _without_titles(schema: Any) -> Any:
+def _strip_titles(schema: Any) -> Any:
     """Without the titles pydantic makes up from the field names: they say nothing and cost tokens."""
     if isinstance(schema, dict):
         return {
-            key: _without_titles(value)
+            key: _strip_titles(value)
             for key, value in schema.items()
             if not (key == "title" and isinstance(value, str))
         }
-    return [_without_titles(one) for one in schema] if isinstance(schema, list) else schema
+    return [_strip_titles(item) for item in schema] if isinstance(schema, list) else schema

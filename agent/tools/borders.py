@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.episode import Candidate, Workspace
-from agent.tools.combining import merged, parts_of
-from agent.tools.window import Window
-from agent.tools.words import listed
-from sam3_tool.backends.scripted import plain
-from sam3_tool.rle import decode_all
+from agent.tools.combining import merge_candidates, get_merged_parts
+from agent.tools.window import Region
+from agent.tools.words import format_ids
+from sam3_tool.backends.scripted import normalize_phrase
+from sam3_tool.rle import decode_masks
 
-SHARED = 0.5
+SHARED_EDGE = 0.5
 """Two parts meet when they share more than this of the shorter of their edges along the border."""
-MARGIN = 16
+BORDER_MARGIN = 16
 """Pixels by which a detector's box may be off its mask."""
 
 
@@ -28,76 +28,76 @@ class _Edges:
     """The first lines beyond it."""
 
     @classmethod
-    def of(cls, mask: np.ndarray, window: Window) -> "_Edges":
+    def from_mask(cls, mask: np.ndarray, region: Region) -> "_Edges":
         """`mask`: bool, (H, W)."""
         height, width = mask.shape
         sides = [
-            (mask[:, window.x0], mask[:, window.x0 - 1], window.x0 > 0),
-            (mask[:, window.x1 - 1], mask[:, window.x1 % width], window.x1 < width),
-            (mask[window.y0], mask[window.y0 - 1], window.y0 > 0),
-            (mask[window.y1 - 1], mask[window.y1 % height], window.y1 < height),
+            (mask[:, region.x0], mask[:, region.x0 - 1], region.x0 > 0),
+            (mask[:, region.x1 - 1], mask[:, region.x1 % width], region.x1 < width),
+            (mask[region.y0], mask[region.y0 - 1], region.y0 > 0),
+            (mask[region.y1 - 1], mask[region.y1 % height], region.y1 < height),
         ]
         inner = [(inside.copy(), outside.copy()) for inside, outside, is_inner in sides if is_inner]
         return cls([inside for inside, _ in inner], [outside for _, outside in inner])
 
-    def meets(self, other: "_Edges") -> bool:
+    def continues_in(self, other: "_Edges") -> bool:
         """Whether this mask, seen in the window, goes on in the other one beyond its border."""
         return any(
-            (inside & outside).sum() > SHARED * min(inside.sum(), outside.sum())
+            (inside & outside).sum() > SHARED_EDGE * min(inside.sum(), outside.sum())
             for inside, outside in zip(self.inside, other.outside, strict=True)
         )
 
 
-def wholes(ids: Sequence[int], workspace: Workspace, window: Window) -> tuple[Workspace, dict[int, int]]:
+def merge_across_border(ids: Sequence[int], workspace: Workspace, region: Region) -> tuple[Workspace, dict[int, int]]:
     """Each of `ids`, found in the window, that goes on beyond it in masks of its phrase: made one mask with those.
 
     Gives the workspace with the whole masks, and each part's number -> its whole's.
     """
-    near = {id: workspace[id] for id in sorted(_of_regions(workspace)) if _near_border(workspace[id], window)}
-    edges = {id: _Edges.of(decode_all([one.rle], *one.rle.size)[0], window) for id, one in near.items()}
-    found: dict[int, int] = {}
+    near = {id: workspace[id] for id in sorted(_find_region_ids(workspace)) if _is_near_border(workspace[id], region)}
+    edges = {id: _Edges.from_mask(decode_masks([candidate.rle], *candidate.rle.size)[0], region) for id, candidate in near.items()}
+    whole_by_part: dict[int, int] = {}
     for id in [id for id in ids if id in near]:
-        beyond = {other for other in near if _alike(near[id], near[other]) and edges[id].meets(edges[other])} - {id}
-        if beyond:
-            parts = _and_their_parts({id, *beyond}, workspace)
-            observation = merged(tuple(sorted(parts)), workspace)
+        continuations = {other for other in near if _has_same_phrase(near[id], near[other]) and edges[id].continues_in(edges[other])} - {id}
+        if continuations:
+            parts = _include_merged_parts({id, *continuations}, workspace)
+            observation = merge_candidates(tuple(sorted(parts)), workspace)
             workspace = observation.workspace or workspace
-            found |= {part: whole for whole in observation.shown or () for part in parts}
-    return workspace, found
+            whole_by_part |= {part: whole for whole in observation.shown or () for part in parts}
+    return workspace, whole_by_part
 
 
-def beyond_in_words(whole: Mapping[int, int]) -> list[str]:
+def describe_merges(whole_by_part: Mapping[int, int]) -> list[str]:
     """
-    >>> beyond_in_words({3: 8, 7: 8})
+    >>> describe_merges({3: 8, 7: 8})
     ['3 and 7 are parts of one object across the border, which is mask 8']
     """
-    groups = {number: [part for part, one in whole.items() if one == number] for number in whole.values()}
+    groups = {merged_id: [part for part, target in whole_by_part.items() if target == merged_id] for merged_id in whole_by_part.values()}
     return [
-        f"{listed(sorted(parts))} are parts of one object across the border, which is mask {number}"
-        for number, parts in groups.items()
+        f"{format_ids(sorted(parts))} are parts of one object across the border, which is mask {merged_id}"
+        for merged_id, parts in groups.items()
     ]
 
 
-def _of_regions(workspace: Workspace) -> set[int]:
+def _find_region_ids(workspace: Workspace) -> set[int]:
     return {candidate.id for candidate in workspace if candidate.origin.startswith("segment in ")}
 
 
-def _near_border(candidate: Candidate, window: Window) -> bool:
+def _is_near_border(candidate: Candidate, region: Region) -> bool:
     """Whether the window's border may cut its object, by its box alone."""
     x0, y0, x1, y1 = candidate.box
-    outside = max(window.x0 - x1, x0 - window.x1, window.y0 - y1, y0 - window.y1) > MARGIN
-    inside = min(x0 - window.x0, window.x1 - x1, y0 - window.y0, window.y1 - y1) > MARGIN
+    outside = max(region.x0 - x1, x0 - region.x1, region.y0 - y1, y0 - region.y1) > BORDER_MARGIN
+    inside = min(x0 - region.x0, region.x1 - x1, y0 - region.y0, region.y1 - y1) > BORDER_MARGIN
     return not (outside or inside)
 
 
-def _and_their_parts(ids: set[int], workspace: Workspace) -> set[int]:
+def _include_merged_parts(ids: set[int], workspace: Workspace) -> set[int]:
     """With every mask of a region that one of them was made one with before."""
     for candidate in workspace:
-        parts = parts_of(candidate)
-        if parts & ids and parts <= _of_regions(workspace):
+        parts = get_merged_parts(candidate)
+        if parts & ids and parts <= _find_region_ids(workspace):
             ids = ids | parts
     return ids
 
 
-def _alike(a: Candidate, b: Candidate) -> bool:
-    return plain(a.phrase) == plain(b.phrase)
+def _has_same_phrase(a: Candidate, b: Candidate) -> bool:
+    return normalize_phrase(a.phrase) == normalize_phrase(b.phrase)

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from agent.episode import Candidate, Episode, Observation, Workspace
 from agent.planner import Planner
-from agent.tools.base import Ids, Tool, ToolError, forgiving_word
-from agent.tools.ids import in_words, known_ids, where
+from agent.tools.base import Ids, Tool, ToolError, ANY_SPELLING
+from agent.tools.ids import describe_ids, validate_ids, filter_ids
 from agent.tools.relations import SAME_OBJECT
-from agent.tools.words import listed
+from agent.tools.words import format_ids
 from sam3_tool import Sam3
-from sam3_tool.boxes import around
-from sam3_tool.rle import decode_all, ious, merge
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.rle import decode_masks, compute_ious, merge_masks
 
 
 class Combine(Tool):
@@ -29,24 +29,24 @@ class Combine(Tool):
     aliases: ClassVar = ("combine_masks", "set_operation")
     field_aliases: ClassVar = {"operation": "op", "operator": "op"}
 
-    op: Annotated[Literal["union", "minus", "intersect", "merge"], forgiving_word] = Field(description="What to do.")
+    op: Annotated[Literal["union", "minus", "intersect", "merge"], ANY_SPELLING] = Field(description="What to do.")
     a: Ids = Field(description="Numbers of masks.")
     b: Ids = Field(description="Numbers of masks.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         workspace = episode.workspace
-        a, b = known_ids(self.a, workspace), known_ids(self.b, workspace)
+        a, b = validate_ids(self.a, workspace), validate_ids(self.b, workspace)
         if self.op == "merge":
-            return merged(tuple(dict.fromkeys(a + b)), workspace)
-        same = same_objects(a, b, workspace)
+            return merge_candidates(tuple(dict.fromkeys(a + b)), workspace)
+        same = find_same_objects(a, b, workspace)
         match self.op:
             case "union":
-                ids, what = a + where(b, np.logical_not(same.any(axis=0))), "together"
+                ids, what = a + filter_ids(b, np.logical_not(same.any(axis=0))), "together"
             case "minus":
-                ids, what = where(a, np.logical_not(same.any(axis=1))), "the first without the second"
+                ids, what = filter_ids(a, np.logical_not(same.any(axis=1))), "the first without the second"
             case "intersect":
-                ids, what = where(a, np.asarray(same.any(axis=1))), "what both have"
-        return Observation(f"Of {list(a)} and {list(b)}, {what}: {in_words(ids)}.", shown=ids)
+                ids, what = filter_ids(a, np.asarray(same.any(axis=1))), "what both have"
+        return Observation(f"Of {list(a)} and {list(b)}, {what}: {describe_ids(ids)}.", shown=ids)
 
 
 class Count(Tool):
@@ -57,40 +57,40 @@ class Count(Tool):
     ids: Ids = Field(description="Numbers of masks.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        ids = known_ids(self.ids, episode.workspace)
-        return Observation(f"{in_words(ids)}.", shown=ids)
+        ids = validate_ids(self.ids, episode.workspace)
+        return Observation(f"{describe_ids(ids)}.", shown=ids)
 
 
-def same_objects(a: Sequence[int], b: Sequence[int], workspace: Workspace) -> np.ndarray:
+def find_same_objects(a: Sequence[int], b: Sequence[int], workspace: Workspace) -> np.ndarray:
     """bool, (len(a), len(b)): whether two masks are one object."""
-    overlap = ious(workspace.rles(a), workspace.rles(b))
+    overlap = compute_ious(workspace.get_rles(a), workspace.get_rles(b))
     return np.asarray((overlap > SAME_OBJECT) | np.equal.outer(np.array(a, int), np.array(b, int)))
 
 
-MERGED = "merge of "
+MERGE_ORIGIN = "merge of "
 """How the origin of a merged mask begins; the numbers of its parts follow."""
 
 
-def parts_of(candidate: Candidate) -> set[int]:
+def get_merged_parts(candidate: Candidate) -> set[int]:
     """The numbers of the masks it was merged from; none for any other."""
-    merged = candidate.origin.startswith(MERGED)
-    return set(map(int, candidate.origin.removeprefix(MERGED).split(", "))) if merged else set()
+    is_merge = candidate.origin.startswith(MERGE_ORIGIN)
+    return set(map(int, candidate.origin.removeprefix(MERGE_ORIGIN).split(", "))) if is_merge else set()
 
 
-def merged(ids: tuple[int, ...], workspace: Workspace) -> Observation:
+def merge_candidates(ids: tuple[int, ...], workspace: Workspace) -> Observation:
     """One mask of all pixels, with the best score among its parts; the known one where they were merged before."""
     if not ids:
         raise ToolError("There is nothing to merge, as `a` and `b` are empty; give the numbers of the parts.")
     if len(ids) == 1:
         return Observation(f"{ids[0]} alone, so there is nothing to merge.", shown=ids)
-    origin = f"{MERGED}{', '.join(map(str, ids))}"
+    origin = f"{MERGE_ORIGIN}{', '.join(map(str, ids))}"
     known = next((candidate.id for candidate in workspace if candidate.origin == origin), None)
     if known is not None:
-        return Observation(f"{listed(ids)} are mask {known} already.", shown=(known,))
+        return Observation(f"{format_ids(ids)} are mask {known} already.", shown=(known,))
     id, parts = len(workspace) + 1, workspace.pick(ids)
-    rle = merge([part.rle for part in parts])
-    x0, y0, x1, y1 = around(decode_all([rle], workspace.height, workspace.width))[0].tolist()
+    rle = merge_masks([part.rle for part in parts])
+    x0, y0, x1, y1 = masks_to_boxes(decode_masks([rle], workspace.height, workspace.width))[0].tolist()
     phrase = ", ".join(dict.fromkeys(part.phrase for part in parts))
     whole = Candidate(id, rle, (x0, y0, x1, y1), max(part.score for part in parts), phrase, origin)
     grown = replace(workspace, candidates=(*workspace.candidates, whole))
-    return Observation(f"{listed(ids)} together are mask {id}.", workspace=grown, shown=(id,))
+    return Observation(f"{format_ids(ids)} together are mask {id}.", workspace=grown, shown=(id,))

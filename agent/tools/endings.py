@@ -8,13 +8,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from agent.episode import Episode, Observation, Outcome
 from agent.planner import Planner
-from agent.tools.base import Ids, Phrases, Sentence, Tool, ToolError, Words
-from agent.tools.ids import known_ids
-from agent.tools.reasons import Reason, as_reasons
-from agent.tools.words import masks
+from agent.tools.base import Ids, Phrases, NonEmptyText, Tool, ToolError, FreeText
+from agent.tools.ids import validate_ids
+from agent.tools.reasons import Reason, parse_reasons
+from agent.tools.words import format_mask_count
 from sam3_tool import Sam3
 
-MOST_OPTIONS = 6
+MAX_OPTIONS = 6
 """Of a question; more are no choice."""
 
 
@@ -32,19 +32,19 @@ class Answer(Tool):
     }
 
     ids: Ids = Field(min_length=1, description="Numbers of all masks of the answer.")
-    message: Words = Field(default="", description="The answer in words, for the user.")
+    message: FreeText = Field(default="", description="The answer in words, for the user.")
     reasons: list[Reason] = Field(default=[], description="For each mask, in a few words, why it belongs here.")
 
     @field_validator("reasons", mode="before")
     @classmethod
-    def _forgiving(cls, value: Any, info: ValidationInfo) -> Any:
-        return as_reasons(value, info.data.get("ids", ()))
+    def _accept_reason_forms(cls, value: Any, info: ValidationInfo) -> Any:
+        return parse_reasons(value, info.data.get("ids", ()))
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        ids = known_ids(self.ids, episode.workspace)
-        message = self.message.strip() or f"{masks(len(ids))}."
-        reasons = tuple((one.id, one.reason) for one in self.reasons if one.id in episode.workspace)
-        return replace(ending(episode, sam3, ids=ids, outcome="answered", message=message), reasons=reasons)
+        ids = validate_ids(self.ids, episode.workspace)
+        message = self.message.strip() or f"{format_mask_count(len(ids))}."
+        reasons = tuple((reason.id, reason.reason) for reason in self.reasons if reason.id in episode.workspace)
+        return replace(build_final_observation(episode, sam3, ids=ids, outcome="answered", message=message), reasons=reasons)
 
 
 class ReportNoMask(Tool):
@@ -54,11 +54,11 @@ class ReportNoMask(Tool):
     aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
     field_aliases: ClassVar = {"message": "reason", "explanation": "reason"}
 
-    reason: Words = Field(default="", description="Why, for the user.")
+    reason: FreeText = Field(default="", description="Why, for the user.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         message = self.reason.strip() or "Nothing in the picture matches."
-        return ending(episode, sam3, ids=(), outcome="no_match", message=message)
+        return build_final_observation(episode, sam3, ids=(), outcome="no_match", message=message)
 
 
 class AskUser(Tool):
@@ -71,37 +71,37 @@ class AskUser(Tool):
         **dict.fromkeys(("choices", "readings", "answers"), "options"),
     }
 
-    question: Sentence = Field(description="In the user's language.")
+    question: NonEmptyText = Field(description="In the user's language.")
     options: Phrases = Field(
-        min_length=2, max_length=MOST_OPTIONS, description="The readings, each as the user could have put it."
+        min_length=2, max_length=MAX_OPTIONS, description="The readings, each as the user could have put it."
     )
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         options = tuple(dict.fromkeys(self.options))
         if len(options) == 1:
             raise ToolError(f"All options are {options[0]!r}; give different ones, or answer.")
-        message = with_options(self.question, options)
-        asked = ending(episode, sam3, ids=episode.best, outcome="asked", message=message)
+        message = append_options(self.question, options)
+        asked = build_final_observation(episode, sam3, ids=episode.best_ids, outcome="asked", message=message)
         return replace(asked, options=options)
 
 
-def with_options(question: str, options: Sequence[str]) -> str:
+def append_options(question: str, options: Sequence[str]) -> str:
     """
-    >>> with_options("Which cup?", ["the red one", "the blue one"])
+    >>> append_options("Which cup?", ["the red one", "the blue one"])
     'Which cup? (1) the red one; (2) the blue one.'
     """
     return f"{question} {'; '.join(f'({place}) {option}' for place, option in enumerate(options, start=1))}."
 
 
-def ending(episode: Episode, sam3: Sam3, *, ids: tuple[int, ...], outcome: Outcome, message: str) -> Observation:
+def build_final_observation(episode: Episode, sam3: Sam3, *, ids: tuple[int, ...], outcome: Outcome, message: str) -> Observation:
     """`message`, and after it what SAM 3's weights cannot be expected to know of what was asked for."""
-    return Observation(f"{message} {caveat(episode, sam3)}".strip(), shown=ids, outcome=outcome)
+    return Observation(f"{message} {build_vocabulary_warning(episode, sam3)}".strip(), shown=ids, outcome=outcome)
 
 
-def caveat(episode: Episode, sam3: Sam3) -> str:
+def build_vocabulary_warning(episode: Episode, sam3: Sam3) -> str:
     """SAM 3's own sentence about the phrases that found nothing or that it does not know; "" when there is none."""
     if not episode.searches:
         return ""
-    always = sam3.caveat("")  # what is true of any phrase is worth saying only where nothing was found
-    doubtful = [search.phrase for search in episode.searches if not search.ids or sam3.caveat(search.phrase) != always]
-    return sam3.caveat(", ".join(doubtful)) if doubtful else ""
+    always = sam3.vocabulary_warning("")  # what is true of any phrase is worth saying only where nothing was found
+    doubtful = [search.phrase for search in episode.searches if not search.ids or sam3.vocabulary_warning(search.phrase) != always]
+    return sam3.vocabulary_warning(", ".join(doubtful)) if doubtful else ""

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterable
 
-from agent.episode import Search, Workspace
-from agent.tools.words import listed, masks, scores
+from agent.episode import SearchRecord, Workspace
+from agent.tools.words import format_ids, format_mask_count, format_scores
 from sam3_tool import Instances
-from sam3_tool.rle import ious
+from sam3_tool.rle import compute_ious
 
 NEAR_DUPLICATE = 0.8
 """Two masks of one phrase with a greater IoU are one object, found twice."""
 
 
-def without_empty(found: Instances) -> Instances:
+def drop_empty(found: Instances) -> Instances:
     """A detection whose mask has no pixel cannot be drawn, pointed at or chosen."""
     return found[found.areas > 0]
 
 
-def distinct(found: Instances) -> Instances:
+def drop_near_duplicates(found: Instances) -> Instances:
     """Without the masks that nearly repeat a better one."""
-    repeats = ious(found.rles, found.rles) > NEAR_DUPLICATE
+    repeats = compute_ious(found.rles, found.rles) > NEAR_DUPLICATE
     kept: list[int] = []
     for index in range(len(found)):
         if not repeats[index, kept].any():
@@ -26,7 +26,7 @@ def distinct(found: Instances) -> Instances:
     return found[kept]
 
 
-def in_words(search: Search, workspace: Workspace, numbers: Iterable[int] = (), *, again: bool = False) -> str:
+def describe_search(search: SearchRecord, workspace: Workspace, numbers: Iterable[int] = (), *, again: bool = False) -> str:
     """`numbers`: what the planner calls the masks, where that is not their id. `again`: they were found before.
 
     E.g. "3 masks for 'red cup': 1 to 3 (scores 0.91 to 0.72)" or "nothing for 'plate' (presence 0.04), as before".
@@ -35,5 +35,5 @@ def in_words(search: Search, workspace: Workspace, numbers: Iterable[int] = (), 
     what = repr(search.phrase) if search.phrase else "the examples"
     if not search.ids:
         return f"nothing for {what} (presence {search.presence:.2f}){before}"
-    found = scores([candidate.score for candidate in workspace.pick(search.ids)])
-    return f"{masks(len(search.ids))} for {what}: {listed(numbers or search.ids)} ({found}){before}"
+    found = format_scores([candidate.score for candidate in workspace.pick(search.ids)])
+    return f"{format_mask_count(len(search.ids))} for {what}: {format_ids(numbers or search.ids)} ({found}){before}"

@@ -10,8 +10,8 @@ from pydantic import Field
 from agent.episode import NO_COST, Episode, Observation, Usage, Verdict
 from agent.planner import Planner
 from agent.tools.base import Ids, Tool
-from agent.tools.ids import known_ids
-from agent.tools.words import listed, masks
+from agent.tools.ids import validate_ids
+from agent.tools.words import format_ids, format_mask_count
 from sam3_tool import Sam3
 
 
@@ -26,7 +26,7 @@ class Judgement:
     usage: Usage
 
     @classmethod
-    def of(cls, planner: Planner, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> "Judgement":
+    def from_planner(cls, planner: Planner, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> "Judgement":
         given = planner.examine(episode, ids, closely=closely)
         by_id = {verdict.id: replace(verdict, usage=NO_COST) for verdict in given}
         verdicts = tuple(by_id[id] for id in ids if id in by_id)
@@ -51,7 +51,7 @@ class Judgement:
         rejected = {verdict.id for verdict in self.rejected}
         return tuple(id for id in self.ids if id not in rejected)
 
-    def observation(self, text: str) -> Observation:
+    def to_observation(self, text: str) -> Observation:
         return Observation(text, shown=self.kept, usage=self.usage, verdicts=self.verdicts)
 
 
@@ -68,34 +68,34 @@ class Examine(Tool):
     closely: bool = Field(default=False, description="Each mask in a request of its own: slower, but more exact.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        ids = known_ids(self.ids, episode.workspace)
-        judgement = Judgement.of(planner, episode, ids, closely=self.closely)
-        return judgement.observation(_said(judgement))
+        ids = validate_ids(self.ids, episode.workspace)
+        judgement = Judgement.from_planner(planner, episode, ids, closely=self.closely)
+        return judgement.to_observation(_describe_judgement(judgement))
 
 
-def _said(judgement: Judgement) -> str:
+def _describe_judgement(judgement: Judgement) -> str:
     """E.g. "Of 3 masks, 1 matches: 2 (0.90, red); 1 does not: 1 (0.05, blue); not judged, so kept: 3."."""
     accepted, rejected = judgement.accepted, judgement.rejected
     groups = [
-        f"{len(accepted)} {'match' if len(accepted) > 1 else 'matches'}{_listed(accepted)}" if accepted else "",
+        f"{len(accepted)} {'match' if len(accepted) > 1 else 'matches'}{_format_verdicts(accepted)}" if accepted else "",
         "none matches" if rejected and not accepted else "",
-        f"{len(rejected)} {'do' if len(rejected) > 1 else 'does'} not{_listed(rejected)}" if rejected else "",
-        not_judged(judgement.unjudged),
+        f"{len(rejected)} {'do' if len(rejected) > 1 else 'does'} not{_format_verdicts(rejected)}" if rejected else "",
+        describe_unjudged(judgement.unjudged),
     ]
-    return f"Of {masks(len(judgement.ids))}, {'; '.join(filter(None, groups))}."
+    return f"Of {format_mask_count(len(judgement.ids))}, {'; '.join(filter(None, groups))}."
 
 
-def not_judged(ids: Sequence[int]) -> str:
+def describe_unjudged(ids: Sequence[int]) -> str:
     """`ids`: as the planner knows them; "" for none."""
-    return f"not judged, so kept: {listed(ids)}" if ids else ""
+    return f"not judged, so kept: {format_ids(ids)}" if ids else ""
 
 
-def reason_of(verdict: Verdict) -> str:
+def format_reason(verdict: Verdict) -> str:
     """Fit to stand within a sentence."""
     return " ".join(verdict.reason.split()).removesuffix(".")
 
 
-def _listed(verdicts: Sequence[Verdict]) -> str:
+def _format_verdicts(verdicts: Sequence[Verdict]) -> str:
     """E.g. ': 2 (0.90, red), 4 (0.80)'."""
-    each = (f"{one.id} ({', '.join(filter(None, [f'{one.probability:.2f}', reason_of(one)]))})" for one in verdicts)
+    each = (f"{verdict.id} ({', '.join(filter(None, [f'{verdict.probability:.2f}', format_reason(verdict)]))})" for verdict in verdicts)
     return f": {', '.join(each)}" if verdicts else ""

@@ -11,12 +11,12 @@ from pydantic import Field
 from agent.episode import Episode, Observation, Usage, Workspace
 from agent.planner import Planner
 from agent.tools.base import Ids, Phrase, Tool, ToolError
-from agent.tools.endings import ending
-from agent.tools.finding import in_words, without_empty
-from agent.tools.judging import Judgement, not_judged, reason_of
-from agent.tools.words import listed, masks
+from agent.tools.endings import build_final_observation
+from agent.tools.finding import describe_search, drop_empty
+from agent.tools.judging import Judgement, describe_unjudged, format_reason
+from agent.tools.words import format_ids, format_mask_count
 from sam3_tool import ConceptPrompt, Sam3, remove_overlaps
-from sam3_tool.backends.scripted import plain
+from sam3_tool.backends.scripted import normalize_phrase
 
 
 class SegmentPhrase(Tool):
@@ -30,12 +30,12 @@ class SegmentPhrase(Tool):
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         refuse_repetition(self.text_prompt, episode)
-        report = sam3.run([(episode.task.picture, ConceptPrompt(self.text_prompt))])
-        found = without_empty(report.instances[0])
+        report = sam3.run_requests([(episode.task.image, ConceptPrompt(self.text_prompt))])
+        found = drop_empty(report.instances[0])
         kept = remove_overlaps(found)
-        workspace = episode.workspace.found(kept)
+        workspace = episode.workspace.with_search(kept)
         return Observation(
-            text=found_text(workspace, removed=len(found) - len(kept)),
+            text=describe_found(workspace, removed=len(found) - len(kept)),
             workspace=workspace,
             shown=workspace.searches[-1].ids,
             usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
@@ -49,8 +49,8 @@ class ExamineEachMask(Tool):
     aliases: ClassVar = ("examine", "examine_masks", "examine_each", "examine_all_masks")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        judgement = Judgement.of(planner, episode, current(episode), closely=True)
-        return judgement.observation(examined_text(judgement))
+        judgement = Judgement.from_planner(planner, episode, get_current_ids(episode), closely=True)
+        return judgement.to_observation(describe_examined(judgement))
 
 
 class SelectMasksAndReturn(Tool):
@@ -65,12 +65,12 @@ class SelectMasksAndReturn(Tool):
     final_answer_masks: Ids = Field(min_length=1, description="Numbers of the masks, as drawn, counting from 1.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        ids = current(episode)
+        ids = get_current_ids(episode)
         numbers = sorted(set(self.final_answer_masks))
         if unknown := [number for number in numbers if not 1 <= number <= len(ids)]:
-            raise ToolError(f"There is no mask {listed(unknown, 'or')}; the valid numbers are {listed(all_of(ids))}.")
+            raise ToolError(f"There is no mask {format_ids(unknown, 'or')}; the valid numbers are {format_ids(get_mask_numbers(ids))}.")
         chosen = tuple(ids[number - 1] for number in numbers)
-        return ending(episode, sam3, ids=chosen, outcome="answered", message=f"{masks(len(chosen))}.")
+        return build_final_observation(episode, sam3, ids=chosen, outcome="answered", message=f"{format_mask_count(len(chosen))}.")
 
 
 class ReportNoMask(Tool):
@@ -80,22 +80,22 @@ class ReportNoMask(Tool):
     aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        return ending(episode, sam3, ids=(), outcome="no_match", message="Nothing in the picture matches.")
+        return build_final_observation(episode, sam3, ids=(), outcome="no_match", message="Nothing in the picture matches.")
 
 
 PAPER_TOOLS: tuple[type[Tool], ...] = (SegmentPhrase, ExamineEachMask, SelectMasksAndReturn, ReportNoMask)
 
 
-def current(episode: Episode) -> tuple[int, ...]:
+def get_current_ids(episode: Episode) -> tuple[int, ...]:
     """The ids of the current masks: number k is at place k - 1. Raises ToolError when there are none."""
-    if not episode.searches and not episode.shown:
+    if not episode.searches and not episode.current_ids:
         raise ToolError("There are no masks yet; call `segment_phrase` with a short noun phrase first.")
-    if not episode.shown:
+    if not episode.current_ids:
         raise ToolError("There are no masks left to choose from; call `segment_phrase` with another noun phrase.")
-    return episode.shown
+    return episode.current_ids
 
 
-def all_of(ids: Sequence[int]) -> range:
+def get_mask_numbers(ids: Sequence[int]) -> range:
     """The numbers of the current masks."""
     return range(1, len(ids) + 1)
 
@@ -103,34 +103,34 @@ def all_of(ids: Sequence[int]) -> range:
 def refuse_repetition(phrase: str, episode: Episode) -> None:
     """Raises ToolError for a phrase that was used before, in whatever case and spacing."""
     used = [search.phrase for search in episode.searches]
-    if plain(phrase) in map(plain, used):
-        still = f"masks {listed(all_of(episode.shown))} are still valid" if episode.shown else "there are no masks now"
+    if normalize_phrase(phrase) in map(normalize_phrase, used):
+        still = f"masks {format_ids(get_mask_numbers(episode.current_ids))} are still valid" if episode.current_ids else "there are no masks now"
         raise ToolError(
             f"The phrase {phrase!r} was used before; use another than {', '.join(map(repr, used))}, or go on: {still}."
         )
 
 
-def found_text(workspace: Workspace, *, removed: int) -> str:
+def describe_found(workspace: Workspace, *, removed: int) -> str:
     """The last search in words. `removed`: how many of its masks overlapped a better one."""
     search = workspace.searches[-1]
-    found = f"Found {in_words(search, workspace, all_of(search.ids))}"
+    found = f"Found {describe_search(search, workspace, get_mask_numbers(search.ids))}"
     if not search.ids:
         return f"{found}; try another, perhaps more general, noun phrase."
-    return f"{found}; {masks(removed)} more overlapped these and did not stay." if removed else f"{found}."
+    return f"{found}; {format_mask_count(removed)} more overlapped these and did not stay." if removed else f"{found}."
 
 
-def examined_text(judgement: Judgement) -> str:
+def describe_examined(judgement: Judgement) -> str:
     """What became of the current masks, by the numbers they had before."""
     ids, kept = judgement.ids, judgement.kept
-    number = {id: place for place, id in enumerate(ids, start=1)}
-    unjudged = not_judged([number[id] for id in judgement.unjudged])
+    number_by_id = {id: place for place, id in enumerate(ids, start=1)}
+    unjudged = describe_unjudged([number_by_id[id] for id in judgement.unjudged])
     if len(kept) == len(ids):
-        still = f"Kept all of {masks(len(ids))}; the numbers stay as they are"
+        still = f"Kept all of {format_mask_count(len(ids))}; the numbers stay as they are"
         return "; ".join(filter(None, [still, unjudged])) + "."
-    rejected = [(number[verdict.id], reason_of(verdict)) for verdict in judgement.rejected]
+    rejected = [(number_by_id[verdict.id], format_reason(verdict)) for verdict in judgement.rejected]
     why = ", ".join(f"{place} ({reason})" if reason else f"{place}" for place, reason in rejected)
     if not kept:
-        return f"Rejected all of {masks(len(ids))}: {why}; try another noun phrase."
-    moved = ", ".join(f"{number[id]} is now {place}" for place, id in enumerate(kept, start=1))
-    said = f"Kept {len(kept)} of {masks(len(ids))}, with new numbers: {moved}"
-    return "; ".join(filter(None, [said, f"rejected {why}", unjudged])) + "."
+        return f"Rejected all of {format_mask_count(len(ids))}: {why}; try another noun phrase."
+    moved = ", ".join(f"{number_by_id[id]} is now {place}" for place, id in enumerate(kept, start=1))
+    summary = f"Kept {len(kept)} of {format_mask_count(len(ids))}, with new numbers: {moved}"
+    return "; ".join(filter(None, [summary, f"rejected {why}", unjudged])) + "."

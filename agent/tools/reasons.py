@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from agent.tools.base import Number, Words
+from agent.tools.base import SmallInt, FreeText
 
 ID_KEYS = ("id", "mask", "mask_id", "number")
 REASON_KEYS = ("reason", "why", "explanation", "text")
@@ -17,8 +17,8 @@ REASON_KEYS = ("reason", "why", "explanation", "text")
 class _Reason(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    id: Number = Field(validation_alias=AliasChoices(*ID_KEYS))
-    reason: Words = Field(validation_alias=AliasChoices(*REASON_KEYS))
+    id: SmallInt = Field(validation_alias=AliasChoices(*ID_KEYS))
+    reason: FreeText = Field(validation_alias=AliasChoices(*REASON_KEYS))
 
 
 Reason = Annotated[
@@ -36,31 +36,31 @@ Reason = Annotated[
 """Of one mask."""
 
 
-def as_reasons(value: Any, ids: Sequence[int]) -> Any:
+def parse_reasons(value: Any, ids: Sequence[int]) -> Any:
     """As a list of objects of id and reason, where it can be read as such; anything else as it is, to be refused.
 
     Read: such a list or one such object, a mapping of ids to reasons, one reason for each of `ids` or for all of
     them, and each of these as JSON text.
 
-    >>> as_reasons({"mask 3": "red"}, [3, 4])
+    >>> parse_reasons({"mask 3": "red"}, [3, 4])
     [{'id': '3', 'reason': 'red'}]
-    >>> as_reasons(["red", "dark red"], [3, 4])
+    >>> parse_reasons(["red", "dark red"], [3, 4])
     [{'id': 3, 'reason': 'red'}, {'id': 4, 'reason': 'dark red'}]
     """
-    match _parsed(value):
+    match _parse_json(value):
         case str() as reason:
-            return _pairs(zip(ids, [reason] * len(ids), strict=True))
-        case dict() as one if one.keys() & set(ID_KEYS):
-            return [one]
+            return _build_reason_objects(zip(ids, [reason] * len(ids), strict=True))
+        case dict() as mask_reason if mask_reason.keys() & set(ID_KEYS):
+            return [mask_reason]
         case dict() as mapping:
-            return _pairs((_number(key), reason) for key, reason in mapping.items())
+            return _build_reason_objects((_extract_id(key), reason) for key, reason in mapping.items())
         case list() as reasons if reasons and all(isinstance(reason, str) for reason in reasons):
-            return _pairs(zip(ids, _one_each(reasons, len(ids)), strict=True))
+            return _build_reason_objects(zip(ids, _spread_reasons(reasons, len(ids)), strict=True))
         case other:
             return other
 
 
-def _parsed(value: Any) -> Any:
+def _parse_json(value: Any) -> Any:
     """The list or object that a text holds as JSON; any other value as it is."""
     if isinstance(value, str):
         with suppress(ValueError, RecursionError):
@@ -69,19 +69,19 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-def _one_each(reasons: list[str], number: int) -> list[str]:
+def _spread_reasons(reasons: list[str], count: int) -> list[str]:
     if len(reasons) == 1:
-        return reasons * number
-    if len(reasons) != number:
-        raise ValueError(f"should be {number} reasons, one for each of `ids`, or objects of `id` and `reason`")
+        return reasons * count
+    if len(reasons) != count:
+        raise ValueError(f"should be {count} reasons, one for each of `ids`, or objects of `id` and `reason`")
     return reasons
 
 
-def _number(key: Any) -> Any:
+def _extract_id(key: Any) -> Any:
     """The number in 'mask 3' or '#3'."""
     found = re.findall(r"\d+", key) if isinstance(key, str) else []
     return found[0] if len(found) == 1 else key
 
 
-def _pairs(reasons: Any) -> list[dict[str, Any]]:
+def _build_reason_objects(reasons: Any) -> list[dict[str, Any]]:
     return [{"id": id, "reason": reason} for id, reason in reasons if reason not in (None, "")]

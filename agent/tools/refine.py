@@ -9,17 +9,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from agent.episode import Candidate, Episode, Observation, Usage
 from agent.planner import Planner
-from agent.tools.base import Number, Tool, ToolError
-from agent.tools.ids import known_ids
-from sam3_tool import Instances, Picture, Sam3, VisualPrompt
+from agent.tools.base import SmallInt, Tool, ToolError
+from agent.tools.ids import validate_ids
+from sam3_tool import Instances, Image, Sam3, VisualPrompt
 from sam3_tool.prompt import Box
-from sam3_tool.rle import decode_all
+from sam3_tool.rle import decode_masks
 
-REFINED = "refine"
+REFINE_ORIGIN = "refine"
 """How the origin of a refined mask begins; then whose correction it is, and every click and box behind it."""
 
-_CLICK = re.compile(r"([+-])(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
-_BOX = re.compile(r"in (\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
+_CLICK_PATTERN = re.compile(r"([+-])(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
+_BOX_PATTERN = re.compile(r"in (\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
 
 
 class Click(BaseModel):
@@ -30,16 +30,16 @@ class Click(BaseModel):
     positive: bool = True
 
 
-def _click(value: object) -> object:
+def _parse_click(value: object) -> object:
     """[x, y], or [x, y, positive], as a click; anything else as it is."""
     if isinstance(value, list | tuple) and 2 <= len(value) <= 3:
         return dict(zip(("x", "y", "positive"), value, strict=False))
     return value
 
 
-OneClick = Annotated[
+ClickArgument = Annotated[
     Click,
-    BeforeValidator(_click),
+    BeforeValidator(_parse_click),
     # Written out, as a schema with references is beyond some servers.
     WithJsonSchema(
         {
@@ -52,7 +52,7 @@ OneClick = Annotated[
 ]
 
 
-def _clicks(value: object) -> object:
+def _wrap_single_click(value: object) -> object:
     """A list of one for a single point."""
     alone = isinstance(value, dict) or (isinstance(value, list | tuple) and value and isinstance(value[0], int | float))
     return [value] if alone else value
@@ -72,10 +72,10 @@ class Refine(Tool):
         "bbox": "box",
     }
 
-    id: Number | None = Field(
+    id: SmallInt | None = Field(
         default=None, description="Number of the mask to correct; none for an object without one."
     )
-    points: Annotated[list[OneClick], BeforeValidator(_clicks)] = Field(
+    points: Annotated[list[ClickArgument], BeforeValidator(_wrap_single_click)] = Field(
         default=[], max_length=32, description="In pixels."
     )
     labels: list[bool] = Field(default=[], description="Of points written as [x, y]: 1 positive, 0 negative.")
@@ -84,10 +84,10 @@ class Refine(Tool):
     )
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        workspace, picture = episode.workspace, episode.task.picture
-        [earlier] = [None] if self.id is None else workspace.pick(known_ids([self.id], workspace))
-        prompt = self._prompt(earlier, picture)
-        report = sam3.run([(picture, prompt)])
+        workspace, image = episode.workspace, episode.task.image
+        [earlier] = [None] if self.id is None else workspace.pick(validate_ids([self.id], workspace))
+        prompt = self._build_prompt(earlier, image)
+        report = sam3.run_requests([(image, prompt)])
         usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes)
         found = report.instances[0]
         if not found.masks[:1].any():
@@ -96,27 +96,27 @@ class Refine(Tool):
         new = len(workspace) + 1
         best = replace(found[[0]], phrase=earlier.phrase if earlier else "")
         return Observation(
-            text=_said(new, earlier, found),
-            workspace=workspace.add(best, origin=_origin(earlier, prompt)),
-            shown=_shown(episode, earlier, new),
+            text=_describe_result(new, earlier, found),
+            workspace=workspace.with_instances(best, origin=_format_origin(earlier, prompt)),
+            shown=_compute_shown_ids(episode, earlier, new),
             usage=usage,
         )
 
-    def _prompt(self, earlier: Candidate | None, picture: Picture) -> VisualPrompt:
+    def _build_prompt(self, earlier: Candidate | None, image: Image) -> VisualPrompt:
         """With what the mask was made of already, as a correction of it. Raises ToolError for places that cannot be."""
-        clicks, box = _made_of(earlier)
-        clicks += [(click.x, click.y, click.positive) for click in self._labelled()]
-        box = box if self.box is None else _within(self.box, picture)
+        clicks, box = _parse_origin(earlier)
+        clicks += [(click.x, click.y, click.positive) for click in self._apply_labels()]
+        box = box if self.box is None else _clip_box(self.box, image)
         if not self.points and self.box is None:
             raise ToolError("`refine` needs `points`, a `box` or both; give at least one point in pixels.")
         for x, y, _ in clicks:
-            if not (0 <= x <= picture.width and 0 <= y <= picture.height):
-                size = f"{picture.width} wide and {picture.height} high"
+            if not (0 <= x <= image.width and 0 <= y <= image.height):
+                size = f"{image.width} wide and {image.height} high"
                 raise ToolError(f"The point [{x:g}, {y:g}] lies outside the picture, which is {size}.")
-        mask = None if earlier is None else decode_all([earlier.rle], picture.height, picture.width)[0]
+        mask = None if earlier is None else decode_masks([earlier.rle], image.height, image.width)[0]
         return VisualPrompt(tuple((x, y) for x, y, _ in clicks), tuple(int(yes) for *_, yes in clicks), box, mask)
 
-    def _labelled(self) -> list[Click]:
+    def _apply_labels(self) -> list[Click]:
         if not self.labels:
             return self.points
         if len(self.labels) != len(self.points):
@@ -125,51 +125,51 @@ class Refine(Tool):
         return [click.model_copy(update={"positive": label}) for click, label in pairs]
 
 
-def _within(box: Sequence[float], picture: Picture) -> Box:
+def _clip_box(box: Sequence[float], image: Image) -> Box:
     x0, y0, x1, y1 = box
-    inside = (max(x0, 0.0), max(y0, 0.0), min(x1, picture.width), min(y1, picture.height))
+    inside = (max(x0, 0.0), max(y0, 0.0), min(x1, image.width), min(y1, image.height))
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        size = f"{picture.width} wide and {picture.height} high"
+        size = f"{image.width} wide and {image.height} high"
         raise ToolError(f"The box {[*box]} has no inside in a picture {size}; give x0, y0, x1, y1 in pixels.")
     return inside
 
 
-def _made_of(earlier: Candidate | None) -> tuple[list[tuple[float, float, bool]], Box | None]:
+def _parse_origin(earlier: Candidate | None) -> tuple[list[tuple[float, float, bool]], Box | None]:
     """The clicks and the box behind a refined mask: the network is told all of them again with each further one."""
-    if earlier is None or not earlier.origin.startswith(REFINED):
+    if earlier is None or not earlier.origin.startswith(REFINE_ORIGIN):
         return [], None
-    clicks = [(float(x), float(y), sign == "+") for sign, x, y in _CLICK.findall(earlier.origin)]
-    box = _BOX.search(earlier.origin)
+    clicks = [(float(x), float(y), sign == "+") for sign, x, y in _CLICK_PATTERN.findall(earlier.origin)]
+    box = _BOX_PATTERN.search(earlier.origin)
     return clicks, None if box is None else tuple(map(float, box.groups()))  # type: ignore[return-value]
 
 
-def _origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
+def _format_origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
     """E.g. 'refine of 3: +90,120 -30.5,40 in 30,60,150,180'."""
     whose = f" of {earlier.id}" if earlier else ""
     signs = ("+" if label else "-" for label in prompt.labels)
-    clicks = [f"{sign}{_plain(x)},{_plain(y)}" for sign, (x, y) in zip(signs, prompt.points, strict=True)]
-    box = [] if prompt.box is None else ["in " + ",".join(map(_plain, prompt.box))]
-    return f"{REFINED}{whose}: {' '.join(clicks + box)}"
+    clicks = [f"{sign}{_format_pixels(x)},{_format_pixels(y)}" for sign, (x, y) in zip(signs, prompt.points, strict=True)]
+    box = [] if prompt.box is None else ["in " + ",".join(map(_format_pixels, prompt.box))]
+    return f"{REFINE_ORIGIN}{whose}: {' '.join(clicks + box)}"
 
 
-def _plain(pixels: float) -> str:
-    """To a hundredth of a pixel and without an exponent, as `_made_of` reads it.
+def _format_pixels(pixels: float) -> str:
+    """To a hundredth of a pixel and without an exponent, as `_parse_origin` reads it.
 
-    >>> _plain(90.0), _plain(30.5), _plain(12345.678), _plain(1e-5)
+    >>> _format_pixels(90.0), _format_pixels(30.5), _format_pixels(12345.678), _format_pixels(1e-5)
     ('90', '30.5', '12345.68', '0')
     """
     return f"{pixels:.2f}".rstrip("0").rstrip(".")
 
 
-def _said(new: int, earlier: Candidate | None, found: Instances) -> str:
+def _describe_result(new: int, earlier: Candidate | None, found: Instances) -> str:
     what = f"Mask {earlier.id} corrected is mask {new}" if earlier else f"The object there is mask {new}"
     doubt = f"; there may be no object there (presence {found.presence:.2f})" if found.presence < 0.5 else ""
     return f"{what} (score {found.scores[0]:.2f}){doubt}."
 
 
-def _shown(episode: Episode, earlier: Candidate | None, new: int) -> tuple[int, ...]:
+def _compute_shown_ids(episode: Episode, earlier: Candidate | None, new: int) -> tuple[int, ...]:
     """What was shown, with the corrected mask in the place of the one it corrects, or after all others."""
-    before: Any = episode.shown or episode.task.before.selected
+    before: Any = episode.current_ids or episode.task.context.selected
     if earlier is not None and earlier.id in before:
         return tuple(new if id == earlier.id else id for id in before)
     return (*before, new)

@@ -5,19 +5,19 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent.episode import Episode, Observation, Search, Usage, Workspace
+from agent.episode import Episode, Observation, SearchRecord, Usage, Workspace
 from agent.planner import Planner
 from agent.tools.base import Boxes, Ids, Phrases, Tool, ToolError
-from agent.tools.borders import beyond_in_words, wholes
-from agent.tools.finding import distinct, in_words, without_empty
-from agent.tools.ids import known_ids
-from agent.tools.window import Window
-from agent.tools.words import counted, listed
+from agent.tools.borders import describe_merges, merge_across_border
+from agent.tools.finding import drop_near_duplicates, describe_search, drop_empty
+from agent.tools.ids import validate_ids
+from agent.tools.window import Region
+from agent.tools.words import pluralize, format_ids
 from sam3_tool import ConceptPrompt, Instances, Sam3
-from sam3_tool.backends.scripted import plain
+from sam3_tool.backends.scripted import normalize_phrase
 from sam3_tool.prompt import Box
 
-MOST_PHRASES = 8
+MAX_PHRASES = 8
 """In one call."""
 
 
@@ -36,8 +36,8 @@ class Segment(Tool):
 
     phrases: Phrases = Field(
         default=[],
-        max_length=MOST_PHRASES,
-        description=f"Up to {MOST_PHRASES} noun phrases; none if examples say it all.",
+        max_length=MAX_PHRASES,
+        description=f"Up to {MAX_PHRASES} noun phrases; none if examples say it all.",
     )
     region: list[float] | None = Field(
         default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels: look only there, enlarged."
@@ -51,86 +51,86 @@ class Segment(Tool):
     close_ups: bool = Field(default=False, description="Also show each mask enlarged, to judge it by its looks.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        before, picture = episode.workspace, episode.task.picture
-        window = Window.of(picture, self.region)
-        prompts = {plain(phrase): self._prompt(phrase, before, window) for phrase in self._asked()}
-        known = self._known(episode)
-        report = sam3.run([(window.view(picture), prompt) for key, prompt in prompts.items() if key not in known])
-        found = [window.in_picture(without_empty(instances), picture) for instances in report.instances]
+        before, image = episode.workspace, episode.task.image
+        region = Region.from_box(image, self.region)
+        prompts = {normalize_phrase(phrase): self._build_prompt(phrase, before, region) for phrase in self._require_phrases()}
+        known = self._find_known_searches(episode)
+        report = sam3.run_requests([(region.crop_image(image), prompt) for key, prompt in prompts.items() if key not in known])
+        found = [region.to_image_pixels(drop_empty(instances), image) for instances in report.instances]
         workspace = before
         for instances in found:
-            workspace = workspace.found(
-                self._kept(instances), origin=f"segment{self._how(window)}", how=self._question()
+            workspace = workspace.with_search(
+                self._filter_duplicates(instances), origin=f"segment{self._describe_scope(region)}", arguments=self._serialize_question()
             )
-        fresh = {plain(search.phrase): search for search in workspace.searches[len(before.searches) :]}
+        fresh = {normalize_phrase(search.phrase): search for search in workspace.searches[len(before.searches) :]}
         searches = [(known | fresh)[key] for key in prompts]
-        words = [in_words(search, workspace, again=search not in fresh.values()) for search in searches]
+        words = [describe_search(search, workspace, again=search not in fresh.values()) for search in searches]
         hidden = sum(map(len, found)) - (len(workspace) - len(before))
         ids = [id for search in searches for id in search.ids]
-        workspace, whole = wholes(ids if self.region else [], workspace, window)
+        workspace, whole_by_part = merge_across_border(ids if self.region else [], workspace, region)
         return Observation(
-            text=self._text(words + beyond_in_words(whole), hidden, window),
+            text=self._describe_found(words + describe_merges(whole_by_part), hidden, region),
             workspace=workspace if workspace is not before else None,
-            shown=tuple(dict.fromkeys(whole.get(id, id) for id in ids)),
+            shown=tuple(dict.fromkeys(whole_by_part.get(id, id) for id in ids)),
             usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
         )
 
-    def _asked(self) -> list[str]:
+    def _require_phrases(self) -> list[str]:
         """The phrases; the empty one where examples say it all."""
         if not self.phrases and not self.exemplars and not self.boxes:
             raise ToolError("`segment` needs `phrases`, or `exemplars` or `boxes` that show what is meant.")
         return self.phrases or [""]
 
-    def _prompt(self, phrase: str, workspace: Workspace, window: Window) -> ConceptPrompt:
+    def _build_prompt(self, phrase: str, workspace: Workspace, region: Region) -> ConceptPrompt:
         positive: list[int | Sequence[float]] = [*self.exemplars, *self.boxes]
         negative: list[int | Sequence[float]] = [*self.negatives, *self.negative_boxes]
-        boxes = tuple(_box(one, workspace, window) for one in positive + negative)
+        boxes = tuple(_resolve_example_box(example, workspace, region) for example in positive + negative)
         labels = (1,) * len(positive) + (0,) * len(negative)
         return ConceptPrompt(phrase or None, boxes, labels, self.threshold)
 
-    def _kept(self, found: Instances) -> Instances:
-        return found if self.duplicates else distinct(found)
+    def _filter_duplicates(self, found: Instances) -> Instances:
+        return found if self.duplicates else drop_near_duplicates(found)
 
-    def _known(self, episode: Episode) -> dict[str, Search]:
+    def _find_known_searches(self, episode: Episode) -> dict[str, SearchRecord]:
         """What earlier calls with the same arguments found, by the normal form of the phrase."""
         searches = episode.workspace.searches
-        return {plain(search.phrase): search for search in searches if search.how == self._question()}
+        return {normalize_phrase(search.phrase): search for search in searches if search.how == self._serialize_question()}
 
-    def _question(self) -> str:
+    def _serialize_question(self) -> str:
         """All that an answer depends on beside the phrase."""
         return self.model_dump_json(exclude={"phrases", "close_ups"}, exclude_defaults=True)
 
-    def _how(self, window: Window) -> str:
+    def _describe_scope(self, region: Region) -> str:
         """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
-        where = "" if self.region is None else f" in {window.x0},{window.y0},{window.x1},{window.y1}"
-        like, unlike = _examples(self.exemplars, self.boxes), _examples(self.negatives, self.negative_boxes)
+        where = "" if self.region is None else f" in {region.x0},{region.y0},{region.x1},{region.y1}"
+        like, unlike = _format_examples(self.exemplars, self.boxes), _format_examples(self.negatives, self.negative_boxes)
         return where + (f" like {like}" if like else "") + (f" unlike {unlike}" if unlike else "")
 
-    def _text(self, found: list[str], hidden: int, window: Window) -> str:
-        left_out = [f"{counted(hidden, 'near duplicate')} hidden, which `duplicates: true` keeps"] if hidden else []
-        how = [f"looked{self._how(window)}"] if self._how(window) else []
-        return f"Found {'; '.join(found + left_out + how)}."
+    def _describe_found(self, found: list[str], hidden: int, region: Region) -> str:
+        left_out = [f"{pluralize(hidden, 'near duplicate')} hidden, which `duplicates: true` keeps"] if hidden else []
+        scope = [f"looked{self._describe_scope(region)}"] if self._describe_scope(region) else []
+        return f"Found {'; '.join(found + left_out + scope)}."
 
 
-def _box(example: int | Sequence[float], workspace: Workspace, window: Window) -> Box:
+def _resolve_example_box(example: int | Sequence[float], workspace: Workspace, region: Region) -> Box:
     """The box of an exemplar, given by number or itself, as it is in the window.
 
     Raises ToolError for one that is not there.
     """
     if isinstance(example, int):
-        [id] = known_ids([example], workspace)
+        [id] = validate_ids([example], workspace)
         x0, y0, x1, y1 = workspace[id].box
         wrong = f"Mask {id} lies outside the region; leave it out or choose another region."
     else:
         x0, y0, x1, y1 = example
         wrong = f"The box {[*example]} has no inside that is looked at; give x0, y0, x1, y1 in pixels."
-    box = window.box_in_view((x0, y0, x1, y1))
+    box = region.to_view_box((x0, y0, x1, y1))
     if box is None:
         raise ToolError(wrong)
     return box
 
 
-def _examples(ids: Sequence[int], boxes: Sequence[Sequence[float]]) -> str:
+def _format_examples(ids: Sequence[int], boxes: Sequence[Sequence[float]]) -> str:
     """E.g. '3, 4 and the box 10,20,60,80'; "" for none."""
-    numbers = [listed(ids)] * bool(ids)
+    numbers = [format_ids(ids)] * bool(ids)
     return " and ".join(numbers + [f"the box {','.join(f'{edge:g}' for edge in box)}" for box in boxes])

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.tools.base import ToolError
-from sam3_tool import Instances, Picture, rle
+from sam3_tool import Instances, Image, rle
 
-SMALLEST = 8
+MIN_SIDE = 8
 """Pixels on a side: below that there is nothing to see, and the numbers were hardly meant as pixels."""
 
 
 @dataclass(frozen=True)
-class Window:
+class Region:
     """Columns x0 to x1 and rows y0 to y1 of a picture; x1 and y1 are not part of it."""
 
     x0: int
@@ -21,36 +21,36 @@ class Window:
     y1: int
 
     @classmethod
-    def of(cls, picture: Picture, region: list[float] | None) -> "Window":
-        """The whole pixels that `region` touches inside the picture. Raises ToolError where they are too few."""
-        if region is None:
-            return cls(0, 0, picture.width, picture.height)
-        size = (picture.width, picture.height)
-        x0, y0 = np.clip(np.floor(region[:2]), 0, size).astype(int)
-        x1, y1 = np.clip(np.ceil(region[2:]), 0, size).astype(int)
-        if min(x1 - x0, y1 - y0) < SMALLEST:
+    def from_box(cls, image: Image, box: list[float] | None) -> "Region":
+        """The whole pixels that `box` touches inside the picture. Raises ToolError where they are too few."""
+        if box is None:
+            return cls(0, 0, image.width, image.height)
+        size = (image.width, image.height)
+        x0, y0 = np.clip(np.floor(box[:2]), 0, size).astype(int)
+        x1, y1 = np.clip(np.ceil(box[2:]), 0, size).astype(int)
+        if min(x1 - x0, y1 - y0) < MIN_SIDE:
             raise ToolError(
-                f"The region {region} is too small in a picture {picture.width} wide and {picture.height} high;"
-                f" give x0, y0, x1, y1 in pixels, at least {SMALLEST} apart."
+                f"The region {box} is too small in a picture {image.width} wide and {image.height} high;"
+                f" give x0, y0, x1, y1 in pixels, at least {MIN_SIDE} apart."
             )
         return cls(int(x0), int(y0), int(x1), int(y1))
 
-    def view(self, picture: Picture) -> Picture:
-        return picture if self._is_whole(picture) else picture.crop(self.x0, self.y0, self.x1, self.y1)
+    def crop_image(self, image: Image) -> Image:
+        return image if self._is_whole_image(image) else image.crop(self.x0, self.y0, self.x1, self.y1)
 
-    def box_in_view(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
+    def to_view_box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
         """The part of a box of the picture that is seen, in the view's own pixels; None when nothing is."""
         x0, y0 = max(box[0], self.x0) - self.x0, max(box[1], self.y0) - self.y0
         x1, y1 = min(box[2], self.x1) - self.x0, min(box[3], self.y1) - self.y0
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
-    def in_picture(self, found: Instances, picture: Picture) -> Instances:
+    def to_image_pixels(self, found: Instances, image: Image) -> Instances:
         """What was found in the view, in the pixels of the picture."""
-        if self._is_whole(picture):
+        if self._is_whole_image(image):
             return found
-        size = (picture.height, picture.width)
-        return Instances.compressed(
-            [rle.encode_at(mask, self.x0, self.y0, *size) for mask in found.masks],
+        size = (image.height, image.width)
+        return Instances.from_rles(
+            [rle.encode_mask_at(mask, self.x0, self.y0, *size) for mask in found.masks],
             size,
             boxes=found.boxes + np.array([self.x0, self.y0, self.x0, self.y0], np.float32),
             scores=found.scores,
@@ -58,5 +58,5 @@ class Window:
             phrase=found.phrase,
         )
 
-    def _is_whole(self, picture: Picture) -> bool:
-        return (self.x1 - self.x0, self.y1 - self.y0) == (picture.width, picture.height)
+    def _is_whole_image(self, image: Image) -> bool:
+        return (self.x1 - self.x0, self.y1 - self.y0) == (image.width, image.height)

@@ -3,44 +3,44 @@
 from collections.abc import Iterable, Sequence
 
 
-def listed(ids: Iterable[int], last: str = "and") -> str:
-    """In the order given; three or more that follow each other are a run. `last` is the word before the last one.
+def format_ids(ids: Iterable[int], conjunction: str = "and") -> str:
+    """In the order given; three or more that follow each other are a run. `conjunction` is the word before the last one.
 
-    >>> listed([1, 2, 3, 7])
+    >>> format_ids([1, 2, 3, 7])
     '1 to 3 and 7'
-    >>> listed([4, 2, 9], last="or")
+    >>> format_ids([4, 2, 9], conjunction="or")
     '4, 2 or 9'
     """
-    *rest, end = [piece for run in _runs(list(ids)) for piece in _pieces(run)] or ["none"]
-    return f"{', '.join(rest)} {last} {end}" if rest else end
+    *rest, end = [piece for run in _split_runs(list(ids)) for piece in _format_run(run)] or ["none"]
+    return f"{', '.join(rest)} {conjunction} {end}" if rest else end
 
 
-def counted(number: float, noun: str) -> str:
+def pluralize(number: float, noun: str) -> str:
     """
-    >>> counted(1, "step"), counted(2.5, "second")
+    >>> pluralize(1, "step"), pluralize(2.5, "second")
     ('1 step', '2.5 seconds')
     """
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
 
 
-def masks(number: int) -> str:
+def format_mask_count(count: int) -> str:
     """
-    >>> masks(3)
+    >>> format_mask_count(3)
     '3 masks'
     """
-    return counted(number, "mask")
+    return pluralize(count, "mask")
 
 
-def scores(values: Sequence[float]) -> str:
+def format_scores(values: Sequence[float]) -> str:
     """`values`: in [0, 1], best first, at least one.
 
-    >>> scores([0.912, 0.85, 0.7249])
+    >>> format_scores([0.912, 0.85, 0.7249])
     'scores 0.91 to 0.72'
     """
     return f"score {values[0]:.2f}" if len(values) == 1 else f"scores {values[0]:.2f} to {values[-1]:.2f}"
 
 
-def _runs(ids: Sequence[int]) -> list[list[int]]:
+def _split_runs(ids: Sequence[int]) -> list[list[int]]:
     runs: list[list[int]] = []
     for id in ids:
         if runs and id == runs[-1][-1] + 1:
@@ -50,5 +50,5 @@ def _runs(ids: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _pieces(run: Sequence[int]) -> list[str]:
+def _format_run(run: Sequence[int]) -> list[str]:
     return [f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(id) for id in run]

@@ -6,9 +6,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.text import encodable
+from agent.text import make_encodable
 from evals.datasets import counting, davis, grefcoco, omnilabel, own, reasonseg, refcoco, saco_average, sav, veval
-from evals.datasets.videos import ONLY_SCORED, Videos
+from evals.datasets.videos import ONLY_SCORED, VideoBenchmark
 from evals.samples import Benchmark, DataError, Dataset
 
 T = TypeVar("T", bound=Benchmark)
@@ -39,7 +39,7 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
 """Name -> `load(data, split, **options)`."""
 
 
-VIDEOS: Mapping[str, Callable[..., Videos]] = {"saco-veval": veval.load, "davis": davis.load, "sav": sav.load}
+VIDEOS: Mapping[str, Callable[..., VideoBenchmark]] = {"saco-veval": veval.load, "davis": davis.load, "sav": sav.load}
 """The same of videos, which are only scored."""
 
 
@@ -51,15 +51,15 @@ def load_dataset(name: str, data: Path, split: str, **options: Any) -> Dataset:
     """
     if name in VIDEOS:
         raise DataError(f"{name} cannot be run: {ONLY_SCORED.format(name=name, split=split or 'SPLIT')}")
-    return _load(DATASETS, name, data, split, options)
+    return _load_checked(DATASETS, name, data, split, options)
 
 
 def load_benchmark(name: str, data: Path, split: str, **options: Any) -> Benchmark:
     """As `load_dataset`, videos too."""
-    return _load({**DATASETS, **VIDEOS}, name, data, split, options)
+    return _load_checked({**DATASETS, **VIDEOS}, name, data, split, options)
 
 
-def _load(known: Mapping[str, Callable[..., T]], name: str, data: Path, split: str, options: Mapping[str, Any]) -> T:
+def _load_checked(known: Mapping[str, Callable[..., T]], name: str, data: Path, split: str, options: Mapping[str, Any]) -> T:
     if name not in known:
         raise DataError(f"there is no data set {name!r}; there are {', '.join(known)}")
     load = known[name]
@@ -67,6 +67,6 @@ def _load(known: Mapping[str, Callable[..., T]], name: str, data: Path, split: s
     if strange := [option for option in options if option not in taken]:
         raise DataError(f"{name} has the options {', '.join(taken) or 'none'}, not {', '.join(strange)}")
     loaded = load(Path(data), split, **options)
-    if unwritable := [sample.id for sample in loaded.samples() if encodable(sample.id) != sample.id]:
+    if unwritable := [sample.id for sample in loaded.list_samples() if make_encodable(sample.id) != sample.id]:
         raise DataError(f"{name} has the id {unwritable[0]!r}, which is no Unicode text; give that sample another one")
     return loaded

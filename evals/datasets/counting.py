@@ -23,84 +23,84 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import Home, decoded, hash_of, once, to_json
-from evals.datasets.one_mask import by_id, target_of
+from evals.datasets.files import DataSource, make_decoding_opener, hash_files, memoize_by_prediction, to_json
+from evals.datasets.one_mask import read_by_id, get_target
 from evals.datasets.parquet import Table
 from evals.metrics import counting
-from evals.metrics.entries import field
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.metrics.entries import get_field
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
-from sam3_tool import Picture, PictureError
+from sam3_tool import Image, ImageError
 
-COUNTBENCH = Home(
+COUNTBENCH_SOURCE = DataSource(
     "CountBench",
     "huggingface.co/datasets/nielsr/countbench or vikhyatk/CountBenchQA",
     "none stated; the pictures have their own",
 )
-PIXMO = Home(
+PIXMO_SOURCE = DataSource(
     "PixMo-Count",
     "huggingface.co/datasets/allenai/pixmo-count, and each picture from its image_url",
     "ODC-BY-1.0; the pictures have their own",
 )
 
 
-def load_countbench(data: Path, split: str, *, phrases: str | Path | None = None) -> "Counting":
+def load_countbench(data: Path, split: str, *, phrases: str | Path | None = None) -> "CountingDataset":
     """`data`: the folder of the parquet files. A caption or question goes to the agent, what `phrases` has to SAM 3."""
-    table = Table.of(data, COUNTBENCH)
-    query, number = _column(table, ("question", "text")), _column(table, ("number", "count"))
-    given = _phrases(phrases)
-    rows = zip(table.columns([query, number]), table.present("image"), strict=True)
+    table = Table.open_folder(data, COUNTBENCH_SOURCE)
+    query, number = _find_column(table, ("question", "text")), _find_column(table, ("number", "count"))
+    given = _read_phrases(phrases)
+    rows = zip(table.read_columns([query, number]), table.find_present("image"), strict=True)
     entries = [
-        _entry(str(place), values[query], values[number], given, _stored(table, place))
+        _build_entry(str(place), values[query], values[number], given, _make_row_opener(table, place))
         for place, (values, there) in enumerate(rows)
         if there
     ]
-    return Counting("countbench", split, COUNTBENCH, table, entries)
+    return CountingDataset("countbench", split, COUNTBENCH_SOURCE, table, entries)
 
 
 def load_pixmo(
     data: Path, split: str, *, phrases: str | Path | None = None, pictures: str | Path | None = None
-) -> "Counting":
+) -> "CountingDataset":
     """`data`: the folder of that split's parquet files; `pictures`: that of the pictures, if not `images/` in it."""
-    table = Table.of(data, PIXMO, f"**/{split}*.parquet")
-    folder = PIXMO.first([Path(pictures) if pictures else data / "images"], "the pictures, named by their image_sha256")
+    table = Table.open_folder(data, PIXMO_SOURCE, f"**/{split}*.parquet")
+    folder = PIXMO_SOURCE.find_first([Path(pictures) if pictures else data / "images"], "the pictures, named by their image_sha256")
     files = {path.stem: path for path in sorted(folder.iterdir())}
-    given = _phrases(phrases)
+    given = _read_phrases(phrases)
     entries = [
-        _entry(str(place), row["label"], row["count"], given, _fetched(files[row["image_sha256"]]), direct=True)
-        for place, row in enumerate(table.columns(["image_sha256", "count", "label"]))
+        _build_entry(str(place), row["label"], row["count"], given, _make_file_opener(files[row["image_sha256"]]), direct=True)
+        for place, row in enumerate(table.read_columns(["image_sha256", "count", "label"]))
         if row["image_sha256"] in files
     ]
     if not entries:
-        raise PIXMO.missing(f"{folder} holds none of the {len(table)} pictures", "files named by their image_sha256")
-    return Counting("pixmo-count", split, PIXMO, table, entries)
+        raise PIXMO_SOURCE.build_missing_error(f"{folder} holds none of the {len(table)} pictures", "files named by their image_sha256")
+    return CountingDataset("pixmo-count", split, PIXMO_SOURCE, table, entries)
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class CountingEntry:
     id: str
     """The row's number."""
     query: str
     number: int
-    open: Callable[[], Picture]
+    open_image: Callable[[], Image]
     direct: bool
 
 
-def _entry(
-    id: str, query: Any, number: Any, given: Mapping[str, str], open: Callable[[], Picture], *, direct: bool = False
-) -> Entry:
-    return Entry(id, given.get(id, str(query)).strip(), int(number), open, direct or id in given)
+def _build_entry(
+    id: str, query: Any, number: Any, given: Mapping[str, str], open_image: Callable[[], Image], *, direct: bool = False
+) -> CountingEntry:
+    return CountingEntry(id, given.get(id, str(query)).strip(), int(number), open_image, direct or id in given)
 
 
-def _column(table: Table, names: Sequence[str]) -> str:
+def _find_column(table: Table, names: Sequence[str]) -> str:
     """The first of these columns that there is."""
     for name in names:
         if name in table.names:
             return name
-    raise table.home.broken(table.files[0], f"has the columns {', '.join(table.names)}, not {' or '.join(names)}")
+    raise table.source.build_broken_error(table.files[0], f"has the columns {', '.join(table.names)}, not {' or '.join(names)}")
 
 
-def _phrases(path: str | Path | None) -> dict[str, str]:
+def _read_phrases(path: str | Path | None) -> dict[str, str]:
     """Row number -> noun phrase."""
     if path is None:
         return {}
@@ -113,38 +113,38 @@ def _phrases(path: str | Path | None) -> dict[str, str]:
     return found
 
 
-def _stored(table: Table, row: int) -> Callable[[], Picture]:
-    return decoded(lambda: table.cell(row, "image")["bytes"], f"the picture of row {row} in {table.files[0].name}")
+def _make_row_opener(table: Table, row: int) -> Callable[[], Image]:
+    return make_decoding_opener(lambda: table.read_cell(row, "image")["bytes"], f"the picture of row {row} in {table.files[0].name}")
 
 
-def _fetched(path: Path) -> Callable[[], Picture]:
+def _make_file_opener(path: Path) -> Callable[[], Image]:
     """The picture, whose file must be the one that was published."""
 
-    def picture() -> Picture:
+    def open_image() -> Image:
         if sha256(path.read_bytes()).hexdigest() != path.stem:
-            raise PictureError(f"{path}: not the published picture, whose SHA-256 is its name; expected that file")
-        return Picture.open(path)
+            raise ImageError(f"{path}: not the published picture, whose SHA-256 is its name; expected that file")
+        return Image.open(path)
 
-    return picture
+    return open_image
 
 
 @dataclass(frozen=True, eq=False)
-class Counting:
+class CountingDataset:
     name: str
     split: str
-    home: Home
+    source: DataSource
     table: Table
-    entries: Sequence[Entry]
+    entries: Sequence[CountingEntry]
 
     version = "2"
 
-    def samples(self) -> Sequence[Sample]:
+    def list_samples(self) -> Sequence[Sample]:
         return [
             Sample(
                 id=entry.id,
                 query=entry.query,
                 source=f"row {entry.id}",
-                open=entry.open,
+                open_image=entry.open_image,
                 group=entry.id,
                 slices={"number": str(entry.number) if entry.number < 10 else "10 or more"},
                 direct=entry.direct,
@@ -153,15 +153,15 @@ class Counting:
             for entry in self.entries
         ]
 
-    def facts(self) -> Facts:
+    def collect_info(self) -> DatasetInfo:
         root = self.table.files[0].parent
-        return Facts(
+        return DatasetInfo(
             samples=len(self.entries),
-            pictures=len(self.entries),
-            hash=hash_of(self.table.files, root),
+            images=len(self.entries),
+            hash=hash_files(self.table.files, root),
             published={"countbench": 487, "pixmo-count": 529}[self.name],
-            licence=self.home.licence,
-            home=self.home.where,
+            licence=self.source.licence,
+            source=self.source.location,
             notes=(
                 f"{len(self.entries)} of {len(self.table)} rows have a picture; the paper's numbers are of others.",
                 "What SAM 3 is asked directly is counted without its presence score, as in the paper's recipe.",
@@ -169,39 +169,39 @@ class Counting:
         )
 
     @cached_property
-    def _entries(self) -> dict[str, Entry]:
+    def _entries_by_id(self) -> dict[str, CountingEntry]:
         return {entry.id: entry for entry in self.entries}
 
     @cached_property
-    def _counts(self) -> Callable[[Sequence[Prediction]], list[int]]:
-        return once(lambda predictions: [self._count(prediction) for prediction in predictions])
+    def _count_predictions(self) -> Callable[[Sequence[Prediction]], list[int]]:
+        return memoize_by_prediction(lambda predictions: [self._count_prediction(prediction) for prediction in predictions])
 
-    def _count(self, prediction: Prediction) -> int:
-        direct = target_of(self._entries, prediction).direct
-        return counting.count(prediction.masks, prediction.scores) if direct else len(prediction.masks)
+    def _count_prediction(self, prediction: Prediction) -> int:
+        direct = get_target(self._entries_by_id, prediction).direct
+        return counting.count_instances(prediction.masks, prediction.scores) if direct else len(prediction.masks)
 
-    def _pairs(self, predictions: Sequence[Prediction]) -> list[tuple[int, int]]:
-        counts = self._counts(predictions)
-        return [(count, self._entries[one.id].number) for one, count in zip(predictions, counts, strict=True)]
+    def _pair_counts(self, predictions: Sequence[Prediction]) -> list[tuple[int, int]]:
+        counts = self._count_predictions(predictions)
+        return [(count, self._entries_by_id[prediction.id].number) for prediction, count in zip(predictions, counts, strict=True)]
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """There is no official file: a list of `{"id", "count"}`."""
-        counts = self._counts(predictions)
-        entries = [{"id": one.id, "count": count} for one, count in zip(predictions, counts, strict=True)]
+        counts = self._count_predictions(predictions)
+        entries = [{"id": prediction.id, "count": count} for prediction, count in zip(predictions, counts, strict=True)]
         return {f"{self.name}_{self.split}.json": to_json(entries)}
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """A row that the file lacks counts as 0."""
-        entries = by_id(predictions, self._entries)
-        found = {id: field(entry, "count", f"prediction {id!r}") for id, entry in entries.items()}
-        scores = counting.score((found.get(id, 0), entry.number) for id, entry in self._entries.items())
-        return {"accuracy": scores["accuracy"], **scores, "absent": len(self._entries) - len(entries)}
+        entries = read_by_id(predictions, self._entries_by_id)
+        found = {id: get_field(entry, "count", f"prediction {id!r}") for id, entry in entries.items()}
+        scores = counting.score((found.get(id, 0), entry.number) for id, entry in self._entries_by_id.items())
+        return {"accuracy": scores["accuracy"], **scores, "absent": len(self._entries_by_id) - len(entries)}
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        pairs = self._pairs(predictions)
-        alone = {one.id: float(a == b) for one, (a, b) in zip(predictions, pairs, strict=True)}
+        pairs = self._pair_counts(predictions)
+        alone = {prediction.id: float(a == b) for prediction, (a, b) in zip(predictions, pairs, strict=True)}
         return Scores("accuracy", counting.score(pairs), alone)
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        exact = np.array([found == true for found, true in self._pairs(predictions)])
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        exact = np.array([found == true for found, true in self._pair_counts(predictions)])
         return lambda drawn: 100 * float(np.mean(exact[list(drawn)]))

@@ -12,11 +12,11 @@ Predictions: a folder with `bike-packing/00000.png`, object numbers again. J&F i
 
 from pathlib import Path
 
-from evals.datasets.files import Home
-from evals.datasets.videos import Videos, beside, first_frame, names_in, region_and_boundary
+from evals.datasets.files import DataSource
+from evals.datasets.videos import VideoBenchmark, make_frame_finder, make_first_frame_opener, read_video_names, make_jf_judge
 from evals.samples import DataError, Sample
 
-HOME = Home(
+SOURCE = DataSource(
     "DAVIS 2017",
     "davischallenge.org/davis2017/code.html (TrainVal, 480p or Full-Resolution)",
     "as its download page says; the videos have their own",
@@ -25,36 +25,36 @@ PUBLISHED = {"train": 60, "val": 30}
 """Videos."""
 
 
-def load(data: Path, split: str, *, resolution: str = "480p") -> Videos:
+def load(data: Path, split: str, *, resolution: str = "480p") -> VideoBenchmark:
     """`data`: the folder DAVIS, or the one above; `resolution`: "480p" or "Full-Resolution"."""
     if split not in PUBLISHED:
         raise DataError(f"DAVIS 2017 has the splits {', '.join(PUBLISHED)} with masks, not {split!r}")
-    listing = HOME.first(
+    listing = SOURCE.find_first(
         [folder / "ImageSets" / "2017" / f"{split}.txt" for folder in (data, data / "DAVIS")],
         f"the file ImageSets/2017/{split}.txt",
     )
     root = listing.parents[2]
-    masks = HOME.first([root / "Annotations" / resolution], f"the masks of {split} in it")
-    frames = HOME.first([root / "JPEGImages" / resolution], f"the frames of {split} in it")
-    names = names_in(listing, masks, HOME)
-    return Videos(
+    masks = SOURCE.find_first([root / "Annotations" / resolution], f"the masks of {split} in it")
+    frames = SOURCE.find_first([root / "JPEGImages" / resolution], f"the frames of {split} in it")
+    names = read_video_names(listing, masks, SOURCE)
+    return VideoBenchmark(
         "davis",
-        HOME,
+        SOURCE,
         split,
         root,
         lambda: [listing, *(path for name in names for path in sorted((masks / name).glob("*.png")))],
-        [_sample(name, masks / name, frames / name) for name in names],
-        region_and_boundary(masks, names, "davis"),
+        [_build_sample(name, masks / name, frames / name) for name in names],
+        make_jf_judge(masks, names, "davis"),
         PUBLISHED[split],
         ("Convention: DAVIS, semi-supervised; first and last frame left out, late entries counted from the start.",),
     )
 
 
-def _sample(name: str, masks: Path, frames: Path) -> Sample:
+def _build_sample(name: str, masks: Path, frames: Path) -> Sample:
     return Sample(
         id=name,
         query="the objects masked in the first frame",
         source=f"{frames.parent.name}/{name}",
-        open=first_frame(beside(masks, frames)),
+        open_image=make_first_frame_opener(make_frame_finder(masks, frames)),
         group=name,
     )

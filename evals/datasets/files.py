@@ -10,106 +10,106 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from PIL import ExifTags, Image
+import PIL.Image; from PIL import ExifTags
 
 from evals.metrics.entries import ScoringError
 from evals.samples import DataError, Prediction
-from sam3_tool import Picture, PictureError
+from sam3_tool import Image, ImageError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Home:
+class DataSource:
     """Where a data set comes from."""
 
     name: str
-    where: str
+    location: str
     licence: str
 
-    def missing(self, found: str, expected: str) -> DataError:
+    def build_missing_error(self, found: str, expected: str) -> DataError:
         """`found`: what is there instead, a clause; `expected`: files and folders."""
         return DataError(
-            f"{self.name}: {found}, expected {expected}; nothing is downloaded here: get it from {self.where}"
+            f"{self.name}: {found}, expected {expected}; nothing is downloaded here: get it from {self.location}"
             f" (licence: {self.licence})"
         )
 
-    def broken(self, path: Path, what: str) -> DataError:
-        return DataError(f"{self.name}: {path} {what}; get a fresh copy from {self.where}")
+    def build_broken_error(self, path: Path, what: str) -> DataError:
+        return DataError(f"{self.name}: {path} {what}; get a fresh copy from {self.location}")
 
-    def first(self, candidates: Sequence[Path], expected: str) -> Path:
+    def find_first(self, candidates: Sequence[Path], expected: str) -> Path:
         """The first that exists. Raises DataError."""
         for path in candidates:
             if path.exists():
                 return path
-        raise self.missing(f"{candidates[0]} does not exist", expected)
+        raise self.build_missing_error(f"{candidates[0]} does not exist", expected)
 
-    def pictures(self, folders: Sequence[Path], example: str) -> Path:
+    def find_image_folder(self, folders: Sequence[Path], example: str) -> Path:
         """The first folder that holds the picture `example`. Raises DataError."""
         for folder in folders:
             if (folder / example).is_file():
                 return folder
         tried = " and ".join(str(folder) for folder in folders)
-        raise self.missing(f"the picture {example} is not in {tried}", "the pictures that the annotations name")
+        raise self.build_missing_error(f"the picture {example} is not in {tried}", "the pictures that the annotations name")
 
     def read_json(self, path: Path) -> Any:
         """Raises DataError for a file that is not there or no JSON."""
         try:
             return json.loads(path.read_bytes())
         except OSError as error:
-            raise self.missing(f"{path} cannot be read ({error.strerror})", "a JSON file") from error
+            raise self.build_missing_error(f"{path} cannot be read ({error.strerror})", "a JSON file") from error
         except (ValueError, RecursionError) as error:
-            raise self.broken(path, f"is not JSON ({error})") from error
+            raise self.build_broken_error(path, f"is not JSON ({error})") from error
 
-    def parsed(self, path: Path, parse: Callable[[Any], T]) -> T:
+    def parse_json(self, path: Path, parse: Callable[[Any], T]) -> T:
         """What `parse` makes of a JSON file's content; an entry that is not as published raises DataError."""
         content = self.read_json(path)
         try:
             return parse(content)
         except ScoringError as error:
-            raise self.broken(path, f"is not as published ({error})") from error
+            raise self.build_broken_error(path, f"is not as published ({error})") from error
         except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise self.broken(path, f"is not as published ({type(error).__name__}: {error})") from error
+            raise self.build_broken_error(path, f"is not as published ({type(error).__name__}: {error})") from error
 
 
-def opener(path: Path) -> Callable[[], Picture]:
+def make_image_opener(path: Path) -> Callable[[], Image]:
     """Reads the picture when it is called."""
-    return partial(Picture.open, path)
+    return partial(Image.open, path)
 
 
-def decoded(content: Callable[[], bytes | None], name: str) -> Callable[[], Picture]:
+def make_decoding_opener(content: Callable[[], bytes | None], name: str) -> Callable[[], Image]:
     """Reads the picture whose file's content is stored elsewhere, when it is called; `name` is for its messages."""
 
-    def picture() -> Picture:
+    def open_image() -> Image:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "picture"
             path.write_bytes(content() or b"")
             try:
-                return Picture.open(path)
-            except PictureError as error:
-                raise PictureError(str(error).replace(str(path), name)) from error
+                return Image.open(path)
+            except ImageError as error:
+                raise ImageError(str(error).replace(str(path), name)) from error
 
-    return picture
+    return open_image
 
 
-def upright_size(path: Path) -> tuple[int, int]:
-    """(height, width) of the picture as `Picture.open` gives it, mostly without decoding it. Raises DataError."""
+def read_upright_size(path: Path) -> tuple[int, int]:
+    """(height, width) of the picture as `Image.open` gives it, mostly without decoding it. Raises DataError."""
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.format == "JPEG":
-                turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        with PIL.Image.open(path) as pil_image:
+            width, height = pil_image.size
+            if pil_image.format == "JPEG":
+                turned = pil_image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
                 return (width, height) if turned else (height, width)
     except (OSError, ValueError, SyntaxError):
         pass  # said better by the reader of whole pictures
     try:
-        picture = Picture.open(path)
-    except PictureError as error:
+        image = Image.open(path)
+    except ImageError as error:
         raise DataError(str(error)) from error
-    return picture.height, picture.width
+    return image.height, image.width
 
 
-def hash_of(paths: Iterable[Path], root: Path) -> str:
+def hash_files(paths: Iterable[Path], root: Path) -> str:
     """SHA-256, in hexadecimal, over the names relative to `root` and the contents."""
     digest = sha256()
     for path in paths:
@@ -126,13 +126,13 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 
-def once(judge: Callable[[Sequence[Prediction]], Sequence[T]]) -> Callable[[Sequence[Prediction]], list[T]]:
+def memoize_by_prediction(judge: Callable[[Sequence[Prediction]], Sequence[T]]) -> Callable[[Sequence[Prediction]], list[T]]:
     """`judge`, which gives one value per prediction, asked for each different prediction only once."""
     known: dict[Prediction, T] = {}
 
-    def judged(predictions: Sequence[Prediction]) -> list[T]:
+    def judge_once(predictions: Sequence[Prediction]) -> list[T]:
         fresh = [prediction for prediction in dict.fromkeys(predictions) if prediction not in known]
         known.update(zip(fresh, judge(fresh), strict=True))
         return [known[prediction] for prediction in predictions]
 
-    return judged
+    return judge_once

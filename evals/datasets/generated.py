@@ -12,23 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.datasets.one_mask import OneMask, Target
-from evals.datasets.scenes import SceneQuery, scene_queries
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.datasets.one_mask import OneMaskScorer, Target
+from evals.datasets.scenes import SceneQuery, generate_queries
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
-from sam3_tool import Picture, rle
-from sam3_tool.rle import Rle
+from sam3_tool import Image, rle
+from sam3_tool.rle import RleMask
 from sam3_tool.training.scenes import draw_scene
 
 
-def load(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> "Scenes":
+def load(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> "GeneratedScenes":
     """`data` is not read; the only split is "test", of `number` queries, different ones for each `seed`."""
     if split != "test":
         raise DataError(f"the generated scenes have the split test, not {split!r}")
-    return Scenes(_whole("number", number, least=1), _whole("seed", seed, least=0))
+    return GeneratedScenes(_parse_whole_number("number", number, least=1), _parse_whole_number("seed", seed, least=0))
 
 
-def _whole(name: str, value: int | str, *, least: int) -> int:
+def _parse_whole_number(name: str, value: int | str, *, least: int) -> int:
     try:
         number = int(value)
     except ValueError:
@@ -39,45 +39,45 @@ def _whole(name: str, value: int | str, *, least: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _StoredQuery:
     """A query without its picture, which is drawn again when it is needed."""
 
     scene: int
     """Seed."""
     kind: str
     text: str
-    target: Rle
+    target: RleMask
 
     @classmethod
-    def of(cls, query: SceneQuery) -> "_Asked":
-        return cls(query.seed, query.kind, query.text, rle.encode(query.target > 0))
+    def from_query(cls, query: SceneQuery) -> "_StoredQuery":
+        return cls(query.seed, query.kind, query.text, rle.encode_mask(query.target > 0))
 
     @property
     def id(self) -> str:
         return f"scene-{self.scene}"
 
-    def open(self) -> Picture:
+    def draw_image(self) -> Image:
         height, width = self.target.size
-        return Picture(draw_scene(self.scene, size=(width, height)).pixels)
+        return Image(draw_scene(self.scene, size=(width, height)).pixels)
 
-    def mask(self) -> np.ndarray:
+    def decode_mask(self) -> np.ndarray:
         """uint8, (H, W)."""
-        return rle.decode(self.target).astype(np.uint8)
+        return rle.decode_mask(self.target).astype(np.uint8)
 
-    def sample(self) -> Sample:
+    def to_sample(self) -> Sample:
         return Sample(
             id=self.id,
             query=self.text,
             source=self.id,
-            open=self.open,
+            open_image=self.draw_image,
             group=self.id,
             slices={"kind": self.kind},
-            target=lambda: self.mask() > 0,
+            target=lambda: self.decode_mask() > 0,
         )
 
 
 @dataclass(frozen=True)
-class Scenes:
+class GeneratedScenes:
     number: int
     seed: int
 
@@ -86,30 +86,30 @@ class Scenes:
     version = "1"
 
     @cached_property
-    def _asked(self) -> list[_Asked]:
-        return [_Asked.of(query) for query in scene_queries(self.number, seed=self.seed)]
+    def _queries(self) -> list[_StoredQuery]:
+        return [_StoredQuery.from_query(query) for query in generate_queries(self.number, seed=self.seed)]
 
-    def samples(self) -> Sequence[Sample]:
-        return [one.sample() for one in self._asked]
+    def list_samples(self) -> Sequence[Sample]:
+        return [query.to_sample() for query in self._queries]
 
-    def facts(self) -> Facts:
-        asked = [(one.id, one.text, one.target.counts) for one in self._asked]
-        return Facts(
+    def collect_info(self) -> DatasetInfo:
+        asked = [(query.id, query.text, query.target.counts) for query in self._queries]
+        return DatasetInfo(
             samples=self.number,
-            pictures=self.number,
+            images=self.number,
             hash=sha256(json.dumps(asked).encode()).hexdigest(),
             published=None,
             licence="Apache-2.0",
-            home="nowhere: they are drawn",
+            source="nowhere: they are drawn",
             notes=("Drawn scenes and generated queries: comparable with no published number.",),
         )
 
     @cached_property
-    def _scorer(self) -> OneMask:
-        return OneMask({one.id: _target(one) for one in self._asked})
+    def _scorer(self) -> OneMaskScorer:
+        return OneMaskScorer({query.id: _make_target(query) for query in self._queries})
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        return {"scenes.json": self._scorer.submission(predictions)}
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        return {"scenes.json": self._scorer.build_submission(predictions)}
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         return self._scorer.score_file(predictions)
@@ -117,9 +117,9 @@ class Scenes:
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return self._scorer.score(predictions)
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.resample(predictions)
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        return self._scorer.build_measure(predictions)
 
 
-def _target(one: _Asked) -> Target:
-    return Target(lambda: one.target.size, one.mask)
+def _make_target(query: _StoredQuery) -> Target:
+    return Target(lambda: query.target.size, query.decode_mask)

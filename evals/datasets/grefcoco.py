@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import Home, hash_of, once, opener, to_json
-from evals.datasets.one_mask import by_id, target_of, union, union_rle
+from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json
+from evals.datasets.one_mask import read_by_id, get_target, merge_masks, merge_masks_rle
 from evals.datasets.referring import Refs, Sentence, check_split, read_refs
 from evals.metrics import grec, gres, refcoco
-from evals.metrics.entries import Entry, ScoringError, field
-from evals.metrics.gres import Convention, Counts
-from evals.metrics.segments import check, to_rle
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.metrics.entries import Entry, ScoringError, get_field
+from evals.metrics.gres import Convention, PixelCounts
+from evals.metrics.segments import check_mask, to_rle
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
 from sam3_tool import rle
 
-HOME = Home(
+SOURCE = DataSource(
     "gRefCOCO",
     "the links in the README of github.com/henghuiding/gRefCOCO, and the pictures of COCO train2014 from"
     " cocodataset.org",
@@ -40,12 +40,12 @@ SPLITS = ("val", "testA", "testB", "train")
 
 def load(data: Path, split: str, *, convention: str = "rela", pictures: str | Path | None = None) -> "GRefCoco":
     """`data`: the folder of `grefs(unc).json`, or the one above; `pictures`: the folder train2014."""
-    check_split(HOME, split, SPLITS)
+    check_split(SOURCE, split, SPLITS)
     if convention not in ("rela", "gsva"):
         raise DataError(f"gRefCOCO is scored in the convention 'rela' (the official one) or 'gsva', not {convention!r}")
     places = [folder / f"grefs(unc){ending}" for ending in (".json", ".p") for folder in (data, data / "grefcoco")]
-    file = HOME.first(places, "the file grefs(unc).json with instances.json beside it")
-    return GRefCoco(split, "rela" if convention == "rela" else "gsva", read_refs(HOME, data, file, split, pictures))
+    file = SOURCE.find_first(places, "the file grefs(unc).json with instances.json beside it")
+    return GRefCoco(split, "rela" if convention == "rela" else "gsva", read_refs(SOURCE, data, file, split, pictures))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +60,19 @@ class GRefCoco:
     def version(self) -> str:
         return f"1-{self.convention}"
 
-    def samples(self) -> Sequence[Sample]:
-        return [_sample(sentence) for sentence in self.refs.sentences]
+    def list_samples(self) -> Sequence[Sample]:
+        return [_build_sample(sentence) for sentence in self.refs.sentences]
 
-    def facts(self) -> Facts:
+    def collect_info(self) -> DatasetInfo:
         sentences = self.refs.sentences
         empty = sum(not sentence.annotations for sentence in sentences)
-        return Facts(
+        return DatasetInfo(
             samples=len(sentences),
-            pictures=len({sentence.path for sentence in sentences}),
-            hash=hash_of(self.refs.files, self.refs.files[0].parent),
+            images=len({sentence.path for sentence in sentences}),
+            hash=hash_files(self.refs.files, self.refs.files[0].parent),
             published=None,
-            licence=HOME.licence,
-            home=HOME.where,
+            licence=SOURCE.licence,
+            source=SOURCE.location,
             notes=(
                 f"Convention {self.convention}; no target is declared by answering without a mask.",
                 f"{empty} of {len(sentences)} sentences have no target.",
@@ -80,99 +80,99 @@ class GRefCoco:
         )
 
     @cached_property
-    def _sentences(self) -> dict[str, Sentence]:
+    def _sentences_by_id(self) -> dict[str, Sentence]:
         return {sentence.id: sentence for sentence in self.refs.sentences}
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """There is no official file: one mask a sentence, in COCO's run lengths, and whether it has a target."""
         entries = []
         for prediction in predictions:
-            mask = union_rle(prediction, *_size(target_of(self._sentences, prediction)))
+            mask = merge_masks_rle(prediction, *_get_size(get_target(self._sentences_by_id, prediction)))
             entries.append({"id": prediction.id, "no_target": not prediction.masks, **mask.to_coco()})
         return {f"grefcoco_{self.split}.json": to_json(entries)}
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """A sentence that the file lacks counts as one declared to have no target."""
-        entries = by_id(predictions, self._sentences)
-        counts = [_counted(sentence, entries.get(id), self.convention) for id, sentence in self._sentences.items()]
-        return self._of_masks(counts) | {"absent": len(self._sentences) - len(entries)}
+        entries = read_by_id(predictions, self._sentences_by_id)
+        counts = [_count_entry(sentence, entries.get(id), self.convention) for id, sentence in self._sentences_by_id.items()]
+        return self._score_masks(counts) | {"absent": len(self._sentences_by_id) - len(entries)}
 
     @cached_property
-    def _counts(self) -> Callable[[Sequence[Prediction]], list[Counts]]:
-        return once(lambda predictions: [self._count(prediction) for prediction in predictions])
+    def _count_predictions(self) -> Callable[[Sequence[Prediction]], list[PixelCounts]]:
+        return memoize_by_prediction(lambda predictions: [self._count_prediction(prediction) for prediction in predictions])
 
-    def _count(self, prediction: Prediction) -> Counts:
-        sentence = target_of(self._sentences, prediction)
-        target = _target(sentence)
-        sample = gres.Sample(union(prediction, *target.shape), target, not prediction.masks, not sentence.annotations)
-        return gres.count(sample, convention=self.convention)
+    def _count_prediction(self, prediction: Prediction) -> PixelCounts:
+        sentence = get_target(self._sentences_by_id, prediction)
+        target = _build_target(sentence)
+        sample = gres.Sample(merge_masks(prediction, *target.shape), target, not prediction.masks, not sentence.annotations)
+        return gres.count_pixels(sample, convention=self.convention)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Of masks, and of boxes (GREC) as `grec_f1` where there are sentences with and without target."""
-        counts = self._counts(predictions)
+        counts = self._count_predictions(predictions)
         ids = [prediction.id for prediction in predictions]
-        alone = gres.ious(counts, self.convention)
-        metrics = self._of_masks(counts) | self._of_boxes(predictions)
+        alone = gres.compute_ious(counts, self.convention)
+        metrics = self._score_masks(counts) | self._score_boxes(predictions)
         return Scores("giou", metrics, dict(zip(ids, alone.tolist(), strict=True)))
 
-    def _of_masks(self, counts: Sequence[Counts]) -> dict[str, float]:
+    def _score_masks(self, counts: Sequence[PixelCounts]) -> dict[str, float]:
         try:
-            scores = gres.of_counts(counts, self.convention)
+            scores = gres.score_counts(counts, self.convention)
         except ScoringError:  # of one kind of sentences only, where the others' shares have no official value
-            return {"giou": gres.giou(gres.ious(counts, self.convention), self.convention), "n": len(counts)}
+            return {"giou": gres.compute_giou(gres.compute_ious(counts, self.convention), self.convention), "n": len(counts)}
         return {name: value for name, value in scores.items() if name != "official"}
 
-    def _of_boxes(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+    def _score_boxes(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         try:
-            return {"grec_f1": grec.score([self._boxes(prediction) for prediction in predictions])["f1"]}
+            return {"grec_f1": grec.score([self._build_box_sample(prediction) for prediction in predictions])["f1"]}
         except ScoringError:
             return {}
 
-    def _boxes(self, prediction: Prediction) -> grec.Sample:
-        sentence = target_of(self._sentences, prediction)
-        corners = [(x, y, x + w, y + h) for x, y, w, h in (one["bbox"] for one in sentence.annotations)]
+    def _build_box_sample(self, prediction: Prediction) -> grec.Sample:
+        sentence = get_target(self._sentences_by_id, prediction)
+        corners = [(x, y, x + w, y + h) for x, y, w, h in (annotation["bbox"] for annotation in sentence.annotations)]
         return grec.Sample(prediction.boxes, prediction.scores, corners, not sentence.annotations)
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        alone = gres.ious(self._counts(predictions), self.convention)
-        return lambda drawn: gres.giou(alone[list(drawn)], self.convention)
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        alone = gres.compute_ious(self._count_predictions(predictions), self.convention)
+        return lambda drawn: gres.compute_giou(alone[list(drawn)], self.convention)
 
 
-def _counted(sentence: Sentence, entry: Entry | None, convention: Convention) -> Counts:
-    """`entry`: of a file as `submission` writes it; None where it has none."""
-    target = _target(sentence)
+def _count_entry(sentence: Sentence, entry: Entry | None, convention: Convention) -> PixelCounts:
+    """`entry`: of a file as `build_submission` writes it; None where it has none."""
+    target = _build_target(sentence)
     name = f"prediction {sentence.id!r}"
     mask, declared = np.zeros_like(target), True
     if entry is not None:
-        runs, declared = to_rle(entry, {}, lambda: name), bool(field(entry, "no_target", name))
-        check(runs, lambda: name)
-        mask = rle.decode(runs)
+        runs, declared = to_rle(entry, {}, lambda: name), bool(get_field(entry, "no_target", name))
+        check_mask(runs, lambda: name)
+        mask = rle.decode_mask(runs)
     if mask.shape != target.shape:
         raise ScoringError(f"{name}: its mask is {mask.shape}, its picture {target.shape}")
-    return gres.count(gres.Sample(mask, target, declared, not sentence.annotations), convention=convention)
+    return gres.count_pixels(gres.Sample(mask, target, declared, not sentence.annotations), convention=convention)
 
 
-def _sample(sentence: Sentence) -> Sample:
+def _build_sample(sentence: Sentence) -> Sample:
     number = min(len(sentence.annotations), 2)
     return Sample(
         id=sentence.id,
         query=sentence.text,
         source=sentence.path.name,
-        open=opener(sentence.path),
+        open_image=make_image_opener(sentence.path),
         group=sentence.path.name,
         slices={"targets": ("none", "one", "several")[number]},
-        target=lambda: _target(sentence),
+        target=lambda: _build_target(sentence),
     )
 
 
-def _size(sentence: Sentence) -> tuple[int, int]:
+def _get_size(sentence: Sentence) -> tuple[int, int]:
     return int(sentence.image["height"]), int(sentence.image["width"])
 
 
-def _target(sentence: Sentence) -> np.ndarray:
+def _build_target(sentence: Sentence) -> np.ndarray:
     """bool, (H, W): the union of the objects; crowds are left out, as officially."""
-    size = _size(sentence)
+    size = _get_size(sentence)
     parts: list[Any] = [
-        refcoco.target(one, *size, convention="rela") for one in sentence.annotations if not one.get("iscrowd")
+        refcoco.build_target(annotation, *size, convention="rela") for annotation in sentence.annotations if not annotation.get("iscrowd")
     ]
     return np.asarray(np.any([np.zeros(size, bool), *parts], axis=0))

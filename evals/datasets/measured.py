@@ -25,6 +25,6 @@ class MeasuredScene:
         rows = [np.argwhere(mask).mean(axis=0) for mask in self.scene.masks]
         return np.array([(x / width, y / height) for y, x in rows])
 
-    def matches(self, concept: Concept) -> tuple[int, ...]:
+    def find_matches(self, concept: Concept) -> tuple[int, ...]:
         """The indices of the objects that it describes."""
-        return concept.matches(self.scene.objects)
+        return concept.find_matches(self.scene.objects)

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import Home, hash_of, once, opener, to_json
-from evals.datasets.one_mask import target_of
+from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json
+from evals.datasets.one_mask import get_target
 from evals.metrics import omnilabel
-from evals.metrics.omnilabel import Detection, Match, Pair, Pool, Target, Truth
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.metrics.omnilabel import Detection, PairMatch, Pair, RankingPool, Target, GroundTruth
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
 
-HOME = Home(
+SOURCE = DataSource(
     "OmniLabel",
     "www.omnilabel.org/dataset/download",
     "that of its download page for the annotations; the pictures are COCO's, Objects365's and Open Images'",
@@ -39,23 +39,23 @@ def load(data: Path, split: str, *, pictures: str | Path | None = None) -> "Omni
     """`data`: the annotation file or its folder; `pictures`: where `coco/` … lie, if not beside it or in `images/`."""
     if split not in SPLITS:
         raise DataError(f"OmniLabel has the splits {', '.join(SPLITS)}, not {split!r}")
-    file = data if data.suffix == ".json" else _file(data, SPLITS[split])
-    names, texts, version, truth = HOME.parsed(file, _read)
+    file = data if data.suffix == ".json" else _find_file(data, SPLITS[split])
+    names, texts, version, truth = SOURCE.parse_json(file, _parse_file)
     if not truth.pairs:
-        raise HOME.broken(file, "lists no description for any image")
+        raise SOURCE.build_broken_error(file, "lists no description for any image")
     folders = [Path(pictures)] if pictures else [file.parent, file.parent / "images"]
-    folder = HOME.pictures(folders, names[truth.pairs[0].key[0]])
-    asked = [_sample(pair, names, texts, folder, truth.targets.get(pair.key, ())) for pair in truth.pairs]
+    folder = SOURCE.find_image_folder(folders, names[truth.pairs[0].key[0]])
+    asked = [_build_sample(pair, names, texts, folder, truth.targets.get(pair.key, ())) for pair in truth.pairs]
     return OmniLabel(split, file, version, truth, asked)
 
 
-def _file(data: Path, source: str) -> Path:
+def _find_file(data: Path, source: str) -> Path:
     name = f"dataset_{source}_val_v0.1.3.json"
     others = sorted(data.glob(f"dataset_{source}_val_v*.json"))
-    return HOME.first([data / name, *others], f"the annotation file {name}")
+    return SOURCE.find_first([data / name, *others], f"the annotation file {name}")
 
 
-def _read(content: Any) -> tuple[dict[Any, str], dict[Any, str], str, Truth]:
+def _parse_file(content: Any) -> tuple[dict[Any, str], dict[Any, str], str, GroundTruth]:
     """File names by image id, texts by description id, the version, and what the metric keeps."""
     truth = omnilabel.load_truth(content)
     names = {entry["id"]: str(entry["file_name"]) for entry in content["images"]}
@@ -63,31 +63,31 @@ def _read(content: Any) -> tuple[dict[Any, str], dict[Any, str], str, Truth]:
     return names, texts, str(content.get("info", {}).get("version", "unknown")), truth
 
 
-def _sample(
+def _build_sample(
     pair: Pair, names: dict[Any, str], texts: dict[Any, str], folder: Path, targets: Sequence[Target]
 ) -> Sample:
     image, description = pair.key
     return Sample(
-        id=_id(pair),
+        id=_make_id(pair),
         query=texts[description].strip(),
         source=names[image],
-        open=opener(folder / names[image]),
+        open_image=make_image_opener(folder / names[image]),
         group=str(image),
-        slices={"source": names[image].split("/")[0], **_length(pair)},
+        slices={"source": names[image].split("/")[0], **_get_length_slice(pair)},
         direct=pair.kind == "C",
         target_boxes=[(x, y, x + w, y + h) for x, y, w, h in (target.bbox for target in targets)],
     )
 
 
-def _id(pair: Pair) -> str:
+def _make_id(pair: Pair) -> str:
     image, description = pair.key
     return f"{image}-{description}"
 
 
-def _length(pair: Pair) -> dict[str, str]:
+def _get_length_slice(pair: Pair) -> dict[str, str]:
     """Of a description, its official length group."""
     names = {"descr_s": "short (to 3 words)", "descr_m": "medium (4 to 8)", "descr_l": "long (from 9)"}
-    found = [name for group, name in names.items() if omnilabel.GROUPS[group].holds(pair)]
+    found = [name for group, name in names.items() if omnilabel.GROUPS[group].has_pair(pair)]
     return {"length": found[0]} if found else {}
 
 
@@ -97,25 +97,25 @@ class OmniLabel:
     file: Path
     release: str
     """Version of the annotation file."""
-    truth: Truth
-    asked: Sequence[Sample]
+    truth: GroundTruth
+    loaded_samples: Sequence[Sample]
 
     name = "omnilabel"
     version = "1"
 
-    def samples(self) -> Sequence[Sample]:
+    def list_samples(self) -> Sequence[Sample]:
         """In the order that breaks ties between equal scores: images by id, descriptions as in the file."""
-        return self.asked
+        return self.loaded_samples
 
-    def facts(self) -> Facts:
-        direct = sum(sample.direct for sample in self.asked)
-        return Facts(
-            samples=len(self.asked),
-            pictures=len({sample.group for sample in self.asked}),
-            hash=hash_of([self.file], self.file.parent),
+    def collect_info(self) -> DatasetInfo:
+        direct = sum(sample.direct for sample in self.loaded_samples)
+        return DatasetInfo(
+            samples=len(self.loaded_samples),
+            images=len({sample.group for sample in self.loaded_samples}),
+            hash=hash_files([self.file], self.file.parent),
             published=None,
-            licence=HOME.licence,
-            home=HOME.where,
+            licence=SOURCE.licence,
+            source=SOURCE.location,
             notes=(
                 f"Annotations of version {self.release}; published numbers are of {omnilabel.VERSION}.",
                 f"{direct} samples are plain categories, which go to SAM 3 directly; slices count descriptions only.",
@@ -123,28 +123,28 @@ class OmniLabel:
         )
 
     @cached_property
-    def _pairs(self) -> dict[str, Pair]:
-        return {_id(pair): pair for pair in self.truth.pairs}
+    def _pairs_by_id(self) -> dict[str, Pair]:
+        return {_make_id(pair): pair for pair in self.truth.pairs}
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """A list of `{image_id, bbox, description_ids, scores}`, boxes x, y, w, h in pixels."""
-        entries = [entry for prediction in predictions for entry in self._entries(prediction)]
+        entries = [entry for prediction in predictions for entry in self._build_entries(prediction)]
         return {f"omnilabel_{self.split}.json": to_json(entries)}
 
-    def _entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
-        image, description = target_of(self._pairs, prediction).key
+    def _build_entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
+        image, description = get_target(self._pairs_by_id, prediction).key
         for (x0, y0, x1, y1), score in zip(prediction.boxes, prediction.scores, strict=True):
             box = [x0, y0, x1 - x0, y1 - y0]
             yield {"image_id": image, "bbox": box, "description_ids": [description], "scores": [score]}
 
     @cached_property
-    def _matches(self) -> Callable[[Sequence[Prediction]], list[Match]]:
-        return once(lambda predictions: [self._match(prediction) for prediction in predictions])
+    def _match_predictions(self) -> Callable[[Sequence[Prediction]], list[PairMatch]]:
+        return memoize_by_prediction(lambda predictions: [self._match_prediction(prediction) for prediction in predictions])
 
-    def _match(self, prediction: Prediction) -> Match:
-        key = target_of(self._pairs, prediction).key
-        found = [Detection(entry["bbox"], entry["scores"][0]) for entry in self._entries(prediction)]
-        return omnilabel.matched(self.truth.targets.get(key, []), found)
+    def _match_prediction(self, prediction: Prediction) -> PairMatch:
+        key = get_target(self._pairs_by_id, prediction).key
+        found = [Detection(entry["bbox"], entry["scores"][0]) for entry in self._build_entries(prediction)]
+        return omnilabel.match_pair(self.truth.targets.get(key, []), found)
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """The 13 official numbers of a file in the official format; `ap_descr` is the one that papers quote."""
@@ -153,18 +153,18 @@ class OmniLabel:
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """The 13 official numbers, over the pairs that were asked."""
-        matches = self._matches(predictions)
-        return Scores("ap_descr", omnilabel.of_matches([self._pairs[one.id] for one in predictions], matches))
+        matches = self._match_predictions(predictions)
+        return Scores("ap_descr", omnilabel.score_matches([self._pairs_by_id[prediction.id] for prediction in predictions], matches))
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
         """AP of descriptions. A pair that is drawn twice counts twice in its place of the ranking."""
-        pairs = [self._pairs[prediction.id] for prediction in predictions]
+        pairs = [self._pairs_by_id[prediction.id] for prediction in predictions]
         group = omnilabel.GROUPS["descr"]
-        places = np.array([place for place, pair in enumerate(pairs) if group.holds(pair)], int)
-        matches = self._matches(predictions)
-        pool = Pool([matches[place] for place in places])
+        places = np.array([place for place, pair in enumerate(pairs) if group.has_pair(pair)], int)
+        matches = self._match_predictions(predictions)
+        pool = RankingPool([matches[place] for place in places])
 
-        def measure(drawn: Sequence[int]) -> float:
-            return pool.average_precision(np.bincount(np.asarray(drawn, int), minlength=len(pairs))[places])
+        def measure_draw(drawn: Sequence[int]) -> float:
+            return pool.compute_average_precision(np.bincount(np.asarray(drawn, int), minlength=len(pairs))[places])
 
-        return measure
+        return measure_draw

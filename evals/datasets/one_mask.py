@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evals.datasets.files import once, to_json
+from evals.datasets.files import memoize_by_prediction, to_json
 from evals.metrics import reasonseg
-from evals.metrics.entries import Entry, ScoringError, identity, listed, read
+from evals.metrics.entries import Entry, ScoringError, get_key, require_list, read_json
 from evals.metrics.reasonseg import Convention
-from evals.metrics.segments import check, to_rle
+from evals.metrics.segments import check_mask, to_rle
 from evals.samples import DataError, Prediction, Scores
 from evals.stats import Measure
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,54 +30,54 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
-class OneMask:
+class OneMaskScorer:
     targets: Mapping[str, Target]
     """By sample id."""
     convention: Convention = "lisa"
     headline: Literal["giou", "ciou"] = "giou"
 
     @cached_property
-    def counts(self) -> Callable[[Sequence[Prediction]], list[tuple[int, int]]]:
+    def count_predictions(self) -> Callable[[Sequence[Prediction]], list[tuple[int, int]]]:
         """Pixels of intersection and union, one pair per prediction."""
-        return once(lambda predictions: [self._count(prediction) for prediction in predictions])
+        return memoize_by_prediction(lambda predictions: [self._count_prediction(prediction) for prediction in predictions])
 
-    def _count(self, prediction: Prediction) -> tuple[int, int]:
-        target = target_of(self.targets, prediction).mask()
-        return reasonseg.counts(union(prediction, *target.shape), target, convention=self.convention)
+    def _count_prediction(self, prediction: Prediction) -> tuple[int, int]:
+        target = get_target(self.targets, prediction).mask()
+        return reasonseg.count_pixels(merge_masks(prediction, *target.shape), target, convention=self.convention)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        counts = self.counts(predictions)
-        metrics = reasonseg.of_counts(counts, convention=self.convention)
+        counts = self.count_predictions(predictions)
+        metrics = reasonseg.score_counts(counts, convention=self.convention)
         nothing = float(self.convention == "lisa")
-        alone = [inside / union if union else nothing for inside, union in counts]
+        alone = [inside / joined if joined else nothing for inside, joined in counts]
         ids = [prediction.id for prediction in predictions]
         return Scores(self.headline, metrics, dict(zip(ids, alone, strict=True)))
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        counts = np.array(self.counts(predictions))
-        return lambda drawn: reasonseg.of_counts(counts[list(drawn)], convention=self.convention)[self.headline]
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        counts = np.array(self.count_predictions(predictions))
+        return lambda drawn: reasonseg.score_counts(counts[list(drawn)], convention=self.convention)[self.headline]
 
-    def submission(self, predictions: Sequence[Prediction]) -> bytes:
+    def build_submission(self, predictions: Sequence[Prediction]) -> bytes:
         """A JSON list of `{"id", "size": [h, w], "counts"}`: the union of each prediction's masks, in COCO's runs."""
         entries: list[dict[str, Any]] = []
         for prediction in predictions:
-            height, width = target_of(self.targets, prediction).size()
-            entries.append({"id": prediction.id, **union_rle(prediction, height, width).to_coco()})
+            height, width = get_target(self.targets, prediction).size()
+            entries.append({"id": prediction.id, **merge_masks_rle(prediction, height, width).to_coco()})
         return to_json(entries)
 
     def score_file(self, path: Path) -> dict[str, float]:
-        """The numbers of a file as `submission` writes it, and how many samples it lacks: they count as empty masks."""
-        entries = by_id(path, self.targets)
-        scores = self.score([_predicted(id, entries.get(id)) for id in self.targets])
+        """The numbers of a file as `build_submission` writes it, and how many samples it lacks: they count as empty masks."""
+        entries = read_by_id(path, self.targets)
+        scores = self.score([_parse_prediction(id, entries.get(id)) for id in self.targets])
         rest = {name: value for name, value in scores.metrics.items() if name != self.headline}
         return {self.headline: scores.metrics[self.headline], **rest, "absent": len(self.targets) - len(entries)}
 
 
-def by_id(path: Path, ids: Collection[str]) -> dict[str, Entry]:
+def read_by_id(path: Path, ids: Collection[str]) -> dict[str, Entry]:
     """The entries of a file of predictions, by `id`. Raises ScoringError for ids that are unknown or there twice."""
     found: dict[str, Entry] = {}
-    for index, entry in enumerate(listed(read(path, "predictions"), "predictions")):
-        id = identity(entry, "id", f"prediction {index}")
+    for index, entry in enumerate(require_list(read_json(path, "predictions"), "predictions")):
+        id = get_key(entry, "id", f"prediction {index}")
         if id not in ids or id in found:
             what = "is there twice" if id in found else f"is not in the data, whose first one is {next(iter(ids))!r}"
             raise ScoringError(f"prediction {index}: the id {id!r} {what}")
@@ -85,15 +85,15 @@ def by_id(path: Path, ids: Collection[str]) -> dict[str, Entry]:
     return found
 
 
-def _predicted(id: str, entry: Entry | None) -> Prediction:
+def _parse_prediction(id: str, entry: Entry | None) -> Prediction:
     if entry is None:
-        return Prediction.empty(id, "")
+        return Prediction.make_failed(id, "")
     mask = to_rle(entry, {}, lambda: f"prediction {id!r}")
-    check(mask, lambda: f"prediction {id!r}")
+    check_mask(mask, lambda: f"prediction {id!r}")
     return Prediction(id=id, status="ok", masks=(mask,))
 
 
-def target_of(targets: Mapping[str, Any], prediction: Prediction) -> Any:
+def get_target(targets: Mapping[str, Any], prediction: Prediction) -> Any:
     """Raises DataError for a prediction of another data set."""
     try:
         return targets[prediction.id]
@@ -101,13 +101,13 @@ def target_of(targets: Mapping[str, Any], prediction: Prediction) -> Any:
         raise DataError(f"there is a prediction for {prediction.id!r}, which the data does not have") from None
 
 
-def union(prediction: Prediction, height: int, width: int) -> np.ndarray:
+def merge_masks(prediction: Prediction, height: int, width: int) -> np.ndarray:
     """bool, (height, width). Raises DataError for masks of another size than the picture."""
-    check_sizes(prediction, height, width)
-    return prediction.union(height, width)
+    check_mask_sizes(prediction, height, width)
+    return prediction.merge_masks(height, width)
 
 
-def check_sizes(prediction: Prediction, height: int, width: int) -> None:
+def check_mask_sizes(prediction: Prediction, height: int, width: int) -> None:
     """Raises DataError for masks of another size than the picture."""
     for mask in prediction.masks:
         if mask.size != (height, width):
@@ -117,5 +117,5 @@ def check_sizes(prediction: Prediction, height: int, width: int) -> None:
             )
 
 
-def union_rle(prediction: Prediction, height: int, width: int) -> Rle:
-    return rle.encode(union(prediction, height, width))
+def merge_masks_rle(prediction: Prediction, height: int, width: int) -> RleMask:
+    return rle.encode_mask(merge_masks(prediction, height, width))

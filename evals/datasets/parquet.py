@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import Home
+from evals.datasets.files import DataSource
 from evals.samples import DataError
 
-CACHED = 4
+MAX_CACHED_GROUPS = 4
 """Row groups of one column that are kept, the last ones used."""
 
 
@@ -21,24 +21,24 @@ class Table:
     """All parquet files of a folder, in the order of their names, as one table. Safe to share between threads."""
 
     files: Sequence[Path]
-    home: Home
+    source: DataSource
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
     _cache: dict[tuple[int, str], Any] = field(default_factory=dict, init=False, repr=False)
     """Guarded by `_lock`; the last used last."""
 
     @classmethod
-    def of(cls, folder: Path, home: Home, pattern: str = "**/*.parquet") -> "Table":
+    def open_folder(cls, folder: Path, source: DataSource, pattern: str = "**/*.parquet") -> "Table":
         """Raises DataError if pyarrow or the files are missing."""
         files = sorted(folder.glob(pattern)) if folder.is_dir() else [folder] if folder.suffix == ".parquet" else []
         if not files:
-            raise home.missing(f"{folder} holds no {pattern.rsplit('/', 1)[-1]}", "the data set's parquet files")
-        table = cls(files, home)
+            raise source.build_missing_error(f"{folder} holds no {pattern.rsplit('/', 1)[-1]}", "the data set's parquet files")
+        table = cls(files, source)
         table._groups  # noqa: B018  # says at once what cannot be read
         return table
 
-    def columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
+    def read_columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Every row's values of some columns, all of which must exist; for small columns."""
-        self._check(names)
+        self._check_columns(names)
         return [
             row for file, number in self._groups for row in file.read_row_group(number, columns=list(names)).to_pylist()
         ]
@@ -46,41 +46,41 @@ class Table:
     def __len__(self) -> int:
         return sum(file.metadata.row_group(number).num_rows for file, number in self._groups)
 
-    def present(self, column: str) -> list[bool]:
+    def find_present(self, column: str) -> list[bool]:
         """Of every row, whether it has a value."""
-        self._check([column])
+        self._check_columns([column])
         return [
             bool(there)
             for file, number in self._groups
             for there in file.read_row_group(number, columns=[column]).column(0).is_valid().to_pylist()
         ]
 
-    def cell(self, row: int, column: str) -> Any:
+    def read_cell(self, row: int, column: str) -> Any:
         """One value, as Python has it."""
-        group, place = self._place(row)
-        return self._column(group, column)[place].as_py()
+        group, place = self._locate_row(row)
+        return self._read_column(group, column)[place].as_py()
 
-    def array(self, row: int, column: str) -> np.ndarray:
+    def read_array(self, row: int, column: str) -> np.ndarray:
         """A list of lists, as an array."""
-        group, place = self._place(row)
-        rows = self._column(group, column)[place].values
-        return np.stack([np.asarray(one.values) for one in rows]) if len(rows) else np.zeros((0, 0), bool)
+        group, place = self._locate_row(row)
+        rows = self._read_column(group, column)[place].values
+        return np.stack([np.asarray(line.values) for line in rows]) if len(rows) else np.zeros((0, 0), bool)
 
     @property
     def names(self) -> Sequence[str]:
         return list(self._groups[0][0].schema_arrow.names)
 
-    def _check(self, names: Sequence[str]) -> None:
+    def _check_columns(self, names: Sequence[str]) -> None:
         if absent := [name for name in names if name not in self.names]:
-            raise self.home.broken(self.files[0], f"has the columns {', '.join(self.names)}, not {', '.join(absent)}")
+            raise self.source.build_broken_error(self.files[0], f"has the columns {', '.join(self.names)}, not {', '.join(absent)}")
 
     @cached_property
     def _groups(self) -> list[tuple[Any, int]]:
-        parquet = _pyarrow(self.home)
+        parquet = _import_parquet(self.source)
         try:
             files = [parquet.ParquetFile(path) for path in self.files]
         except (OSError, ValueError) as error:
-            raise self.home.broken(
+            raise self.source.build_broken_error(
                 self.files[0].parent, f"holds parquet files that cannot be read ({error})"
             ) from error
         return [(file, number) for file in files for number in range(file.num_row_groups)]
@@ -91,28 +91,28 @@ class Table:
         sizes = [file.metadata.row_group(number).num_rows for file, number in self._groups]
         return np.concatenate([[0], np.cumsum(sizes)])[: len(sizes)].astype(np.int64)
 
-    def _place(self, row: int) -> tuple[int, int]:
+    def _locate_row(self, row: int) -> tuple[int, int]:
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         return group, row - int(self._starts[group])
 
-    def _column(self, group: int, column: str) -> Any:
+    def _read_column(self, group: int, column: str) -> Any:
         with self._lock:
             key = (group, column)
             if key not in self._cache:
                 file, number = self._groups[group]
                 self._cache[key] = file.read_row_group(number, columns=[column]).column(0)
             self._cache[key] = self._cache.pop(key)
-            while len(self._cache) > CACHED:
+            while len(self._cache) > MAX_CACHED_GROUPS:
                 self._cache.pop(next(iter(self._cache)))
             return self._cache[key]
 
 
-def _pyarrow(home: Home) -> Any:
+def _import_parquet(source: DataSource) -> Any:
     try:
         from pyarrow import parquet  # not required: only these files need it
     except ImportError as error:
         raise DataError(
-            f"{home.name}: parquet files need pyarrow, which is not installed; install it with:"
+            f"{source.name}: parquet files need pyarrow, which is not installed; install it with:"
             " uv sync --inexact --extra parquet"
         ) from error
     return parquet

@@ -17,24 +17,24 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.datasets.files import Home, decoded, hash_of, opener, upright_size
-from evals.datasets.one_mask import OneMask, Target
+from evals.datasets.files import DataSource, make_decoding_opener, hash_files, make_image_opener, read_upright_size
+from evals.datasets.one_mask import OneMaskScorer, Target
 from evals.datasets.parquet import Table
 from evals.metrics import reasonseg
 from evals.metrics.entries import ScoringError
 from evals.metrics.reasonseg import Convention
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
 
-FOLDERS = Home(
+LISA_SOURCE = DataSource(
     "ReasonSeg",
     "the Google Drive folder that the README of github.com/dvlab-research/LISA names under Dataset",
     "none stated for the data; the pictures are from Open Images and ScanNet",
 )
-PARQUET = Home(
+HF_BOOL_SOURCE = DataSource(
     "ReasonSeg (hf-bool)",
     "huggingface.co/datasets/Ricky06662/ReasonSeg_val or Ricky06662/ReasonSeg_test",
-    FOLDERS.licence,
+    LISA_SOURCE.licence,
 )
 PUBLISHED = {"train": 239, "val": 200, "test": 779}
 
@@ -45,9 +45,9 @@ def load(data: Path, split: str, *, variant: str = "lisa") -> "ReasonSeg":
         raise DataError(f"ReasonSeg has the splits {', '.join(PUBLISHED)}, not {split!r}")
     match variant:
         case "lisa":
-            return _of_folder(data, split)
+            return _load_folder(data, split)
         case "hf-bool":
-            return _of_table(Table.of(data, PARQUET), data, split)
+            return _load_table(Table.open_folder(data, HF_BOOL_SOURCE), data, split)
     raise DataError(f"ReasonSeg comes as variant 'lisa' (the official one) or 'hf-bool', not {variant!r}")
 
 
@@ -58,7 +58,7 @@ class ReasonSeg:
     root: Path
     files: Sequence[Path]
     """The annotations."""
-    asked: Sequence[Sample]
+    loaded_samples: Sequence[Sample]
     targets: Mapping[str, Target]
 
     name = "reasonseg"
@@ -67,29 +67,29 @@ class ReasonSeg:
     def version(self) -> str:
         return f"1-{self.variant}"
 
-    def samples(self) -> Sequence[Sample]:
-        return self.asked
+    def list_samples(self) -> Sequence[Sample]:
+        return self.loaded_samples
 
-    def facts(self) -> Facts:
-        home = FOLDERS if self.variant == "lisa" else PARQUET
+    def collect_info(self) -> DatasetInfo:
+        source = LISA_SOURCE if self.variant == "lisa" else HF_BOOL_SOURCE
         note = "Ignored pixels count as target, and two empty masks score 0: not comparable with official numbers."
-        return Facts(
-            samples=len(self.asked),
-            pictures=len({sample.group for sample in self.asked}),
-            hash=hash_of(self.files, self.root),
+        return DatasetInfo(
+            samples=len(self.loaded_samples),
+            images=len({sample.group for sample in self.loaded_samples}),
+            hash=hash_files(self.files, self.root),
             published=PUBLISHED[self.split],
-            licence=home.licence,
-            home=home.where,
+            licence=source.licence,
+            source=source.location,
             notes=(f"Ground truth and metric: variant {self.variant}.", *([note] if self.variant == "hf-bool" else [])),
         )
 
     @cached_property
-    def _scorer(self) -> OneMask:
-        return OneMask(self.targets, self.variant)
+    def _scorer(self) -> OneMaskScorer:
+        return OneMaskScorer(self.targets, self.variant)
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """There is no official file: one mask a sample, in COCO's run lengths."""
-        return {f"reasonseg_{self.split}.json": self._scorer.submission(predictions)}
+        return {f"reasonseg_{self.split}.json": self._scorer.build_submission(predictions)}
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         return self._scorer.score_file(predictions)
@@ -97,68 +97,68 @@ class ReasonSeg:
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return self._scorer.score(predictions)
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.resample(predictions)
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        return self._scorer.build_measure(predictions)
 
 
-def _of_folder(data: Path, split: str) -> ReasonSeg:
-    folder = FOLDERS.first(
+def _load_folder(data: Path, split: str) -> ReasonSeg:
+    folder = LISA_SOURCE.find_first(
         [data / split, data / "ReasonSeg" / split, data / "reason_seg" / "ReasonSeg" / split],
         f"the folder {split}/ with a .json file beside every .jpg",
     )
-    pictures = sorted(folder.glob("*.jpg"))
-    if not pictures:
-        raise FOLDERS.missing(f"{folder} holds no .jpg file", "pictures with a .json file beside each")
-    pairs = [_of_picture(picture) for picture in pictures]
-    annotations = [picture.with_suffix(".json") for picture in pictures]
+    image_paths = sorted(folder.glob("*.jpg"))
+    if not image_paths:
+        raise LISA_SOURCE.build_missing_error(f"{folder} holds no .jpg file", "pictures with a .json file beside each")
+    pairs = [_load_sample(image_path) for image_path in image_paths]
+    annotations = [image_path.with_suffix(".json") for image_path in image_paths]
     return ReasonSeg(split, "lisa", folder, annotations, [s for s, _ in pairs], {s.id: target for s, target in pairs})
 
 
-def _of_picture(picture: Path) -> tuple[Sample, Target]:
-    annotation = picture.with_suffix(".json")
+def _load_sample(image_path: Path) -> tuple[Sample, Target]:
+    annotation = image_path.with_suffix(".json")
     if not annotation.exists():
-        raise FOLDERS.missing(f"{picture} has no {annotation.name} beside it", "an annotation for every picture")
+        raise LISA_SOURCE.build_missing_error(f"{image_path} has no {annotation.name} beside it", "an annotation for every picture")
     try:
         texts, is_sentence = reasonseg.load_texts(annotation)
     except ScoringError as error:
-        raise FOLDERS.broken(annotation, f"is not as published ({error})") from error
+        raise LISA_SOURCE.build_broken_error(annotation, f"is not as published ({error})") from error
     if not texts or not isinstance(texts[0], str) or not texts[0].strip():
-        raise FOLDERS.broken(annotation, f"asks nothing: its `text` is {texts!r}")
-    target = _folder_target(picture, annotation)
+        raise LISA_SOURCE.build_broken_error(annotation, f"asks nothing: its `text` is {texts!r}")
+    target = _make_folder_target(image_path, annotation)
     sample = Sample(
-        id=picture.stem,
+        id=image_path.stem,
         query=texts[0].strip(),
-        source=f"{picture.parent.name}/{picture.name}",
-        open=opener(picture),
-        group=picture.stem,
+        source=f"{image_path.parent.name}/{image_path.name}",
+        open_image=make_image_opener(image_path),
+        group=image_path.stem,
         slices={"length": "long" if is_sentence else "short"},
         target=lambda: target.mask() == 1,
     )
     return sample, target
 
 
-def _folder_target(picture: Path, annotation: Path) -> Target:
-    def size() -> tuple[int, int]:
-        return upright_size(picture)
+def _make_folder_target(image_path: Path, annotation: Path) -> Target:
+    def read_size() -> tuple[int, int]:
+        return read_upright_size(image_path)
 
-    return Target(size, lambda: reasonseg.load_annotation(annotation, *size())[0])
+    return Target(read_size, lambda: reasonseg.load_annotation(annotation, *read_size())[0])
 
 
-def _of_table(table: Table, data: Path, split: str) -> ReasonSeg:
-    pairs = list(_rows(table))
+def _load_table(table: Table, data: Path, split: str) -> ReasonSeg:
+    pairs = list(_load_rows(table))
     root = data if data.is_dir() else data.parent
     return ReasonSeg(split, "hf-bool", root, table.files, [s for s, _ in pairs], {s.id: target for s, target in pairs})
 
 
-def _rows(table: Table) -> Iterator[tuple[Sample, Target]]:
-    for number, row in enumerate(table.columns(["text", "ann_id", "image_id", "img_height", "img_width"])):
-        target = _row_target(table, number, (int(row["img_height"]), int(row["img_width"])))
+def _load_rows(table: Table) -> Iterator[tuple[Sample, Target]]:
+    for number, row in enumerate(table.read_columns(["text", "ann_id", "image_id", "img_height", "img_width"])):
+        target = _make_row_target(table, number, (int(row["img_height"]), int(row["img_width"])))
         yield (
             Sample(
                 id=str(row["ann_id"]),
                 query=str(row["text"]).strip(),
                 source=str(row["image_id"]),
-                open=decoded(lambda number=number: table.cell(number, "image")["bytes"], str(row["image_id"])),  # type: ignore[misc]
+                open_image=make_decoding_opener(lambda number=number: table.read_cell(number, "image")["bytes"], str(row["image_id"])),  # type: ignore[misc]
                 group=str(row["image_id"]),
                 target=lambda target=target: target.mask() == 1,  # type: ignore[misc]
             ),
@@ -166,8 +166,8 @@ def _rows(table: Table) -> Iterator[tuple[Sample, Target]]:
         )
 
 
-def _row_target(table: Table, number: int, size: tuple[int, int]) -> Target:
-    def mask() -> np.ndarray:
-        return table.array(number, "mask").astype(np.uint8)
+def _make_row_target(table: Table, number: int, size: tuple[int, int]) -> Target:
+    def read_mask() -> np.ndarray:
+        return table.read_array(number, "mask").astype(np.uint8)
 
-    return Target(lambda: size, mask)
+    return Target(lambda: size, read_mask)

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.datasets.files import Home, hash_of, opener
-from evals.datasets.one_mask import OneMask, Target
+from evals.datasets.files import DataSource, hash_files, make_image_opener
+from evals.datasets.one_mask import OneMaskScorer, Target
 from evals.datasets.referring import Refs, Sentence, check_split, read_refs
 from evals.metrics import refcoco
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
 
-HOMES = {
-    name: Home(
+SOURCES = {
+    name: DataSource(
         title,
         "the links in the README of github.com/dvlab-research/LISA under Training Data Preparation, and the pictures"
         " of COCO train2014 from cocodataset.org",
@@ -51,48 +51,48 @@ def load(
 ) -> "RefCoco":
     """`name`: refcoco, refcoco+ or refcocog; `data`: its folder or the one above; `split_by`: who made the splits, unc
     or, for RefCOCOg, umd unless "google" is said; `pictures`: the folder train2014."""
-    home = HOMES[name]
+    source = SOURCES[name]
     split_by = split_by or ("umd" if name == "refcocog" else "unc")
     if split_by not in SPLITS:
-        raise DataError(f"{home.name} is split by {', '.join(SPLITS)}, not {split_by!r}")
-    check_split(home, split, SPLITS[split_by])
+        raise DataError(f"{source.name} is split by {', '.join(SPLITS)}, not {split_by!r}")
+    check_split(source, split, SPLITS[split_by])
     file = f"refs({split_by}).p"
-    found = home.first([data / file, data / name / file], f"the file {name}/{file} with instances.json beside it")
-    return RefCoco(name, home, split, split_by, read_refs(home, data, found, split, pictures))
+    found = source.find_first([data / file, data / name / file], f"the file {name}/{file} with instances.json beside it")
+    return RefCoco(name, source, split, split_by, read_refs(source, data, found, split, pictures))
 
 
 @dataclass(frozen=True, eq=False)
 class RefCoco:
     name: str
-    home: Home
+    source: DataSource
     split: str
     split_by: str
     refs: Refs
 
     version = "1"
 
-    def samples(self) -> Sequence[Sample]:
-        return [_sample(sentence) for sentence in self.refs.sentences]
+    def list_samples(self) -> Sequence[Sample]:
+        return [_build_sample(sentence) for sentence in self.refs.sentences]
 
-    def facts(self) -> Facts:
+    def collect_info(self) -> DatasetInfo:
         sentences = self.refs.sentences
-        return Facts(
+        return DatasetInfo(
             samples=len(sentences),
-            pictures=len({sentence.path for sentence in sentences}),
-            hash=hash_of(self.refs.files, self.refs.files[0].parent),
+            images=len({sentence.path for sentence in sentences}),
+            hash=hash_files(self.refs.files, self.refs.files[0].parent),
             published=PUBLISHED.get((self.name, self.split_by, self.split)),
-            licence=self.home.licence,
-            home=self.home.where,
+            licence=self.source.licence,
+            source=self.source.location,
             notes=(f"Split by {self.split_by}; every sentence is a sample.",),
         )
 
     @cached_property
-    def _scorer(self) -> OneMask:
-        return OneMask({sentence.id: _target(sentence) for sentence in self.refs.sentences}, headline="ciou")
+    def _scorer(self) -> OneMaskScorer:
+        return OneMaskScorer({sentence.id: _make_target(sentence) for sentence in self.refs.sentences}, headline="ciou")
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """There is no official file: one mask a sentence, in COCO's run lengths."""
-        return {f"{self.name}_{self.split_by}_{self.split}.json": self._scorer.submission(predictions)}
+        return {f"{self.name}_{self.split_by}_{self.split}.json": self._scorer.build_submission(predictions)}
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         return self._scorer.score_file(predictions)
@@ -100,26 +100,26 @@ class RefCoco:
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return self._scorer.score(predictions)
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.resample(predictions)
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        return self._scorer.build_measure(predictions)
 
 
-def _sample(sentence: Sentence) -> Sample:
+def _build_sample(sentence: Sentence) -> Sample:
     return Sample(
         id=sentence.id,
         query=sentence.text,
         source=sentence.path.name,
-        open=opener(sentence.path),
+        open_image=make_image_opener(sentence.path),
         group=sentence.path.name,
-        target=lambda: _target(sentence).mask() > 0,
+        target=lambda: _make_target(sentence).mask() > 0,
     )
 
 
-def _target(sentence: Sentence) -> Target:
+def _make_target(sentence: Sentence) -> Target:
     height, width = int(sentence.image["height"]), int(sentence.image["width"])
 
-    def mask() -> np.ndarray:
+    def build_mask() -> np.ndarray:
         [annotation] = sentence.annotations
-        return refcoco.target(annotation, height, width)
+        return refcoco.build_target(annotation, height, width)
 
-    return Target(lambda: (height, width), mask)
+    return Target(lambda: (height, width), build_mask)

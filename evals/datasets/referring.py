@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from evals.datasets.files import Home
+from evals.datasets.files import DataSource
 from evals.metrics.entries import Entry
 from evals.samples import DataError
 
@@ -35,52 +35,52 @@ class Refs:
     sentences: Sequence[Sentence]
 
 
-def read_refs(home: Home, data: Path, file: Path, split: str, pictures: str | Path | None) -> Refs:
+def read_refs(source: DataSource, data: Path, file: Path, split: str, image_folder: str | Path | None) -> Refs:
     """`file`: the refs; `instances.json` lies beside it. Raises DataError."""
     instances = file.parent / "instances.json"
-    refs = _of_split(_refs(home, file), split)
+    refs = _select_split(_load_refs(source, file), split)
     if not refs:
-        raise home.broken(file, f"has no refs of the split {split!r}")
-    images, annotations = home.parsed(instances, _instances)
-    named = str(_image(home, file, images, refs[0])["file_name"])
-    folder = home.pictures([Path(pictures)] if pictures else _picture_folders(data), named)
+        raise source.build_broken_error(file, f"has no refs of the split {split!r}")
+    images, annotations = source.parse_json(instances, _index_instances)
+    named = str(_get_image(source, file, images, refs[0])["file_name"])
+    folder = source.find_image_folder([Path(image_folder)] if image_folder else _list_image_folders(data), named)
     try:
-        sentences = list(_sentences(refs, images, annotations, folder))
+        sentences = list(_build_sentences(refs, images, annotations, folder))
     except (KeyError, TypeError) as error:
-        raise home.broken(file, f"does not fit {instances} ({type(error).__name__}: {error})") from error
+        raise source.build_broken_error(file, f"does not fit {instances} ({type(error).__name__}: {error})") from error
     return Refs([file, instances], sentences)
 
 
-def _picture_folders(data: Path) -> list[Path]:
+def _list_image_folders(data: Path) -> list[Path]:
     roots = [data, data.parent]
     return [
         root / folder for root in roots for folder in ("images/mscoco/images/train2014", "train2014", "images", ".")
     ]
 
 
-def _instances(content: Any) -> tuple[Mapping[Any, Entry], Mapping[Any, Entry]]:
+def _index_instances(content: Any) -> tuple[Mapping[Any, Entry], Mapping[Any, Entry]]:
     """Images and annotations by id."""
     images, annotations = ({entry["id"]: entry for entry in content[key]} for key in ("images", "annotations"))
     return images, annotations
 
 
-def _image(home: Home, file: Path, images: Mapping[Any, Entry], ref: Entry) -> Entry:
+def _get_image(source: DataSource, file: Path, images: Mapping[Any, Entry], ref: Entry) -> Entry:
     try:
         return images[ref["image_id"]]
     except (KeyError, TypeError) as error:
-        raise home.broken(file, f"names an image that instances.json does not have ({error})") from error
+        raise source.build_broken_error(file, f"names an image that instances.json does not have ({error})") from error
 
 
-def _refs(home: Home, file: Path) -> list[Any]:
+def _load_refs(source: DataSource, file: Path) -> list[Any]:
     try:
         content = file.read_bytes()
         refs = json.loads(content) if file.suffix == ".json" else _PlainUnpickler(BytesIO(content)).load()
     except OSError as error:
-        raise home.missing(f"{file} cannot be read ({error.strerror})", "a file of refs") from error
+        raise source.build_missing_error(f"{file} cannot be read ({error.strerror})", "a file of refs") from error
     except (ValueError, pickle.UnpicklingError, EOFError, IndexError, KeyError) as error:
-        raise home.broken(file, f"cannot be read ({error})") from error
+        raise source.build_broken_error(file, f"cannot be read ({error})") from error
     if not isinstance(refs, list) or not all(isinstance(ref, dict) and "split" in ref for ref in refs):
-        raise home.broken(file, "is not a list of refs with a `split`")
+        raise source.build_broken_error(file, "is not a list of refs with a `split`")
     return refs
 
 
@@ -94,7 +94,7 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it holds a {module}.{name}, which a list of refs does not")
 
 
-def _of_split(refs: Sequence[Entry], split: str) -> list[Entry]:
+def _select_split(refs: Sequence[Entry], split: str) -> list[Entry]:
     """As officially: testA and testB by their last letter, test by being in the name, others by the name."""
     if split in ("testA", "testB", "testC"):
         return [ref for ref in refs if split[-1] in ref["split"]]
@@ -103,7 +103,7 @@ def _of_split(refs: Sequence[Entry], split: str) -> list[Entry]:
     return [ref for ref in refs if ref["split"] == split]
 
 
-def _sentences(
+def _build_sentences(
     refs: Sequence[Entry], images: Mapping[Any, Entry], annotations: Mapping[Any, Entry], folder: Path
 ) -> Iterator[Sentence]:
     for ref in refs:
@@ -116,6 +116,6 @@ def _sentences(
             yield Sentence(number, text, image, targets, folder / str(image["file_name"]))
 
 
-def check_split(home: Home, split: str, splits: Sequence[str]) -> None:
+def check_split(source: DataSource, split: str, splits: Sequence[str]) -> None:
     if split not in splits:
-        raise DataError(f"{home.name} has the splits {', '.join(splits)}, not {split!r}")
+        raise DataError(f"{source.name} has the splits {', '.join(splits)}, not {split!r}")

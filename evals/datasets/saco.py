@@ -21,23 +21,23 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import Home, hash_of, once, opener, to_json
-from evals.datasets.one_mask import check_sizes, target_of
+from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json
+from evals.datasets.one_mask import check_mask_sizes, get_target
 from evals.metrics import cgf1
-from evals.metrics.cgf1 import Annotator, IouType, Outcome, Pool
-from evals.metrics.entries import Entry, ScoringError, listed, read
+from evals.metrics.cgf1 import Annotator, IouType, PairOutcome, OutcomePool
+from evals.metrics.entries import Entry, ScoringError, require_list, read_json
 from evals.metrics.segments import to_rle
-from evals.samples import DataError, Facts, Prediction, Sample, Scores
+from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
 from evals.stats import Measure
 from sam3_tool import rle
 
-GOLD = Home(
+GOLD_SOURCE = DataSource(
     "SA-Co/Gold",
     "huggingface.co/datasets/facebook/SACo-Gold, and the pictures as scripts/eval/gold of"
     " github.com/facebookresearch/sam3 says",
     "SAM License; the pictures have their own",
 )
-SILVER = Home(
+SILVER_SOURCE = DataSource(
     "SA-Co/Silver",
     "huggingface.co/datasets/facebook/SACo-Silver, and the pictures as scripts/eval/silver of"
     " github.com/facebookresearch/sam3 says",
@@ -62,98 +62,98 @@ DIGITS = 5
 
 
 def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
-    """`split`: a subset; `data`: the annotators' folder; `pictures`: where the files of `file_name` lie."""
+    """`split`: a subset; `data`: the annotators' folder; `image_folder`: where the files of `file_name` lie."""
     if split not in GOLD_SUBSETS:
         raise DataError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, and all, not {split!r}")
-    return _load(
-        "saco-gold", GOLD, data, split, [f"gold_{split}_merged_{one}_release_test.json" for one in "abc"], pictures
+    return _load_subset(
+        "saco-gold", GOLD_SOURCE, data, split, [f"gold_{split}_merged_{annotator}_release_test.json" for annotator in "abc"], pictures
     )
 
 
 def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
-    """`split`: a subset, as its file is called, e.g. one of SILVER_SUBSETS; `data` and `pictures` as for Gold."""
-    return _load("saco-silver", SILVER, data, split, [f"silver_{split}_merged_test.json"], pictures)
+    """`split`: a subset, as its file is called, e.g. one of SILVER_SUBSETS; `data` and `image_folder` as for Gold."""
+    return _load_subset("saco-silver", SILVER_SOURCE, data, split, [f"silver_{split}_merged_test.json"], pictures)
 
 
-def _load(name: str, home: Home, data: Path, split: str, files: Sequence[str], pictures: str | Path | None) -> "SaCo":
-    folder = home.first([data / files[0], data / "gt-annotations" / files[0]], f"the file {files[0]}").parent
-    paths = [home.first([folder / file], f"the files of all annotators: {', '.join(files)}") for file in files]
-    annotators = [home.parsed(path, Annotator.of) for path in paths]
+def _load_subset(name: str, source: DataSource, data: Path, split: str, files: Sequence[str], image_folder: str | Path | None) -> "SaCo":
+    folder = source.find_first([data / files[0], data / "gt-annotations" / files[0]], f"the file {files[0]}").parent
+    paths = [source.find_first([folder / file], f"the files of all annotators: {', '.join(files)}") for file in files]
+    annotators = [source.parse_json(path, Annotator.from_json) for path in paths]
     try:
-        pairs = cgf1.exhaustive(annotators)
+        pairs = cgf1.find_exhaustive_pairs(annotators)
     except ScoringError as error:
-        raise home.broken(paths[0], f"is not as published ({error})") from error
+        raise source.build_broken_error(paths[0], f"is not as published ({error})") from error
     by_default = [data / "metaclip-images", data / "sa1b-images", data / "images", data]
-    places = home.pictures(
-        [Path(pictures)] if pictures else by_default, str(annotators[0].pictures[pairs[0]].get("file_name"))
+    places = source.find_image_folder(
+        [Path(image_folder)] if image_folder else by_default, str(annotators[0].images[pairs[0]].get("file_name"))
     )
-    return SaCo(name, home, split, paths, annotators, [_sample(annotators[0], pair, places) for pair in pairs])
+    return SaCo(name, source, split, paths, annotators, [_build_sample(annotators[0], pair, places) for pair in pairs])
 
 
-def _sample(annotator: Annotator, pair: Any, folder: Path) -> Sample:
-    entry = annotator.pictures[pair]
+def _build_sample(annotator: Annotator, pair: Any, folder: Path) -> Sample:
+    entry = annotator.images[pair]
     file_name = str(entry["file_name"])
     return Sample(
         id=str(pair),
         query=str(entry["text_input"]).strip(),
         source=file_name,
-        open=opener(folder / file_name),
+        open_image=make_image_opener(folder / file_name),
         group=file_name,
         direct=True,
-        target=lambda: _union(annotator, pair),
+        target=lambda: _merge_targets(annotator, pair),
     )
 
 
-def _union(annotator: Annotator, pair: Any) -> np.ndarray:
+def _merge_targets(annotator: Annotator, pair: Any) -> np.ndarray:
     """bool, (H, W): all that this annotator found."""
-    picture = annotator.pictures[pair]
-    masks = [to_rle(entry["segmentation"], picture, lambda: f"pair {pair!r}") for entry in annotator.targets(pair)]
-    return np.asarray(rle.decode_all(masks, int(picture["height"]), int(picture["width"])).any(axis=0))
+    image = annotator.images[pair]
+    masks = [to_rle(entry["segmentation"], image, lambda: f"pair {pair!r}") for entry in annotator.get_targets(pair)]
+    return np.asarray(rle.decode_masks(masks, int(image["height"]), int(image["width"])).any(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
 class SaCo:
     name: str
-    home: Home
+    source: DataSource
     split: str
     files: Sequence[Path]
     annotators: Sequence[Annotator]
-    asked: Sequence[Sample]
+    loaded_samples: Sequence[Sample]
 
     version = "1"
 
-    def samples(self) -> Sequence[Sample]:
-        return self.asked
+    def list_samples(self) -> Sequence[Sample]:
+        return self.loaded_samples
 
-    def facts(self) -> Facts:
+    def collect_info(self) -> DatasetInfo:
         listed = len(self.annotators[0].listing)
-        return Facts(
-            samples=len(self.asked),
-            pictures=len({sample.group for sample in self.asked}),
-            hash=hash_of(self.files, self.files[0].parent),
+        return DatasetInfo(
+            samples=len(self.loaded_samples),
+            images=len({sample.group for sample in self.loaded_samples}),
+            hash=hash_files(self.files, self.files[0].parent),
             published=None,
-            licence=self.home.licence,
-            home=self.home.where,
+            licence=self.source.licence,
+            source=self.source.location,
             notes=(
-                f"{listed} pairs are listed; asked are the {len(self.asked)} exhaustive ones of every annotator.",
+                f"{listed} pairs are listed; asked are the {len(self.loaded_samples)} exhaustive ones of every annotator.",
                 'Published averages are plain means over the subsets: split "all".',
             ),
         )
 
     @cached_property
-    def _pairs(self) -> Mapping[str, Any]:
-        return {str(pair): pair for pair in cgf1.exhaustive(self.annotators)}
+    def _pairs_by_id(self) -> Mapping[str, Any]:
+        return {str(pair): pair for pair in cgf1.find_exhaustive_pairs(self.annotators)}
 
-    def submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """A list of `{image_id, category_id, segmentation, score, bbox, area}`; boxes x, y, w, h as shares."""
-        entries = [entry for prediction in predictions for entry in self._entries(prediction)]
+        entries = [entry for prediction in predictions for entry in self._build_entries(prediction)]
         return {SUBMISSION: to_json(entries)}
 
-    def _entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
-        pair = target_of(self._pairs, prediction)
-        width, height = (int(self.annotators[0].pictures[pair][side]) for side in ("width", "height"))
-        check_sizes(prediction, height, width)
-        areas = rle.areas(prediction.masks).tolist()
+    def _build_entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
+        pair = get_target(self._pairs_by_id, prediction)
+        width, height = (int(self.annotators[0].images[pair][side]) for side in ("width", "height"))
+        check_mask_sizes(prediction, height, width)
+        areas = rle.compute_areas(prediction.masks).tolist()
         for mask, box, score, area in zip(prediction.masks, prediction.boxes, prediction.scores, areas, strict=True):
             x0, y0, x1, y1 = box
             shares = (x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height)
@@ -167,42 +167,42 @@ class SaCo:
             }
 
     @cached_property
-    def _outcomes(self) -> Callable[[Sequence[Prediction]], list[Outcome]]:
-        return once(lambda predictions: [self._outcome(prediction, "segm") for prediction in predictions])
+    def _judge_predictions(self) -> Callable[[Sequence[Prediction]], list[PairOutcome]]:
+        return memoize_by_prediction(lambda predictions: [self._judge_prediction(prediction, "segm") for prediction in predictions])
 
-    def _outcome(self, prediction: Prediction, iou_type: IouType) -> Outcome:
-        pair = target_of(self._pairs, prediction)
-        answers: list[tuple[int, Entry]] = list(enumerate(self._entries(prediction)))
-        return cgf1.judge(pair, answers, self.annotators, iou_type)
+    def _judge_prediction(self, prediction: Prediction, iou_type: IouType) -> PairOutcome:
+        pair = get_target(self._pairs_by_id, prediction)
+        answers: list[tuple[int, Entry]] = list(enumerate(self._build_entries(prediction)))
+        return cgf1.judge_pair(pair, answers, self.annotators, iou_type)
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """Of masks; of boxes too, where every prediction has one."""
         files = list(self.files)
         scores = cgf1.score(files, predictions)
         metrics = {name: value for name, value in scores.items() if name != "official"}
-        entries = listed(read(predictions, "predictions"), "predictions")
+        entries = require_list(read_json(predictions, "predictions"), "predictions")
         if not all("bbox" in entry for entry in entries):
             return metrics
-        return metrics | _of_boxes(cgf1.score(files, entries, "bbox"))
+        return metrics | _prefix_box_scores(cgf1.score(files, entries, "bbox"))
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Of masks; of boxes too, under `bbox cgF1` …"""
-        outcomes = self._outcomes(predictions)
-        metrics = cgf1.headline(cgf1.official(outcomes), len(outcomes))
-        of_boxes = cgf1.official([self._outcome(prediction, "bbox") for prediction in predictions])
-        more = _of_boxes(cgf1.headline(of_boxes, len(outcomes)))
-        alone = {p.id: _alone(outcome) for p, outcome in zip(predictions, outcomes, strict=True)}
+        outcomes = self._judge_predictions(predictions)
+        metrics = cgf1.select_headline(cgf1.compute_official_numbers(outcomes), len(outcomes))
+        of_boxes = cgf1.compute_official_numbers([self._judge_prediction(prediction, "bbox") for prediction in predictions])
+        more = _prefix_box_scores(cgf1.select_headline(of_boxes, len(outcomes)))
+        alone = {p.id: _score_alone(outcome) for p, outcome in zip(predictions, outcomes, strict=True)}
         return Scores("cgF1", metrics | more, alone)
 
-    def resample(self, predictions: Sequence[Prediction]) -> Measure:
-        pool = Pool(self._outcomes(predictions))
-        return lambda drawn: pool.cgf1(np.bincount(np.asarray(drawn, int), minlength=len(predictions)))
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        pool = OutcomePool(self._judge_predictions(predictions))
+        return lambda drawn: pool.compute_cgf1(np.bincount(np.asarray(drawn, int), minlength=len(predictions)))
 
 
-def _of_boxes(headline: Mapping[str, float]) -> dict[str, float]:
+def _prefix_box_scores(headline: Mapping[str, float]) -> dict[str, float]:
     return {f"bbox {name}": headline[name] for name in ("cgF1", "pmF1", "IL_MCC")}
 
 
-def _alone(outcome: Outcome) -> float:
+def _score_alone(outcome: PairOutcome) -> float:
     """A pair's own number: its mean F1; without targets, whether nothing was predicted."""
-    return float(outcome.f1.mean()) if outcome.targets else float(outcome.nothing)
+    return float(outcome.f1.mean()) if outcome.targets else float(outcome.is_empty)

@@ -12,45 +12,45 @@ Predictions: a folder with `sav_000262/000/00000.png`, not black where the objec
 
 from pathlib import Path
 
-from evals.datasets.files import Home
-from evals.datasets.videos import Videos, beside, first_frame, names_in, region_and_boundary
+from evals.datasets.files import DataSource
+from evals.datasets.videos import VideoBenchmark, make_frame_finder, make_first_frame_opener, read_video_names, make_jf_judge
 from evals.samples import DataError, Sample
 
-HOME = Home("SA-V", "ai.meta.com/datasets/segment-anything-video (sav_val.tar, sav_test.tar)", "CC BY 4.0")
+SOURCE = DataSource("SA-V", "ai.meta.com/datasets/segment-anything-video (sav_val.tar, sav_test.tar)", "CC BY 4.0")
 PUBLISHED = {"val": 293, "test": 278}
 """Objects."""
 
 
-def load(data: Path, split: str) -> Videos:
+def load(data: Path, split: str) -> VideoBenchmark:
     """`data`: the folder sav_val (sav_test), or the one above."""
     if split not in PUBLISHED:
         raise DataError(f"SA-V has the splits {', '.join(PUBLISHED)} with masks of every object, not {split!r}")
-    listing = HOME.first(
+    listing = SOURCE.find_first(
         [folder / f"sav_{split}.txt" for folder in (data, data / f"sav_{split}")], f"the file sav_{split}.txt"
     )
     root = listing.parent
-    masks = HOME.first([root / "Annotations_6fps"], f"the masks of {split}")
-    frames = HOME.first([root / "JPEGImages_24fps"], f"the frames of {split}")
-    names = names_in(listing, masks, HOME)
-    return Videos(
+    masks = SOURCE.find_first([root / "Annotations_6fps"], f"the masks of {split}")
+    frames = SOURCE.find_first([root / "JPEGImages_24fps"], f"the frames of {split}")
+    names = read_video_names(listing, masks, SOURCE)
+    return VideoBenchmark(
         "sav",
-        HOME,
+        SOURCE,
         split,
         root,
         lambda: [listing, *(path for name in names for path in sorted((masks / name).rglob("*.png")))],
-        [_sample(part, frames / name) for name in names for part in sorted((masks / name).iterdir()) if part.is_dir()],
-        region_and_boundary(masks, names, "sav"),
+        [_build_sample(part, frames / name) for name in names for part in sorted((masks / name).iterdir()) if part.is_dir()],
+        make_jf_judge(masks, names, "sav"),
         PUBLISHED[split],
         ("Convention: SA-V; first and last annotated frame left out, an object's frames count from its entry on.",),
     )
 
 
-def _sample(masks: Path, frames: Path) -> Sample:
+def _build_sample(masks: Path, frames: Path) -> Sample:
     """Of one object, whose masks lie in a folder of their own."""
     return Sample(
         id=f"{frames.name}/{masks.name}",
         query="the object masked where it first appears",
         source=frames.name,
-        open=first_frame(beside(masks, frames)),
+        open_image=make_first_frame_opener(make_frame_finder(masks, frames)),
         group=frames.name,
     )

@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evals.datasets.files import Home
-from evals.datasets.videos import Judge, Videos, first_frame
+from evals.datasets.files import DataSource
+from evals.datasets.videos import Judge, VideoBenchmark, make_first_frame_opener
 from evals.metrics import veval
 from evals.samples import DataError, Sample
 
-HOME = Home(
+SOURCE = DataSource(
     "SA-Co/VEval",
     "huggingface.co/datasets/facebook/SACo-VEval, and the frames as scripts/eval/veval of"
     " github.com/facebookresearch/sam3 says",
@@ -39,36 +39,36 @@ MEDIA = {
 SPLITS = tuple(f"{source}-{part}" for source in MEDIA for part in ("val", "test"))
 
 
-def load(data: Path, split: str, *, pictures: str | Path | None = None) -> Videos:
+def load(data: Path, split: str, *, pictures: str | Path | None = None) -> VideoBenchmark:
     """`data`: the folder that holds `annotation/` and `media/`, or that of the annotations; `split`: e.g. "sav-test";
     `pictures`: where the folders of `file_names` lie."""
     if split not in SPLITS:
         raise DataError(f"SA-Co/VEval has the splits {', '.join(SPLITS)}, not {split!r}")
     source, part = split.split("-")
     name = f"saco_veval_{source}_{part}.json"
-    file = HOME.first([data / "annotation" / name, data / name], f"the file annotation/{name}")
-    frames = Path(pictures) if pictures else _frames(data, source)
-    samples = HOME.parsed(file, lambda content: list(_samples(content, frames)))
+    file = SOURCE.find_first([data / "annotation" / name, data / name], f"the file annotation/{name}")
+    frames = Path(pictures) if pictures else _find_frames(data, source)
+    samples = SOURCE.parse_json(file, lambda content: list(_build_samples(content, frames)))
     if not samples:
-        raise HOME.broken(file, "lists no pair of a video and a phrase in `video_np_pairs`")
-    return Videos(
+        raise SOURCE.build_broken_error(file, "lists no pair of a video and a phrase in `video_np_pairs`")
+    return VideoBenchmark(
         "saco-veval",
-        HOME,
+        SOURCE,
         split,
         file.parent,
         lambda: [file],
         samples,
-        _judge(file),
+        _make_judge(file),
         notes=("Headline: cgF1 of masks; pHOTA beside it.", "Frames of YT-Temporal-1B shift when fetched again."),
     )
 
 
-def _frames(data: Path, source: str) -> Path:
+def _find_frames(data: Path, source: str) -> Path:
     folders = [folder / "media" / MEDIA[source] for folder in (data, data.parent)]
-    return HOME.first(folders, f"the frames in media/{MEDIA[source]}")
+    return SOURCE.find_first(folders, f"the frames in media/{MEDIA[source]}")
 
 
-def _samples(content: Any, frames: Path) -> Iterator[Sample]:
+def _build_samples(content: Any, frames: Path) -> Iterator[Sample]:
     videos = {video["id"]: video for video in content["videos"]}
     for pair in content["video_np_pairs"]:
         video = videos[pair["video_id"]]
@@ -76,19 +76,19 @@ def _samples(content: Any, frames: Path) -> Iterator[Sample]:
             id=f"{pair['video_id']}-{pair['category_id']}",
             query=str(pair["noun_phrase"]),
             source=str(video["video_name"]),
-            open=first_frame(partial(_files, video, frames)),
+            open_image=make_first_frame_opener(partial(_list_frames, video, frames)),
             group=str(video["id"]),
             slices={"phrase": "positive" if pair["num_masklets"] else "negative"},
         )
 
 
-def _files(video: Mapping[str, Any], frames: Path) -> Sequence[Path]:
+def _list_frames(video: Mapping[str, Any], frames: Path) -> Sequence[Path]:
     return [frames / str(name) for name in video["file_names"]]
 
 
-def _judge(file: Path) -> Judge:
-    def judge(predictions: Path) -> Mapping[str, float]:
+def _make_judge(file: Path) -> Judge:
+    def judge_file(predictions: Path) -> Mapping[str, float]:
         scores = veval.score(file, predictions)
         return {name: value for name, value in scores.items() if name != "official"}
 
-    return judge
+    return judge_file

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evals.datasets.files import Home, hash_of
+from evals.datasets.files import DataSource, hash_files
 from evals.metrics import jf
 from evals.metrics.jf import Convention
-from evals.samples import Facts, Sample
-from sam3_tool import Picture, PictureError
+from evals.samples import DatasetInfo, Sample
+from sam3_tool import Image, ImageError
 
 ONLY_SCORED = (
     "there is no video tracker here yet, so that videos are scored from predictions only:"
@@ -20,16 +20,16 @@ Judge = Callable[[Path], Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
-class Videos:
+class VideoBenchmark:
     """A split of a video benchmark. Cheap to make: neither frames nor masks are read before they are needed."""
 
     name: str
-    home: Home
+    source: DataSource
     split: str
     root: Path
     files: Callable[[], Sequence[Path]]
     """The annotations, all below `root`."""
-    asked: Sequence[Sample]
+    loaded_samples: Sequence[Sample]
     """What a tracker would be asked; `open` gives the first frame, once all that are annotated are known to exist."""
     judge: Judge
     """Predictions in the benchmark's own format -> its numbers, the headline first."""
@@ -38,17 +38,17 @@ class Videos:
 
     version = "1"
 
-    def samples(self) -> Sequence[Sample]:
-        return self.asked
+    def list_samples(self) -> Sequence[Sample]:
+        return self.loaded_samples
 
-    def facts(self) -> Facts:
-        return Facts(
-            samples=len(self.asked),
-            pictures=len({sample.group for sample in self.asked}),
-            hash=hash_of(self.files(), self.root),
+    def collect_info(self) -> DatasetInfo:
+        return DatasetInfo(
+            samples=len(self.loaded_samples),
+            images=len({sample.group for sample in self.loaded_samples}),
+            hash=hash_files(self.files(), self.root),
             published=self.published,
-            licence=self.home.licence,
-            home=self.home.where,
+            licence=self.source.licence,
+            source=self.source.location,
             notes=self.notes,
         )
 
@@ -57,44 +57,44 @@ class Videos:
         return self.judge(predictions)
 
 
-def beside(masks: Path, frames: Path) -> Callable[[], list[Path]]:
+def make_frame_finder(masks: Path, frames: Path) -> Callable[[], list[Path]]:
     """The frames in `frames` that have a PNG in `masks`."""
     return lambda: [frames / f"{mask.stem}.jpg" for mask in sorted(masks.glob("*.png"))]
 
 
-def first_frame(frames: Callable[[], Sequence[Path]]) -> Callable[[], Picture]:
+def make_first_frame_opener(frames: Callable[[], Sequence[Path]]) -> Callable[[], Image]:
     """Reads the first of a video's annotated frames when it is called; PictureError if any of them is missing."""
 
-    def picture() -> Picture:
+    def open_image() -> Image:
         paths = frames()
         if not paths:
-            raise PictureError("a video without a single annotated frame")
+            raise ImageError("a video without a single annotated frame")
         for path in paths:
             if not path.is_file():
-                raise PictureError(f"{path}: no such file, though it is annotated")
-        return Picture.open(paths[0])
+                raise ImageError(f"{path}: no such file, though it is annotated")
+        return Image.open(paths[0])
 
-    return picture
+    return open_image
 
 
-def names_in(listing: Path, masks: Path, home: Home) -> list[str]:
+def read_video_names(listing: Path, masks: Path, source: DataSource) -> list[str]:
     """The videos that a file lists, one a line, each of which has a folder in `masks`. Raises DataError."""
     try:
         names = [line.strip() for line in listing.read_text("utf-8").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise home.broken(listing, f"cannot be read ({error})") from error
+        raise source.build_broken_error(listing, f"cannot be read ({error})") from error
     if not names:
-        raise home.broken(listing, "names no video")
+        raise source.build_broken_error(listing, "names no video")
     if absent := [name for name in names if not (masks / name).is_dir()]:
-        raise home.missing(f"{masks} has no folder {absent[0]}", f"masks of all {len(names)} videos in {listing.name}")
+        raise source.build_missing_error(f"{masks} has no folder {absent[0]}", f"masks of all {len(names)} videos in {listing.name}")
     return names
 
 
-def region_and_boundary(masks: Path, names: Sequence[str], convention: Convention) -> Judge:
+def make_jf_judge(masks: Path, names: Sequence[str], convention: Convention) -> Judge:
     """J&F of a folder of masks against those in `masks`."""
 
-    def judge(predictions: Path) -> Mapping[str, float]:
-        scores = jf.score(jf.folders(masks, predictions, names=names), convention=convention)
+    def judge_folder(predictions: Path) -> Mapping[str, float]:
+        scores = jf.score(jf.read_folders(masks, predictions, names=names), convention=convention)
         return {name: scores[name] for name in ("jf", "j", "f", "objects")}
 
-    return judge
+    return judge_folder

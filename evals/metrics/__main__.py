@@ -1,12 +1,12 @@
 """Every metric beside its official code on the committed cases: `python -m evals.metrics`."""
 
-from evals.metrics.cases import FAMILIES, compare
+from evals.metrics.cases import FAMILIES, compare_family
 
 
 def main() -> None:
     print("| metric | official code | cases | numbers | here |\n| --- | --- | --- | --- | --- |")
     for family in FAMILIES:
-        found = compare(family)
+        found = compare_family(family)
         print(f"| {family.title} | {family.source} | {found.cases} | {found.numbers} | {found.verdict} |")
 
 

@@ -14,20 +14,20 @@ import numpy as np
 
 from evals.metrics.entries import ScoringError
 from sam3_tool import rle
-from sam3_tool.overlap import without_overlaps
-from sam3_tool.rle import Rle
+from sam3_tool.overlap import select_non_overlapping
+from sam3_tool.rle import RleMask
 
 
 def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
     """`mae`, `accuracy` in percent, `rmse` and `n` of (prediction, true number).
 
-    A prediction is a number, or (masks, scores), which `count` counts. No samples, and counts that are no numbers,
+    A prediction is a number, or (masks, scores), which `count_instances` counts. No samples, and counts that are no numbers,
     raise ScoringError.
 
     >>> score([(3, 3), (1, 2), (0, 2)])
     {'mae': 1.0, 'accuracy': 33.33333333333333, 'rmse': 1.2909944487358056, 'n': 3}
     """
-    pairs = [(_number(prediction, index), _real(truth, index)) for index, (prediction, truth) in enumerate(samples)]
+    pairs = [(_count_prediction(prediction, index), _require_number(truth, index)) for index, (prediction, truth) in enumerate(samples)]
     if not pairs:
         raise ScoringError("no samples: the mean error is one over at least one")
     errors = np.array([predicted - true for predicted, true in pairs])
@@ -39,28 +39,28 @@ def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
     }
 
 
-def count(
-    masks: Sequence[Rle] | np.ndarray, scores: Sequence[float] | np.ndarray, *, iom: float = 0.5, threshold: float = 0.5
+def count_instances(
+    masks: Sequence[RleMask] | np.ndarray, scores: Sequence[float] | np.ndarray, *, iom: float = 0.5, threshold: float = 0.5
 ) -> int:
     """How many of `masks`, run lengths or bool (N, H, W), are left by suppression and then score above `threshold`.
 
-    >>> count(np.ones((2, 4, 4), bool), [0.9, 0.8])
+    >>> count_instances(np.ones((2, 4, 4), bool), [0.9, 0.8])
     1
     """
-    runs = rle.encode_all(masks) if isinstance(masks, np.ndarray) else list(masks)
+    runs = rle.encode_masks(masks) if isinstance(masks, np.ndarray) else list(masks)
     confidence = np.asarray(scores, float)
     if confidence.shape != (len(runs),) or np.isnan(confidence).any():
         raise ScoringError(f"{len(runs)} masks need as many scores, none of them NaN, found {confidence.tolist()}")
-    return sum(bool(confidence[index] > threshold) for index in without_overlaps(runs, confidence, threshold=iom))
+    return sum(bool(confidence[index] > threshold) for index in select_non_overlapping(runs, confidence, threshold=iom))
 
 
-def _number(prediction: Any, index: int) -> float:
+def _count_prediction(prediction: Any, index: int) -> float:
     if isinstance(prediction, tuple):
-        return count(*prediction)
-    return _real(prediction, index)
+        return count_instances(*prediction)
+    return _require_number(prediction, index)
 
 
-def _real(value: Any, index: int) -> float:
+def _require_number(value: Any, index: int) -> float:
     if not isinstance(value, Real) or not np.isfinite(float(value)):
         raise ScoringError(f"sample {index}: a count must be a number, found {value!r}")
     return float(value)

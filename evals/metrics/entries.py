@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-Source = str | PathLike[str] | Mapping[str, Any] | Sequence[Any]
+JsonSource = str | PathLike[str] | Mapping[str, Any] | Sequence[Any]
 """A JSON file, or what it holds."""
 Entry = Mapping[str, Any]
 
@@ -15,7 +15,7 @@ class ScoringError(ValueError):
     """An input that has no official score: one sentence that names the entry."""
 
 
-def read(source: Source, what: str) -> Any:
+def read_json(source: JsonSource, what: str) -> Any:
     """What a JSON file holds; parsed JSON is handed through. `what` names it in messages: "predictions"."""
     if not isinstance(source, str | PathLike):
         return source
@@ -27,46 +27,46 @@ def read(source: Source, what: str) -> Any:
         raise ScoringError(f"{what}: {source} is not JSON ({error})") from error
 
 
-def listed(value: Any, what: str) -> Sequence[Any]:
+def require_list(value: Any, what: str) -> Sequence[Any]:
     """`value`, which must be a list."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise ScoringError(f"{what} must be a list, found {type(value).__name__}")
     return value
 
 
-def keyed(value: Any, what: str) -> Entry:
+def require_object(value: Any, what: str) -> Entry:
     """`value`, which must be a JSON object."""
     if not isinstance(value, Mapping):
         raise ScoringError(f"{what} must be an object, found {type(value).__name__}")
     return value
 
 
-def field(entry: Entry, key: str, name: Callable[[], str] | str) -> Any:
+def get_field(entry: Entry, key: str, name: Callable[[], str] | str) -> Any:
     """`entry[key]`; a missing key is reported with the entry's name."""
     try:
         return entry[key]
     except KeyError:
-        raise ScoringError(f"{named(name)} has no `{key}`") from None
+        raise ScoringError(f"{resolve_name(name)} has no `{key}`") from None
     except TypeError:
-        raise ScoringError(f"{named(name)} must be an object, found {type(entry).__name__}") from None
+        raise ScoringError(f"{resolve_name(name)} must be an object, found {type(entry).__name__}") from None
 
 
-def identity(entry: Entry, key: str, name: Callable[[], str] | str) -> Any:
+def get_key(entry: Entry, key: str, name: Callable[[], str] | str) -> Any:
     """`entry[key]`, which can be looked up: a number or a text."""
-    value = field(entry, key, name)
+    value = get_field(entry, key, name)
     if not isinstance(value, Hashable):
-        raise ScoringError(f"{named(name)}: `{key}` must be a number or a text, found {value!r}")
+        raise ScoringError(f"{resolve_name(name)}: `{key}` must be a number or a text, found {value!r}")
     return value
 
 
-def reaches(score: Any, threshold: float, name: Callable[[], str] | str) -> bool:
+def is_score_at_least(score: Any, threshold: float, name: Callable[[], str] | str) -> bool:
     """Whether a score is at least `threshold`; NaN is not, whatever is no number is an error."""
     try:
         return bool(score >= threshold)
     except TypeError:
-        raise ScoringError(f"{named(name)}: `score` must be a number, found {score!r}") from None
+        raise ScoringError(f"{resolve_name(name)}: `score` must be a number, found {score!r}") from None
 
 
-def named(name: Callable[[], str] | str) -> str:
+def resolve_name(name: Callable[[], str] | str) -> str:
     """The text of a name, which may be a function so that it is only made for a message."""
     return name if isinstance(name, str) else name()

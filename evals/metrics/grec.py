@@ -13,7 +13,7 @@ import numpy as np
 
 from evals.metrics.entries import ScoringError
 
-KEPT_FROM, MATCHED_FROM = 0.7, 0.5
+MIN_SCORE, MIN_IOU = 0.7, 0.5
 
 
 class Sample(NamedTuple):
@@ -37,7 +37,7 @@ def score(samples: Iterable[Sample | Sequence[Any] | Mapping[str, Any]]) -> dict
     >>> round(scores["f1"], 3), scores["n_acc"], scores["t_acc"]
     (0.667, 0.5, 1.0)
     """
-    judged = [_judge(_sample(one, index), index) for index, one in enumerate(samples)]
+    judged = [_judge_sample(_parse_sample(value, index), index) for index, value in enumerate(samples)]
     answered = {missing: [kept for _, kept, without in judged if without == missing] for missing in (True, False)}
     for missing, some in answered.items():
         if not some:
@@ -57,29 +57,29 @@ def score(samples: Iterable[Sample | Sequence[Any] | Mapping[str, Any]]) -> dict
     }
 
 
-def _sample(one: Any, index: int) -> Sample:
-    if isinstance(one, Sample):
-        return one
+def _parse_sample(value: Any, index: int) -> Sample:
+    if isinstance(value, Sample):
+        return value
     try:
-        return Sample(**one) if isinstance(one, Mapping) else Sample(*one)
+        return Sample(**value) if isinstance(value, Mapping) else Sample(*value)
     except TypeError as error:
         raise ScoringError(f"sample {index}: expected boxes, scores, target_boxes and no_target ({error})") from error
 
 
-def _judge(sample: Sample, index: int) -> tuple[bool, bool, bool]:
+def _judge_sample(sample: Sample, index: int) -> tuple[bool, bool, bool]:
     """(right, anything kept, without target)."""
-    targets = _boxes(sample.target_boxes, f"sample {index}: `target_boxes`")
+    targets = _parse_boxes(sample.target_boxes, f"sample {index}: `target_boxes`")
     missing = not len(targets) if sample.no_target is None else bool(sample.no_target)
-    kept = _kept(sample, index)
+    kept = _select_boxes(sample, index)
     if missing:
         return not len(kept), bool(len(kept)), True
     if not len(targets):
         raise ScoringError(f"sample {index} has neither `target_boxes` nor `no_target`")
-    hits = _hits(generalised_ious(kept, targets)) if len(kept) else 0
+    hits = _count_hits(compute_generalised_ious(kept, targets)) if len(kept) else 0
     return hits == len(kept) == len(targets), bool(len(kept)), False
 
 
-def _kept(sample: Sample, index: int) -> np.ndarray:
+def _select_boxes(sample: Sample, index: int) -> np.ndarray:
     """Boxes with a score high enough, float32, (N, 4): best first, of equals the one with the greater coordinates."""
     name = f"sample {index}: `boxes`"
     boxes, scores = (
@@ -90,37 +90,37 @@ def _kept(sample: Sample, index: int) -> np.ndarray:
     if len(scores) != len(boxes) or (len(scores) and np.isnan(scores).any()):
         raise ScoringError(f"sample {index}: {len(boxes)} boxes need as many scores, none of them NaN")
     ranked = sorted(zip(scores.tolist(), boxes.tolist(), strict=True), reverse=True)
-    return _boxes([box for confidence, box in ranked if confidence >= KEPT_FROM], name)
+    return _parse_boxes([box for confidence, box in ranked if confidence >= MIN_SCORE], name)
 
 
-def _boxes(values: Any, name: str) -> np.ndarray:
+def _parse_boxes(values: Any, name: str) -> np.ndarray:
     boxes = np.asarray(values, np.float32).reshape(-1, 4)
     if not (boxes[:, 2:] >= boxes[:, :2]).all():
         raise ScoringError(f"{name} must be x0, y0, x1, y1 with x1 >= x0 and y1 >= y0")
     return boxes
 
 
-def _hits(ious: np.ndarray) -> int:
+def _count_hits(ious: np.ndarray) -> int:
     """Greedy one-to-one matches, from the greatest; NaN, between two boxes without area, counts as the greatest."""
     ious = ious.copy()
     for hits in range(min(ious.shape)):
         row, column = np.unravel_index(int(ious.argmax()), ious.shape)
-        if ious[row, column] < MATCHED_FROM:
+        if ious[row, column] < MIN_IOU:
             return hits
         ious[row, :] = ious[:, column] = 0
     return int(min(ious.shape))
 
 
-def generalised_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def compute_generalised_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """float32, (len(a), len(b)), in [-1, 1]; boxes x0, y0, x1, y1, float32."""
-    one, two = a[:, None], b[None]
-    inside = _area(np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:]))
-    union = _area(one[..., :2], one[..., 2:]) + _area(two[..., :2], two[..., 2:]) - inside
-    around = _area(np.minimum(one[..., :2], two[..., :2]), np.maximum(one[..., 2:], two[..., 2:]))
+    first, second = a[:, None], b[None]
+    inside = _compute_area(np.maximum(first[..., :2], second[..., :2]), np.minimum(first[..., 2:], second[..., 2:]))
+    union = _compute_area(first[..., :2], first[..., 2:]) + _compute_area(second[..., :2], second[..., 2:]) - inside
+    around = _compute_area(np.minimum(first[..., :2], second[..., :2]), np.maximum(first[..., 2:], second[..., 2:]))
     with np.errstate(all="ignore"):
         return np.asarray(inside / union - (around - union) / around)
 
 
-def _area(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _compute_area(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     sides = np.maximum(high - low, 0)
     return np.asarray(sides[..., 0] * sides[..., 1])

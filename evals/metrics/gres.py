@@ -20,7 +20,7 @@ import numpy as np
 from evals.metrics.entries import ScoringError
 
 Convention = Literal["rela", "gsva"]
-PRECISION_AT = (0.7, 0.8, 0.9)
+PRECISION_THRESHOLDS = (0.7, 0.8, 0.9)
 
 
 class Sample(NamedTuple):
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
     """Has no target; None: when `gt_mask` is empty."""
 
 
-class Counts(NamedTuple):
+class PixelCounts(NamedTuple):
     """What is kept of one query."""
 
     intersection: int
@@ -49,7 +49,7 @@ class Counts(NamedTuple):
 def score(
     samples: Iterable[Sample | Sequence[Any] | Mapping[str, Any]], convention: Convention = "rela"
 ) -> dict[str, Any]:
-    """`giou`, `ciou`, `n_acc`, `t_acc` as fractions, `n`, and under `official` the numbers as the code prints them.
+    """`compute_giou`, `ciou`, `n_acc`, `t_acc` as fractions, `n`, and under `official` the numbers as the code prints them.
 
     ReLA's official numbers are gIoU, cIoU, Pr@0.7 … in percent, T_acc and N_acc as fractions, 0 where no query is
     without target; `precision_0.7` … are fractions. A sample is a Sample, a tuple, or a mapping with its names.
@@ -61,31 +61,31 @@ def score(
     """
     if convention not in ("rela", "gsva"):
         raise ScoringError(f"`convention` must be 'rela' or 'gsva', found {convention!r}")
-    return of_counts(
-        [count(_sample(one, index), convention=convention, index=index) for index, one in enumerate(samples)],
+    return score_counts(
+        [count_pixels(_parse_sample(value, index), convention=convention, index=index) for index, value in enumerate(samples)],
         convention,
     )
 
 
-def of_counts(counts: Sequence[Counts], convention: Convention = "rela") -> dict[str, Any]:
-    """What `score` gives, from what `count` keeps of every query."""
-    if not any(not one.missing for one in counts):
+def score_counts(counts: Sequence[PixelCounts], convention: Convention = "rela") -> dict[str, Any]:
+    """What `score` gives, from what `count_pixels` keeps of every query."""
+    if not any(not entry.missing for entry in counts):
         raise ScoringError(f"none of {len(counts)} samples has a target: cIoU and T-acc have no official value")
-    return _rela(counts) if convention == "rela" else _gsva(counts)
+    return _score_rela(counts) if convention == "rela" else _score_gsva(counts)
 
 
-def _sample(one: Any, index: int) -> Sample:
-    if isinstance(one, Sample):
-        return one
+def _parse_sample(value: Any, index: int) -> Sample:
+    if isinstance(value, Sample):
+        return value
     try:
-        if isinstance(one, Mapping):
-            return Sample(**{name: one[name] for name in Sample._fields if name in one})
-        return Sample(*one)
+        if isinstance(value, Mapping):
+            return Sample(**{name: value[name] for name in Sample._fields if name in value})
+        return Sample(*value)
     except TypeError as error:
         raise ScoringError(f"sample {index}: expected pred_mask, gt_mask, pred_nt and gt_nt ({error})") from error
 
 
-def count(sample: Sample, *, convention: Convention = "rela", index: int = 0) -> Counts:
+def count_pixels(sample: Sample, *, convention: Convention = "rela", index: int = 0) -> PixelCounts:
     """`index` is for messages."""
     prediction, target = np.asarray(sample.pred_mask) != 0, np.asarray(sample.gt_mask) != 0
     if prediction.shape != target.shape:
@@ -93,7 +93,7 @@ def count(sample: Sample, *, convention: Convention = "rela", index: int = 0) ->
             f"sample {index}: prediction is {prediction.shape}, target is {target.shape}: expected masks of one size"
         )
     empty = not target.any()
-    return Counts(
+    return PixelCounts(
         int((prediction & target).sum()),
         int((prediction | target).sum()),
         bool(not prediction.any() if sample.pred_nt is None else sample.pred_nt),
@@ -101,36 +101,36 @@ def count(sample: Sample, *, convention: Convention = "rela", index: int = 0) ->
     )
 
 
-def ious(counts: Sequence[Counts], convention: Convention = "rela") -> np.ndarray:
+def compute_ious(counts: Sequence[PixelCounts], convention: Convention = "rela") -> np.ndarray:
     """float64, (n,): what every query adds to gIoU; 0 or 1 for one without target."""
-    of_target = _rela_ratio if convention == "rela" else _gsva_ratio
+    of_target = _compute_rela_iou if convention == "rela" else _compute_gsva_iou
     return np.array([float(c.declared) if c.missing else of_target(c) for c in counts])
 
 
-def giou(ious: np.ndarray, convention: Convention = "rela") -> float:
+def compute_giou(ious: np.ndarray, convention: Convention = "rela") -> float:
     """The mean of what queries add, as a fraction, with the constants of the convention."""
-    total = _added(ious.tolist())
+    total = _sum_in_order(ious.tolist())
     return total / len(ious) if convention == "rela" else float(np.float32(total) / np.float32(len(ious) + 1e-5))
 
 
-def _rela_ratio(c: Counts) -> float:
-    return 0.0 if c.declared else _ratio(c.intersection, c.union)
+def _compute_rela_iou(c: PixelCounts) -> float:
+    return 0.0 if c.declared else _divide_or_zero(c.intersection, c.union)
 
 
-def _gsva_ratio(c: Counts) -> float:
+def _compute_gsva_iou(c: PixelCounts) -> float:
     return c.intersection / (c.union + 1e-8)
 
 
-def _rela(counts: Sequence[Counts]) -> dict[str, Any]:
+def _score_rela(counts: Sequence[PixelCounts]) -> dict[str, Any]:
     # declared missing: a target keeps its union, a query without target adds nothing
     kept = [
         (0 if c.declared or c.missing else c.intersection, 0 if c.declared and c.missing else c.union) for c in counts
     ]
     intersection, union = (sum(column) for column in zip(*kept, strict=True))
-    targets = [_rela_ratio(c) for c in counts if not c.missing]
-    mean = giou(ious(counts))
-    n_acc, t_acc = _accuracies(counts) if any(c.missing for c in counts) else (0.0, 0.0)
-    reached = {at: sum(iou >= at for iou in targets) for at in PRECISION_AT}
+    targets = [_compute_rela_iou(c) for c in counts if not c.missing]
+    mean = compute_giou(compute_ious(counts))
+    n_acc, t_acc = _compute_accuracies(counts) if any(c.missing for c in counts) else (0.0, 0.0)
+    reached = {at: sum(iou >= at for iou in targets) for at in PRECISION_THRESHOLDS}
     official = {
         "gIoU": 100.0 * mean,
         "cIoU": intersection * 100.0 / union if union else float("nan"),
@@ -149,11 +149,11 @@ def _rela(counts: Sequence[Counts]) -> dict[str, Any]:
     }
 
 
-def _ratio(intersection: int, union: int) -> float:
+def _divide_or_zero(intersection: int, union: int) -> float:
     return intersection / union if union else 0.0
 
 
-def _added(values: Iterable[float]) -> float:
+def _sum_in_order(values: Iterable[float]) -> float:
     """The sum, added up one by one."""
     total = 0.0
     for value in values:
@@ -161,21 +161,21 @@ def _added(values: Iterable[float]) -> float:
     return total
 
 
-def _accuracies(counts: Sequence[Counts]) -> tuple[float, float]:
+def _compute_accuracies(counts: Sequence[PixelCounts]) -> tuple[float, float]:
     """N-acc, T-acc."""
     missing = [c.declared for c in counts if c.missing]
     present = [not c.declared for c in counts if not c.missing]
     return sum(missing) / len(missing), sum(present) / len(present)
 
 
-def _gsva(counts: Sequence[Counts]) -> dict[str, Any]:
+def _score_gsva(counts: Sequence[PixelCounts]) -> dict[str, Any]:
     if not any(c.missing for c in counts):
         raise ScoringError(f"all of {len(counts)} samples have a target: N-acc has no value in GSVA's convention")
     intersection = np.float32(sum(c.intersection for c in counts if not c.missing))
     union = np.float32(sum(c.union for c in counts if not (c.missing and c.declared)))
-    n_acc, t_acc = _accuracies(counts)
+    n_acc, t_acc = _compute_accuracies(counts)
     official = {
-        "giou": giou(ious(counts, "gsva"), "gsva"),
+        "giou": compute_giou(compute_ious(counts, "gsva"), "gsva"),
         "ciou": float(intersection / (union + np.float32(1e-10))),
         "N_acc": n_acc,
         "T_acc": t_acc,

@@ -15,11 +15,11 @@ from scipy.optimize import linear_sum_assignment
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
 _EPS = np.finfo("float").eps
-_WEIGHTED = ("AssRe", "AssPr", "AssA")
+_ASSOCIATION_FIELDS = ("AssRe", "AssPr", "AssA")
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class FrameDetections:
     """The detections of one frame; track numbers count from 0 within the sequence."""
 
     targets: np.ndarray
@@ -30,26 +30,26 @@ class Frame:
     """float, (G, D), in [0, 1]."""
 
 
-Fields = dict[str, np.ndarray]
+HotaFields = dict[str, np.ndarray]
 """Name -> float64 (19,), one value per alpha."""
 
 
-def sequence(frames: Sequence[Frame]) -> Fields:
+def score_sequence(frames: Sequence[FrameDetections]) -> HotaFields:
     """The counts of one sequence: HOTA_TP, HOTA_FN, HOTA_FP, AssA, AssRe, AssPr, LocA."""
-    wanted, given = (sum(len(numbers) for numbers in column) for column in zip(*_tracks(frames), strict=True))
-    fields = {name: np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP", "LocA", *_WEIGHTED)}
+    wanted, given = (sum(len(numbers) for numbers in column) for column in zip(*_list_tracks(frames), strict=True))
+    fields = {name: np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP", "LocA", *_ASSOCIATION_FIELDS)}
     if not wanted or not given:
         fields |= {"HOTA_FN": fields["HOTA_FN"] + wanted, "HOTA_FP": fields["HOTA_FP"] + given}
         return fields | {"LocA": np.ones(len(ALPHAS))}
-    return fields | _matched(frames)
+    return fields | _match_frames(frames)
 
 
-def _tracks(frames: Sequence[Frame]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _list_tracks(frames: Sequence[FrameDetections]) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(frame.targets, frame.found) for frame in frames] or [(np.zeros(0, int), np.zeros(0, int))]
 
 
-def _matched(frames: Sequence[Frame]) -> Fields:
-    alignment, targets, found = _alignment(frames)
+def _match_frames(frames: Sequence[FrameDetections]) -> HotaFields:
+    alignment, targets, found = _align_tracks(frames)
     tp, fn, fp, located = (np.zeros(len(ALPHAS)) for _ in range(4))
     matches = np.zeros((len(ALPHAS), *alignment.shape))
     for frame in frames:
@@ -67,15 +67,15 @@ def _matched(frames: Sequence[Frame]) -> Fields:
         "HOTA_FN": fn - tp,
         "HOTA_FP": fp - tp,
         "LocA": np.maximum(1e-10, located) / np.maximum(1e-10, tp),
-        **_association(matches, targets, found, tp),
+        **_score_association(matches, targets, found, tp),
     }
 
 
-def _alignment(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _align_tracks(frames: Sequence[FrameDetections]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How well whole tracks agree, (G, D), and the frames of each track, (G, 1) and (1, D)."""
     number = [
         1 + max((int(tracks.max()) for tracks in column if len(tracks)), default=-1)
-        for column in zip(*_tracks(frames), strict=True)
+        for column in zip(*_list_tracks(frames), strict=True)
     ]
     potential, targets, found = np.zeros(number), np.zeros((number[0], 1)), np.zeros((1, number[1]))
     for frame in frames:
@@ -89,9 +89,9 @@ def _alignment(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndar
     return potential / (targets + found - potential), targets, found
 
 
-def _association(matches: np.ndarray, targets: np.ndarray, found: np.ndarray, tp: np.ndarray) -> Fields:
+def _score_association(matches: np.ndarray, targets: np.ndarray, found: np.ndarray, tp: np.ndarray) -> HotaFields:
     """`matches`: float64, (19, G, D)."""
-    fields = {name: np.zeros(len(ALPHAS)) for name in _WEIGHTED}
+    fields = {name: np.zeros(len(ALPHAS)) for name in _ASSOCIATION_FIELDS}
     for place, count in enumerate(matches):
         whole = {"AssA": targets + found - count, "AssRe": targets, "AssPr": found}
         for name, frames in whole.items():
@@ -99,13 +99,13 @@ def _association(matches: np.ndarray, targets: np.ndarray, found: np.ndarray, tp
     return fields
 
 
-def combined(sequences: Sequence[Fields]) -> Fields:
+def combine_sequences(sequences: Sequence[HotaFields]) -> HotaFields:
     """Over all sequences: counts are added, associations and locations weighted by matches."""
     tp, fn, fp = (
-        sum(one[name] for one in sequences) + np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP")
+        sum(sequence[name] for sequence in sequences) + np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP")
     )
-    fields = {name: sum(one[name] * one["HOTA_TP"] for one in sequences) / np.maximum(1.0, tp) for name in _WEIGHTED}
-    located = sum(one["LocA"] * one["HOTA_TP"] for one in sequences)
+    fields = {name: sum(sequence[name] * sequence["HOTA_TP"] for sequence in sequences) / np.maximum(1.0, tp) for name in _ASSOCIATION_FIELDS}
+    located = sum(sequence["LocA"] * sequence["HOTA_TP"] for sequence in sequences)
     det_a, det_re = tp / np.maximum(1, tp + fn + fp), tp / np.maximum(1, tp + fn)
     return fields | {
         "LocA": np.maximum(1e-10, located) / np.maximum(1e-10, tp),

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from PIL import Image
+import PIL.Image
 
 from evals.metrics.entries import ScoringError
 
@@ -43,18 +43,18 @@ def score(
     """
     if convention not in ("sav", "davis"):
         raise ScoringError(f"`convention` must be 'sav' or 'davis', found {convention!r}")
-    curves = _sav if convention == "sav" else _davis
+    curves = _compute_sav_curves if convention == "sav" else _compute_davis_curves
     kept = slice(1, -1) if skip_first_and_last else slice(None)
     objects = {
-        (name, number): rows for name, p, t in map(_checked, videos) for number, rows in curves(name, p, t, kept)
+        (name, number): rows for name, p, t in map(_check_shapes, videos) for number, rows in curves(name, p, t, kept)
     }
     if not objects:
         raise ScoringError("no object is in any target: J and F are means over at least one")
     rows = list(objects.values())
-    return _summary_sav(objects, rows) if convention == "sav" else _summary_davis(objects, rows)
+    return _summarize_sav(objects, rows) if convention == "sav" else _summarize_davis(objects, rows)
 
 
-def _checked(video: Video) -> Video:
+def _check_shapes(video: Video) -> Video:
     name, prediction, target = video
     prediction, target = np.asarray(prediction), np.asarray(target)
     if prediction.shape != target.shape or target.ndim != 3:
@@ -68,83 +68,83 @@ Curves = tuple[np.ndarray, np.ndarray]
 """J and F by frame, float64 (T,)."""
 
 
-def _sav(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
+def _compute_sav_curves(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
     prediction, target = prediction[kept], target[kept]
     if target.dtype == bool and not target.any():
         raise ScoringError(f"video {name!r}: the object is in no target frame that counts")
     for number in np.unique(target[target != 0]).tolist():
         there, wanted = prediction == number, target == number
         first = int((there | wanted).any(axis=(1, 2)).argmax())
-        yield number, _curves(there[first:], wanted[first:])
+        yield number, _compute_curves(there[first:], wanted[first:])
 
 
-def _davis(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
+def _compute_davis_curves(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
     target = np.where(target == VOID, 0, target)
     number, highest = int(target[0].max()), int(prediction[kept].max(initial=0))
     if highest > number:
         raise ScoringError(f"video {name!r}: the prediction has an object {highest}, the first frame has {number}")
-    for one in range(1, number + 1):
-        yield one, _curves(prediction[kept] == one, target[kept] == one)
+    for object_id in range(1, number + 1):
+        yield object_id, _compute_curves(prediction[kept] == object_id, target[kept] == object_id)
 
 
-def _curves(prediction: np.ndarray, target: np.ndarray) -> Curves:
+def _compute_curves(prediction: np.ndarray, target: np.ndarray) -> Curves:
     """`prediction`, `target`: bool, (T, H, W)."""
     frames = list(zip(prediction, target, strict=True))
-    return np.array([region(*frame) for frame in frames], float), np.array(
-        [boundary(*frame) for frame in frames], float
+    return np.array([compute_region_overlap(*frame) for frame in frames], float), np.array(
+        [compute_boundary_accuracy(*frame) for frame in frames], float
     )
 
 
-def region(prediction: np.ndarray, target: np.ndarray) -> float:
+def compute_region_overlap(prediction: np.ndarray, target: np.ndarray) -> float:
     """J of one frame; masks bool, (H, W)."""
     union = int((prediction | target).sum())
     return int((prediction & target).sum()) / union if union else 1.0
 
 
-def boundary(prediction: np.ndarray, target: np.ndarray) -> float:
+def compute_boundary_accuracy(prediction: np.ndarray, target: np.ndarray) -> float:
     """F of one frame; masks bool, (H, W)."""
-    found, wanted = _outline(prediction), _outline(target)
+    found, wanted = _find_outline(prediction), _find_outline(target)
     if not found.any() or not wanted.any():
         return float(found.any() == wanted.any())
-    disk = _disk(int(np.ceil(_BOUNDARY * np.linalg.norm(target.shape))))
+    disk = _make_disk(int(np.ceil(_BOUNDARY * np.linalg.norm(target.shape))))
     precision = (found & (cv2.dilate(wanted.view(np.uint8), disk) > 0)).sum() / found.sum()
     recall = (wanted & (cv2.dilate(found.view(np.uint8), disk) > 0)).sum() / wanted.sum()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
-def _outline(mask: np.ndarray) -> np.ndarray:
+def _find_outline(mask: np.ndarray) -> np.ndarray:
     """bool, (H, W): pixels that differ from the one to the right, below, or below to the right."""
     padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
     return np.ascontiguousarray((mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:]))
 
 
 @cache
-def _disk(radius: int) -> np.ndarray:
+def _make_disk(radius: int) -> np.ndarray:
     steps = np.arange(-radius, radius + 1)
     return (steps**2 + steps[:, None] ** 2 <= radius**2).astype(np.uint8)
 
 
-def _summary_sav(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
-    means = {one: tuple(float(np.mean(curve) * 100) for curve in curves) for one, curves in objects.items()}
+def _summarize_sav(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
+    means = {key: tuple(float(np.mean(curve) * 100) for curve in curves) for key, curves in objects.items()}
     j, f = (float(np.array(column).mean()) for column in zip(*means.values(), strict=True))
     jf = (j + f) / 2
     official = {"J&F": jf, "J": j, "F": f}
     return {"jf": jf, "j": j, "f": f, "objects": len(rows), "per_object": means, "official": official}
 
 
-def _summary_davis(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
+def _summarize_davis(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
     official = {}
     for letter, curves in zip("JF", zip(*rows, strict=True), strict=True):
-        statistics = np.array([_statistics(curve) for curve in curves])
+        statistics = np.array([_compute_statistics(curve) for curve in curves])
         for name, column in zip(("Mean", "Recall", "Decay"), statistics.T, strict=True):
             official[f"{letter}-{name}"] = float(np.mean(column))
     official = {"J&F-Mean": (official["J-Mean"] + official["F-Mean"]) / 2.0, **official}
     j, f, jf = (100 * official[f"{name}-Mean"] for name in ("J", "F", "J&F"))
-    means = {one: tuple(100 * float(curve.mean()) for curve in curves) for one, curves in objects.items()}
+    means = {key: tuple(100 * float(curve.mean()) for curve in curves) for key, curves in objects.items()}
     return {"jf": jf, "j": j, "f": f, "objects": len(rows), "per_object": means, "official": official}
 
 
-def _statistics(curve: np.ndarray) -> tuple[float, float, float]:
+def _compute_statistics(curve: np.ndarray) -> tuple[float, float, float]:
     """Mean, share of frames above 0.5, and decay: mean of the first quarter of the frames less that of the last."""
     if not len(curve):
         raise ScoringError("a video of one or two frames has none between the first and the last")
@@ -156,7 +156,7 @@ def _statistics(curve: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(curve)), float(np.mean(curve > 0.5)), float(decay)
 
 
-def folders(
+def read_folders(
     targets: Path, predictions: Path, *, names: Sequence[str] | None = None, skip_first_and_last: bool = True
 ) -> Iterator[Video]:
     """The videos of a folder tree: `VIDEO/FRAME.png` with object numbers, or, as in SA-V, `VIDEO/OBJECT/FRAME.png`.
@@ -168,17 +168,17 @@ def folders(
     for name in sorted(path.name for path in targets.iterdir() if path.is_dir()) if names is None else names:
         parts = sorted(path.name for path in (targets / name).iterdir() if path.is_dir())
         for part in [f"{name}/{part}" for part in parts] or [name]:
-            found, wanted = _read(targets / part, predictions / part, part, skip_first_and_last)
-            yield part, *((_one(found, part), _one(wanted, part)) if parts else (found, wanted))
+            found, wanted = _read_video(targets / part, predictions / part, part, skip_first_and_last)
+            yield part, *((_binarize_frames(found, part), _binarize_frames(wanted, part)) if parts else (found, wanted))
 
 
-def _read(targets: Path, predictions: Path, video: str, skip: bool) -> tuple[np.ndarray, np.ndarray]:
+def _read_video(targets: Path, predictions: Path, video: str, skip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and target, (T, H, W) each, as the pictures hold them."""
     names = sorted(path.name for path in targets.glob("*.png"))
     if not names:
         raise ScoringError(f"video {video!r} has no PNG among the targets")
-    wanted = [_frame(targets / name) for name in names]
-    found = [_frame(predictions / name) for name in names[1:-1]] if skip else [_frame(predictions / n) for n in names]
+    wanted = [_read_frame(targets / name) for name in names]
+    found = [_read_frame(predictions / name) for name in names[1:-1]] if skip else [_read_frame(predictions / n) for n in names]
     for frame in (*found, *wanted):
         if frame.shape != wanted[0].shape:
             raise ScoringError(f"video {video!r} has a mask of {frame.shape}, its first target is {wanted[0].shape}")
@@ -186,15 +186,15 @@ def _read(targets: Path, predictions: Path, video: str, skip: bool) -> tuple[np.
     return np.stack([*blank, *found, *blank][: len(wanted)]), np.stack(wanted)
 
 
-def _one(frames: np.ndarray, name: str) -> np.ndarray:
+def _binarize_frames(frames: np.ndarray, name: str) -> np.ndarray:
     """bool, (T, H, W): where the one object of these pictures is."""
     if any(len(np.unique(frame)) > 2 for frame in frames):
         raise ScoringError(f"video {name!r}: a mask of one object must have two values at the most, as in SA-V")
     return np.asarray(frames > 0)
 
 
-def _frame(path: Path) -> np.ndarray:
+def _read_frame(path: Path) -> np.ndarray:
     try:
-        return np.asarray(Image.open(path))
+        return np.asarray(PIL.Image.open(path))
     except OSError as error:
         raise ScoringError(f"{path} cannot be read as a picture") from error

@@ -21,16 +21,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from evals.metrics import boxes
-from evals.metrics.entries import Entry, ScoringError, Source, field, identity, keyed, listed, read
+from evals.metrics.entries import Entry, ScoringError, JsonSource, get_field, get_key, require_object, require_list, read_json
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-MOST_DETECTIONS = 100
+MAX_DETECTIONS = 100
 """Of one pair that are looked at."""
 VERSION = "0.1.3"
-_LARGEST = 1e5**2
+_MAX_AREA = 1e5**2
 """Larger boxes are ignored, in square pixels."""
-_MOST = 1e5
+_MAX_COUNT = 1e5
 """Descriptions of more words, or of more boxes, are in no group."""
 _EPSILON = 1e-5
 
@@ -39,7 +39,7 @@ Kind = Literal["C", "Dp", "Dn"]
 _log = logging.getLogger(__name__)
 
 
-def score(ground_truth: Source, predictions: Source) -> dict[str, float]:
+def score(ground_truth: JsonSource, predictions: JsonSource) -> dict[str, float]:
     """The 13 official numbers, in the official order, as fractions; -1 for a group without ground truth.
 
     `ap` (the headline), `ap_categ`, `ap_descr`, `ap_descr_pos`, `ap_descr_s`, `_m`, `_l`, `ap_descr_50`,
@@ -49,19 +49,19 @@ def score(ground_truth: Source, predictions: Source) -> dict[str, float]:
     of `{image_id, bbox [x, y, w, h] in pixels, description_ids, scores}`. Predictions for descriptions outside an
     image's label space count for nothing, as officially. What the official code cannot score raises ScoringError.
     """
-    truth = load_truth(read(ground_truth, "ground truth"))
-    found = _detections(listed(read(predictions, "predictions"), "predictions"), truth)
-    return of_matches(
-        truth.pairs, [matched(truth.targets.get(pair.key, []), found.pop(pair.key, [])) for pair in truth.pairs]
+    truth = load_truth(read_json(ground_truth, "ground truth"))
+    found = _read_detections(require_list(read_json(predictions, "predictions"), "predictions"), truth)
+    return score_matches(
+        truth.pairs, [match_pair(truth.targets.get(pair.key, []), found.pop(pair.key, [])) for pair in truth.pairs]
     )
 
 
-def of_matches(pairs: Sequence["Pair"], matches: Sequence["Match"]) -> dict[str, float]:
+def score_matches(pairs: Sequence["Pair"], matches: Sequence["PairMatch"]) -> dict[str, float]:
     """What `score` gives, from what came of every pair, in the order that breaks ties."""
     rankings = {
-        name: _ranking(list(compress(matches, (group.holds(pair) for pair in pairs)))) for name, group in GROUPS.items()
+        name: _rank_matches(list(compress(matches, (group.has_pair(pair) for pair in pairs)))) for name, group in GROUPS.items()
     }
-    return _summary(rankings)
+    return _summarize_rankings(rankings)
 
 
 class Pair(NamedTuple):
@@ -76,23 +76,23 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
+class DescriptionGroup:
     kinds: tuple[Kind, ...]
     fewest: int = 0
-    most: float = _MOST
+    most: float = _MAX_COUNT
     """Words."""
 
-    def holds(self, pair: Pair) -> bool:
-        return pair.kind in self.kinds and self.fewest <= pair.words <= self.most and pair.boxes <= _MOST
+    def has_pair(self, pair: Pair) -> bool:
+        return pair.kind in self.kinds and self.fewest <= pair.words <= self.most and pair.boxes <= _MAX_COUNT
 
 
 GROUPS = {
-    "categ": Group(("C",)),
-    "descr": Group(("Dp", "Dn")),
-    "descr_pos": Group(("Dp",)),
-    "descr_s": Group(("Dp", "Dn"), 0, 3),
-    "descr_m": Group(("Dp", "Dn"), 4, 8),
-    "descr_l": Group(("Dp", "Dn"), 9),
+    "categ": DescriptionGroup(("C",)),
+    "descr": DescriptionGroup(("Dp", "Dn")),
+    "descr_pos": DescriptionGroup(("Dp",)),
+    "descr_s": DescriptionGroup(("Dp", "Dn"), 0, 3),
+    "descr_m": DescriptionGroup(("Dp", "Dn"), 4, 8),
+    "descr_l": DescriptionGroup(("Dp", "Dn"), 9),
 }
 
 
@@ -113,7 +113,7 @@ class Detection(NamedTuple):
     score: float
 
 
-class Truth(NamedTuple):
+class GroundTruth(NamedTuple):
     """A ground-truth file, as the official loader reads it."""
 
     pairs: Sequence[Pair]
@@ -123,92 +123,92 @@ class Truth(NamedTuple):
     """Image id -> its label space: description id -> category or description."""
 
 
-def load_truth(file: Any) -> Truth:
+def load_truth(file: Any) -> GroundTruth:
     """From a parsed ground-truth file. Raises ScoringError."""
-    file = keyed(file, "ground truth")
-    _tell_version(keyed(file.get("info", {}), "ground truth `info`"))
-    listing = listed(field(file, "images", "ground truth"), "ground truth `images`")
-    images = {identity(entry, "id", f"ground truth image {index}") for index, entry in enumerate(listing)}
-    spaces, words = _label_spaces(file, images)
-    targets, mentions = _targets(file, spaces)
+    file = require_object(file, "ground truth")
+    _warn_of_version(require_object(file.get("info", {}), "ground truth `info`"))
+    listing = require_list(get_field(file, "images", "ground truth"), "ground truth `images`")
+    images = {get_key(entry, "id", f"ground truth image {index}") for index, entry in enumerate(listing)}
+    spaces, words = _read_label_spaces(file, images)
+    targets, mentions = _read_targets(file, spaces)
     number = Counter(description for _, description in mentions)
     mentioned = set(mentions)
     pairs = [
-        Pair((image, one), _kind(kind, (image, one) in mentioned), words[one], number[one])
+        Pair((image, description), _get_kind(kind, (image, description) in mentioned), words[description], number[description])
         for image in sorted(images)
-        for one, kind in spaces[image].items()
+        for description, kind in spaces[image].items()
     ]
-    return Truth(pairs, targets, spaces)
+    return GroundTruth(pairs, targets, spaces)
 
 
-def _kind(kind: Literal["C", "D"], mentioned: bool) -> Kind:
+def _get_kind(kind: Literal["C", "D"], mentioned: bool) -> Kind:
     return "C" if kind == "C" else "Dp" if mentioned else "Dn"
 
 
-def _tell_version(info: Entry) -> None:
+def _warn_of_version(info: Entry) -> None:
     if "omnilabel" in str(info.get("name", "")).lower():
-        found, _ = field(info, "version", "ground truth `info`"), field(info, "url", "ground truth `info`")
+        found, _ = get_field(info, "version", "ground truth `info`"), get_field(info, "url", "ground truth `info`")
         if found != VERSION:
             _log.warning("the ground truth is OmniLabel %s; published numbers are of %s", found, VERSION)
 
 
-def _label_spaces(file: Entry, images: set[Any]) -> tuple[dict[Any, dict[int, Literal["C", "D"]]], dict[int, int]]:
+def _read_label_spaces(file: Entry, images: set[Any]) -> tuple[dict[Any, dict[int, Literal["C", "D"]]], dict[int, int]]:
     """The label space of every image, and the words of every description."""
     spaces: dict[Any, dict[int, Literal["C", "D"]]] = {image: {} for image in images}
     words = {}
-    for index, entry in enumerate(listed(field(file, "descriptions", "ground truth"), "ground truth `descriptions`")):
+    for index, entry in enumerate(require_list(get_field(file, "descriptions", "ground truth"), "ground truth `descriptions`")):
         name = f"ground truth description {index}"
-        number = field(entry, "id", name)
+        number = get_field(entry, "id", name)
         if not isinstance(number, int):
             raise ScoringError(f"{name}: `id` must be an integer, found {number!r}")
-        kind = field(field(entry, "anno_info", name), "type", f"`anno_info` of {name}")
-        for image in listed(field(entry, "image_ids", name), f"`image_ids` of {name}"):
+        kind = get_field(get_field(entry, "anno_info", name), "type", f"`anno_info` of {name}")
+        for image in require_list(get_field(entry, "image_ids", name), f"`image_ids` of {name}"):
             if image not in images:
                 continue
             if number in spaces[image]:
                 raise ScoringError(f"{name}: image {image!r} has description {number} twice")
             spaces[image][number] = "D" if kind == "object_description" else "C"
-        words[number] = len(str(field(entry, "text", name)).split())
+        words[number] = len(str(get_field(entry, "text", name)).split())
     return spaces, words
 
 
-def _targets(
+def _read_targets(
     file: Entry, spaces: Mapping[Any, Mapping[int, Any]]
 ) -> tuple[dict[tuple[Any, int], list[Target]], list[tuple[Any, int]]]:
     """The boxes of every pair, and every mention of a description by a box: (image id, description id)."""
     targets: dict[tuple[Any, int], list[Target]] = defaultdict(list)
     mentions = []
-    for index, entry in enumerate(listed(field(file, "annotations", "ground truth"), "ground truth `annotations`")):
+    for index, entry in enumerate(require_list(get_field(file, "annotations", "ground truth"), "ground truth `annotations`")):
         name = f"ground truth annotation {index}"
-        image, bbox = identity(entry, "image_id", name), boxes.checked(field(entry, "bbox", name), name)
+        image, bbox = get_key(entry, "image_id", name), boxes.check_box(get_field(entry, "bbox", name), name)
         if image not in spaces:
             continue
-        for description in listed(field(entry, "description_ids", name), f"`description_ids` of {name}"):
+        for description in require_list(get_field(entry, "description_ids", name), f"`description_ids` of {name}"):
             mentions.append((image, description))
             if description in spaces[image]:
-                targets[image, description].append(_target(entry, bbox, name))
+                targets[image, description].append(_read_target(entry, bbox, name))
     return targets, mentions
 
 
-def _target(entry: Entry, bbox: Sequence[float], name: str) -> Target:
-    crowd, number = field(entry, "iscrowd", name), field(entry, "id", name)
+def _read_target(entry: Entry, bbox: Sequence[float], name: str) -> Target:
+    crowd, number = get_field(entry, "iscrowd", name), get_field(entry, "id", name)
     if not isinstance(crowd, Real) or not isinstance(number, Real):
         raise ScoringError(f"{name}: `iscrowd` and `id` must be numbers, found {crowd!r} and {number!r}")
-    return Target(bbox, bool(int(float(crowd))), bool(crowd) or _area(bbox) > _LARGEST, number != 0)
+    return Target(bbox, bool(int(float(crowd))), bool(crowd) or _compute_area(bbox) > _MAX_AREA, number != 0)
 
 
-def _detections(predictions: Sequence[Any], truth: Truth) -> dict[tuple[Any, int], list[Detection]]:
+def _read_detections(predictions: Sequence[Any], truth: GroundTruth) -> dict[tuple[Any, int], list[Detection]]:
     """Per pair, in file order; what is outside the label spaces is left out."""
     found: dict[tuple[Any, int], list[Detection]] = defaultdict(list)
     strangers = 0
     for index, entry in enumerate(predictions):
         name = f"prediction {index}"
-        image, bbox = identity(entry, "image_id", name), boxes.checked(field(entry, "bbox", name), name)
+        image, bbox = get_key(entry, "image_id", name), boxes.check_box(get_field(entry, "bbox", name), name)
         space = truth.spaces.get(image)
         if space is None:
             strangers += 1
             continue
-        for description, confidence in _scored(entry, name):
+        for description, confidence in _read_scores(entry, name):
             if description in space:
                 found[image, description].append(Detection(bbox, confidence))
     if strangers:
@@ -216,10 +216,10 @@ def _detections(predictions: Sequence[Any], truth: Truth) -> dict[tuple[Any, int
     return found
 
 
-def _scored(entry: Entry, name: str) -> Iterator[tuple[Any, float]]:
+def _read_scores(entry: Entry, name: str) -> Iterator[tuple[Any, float]]:
     """(description id, score) of a prediction."""
-    descriptions = listed(field(entry, "description_ids", name), f"`description_ids` of {name}")
-    scores = listed(field(entry, "scores", name), f"`scores` of {name}")
+    descriptions = require_list(get_field(entry, "description_ids", name), f"`description_ids` of {name}")
+    scores = require_list(get_field(entry, "scores", name), f"`scores` of {name}")
     if len(descriptions) != len(scores):
         raise ScoringError(f"{name} has {len(descriptions)} `description_ids` but {len(scores)} `scores`")
     for description, confidence in zip(descriptions, scores, strict=True):
@@ -228,12 +228,12 @@ def _scored(entry: Entry, name: str) -> Iterator[tuple[Any, float]]:
         yield description, float(confidence)
 
 
-def _area(bbox: Sequence[float]) -> float:
+def _compute_area(bbox: Sequence[float]) -> float:
     """Square pixels; two negative sides give a positive area."""
     return max(0, bbox[2] * bbox[3])
 
 
-class Match(NamedTuple):
+class PairMatch(NamedTuple):
     """What came of one pair; detections best first."""
 
     scores: np.ndarray
@@ -246,35 +246,35 @@ class Match(NamedTuple):
     """To be found, without the ignored ones."""
 
 
-def matched(targets: Sequence[Target], detections: Sequence[Detection]) -> Match:
+def match_pair(targets: Sequence[Target], detections: Sequence[Detection]) -> PairMatch:
     """COCO's matching of one pair."""
-    order = np.argsort([-one.score for one in detections], kind="stable")[:MOST_DETECTIONS]
+    order = np.argsort([-detection.score for detection in detections], kind="stable")[:MAX_DETECTIONS]
     ranked = [detections[index] for index in order]
-    targets = sorted(targets, key=lambda one: one.ignored)
+    targets = sorted(targets, key=lambda target: target.ignored)
     hits, ignored = (np.zeros((len(THRESHOLDS), len(ranked)), bool) for _ in range(2))
     if ranked and targets:
-        for place, choices in enumerate(_choices(ranked, targets)):
+        for place, choices in enumerate(_match_at_thresholds(ranked, targets)):
             for detection, target in choices:
                 hits[place, detection] = targets[target].counts
                 ignored[place, detection] = targets[target].ignored
-    huge = np.array([_area(one.bbox) > _LARGEST for one in ranked], bool)
-    scores = np.array([one.score for one in ranked], float)
-    return Match(scores, hits, ignored | (~hits & huge), sum(not one.ignored for one in targets))
+    huge = np.array([_compute_area(detection.bbox) > _MAX_AREA for detection in ranked], bool)
+    scores = np.array([detection.score for detection in ranked], float)
+    return PairMatch(scores, hits, ignored | (~hits & huge), sum(not target.ignored for target in targets))
 
 
-def _choices(detections: Sequence[Detection], targets: Sequence[Target]) -> Iterator[list[tuple[int, int]]]:
+def _match_at_thresholds(detections: Sequence[Detection], targets: Sequence[Target]) -> Iterator[list[tuple[int, int]]]:
     """Per threshold, the matches (detection, target)."""
-    ious = boxes.ious([one.bbox for one in detections], [one.bbox for one in targets], [one.crowd for one in targets])
+    ious = boxes.compute_ious([one.bbox for one in detections], [one.bbox for one in targets], [one.crowd for one in targets])
     # what overlaps less than the lowest threshold matches at none; NaN, which compares with nothing, always does
     near = ~(ious < THRESHOLDS[0])
     table = ious.tolist()
     rows = [(row, np.flatnonzero(near[row]).tolist()) for row in np.flatnonzero(near.any(axis=1)).tolist()]
     for threshold in THRESHOLDS.tolist():
         free = [True] * len(targets)
-        yield list(_matches(table, rows, threshold, targets, free))
+        yield list(_match_greedily(table, rows, threshold, targets, free))
 
 
-def _matches(
+def _match_greedily(
     ious: Sequence[Sequence[float]],
     rows: Sequence[tuple[int, Sequence[int]]],
     threshold: float,
@@ -283,13 +283,13 @@ def _matches(
 ) -> Iterator[tuple[int, int]]:
     """Greedy, in order of score; `free` is updated."""
     for row, columns in rows:
-        chosen = _choice(ious[row], columns, threshold, targets, free)
+        chosen = _choose_target(ious[row], columns, threshold, targets, free)
         if chosen is not None:
             free[chosen] = False
             yield row, chosen
 
 
-def _choice(
+def _choose_target(
     ious: Sequence[float], columns: Sequence[int], threshold: float, targets: Sequence[Target], free: Sequence[bool]
 ) -> int | None:
     """The free target of highest IoU, the last of equals; an ignored one only where no other will do."""
@@ -312,26 +312,26 @@ class Ranking(NamedTuple):
     """float64, (10,): the last one; -1 where the group has no boxes."""
 
 
-_NOTHING = Ranking(np.full((len(THRESHOLDS), len(RECALLS)), -1.0), np.full(len(THRESHOLDS), -1.0))
+_EMPTY_RANKING = Ranking(np.full((len(THRESHOLDS), len(RECALLS)), -1.0), np.full(len(THRESHOLDS), -1.0))
 
 
-def _ranking(matches: Sequence[Match]) -> Ranking:
+def _rank_matches(matches: Sequence[PairMatch]) -> Ranking:
     number = sum(match.boxes for match in matches)
     if number == 0:
-        return _NOTHING
+        return _EMPTY_RANKING
     order = np.argsort(-np.concatenate([match.scores for match in matches]), kind="stable")
     hits, ignored = (
         np.concatenate(rows, axis=1)[:, order]
         for rows in ([match.hits for match in matches], [match.ignored for match in matches])
     )
-    curves = [_curve(hits[place], ignored[place], number) for place in range(len(THRESHOLDS))]
+    curves = [_compute_curve(hits[place], ignored[place], number) for place in range(len(THRESHOLDS))]
     return Ranking(np.array([precision for precision, _ in curves]), np.array([recall for _, recall in curves]))
 
 
-class Pool:
+class RankingPool:
     """The pairs of a group in one ranking, of which the AP of any draw is quick to find."""
 
-    def __init__(self, matches: Sequence[Match]) -> None:
+    def __init__(self, matches: Sequence[PairMatch]) -> None:
         scores, hits, ignored = (
             np.concatenate([empty, *parts], axis=-1)
             for empty, parts in (
@@ -348,7 +348,7 @@ class Pool:
         self._right = [np.flatnonzero(row) for row in hits & ~ignored]
         self._counted = [None if not row.any() else ~row for row in ignored]
 
-    def average_precision(self, times: np.ndarray) -> float:
+    def compute_average_precision(self, times: np.ndarray) -> float:
         """-1 where there are no boxes. `times`: int64, (pairs,), how often each is drawn: a pair's detections count as
         often, where they stand in the ranking."""
         number = int(self._boxes @ times)
@@ -357,17 +357,17 @@ class Pool:
         weights = times[self._owners]
         ranks = np.cumsum(weights)
         curves = [
-            _at_recalls(
+            _interpolate_precision(
                 np.cumsum(weights[right]),
                 (ranks if counted is None else np.cumsum(weights * counted))[right],
                 number,
             )
             for right, counted in zip(self._right, self._counted, strict=True)
         ]
-        return _mean(np.array(curves))
+        return _compute_mean(np.array(curves))
 
 
-def _at_recalls(right: np.ndarray, ranked: np.ndarray, number: int) -> np.ndarray:
+def _interpolate_precision(right: np.ndarray, ranked: np.ndarray, number: int) -> np.ndarray:
     """Precision at the 101 recalls; `right` and `ranked`: int64, (hits,), hits and detections up to each hit."""
     precision = right / (ranked + np.spacing(1))
     # made monotone: at each place, the best precision from there on; 0 at recalls that are never reached
@@ -375,7 +375,7 @@ def _at_recalls(right: np.ndarray, ranked: np.ndarray, number: int) -> np.ndarra
     return precision[np.searchsorted(right / number, RECALLS, side="left")]
 
 
-def _curve(hits: np.ndarray, ignored: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+def _compute_curve(hits: np.ndarray, ignored: np.ndarray, number: int) -> tuple[np.ndarray, float]:
     """Precision at the 101 recalls, and the last recall, of ranked detections; `number`: boxes to be found."""
     right = np.cumsum(hits & ~ignored).astype(float)
     wrong = np.cumsum(~hits & ~ignored).astype(float)
@@ -386,12 +386,12 @@ def _curve(hits: np.ndarray, ignored: np.ndarray, number: int) -> tuple[np.ndarr
     return precision[np.searchsorted(recall, RECALLS, side="left")], float(recall[-1]) if len(recall) else 0.0
 
 
-def _summary(rankings: Mapping[str, Ranking]) -> dict[str, float]:
-    average = {name: _mean(ranking.precision) for name, ranking in rankings.items()}
+def _summarize_rankings(rankings: Mapping[str, Ranking]) -> dict[str, float]:
+    average = {name: _compute_mean(ranking.precision) for name, ranking in rankings.items()}
     categ, descr = average["categ"], average["descr"]
     both = min(categ, descr) >= 0
     at = {
-        f"ap_{name}_{round(100 * threshold)}": _mean(rankings[name].precision[threshold == THRESHOLDS])
+        f"ap_{name}_{round(100 * threshold)}": _compute_mean(rankings[name].precision[threshold == THRESHOLDS])
         for name in ("descr", "categ")
         for threshold in (0.5, 0.75)
     }
@@ -399,11 +399,11 @@ def _summary(rankings: Mapping[str, Ranking]) -> dict[str, float]:
         "ap": 2 * categ * descr / (categ + descr + _EPSILON) if both else -1.0,
         **{f"ap_{name}": value for name, value in average.items()},
         **at,
-        "ar_descr": _mean(rankings["descr"].recall),
-        "ar_categ": _mean(rankings["categ"].recall),
+        "ar_descr": _compute_mean(rankings["descr"].recall),
+        "ar_categ": _compute_mean(rankings["categ"].recall),
     }
 
 
-def _mean(values: np.ndarray) -> float:
+def _compute_mean(values: np.ndarray) -> float:
     counted = values[values > -1]
     return float(np.mean(counted)) if len(counted) else -1.0

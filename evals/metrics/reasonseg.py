@@ -21,7 +21,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from evals.metrics.entries import Entry, ScoringError, field, keyed, listed
+from evals.metrics.entries import Entry, ScoringError, get_field, require_object, require_list
 
 Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255
@@ -41,20 +41,20 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convent
     """
     if convention not in ("lisa", "hf-bool"):
         raise ScoringError(f"`convention` must be 'lisa' or 'hf-bool', found {convention!r}")
-    return of_counts(
-        [counts(*_masks(pair, index), convention=convention) for index, pair in enumerate(pairs)], convention=convention
+    return score_counts(
+        [count_pixels(*_check_masks(pair, index), convention=convention) for index, pair in enumerate(pairs)], convention=convention
     )
 
 
-def of_counts(counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa") -> dict[str, float]:
-    """What `score` gives, from the pixels of intersection and union of every sample, (n, 2), as `counts` finds them."""
+def score_counts(counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa") -> dict[str, float]:
+    """What `score` gives, from the pixels of intersection and union of every sample, (n, 2), as `count_pixels` finds them."""
     if not len(counted):
         raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
-    giou, ciou = (_lisa if convention == "lisa" else _plain)(np.asarray(counted))
+    giou, ciou = (_score_lisa if convention == "lisa" else _score_hf_bool)(np.asarray(counted))
     return {"giou": giou, "ciou": ciou, "n": len(counted)}
 
 
-def _masks(pair: tuple[np.ndarray, np.ndarray], index: int) -> tuple[np.ndarray, np.ndarray]:
+def _check_masks(pair: tuple[np.ndarray, np.ndarray], index: int) -> tuple[np.ndarray, np.ndarray]:
     prediction, target = (np.asarray(mask) for mask in pair)
     if prediction.shape != target.shape or prediction.ndim != 2:
         raise ScoringError(
@@ -63,7 +63,7 @@ def _masks(pair: tuple[np.ndarray, np.ndarray], index: int) -> tuple[np.ndarray,
     return prediction > 0, target
 
 
-def counts(prediction: np.ndarray, target: np.ndarray, *, convention: Convention = "lisa") -> tuple[int, int]:
+def count_pixels(prediction: np.ndarray, target: np.ndarray, *, convention: Convention = "lisa") -> tuple[int, int]:
     """Pixels of intersection and union; masks as `score` takes them, of one size."""
     if convention == "lisa":
         # a target value other than 0, 1 and 255 is in no class: only the prediction counts there
@@ -73,20 +73,20 @@ def counts(prediction: np.ndarray, target: np.ndarray, *, convention: Convention
     return int((prediction & target).sum()), int((prediction | target).sum())
 
 
-def _lisa(counts: np.ndarray) -> tuple[float, float]:
-    """`counts`: int64, (n, 2)."""
+def _score_lisa(counts: np.ndarray) -> tuple[float, float]:
+    """`count_pixels`: int64, (n, 2)."""
     intersections, unions = counts.astype(np.float32).T
     ious = intersections / (unions + np.float32(1e-5)) + (unions == 0).astype(np.float32)
-    giou = _running(ious) / np.float32(len(counts) + 1e-5)
-    return float(giou), float(_running(intersections) / (_running(unions) + np.float32(1e-10)))
+    giou = _sum_in_order(ious) / np.float32(len(counts) + 1e-5)
+    return float(giou), float(_sum_in_order(intersections) / (_sum_in_order(unions) + np.float32(1e-10)))
 
 
-def _running(values: np.ndarray) -> Any:
+def _sum_in_order(values: np.ndarray) -> Any:
     """float32: the sum, added up one by one as a meter does."""
     return np.cumsum(values, dtype=np.float32)[-1]
 
 
-def _plain(counts: np.ndarray) -> tuple[float, float]:
+def _score_hf_bool(counts: np.ndarray) -> tuple[float, float]:
     intersections, unions = counts.T
     ious = np.divide(intersections, unions, out=np.zeros(len(counts)), where=unions > 0)
     return float(ious.mean()), float(intersections.sum() / max(unions.sum(), 1))
@@ -100,36 +100,36 @@ def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> 
     has "ignore" in it become 255. Files are UTF-8, else cp1252. A broken one raises ScoringError.
     """
     name = str(json_path)
-    file = keyed(_parsed(Path(json_path)), name)
-    shapes = [_shape(entry, name) for entry in listed(field(file, "shapes", name), f"`shapes` of {name}")]
+    file = require_object(_read_json_file(Path(json_path)), name)
+    shapes = [_parse_shape(entry, name) for entry in require_list(get_field(file, "shapes", name), f"`shapes` of {name}")]
     painted = [shape for shape in shapes if shape[0] != "flag"]
     mask = np.zeros((height, width), np.uint8)
-    for label, points in _largest_first(painted, (height, width), name):
-        _paint(mask, points, IGNORED if "ignore" in label else 1, name)
-    return mask, *_texts(file, name)
+    for label, points in _sort_largest_first(painted, (height, width), name):
+        _paint_polygon(mask, points, IGNORED if "ignore" in label else 1, name)
+    return mask, *_get_texts(file, name)
 
 
 def load_texts(json_path: str | PathLike[str]) -> tuple[list[str], bool]:
     """The texts of an annotation file and whether they are sentences, without its mask. Raises ScoringError."""
-    return _texts(keyed(_parsed(Path(json_path)), str(json_path)), str(json_path))
+    return _get_texts(require_object(_read_json_file(Path(json_path)), str(json_path)), str(json_path))
 
 
-def _texts(file: Entry, name: str) -> tuple[list[str], bool]:
-    return field(file, "text", name), field(file, "is_sentence", name)
+def _get_texts(file: Entry, name: str) -> tuple[list[str], bool]:
+    return get_field(file, "text", name), get_field(file, "is_sentence", name)
 
 
-Shape = tuple[str, Any]
+LabelledShape = tuple[str, Any]
 """(label in lower case, points x, y)."""
 
 
-def _shape(entry: Entry, name: str) -> Shape:
-    label, points = (field(entry, key, f"a shape of {name}") for key in ("label", "points"))
+def _parse_shape(entry: Entry, name: str) -> LabelledShape:
+    label, points = (get_field(entry, key, f"a shape of {name}") for key in ("label", "points"))
     if not isinstance(label, str):
         raise ScoringError(f"{name}: `label` must be a text, found {label!r}")
     return label.lower(), points
 
 
-def _parsed(path: Path) -> Any:
+def _read_json_file(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -142,13 +142,13 @@ def _parsed(path: Path) -> Any:
     raise ScoringError(f"{path} is not JSON, in UTF-8 or cp1252 ({problem})")
 
 
-def _largest_first(shapes: Sequence[Shape], size: tuple[int, int], name: str) -> list[Shape]:
-    areas = [_paint(np.zeros(size, np.uint8), points, 1, name).sum() for _, points in shapes]
+def _sort_largest_first(shapes: Sequence[LabelledShape], size: tuple[int, int], name: str) -> list[LabelledShape]:
+    areas = [_paint_polygon(np.zeros(size, np.uint8), points, 1, name).sum() for _, points in shapes]
     # the order of equal areas is that of numpy's own sort, backwards: a stable sort would paint others on top
     return [shapes[index] for index in np.argsort(areas)[::-1].astype(int)]
 
 
-def _paint(mask: np.ndarray, points: Any, value: int, name: str) -> np.ndarray:
+def _paint_polygon(mask: np.ndarray, points: Any, value: int, name: str) -> np.ndarray:
     """Outline and inside of a polygon, into `mask`; coordinates are cut off, not rounded."""
     try:
         corners: Any = np.array([points], np.int32)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from evals.metrics import reasonseg
-from evals.metrics.entries import Entry, ScoringError, field
+from evals.metrics.entries import Entry, ScoringError, get_field
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 def score(
@@ -22,14 +22,14 @@ def score(
 
     "hf-bool" is VisionReasoner's: plain ratios, over whatever is not 0 in the target.
 
-    >>> target = np.array([[1, 2, 0, 0]], np.uint8)  # 2: two parts of one annotation overlap there
-    >>> round(score([(target > 0, target)])["ciou"], 3)
+    >>> build_target = np.array([[1, 2, 0, 0]], np.uint8)  # 2: two parts of one annotation overlap there
+    >>> round(score([(build_target > 0, build_target)])["ciou"], 3)
     0.5
     """
     return reasonseg.score(pairs, convention=convention)
 
 
-def target(annotation: Entry, height: int, width: int, *, convention: Literal["lisa", "rela"] = "lisa") -> np.ndarray:
+def build_target(annotation: Entry, height: int, width: int, *, convention: Literal["lisa", "rela"] = "lisa") -> np.ndarray:
     """uint8, (H, W): the mask of a COCO annotation.
 
     "lisa" adds up the parts: where two overlap the value is 2, which is neither target nor ignored. "rela" is their
@@ -38,17 +38,17 @@ def target(annotation: Entry, height: int, width: int, *, convention: Literal["l
     if convention not in ("lisa", "rela"):
         raise ScoringError(f"`convention` must be 'lisa' or 'rela', found {convention!r}")
     name = f"annotation {annotation.get('id')!r}"
-    parts = rle.decode_all(_parts(field(annotation, "segmentation", name), height, width, name), height, width)
+    parts = rle.decode_masks(_parse_parts(get_field(annotation, "segmentation", name), height, width, name), height, width)
     summed = parts.sum(axis=0).astype(np.uint8)
     return np.asarray(np.minimum(summed, 1) if convention == "rela" else summed)
 
 
-def _parts(segmentation: Any, height: int, width: int, name: str) -> list[Rle]:
+def _parse_parts(segmentation: Any, height: int, width: int, name: str) -> list[RleMask]:
     match segmentation:
         case []:
             return []
         case [first, *_] if isinstance(first, list):
             return rle.from_polygons(segmentation, height, width)
         case [{"counts": str() | bytes(), "size": _}, *_]:
-            return [Rle.from_coco(part) for part in segmentation]
+            return [RleMask.from_coco(part) for part in segmentation]
     raise ScoringError(f"{name}: `segmentation` must be a list of polygons or of compressed masks")

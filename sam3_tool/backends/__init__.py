@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
     from sam3_tool.instances import Instances
-    from sam3_tool.picture import Picture
+    from sam3_tool.picture import Image
     from sam3_tool.prompt import ConceptPrompt, VisualPrompt
 
 
@@ -26,11 +26,11 @@ class Embedding(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class CrossImageEmbedding:
     """The embedding of a picture, and of the other one that the boxes of its prompt lie in (`ConceptPrompt.like`)."""
 
-    seen: Any
-    example: Any
+    target: Any
+    exemplar: Any
 
 
 class Backend(Protocol):
@@ -41,14 +41,14 @@ class Backend(Protocol):
         """Which weights, for headers and reports: 'tiny', 'facebook/sam3', 'scripted'."""
         ...
 
-    def encode(self, pictures: "Sequence[Picture]") -> Sequence[Embedding]:
+    def encode(self, images: "Sequence[Image]") -> Sequence[Embedding]:
         """The expensive half: one vision-encoder pass over a batch of pictures."""
         ...
 
     def decode(self, embeddings: Sequence[Any], prompts: "Sequence[ConceptPrompt]") -> "list[Instances]":
         """The cheap half: one prompt per embedding of this backend's `encode` (they may repeat), as a batch.
 
-        For a prompt whose boxes lie in another picture it is given two embeddings as one `Beside`.
+        For a prompt whose boxes lie in another picture it is given two embeddings as one `CrossImageEmbedding`.
         """
         ...
 
@@ -59,6 +59,6 @@ class Backend(Protocol):
         """
         ...
 
-    def caveat(self, phrase: str) -> str:
+    def vocabulary_warning(self, phrase: str) -> str:
         """One sentence when these weights are limited in a way that bears on `phrase`, else ""."""
         ...

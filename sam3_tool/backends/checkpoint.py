@@ -16,26 +16,26 @@ from huggingface_hub.errors import (
 
 from sam3_tool.backends import CheckpointError
 
-EMBEDDED = "tiny"
+EMBEDDED_NAME = "tiny"
 TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
 
 
-def locate(name_or_path: str | Path) -> Path:
+def locate_checkpoint(name_or_path: str | Path) -> Path:
     """The folder of a checkpoint; what is on the Hugging Face hub is downloaded first, with a progress bar.
 
     Raises `CheckpointError` if there is no such checkpoint, or no access to it.
     """
     name = str(name_or_path)
     folder = Path(name).expanduser()
-    if name == EMBEDDED:
-        return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED))
+    if name == EMBEDDED_NAME:
+        return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
     if folder.is_dir():
         return folder
     if _HUB_ID.fullmatch(name) and not folder.exists():
-        return _download(name)
+        return _download_checkpoint(name)
     found = "not a folder" if folder.exists() else "no such folder"
     raise CheckpointError(
         f"SAM 3 checkpoint {name!r}: {found}; expected 'tiny' (embedded, works now), 'facebook/sam3', "
@@ -44,7 +44,7 @@ def locate(name_or_path: str | Path) -> Path:
 
 
 @cache
-def fingerprint(folder: Path) -> str:
+def hash_checkpoint(folder: Path) -> str:
     """SHA-256 over the names and contents of a checkpoint's files, in hexadecimal: the weights and their settings."""
     digest = sha256()
     for file in sorted(path for pattern in ("*.json", "*.safetensors") for path in folder.glob(pattern)):
@@ -55,14 +55,14 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _download(repository: str) -> Path:
+def _download_checkpoint(repository: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=_FILES))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{_obstacle(repository, error)} {_advice(repository)}") from error
+        raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
 
 
-def _obstacle(repository: str, error: Exception) -> str:
+def _describe_obstacle(repository: str, error: Exception) -> str:
     match error:
         case GatedRepoError():
             return f"{repository} is gated, and this machine has no access to it."
@@ -71,16 +71,16 @@ def _obstacle(repository: str, error: Exception) -> str:
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
             return f"{repository} is not on this machine, and the Hugging Face hub cannot be reached."
         case _:
-            return f"{repository} could not be downloaded: {one_line(error)}."
+            return f"{repository} could not be downloaded: {format_one_line(error)}."
 
 
-def _advice(repository: str) -> str:
+def _format_advice(repository: str) -> str:
     return (
         f"To get it: ask for access at https://huggingface.co/{repository} (free, it takes a moment), "
         f"log in with `hf auth login` or set HF_TOKEN, and try again. {TRY_TINY}"
     )
 
 
-def one_line(error: BaseException) -> str:
+def format_one_line(error: BaseException) -> str:
     """What an error says, however long, for a message of one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

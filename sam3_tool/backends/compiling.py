@@ -6,7 +6,7 @@ from typing import Any
 
 from sam3_tool.backends import DeviceError
 
-MODES = ("default", "reduce-overhead", "max-autotune")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 """Of `torch.compile`; reduce-overhead records CUDA graphs, max-autotune tries several ways first."""
 _ENCODER, _FUSION = ("vision_encoder",), ("detr_encoder",)
 """Names in `Sam3Model`. On a CPU the fusion encoder gains nothing and takes a minute for every number of phrases; it is
@@ -18,10 +18,10 @@ def compile_parts(model: Any, mode: str) -> None:
     """Changes a `Sam3Model`: parts of it are compiled when they first run, and again for other numbers of pictures and
     phrases, until they are compiled for any.
 
-    Raises ValueError for a mode that is not one of `MODES`, and `DeviceError` without a C++ compiler.
+    Raises ValueError for a mode that is not one of `COMPILE_MODES`, and `DeviceError` without a C++ compiler.
     """
-    if mode not in MODES:
-        raise ValueError(f"`compile` must be one of {', '.join(MODES)}, got {mode!r}")
+    if mode not in COMPILE_MODES:
+        raise ValueError(f"`compile` must be one of {', '.join(COMPILE_MODES)}, got {mode!r}")
     compilers = (os.environ.get("CXX", "g++"), "clang++")
     if not any(map(shutil.which, compilers)):
         raise DeviceError(

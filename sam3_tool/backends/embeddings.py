@@ -3,23 +3,23 @@
 from typing import Any, Protocol
 
 from sam3_tool.backends import Embedding
-from sam3_tool.cache import ByteCache, Overflow
+from sam3_tool.cache import ByteCache, SpillOver
 
 
-class Movable(Embedding, Protocol):
+class MovableEmbedding(Embedding, Protocol):
     """An embedding that can leave its device and come back without losing a bit."""
 
-    def on_host(self) -> "Movable": ...
+    def copy_to_host(self) -> "MovableEmbedding": ...
 
-    def on_device(self) -> "Movable": ...
+    def copy_to_device(self) -> "MovableEmbedding": ...
 
 
-def embedding_cache(cache_bytes: int, host_bytes: int) -> ByteCache[str, Any]:
+def build_embedding_cache(cache_bytes: int, host_bytes: int) -> ByteCache[str, Any]:
     """By the keys of pictures. `host_bytes`: for what `cache_bytes` have no room for; unless it is 0, the embeddings
-    are `Movable`."""
-    overflow = Overflow[str, Movable](
-        ByteCache(host_bytes, size=lambda one: one.nbytes),
-        leave=lambda one: one.on_host(),
-        come_back=lambda one: one.on_device(),
+    are `MovableEmbedding`."""
+    spill_over = SpillOver[str, MovableEmbedding](
+        ByteCache(host_bytes, size=lambda embedding: embedding.nbytes),
+        evict=lambda embedding: embedding.copy_to_host(),
+        restore=lambda embedding: embedding.copy_to_device(),
     )
-    return ByteCache(cache_bytes, size=lambda one: one.nbytes, overflow=overflow if host_bytes else None)
+    return ByteCache(cache_bytes, size=lambda embedding: embedding.nbytes, spill_over=spill_over if host_bytes else None)

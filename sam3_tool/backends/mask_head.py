@@ -26,18 +26,18 @@ class MaskHead(nn.Module):
         self,
         queries: torch.Tensor,
         levels: Sequence[torch.Tensor],
-        seen: torch.Tensor,
+        encoded: torch.Tensor,
         prompt: torch.Tensor,
-        there: torch.Tensor,
+        prompt_mask: torch.Tensor,
     ) -> torch.Tensor:
         """Logits (B, n, H, W).
 
-        `queries`: (B, n, C). `levels`: of `SharedPyramid`, each (B, C, h, w). `seen`: the fusion encoder's output,
-        (B, h w, C) of the coarsest level. `prompt`: its tokens, (B, L, C). `there`: which of them are, bool (B, L).
+        `queries`: (B, n, C). `levels`: of `SharedPyramid`, each (B, C, h, w). `encoded`: the fusion encoder's output,
+        (B, h w, C) of the coarsest level. `prompt`: its tokens, (B, L, C). `prompt_mask`: which of them are, bool (B, L).
         """
-        mask = there[:, None, None]  # the same for every head and every pixel
-        attended, _ = self.attention(query=self.norm(seen), key=prompt, value=prompt, attention_mask=mask)
-        coarsest = (seen + attended).transpose(1, 2).reshape(levels[-1].shape)
+        mask = prompt_mask[:, None, None]  # the same for every head and every pixel
+        attended, _ = self.attention(query=self.norm(encoded), key=prompt, value=prompt, attention_mask=mask)
+        coarsest = (encoded + attended).transpose(1, 2).reshape(levels[-1].shape)
         pixels = self.pixels([*levels[:-1], coarsest])
         embedded = self.embedder(queries)
         offsets = embedded @ self.projection.bias

@@ -25,7 +25,7 @@ class SplitPixelDecoder(nn.Module):
         self.norms: nn.ModuleList = whole.norms
         """Of each stage, coarse to fine. The published model has one more than it has levels, unused."""
         self._doubling = nn.ParameterList(
-            nn.Parameter(_doubling_kernel(convolution.weight.detach()), requires_grad=False)
+            nn.Parameter(_build_doubling_kernel(convolution.weight.detach()), requires_grad=False)
             for convolution in whole.conv_layers
         )
 
@@ -41,14 +41,14 @@ class SplitPixelDecoder(nn.Module):
         return pixels
 
 
-def _doubling_kernel(weight: torch.Tensor) -> torch.Tensor:
+def _build_doubling_kernel(weight: torch.Tensor) -> torch.Tensor:
     """(out, in, 3, 3) -> (in, out, 4, 4), as `conv_transpose2d` takes it."""
     fold = _FOLD.to(weight.device)
-    return laid_out_as(weight, torch.einsum("ak,bl,oikl->ioab", fold, fold, weight.float()))
+    return match_layout(weight, torch.einsum("ak,bl,oikl->ioab", fold, fold, weight.float()))
 
 
-def laid_out_as(model: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def match_layout(template: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """`weight` in the type and the memory format of another one."""
-    channels_last = model.is_contiguous(memory_format=torch.channels_last)
+    channels_last = template.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return weight.to(model.dtype).contiguous(memory_format=layout)
+    return weight.to(template.dtype).contiguous(memory_format=layout)

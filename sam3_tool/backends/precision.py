@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-def widened(model: Any) -> Any:
+def keep_residuals_float32(model: Any) -> Any:
     """Changes a 16-bit `Sam3Model`, and returns it.
 
     - Coordinates: bfloat16 has steps of 7 pixels in a width of 1920. In facebook/sam3 these parts are 6 % of the
@@ -18,7 +18,7 @@ def widened(model: Any) -> Any:
     """
     narrow = model.dtype
 
-    def narrowed(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
+    def narrow_output(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, torch.Tensor):
             return output.to(narrow)
         output.last_hidden_state = output.last_hidden_state.to(narrow)
@@ -26,25 +26,25 @@ def widened(model: Any) -> Any:
 
     trunk = model.vision_encoder.backbone
     for part in (model.geometry_encoder, model.detr_decoder, model.dot_product_scoring, trunk.layer_norm):
-        part.float().register_forward_pre_hook(_widen, with_kwargs=True)
+        part.float().register_forward_pre_hook(_widen_inputs, with_kwargs=True)
     norms = (norm.float() for layer in trunk.layers for norm in (layer.layer_norm1, layer.layer_norm2))
     for part in (model.geometry_encoder, trunk.layers[-1], *norms):
-        part.register_forward_hook(narrowed)
+        part.register_forward_hook(narrow_output)
     return model
 
 
-def _widen(part: torch.nn.Module, positional: Any, named: Any) -> Any:
-    return _cast(positional, torch.float32), _cast(named, torch.float32)
+def _widen_inputs(part: torch.nn.Module, positional: Any, named: Any) -> Any:
+    return _cast_floats(positional, torch.float32), _cast_floats(named, torch.float32)
 
 
-def _cast(value: Any, dtype: torch.dtype) -> Any:
+def _cast_floats(value: Any, dtype: torch.dtype) -> Any:
     """`value` with every floating-point tensor in it, at any depth, in `dtype`."""
     match value:
         case torch.Tensor() if value.is_floating_point():
             return value.to(dtype)
         case dict():
-            return {key: _cast(one, dtype) for key, one in value.items()}
+            return {key: _cast_floats(item, dtype) for key, item in value.items()}
         case tuple() | list():
-            return type(value)(_cast(one, dtype) for one in value)
+            return type(value)(_cast_floats(item, dtype) for item in value)
         case _:
             return value

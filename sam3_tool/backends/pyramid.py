@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sam3_tool.backends.pixels import laid_out_as
+from sam3_tool.backends.pixels import match_layout
 
-_WORTH = 0.75
+_MAX_FOLDED_SHARE = 0.75
 """Of the operations that a folded level may take at most; for less there is no reason to leave the published steps."""
 
 
@@ -28,7 +28,7 @@ class SharedPyramid(nn.Module):
         super().__init__()
         *fine, coarse, _ = neck.fpn_layers
         needed = list(convolutions)[: len(fine)][::-1]
-        convolved = (_convolved(level, convolution) for level, convolution in zip(fine, needed, strict=True))
+        convolved = (_fuse_convolution(level, convolution) for level, convolution in zip(fine, needed, strict=True))
         self.levels = nn.ModuleList([*convolved, coarse])
         self.position_encoding = neck.position_encoding
 
@@ -40,17 +40,17 @@ class SharedPyramid(nn.Module):
         return levels, tuple(places)
 
 
-def _convolved(level: Any, convolution: nn.Conv2d) -> nn.Module:
+def _fuse_convolution(level: Any, convolution: nn.Conv2d) -> nn.Module:
     """A level of the neck, then the convolution: in the form that takes fewer operations."""
     doubling, projection, smoothing = level.scale_layers[-1], level.proj1, level.proj2
-    apart = sum(_operations(one) for one in (doubling, projection, smoothing, convolution))
+    apart = sum(_count_operations(layer) for layer in (doubling, projection, smoothing, convolution))
     folded = 9 * doubling.in_channels * convolution.out_channels
-    if folded > _WORTH * apart:
+    if folded > _MAX_FOLDED_SHARE * apart:
         return nn.Sequential(level, convolution)
     return nn.Sequential(*level.scale_layers[:-1], FoldedTail(doubling, projection, smoothing, convolution))
 
 
-def _operations(layer: Any) -> int:
+def _count_operations(layer: Any) -> int:
     """Multiplications per pixel that comes out."""
     (rows, columns), (down, across) = layer.kernel_size, layer.stride
     return int(rows * columns * layer.in_channels * layer.out_channels // (down * across))
@@ -72,7 +72,7 @@ _OVER_ENDS = (
     _Reach((slice(1, 2), slice(0, 1), slice(2, 3)), slice(-1, None), padding=0),
 )
 """From the first pixel to itself by way of the one before it, and likewise at the end."""
-_BEYOND: list[tuple[int, _Reach, _Reach]] = [
+_EDGE_CORRECTIONS: list[tuple[int, _Reach, _Reach]] = [
     *((-1, _INSIDE, end) for end in _OVER_ENDS),
     *((-1, end, _INSIDE) for end in _OVER_ENDS),
     *((1, rows, columns) for rows, columns in product(_OVER_ENDS, repeat=2)),
@@ -93,29 +93,29 @@ class FoldedTail(nn.Module):
         doubling, projection, smoothing, convolution = (step.weight.detach().float() for step in steps)
         smooth = torch.einsum("ofyx,fcij->ocyx", smoothing, projection)
         self._kernels = nn.ParameterList(
-            nn.Parameter(laid_out_as(steps[0].weight, _folded(doubling, smooth, convolution, *place)), False)
-            for _, *place in ((1, _INSIDE, _INSIDE), *_BEYOND)
+            nn.Parameter(match_layout(steps[0].weight, _fold_kernels(doubling, smooth, convolution, *place)), False)
+            for _, *place in ((1, _INSIDE, _INSIDE), *_EDGE_CORRECTIONS)
         )
-        self._of_nothing = torch.zeros(0)
+        self._zero_output = torch.zeros(0)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, C', h, w) -> (B, C, 2 h, 2 w)"""
         whole, *others = self._kernels
         made = functional.conv_transpose2d(pixels, whole, stride=2, padding=2)
-        for (sign, rows, columns), kernel in zip(_BEYOND, others, strict=True):
+        for (sign, rows, columns), kernel in zip(_EDGE_CORRECTIONS, others, strict=True):
             place = (..., rows.pixels, columns.pixels)
             padding = (rows.padding, columns.padding)
             beyond = functional.conv_transpose2d(pixels[place], kernel, stride=2, padding=padding)
             made[place].add_(beyond, alpha=sign)
-        return made.add_(self._constant(pixels, made))
+        return made.add_(self._compute_zero_output(pixels, made))
 
-    def _constant(self, pixels: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-        if self._of_nothing.shape[1:] != made.shape[1:]:
-            self._of_nothing = self._steps(torch.zeros_like(pixels[:1]))
-        return self._of_nothing
+    def _compute_zero_output(self, pixels: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+        if self._zero_output.shape[1:] != made.shape[1:]:
+            self._zero_output = self._steps(torch.zeros_like(pixels[:1]))
+        return self._zero_output
 
 
-def _folded(
+def _fold_kernels(
     doubling: torch.Tensor, smooth: torch.Tensor, convolution: torch.Tensor, rows: _Reach, columns: _Reach
 ) -> torch.Tensor:
     """(C', C, 6, 6), or 1 along an axis where an end is passed: as `conv_transpose2d` takes it."""

@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sam3_tool import rle
-from sam3_tool.backends import Backend, Beside, CheckpointError, Embedding
-from sam3_tool.backends.embeddings import embedding_cache
+from sam3_tool.backends import Backend, CrossImageEmbedding, CheckpointError, Embedding
+from sam3_tool.backends.embeddings import build_embedding_cache
 from sam3_tool.instances import Instances
-from sam3_tool.picture import Picture
+from sam3_tool.picture import Image
 from sam3_tool.prompt import ConceptPrompt, Prompt, VisualPrompt
-from sam3_tool.recording import Asked, Recorded, Recorder, RecordingError, Remembered
+from sam3_tool.recording import Question, RecordingReader, Recorder, RecordingError, AnswerCache
 
-FOLDER = "sam3"
+SAM3_FOLDER = "sam3"
 """Of SAM 3's calls, inside the folder of a recording."""
 
-_NAME: Asked = {"what": "name"}
+_NAME_QUESTION: Question = {"what": "name"}
 
 AnyPrompt = TypeVar("AnyPrompt", ConceptPrompt, VisualPrompt)
-Ask = Callable[[Sequence[Any], Sequence[AnyPrompt]], list[Instances]]
+AnswerFn = Callable[[Sequence[Any], Sequence[AnyPrompt]], list[Instances]]
 """A backend's `decode` or `refine`."""
 
 
@@ -37,10 +37,10 @@ class RecordingEmbedding:
     def nbytes(self) -> int:
         return int(self.inner.nbytes)
 
-    def on_host(self) -> "RecordingEmbedding":
+    def copy_to_host(self) -> "RecordingEmbedding":
         return replace(self, inner=self.inner.on_host())
 
-    def on_device(self) -> "RecordingEmbedding":
+    def copy_to_device(self) -> "RecordingEmbedding":
         return replace(self, inner=self.inner.on_device())
 
 
@@ -60,39 +60,39 @@ class RecordingBackend:
 
     def __init__(self, backend: Backend, folder: str | Path) -> None:
         self._backend = backend
-        with _in_words():
-            self._recorder = Recorder(Path(folder) / FOLDER)
-            self._recorder.add(_NAME, backend.name)
+        with _translate_errors():
+            self._recorder = Recorder(Path(folder) / SAM3_FOLDER)
+            self._recorder.add_answer(_NAME_QUESTION, backend.name)
 
     @property
     def name(self) -> str:
         return self._backend.name
 
-    def encode(self, pictures: Sequence[Picture]) -> list[RecordingEmbedding]:
-        embeddings = self._backend.encode(pictures)
-        return [RecordingEmbedding(picture.key, one) for picture, one in zip(pictures, embeddings, strict=True)]
+    def encode(self, images: Sequence[Image]) -> list[RecordingEmbedding]:
+        embeddings = self._backend.encode(images)
+        return [RecordingEmbedding(image.key, embedding) for image, embedding in zip(images, embeddings, strict=True)]
 
     def decode(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        found = self._backend.decode([_inner(embedding) for embedding in embeddings], prompts)
-        return self._recorded(embeddings, prompts, found)
+        found = self._backend.decode([_unwrap_embedding(embedding) for embedding in embeddings], prompts)
+        return self._record_answers(embeddings, prompts, found)
 
     def refine(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         found = self._backend.refine([embedding.inner for embedding in embeddings], prompts)
-        return self._recorded(embeddings, prompts, found)
+        return self._record_answers(embeddings, prompts, found)
 
-    def _recorded(
+    def _record_answers(
         self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[Prompt], found: list[Instances]
     ) -> list[Instances]:
-        with _in_words():
+        with _translate_errors():
             for embedding, prompt, instances in zip(embeddings, prompts, found, strict=True):
-                self._recorder.add(_find(_seen(embedding).key, prompt), to_json(instances))
+                self._recorder.add_answer(_build_prompt_question(_get_target(embedding).key, prompt), to_json(instances))
         return found
 
-    def caveat(self, phrase: str) -> str:
-        caveat = self._backend.caveat(phrase)
-        with _in_words():
-            self._recorder.add(_caveat(phrase), caveat)
-        return caveat
+    def vocabulary_warning(self, phrase: str) -> str:
+        warning = self._backend.vocabulary_warning(phrase)
+        with _translate_errors():
+            self._recorder.add_answer(_build_warning_question(phrase), warning)
+        return warning
 
 
 class ReplayingBackend:
@@ -102,48 +102,48 @@ class ReplayingBackend:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._recorded = Recorded(Path(folder) / FOLDER)
-        with _in_words():
-            self.name = str(self._recorded.answer(_NAME))
+        self._reader = RecordingReader(Path(folder) / SAM3_FOLDER)
+        with _translate_errors():
+            self.name = str(self._reader.read_answer(_NAME_QUESTION))
 
-    def encode(self, pictures: Sequence[Picture]) -> list[RecordedEmbedding]:
-        return [RecordedEmbedding(picture.key) for picture in pictures]
+    def encode(self, images: Sequence[Image]) -> list[RecordedEmbedding]:
+        return [RecordedEmbedding(image.key) for image in images]
 
     def decode(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         return [
-            self._found(_seen(embedding).key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)
+            self._read_instances(_get_target(embedding).key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)
         ]
 
     def refine(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
-        return [self._found(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+        return [self._read_instances(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
-    def caveat(self, phrase: str) -> str:
-        with _in_words(f"a caveat on {phrase!r} was not asked for when it was made"):
-            return str(self._recorded.answer(_caveat(phrase)))
+    def vocabulary_warning(self, phrase: str) -> str:
+        with _translate_errors(f"a caveat on {phrase!r} was not asked for when it was made"):
+            return str(self._reader.read_answer(_build_warning_question(phrase)))
 
-    def _found(self, key: str, prompt: Prompt) -> Instances:
+    def _read_instances(self, key: str, prompt: Prompt) -> Instances:
         what = prompt.phrase or "examples" if isinstance(prompt, ConceptPrompt) else "an object by clicks"
-        with _in_words(f"SAM 3 was not asked for {what!r} like this when it was made"):
-            held = self._recorded.answer(_find(key, prompt))
+        with _translate_errors(f"SAM 3 was not asked for {what!r} like this when it was made"):
+            saved = self._reader.read_answer(_build_prompt_question(key, prompt))
         try:
-            return from_json(held)
+            return from_json(saved)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"what SAM 3 found for {what!r} is damaged in the recording: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
-class AwaitedEmbedding:
+class LazyEmbedding:
     """A picture that is encoded only once something is asked that is not known yet."""
 
-    picture: Picture
+    image: Image
 
     @property
     def key(self) -> str:
-        return self.picture.key
+        return self.image.key
 
     @property
     def nbytes(self) -> int:
-        return self.picture.pixels.nbytes
+        return self.image.pixels.nbytes
 
 
 class CachingBackend:
@@ -168,54 +168,54 @@ class CachingBackend:
         """
         self._backend = backend
         self._made_with = dict(made_with)
-        self._embeddings = embedding_cache(cache_bytes, host_bytes)
-        with _in_words():
-            self._remembered = Remembered(Path(folder) / FOLDER)
+        self._embeddings = build_embedding_cache(cache_bytes, host_bytes)
+        with _translate_errors():
+            self._answer_cache = AnswerCache(Path(folder) / SAM3_FOLDER)
 
     @property
     def name(self) -> str:
         return self._backend.name
 
-    def encode(self, pictures: Sequence[Picture]) -> list[AwaitedEmbedding]:
-        return [AwaitedEmbedding(picture) for picture in pictures]
+    def encode(self, images: Sequence[Image]) -> list[LazyEmbedding]:
+        return [LazyEmbedding(image) for image in images]
 
-    def decode(self, embeddings: Sequence[AwaitedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        return self._answer(list(zip(embeddings, prompts, strict=True)), self._backend.decode)
+    def decode(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        return self._answer_requests(list(zip(embeddings, prompts, strict=True)), self._backend.decode)
 
-    def refine(self, embeddings: Sequence[AwaitedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
-        return self._answer(list(zip(embeddings, prompts, strict=True)), self._backend.refine)
+    def refine(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        return self._answer_requests(list(zip(embeddings, prompts, strict=True)), self._backend.refine)
 
-    def caveat(self, phrase: str) -> str:
-        return self._backend.caveat(phrase)
+    def vocabulary_warning(self, phrase: str) -> str:
+        return self._backend.vocabulary_warning(phrase)
 
-    def _answer(self, requests: Sequence[tuple[AwaitedEmbedding, AnyPrompt]], ask: Ask[AnyPrompt]) -> list[Instances]:
-        known = [self._known(awaited, prompt) for awaited, prompt in requests]
-        fresh = iter(self._ask([one for one, found in zip(requests, known, strict=True) if found is None], ask))
+    def _answer_requests(self, requests: Sequence[tuple[LazyEmbedding, AnyPrompt]], ask: AnswerFn[AnyPrompt]) -> list[Instances]:
+        known = [self._get_known(embedding, prompt) for embedding, prompt in requests]
+        fresh = iter(self._ask_backend([request for request, found in zip(requests, known, strict=True) if found is None], ask))
         return [next(fresh) if found is None else found for found in known]
 
-    def _known(self, awaited: AwaitedEmbedding, prompt: Prompt) -> Instances | None:
+    def _get_known(self, embedding: LazyEmbedding, prompt: Prompt) -> Instances | None:
         try:
-            held = self._remembered.get(self._asked(awaited, prompt))
-            return None if held is None else from_json(held)
+            saved = self._answer_cache.get(self._build_question(embedding, prompt))
+            return None if saved is None else from_json(saved)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
-    def _ask(self, requests: Sequence[tuple[AwaitedEmbedding, AnyPrompt]], ask: Ask[AnyPrompt]) -> list[Instances]:
+    def _ask_backend(self, requests: Sequence[tuple[LazyEmbedding, AnyPrompt]], ask: AnswerFn[AnyPrompt]) -> list[Instances]:
         if not requests:
             return []
-        every = [one for awaited, _ in requests for one in _parts(awaited)]
-        pictures = {awaited.key: awaited.picture for awaited in every}
-        embeddings = self._embeddings.get_all(
-            pictures, lambda keys: self._backend.encode([pictures[key] for key in keys])
+        every = [part for embedding, _ in requests for part in _split_embedding(embedding)]
+        images = {part.key: part.picture for part in every}
+        embeddings = self._embeddings.get_or_compute(
+            images, lambda keys: self._backend.encode([images[key] for key in keys])
         )
-        found = ask([_of(one, embeddings) for one, _ in requests], [prompt for _, prompt in requests])
-        with _in_words():
-            for (awaited, prompt), instances in zip(requests, found, strict=True):
-                self._remembered.put(self._asked(awaited, prompt), to_json(instances))
+        found = ask([_look_up_embedding(embedding, embeddings) for embedding, _ in requests], [prompt for _, prompt in requests])
+        with _translate_errors():
+            for (embedding, prompt), instances in zip(requests, found, strict=True):
+                self._answer_cache.put(self._build_question(embedding, prompt), to_json(instances))
         return found
 
-    def _asked(self, awaited: AwaitedEmbedding, prompt: Prompt) -> Asked:
-        return {**self._made_with, **_find(_seen(awaited).key, prompt)}
+    def _build_question(self, embedding: LazyEmbedding, prompt: Prompt) -> Question:
+        return {**self._made_with, **_build_prompt_question(_get_target(embedding).key, prompt)}
 
 
 def to_json(instances: Instances) -> dict[str, Any]:
@@ -232,58 +232,58 @@ def to_json(instances: Instances) -> dict[str, Any]:
     }
 
 
-def from_json(held: dict[str, Any]) -> Instances:
+def from_json(saved: dict[str, Any]) -> Instances:
     """What `to_json` was given. Raises KeyError, TypeError or ValueError where it is damaged."""
-    size = int(held["height"]), int(held["width"])
-    masks = [rle.Rle(size, counts) for counts in held["masks"]]
+    size = int(saved["height"]), int(saved["width"])
+    masks = [rle.RleMask(size, counts) for counts in saved["masks"]]
     for mask in masks:
-        rle.check(mask)
-    return Instances.compressed(
+        rle.check_runs(mask)
+    return Instances.from_rles(
         masks,
         size,
-        boxes=np.array(held["boxes"], np.float32).reshape(-1, 4),
-        scores=np.array(held["scores"], np.float32),
-        presence=float(held["presence"]),
-        phrase=held["phrase"],
+        boxes=np.array(saved["boxes"], np.float32).reshape(-1, 4),
+        scores=np.array(saved["scores"], np.float32),
+        presence=float(saved["presence"]),
+        phrase=saved["phrase"],
     )
 
 
-def _seen(embedding: Any) -> Any:
+def _get_target(embedding: Any) -> Any:
     """Of the picture that is asked about."""
-    return embedding.seen if isinstance(embedding, Beside) else embedding
+    return embedding.target if isinstance(embedding, CrossImageEmbedding) else embedding
 
 
-def _parts(embedding: Any) -> list[Any]:
-    return [embedding.seen, embedding.example] if isinstance(embedding, Beside) else [embedding]
+def _split_embedding(embedding: Any) -> list[Any]:
+    return [embedding.target, embedding.exemplar] if isinstance(embedding, CrossImageEmbedding) else [embedding]
 
 
-def _inner(embedding: Any) -> Any:
+def _unwrap_embedding(embedding: Any) -> Any:
     """The other backend's."""
-    parts = [one.inner for one in _parts(embedding)]
-    return Beside(*parts) if len(parts) > 1 else parts[0]
+    parts = [part.inner for part in _split_embedding(embedding)]
+    return CrossImageEmbedding(*parts) if len(parts) > 1 else parts[0]
 
 
-def _of(awaited: Any, embeddings: Mapping[str, Embedding]) -> Any:
+def _look_up_embedding(embedding: Any, embeddings: Mapping[str, Embedding]) -> Any:
     """The other backend's, by the keys of their pictures."""
-    parts = [embeddings[one.key] for one in _parts(awaited)]
-    return Beside(*parts) if len(parts) > 1 else parts[0]
+    parts = [embeddings[part.key] for part in _split_embedding(embedding)]
+    return CrossImageEmbedding(*parts) if len(parts) > 1 else parts[0]
 
 
-def _find(key: str, prompt: Prompt) -> Asked:
+def _build_prompt_question(key: str, prompt: Prompt) -> Question:
     if isinstance(prompt, ConceptPrompt):
-        like = {} if prompt.like is None else {"like": prompt.like.key}
-        plain = {field.name: getattr(prompt, field.name) for field in fields(prompt) if field.name != "like"}
-        return {"what": "find", "picture": key, **plain, **like}
-    mask = None if prompt.mask is None else rle.encode_all(prompt.mask[None])[0].counts
+        exemplar_key = {} if prompt.exemplar_image is None else {"like": prompt.exemplar_image.key}
+        plain = {field.name: getattr(prompt, field.name) for field in fields(prompt) if field.name != "exemplar_image"}
+        return {"what": "find", "picture": key, **plain, **exemplar_key}
+    mask = None if prompt.mask is None else rle.encode_masks(prompt.mask[None])[0].counts
     return {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
 
 
-def _caveat(phrase: str) -> Asked:
+def _build_warning_question(phrase: str) -> Question:
     return {"what": "caveat", "phrase": phrase}
 
 
 @contextmanager
-def _in_words(hint: str = "") -> Iterator[None]:
+def _translate_errors(hint: str = "") -> Iterator[None]:
     """A call that cannot be recorded or replayed, as the error that a caller of a backend expects."""
     try:
         yield

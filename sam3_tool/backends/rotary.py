@@ -18,7 +18,7 @@ class RotaryAttention(nn.Module):
     def __init__(self, whole: Any) -> None:
         super().__init__()
         self._heads, self._scale = whole.num_attention_heads, whole.scaling
-        self.inputs, self.output = _side_by_side(whole.q_proj, whole.k_proj, whole.v_proj), whole.o_proj
+        self.inputs, self.output = _concatenate_layers(whole.q_proj, whole.k_proj, whole.v_proj), whole.o_proj
 
     def forward(self, tokens: torch.Tensor, turns: torch.Tensor) -> tuple[torch.Tensor, None]:
         """As `Sam3ViTLayer` takes it: (B, h, w, C), and no attention weights.
@@ -27,13 +27,13 @@ class RotaryAttention(nn.Module):
         """
         # (B, h w, query | key | value, heads, D)
         made = self.inputs(tokens.flatten(1, 2)).unflatten(-1, (3, self._heads, -1))
-        turned = _turned(made[:, :, :2], turns[:, None, None])
-        query, key, value = (one.transpose(1, 2) for one in (*turned.unbind(2), made[:, :, 2]))
+        turned = _rotate_pairs(made[:, :, :2], turns[:, None, None])
+        query, key, value = (tensor.transpose(1, 2) for tensor in (*turned.unbind(2), made[:, :, 2]))
         seen = functional.scaled_dot_product_attention(query, key, value, scale=self._scale)
         return self.output(seen.transpose(1, 2).reshape(tokens.shape)), None
 
 
-class Turns(nn.Module):
+class CachedRotaryEmbedding(nn.Module):
     """In the place of a layer's `Sam3ViTRotaryEmbedding`: what it gives never changes.
 
     In float32 whatever the weights are, as in the published code. A layer in bfloat16 has its places rounded to that,
@@ -52,13 +52,13 @@ class Turns(nn.Module):
         return self._turns
 
 
-def with_rotary_attention(trunk: Any) -> None:
+def replace_rotary_attention(trunk: Any) -> None:
     """Changes a `Sam3ViTModel`."""
     for layer in trunk.layers:
-        layer.attention, layer.rotary_emb = RotaryAttention(layer.attention), Turns(layer)
+        layer.attention, layer.rotary_emb = RotaryAttention(layer.attention), CachedRotaryEmbedding(layer)
 
 
-def _turned(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+def _rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Pairs of the last axis as complex numbers, times the turns; in float32, as published."""
     pairs = tokens.float().view(*tokens.shape[:-1], -1, 2)
     if torch.compiler.is_compiling():  # PyTorch fuses steps in real numbers alone
@@ -69,9 +69,9 @@ def _turned(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     return turned.flatten(-2).to(tokens.dtype)
 
 
-def _side_by_side(*layers: nn.Linear) -> nn.Linear:
+def _concatenate_layers(*layers: nn.Linear) -> nn.Linear:
     """One layer with the outputs of several, in their order."""
     weight, bias = (torch.cat([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
     whole = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    whole.weight, whole.bias = (nn.Parameter(one, requires_grad=False) for one in (weight, bias))
+    whole.weight, whole.bias = (nn.Parameter(tensor, requires_grad=False) for tensor in (weight, bias))
     return whole

@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam3_tool.backends import Beside
-from sam3_tool.boxes import around
+from sam3_tool.backends import CrossImageEmbedding
+from sam3_tool.boxes import masks_to_boxes
 from sam3_tool.instances import Instances
-from sam3_tool.picture import Picture
+from sam3_tool.picture import Image
 from sam3_tool.prompt import Box, ConceptPrompt, VisualPrompt
-from sam3_tool.rle import encode_all, ious
+from sam3_tool.rle import encode_masks, compute_ious
 
 
-def plain(phrase: str) -> str:
+def normalize_phrase(phrase: str) -> str:
     """Lower case, single spaces.
 
-    >>> plain("  Red  Circle ")
+    >>> normalize_phrase("  Red  Circle ")
     'red circle'
     """
     return " ".join(phrase.casefold().split())
@@ -36,7 +36,7 @@ class ScriptedBackend:
     """Answers a phrase with the instances that are scripted for it, and any other phrase with none.
 
     `script`: picture key -> phrase -> instances; the key None stands for any picture without an entry of its own.
-    Phrases are compared after `normalise`. A prompt of boxes alone is looked up under the phrase ''; boxes beside a
+    Phrases are compared after `normalize`. A prompt of boxes alone is looked up under the phrase ''; boxes beside a
     phrase change nothing. Scripted instances are returned best score first, those strictly above the threshold.
     `refine` chooses among all masks scripted for the picture: the three that agree best with clicks, box and mask,
     of those that agree at least by half; the agreement is their score.
@@ -45,49 +45,49 @@ class ScriptedBackend:
     name = "scripted"
 
     def __init__(
-        self, script: Mapping[str | None, Mapping[str, Instances]], *, normalise: Callable[[str], str] = plain
+        self, script: Mapping[str | None, Mapping[str, Instances]], *, normalize: Callable[[str], str] = normalize_phrase
     ) -> None:
-        self._normalise = normalise
+        self._normalize = normalize
         self._script = {
-            key: {normalise(phrase): instances for phrase, instances in phrases.items()}
+            key: {normalize(phrase): instances for phrase, instances in phrases.items()}
             for key, phrases in script.items()
         }
 
-    def encode(self, pictures: Sequence[Picture]) -> list[ScriptedEmbedding]:
-        return [ScriptedEmbedding(picture.key, picture.height, picture.width) for picture in pictures]
+    def encode(self, images: Sequence[Image]) -> list[ScriptedEmbedding]:
+        return [ScriptedEmbedding(image.key, image.height, image.width) for image in images]
 
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        return [self._answer(_seen(embedding), prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+        return [self._answer_prompt(_get_target(embedding), prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
     def refine(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
-        return [self._refined(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+        return [self._refine_prompt(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
-    def caveat(self, phrase: str) -> str:
+    def vocabulary_warning(self, phrase: str) -> str:
         return ""
 
-    def _answer(self, embedding: ScriptedEmbedding, prompt: ConceptPrompt) -> Instances:
+    def _answer_prompt(self, embedding: ScriptedEmbedding, prompt: ConceptPrompt) -> Instances:
         phrase = prompt.phrase or ""
-        scripted = self._scripted(embedding).get(self._normalise(phrase))
+        scripted = self._get_scripted(embedding).get(self._normalize(phrase))
         if scripted is None:
             return Instances.empty(embedding.height, embedding.width, phrase=phrase)
         _check_size(scripted, embedding, phrase)
         ordered = scripted[(-scripted.scores).argsort(kind="stable")]
         return replace(ordered[ordered.scores > prompt.threshold], phrase=phrase)
 
-    def _refined(self, embedding: ScriptedEmbedding, prompt: VisualPrompt) -> Instances:
-        scripted = self._scripted(embedding)
+    def _refine_prompt(self, embedding: ScriptedEmbedding, prompt: VisualPrompt) -> Instances:
+        scripted = self._get_scripted(embedding)
         for phrase, instances in scripted.items():
             _check_size(instances, embedding, phrase)
         every = [instances.masks for instances in scripted.values()]
-        return agreeing(np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt)
+        return rank_by_agreement(np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt)
 
-    def _scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
+    def _get_scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
         """By phrase."""
         return self._script.get(embedding.key, self._script.get(None, {}))
 
 
-def _seen(embedding: ScriptedEmbedding | Beside) -> ScriptedEmbedding:
-    return embedding.seen if isinstance(embedding, Beside) else embedding
+def _get_target(embedding: ScriptedEmbedding | CrossImageEmbedding) -> ScriptedEmbedding:
+    return embedding.target if isinstance(embedding, CrossImageEmbedding) else embedding
 
 
 def _check_size(scripted: Instances, embedding: ScriptedEmbedding, phrase: str) -> None:
@@ -97,17 +97,17 @@ def _check_size(scripted: Instances, embedding: ScriptedEmbedding, phrase: str) 
         raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
 
 
-def agreeing(masks: np.ndarray, prompt: VisualPrompt) -> Instances:
+def rank_by_agreement(masks: np.ndarray, prompt: VisualPrompt) -> Instances:
     """Up to three of the masks, bool (N, H, W): those that agree best with the prompt, and at least by half."""
-    agreement = _agreement(masks, prompt)
+    agreement = _compute_agreement(masks, prompt)
     best = (-agreement).argsort(kind="stable")[:3]
     best = best[agreement[best] >= 0.5]
     scores = agreement[best].astype(np.float32)
     presence = float(scores.max(initial=0))
-    return Instances(masks=masks[best], boxes=around(masks[best]), scores=scores, presence=presence, phrase="")
+    return Instances(masks=masks[best], boxes=masks_to_boxes(masks[best]), scores=scores, presence=presence, phrase="")
 
 
-def _agreement(masks: np.ndarray, prompt: VisualPrompt) -> np.ndarray:
+def _compute_agreement(masks: np.ndarray, prompt: VisualPrompt) -> np.ndarray:
     """float, (N,), in [0, 1]: mean over the clicks (right or wrong), the box (IoU) and the mask (IoU)."""
     height, width = masks.shape[1:]
     rights = [
@@ -115,13 +115,13 @@ def _agreement(masks: np.ndarray, prompt: VisualPrompt) -> np.ndarray:
         for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
     ]
     if prompt.box is not None:
-        rights.append(_box_ious(around(masks), prompt.box))
+        rights.append(_compute_box_ious(masks_to_boxes(masks), prompt.box))
     if prompt.mask is not None:
-        rights.append(ious(encode_all(masks), encode_all(prompt.mask[None]))[:, 0])
+        rights.append(compute_ious(encode_masks(masks), encode_masks(prompt.mask[None]))[:, 0])
     return np.asarray(np.mean([np.asarray(right, float) for right in rights], axis=0))
 
 
-def _box_ious(boxes: np.ndarray, box: Box) -> np.ndarray:
+def _compute_box_ious(boxes: np.ndarray, box: Box) -> np.ndarray:
     low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
     shared = np.prod((high - low).clip(min=0), axis=1)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + (box[2] - box[0]) * (box[3] - box[1])

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sam3_tool.backends.upsampling import as_instances
+from sam3_tool.backends.upsampling import build_instances
 from sam3_tool.instances import Instances
 from sam3_tool.prompt import VisualPrompt
 
-SURE = 10.0
+CERTAIN_LOGIT = 10.0
 """Logit of a pixel in a mask that is given as a prompt, as the published video model has it; minus that outside."""
 
 
-class Seen(Protocol):
+class TrunkEmbedding(Protocol):
     """A picture behind the vision trunk that detector and tracker share."""
 
     @property
@@ -44,11 +44,11 @@ class Tracker:
 
     def __init__(self, model: Any) -> None:
         """Takes over a `Sam3TrackerModel` on its device, in evaluation mode."""
-        self.model = model if model.dtype == torch.float32 else _with_exact_places(model)
+        self.model = model if model.dtype == torch.float32 else _keep_coordinates_float32(model)
         self._side: int = model.config.prompt_encoder_config.image_size
-        self._levels: WeakKeyDictionary[Seen, list[torch.Tensor]] = WeakKeyDictionary()
+        self._levels: WeakKeyDictionary[TrunkEmbedding, list[torch.Tensor]] = WeakKeyDictionary()
 
-    def refine(self, pictures: Sequence[Seen], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+    def refine(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         """The three candidates of each prompt, best predicted quality first; ties keep the network's order."""
         kinds: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
         for row, prompt in enumerate(prompts):
@@ -56,28 +56,28 @@ class Tracker:
         found: dict[int, Instances] = {}
         for rows in kinds.values():
             found |= zip(
-                rows, self._refine([pictures[row] for row in rows], [prompts[row] for row in rows]), strict=True
+                rows, self._refine_group([embeddings[row] for row in rows], [prompts[row] for row in rows]), strict=True
             )
         return [found[row] for row in range(len(prompts))]
 
-    def _refine(self, pictures: Sequence[Seen], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+    def _refine_group(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         """Of prompts of one kind."""
-        levels = zip(*(self._seen(picture) for picture in pictures), strict=True)
+        levels = zip(*(self._get_levels(embedding) for embedding in embeddings), strict=True)
         output = self.model(
             image_embeddings=[torch.cat(level) for level in levels],
-            **{name: value.to(self.model.device) for name, value in self._inputs(pictures, prompts).items()},
+            **{name: value.to(self.model.device) for name, value in self._build_inputs(embeddings, prompts).items()},
         )
         quality = output.iou_scores[:, 0].float().clamp(0, 1).cpu()
         presence = output.object_score_logits[:, 0, 0].float().sigmoid().tolist()
         return [
-            _candidates(output.pred_masks[row, 0], quality[row], presence[row], picture)
-            for row, picture in enumerate(pictures)
+            _build_candidates(output.pred_masks[row, 0], quality[row], presence[row], embedding)
+            for row, embedding in enumerate(embeddings)
         ]
 
-    def _inputs(self, pictures: Sequence[Seen], prompts: Sequence[VisualPrompt]) -> dict[str, torch.Tensor]:
+    def _build_inputs(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> dict[str, torch.Tensor]:
         """As `Sam3TrackerModel.forward` takes them: one object per row."""
         first, inputs = prompts[0], {}
-        steps = torch.tensor([[self._side / one.width, self._side / one.height] for one in pictures])
+        steps = torch.tensor([[self._side / embedding.width, self._side / embedding.height] for embedding in embeddings])
         if first.points:
             points = torch.tensor([prompt.points for prompt in prompts], dtype=torch.float32)
             inputs["input_points"] = (points * steps[:, None])[:, None]
@@ -86,23 +86,23 @@ class Tracker:
             boxes = torch.tensor([prompt.box for prompt in prompts], dtype=torch.float32)
             inputs["input_boxes"] = (boxes * steps.repeat(1, 2))[:, None]
         if first.mask is not None:
-            inputs["input_masks"] = torch.cat([self._as_logits(prompt.mask) for prompt in prompts])
+            inputs["input_masks"] = torch.cat([self._to_logits(prompt.mask) for prompt in prompts])
         return inputs
 
-    def _as_logits(self, mask: np.ndarray | None) -> torch.Tensor:
+    def _to_logits(self, mask: np.ndarray | None) -> torch.Tensor:
         """(1, 1, h, w), in the size of the network's own mask logits."""
-        certain = (2 * torch.tensor(mask)[None, None].float() - 1) * SURE
+        certain = (2 * torch.tensor(mask)[None, None].float() - 1) * CERTAIN_LOGIT
         size = self.model.prompt_encoder.mask_input_size
         small = functional.interpolate(certain, size=size, mode="bilinear", align_corners=False, antialias=True)
         return small.to(self.model.mask_decoder.conv_s0.weight.dtype)
 
-    def _seen(self, picture: Seen) -> list[torch.Tensor]:
+    def _get_levels(self, embedding: TrunkEmbedding) -> list[torch.Tensor]:
         """What the mask decoder reads of a picture, finest level first; kept for as long as its embedding is."""
-        if picture not in self._levels:
-            self._levels[picture] = self._look(picture.trunk)
-        return self._levels[picture]
+        if embedding not in self._levels:
+            self._levels[embedding] = self._compute_levels(embedding.trunk)
+        return self._levels[embedding]
 
-    def _look(self, trunk: torch.Tensor) -> list[torch.Tensor]:
+    def _compute_levels(self, trunk: torch.Tensor) -> list[torch.Tensor]:
         sizes, decoder = self.model.backbone_feature_sizes, self.model.mask_decoder
         grid = trunk.transpose(1, 2).reshape(1, -1, *sizes[-1])
         finest, finer, coarse = (level(grid) for level in self.model.vision_encoder.neck.fpn_layers[: len(sizes)])
@@ -111,20 +111,20 @@ class Tracker:
         return [decoder.conv_s0(finest), decoder.conv_s1(finer), coarse + past]
 
 
-def _candidates(logits: torch.Tensor, quality: torch.Tensor, presence: float, picture: Seen) -> Instances:
+def _build_candidates(logits: torch.Tensor, quality: torch.Tensor, presence: float, embedding: TrunkEmbedding) -> Instances:
     """`logits`: (3, h, w); `quality`: (3,)."""
     order = quality.argsort(descending=True, stable=True)
     ordered = logits[order.to(logits.device)]
-    return as_instances(ordered, picture.height, picture.width, scores=quality[order].numpy(), presence=presence)
+    return build_instances(ordered, embedding.height, embedding.width, scores=quality[order].numpy(), presence=presence)
 
 
-def _with_exact_places(model: Any) -> Any:
+def _keep_coordinates_float32(model: Any) -> Any:
     """A 16-bit model that knows its places in float32: bfloat16 has steps of 4 pixels in a square of 1008."""
     narrow = model.dtype
 
-    def narrowed(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
-        return tuple(one.to(narrow) for one in output) if isinstance(output, tuple) else output.to(narrow)
+    def narrow_output(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
+        return tuple(tensor.to(narrow) for tensor in output) if isinstance(output, tuple) else output.to(narrow)
 
     for part in (model.prompt_encoder, model.shared_image_embedding):
-        part.float().register_forward_hook(narrowed)
+        part.float().register_forward_hook(narrow_output)
     return model

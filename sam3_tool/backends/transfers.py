@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 
-def uploaded(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+def upload_pixels(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
     """A copy on the device, uint8. `pixels`: uint8."""
     if device.type != "cuda":
         return torch.tensor(pixels, device=device)

@@ -14,22 +14,22 @@ from torchvision.transforms.v2.functional import resize
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from sam3_tool.backends import Beside, CheckpointError, DeviceError
-from sam3_tool.backends.checkpoint import EMBEDDED
+from sam3_tool.backends import CrossImageEmbedding, CheckpointError, DeviceError
+from sam3_tool.backends.checkpoint import EMBEDDED_NAME
 from sam3_tool.backends.compiling import compile_parts
 from sam3_tool.backends.mask_head import MaskHead
-from sam3_tool.backends.precision import widened
+from sam3_tool.backends.precision import keep_residuals_float32
 from sam3_tool.backends.prompts import PromptEncoder
 from sam3_tool.backends.pyramid import SharedPyramid
-from sam3_tool.backends.rotary import with_rotary_attention
+from sam3_tool.backends.rotary import replace_rotary_attention
 from sam3_tool.backends.tracker import Tracker
-from sam3_tool.backends.transfers import to_device, to_host, uploaded
-from sam3_tool.backends.upsampling import as_instances
-from sam3_tool.backends.weights import Readers, read, read_tracker
+from sam3_tool.backends.transfers import to_device, to_host, upload_pixels
+from sam3_tool.backends.upsampling import build_instances
+from sam3_tool.backends.weights import Processors, read_detector, read_tracker
 from sam3_tool.backends.words import Vocabulary
 from sam3_tool.boxes import to_pixels
 from sam3_tool.instances import Instances
-from sam3_tool.picture import Picture
+from sam3_tool.picture import Image
 from sam3_tool.prompt import ConceptPrompt, VisualPrompt
 
 _SMALL_BYTES = 100 * 2**20
@@ -44,7 +44,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
-class PictureEmbedding:
+class ImageEmbedding:
     """What detector and tracker read of one picture. The tracker's own levels, made for the first click, live as long
     (10 MB more for a picture of facebook/sam3 in 16 bits)."""
 
@@ -57,7 +57,7 @@ class PictureEmbedding:
     trunk: torch.Tensor
     """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
     checkpoint has no tracker."""
-    unprompted: torch.Tensor
+    cls_token: torch.Tensor
     """The CLS token of a prompt without boxes, (1, 1, C)."""
     device: torch.device | None = None
     """The network's, while this waits in the host's memory."""
@@ -69,21 +69,21 @@ class PictureEmbedding:
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in (self.trunk, self.unprompted, *self.levels))
+        return sum(tensor.nbytes for tensor in (self.trunk, self.cls_token, *self.levels))
 
-    def on_host(self) -> "PictureEmbedding":
+    def copy_to_host(self) -> "ImageEmbedding":
         """A copy in the host's memory, not for the host to read: it may still be on its way."""
-        return replace(self._copied(to_host), device=self.trunk.device)
+        return replace(self._copy_tensors(to_host), device=self.trunk.device)
 
-    def on_device(self) -> "PictureEmbedding":
+    def copy_to_device(self) -> "ImageEmbedding":
         """A copy where it was made."""
         home = self.device or self.trunk.device
-        return replace(self._copied(lambda tensor: to_device(tensor, home)), device=None)
+        return replace(self._copy_tensors(lambda tensor: to_device(tensor, home)), device=None)
 
     @torch.inference_mode()  # of the kind that the network has made, so that nothing is compiled anew for them
-    def _copied(self, copied: Callable[[torch.Tensor], torch.Tensor]) -> "PictureEmbedding":
-        levels = tuple(copied(level) for level in self.levels)
-        return replace(self, levels=levels, trunk=copied(self.trunk), unprompted=copied(self.unprompted))
+    def _copy_tensors(self, copy_tensor: Callable[[torch.Tensor], torch.Tensor]) -> "ImageEmbedding":
+        levels = tuple(copy_tensor(level) for level in self.levels)
+        return replace(self, levels=levels, trunk=copy_tensor(self.trunk), cls_token=copy_tensor(self.cls_token))
 
 
 class TransformersBackend:
@@ -98,7 +98,7 @@ class TransformersBackend:
     def __init__(
         self,
         model: Any,
-        readers: Readers,
+        processors: Processors,
         *,
         name: str,
         vocabulary: Vocabulary | None,
@@ -110,17 +110,17 @@ class TransformersBackend:
         self.name = name
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
-        with_rotary_attention(model.vision_encoder.backbone)
+        replace_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers
         model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
         self._mask_head = MaskHead(model.mask_decoder)
-        model.mask_decoder = _Deferred()
-        self._model = model if model.dtype == torch.float32 else widened(model)
-        self._images = readers.image_processor
+        model.mask_decoder = _DeferredMaskDecoder()
+        self._model = model if model.dtype == torch.float32 else keep_residuals_float32(model)
+        self._images = processors.image_processor
         colors = (self._images.image_mean, self._images.image_std)
         self._mean, self._std = (torch.tensor(color, device=model.device).view(3, 1, 1) for color in colors)
         self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
-        self._prompts = PromptEncoder(self._model, readers.tokenizer)
+        self._prompts = PromptEncoder(self._model, processors.tokenizer)
         self._positions: tuple[torch.Tensor, ...] = ()
         self._compiled = compile is not None
         if compile is not None:
@@ -131,14 +131,14 @@ class TransformersBackend:
         cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto", compile: str | None = None
     ) -> "TransformersBackend":
         """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
-        place = device_named(device)
-        model, readers = read(folder, _dtype(dtype, place, folder))
+        place = resolve_device(device)
+        model, processors = read_detector(folder, _resolve_dtype(dtype, place, folder))
         try:
             tracker = read_tracker(folder, model).to(place, memory_format=torch.channels_last)
         except CheckpointError as error:  # phrases and boxes work without it
             tracker = error
         model = model.to(place, memory_format=torch.channels_last)
-        return cls(model, readers, name=name, vocabulary=Vocabulary.read(folder), tracker=tracker, compile=compile)
+        return cls(model, processors, name=name, vocabulary=Vocabulary.from_folder(folder), tracker=tracker, compile=compile)
 
     @property
     def parts(self) -> dict[str, torch.nn.Module]:
@@ -155,7 +155,7 @@ class TransformersBackend:
         }
 
     @property
-    def on_gpu(self) -> bool:
+    def is_on_gpu(self) -> bool:
         return bool(self._model.device.type == "cuda")
 
     @property
@@ -164,78 +164,78 @@ class TransformersBackend:
         compiled = " compiled" if self._compiled else ""
         return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}{compiled}"
 
-    def encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
+    def encode(self, images: Sequence[Image]) -> list[ImageEmbedding]:
         with self._lock, torch.inference_mode():
-            return [embedding for some in self._passes(pictures) for embedding in self._encode(some)]
+            return [embedding for batch in self._split_passes(images) for embedding in self._encode_pass(batch)]
 
-    def decode(self, embeddings: Sequence[PictureEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+    def decode(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         pairs = list(zip(embeddings, prompts, strict=True))
         with self._lock, torch.inference_mode():
-            return [instances for some in self._passes(pairs) for instances in self._decode(some)]
+            return [instances for batch in self._split_passes(pairs) for instances in self._decode_pass(batch)]
 
-    def refine(self, embeddings: Sequence[PictureEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+    def refine(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         if isinstance(self._tracker, CheckpointError):
             raise self._tracker
         pairs = list(zip(embeddings, prompts, strict=True))
         with self._lock, torch.inference_mode():
             return [
                 instances
-                for some in self._passes(pairs)
-                for instances in self._tracker.refine([one for one, _ in some], [prompt for _, prompt in some])
+                for batch in self._split_passes(pairs)
+                for instances in self._tracker.refine([embedding for embedding, _ in batch], [prompt for _, prompt in batch])
             ]
 
-    def caveat(self, phrase: str) -> str:
+    def vocabulary_warning(self, phrase: str) -> str:
         """One sentence on a checkpoint with a closed vocabulary: what it does not know, and what to use instead."""
         if self._vocabulary is None:
             return ""
-        checkpoint = "The embedded SAM 3" if self.name == EMBEDDED else f"The SAM 3 checkpoint {self.name}"
-        words = ", ".join(dict.fromkeys(f"'{word}'" for word in self._vocabulary.unknown(phrase)))
+        checkpoint = "The embedded SAM 3" if self.name == EMBEDDED_NAME else f"The SAM 3 checkpoint {self.name}"
+        words = ", ".join(dict.fromkeys(f"'{word}'" for word in self._vocabulary.find_unknown_words(phrase)))
         if words:
             return f"{checkpoint} does not know {words}; `--sam3 facebook/sam3` takes any phrase."
         return f"{checkpoint} has only ever seen drawn scenes; for photographs use `--sam3 facebook/sam3`."
 
-    def _passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    def _split_passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """In as few forward passes as memory allows, of nearly the same size."""
         vision = self._model.config.vision_config.backbone_config
-        most = (_GPU_TOKENS if self.on_gpu else _CPU_TOKENS) // (vision.image_size // vision.patch_size) ** 2
+        most = (_GPU_TOKENS if self.is_on_gpu else _CPU_TOKENS) // (vision.image_size // vision.patch_size) ** 2
         passes = -(-len(items) // max(1, most))
-        for one in range(passes):
-            yield items[one * len(items) // passes : (one + 1) * len(items) // passes]
+        for index in range(passes):
+            yield items[index * len(items) // passes : (index + 1) * len(items) // passes]
 
-    def _encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
-        squares = torch.cat([self._square(picture) for picture in pictures])
+    def _encode_pass(self, images: Sequence[Image]) -> list[ImageEmbedding]:
+        squares = torch.cat([self._to_square(image) for image in images])
         vision = self._model.get_vision_features(squares.to(self._model.device, self._model.dtype))
         # the positions are the same for every picture
         levels, positions = vision.fpn_hidden_states, vision.fpn_position_encoding
         self._positions = self._positions or tuple(level[:1].clone() for level in positions)
         trunk = vision.last_hidden_state
         trunk = trunk if isinstance(self._tracker, Tracker) else trunk[:, :0]
-        unprompted = self._prompts.unprompted(levels[-1], positions[-1])
+        cls_tokens = self._prompts.compute_cls_tokens(levels[-1], positions[-1])
         return [
             # clones, because a view would keep the whole batch in memory
-            PictureEmbedding(
+            ImageEmbedding(
                 tuple(level[row : row + 1].clone() for level in levels),
-                picture.height,
-                picture.width,
+                image.height,
+                image.width,
                 trunk[row : row + 1].clone(),
-                unprompted[row : row + 1].clone(),
+                cls_tokens[row : row + 1].clone(),
             )
-            for row, picture in enumerate(pictures)
+            for row, image in enumerate(images)
         ]
 
-    def _square(self, picture: Picture) -> torch.Tensor:
+    def _to_square(self, image: Image) -> torch.Tensor:
         """float32, (1, 3, S, S), on the device: squeezed into the model's square while still uint8, then normalised."""
         size = self._images.size
-        pixels = uploaded(picture.pixels, self._model.device).permute(2, 0, 1)[None]
+        pixels = upload_pixels(image.pixels, self._model.device).permute(2, 0, 1)[None]
         square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
         return (square.float() / 255.0 - self._mean) / self._std
 
-    def _decode(self, pairs: Sequence[tuple[PictureEmbedding | Beside, ConceptPrompt]]) -> list[Instances]:
-        embeddings, prompts = [_seen(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
-        examples = [_example(embedding) for embedding, _ in pairs]
+    def _decode_pass(self, pairs: Sequence[tuple[ImageEmbedding | CrossImageEmbedding, ConceptPrompt]]) -> list[Instances]:
+        embeddings, prompts = [_get_target(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
+        examples = [_get_exemplar(embedding) for embedding, _ in pairs]
         features, mask = self._prompts(prompts, examples, self._positions[-1])
         output = self._model(
-            vision_embeds=self._vision(embeddings),
+            vision_embeds=self._stack_vision(embeddings),
             text_embeds=BaseModelOutputWithPooling(pooler_output=features),
             attention_mask=mask,
         )
@@ -247,12 +247,12 @@ class TransformersBackend:
         kept = [
             order[row[order] > prompt.threshold] for row, order, prompt in zip(scores, orders, prompts, strict=True)
         ]
-        logits = self._logits(output.pred_masks, kept)
+        logits = self._compute_logits(output.pred_masks, kept)
         found = []
         for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
             size = (embedding.height, embedding.width)
             found.append(
-                as_instances(
+                build_instances(
                     logits[row],
                     *size,
                     boxes=to_pixels(predicted[row][kept[row].numpy()], *size).astype(np.float32),
@@ -263,7 +263,7 @@ class TransformersBackend:
             )
         return found
 
-    def _vision(self, embeddings: Sequence[PictureEmbedding]) -> Sam3VisionEncoderOutput:
+    def _stack_vision(self, embeddings: Sequence[ImageEmbedding]) -> Sam3VisionEncoderOutput:
         """One row per embedding; a picture that is alone in the batch is not copied for its many prompts."""
         count, first = len(embeddings), embeddings[0]
         if all(embedding is first for embedding in embeddings):
@@ -276,43 +276,43 @@ class TransformersBackend:
             fpn_position_encoding=(*positions, positions[-1]),
         )
 
-    def _logits(self, inputs: dict[str, Any], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def _compute_logits(self, inputs: dict[str, Any], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Of every row of the batch, (len(kept[row]), h, w): the mask head, run for the kept queries.
 
         A GPU takes all rows at once, for it is the number of launches that counts there; a CPU gains nothing by that.
         """
         logits = [torch.zeros(0, 1, 1)] * len(kept)
         rows = [row for row, queries in enumerate(kept) if len(queries)]
-        for some in [rows] if self.on_gpu and rows else [[row] for row in rows]:
-            for row, made in zip(some, self._made(inputs, some, kept), strict=True):
+        for row_group in [rows] if self.is_on_gpu and rows else [[row] for row in rows]:
+            for row, made in zip(row_group, self._run_mask_head(inputs, row_group, kept), strict=True):
                 logits[row] = made[: len(kept[row])]
         return logits
 
-    def _made(self, inputs: dict[str, Any], rows: list[int], kept: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _run_mask_head(self, inputs: dict[str, Any], rows: list[int], kept: Sequence[torch.Tensor]) -> torch.Tensor:
         """Logits (len(rows), n, h, w) of these rows, n being the most that one of them keeps."""
         every = inputs["decoder_queries"]
         queries = pad_sequence([every[row, kept[row].to(every.device)] for row in rows], batch_first=True)
-        some = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # a slice copies nothing
+        row_index = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # a slice copies nothing
         made: torch.Tensor = self._mask_head(
             queries.to(self._model.dtype),
-            [level[some] for level in inputs["backbone_features"]],
-            inputs["encoder_hidden_states"][some],
-            inputs["prompt_features"][some],
-            inputs["prompt_mask"][some].bool(),
+            [level[row_index] for level in inputs["backbone_features"]],
+            inputs["encoder_hidden_states"][row_index],
+            inputs["prompt_features"][row_index],
+            inputs["prompt_mask"][row_index].bool(),
         )
         return made
 
 
-def _seen(embedding: PictureEmbedding | Beside) -> PictureEmbedding:
-    return embedding.seen if isinstance(embedding, Beside) else embedding
+def _get_target(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:
+    return embedding.target if isinstance(embedding, CrossImageEmbedding) else embedding
 
 
-def _example(embedding: PictureEmbedding | Beside) -> PictureEmbedding:
+def _get_exemplar(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:
     """Of the picture that the exemplar boxes lie in."""
-    return embedding.example if isinstance(embedding, Beside) else embedding
+    return embedding.exemplar if isinstance(embedding, CrossImageEmbedding) else embedding
 
 
-class _Deferred(torch.nn.Module):
+class _DeferredMaskDecoder(torch.nn.Module):
     """In the mask decoder's place: hands on what it would work on.
 
     The scores decide afterwards which queries get a mask. Most get none, and a concept that is absent costs nothing.
@@ -322,7 +322,7 @@ class _Deferred(torch.nn.Module):
         return SimpleNamespace(pred_masks=inputs, semantic_seg=None, attentions=None)
 
 
-def device_named(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """Raises `DeviceError` for a name that is not one of a device on this machine."""
     try:
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
@@ -332,22 +332,22 @@ def device_named(name: str) -> torch.device:
     return place
 
 
-def _dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
+def _resolve_dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
     """ValueError for a name that is not one of a floating-point type that SAM 3 runs in."""
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    narrow = device.type == "cuda" or (computes_in_bfloat16() and _weighs(folder) > _SMALL_BYTES)
+    narrow = device.type == "cuda" or (has_bfloat16_units() and _sum_weight_bytes(folder) > _SMALL_BYTES)
     types["auto"] = torch.bfloat16 if narrow else torch.float32
     if name not in types:
         raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
     return types[name]
 
 
-def computes_in_bfloat16() -> bool:
+def has_bfloat16_units() -> bool:
     """Whether this CPU has units for it; without them it is far slower than float32."""
     can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
-def _weighs(folder: Path) -> int:
+def _sum_weight_bytes(folder: Path) -> int:
     """Bytes of its weights."""
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

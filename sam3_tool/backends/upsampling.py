@@ -13,14 +13,14 @@ from torch.nn import functional
 
 from sam3_tool import rle
 from sam3_tool.backends import runs
-from sam3_tool.boxes import around
+from sam3_tool.boxes import masks_to_boxes
 from sam3_tool.instances import Instances
 
-_AT_ONCE_BYTES = 256 * 2**20
+_MAX_LOGIT_BYTES = 256 * 2**20
 """Float logits, at the size of the picture, that exist at one time on a GPU: of 32 masks at 1920 x 1080."""
 
 
-def as_instances(
+def build_instances(
     logits: torch.Tensor,
     height: int,
     width: int,
@@ -32,37 +32,37 @@ def as_instances(
 ) -> Instances:
     """Of masks with these logits, (N, h, w), on any device. `boxes`: the extents of the masks if left out."""
     if logits.device.type == "cpu":
-        masks = cut(logits, height, width)
-        return Instances(masks, around(masks) if boxes is None else boxes, scores, presence, phrase)
-    rles = cut_to_runs(logits, height, width)
-    boxes = rle.boxes(rles) if boxes is None else boxes
-    return Instances.compressed(rles, (height, width), boxes=boxes, scores=scores, presence=presence, phrase=phrase)
+        masks = threshold_upsampled(logits, height, width)
+        return Instances(masks, masks_to_boxes(masks) if boxes is None else boxes, scores, presence, phrase)
+    rles = threshold_to_runs(logits, height, width)
+    boxes = rle.compute_boxes(rles) if boxes is None else boxes
+    return Instances.from_rles(rles, (height, width), boxes=boxes, scores=scores, presence=presence, phrase=phrase)
 
 
-def cut(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
+def threshold_upsampled(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
     """bool, (N, height, width): where the logits, (N, h, w), on the CPU, are above 0 once upsampled (corners not
     aligned)."""
     masks = np.zeros((len(logits), height, width), dtype=bool)
-    down, across = _Axis.between(logits.shape[1], height), _Axis.between(logits.shape[2], width)
-    for mask, one in zip(masks, logits.float(), strict=True):
-        above = (one > 0).numpy()
-        rows, columns = down.touched(above.any(axis=1)), across.touched(above.any(axis=0))
+    down, across = _Axis.from_sizes(logits.shape[1], height), _Axis.from_sizes(logits.shape[2], width)
+    for mask, mask_logits in zip(masks, logits.float(), strict=True):
+        above = (mask_logits > 0).numpy()
+        rows, columns = down.find_touched_pixels(above.any(axis=1)), across.find_touched_pixels(above.any(axis=0))
         if rows.stop > rows.start:
-            mask[rows, columns] = _upsampled(one, down.part(rows), across.part(columns)).gt(0).numpy()
+            mask[rows, columns] = _upsample_part(mask_logits, down.select_part(rows), across.select_part(columns)).gt(0).numpy()
     return masks
 
 
-def cut_to_runs(logits: torch.Tensor, height: int, width: int) -> list[rle.Rle]:
-    """What `cut` gives, as runs, for logits on any device; nothing else leaves it."""
-    return [one for masks in _cut_whole(logits, height, width) for one in runs.encode_all(masks)]
+def threshold_to_runs(logits: torch.Tensor, height: int, width: int) -> list[rle.RleMask]:
+    """What `threshold_upsampled` gives, as runs, for logits on any device; nothing else leaves it."""
+    return [mask_runs for masks in _threshold_whole(logits, height, width) for mask_runs in runs.encode_on_device(masks)]
 
 
-def _cut_whole(logits: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
+def _threshold_whole(logits: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
     """bool, (some, height, width), as many as there is room for at one time."""
-    size, at_once = (height, width), max(1, _AT_ONCE_BYTES // (4 * height * width))
+    size, at_once = (height, width), max(1, _MAX_LOGIT_BYTES // (4 * height * width))
     for first in range(0, len(logits), at_once):
-        some = logits[None, first : first + at_once].float()
-        yield functional.interpolate(some, size=size, mode="bilinear", align_corners=False)[0] > 0
+        batch = logits[None, first : first + at_once].float()
+        yield functional.interpolate(batch, size=size, mode="bilinear", align_corners=False)[0] > 0
 
 
 class _Axis(NamedTuple):
@@ -76,7 +76,7 @@ class _Axis(NamedTuple):
     share_after: torch.Tensor
 
     @classmethod
-    def between(cls, cells: int, pixels: int) -> "_Axis":
+    def from_sizes(cls, cells: int, pixels: int) -> "_Axis":
         """In the arithmetic of `upsample_bilinear2d`: rounding takes less than one pixel of a billion over 0."""
         scale = torch.tensor(cells, dtype=torch.float32) / pixels
         place = (scale * (torch.arange(pixels, dtype=torch.float32) + 0.5) - 0.5).clamp(min=0)
@@ -85,7 +85,7 @@ class _Axis(NamedTuple):
         share = (place - before).clamp(0, 1)
         return cls(before, after, 1 - share, share)
 
-    def touched(self, cells: np.ndarray) -> slice:
+    def find_touched_pixels(self, cells: np.ndarray) -> slice:
         """The pixels between the first and the last of these cells. `cells`: bool, (cells,)."""
         there = np.flatnonzero(cells)
         if len(there) == 0:
@@ -93,11 +93,11 @@ class _Axis(NamedTuple):
         first, last = np.searchsorted(self.before.numpy(), (there[0] - 1, there[-1] + 1))
         return slice(int(first), int(last))
 
-    def part(self, pixels: slice) -> "_Axis":
-        return _Axis(*(one[pixels] for one in self))
+    def select_part(self, pixels: slice) -> "_Axis":
+        return _Axis(*(column[pixels] for column in self))
 
 
-def _upsampled(logits: torch.Tensor, down: _Axis, across: _Axis) -> torch.Tensor:
+def _upsample_part(logits: torch.Tensor, down: _Axis, across: _Axis) -> torch.Tensor:
     """float32, (rows, columns) of these pixels, out of (h, w)."""
     top, bottom = int(down.before[0]), int(down.after[-1])
     near = logits[top : bottom + 1]

@@ -22,7 +22,7 @@ WIDTH = 128
 HEADS = 4
 
 
-def tiny_config(vocabulary_size: int) -> Sam3Config:
+def build_tiny_config(vocabulary_size: int) -> Sam3Config:
     """About 5.3 million parameters: 10.7 MB in half precision."""
     block = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "intermediate_size": 3 * WIDTH, "dropout": 0.0}
     return Sam3Config(
@@ -64,7 +64,7 @@ def tiny_config(vocabulary_size: int) -> Sam3Config:
     )
 
 
-def whole_config(detector: Sam3Config) -> Sam3VideoConfig:
+def build_video_config(detector: Sam3Config) -> Sam3VideoConfig:
     """The detector with the tracker that belongs to it: one folder for the detector, tracker and video classes.
 
     64 memory channels and a mask stride of 16 are what transformers' memory attention has wired in.
@@ -98,18 +98,18 @@ def whole_config(detector: Sam3Config) -> Sam3VideoConfig:
     )
 
 
-def new_model(vocabulary_size: int) -> Sam3Model:
+def create_model(vocabulary_size: int) -> Sam3Model:
     """Weights that a small model can start from; transformers' normal(0, 0.02) is too faint at this width."""
-    model = Sam3Model(tiny_config(vocabulary_size))
+    model = Sam3Model(build_tiny_config(vocabulary_size))
     # the matrix form of attention: SDPA's backward pass on a CPU is several times slower for short keys
     model.set_attn_implementation("eager")
-    _start_layers(model)
+    _initialize_layers(model)
     with torch.no_grad():
-        _start_detector(model)
+        _initialize_detector(model)
     return model
 
 
-def _start_layers(part: nn.Module) -> None:
+def _initialize_layers(part: nn.Module) -> None:
     for module in part.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
@@ -119,16 +119,16 @@ def _start_layers(part: nn.Module) -> None:
             nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight.shape[0]))
 
 
-def new_tracker(detector: Sam3Model) -> Sam3TrackerModel:
+def create_tracker(detector: Sam3Model) -> Sam3TrackerModel:
     """A tracker head to train on the detector's trunk, which both share; its neck starts as the detector's."""
     # through a dictionary, because the model changes the config it is given
-    tracker = Sam3TrackerModel(type(whole := whole_config(detector.config)).from_dict(whole.to_dict()))
-    _start_layers(tracker.prompt_encoder)
-    _start_layers(tracker.mask_decoder)
+    tracker = Sam3TrackerModel(type(whole := build_video_config(detector.config)).from_dict(whole.to_dict()))
+    _initialize_layers(tracker.prompt_encoder)
+    _initialize_layers(tracker.mask_decoder)
     for module in tracker.modules():
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.5)
-    _look_near_the_click_first(tracker)
+    _initialize_click_attention(tracker)
     # clicks and pixels are told where they are in the same code
     code = tracker.shared_image_embedding.positional_embedding
     tracker.prompt_encoder.shared_embedding.positional_embedding = code.clone()
@@ -138,7 +138,7 @@ def new_tracker(detector: Sam3Model) -> Sam3TrackerModel:
 
 
 @torch.no_grad()
-def _look_near_the_click_first(tracker: Sam3TrackerModel) -> None:
+def _initialize_click_attention(tracker: Sam3TrackerModel) -> None:
     """Between prompt and picture, queries and keys start as one projection, and what is read is handed on unturned.
 
     The code of a place is then most like itself and like that of places nearby, so that a click reads the picture where
@@ -147,12 +147,12 @@ def _look_near_the_click_first(tracker: Sam3TrackerModel) -> None:
     """
     transformer = tracker.mask_decoder.transformer
     both_ways = [(layer.cross_attn_token_to_image, layer.cross_attn_image_to_token) for layer in transformer.layers]
-    for attention in [*(one for pair in both_ways for one in pair), transformer.final_attn_token_to_image]:
+    for attention in [*(block for pair in both_ways for block in pair), transformer.final_attn_token_to_image]:
         attention.k_proj.weight.copy_(attention.q_proj.weight)
         attention.o_proj.weight.copy_(attention.v_proj.weight.T)
 
 
-def _start_detector(model: Sam3Model) -> None:
+def _initialize_detector(model: Sam3Model) -> None:
     decoder = model.detr_decoder
     for embedding in (
         decoder.query_embed,
@@ -168,7 +168,7 @@ def _start_detector(model: Sam3Model) -> None:
     nn.init.zeros_(decoder.box_head.layer3.weight)  # the first boxes are the reference points
     model.mask_decoder.mask_embedder.layers[2].weight.mul_(0.1)
     model.dot_product_scoring.query_proj.weight.mul_(0.3)
-    _look_inside_the_box_first(model)
+    _initialize_box_bias(model)
 
 
 def _spread_boxes(count: int) -> torch.Tensor:
@@ -179,7 +179,7 @@ def _spread_boxes(count: int) -> torch.Tensor:
     return torch.logit(torch.tensor(boxes))
 
 
-def _look_inside_the_box_first(model: Sam3Model, steepness: tuple[float, ...] = (12.0, 12.0, 6.0, 2.0)) -> None:
+def _initialize_box_bias(model: Sam3Model, steepness: tuple[float, ...] = (12.0, 12.0, 6.0, 2.0)) -> None:
     """Make the box-relative bias local: 0 inside the reference box, falling with the log distance outside, per head.
 
     The bias reads the signed log distances to the box's near and far edge (`Sam3DetrDecoder._get_rpb_matrix`).
@@ -194,7 +194,7 @@ def _look_inside_the_box_first(model: Sam3Model, steepness: tuple[float, ...] = 
 
 
 @torch.no_grad()
-def normalise_neck(model: Sam3Model | Sam3TrackerModel, pixels: torch.Tensor, *, coarse: float = 1.0) -> None:
+def normalize_neck(model: Sam3Model | Sam3TrackerModel, pixels: torch.Tensor, *, coarse: float = 1.0) -> None:
     """Fold mean and spread of every level of the neck into its last convolution: levels come out with mean 0, std 1.
 
     Nothing behind the neck normalises it, and the decoder's attention reads it raw: at a std of 80 its softmax is
@@ -204,9 +204,9 @@ def normalise_neck(model: Sam3Model | Sam3TrackerModel, pixels: torch.Tensor, *,
     tokens = model.vision_encoder.backbone(pixels).last_hidden_state
     grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
     levels: Any = model.vision_encoder.neck.fpn_layers
-    for number, level in enumerate(levels):
+    for index, level in enumerate(levels):
         out = level(grid)
         mean = out.mean(dim=(0, 2, 3))
-        spread = (out - mean[None, :, None, None]).std() / (coarse if number == 2 else 1.0)
+        spread = (out - mean[None, :, None, None]).std() / (coarse if index == 2 else 1.0)
         level.proj2.bias.copy_((level.proj2.bias - mean) / spread)
         level.proj2.weight.div_(spread)

@@ -12,13 +12,13 @@ from torchvision.transforms.v2 import functional as image
 from transformers import CLIPTokenizer
 
 from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, MASK_SIDE
-from sam3_tool.training.prompts import Kind, TrainingPrompt, ask
+from sam3_tool.training.prompts import Kind, TrainingPrompt, ask_about_scene
 from sam3_tool.training.scenes import HELD_OUT, MAX_OBJECTS, Scene, draw_scene
 from sam3_tool.training.vocabulary import COLOURS, NOUNS, PATTERNS, SIZES
 
 PAD_LABEL = -10
 """Label of a box that is not there (transformers' convention)."""
-IGNORE = -100
+IGNORE_INDEX = -100
 ATTRIBUTES: tuple[tuple[str, Sequence[str]], ...] = (
     ("noun", NOUNS),
     ("colour", tuple(COLOURS)),
@@ -28,7 +28,7 @@ ATTRIBUTES: tuple[tuple[str, Sequence[str]], ...] = (
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class ImageBatch:
     """B scenes of up to M = MAX_OBJECTS objects."""
 
     pixels: torch.Tensor
@@ -52,7 +52,7 @@ class Pictures:
 class Questions:
     """N prompts, K per picture, in the pictures' order."""
 
-    picture: torch.Tensor
+    image_index: torch.Tensor
     """int64, (N,): which picture."""
     tokens: torch.Tensor
     """int64, (N, T)."""
@@ -66,11 +66,11 @@ class Questions:
     """bool, (N, M): which objects are meant."""
 
 
-def draw_pictures(scenes: Sequence[Scene]) -> Pictures:
-    rows = [_picture_rows(scene) for scene in scenes]
+def build_image_batch(scenes: Sequence[Scene]) -> ImageBatch:
+    rows = [_build_image_row(scene) for scene in scenes]
     masks, boxes, exist, attributes = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
     pixels = torch.stack([_to_square(scene.pixels) for scene in scenes])
-    return Pictures(pixels, masks, boxes, exist, attributes)
+    return ImageBatch(pixels, masks, boxes, exist, attributes)
 
 
 def _to_square(pixels: np.ndarray) -> torch.Tensor:
@@ -80,18 +80,18 @@ def _to_square(pixels: np.ndarray) -> torch.Tensor:
     return square.float() / 127.5 - 1
 
 
-def _picture_rows(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _build_image_row(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n, (height, width) = len(scene.objects), scene.ids.shape
     masks = np.zeros((MAX_OBJECTS, FINE_SIDE, FINE_SIDE), np.float32)
     for index, mask in enumerate(scene.masks):
         masks[index] = cv2.resize(mask.astype(np.float32), (FINE_SIDE, FINE_SIDE), interpolation=cv2.INTER_AREA)
     boxes = np.full((MAX_OBJECTS, 4), 0.5, np.float32)
     boxes[:n] = to_shares(scene.boxes, width, height)
-    attributes = np.full((MAX_OBJECTS, len(ATTRIBUTES)), IGNORE, np.int64)
+    attributes = np.full((MAX_OBJECTS, len(ATTRIBUTES)), IGNORE_INDEX, np.int64)
     for index, thing in enumerate(scene.objects):
         for column, (name, values) in enumerate(ATTRIBUTES):
             value = getattr(thing, name)
-            attributes[index, column] = IGNORE if value is None else values.index(value)
+            attributes[index, column] = IGNORE_INDEX if value is None else values.index(value)
     return masks, boxes, np.arange(MAX_OBJECTS) < n, attributes
 
 
@@ -104,15 +104,15 @@ def to_shares(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 def write_questions(
     scenes: Sequence[Scene], kinds: Sequence[Kind], rng: np.random.Generator, tokenizer: CLIPTokenizer
 ) -> Questions:
-    prompts = [ask(scene, kind, rng) for scene in scenes for kind in kinds]
+    prompts = [ask_about_scene(scene, kind, rng) for scene in scenes for kind in kinds]
     owners = [scene for scene in scenes for _ in kinds]
     tokens = tokenizer([p.phrase for p in prompts], padding=True, truncation=True, return_tensors="pt")
-    boxes, labels = _exemplars(prompts, owners, rng)
+    boxes, labels = _draw_exemplars(prompts, owners, rng)
     targets = torch.zeros(len(prompts), MAX_OBJECTS, dtype=torch.bool)
     for row, prompt in enumerate(prompts):
         targets[row, list(prompt.targets)] = True
     return Questions(
-        picture=torch.arange(len(scenes)).repeat_interleave(len(kinds)),
+        image_index=torch.arange(len(scenes)).repeat_interleave(len(kinds)),
         tokens=tokens.input_ids,
         token_mask=tokens.attention_mask.bool(),
         boxes=boxes,
@@ -121,7 +121,7 @@ def write_questions(
     )
 
 
-def _exemplars(
+def _draw_exemplars(
     prompts: Sequence[TrainingPrompt], scenes: Sequence[Scene], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Boxes drawn a little inexactly, as a person would, padded to the longest list (at least one)."""
@@ -139,15 +139,15 @@ def _exemplars(
 
 
 def draw_batch(
-    seed: Sequence[int], pictures: int, kinds: Sequence[Kind], tokenizer: CLIPTokenizer, *, shapes_only: float = 0.0
-) -> tuple[Pictures, Questions]:
+    seed: Sequence[int], image_count: int, kinds: Sequence[Kind], tokenizer: CLIPTokenizer, *, shapes_only: float = 0.0
+) -> tuple[ImageBatch, Questions]:
     """The batch of this seed: fresh scenes each time, so that training never sees one twice.
 
     `shapes_only`: share of the scenes that hold no everyday things.
     """
     rng = np.random.default_rng(list(seed))
     scenes = [
-        draw_scene(int(scene_seed), shapes_only=index < shapes_only * pictures)
-        for index, scene_seed in enumerate(rng.integers(HELD_OUT, size=pictures))
+        draw_scene(int(scene_seed), shapes_only=index < shapes_only * image_count)
+        for index, scene_seed in enumerate(rng.integers(HELD_OUT, size=image_count))
     ]
-    return draw_pictures(scenes), write_questions(scenes, kinds, rng, tokenizer)
+    return build_image_batch(scenes), write_questions(scenes, kinds, rng, tokenizer)

@@ -19,24 +19,24 @@ from torch import nn
 from torchvision.ops import box_convert
 from transformers import Sam3Model
 
-from sam3_tool.backends.checkpoint import locate
-from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, new_tracker, normalise_neck
-from sam3_tool.training.batch import Pictures, draw_pictures
-from sam3_tool.training.clicking import centre_click, next_click, stray_click
+from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, create_tracker, normalize_neck
+from sam3_tool.training.batch import ImageBatch, build_image_batch
+from sam3_tool.training.clicking import find_centre_click, find_next_click, draw_stray_click
 from sam3_tool.training.export import export_tracker
 from sam3_tool.training.log import log_steps
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
-from sam3_tool.training.spoiling import spoil
-from sam3_tool.training.state import save_state, saved_state
+from sam3_tool.training.spoiling import spoil_mask
+from sam3_tool.training.state import save_state, load_state
 from sam3_tool.training.tracker import (
     LearningTracker,
     Losses,
-    Prompts,
-    as_prompt,
-    click_losses,
+    TrackerPrompts,
+    to_mask_prompt,
+    compute_click_losses,
     to_points,
-    upsampled,
+    upsample_logits,
 )
 
 Start = Literal["click", "box", "mask"]
@@ -44,7 +44,7 @@ STARTS: tuple[Start, ...] = ("click", "box", "click", "mask", "click", "box")
 """What names the objects of a step; steps take turns."""
 
 
-FAINT = 0.3
+FAINT_STD = 0.3
 """Std of the level that clicks attend to: its pixels' places must speak louder than their content, at first."""
 
 
@@ -60,12 +60,12 @@ class Recipe:
     cooldown_steps: int = 460
     """The last of `steps`."""
     warmup_steps: int = 40
-    pictures: int = 6
+    images: int = 6
     """Per step."""
-    drawn: int = 12
+    drawn_images: int = 12
     """Pictures drawn, and seen by the frozen trunk, at a time."""
     steps_per_draw: int = 8
-    """Steps that choose their pictures from the same `drawn`."""
+    """Steps that choose their pictures from the same `drawn_images`."""
     objects: int = 5
     """Of each picture, at most."""
     corrections: int = 3
@@ -82,7 +82,7 @@ class Recipe:
     save_every: int = 100
     log_every: int = 20
 
-    def share(self, step: int) -> float:
+    def compute_lr_share(self, step: int) -> float:
         """Of the full learning rate: warms up, stays, cools down."""
         return min(1.0, (step + 1) / self.warmup_steps, max(0.02, (self.steps - step) / self.cooldown_steps))
 
@@ -91,7 +91,7 @@ class Recipe:
 class Objects:
     """R objects of a step's pictures, then clicks on nothing."""
 
-    picture: torch.Tensor
+    image_index: torch.Tensor
     """int64, (R,)."""
     truth: torch.Tensor
     """float32, (R, FINE_SIDE, FINE_SIDE): share of each cell that is the object's."""
@@ -103,96 +103,96 @@ class Objects:
     """bool, (R,): False = there is nothing here."""
 
     def __getitem__(self, rows: torch.Tensor) -> "Objects":
-        return Objects(*(column[rows] for column in (self.picture, self.truth, self.others, self.boxes, self.real)))
+        return Objects(*(column[rows] for column in (self.image_index, self.truth, self.others, self.boxes, self.real)))
 
 
-class Run:
+class TrackerRun:
     """The network, its running average, the optimizer, the step."""
 
     def __init__(self, recipe: Recipe) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        detector = Sam3Model.from_pretrained(locate(recipe.start), dtype=torch.float32).eval()
-        self.network = LearningTracker(new_tracker(detector), half=recipe.bfloat16)
-        normalise_neck(
-            self.network.sam3, draw_pictures(_scenes((recipe.seed, 2**32), recipe.calibration)).pixels, coarse=FAINT
+        detector = Sam3Model.from_pretrained(locate_checkpoint(recipe.start), dtype=torch.float32).eval()
+        self.network = LearningTracker(create_tracker(detector), half=recipe.bfloat16)
+        normalize_neck(
+            self.network.sam3, build_image_batch(_draw_scenes((recipe.seed, 2**32), recipe.calibration)).pixels, coarse=FAINT_STD
         )
         self.step = 0
-        self.average = {name: value.clone() for name, value in self._learnt().items()}
+        self.average = {name: value.clone() for name, value in self._get_learnt_weights().items()}
         muon, adamw = recipe.lr
         self.optimizer = Optimizer(self.network, vision_share=1.0, muon_lr=muon, adamw_lr=adamw, half=recipe.bfloat16)
-        self._drawn: tuple[int, Pictures, list[torch.Tensor]] | None = None
+        self._drawn: tuple[int, ImageBatch, list[torch.Tensor]] | None = None
 
     def advance(self) -> dict[str, float]:
         """One step; the losses it saw, averaged over its prompts."""
         rng = np.random.default_rng((self.recipe.seed, self.step))
-        levels, objects = self._look(rng)
-        losses = self._ask(levels, objects, rng)
+        levels, objects = self._choose_images(rng)
+        losses = self._compute_losses(levels, objects, rng)
         total = torch.stack([value for name, value in losses.items() if not name.startswith("iou")]).sum()
         total.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
         if torch.isfinite(norm):
-            self.optimizer.step(self.recipe.share(self.step))
+            self.optimizer.step(self.recipe.compute_lr_share(self.step))
         self.network.zero_grad(set_to_none=True)
         self._update_average()
         self.step += 1
         return {name: float(value.detach()) for name, value in losses.items()} | {"gradient": float(norm)}
 
-    def _look(self, rng: np.random.Generator) -> tuple[list[torch.Tensor], Objects]:
+    def _choose_images(self, rng: np.random.Generator) -> tuple[list[torch.Tensor], Objects]:
         """The neck's levels of some pictures, and what to ask for in them."""
         draw = self.step // self.recipe.steps_per_draw
         if self._drawn is None or self._drawn[0] != draw:
-            pictures = draw_pictures(_scenes((self.recipe.seed, draw), self.recipe.drawn))
-            self._drawn = (draw, pictures, self.network.look(pictures.pixels))
-        _, pictures, levels = self._drawn
-        rows = rng.choice(self.recipe.drawn, self.recipe.pictures, replace=False)
-        return [level[rows] for level in levels], _choose(pictures, rows, self.recipe.objects, rng)
+            images = build_image_batch(_draw_scenes((self.recipe.seed, draw), self.recipe.drawn_images))
+            self._drawn = (draw, images, self.network.encode_images(images.pixels))
+        _, images, levels = self._drawn
+        rows = rng.choice(self.recipe.drawn_images, self.recipe.images, replace=False)
+        return [level[rows] for level in levels], _choose_objects(images, rows, self.recipe.objects, rng)
 
-    def _ask(self, levels: list[torch.Tensor], objects: Objects, rng: np.random.Generator) -> Losses:
+    def _compute_losses(self, levels: list[torch.Tensor], objects: Objects, rng: np.random.Generator) -> Losses:
         """A first prompt and its corrections; the mean of their losses."""
         start = STARTS[self.step % len(STARTS)]
-        prompts = _first_prompts(start, objects, rng)
+        prompts = _draw_first_prompts(start, objects, rng)
         if start != "click":
             objects = objects[objects.real]
         rounds: list[Losses] = []
-        corrections = self._corrections(rng)
-        for number in range(1 + corrections):
-            found = self.network.answer(levels, prompts, several=rng.random() > 0.2)
-            rounds.append(click_losses(found, objects.truth, objects.real))
-            if number < corrections:
+        corrections = self._draw_correction_count(rng)
+        for round_index in range(1 + corrections):
+            found = self.network.predict_masks(levels, prompts, several=rng.random() > 0.2)
+            rounds.append(compute_click_losses(found, objects.truth, objects.real))
+            if round_index < corrections:
                 kept = objects.real
-                prompts, objects = _corrected(_only(prompts, kept), found.best[kept], objects[kept], rng)
-        means = {name: torch.stack([one[name] for one in rounds]).mean() for name in rounds[0]}
+                prompts, objects = _draw_correction(_select_prompts(prompts, kept), found.best[kept], objects[kept], rng)
+        means = {name: torch.stack([losses[name] for losses in rounds]).mean() for name in rounds[0]}
         return means | {f"iou after {start}": rounds[0]["iou"], f"iou after {corrections} more": rounds[-1]["iou"]}
 
-    def _corrections(self, rng: np.random.Generator) -> int:
+    def _draw_correction_count(self, rng: np.random.Generator) -> int:
         """None while first answers are still noise."""
         return int(rng.integers(self.recipe.corrections + 1)) if self.step >= self.recipe.corrections_from else 0
 
-    def _learnt(self) -> dict[str, torch.Tensor]:
+    def _get_learnt_weights(self) -> dict[str, torch.Tensor]:
         frozen = "sam3.vision_encoder.backbone."
         return {name: value for name, value in self.network.state_dict().items() if not name.startswith(frozen)}
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
-        for name, value in self._learnt().items():
+        for name, value in self._get_learnt_weights().items():
             self.average[name].lerp_(value, 1 - decay)
 
     def save(self) -> None:
         save_state(
             self.recipe.out,
             step=self.step,
-            network=self._learnt(),
+            network=self._get_learnt_weights(),
             average=self.average,
             optimizer=self.optimizer.state_dict(),
         )
 
     def export(self) -> None:
-        export_tracker(self.average, locate(self.recipe.start), self.recipe.out / "checkpoint")
+        export_tracker(self.average, locate_checkpoint(self.recipe.start), self.recipe.out / "checkpoint")
 
     def resume(self) -> None:
-        state = saved_state(self.recipe.out)
+        state = load_state(self.recipe.out)
         if state is None:
             return
         self.step, self.average = state["step"], state["average"]
@@ -200,60 +200,60 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def _scenes(seed: tuple[int, int], count: int) -> list[Any]:
+def _draw_scenes(seed: tuple[int, int], count: int) -> list[Any]:
     rng = np.random.default_rng(seed)
-    return [draw_scene(int(one)) for one in rng.integers(HELD_OUT, size=count)]
+    return [draw_scene(int(scene_seed)) for scene_seed in rng.integers(HELD_OUT, size=count)]
 
 
-def _choose(pictures: Pictures, rows: np.ndarray, most: int, rng: np.random.Generator) -> Objects:
+def _choose_objects(images: ImageBatch, rows: np.ndarray, most: int, rng: np.random.Generator) -> Objects:
     """Up to `most` objects of each of these pictures, then a click on nothing for every other picture."""
     chosen = [
         (place, int(row), int(thing))
         for place, row in enumerate(rows)
-        for thing in rng.permutation(int(pictures.exist[row].sum()))[:most]
+        for thing in rng.permutation(int(images.exist[row].sum()))[:most]
     ]
     places, owners, things = (torch.tensor(column) for column in zip(*chosen, strict=True))
-    covered = pictures.fine_masks.amax(dim=1)
-    truth = pictures.fine_masks[owners, things]
+    covered = images.fine_masks.amax(dim=1)
+    truth = images.fine_masks[owners, things]
     nothing = torch.arange(0, len(rows), 2)
     empty = torch.zeros(len(nothing), FINE_SIDE, FINE_SIDE)
     return Objects(
-        picture=torch.cat([places, nothing]),
+        image_index=torch.cat([places, nothing]),
         truth=torch.cat([truth, empty]),
         others=torch.cat([(covered[owners] - truth).clamp(min=0), covered[torch.from_numpy(rows)][nothing]]),
-        boxes=torch.cat([box_convert(pictures.boxes[owners, things], "cxcywh", "xyxy"), torch.zeros(len(nothing), 4)])
+        boxes=torch.cat([box_convert(images.boxes[owners, things], "cxcywh", "xyxy"), torch.zeros(len(nothing), 4)])
         * IMAGE_SIDE,
         real=torch.arange(len(places) + len(nothing)) < len(places),
     )
 
 
-def _first_prompts(start: Start, objects: Objects, rng: np.random.Generator) -> Prompts:
+def _draw_first_prompts(start: Start, objects: Objects, rng: np.random.Generator) -> TrackerPrompts:
     """A click in every object (and on nothing), a more or less exact box, or a spoilt mask and a click to mend it."""
     if start == "click":
-        points, labels = to_points([_first_click(*one, rng) for one in zip(objects.truth, objects.others, strict=True)])
-        return Prompts(objects.picture, points, labels)
+        points, labels = to_points([_draw_first_click(*object_masks, rng) for object_masks in zip(objects.truth, objects.others, strict=True)])
+        return TrackerPrompts(objects.image_index, points, labels)
     objects = objects[objects.real]
     if start == "box":
-        return Prompts(objects.picture, boxes=_drawn_by_hand(objects.boxes, rng))
+        return TrackerPrompts(objects.image_index, boxes=_perturb_boxes(objects.boxes, rng))
     spoilt = [
-        spoil(truth.numpy() > 0.5, others.numpy() > 0.5, rng)
+        spoil_mask(truth.numpy() > 0.5, others.numpy() > 0.5, rng)
         for truth, others in zip(objects.truth, objects.others, strict=True)
     ]
     masks = torch.from_numpy(np.stack(spoilt))[:, None]
-    return _clicked(Prompts(objects.picture), masks, as_prompt(masks), objects, rng)
+    return _add_click(TrackerPrompts(objects.image_index), masks, to_mask_prompt(masks), objects, rng)
 
 
-def _first_click(truth: torch.Tensor, others: torch.Tensor, rng: np.random.Generator) -> tuple[int, int, int]:
+def _draw_first_click(truth: torch.Tensor, others: torch.Tensor, rng: np.random.Generator) -> tuple[int, int, int]:
     """Anywhere in the object or, as often, in its middle. For nothing: where no object is."""
     solid = truth.numpy() > 0.5
     if not solid.any():
         free = others.numpy() < 0.01
-        column, row, _ = stray_click(free if free.any() else ~solid, solid, rng)
+        column, row, _ = draw_stray_click(free if free.any() else ~solid, solid, rng)
         return column, row, 1
-    return centre_click(solid) if rng.random() < 0.5 else stray_click(solid, np.zeros_like(solid), rng)
+    return find_centre_click(solid) if rng.random() < 0.5 else draw_stray_click(solid, np.zeros_like(solid), rng)
 
 
-def _drawn_by_hand(boxes: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def _perturb_boxes(boxes: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Half of them exact, half with each edge off by about a tenth of the box's side."""
     sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     noise = torch.from_numpy(rng.normal(0, 0.1, boxes.shape).clip(-0.2, 0.2).astype(np.float32))
@@ -261,20 +261,20 @@ def _drawn_by_hand(boxes: torch.Tensor, rng: np.random.Generator) -> torch.Tenso
     return torch.where(rough, boxes + noise * sides, boxes).clamp(0, IMAGE_SIDE)
 
 
-def _corrected(
-    prompts: Prompts, logits: torch.Tensor, objects: Objects, rng: np.random.Generator
-) -> tuple[Prompts, Objects]:
+def _draw_correction(
+    prompts: TrackerPrompts, logits: torch.Tensor, objects: Objects, rng: np.random.Generator
+) -> tuple[TrackerPrompts, Objects]:
     """The next click, with the answer so far as a mask prompt: its logits, the cut mask, or (seldom) nothing."""
-    masks = upsampled(logits) > 0
-    earlier = [logits, as_prompt(masks), None][int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
-    return _clicked(prompts, masks, earlier, objects, rng), objects
+    masks = upsample_logits(logits) > 0
+    earlier = [logits, to_mask_prompt(masks), None][int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
+    return _add_click(prompts, masks, earlier, objects, rng), objects
 
 
-def _clicked(
-    prompts: Prompts, masks: torch.Tensor, earlier: torch.Tensor | None, objects: Objects, rng: np.random.Generator
-) -> Prompts:
+def _add_click(
+    prompts: TrackerPrompts, masks: torch.Tensor, earlier: torch.Tensor | None, objects: Objects, rng: np.random.Generator
+) -> TrackerPrompts:
     clicks = [
-        next_click(truth > 0.5, mask) if rng.random() < 0.5 else stray_click(truth > 0.5, mask, rng)
+        find_next_click(truth > 0.5, mask) if rng.random() < 0.5 else draw_stray_click(truth > 0.5, mask, rng)
         for truth, mask in zip(objects.truth.numpy(), masks[:, 0].numpy(), strict=True)
     ]
     points, labels = to_points(clicks)
@@ -283,14 +283,14 @@ def _clicked(
     return replace(prompts, points=points, labels=labels, masks=earlier)
 
 
-def _only(prompts: Prompts, rows: torch.Tensor) -> Prompts:
-    columns = (prompts.picture, prompts.points, prompts.labels, prompts.boxes, prompts.masks)
-    return Prompts(*(column if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+def _select_prompts(prompts: TrackerPrompts, rows: torch.Tensor) -> TrackerPrompts:
+    columns = (prompts.image_index, prompts.points, prompts.labels, prompts.boxes, prompts.masks)
+    return TrackerPrompts(*(column if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
 
 
-def train(recipe: Recipe) -> None:
+def train_tracker(recipe: Recipe) -> None:
     recipe.out.mkdir(parents=True, exist_ok=True)
-    run = Run(recipe)
+    run = TrackerRun(recipe)
     run.resume()
     recent: list[dict[str, float]] = []
     started, first = time.time(), run.step
@@ -298,7 +298,7 @@ def train(recipe: Recipe) -> None:
         recent.append(run.advance())
         if run.step % recipe.log_every == 0:
             seconds = (time.time() - started) / (run.step - first)
-            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.share(run.step - 1))
+            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.compute_lr_share(run.step - 1))
             recent = []
         if run.step % recipe.save_every == 0 or run.step == recipe.steps:
             run.save()
@@ -318,7 +318,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     cv2.setNumThreads(1)
-    train(Recipe(**vars(parser.parse_args())))
+    train_tracker(Recipe(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

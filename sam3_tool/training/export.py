@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer, Sam3Model, Sam3Processor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
-from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE, whole_config
-from sam3_tool.training.vocabulary import known_words
+from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE, build_video_config
+from sam3_tool.training.vocabulary import list_known_words
 
 DETECTOR_PREFIX = "detector_model."
 """Keys as in `Sam3VideoModel.state_dict()`, which detector, tracker and video classes all read."""
@@ -26,7 +26,7 @@ _BESIDES_WEIGHTS = (
 _LEARNT_NECK, _LEARNT = "sam3.vision_encoder.neck.", "sam3."
 
 
-def export(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
+def export_checkpoint(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
     """Config, half-precision weights, processor, tokenizer and the list of known words."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
@@ -34,12 +34,12 @@ def export(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
         for name, value in model.state_dict().items()
     }
     _save_whole(weights, folder / "model.safetensors")
-    config = whole_config(model.config)
+    config = build_video_config(model.config)
     config.dtype = torch.float16
     config.save_pretrained(folder)
     square, mask = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}, {"height": MASK_SIDE, "width": MASK_SIDE}
     Sam3Processor(Sam3ImageProcessor(size=square, mask_size=mask), tokenizer).save_pretrained(folder)
-    (folder / "vocabulary.json").write_text(json.dumps({"words": known_words()}, indent=0) + "\n", encoding="utf-8")
+    (folder / "vocabulary.json").write_text(json.dumps({"words": list_known_words()}, indent=0) + "\n", encoding="utf-8")
 
 
 def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:

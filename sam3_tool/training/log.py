@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 def log_steps(folder: Path, recent: Sequence[dict[str, float]], *, step: int, seconds: float, rate: float) -> None:
     """The mean of each loss over the steps that had it. `seconds`: of a step. `rate`: share of the learning rate."""
     names = sorted({name for losses in recent for name in losses})
-    seen = {name: [losses[name] for losses in recent if name in losses] for name in names}
-    means = {name: round(sum(values) / len(values), 4) for name, values in seen.items()}
+    values_by_name = {name: [losses[name] for losses in recent if name in losses] for name in names}
+    means = {name: round(sum(values) / len(values), 4) for name, values in values_by_name.items()}
     line = {"step": step, "seconds_per_step": round(seconds, 3), "rate": round(rate, 4)} | means
     with (folder / "log.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")

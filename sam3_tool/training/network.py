@@ -10,14 +10,14 @@ from transformers import Sam3Model
 from transformers.models.sam3.modeling_sam3 import inverse_sigmoid
 
 from sam3_tool.training.architecture import GRID, WIDTH
-from sam3_tool.training.batch import ATTRIBUTES, PAD_LABEL, Pictures, Questions
+from sam3_tool.training.batch import ATTRIBUTES, PAD_LABEL, ImageBatch, Questions
 
 SILHOUETTE = 12
 """Side of the silhouettes that patches draw of their objects."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class VisionFeatures:
     """A batch of pictures behind the vision encoder."""
 
     tokens: torch.Tensor
@@ -28,7 +28,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Detected:
+class Detections:
     """What the detector says to N questions, from each of its L decoder layers, about Q queries."""
 
     logits: torch.Tensor
@@ -68,39 +68,39 @@ class LearningSam3(nn.Module):
         self.silhouette_head = nn.Sequential(nn.LayerNorm(trunk), nn.Linear(trunk, SILHOUETTE**2))
         """Per patch: the whole outline of the object that covers it, stretched to a square."""
 
-    def look(self, pixels: torch.Tensor, *, fine: int) -> Seen:
+    def encode_images(self, pixels: torch.Tensor, *, fine: int) -> VisionFeatures:
         """The neck's two finer levels, which only masks need, are computed for the first `fine` pictures."""
         encoder = self.sam3.vision_encoder
         finest, finer, coarse, _ = encoder.neck.fpn_layers
-        with self._precision():
+        with self._get_autocast():
             tokens = encoder.backbone(pixels).last_hidden_state.float()
             grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
             levels = (*((finest(grid[:fine]), finer(grid[:fine])) if fine else ()), coarse(grid))
         levels = tuple(level.float() for level in levels)
         positions = tuple(encoder.neck.position_encoding(x.shape, x.device, x.dtype) for x in levels)
-        return Seen(tokens, levels, positions)
+        return VisionFeatures(tokens, levels, positions)
 
-    def _precision(self) -> torch.autocast:
+    def _get_autocast(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision)
 
-    def read(self, questions: Questions) -> torch.Tensor:
+    def encode_phrases(self, questions: Questions) -> torch.Tensor:
         """(N, T, WIDTH): the text encoder's projected states."""
         states = self.sam3.get_text_features(questions.tokens, questions.token_mask.long()).pooler_output
         return torch.as_tensor(states)
 
-    def detect(self, seen: Seen, questions: Questions, hints: torch.Tensor) -> Detected:
+    def detect(self, features: VisionFeatures, questions: Questions, hints: torch.Tensor) -> Detections:
         """Every question about its picture. `hints`: (N, M, 4), noisy boxes of each picture's objects (DN-DETR)."""
-        coarse, position = (x[-1][questions.picture] for x in (seen.levels, seen.positions))
-        prompt, mask = self._prompt(coarse, position, questions)
-        with self._precision():
+        coarse, position = (x[-1][questions.image_index] for x in (features.levels, features.positions))
+        prompt, mask = self._encode_prompt(coarse, position, questions)
+        with self._get_autocast():
             encoded = self.sam3.detr_encoder(
                 vision_features=[coarse], text_features=prompt, vision_pos_embeds=[position], text_mask=mask
             )
         encoded.last_hidden_state = encoded.last_hidden_state.float()
-        states, boxes, presence = self._decode(encoded, prompt, mask, hints)
+        states, boxes, presence = self._decode_queries(encoded, prompt, mask, hints)
         logits = self.sam3.dot_product_scoring(states, prompt, mask).squeeze(-1)
         count = self.sam3.config.detr_decoder_config.num_queries
-        return Detected(
+        return Detections(
             logits=logits[..., :count],
             boxes=boxes[..., :count, :],
             presence=presence,
@@ -112,7 +112,7 @@ class LearningSam3(nn.Module):
             hint_boxes=boxes[..., count:, :],
         )
 
-    def _prompt(
+    def _encode_prompt(
         self, coarse: torch.Tensor, position: torch.Tensor, questions: Questions
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Words, then the geometry encoder's boxes and its CLS token, which text-only prompts have too."""
@@ -124,16 +124,16 @@ class LearningSam3(nn.Module):
             img_feats=(coarse,),
             img_pos_embeds=(position,),
         )
-        prompt = torch.cat([self.read(questions), geometry.last_hidden_state], dim=1)
+        prompt = torch.cat([self.encode_phrases(questions), geometry.last_hidden_state], dim=1)
         return prompt, torch.cat([questions.token_mask, geometry.attention_mask], dim=1)
 
-    def _decode(
+    def _decode_queries(
         self, encoded: Any, prompt: torch.Tensor, mask: torch.Tensor, hints: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """`Sam3DetrDecoder.forward` with more queries: those with hints see each other, never the ordinary ones."""
         decoder: Any = self.sam3.detr_decoder
-        picture, position = encoded.last_hidden_state, encoded.pos_embeds_flattened
-        n, count = len(picture), decoder.config.num_queries
+        image_tokens, position = encoded.last_hidden_state, encoded.pos_embeds_flattened
+        n, count = len(image_tokens), decoder.config.num_queries
         boxes = torch.cat([decoder.reference_points.weight.sigmoid().expand(n, -1, -1), hints], dim=1)
         ordinary = torch.cat([decoder.presence_token.weight, decoder.query_embed.weight])
         hs = torch.cat([ordinary.expand(n, -1, -1), self.hint_query.expand(n, hints.shape[1], -1)], dim=1)
@@ -144,10 +144,10 @@ class LearningSam3(nn.Module):
         for layer in decoder.layers:
             query_pos = F.pad(decoder.ref_point_head(decoder.position_encoding.encode_boxes(boxes)), (0, 0, 1, 0))
             near_box = F.pad(decoder._get_rpb_matrix(boxes, (GRID, GRID)), (0, 0, 1, 0))
-            asked = hs + query_pos
-            hs = layer.self_attn_layer_norm(hs + layer.self_attn(asked, asked, hs, apart)[0])
+            positioned = hs + query_pos
+            hs = layer.self_attn_layer_norm(hs + layer.self_attn(positioned, positioned, hs, apart)[0])
             hs = layer.text_cross_attn_layer_norm(hs + layer.text_cross_attn(hs + query_pos, prompt, prompt, words)[0])
-            looked = layer.vision_cross_attn(hs + query_pos, picture + position, picture, near_box)[0]
+            looked = layer.vision_cross_attn(hs + query_pos, image_tokens + position, image_tokens, near_box)[0]
             hs = layer.vision_cross_attn_layer_norm(hs + looked)
             hs = layer.mlp_layer_norm(hs + layer.mlp(hs))
             states.append(decoder.output_layer_norm(hs[:, 1:]))
@@ -156,28 +156,28 @@ class LearningSam3(nn.Module):
             boxes = all_boxes[-1].detach()
         return torch.stack(states), torch.stack(all_boxes), torch.stack(presence)
 
-    def draw(
-        self, seen: Seen, picture: torch.Tensor, found: Detected, rows: torch.Tensor, queries: torch.Tensor
+    def draw_masks(
+        self, features: VisionFeatures, image_index: torch.Tensor, found: Detections, rows: torch.Tensor, queries: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mask logits (R, K, side, side) of K queries of R questions, and semantic logits (R, 1, side, side).
 
-        `rows`: (R,) question indices; `picture`: (R,) their pictures; `queries`: (R, K) query indices.
+        `rows`: (R,) question indices; `image_index`: (R,) their pictures; `queries`: (R, K) query indices.
         """
         decoder = self.sam3.mask_decoder
         encoded, prompt, mask = found.encoded[rows], found.prompt[rows], found.prompt_mask[rows]
         words = torch.zeros(mask.shape).masked_fill(~mask, -1e9)[:, None, None]
         read = decoder.prompt_cross_attn(decoder.prompt_cross_attn_norm(encoded), prompt, prompt, words)[0]
-        with self._precision():
-            pixels = decoder._embed_pixels([level[picture] for level in seen.levels], encoded + read).float()
+        with self._get_autocast():
+            pixels = decoder._embed_pixels([level[image_index] for level in features.levels], encoded + read).float()
         chosen = found.queries[rows].gather(1, queries[..., None].expand(-1, -1, WIDTH))
         embedded = decoder.mask_embedder(chosen)
         masks = torch.einsum("rkc,rchw->rkhw", embedded, decoder.instance_projection(pixels))
         return masks, decoder.semantic_projection(pixels)
 
 
-def noisy_boxes(pictures: Pictures, questions: Questions, shift: float, stretch: float) -> torch.Tensor:
+def draw_noisy_boxes(images: ImageBatch, questions: Questions, shift: float, stretch: float) -> torch.Tensor:
     """(N, M, 4): every object's box, moved by up to `shift / 2` of its size and stretched by e^(+-stretch / 2)."""
-    boxes = pictures.boxes[questions.picture]
+    boxes = images.boxes[questions.image_index]
     noise = torch.rand(*boxes.shape) - 0.5
     centre = boxes[..., :2] + noise[..., :2] * boxes[..., 2:] * shift
     size = boxes[..., 2:] * torch.exp(noise[..., 2:] * stretch)

@@ -40,34 +40,34 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     shapes[parameter.shape].append((parameter, group))
-        stacks = [torch.stack([self._momentum(p, group["momentum"]) for p, group in same]) for same in shapes.values()]
-        for same, updates in zip(shapes.values(), self._shared(stacks), strict=True):
+        stacks = [torch.stack([self._update_momentum(p, group["momentum"]) for p, group in same]) for same in shapes.values()]
+        for same, updates in zip(shapes.values(), self._orthogonalize_shared(stacks), strict=True):
             for (parameter, group), update in zip(same, updates, strict=True):
                 # root mean square 0.2, so that AdamW's learning rates and weight decay carry over (Moonlight, 2025)
                 scale = group["lr"] * 0.2 * max(parameter.shape) ** 0.5
                 parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=scale)
 
-    def _shared(self, stacks: list[torch.Tensor]) -> list[torch.Tensor]:
+    def _orthogonalize_shared(self, stacks: list[torch.Tensor]) -> list[torch.Tensor]:
         """Every stack made orthogonal; workers, whose gradients are the same, each do their share of the matrices."""
         if not dist.is_initialized():
-            return [self._orthogonal(stack) for stack in stacks]
+            return [self._orthogonalize_matrices(stack) for stack in stacks]
         done = [torch.zeros_like(stack) for stack in stacks]
         for stack, part in zip(stacks, done, strict=True):
             mine = slice(dist.get_rank(), None, dist.get_world_size())
-            part[mine] = self._orthogonal(stack[mine])
+            part[mine] = self._orthogonalize_matrices(stack[mine])
         flat = torch.cat([part.reshape(-1) for part in done])
         dist.all_reduce(flat)
         parts = torch.split(flat, [stack.numel() for stack in stacks])
         return [part.view_as(stack) for part, stack in zip(parts, stacks, strict=True)]
 
-    def _momentum(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
+    def _update_momentum(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
         """Nesterov: the gradient plus the running sum that already holds it."""
         assert parameter.grad is not None
         buffer: torch.Tensor = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
         buffer.mul_(momentum).add_(parameter.grad)
         return parameter.grad + momentum * buffer
 
-    def _orthogonal(self, matrices: torch.Tensor) -> torch.Tensor:
+    def _orthogonalize_matrices(self, matrices: torch.Tensor) -> torch.Tensor:
         """(N, rows, columns), each with all singular values near 1."""
         tall = matrices.shape[1] > matrices.shape[2]
         x: torch.Tensor = matrices.mT if tall else matrices
@@ -89,7 +89,7 @@ class Optimizer:
         groups: dict[tuple[str, bool], list[nn.Parameter]] = defaultdict(list)
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
-                groups[_kind(name, parameter), name.startswith(VISION)].append(parameter)
+                groups[_classify_parameter(name, parameter), name.startswith(VISION)].append(parameter)
         matrices = [
             {"params": params, "lr": muon_lr * (vision_share if vision else 1)}
             for (kind, vision), params in groups.items()
@@ -106,11 +106,11 @@ class Optimizer:
             Muon(matrices, muon_lr, half=half),  # type: ignore[arg-type]
             torch.optim.AdamW(rest, lr=adamw_lr, betas=(0.9, 0.98), weight_decay=0.02),
         ]
-        self.base = [[group["lr"] for group in part.param_groups] for part in self.parts]
+        self.base_rates = [[group["lr"] for group in part.param_groups] for part in self.parts]
 
     def step(self, share: float) -> None:
         """One step at `share` of the full learning rate."""
-        for part, rates in zip(self.parts, self.base, strict=True):
+        for part, rates in zip(self.parts, self.base_rates, strict=True):
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * share
             part.step()
@@ -123,7 +123,7 @@ class Optimizer:
             part.load_state_dict(state)
 
 
-def _kind(name: str, parameter: nn.Parameter) -> str:
+def _classify_parameter(name: str, parameter: nn.Parameter) -> str:
     if parameter.ndim == 2 and min(parameter.shape) >= 16 and "embed" not in name and "reference" not in name:
         return "matrix"
     return "plain" if parameter.ndim < 2 or "embed" in name or "reference" in name else "filter"

@@ -20,10 +20,10 @@ from sam3_tool.training.vocabulary import (
     STRANGERS,
     SYNONYMS,
     THING_COLOURS,
-    plural,
+    pluralize_noun,
 )
 
-VISUAL = "visual"
+VISUAL_PHRASE = "visual"
 """The phrase that stands for 'what the boxes show' (as in SAM 3)."""
 
 Kind = Literal["positive", "negative", "visual", "text_minus_box", "text_plus_box"]
@@ -44,7 +44,7 @@ class Concept:
         """The nouns it covers; empty for a stranger."""
         return HYPERNYMS.get(self.noun, frozenset({self.noun}))
 
-    def describes(self, thing: SceneObject) -> bool:
+    def is_true_of(self, thing: SceneObject) -> bool:
         return (
             thing.noun in self.nouns
             and self.colour in (None, thing.colour)
@@ -52,9 +52,9 @@ class Concept:
             and self.size in (None, thing.size)
         )
 
-    def matches(self, objects: Sequence[SceneObject]) -> tuple[int, ...]:
+    def find_matches(self, objects: Sequence[SceneObject]) -> tuple[int, ...]:
         """The indices of the objects it describes."""
-        return tuple(index for index, thing in enumerate(objects) if self.describes(thing))
+        return tuple(index for index, thing in enumerate(objects) if self.is_true_of(thing))
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class TrainingPrompt:
     """1 = positive, 0 = negative, one per exemplar."""
 
 
-def ask(scene: Scene, kind: Kind, rng: np.random.Generator) -> TrainingPrompt:
+def ask_about_scene(scene: Scene, kind: Kind, rng: np.random.Generator) -> TrainingPrompt:
     """A prompt of this kind about a scene; about an empty scene any phrase is a negative."""
     if not scene.objects:
         return _ask_negative(scene, rng)
     match kind:
         case "positive":
-            concept = describe(pick(scene.objects, rng), rng)
-            return TrainingPrompt(kind, word(concept, rng), concept.matches(scene.objects))
+            concept = describe_object(pick_object(scene.objects, rng), rng)
+            return TrainingPrompt(kind, phrase_concept(concept, rng), concept.find_matches(scene.objects))
         case "negative":
             return _ask_negative(scene, rng)
         case "visual":
@@ -89,11 +89,11 @@ def ask(scene: Scene, kind: Kind, rng: np.random.Generator) -> TrainingPrompt:
             return _ask_plus_box(scene, rng)
 
 
-def pick(objects: Sequence[SceneObject], rng: np.random.Generator) -> SceneObject:
+def pick_object(objects: Sequence[SceneObject], rng: np.random.Generator) -> SceneObject:
     return objects[int(rng.integers(len(objects)))]
 
 
-def describe(thing: SceneObject, rng: np.random.Generator) -> Concept:
+def describe_object(thing: SceneObject, rng: np.random.Generator) -> Concept:
     """A concept that holds for this object, as general or as exact as chance has it."""
     wider = [hypernym for hypernym, nouns in HYPERNYMS.items() if thing.noun in nouns]
     noun = thing.noun if rng.random() < 0.82 else str(rng.choice(wider))
@@ -108,7 +108,7 @@ def describe(thing: SceneObject, rng: np.random.Generator) -> Concept:
     )
 
 
-def word(concept: Concept, rng: np.random.Generator) -> str:
+def phrase_concept(concept: Concept, rng: np.random.Generator) -> str:
     """The concept in words: an article or none, singular or plural, a synonym now and then."""
     many = rng.random() < 0.25
     synonyms = SYNONYMS.get(concept.noun, ())
@@ -127,7 +127,7 @@ def word(concept: Concept, rng: np.random.Generator) -> str:
         str(rng.choice(articles)) if rng.random() < 0.25 else None,
         size,
         *adjectives,
-        plural(noun) if many else noun,
+        pluralize_noun(noun) if many else noun,
     ]
     return " ".join(filter(None, words))
 
@@ -135,16 +135,16 @@ def word(concept: Concept, rng: np.random.Generator) -> str:
 def _ask_negative(scene: Scene, rng: np.random.Generator) -> TrainingPrompt:
     """A phrase that nothing here fits, mostly a near miss: right but for one property."""
     for _ in range(30):
-        concept = _near_miss(scene, rng) if scene.objects and rng.random() < 0.6 else _anything(rng)
-        if not concept.matches(scene.objects):
-            return TrainingPrompt("negative", word(concept, rng), ())
-    return TrainingPrompt("negative", word(Concept(str(rng.choice(STRANGERS))), rng), ())
+        concept = _describe_near_miss(scene, rng) if scene.objects and rng.random() < 0.6 else _draw_any_concept(rng)
+        if not concept.find_matches(scene.objects):
+            return TrainingPrompt("negative", phrase_concept(concept, rng), ())
+    return TrainingPrompt("negative", phrase_concept(Concept(str(rng.choice(STRANGERS))), rng), ())
 
 
-def _near_miss(scene: Scene, rng: np.random.Generator) -> Concept:
-    concept = describe(pick(scene.objects, rng), rng)
-    said = [name for name in ("colour", "pattern", "size") if getattr(concept, name)]
-    match str(rng.choice(["noun", *said, *said])):
+def _describe_near_miss(scene: Scene, rng: np.random.Generator) -> Concept:
+    concept = describe_object(pick_object(scene.objects, rng), rng)
+    mentioned = [name for name in ("colour", "pattern", "size") if getattr(concept, name)]
+    match str(rng.choice(["noun", *mentioned, *mentioned])):
         case "colour":
             near = [o.colour for o in scene.objects if o.colour] if rng.random() < 0.5 else list(COLOURS)
             return replace(concept, colour=str(rng.choice(near)))
@@ -156,7 +156,7 @@ def _near_miss(scene: Scene, rng: np.random.Generator) -> Concept:
     return replace(concept, noun=str(rng.choice(near)))
 
 
-def _anything(rng: np.random.Generator) -> Concept:
+def _draw_any_concept(rng: np.random.Generator) -> Concept:
     if rng.random() < 0.3:
         return Concept(str(rng.choice(STRANGERS)), str(rng.choice(list(COLOURS))) if rng.random() < 0.3 else None)
     noun = str(rng.choice([*NOUNS, *SHAPES, *HYPERNYMS]))
@@ -166,36 +166,36 @@ def _anything(rng: np.random.Generator) -> Concept:
 
 def _ask_by_exemplars(scene: Scene, rng: np.random.Generator) -> TrainingPrompt:
     """One to three positive boxes, at times a negative one: find everything of that kind."""
-    kind = pick(scene.objects, rng).kind
+    kind = pick_object(scene.objects, rng).kind
     same = [index for index, thing in enumerate(scene.objects) if thing.kind == kind]
     others = [index for index in range(len(scene.objects)) if index not in same]
     count = min(len(same), int(rng.choice([1, 2, 3], p=[0.75, 0.18, 0.07])))
     shown = tuple(int(i) for i in rng.choice(same, count, replace=False))
     against = (int(rng.choice(others)),) if others and rng.random() < 0.3 else ()
-    return TrainingPrompt("visual", VISUAL, tuple(same), shown + against, (1,) * len(shown) + (0,) * len(against))
+    return TrainingPrompt("visual", VISUAL_PHRASE, tuple(same), shown + against, (1,) * len(shown) + (0,) * len(against))
 
 
 def _ask_minus_box(scene: Scene, rng: np.random.Generator) -> TrainingPrompt:
     """A phrase, less every object of the boxed one's kind."""
     for _ in range(12):
-        thing = pick(scene.objects, rng)
-        concept = describe(thing, rng) if rng.random() < 0.4 else Concept(_wider(thing, rng))
-        found = concept.matches(scene.objects)
+        thing = pick_object(scene.objects, rng)
+        concept = describe_object(thing, rng) if rng.random() < 0.4 else Concept(_choose_wider_noun(thing, rng))
+        found = concept.find_matches(scene.objects)
         boxed = int(rng.choice(found))
         left = tuple(i for i in found if scene.objects[i].kind != scene.objects[boxed].kind)
         if left or rng.random() < 0.06:
-            return TrainingPrompt("text_minus_box", word(concept, rng), left, (boxed,), (0,))
+            return TrainingPrompt("text_minus_box", phrase_concept(concept, rng), left, (boxed,), (0,))
     return _ask_plus_box(scene, rng)
 
 
-def _wider(thing: SceneObject, rng: np.random.Generator) -> str:
+def _choose_wider_noun(thing: SceneObject, rng: np.random.Generator) -> str:
     return str(rng.choice([noun for noun, covered in HYPERNYMS.items() if thing.noun in covered] + [thing.noun]))
 
 
 def _ask_plus_box(scene: Scene, rng: np.random.Generator) -> TrainingPrompt:
     """A phrase, and every object of the boxed one's kind besides."""
-    concept = describe(pick(scene.objects, rng), rng)
+    concept = describe_object(pick_object(scene.objects, rng), rng)
     boxed = int(rng.integers(len(scene.objects)))
     same = {index for index, thing in enumerate(scene.objects) if thing.kind == scene.objects[boxed].kind}
-    targets = tuple(sorted(same | set(concept.matches(scene.objects))))
-    return TrainingPrompt("text_plus_box", word(concept, rng), targets, (boxed,), (1,))
+    targets = tuple(sorted(same | set(concept.find_matches(scene.objects))))
+    return TrainingPrompt("text_plus_box", phrase_concept(concept, rng), targets, (boxed,), (1,))

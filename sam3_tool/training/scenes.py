@@ -9,7 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from sam3_tool.training.sprites import sprites
+from sam3_tool.training.sprites import load_sprites
 from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, PATTERNS, SHAPES, SIZES, THING_COLOURS, THINGS
 
 SIZE_RANGES = {"small": (0.15, 0.21), "medium": (0.25, 0.33), "large": (0.38, 0.55)}
@@ -19,7 +19,7 @@ MIN_VISIBLE_AREA = 0.0025
 MAX_OBJECTS = 10
 HELD_OUT = 2**40
 """Training draws scene seeds below this number; held-out scenes have seeds from here on."""
-PICTURE_SIZES = (
+IMAGE_SIZES = (
     (160, 160), (192, 144), (144, 192), (208, 156), (224, 128), (192, 128), (256, 192), (320, 240),
 )  # fmt: skip
 """(width, height) in pixels of training scenes."""
@@ -68,10 +68,10 @@ class Scene:
     @property
     def boxes(self) -> np.ndarray:
         """float32, (N, 4), x0 y0 x1 y1 in pixels: the tight extents of the masks."""
-        return np.array([_extent(mask) for mask in self.masks], np.float32).reshape(-1, 4)
+        return np.array([_find_extent(mask) for mask in self.masks], np.float32).reshape(-1, 4)
 
 
-def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
+def _find_extent(mask: np.ndarray) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
@@ -80,7 +80,7 @@ def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
 class _Stamp:
     """An object about to be placed."""
 
-    what: SceneObject
+    scene_object: SceneObject
     colour: np.ndarray
     """uint8, (h, w, 3)."""
     alpha: np.ndarray
@@ -90,7 +90,7 @@ class _Stamp:
 def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: bool = False) -> Scene:
     """The scene of this seed; `size` is (width, height) in pixels, chosen by the seed if left out."""
     rng = np.random.default_rng(seed)
-    width, height = size or PICTURE_SIZES[rng.integers(len(PICTURE_SIZES))]
+    width, height = size or IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
     kinds = _choose_kinds(rng, shapes_only=shapes_only)
     pixels = draw_background(rng, width, height, avoid=[COLOURS[c] for _, c in kinds if c])
     ids = np.zeros((height, width), np.uint8)
@@ -100,9 +100,9 @@ def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: b
         stamp = _draw_object(rng, kinds[rng.integers(len(kinds))], float(np.sqrt(width * height)), outlined)
         corner = _find_place(rng, ids, stamp.alpha > 0.5, nested=rng.random() < 0.2)
         if corner is not None:
-            _paste(pixels, ids, stamp, corner, len(objects) + 1)
-            objects.append(stamp.what)
-    return _only_visible(_film_grain(rng, pixels), ids, objects)
+            _paste_stamp(pixels, ids, stamp, corner, len(objects) + 1)
+            objects.append(stamp.scene_object)
+    return _keep_visible(_add_film_grain(rng, pixels), ids, objects)
 
 
 def _choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[str, str | None]]:
@@ -133,8 +133,8 @@ def _draw_object(rng: np.random.Generator, kind: tuple[str, str | None], scale: 
         rgb, alpha = _draw_thing(rng, noun, side)
         return _Stamp(SceneObject(noun, colour, None, size), rgb, alpha)
     pattern = "plain" if side < 18 else str(rng.choice(PATTERNS, p=[0.64, 0.18, 0.18]))
-    alpha = _shape_alpha(rng, noun, side)
-    rgb = _texture(rng, COLOURS[str(colour)], pattern, side)
+    alpha = _draw_shape_alpha(rng, noun, side)
+    rgb = _draw_texture(rng, COLOURS[str(colour)], pattern, side)
     if outlined and pattern == "plain":
         rim = alpha - cv2.erode(alpha, np.ones((3, 3)))
         rgb = (rgb * (1 - 0.55 * rim[..., None])).astype(np.uint8)
@@ -143,7 +143,7 @@ def _draw_object(rng: np.random.Generator, kind: tuple[str, str | None], scale: 
 
 def _draw_thing(rng: np.random.Generator, noun: str, side: int) -> tuple[np.ndarray, np.ndarray]:
     """A drawing, perhaps mirrored, a little tilted and relit, `side` pixels large."""
-    sprite = sprites()[noun].astype(np.float32)
+    sprite = load_sprites()[noun].astype(np.float32)
     sprite[..., :3] *= sprite[..., 3:] / 255  # premultiplied, so that resizing mixes no colour from outside
     if rng.random() < 0.5:
         sprite = sprite[:, ::-1]
@@ -155,13 +155,13 @@ def _draw_thing(rng: np.random.Generator, noun: str, side: int) -> tuple[np.ndar
     return np.clip(rgb, 0, 255).astype(np.uint8), alpha
 
 
-def _shape_alpha(rng: np.random.Generator, noun: str, side: int) -> np.ndarray:
+def _draw_shape_alpha(rng: np.random.Generator, noun: str, side: int) -> np.ndarray:
     """float32, (side, side): how much of each pixel the shape covers."""
     tilt = np.deg2rad(rng.uniform(-1, 1) * MAX_TILT.get(noun, 12))
     turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
     mirror = np.array([rng.choice([-1.0, 1.0]), 1.0])
     fine = side * SUPERSAMPLING
-    loops = [((loop * mirror @ turn.T) * 0.96 + 1) / 2 * fine for loop in outline(noun, rng)]
+    loops = [((loop * mirror @ turn.T) * 0.96 + 1) / 2 * fine for loop in trace_outline(noun, rng)]
     canvas = np.zeros((fine, fine), np.uint8)
     cv2.fillPoly(canvas, [np.round(loop).astype(np.int32) for loop in loops], 255)
     return cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -171,20 +171,20 @@ MAX_TILT = {"circle": 0, "ring": 0, "triangle": 180, "star": 180, "crescent": 18
 """Degrees either way; other shapes keep close to upright."""
 
 
-def outline(noun: str, rng: np.random.Generator) -> list[np.ndarray]:
+def trace_outline(noun: str, rng: np.random.Generator) -> list[np.ndarray]:
     """The loops, float (K, 2) in [-1, 1], y down, that bound a shape; an inner loop is a hole (even-odd rule)."""
     match noun:
         case "circle":
-            return [_arc(0, 360)]
+            return [_trace_arc(0, 360)]
         case "square":
-            return [_regular(4, 1.15, -45)]
+            return [_trace_polygon(4, 1.15, -45)]
         case "triangle":
-            return [_regular(3)]
+            return [_trace_polygon(3)]
         case "star":
-            inner = _regular(5, rng.uniform(0.38, 0.5), -54)
-            return [np.stack([_regular(5), inner], axis=1).reshape(-1, 2)]
+            inner = _trace_polygon(5, rng.uniform(0.38, 0.5), -54)
+            return [np.stack([_trace_polygon(5), inner], axis=1).reshape(-1, 2)]
         case "ring":
-            return [_arc(0, 360), _arc(0, 360) * rng.uniform(0.5, 0.64)]
+            return [_trace_arc(0, 360), _trace_arc(0, 360) * rng.uniform(0.5, 0.64)]
         case "cross":
             t = rng.uniform(0.26, 0.36)
             quarter = np.array([(t, -1), (t, -t), (1, -t)])
@@ -195,31 +195,31 @@ def outline(noun: str, rng: np.random.Generator) -> list[np.ndarray]:
             y = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
             return [np.stack([16 * np.sin(turn) ** 3, 2.5 - y], axis=1) / 17]
         case "crescent":
-            bite = _arc(118, 242)[::-1] * np.array([rng.uniform(0.2, 0.55), 1.0])
-            return [np.concatenate([_arc(118, 242), bite]) + np.array([0.65, 0])]
+            bite = _trace_arc(118, 242)[::-1] * np.array([rng.uniform(0.2, 0.55), 1.0])
+            return [np.concatenate([_trace_arc(118, 242), bite]) + np.array([0.65, 0])]
         case "pentagon":
-            return [_regular(5)]
+            return [_trace_polygon(5)]
         case "arrow":
             t = rng.uniform(0.2, 0.3)
             return [np.array([(-1, -t), (0.1, -t), (0.1, -0.75), (1, 0), (0.1, 0.75), (0.1, t), (-1, t)])]
         case "diamond":
             return [np.array([(0, -1), (0.6, 0), (0, 1), (-0.6, 0)])]
         case "semicircle":
-            return [_arc(180, 360) + np.array([0, 0.5])]
+            return [_trace_arc(180, 360) + np.array([0, 0.5])]
     raise ValueError(f"no shape is called {noun!r}; shapes are {', '.join(SHAPES)}")
 
 
-def _arc(start: float, stop: float) -> np.ndarray:
+def _trace_arc(start: float, stop: float) -> np.ndarray:
     angles = np.deg2rad(np.linspace(start, stop, 48))
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _regular(corners: int, radius: float = 1.0, first: float = -90) -> np.ndarray:
+def _trace_polygon(corners: int, radius: float = 1.0, first: float = -90) -> np.ndarray:
     angles = np.deg2rad(first + 360 / corners * np.arange(corners))
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _texture(rng: np.random.Generator, colour: tuple[int, int, int], pattern: str, side: int) -> np.ndarray:
+def _draw_texture(rng: np.random.Generator, colour: tuple[int, int, int], pattern: str, side: int) -> np.ndarray:
     """uint8, (side, side, 3): about this colour, with light shading, stripes or dots in a contrasting tone."""
     base = np.clip(np.array(colour) + rng.normal(0, 9, 3), 0, 255)
     rgb = np.broadcast_to(base, (side, side, 3)).copy()
@@ -228,18 +228,18 @@ def _texture(rng: np.random.Generator, colour: tuple[int, int, int], pattern: st
         shade = np.linspace(-1, 1, side)[:, None, None] * rng.uniform(-18, 18) * (rng.random() < 0.4)
         return np.clip(rgb + shade, 0, 255).astype(np.uint8)
     period = max(4.5, side * rng.uniform(0.17, 0.23))
-    marks = _stripes(rng, x, y, period) if pattern == "striped" else _dots(x, y, period)
+    marks = _draw_stripes(rng, x, y, period) if pattern == "striped" else _draw_dots(x, y, period)
     contrast = 255.0 if base.mean() < 150 else 0.0
     rgb[marks] += (contrast - rgb[marks]) * rng.uniform(0.5, 0.7)
     return rgb.astype(np.uint8)
 
 
-def _stripes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
+def _draw_stripes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
     angle = rng.choice([0, np.pi / 2, np.pi / 4, -np.pi / 4])
     return np.asarray((x * np.cos(angle) + y * np.sin(angle)) % period < 0.42 * period)
 
 
-def _dots(x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
+def _draw_dots(x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
     return np.asarray((x % period - period / 2) ** 2 + (y % period - period / 2) ** 2 < (0.3 * period) ** 2)
 
 
@@ -273,7 +273,7 @@ def _find_place(
     return None
 
 
-def _paste(pixels: np.ndarray, ids: np.ndarray, stamp: _Stamp, corner: tuple[int, int], number: int) -> None:
+def _paste_stamp(pixels: np.ndarray, ids: np.ndarray, stamp: _Stamp, corner: tuple[int, int], object_id: int) -> None:
     """Draw the stamp into `pixels` and write its number into `ids`."""
     height, width = ids.shape
     (x, y), (h, w) = corner, stamp.alpha.shape
@@ -282,10 +282,10 @@ def _paste(pixels: np.ndarray, ids: np.ndarray, stamp: _Stamp, corner: tuple[int
     alpha = stamp.alpha[cut][..., None]
     region = pixels[y0:y1, x0:x1]
     region[:] = region * (1 - alpha) + stamp.colour[cut] * alpha
-    ids[y0:y1, x0:x1][stamp.alpha[cut] > 0.5] = number
+    ids[y0:y1, x0:x1][stamp.alpha[cut] > 0.5] = object_id
 
 
-def _only_visible(pixels: np.ndarray, ids: np.ndarray, objects: list[SceneObject]) -> Scene:
+def _keep_visible(pixels: np.ndarray, ids: np.ndarray, objects: list[SceneObject]) -> Scene:
     areas = np.bincount(ids.ravel(), minlength=len(objects) + 1)
     visible = [n for n in range(1, len(objects) + 1) if areas[n] >= MIN_VISIBLE_AREA * ids.size]
     renumber = np.zeros(256, np.uint8)
@@ -300,7 +300,7 @@ def draw_background(
     rng: np.random.Generator, width: int, height: int, *, avoid: list[tuple[int, int, int]]
 ) -> np.ndarray:
     """uint8, (height, width, 3): flat, gradient, stripes, checks, clouds, a photograph; unlike the colours `avoid`."""
-    base = _unlike(rng, avoid)
+    base = _pick_unlike_colour(rng, avoid)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(width, height)
     angle, amplitude = rng.uniform(0, 2 * np.pi), rng.normal(0, 20, 3)
     slope = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
@@ -320,11 +320,11 @@ def draw_background(
             coarse = rng.normal(0, rng.uniform(5, 18), (*rng.integers(3, 12, 2), 3)).astype(np.float32)
             relief = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         case _:
-            return _photograph(rng, width, height)
+            return _crop_photograph(rng, width, height)
     return np.asarray(np.clip(base + relief, 0, 255), np.uint8)
 
 
-def _unlike(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
+def _pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
     """float, (3,): an RGB colour at a distance from those in `avoid` (the best of many tries)."""
     tries = rng.uniform(0, 255, (40, 3))
     grey = rng.random(40) < 0.4
@@ -335,9 +335,9 @@ def _unlike(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.n
     return np.asarray(tries[int(np.argmax(distance > 120)) if (distance > 120).any() else int(distance.argmax())])
 
 
-def _photograph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+def _crop_photograph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     """A crop of a real photograph, at times softened or with less contrast."""
-    photograph = _photographs()[rng.integers(len(PHOTOGRAPHS))]
+    photograph = _load_photographs()[rng.integers(len(PHOTOGRAPHS))]
     share = rng.uniform(0.35, 1.0)
     h, w = (max(16, int(side * share)) for side in photograph.shape[:2])
     y, x = rng.integers(photograph.shape[0] - h + 1), rng.integers(photograph.shape[1] - w + 1)
@@ -349,20 +349,20 @@ def _photograph(rng: np.random.Generator, width: int, height: int) -> np.ndarray
 
 
 @cache
-def _photographs() -> list[np.ndarray]:
+def _load_photographs() -> list[np.ndarray]:
     """uint8, (h, w, 3) each, no longer than 320 pixels."""
     from skimage import data  # only the generator needs scikit-image
 
-    return [_shrink(getattr(data, name)()) for name in PHOTOGRAPHS]
+    return [_shrink_photograph(getattr(data, name)()) for name in PHOTOGRAPHS]
 
 
-def _shrink(photograph: np.ndarray) -> np.ndarray:
+def _shrink_photograph(photograph: np.ndarray) -> np.ndarray:
     rgb = photograph if photograph.ndim == 3 else np.repeat(photograph[..., None], 3, axis=2)
     scale = min(1.0, 320 / max(rgb.shape[:2]))
     return np.asarray(cv2.resize(rgb[..., :3], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
-def _film_grain(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+def _add_film_grain(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     strength = rng.uniform(1, 8) * (rng.random() < 0.6)
     light = rng.uniform(0.85, 1.1) if rng.random() < 0.3 else 1.0
     grain = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(strength)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 
-def spoil(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def spoil_mask(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The mask with one typical fault: too fat, too thin, half missing, moved, or with other objects in it.
 
     All bool (H, W); `others`: what other objects cover.
@@ -20,16 +20,16 @@ def spoil(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np
         case 1:
             return np.asarray(thin, bool)
         case 2:
-            return np.asarray(truth & _half_plane(truth, rng))
+            return np.asarray(truth & _draw_half_plane(truth, rng))
         case 3:
             return np.roll(truth, rng.integers(-2 * reach, 2 * reach + 1, 2), axis=(0, 1))
         case _:
-            return np.asarray(truth | (others & _half_plane(truth, rng)))
+            return np.asarray(truth | (others & _draw_half_plane(truth, rng)))
 
 
-def _half_plane(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _draw_half_plane(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """bool (H, W): one side of a random line through a random pixel of the object."""
     rows, columns = np.nonzero(truth)
-    one, angle = rng.integers(len(rows)), rng.uniform(0, 2 * np.pi)
+    index, angle = rng.integers(len(rows)), rng.uniform(0, 2 * np.pi)
     y, x = np.indices(truth.shape)
-    return np.asarray((x - columns[one]) * np.cos(angle) + (y - rows[one]) * np.sin(angle) > 0)
+    return np.asarray((x - columns[index]) * np.cos(angle) + (y - rows[index]) * np.sin(angle) > 0)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import PIL.Image; from PIL import ImageDraw, ImageFont
 
 from sam3_tool.training.vocabulary import THINGS
 
@@ -22,34 +22,34 @@ BITMAP_SIZE = 109
 
 
 @cache
-def sprites() -> dict[str, np.ndarray]:
+def load_sprites() -> dict[str, np.ndarray]:
     """Noun -> uint8 (SIDE, SIDE, 4) RGBA, the drawing centred and as large as the cell allows."""
     with files(__package__).joinpath("things/things.png").open("rb") as file:
-        sheet = np.asarray(Image.open(file).convert("RGBA"))
-    return {noun: _cell(sheet, index) for index, noun in enumerate(THINGS)}
+        sheet = np.asarray(PIL.Image.open(file).convert("RGBA"))
+    return {noun: _cut_cell(sheet, index) for index, noun in enumerate(THINGS)}
 
 
-def _cell(sheet: np.ndarray, index: int) -> np.ndarray:
+def _cut_cell(sheet: np.ndarray, index: int) -> np.ndarray:
     row, column = divmod(index, COLUMNS)
     return sheet[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
 
 
-def draw_sheet(font_path: Path) -> Image.Image:
+def draw_sheet(font_path: Path) -> PIL.Image.Image:
     """All things in the order of the vocabulary, COLUMNS to a row."""
     font = ImageFont.truetype(str(font_path), BITMAP_SIZE)
-    sheet = Image.new("RGBA", (COLUMNS * SIDE, -(-len(THINGS) // COLUMNS) * SIDE))
+    sheet = PIL.Image.new("RGBA", (COLUMNS * SIDE, -(-len(THINGS) // COLUMNS) * SIDE))
     for index, emoji in enumerate(THINGS.values()):
         row, column = divmod(index, COLUMNS)
         sheet.paste(_draw_thing(emoji, font), (column * SIDE, row * SIDE))
     return sheet
 
 
-def _draw_thing(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image:
-    canvas = Image.new("RGBA", (160, 160))
+def _draw_thing(emoji: str, font: ImageFont.FreeTypeFont) -> PIL.Image.Image:
+    canvas = PIL.Image.new("RGBA", (160, 160))
     ImageDraw.Draw(canvas).text((8, 8), emoji, font=font, embedded_color=True)
     drawing = canvas.crop(canvas.getbbox())
-    drawing.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    cell = Image.new("RGBA", (SIDE, SIDE))
+    drawing.thumbnail((SIDE, SIDE), PIL.Image.Resampling.LANCZOS)
+    cell = PIL.Image.new("RGBA", (SIDE, SIDE))
     cell.paste(drawing, ((SIDE - drawing.width) // 2, (SIDE - drawing.height) // 2))
     return cell
 
@@ -57,4 +57,4 @@ def _draw_thing(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image:
 if __name__ == "__main__":
     target = Path(__file__).parent / "things" / "things.png"
     target.parent.mkdir(exist_ok=True)
-    draw_sheet(Path(sys.argv[1])).quantize(256, method=Image.Quantize.FASTOCTREE).save(target, optimize=True)
+    draw_sheet(Path(sys.argv[1])).quantize(256, method=PIL.Image.Quantize.FASTOCTREE).save(target, optimize=True)

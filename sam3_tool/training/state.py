@@ -14,7 +14,7 @@ def save_state(folder: Path, **state: Any) -> None:
     (folder / _FILE).with_suffix(".new").replace(folder / _FILE)
 
 
-def saved_state(folder: Path) -> dict[str, Any] | None:
+def load_state(folder: Path) -> dict[str, Any] | None:
     """None at the beginning."""
     path = folder / _FILE
     return torch.load(path, weights_only=True) if path.exists() else None

@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from sam3_tool.training.prompts import VISUAL, Concept, word
+from sam3_tool.training.prompts import VISUAL_PHRASE, Concept, phrase_concept
 from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, PATTERNS, STRANGERS
 
 CONTEXT = 32
@@ -29,7 +29,7 @@ def learn_tokenizer() -> CLIPTokenizer:
         end_of_word_suffix="</w>",
         show_progress=False,
     )
-    bpe.train_from_iterator(_phrases(), trainer)
+    bpe.train_from_iterator(_generate_phrases(), trainer)
     learnt = json.loads(bpe.to_str())["model"]
     vocabulary: dict[str, int] = learnt["vocab"]
     for letter in letters:  # a word may end in any letter, also where training met none that does
@@ -37,10 +37,10 @@ def learn_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocabulary, merges=[tuple(pair) for pair in learnt["merges"]], model_max_length=CONTEXT)
 
 
-def _phrases(count: int = 40_000) -> Iterator[str]:
+def _generate_phrases(count: int = 40_000) -> Iterator[str]:
     rng = np.random.default_rng(0)
     for _ in range(300):
-        yield VISUAL
+        yield VISUAL_PHRASE
     for stranger in STRANGERS:
         yield from [stranger] * 20
     for _ in range(count):
@@ -48,4 +48,4 @@ def _phrases(count: int = 40_000) -> Iterator[str]:
             str(rng.choice(words)) if rng.random() < share else None
             for words, share in ((list(COLOURS), 0.4), (PATTERNS, 0.15), (("small", "large"), 0.15))
         )
-        yield word(Concept(str(rng.choice([*NOUNS, *HYPERNYMS])), colour, pattern, size), rng)
+        yield phrase_concept(Concept(str(rng.choice([*NOUNS, *HYPERNYMS])), colour, pattern, size), rng)

@@ -11,7 +11,7 @@ from transformers import Sam3TrackerModel
 
 from sam3_tool.training.architecture import FINE_SIDE, GRID, MASK_SIDE, WIDTH
 
-SURE = 10.0
+CERTAIN_LOGIT = 10.0
 """Logit that stands for a pixel of a mask that is given, not predicted."""
 
 _MASK_TOKENS = slice(2, 6)
@@ -21,10 +21,10 @@ Losses = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Prompts:
+class TrackerPrompts:
     """R prompts for one object each, in pixels of the square that the network sees."""
 
-    picture: torch.Tensor
+    image_index: torch.Tensor
     """int64, (R,): which picture."""
     points: torch.Tensor | None = None
     """float32, (R, K, 2), x y."""
@@ -81,20 +81,20 @@ class LearningTracker(nn.Module):
             attention.register_forward_hook(lambda part, inputs, output: self._gazes.append(output[1]))
 
     @torch.no_grad()
-    def look(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+    def encode_images(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """The neck's three levels, finest first, (B, WIDTH, side, side)."""
         encoder = self.sam3.vision_encoder
-        with self._precision():
+        with self._get_autocast():
             tokens = encoder.backbone(pixels).last_hidden_state
             grid = tokens.view(len(pixels), GRID, GRID, -1).permute(0, 3, 1, 2)
             return [level(grid).float() for level in list(encoder.neck.fpn_layers)[:3]]
 
-    def answer(self, levels: list[torch.Tensor], prompts: Prompts, *, several: bool = True) -> Candidates:
+    def predict_masks(self, levels: list[torch.Tensor], prompts: TrackerPrompts, *, several: bool = True) -> Candidates:
         """`Sam3TrackerModel.forward` for one prompt per row."""
-        decoder, rows = self.sam3.mask_decoder, prompts.picture
-        sparse, dense = self._embed(prompts)
+        decoder, rows = self.sam3.mask_decoder, prompts.image_index
+        sparse, dense = self._embed_prompts(prompts)
         self._states, self._gazes = [], []
-        with self._precision():
+        with self._get_autocast():
             fine = [decoder.conv_s0(levels[0]), decoder.conv_s1(levels[1])]
             logits, quality, _, presence = decoder(
                 image_embeddings=levels[2][rows],
@@ -116,9 +116,9 @@ class LearningTracker(nn.Module):
             torch.stack(gazes),
         )
 
-    def _embed(self, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    def _embed_prompts(self, prompts: TrackerPrompts) -> tuple[torch.Tensor, torch.Tensor]:
         """Sparse and dense embeddings, in full precision: a position's sine has no bits to spare."""
-        points, labels, count = prompts.points, prompts.labels, len(prompts.picture)
+        points, labels, count = prompts.points, prompts.labels, len(prompts.image_index)
         if points is None and prompts.boxes is None:
             points, labels = torch.zeros(count, 1, 2), torch.full((count, 1), -1)
         embedded: tuple[torch.Tensor, torch.Tensor] = self.sam3.prompt_encoder(
@@ -129,22 +129,22 @@ class LearningTracker(nn.Module):
         )
         return embedded
 
-    def _precision(self) -> torch.autocast:
+    def _get_autocast(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision)
 
 
-def upsampled(logits: torch.Tensor) -> torch.Tensor:
+def upsample_logits(logits: torch.Tensor) -> torch.Tensor:
     """(R, C, FINE_SIDE, FINE_SIDE): as masks are compared with the truth."""
     return F.interpolate(logits, size=(FINE_SIDE, FINE_SIDE), mode="bilinear", align_corners=False)
 
 
-def as_prompt(masks: torch.Tensor) -> torch.Tensor:
+def to_mask_prompt(masks: torch.Tensor) -> torch.Tensor:
     """(R, 1, MASK_SIDE, MASK_SIDE): logits of certain masks (R, 1, side, side): +-SURE, and between at the edges."""
     cover = F.interpolate(masks.float(), size=(MASK_SIDE, MASK_SIDE), mode="bilinear", antialias=True)
-    return (2 * cover - 1) * SURE
+    return (2 * cover - 1) * CERTAIN_LOGIT
 
 
-def click_losses(found: Candidates, truth: torch.Tensor, real: torch.Tensor) -> Losses:
+def compute_click_losses(found: Candidates, truth: torch.Tensor, real: torch.Tensor) -> Losses:
     """Only the best candidate of each prompt learns the mask (a little of it the others too, so that none dies); all
     learn to say how good they are (SAM, 2023). "iou" is no loss: what the candidate predicted to be best achieves.
 
@@ -154,33 +154,33 @@ def click_losses(found: Candidates, truth: torch.Tensor, real: torch.Tensor) -> 
     logits, quality, truth = found.logits[real], found.quality[real], truth[real]
     rough = F.avg_pool2d(truth[:, None], FINE_SIDE // MASK_SIDE)
     with torch.no_grad():
-        wrong = 6 * _cross_entropy(logits, rough) + 5 * _dice(logits, rough)
-        overlap = _iou(upsampled(logits) > 0, truth[:, None] > 0.5)
+        wrong = 6 * _compute_cross_entropy(logits, rough) + 5 * _compute_dice_loss(logits, rough)
+        overlap = _compute_iou(upsample_logits(logits) > 0, truth[:, None] > 0.5)
     rows, best = torch.arange(len(logits)), wrong.argmin(dim=1)
-    chosen = upsampled(logits[rows, best][:, None])
+    chosen = upsample_logits(logits[rows, best][:, None])
     others = F.binary_cross_entropy_with_logits(logits, rough.expand_as(logits))
     return losses | {
-        "mask": 6 * _cross_entropy(chosen, truth[:, None]).mean(),
-        "dice": 5 * _dice(chosen, truth[:, None]).mean(),
+        "mask": 6 * _compute_cross_entropy(chosen, truth[:, None]).mean(),
+        "dice": 5 * _compute_dice_loss(chosen, truth[:, None]).mean(),
         "others": 0.3 * others,
-        **_hints(found.patches[:, real], found.gaze[:, real], truth),
+        **_compute_hint_losses(found.patches[:, real], found.gaze[:, real], truth),
         "quality": 2 * (quality - overlap).abs().mean(),
         "iou": overlap[rows, quality.argmax(dim=1)].mean(),
     }
 
 
-def _hints(patches: torch.Tensor, gaze: torch.Tensor, truth: torch.Tensor) -> Losses:
+def _compute_hint_losses(patches: torch.Tensor, gaze: torch.Tensor, truth: torch.Tensor) -> Losses:
     """Deep supervision, that training starts: patches know whose they are, and mask tokens look at the object."""
     cover = F.avg_pool2d(truth[:, None], FINE_SIDE // GRID)  # (R, 1, GRID, GRID)
     maps = patches.transpose(0, 1).reshape(len(truth), -1, GRID, GRID)
     on = ((gaze * cover.flatten(1)).sum(2) / cover.flatten(1).amax(1)).clamp(min=1e-4)
     return {
-        "patches": 2 * F.binary_cross_entropy_with_logits(maps, cover.expand_as(maps)) + _dice(maps, cover).mean(),
+        "patches": 2 * F.binary_cross_entropy_with_logits(maps, cover.expand_as(maps)) + _compute_dice_loss(maps, cover).mean(),
         "gaze": -0.2 * on.log().mean(),
     }
 
 
-def _cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def _compute_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(R, C): pixels in and near the object weigh seven times those far away."""
     touched = F.max_pool2d(F.adaptive_max_pool2d(truth, GRID), 3, stride=1, padding=1) > 0
     weight = 0.15 + 0.85 * F.interpolate(touched.float(), size=truth.shape[-2:])
@@ -188,14 +188,14 @@ def _cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return (wrong * weight).sum((2, 3)) / weight.sum((2, 3))
 
 
-def _dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def _compute_dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(R, C)."""
     likely = logits.sigmoid()
     both = (likely * truth).sum((2, 3))
     return 1 - (2 * both + 1) / (likely.sum((2, 3)) + truth.sum((2, 3)) + 1)
 
 
-def _iou(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def _compute_iou(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(R, C), of bool masks."""
     union = (masks | truth).sum((2, 3)).clamp(min=1)
     return (masks & truth).sum((2, 3)) / union

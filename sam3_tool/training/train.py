@@ -20,14 +20,14 @@ from torch.multiprocessing.spawn import spawn
 from transformers import CLIPTokenizer, Sam3Model
 
 from sam3_tool.training import losses as loss
-from sam3_tool.training.architecture import new_model, normalise_neck
+from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import draw_batch
-from sam3_tool.training.export import export
+from sam3_tool.training.export import export_checkpoint
 from sam3_tool.training.log import log_steps
-from sam3_tool.training.network import LearningSam3, noisy_boxes
+from sam3_tool.training.network import LearningSam3, draw_noisy_boxes
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.prompts import Kind
-from sam3_tool.training.state import save_state, saved_state
+from sam3_tool.training.state import save_state, load_state
 from sam3_tool.training.tokenizer import learn_tokenizer
 
 TRUNK_KINDS: tuple[Kind, ...] = ("positive", "positive", "positive", "negative")
@@ -58,10 +58,10 @@ class Recipe:
     outlines_from: int = 600
     """Step of stage 1 from which patches also draw silhouettes, and most scenes hold shapes only: things come first,
     they tell themselves apart by colour."""
-    trunk_pictures: int = 12
-    detector_pictures: int = 5
+    trunk_images: int = 12
+    detector_images: int = 5
     """Pictures a worker sees per step."""
-    mask_pictures: int = 3
+    mask_images: int = 3
     most_masks: int = 5
     warmup_steps: int = 40
     trunk_lr: tuple[float, float] = (4e-3, 2e-3)
@@ -82,7 +82,7 @@ class Recipe:
     def steps(self) -> int:
         return self.trunk_steps + self.detector_steps
 
-    def share(self, step: int) -> float:
+    def compute_lr_share(self, step: int) -> float:
         """Of the full learning rate at this step: each stage warms up, stays, and cools down at its end."""
         in_trunk = step < self.trunk_steps
         warm = (step if in_trunk else step - self.trunk_steps) + 1
@@ -91,14 +91,14 @@ class Recipe:
         return self.peak * min(1.0, warm / self.warmup_steps, max(0.02, cool))
 
 
-class Run:
+class DetectorRun:
     """One worker's state: the network, its running average, the optimizer, the step."""
 
     def __init__(self, recipe: Recipe, worker: int) -> None:
         torch.manual_seed(recipe.seed)  # every worker starts from the same weights
         self.recipe, self.worker = recipe, worker
         self.tokenizer = CLIPTokenizer.from_pretrained(recipe.out / "tokenizer")
-        self.network = LearningSam3(new_model(len(self.tokenizer)), half=recipe.bfloat16)
+        self.network = LearningSam3(create_model(len(self.tokenizer)), half=recipe.bfloat16)
         self.network.sam3.vision_encoder.neck.to(memory_format=torch.channels_last)
         self.network.sam3.mask_decoder.to(memory_format=torch.channels_last)
         self.step = 0
@@ -106,9 +106,9 @@ class Run:
             self.network.sam3.load_state_dict(Sam3Model.from_pretrained(recipe.start, dtype=torch.float32).state_dict())
             self.step = recipe.trunk_steps
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.optimizer = self._optimizer(self.step)
+        self.optimizer = self._build_optimizer(self.step)
 
-    def _optimizer(self, step: int) -> Optimizer:
+    def _build_optimizer(self, step: int) -> Optimizer:
         """The one of the stage that this step belongs to."""
         in_trunk = step < self.recipe.trunk_steps
         muon, adamw = self.recipe.trunk_lr if in_trunk else self.recipe.detector_lr
@@ -121,54 +121,54 @@ class Run:
         if self.step == self.recipe.trunk_steps and self.recipe.start is None:
             self._begin_detector()
         torch.manual_seed(hash((self.recipe.seed, self.step, self.worker)))
-        losses = self._trunk_losses() if self.step < self.recipe.trunk_steps else self._detector_losses()
+        losses = self._compute_trunk_losses() if self.step < self.recipe.trunk_steps else self._compute_detector_losses()
         total = torch.stack([value.reshape(()) for value in losses.values()]).sum()
         total.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
         if torch.isfinite(norm):
-            self.optimizer.step(self.recipe.share(self.step))
+            self.optimizer.step(self.recipe.compute_lr_share(self.step))
         self.network.zero_grad(set_to_none=True)
         self._update_average()
         self.step += 1
         return {name: float(value.detach()) for name, value in losses.items()} | {"gradient": float(norm)}
 
     def _begin_detector(self) -> None:
-        pictures, _ = draw_batch((self.recipe.seed, self.step, 99), 16, TRUNK_KINDS, self.tokenizer)
-        normalise_neck(self.network.sam3, pictures.pixels)
-        self.optimizer = self._optimizer(self.step)
+        images, _ = draw_batch((self.recipe.seed, self.step, 99), 16, TRUNK_KINDS, self.tokenizer)
+        normalize_neck(self.network.sam3, images.pixels)
+        self.optimizer = self._build_optimizer(self.step)
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
 
-    def _trunk_losses(self) -> loss.Losses:
+    def _compute_trunk_losses(self) -> loss.Losses:
         outlines = self.step >= self.recipe.outlines_from
-        pictures, questions = draw_batch(
-            self._batch_seed(),
-            self.recipe.trunk_pictures,
+        images, questions = draw_batch(
+            self._get_batch_seed(),
+            self.recipe.trunk_images,
             TRUNK_KINDS,
             self.tokenizer,
             shapes_only=0.6 if outlines else 0.0,
         )
-        seen = self.network.look(pictures.pixels, fine=0)
-        words = self.network.read(questions)
-        losses = loss.dense_losses(self.network, seen, pictures)
-        losses |= loss.alignment_loss(self.network, seen, pictures, questions, words)
-        return losses | (loss.silhouette_loss(self.network, seen, pictures) if outlines else {})
+        features = self.network.encode_images(images.pixels, fine=0)
+        words = self.network.encode_phrases(questions)
+        losses = loss.compute_dense_losses(self.network, features, images)
+        losses |= loss.compute_alignment_loss(self.network, features, images, questions, words)
+        return losses | (loss.compute_silhouette_loss(self.network, features, images) if outlines else {})
 
-    def _detector_losses(self) -> loss.Losses:
+    def _compute_detector_losses(self) -> loss.Losses:
         kinds = DETECTOR_KINDS[self.step % len(DETECTOR_KINDS)]
-        pictures, questions = draw_batch(self._batch_seed(), self.recipe.detector_pictures, kinds, self.tokenizer)
-        seen = self.network.look(pictures.pixels, fine=self.recipe.mask_pictures)
-        found = self.network.detect(seen, questions, noisy_boxes(pictures, questions, 0.7, 0.9))
-        dense = loss.dense_losses(self.network, seen, pictures)
-        dense |= loss.silhouette_loss(self.network, seen, pictures)
-        dense |= loss.alignment_loss(
-            self.network, seen, pictures, questions, found.prompt[:, : questions.tokens.shape[1]]
+        images, questions = draw_batch(self._get_batch_seed(), self.recipe.detector_images, kinds, self.tokenizer)
+        features = self.network.encode_images(images.pixels, fine=self.recipe.mask_images)
+        found = self.network.detect(features, questions, draw_noisy_boxes(images, questions, 0.7, 0.9))
+        dense = loss.compute_dense_losses(self.network, features, images)
+        dense |= loss.compute_silhouette_loss(self.network, features, images)
+        dense |= loss.compute_alignment_loss(
+            self.network, features, images, questions, found.prompt[:, : questions.tokens.shape[1]]
         )
-        return {name: 0.25 * value for name, value in dense.items()} | loss.detector_losses(
-            self.network, seen, pictures, questions, found, most_masks=self.recipe.most_masks
+        return {name: 0.25 * value for name, value in dense.items()} | loss.compute_detector_losses(
+            self.network, features, images, questions, found, most_masks=self.recipe.most_masks
         )
 
-    def _batch_seed(self) -> tuple[int, int, int]:
+    def _get_batch_seed(self) -> tuple[int, int, int]:
         return (self.recipe.seed, self.step, self.worker)
 
     def _share_gradients(self) -> None:
@@ -205,26 +205,26 @@ class Run:
         )
 
     def resume(self) -> None:
-        state = saved_state(self.recipe.out)
+        state = load_state(self.recipe.out)
         if state is None:
             return
         self.step, self.average = state["step"], state["average"]
         self.network.load_state_dict(state["network"])
         # saved at the very turn of the stages, the optimizer is still that of the first
-        self.optimizer = self._optimizer(self.step - 1)
+        self.optimizer = self._build_optimizer(self.step - 1)
         self.optimizer.load_state_dict(state["optimizer"])
 
     def export(self) -> None:
-        export(self.averaged().sam3, self.tokenizer, self.recipe.out / "checkpoint")
+        export_checkpoint(self.build_averaged_network().sam3, self.tokenizer, self.recipe.out / "checkpoint")
 
-    def averaged(self) -> LearningSam3:
+    def build_averaged_network(self) -> LearningSam3:
         """A copy of the network with the averaged weights."""
-        copy = LearningSam3(new_model(len(self.tokenizer)))
+        copy = LearningSam3(create_model(len(self.tokenizer)))
         copy.load_state_dict(self.average)
         return copy
 
 
-def prepare(recipe: Recipe) -> None:
+def prepare_folder(recipe: Recipe) -> None:
     """The run's folder, and the tokenizer that all workers and resumptions share: learning it breaks ties by chance."""
     recipe.out.mkdir(parents=True, exist_ok=True)
     (recipe.out / "meeting").unlink(missing_ok=True)
@@ -233,7 +233,7 @@ def prepare(recipe: Recipe) -> None:
         tokenizer.save_pretrained(recipe.out / "tokenizer")
 
 
-def work(worker: int, recipe: Recipe) -> None:
+def run_worker(worker: int, recipe: Recipe) -> None:
     """One process's share of the run."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -242,7 +242,7 @@ def work(worker: int, recipe: Recipe) -> None:
         dist.init_process_group(
             "gloo", init_method=f"file://{(recipe.out / 'meeting').resolve()}", rank=worker, world_size=recipe.workers
         )
-    run = Run(recipe, worker)
+    run = DetectorRun(recipe, worker)
     run.resume()
     recent: list[dict[str, float]] = []
     started, first = time.time(), run.step
@@ -250,7 +250,7 @@ def work(worker: int, recipe: Recipe) -> None:
         recent.append(run.advance())
         if worker == 0 and run.step % recipe.log_every == 0:
             seconds = (time.time() - started) / (run.step - first)
-            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.share(run.step - 1))
+            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.compute_lr_share(run.step - 1))
             recent = []
         if worker == 0 and (run.step % recipe.save_every == 0 or run.step == recipe.steps):
             run.save()
@@ -269,14 +269,14 @@ def main() -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Recipe, name))
     parser.add_argument("--bfloat16", action="store_true", help="for CPUs with units for it")
     recipe = Recipe(**vars(parser.parse_args()))
-    prepare(recipe)
+    prepare_folder(recipe)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if recipe.workers == 1:
-        work(0, recipe)
+        run_worker(0, recipe)
     else:
         # large tensors stay in the process instead of going back to the system after every use
         os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
-        spawn(work, (recipe,), nprocs=recipe.workers)  # type: ignore[no-untyped-call]
+        spawn(run_worker, (recipe,), nprocs=recipe.workers)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -104,10 +104,10 @@ STRANGERS = (
 """Nouns that never stand in a scene: the model learns that words it does not know are absent."""
 
 
-def plural(noun: str) -> str:
+def pluralize_noun(noun: str) -> str:
     """The plural of a noun of this world.
 
-    >>> plural("cherry"), plural("cactus"), plural("box"), plural("toy"), plural("fish")
+    >>> pluralize_noun("cherry"), pluralize_noun("cactus"), pluralize_noun("box"), pluralize_noun("toy"), pluralize_noun("fish")
     ('cherries', 'cacti', 'boxes', 'toys', 'fish')
     """
     if noun in IRREGULAR_PLURALS:
@@ -119,11 +119,11 @@ def plural(noun: str) -> str:
     return noun + "s"
 
 
-def known_words() -> list[str]:
+def list_known_words() -> list[str]:
     """Every word that a phrase of this world may hold, sorted: what the checkpoint can be said to know."""
     nouns = [*NOUNS, *HYPERNYMS, *(word for words in SYNONYMS.values() for word in words)]
     spellings = (*PATTERN_WORDS.values(), *SIZE_WORDS.values())
     adjectives = [*COLOURS, *COLOUR_SYNONYMS.values(), *(word for words in spellings for word in words)]
     articles = ["the", "a", "an", "all", "every", "any"]
-    phrases = [*nouns, *map(plural, nouns), *adjectives, *articles]
+    phrases = [*nouns, *map(pluralize_noun, nouns), *adjectives, *articles]
     return sorted({word for phrase in phrases for word in phrase.split()})

@@ -23,7 +23,7 @@ from agent.plan import (
     children,
 )
 from agent.tools.base import Tool
-from sam3_tool import Instances, Picture, Sam3
+from sam3_tool import Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HEIGHT, WIDTH = 60, 100
@@ -46,8 +46,8 @@ def rectangles(rows, height: int = HEIGHT, width: int = WIDTH) -> Instances:
 
 
 @pytest.fixture
-def kitchen() -> Picture:
-    return Picture(np.arange(HEIGHT * WIDTH * 3, dtype=np.uint32).astype(np.uint8).reshape(HEIGHT, WIDTH, 3))
+def kitchen() -> Image:
+    return Image(np.arange(HEIGHT * WIDTH * 3, dtype=np.uint32).astype(np.uint8).reshape(HEIGHT, WIDTH, 3))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from agent import Budget, Episode, ScriptedPlanner, Task, run
 from agent.tools.workspace import Segment
-from sam3_tool import Instances, Picture, Sam3
+from sam3_tool import Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 SIZE = 90
@@ -20,9 +20,9 @@ class Cropped(ScriptedBackend):
         super().__init__({})
         self.corners = {}
 
-    def encode(self, pictures):
-        self.corners |= {picture.key: picture.pixels[0, 0, :2].tolist() for picture in pictures}
-        return super().encode(pictures)
+    def encode(self, images):
+        self.corners |= {picture.key: picture.pixels[0, 0, :2].tolist() for picture in images}
+        return super().encode(images)
 
     def decode(self, embeddings, prompts):
         return [self.seen(embedding, prompt.phrase) for embedding, prompt in zip(embeddings, prompts, strict=True)]
@@ -40,7 +40,7 @@ class Cropped(ScriptedBackend):
 def look():
     """The episode of these regions, each searched for the phrase."""
     y, x = np.mgrid[:SIZE, :SIZE]
-    picture = Picture(np.stack([x, y, x], axis=-1).astype(np.uint8))
+    picture = Image(np.stack([x, y, x], axis=-1).astype(np.uint8))
 
     def look(phrase, *regions) -> Episode:
         script = [Segment(phrases=[phrase], region=region) for region in regions]

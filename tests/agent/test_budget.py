@@ -13,7 +13,7 @@ SLIP = Decision("look", "{}")
 
 def asked(call, **usage):
     """The call, made by a language model at this cost."""
-    return replace(call.as_decision(), usage=Usage(**usage))
+    return replace(call.to_decision(), usage=Usage(**usage))
 
 
 @pytest.fixture
@@ -29,19 +29,19 @@ def spend(kitchen, kitchen_sam3):
 def test_the_budget_of_sam_calls_ends_an_episode_even_when_one_step_oversteps_it(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([Segment(phrases=["red cup", "saucer", "plate"]), CUPS])
     episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_sam_calls=2))
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 1, (1, 2, 3, 4))
+    assert (episode.outcome, len(episode.steps), episode.current_ids) == ("budget", 1, (1, 2, 3, 4))
     assert "Stopped at the limit of 2 phrases for SAM 3" in episode.message
 
 
 def test_the_budget_of_seconds_ends_an_episode_with_its_best_answer(kitchen, kitchen_sam3):
     episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS] * 5), kitchen_sam3, budget=Budget(max_seconds=1e-9))
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 1, (1, 2, 3))
+    assert (episode.outcome, len(episode.steps), episode.current_ids) == ("budget", 1, (1, 2, 3))
 
 
 def test_an_episode_that_is_beyond_a_limit_is_closed_too(kitchen, kitchen_sam3):
     *_, episode = watch(Task(kitchen, "q"), ScriptedPlanner([CUPS] * 4), kitchen_sam3, budget=Budget(max_steps=4))
     running = replace(episode, outcome=None)
-    assert Budget(max_steps=2).close(running).outcome == "step_limit"
+    assert Budget(max_steps=2).enforce(running).outcome == "step_limit"
 
 
 @pytest.mark.parametrize(

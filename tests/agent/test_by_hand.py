@@ -7,8 +7,8 @@ import pytest
 
 from agent import GrammarPlanner
 from agent.conversation import Conversation, ConversationError
-from sam3_tool import Picture, Sam3
-from sam3_tool.rle import ious
+from sam3_tool import Image, Sam3
+from sam3_tool.rle import compute_ious
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 CHERRY = (225, 15, 380, 195)
@@ -17,17 +17,17 @@ BIG_MELON = (75, 250, 320, 460)
 
 
 @pytest.fixture(scope="module")
-def scene() -> Picture:
-    return Picture.open(EXAMPLE)
+def scene() -> Image:
+    return Image.open(EXAMPLE)
 
 
 @pytest.fixture(scope="module")
-def melons(scene: Picture, tiny: Sam3) -> Conversation:
+def melons(scene: Image, tiny: Sam3) -> Conversation:
     return Conversation.start(scene, EXAMPLE.name).say("all the watermelons", GrammarPlanner(), tiny)
 
 
 def iou(talk: Conversation, id: int, mask: np.ndarray) -> float:
-    ours = talk.workspace.instances([id]).masks[0]
+    ours = talk.workspace.get_instances([id]).masks[0]
     return float((ours & mask).sum() / (ours | mask).sum())
 
 
@@ -73,7 +73,7 @@ def test_a_box_adds_all_that_looks_like_what_is_in_it(melons, scene, tiny) -> No
     talk = melons.box(*CHERRY, tiny)
     cherries = tiny.segment(scene, "cherry")
     assert talk.selected == (1, 2, 3, 4, 5, 6, 7)
-    overlaps = ious(talk.workspace.rles([5, 6, 7]), cherries.rles)
+    overlaps = compute_ious(talk.workspace.rles([5, 6, 7]), cherries.rles)
     assert (overlaps.max(axis=0) > 0.8).all()
     assert talk.message == "7 masks; added 5 to 7."
 

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, run
-from agent.chat import CUT_OFF
-from agent.coordinates import convention_of
-from agent.messages import View, messages
+from agent.chat import CUT_OFF_NOTE
+from agent.coordinates import detect_convention
+from agent.messages import View, build_messages
 from agent.models import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planner import PlannerError
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.workspace import Answer, Combine, Count, Examine, Locate, Relate, Segment
-from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
-from sam3_tool.boxes import around
+from sam3_tool import Instances, Image, Sam3, ScriptedBackend
+from sam3_tool.boxes import masks_to_boxes
 
 
 def call(tool: Tool) -> Call:
-    return Call(tool.name, tool.as_decision().arguments)
+    return Call(tool.name, tool.to_decision().arguments)
 
 
 def calls(*tools: Tool) -> Reply:
@@ -45,7 +45,7 @@ class Answering:
         """How many conversations each request held."""
         self.seen: list[Messages] = []
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked.append(len(conversations))
         self.seen += conversations
         return [self.answer(talk, {tool["function"]["name"] for tool in tools}) for talk in conversations]
@@ -56,7 +56,7 @@ def answer_with(kitchen, kitchen_sam3):
     """The episode that these replies make."""
 
     def answer_with(*replies, protocol="workspace", view=None, budget=None, name="scripted", **settings) -> Episode:
-        planner = ChatPlanner(ScriptedModel(replies, name=name, **settings), protocol=protocol, view=view)
+        planner = ChatPlanner(ScriptedModel(replies, name=name, **settings), toolset=protocol, view=view)
         tools = {"tools": PAPER_TOOLS} if protocol == "paper" else {}
         return run(Task(kitchen, "the left cup"), planner, kitchen_sam3, budget=budget or Budget(), **tools)
 
@@ -106,7 +106,7 @@ def test_an_episode_of_the_published_protocol(answer_with):
 
 
 def test_the_embedded_sam_3_answers_to_what_a_model_writes(tiny):
-    picture = Picture.open("examples/scene.png")
+    picture = Image.open("examples/scene.png")
     script = [
         '<think>Fruit.</think>I look for both. {"tool": "segment", "arguments": {"phrases": "watermelon, banana"}}',
         '<tool_call>{"name": "segment", "parameters": {"phrases": ["watermelon", "banana",],}}</tool_call>',
@@ -115,7 +115,7 @@ def test_the_embedded_sam_3_answers_to_what_a_model_writes(tiny):
     ]
     planner = ChatPlanner(ScriptedModel(script, verdicts={2: 0.2}))
     episode = run(Task(picture, "the watermelons"), planner, tiny)
-    assert (episode.outcome, episode.shown, len(episode.answer)) == ("answered", (1, 3), 2)
+    assert (episode.outcome, episode.current_ids, len(episode.answer)) == ("answered", (1, 3), 2)
     assert episode.steps[0].decision.reasoning == "Fruit."
     assert episode.steps[0].decision.thought == "I look for both."
     assert [verdict.accept for verdict in episode.steps[2].observation.verdicts] == [True, False, True, True]
@@ -126,7 +126,7 @@ def test_what_was_seen_at_a_step_follows_from_the_episode(answer_with, kitchen_s
     planner = ChatPlanner(model)
     episode = run(Task(kitchen, "q"), planner, kitchen_sam3)
     for done, seen in enumerate(model.seen):
-        again = planner.messages(Episode(episode.task, episode.steps[:done]))
+        again = planner.build_messages(Episode(episode.task, episode.steps[:done]))
         assert [turn.calls for turn in again] == [turn.calls for turn in seen]
         assert [[getattr(part, "key", part) for part in turn.content] for turn in again] == [
             [getattr(part, "key", part) for part in turn.content] for turn in seen
@@ -198,7 +198,7 @@ def test_a_reply_that_is_cut_off_is_asked_for_again_with_less_history(found):
 def test_what_cannot_be_shortened_is_not_asked_again_but_told_to_be_brief(kitchen):
     model = cut_off_unless(lambda talk: False, Count(ids=[1]))
     decision = ChatPlanner(model).decide(Episode(Task(kitchen, "q")))
-    assert (decision.tool, decision.note, model.asked) == ("", CUT_OFF, [1])
+    assert (decision.tool, decision.note, model.asked) == ("", CUT_OFF_NOTE, [1])
 
 
 def test_a_request_that_is_refused_is_tried_again_with_less_history(found):
@@ -304,7 +304,7 @@ def test_points_and_boxes_mean_the_same_place_to_every_family_of_models(answer_w
         found = json.loads(step.decision.arguments)[boxes]
         assert np.allclose(found, [30, 20, 40, 30], atol=0.1)
     assert json.loads(episode.steps[1].decision.arguments)["points"] == [{"x": 35, "y": 30}]
-    told = messages(replace(episode, steps=episode.steps[:2]), view=View(coordinates=convention_of(name)))
+    told = build_messages(replace(episode, steps=episode.steps[:2]), view=View(coordinates=detect_convention(name)))
     calls = [json.loads(call.arguments) for turn in told for call in turn.calls]
     assert calls == [json.loads(look.arguments), json.loads(refine.arguments)]
 
@@ -325,7 +325,7 @@ def test_the_view_is_settled_by_what_the_model_is():
 
 def test_there_are_two_protocols():
     with pytest.raises(ValueError, match="'workspace' or 'paper', got 'papyrus'"):
-        ChatPlanner(ScriptedModel([]), protocol="papyrus")
+        ChatPlanner(ScriptedModel([]), toolset="papyrus")
 
 
 # --- examinations
@@ -345,9 +345,9 @@ def many() -> Episode:
     masks = np.zeros((25, 40, 200), bool)
     for place, mask in enumerate(masks):
         mask[10:30, 8 * place : 8 * place + 6] = True
-    things = Instances(masks, around(masks), np.full(25, 0.9, np.float32), presence=0.9, phrase="")
+    things = Instances(masks, masks_to_boxes(masks), np.full(25, 0.9, np.float32), presence=0.9, phrase="")
     sam3 = Sam3(ScriptedBackend({None: {"thing": things}}))
-    picture = Picture(np.full((40, 200, 3), 90, np.uint8))
+    picture = Image(np.full((40, 200, 3), 90, np.uint8))
     planner = ChatPlanner(ScriptedModel([call(Segment(phrases=["thing"])), ONE]))
     episode = run(Task(picture, "q"), planner, sam3)
     return Episode(episode.task, episode.steps[:1])
@@ -369,9 +369,9 @@ def many() -> Episode:
 )
 def test_all_requests_of_an_examination_go_out_together(many, number, closely, protocol, requests):
     scripted = ScriptedModel([], verdicts={2: 0.25})
-    model = Answering(lambda talk, tools: scripted.reply([talk], [{"function": {"name": name}} for name in tools])[0])
+    model = Answering(lambda talk, tools: scripted.generate_replies([talk], [{"function": {"name": name}} for name in tools])[0])
     ids = range(1, number + 1)
-    verdicts = ChatPlanner(model, protocol=protocol).examine(many, ids, closely=closely)
+    verdicts = ChatPlanner(model, toolset=protocol).examine(many, ids, closely=closely)
     assert model.asked == ([requests] if requests else [])
     assert [verdict.id for verdict in sorted(verdicts, key=lambda one: one.id)] == list(ids)
     assert [(one.accept, one.probability) for one in verdicts if one.id == 2] == [(False, 0.25)] * (number >= 2)
@@ -382,7 +382,7 @@ def test_verdicts_of_the_published_protocol_go_by_current_numbers(answer_with, f
     model = Answering(
         lambda talk, tools: one_verdict(accept=talk[1].content[-1].endswith("Number: 2"), probability=0.5)
     )
-    judged = ChatPlanner(model, protocol="paper").examine(episode, [1, 2, 3, 4, 5])
+    judged = ChatPlanner(model, toolset="paper").examine(episode, [1, 2, 3, 4, 5])
     assert [verdict.id for verdict in judged if verdict.accept] == [2]
 
 
@@ -533,7 +533,7 @@ def test_a_hostile_verdict_does_no_harm(found):
 
 def test_a_decision_keeps_what_the_model_thought_and_said():
     model = Answering(lambda talk, tools: Reply("Cups.", "Hm, cups.", (CUPS,), usage=Usage(model_calls=1)))
-    decision = ChatPlanner(model).decide(Episode(Task(Picture(np.zeros((9, 9, 3), np.uint8)), "q")))
+    decision = ChatPlanner(model).decide(Episode(Task(Image(np.zeros((9, 9, 3), np.uint8)), "q")))
     assert decision == Decision("segment", CUPS.arguments, "Cups.", Usage(model_calls=1), "Hm, cups.")
 
 

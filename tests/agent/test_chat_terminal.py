@@ -15,15 +15,15 @@ import pytest
 from typer.testing import CliRunner
 
 from agent import ChatPlanner, GrammarPlanner, ScriptedPlanner
-from agent.chat_terminal import COMMANDS, Chat, talk
+from agent.chat_terminal import COMMANDS, Chat, chat_loop
 from agent.cli import app
 from agent.conversation import Conversation
 from agent.models import Call
 from agent.models.scripted import ScriptedModel
 from agent.planner import Planner
 from agent.tools.workspace import Answer, AskUser, Segment
-from agent.transcript import MadeBy
-from sam3_tool import Picture, Sam3
+from agent.transcript import Provenance
+from sam3_tool import Image, Sam3
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
@@ -32,15 +32,15 @@ Said = tuple[Conversation, list[str]]
 
 
 @pytest.fixture
-def chat(kitchen: Picture, kitchen_sam3: Sam3, tmp_path: Path) -> Callable[..., Said]:
+def chat(kitchen: Image, kitchen_sam3: Sam3, tmp_path: Path) -> Callable[..., Said]:
     """The conversation after these lines, and what was said to each."""
 
     def chat(lines: Iterable[str], planner: Planner | None = None, **options: object) -> Said:
         said: list[str] = []
-        made_by = MadeBy(planner="grammar", sam3="scripted")
+        made_by = Provenance(planner="grammar", sam3="scripted")
         here = Chat(planner or GrammarPlanner(), kitchen_sam3, made_by, tmp_path / "out", said.append, **options)
         conversation = Conversation.start(kitchen, "kitchen.png")
-        *_, (conversation, _) = [(conversation, True), *talk(here, conversation, lines)]
+        *_, (conversation, _) = [(conversation, True), *chat_loop(here, conversation, lines)]
         return conversation, said
 
     return chat
@@ -61,11 +61,11 @@ def test_an_answer_says_what_a_language_model_cost(chat) -> None:
 
 def test_the_answer_is_drawn_after_every_turn(chat, kitchen, tmp_path: Path) -> None:
     chat(["the red cups"])
-    drawn = Picture.open(tmp_path / "out" / "overlay.png")
+    drawn = Image.open(tmp_path / "out" / "overlay.png")
     chat(["the red cups", "/remove 1 2 3"])
     assert drawn.pixels.shape == kitchen.pixels.shape
     assert (drawn.pixels != kitchen.pixels).any()
-    assert (Picture.open(tmp_path / "out" / "overlay.png").pixels == kitchen.pixels).all()
+    assert (Image.open(tmp_path / "out" / "overlay.png").pixels == kitchen.pixels).all()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlay.png"]
 
 
@@ -115,7 +115,7 @@ def test_a_question_back_lists_the_readings_and_the_next_line_chooses(chat) -> N
 
 def test_a_conversation_is_saved_opened_and_goes_on_with_another_picture(chat, kitchen, tmp_path: Path) -> None:
     darker, saved = tmp_path / "dark er.png", tmp_path / "talk.json"
-    Picture(kitchen.pixels // 2).to_pil().save(darker)
+    Image(kitchen.pixels // 2).to_pil().save(darker)
     lines = ["the red cups", f"/picture '{darker}'", "the red cups", f"/save {saved}", "/undo", "/undo", "/undo"]
     conversation, said = chat([*lines, f"/open {saved}"])
     assert said[1] == "dark er.png, 100 x 60 pixels: say what to find, or /help"
@@ -323,4 +323,4 @@ def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
 def test_a_picture_without_an_answer_can_be_exported_and_has_no_mask(chat, tmp_path: Path) -> None:
     _, said = chat(["/export png-indexed"])
     assert said == [f"{tmp_path / 'out'}: kitchen.indexed.png"]
-    assert not np.asarray(Picture.open(tmp_path / "out" / "kitchen.indexed.png").pixels).any()
+    assert not np.asarray(Image.open(tmp_path / "out" / "kitchen.indexed.png").pixels).any()

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from agent.cli import app, main
-from agent.result import FILES
-from sam3_tool import Picture
+from agent.result import ANSWER_FILES
+from sam3_tool import Image
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
@@ -56,8 +56,8 @@ def test_the_answer_is_one_line_and_four_files(here):
     answer, files = done.stdout.splitlines()
     assert answer
     assert files == "out/scene: overlay.png, result.json, episode.json, episode.html"
-    assert {path.name for path in Path("out/scene").iterdir()} == set(FILES)
-    assert Picture.open("out/scene/overlay.png").pixels.shape == Picture.open("scene.png").pixels.shape
+    assert {path.name for path in Path("out/scene").iterdir()} == set(ANSWER_FILES)
+    assert Image.open("out/scene/overlay.png").pixels.shape == Image.open("scene.png").pixels.shape
 
 
 def test_with_json_nothing_but_json_is_on_stdout(here):
@@ -140,7 +140,7 @@ def test_a_step_limit_leaves_the_best_answer_so_far(here):
 
 
 def test_the_papers_protocol(here):
-    assert segment("scene.png", "watermelon", "--protocol", "paper").exit_code == 0
+    assert segment("scene.png", "watermelon", "--toolset", "paper").exit_code == 0
     episode = json.loads(Path("out/scene/episode.json").read_text("utf-8"))
     assert {step["decision"]["tool"] for step in episode["steps"]} <= {
         *("segment_phrase", "examine_each_mask", "select_masks_and_return", "report_no_mask")
@@ -149,7 +149,7 @@ def test_the_papers_protocol(here):
 
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_a_saved_episode_can_be_replayed(here, protocol):
-    segment("scene.png", "watermelon", "--protocol", protocol, "--out", "first")
+    segment("scene.png", "watermelon", "--toolset", protocol, "--out", "first")
     done = segment("scene.png", "watermelon", "--planner", "replay:first/episode.json", "--out", "second")
     assert done.exit_code == 0, done.stderr
     first, second = (json.loads(Path(out, "result.json").read_text("utf-8")) for out in ("first", "second"))
@@ -165,12 +165,12 @@ def test_a_replay_stops_where_the_first_run_was_stopped(here):
 def test_files_of_the_same_names_are_replaced_and_others_kept(here):
     folder = Path("answers")
     folder.mkdir()
-    for name in (*FILES, "notes.txt"):
+    for name in (*ANSWER_FILES, "notes.txt"):
         (folder / name).write_text("mine")
     assert segment("scene.png", "watermelon", "--out", folder).exit_code == 0
     written = contents(folder)
     assert written.pop("notes.txt") == b"mine"
-    assert set(written) == set(FILES)
+    assert set(written) == set(ANSWER_FILES)
     assert b"mine" not in written.values()
 
 
@@ -182,7 +182,7 @@ def test_a_failure_leaves_the_output_folder_as_it_was(here):
 
 
 def test_a_picture_of_one_pixel_is_a_picture(here):
-    Image.new("RGB", (1, 1)).save("dot.png")
+    PIL.Image.new("RGB", (1, 1)).save("dot.png")
     assert segment("dot.png", "watermelon").exit_code == 0
 
 
@@ -216,7 +216,7 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
         (["scene.png", "watermelon", "--threshold", "1"], "--threshold"),
         (["scene.png", "watermelon", "--threshold=-0.1"], "--threshold"),
         (["scene.png", "watermelon", "--threshold", "nan"], "--threshold"),
-        (["scene.png", "watermelon", "--threshold", "0.3", "--protocol", "paper"], "--threshold"),
+        (["scene.png", "watermelon", "--threshold", "0.3", "--toolset", "paper"], "--threshold"),
         (["scene.png", "watermelon", "--max-steps", "0"], "--max-steps"),
         (["scene.png", "watermelon", "--max-seconds", "0"], "--max-seconds"),
         (["scene.png", "watermelon", "--max-seconds", "nan"], "--max-seconds"),
@@ -271,7 +271,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, no_server, words, co
 
 
 @pytest.mark.parametrize(
-    "words", [["--colour", "red"], ["--threshold", "half"], ["--protocol", "tcp"], ["--wire", "http"], ["extra"]]
+    "words", [["--colour", "red"], ["--threshold", "half"], ["--toolset", "tcp"], ["--wire", "http"], ["extra"]]
 )
 def test_bad_usage_is_explained(here, words):
     done = segment("scene.png", "watermelon", *words)

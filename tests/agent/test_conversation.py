@@ -9,15 +9,15 @@ import pytest
 
 from agent import Budget, ChatPlanner, Decision, Episode, GrammarPlanner, ScriptedPlanner
 from agent.conversation import Conversation, ConversationError
-from agent.load import signed
+from agent.load import with_model_info
 from agent.models import Call
 from agent.models.scripted import ScriptedModel
 from agent.tools.paper import PAPER_TOOLS, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.workspace import Answer, AskUser, Count, ReportNoMask, Segment
-from agent.transcript import MadeBy, TranscriptError, to_html
-from agent.transcript import load as load_episode
-from agent.transcript import save as save_episode
-from sam3_tool import Picture, Sam3
+from agent.transcript import Provenance, TranscriptError, to_html
+from agent.transcript import load_episode as load_episode
+from agent.transcript import save_episode as save_episode
+from sam3_tool import Image, Sam3
 
 
 def calls(*script: object) -> ScriptedPlanner:
@@ -28,7 +28,7 @@ RED_CUPS = calls(Segment(phrases=["red cup"]), Answer(ids=[1, 2, 3]))
 
 
 @pytest.fixture
-def begun(kitchen: Picture) -> Conversation:
+def begun(kitchen: Image) -> Conversation:
     return Conversation.start(kitchen, "pictures/kitchen.png")
 
 
@@ -57,7 +57,7 @@ def test_a_phrase_of_an_earlier_turn_keeps_its_numbers_and_costs_nothing(three_c
 
 def test_a_turn_sees_the_answer_so_far_as_its_own_first_masks(three_cups) -> None:
     episode = Episode(three_cups.task("those"))
-    assert episode.shown == episode.best == (1, 2, 3)
+    assert episode.current_ids == episode.best_ids == (1, 2, 3)
     assert episode.answer.masks.shape == (3, 60, 100)
 
 
@@ -143,10 +143,10 @@ WRONG: dict[str, Callable[[Conversation], object]] = {
     r"mask 4 is not in the answer, which has 1 to 3": lambda talk: talk.remove([4]),
     r"mask 1 is not in the answer, which has 2 and 3": lambda talk: talk.remove([1]).keep([1]),
     r"there is no mask 9; the known ones are 1 to 3": lambda talk: talk.restore([9]),
-    r"300, 5 lies outside the picture, which has 100 x 60 pixels": lambda talk: talk.at(300, 5),
-    r"the box 5, 5, 5, 9 holds nothing of the picture": lambda talk: talk.box(5, 5, 5, 9, None),
+    r"300, 5 lies outside the picture, which has 100 x 60 pixels": lambda talk: talk.mask_at(300, 5),
+    r"the box 5, 5, 5, 9 holds nothing of the picture": lambda talk: talk.apply_box(5, 5, 5, 9, None),
     r"there is no mask at 1, 1 to take anything from": lambda talk: talk.click(1, 1, None, positive=False),
-    r"a threshold is at least 0 and below 1, not 1": lambda talk: talk.above(1),
+    r"a threshold is at least 0 and below 1, not 1": lambda talk: talk.filter_by_score(1),
 }
 
 
@@ -204,7 +204,7 @@ def test_the_mask_under_a_pixel_is_the_smallest_of_the_answer(begun, kitchen_sam
 
 
 def test_another_picture_begins_at_mask_1_and_what_was_said_is_kept(three_cups, kitchen_sam3) -> None:
-    darker = Picture(three_cups.picture.pixels // 2)
+    darker = Image(three_cups.picture.pixels // 2)
     moved = three_cups.show(darker, "darker.png")
     assert (moved.selected, len(moved.workspace), moved.name) == ((), 0, "darker.png")
     assert moved.last is None
@@ -238,7 +238,7 @@ def taken_back(talk: Conversation) -> list[tuple[object, ...]]:
     states = [talk]
     while states[-1].can_undo:
         states.append(states[-1].undo())
-    return [(state.before, state.visible, state.message, state.picture.key) for state in states]
+    return [(state.context, state.displayed_ids, state.message, state.image.key) for state in states]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -250,9 +250,9 @@ def test_whatever_is_done_in_whatever_order_it_holds_together(seed, begun, kitch
         do: list[Callable[[Conversation], Conversation]] = [
             lambda talk: talk.say(chance.choice(words), GrammarPlanner(), kitchen_sam3),
             lambda talk, ids=ids: chance.choice([talk.remove, talk.keep, talk.restore, talk.select])(ids),
-            lambda talk: talk.above(chance.random()),
+            lambda talk: talk.filter_by_score(chance.random()),
             lambda talk: chance.choice([talk.undo, talk.redo])(),
-            lambda talk: talk.show(Picture(begun.picture.pixels // chance.choice([1, 3]))),
+            lambda talk: talk.show(Image(begun.picture.pixels // chance.choice([1, 3]))),
         ]
         with suppress(ConversationError):
             talk = chance.choice(do)(talk)
@@ -270,7 +270,7 @@ def test_a_language_model_follows_up_and_its_page_shows_what_it_was_told(three_c
     planner = ChatPlanner(ScriptedModel([rank, Call("answer", '{"ids": [3], "message": "This one."}')]))
     talk = three_cups.remove([2]).say("the rightmost", planner, kitchen_sam3)
     assert (talk.selected, talk.message) == ((3,), "This one.")
-    page = to_html(talk.last, signed(MadeBy(planner="openai:scripted", sam3="scripted"), planner))
+    page = to_html(talk.last, with_model_info(Provenance(planner="openai:scripted", sam3="scripted"), planner))
     assert "This goes on with a conversation about the picture" in page
     assert "by hand: &#39;remove 2&#39;; answer: 1 and 3 (&#39;red cup&#39;)" in page
 
@@ -281,19 +281,19 @@ def test_a_language_model_follows_up_and_its_page_shows_what_it_was_told(three_c
 @pytest.fixture
 def long_talk(three_cups: Conversation, kitchen_sam3: Sam3) -> Conversation:
     """Two pictures, one of them twice, a turn by hand, two turns undone."""
-    darker = Picture(three_cups.picture.pixels // 2)
+    darker = Image(three_cups.image.pixels // 2)
     asked = three_cups.say("the cup …", NO_ANSWER["asked"], kitchen_sam3).remove([2]).show(darker, "darker.png")
-    same = asked.say("the red cups", RED_CUPS, kitchen_sam3).show(three_cups.picture, "again.png")
+    same = asked.say("the red cups", RED_CUPS, kitchen_sam3).show(three_cups.image, "again.png")
     return same.say("redder", RED_CUPS, kitchen_sam3).undo().undo()
 
 
 def test_an_opened_conversation_is_the_one_that_was_saved(long_talk, tmp_path: Path) -> None:
     long_talk.save(tmp_path / "talk.json")
     again = Conversation.open(tmp_path / "talk.json")
-    assert again.before == long_talk.before
+    assert again.context == long_talk.before
     assert [turn.steps for turn in again.turns] == [turn.steps for turn in long_talk.turns]
     assert (again.answer.masks == long_talk.answer.masks).all()
-    assert (again.name, again.picture.key) == ("darker.png", long_talk.picture.key)
+    assert (again.name, again.image.key) == ("darker.png", long_talk.picture.key)
     for talk in (long_talk.redo().redo(), again.redo().redo()):
         assert (talk.name, talk.selected, talk.can_redo) == ("again.png", (1, 2, 3), False)
     assert again.undo().undo().undo().options == ("the left one", "the right one")
@@ -354,9 +354,9 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(said, long_talk, tmp_
 
 def test_a_file_of_a_stranger_may_be_limited_in_size(long_talk, tmp_path: Path) -> None:
     long_talk.save(tmp_path / "talk.json")
-    assert Conversation.open(tmp_path / "talk.json", most_pixels=12_000).selected == long_talk.selected
+    assert Conversation.open(tmp_path / "talk.json", max_pixels=12_000).selected == long_talk.selected
     with pytest.raises(TranscriptError, match=r"too large: its pictures have 0.0 megapixels together, and 0.011999"):
-        Conversation.open(tmp_path / "talk.json", most_pixels=11_999)
+        Conversation.open(tmp_path / "talk.json", max_pixels=11_999)
 
 
 def test_very_many_pictures_in_a_row_are_opened(three_cups, tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_very_many_pictures_in_a_row_are_opened(three_cups, tmp_path: Path) -> N
     many = edited(lambda held: held.update(events=held["events"] + 3000 * held["events"][:1], cursor=3002))
     path.write_bytes(many(path.read_bytes()))
     again = Conversation.open(path)
-    assert [(turn.query, turn.elsewhere) for turn in again.before.turns] == [("the red cups", True)]
+    assert [(turn.query, turn.elsewhere) for turn in again.context.turns] == [("the red cups", True)]
     assert again.selected == ()
 
 
@@ -378,10 +378,10 @@ def test_a_missing_file_is_refused_and_a_folder_is_not_written_over(three_cups, 
 
 def test_one_turn_can_be_saved_as_an_episode_with_what_was_before_it(long_talk, tmp_path: Path) -> None:
     turn = long_talk.turns[2]
-    save_episode(turn, tmp_path / "episode.json", made_by=MadeBy(planner="grammar", sam3="tiny"))
+    save_episode(turn, tmp_path / "episode.json", provenance=Provenance(planner="grammar", sam3="tiny"))
     again = load_episode(tmp_path / "episode.json").episode
-    assert again.task.before == turn.task.before
-    assert (again.task.query, again.task.by_hand, again.shown) == ("remove 2", True, (1, 3))
+    assert again.task.context == turn.task.before
+    assert (again.task.query, again.task.by_hand, again.current_ids) == ("remove 2", True, (1, 3))
 
 
 def test_half_a_character_and_no_decision_at_all_can_be_saved(three_cups, kitchen_sam3, tmp_path: Path) -> None:
@@ -405,5 +405,5 @@ def test_a_mask_is_in_the_file_once(three_cups, tmp_path: Path) -> None:
 def test_a_conversation_begins_with_a_picture() -> None:
     with pytest.raises(ValueError, match="begins with a picture"):
         Conversation((), 1)
-    picture = Picture(np.zeros((4, 4, 3), np.uint8))
+    picture = Image(np.zeros((4, 4, 3), np.uint8))
     assert Conversation.start(picture).selected == ()

@@ -8,11 +8,11 @@ import pytest
 
 from agent import GrammarPlanner
 from agent.conversation import Conversation
-from sam3_tool import Picture, Sam3
+from sam3_tool import Image, Sam3
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
-SCENE = Picture.open(EXAMPLE)
-MIRRORED = Picture(SCENE.pixels[:, ::-1])
+SCENE = Image.open(EXAMPLE)
+MIRRORED = Image(SCENE.pixels[:, ::-1])
 PLACES = {
     "big melon": ("watermelon", 170, 380),
     "right melon": ("watermelon", 475, 300),
@@ -55,7 +55,7 @@ TURNS: list[tuple[str, str, set[str]]] = [
 """What is said, how the turn ends, and the answer after it."""
 
 
-def things(picture: Picture, sam3: Sam3) -> Mapping[str, np.ndarray]:
+def things(picture: Image, sam3: Sam3) -> Mapping[str, np.ndarray]:
     """The mask of each thing, as SAM 3 alone finds it: bool, (H, W)."""
     across = (lambda x: picture.width - 1 - x) if picture.key == MIRRORED.key else (lambda x: x)
     found = {phrase: sam3.segment(picture, phrase).masks for phrase, _, _ in PLACES.values()}

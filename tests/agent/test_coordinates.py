@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from agent import TOOLS, Budget, Decision, ScriptedPlanner, Task, run
-from agent.coordinates import Frame, convention_of, in_convention
+from agent.coordinates import CoordinateFrame, detect_convention, adapt_schema
 from agent.tools.workspace import Segment
-from sam3_tool import Picture, Sam3, ScriptedBackend
+from sam3_tool import Image, Sam3, ScriptedBackend
 
 CONVENTIONS = ("pixels", "qwen", "gemini")
 
@@ -23,7 +23,7 @@ CONVENTIONS = ("pixels", "qwen", "gemini")
     ],
 )
 def test_the_name_of_a_model_tells_how_it_writes_places(name, convention):
-    assert convention_of(name) == convention
+    assert detect_convention(name) == convention
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_name_of_a_model_tells_how_it_writes_places(name, convention):
     [("pixels", [320, 72, 640, 720]), ("qwen", [250, 100, 500, 1000]), ("gemini", [100, 250, 1000, 500])],
 )
 def test_one_place_in_three_conventions(convention, written):
-    frame = Frame(convention, 1920, 1080, 1280, 720)
+    frame = CoordinateFrame(convention, 1920, 1080, 1280, 720)
     assert frame.to_pixels(written) == [480, 108, 960, 1080]
     assert frame.from_pixels([480, 108, 960, 1080]) == written
 
@@ -39,7 +39,7 @@ def test_one_place_in_three_conventions(convention, written):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize("size", [(1920, 1080, 1280, 720), (101, 4057, 32, 1280), (640, 480, 640, 480)])
 def test_what_a_model_wrote_comes_back_to_it_to_the_last_digit(convention, size):
-    frame = Frame(convention, *size)
+    frame = CoordinateFrame(convention, *size)
     chance = np.random.default_rng(1)
     for _ in range(200):
         written = chance.integers(0, 1000, 4).tolist()
@@ -47,7 +47,7 @@ def test_what_a_model_wrote_comes_back_to_it_to_the_last_digit(convention, size)
 
 
 def test_places_far_outside_stay_finite():
-    assert Frame("qwen", 2000, 2000, 1280, 1280).to_pixels([-1e308, 0, 1e308, 1000]) == [-1e6, 0, 1e6, 2000]
+    assert CoordinateFrame("qwen", 2000, 2000, 1280, 1280).to_pixels([-1e308, 0, 1e308, 1000]) == [-1e6, 0, 1e6, 2000]
 
 
 def answer_to(region, sam3, picture):
@@ -56,25 +56,25 @@ def answer_to(region, sam3, picture):
 
 
 def test_what_the_tools_say_of_regions_is_retold_in_the_models_numbers():
-    picture = Picture(np.zeros((500, 2000, 3), np.uint8))
+    picture = Image(np.zeros((500, 2000, 3), np.uint8))
     sam3 = Sam3(ScriptedBackend({}))
-    frame = Frame("qwen", 2000, 500, 1280, 320)
-    assert "looked in 500,0,1000,500" in frame.retold(answer_to([1000, 0, 2000, 250], sam3, picture))
-    refused = frame.retold(answer_to([100, 100, 102, 400], sam3, picture))
+    frame = CoordinateFrame("qwen", 2000, 500, 1280, 320)
+    assert "looked in 500,0,1000,500" in frame.rewrite_coordinates(answer_to([1000, 0, 2000, 250], sam3, picture))
+    refused = frame.rewrite_coordinates(answer_to([100, 100, 102, 400], sam3, picture))
     assert "The region [50, 200, 51, 800] is too small; give x0, y0, x1, y1 in thousandths" in refused
     assert "2000" not in refused
 
 
 def test_what_is_said_of_points_and_boxes_is_retold_too():
-    frame = Frame("qwen", 2000, 500, 1280, 320)
+    frame = CoordinateFrame("qwen", 2000, 500, 1280, 320)
     said = "Found 1 mask for the examples: 3 (score 0.91); looked like 2 and the box 200,50,400,100."
-    assert frame.retold(said).endswith("looked like 2 and the box 100,100,200,200.")
+    assert frame.rewrite_coordinates(said).endswith("looked like 2 and the box 100,100,200,200.")
     said = "The point [3000, 50] lies outside the picture, which is 2000 wide and 500 high."
-    assert frame.retold(said) == "The point [1500, 100] lies outside the picture."
+    assert frame.rewrite_coordinates(said) == "The point [1500, 100] lies outside the picture."
     said = "The box [200.0, 50.0, 100.0, 20.0] has no inside in a picture 2000 wide and 500 high; give x0, y0, x1, y1"
-    told = frame.retold(f"{said} in pixels.")
+    told = frame.rewrite_coordinates(f"{said} in pixels.")
     assert told.startswith("The box [100, 100, 50, 40] has no inside; give x0, y0, x1, y1 in thousandths")
-    swapped = Frame("gemini", 2000, 500, 1280, 320).retold(f"{said} in pixels.")
+    swapped = CoordinateFrame("gemini", 2000, 500, 1280, 320).rewrite_coordinates(f"{said} in pixels.")
     assert swapped.startswith("The box [100, 100, 40, 50] has no inside; give y0, x0, y1, x1 in thousandths")
 
 
@@ -95,20 +95,20 @@ EVERY_PLACE = {
     ],
 )
 def test_every_place_in_a_call_is_moved(convention, point, box):
-    frame = Frame(convention, 1920, 1080, 1280, 720)
-    written = frame.as_written(EVERY_PLACE)
+    frame = CoordinateFrame(convention, 1920, 1080, 1280, 720)
+    written = frame.to_model_units(EVERY_PLACE)
     assert written == {
         "id": 3,
         "points": [{"x": point[0], "y": point[1], "positive": False}],
         "box": box,
         "boxes": [box],
     }
-    assert frame.in_pixels(written) == EVERY_PLACE
+    assert frame.to_pixel_units(written) == EVERY_PLACE
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_schemas_speak_of_every_place_as_the_model_writes_it(convention):
-    schemas = [in_convention(tool.schema_for_planner(), convention) for tool in TOOLS]
+    schemas = [adapt_schema(tool.to_planner_schema(), convention) for tool in TOOLS]
     told = str([schema["function"]["parameters"] for schema in schemas])
     assert ("pixels" in told) == (convention == "pixels")
     assert ("thousandths" in told) == (convention != "pixels")
@@ -116,12 +116,12 @@ def test_the_schemas_speak_of_every_place_as_the_model_writes_it(convention):
 
 def test_where_the_model_writes_the_pictures_own_pixels_nothing_is_retold():
     text = "Found nothing; looked in 1,2,30,40."
-    assert Frame("pixels", 640, 480, 640, 480).retold(text) == text
+    assert CoordinateFrame("pixels", 640, 480, 640, 480).rewrite_coordinates(text) == text
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_schema_of_a_region_says_how_it_is_written(convention):
-    schemas = [in_convention(tool.schema_for_planner(), convention) for tool in TOOLS]
+    schemas = [adapt_schema(tool.to_planner_schema(), convention) for tool in TOOLS]
     [described] = [
         schema["function"]["parameters"]["properties"]["region"]["description"]
         for schema in schemas
@@ -129,4 +129,4 @@ def test_the_schema_of_a_region_says_how_it_is_written(convention):
     ]
     first = {"pixels": "x0, y0, x1, y1 in pixels", "qwen": "x0, y0, x1, y1 in thou", "gemini": "y0, x0, y1, x1 in thou"}
     assert described.startswith(first[convention])
-    assert "pixels" in str(Segment.schema_for_planner()), "the tool itself is untouched"
+    assert "pixels" in str(Segment.to_planner_schema()), "the tool itself is untouched"

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.doctor import NEEDED
+from agent.doctor import REQUIRED_PACKAGES
 
 KEY = "sk-this-must-not-be-seen"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -32,7 +32,7 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_looks_for_every_package_that_is_needed():
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    assert sorted(re.split("[>=]", need)[0] for need in project["dependencies"]) == sorted(NEEDED)
+    assert sorted(re.split("[>=]", need)[0] for need in project["dependencies"]) == sorted(REQUIRED_PACKAGES)
 
 
 def test_it_says_what_there_is_and_shows_no_secret(monkeypatch):

@@ -16,7 +16,7 @@ VERDICTS = (
 
 
 def reasons_in_result(episode):
-    return {mask.id: mask.reason for mask in Result.of(episode, seconds=1.0).masks}
+    return {mask.id: mask.reason for mask in Result.from_episode(episode, seconds=1.0).masks}
 
 
 def test_the_answer_says_of_each_mask_why_it_is_there(play):
@@ -47,7 +47,7 @@ def test_a_question_ends_the_episode_with_its_options_and_what_was_shown_before(
     episode = play(CUPS, Locate(ids=[1, 2, 3], place="left"), ask)
     assert (episode.outcome, episode.shown) == ("asked", (1, 2))
     assert episode.message == "Which cups? (1) the large ones; (2) the left ones."
-    result = Result.of(episode, seconds=1.0)
+    result = Result.from_episode(episode, seconds=1.0)
     assert (result.options, result.count) == (["the large ones", "the left ones"], 2)
     assert Result.model_validate_json(result.to_json()) == result
 
@@ -66,5 +66,5 @@ def test_options_that_are_all_the_same_are_a_mistake(play, is_one_sentence):
 @pytest.mark.parametrize("text", ["a \ud800 cup", "\udfff"])
 def test_a_result_can_always_be_written(play, text):
     episode = play(CUPS, Answer(ids=[1], message=text, reasons=[{"id": 1, "reason": text}]))
-    written = Result.of(episode, seconds=1.0).to_json()
+    written = Result.from_episode(episode, seconds=1.0).to_json()
     assert written.encode().decode() == written

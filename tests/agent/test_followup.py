@@ -3,24 +3,24 @@
 import numpy as np
 import pytest
 
-from agent.episode import Before, Candidate, Said, Workspace
+from agent.episode import ConversationContext, Candidate, PastTurn, Workspace
 from agent.followup import command, read_after
 from agent.meaning import read
-from sam3_tool.rle import encode
+from sam3_tool.rle import encode_mask
 
-DOT = encode(np.ones((1, 1), bool))
+DOT = encode_mask(np.ones((1, 1), bool))
 FIVE = (1, 2, 3, 4, 5)
-CUPS = Said("the cups", "answered", "5 masks: 'cup'.", FIVE)
+CUPS = PastTurn("the cups", "answered", "5 masks: 'cup'.", FIVE)
 
 
-def before(*turns: Said, selected: tuple[int, ...] = FIVE, phrases: tuple[str, ...] = ("cup",) * 5) -> Before:
+def before(*turns: PastTurn, selected: tuple[int, ...] = FIVE, phrases: tuple[str, ...] = ("cup",) * 5) -> ConversationContext:
     """After these turns about a picture with five cups, or with what `phrases` name."""
     masks = [Candidate(id, DOT, (0, 0, 1, 1), 0.9, phrase) for id, phrase in enumerate(phrases, start=1)]
-    return Before(Workspace(1, 1, tuple(masks)), selected, turns or (CUPS,))
+    return ConversationContext(Workspace(1, 1, tuple(masks)), selected, turns or (CUPS,))
 
 
-def answered(query: str, *selected: int) -> Said:
-    return Said(query, "answered", "", selected)
+def answered(query: str, *selected: int) -> PastTurn:
+    return PastTurn(query, "answered", "", selected)
 
 
 READINGS = {
@@ -282,11 +282,11 @@ def test_what_was_said_before_decides_what_is_meant(written, turns, query, plan)
 
 
 def test_without_anything_before_a_query_is_read_by_itself():
-    assert read_after("only the red ones", Before()) == read("only the red ones")
+    assert read_after("only the red ones", ConversationContext()) == read("only the red ones")
 
 
 def test_after_nothing_was_found_the_question_is_what_is_spoken_of(written):
-    nothing = Said("the dogs", "no_match", "Nothing in the picture was found for 'dog'.", ())
+    nothing = PastTurn("the dogs", "no_match", "Nothing in the picture was found for 'dog'.", ())
     reading = read_after("only the red ones", before(nothing, selected=()))
     assert written(reading.plan) == "(dog & red dog)"
     assert written(read_after("also the cats", before(nothing, selected=())).plan) == "(dog + cat)"

@@ -8,7 +8,7 @@ import pytest
 from agent import PAPER_TOOLS, GrammarPlanner, run
 from agent.conversation import Conversation
 from agent.tools.workspace import Answer, Segment
-from sam3_tool import Instances, Picture, Sam3
+from sam3_tool import Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HEIGHT, WIDTH = 100, 200
@@ -45,8 +45,8 @@ def sam3() -> Sam3:
     return Sam3(ScriptedBackend({None: {phrase: found(boxes) for phrase, boxes in BOXES.items()}}))
 
 
-def a_picture(shade: int = 0) -> Picture:
-    return Picture(np.full((HEIGHT, WIDTH, 3), shade, np.uint8))
+def a_picture(shade: int = 0) -> Image:
+    return Image(np.full((HEIGHT, WIDTH, 3), shade, np.uint8))
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_what_was_done_by_hand_is_not_repeated_in_another_picture_and_that_is_sa
 
 
 def test_where_all_was_done_by_hand_there_is_nothing_to_repeat(talk, sam3):
-    edited = Conversation.start(a_picture()).edit([Segment(phrases=["cup"]).as_decision()], sam3, "by hand")
+    edited = Conversation.start(a_picture()).edit([Segment(phrases=["cup"]).to_decision()], sam3, "by hand")
     said = edited.show(a_picture(9)).say("the same", GrammarPlanner(), sam3)
     assert said.outcome == "no_match"
     told = "What was done by hand (1 change) is not repeated. There is no question before it to ask again."
@@ -291,7 +291,7 @@ def test_decisions_follow_from_what_was_said_alone(talk):
 
 
 def test_answers_of_any_other_planner_are_spoken_of(talk, sam3):
-    conversation = talk("the cups").edit([Answer(ids=[3, 4]).as_decision()], sam3, "these two")
+    conversation = talk("the cups").edit([Answer(ids=[3, 4]).to_decision()], sam3, "these two")
     assert conversation.say("the left one", GrammarPlanner(), sam3).selected == (3,)
 
 
@@ -317,7 +317,7 @@ def test_the_published_protocol_has_no_question_and_reports_no_mask(talk, sam3):
 
 
 def test_the_embedded_sam3_is_talked_to(tiny):
-    conversation = Conversation.start(Picture.open(Path(__file__).parents[2] / "examples" / "scene.png"))
+    conversation = Conversation.start(Image.open(Path(__file__).parents[2] / "examples" / "scene.png"))
     messages = []
     for query in ("the watermelons", "without the smallest one", "also the banana", "how many are there now?", "undo"):
         conversation = conversation.say(query, GrammarPlanner(), tiny)
@@ -332,7 +332,7 @@ def test_the_embedded_sam3_is_talked_to(tiny):
 
 
 def test_the_embedded_sam3_gives_one_more_until_there_are_no_others(tiny):
-    conversation = Conversation.start(Picture.open(Path(__file__).parents[2] / "examples" / "scene.png"))
+    conversation = Conversation.start(Image.open(Path(__file__).parents[2] / "examples" / "scene.png"))
     number = len(conversation.say("the watermelons", GrammarPlanner(), tiny).selected)
     conversation = conversation.say("one watermelon", GrammarPlanner(), tiny)
     for had in range(1, number):

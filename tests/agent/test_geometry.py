@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from agent.tools.geometry import LONGEST_SIDE, MEASURES, PLACES, RELATIONS, located, measure, related
-from bench.draw import scene
-from sam3_tool.rle import encode_all
+from agent.tools.geometry import LONGEST_SIDE, MEASURES, PLACES, RELATIONS, find_located, measure_masks, find_related
+from bench.draw import draw_blob_scene
+from sam3_tool.rle import encode_masks
 
 SIDE = 100
 
@@ -30,7 +30,7 @@ RING = disc(50, 50, 40) & ~disc(50, 50, 30)
 
 def holds(relation: str, a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> bool:
     other = stack() if c is None else stack(c)
-    return bool(related(relation, stack(a), stack(b), other.reshape(-1, *a.shape))[0])
+    return bool(find_related(relation, stack(a), stack(b), other.reshape(-1, *a.shape))[0])
 
 
 @pytest.mark.parametrize(
@@ -184,34 +184,34 @@ def test_a_big_object_may_reach_the_line():
 def test_between_several_is_between_any_two_of_them():
     posts = stack(box(0, 50, 4, 54), box(40, 50, 44, 54), box(90, 50, 94, 54))
     balls = stack(box(20, 50, 24, 54), box(95, 50, 99, 54))
-    assert related("between", balls, posts, stack()).tolist() == [True, False]
-    assert related("between", posts, posts, stack()).tolist() == [False, True, False]
+    assert find_related("between", balls, posts, stack()).tolist() == [True, False]
+    assert find_related("between", posts, posts, stack()).tolist() == [False, True, False]
 
 
 def test_nearest_and_farthest_have_exactly_one_winner_by_the_gap():
     wide, small = box(0, 40, 40, 60), box(80, 48, 84, 52)
     landmark = box(60, 48, 64, 52)
     masks = stack(wide, small)
-    assert related("nearest", masks, stack(landmark), stack()).tolist() == [False, True]
-    assert related("farthest", masks, stack(landmark), stack()).tolist() == [True, False]
+    assert find_related("nearest", masks, stack(landmark), stack()).tolist() == [False, True]
+    assert find_related("farthest", masks, stack(landmark), stack()).tolist() == [True, False]
 
 
 def test_ties_of_the_gap_go_to_the_nearer_centroid_and_then_to_the_first():
     landmark = stack(box(48, 48, 52, 52))
     long, short = box(10, 48, 40, 52), box(60, 48, 70, 52)
-    assert related("nearest", stack(long, box(59, 48, 69, 52)), landmark, stack()).tolist() == [False, True]
+    assert find_related("nearest", stack(long, box(59, 48, 69, 52)), landmark, stack()).tolist() == [False, True]
     twins = stack(box(38, 48, 40, 52), box(60, 48, 62, 52))
-    assert related("nearest", stack(short, short), landmark, stack()).tolist() == [True, False]
-    assert related("nearest", twins, landmark, stack()).sum() == 1
+    assert find_related("nearest", stack(short, short), landmark, stack()).tolist() == [True, False]
+    assert find_related("nearest", twins, landmark, stack()).sum() == 1
 
 
 def test_an_object_is_never_related_to_itself():
     masks = stack(box(10, 10, 30, 30), box(60, 10, 80, 30))
     nudged = stack(box(11, 10, 31, 30))
-    assert related("touching", masks, nudged, stack()).tolist() == [False, False]
-    assert related("nearest", masks, nudged, stack()).tolist() == [False, True]
-    assert related("left_of", masks, masks, stack()).tolist() == [True, False]
-    assert related("nearest", masks[:1], nudged, stack()).tolist() == [False]
+    assert find_related("touching", masks, nudged, stack()).tolist() == [False, False]
+    assert find_related("nearest", masks, nudged, stack()).tolist() == [False, True]
+    assert find_related("left_of", masks, masks, stack()).tolist() == [True, False]
+    assert find_related("nearest", masks[:1], nudged, stack()).tolist() == [False]
 
 
 def test_larger_and_smaller_need_a_twentieth_more_area():
@@ -225,7 +225,7 @@ def test_larger_and_smaller_need_a_twentieth_more_area():
 def test_one_of_many_references_is_enough():
     masks = stack(box(0, 0, 10, 10), box(50, 50, 60, 60), box(90, 90, 99, 99))
     landmarks = stack(box(30, 30, 40, 40), box(70, 70, 80, 80))
-    assert related("left_of", masks, landmarks, stack()).tolist() == [True, True, False]
+    assert find_related("left_of", masks, landmarks, stack()).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
@@ -233,17 +233,17 @@ def test_empty_masks_and_empty_groups_stand_in_no_relation(relation):
     thing = box(10, 10, 20, 20)
     assert not holds(relation, EMPTY, thing, box(80, 80, 90, 90))
     assert not holds(relation, thing, EMPTY, EMPTY)
-    assert related(relation, stack(thing), stack(), stack()).tolist() == [False]
-    assert related(relation, stack(), stack(thing), stack(thing)).tolist() == []
+    assert find_related(relation, stack(thing), stack(), stack()).tolist() == [False]
+    assert find_related(relation, stack(), stack(thing), stack(thing)).tolist() == []
 
 
 def test_unknown_words_are_refused():
     with pytest.raises(ValueError, match="got 'behind'"):
-        related("behind", stack(), stack(), stack())
+        find_related("behind", stack(), stack(), stack())
     with pytest.raises(ValueError, match="got 'corner'"):
-        located("corner", stack())
+        find_located("corner", stack())
     with pytest.raises(ValueError, match="got 'beauty'"):
-        measure("beauty", stack(), np.zeros(0), stack())
+        measure_masks("beauty", stack(), np.zeros(0), stack())
 
 
 def test_places_are_halves_quarters_and_the_central_half():
@@ -258,8 +258,8 @@ def test_places_are_halves_quarters_and_the_central_half():
         "bottom_right": (90, 90),
     }
     for place, (x, y) in by_place.items():
-        assert located(place, stack(box(x - 2, y - 2, x + 2, y + 2))).tolist() == [True], place
-    assert located("middle", stack(box(25, 25, 27, 27), box(24, 50, 26, 52), box(74, 74, 75, 75))).tolist() == [
+        assert find_located(place, stack(box(x - 2, y - 2, x + 2, y + 2))).tolist() == [True], place
+    assert find_located("middle", stack(box(25, 25, 27, 27), box(24, 50, 26, 52), box(74, 74, 75, 75))).tolist() == [
         True,
         False,
         True,
@@ -268,30 +268,30 @@ def test_places_are_halves_quarters_and_the_central_half():
 
 def test_the_middle_is_as_wide_on_the_left_as_on_the_right():
     edge = stack(box(24, 40, 26, 60), box(25, 40, 26, 60))
-    assert located("middle", edge).tolist() == located("middle", edge[:, :, ::-1]).tolist() == [False, True]
+    assert find_located("middle", edge).tolist() == find_located("middle", edge[:, :, ::-1]).tolist() == [False, True]
 
 
 def test_a_centroid_on_the_middle_line_is_in_neither_half():
     centred = stack(box(45, 45, 55, 55))
-    assert [place for place in PLACES if located(place, centred)[0]] == ["middle"]
+    assert [place for place in PLACES if find_located(place, centred)[0]] == ["middle"]
 
 
 def test_nothing_lies_nowhere():
-    assert not any(located(place, stack(EMPTY))[0] for place in PLACES)
-    assert located("left", stack()).tolist() == []
+    assert not any(find_located(place, stack(EMPTY))[0] for place in PLACES)
+    assert find_located("left", stack()).tolist() == []
 
 
 def test_measures_are_exact():
     masks = stack(box(10, 20, 30, 60), disc(80, 80, 5), EMPTY)
     scores = np.array([0.25, 0.5, 0.75], np.float32)
     to = stack(box(40, 20, 50, 60), box(80, 0, 90, 10))
-    assert measure("size", masks, scores, to).tolist() == [800, 81, 0]
-    assert measure("x", masks, scores, to).tolist() == [19.5, 80, 0]
-    assert measure("y", masks, scores, to).tolist() == [39.5, 80, 0]
-    assert measure("width", masks, scores, to).tolist() == [20, 11, 0]
-    assert measure("height", masks, scores, to).tolist() == [40, 11, 0]
-    assert measure("score", masks, scores, to).tolist() == [0.25, 0.5, 0.75]
-    distances = measure("distance", masks, scores, to)
+    assert measure_masks("size", masks, scores, to).tolist() == [800, 81, 0]
+    assert measure_masks("x", masks, scores, to).tolist() == [19.5, 80, 0]
+    assert measure_masks("y", masks, scores, to).tolist() == [39.5, 80, 0]
+    assert measure_masks("width", masks, scores, to).tolist() == [20, 11, 0]
+    assert measure_masks("height", masks, scores, to).tolist() == [40, 11, 0]
+    assert measure_masks("score", masks, scores, to).tolist() == [0.25, 0.5, 0.75]
+    distances = measure_masks("distance", masks, scores, to)
     assert distances[0] == 11
     assert distances[1] == pytest.approx(np.hypot(76 - 49, 77 - 59))
     assert np.isinf(distances[2])
@@ -299,13 +299,13 @@ def test_measures_are_exact():
 
 def test_distance_leaves_out_the_object_itself():
     masks = stack(box(10, 10, 20, 20), box(40, 10, 50, 20))
-    assert measure("distance", masks, np.ones(2), masks).tolist() == [21, 21]
-    assert np.isinf(measure("distance", masks[:1], np.ones(1), masks[:1])).all()
+    assert measure_masks("distance", masks, np.ones(2), masks).tolist() == [21, 21]
+    assert np.isinf(measure_masks("distance", masks[:1], np.ones(1), masks[:1])).all()
 
 
 @pytest.mark.parametrize("by", MEASURES)
 def test_no_masks_measure_nothing(by):
-    assert measure(by, stack(), np.zeros(0, np.float32), stack()).shape == (0,)
+    assert measure_masks(by, stack(), np.zeros(0, np.float32), stack()).shape == (0,)
 
 
 def test_huge_masks_are_pooled_and_distances_stay_in_pixels():
@@ -314,9 +314,9 @@ def test_huge_masks_are_pooled_and_distances_stay_in_pixels():
     masks[0, 10:30, 100:200] = True
     masks[1, 10:30, 1100:1200] = True
     nothing = np.zeros((0, 40, side), dtype=bool)
-    assert measure("distance", masks[:1], np.ones(1), masks[1:]).tolist() == [902]
-    assert related("left_of", masks, masks, nothing).tolist() == [True, False]
-    assert related("next_to", masks, masks, nothing).tolist() == [False, False]
+    assert measure_masks("distance", masks[:1], np.ones(1), masks[1:]).tolist() == [902]
+    assert find_related("left_of", masks, masks, nothing).tolist() == [True, False]
+    assert find_related("next_to", masks, masks, nothing).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(("height", "width"), [(60, 90), (1, 70), (50, 1), (2100, 40), (30, 4100)])
@@ -330,44 +330,44 @@ def test_compressed_masks_give_what_the_masks_give(height, width):
     blobs[6] = False
     blobs[7] = True
     masks, to, other = blobs, blobs[::-2], blobs[:2]
-    small = [encode_all(group) for group in (masks, to, other)]
+    small = [encode_masks(group) for group in (masks, to, other)]
     for relation in RELATIONS:
-        assert related(relation, *small).tolist() == related(relation, masks, to, other).tolist(), relation
+        assert find_related(relation, *small).tolist() == find_related(relation, masks, to, other).tolist(), relation
     for place in PLACES:
-        assert located(place, small[0]).tolist() == located(place, masks).tolist(), place
+        assert find_located(place, small[0]).tolist() == find_located(place, masks).tolist(), place
     for by in MEASURES:
         scores = np.linspace(1, 0, 9)
-        assert measure(by, *small[:1], scores, small[1]).tolist() == measure(by, masks, scores, to).tolist(), by
+        assert measure_masks(by, *small[:1], scores, small[1]).tolist() == measure_masks(by, masks, scores, to).tolist(), by
 
 
 def test_the_gap_is_exact_between_edges_of_thousands_of_pixels():
     rows, columns = np.mgrid[:1000, :1000]
     below, above = stack(columns <= rows - 4), stack(columns >= rows + 1)
-    assert measure("distance", below, np.ones(1), above).tolist() == [np.sqrt(np.float32(2**2 + 3**2))]
+    assert measure_masks("distance", below, np.ones(1), above).tolist() == [np.sqrt(np.float32(2**2 + 3**2))]
 
 
 def test_measured_centroids_of_equal_means_are_equal():
     rows = stack(box(10, 0, 13, 1), box(11, 50, 12, 90), box(10, 50, 13, 51) | box(11, 60, 12, 61))
-    assert len(set(measure("x", rows, np.ones(3), stack()).tolist())) == 1
+    assert len(set(measure_masks("x", rows, np.ones(3), stack()).tolist())) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_among_many_masks_the_nearest_is_that_of_all_pairs(seed):
     """Most pairs are never measured; the answer is as if all were."""
-    masks = scene(120, 200, 40, seed=seed)[1].masks
+    masks = draw_blob_scene(120, 200, 40, seed=seed)[1].masks
     masks[5] = masks[7]  # one object twice
     masks[9] = False
     of, to = masks[:25], masks[5:]
     one = np.ones(1)
-    gaps = np.array([[measure("distance", a[None], one, b[None])[0] for b in to] for a in of])
-    assert measure("distance", of, np.ones(len(of)), to).tolist() == gaps.min(axis=1).tolist()
+    gaps = np.array([[measure_masks("distance", a[None], one, b[None])[0] for b in to] for a in of])
+    assert measure_masks("distance", of, np.ones(len(of)), to).tolist() == gaps.min(axis=1).tolist()
     strangers = [i for i, a in enumerate(of) if a.any() and not any((a & b).sum() > 0.5 * (a | b).sum() for b in to)]
     for relation, winner in (("nearest", min), ("farthest", max)):
         best = winner(gaps[i].min() for i in strangers)
-        [chosen] = np.flatnonzero(related(relation, of, to))
+        [chosen] = np.flatnonzero(find_related(relation, of, to))
         assert chosen in strangers
         assert gaps[chosen].min() == best
-        assert related(relation, of, to[::-1]).tolist() == related(relation, of, to[to.any(axis=(1, 2))]).tolist()
+        assert find_related(relation, of, to[::-1]).tolist() == find_related(relation, of, to[to.any(axis=(1, 2))]).tolist()
 
 
 def test_among_many_masks_neighbours_are_those_of_all_pairs():
@@ -390,5 +390,5 @@ def test_among_many_masks_neighbours_are_those_of_all_pairs():
         ("next_to", close & ~inside & ~inside.T),
         ("inside", inside),
     ):
-        assert related(relation, masks, masks).tolist() == (holds & ~same).any(axis=1).tolist()
-    assert 10 < related("next_to", masks, masks).sum() < 110
+        assert find_related(relation, masks, masks).tolist() == (holds & ~same).any(axis=1).tolist()
+    assert 10 < find_related("next_to", masks, masks).sum() < 110

@@ -4,7 +4,7 @@ import pytest
 from agent import PAPER_TOOLS, Budget, Decision, Episode, Observation, Step, Task, run
 from agent.grammar import EXPECTED, REMEDY, GrammarPlanner
 from agent.load import load_planner
-from sam3_tool import Instances, Picture, Sam3
+from sam3_tool import Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HEIGHT, WIDTH = 100, 200
@@ -31,8 +31,8 @@ def found(boxes: list[tuple[int, int, int, int]], scores: list[float] | None = N
 
 
 @pytest.fixture(scope="module")
-def shapes() -> Picture:
-    return Picture(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+def shapes() -> Image:
+    return Image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +284,6 @@ def test_masks_are_judged_by_their_score(shapes):
 
 
 def test_planners_are_made_by_name():
-    assert load_planner("grammar", protocol="paper").tools == "paper"
+    assert load_planner("grammar", toolset="paper").toolset == "paper"
     with pytest.raises(ValueError, match="got 'magic'"):
         GrammarPlanner(tools="magic")

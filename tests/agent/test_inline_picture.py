@@ -6,18 +6,18 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
-from agent.inline_picture import CHUNK, SIDE, escape, inline_of
+from agent.inline_picture import KITTY_CHUNK, MAX_SIDE, encode_inline_image, detect_inline_mode
 
 
 @pytest.fixture
-def image() -> Image.Image:
+def image() -> PIL.Image.Image:
     pixels = np.zeros((130, 210, 3), np.uint8)
     pixels[10:50, 20:90] = (255, 0, 0)
     pixels[60:, 100:] = (0, 0, 255)
     pixels[3, ::2] = (255, 255, 255)
-    return Image.fromarray(pixels)
+    return PIL.Image.fromarray(pixels)
 
 
 @pytest.mark.parametrize(
@@ -37,27 +37,27 @@ def image() -> Image.Image:
     ],
 )
 def test_the_terminal_is_known_by_its_environment(environment, inline) -> None:
-    assert inline_of(environment) == inline
+    assert detect_inline_mode(environment) == inline
 
 
 def test_kitty_gets_a_png_in_chunks_and_is_told_not_to_answer() -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8))
-    chunks = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", escape(noise, "kitty"))
-    assert "".join(f"\x1b_G{keys};{text}\x1b\\" for keys, text in chunks) == escape(noise, "kitty")
+    noise = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8))
+    chunks = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", encode_inline_image(noise, "kitty"))
+    assert "".join(f"\x1b_G{keys};{text}\x1b\\" for keys, text in chunks) == encode_inline_image(noise, "kitty")
     assert chunks[0][0] == "a=T,f=100,q=2,m=1"
     assert [keys for keys, _ in chunks[1:]] == ["m=1"] * (len(chunks) - 2) + ["m=0"]
-    assert max(len(text) for _, text in chunks) == CHUNK
-    shown = Image.open(BytesIO(base64.b64decode("".join(text for _, text in chunks))))
+    assert max(len(text) for _, text in chunks) == KITTY_CHUNK
+    shown = PIL.Image.open(BytesIO(base64.b64decode("".join(text for _, text in chunks))))
     assert np.array_equal(np.asarray(shown), np.asarray(noise))
 
 
 def test_iterm_gets_a_png_with_its_length(image) -> None:
     size, text = re.fullmatch(
-        r"\x1b\]1337;File=inline=1;size=(\d+);preserveAspectRatio=1:(.*)\a", escape(image, "iterm")
+        r"\x1b\]1337;File=inline=1;size=(\d+);preserveAspectRatio=1:(.*)\a", encode_inline_image(image, "iterm")
     ).groups()
     png = base64.b64decode(text)
     assert len(png) == int(size)
-    assert np.array_equal(np.asarray(Image.open(BytesIO(png))), np.asarray(image))
+    assert np.array_equal(np.asarray(PIL.Image.open(BytesIO(png))), np.asarray(image))
 
 
 def drawn(sixels: str) -> np.ndarray:
@@ -85,11 +85,11 @@ def drawn(sixels: str) -> np.ndarray:
 
 
 def test_sixels_draw_the_picture(image) -> None:
-    assert np.abs(drawn(escape(image, "sixel")).astype(int) - np.asarray(image)).max() <= 4
+    assert np.abs(drawn(encode_inline_image(image, "sixel")).astype(int) - np.asarray(image)).max() <= 4
 
 
 def test_a_large_picture_is_reduced_and_never_is_nothing(image) -> None:
-    assert escape(image, "never") == ""
-    large = escape(image.resize((4200, 2600)), "sixel")
-    assert drawn(large).shape == (SIDE * 13 // 21, SIDE, 3)
+    assert encode_inline_image(image, "never") == ""
+    large = encode_inline_image(image.resize((4200, 2600)), "sixel")
+    assert drawn(large).shape == (MAX_SIDE * 13 // 21, MAX_SIDE, 3)
     assert image.size == (210, 130)

@@ -14,7 +14,7 @@ CUPS = Segment(phrases=["red cup"])
 def test_an_episode_goes_on_until_a_tool_ends_it(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([CUPS, Answer(ids=[1, 3])])
     episode = run(Task(kitchen, "the outer cups"), planner, kitchen_sam3)
-    assert (episode.outcome, episode.shown, len(episode.steps)) == ("answered", (1, 3), 2)
+    assert (episode.outcome, episode.current_ids, len(episode.steps)) == ("answered", (1, 3), 2)
     assert episode.answer.boxes.tolist() == [[5, 20, 15, 30], [55, 20, 75, 30]]
     assert episode.message == "2 masks."
 
@@ -27,12 +27,12 @@ def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(kitchen, kitc
     assert "are not JSON" in second.text
     assert fourth.text == "There is no mask 7; the valid numbers are 1 to 3."
     assert [first.is_error, second.is_error, fourth.is_error, last.is_error] == [True, True, True, False]
-    assert (episode.outcome, episode.shown) == ("answered", (2,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (2,))
 
 
 def test_a_planner_that_cannot_go_on_ends_the_episode_with_its_best_answer(kitchen, kitchen_sam3):
     episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Segment(phrases=["plate"])]), kitchen_sam3)
-    assert (episode.outcome, episode.shown, len(episode.steps)) == ("failed", (1, 2, 3), 2)
+    assert (episode.outcome, episode.current_ids, len(episode.steps)) == ("failed", (1, 2, 3), 2)
     assert episode.message.endswith(
         " Stopped because the planner cannot go on: the script ended after 2 calls, before the episode did;"
         " the best answer so far is 3 masks: 1 to 3."
@@ -53,7 +53,7 @@ class Unreachable(ScriptedPlanner):
 
 def test_a_planner_that_cannot_judge_masks_ends_the_episode_with_them(kitchen, kitchen_sam3):
     episode = run(Task(kitchen, "q"), Unreachable([CUPS, Examine(ids=[1, 2])]), kitchen_sam3)
-    assert (episode.outcome, episode.shown, len(episode.steps)) == ("failed", (1, 2, 3), 1)
+    assert (episode.outcome, episode.current_ids, len(episode.steps)) == ("failed", (1, 2, 3), 1)
     assert "the planner cannot go on: the server does not answer;" in episode.message
 
 
@@ -108,7 +108,7 @@ def test_a_tool_that_ends_the_episode_at_the_limit_keeps_its_outcome(play):
 
 
 def test_every_cost_is_counted(kitchen, kitchen_sam3):
-    asked = replace(CUPS.as_decision(), usage=Usage(model_calls=2, prompt_tokens=300))
+    asked = replace(CUPS.to_decision(), usage=Usage(model_calls=2, prompt_tokens=300))
     episode = run(Task(kitchen, "q"), ScriptedPlanner([asked, Answer(ids=[1])]), kitchen_sam3)
     usage = episode.usage
     assert (usage.model_calls, usage.prompt_tokens, usage.sam_encodes, usage.sam_decodes) == (2, 300, 1, 1)
@@ -118,4 +118,4 @@ def test_every_cost_is_counted(kitchen, kitchen_sam3):
 def test_one_planner_may_serve_many_episodes(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([CUPS, Answer(ids=[2])])
     episodes: list[Episode] = [run(Task(kitchen, "q"), planner, kitchen_sam3) for _ in range(3)]
-    assert [episode.shown for episode in episodes] == [(2,)] * 3
+    assert [episode.current_ids for episode in episodes] == [(2,)] * 3

@@ -16,8 +16,8 @@ from agent.grammar import GrammarPlanner
 from agent.messages import View
 from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.transcript import MadeBy, load, save, to_html
-from sam3_tool import Instances, Picture, Sam3
+from agent.transcript import Provenance, load_episode, save_episode, to_html
+from sam3_tool import Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HOSTILE = "<script>alert(1)</script> {{ 7 * 7 }} \ud83d </style>"
@@ -33,7 +33,7 @@ SCRIPT = [
     Call("answer", '{"ids": [1], "reasons": {"1": "it is <b>red</b>"}}'),
 ]
 CLEAN = [Call("segment", '{"phrases": ["circle", "square"]}'), *SCRIPT[2:]]
-MADE_BY = MadeBy(
+MADE_BY = Provenance(
     planner="openai:scripted",
     sam3="tiny",
     model="scripted",
@@ -43,7 +43,7 @@ MADE_BY = MadeBy(
 
 
 @pytest.fixture
-def talk(picture: Picture, tiny: Sam3) -> Episode:
+def talk(picture: Image, tiny: Sam3) -> Episode:
     """An episode that a language model planned; it saw pictures of at most 200 pixels."""
     planner = ChatPlanner(ScriptedModel(SCRIPT, verdicts={2: 0.1}), view=View(image_side=200))
     return run(Task(picture, f"the circle {HOSTILE}"), planner, tiny)
@@ -65,7 +65,7 @@ def told(talk: Messages) -> list[tuple[str, list[str], int]]:
         (
             message.role,
             [" ".join(part.split()) for part in message.content if isinstance(part, str) and part],
-            sum(isinstance(part, Picture) for part in message.content),
+            sum(isinstance(part, Image) for part in message.content),
         )
         for message in talk
     ]
@@ -103,7 +103,7 @@ def test_what_is_shown_is_the_conversation_word_for_word(talk: Episode) -> None:
     planner = ChatPlanner(ScriptedModel([]), view=View(image_side=200))
     shown = sights(to_html(talk, MADE_BY))
     for step, sight in enumerate(shown):
-        told = planner.messages(replace(talk, steps=talk.steps[:step], outcome=None))
+        told = planner.build_messages(replace(talk, steps=talk.steps[:step], outcome=None))
         roles = re.findall(r'class="turn (\w+)"', sight)
         assert roles == [message.role for message in told]
 
@@ -111,47 +111,47 @@ def test_what_is_shown_is_the_conversation_word_for_word(talk: Episode) -> None:
 def test_an_examination_is_shown_with_every_request_word_for_word(talk: Episode) -> None:
     planner = ChatPlanner(ScriptedModel([]), view=View(image_side=200))
     (shown,) = folded(to_html(talk, MADE_BY), "exams")
-    exams = planner.examinations(replace(talk, steps=talk.steps[:2], outcome=None), [1, 2])
+    exams = planner.build_verdict_requests(replace(talk, steps=talk.steps[:2], outcome=None), [1, 2])
     assert "2 requests, 5 pictures" in shown
-    assert read(shown) == [turn for exam in exams for turn in told(exam.talk)]
+    assert read(shown) == [turn for exam in exams for turn in told(exam.messages)]
 
 
 class Hesitant(ScriptedModel):
     """Gives a verdict when it is asked for the second time."""
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         if tools[0]["function"]["name"] == "verdict" and len(conversations[0]) == 2:
             return [Reply(text="Hm.", usage=Usage(model_calls=1)) for _ in conversations]
-        return super().reply(conversations, tools)
+        return super().generate_replies(conversations, tools)
 
 
-def test_a_request_for_verdicts_that_was_sent_again_is_said(picture: Picture, tiny: Sam3) -> None:
+def test_a_request_for_verdicts_that_was_sent_again_is_said(picture: Image, tiny: Sam3) -> None:
     planner = ChatPlanner(Hesitant(CLEAN))
     episode = run(Task(picture, "the circle"), planner, tiny)
     (shown,) = folded(to_html(episode, MADE_BY), "exams")
     assert "2 requests, 5 pictures, 2 of them sent again after a reply with a gap" in shown
 
 
-def test_a_mistaken_examination_asked_nothing(picture: Picture, tiny: Sam3) -> None:
+def test_a_mistaken_examination_asked_nothing(picture: Image, tiny: Sam3) -> None:
     planner = ChatPlanner(ScriptedModel([CLEAN[0], Call("examine", '{"ids": [7]}'), CLEAN[-1]]))
     assert folded(to_html(run(Task(picture, "the circle"), planner, tiny), MADE_BY), "exams") == []
 
 
-def test_a_request_with_less_history_is_shown_as_the_model_saw_it(picture: Picture, tiny: Sam3) -> None:
+def test_a_request_with_less_history_is_shown_as_the_model_saw_it(picture: Image, tiny: Sam3) -> None:
     cut = Reply(finish_reason="length", usage=Usage(model_calls=1))
     more = Call("segment", '{"phrases": ["red circle"]}')
     planner = ChatPlanner(ScriptedModel([SCRIPT[0], more, more, cut, CLEAN[-1]]), view=View(image_side=200))
     episode = run(Task(picture, "the circle"), planner, tiny)
     (shown,) = folded(to_html(episode, MADE_BY), "shorter")
     begun = replace(episode, steps=episode.steps[:3], outcome=None)
-    assert read(shown) == told(planner.messages(begun, short=True))
-    assert read(shown) != told(planner.messages(begun))
+    assert read(shown) == told(planner.build_messages(begun, short=True))
+    assert read(shown) != told(planner.build_messages(begun))
     assert f"{len(read(shown))} messages" in shown
 
 
 @pytest.mark.parametrize("calls", [1, 2])
 def test_a_conversation_that_the_model_answered_is_not_shown_as_shortened_whatever_it_cost(
-    picture: Picture, tiny: Sam3, calls: int
+    picture: Image, tiny: Sam3, calls: int
 ) -> None:
     first = Reply(calls=(CLEAN[0],), usage=Usage(model_calls=calls))
     planner = ChatPlanner(ScriptedModel([CLEAN[0], first, *CLEAN[1:]]), view=View(image_side=200))
@@ -178,19 +178,19 @@ def test_what_a_person_or_a_model_wrote_stays_text(talk: Episode) -> None:
     assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:image/jpeg)[\w/]", html) == []
 
 
-def test_a_saved_episode_shows_the_same_page(picture: Picture, tiny: Sam3, tmp_path: Path) -> None:
+def test_a_saved_episode_shows_the_same_page(picture: Image, tiny: Sam3, tmp_path: Path) -> None:
     planner = ChatPlanner(ScriptedModel(CLEAN, verdicts={2: 0.1}), view=View(image_side=200))
     episode = run(Task(picture, "the circle"), planner, tiny)
-    save(episode, tmp_path / "e.json", made_by=MADE_BY)
-    again = load(tmp_path / "e.json")
+    save_episode(episode, tmp_path / "e.json", provenance=MADE_BY)
+    again = load_episode(tmp_path / "e.json")
     assert len(sights(to_html(episode, MADE_BY))) == 3
     assert to_html(again.episode, again.made_by) == to_html(episode, MADE_BY)
 
 
 def test_the_page_says_when_prompts_have_changed_since(talk: Episode) -> None:
-    now = MADE_BY.model_copy(update={"prompts": prompts.hashes()})
+    now = MADE_BY.model_copy(update={"prompts": prompts.hash_prompts()})
     assert "The prompts have changed" not in to_html(talk, now)
-    then = MADE_BY.model_copy(update={"prompts": prompts.hashes() | {"workspace": "another"}})
+    then = MADE_BY.model_copy(update={"prompts": prompts.hash_prompts() | {"workspace": "another"}})
     assert "The prompts have changed" in to_html(talk, then)
 
 
@@ -198,14 +198,14 @@ def test_an_episode_that_no_model_planned_shows_no_conversation(talk: Episode) -
     assert sights(to_html(talk, MADE_BY.model_copy(update={"model": ""}))) == []
 
 
-def test_the_papers_protocol_is_shown_as_that_model_saw_it(picture: Picture, tiny: Sam3) -> None:
+def test_the_papers_protocol_is_shown_as_that_model_saw_it(picture: Image, tiny: Sam3) -> None:
     calls = [
         Call("segment_phrase", '{"text_prompt": "square"}'),
         Call("segment_phrase", '{"text_prompt": "circle"}'),
         Call("examine_each_mask", "{}"),
         Call("report_no_mask", "{}"),
     ]
-    planner = ChatPlanner(ScriptedModel(calls, verdicts={1: 0.1}), protocol="paper")
+    planner = ChatPlanner(ScriptedModel(calls, verdicts={1: 0.1}), toolset="paper")
     episode = run(Task(picture, "the circle"), planner, tiny, tools=PAPER_TOOLS)
     html = to_html(episode, MADE_BY.model_copy(update={"protocol": "paper"}))
     assert len(sights(html)) == 4
@@ -219,6 +219,6 @@ def test_the_papers_protocol_is_shown_as_that_model_saw_it(picture: Picture, tin
 def test_how_much_of_the_picture_a_mask_covers_is_told_in_plain_numbers(pixels: int, told: str) -> None:
     mask = (np.arange(10_000) < pixels).reshape(1, 100, 100)
     found = Instances(mask, np.array([[0, 0, 100, 100]], np.float32), np.array([0.9], np.float32), 0.9, "")
-    task = Task(Picture(np.zeros((100, 100, 3), np.uint8)), "the sky")
+    task = Task(Image(np.zeros((100, 100, 3), np.uint8)), "the sky")
     episode = run(task, GrammarPlanner(), Sam3(ScriptedBackend({None: {"sky": found}})))
     assert re.findall(r"[\d.e+-]+ %", to_html(episode, MADE_BY)) == [told]

@@ -32,8 +32,8 @@ def error_of(tool, arguments, tools=TOOLS) -> str:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_a_call_survives_being_written_down(call):
-    assert parse_call(call.as_decision("because"), TOOLS) == call
-    assert call.as_decision("because").thought == "because"
+    assert parse_call(call.to_decision("because"), TOOLS) == call
+    assert call.to_decision("because").thought == "because"
 
 
 @pytest.mark.parametrize("name", ["segment", "Segment", " SEGMENT ", "segment_phrase", "Segment Phrases", "find"])
@@ -148,7 +148,7 @@ def test_no_reasons_are_no_mistake(written):
 def test_text_for_people_may_hold_what_no_file_can():
     call = parse("answer", '{"ids": [1], "message": "a \\ud83d cup", "reasons": {"1": "\\udc00"}}')
     assert (call.message, call.reasons[0].reason) == ("a ? cup", "?")
-    assert call.as_decision().arguments.encode()
+    assert call.to_decision().arguments.encode()
 
 
 MISTAKES = [
@@ -206,7 +206,7 @@ def test_any_other_mistake_is_one_sentence_that_says_what_was_found_and_what_to_
 
 @pytest.mark.parametrize("tool", [*TOOLS, *PAPER_TOOLS], ids=lambda tool: f"{tool.__module__}.{tool.__name__}")
 def test_the_schema_of_a_tool_describes_every_field_and_forbids_others(tool):
-    schema = tool.schema_for_planner()["function"]
+    schema = tool.to_planner_schema()["function"]
     assert schema["name"] == tool.name
     assert schema["description"] == " ".join((tool.__doc__ or "").split())
     assert schema["parameters"]["additionalProperties"] is False

@@ -10,26 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 import prompts
 from agent import PAPER_TOOLS, TOOLS, ChatPlanner, Episode, Task, Tool, run
-from agent.messages import Protocol
+from agent.messages import Toolset
 from agent.models import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.result import FILES, Result, replacing, write
+from agent.result import ANSWER_FILES, Result, stage_files, write_answer_files
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.workspace import Answer, Combine, Examine, Locate, Segment
-from agent.transcript import MadeBy
-from sam3_tool import Instances, Picture, Sam3, ScriptedBackend
-from sam3_tool.boxes import around
-from sam3_tool.draw import GAP, PANEL, draw_marks, zoom_pair
+from agent.transcript import Provenance
+from sam3_tool import Instances, Image, Sam3, ScriptedBackend
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.draw import PANEL_GAP, PANEL_SIDE, draw_marks, draw_zoom_pair
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = [part for part in README.split("\n## ")[1:] if part.startswith("Against the published agent\n")]
-TOOLS_OF: dict[Protocol, Sequence[type[Tool]]] = {"workspace": TOOLS, "paper": PAPER_TOOLS}
-PROTOCOLS: tuple[Protocol, ...] = ("workspace", "paper")
+TOOLS_OF: dict[Toolset, Sequence[type[Tool]]] = {"workspace": TOOLS, "paper": PAPER_TOOLS}
+PROTOCOLS: tuple[Toolset, ...] = ("workspace", "paper")
 
 
 class Onlooker(ScriptedModel):
@@ -39,18 +39,18 @@ class Onlooker(ScriptedModel):
         super().__init__(replies, **settings)
         self.seen: list[Messages] = []
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.seen += conversations
-        return super().reply(conversations, tools)
+        return super().generate_replies(conversations, tools)
 
     @property
-    def pictures(self) -> list[list[Picture]]:
+    def pictures(self) -> list[list[Image]]:
         """Of each request."""
-        return [[part for turn in talk for part in turn.content if isinstance(part, Picture)] for talk in self.seen]
+        return [[part for turn in talk for part in turn.content if isinstance(part, Image)] for talk in self.seen]
 
 
 def call(tool: Tool) -> Call:
-    return Call(tool.name, tool.as_decision().arguments)
+    return Call(tool.name, tool.to_decision().arguments)
 
 
 CUPS = call(SegmentPhrase(text_prompt="red cup"))
@@ -61,7 +61,7 @@ def select(*numbers: int) -> Call:
     return call(SelectMasksAndReturn(final_answer_masks=list(numbers)))
 
 
-def script(protocol: Protocol, phrase: str, *, answer: int) -> list[Call]:
+def script(protocol: Toolset, phrase: str, *, answer: int) -> list[Call]:
     """Look for the phrase, examine what was found, answer with one mask."""
     if protocol == "paper":
         return [call(SegmentPhrase(text_prompt=phrase)), CHECK, select(answer)]
@@ -70,7 +70,7 @@ def script(protocol: Protocol, phrase: str, *, answer: int) -> list[Call]:
 
 def finds(masks: Sequence[np.ndarray], *scores: float) -> Instances:
     stack = np.stack(masks)
-    return Instances(stack, around(stack), np.array(scores, np.float32), presence=0.9, phrase="")
+    return Instances(stack, masks_to_boxes(stack), np.array(scores, np.float32), presence=0.9, phrase="")
 
 
 def block(height: int, width: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def paper(kitchen, kitchen_sam3) -> Callable[..., tuple[Episode, Onlooker]]:
     def paper(*replies: str | Call | Reply, **settings: object) -> tuple[Episode, Onlooker]:
         model = Onlooker(replies, **settings)
         task = Task(kitchen, "the left cup")
-        return run(task, ChatPlanner(model, protocol="paper"), kitchen_sam3, tools=PAPER_TOOLS), model
+        return run(task, ChatPlanner(model, toolset="paper"), kitchen_sam3, tools=PAPER_TOOLS), model
 
     return paper
 
@@ -97,19 +97,19 @@ def paper(kitchen, kitchen_sam3) -> Callable[..., tuple[Episode, Onlooker]]:
 class Chatty(ScriptedModel):
     """Calls tools as scripted, and gives its verdicts in prose."""
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         if len(tools) == 1:
             return [Reply("I could Accept it, but others would REJECT it. <verdict>Accept</verdict>")] * len(
                 conversations
             )
-        return super().reply(conversations, tools)
+        return super().generate_replies(conversations, tools)
 
 
 def test_a_word_in_prose_is_no_verdict_and_nothing_is_lost_by_it(kitchen, kitchen_sam3):
-    planner = ChatPlanner(Chatty([CUPS, CHECK, select(2)]), protocol="paper")
+    planner = ChatPlanner(Chatty([CUPS, CHECK, select(2)]), toolset="paper")
     episode = run(Task(kitchen, "q"), planner, kitchen_sam3, tools=PAPER_TOOLS)
     assert episode.steps[1].observation.text.endswith("not judged, so kept: 1 to 3.")
-    assert (episode.outcome, episode.shown) == ("answered", (2,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (2,))
 
 
 # --- 7 and 9: what the model sees is what it may choose from
@@ -129,7 +129,7 @@ def test_three_examinations_in_a_row_leave_a_conversation_with_the_current_masks
     main = [talk for talk in model.seen if len(talk[-1].content) <= 2]
     assert [len(talk) for talk in main] == [2, 4, 6, 8, 10]
     assert all(
-        turn.role == "tool" and isinstance(turn.content[-1], Picture) for turn in [talk[-1] for talk in main[1:]]
+        turn.role == "tool" and isinstance(turn.content[-1], Image) for turn in [talk[-1] for talk in main[1:]]
     )
 
 
@@ -173,11 +173,11 @@ def test_one_mask_of_a_whole_group_does_not_hide_the_members(kitchen):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(("height", "width"), [(512, 1024), (4, 4)], ids=["a photo", "a thumbnail"])
 def test_an_empty_mask_is_left_out_and_a_small_one_stays_whatever_the_size_of_the_picture(protocol, height, width):
-    picture = Picture(np.full((height, width, 3), 90, np.uint8))
+    picture = Image(np.full((height, width, 3), 90, np.uint8))
     empty, full = np.zeros((height, width), bool), np.ones((height, width), bool)
     sam3 = Sam3(ScriptedBackend({None: {"thing": finds([empty, full], 0.9, 0.6)}}))
     model = Onlooker(script(protocol, "thing", answer=1))
-    episode = run(Task(picture, "q"), ChatPlanner(model, protocol=protocol), sam3, tools=TOOLS_OF[protocol])
+    episode = run(Task(picture, "q"), ChatPlanner(model, toolset=protocol), sam3, tools=TOOLS_OF[protocol])
     assert episode.steps[0].observation.text == "Found 1 mask for 'thing': 1 (score 0.60)."
     assert len(model.pictures[1]) == 2
     assert (episode.outcome, episode.answer.areas.tolist()) == ("answered", [height * width])
@@ -189,15 +189,15 @@ def test_an_empty_mask_is_left_out_and_a_small_one_stays_whatever_the_size_of_th
 def test_a_photo_stored_on_its_side_is_upright_for_sam_3_for_the_model_and_in_the_result(tmp_path, kitchen_sam3):
     pixels = np.zeros((60, 100, 3), np.uint8)
     pixels[:, :50, 0] = 200
-    exif = Image.Exif()
+    exif = PIL.Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photo.png", exif=exif)
-    picture = Picture.open(tmp_path / "photo.png")
+    PIL.Image.fromarray(pixels).transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "photo.png", exif=exif)
+    picture = Image.open(tmp_path / "photo.png")
     model = Onlooker([CUPS, select(1)])
-    episode = run(Task(picture, "q"), ChatPlanner(model, protocol="paper"), kitchen_sam3, tools=PAPER_TOOLS)
+    episode = run(Task(picture, "q"), ChatPlanner(model, toolset="paper"), kitchen_sam3, tools=PAPER_TOOLS)
     assert all((one.width, one.height) == (100, 60) for pictures in model.pictures for one in pictures)
     assert (model.pictures[0][0].pixels == pixels).all()
-    result = Result.of(episode, seconds=1.0)
+    result = Result.from_episode(episode, seconds=1.0)
     assert (result.image.width, result.image.height, result.masks[0].segmentation.size) == (100, 60, (60, 100))
     assert draw_marks(picture, episode.answer).size == (100, 60)
 
@@ -211,15 +211,15 @@ def test_a_photo_stored_on_its_side_is_upright_for_sam_3_for_the_model_and_in_th
 )
 def test_no_phrase_is_ever_the_name_of_a_file(tmp_path, kitchen, cups, protocol, phrase):
     model = Onlooker(script(protocol, phrase, answer=2))
-    planner, sam3 = ChatPlanner(model, protocol=protocol), Sam3(ScriptedBackend({None: {phrase: cups}}))
+    planner, sam3 = ChatPlanner(model, toolset=protocol), Sam3(ScriptedBackend({None: {phrase: cups}}))
     episode = run(Task(kitchen, phrase), planner, sam3, tools=TOOLS_OF[protocol])
-    assert (episode.outcome, episode.shown) == ("answered", (2,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (2,))
     assert max(map(len, model.pictures)) == 3
     out = tmp_path / "masks_" / "out"
-    with replacing(out, FILES) as folder:
-        made_by = MadeBy(planner="scripted", sam3="scripted", protocol=protocol)
-        write(episode, Result.of(episode, seconds=1.0), folder, made_by=made_by, source="masks_/a?.png")
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {out / name for name in FILES}
+    with stage_files(out, ANSWER_FILES) as folder:
+        made_by = Provenance(planner="scripted", sam3="scripted", protocol=protocol)
+        write_answer_files(episode, Result.from_episode(episode, seconds=1.0), folder, provenance=made_by, source="masks_/a?.png")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {out / name for name in ANSWER_FILES}
 
 
 def test_a_phrase_of_a_thousand_letters_is_a_mistake_and_the_episode_goes_on(paper, is_one_sentence):
@@ -231,15 +231,15 @@ def test_a_phrase_of_a_thousand_letters_is_a_mistake_and_the_episode_goes_on(pap
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_pictures_that_are_asked_the_same_at_the_same_time_do_not_mix(protocol):
-    pictures = [Picture(np.full((48, 96, 3), 20 * place, np.uint8)) for place in range(8)]
+    pictures = [Image(np.full((48, 96, 3), 20 * place, np.uint8)) for place in range(8)]
     masks = [block(48, 96, 10 * place, 8, 10 * place + 9, 30) for place in range(8)]
     found = {picture.key: {"cup": finds([mask], 0.9)} for picture, mask in zip(pictures, masks, strict=True)}
     sam3 = Sam3(ScriptedBackend(found))
 
-    def one(picture: Picture) -> tuple[list[float], list[list[str]]]:
+    def one(picture: Image) -> tuple[list[float], list[list[str]]]:
         """Where the answer is, and every picture that the model saw."""
         model = Onlooker(script(protocol, "cup", answer=1))
-        episode = run(Task(picture, "q"), ChatPlanner(model, protocol=protocol), sam3, tools=TOOLS_OF[protocol])
+        episode = run(Task(picture, "q"), ChatPlanner(model, toolset=protocol), sam3, tools=TOOLS_OF[protocol])
         return episode.answer.boxes[0].tolist(), [[shown.key for shown in request] for request in model.pictures]
 
     with ThreadPoolExecutor(8) as pool:
@@ -255,16 +255,16 @@ def test_pictures_that_are_asked_the_same_at_the_same_time_do_not_mix(protocol):
 
 def test_close_ups_of_a_large_object_have_several_times_the_pixels_of_the_published_ones():
     """The published pair of such a picture has 386 x 450 pixels in all."""
-    picture = Picture(np.full((900, 1600, 3), 90, np.uint8))
-    pair = zoom_pair(picture, block(900, 1600, 200, 100, 1400, 800), (200, 100, 1400, 800))
-    assert pair.size == (PANEL, 2 * (PANEL * 900 // 1600) + GAP)
+    picture = Image(np.full((900, 1600, 3), 90, np.uint8))
+    pair = draw_zoom_pair(picture, block(900, 1600, 200, 100, 1400, 800), (200, 100, 1400, 800))
+    assert pair.size == (PANEL_SIDE, 2 * (PANEL_SIDE * 900 // 1600) + PANEL_GAP)
     assert pair.width * pair.height > 3.5 * 386 * 450
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_system_prompt_says_nothing_twice(protocol):
     sentences = [
-        one.strip() for one in re.split(r"(?<=[.:;!?])\s+|\n+", prompts.load(protocol)) if len(one.split()) > 3
+        one.strip() for one in re.split(r"(?<=[.:;!?])\s+|\n+", prompts.load_prompt(protocol)) if len(one.split()) > 3
     ]
     assert len(sentences) > 20
     assert sorted(sentences) == sorted(set(sentences))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent import Decision, Episode, Task
-from agent.result import OutputError, Result, replacing
+from agent.result import OutputError, Result, stage_files
 
 NAMES = ("a.txt", "b.txt")
 
@@ -17,32 +17,32 @@ def fill(stage: Path) -> None:
 
 def test_a_result_needs_a_finished_episode(picture):
     with pytest.raises(ValueError, match="no outcome yet"):
-        Result.of(Episode(Task(picture, "cup")), seconds=1.0)
+        Result.from_episode(Episode(Task(picture, "cup")), seconds=1.0)
 
 
 def test_a_result_holds_the_masks_that_were_answered(play):
     episode = play(Decision("segment", '{"phrases": ["red cup"]}'), Decision("answer", '{"ids": [3, 1]}'))
-    result = Result.of(episode, seconds=1.23456)
+    result = Result.from_episode(episode, seconds=1.23456)
     assert [mask.id for mask in result.masks] == list(episode.shown)
     assert {mask.phrase for mask in result.masks} == {"red cup"}
     assert result.masks[0].bbox in {(5.0, 20.0, 10.0, 10.0), (55.0, 20.0, 20.0, 10.0)}
-    assert (result.count, result.seconds, result.ended_well) == (2, 1.235, True)
+    assert (result.count, result.seconds, result.is_conclusive) == (2, 1.235, True)
     assert Result.model_validate_json(result.to_json()) == result
 
 
 def test_an_episode_that_ran_out_of_steps_did_not_end_well(play):
-    assert not Result.of(play(Decision("segment", '{"phrases": ["red cup"]}')), seconds=1.0).ended_well
+    assert not Result.from_episode(play(Decision("segment", '{"phrases": ["red cup"]}')), seconds=1.0).is_conclusive
 
 
 def test_files_appear_together(tmp_path):
-    with replacing(tmp_path / "new" / "folder", NAMES) as stage:
+    with stage_files(tmp_path / "new" / "folder", NAMES) as stage:
         fill(stage)
         assert not (tmp_path / "new" / "folder" / "a.txt").exists()
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == list(NAMES)
 
 
 def fail_while_writing(folder: Path, error: type[BaseException]) -> None:
-    with replacing(folder, NAMES) as stage:
+    with stage_files(folder, NAMES) as stage:
         fill(stage)
         raise error
 
@@ -65,13 +65,13 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(OutputError, match=r"cannot write into .*: Not a directory"),
-        replacing(tmp_path / "file" / "below", NAMES),
+        stage_files(tmp_path / "file" / "below", NAMES),
     ):
         pytest.fail("the block ran")
 
 
 def test_a_folder_in_the_place_of_a_file_is_said_before_any_work(tmp_path):
     (tmp_path / "b.txt").mkdir()
-    with pytest.raises(OutputError, match=r"b\.txt"), replacing(tmp_path, NAMES):
+    with pytest.raises(OutputError, match=r"b\.txt"), stage_files(tmp_path, NAMES):
         pytest.fail("the block ran")
     assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]

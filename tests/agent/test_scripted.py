@@ -16,7 +16,7 @@ from agent import (
 from agent.load import load_planner
 from agent.tools.paper import ExamineEachMask, SelectMasksAndReturn
 from agent.tools.workspace import Answer, Examine, Locate, Segment
-from agent.transcript import MadeBy, save
+from agent.transcript import Provenance, save_episode
 
 CUPS = Segment(phrases=["red cup"])
 
@@ -25,17 +25,17 @@ def test_a_script_holds_calls_and_decisions_as_they_come(kitchen, kitchen_sam3):
     planner = ScriptedPlanner([CUPS, Decision("answer", '{"ids": "2"}', "the second")])
     episode = run(Task(kitchen, "q"), planner, kitchen_sam3)
     assert [step.decision.thought for step in episode.steps] == ["", "the second"]
-    assert episode.shown == (2,)
+    assert episode.current_ids == (2,)
 
 
 def test_a_line_of_a_script_may_follow_from_the_episode_so_far(kitchen, kitchen_sam3):
-    planner = ScriptedPlanner([CUPS, lambda episode: Answer(ids=[max(episode.shown)])])
-    assert run(Task(kitchen, "q"), planner, kitchen_sam3).shown == (3,)
+    planner = ScriptedPlanner([CUPS, lambda episode: Answer(ids=[max(episode.current_ids)])])
+    assert run(Task(kitchen, "q"), planner, kitchen_sam3).current_ids == (3,)
 
 
 def test_a_script_that_is_too_short_says_so(kitchen, kitchen_sam3):
     episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), kitchen_sam3)
-    assert (episode.outcome, episode.shown) == ("failed", (1, 2, 3))
+    assert (episode.outcome, episode.current_ids) == ("failed", (1, 2, 3))
     assert "the script ended after 1 call, before the episode did" in episode.message
 
 
@@ -65,10 +65,10 @@ def test_a_replay_judges_in_the_words_of_the_record_and_at_no_cost(kitchen, kitc
 def test_a_replay_beyond_a_record_that_time_cut_short_ends_with_its_best_answer(kitchen, kitchen_sam3):
     slow = ScriptedPlanner([CUPS, Locate(ids=[1, 2, 3], place="left"), Answer(ids=[1])])
     *_, begun, _ = watch(Task(kitchen, "q"), slow, kitchen_sam3)
-    recorded = Budget(max_seconds=1e-9).close(begun)
+    recorded = Budget(max_seconds=1e-9).enforce(begun)
     assert recorded.outcome == "budget"
     replayed = run(recorded.task, ReplayPlanner(recorded), kitchen_sam3)
-    assert (replayed.outcome, replayed.shown) == ("failed", recorded.shown) == ("failed", (1, 2))
+    assert (replayed.outcome, replayed.current_ids) == ("failed", recorded.current_ids) == ("failed", (1, 2))
 
 
 def test_a_recorded_episode_replays_to_the_same_answer_without_its_model_calls(kitchen, kitchen_sam3):
@@ -80,21 +80,21 @@ def test_a_recorded_episode_replays_to_the_same_answer_without_its_model_calls(k
     recorded = run(Task(kitchen, "q"), ScriptedPlanner(script, rejects=[1]), kitchen_sam3, tools=PAPER_TOOLS)
     replayed = run(recorded.task, ReplayPlanner(recorded), kitchen_sam3, tools=PAPER_TOOLS)
     assert [step.observation.text for step in replayed.steps] == [step.observation.text for step in recorded.steps]
-    assert (replayed.outcome, replayed.shown) == ("answered", (2,))
+    assert (replayed.outcome, replayed.current_ids) == ("answered", (2,))
     assert (recorded.usage.model_calls, replayed.usage.model_calls) == (1, 0)
 
 
 def test_a_replay_of_other_masks_than_recorded_still_runs(kitchen, kitchen_sam3):
     recorded = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Answer(ids=[3])]), kitchen_sam3)
     again = ReplayPlanner(recorded)
-    assert run(Task(kitchen, "another query"), again, kitchen_sam3).shown == (3,)
+    assert run(Task(kitchen, "another query"), again, kitchen_sam3).current_ids == (3,)
 
 
 def test_a_saved_episode_is_replayed_from_its_file(kitchen, kitchen_sam3, tmp_path):
     recorded = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Answer(ids=[3, 1])]), kitchen_sam3)
-    save(recorded, tmp_path / "episode.json", made_by=MadeBy(planner="scripted", sam3=kitchen_sam3.name))
+    save_episode(recorded, tmp_path / "episode.json", provenance=Provenance(planner="scripted", sam3=kitchen_sam3.name))
     replayed = run(recorded.task, load_planner(f"replay:{tmp_path / 'episode.json'}"), kitchen_sam3)
-    assert (replayed.outcome, replayed.shown) == ("answered", (3, 1))
+    assert (replayed.outcome, replayed.current_ids) == ("answered", (3, 1))
 
 
 def test_a_file_that_cannot_be_replayed_is_named(tmp_path):

@@ -13,7 +13,7 @@ def row_of_squares(*lefts: int) -> Workspace:
         mask[5:15, left : left + 10] = True
     boxes = np.array([[left, 5, left + 10, 15] for left in lefts], np.float32)
     found = Instances(masks, boxes, np.full(len(lefts), 0.9, np.float32), 0.9, "square")
-    return Workspace(20, 400).found(found, origin="segment")
+    return Workspace(20, 400).with_search(found, origin="segment")
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, run
-from agent.episode import Before, Decision
+from agent.episode import ConversationContext, Decision
 from agent.tools import ToolError, parse_call
 from agent.tools.workspace import Refine, Segment
-from sam3_tool import Picture, Sam3
+from sam3_tool import Image, Sam3
 
 CIRCLE, SQUARE = (90, 120), (245, 125)
 AROUND_THE_CIRCLE = [30, 60, 150, 180]
 
 
-def played(picture: Picture, sam3: Sam3, *calls: object, before: Before | None = None) -> Episode:
+def played(picture: Image, sam3: Sam3, *calls: object, before: ConversationContext | None = None) -> Episode:
     planner, budget = ScriptedPlanner(calls), Budget(max_steps=len(calls))
     task = Task(picture, "q") if before is None else Task(picture, "q", before)
     return run(task, planner, sam3, tools=TOOLS, budget=budget)
@@ -33,8 +33,8 @@ def test_a_click_masks_the_object_under_it_and_costs_no_encode_after_a_phrase(ti
     episode = played(
         picture, tiny, called("segment", phrases=["blue square"]), called("refine", points=[{"x": 90, "y": 120}])
     )
-    assert episode.shown == (1, 2)
-    masks = episode.workspace.instances([2]).masks
+    assert episode.current_ids == (1, 2)
+    masks = episode.workspace.get_instances([2]).masks
     assert masks[0, 120, 90]
     assert not masks[0, 125, 245]
     assert episode.workspace[2].origin == "refine: +90,120"
@@ -49,7 +49,7 @@ def test_a_corrected_mask_has_a_new_number_and_takes_the_place_of_the_old_one(ti
         called("segment", phrases=["red circle", "blue square"]),
         called("refine", id=1, points=[{"x": 140, "y": 120, "positive": False}]),
     )
-    assert episode.shown == (3, 2)
+    assert episode.current_ids == (3, 2)
     assert (episode.workspace[3].origin, episode.workspace[3].phrase) == ("refine of 1: -140,120", "red circle")
     assert episode.workspace[1].origin == "segment"
     assert last(episode).startswith("Mask 1 corrected is mask 3 (score")
@@ -68,10 +68,10 @@ def test_further_clicks_are_told_together_with_all_earlier_ones(tiny, picture):
         "refine of 1: +90,120 -245,125 in 30,60,150,180",
         "refine of 2: +90,120 -245,125 +60.5,100 in 30,60,150,180",
     ]
-    assert episode.shown == (3,)
-    before = episode.workspace.instances([2]).masks[0]
+    assert episode.current_ids == (3,)
+    before = episode.workspace.get_instances([2]).masks[0]
     direct = tiny.refine(picture, [(90, 120), (245, 125), (60.5, 100)], [1, 0, 1], box=(30, 60, 150, 180), mask=before)
-    assert np.array_equal(episode.workspace.instances([3]).masks[0], direct.masks[0])
+    assert np.array_equal(episode.workspace.get_instances([3]).masks[0], direct.masks[0])
 
 
 def test_a_click_at_the_very_edge_is_told_again_as_it_was(picture, tiny):
@@ -89,9 +89,9 @@ def test_a_click_at_the_very_edge_is_told_again_as_it_was(picture, tiny):
 
 def test_in_a_conversation_the_mask_of_the_answer_so_far_is_replaced(kitchen, kitchen_sam3):
     first = played(kitchen, kitchen_sam3, called("segment", phrases=["red cup"]))
-    before = Before(first.workspace, (1, 3))
+    before = ConversationContext(first.workspace, (1, 3))
     episode = played(kitchen, kitchen_sam3, called("refine", id=3, points=[[60, 25]]), before=before)
-    assert episode.shown == (1, 4)
+    assert episode.current_ids == (1, 4)
     assert episode.workspace[4].phrase == "red cup"
 
 
@@ -106,7 +106,7 @@ def test_where_nothing_is_found_nothing_changes(kitchen, kitchen_sam3):
     assert episode.steps[1].observation.text == "Nothing was found there (presence 0.00)."
     assert last(episode).startswith("Nothing was found there (presence 0.00). Mask 2 is as it was.")
     assert len(episode.workspace) == 3
-    assert episode.shown == (1, 2, 3)
+    assert episode.current_ids == (1, 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from agent import Budget, Episode, ScriptedPlanner, Task, Tool, run, watch
-from agent.tools.finding import distinct
+from agent.tools.finding import drop_near_duplicates
 from agent.tools.workspace import Answer, Combine, Count, Examine, Locate, Rank, Relate, ReportNoMask, Segment
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
+from sam3_tool import ConceptPrompt, Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 CUPS = Segment(phrases=["red cup"])
@@ -299,7 +299,7 @@ def test_reporting_no_mask_gives_the_reason_and_an_empty_answer(play):
 class SmallVocabulary(ScriptedBackend):
     """Knows cups only, and says so."""
 
-    def caveat(self, phrase: str) -> str:
+    def vocabulary_warning(self, phrase: str) -> str:
         unknown = sorted(set(phrase.replace(",", "").split()) - {"red", "cup"})
         return f"Not known: {' '.join(unknown)}." if unknown else "A small model."
 
@@ -357,7 +357,7 @@ def test_whatever_is_called_numbers_stay_and_nothing_found_is_lost(kitchen, kitc
         candidates, last = episode.workspace.candidates, episode.steps[-1].observation
         assert candidates[: len(before)] == before
         assert [candidate.id for candidate in candidates] == list(range(1, len(candidates) + 1))
-        assert set(episode.shown) <= {candidate.id for candidate in candidates}
+        assert set(episode.current_ids) <= {candidate.id for candidate in candidates}
         assert not (last.is_error and episode.outcome is None) or is_one_sentence(last.text)
         assert last.is_error == (last.shown is None) or episode.outcome
         before = candidates
@@ -368,18 +368,18 @@ def test_duplicates_are_dropped_in_favour_of_the_better_score(kitchen):
     masks = np.zeros((3, 60, 100), bool)
     masks[0, :10], masks[1, :11], masks[2, 30:] = True, True, True
     found = Instances(masks, np.zeros((3, 4), np.float32), np.array([0.9, 0.8, 0.7], np.float32), 0.9, "x")
-    assert distinct(found).scores.tolist() == pytest.approx([0.9, 0.7])
-    assert len(distinct(Instances.empty(60, 100))) == 0
+    assert drop_near_duplicates(found).scores.tolist() == pytest.approx([0.9, 0.7])
+    assert len(drop_near_duplicates(Instances.empty(60, 100))) == 0
 
 
 @pytest.fixture
-def circles() -> Picture:
+def circles() -> Image:
     """Two red discs and a blue one on grey."""
     pixels = np.full((200, 320, 3), 200, np.uint8)
     y, x = np.mgrid[:200, :320]
     for cx, color in [(60, (220, 30, 30)), (160, (30, 60, 220)), (260, (220, 30, 30))]:
         pixels[(x - cx) ** 2 + (y - 100) ** 2 < 35**2] = color
-    return Picture(pixels)
+    return Image(pixels)
 
 
 def test_the_embedded_network_is_asked_through_the_same_tools(circles, tiny):
@@ -391,7 +391,7 @@ def test_the_embedded_network_is_asked_through_the_same_tools(circles, tiny):
     *_, before, episode = watch(Task(circles, "the red circle left of the blue one"), ScriptedPlanner(script), tiny)
     assert [len(search.ids) for search in episode.workspace.searches] == [2, 1, 0]
     assert episode.answer.areas.tolist() == pytest.approx([3848], rel=0.15)
-    [left] = before.shown
+    [left] = before.current_ids
     assert episode.workspace[left].box[2] < 160
     assert (episode.usage.sam_encodes, episode.usage.sam_decodes) == (1, 3)
     assert "carburettor" in episode.message

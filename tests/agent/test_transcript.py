@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 from agent.budget import Budget, Price
 from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
 from agent.load import load_planner
-from agent.transcript import MadeBy, TranscriptError, load, save, to_html, to_text
-from sam3_tool import Instances, Picture
-from sam3_tool.boxes import around
+from agent.transcript import Provenance, TranscriptError, load_episode, save_episode, to_html, to_text
+from sam3_tool import Instances, Image
+from sam3_tool.boxes import masks_to_boxes
 
 HOSTILE = """<script>alert("x")</script> & 'q' {{ 7 * 7 }} </style>\N{LINE SEPARATOR}"""
-MADE_BY = MadeBy(planner="grammar", sam3="tiny", budget=Budget(max_steps=7, max_seconds=30.0))
+MADE_BY = Provenance(planner="grammar", sam3="tiny", budget=Budget(max_steps=7, max_seconds=30.0))
 
 
 def instances(phrase: str, *boxes: tuple[int, int, int, int], height: int = 60, width: int = 80) -> Instances:
@@ -28,7 +28,7 @@ def instances(phrase: str, *boxes: tuple[int, int, int, int], height: int = 60, 
     for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
         mask[y0:y1, x0:x1] = True
     scores = np.linspace(0.91, 0.57, len(boxes), dtype=np.float32)
-    return Instances(masks, around(masks) + np.float32(0.1), scores, 0.875, phrase)
+    return Instances(masks, masks_to_boxes(masks) + np.float32(0.1), scores, 0.875, phrase)
 
 
 def grown(task: Task, *steps: Step) -> Episode:
@@ -42,10 +42,10 @@ def grown(task: Task, *steps: Step) -> Episode:
 def episode() -> Episode:
     """Two searches, one mistake, a step that leaves the workspace alone, an answer."""
     pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
-    first = Workspace(60, 80).found(instances(HOSTILE, (2, 3, 30, 40), (35, 5, 50, 22)))
-    second = first.found(instances("spot", (70, 50, 71, 51)))
+    first = Workspace(60, 80).with_search(instances(HOSTILE, (2, 3, 30, 40), (35, 5, 50, 22)))
+    second = first.with_search(instances("spot", (70, 50, 71, 51)))
     return grown(
-        Task(Picture(pixels), f"the box on the left {HOSTILE}"),
+        Task(Image(pixels), f"the box on the left {HOSTILE}"),
         Step(
             Decision("segment", json.dumps({"phrases": [HOSTILE]}), f"look first\n{HOSTILE}", Usage(1, 200, 50, 30, 1)),
             Observation("2 masks: 1, 2.", first, (1, 2), usage=Usage(sam_encodes=1, sam_decodes=1)),
@@ -64,16 +64,16 @@ def episode() -> Episode:
 @pytest.fixture
 def saved(episode: Episode, tmp_path: Path) -> Path:
     path = tmp_path / "episode.json"
-    save(episode, path, made_by=MADE_BY, source="/some/folder/park.jpg")
+    save_episode(episode, path, provenance=MADE_BY, source="/some/folder/park.jpg")
     return path
 
 
 def test_a_loaded_episode_equals_the_one_that_was_saved(episode: Episode, saved: Path) -> None:
-    transcript = load(saved)
+    transcript = load_episode(saved)
     again = transcript.episode
     assert again.steps == episode.steps
     assert (again.outcome, again.task.query) == (episode.outcome, episode.task.query)
-    assert (again.task.picture.pixels == episode.task.picture.pixels).all()
+    assert (again.task.image.pixels == episode.task.image.pixels).all()
     assert again.workspace == episode.workspace
     assert (again.answer.masks == episode.answer.masks).all()
     assert again.usage == episode.usage
@@ -86,7 +86,7 @@ def test_the_header_says_what_made_it_and_no_folder(saved: Path) -> None:
     assert held["made_by"]["protocol"] == "workspace"
     assert re.fullmatch(r"\d+\.\d+.*", held["made_by"]["version"])
     assert (held["picture"]["name"], held["picture"]["width"], held["picture"]["height"]) == ("park.jpg", 80, 60)
-    assert held["picture"]["key"] == load(saved).episode.task.picture.key
+    assert held["picture"]["key"] == load_episode(saved).episode.task.image.key
     assert "/some/folder" not in saved.read_text("utf-8")
 
 
@@ -114,8 +114,8 @@ CHAT = MADE_BY.model_copy(
 
 
 def test_what_a_language_model_adds_is_saved(talked: Episode, tmp_path: Path) -> None:
-    save(talked, tmp_path / "e.json", made_by=CHAT)
-    again = load(tmp_path / "e.json")
+    save_episode(talked, tmp_path / "e.json", provenance=CHAT)
+    again = load_episode(tmp_path / "e.json")
     assert again.episode.steps == talked.steps
     assert again.episode.reasons == {1: "it is a <box>", 3: "it is a spot"}
     assert again.made_by == CHAT
@@ -132,8 +132,8 @@ def test_a_file_of_version_1_can_still_be_read(episode: Episode, saved: Path) ->
         for name in ("reasoning", "note", "shortened"):
             del step["decision"][name]
     saved.write_text(json.dumps(held), "utf-8")
-    assert load(saved).episode.steps == episode.steps
-    assert load(saved).made_by == MADE_BY
+    assert load_episode(saved).episode.steps == episode.steps
+    assert load_episode(saved).made_by == MADE_BY
 
 
 def test_a_file_of_version_2_can_still_be_read(episode: Episode, saved: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_file_of_version_2_can_still_be_read(episode: Episode, saved: Path) ->
         for search in (step["added"] or {"searches": []})["searches"]:
             del search["how"]
     saved.write_text(json.dumps(held), "utf-8")
-    assert load(saved).episode.steps == episode.steps
+    assert load_episode(saved).episode.steps == episode.steps
 
 
 def test_a_file_that_does_not_say_whether_a_conversation_was_shortened_is_read_as_of_one_that_was_not(
@@ -154,7 +154,7 @@ def test_a_file_that_does_not_say_whether_a_conversation_was_shortened_is_read_a
     for step in held["steps"]:
         del step["decision"]["shortened"]
     saved.write_text(json.dumps(held), "utf-8")
-    assert load(saved).episode.steps == episode.steps
+    assert load_episode(saved).episode.steps == episode.steps
     replay = load_planner(f"replay:{saved}")
     assert replay.decide(Episode(episode.task)).arguments == episode.steps[0].decision.arguments
 
@@ -167,40 +167,40 @@ def test_a_mask_is_stored_once_and_in_coco_form(episode: Episode, saved: Path) -
 
 
 def test_an_episode_ended_by_its_budget_keeps_that_outcome(episode: Episode, tmp_path: Path) -> None:
-    save(replace(episode, steps=episode.steps[:3], outcome="budget"), tmp_path / "e.json", made_by=MADE_BY)
-    assert load(tmp_path / "e.json").episode.outcome == "budget"
+    save_episode(replace(episode, steps=episode.steps[:3], outcome="budget"), tmp_path / "e.json", provenance=MADE_BY)
+    assert load_episode(tmp_path / "e.json").episode.outcome == "budget"
 
 
 def test_saving_replaces_a_file_whole_and_leaves_nothing_else(episode: Episode, tmp_path: Path) -> None:
     path = tmp_path / "episode.json"
     path.write_text("old")
-    save(episode, path, made_by=MADE_BY)
-    assert load(path).episode.steps == episode.steps
+    save_episode(episode, path, provenance=MADE_BY)
+    assert load_episode(path).episode.steps == episode.steps
     assert [file.name for file in tmp_path.iterdir()] == ["episode.json"]
 
 
 def test_a_save_that_fails_leaves_nothing_behind(episode: Episode, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="folder"):
-        save(episode, tmp_path / "folder", made_by=MADE_BY)
+        save_episode(episode, tmp_path / "folder", provenance=MADE_BY)
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
 
 
 def test_half_a_character_is_saved_as_a_question_mark(episode: Episode, tmp_path: Path) -> None:
     broken = "red \ud83d ball"
     step = Step(Decision("segment", broken, broken), Observation(broken, is_error=True))
-    odd = grown(Task(episode.task.picture, broken), step)
-    save(odd, tmp_path / "e.json", made_by=MADE_BY, source=f"{broken}.png")
-    again = load(tmp_path / "e.json").episode
+    odd = grown(Task(episode.task.image, broken), step)
+    save_episode(odd, tmp_path / "e.json", provenance=MADE_BY, source=f"{broken}.png")
+    again = load_episode(tmp_path / "e.json").episode
     assert {again.task.query, again.steps[0].decision.thought, again.message} == {"red ? ball"}
     assert "red ? ball" in to_html(odd, MADE_BY)
 
 
 def test_a_workspace_that_changed_its_past_cannot_be_saved(episode: Episode, tmp_path: Path) -> None:
-    other = Workspace(60, 80).found(instances("other", (0, 0, 5, 5)))
+    other = Workspace(60, 80).with_search(instances("other", (0, 0, 5, 5)))
     forged = episode.append(Step(Decision("x", "{}"), Observation("", other)))
     with pytest.raises(ValueError, match="a workspace can only grow"):
-        save(forged, tmp_path / "e.json", made_by=MADE_BY)
+        save_episode(forged, tmp_path / "e.json", provenance=MADE_BY)
 
 
 def _set(held: dict[str, Any], path: str, value: object) -> None:
@@ -233,7 +233,7 @@ def test_a_damaged_file_is_refused_in_one_line(path: str, saved: Path) -> None:
     _set(held, path, value)
     saved.write_text(json.dumps(held))
     with pytest.raises(TranscriptError, match=said) as refused:
-        load(saved)
+        load_episode(saved)
     assert str(saved) in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -254,12 +254,12 @@ FOREIGN: dict[str, Callable[[bytes], bytes]] = {
 def test_a_foreign_file_is_refused_in_one_line(said: str, saved: Path) -> None:
     saved.write_bytes(FOREIGN[said](saved.read_bytes()))
     with pytest.raises(TranscriptError, match=said):
-        load(saved)
+        load_episode(saved)
 
 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError, match=r"cannot read .*none\.json: No such file"):
-        load(tmp_path / "none.json")
+        load_episode(tmp_path / "none.json")
 
 
 def test_no_run_lengths_can_crash_the_reader(saved: Path) -> None:
@@ -274,7 +274,7 @@ def test_no_run_lengths_can_crash_the_reader(saved: Path) -> None:
         saved.write_text(json.dumps(held))
         if rle["counts"] != whole:
             with pytest.raises(TranscriptError):
-                load(saved)
+                load_episode(saved)
 
 
 def test_the_text_tells_every_step_and_the_answer(episode: Episode) -> None:
@@ -287,7 +287,7 @@ def test_the_text_tells_every_step_and_the_answer(episode: Episode) -> None:
 
 
 def test_the_text_cannot_steer_a_terminal() -> None:
-    steered = Episode(Task(Picture(np.zeros((5, 5, 3), np.uint8)), "a\x1b[2Jb\rc"))
+    steered = Episode(Task(Image(np.zeros((5, 5, 3), np.uint8)), "a\x1b[2Jb\rc"))
     assert to_text(steered).startswith("a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c\n")
 
 
@@ -299,7 +299,7 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.pictures: list[Image.Image] = []
+        self.pictures: list[PIL.Image.Image] = []
         self.links: list[str] = []
         self.open: list[str] = []
         self.text = ""
@@ -312,7 +312,7 @@ class Page(HTMLParser):
             self.open.append(tag)
         for name, value in attrs:
             if name == "src" and value and value.startswith("data:image/jpeg;base64,"):
-                self.pictures.append(Image.open(BytesIO(base64.b64decode(value.partition(",")[2]))))
+                self.pictures.append(PIL.Image.open(BytesIO(base64.b64decode(value.partition(",")[2]))))
             elif name in {"src", "href", "srcset", "action", "data"} or name.startswith("on"):
                 self.links.append(f"{name}={value}")
 
@@ -368,7 +368,7 @@ def test_the_page_says_how_the_language_model_came_to_it(talked: Episode) -> Non
 
 
 def test_the_page_adds_up_what_was_paid(talked: Episode) -> None:
-    total = sum(CHAT.budget.price.of(step.usage) for step in talked.steps)
+    total = sum(CHAT.budget.price.compute_cost(step.usage) for step in talked.steps)
     page = Page(to_html(talked, CHAT))
     assert f"cost{total:.6f}".rstrip("0") in page.text.replace("\n", "").replace(" ", "")
     assert "cost</th>" in to_html(talked, CHAT)
@@ -384,8 +384,8 @@ def test_the_text_tells_notes_options_and_reasons(talked: Episode) -> None:
 
 def test_a_large_picture_is_reduced_and_a_small_mask_on_it_can_still_be_seen() -> None:
     found = instances("spot", (700, 500, 701, 501), height=1000, width=2600)
-    task = Task(Picture(np.full((1000, 2600, 3), 90, np.uint8)), "the spot")
-    space = Workspace(1000, 2600).found(found)
+    task = Task(Image(np.full((1000, 2600, 3), 90, np.uint8)), "the spot")
+    space = Workspace(1000, 2600).with_search(found)
     whole = grown(task, Step(Decision("answer", "{}"), Observation("1 mask.", space, (1,), "answered")))
     answer, plain, step = Page(to_html(whole, MADE_BY)).pictures
     assert (answer.size, plain.size, step.size) == ((1280, 492), (1280, 492), (800, 308))
@@ -394,7 +394,7 @@ def test_a_large_picture_is_reduced_and_a_small_mask_on_it_can_still_be_seen() -
 
 
 def test_an_episode_without_an_answer_has_a_page_too() -> None:
-    task = Task(Picture(np.zeros((40, 30, 3), np.uint8)), "a unicorn")
+    task = Task(Image(np.zeros((40, 30, 3), np.uint8)), "a unicorn")
     refused = grown(task, Step(Decision("", "", "I cannot"), Observation("Nothing.", None, (), "no_match")))
     page = Page(to_html(refused, MADE_BY))
     assert "no match" in page.text

@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+import PIL.Image; from PIL import ImageDraw
 
 ROOT = Path(__file__).parent.parent.parent
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
@@ -224,7 +224,7 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
     visitor.upload(script)
     visitor.reads("drawing.png: not a picture")
     huge = tmp_path / "huge.png"
-    Image.new("1", (9000, 6000)).save(huge)
+    PIL.Image.new("1", (9000, 6000)).save(huge)
     visitor.upload(huge)
     visitor.reads("54 megapixels; this page takes up to 45")
     assert str(tmp_path) not in visitor.said
@@ -250,7 +250,7 @@ def test_words_can_be_read_in_light_and_in_dark(visit):
 
 
 def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shots):
-    photograph = Image.new("RGB", (7304, 5478), (208, 208, 208))
+    photograph = PIL.Image.new("RGB", (7304, 5478), (208, 208, 208))
     draw = ImageDraw.Draw(photograph)
     draw.ellipse((900, 1400, 3300, 3800), fill=(214, 38, 40))
     draw.rectangle((4700, 2000, 6500, 3800), fill=(44, 84, 214))
@@ -358,7 +358,7 @@ def test_a_password_is_asked_for_where_one_was_set(visit_plain, start, monkeypat
 
 
 def test_an_upright_picture_is_what_everybody_gets(visit, tmp_path):
-    picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
+    picture = PIL.Image.fromarray(np.zeros((40, 60, 3), np.uint8))
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(tmp_path / "turned.jpg", exif=exif)

@@ -11,28 +11,28 @@ from threading import Event as Signal
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 from typer.testing import CliRunner
 
 from agent.cli import app
 from agent.conversation import Conversation, ConversationError
 from agent.episode import Candidate
-from agent.exports import FORMATS
+from agent.exports import EXPORTERS
 from agent.options import Options
-from demo.actions import CONVERSATION, TRACE, WAIT, Actions, Chosen
+from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, Actions, ModelSelection
 from demo.app import DOWNLOADS, EXAMPLES
-from demo.banner import banner, known
-from demo.chat import messages, plain
+from demo.banner import render_banner, list_known_nouns
+from demo.chat import build_messages, escape_text
 from demo.cli import AUTH
 from demo.engine import Engine
-from demo.exchange import Corners, Kept, NotUnderstood, Point, received
-from demo.stage import mask_rows, stage
-from demo.uploads import MEGA, Limits, opened
-from demo.visits import VisitOver, Visits, nbytes
-from sam3_tool import Picture, PictureError
-from sam3_tool.rle import encode
+from demo.exchange import Corners, Kept, InvalidEventError, Point, parse_event
+from demo.stage import build_mask_rows, canvas_state
+from demo.uploads import MEGA, Limits, open_image
+from demo.visits import SessionExpiredError, SessionStore, count_image_bytes
+from sam3_tool import Image, ImageError
+from sam3_tool.rle import encode_mask
 
-CHOSEN = Chosen("grammar", "tiny")
+CHOSEN = ModelSelection("grammar", "tiny")
 
 
 class Event:
@@ -42,18 +42,18 @@ class Event:
 
 @pytest.fixture
 def picture():
-    return Picture(np.zeros((60, 80, 3), np.uint8))
+    return Image(np.zeros((60, 80, 3), np.uint8))
 
 
 @pytest.fixture(scope="module")
 def actions():
     pictures = Path(__file__).parent.parent.parent / "demo" / "pictures"
-    return Actions(Engine(Options(planner="grammar")), Visits(), Limits(), pictures)
+    return Actions(Engine(Options(planner="grammar")), SessionStore(), Limits(), pictures)
 
 
 def test_a_visit_is_forgotten_when_it_is_not_used(picture):
     now = 0.0
-    visits = Visits(seconds=10, now=lambda: now)
+    visits = SessionStore(idle_seconds=10, now=lambda: now)
     secret = visits.open()
     now = 9.0
     visits.update(secret, conversation=Conversation.start(picture))
@@ -61,21 +61,21 @@ def test_a_visit_is_forgotten_when_it_is_not_used(picture):
     assert visits[secret].conversation is not None
     now = 30.0
     assert secret not in visits
-    with pytest.raises(VisitOver, match="Reload"):
+    with pytest.raises(SessionExpiredError, match="Reload"):
         visits[secret]
 
 
 @pytest.mark.parametrize("secret", ["", "guessed"])
 def test_a_visit_that_never_began_holds_nothing(secret, picture):
-    with pytest.raises(VisitOver):
-        Visits().update(secret, conversation=Conversation.start(picture))
+    with pytest.raises(SessionExpiredError):
+        SessionStore().update(secret, conversation=Conversation.start(picture))
 
 
 def test_pictures_of_the_least_recent_visits_make_room():
-    visits = Visits(room=4 * 2**20)
+    visits = SessionStore(max_bytes=4 * 2**20)
     first, second = visits.open(), visits.open()
     for secret in (first, second):
-        visits.update(secret, conversation=Conversation.start(Picture(np.zeros((800, 800, 3), np.uint8))))
+        visits.update(secret, conversation=Conversation.start(Image(np.zeros((800, 800, 3), np.uint8))))
     assert (first in visits, second in visits) == (False, True)
 
 
@@ -83,66 +83,66 @@ def test_a_picture_shown_twice_is_counted_once(picture):
     told = Conversation.start(picture, "a.png")
     for _ in range(5):
         told = told.show(picture, "a.png")
-    assert nbytes(told) == 60 * 80 * 3
-    assert nbytes(told.show(Picture(np.ones((60, 80, 3), np.uint8)))) == 2 * 60 * 80 * 3
+    assert count_image_bytes(told) == 60 * 80 * 3
+    assert count_image_bytes(told.show(Image(np.ones((60, 80, 3), np.uint8)))) == 2 * 60 * 80 * 3
 
 
 def test_a_visit_with_very_many_pictures_is_refused_the_next_one_and_nobody_is_forgotten(actions, tmp_path):
-    limits = Limits(pixels=MEGA)
-    visits = Visits(room=2 * limits.visit)
-    page = replace(actions, visits=visits, limits=limits)
+    limits = Limits(max_pixels=MEGA)
+    visits = SessionStore(max_bytes=2 * limits.max_session_bytes)
+    page = replace(actions, sessions=visits, limits=limits)
     other, secret = visits.open(), visits.open()
-    page.example(other, "fruit")
-    page.example(secret, "horses")
+    page.open_example(other, "fruit")
+    page.open_example(secret, "horses")
     for number in range(30):
-        Image.new("RGB", (1000, 1000), (number, 0, 0)).save(tmp_path / "a.png")
-        visit = page.show(secret, str(tmp_path / "a.png"))
+        PIL.Image.new("RGB", (1000, 1000), (number, 0, 0)).save(tmp_path / "a.png")
+        visit = page.open_file(secret, str(tmp_path / "a.png"))
         if visit.note:
             break
     assert re.match(
         r"With this picture .* 66\.\d MiB of pictures, and 64\.0 are allowed\. Open this page in", visit.note
     )
-    assert nbytes(visit.conversation) <= limits.visit < nbytes(visit.conversation) + 3 * MEGA
-    assert "are allowed" in page.example(secret, "fruit").note
+    assert count_image_bytes(visit.conversation) <= limits.max_session_bytes < count_image_bytes(visit.conversation) + 3 * MEGA
+    assert "are allowed" in page.open_example(secret, "fruit").note
     assert visits[other].conversation.name == "fruit.webp"
     assert page.edit(secret, Conversation.undo).note == ""
-    Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
-    assert page.show(secret, str(tmp_path / "a.png")).note == ""
+    PIL.Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
+    assert page.open_file(secret, str(tmp_path / "a.png")).note == ""
 
 
 def test_an_upload_is_deleted_once_it_was_read(tmp_path):
     file = tmp_path / "a.png"
-    Image.new("RGB", (8, 4)).save(file)
-    assert (opened(file, Limits()).width, file.exists()) == (8, False)
+    PIL.Image.new("RGB", (8, 4)).save(file)
+    assert (open_image(file, Limits()).width, file.exists()) == (8, False)
 
 
 def test_what_is_too_large_is_refused_without_being_decoded_and_without_its_path(tmp_path):
     file = tmp_path / "a.png"
-    Image.new("RGB", (100, 100)).save(file)
-    with pytest.raises(PictureError, match="100 x 100 is 0 megapixels") as refused:
-        opened(file, Limits(pixels=5000))
+    PIL.Image.new("RGB", (100, 100)).save(file)
+    with pytest.raises(ImageError, match="100 x 100 is 0 megapixels") as refused:
+        open_image(file, Limits(max_pixels=5000))
     assert str(tmp_path) not in str(refused.value)
     file.write_bytes(bytes(2000))
-    with pytest.raises(PictureError, match="this page takes files up to"):
-        opened(file, Limits(bytes=1000))
+    with pytest.raises(ImageError, match="this page takes files up to"):
+        open_image(file, Limits(max_file_bytes=1000))
     assert not file.exists()
 
 
 def test_a_conversation_is_opened_within_the_same_limits_and_deleted(tmp_path, picture):
     file = tmp_path / "my talk.JSON"
-    told = Conversation.start(picture).show(Picture(np.ones((60, 80, 3), np.uint8)), "second.png")
-    for limits in (Limits(pixels=9600), Limits(pixels=9599), Limits(bytes=100)):
+    told = Conversation.start(picture).show(Image(np.ones((60, 80, 3), np.uint8)), "second.png")
+    for limits in (Limits(max_pixels=9600), Limits(max_pixels=9599), Limits(max_file_bytes=100)):
         told.save(file)
         pictures = Path(__file__).parent.parent.parent / "demo" / "pictures"
-        page = Actions(Engine(Options(planner="grammar")), Visits(), limits, pictures)
-        visit = page.show(page.visits.open(), str(file))
+        page = Actions(Engine(Options(planner="grammar")), SessionStore(), limits, pictures)
+        visit = page.open_file(page.sessions.open(), str(file))
         assert not file.exists()
-        if limits == Limits(pixels=9600):
+        if limits == Limits(max_pixels=9600):
             assert visit.conversation.name == "second.png"
         else:
             assert visit.conversation is None
             assert visit.note.startswith("My talk.JSON")
-            assert ("too large" if limits.bytes > 100 else "this page takes files up to") in visit.note
+            assert ("too large" if limits.max_file_bytes > 100 else "this page takes files up to") in visit.note
 
 
 def crafted(visit, path, change):
@@ -183,21 +183,21 @@ CRAFTED = {
 @pytest.mark.parametrize("what", CRAFTED)
 def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tmp_path, what):
     clicked = actions.click(melons, "tiny", 340, 140, positive=True, id=None)
-    assert stage(clicked)["points"] == [(340, 140, True)]
-    actions.show(melons, crafted(clicked, tmp_path / "talk.json", CRAFTED[what]))
+    assert canvas_state(clicked)["points"] == [(340, 140, True)]
+    actions.open_file(melons, crafted(clicked, tmp_path / "talk.json", CRAFTED[what]))
     seen = actions.arrive(melons)
     assert seen.note == ""
-    page = stage(seen)
+    page = canvas_state(seen)
     assert page["threshold"] == 0
-    assert json.dumps([page, messages(seen)], ensure_ascii=False, allow_nan=False).encode()
+    assert json.dumps([page, build_messages(seen)], ensure_ascii=False, allow_nan=False).encode()
     assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
 
 
 def test_a_click_whose_sign_is_left_out_is_positive(actions, melons, tmp_path):
     clicked = actions.click(melons, "tiny", 340, 140, positive=True, id=None)
     unsigned = with_click('{"points": [{"x": 340, "y": 140}]}')
-    opened = actions.show(melons, crafted(clicked, tmp_path / "talk.json", unsigned))
-    assert stage(opened)["points"] == [(340, 140, True)]
+    opened = actions.open_file(melons, crafted(clicked, tmp_path / "talk.json", unsigned))
+    assert canvas_state(opened)["points"] == [(340, 140, True)]
 
 
 @pytest.fixture
@@ -214,11 +214,11 @@ def temporary(tmp_path, monkeypatch):
 def test_whatever_an_opened_file_calls_its_picture_a_download_has_a_name(
     actions, melons, tmp_path, temporary, kind, name
 ):
-    actions.visits[melons].conversation.save(tmp_path / "talk.json")
+    actions.sessions[melons].conversation.save(tmp_path / "talk.json")
     held = json.loads((tmp_path / "talk.json").read_text("utf-8"))
     held["events"][0]["name"] = name
     (tmp_path / "talk.json").write_text(json.dumps(held), "utf-8")
-    assert "/" not in actions.show(melons, str(tmp_path / "talk.json")).conversation.name
+    assert "/" not in actions.open_file(melons, str(tmp_path / "talk.json")).conversation.name
     path = actions.download(melons, kind, CHOSEN)
     assert path.stat().st_size > 0
     assert [path.parent] == [*temporary.iterdir()]
@@ -226,8 +226,8 @@ def test_whatever_an_opened_file_calls_its_picture_a_download_has_a_name(
 
 
 def test_a_download_that_is_refused_leaves_no_folder(actions, temporary):
-    secret = actions.visits.open()
-    actions.example(secret, "fruit")
+    secret = actions.sessions.open()
+    actions.open_example(secret, "fruit")
     for kind in ("png-masks", TRACE):
         with pytest.raises(ConversationError):
             actions.download(secret, kind, CHOSEN)
@@ -236,24 +236,24 @@ def test_a_download_that_is_refused_leaves_no_folder(actions, temporary):
 
 @pytest.mark.parametrize("threshold", [0.5, 0.00012, 1.5e-05])
 def test_the_slider_stands_where_it_was_left(actions, melons, threshold):
-    assert stage(actions.edit(melons, lambda one: one.above(threshold)))["threshold"] == threshold
+    assert canvas_state(actions.edit(melons, lambda one: one.above(threshold)))["threshold"] == threshold
 
 
 def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actions, melons, tmp_path):
-    visit = actions.visits[melons]
+    visit = actions.sessions[melons]
     masks, steps = len(visit.conversation.workspace), 2 + len(visit.conversation.last.steps)
     path = tmp_path / "talk.json"
     for limits, told in (
-        (Limits(masks=masks, steps=steps), ""),
-        (Limits(masks=masks - 1), f"Talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
+        (Limits(max_masks=masks, max_steps=steps), ""),
+        (Limits(max_masks=masks - 1), f"Talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
         (
-            Limits(steps=steps - 1),
+            Limits(max_steps=steps - 1),
             f"Talk.json is too long: it has {steps} pictures, turns and steps together, and {steps - 1} are allowed.",
         ),
     ):
         visit.conversation.save(path)
-        page = replace(actions, limits=limits, visits=Visits())
-        opened = page.show(page.visits.open(), str(path))
+        page = replace(actions, limits=limits, sessions=SessionStore())
+        opened = page.open_file(page.sessions.open(), str(path))
         assert (opened.note, opened.conversation is None) == (told, bool(told))
 
 
@@ -268,35 +268,35 @@ def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actio
     ],
 )
 def test_what_the_page_would_never_send_is_refused(kind, sent):
-    with pytest.raises(NotUnderstood, match="makes no sense"):
-        received(kind, Event(sent))
+    with pytest.raises(InvalidEventError, match="makes no sense"):
+        parse_event(kind, Event(sent))
 
 
 @pytest.mark.parametrize("text", ["<b>", "![](http://x)", "# a", "$$x$$", "`a`", "_a_", "a\n- b", "https://x.y"])
 def test_words_are_written_so_that_nothing_reads_markup_in_them(text):
-    assert not set(plain(text).replace("<br>", "")) & set("<>![]()$`_*:/-") - {"-"}
-    assert re.fullmatch(r"(\w|\s|&#\d+;|<br>)*", plain(text))
+    assert not set(escape_text(text).replace("<br>", "")) & set("<>![]()$`_*:/-") - {"-"}
+    assert re.fullmatch(r"(\w|\s|&#\d+;|<br>)*", escape_text(text))
 
 
 def test_every_export_format_can_be_downloaded():
-    assert set(DOWNLOADS) == {*FORMATS, CONVERSATION, TRACE}
-    assert all(DOWNLOADS[name] == format.about for name, format in FORMATS.items())
+    assert set(DOWNLOADS) == {*EXPORTERS, CONVERSATION, TRACE}
+    assert all(DOWNLOADS[name] == format.description for name, format in EXPORTERS.items())
     assert len(set(DOWNLOADS.values())) == len(DOWNLOADS)
 
 
 def test_the_banner_says_what_the_embedded_checkpoint_knows():
-    shapes, things = known()
+    shapes, things = list_known_nouns()
     assert {"circle", "star"} <= set(shapes)
     assert {"watermelon", "horse"} <= set(things)
-    assert f"{len(things)} things" in banner("tiny")
-    assert banner("facebook/sam3") == ""
+    assert f"{len(things)} things" in render_banner("tiny")
+    assert render_banner("facebook/sam3") == ""
 
 
 def test_an_outline_holds_the_mask_and_its_number_lies_inside():
     mask = np.zeros((60, 80), bool)
     mask[10:30, 20:60] = True
-    candidate = Candidate(1, encode(mask), (20, 10, 60, 30), 0.9, "box")
-    (row,) = mask_rows([candidate], [1], {})
+    candidate = Candidate(1, encode_mask(mask), (20, 10, 60, 30), 0.9, "box")
+    (row,) = build_mask_rows([candidate], [1], {})
     x, y = row["at"]
     assert mask[int(y), int(x)]
     numbers = [float(number) for number in re.findall(r"[\d.]+", row["path"])]
@@ -308,7 +308,7 @@ def test_an_outline_holds_the_mask_and_its_number_lies_inside():
 def test_a_mask_of_one_pixel_still_has_an_outline():
     mask = np.zeros((4000, 5000), bool)
     mask[3000, 4000] = True
-    (row,) = mask_rows([Candidate(1, encode(mask), (4000, 3000, 4001, 3001), 0.9, "dot")], [1], {})
+    (row,) = build_mask_rows([Candidate(1, encode_mask(mask), (4000, 3000, 4001, 3001), 0.9, "dot")], [1], {})
     assert row["path"].startswith("M")
     assert row["share"] == "under 0.01 %"
 
@@ -316,23 +316,23 @@ def test_a_mask_of_one_pixel_still_has_an_outline():
 def test_a_mask_of_nearly_the_whole_picture_covers_100_percent_of_it():
     mask = np.ones((50, 50), bool)
     mask[0, 0] = False
-    (row,) = mask_rows([Candidate(1, encode(mask), (0, 0, 50, 50), 0.9, "sky")], [1], {})
+    (row,) = build_mask_rows([Candidate(1, encode_mask(mask), (0, 0, 50, 50), 0.9, "sky")], [1], {})
     assert row["share"] == "100 %"
 
 
 def test_a_question_without_a_picture_is_answered_in_words(actions):
-    secret = actions.visits.open()
+    secret = actions.sessions.open()
     (visit,) = actions.ask(secret, "all the dogs", CHOSEN)
-    assert "Choose a picture first" in messages(visit)[-1]["content"].replace("&#46;", "")
+    assert "Choose a picture first" in build_messages(visit)[-1]["content"].replace("&#46;", "")
 
 
 def test_a_question_is_answered_by_the_embedded_models(actions):
-    secret = actions.visits.open()
-    actions.example(secret, "fruit")
+    secret = actions.sessions.open()
+    actions.open_example(secret, "fruit")
     *_, visit = actions.ask(secret, "all the watermelons", CHOSEN)
     assert visit.conversation.selected == (1, 2, 3, 4)
-    assert visit.answering is None
-    assert [mask["selected"] for mask in stage(visit)["masks"]] == [True] * 4
+    assert visit.pending_answer is None
+    assert [mask["selected"] for mask in canvas_state(visit)["masks"]] == [True] * 4
     *_, visit = actions.ask(secret, "undo", CHOSEN)
     assert visit.conversation.selected == ()
     assert "nothing" in actions.edit(secret, lambda one: one.undo().undo()).note
@@ -341,8 +341,8 @@ def test_a_question_is_answered_by_the_embedded_models(actions):
 @pytest.fixture
 def melons(actions):
     """The secret of a visit whose answer are four watermelons."""
-    secret = actions.visits.open()
-    actions.example(secret, "fruit")
+    secret = actions.sessions.open()
+    actions.open_example(secret, "fruit")
     *_, visit = actions.ask(secret, "all the watermelons", CHOSEN)
     assert visit.conversation.selected == (1, 2, 3, 4)
     return secret
@@ -368,22 +368,22 @@ def test_a_question_asked_while_an_edit_is_made_goes_on_from_the_edit(actions, m
         go_on.set()
         answers = [answer.result()[-1] for answer in asked]
     assert edit.result().conversation.selected == (2, 3, 4)
-    assert queries(actions.visits[melons])[1:3] == ["remove 1", "the largest of them"]
-    assert set(actions.visits[melons].conversation.selected) < {2, 3, 4}
-    assert all(answer.answering is None or answer.note == WAIT for answer in answers)
+    assert queries(actions.sessions[melons])[1:3] == ["remove 1", "the largest of them"]
+    assert set(actions.sessions[melons].conversation.selected) < {2, 3, 4}
+    assert all(answer.pending_answer is None or answer.note == WAIT_MESSAGE for answer in answers)
 
 
 def test_while_a_question_is_answered_edits_and_other_questions_are_told_to_wait(actions, melons):
     answer = actions.ask(melons, "only the two largest", CHOSEN)
-    assert next(answer).answering.query == "only the two largest"
+    assert next(answer).pending_answer.query == "only the two largest"
     for change in (lambda one: one.remove([1]), Conversation.undo):
         refused = actions.edit(melons, change)
-        assert (refused.note, refused.conversation.selected) == (WAIT, (1, 2, 3, 4))
-        assert [one["content"] for one in messages(refused)].count("only the two largest") == 1
+        assert (refused.note, refused.conversation.selected) == (WAIT_MESSAGE, (1, 2, 3, 4))
+        assert [one["content"] for one in build_messages(refused)].count("only the two largest") == 1
     (other,) = actions.ask(melons, "only the left one", CHOSEN)
-    assert (other.note, other.asked, other.answering.query) == (WAIT, "only the left one", "only the two largest")
+    assert (other.note, other.unanswered_query, other.pending_answer.query) == (WAIT_MESSAGE, "only the left one", "only the two largest")
     *_, visit = answer
-    assert (visit.answering, visit.note, queries(visit)[1:]) == (None, "", ["only the two largest"])
+    assert (visit.pending_answer, visit.note, queries(visit)[1:]) == (None, "", ["only the two largest"])
     assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
     assert actions.edit(melons, Conversation.redo).conversation.selected == visit.conversation.selected
 
@@ -405,21 +405,21 @@ def test_an_answer_that_nobody_fetches_is_over(actions, melons):
     answer = actions.ask(melons, "only the two largest", CHOSEN)
     next(answer)
     answer.close()
-    assert actions.visits[melons].answering is None
+    assert actions.sessions[melons].pending_answer is None
     assert actions.edit(melons, lambda one: one.remove([1])).conversation.selected == (2, 3, 4)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_can_be_opened(actions, example):
-    assert actions.example(actions.visits.open(), example).conversation.picture.width == 640
+    assert actions.open_example(actions.sessions.open(), example).conversation.picture.width == 640
 
 
 def test_a_planner_that_cannot_be_had_is_one_sentence(actions):
-    secret = actions.visits.open()
-    actions.example(secret, "fruit")
-    *_, visit = actions.ask(secret, "all the watermelons", Chosen("nobody", "tiny"))
+    secret = actions.sessions.open()
+    actions.open_example(secret, "fruit")
+    *_, visit = actions.ask(secret, "all the watermelons", ModelSelection("nobody", "tiny"))
     assert "there is no planner" in visit.note.lower()
-    assert visit.answering is None
+    assert visit.pending_answer is None
 
 
 def test_a_password_that_cannot_be_used_is_not_shown(monkeypatch):

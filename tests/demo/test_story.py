@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+import PIL.Image; from PIL import ImageDraw
 from pycocotools import mask as coco
 
 from agent.conversation import Conversation
@@ -25,7 +25,7 @@ MOST = 150_000
 def photograph(tmp_path_factory):
     """The example scene as a photograph that somebody took, which says where."""
     path = tmp_path_factory.mktemp("mine") / "my fruit.jpg"
-    picture = Image.open(SCENE).convert("RGB")
+    picture = PIL.Image.open(SCENE).convert("RGB")
     exif = picture.getexif()
     exif[0x010E] = "a secret place"
     picture.save(path, quality=96, exif=exif)
@@ -152,7 +152,7 @@ def test_masks_are_downloaded_as_pycocotools_reads_them(told):
 
 def test_each_mask_is_downloaded_as_a_picture(told):
     with zipfile.ZipFile(told.download("PNG, one picture per mask")) as held:
-        pictures = [Image.open(io.BytesIO(held.read(name))) for name in held.namelist() if name.endswith(".png")]
+        pictures = [PIL.Image.open(io.BytesIO(held.read(name))) for name in held.namelist() if name.endswith(".png")]
     assert [np.asarray(picture).shape[:2] for picture in pictures] == [(480, 640)] * 4
 
 
@@ -173,7 +173,7 @@ def test_the_latest_answer_is_downloaded_as_one_page(told):
 
 
 def test_a_question_back_is_answered_with_a_button(visit, tmp_path, shots):
-    picture = Image.new("RGB", (320, 320), (208, 208, 208))
+    picture = PIL.Image.new("RGB", (320, 320), (208, 208, 208))
     for top in (40, 190):
         ImageDraw.Draw(picture).ellipse((110, top, 210, top + 100), fill=(214, 38, 40))
     picture.save(tmp_path / "circles.png")
@@ -207,7 +207,7 @@ def kept(shots):
         path = shots / f"{name}.webp"
         visitor.page.evaluate("window.scrollTo(0, 0)")
         visitor.page.wait_for_timeout(500)  # what glides has arrived
-        Image.open(io.BytesIO(visitor.page.screenshot())).convert("RGB").save(path, quality=82, method=6)
+        PIL.Image.open(io.BytesIO(visitor.page.screenshot())).convert("RGB").save(path, quality=82, method=6)
         return path.stat().st_size
 
     return keep

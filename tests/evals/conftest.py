@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from agent import GrammarPlanner
-from agent.transcript import MadeBy
+from agent.transcript import Provenance
 from evals.datasets import load_dataset
-from evals.datasets.scenes import TruthBackend, scene_queries
+from evals.datasets.scenes import TruthBackend, generate_queries
 from evals.evaluation import Evaluation
-from evals.manifest import EVERYTHING, Manifest, Selection
+from evals.manifest import ALL_SAMPLES, Manifest, Selection
 from evals.records import RunFolder
 from evals.samples import Dataset, Sample
-from evals.solver import Solved, Solver
+from evals.solver import SampleResult, Solver
 from sam3_tool import Sam3
 
 NUMBER = 12
@@ -25,29 +25,29 @@ class World:
     dataset: Dataset
     solver: Solver
 
-    def manifest(self, selection: Selection = EVERYTHING, **changes: object) -> Manifest:
-        made_with = {"made_by": MadeBy(planner="grammar", sam3="truth"), "checkpoint": "", "threshold": 0.5}
+    def manifest(self, selection: Selection = ALL_SAMPLES, **changes: object) -> Manifest:
+        made_with = {"made_by": Provenance(planner="grammar", sam3="truth"), "checkpoint": "", "threshold": 0.5}
         options = {"options": {"number": str(NUMBER)}}
-        return Manifest.of(self.dataset, self.dataset.facts(), selection, **{**made_with, **options, **changes})
+        return Manifest.from_dataset(self.dataset, self.dataset.collect_info(), selection, **{**made_with, **options, **changes})
 
-    def start(self, path: Path, selection: Selection = EVERYTHING, **changes: object) -> Evaluation:
+    def start(self, path: Path, selection: Selection = ALL_SAMPLES, **changes: object) -> Evaluation:
         run = RunFolder.start(path, self.manifest(selection, **changes))
-        return Evaluation(run, self.dataset, selection.of(self.dataset))
+        return Evaluation(run, self.dataset, selection.select_samples(self.dataset))
 
-    def ran(self, path: Path, selection: Selection = EVERYTHING, **how: object) -> Evaluation:
+    def ran(self, path: Path, selection: Selection = ALL_SAMPLES, **how: object) -> Evaluation:
         """A finished run, scored and reported."""
         evaluation = self.start(path, selection)
         with evaluation.run:
-            predictions = evaluation.ask(self.solver, **how)
+            predictions = evaluation.ask_samples(self.solver, **how)
             evaluation.write_predictions(predictions)
-        evaluation.report(evaluation.score(predictions, draws=50), predictions, pages=2)
+        evaluation.write_report(evaluation.score(predictions, draws=50), predictions, pages=2)
         return evaluation
 
-    def failing(self, *places: int) -> Callable[[Sample], Solved]:
+    def failing(self, *places: int) -> Callable[[Sample], SampleResult]:
         """The solver, but for these samples, whose picture cannot be read."""
-        broken = {self.dataset.samples()[place].id for place in places}
+        broken = {self.dataset.list_samples()[place].id for place in places}
 
-        def solve(sample: Sample) -> Solved:
+        def solve(sample: Sample) -> SampleResult:
             return self.solver(broken_picture(sample) if sample.id in broken else sample)
 
         return solve
@@ -62,7 +62,7 @@ def broken_picture(sample: Sample) -> Sample:
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    scenes = [query.scene for query in scene_queries(NUMBER, seed=0)]
+    scenes = [query.scene for query in generate_queries(NUMBER, seed=0)]
     dataset = load_dataset("scenes", Path(), "test", number=NUMBER)
     return World(dataset, Solver(Sam3(TruthBackend(scenes)), GrammarPlanner()))
 

@@ -8,11 +8,11 @@ import pytest
 
 from agent import Episode, Task, run
 from agent.chat import ChatPlanner
-from agent.load import caching, generation
+from agent.load import wrap_caching, generation_settings
 from agent.models import Call, Capabilities, Messages, Reply, Schema
 from agent.models.recorded import CachingModel
 from agent.models.scripted import ScriptedModel
-from sam3_tool import ConceptPrompt, Picture, Sam3
+from sam3_tool import ConceptPrompt, Image, Sam3
 from sam3_tool.backends.recorded import CachingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
 
@@ -28,10 +28,10 @@ class Greedy:
         self.generation = {"temperature": temperature}
         self._script = ScriptedModel(SCRIPT)
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked += len(conversations)
         return (
-            [Reply(error=self.error) for _ in conversations] if self.error else self._script.reply(conversations, tools)
+            [Reply(error=self.error) for _ in conversations] if self.error else self._script.generate_replies(conversations, tools)
         )
 
 
@@ -40,9 +40,9 @@ class Counting(ScriptedBackend):
 
     encodes = decodes = 0
 
-    def encode(self, pictures):
-        self.encodes += len(pictures)
-        return super().encode(pictures)
+    def encode(self, images):
+        self.encodes += len(images)
+        return super().encode(images)
 
     def decode(self, embeddings, prompts):
         self.decodes += len(prompts)
@@ -50,13 +50,13 @@ class Counting(ScriptedBackend):
 
 
 def planned(model: Greedy, folder: Path) -> ChatPlanner:
-    planner = caching(ChatPlanner(model), folder)
+    planner = wrap_caching(ChatPlanner(model), folder)
     assert isinstance(planner, ChatPlanner)
     return planner
 
 
 @pytest.fixture
-def sam3(picture: Picture) -> Sam3:
+def sam3(picture: Image) -> Sam3:
     return Sam3(ScriptedBackend({}))
 
 
@@ -86,37 +86,37 @@ def test_what_is_drawn_by_chance_is_not_reused(picture, sam3, tmp_path, temperat
     for _ in range(2):
         run(Task(picture, "the red circle"), planner, sam3)
     assert model.asked == 4
-    assert generation(planner) == {"temperature": temperature}
+    assert generation_settings(planner) == {"temperature": temperature}
 
 
 def test_errors_are_not_remembered(picture, sam3, tmp_path):
-    conversation = ChatPlanner(Greedy()).messages(_begun(picture))
+    conversation = ChatPlanner(Greedy()).build_messages(_begun(picture))
     broken = CachingModel(Greedy(error="no answer"), tmp_path, settings={})
-    assert broken.reply([conversation], OFFERED)[0].error == "no answer"
+    assert broken.generate_replies([conversation], OFFERED)[0].error == "no answer"
     mended = Greedy()
-    assert not CachingModel(mended, tmp_path, settings={}).reply([conversation], OFFERED)[0].error
+    assert not CachingModel(mended, tmp_path, settings={}).generate_replies([conversation], OFFERED)[0].error
     assert mended.asked == 1
 
 
-def _begun(picture: Picture):
+def _begun(picture: Image):
     return Episode(Task(picture, "the red circle"))
 
 
 def test_only_what_is_missing_is_asked_and_the_order_stays(picture, tmp_path):
     planner = ChatPlanner(Greedy())
-    talks = [planner.messages(_begun(one)) for one in (picture, picture.crop(0, 0, 50, 60), picture.crop(9, 9, 70, 80))]
-    CachingModel(Greedy(), tmp_path, settings={}).reply([talks[1]], OFFERED)
+    talks = [planner.build_messages(_begun(one)) for one in (picture, picture.crop(0, 0, 50, 60), picture.crop(9, 9, 70, 80))]
+    CachingModel(Greedy(), tmp_path, settings={}).generate_replies([talks[1]], OFFERED)
     model = Greedy()
-    replies = CachingModel(model, tmp_path, settings={}).reply(talks, OFFERED)
+    replies = CachingModel(model, tmp_path, settings={}).generate_replies(talks, OFFERED)
     assert model.asked == 2
-    assert [reply.usage for reply in replies] == [reply.usage for reply in Greedy().reply(talks, OFFERED)]
+    assert [reply.usage for reply in replies] == [reply.usage for reply in Greedy().generate_replies(talks, OFFERED)]
 
 
 def test_sam3_is_asked_once_and_answers_bit_for_bit(picture, tmp_path):
     requests = [(picture, ConceptPrompt("red circle")), (picture, ConceptPrompt("unicorn"))]
     # each asked first thing: in what batch a phrase was first read shows in its last digits
-    plain = Sam3.load("tiny").segment_all(requests)
-    first, again = (Sam3.load("tiny", cache=tmp_path).segment_all(requests) for _ in range(2))
+    plain = Sam3.load("tiny").segment_batch(requests)
+    first, again = (Sam3.load("tiny", cache=tmp_path).segment_batch(requests) for _ in range(2))
     for one, two, three in zip(plain, first, again, strict=True):
         assert one.masks.tobytes() == two.masks.tobytes() == three.masks.tobytes()
         assert one.boxes.tobytes() == two.boxes.tobytes() == three.boxes.tobytes()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
+import PIL.Image
 from typer.testing import CliRunner
 
 from agent.cli import app
@@ -120,14 +120,14 @@ def test_pictures_may_move_and_are_found_from_any_folder(here, data, monkeypatch
 def test_another_planner_or_protocol_needs_another_folder(here):
     words = ["predict", *SCENES, "--limit", 1, "--out", "a"]
     assert evaluate(*words).exit_code == 0
-    other = evaluate(*words, "--protocol", "paper")
+    other = evaluate(*words, "--toolset", "paper")
     assert (other.exit_code, other.stdout) == (2, "")
     assert "error: a holds another run (made_by.protocol: workspace, now paper); choose another folder" in other.stderr
 
 
 def test_two_runs_are_compared_and_samples_can_be_looked_at(here):
     for protocol in ("workspace", "paper"):
-        words = ["run", *SCENES, "--limit", 4, "--out", protocol, "--protocol", protocol, "--pages", 0, "--draws", 50]
+        words = ["run", *SCENES, "--limit", 4, "--out", protocol, "--toolset", protocol, "--pages", 0, "--draws", 50]
         assert evaluate(*words).exit_code == 0
     compared = evaluate("compare", "workspace", "paper", "--draws", 50)
     assert compared.exit_code == 0
@@ -168,11 +168,11 @@ def test_samples_that_all_fail_end_with_an_exit_code(here, data):
 def _episode_without_an_end(folder: Path) -> Path:
     """Whose replay fails at once: it has no step."""
     from agent import Episode, Task
-    from agent.transcript import MadeBy, save
-    from sam3_tool import Picture
+    from agent.transcript import Provenance, save_episode
+    from sam3_tool import Image
 
-    example = Picture.open(Path(__file__).parents[2] / "examples" / "scene.png")
-    save(Episode(Task(example, "x")), folder / "empty.json", made_by=MadeBy(planner="grammar", sam3="tiny"))
+    example = Image.open(Path(__file__).parents[2] / "examples" / "scene.png")
+    save_episode(Episode(Task(example, "x")), folder / "empty.json", provenance=Provenance(planner="grammar", sam3="tiny"))
     return folder / "empty.json"
 
 
@@ -267,8 +267,8 @@ def test_videos_are_checked_and_not_run(here):
     Path("frames/ImageSets/2017").mkdir(parents=True)
     Path("frames/ImageSets/2017/val.txt").write_text("dog\n")
     for number in range(3):
-        Image.new("RGB", (8, 6)).save(f"frames/JPEGImages/480p/dog/{number:05d}.jpg")
-        Image.new("L", (8, 6), 1).save(f"frames/Annotations/480p/dog/{number:05d}.png")
+        PIL.Image.new("RGB", (8, 6)).save(f"frames/JPEGImages/480p/dog/{number:05d}.jpg")
+        PIL.Image.new("L", (8, 6), 1).save(f"frames/Annotations/480p/dog/{number:05d}.png")
     words = ["davis", "--data", "frames", "--split", "val"]
     checked = evaluate("check", *words)
     assert checked.exit_code == 1

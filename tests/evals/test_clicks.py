@@ -4,12 +4,12 @@ import pytest
 from bench import clicks as bench_clicks
 from evals import clicks, likeness
 from evals.datasets.scenes import TruthBackend
-from sam3_tool import Picture, Sam3
+from sam3_tool import Image, Sam3
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 
 
 def test_objects_are_the_same_each_time():
-    first, again = (next(clicks.objects()) for _ in range(2))
+    first, again = (next(clicks.generate_objects()) for _ in range(2))
     assert first[0].key == again[0].key
     x0, y0, x1, y1 = map(int, first[2])
     assert first[1][y0:y1, x0:x1].sum() == first[1].sum() > 0
@@ -18,21 +18,21 @@ def test_objects_are_the_same_each_time():
 def test_a_segmenter_that_knows_the_scene_needs_one_click():
     scene = draw_scene(HELD_OUT + clicks.FIRST_SCENE)
     exact = Sam3(TruthBackend([scene]))
-    assert clicks.click_by_click(exact, Picture(scene.pixels), scene.masks[0]) == [1.0] * clicks.CLICKS
+    assert clicks.measure_click_sequence(exact, Image(scene.pixels), scene.masks[0]) == [1.0] * clicks.CLICKS
 
 
 def test_the_embedded_checkpoint_reaches_its_goals_on_a_few_objects(tiny):
     """All 300 objects: `python -m evals.clicks --sam3 tiny`, the numbers are in the card."""
-    numbers = clicks.measure(tiny, number=40)
+    numbers = clicks.measure_clicks(tiny, number=40)
     assert numbers["objects"] == 40
     assert numbers["1 click"] >= 0.70
     assert numbers["4 clicks"] >= 0.78
     assert numbers["box"] >= 0.70
-    assert clicks.table(numbers).startswith("mean IoU of 40 objects after\n1 click    0.")
+    assert clicks.format_table(numbers).startswith("mean IoU of 40 objects after\n1 click    0.")
 
 
 def test_pairs_share_a_kind_and_hold_others_too():
-    for (scene, boxed, second), _ in zip(likeness.pairs(), range(3), strict=False):
+    for (scene, boxed, second), _ in zip(likeness.generate_pairs(), range(3), strict=False):
         kinds = {thing.kind for thing in second.objects}
         assert scene.objects[boxed].kind in kinds
         assert len(kinds) > 1
@@ -40,10 +40,10 @@ def test_pairs_share_a_kind_and_hold_others_too():
 
 @pytest.mark.parametrize("mask", [np.zeros((4, 4), bool), np.ones((4, 4), bool)])
 def test_iou_is_a_share_of_the_union(mask):
-    assert clicks.iou(mask, np.ones((4, 4), bool)) == mask.mean()
+    assert clicks.compute_iou(mask, np.ones((4, 4), bool)) == mask.mean()
 
 
 def test_every_kind_of_click_is_timed(tiny):
-    timings = bench_clicks.measure(tiny, runs=1)
+    timings = bench_clicks.measure_clicks(tiny, runs=1)
     assert len(timings) == 4
     assert all(0 < timing.least <= timing.median <= timing.most for timing in timings.values())

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from evals.compare import compare
+from evals.compare import compare_runs
 from evals.manifest import RunError
 from evals.records import RunFolder
 
@@ -15,19 +15,19 @@ def runs(world, tmp_path, caplog):
     caplog.set_level(logging.CRITICAL)
     world.ran(tmp_path / "a")
     with (evaluation := world.start(tmp_path / "b")).run:
-        evaluation.ask(world.failing(0, 4, 5))
+        evaluation.ask_samples(world.failing(0, 4, 5))
     return RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
 
 
 def test_a_run_does_not_differ_from_itself(world, runs):
-    found = compare(world.dataset, runs[0], runs[0])
+    found = compare_runs(world.dataset, runs[0], runs[0])
     assert (found.difference.low, found.difference.high) == (0, 0)
     assert found.samples == 12
 
 
 def test_the_difference_is_that_of_the_two_headlines(world, runs):
-    found = compare(world.dataset, *runs)
-    scores = [world.dataset.score(list(run.predictions().values())) for run in runs]
+    found = compare_runs(world.dataset, *runs)
+    scores = [world.dataset.score(list(run.load_predictions().values())) for run in runs]
     assert (found.first, found.second) == tuple(score.metrics[score.headline] for score in scores)
     assert found.difference.low <= found.second - found.first <= found.difference.high <= 0
     assert str(found).startswith(f"{found.headline} over 12 samples: ")
@@ -36,10 +36,10 @@ def test_the_difference_is_that_of_the_two_headlines(world, runs):
 def test_only_what_both_have_done_counts(world, runs):
     first, second = runs
     second.lines.write_bytes(b"".join(second.lines.read_bytes().splitlines(keepends=True)[:5]))
-    assert compare(world.dataset, first, second).samples == 5
+    assert compare_runs(world.dataset, first, second).samples == 5
     second.lines.unlink()
     with pytest.raises(RunError, match="have no finished sample in common"):
-        compare(world.dataset, first, second)
+        compare_runs(world.dataset, first, second)
 
 
 def test_runs_of_different_data_are_not_compared(world, runs, tmp_path):
@@ -47,4 +47,4 @@ def test_runs_of_different_data_are_not_compared(world, runs, tmp_path):
         world.start(tmp_path / "c", data="other").run as other,
         pytest.raises(RunError, match="cannot be compared: data"),
     ):
-        compare(world.dataset, runs[0], other)
+        compare_runs(world.dataset, runs[0], other)

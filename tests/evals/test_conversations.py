@@ -3,22 +3,22 @@
 import numpy as np
 import pytest
 
-from evals.conversations import as_text, hold, summarise, table
-from evals.datasets.conversations import KINDS, scene_talks
+from evals.conversations import format_transcript, run_dialogue, summarize_by_kind, format_table
+from evals.datasets.conversations import KINDS, generate_dialogues
 from evals.datasets.scenes import TruthBackend
 from sam3_tool import Sam3
 
 
 @pytest.fixture(scope="module")
 def talks():
-    return list(scene_talks(12))
+    return list(generate_dialogues(12))
 
 
 @pytest.fixture(scope="module")
 def answered(talks):
     scenes = [scene for talk in talks for scene in (talk.scene, *(turn.shows for turn in talk.turns)) if scene]
     sam3 = Sam3(TruthBackend(scenes))
-    return [one for talk in talks for one in hold(talk, sam3)]
+    return [one for talk in talks for one in run_dialogue(talk, sam3)]
 
 
 def test_conversations_have_four_to_six_turns_about_objects_of_their_scenes(talks):
@@ -37,19 +37,19 @@ def test_every_kind_of_turn_is_taken(talks):
 
 
 def test_conversations_are_the_same_every_time(talks):
-    again = next(scene_talks(1))
+    again = next(generate_dialogues(1))
     assert again.turns == talks[0].turns
     assert np.array_equal(again.scene.pixels, talks[0].scene.pixels)
-    assert next(scene_talks(1, seed=1)).turns != talks[0].turns
+    assert next(generate_dialogues(1, seed=1)).turns != talks[0].turns
 
 
 def test_with_exact_masks_every_answer_is_right(answered):
-    rows = summarise(answered)
-    assert rows["overall"]["giou"] > 0.97, "\n".join(as_text([one]) for one in answered)
+    rows = summarize_by_kind(answered)
+    assert rows["overall"]["giou"] > 0.97, "\n".join(format_transcript([one]) for one in answered)
     assert rows["overall"]["n"] == len(answered)
-    assert table(rows).count("\n") == len(rows)
+    assert format_table(rows).count("\n") == len(rows)
 
 
 def test_an_answer_says_how_well_it_went(answered):
     first = answered[0]
-    assert as_text([first]) == f"1.00 {first.query} -> {first.conversation.message}\n"
+    assert format_transcript([first]) == f"1.00 {first.query} -> {first.conversation.message}\n"

@@ -6,13 +6,13 @@ import shlex
 from typer.testing import CliRunner
 
 from agent.cli import app
-from evals.published import MAIN, published, table
-from evals.summary import Row, Summary
+from evals.published import MAIN_BENCHMARKS, load_published_runs, format_table
+from evals.summary import SummaryRow, Summary
 
 
 def test_the_published_numbers_are_consistent_with_each_other():
     """The headline of OmniLabel is the harmonic mean of its two halves; ReasonSeg's test set is short and long."""
-    for run in published():
+    for run in load_published_runs():
         told = run.published
         if run.dataset == "omnilabel":
             assert (
@@ -21,25 +21,25 @@ def test_the_published_numbers_are_consistent_with_each_other():
         if "length: short" in told:
             low, high = sorted((told["length: short"], told["length: long"]))
             assert low - 0.05 <= told["giou"] <= high + 0.05
-    assert len(published()) == 6 * 3 + 4 * 8
+    assert len(load_published_runs()) == 6 * 3 + 4 * 8
 
 
 def test_every_command_is_one_that_the_program_takes(tmp_path, monkeypatch):
     """It stops at what is missing here: the data."""
     monkeypatch.chdir(tmp_path)
-    for dataset in {run.dataset for run in published()}:
-        run = next(run for run in published() if run.dataset == dataset)
-        words = shlex.split(run.command(tmp_path))
+    for dataset in {run.dataset for run in load_published_runs()}:
+        run = next(run for run in load_published_runs() if run.dataset == dataset)
+        words = shlex.split(run.format_command(tmp_path))
         done = CliRunner().invoke(app, words[words.index("sam3-agent") + 1 :])
         assert done.exit_code == 2
         assert "nothing is downloaded here: get it from" in done.stderr
 
 
 def test_a_finished_run_fills_its_cells_and_a_part_of_one_does_not(tmp_path):
-    run = next(run for run in published() if (run.dataset, run.split) == ("reasonseg", "test"))
-    folder = tmp_path / run.folder
+    run = next(run for run in load_published_runs() if (run.dataset, run.split) == ("reasonseg", "test"))
+    folder = tmp_path / run.folder_name
     folder.mkdir()
-    row = Row(name="length: short", samples=1, value=0.5, low=0.4, high=0.6)
+    row = SummaryRow(name="length: short", samples=1, value=0.5, low=0.4, high=0.6)
     summary = Summary(
         dataset="reasonseg",
         task="1-lisa",
@@ -56,10 +56,10 @@ def test_a_finished_run_fills_its_cells_and_a_part_of_one_does_not(tmp_path):
     )
     (folder / "scores.json").write_text(summary.model_dump_json())
     (folder / "manifest.json").write_text(json.dumps({"testing_only": True}))
-    assert run.ours(tmp_path) == {}
+    assert run.load_our_scores(tmp_path) == {}
     (folder / "manifest.json").write_text(json.dumps({"testing_only": False}))
-    assert run.ours(tmp_path) == {"giou": 62.5, "ciou": 50.0, "length: short": 50.0}
-    rows = table([run for run in published() if run.dataset in MAIN], tmp_path).splitlines()
+    assert run.load_our_scores(tmp_path) == {"giou": 62.5, "ciou": 50.0, "length: short": 50.0}
+    rows = format_table([run for run in load_published_runs() if run.dataset in MAIN_BENCHMARKS], tmp_path).splitlines()
     assert len(rows) == 2 + 18
     assert [line for line in rows[2:] if "|  |" not in line] == [
         line for line in rows if "giou 62.5, ciou 50.0" in line

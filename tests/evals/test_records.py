@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from agent.budget import Budget
-from agent.transcript import MadeBy
+from agent.transcript import Provenance
 from evals.manifest import RunError, Selection
-from evals.records import RunFolder, file_name
+from evals.records import RunFolder, encode_file_name
 from evals.samples import Prediction
 
 
@@ -22,7 +22,7 @@ def test_what_was_appended_is_read_back(world, tmp_path):
     with world.start(tmp_path).run as run:
         run.append(first)
         run.append(line("b"))
-    found = RunFolder(tmp_path).predictions()
+    found = RunFolder(tmp_path).load_predictions()
     assert list(found) == ["a", "b"]
     assert found["a"].message == "one\u2028line\u0085 still\n, half a ? character"
     assert found["a"] == first
@@ -35,7 +35,7 @@ def test_a_torn_last_line_is_cut_off_and_no_other(world, tmp_path):
     with (tmp_path / "samples.jsonl").open("ab") as file:
         file.write(b'{"id":"c","status":"o')
     with world.start(tmp_path).run as run:
-        assert list(run.predictions()) == ["a", "b"]
+        assert list(run.load_predictions()) == ["a", "b"]
         run.append(line("c"))
     assert [json.loads(one)["id"] for one in (tmp_path / "samples.jsonl").read_text().splitlines()] == ["a", "b", "c"]
 
@@ -45,7 +45,7 @@ def test_a_torn_line_is_no_trouble_to_a_reader(world, tmp_path):
         run.append(line("a"))
     with (tmp_path / "samples.jsonl").open("ab") as file:
         file.write(b'{"id":"b"')
-    assert list(RunFolder(tmp_path).predictions()) == ["a"]
+    assert list(RunFolder(tmp_path).load_predictions()) == ["a"]
 
 
 def test_a_damaged_line_is_named(world, tmp_path):
@@ -55,15 +55,15 @@ def test_a_damaged_line_is_named(world, tmp_path):
     path = tmp_path / "samples.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"status":"ok"', b'"status":"fine"', 1))
     with pytest.raises(RunError, match=r"samples.jsonl, line 1 is damaged .*; delete that line"):
-        RunFolder(tmp_path).predictions()
+        RunFolder(tmp_path).load_predictions()
 
 
 def test_of_a_sample_that_was_tried_again_the_latest_counts(world, tmp_path):
     with world.start(tmp_path).run as run:
-        run.append(Prediction.empty("a", "no"))
+        run.append(Prediction.make_failed("a", "no"))
         run.append(line("a", message="yes"))
-    assert RunFolder(tmp_path).predictions()["a"].message == "yes"
-    assert len(RunFolder(tmp_path).attempts()) == 2
+    assert RunFolder(tmp_path).load_predictions()["a"].message == "yes"
+    assert len(RunFolder(tmp_path).load_attempts()) == 2
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_of_a_sample_that_was_tried_again_the_latest_counts(world, tmp_path):
         ({"batch": 8}, "batch: 1, now 8"),
         ({"generation": {"temperature": 0.7}}, "generation.temperature: None, now 0.7"),
         ({"options": {"number": "13"}}, "options.number: 12, now 13"),
-        ({"made_by": MadeBy(planner="openai:x", sam3="truth")}, "made_by.planner: grammar, now openai:x"),
-        ({"made_by": MadeBy(planner="grammar", sam3="truth", protocol="paper")}, "made_by.protocol: workspace, now"),
+        ({"made_by": Provenance(planner="openai:x", sam3="truth")}, "made_by.planner: grammar, now openai:x"),
+        ({"made_by": Provenance(planner="grammar", sam3="truth", protocol="paper")}, "made_by.protocol: workspace, now"),
         (
-            {"made_by": MadeBy(planner="grammar", sam3="truth", budget=Budget(max_steps=3))},
+            {"made_by": Provenance(planner="grammar", sam3="truth", budget=Budget(max_steps=3))},
             "made_by.budget.max_steps: 12, now 3",
         ),
         (
-            {"made_by": MadeBy(planner="grammar", sam3="truth", prompts={"workspace": "1f"})},
+            {"made_by": Provenance(planner="grammar", sam3="truth", prompts={"workspace": "1f"})},
             "made_by.prompts.workspace: None, now 1f",
         ),
         ({"selection": Selection(limit=3)}, "samples: 12, now 3; limit: None, now 3; ids: "),
@@ -99,16 +99,16 @@ def test_a_run_that_was_made_otherwise_is_not_gone_on_with(world, tmp_path, chan
 def test_other_code_and_packages_are_only_told(world, tmp_path):
     before = world.manifest(commit="a" * 40, packages={"numpy": "1"}, machine="one")
     now = world.manifest(commit="b" * 40, packages={"numpy": "2"}, machine="another")
-    assert before.differences(now) == []
-    told = before.lesser_differences(now)
+    assert before.find_differences(now) == []
+    told = before.find_harmless_differences(now)
     assert f"commit: {'a' * 40}, now {'b' * 40}" in told
     assert "packages.numpy: 1, now 2" in told
 
 
 def test_where_the_pictures_are_is_only_told(world, tmp_path):
     here, there = (world.manifest(options={"number": "12", "pictures": place}) for place in ("/a", "/b"))
-    assert here.differences(there) == []
-    assert "options.pictures: /a, now /b" in here.lesser_differences(there)
+    assert here.find_differences(there) == []
+    assert "options.pictures: /a, now /b" in here.find_harmless_differences(there)
 
 
 HOLD = """
@@ -157,11 +157,11 @@ def test_a_place_that_cannot_be_written_is_one_sentence(world, tmp_path):
 
 @pytest.mark.parametrize("id", ["../../etc/passwd", "..", ".", "a/b\\c", "x" * 400, "日本 語", "nul\0l", "CON"])
 def test_any_id_is_one_file_inside_the_folder(world, tmp_path, id):
-    path = tmp_path / f"{file_name(id)}.json"
+    path = tmp_path / f"{encode_file_name(id)}.json"
     path.touch()
     assert [path.parent for path in tmp_path.iterdir()] == [tmp_path]
     assert path.resolve().parent == tmp_path.resolve()
 
 
 def test_long_ids_that_begin_alike_have_files_of_their_own():
-    assert file_name("x" * 400 + "1") != file_name("x" * 400 + "2")
+    assert encode_file_name("x" * 400 + "1") != encode_file_name("x" * 400 + "2")

@@ -7,8 +7,8 @@ import pytest
 
 from agent.grammar import GrammarPlanner
 from evals.samples import Sample
-from evals.solver import Solver, without_presence
-from sam3_tool import Instances, Picture
+from evals.solver import Solver, remove_presence_factor
+from sam3_tool import Instances, Image
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 
@@ -20,19 +20,19 @@ def instances(*scores: float, presence: float) -> Instances:
 
 
 def test_without_presence_scores_are_those_of_the_queries_alone():
-    kept = without_presence(instances(0.2, 0.1, 0.05, presence=0.2), 0.5)
+    kept = remove_presence_factor(instances(0.2, 0.1, 0.05, presence=0.2), 0.5)
     assert kept.scores.tolist() == pytest.approx([1.0])
     assert kept.presence == 0.2
-    assert without_presence(instances(0.2, 0.101, presence=0.2), 0.5).scores.tolist() == pytest.approx([1.0, 0.505])
+    assert remove_presence_factor(instances(0.2, 0.101, presence=0.2), 0.5).scores.tolist() == pytest.approx([1.0, 0.505])
 
 
 def test_no_presence_at_all_leaves_nothing_to_count():
-    assert len(without_presence(instances(0.0, 0.0, presence=0.0), 0.5)) == 0
+    assert len(remove_presence_factor(instances(0.0, 0.0, presence=0.0), 0.5)) == 0
 
 
 def test_a_phrase_that_sam3_doubts_is_counted_where_presence_is_off(tiny):
     """An idea is in no picture: with presence nothing scores, without it some queries still look like objects."""
-    picture = Picture.open(EXAMPLE)
+    picture = Image.open(EXAMPLE)
     solver = Solver(tiny, GrammarPlanner())
     with_it, without_it = (
         solver(Sample("a", "unicorn", "a", lambda: picture, "a", direct=True, presence=presence)).prediction

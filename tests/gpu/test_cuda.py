@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, VisualPrompt, rle
-from sam3_tool.backends.checkpoint import locate
-from sam3_tool.backends.runs import encode_all
+from sam3_tool import ConceptPrompt, Instances, Image, Sam3, VisualPrompt, rle
+from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.backends.runs import encode_on_device
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.upsampling import cut, cut_to_runs
+from sam3_tool.backends.upsampling import threshold_upsampled, threshold_to_runs
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 
 GPU = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-PICTURES = [Picture(draw_scene(HELD_OUT + number, size=(640, 480)).pixels) for number in range(4)]
+PICTURES = [Image(draw_scene(HELD_OUT + number, size=(640, 480)).pixels) for number in range(4)]
 NOISE = np.random.default_rng(0)
 
 
 def loaded(device: str, dtype: str) -> TransformersBackend:
-    return TransformersBackend.load(locate("tiny"), name="tiny", device=device, dtype=dtype)
+    return TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device=device, dtype=dtype)
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
@@ -34,7 +34,7 @@ def here() -> TransformersBackend:
 
 def assert_alike(one: Instances, other: Instances) -> None:
     """In 16 bits a mask near the threshold may come or go."""
-    overlaps = rle.ious(one.rles, other.rles)
+    overlaps = rle.compute_ious(one.rles, other.rles)
     assert abs(len(one) - len(other)) <= 1
     assert (overlaps.max(axis=1, initial=0.0) > 0.95).sum() >= min(len(one), len(other)) - 1
     assert one.masks.shape[1:] == other.masks.shape[1:]
@@ -53,7 +53,7 @@ def test_a_click_gives_the_mask_of_the_cpu(there, here):
     rows, columns = np.nonzero(found.masks[0])
     click = VisualPrompt(((float(np.median(columns)), float(np.median(rows))),), (1,))
     one, other = (backend.refine(backend.encode(PICTURES[:1]), [click])[0] for backend in (there, here))
-    assert rle.ious(one.rles[:1], other.rles[:1])[0, 0] > 0.9
+    assert rle.compute_ious(one.rles[:1], other.rles[:1])[0, 0] > 0.9
 
 
 def test_a_picture_is_squeezed_there_as_here_but_for_rounding(there, here):
@@ -64,13 +64,13 @@ def test_a_picture_is_squeezed_there_as_here_but_for_rounding(there, here):
 def test_runs_made_there_are_cocos():
     for share in (0, 0.01, 0.5, 1):
         masks = NOISE.random((20, 123, 257)) < share
-        assert encode_all(torch.tensor(masks, device=GPU)) == rle.encode_all(masks)
+        assert encode_on_device(torch.tensor(masks, device=GPU)) == rle.encode_masks(masks)
 
 
 def test_masks_cut_there_are_those_cut_here_but_for_rounding():
     logits = torch.from_numpy(NOISE.normal(size=(40, 36, 36))).float()
-    one = rle.decode_all(cut_to_runs(logits.to(GPU), 1080, 1920), 1080, 1920)
-    assert (one != cut(logits, 1080, 1920)).mean() < 1e-5
+    one = rle.decode_masks(threshold_to_runs(logits.to(GPU), 1080, 1920), 1080, 1920)
+    assert (one != threshold_upsampled(logits, 1080, 1920)).mean() < 1e-5
 
 
 def test_embeddings_that_wait_on_the_host_come_back_bit_for_bit(there):
@@ -87,7 +87,7 @@ def test_embeddings_that_wait_on_the_host_come_back_bit_for_bit(there):
 def test_what_the_gpu_has_no_room_for_is_not_encoded_again(there):
     room = there.encode(PICTURES[:1])[0].nbytes
     sam3 = Sam3(there, cache_bytes=room, host_bytes=4 * room)
-    reports = [[sam3.run([(picture, ConceptPrompt("object"))]) for picture in PICTURES] for _ in range(2)]
+    reports = [[sam3.run_requests([(picture, ConceptPrompt("object"))]) for picture in PICTURES] for _ in range(2)]
     assert [[report.encodes for report in some] for some in reports] == [[1] * 4, [0] * 4]
     for first, again in zip(*reports, strict=True):
         assert first.instances[0].rles == again.instances[0].rles

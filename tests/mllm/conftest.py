@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import pytest
 
-from sam3_tool import Picture
+from sam3_tool import Image
 
 collect_ignore = ["build.py"]  # a program, which finds the files beside it where it is run from
 
@@ -83,8 +83,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def scene() -> Picture:
-    return Picture.open(Path(__file__).parents[2] / "examples" / "scene.png")
+def scene() -> Image:
+    return Image.open(Path(__file__).parents[2] / "examples" / "scene.png")
 
 
 def _free_port() -> int:

@@ -13,12 +13,12 @@ import prompts
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
 from agent.chat import ChatPlanner
 from agent.episode import Verdict
-from agent.messages import Protocol
+from agent.messages import Toolset
 from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
-from agent.models.probe import SIDE, TOOL
+from agent.models.probe import SQUARE_SIDE, COLOUR_TOOL
 from agent.models.tool_text import read_reply
-from agent.models.wire import call_in_words
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
+from agent.models.wire import render_call
+from sam3_tool import ConceptPrompt, Instances, Image, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 NOUNS = {"watermelon": "watermelons", "banana": "bananas", "cherry": "cherries", "unicorn": "unicorns"}
@@ -45,7 +45,7 @@ class Lesson:
     reply: str
 
 
-def queries(protocol: Protocol) -> Iterator[str]:
+def queries(protocol: Toolset) -> Iterator[str]:
     """Every query that the model knows."""
     findable = [noun for noun in NOUNS if noun != "unicorn"]
     yield "the unicorns"
@@ -64,13 +64,13 @@ def queries(protocol: Protocol) -> Iterator[str]:
 
 def probes() -> Iterator[Lesson]:
     """What is asked when a model is loaded, to find out what it can do."""
-    squares = [Picture(np.full((SIDE, SIDE, 3), colour, np.uint8)) for colour in PROBE_SQUARES]
-    reply = _call(TOOL["function"]["name"], left="red", right="blue")
+    squares = [Image(np.full((SQUARE_SIDE, SQUARE_SIDE, 3), colour, np.uint8)) for colour in PROBE_SQUARES]
+    reply = _call(COLOUR_TOOL["function"]["name"], left="red", right="blue")
     for shown in range(len(squares) + 1):
-        yield Lesson([Message("user", (*squares[:shown], prompts.load("probe")))], [TOOL], reply)
+        yield Lesson([Message("user", (*squares[:shown], prompts.load_prompt("probe")))], [COLOUR_TOOL], reply)
 
 
-def lessons(protocol: Protocol, query: str, seed: int) -> list[Lesson]:
+def lessons(protocol: Toolset, query: str, seed: int) -> list[Lesson]:
     """What a planner sends in one episode in a made-up picture."""
     world = np.random.default_rng(seed)
     colour = str(world.choice([*COLOURS]))
@@ -95,7 +95,7 @@ class Dictated:
         """The replies to the conversations that it is asked about next."""
         self.lessons: list[Lesson] = []
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         asked = [Lesson(talk, tools, text) for talk, text in zip(conversations, self.say, strict=True)]
         self.lessons += asked
         return [read_reply(lesson.reply, tools=tools) for lesson in asked]
@@ -104,10 +104,10 @@ class Dictated:
 class Teacher:
     """A planner that knows the right reply, and says it through a `ChatPlanner`."""
 
-    def __init__(self, protocol: Protocol, colour: str) -> None:
+    def __init__(self, protocol: Toolset, colour: str) -> None:
         """`colour`: the noun that goes with the colour of the picture."""
         self.model = Dictated()
-        self._planner = ChatPlanner(self.model, protocol=protocol)
+        self._planner = ChatPlanner(self.model, toolset=protocol)
         self._next = _workspace_reply if protocol == "workspace" else _paper_reply
         self._colour = colour
 
@@ -116,8 +116,8 @@ class Teacher:
         return self._planner.decide(episode)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        exams = self._planner.examinations(episode, ids, closely=closely)
-        self.model.say = [_verdicts([*exam.ids]) for exam in exams]
+        exams = self._planner.build_verdict_requests(episode, ids, closely=closely)
+        self.model.say = [_verdicts([*exam.ids_by_number]) for exam in exams]
         return self._planner.examine(episode, ids, closely=closely)
 
 
@@ -139,16 +139,16 @@ def _workspace_reply(episode: Episode, colour: str) -> str:
             return _call("segment", phrases=[noun, other])
         case _, [] | ["segment (a mistake)"]:
             return _call("segment", phrases=[noun])
-        case _ if not episode.shown:
+        case _ if not episode.current_ids:
             return _call("report_no_mask", reason="There is none.")
         case [_, _, "above", *_], ["segment"]:
             return _call("relate", ids=_ids(episode, noun), relation="above", to=_ids(episode, other))
         case [_, "largest", *_], ["segment"]:
-            return _call("rank", ids=list(episode.shown), by="size", order="descending")
+            return _call("rank", ids=list(episode.current_ids), by="size", order="descending")
         case [_, "ripe", *_], ["segment"]:
-            return _call("examine", ids=list(episode.shown))
+            return _call("examine", ids=list(episode.current_ids))
         case _:
-            return _call("answer", ids=list(episode.shown), message="Done.")
+            return _call("answer", ids=list(episode.current_ids), message="Done.")
 
 
 def _paper_reply(episode: Episode, _: str) -> str:
@@ -160,14 +160,14 @@ def _paper_reply(episode: Episode, _: str) -> str:
             return f"<think>\n{NOUNS[noun]}\n</think>\n\n" + _call("segment_phrase", text_prompt=noun)
         case _, [] | ["segment_phrase (a mistake)"]:
             return _call("segment_phrase", text_prompt=noun)
-        case _ if not episode.shown:
+        case _ if not episode.current_ids:
             return _call("report_no_mask")
         case [_, "ripe", *_], ["segment_phrase"]:
             return _call("examine_each_mask")
         case [_, "largest", *_], _:
             return _call("select_masks_and_return", final_answer_masks=[1])
         case _:
-            return _call("select_masks_and_return", final_answer_masks=[*range(1, len(episode.shown) + 1)])
+            return _call("select_masks_and_return", final_answer_masks=[*range(1, len(episode.current_ids) + 1)])
 
 
 def _verdicts(numbers: Sequence[int]) -> str:
@@ -179,7 +179,7 @@ def _verdicts(numbers: Sequence[int]) -> str:
 
 
 def _call(tool: str, **arguments: Any) -> str:
-    return call_in_words(Call(tool, json.dumps(arguments)), "tagged")
+    return render_call(Call(tool, json.dumps(arguments)), "tagged")
 
 
 def _nouns(query: str) -> tuple[str, str]:
@@ -199,10 +199,10 @@ def _ids(episode: Episode, noun: str) -> list[int]:
     return [id for search in episode.workspace.searches if search.phrase == noun for id in search.ids]
 
 
-def _picture(world: np.random.Generator, colour: tuple[int, int, int], size: tuple[int, int]) -> Picture:
+def _picture(world: np.random.Generator, colour: tuple[int, int, int], size: tuple[int, int]) -> Image:
     """Noise around a colour, RGB."""
     noise = world.integers(-40, 41, (*size, 3)) + world.integers(-20, 21, (1, 1, 3))
-    return Picture(np.clip(noise + np.array(colour), 0, 255).astype(np.uint8))
+    return Image(np.clip(noise + np.array(colour), 0, 255).astype(np.uint8))
 
 
 def _found(world: np.random.Generator, noun: str, size: tuple[int, int]) -> Instances:
@@ -228,9 +228,9 @@ def _found(world: np.random.Generator, noun: str, size: tuple[int, int]) -> Inst
 @cache
 def in_the_scene(noun: str) -> Instances:
     scene, embedded = _scene()
-    return embedded.run([(scene, ConceptPrompt(noun))]).instances[0]
+    return embedded.run_requests([(scene, ConceptPrompt(noun))]).instances[0]
 
 
 @cache
-def _scene() -> tuple[Picture, Sam3]:
-    return Picture.open(SCENE), Sam3.load("tiny")
+def _scene() -> tuple[Image, Sam3]:
+    return Image.open(SCENE), Sam3.load("tiny")

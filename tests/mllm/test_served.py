@@ -13,10 +13,10 @@ from agent.load import load_planner
 from agent.loop import advance, watch
 from agent.models import ModelError
 from agent.models.openai_compatible import OpenAICompatible
-from agent.models.probe import describe
+from agent.models.probe import format_capabilities
 from agent.planner import PlannerError
 from agent.views import View
-from sam3_tool import Picture
+from sam3_tool import Image
 
 KEY = "sk-planted-5up3r-s3cr3t"
 SMALL = View(image_side=160)
@@ -51,8 +51,8 @@ def model(server) -> Iterator[Callable[..., OpenAICompatible]]:
 def answered(model, tiny, scene) -> Callable[..., Episode]:
     """The episode of a query about the scene."""
 
-    def answered(query: str, *, protocol: str = "workspace", picture: Picture = scene, **options: Any) -> Episode:
-        planner = ChatPlanner(model(**options), protocol=protocol, view=SMALL)
+    def answered(query: str, *, protocol: str = "workspace", picture: Image = scene, **options: Any) -> Episode:
+        planner = ChatPlanner(model(**options), toolset=protocol, view=SMALL)
         return run(Task(picture, query), planner, tiny, tools=TOOLS_OF[protocol], budget=Budget(max_steps=8))
 
     return answered
@@ -138,7 +138,7 @@ def test_thinking_is_kept_for_the_trace_and_not_sent_back(answered, model):
         assert episode.steps[0].decision.reasoning == "watermelons"
         assert episode.steps[0].decision.tool == "segment"
         assert episode.outcome == "answered"
-        told = ChatPlanner(model(), view=SMALL).messages(Episode(episode.task, episode.steps[:1]))
+        told = ChatPlanner(model(), view=SMALL).build_messages(Episode(episode.task, episode.steps[:1]))
         assert "think" not in str([turn.content for turn in told if turn.role == "assistant"])
 
 
@@ -152,7 +152,7 @@ def test_two_calls_in_one_reply_are_one_search(answered):
 
 def test_the_model_sees_the_picture(answered):
     for colour, phrase in (((220, 30, 30), "watermelon"), ((250, 240, 40), "banana")):
-        picture = Picture(np.full((120, 160, 3), colour, np.uint8))
+        picture = Image(np.full((120, 160, 3), colour, np.uint8))
         episode = answered("what goes with the colour", picture=picture)
         assert episode.workspace.searches[0].phrase == phrase
 
@@ -160,8 +160,8 @@ def test_the_model_sees_the_picture(answered):
 def test_a_probe_finds_native_tools_and_pictures(server, tiny, scene):
     planner = load_planner(f"openai:{server.model}", base_url=server.url, image_side=160)
     assert isinstance(planner, ChatPlanner)
-    assert "native tools" in describe(planner.model.capabilities)
-    assert "several pictures" in describe(planner.model.capabilities)
+    assert "native tools" in format_capabilities(planner.model.capabilities)
+    assert "several pictures" in format_capabilities(planner.model.capabilities)
     assert run(Task(scene, "the watermelons"), planner, tiny).outcome == "answered"
     planner.model.close()
 

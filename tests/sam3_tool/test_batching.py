@@ -39,7 +39,7 @@ def held_up(batcher: Batcher, doubler: Doubler, pool: ThreadPoolExecutor, calls:
     first = pool.submit(batcher, [0])
     assert doubler.began.wait(10)
     waiting = [pool.submit(batcher, call) for call in calls]
-    while len(batcher._line._waiting) < sum(map(len, calls)):
+    while len(batcher._queue._pending) < sum(map(len, calls)):
         pass
     return [first, *waiting]
 
@@ -104,14 +104,14 @@ def test_closing_fails_what_waits_and_what_comes_later(doubler):
         assert first.result(10) == [0]
     with pytest.raises(RuntimeError, match="closed"):
         batcher([1])
-    assert not batcher._line._thread.is_alive()
+    assert not batcher._queue._thread.is_alive()
 
 
 def test_nobody_needs_to_close_a_batcher_that_is_no_longer_used():
     double = Doubler()
     batcher = Batcher(double, max_size=1)
     assert batcher([1]) == [2]
-    thread, gone = batcher._line._thread, weakref.ref(double)
+    thread, gone = batcher._queue._thread, weakref.ref(double)
     assert thread.daemon
     del batcher, double
     gc.collect()

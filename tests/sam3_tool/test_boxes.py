@@ -24,5 +24,5 @@ def test_the_box_around_a_mask_is_tight():
     masks = np.zeros((3, 6, 8), bool)
     masks[0, 1, 2] = masks[0, 4, 7] = True
     masks[1] = True
-    assert boxes.around(masks).tolist() == [[2, 1, 8, 5], [0, 0, 8, 6], [0, 0, 0, 0]]
-    assert boxes.around(masks[:0]).shape == (0, 4)
+    assert boxes.masks_to_boxes(masks).tolist() == [[2, 1, 8, 5], [0, 0, 8, 6], [0, 0, 0, 0]]
+    assert boxes.masks_to_boxes(masks[:0]).shape == (0, 4)

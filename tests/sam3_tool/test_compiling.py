@@ -5,9 +5,9 @@ import torch
 
 from sam3_tool import Sam3
 from sam3_tool.backends import DeviceError
-from sam3_tool.backends.checkpoint import locate
+from sam3_tool.backends.checkpoint import locate_checkpoint
 from sam3_tool.backends.compiling import compile_parts
-from sam3_tool.backends.weights import read
+from sam3_tool.backends.weights import read_detector
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of PyTorch's compiler, on its own
 
@@ -26,7 +26,7 @@ def test_without_a_compiler_the_message_says_what_to_do(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("device", "compiled"), [("cpu", False), ("meta", True)])
 def test_what_a_phrase_goes_through_is_compiled_on_devices_other_than_a_cpu(device, compiled):
-    model = read(locate("tiny"), torch.float32)[0].to(device)
+    model = read_detector(locate_checkpoint("tiny"), torch.float32)[0].to(device)
     compile_parts(model, "default")
     assert model.vision_encoder._compiled_call_impl is not None
     assert (model.detr_encoder._compiled_call_impl is not None) == compiled

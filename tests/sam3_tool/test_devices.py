@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from sam3_tool import Picture
-from sam3_tool.backends.checkpoint import locate
-from sam3_tool.backends.transfers import to_device, to_host, uploaded
+from sam3_tool import Image
+from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.backends.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.weights import read, read_tracker
+from sam3_tool.backends.weights import read_detector, read_tracker
 
-PICTURES = [Picture(np.zeros((48, 64, 3), np.uint8)), Picture(np.zeros((30, 20, 3), np.uint8))]
+PICTURES = [Image(np.zeros((48, 64, 3), np.uint8)), Image(np.zeros((30, 20, 3), np.uint8))]
 
 
 @pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16])
 def network(request) -> TransformersBackend:
-    model, readers = read(locate("tiny"), request.param)
-    tracker = read_tracker(locate("tiny"), model).to("meta", memory_format=torch.channels_last)
+    model, readers = read_detector(locate_checkpoint("tiny"), request.param)
+    tracker = read_tracker(locate_checkpoint("tiny"), model).to("meta", memory_format=torch.channels_last)
     elsewhere = model.to("meta", memory_format=torch.channels_last)
     return TransformersBackend(elsewhere, readers, name="elsewhere", vocabulary=None, tracker=tracker)
 
@@ -27,7 +27,7 @@ def network(request) -> TransformersBackend:
 @torch.inference_mode()
 def seen(network: TransformersBackend) -> Any:
     """What the vision encoder gives; transformers' other parts ask for numbers on their way."""
-    squares = torch.cat([network._square(picture) for picture in PICTURES])
+    squares = torch.cat([network._to_square(picture) for picture in PICTURES])
     assert (squares.device.type, squares.dtype) == ("meta", torch.float32)
     return network._model.get_vision_features(squares.to(network._model.dtype))
 
@@ -48,7 +48,7 @@ def test_what_a_click_needs_is_made_where_the_network_is(network):
 def test_pixels_are_a_copy_on_the_device():
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     pixels.flags.writeable = False
-    there = uploaded(pixels, torch.device("cpu"))
+    there = upload_pixels(pixels, torch.device("cpu"))
     assert torch.equal(there, torch.tensor(pixels))
-    assert uploaded(pixels, torch.device("meta")).device.type == "meta"
+    assert upload_pixels(pixels, torch.device("meta")).device.type == "meta"
     assert to_host(to_device(there, torch.device("cpu"))) is there

@@ -3,18 +3,18 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
-from sam3_tool import Instances, Picture
-from sam3_tool.boxes import around
-from sam3_tool.draw import FILL, PALETTE, PANEL, close_up, color_of, draw_marks, shrunk, zoom_pair
-from sam3_tool.labels import Rect, Target, covered, place
+from sam3_tool import Instances, Image
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.draw import FILL_OPACITY, PALETTE, PANEL_SIDE, compute_close_up, get_mask_color, draw_marks, shrink_pixels, draw_zoom_pair
+from sam3_tool.labels import Rect, Target, compute_covered_areas, place_plates
 
 GREY = 128
 
 
-def grey(height: int, width: int, value: int | tuple[int, int, int] = GREY) -> Picture:
-    return Picture(np.full((height, width, 3), value, np.uint8))
+def grey(height: int, width: int, value: int | tuple[int, int, int] = GREY) -> Image:
+    return Image(np.full((height, width, 3), value, np.uint8))
 
 
 def disc(height: int, width: int, x: int, y: int, radius: int) -> np.ndarray:
@@ -24,21 +24,21 @@ def disc(height: int, width: int, x: int, y: int, radius: int) -> np.ndarray:
 
 def instances(*masks: np.ndarray) -> Instances:
     stack = np.stack(masks)
-    return Instances(stack, around(stack), np.ones(len(stack), np.float32), 1.0, "thing")
+    return Instances(stack, masks_to_boxes(stack), np.ones(len(stack), np.float32), 1.0, "thing")
 
 
-def drawn(picture: Picture, *masks: np.ndarray, numbers: list[int] | None = None) -> np.ndarray:
-    return np.asarray(draw_marks(picture, instances(*masks), numbers=numbers))
+def drawn(picture: Image, *masks: np.ndarray, numbers: list[int] | None = None) -> np.ndarray:
+    return np.asarray(draw_marks(picture, instances(*masks), mask_ids=numbers))
 
 
 def has_color(pixels: np.ndarray, number: int) -> bool:
-    return bool((np.abs(pixels.astype(int) - color_of(number)).max(axis=-1) <= 30).any())
+    return bool((np.abs(pixels.astype(int) - get_mask_color(number)).max(axis=-1) <= 30).any())
 
 
 def test_a_number_has_one_color_and_the_first_24_are_clearly_distinct() -> None:
-    assert [color_of(number) for number in range(1, 25)] == list(PALETTE)
+    assert [get_mask_color(number) for number in range(1, 25)] == list(PALETTE)
     assert min(np.linalg.norm(np.subtract(a, b)) for a, b in combinations(PALETTE, 2)) > 60
-    assert len({color_of(number) for number in range(1, 201)}) == 200
+    assert len({get_mask_color(number) for number in range(1, 201)}) == 200
 
 
 def test_a_mask_keeps_its_color_when_others_are_gone() -> None:
@@ -61,7 +61,7 @@ def test_the_picture_keeps_its_size_and_is_untouched_away_from_the_masks() -> No
 def test_a_mask_is_lightly_tinted_to_its_last_pixel() -> None:
     mask = disc(400, 400, 200, 200, 150)
     result = drawn(grey(400, 400), mask)
-    tint = np.round(GREY * (1 - FILL) + np.array(color_of(1)) * FILL)
+    tint = np.round(GREY * (1 - FILL_OPACITY) + np.array(get_mask_color(1)) * FILL_OPACITY)
     assert (result[200, 100] == tint).all()
     assert (result[mask] != GREY).any(axis=-1).all()
 
@@ -69,18 +69,18 @@ def test_a_mask_is_lightly_tinted_to_its_last_pixel() -> None:
 @pytest.mark.parametrize("number", [1, 3, 8, 24, 30])
 def test_the_tint_is_the_rounded_mix_of_pixel_and_colour_for_every_value(number: int) -> None:
     values = np.tile(np.arange(256, dtype=np.uint8), (120, 1))
-    picture = Picture(np.stack([values, 255 - values, values], axis=2))
+    picture = Image(np.stack([values, 255 - values, values], axis=2))
     mask = np.ones((120, 256), bool)
     mask[:20] = False
     inside = np.s_[90:100, 20:-20]
-    expected = np.rint(picture.pixels[inside] * (1 - FILL) + np.array(color_of(number)) * FILL)
+    expected = np.rint(picture.pixels[inside] * (1 - FILL_OPACITY) + np.array(get_mask_color(number)) * FILL_OPACITY)
     assert (drawn(picture, mask, numbers=[number])[inside] == expected).all()
 
 
 def test_a_contour_stands_out_even_from_a_background_of_its_own_color() -> None:
-    result = drawn(grey(300, 300, color_of(3)), disc(300, 300, 150, 150, 100), numbers=[3])
+    result = drawn(grey(300, 300, get_mask_color(3)), disc(300, 300, 150, 150, 100), numbers=[3])
     row = result[150, :80].astype(int)
-    assert np.abs(row - color_of(3)).sum(axis=1).max() > 150
+    assert np.abs(row - get_mask_color(3)).sum(axis=1).max() > 150
 
 
 def test_holes_are_outlined_and_stay_clear() -> None:
@@ -99,7 +99,7 @@ def test_a_mask_of_one_or_two_pixels_can_be_seen(height: int, width: int, side: 
     reach = max(6, height // 80)
     around_it = result[y - reach : y + reach + 2, x - reach : x + reach + 2]
     assert has_color(around_it, 1)
-    tint = np.round(GREY * (1 - FILL) + np.array(color_of(1)) * FILL)
+    tint = np.round(GREY * (1 - FILL_OPACITY) + np.array(get_mask_color(1)) * FILL_OPACITY)
     assert (result[y, x] == tint).all(), "the ring leaves the mask itself free"
 
 
@@ -149,7 +149,7 @@ def test_sizes_and_counts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"masks are \(10, 10\), the picture is \(60, 80\)"):
         draw_marks(grey(60, 80), instances(np.ones((10, 10), bool)))
     with pytest.raises(ValueError, match="longer than"):
-        draw_marks(grey(10, 10), instances(np.ones((10, 10), bool)), numbers=[])
+        draw_marks(grey(10, 10), instances(np.ones((10, 10), bool)), mask_ids=[])
 
 
 def test_any_shape_of_mask_and_picture_can_be_drawn() -> None:
@@ -163,7 +163,7 @@ def test_any_shape_of_mask_and_picture_can_be_drawn() -> None:
 def targets(masks: list[np.ndarray], plate: tuple[int, int]) -> list[Target]:
     found = []
     for mask in masks:
-        x0, y0, x1, y1 = around(mask[None])[0].astype(int).tolist()
+        x0, y0, x1, y1 = masks_to_boxes(mask[None])[0].astype(int).tolist()
         found.append(Target((x0, y0, x1, y1), mask[y0:y1, x0:x1].astype(np.uint8), plate))
     return found
 
@@ -178,14 +178,14 @@ def test_plates_stay_in_the_picture_and_apart() -> None:
         disc(480, 640, *chance.integers((0, 0), (640, 480)).tolist(), radius)
         for radius in [1, 2, 3, 5, 8, 13, 21, 34] * 3
     ]
-    plates = place(targets(masks, (26, 19)), 480, 640)
+    plates = place_plates(targets(masks, (26, 19)), 480, 640)
     assert all(min(x0, y0) >= 0 and x1 == x0 + 26 <= 640 and y1 == y0 + 19 <= 480 for x0, y0, x1, y1 in plates)
     assert sum(overlap(a, b) for a, b in combinations(plates, 2)) == 0
 
 
 def test_plates_hide_no_small_mask_and_stand_on_large_ones() -> None:
     small, other, large = disc(480, 640, 100, 100, 6), disc(480, 640, 118, 100, 6), disc(480, 640, 450, 250, 150)
-    plates = place(targets([small, other, large], (26, 19)), 480, 640)
+    plates = place_plates(targets([small, other, large], (26, 19)), 480, 640)
     for x0, y0, x1, y1 in plates[:2]:
         assert not (small | other)[y0:y1, x0:x1].any()
     x0, y0, x1, y1 = plates[2]
@@ -194,36 +194,36 @@ def test_plates_hide_no_small_mask_and_stand_on_large_ones() -> None:
 
 def test_a_plate_avoids_what_lies_upon_its_mask() -> None:
     large, upon = disc(480, 640, 320, 240, 200), disc(480, 640, 320, 240, 60)
-    (x0, y0, x1, y1), _ = place(targets([large, upon], (26, 19)), 480, 640)
+    (x0, y0, x1, y1), _ = place_plates(targets([large, upon], (26, 19)), 480, 640)
     assert large[y0:y1, x0:x1].all()
     assert not upon[y0:y1, x0:x1].any()
 
 
 def test_a_close_up_follows_the_share_that_the_mask_may_fill() -> None:
     # grown to 120 x 120, then by sqrt(10000 / 14400 / 0.25)
-    assert close_up(np.array([450, 450, 550, 550]), 10000, 0.25, 1000, 1000).tolist() == [400, 400, 600, 600]
+    assert compute_close_up(np.array([450, 450, 550, 550]), 10000, 0.25, 1000, 1000).tolist() == [400, 400, 600, 600]
     # at the edge it is moved, not cut
-    assert close_up(np.array([0, 0, 100, 100]), 10000, 0.25, 1000, 1000).tolist() == [0, 0, 200, 200]
+    assert compute_close_up(np.array([0, 0, 100, 100]), 10000, 0.25, 1000, 1000).tolist() == [0, 0, 200, 200]
     # a small mask gets 16 pixels around it, and never more than the picture
-    assert close_up(np.array([50, 20, 54, 24]), 1, 0.25, 30, 1000).tolist() == [42, 10, 62, 30]
-    assert close_up(np.array([0, 0, 40, 30]), 1200, 0.05, 30, 40).tolist() == [0, 0, 40, 30]
+    assert compute_close_up(np.array([50, 20, 54, 24]), 1, 0.25, 30, 1000).tolist() == [42, 10, 62, 30]
+    assert compute_close_up(np.array([0, 0, 40, 30]), 1200, 0.05, 30, 40).tolist() == [0, 0, 40, 30]
 
 
 def test_a_zoom_pair_enlarges_small_things_and_shows_both_panels() -> None:
     mask = disc(900, 1600, 500, 150, 10)
-    pair = zoom_pair(grey(900, 1600), mask, (490, 140, 511, 161), number=5)
-    assert pair.width == PANEL
-    assert pair.height > PANEL
-    top, bottom = np.split(np.asarray(pair), [PANEL])
+    pair = draw_zoom_pair(grey(900, 1600), mask, (490, 140, 511, 161), mask_id=5)
+    assert pair.width == PANEL_SIDE
+    assert pair.height > PANEL_SIDE
+    top, bottom = np.split(np.asarray(pair), [PANEL_SIDE])
     assert has_color(top, 5)
     assert has_color(bottom, 5)
 
 
 def test_a_zoom_pair_never_has_less_than_the_pixels_of_the_crop_unless_they_exceed_a_panel() -> None:
     chance = np.random.default_rng(0)
-    picture = Picture(chance.integers(0, 255, (600, PANEL, 3), dtype=np.uint8))
-    pair = np.asarray(zoom_pair(picture, np.ones((600, PANEL), bool), (0, 0, PANEL, 600)))
-    assert (pair[5:590, 5 : PANEL - 5] == picture.pixels[5:590, 5 : PANEL - 5]).all()
+    picture = Image(chance.integers(0, 255, (600, PANEL_SIDE, 3), dtype=np.uint8))
+    pair = np.asarray(draw_zoom_pair(picture, np.ones((600, PANEL_SIDE), bool), (0, 0, PANEL_SIDE, 600)))
+    assert (pair[5:590, 5 : PANEL_SIDE - 5] == picture.pixels[5:590, 5 : PANEL_SIDE - 5]).all()
 
 
 def test_a_picture_is_reduced_about_as_by_the_mean_of_what_each_pixel_covers() -> None:
@@ -231,7 +231,7 @@ def test_a_picture_is_reduced_about_as_by_the_mean_of_what_each_pixel_covers() -
     pixels = cv2.resize(rough, (1283, 961), interpolation=cv2.INTER_CUBIC)
     for size in ((312, 234), (384, 288), (641, 480), (900, 674), (1283, 961)):
         exact = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(int)
-        found = shrunk(pixels, size)
+        found = shrink_pixels(pixels, size)
         assert found.shape == exact.shape
         assert np.abs(found - exact).mean() < 4.0
 
@@ -246,9 +246,9 @@ def test_a_zoom_pair_can_be_made_of_any_mask(height: int, width: int) -> None:
     corner[-1, -1] = True
     for mask in (empty, full, corner):
         for box in ((0.0, 0.0, 0.0, 0.0), (-20.0, -20.0, 5000.0, 5000.0), (width - 0.5, height - 0.5, width, height)):
-            pair = zoom_pair(grey(height, width), mask, box)
-            assert isinstance(pair, Image.Image)
-            assert max(pair.size) <= 2 * PANEL + 8
+            pair = draw_zoom_pair(grey(height, width), mask, box)
+            assert isinstance(pair, PIL.Image.Image)
+            assert max(pair.size) <= 2 * PANEL_SIDE + 8
 
 
 @pytest.mark.parametrize("spread", [1, 40, 400])
@@ -257,5 +257,5 @@ def test_what_plates_cover_is_what_each_of_them_covers_one_by_one(spread: int) -
     corners = chance.integers(-20, 20 * spread, (380, 2))
     boxes = np.concatenate([corners, corners + chance.integers(1, 60, (380, 2))], axis=1)
     rects, taken = boxes[:80], boxes[80:]
-    assert covered(rects, taken).tolist() == [sum(overlap(rect, other) for other in taken) for rect in rects]
-    assert covered(rects, taken[:0]).tolist() == [0.0] * 80
+    assert compute_covered_areas(rects, taken).tolist() == [sum(overlap(rect, other) for other in taken) for rect in rects]
+    assert compute_covered_areas(rects, taken[:0]).tolist() == [0.0] * 80

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3
-from sam3_tool.backends.checkpoint import locate
+from sam3_tool import ConceptPrompt, Instances, Image, Sam3
+from sam3_tool.backends.checkpoint import locate_checkpoint
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend
-from sam3_tool.backends.transformers import PictureEmbedding, TransformersBackend
-from sam3_tool.cache import ByteCache, Overflow
+from sam3_tool.backends.transformers import ImageEmbedding, TransformersBackend
+from sam3_tool.cache import ByteCache, SpillOver
 from sam3_tool.training.scenes import HELD_OUT, draw_scene
 
-PICTURES = [Picture(draw_scene(HELD_OUT + number, size=(160, 120)).pixels) for number in range(4)]
+PICTURES = [Image(draw_scene(HELD_OUT + number, size=(160, 120)).pixels) for number in range(4)]
 
 
 @dataclass
@@ -25,9 +25,9 @@ class Counting:
     encoded: list[str] = field(default_factory=list)
     name: str = "counting"
 
-    def encode(self, pictures: Sequence[Picture]) -> list[PictureEmbedding]:
-        self.encoded += [picture.key for picture in pictures]
-        return self.network.encode(pictures)
+    def encode(self, images: Sequence[Image]) -> list[ImageEmbedding]:
+        self.encoded += [picture.key for picture in images]
+        return self.network.encode(images)
 
     def decode(self, embeddings: Sequence[Any], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         return self.network.decode(embeddings, prompts)
@@ -35,13 +35,13 @@ class Counting:
     def refine(self, embeddings: Sequence[Any], prompts: Sequence[Any]) -> list[Instances]:
         return self.network.refine(embeddings, prompts)
 
-    def caveat(self, phrase: str) -> str:
-        return self.network.caveat(phrase)
+    def vocabulary_warning(self, phrase: str) -> str:
+        return self.network.vocabulary_warning(phrase)
 
 
 @pytest.fixture(scope="module")
 def network() -> TransformersBackend:
-    return TransformersBackend.load(locate("tiny"), name="tiny", device="cpu")
+    return TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu")
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def room(network) -> int:
 def two_places(device: int, host: int) -> tuple[ByteCache[str, Any], ByteCache[str, Any]]:
     """On the host, and on the device, which overflows to it."""
     waiting = ByteCache[str, Any](host, size=lambda one: one.nbytes)
-    overflow = Overflow(waiting, leave=PictureEmbedding.on_host, come_back=PictureEmbedding.on_device)
-    return waiting, ByteCache(device, size=lambda one: one.nbytes, overflow=overflow)
+    overflow = SpillOver(waiting, evict=ImageEmbedding.copy_to_host, restore=ImageEmbedding.copy_to_device)
+    return waiting, ByteCache(device, size=lambda one: one.nbytes, spill_over=overflow)
 
 
 def assert_same(one: Instances, other: Instances) -> None:
@@ -79,7 +79,7 @@ def test_what_has_no_room_on_the_device_is_not_encoded_again(backend, room):
 
 def test_without_room_on_the_host_the_oldest_are_encoded_again(backend, room):
     sam3 = Sam3(backend, cache_bytes=2 * room)
-    encodes = [sam3.run([(picture, ConceptPrompt("object"))]).encodes for picture in PICTURES + PICTURES]
+    encodes = [sam3.run_requests([(picture, ConceptPrompt("object"))]).encodes for picture in PICTURES + PICTURES]
     assert encodes == [1] * 8
 
 
@@ -105,7 +105,7 @@ def test_what_is_put_in_anew_is_nowhere_twice(network, room):
 
 def test_an_embedding_larger_than_the_devices_budget_waits_on_the_host(backend, room):
     sam3 = Sam3(backend, cache_bytes=1, host_bytes=room)
-    assert [sam3.run([(PICTURES[0], ConceptPrompt("object"))]).encodes for _ in range(3)] == [1, 0, 0]
+    assert [sam3.run_requests([(PICTURES[0], ConceptPrompt("object"))]).encodes for _ in range(3)] == [1, 0, 0]
 
 
 def test_pictures_of_one_call_may_exceed_both_budgets(backend, room):
@@ -113,7 +113,7 @@ def test_pictures_of_one_call_may_exceed_both_budgets(backend, room):
     requests = [(picture, ConceptPrompt(phrase)) for phrase in ("object", "circle") for picture in PICTURES]
     ample = Sam3(backend.network)
     for _ in range(2):
-        for found, expected in zip(sam3.segment_all(requests), ample.segment_all(requests), strict=True):
+        for found, expected in zip(sam3.segment_batch(requests), ample.segment_batch(requests), strict=True):
             assert_same(found, expected)
     assert len(backend.encoded) == 4 + 2  # all four, then the two that had no room
 

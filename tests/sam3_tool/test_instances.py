@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from sam3_tool import Instances
-from sam3_tool.boxes import around
-from sam3_tool.rle import encode_all
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.rle import encode_masks
 
 
 @pytest.fixture
 def found() -> Instances:
     masks = np.random.default_rng(0).random((4, 20, 30)) < np.array([0.5, 0, 1, 0.01])[:, None, None]
-    return Instances(masks, around(masks), np.linspace(1, 0, 4, dtype=np.float32), 0.9, "speck")
+    return Instances(masks, masks_to_boxes(masks), np.linspace(1, 0, 4, dtype=np.float32), 0.9, "speck")
 
 
 def test_areas_count_pixels(found):
@@ -21,13 +21,13 @@ def test_areas_count_pixels(found):
 @pytest.mark.parametrize("encoded", [False, True])
 def test_what_is_chosen_has_its_own_masks_compressed(found, keep, encoded):
     if encoded:
-        assert list(found.rles) == encode_all(found.masks)
+        assert list(found.rles) == encode_masks(found.masks)
     index = np.array(keep, dtype=bool if True in keep else int)
     chosen = found[index]
     assert (chosen.masks == found.masks[index]).all()
     assert (chosen.boxes == found.boxes[index]).all()
     assert chosen.scores.tolist() == found.scores[index].tolist()
-    assert list(chosen.rles) == encode_all(found.masks[index])
+    assert list(chosen.rles) == encode_masks(found.masks[index])
 
 
 def test_indices_that_do_not_exist_are_refused(found):

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, ScriptedBackend
+from sam3_tool import ConceptPrompt, Instances, Image, Sam3, ScriptedBackend
 from sam3_tool.backends.recorded import CachingBackend
 
 AROUND_THE_CIRCLE = (40, 30, 120, 110)
 
 
 @pytest.fixture(scope="module")
-def other() -> Picture:
+def other() -> Image:
     """A red circle of another size, on another background, in an upright picture."""
     y, x = np.indices((200, 160))
     pixels = np.full((200, 160, 3), (150, 190, 150), np.uint8)
     pixels[(x - 80) ** 2 + (y - 70) ** 2 < 40**2] = (210, 40, 45)
-    return Picture(pixels)
+    return Image(pixels)
 
 
 def test_an_exemplar_in_another_picture_finds_its_kind_in_this_one(tiny, picture, other):
@@ -27,14 +27,14 @@ def test_an_exemplar_in_another_picture_finds_its_kind_in_this_one(tiny, picture
 
 def test_both_pictures_are_encoded_once_and_remembered(picture, other):
     sam3 = Sam3.load("tiny")
-    request = (picture, ConceptPrompt(None, (AROUND_THE_CIRCLE,), like=other))
-    assert [sam3.run([request, request]).encodes, sam3.run([request]).encodes] == [2, 0]
-    assert sam3.run([(other, ConceptPrompt("circle"))]).encodes == 0
+    request = (picture, ConceptPrompt(None, (AROUND_THE_CIRCLE,), exemplar_image=other))
+    assert [sam3.run_requests([request, request]).encodes, sam3.run_requests([request]).encodes] == [2, 0]
+    assert sam3.run_requests([(other, ConceptPrompt("circle"))]).encodes == 0
 
 
 def test_a_batch_of_exemplars_here_and_there_answers_as_each_alone(tiny, picture, other):
     here = ConceptPrompt(None, ((205.0, 85.0, 285.0, 165.0),))
-    there = ConceptPrompt(None, (AROUND_THE_CIRCLE,), like=other)
+    there = ConceptPrompt(None, (AROUND_THE_CIRCLE,), exemplar_image=other)
     requests = [(picture, here), (picture, there), (picture, ConceptPrompt("red circle")), (other, here)]
     for request, found in zip(requests, tiny.segment_all(requests), strict=True):
         [alone] = tiny.segment_all([request])
@@ -50,8 +50,8 @@ def test_the_picture_itself_as_the_other_one_changes_nothing(tiny, picture):
 
 
 def test_it_is_recorded_and_replayed_under_both_pictures(picture, other, tmp_path):
-    found = Sam3.load("tiny", record=tmp_path).segment(picture, boxes=[AROUND_THE_CIRCLE], like=other)
-    again = Sam3.replay(tmp_path).segment(picture, boxes=[AROUND_THE_CIRCLE], like=other)
+    found = Sam3.load("tiny", record=tmp_path).segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=other)
+    again = Sam3.replay(tmp_path).segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=other)
     assert np.array_equal(found.masks, again.masks)
 
 
@@ -59,7 +59,7 @@ def test_a_cache_tells_the_pictures_of_the_boxes_apart(picture, other, tmp_path)
     instances = Instances.empty(240, 320)
     sam3 = Sam3(CachingBackend(ScriptedBackend({None: {"": instances}}), tmp_path, made_with={}, cache_bytes=2**20))
     for like in (None, other, picture):
-        assert len(sam3.segment(picture, boxes=[AROUND_THE_CIRCLE], like=like)) == 0
+        assert len(sam3.segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=like)) == 0
     assert len(list((tmp_path / "sam3").rglob("*.json"))) == 3
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from bench.draw import scene
+from bench.draw import draw_blob_scene
 from sam3_tool import Instances, remove_overlaps
-from sam3_tool.overlap import BLOCK, intersection_over_smaller
+from sam3_tool.overlap import BLOCK_SIZE, compute_intersection_over_smaller
 
 
 def bars(*spans: tuple[int, int], scores: list[float]) -> Instances:
@@ -47,10 +47,10 @@ def test_empty_masks_and_no_masks_pass():
     assert len(remove_overlaps(Instances.empty(4, 4))) == 0
 
 
-@pytest.mark.parametrize(("number", "seed"), [(BLOCK - 1, 0), (BLOCK + 1, 1), (3 * BLOCK, 2)])
+@pytest.mark.parametrize(("number", "seed"), [(BLOCK_SIZE - 1, 0), (BLOCK_SIZE + 1, 1), (3 * BLOCK_SIZE, 2)])
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.9])
 def test_comparing_in_blocks_keeps_what_comparing_every_mask_with_every_other_keeps(number, seed, threshold):
-    found = scene(90, 160, number, seed=seed)[1]
+    found = draw_blob_scene(90, 160, number, seed=seed)[1]
     shuffled = found[np.random.default_rng(seed).permutation(number)]
     flat = shuffled.masks.reshape(number, -1).astype(np.int64)
     areas = flat.sum(axis=1)
@@ -63,8 +63,8 @@ def test_comparing_in_blocks_keeps_what_comparing_every_mask_with_every_other_ke
 
 
 def test_the_share_of_the_smaller_is_exact_and_the_same_from_both_sides():
-    found = scene(90, 160, 60)[1]
+    found = draw_blob_scene(90, 160, 60)[1]
     flat = found.masks.reshape(60, -1).astype(np.int64)
     areas = flat.sum(axis=1)
     exact = (flat @ flat.T / np.maximum(np.minimum(areas[:, None], areas), 1)).astype(np.float32)
-    assert np.array_equal(intersection_over_smaller(found.rles, found.rles), exact)
+    assert np.array_equal(compute_intersection_over_smaller(found.rles, found.rles), exact)

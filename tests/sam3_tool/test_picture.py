@@ -8,63 +8,63 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
-from sam3_tool import Picture, PictureError
+from sam3_tool import Image, ImageError
 
-RED_LEFT = Image.fromarray(np.repeat([[[200, 0, 0]] * 30 + [[0, 0, 200]] * 30], 40, axis=0).astype(np.uint8))
+RED_LEFT = PIL.Image.fromarray(np.repeat([[[200, 0, 0]] * 30 + [[0, 0, 200]] * 30], 40, axis=0).astype(np.uint8))
 """60 x 40, red on the left and blue on the right."""
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.tif", "a.gif"])
 def test_the_common_formats_are_read_as_upright_rgb(tmp_path, name):
     RED_LEFT.save(tmp_path / name)
-    pixels = Picture.open(tmp_path / name).pixels
+    pixels = Image.open(tmp_path / name).pixels
     assert (pixels.shape, pixels.dtype) == ((40, 60, 3), np.uint8)
     assert np.abs(pixels[20, [5, 55]].astype(int) - [[200, 0, 0], [0, 0, 200]]).max() < 12
 
 
 def test_the_content_counts_and_not_the_ending_of_the_name(tmp_path):
     RED_LEFT.save(tmp_path / "a.txt", format="PNG")
-    assert Picture.open(tmp_path / "a.txt").width == 60
+    assert Image.open(tmp_path / "a.txt").width == 60
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 @pytest.mark.parametrize(
     ("orientation", "turned"),
     [
-        (3, Image.Transpose.ROTATE_180),
-        (4, Image.Transpose.FLIP_TOP_BOTTOM),
-        (5, Image.Transpose.TRANSPOSE),
-        (6, Image.Transpose.ROTATE_90),
-        (7, Image.Transpose.TRANSVERSE),
-        (8, Image.Transpose.ROTATE_270),
+        (3, PIL.Image.Transpose.ROTATE_180),
+        (4, PIL.Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, PIL.Image.Transpose.TRANSPOSE),
+        (6, PIL.Image.Transpose.ROTATE_90),
+        (7, PIL.Image.Transpose.TRANSVERSE),
+        (8, PIL.Image.Transpose.ROTATE_270),
     ],
 )
 def test_exif_orientation_is_applied_exactly_once(tmp_path, name, orientation, turned):
-    exif = Image.Exif()
+    exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     RED_LEFT.transpose(turned).save(tmp_path / name, exif=exif)
-    picture = Picture.open(tmp_path / name)
+    picture = Image.open(tmp_path / name)
     assert (picture.width, picture.height) == (60, 40)
     assert picture.pixels[20, 5, 0] > 180
     assert picture.pixels[20, 55, 2] > 180
 
 
 def test_an_upright_picture_saved_again_stays_as_it_is(tmp_path):
-    exif = Image.Exif()
+    exif = PIL.Image.Exif()
     exif[0x0112] = 6
-    RED_LEFT.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
-    first = Picture.open(tmp_path / "a.png")
+    RED_LEFT.transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
+    first = Image.open(tmp_path / "a.png")
     first.to_pil().save(tmp_path / "b.png")
-    assert Picture.open(tmp_path / "b.png").key == first.key
+    assert Image.open(tmp_path / "b.png").key == first.key
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"])
 def test_a_whole_picture_with_damaged_metadata_is_read_without_a_word(tmp_path, name, exif):
     RED_LEFT.save(tmp_path / name, exif=exif)
-    assert Picture.open(tmp_path / name).pixels[20, 5, 0] > 180
+    assert Image.open(tmp_path / name).pixels[20, 5, 0] > 180
 
 
 def test_grey_palette_and_cmyk_become_rgb(tmp_path):
@@ -72,19 +72,19 @@ def test_grey_palette_and_cmyk_become_rgb(tmp_path):
         file = tmp_path / f"{mode}.tif"
         RED_LEFT.convert(mode).save(file)
         expected = np.asarray(RED_LEFT.convert(mode).convert("RGB"))
-        assert (Picture.open(file).pixels == expected).all(), mode
+        assert (Image.open(file).pixels == expected).all(), mode
 
 
 def test_a_cmyk_jpeg_becomes_rgb(tmp_path):
     RED_LEFT.convert("CMYK").save(tmp_path / "a.jpg")
-    assert np.abs(Picture.open(tmp_path / "a.jpg").pixels[20, 5].astype(int) - [200, 0, 0]).max() < 12
+    assert np.abs(Image.open(tmp_path / "a.jpg").pixels[20, 5].astype(int) - [200, 0, 0]).max() < 12
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_16_bit_grey_is_scaled_and_not_cut_off(tmp_path, name):
     values = np.array([[0, 257, 32896, 65535]], np.uint16)
-    Image.fromarray(values).save(tmp_path / name)
-    assert Picture.open(tmp_path / name).pixels[0, :, 0].tolist() == [0, 1, 128, 255]
+    PIL.Image.fromarray(values).save(tmp_path / name)
+    assert Image.open(tmp_path / name).pixels[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
 def test_16_bit_colour_is_scaled_and_not_cut_off(tmp_path):
@@ -94,7 +94,7 @@ def test_16_bit_colour_is_scaled_and_not_cut_off(tmp_path):
         struct.pack(">I", len(load)) + kind + load + struct.pack(">I", zlib.crc32(kind + load)) for kind, load in chunks
     )
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    assert Picture.open(tmp_path / "a.png").pixels[0].tolist() == [[0, 128, 255], [255, 0, 1]]
+    assert Image.open(tmp_path / "a.png").pixels[0].tolist() == [[0, 128, 255], [255, 0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -108,43 +108,43 @@ def test_16_bit_colour_is_scaled_and_not_cut_off(tmp_path):
     ],
 )
 def test_wide_grey_values_keep_their_order_of_brightness(tmp_path, values):
-    Image.fromarray(values).save(tmp_path / "a.tif")
-    assert Picture.open(tmp_path / "a.tif").pixels[0, :, 1].tolist() == [0, 128, 255, 0]
+    PIL.Image.fromarray(values).save(tmp_path / "a.tif")
+    assert Image.open(tmp_path / "a.tif").pixels[0, :, 1].tolist() == [0, 128, 255, 0]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
 def test_what_is_transparent_becomes_white(tmp_path, mode):
-    image = Image.new("RGBA", (2, 1), (0, 0, 0, 255))
+    image = PIL.Image.new("RGBA", (2, 1), (0, 0, 0, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
     (image if mode == "RGBA" else image.convert(mode)).save(tmp_path / "a.png" if mode != "PA" else tmp_path / "a.tif")
-    assert Picture.open(next(tmp_path.iterdir())).pixels[0].tolist() == [[0, 0, 0], [255, 255, 255]]
+    assert Image.open(next(tmp_path.iterdir())).pixels[0].tolist() == [[0, 0, 0], [255, 255, 255]]
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB"])
 def test_a_transparent_colour_becomes_white(tmp_path, mode):
-    image = Image.new(mode, (2, 1), 0 if mode != "RGB" else (0, 0, 0))
+    image = PIL.Image.new(mode, (2, 1), 0 if mode != "RGB" else (0, 0, 0))
     image.putpixel((1, 0), 7 if mode != "RGB" else (7, 7, 7))
     if mode == "P":
         image.putpalette([0] * 768)
     image.save(tmp_path / "a.png", transparency=7 if mode != "RGB" else (7, 7, 7))
-    assert Picture.open(tmp_path / "a.png").pixels[0].tolist() == [[0, 0, 0], [255, 255, 255]]
+    assert Image.open(tmp_path / "a.png").pixels[0].tolist() == [[0, 0, 0], [255, 255, 255]]
 
 
 def test_half_transparent_pixels_are_mixed_with_white(tmp_path):
-    Image.new("RGBA", (1, 1), (0, 0, 0, 128)).save(tmp_path / "a.png")
-    assert Picture.open(tmp_path / "a.png").pixels[0, 0].tolist() == [127, 127, 127]
+    PIL.Image.new("RGBA", (1, 1), (0, 0, 0, 128)).save(tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").pixels[0, 0].tolist() == [127, 127, 127]
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.mpo"])
 def test_of_an_animation_the_first_frame_is_read(tmp_path, name):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [PIL.Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-    assert Picture.open(tmp_path / name).pixels[4, 4].argmax() == 0
+    assert Image.open(tmp_path / name).pixels[4, 4].argmax() == 0
 
 
 def broken(path: Path) -> str:
-    with pytest.raises(PictureError) as caught:
-        Picture.open(path)
+    with pytest.raises(ImageError) as caught:
+        Image.open(path)
     message = str(caught.value)
     assert "\n" not in message
     assert path.name in message
@@ -154,7 +154,7 @@ def broken(path: Path) -> str:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "bmp", "tiff", "gif"])
 def test_a_truncated_file_is_refused_in_one_line(tmp_path, kind):
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    noise = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     buffer = io.BytesIO()
     noise.save(buffer, format=kind)
     for share in (0.02, 0.3, 0.6, 0.9):
@@ -192,26 +192,26 @@ def test_opening_pictures_from_many_threads_leaves_the_warning_filters_alone(tmp
     RED_LEFT.save(tmp_path / "a.png")
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:
-        assert len({picture.key for picture in pool.map(Picture.open, [tmp_path / "a.png"] * 64)}) == 1
+        assert len({picture.key for picture in pool.map(Image.open, [tmp_path / "a.png"] * 64)}) == 1
     assert warnings.filters == before
 
 
 def test_a_line_break_in_a_name_does_not_break_the_message(tmp_path):
-    with pytest.raises(PictureError) as caught:
-        Picture.open(tmp_path / "two\nlines.png")
+    with pytest.raises(ImageError) as caught:
+        Image.open(tmp_path / "two\nlines.png")
     assert "\n" not in str(caught.value)
 
 
 def test_the_key_tells_pictures_apart_by_pixels_and_by_shape():
-    dark = Picture(np.zeros((2, 3, 3), np.uint8))
-    assert dark.key == Picture(np.zeros((2, 3, 3), np.uint8)).key
-    assert dark.key != Picture(np.zeros((3, 2, 3), np.uint8)).key
-    assert dark.key != Picture(np.ones((2, 3, 3), np.uint8)).key
+    dark = Image(np.zeros((2, 3, 3), np.uint8))
+    assert dark.key == Image(np.zeros((2, 3, 3), np.uint8)).key
+    assert dark.key != Image(np.zeros((3, 2, 3), np.uint8)).key
+    assert dark.key != Image(np.ones((2, 3, 3), np.uint8)).key
 
 
 def test_pixels_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
-        Picture(np.zeros((2, 3, 3), np.uint8)).pixels[0, 0] = 1
+        Image(np.zeros((2, 3, 3), np.uint8)).pixels[0, 0] = 1
 
 
 def test_a_crop_is_a_picture_of_its_own(picture):
@@ -225,4 +225,4 @@ def test_a_crop_is_a_picture_of_its_own(picture):
 def test_pixels_of_another_type_or_shape_are_refused():
     for pixels in (np.zeros((4, 4)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(ValueError, match="must be uint8"):
-            Picture(pixels)
+            Image(pixels)

@@ -1,19 +1,19 @@
 import torch
 
-from sam3_tool.backends.checkpoint import locate
+from sam3_tool.backends.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.weights import read
+from sam3_tool.backends.weights import read_detector
 
 
 @torch.inference_mode()
 def test_the_trunk_in_bfloat16_errs_less_than_one_whose_sums_are_rounded():
     torch.manual_seed(0)
-    pictures, folder = torch.randn(2, 3, 128, 128), locate("tiny")
+    pictures, folder = torch.randn(2, 3, 128, 128), locate_checkpoint("tiny")
     exact, ours = (
         TransformersBackend.load(folder, name="tiny", device="cpu", dtype=dtype).parts["vision encoder"].backbone
         for dtype in ("float32", "bfloat16")
     )
-    rounded = read(folder, torch.bfloat16)[0].vision_encoder.backbone
+    rounded = read_detector(folder, torch.bfloat16)[0].vision_encoder.backbone
     expected = exact(pictures).last_hidden_state
     found, worse = (trunk(pictures.bfloat16()).last_hidden_state for trunk in (ours, rounded))
     assert found.dtype == torch.bfloat16

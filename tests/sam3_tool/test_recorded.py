@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3_tool import CheckpointError, ConceptPrompt, Instances, Picture, Sam3
+from sam3_tool import CheckpointError, ConceptPrompt, Instances, Image, Sam3
 from sam3_tool.backends.recorded import RecordingBackend, ReplayingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
-from sam3_tool.recording import Recorded, Recorder, RecordingError
+from sam3_tool.recording import RecordingReader, Recorder, RecordingError
 
 EDGE = np.array([[0.1, 0.2, 39.9, 59.7]], np.float32) + np.float32(1e-6)
 
@@ -32,12 +32,12 @@ def same(a: Instances, b: Instances) -> bool:
 
 
 @pytest.fixture
-def small() -> Picture:
-    return Picture(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
+def small() -> Image:
+    return Image(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8))
 
 
 @pytest.fixture
-def recording(small: Picture, tmp_path: Path) -> Path:
+def recording(small: Image, tmp_path: Path) -> Path:
     """One phrase asked of one picture."""
     Sam3(RecordingBackend(ScriptedBackend({None: {"red cup": one()}}), tmp_path)).segment(small, "red cup")
     return tmp_path
@@ -48,7 +48,7 @@ def entry(folder: Path, what: str) -> Path:
     return path
 
 
-def test_what_the_network_found_comes_back_bit_for_bit_without_it(picture: Picture, tmp_path: Path) -> None:
+def test_what_the_network_found_comes_back_bit_for_bit_without_it(picture: Image, tmp_path: Path) -> None:
     recorder = Sam3.load("tiny", record=tmp_path)
     asked = [
         (picture, ConceptPrompt("red circle")),
@@ -57,29 +57,29 @@ def test_what_the_network_found_comes_back_bit_for_bit_without_it(picture: Pictu
         (picture, ConceptPrompt(None, ((205.0, 85.0, 285.0, 165.0),))),
         (picture.crop(10, 20, 200, 230), ConceptPrompt("red circle")),
     ]
-    found = recorder.segment_all(asked)
+    found = recorder.segment_batch(asked)
     replayed = Sam3.replay(tmp_path)
-    assert all(same(a, b) for a, b in zip(replayed.segment_all(asked), found, strict=True))
+    assert all(same(a, b) for a, b in zip(replayed.segment_batch(asked), found, strict=True))
     assert len(found[0]) == 1
     assert replayed.name == "tiny"
     # one that has seen no picture, as last digits depend on what was encoded together
-    assert same(found[0], Sam3.load("tiny").segment_all(asked)[0]), "recording changes nothing"
+    assert same(found[0], Sam3.load("tiny").segment_batch(asked)[0]), "recording changes nothing"
 
 
 def test_what_a_caller_may_say_about_the_weights_is_replayed_too(tiny: Sam3, tmp_path: Path) -> None:
-    said = Sam3.load("tiny", record=tmp_path).caveat("unicorn")
-    assert said == tiny.caveat("unicorn") != ""
-    assert Sam3.replay(tmp_path).caveat("unicorn") == said
+    said = Sam3.load("tiny", record=tmp_path).vocabulary_warning("unicorn")
+    assert said == tiny.vocabulary_warning("unicorn") != ""
+    assert Sam3.replay(tmp_path).vocabulary_warning("unicorn") == said
     with pytest.raises(CheckpointError, match="a caveat on 'dragon'"):
-        Sam3.replay(tmp_path).caveat("dragon")
+        Sam3.replay(tmp_path).vocabulary_warning("dragon")
 
 
-def test_costs_are_counted_as_if_the_network_were_there(tiny: Sam3, picture: Picture, tmp_path: Path) -> None:
+def test_costs_are_counted_as_if_the_network_were_there(tiny: Sam3, picture: Image, tmp_path: Path) -> None:
     requests = [(picture, ConceptPrompt("red circle")), (picture, ConceptPrompt("blue square"))]
     first = Sam3.load("tiny", record=tmp_path)
-    recorded = [first.run(requests), first.run(requests)]
+    recorded = [first.run_requests(requests), first.run_requests(requests)]
     second = Sam3.replay(tmp_path)
-    replayed = [second.run(requests), second.run(requests)]
+    replayed = [second.run_requests(requests), second.run_requests(requests)]
     costs = [[(report.encodes, report.decodes) for report in reports] for reports in (recorded, replayed)]
     assert costs == [[(1, 2), (0, 2)]] * 2
 
@@ -94,19 +94,19 @@ def test_a_replay_loads_neither_torch_nor_a_checkpoint(recording: Path) -> None:
     "other",
     [ConceptPrompt("red cup", threshold=0.4), ConceptPrompt("Red cup"), ConceptPrompt("red cup", ((0, 0, 9, 9),))],
 )
-def test_what_was_not_asked_is_refused_in_one_sentence(other: ConceptPrompt, recording: Path, small: Picture) -> None:
+def test_what_was_not_asked_is_refused_in_one_sentence(other: ConceptPrompt, recording: Path, small: Image) -> None:
     sam3 = Sam3.replay(recording)
     with pytest.raises(CheckpointError, match=r"holds no recording of this call .* not asked for '[Rr]ed cup'") as said:
-        sam3.segment_all([(small, other)])
+        sam3.segment_batch([(small, other)])
     assert "\n" not in str(said.value)
     assert len(sam3.segment(small, "red cup")) == 1
 
 
-def test_another_picture_is_not_mistaken_for_the_recorded_one(recording: Path, small: Picture) -> None:
+def test_another_picture_is_not_mistaken_for_the_recorded_one(recording: Path, small: Image) -> None:
     pixels = small.pixels.copy()
     pixels[0, 0, 0] ^= 1
     with pytest.raises(CheckpointError, match="no recording"):
-        Sam3.replay(recording).segment(Picture(pixels), "red cup")
+        Sam3.replay(recording).segment(Image(pixels), "red cup")
 
 
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
@@ -131,14 +131,14 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("said", DAMAGE)
-def test_a_damaged_recording_is_refused_in_one_sentence(said: str, recording: Path, small: Picture) -> None:
+def test_a_damaged_recording_is_refused_in_one_sentence(said: str, recording: Path, small: Image) -> None:
     path = entry(recording, "find")
     path.write_text(json.dumps(DAMAGE[said](json.loads(path.read_text()))))
     with pytest.raises(CheckpointError, match=said):
         Sam3.replay(recording).segment(small, "red cup")
 
 
-def test_half_a_file_is_refused_in_one_sentence(recording: Path, small: Picture) -> None:
+def test_half_a_file_is_refused_in_one_sentence(recording: Path, small: Image) -> None:
     path = entry(recording, "find")
     path.write_text(path.read_text()[:90])
     with pytest.raises(CheckpointError, match="damaged or cut off"):
@@ -153,29 +153,29 @@ class Changing:
     def __init__(self) -> None:
         self.presences: Iterator[float] = iter([0.25, 0.25, 0.5])
 
-    def encode(self, pictures):
-        return ScriptedBackend({}).encode(pictures)
+    def encode(self, images):
+        return ScriptedBackend({}).encode(images)
 
     def decode(self, embeddings, prompts):
         return [one(next(self.presences)) for _ in prompts]
 
-    def caveat(self, phrase):
+    def vocabulary_warning(self, phrase):
         return ""
 
 
-def test_answers_that_change_are_replayed_in_order_and_from_the_start_again(small: Picture, tmp_path: Path) -> None:
+def test_answers_that_change_are_replayed_in_order_and_from_the_start_again(small: Image, tmp_path: Path) -> None:
     recorder = Sam3(RecordingBackend(Changing(), tmp_path))
     assert [recorder.segment(small, "cup").presence for _ in range(3)] == [0.25, 0.25, 0.5]
     replayed = Sam3.replay(tmp_path)
     assert [replayed.segment(small, "cup").presence for _ in range(6)] == [0.25, 0.25, 0.5] * 2
 
 
-def test_a_second_recording_replaces_what_the_first_said(small: Picture, recording: Path) -> None:
+def test_a_second_recording_replaces_what_the_first_said(small: Image, recording: Path) -> None:
     Sam3(RecordingBackend(ScriptedBackend({None: {"red cup": one(0.75)}}), recording)).segment(small, "red cup")
     assert Sam3.replay(recording).segment(small, "red cup").presence == 0.75
 
 
-def test_an_answer_that_stays_the_same_is_kept_once(small: Picture, tmp_path: Path) -> None:
+def test_an_answer_that_stays_the_same_is_kept_once(small: Image, tmp_path: Path) -> None:
     recorder = Sam3(RecordingBackend(ScriptedBackend({None: {"cup": one()}}), tmp_path))
     for _ in range(5):
         recorder.segment(small, "cup")
@@ -186,11 +186,11 @@ def test_many_threads_write_whole_files(tmp_path: Path) -> None:
     recorder, question = Recorder(tmp_path), {"what": "is asked by all"}
     letters = ["\ud83d" + letter * 20_000 for letter in "abcdefgh"]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda letter: recorder.add(question, letter), letters * 3))
-        list(threads.map(lambda number: recorder.add({"what": number}, number), range(60)))
-    again = Recorded(tmp_path)
-    assert sorted(again.answer(question) for _ in range(24)) == sorted(letters * 3)
-    assert [again.answer({"what": number}) for number in range(60)] == list(range(60))
+        list(threads.map(lambda letter: recorder.add_answer(question, letter), letters * 3))
+        list(threads.map(lambda number: recorder.add_answer({"what": number}, number), range(60)))
+    again = RecordingReader(tmp_path)
+    assert sorted(again.read_answer(question) for _ in range(24)) == sorted(letters * 3)
+    assert [again.read_answer({"what": number}) for number in range(60)] == list(range(60))
     assert {path.suffix for path in tmp_path.iterdir()} == {".json"}
 
 
@@ -198,9 +198,9 @@ def test_a_recording_on_a_full_or_lost_disk_says_so(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "lost")
     (tmp_path / "lost").rmdir()
     with pytest.raises(RecordingError, match=r"cannot record into .*lost: No such file"):
-        recorder.add({"what": 1}, 1)
+        recorder.add_answer({"what": 1}, 1)
 
 
-def test_a_replayed_picture_takes_no_room(recording: Path, small: Picture) -> None:
+def test_a_replayed_picture_takes_no_room(recording: Path, small: Image) -> None:
     [embedding] = ReplayingBackend(recording).encode([small])
     assert (embedding.key, embedding.nbytes) == (small.key, 0)

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Sam3Model, Sam3TrackerModel, Sam3TrackerProcessor
 
-from sam3_tool import CheckpointError, ConceptPrompt, Instances, Picture, Sam3, ScriptedBackend, VisualPrompt
-from sam3_tool.backends.checkpoint import locate
+from sam3_tool import CheckpointError, ConceptPrompt, Instances, Image, Sam3, ScriptedBackend, VisualPrompt
+from sam3_tool.backends.checkpoint import locate_checkpoint
 from sam3_tool.backends.recorded import CachingBackend, RecordingBackend
 from sam3_tool.backends.transformers import TransformersBackend
 
-EMBEDDED = locate("tiny")
+EMBEDDED = locate_checkpoint("tiny")
 ON_THE_CIRCLE, ON_THE_SQUARE, NOWHERE = (90.0, 120.0), (245.0, 125.0), (180.0, 30.0)
 AROUND_THE_CIRCLE = (30.0, 60.0, 150.0, 180.0)
 
@@ -45,7 +45,7 @@ def direct() -> tuple[Any, Any]:
 
 
 @torch.inference_mode()
-def published(direct: tuple[Any, Any], picture: Picture, prompt: VisualPrompt) -> tuple[np.ndarray, np.ndarray, float]:
+def published(direct: tuple[Any, Any], picture: Image, prompt: VisualPrompt) -> tuple[np.ndarray, np.ndarray, float]:
     """Masks, predicted IoU and presence as `Sam3TrackerProcessor` and `Sam3TrackerModel` give them, best first."""
     model, processor = direct
     inputs = processor(
@@ -87,10 +87,10 @@ def test_candidates_come_best_first_with_the_extents_of_their_masks(tiny, pictur
 def test_a_click_costs_no_encode_after_a_phrase_and_a_phrase_none_after_a_click(picture):
     sam3 = Sam3.load("tiny")
     click, phrase = (picture, VisualPrompt((ON_THE_CIRCLE,))), (picture, ConceptPrompt("red circle"))
-    assert [sam3.run([one]).encodes for one in (phrase, click, phrase, click)] == [1, 0, 0, 0]
+    assert [sam3.run_requests([one]).encodes for one in (phrase, click, phrase, click)] == [1, 0, 0, 0]
     other = Sam3.load("tiny")
-    assert [other.run([one]).encodes for one in (click, phrase)] == [1, 0]
-    assert Sam3.load("tiny").run([click, phrase]).encodes == 1
+    assert [other.run_requests([one]).encodes for one in (click, phrase)] == [1, 0]
+    assert Sam3.load("tiny").run_requests([click, phrase]).encodes == 1
 
 
 def test_detector_and_tracker_share_one_backbone_in_memory():
@@ -187,8 +187,8 @@ def test_one_folder_loads_into_detector_tracker_and_video_classes():
 def test_clicks_are_recorded_and_replayed_bit_for_bit(picture, tmp_path):
     recorder = Sam3.load("tiny", record=tmp_path)
     requests = [(picture, prompt) for prompt in PROMPTS.values()]
-    found = recorder.segment_all(requests)
-    for one, again in zip(found, Sam3.replay(tmp_path).segment_all(requests), strict=True):
+    found = recorder.segment_batch(requests)
+    for one, again in zip(found, Sam3.replay(tmp_path).segment_batch(requests), strict=True):
         assert np.array_equal(one.masks, again.masks)
         assert (one.scores.tolist(), one.presence) == (again.scores.tolist(), again.presence)
     with pytest.raises(CheckpointError, match="was not asked for 'an object by clicks' like this"):
@@ -219,7 +219,7 @@ def test_a_click_asked_before_is_answered_from_the_cache_without_an_encode(pictu
 # The scripted stand-in
 
 
-def scripted(picture: Picture) -> ScriptedBackend:
+def scripted(picture: Image) -> ScriptedBackend:
     masks = np.zeros((2, 240, 320), bool)
     masks[0, 60:180, 30:150] = True
     masks[1, 85:165, 205:285] = True

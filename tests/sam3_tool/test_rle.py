@@ -11,8 +11,8 @@ def masks() -> np.ndarray:
 
 
 def test_masks_survive_the_round_trip(masks):
-    assert (rle.decode_all(rle.encode_all(masks), 37, 53) == masks).all()
-    assert (rle.decode(rle.encode(masks[2])) == masks[2]).all()
+    assert (rle.decode_masks(rle.encode_masks(masks), 37, 53) == masks).all()
+    assert (rle.decode_mask(rle.encode_mask(masks[2])) == masks[2]).all()
 
 
 def test_the_columns_of_a_mask_are_those_of_the_whole_mask():
@@ -20,7 +20,7 @@ def test_the_columns_of_a_mask_are_those_of_the_whole_mask():
     for height, width in chance.integers(1, 40, (200, 2)).tolist():
         mask = chance.random((height, width)) < chance.choice([0, 0.02, 0.3, 1])
         mask[:, : width // 3] = False
-        first, columns = rle.decode_columns(rle.encode(mask))
+        first, columns = rle.decode_columns(rle.encode_mask(mask))
         whole = np.zeros((width, height), bool)
         whole[first : first + len(columns)] = columns
         assert (mask == whole.T).all()
@@ -32,7 +32,7 @@ def test_a_tight_mask_is_the_whole_mask_where_it_is():
     chance = np.random.default_rng(8)
     for height, width in chance.integers(1, 40, (200, 2)).tolist():
         mask = chance.random((height, width)) < chance.choice([0, 0.005, 0.02, 0.3, 1])
-        x, y, tight = rle.decode_tight(rle.encode(mask))
+        x, y, tight = rle.decode_tight(rle.encode_mask(mask))
         whole = np.zeros((height, width), bool)
         whole[y : y + tight.shape[0], x : x + tight.shape[1]] = tight
         assert (mask == whole).all()
@@ -44,7 +44,7 @@ def test_the_columns_of_long_runs_are_right():
     mask = np.zeros((1080, 1920), bool)
     mask[:, 300:1700] = True
     mask[500:, 1700] = True
-    first, columns = rle.decode_columns(rle.encode(mask))
+    first, columns = rle.decode_columns(rle.encode_mask(mask))
     assert (first, (mask[:, 300:1701] == columns.T).all()) == (300, True)
 
 
@@ -55,7 +55,7 @@ def test_masks_of_every_kind_are_encoded_as_pycocotools_does():
         mask[: chance.integers(0, height + 1)] = False
         mask[:, chance.integers(0, width) :] |= chance.random() < 0.3
         for one in (mask, ~mask, mask.T, mask[:1], mask[:, :1]):
-            assert rle.encode(one) == rle.Rle.from_coco(coco.encode(np.asfortranarray(one, np.uint8)))
+            assert rle.encode_mask(one) == rle.RleMask.from_coco(coco.encode(np.asfortranarray(one, np.uint8)))
 
 
 def test_a_part_of_a_mask_is_encoded_as_the_whole():
@@ -64,7 +64,7 @@ def test_a_part_of_a_mask_is_encoded_as_the_whole():
         part = chance.random((tall, wide)) < chance.choice([0, 0.02, 0.5, 1])
         whole = np.zeros((top - 1 + tall + height - 1, left - 1 + wide + width - 1), bool)
         whole[top - 1 : top - 1 + tall, left - 1 : left - 1 + wide] = part
-        assert rle.encode_at(part, left - 1, top - 1, *whole.shape) == rle.encode(whole)
+        assert rle.encode_mask_at(part, left - 1, top - 1, *whole.shape) == rle.encode_mask(whole)
 
 
 def test_large_masks_of_few_and_of_many_runs_are_encoded_as_pycocotools_does():
@@ -72,47 +72,47 @@ def test_large_masks_of_few_and_of_many_runs_are_encoded_as_pycocotools_does():
     rows, columns = np.mgrid[:400, :500]
     disc = (rows - 210) ** 2 + (columns - 90) ** 2 < 85**2
     for mask in (disc, ~disc, disc & (columns % 7 > 0), chance.random((400, 500)) < 0.5, columns > 250, rows > 250):
-        assert rle.encode(mask) == rle.Rle.from_coco(coco.encode(np.asfortranarray(mask, np.uint8)))
+        assert rle.encode_mask(mask) == rle.RleMask.from_coco(coco.encode(np.asfortranarray(mask, np.uint8)))
 
 
 def test_no_masks_keep_their_size():
-    assert rle.encode_all(np.zeros((0, 5, 7), bool)) == []
-    assert rle.decode_all([], 5, 7).shape == (0, 5, 7)
-    assert rle.areas([]).tolist() == []
-    assert rle.ious([], []).shape == (0, 0)
+    assert rle.encode_masks(np.zeros((0, 5, 7), bool)) == []
+    assert rle.decode_masks([], 5, 7).shape == (0, 5, 7)
+    assert rle.compute_areas([]).tolist() == []
+    assert rle.compute_ious([], []).shape == (0, 0)
 
 
 def test_pycocotools_reads_it_as_it_is(masks):
-    segmentation = rle.encode(masks[0]).to_coco()
+    segmentation = rle.encode_mask(masks[0]).to_coco()
     assert isinstance(segmentation["counts"], str)
     assert (coco.decode(segmentation) == masks[0]).all()
-    assert rle.Rle.from_coco(coco.encode(np.asfortranarray(masks[0], np.uint8))) == rle.encode(masks[0])
+    assert rle.RleMask.from_coco(coco.encode(np.asfortranarray(masks[0], np.uint8))) == rle.encode_mask(masks[0])
 
 
 def test_areas_and_overlaps_are_those_of_the_masks(masks):
-    rles = rle.encode_all(masks)
+    rles = rle.encode_masks(masks)
     both = (masks[:, None] & masks).sum(axis=(2, 3))
     either = (masks[:, None] | masks).sum(axis=(2, 3))
-    assert rle.areas(rles).tolist() == masks.sum(axis=(1, 2)).tolist()
-    assert np.allclose(rle.ious(rles, rles), both / either)
-    assert np.allclose(rle.coverage(rles, rles), both / masks.sum(axis=(1, 2))[:, None])
+    assert rle.compute_areas(rles).tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert np.allclose(rle.compute_ious(rles, rles), both / either)
+    assert np.allclose(rle.compute_coverage(rles, rles), both / masks.sum(axis=(1, 2))[:, None])
 
 
 def test_an_empty_mask_overlaps_nothing(masks):
-    nothing = [rle.encode(np.zeros((37, 53), bool))]
-    assert rle.ious(nothing, nothing).tolist() == rle.coverage(nothing, nothing).tolist() == [[0.0]]
-    assert rle.coverage(nothing, rle.encode_all(masks)).tolist() == [[0.0] * 4]
+    nothing = [rle.encode_mask(np.zeros((37, 53), bool))]
+    assert rle.compute_ious(nothing, nothing).tolist() == rle.compute_coverage(nothing, nothing).tolist() == [[0.0]]
+    assert rle.compute_coverage(nothing, rle.encode_masks(masks)).tolist() == [[0.0] * 4]
 
 
 def test_merging_is_union_or_intersection(masks):
-    rles = rle.encode_all(masks)
-    assert (rle.decode(rle.merge(rles)) == masks.any(axis=0)).all()
-    assert (rle.decode(rle.merge(rles, intersect=True)) == masks.all(axis=0)).all()
+    rles = rle.encode_masks(masks)
+    assert (rle.decode_mask(rle.merge_masks(rles)) == masks.any(axis=0)).all()
+    assert (rle.decode_mask(rle.merge_masks(rles, intersect=True)) == masks.all(axis=0)).all()
 
 
 def test_masks_of_any_kind_are_well_formed(masks):
     for mask in (*masks, masks[0] & False, masks[0] | True):
-        rle.check(rle.encode(mask))
+        rle.check_runs(rle.encode_mask(mask))
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_masks_of_any_kind_are_well_formed(masks):
 )
 def test_runs_that_do_not_make_up_the_mask_are_refused(counts):
     with pytest.raises(ValueError, match="run"):
-        rle.check(rle.Rle((1, 3), counts))
+        rle.check_runs(rle.RleMask((1, 3), counts))
 
 
 @pytest.mark.parametrize("number", [0, 1, 255, 256, 700])
 def test_any_number_of_masks_is_measured(number: int) -> None:
     masks = np.random.default_rng(0).random((number, 5, 7)) > 0.5
-    assert rle.areas(rle.encode_all(masks)).tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert rle.compute_areas(rle.encode_masks(masks)).tolist() == masks.sum(axis=(1, 2)).tolist()

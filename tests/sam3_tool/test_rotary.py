@@ -5,7 +5,7 @@ import torch
 from transformers.models.sam3.configuration_sam3 import Sam3ViTConfig
 from transformers.models.sam3.modeling_sam3 import Sam3ViTModel
 
-from sam3_tool.backends.rotary import with_rotary_attention
+from sam3_tool.backends.rotary import replace_rotary_attention
 
 CONFIG = Sam3ViTConfig(
     hidden_size=48,
@@ -30,7 +30,7 @@ def test_a_trunk_is_the_published_function(dtype, apart):
         for projection in (layer.attention.q_proj, layer.attention.k_proj):
             projection.weight.mul_(20)
     ours = copy.deepcopy(published)
-    with_rotary_attention(ours)
+    replace_rotary_attention(ours)
     pictures = torch.randn(2, 3, 48, 48).to(dtype)
     expected, found = (trunk(pictures).last_hidden_state for trunk in (published, ours))
     torch.testing.assert_close(found, expected, atol=apart, rtol=apart)
@@ -39,6 +39,6 @@ def test_a_trunk_is_the_published_function(dtype, apart):
 def test_places_are_exact_whatever_the_weights_are():
     exact, narrow = (Sam3ViTModel(CONFIG).to(dtype) for dtype in (torch.float32, torch.bfloat16))
     for trunk in (exact, narrow):
-        with_rotary_attention(trunk)
+        replace_rotary_attention(trunk)
     for layer, other in zip(exact.layers, narrow.layers, strict=True):
         torch.testing.assert_close(other.rotary_emb(), layer.rotary_emb(), atol=0, rtol=0)

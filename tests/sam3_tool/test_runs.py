@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional
 
 from sam3_tool import Instances, rle
-from sam3_tool.backends.runs import encode_all
-from sam3_tool.backends.upsampling import cut, cut_to_runs
-from sam3_tool.boxes import around
+from sam3_tool.backends.runs import encode_on_device
+from sam3_tool.backends.upsampling import threshold_upsampled, threshold_to_runs
+from sam3_tool.boxes import masks_to_boxes
 
 SIZES = [(1, 1), (1, 7), (7, 1), (2, 3), (37, 50), (64, 64), (33, 129)]
 NOISE = np.random.default_rng(0)
@@ -24,44 +24,44 @@ def blobs(number: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("share", [0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.999, 1])
 def test_runs_made_by_comparing_neighbours_are_cocos(size, share):
     masks = NOISE.random((20, *size)) < share
-    assert encode_all(torch.from_numpy(masks)) == rle.encode_all(masks)
+    assert encode_on_device(torch.from_numpy(masks)) == rle.encode_masks(masks)
 
 
 def test_every_mask_of_two_by_three_pixels():
     masks = np.array([[int(bit) for bit in f"{number:06b}"] for number in range(64)], bool).reshape(64, 2, 3)
-    assert encode_all(torch.from_numpy(masks)) == rle.encode_all(masks)
+    assert encode_on_device(torch.from_numpy(masks)) == rle.encode_masks(masks)
 
 
 def test_a_single_pixel_anywhere():
     masks = np.eye(7 * 11, dtype=bool).reshape(77, 7, 11)
-    assert encode_all(torch.from_numpy(masks)) == rle.encode_all(masks)
-    assert encode_all(torch.from_numpy(~masks)) == rle.encode_all(~masks)
+    assert encode_on_device(torch.from_numpy(masks)) == rle.encode_masks(masks)
+    assert encode_on_device(torch.from_numpy(~masks)) == rle.encode_masks(~masks)
 
 
 def test_masks_that_do_not_lie_in_one_piece_of_memory():
     masks = torch.from_numpy(NOISE.random((4, 40, 60)) < 0.3)[::2, 3:31:2, 5:].transpose(1, 2)
-    assert encode_all(masks) == rle.encode_all(masks.numpy())
+    assert encode_on_device(masks) == rle.encode_masks(masks.numpy())
 
 
 def test_no_masks_have_no_runs():
-    assert encode_all(torch.zeros(0, 4, 5, dtype=torch.bool)) == []
-    assert cut_to_runs(torch.zeros(0, 1, 1), 4, 5) == []
-    assert rle.boxes([]).shape == (0, 4)
+    assert encode_on_device(torch.zeros(0, 4, 5, dtype=torch.bool)) == []
+    assert threshold_to_runs(torch.zeros(0, 1, 1), 4, 5) == []
+    assert rle.compute_boxes([]).shape == (0, 4)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_boxes_of_runs_are_those_of_the_pixels(size):
     masks = np.concatenate([NOISE.random((8, *size)) < share for share in (0, 0.01, 0.5, 1)])
-    boxes = rle.boxes(rle.encode_all(masks))
+    boxes = rle.compute_boxes(rle.encode_masks(masks))
     assert boxes.dtype == np.float32
-    assert (boxes == around(masks)).all()
+    assert (boxes == masks_to_boxes(masks)).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("size", [(480, 640), (37, 50), (1080, 1920)])
 def test_cutting_on_a_device_gives_the_runs_of_what_is_cut_on_the_cpu(size, dtype):
     logits = blobs(34 if size[0] == 1080 else 12, 36, 36).to(dtype)  # of the large ones, more than fit at one time
-    here, there = cut(logits, *size), rle.decode_all(cut_to_runs(logits, *size), *size)
+    here, there = threshold_upsampled(logits, *size), rle.decode_masks(threshold_to_runs(logits, *size), *size)
     for mask in np.flatnonzero((here != there).any(axis=(1, 2))):  # rounding may take one pixel of a billion over 0
         [upsampled] = functional.interpolate(logits[None, mask : mask + 1].float(), size=size, mode="bilinear")
         assert upsampled[0].numpy()[here[mask] != there[mask]] == pytest.approx(0, abs=1e-6)
@@ -73,13 +73,13 @@ def test_cutting_on_a_device_gives_the_runs_of_what_is_cut_on_the_cpu(size, dtyp
 @pytest.fixture
 def dense() -> Instances:
     masks = NOISE.random((5, 20, 30)) < np.array([0.5, 0, 1, 0.01, 0.3])[:, None, None]
-    return Instances(masks, around(masks), np.linspace(1, 0, 5, dtype=np.float32), 0.9, "speck")
+    return Instances(masks, masks_to_boxes(masks), np.linspace(1, 0, 5, dtype=np.float32), 0.9, "speck")
 
 
 @pytest.fixture
 def compressed(dense) -> Instances:
     numbers = {"boxes": dense.boxes, "scores": dense.scores, "presence": dense.presence, "phrase": dense.phrase}
-    return Instances.compressed(dense.rles, (20, 30), **numbers)
+    return Instances.from_rles(dense.rles, (20, 30), **numbers)
 
 
 def assert_same(one: Instances, other: Instances) -> None:
@@ -90,7 +90,7 @@ def assert_same(one: Instances, other: Instances) -> None:
     assert (one.scores == other.scores).all()
     assert one.masks.dtype == other.masks.dtype
     assert (one.masks == other.masks).all()
-    assert (one.union() == other.union()).all()
+    assert (one.compute_union() == other.compute_union()).all()
 
 
 def test_masks_are_made_of_runs_when_somebody_asks(compressed, dense):
@@ -109,6 +109,6 @@ def test_what_is_chosen_of_runs_is_what_is_chosen_of_masks(compressed, dense, ke
 def test_runs_that_do_not_go_with_the_numbers_or_the_size_are_refused(dense):
     numbers = {"boxes": dense.boxes, "scores": dense.scores, "presence": 0.9, "phrase": ""}
     with pytest.raises(ValueError, match="4 masks, but boxes are"):
-        Instances.compressed(dense.rles[:4], (20, 30), **numbers)
+        Instances.from_rles(dense.rles[:4], (20, 30), **numbers)
     with pytest.raises(ValueError, match=r"of \(20, 30\) pixels, expected \(30, 20\)"):
-        Instances.compressed(dense.rles, (30, 20), **numbers)
+        Instances.from_rles(dense.rles, (30, 20), **numbers)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sam3_tool import ConceptPrompt, Instances, Picture, Sam3, ScriptedBackend
+from sam3_tool import ConceptPrompt, Instances, Image, Sam3, ScriptedBackend
 from sam3_tool.backends.scripted import ScriptedEmbedding
 
 PHRASES = ["red circle", "blue square", "green star", "circle", "shape", "red thing", "yellow ring", "square"]
 
 
-def plain(value: int, height: int = 6, width: int = 8) -> Picture:
-    return Picture(np.full((height, width, 3), value, np.uint8))
+def plain(value: int, height: int = 6, width: int = 8) -> Image:
+    return Image(np.full((height, width, 3), value, np.uint8))
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Counting(ScriptedBackend):
         self.fails = False
         self.threads: set[str] = set()
 
-    def encode(self, pictures: Sequence[Picture]) -> list[ScriptedEmbedding]:
-        assert pictures
-        self.encoded.append([picture.key for picture in pictures])
-        return [Heavy(picture.key, picture.height, picture.width) for picture in pictures]
+    def encode(self, images: Sequence[Image]) -> list[ScriptedEmbedding]:
+        assert images
+        self.encoded.append([picture.key for picture in images])
+        return [Heavy(picture.key, picture.height, picture.width) for picture in images]
 
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         self.threads.add(threading.current_thread().name)
@@ -50,7 +50,7 @@ def backend() -> Counting:
     return Counting()
 
 
-def asks(*pairs: tuple[Picture, str]) -> list[tuple[Picture, ConceptPrompt]]:
+def asks(*pairs: tuple[Image, str]) -> list[tuple[Image, ConceptPrompt]]:
     return [(picture, ConceptPrompt(phrase)) for picture, phrase in pairs]
 
 
@@ -73,7 +73,7 @@ def test_a_cached_picture_gives_the_same_answer(tiny, picture):
 
 def test_pictures_of_one_batch_are_encoded_together_and_each_once(backend):
     one, other = plain(1), plain(2)
-    Sam3(backend).run(asks((one, "a"), (other, "b"), (one, "c"), (other, "d")))
+    Sam3(backend).run_requests(asks((one, "a"), (other, "b"), (one, "c"), (other, "d")))
     assert backend.encoded == [[one.key, other.key]]
     assert backend.decoded == [["a", "c", "b", "d"]]
 
@@ -81,7 +81,7 @@ def test_pictures_of_one_batch_are_encoded_together_and_each_once(backend):
 def test_a_call_larger_than_a_batch_still_encodes_each_picture_once(backend):
     pictures = [plain(value) for value in range(6)]
     requests = asks(*((picture, phrase) for phrase in "abc" for picture in pictures))
-    report = Sam3(backend, max_batch=4, cache_bytes=200).run(requests)
+    report = Sam3(backend, max_batch=4, cache_bytes=200).run_requests(requests)
     assert (report.encodes, report.decodes) == (6, 18)
     assert [instances.phrase for instances in report.instances] == [prompt.phrase for _, prompt in requests]
 
@@ -96,13 +96,13 @@ def test_the_picture_that_was_used_least_recently_is_forgotten_first(backend):
 
 def test_without_room_for_an_embedding_every_call_encodes(backend):
     sam3 = Sam3(backend, cache_bytes=99)
-    assert [sam3.run(asks((plain(1), "dog"), (plain(1), "cat"))).encodes for _ in range(2)] == [1, 1]
+    assert [sam3.run_requests(asks((plain(1), "dog"), (plain(1), "cat"))).encodes for _ in range(2)] == [1, 1]
 
 
 def test_embeddings_of_the_real_network_count_with_their_bytes():
     sam3 = Sam3.load("tiny")
     small = Sam3(sam3._backend, cache_bytes=1)
-    assert [small.run(asks((plain(1), "dog"))).encodes for _ in range(2)] == [1, 1]
+    assert [small.run_requests(asks((plain(1), "dog"))).encodes for _ in range(2)] == [1, 1]
 
 
 # Threads
@@ -122,7 +122,7 @@ def test_eight_threads_get_what_each_would_get_alone(tiny, picture):
 def test_threads_pay_for_a_picture_once(backend):
     sam3 = Sam3(backend)
     with ThreadPoolExecutor(8) as pool:
-        reports = list(pool.map(lambda phrase: sam3.run(asks((plain(1), phrase))), PHRASES))
+        reports = list(pool.map(lambda phrase: sam3.run_requests(asks((plain(1), phrase))), PHRASES))
     assert sum(report.encodes for report in reports) == 1
     assert sum(report.decodes for report in reports) == 8
     assert len(backend.threads) == 1
@@ -130,13 +130,13 @@ def test_threads_pay_for_a_picture_once(backend):
 
 def test_a_picture_that_was_prepared_is_encoded_once_and_counts_for_the_first_question(backend):
     sam3 = Sam3(backend)
-    sam3.prepare(plain(1))
+    sam3.prefetch(plain(1))
     while not backend.encoded:  # begins at once, whether or not anybody asks
         time.sleep(0.001)
-    reports = [sam3.run(asks((plain(1), phrase))) for phrase in ("dog", "cat")]
+    reports = [sam3.run_requests(asks((plain(1), phrase))) for phrase in ("dog", "cat")]
     assert [report.encodes for report in reports] == [1, 0]
-    sam3.prepare(plain(1))
-    assert sam3.run(asks((plain(1), "dog"))).encodes == 0
+    sam3.prefetch(plain(1))
+    assert sam3.run_requests(asks((plain(1), "dog"))).encodes == 0
     assert backend.encoded == [[plain(1).key]]
 
 
@@ -144,14 +144,14 @@ def test_what_goes_wrong_while_preparing_is_said_by_the_first_question():
     class Blind(Counting):
         began = threading.Event()
 
-        def encode(self, pictures: Sequence[Picture]) -> list[ScriptedEmbedding]:
-            super().encode(pictures)
+        def encode(self, images: Sequence[Image]) -> list[ScriptedEmbedding]:
+            super().encode(images)
             self.began.set()
             raise MemoryError("the accelerator is full")
 
     backend = Blind()
     sam3 = Sam3(backend)
-    sam3.prepare(plain(1))
+    sam3.prefetch(plain(1))
     assert backend.began.wait(10)
     with pytest.raises(MemoryError, match="the accelerator is full"):
         sam3.segment(plain(1), "dog")
@@ -172,7 +172,7 @@ def test_an_error_of_the_backend_reaches_the_caller_and_the_next_call_works(back
 
 
 def test_nothing_asked_is_nothing_found(backend):
-    report = Sam3(backend).run([])
+    report = Sam3(backend).run_requests([])
     assert (report.instances, report.encodes, report.decodes) == ([], 0, 0)
 
 
@@ -216,7 +216,7 @@ def test_a_scripted_backend_answers_its_phrases_and_no_others(dogs):
     assert (found.presence, found.phrase) == (0.95, " brown  dog")
     assert found.masks[0, 5].all()
     assert len(sam3.segment(plain(1), "dog")) == 0
-    assert sam3.caveat("dog") == ""
+    assert sam3.vocabulary_warning("dog") == ""
 
 
 def test_a_scripted_backend_keeps_scores_strictly_above_the_threshold(dogs):
@@ -234,7 +234,7 @@ def test_a_script_for_boxes_alone_is_the_empty_phrase(dogs):
 
 
 def test_a_script_can_normalise_phrases_as_it_likes(dogs):
-    backend = ScriptedBackend({None: {"dog": dogs}}, normalise=lambda phrase: phrase.removesuffix("s"))
+    backend = ScriptedBackend({None: {"dog": dogs}}, normalize=lambda phrase: phrase.removesuffix("s"))
     assert len(Sam3(backend).segment(plain(1), "dogs")) == 2
 
 

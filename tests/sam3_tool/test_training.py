@@ -13,19 +13,19 @@ from safetensors.torch import load_file
 from transformers import Sam3Model
 
 from sam3_tool import Sam3
-from sam3_tool.picture import Picture
-from sam3_tool.training.architecture import new_model, normalise_neck
+from sam3_tool.picture import Image
+from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import PAD_LABEL, draw_batch
-from sam3_tool.training.export import export
+from sam3_tool.training.export import export_checkpoint
 from sam3_tool.training.log import log_steps
-from sam3_tool.training.losses import match
-from sam3_tool.training.network import LearningSam3, noisy_boxes
+from sam3_tool.training.losses import match_queries
+from sam3_tool.training.network import LearningSam3, draw_noisy_boxes
 from sam3_tool.training.optimizer import Muon
-from sam3_tool.training.prompts import Concept, ask
+from sam3_tool.training.prompts import Concept, ask_about_scene
 from sam3_tool.training.scenes import HELD_OUT, MIN_VISIBLE_AREA, SceneObject, draw_scene
 from sam3_tool.training.tokenizer import learn_tokenizer
-from sam3_tool.training.train import DETECTOR_KINDS, Recipe, Run, prepare
-from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, known_words
+from sam3_tool.training.train import DETECTOR_KINDS, Recipe, DetectorRun, prepare_folder
+from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, list_known_words
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_world_is_as_rich_as_promised():
     assert len(COLOURS) >= 10
     assert len(THINGS) >= 60
     assert {"animal", "fruit", "vehicle"} <= HYPERNYMS.keys()
-    assert not set(STRANGERS) & set(known_words())
+    assert not set(STRANGERS) & set(list_known_words())
 
 
 def test_the_same_seed_draws_the_same_scene():
@@ -59,10 +59,10 @@ def test_masks_are_disjoint_and_every_object_is_visible(seed):
 
 def test_a_concept_describes_by_noun_hypernym_colour_and_size():
     apple = SceneObject("apple", "red", None, "small")
-    assert Concept("fruit").describes(apple)
-    assert Concept("apple", "red", size="small").describes(apple)
-    assert not Concept("apple", "green").describes(apple)
-    assert not Concept("vehicle").describes(apple)
+    assert Concept("fruit").is_true_of(apple)
+    assert Concept("apple", "red", size="small").is_true_of(apple)
+    assert not Concept("apple", "green").is_true_of(apple)
+    assert not Concept("vehicle").is_true_of(apple)
 
 
 def test_negatives_are_absent_and_positives_present():
@@ -70,15 +70,15 @@ def test_negatives_are_absent_and_positives_present():
     for seed in range(40):
         scene = draw_scene(HELD_OUT + seed)
         if scene.objects:
-            assert ask(scene, "positive", rng).targets
-        assert not ask(scene, "negative", rng).targets
+            assert ask_about_scene(scene, "positive", rng).targets
+        assert not ask_about_scene(scene, "negative", rng).targets
 
 
 def test_a_negative_box_takes_its_kind_out_of_the_answer():
     rng = np.random.default_rng(0)
     for seed in range(40):
         scene = draw_scene(HELD_OUT + seed)
-        prompt = ask(scene, "text_minus_box", rng) if scene.objects else None
+        prompt = ask_about_scene(scene, "text_minus_box", rng) if scene.objects else None
         if prompt and prompt.kind == "text_minus_box":
             boxed = scene.objects[prompt.exemplars[0]].kind
             assert prompt.labels == (0,)
@@ -99,16 +99,16 @@ def test_a_text_question_carries_one_padded_box(tokenizer):
 def test_the_learning_network_is_the_published_one(tokenizer):
     """Without hints, the trainer's own decoding gives what `Sam3Model` gives."""
     torch.manual_seed(0)
-    model = new_model(len(tokenizer)).eval()
+    model = create_model(len(tokenizer)).eval()
     pictures, questions = draw_batch((1, 2, 3), 2, ("positive", "visual"), tokenizer)
     network = LearningSam3(model)
     with torch.inference_mode():
-        seen = network.look(pictures.pixels, fine=2)
-        found = network.detect(seen, questions, noisy_boxes(pictures, questions, 0.7, 0.9))
+        seen = network.encode_images(pictures.pixels, fine=2)
+        found = network.detect(seen, questions, draw_noisy_boxes(pictures, questions, 0.7, 0.9))
         rows, queries = torch.arange(4), torch.arange(30).expand(4, -1)
-        masks, _ = network.draw(seen, questions.picture, found, rows, queries)
+        masks, _ = network.draw_masks(seen, questions.image_index, found, rows, queries)
         expected = model(
-            pixel_values=pictures.pixels[questions.picture],
+            pixel_values=pictures.pixels[questions.image_index],
             input_ids=questions.tokens,
             attention_mask=questions.token_mask.long(),
             input_boxes=questions.boxes,
@@ -121,11 +121,11 @@ def test_the_learning_network_is_the_published_one(tokenizer):
 
 def test_every_meant_object_is_matched_once(tokenizer):
     torch.manual_seed(0)
-    network = LearningSam3(new_model(len(tokenizer)))
+    network = LearningSam3(create_model(len(tokenizer)))
     pictures, questions = draw_batch((5, 0, 0), 3, DETECTOR_KINDS[0], tokenizer)
     with torch.no_grad():
-        found = network.detect(network.look(pictures.pixels, fine=0), questions, noisy_boxes(pictures, questions, 0, 0))
-    layer, question, query, thing = match(found, pictures.boxes[questions.picture], questions.targets)
+        found = network.detect(network.encode_images(pictures.pixels, fine=0), questions, draw_noisy_boxes(pictures, questions, 0, 0))
+    layer, question, query, thing = match_queries(found, pictures.boxes[questions.image_index], questions.targets)
     for k in range(3):
         pairs = torch.stack([question, thing])[:, layer == k].T.tolist()
         assert sorted(pairs) == questions.targets.nonzero().tolist()
@@ -134,11 +134,11 @@ def test_every_meant_object_is_matched_once(tokenizer):
 
 
 def test_the_neck_comes_out_at_unit_scale(tokenizer):
-    model = new_model(len(tokenizer))
+    model = create_model(len(tokenizer))
     pictures, _ = draw_batch((0, 0, 0), 6, ("positive",), tokenizer)
-    normalise_neck(model, pictures.pixels)
+    normalize_neck(model, pictures.pixels)
     with torch.no_grad():
-        for level in LearningSam3(model).look(pictures.pixels, fine=6).levels:
+        for level in LearningSam3(model).encode_images(pictures.pixels, fine=6).levels:
             assert level.std().item() == pytest.approx(1, abs=0.01)
 
 
@@ -153,46 +153,46 @@ def test_muon_makes_updates_orthogonal():
 
 def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoint(tmp_path):
     recipe = Recipe(
-        tmp_path, workers=1, trunk_steps=1, detector_steps=2, cooldown_steps=1, trunk_pictures=2, detector_pictures=2
+        tmp_path, workers=1, trunk_steps=1, detector_steps=2, cooldown_steps=1, trunk_images=2, detector_images=2
     )
-    prepare(recipe)
-    run = Run(recipe, worker=0)
+    prepare_folder(recipe)
+    run = DetectorRun(recipe, worker=0)
     assert all(np.isfinite(value) for value in run.advance().values())
     run.advance()
     run.save()
-    again = Run(recipe, worker=0)
+    again = DetectorRun(recipe, worker=0)
     again.resume()
     losses = again.advance()
     assert losses == pytest.approx(run.advance())
     assert {"presence", "mask", "giou", "hint boxes"} <= losses.keys()
-    export(again.averaged().sam3, again.tokenizer, tmp_path / "checkpoint")
+    export_checkpoint(again.build_averaged_network().sam3, again.tokenizer, tmp_path / "checkpoint")
     assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size < 12e6
     sam3 = Sam3.load(tmp_path / "checkpoint")
-    assert sam3.segment(Picture(draw_scene(1).pixels), "red circle").phrase == "red circle"
+    assert sam3.segment(Image(draw_scene(1).pixels), "red circle").phrase == "red circle"
 
 
 def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(tmp_path, tokenizer):
     tokenizer.save_pretrained(tmp_path / "tokenizer")
-    recipe = Recipe(tmp_path, workers=1, trunk_steps=1, detector_steps=0, trunk_pictures=2)
-    run = Run(recipe, worker=0)
+    recipe = Recipe(tmp_path, workers=1, trunk_steps=1, detector_steps=0, trunk_images=2)
+    run = DetectorRun(recipe, worker=0)
     run.advance()
     run.save()
     command = [sys.executable, "-m", "sam3_tool.training.train", "--out", str(tmp_path), "--workers", "1"]
     subprocess.run([*command, "--trunk-steps", "1", "--detector-steps", "0"], check=True)
     written = load_file(tmp_path / "checkpoint" / "model.safetensors")
-    expected = {f"detector_model.{name}": value.half() for name, value in run.averaged().sam3.state_dict().items()}
+    expected = {f"detector_model.{name}": value.half() for name, value in run.build_averaged_network().sam3.state_dict().items()}
     assert written.keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in written.items())
 
 
 def test_an_export_never_touches_the_file_that_was_there_before(tmp_path, tokenizer):
     """Whoever reads it meanwhile has it whole; so has whoever looks after a kill."""
-    model = new_model(len(tokenizer))
-    export(model, tokenizer, tmp_path)
+    model = create_model(len(tokenizer))
+    export_checkpoint(model, tokenizer, tmp_path)
     before = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "the same file").hardlink_to(tmp_path / "model.safetensors")
     torch.nn.init.zeros_(next(model.parameters()))
-    export(model, tokenizer, tmp_path)
+    export_checkpoint(model, tokenizer, tmp_path)
     assert (tmp_path / "the same file").read_bytes() == before
     assert (tmp_path / "model.safetensors").read_bytes() != before
 
@@ -205,8 +205,8 @@ def test_the_log_has_the_mean_of_each_loss_over_the_steps_that_had_it(tmp_path):
 
 def test_a_run_can_go_on_from_a_checkpoint(tmp_path):
     embedded = Path(str(files("sam3_tool") / "tiny"))
-    prepare(recipe := Recipe(tmp_path / "run", start=embedded, workers=1, detector_pictures=2))
-    run = Run(recipe, worker=0)
+    prepare_folder(recipe := Recipe(tmp_path / "run", start=embedded, workers=1, detector_images=2))
+    run = DetectorRun(recipe, worker=0)
     expected = Sam3Model.from_pretrained(embedded, dtype=torch.float32).state_dict()
     assert run.step == recipe.trunk_steps
     assert all(torch.equal(value, expected[name]) for name, value in run.network.sam3.state_dict().items())

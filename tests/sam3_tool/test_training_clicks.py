@@ -12,15 +12,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import Sam3Model
 
-from sam3_tool import Picture, Sam3
-from sam3_tool.backends.checkpoint import locate
-from sam3_tool.training.architecture import new_tracker
-from sam3_tool.training.clicking import centre_click, next_click, stray_click
-from sam3_tool.training.clicks import Recipe, train
-from sam3_tool.training.spoiling import spoil
-from sam3_tool.training.tracker import Candidates, LearningTracker, Prompts, as_prompt, click_losses
+from sam3_tool import Image, Sam3
+from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.training.architecture import create_tracker
+from sam3_tool.training.clicking import find_centre_click, find_next_click, draw_stray_click
+from sam3_tool.training.clicks import Recipe, train_tracker
+from sam3_tool.training.spoiling import spoil_mask
+from sam3_tool.training.tracker import Candidates, LearningTracker, TrackerPrompts, to_mask_prompt, compute_click_losses
 
-EMBEDDED = locate("tiny")
+EMBEDDED = locate_checkpoint("tiny")
 
 
 def rectangle(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -33,7 +33,7 @@ TRUTH = rectangle(10, 10, 31, 21)
 
 
 def test_the_first_click_is_the_innermost_pixel():
-    column, row, label = centre_click(TRUTH)
+    column, row, label = find_centre_click(TRUTH)
     assert (row, label) == (15, 1)
     assert 15 <= column <= 25
 
@@ -47,16 +47,16 @@ def test_the_first_click_is_the_innermost_pixel():
     ],
 )
 def test_the_next_click_is_in_the_middle_of_the_deepest_error(mask, expected):
-    assert next_click(TRUTH, mask) == expected
+    assert find_next_click(TRUTH, mask) == expected
 
 
 def test_without_an_error_the_object_is_clicked_again():
-    assert next_click(TRUTH, TRUTH) == centre_click(TRUTH)
+    assert find_next_click(TRUTH, TRUTH) == find_centre_click(TRUTH)
 
 
 def test_an_error_at_the_picture_s_edge_is_no_deeper_than_it_looks():
     """Outside the picture nothing can be clicked: half a disc at the edge has its middle inside."""
-    column, row, label = next_click(rectangle(0, 10, 9, 30), np.zeros((40, 60), bool))
+    column, row, label = find_next_click(rectangle(0, 10, 9, 30), np.zeros((40, 60), bool))
     assert (column, label) == (4, 1)
     assert 14 <= row <= 25
 
@@ -64,14 +64,14 @@ def test_an_error_at_the_picture_s_edge_is_no_deeper_than_it_looks():
 def test_stray_clicks_are_wrong_pixels_with_the_right_label():
     rng, mask = np.random.default_rng(0), rectangle(20, 5, 50, 18)
     for _ in range(50):
-        column, row, label = stray_click(TRUTH, mask, rng)
+        column, row, label = draw_stray_click(TRUTH, mask, rng)
         assert TRUTH[row, column] != mask[row, column]
         assert label == TRUTH[row, column]
 
 
 def test_spoilt_masks_differ_from_the_truth_and_mostly_keep_it():
     rng, others = np.random.default_rng(0), rectangle(35, 5, 50, 30)
-    spoilt = [spoil(TRUTH, others, rng) for _ in range(40)]
+    spoilt = [spoil_mask(TRUTH, others, rng) for _ in range(40)]
     assert all(mask.dtype == bool and mask.shape == TRUTH.shape for mask in spoilt)
     assert sum((mask != TRUTH).any() for mask in spoilt) >= 35
     assert sum((mask & TRUTH).sum() > 0.3 * TRUTH.sum() for mask in spoilt) >= 30
@@ -84,26 +84,26 @@ def detector() -> Sam3Model:
 
 def test_a_click_looks_at_its_own_place_before_anything_is_learnt(detector):
     torch.manual_seed(0)
-    network = LearningTracker(new_tracker(detector))
+    network = LearningTracker(create_tracker(detector))
     looked: list[torch.Tensor] = []
     first = network.sam3.mask_decoder.transformer.layers[0].cross_attn_token_to_image
     first.register_forward_hook(lambda part, inputs, output: looked.append(output[1]))
     levels = [torch.randn(1, 128, side, side) * 0.3 for side in (64, 32, 16)]
-    prompts = Prompts(torch.zeros(1, dtype=torch.long), torch.tensor([[[100.0, 20.0]]]), torch.ones(1, 1).long())
+    prompts = TrackerPrompts(torch.zeros(1, dtype=torch.long), torch.tensor([[[100.0, 20.0]]]), torch.ones(1, 1).long())
     with torch.no_grad():
-        network.answer(levels, prompts)
+        network.predict_masks(levels, prompts)
     attention = looked[0][0, :, 6].mean(0).reshape(16, 16)  # of the click, over the patches
     assert attention[1:5, 11:15].sum() > 2 * 16 / 256
 
 
 def test_the_network_that_learns_is_the_published_one(detector):
     torch.manual_seed(0)
-    network = LearningTracker(new_tracker(detector)).eval()
+    network = LearningTracker(create_tracker(detector)).eval()
     pixels = torch.rand(2, 3, 128, 128) * 2 - 1
     points, labels = torch.tensor([[[30.0, 90.0]], [[64.0, 20.0]]]), torch.tensor([[1], [0]])
-    masks = as_prompt(torch.rand(2, 1, 128, 128) > 0.5)
+    masks = to_mask_prompt(torch.rand(2, 1, 128, 128) > 0.5)
     with torch.no_grad():
-        learning = network.answer(network.look(pixels), Prompts(torch.arange(2), points, labels, masks=masks))
+        learning = network.predict_masks(network.encode_images(pixels), TrackerPrompts(torch.arange(2), points, labels, masks=masks))
         published = network.sam3(
             pixel_values=pixels, input_points=points[:, None], input_labels=labels[:, None], input_masks=masks
         )
@@ -124,7 +124,7 @@ def test_only_the_best_candidate_is_pulled_to_the_mask_and_all_learn_their_quali
         patches=torch.zeros(2, 1, 256),
         gaze=torch.full((2, 1, 256), 1 / 256),
     )
-    losses = click_losses(found, truth, torch.tensor([True]))
+    losses = compute_click_losses(found, truth, torch.tensor([True]))
     (losses["mask"] + losses["dice"]).backward()
     assert logits.grad is not None
     assert [bool(one.any()) for one in logits.grad[0]] == [False, True, False]
@@ -136,8 +136,8 @@ SMALL = Recipe(
     Path(),
     steps=2,
     cooldown_steps=1,
-    pictures=2,
-    drawn=2,
+    images=2,
+    drawn_images=2,
     objects=2,
     corrections=1,
     corrections_from=1,
@@ -151,8 +151,8 @@ SMALL = Recipe(
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """Two steps: one, and after a break another."""
     recipe = replace(SMALL, out=tmp_path_factory.mktemp("clicks"))
-    train(replace(recipe, steps=1))
-    train(recipe)
+    train_tracker(replace(recipe, steps=1))
+    train_tracker(recipe)
     return recipe
 
 
@@ -162,7 +162,7 @@ def test_a_run_goes_on_after_a_break(trained):
 
 
 def test_a_run_exports_a_checkpoint_that_follows_clicks(trained):
-    found = Sam3.load(trained.out / "checkpoint").refine(Picture(np.zeros((50, 60, 3), np.uint8)), [(20, 20)])
+    found = Sam3.load(trained.out / "checkpoint").refine(Image(np.zeros((50, 60, 3), np.uint8)), [(20, 20)])
     assert found.masks.shape == (3, 50, 60)
     assert np.isfinite(found.scores).all()
 
@@ -171,7 +171,7 @@ def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(trained):
     weights = trained.out / "checkpoint" / "model.safetensors"
     exported = weights.read_bytes()
     weights.unlink()
-    train(trained)
+    train_tracker(trained)
     assert weights.read_bytes() == exported
 
 

@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import Sam3Model, Sam3Processor
 
-from sam3_tool import CheckpointError, ConceptPrompt, Instances, Picture, Sam3
-from sam3_tool.backends.checkpoint import locate
-from sam3_tool.backends.prompts import PADDING
+from sam3_tool import CheckpointError, ConceptPrompt, Instances, Image, Sam3
+from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.backends.prompts import PAD_LABEL
 from sam3_tool.backends.transformers import TransformersBackend
 
-EMBEDDED = locate("tiny")
+EMBEDDED = locate_checkpoint("tiny")
 RED, BLUE = (30.0, 60.0, 150.0, 180.0), (205.0, 85.0, 285.0, 165.0)
 ALL = 0.0
 """A threshold that keeps every query."""
@@ -39,7 +39,7 @@ class Direct:
         return cls(model, Sam3Processor.from_pretrained(folder))
 
     @torch.inference_mode()
-    def __call__(self, picture: Picture, text: str, boxes: Any = ((0, 0, 1, 1),), labels: Any = (PADDING,)) -> Any:
+    def __call__(self, picture: Image, text: str, boxes: Any = ((0, 0, 1, 1),), labels: Any = (PAD_LABEL,)) -> Any:
         inputs = self.processor(
             images=picture.to_pil(),
             text=text,
@@ -57,17 +57,17 @@ def direct() -> Direct:
 
 
 @pytest.fixture(scope="module")
-def photo() -> Picture:
+def photo() -> Image:
     """450 x 330 pixels of noise over a gradient: resizing it badly would show."""
     noise = np.random.default_rng(3).integers(0, 120, (330, 450, 3))
-    return Picture((noise + np.linspace(0, 135, 450)[None, :, None]).astype(np.uint8))
+    return Image((noise + np.linspace(0, 135, 450)[None, :, None]).astype(np.uint8))
 
 
 def scores_of(output: Any) -> torch.Tensor:
     return output.pred_logits[0].sigmoid() * output.presence_logits[0].sigmoid()
 
 
-def assert_is(found: Instances, output: Any, picture: Picture) -> None:
+def assert_is(found: Instances, output: Any, picture: Image) -> None:
     """`found`, taken with threshold `ALL`, holds every query of the network's output, by the published rules."""
     scores = scores_of(output)
     order = scores.argsort(descending=True, stable=True)
@@ -94,7 +94,7 @@ def test_without_the_padded_box_the_model_is_another_function(direct, picture):
 def test_what_the_padded_box_says_does_not_matter(picture):
     direct = Direct.load(EMBEDDED, torch.float64)  # in which no rounding hides what a box may do
     one = direct(picture, "red circle", [(0, 0, 1, 1)])
-    other = direct(picture, "red circle", [RED, BLUE], [PADDING, PADDING])
+    other = direct(picture, "red circle", [RED, BLUE], [PAD_LABEL, PAD_LABEL])
     assert (one.pred_logits - other.pred_logits).abs().max() < 1e-9
 
 
@@ -162,19 +162,19 @@ def test_the_embedded_checkpoint_finds_a_big_red_circle(tiny, picture):
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 700), (700, 3)])
 def test_a_picture_of_any_size_gets_masks_of_its_size(tiny, shape):
-    found = tiny.segment(Picture(np.full((*shape, 3), 90, np.uint8)), "red circle", threshold=ALL)
+    found = tiny.segment(Image(np.full((*shape, 3), 90, np.uint8)), "red circle", threshold=ALL)
     assert found.masks.shape == (len(found), *shape)
 
 
 def test_many_masks_of_a_large_picture_are_drawn_in_parts(tiny, direct):
-    large = Picture(np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), np.uint8))
+    large = Image(np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), np.uint8))
     assert_is(tiny.segment(large, "red circle", threshold=ALL), direct(large, "red circle"), large)
 
 
 def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
     for embedding in TransformersBackend.load(EMBEDDED, name="tiny").encode([picture, photo]):
         assert len(embedding.levels) == 3
-        parts = (*embedding.levels, embedding.trunk, embedding.unprompted)
+        parts = (*embedding.levels, embedding.trunk, embedding.cls_token)
         assert embedding.nbytes == sum(part.untyped_storage().nbytes() for part in parts)
 
 
@@ -260,13 +260,13 @@ def test_a_small_checkpoint_says_what_it_does_not_know(changed, picture):
     folder = changed()
     (folder / "vocabulary.json").write_text(json.dumps({"words": ["red", "circle", "dog", "grapes", "coffee cup"]}))
     sam3 = Sam3.load(folder)
-    assert "'giraffe', 'tall'" in sam3.caveat("the giraffe with a tall tall dog")
+    assert "'giraffe', 'tall'" in sam3.vocabulary_warning("the giraffe with a tall tall dog")
     for known in ("red circles", "a grape", "Dogs", "the cup"):
-        assert "does not know" not in sam3.caveat(known)
+        assert "does not know" not in sam3.vocabulary_warning(known)
     for phrase in ("giraffe", "red circle"):
-        assert "`--sam3 facebook/sam3`" in sam3.caveat(phrase)
+        assert "`--sam3 facebook/sam3`" in sam3.vocabulary_warning(phrase)
     (folder / "vocabulary.json").unlink()
-    assert Sam3.load(folder).caveat("giraffe") == ""
+    assert Sam3.load(folder).vocabulary_warning("giraffe") == ""
 
 
 def test_the_detector_of_a_checkpoint_with_a_tracker_is_loaded(changed, tiny, picture):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam3_tool.backends.upsampling import cut
+from sam3_tool.backends.upsampling import threshold_upsampled
 
 
 def whole(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
@@ -26,23 +26,23 @@ def blobs(number: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (37, 50), (1, 3), (3, 1)])
 def test_masks_are_those_of_the_whole_picture_to_the_last_pixel(cells, size):
     logits = blobs(12, *cells)
-    assert (cut(logits, *size) == whole(logits, *size)).all()
+    assert (threshold_upsampled(logits, *size) == whole(logits, *size)).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_narrow_logits_are_upsampled_in_float32(dtype):
     logits = blobs(4, 64, 64).to(dtype)
-    assert (cut(logits, 333, 500) == whole(logits, 333, 500)).all()
+    assert (threshold_upsampled(logits, 333, 500) == whole(logits, 333, 500)).all()
 
 
 def test_a_lone_cell_and_one_that_is_nowhere_above_zero():
     logits = torch.full((3, 8, 8), -1.0)
     logits[1, 7, 0] = 5.0
     logits[2] = 0.0
-    masks = cut(logits, 80, 80)
+    masks = threshold_upsampled(logits, 80, 80)
     assert (masks == whole(logits, 80, 80)).all()
     assert masks.any(axis=(1, 2)).tolist() == [False, True, False]
 
 
 def test_no_masks_are_no_masks():
-    assert cut(torch.zeros(0, 64, 64), 20, 30).shape == (0, 20, 30)
+    assert threshold_upsampled(torch.zeros(0, 64, 64), 20, 30).shape == (0, 20, 30)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from sam3_tool import Picture
+from sam3_tool import Image
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "mllm" / "model"
@@ -141,8 +141,8 @@ def frugal() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def scene() -> Picture:
-    return Picture.open(HERE.parent.parent / "examples" / "scene.png")
+def scene() -> Image:
+    return Image.open(HERE.parent.parent / "examples" / "scene.png")
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,11 @@ import pytest
 from agent import TOOLS, Budget, Task, run
 from agent.chat import ChatPlanner
 from agent.models import Call, Capabilities, Message, ModelError, Reply
-from agent.models.vllm_local import Sampling, VllmModel
+from agent.models.vllm_local import SamplingSettings, VllmModel
 from agent.views import View
-from sam3_tool import Picture
+from sam3_tool import Image
 
-SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
 FIELDS = {one["function"]["name"]: {*one["function"]["parameters"]["properties"]} for one in SCHEMAS}
 CPU = {"enforce_eager": True, "block_size": 32, "max_num_seqs": 8}
 IMAGES = 4
@@ -41,10 +41,10 @@ def memorised(frugal, model_folder) -> VllmModel:
 def held(memorised) -> VllmModel:
     """The same engine, held to the schema of a call, and within it as random as can be."""
     by_schema = replace(memorised.capabilities, wire="schema")
-    return replace(memorised, capabilities=by_schema, sampling=Sampling(max_tokens=1000, temperature=RANDOM))
+    return replace(memorised, capabilities=by_schema, sampling=SamplingSettings(max_tokens=1000, temperature=RANDOM))
 
 
-def talk(picture: Picture, query: str) -> list[Message]:
+def talk(picture: Image, query: str) -> list[Message]:
     return [Message("system", ("You find things in pictures. " * 20,)), Message("user", (picture, query))]
 
 
@@ -84,7 +84,7 @@ def test_the_memorised_episode_ends_with_an_answer(memorised, scene, tiny, resul
 def test_threads_share_the_engine_and_each_gets_its_own_call(held, picture, result):
     with ThreadPoolExecutor(CALLERS) as pool:
         queries = [f"the {number}. circle" for number in range(CALLERS)]
-        replies = [*pool.map(lambda query: held.reply([talk(picture, query)], SCHEMAS)[0], queries)]
+        replies = [*pool.map(lambda query: held.generate_replies([talk(picture, query)], SCHEMAS)[0], queries)]
     assert [reply.error for reply in replies] == [""] * CALLERS
     whole = whole_calls(replies)
     assert whole
@@ -94,12 +94,12 @@ def test_threads_share_the_engine_and_each_gets_its_own_call(held, picture, resu
 def test_a_short_reply_does_not_wait_for_a_long_one_that_began_before_it(held, picture):
     many = {"type": "array", "items": {"type": "integer"}, "minItems": 300, "maxItems": 300}
     listing = offered("list", numbers=many)
-    patient = replace(held, sampling=Sampling(max_tokens=5000))
-    hasty = replace(held, sampling=Sampling(max_tokens=1))
+    patient = replace(held, sampling=SamplingSettings(max_tokens=5000))
+    hasty = replace(held, sampling=SamplingSettings(max_tokens=1))
     with ThreadPoolExecutor(1) as pool:
-        long = pool.submit(lambda: (patient.reply([talk(picture, "all")], [listing]), time.perf_counter()))
+        long = pool.submit(lambda: (patient.generate_replies([talk(picture, "all")], [listing]), time.perf_counter()))
         time.sleep(0.5)
-        [short] = hasty.reply([talk(picture, "one")], [listing])
+        [short] = hasty.generate_replies([talk(picture, "one")], [listing])
         short_ended = time.perf_counter()
         [reply], long_ended = long.result(600)
     assert (short.usage.completion_tokens, short.finish_reason) == (1, "length")
@@ -114,7 +114,7 @@ def test_what_cannot_be_answered_spoils_nobody_elses_reply(memorised, held, pict
         [Message("user", (picture,) * (IMAGES + 1))],
         talk(picture, "the blue square"),
     ]
-    first, too_long, too_many, last = held.reply(conversations, SCHEMAS)
+    first, too_long, too_many, last = held.generate_replies(conversations, SCHEMAS)
     assert (first.error, last.error) == ("", "")
     assert (too_long.finish_reason, too_long.text, too_long.calls, too_long.error) == ("length", "", (), "")
     assert "At most 4 image" in too_many.error
@@ -129,14 +129,14 @@ def test_a_history_with_calls_and_pictures_is_understood_on_every_wire(memorised
     ]
     for wire in ("native", "schema", "tagged"):
         model = replace(memorised, capabilities=replace(memorised.capabilities, wire=wire))
-        [reply] = model.reply([history], SCHEMAS)
+        [reply] = model.generate_replies([history], SCHEMAS)
         assert reply.error == ""
         assert reply.usage.images == 2
         assert reply.usage.prompt_tokens > 100
 
 
 def test_a_verdict_is_held_to_its_own_tool(held, picture):
-    replies = held.reply([talk(picture, "is it red?")] * 4, [offered("judge", good={"type": "boolean"})])
+    replies = held.generate_replies([talk(picture, "is it red?")] * 4, [offered("judge", good={"type": "boolean"})])
     whole = [reply for reply in replies if reply.finish_reason != "length"]
     assert whole
     assert {call.tool for reply in whole for call in reply.calls} == {"judge"}
@@ -164,8 +164,8 @@ def test_a_model_that_is_not_there_is_one_line(memorised, tmp_path):
 
 def test_a_picture_of_any_size_can_be_seen(memorised):
     sizes = [(1, 1), (3000, 20), (1500, 2000)]
-    pictures = [Picture(np.full((*size, 3), 90, np.uint8)) for size in sizes]
-    replies = memorised.reply([[Message("user", (one, "the banana"))] for one in pictures], SCHEMAS)
+    pictures = [Image(np.full((*size, 3), 90, np.uint8)) for size in sizes]
+    replies = memorised.generate_replies([[Message("user", (one, "the banana"))] for one in pictures], SCHEMAS)
     assert [reply.error for reply in replies] == [""] * len(sizes)
 
 

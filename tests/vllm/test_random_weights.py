@@ -12,10 +12,10 @@ import pytest
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
 from agent.chat import ChatPlanner
 from agent.models import Capabilities, Message, Reply
-from agent.models.completions import reply_of
+from agent.models.completions import parse_response
 from agent.models.openai_compatible import OpenAICompatible
-from agent.models.probe import describe
-from agent.models.tool_text import mended
+from agent.models.probe import format_capabilities
+from agent.models.tool_text import extract_calls
 from agent.models.wire import to_openai
 from agent.tools import ToolError, parse_call
 
@@ -24,7 +24,7 @@ ASKED = 20
 REPLIES = 300
 """At least, in whole episodes."""
 TALK = [Message("system", ("You find things in pictures.",)), Message("user", ("the red circle",))]
-SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
 FIELDS = {one["function"]["name"]: {*one["function"]["parameters"]["properties"]} for one in SCHEMAS}
 WAYS = {
     "strict tools": Capabilities("native", strict=True),
@@ -46,7 +46,7 @@ def model(server) -> OpenAICompatible:
 
 
 def replies(model: OpenAICompatible, way: str) -> list[Reply]:
-    return replace(model, capabilities=WAYS[way]).reply([TALK] * ASKED, SCHEMAS)
+    return replace(model, capabilities=WAYS[way]).generate_replies([TALK] * ASKED, SCHEMAS)
 
 
 def is_strict(reply: Reply) -> bool:
@@ -71,7 +71,7 @@ def whole(found: list[Reply]) -> list[Reply]:
 
 def test_the_probe_chooses_a_way_that_grammars_hold(model, result):
     assert model.capabilities.wire in ("native", "schema")
-    result.setdefault("probe", {})["random weights"] = describe(model.capabilities)
+    result.setdefault("probe", {})["random weights"] = format_capabilities(model.capabilities)
 
 
 @pytest.mark.parametrize("way", ["strict tools", "JSON schema"])
@@ -96,7 +96,7 @@ def test_calls_that_the_server_leaves_in_the_text_are_found_there(server, result
     body = {"tool_choice": "required", "temperature": 1.0, "max_tokens": 100}
     answers = [server.complete(to_openai(TALK, SCHEMAS, "native") | body)[1] for _ in range(ASKED)]
     left = [one for one in answers if not one["choices"][0]["message"].get("tool_calls")]
-    found = [mended(reply_of(one, images=0), tools=SCHEMAS) for one in left]
+    found = [extract_calls(parse_response(one, images=0), tools=SCHEMAS) for one in left]
     begun = [one["choices"][0]["message"]["content"] for one in left]
     assert any(begun)
     spoken = [(reply, text) for reply, text in zip(found, begun, strict=True) if not reply.reasoning]
@@ -107,7 +107,7 @@ def test_calls_that_the_server_leaves_in_the_text_are_found_there(server, result
 
 @pytest.mark.parametrize(("way", "protocol"), [*product(WAYS, ("workspace", "paper"))])
 def test_every_episode_has_an_outcome(model, tiny, picture, result, way, protocol):
-    planner = ChatPlanner(replace(model, capabilities=WAYS[way]), protocol=protocol)
+    planner = ChatPlanner(replace(model, capabilities=WAYS[way]), toolset=protocol)
     tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
 
     def episode(number: int) -> Episode:

@@ -9,7 +9,7 @@ from agent import Budget, Task, run
 from agent.chat import ChatPlanner
 from agent.models import Capabilities, Message
 from agent.models.openai_compatible import OpenAICompatible
-from agent.models.probe import describe
+from agent.models.probe import format_capabilities
 from agent.views import View
 
 # As the model learned it: a strict schema has fields that it never wrote.
@@ -35,7 +35,7 @@ def planner(model) -> ChatPlanner:
 def test_the_probe_finds_native_tools_several_pictures_and_the_context(model, result):
     able = model.capabilities
     assert (able.wire, able.images, able.context) == ("native", None, 8192)
-    result.setdefault("probe", {})["memorised model"] = describe(able)
+    result.setdefault("probe", {})["memorised model"] = format_capabilities(able)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -58,7 +58,7 @@ def test_the_second_turn_finds_the_first_in_the_prefix_cache(planner, scene, tin
 
 
 def test_a_conversation_that_is_too_long_is_refused_in_one_sentence(planner, result):
-    [reply] = planner.model.reply([[Message("user", ("word " * 20_000,))]], planner.schemas)
+    [reply] = planner.model.generate_replies([[Message("user", ("word " * 20_000,))]], planner.schemas)
     assert "too long" in reply.error
     assert "8192" in reply.error
     assert (reply.finish_reason, reply.text, reply.calls) == ("length", "", ())
@@ -70,6 +70,6 @@ def test_a_damaged_picture_is_refused_and_the_server_goes_on(server, planner, pi
     body = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}
     statuses = [server.complete(body)[0] for _ in range(3)]
     assert set(statuses) <= {400, 500}
-    [reply] = planner.model.reply([[Message("user", (picture, "the watermelons"))]], planner.schemas)
+    [reply] = planner.model.generate_replies([[Message("user", (picture, "the watermelons"))]], planner.schemas)
     assert reply.error == ""
     result["damaged picture"] = {"statuses": statuses}

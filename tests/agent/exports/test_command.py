@@ -10,8 +10,8 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.exports import FORMATS
-from agent.result import FILES, Result
+from agent.exports import EXPORTERS
+from agent.result import ANSWER_FILES, Result
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 
@@ -30,7 +30,7 @@ def segment(*words: str):
 def test_exports_lie_beside_the_answer_and_hold_the_same_masks(here):
     done = segment("scene.png", "all watermelons", "--export", "coco,yolo-seg")
     assert (done.exit_code, done.stderr) == (0, "")
-    names = [*FILES, "scene.coco.json", "scene.yolo-seg.zip"]
+    names = [*ANSWER_FILES, "scene.coco.json", "scene.yolo-seg.zip"]
     assert done.stdout.splitlines()[-1] == f"out/scene: {', '.join(names)}"
     assert {path.name for path in Path("out/scene").iterdir()} == set(names)
     result = Result.model_validate_json(Path("out/scene/result.json").read_text("utf-8"))
@@ -45,7 +45,7 @@ def test_exports_lie_beside_the_answer_and_hold_the_same_masks(here):
 def test_an_unknown_format_is_one_line_and_nothing_is_written(here):
     done = segment("scene.png", "all watermelons", "--export", "coco,tfrecord")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"error: no export format 'tfrecord'; there are: {', '.join(FORMATS)}\n"
+    assert done.stderr == f"error: no export format 'tfrecord'; there are: {', '.join(EXPORTERS)}\n"
     assert {path.name for path in here.iterdir()} == {"scene.png"}
 
 
@@ -59,4 +59,4 @@ def test_a_folder_in_the_place_of_an_export_is_one_line_and_nothing_is_written(h
 
 def test_the_help_names_every_format():
     shown = " ".join(CliRunner().invoke(app, ["segment", "--help"], env={"COLUMNS": "400"}).stdout.split())
-    assert all(name in shown for name in FORMATS)
+    assert all(name in shown for name in EXPORTERS)

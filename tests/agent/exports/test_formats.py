@@ -5,22 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.exports import FORMATS, chosen
-from agent.options import BadInput
-from sam3_tool import Picture
-from sam3_tool.rle import encode
+from agent.exports import EXPORTERS, select_exporters
+from agent.options import UsageError
+from sam3_tool import Image
+from sam3_tool.rle import encode_mask
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", EXPORTERS)
 def test_each_format_is_one_file_named_after_the_picture(write, kind, tmp_path):
     path = write(kind)
-    assert path == tmp_path / FORMATS[kind].file_name("scene.png")
+    assert path == tmp_path / EXPORTERS[kind].build_file_name("scene.png")
     assert path.name.startswith("scene.")
     assert [*tmp_path.iterdir()] == [path]
     assert path.stat().st_size > 0
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", EXPORTERS)
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "..", "a/b\\c:d\n.png", "x" * 300 + ".png", "\ud800.png"])
 def test_no_name_of_a_picture_leads_out_of_the_folder(write, kind, name, tmp_path):
     path = write(kind, name=name)
@@ -28,7 +28,7 @@ def test_no_name_of_a_picture_leads_out_of_the_folder(write, kind, name, tmp_pat
     assert [*tmp_path.iterdir()] == [path]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", EXPORTERS)
 @pytest.mark.parametrize(
     "name",
     ["\u732b" * 95 + ".png", "\U0001f431" * 70 + "." + "\u732b" * 70, "x." + "y" * 300],
@@ -39,32 +39,32 @@ def test_a_name_of_many_bytes_is_cut_between_letters_so_that_any_file_system_tak
     assert [*tmp_path.iterdir()] == [path]
     assert path.name.startswith(name[:2])
     assert len(path.name.encode()) <= 255
-    assert set(path.name.removesuffix(FORMATS[kind].ending)) <= set(name)
+    assert set(path.name.removesuffix(EXPORTERS[kind].suffix)) <= set(name)
 
 
 def test_no_two_formats_have_the_same_file():
-    assert len({format.file_name("scene.png") for format in FORMATS.values()}) == len(FORMATS)
+    assert len({format.build_file_name("scene.png") for format in EXPORTERS.values()}) == len(EXPORTERS)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", EXPORTERS)
 def test_a_mask_without_a_pixel_is_left_out(write, fruit, kind, tmp_path):
-    empty = replace(fruit[0], id=99, rle=encode(np.zeros((480, 640), bool)))
+    empty = replace(fruit[0], id=99, rle=encode_mask(np.zeros((480, 640), bool)))
     assert write(kind, (*fruit, empty)).read_bytes() == write(kind, fruit).read_bytes()
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", EXPORTERS)
 def test_phrases_and_reasons_may_hold_any_letters(write, fruit, kind):
     assert write(kind, (replace(fruit[0], phrase="\ud800 \U0001f431\x00</script>\x85"),)).stat().st_size > 0
 
 
 def test_masks_of_another_picture_are_refused(fruit, tmp_path):
-    other = Picture(np.zeros((10, 20, 3), np.uint8))
+    other = Image(np.zeros((10, 20, 3), np.uint8))
     with pytest.raises(ValueError, match=r"\(480, 640\), the picture is \(10, 20\)"):
-        FORMATS["coco"].write(other, fruit, "x.png", tmp_path, {})
+        EXPORTERS["coco"].write(other, fruit, "x.png", tmp_path, {})
     assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("names", ["coco,tfrecord", "", "coco,", "COCO"])
 def test_an_unknown_format_is_one_line_with_those_that_there_are(names):
-    with pytest.raises(BadInput, match=r"^no export format '.*'; there are: png-indexed, .*, label-studio$"):
-        chosen(names)
+    with pytest.raises(UsageError, match=r"^no export format '.*'; there are: png-indexed, .*, label-studio$"):
+        select_exporters(names)

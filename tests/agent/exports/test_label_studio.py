@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
-from agent.exports import FORMATS
-from agent.exports.label_studio import brush
-from sam3_tool import Picture
-from sam3_tool.boxes import around
-from sam3_tool.rle import decode, encode
+from agent.exports import EXPORTERS
+from agent.exports.label_studio import encode_brush
+from sam3_tool import Image
+from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.rle import decode_mask, encode_mask
 
 pytestmark = pytest.mark.usefixtures("owners")
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 5), (37, 53), (241, 319)]
@@ -72,7 +72,7 @@ def test_label_studio_exports_the_very_masks_of_the_answer(write, fruit, awkward
     found = submitted(only_task(write("label-studio", candidates)), tmp_path)
     assert sum(map(len, found.values())) == len(candidates)
     for label in ("watermelon", "cherry", "banana", "odd"):
-        wanted = [255 * decode(one.rle) for one in candidates if one.phrase == label]
+        wanted = [255 * decode_mask(one.rle) for one in candidates if one.phrase == label]
         assert np.array_equal(found[label], wanted)
 
 
@@ -81,27 +81,27 @@ def test_pictures_of_any_size_keep_their_masks(fruit, tmp_path, size):
     random = np.random.default_rng(0)
     masks = [np.ones(size, bool), *(random.random((3, *size)) < [[[0.02]], [[0.5]], [[0.98]]])]
     candidates = [
-        replace(fruit[0], id=number, rle=encode(mask), box=tuple(around(mask[None])[0].tolist()))
+        replace(fruit[0], id=number, rle=encode_mask(mask), box=tuple(masks_to_boxes(mask[None])[0].tolist()))
         for number, mask in enumerate(masks, start=1)
         if mask.any()
     ]
-    picture = Picture(np.zeros((*size, 3), np.uint8))
-    task = only_task(FORMATS["label-studio"].write(picture, candidates, "x.png", tmp_path, {}))
+    picture = Image(np.zeros((*size, 3), np.uint8))
+    task = only_task(EXPORTERS["label-studio"].write(picture, candidates, "x.png", tmp_path, {}))
     for one, region in zip(candidates, task["predictions"][0]["result"], strict=True):
         assert (region["original_height"], region["original_width"]) == size
-        assert (decoded(region["value"]["rle"], *size) == 255 * decode(one.rle)[..., None]).all()
+        assert (decoded(region["value"]["rle"], *size) == 255 * decode_mask(one.rle)[..., None]).all()
 
 
 @pytest.mark.parametrize("fill", [False, True])
 def test_runs_longer_than_the_layout_can_say_are_divided(fill):
     mask = np.full((300, 400), fill)
     mask[150, 200] = not fill
-    assert (decoded(brush(mask), 300, 400) == 255 * mask[..., None]).all()
+    assert (decoded(encode_brush(mask), 300, 400) == 255 * mask[..., None]).all()
 
 
 def test_a_task_has_its_picture_and_fits_its_labelling_interface(write, fruit, awkward, scene):
     (task,) = json.loads(write("label-studio", (*fruit, replace(awkward, phrase='<a> & "b"'))).read_text("utf-8"))
-    image = Image.open(BytesIO(b64decode(task["data"]["image"].removeprefix("data:image/png;base64,"))))
+    image = PIL.Image.open(BytesIO(b64decode(task["data"]["image"].removeprefix("data:image/png;base64,"))))
     assert (np.asarray(image) == scene.pixels).all()
     assert task["data"]["file_name"] == "scene.png"
     view = ElementTree.fromstring(task["meta"]["interface"])

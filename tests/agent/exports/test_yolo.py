@@ -13,9 +13,9 @@ import pytest
 import supervision
 import yaml
 
-from agent.exports import FORMATS
-from sam3_tool import Picture
-from sam3_tool.rle import decode, encode
+from agent.exports import EXPORTERS
+from sam3_tool import Image
+from sam3_tool.rle import decode_mask, encode_mask
 
 pytestmark = pytest.mark.usefixtures("owners")
 LOADER = Path(__file__).with_name("ultralytics_loads.py")
@@ -70,7 +70,7 @@ def test_ultralytics_loads_the_picture_and_every_mask_with_its_class(write, frui
     assert found["names"].tolist() == [one.phrase for one in candidates]
     for one, mask in zip(candidates, found["masks"], strict=True):
         # it walks an outline in a thousand steps, and so cuts corners of long ones
-        assert iou(mask, decode(one.rle)) > (0.9 if one is awkward else 0.98)
+        assert iou(mask, decode_mask(one.rle)) > (0.9 if one is awkward else 0.98)
 
 
 def test_ultralytics_loads_small_pictures_and_any_class(fruit, tmp_path):
@@ -79,10 +79,10 @@ def test_ultralytics_loads_small_pictures_and_any_class(fruit, tmp_path):
         mask = np.zeros(size, bool)
         y, x = (int(random.integers(side)) for side in size)
         mask[: y + 1, : x + 1] = True
-        one = replace(fruit[0], rle=encode(mask), box=(0.0, 0.0, x + 1.0, y + 1.0), phrase=phrase)
+        one = replace(fruit[0], rle=encode_mask(mask), box=(0.0, 0.0, x + 1.0, y + 1.0), phrase=phrase)
         (folder := tmp_path / f"{size[0]}x{size[1]}").mkdir()
-        picture = Picture(random.integers(256, size=(*size, 3), dtype=np.uint8))
-        folders.append(unpacked(FORMATS["yolo-seg"].write(picture, [one], "x.png", folder, {})))
+        picture = Image(random.integers(256, size=(*size, 3), dtype=np.uint8))
+        folders.append(unpacked(EXPORTERS["yolo-seg"].write(picture, [one], "x.png", folder, {})))
         wanted.append((picture, mask, phrase))
     for found, (picture, mask, phrase) in zip(loaded(folders, tmp_path), wanted, strict=True):
         assert (found["image"] == picture.pixels).all()
@@ -98,14 +98,14 @@ def test_every_line_is_one_mask_that_opencv_draws_again(write, fruit, awkward, i
     assert [names[number] for number, _ in lines] == [one.phrase for one in candidates]
     for one, (_, corners) in zip(candidates, lines, strict=True):
         # between distant parts, a line of a pixel is drawn too
-        assert iou(drawn(corners, 480, 640), decode(one.rle)) > (0.96 if one is awkward else 0.98)
+        assert iou(drawn(corners, 480, 640), decode_mask(one.rle)) > (0.96 if one is awkward else 0.98)
 
 
 def test_a_mask_of_one_piece_is_drawn_to_the_pixel(write, fruit):
     folder = unpacked(write("yolo-seg"))
     exact = 0
     for one, (_, corners) in zip(fruit, rows(folder / "labels" / "scene.txt", 3), strict=True):
-        mask = decode(one.rle)
+        mask = decode_mask(one.rle)
         if (
             cv2.connectedComponents(mask.astype(np.uint8))[0] == 2
             and cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)[0] == 2
@@ -124,21 +124,21 @@ def test_supervision_loads_the_data_set(write, fruit, scene, iou):
     ((path, picture, found),) = list(loaded)
     assert (Path(path).name, picture.shape) == ("scene.png", scene.pixels.shape)
     assert [loaded.classes[number] for number in found.class_id] == [one.phrase for one in fruit]
-    assert min(iou(mask, decode(one.rle)) for one, mask in zip(fruit, found.mask, strict=True)) > 0.98
+    assert min(iou(mask, decode_mask(one.rle)) for one, mask in zip(fruit, found.mask, strict=True)) > 0.98
 
 
 def test_the_picture_is_in_it_to_the_bit_and_where_ultralytics_looks(write, scene):
     folder = unpacked(write("yolo-seg", name="my photo.JPG"))
     described = yaml.safe_load((folder / "data.yaml").read_text("utf-8"))
     assert (described["train"], described["val"], "path" in described) == ("images", "images", False)
-    assert (Picture.open(folder / "images" / "my photo.png").pixels == scene.pixels).all()
+    assert (Image.open(folder / "images" / "my photo.png").pixels == scene.pixels).all()
     assert (folder / "labels" / "my photo.txt").is_file()
 
 
 def test_a_mask_of_one_pixel_in_the_last_corner_is_a_polygon_within_the_picture(write, fruit, scene):
     mask = np.zeros((scene.height, scene.width), bool)
     mask[-1, -1] = True
-    folder = unpacked(write("yolo-seg", (replace(fruit[0], rle=encode(mask)),)))
+    folder = unpacked(write("yolo-seg", (replace(fruit[0], rle=encode_mask(mask)),)))
     ((_, corners),) = rows(folder / "labels" / "scene.txt", 1)
     assert (drawn(corners, 480, 640) == mask).all()
 

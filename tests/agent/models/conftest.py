@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent.models.openai_compatible import OpenAICompatible
-from sam3_tool import Picture
+from sam3_tool import Image
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,9 @@ def load(server: ChatServer) -> Iterator[Callable[..., OpenAICompatible]]:
 
 
 @pytest.fixture
-def square() -> Picture:
+def square() -> Image:
     """64 x 48 pixels, each of another colour."""
-    return Picture(np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3))
+    return Image(np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3))
 
 
 @pytest.fixture

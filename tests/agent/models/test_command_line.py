@@ -16,12 +16,12 @@ import pytest
 
 from agent import Budget, Task, run
 from agent.chat import ChatPlanner
-from agent.load import recording, signed
+from agent.load import wrap_recording, with_model_info
 from agent.models import Call
 from agent.models.scripted import ScriptedModel
 from agent.tools.workspace import AskUser
-from agent.transcript import MadeBy
-from sam3_tool import Picture, Sam3
+from agent.transcript import Provenance
+from sam3_tool import Image, Sam3
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
@@ -148,7 +148,7 @@ def test_on_a_terminal_it_says_first_who_plans_and_how_tools_are_offered(server,
                 shown += part
     os.close(terminal)
     assert process.returncode == 0
-    assert "openai:m, workspace protocol; native tools" in re.sub(r"\s+", " ", shown.decode())
+    assert "openai:m, workspace toolset; native tools" in re.sub(r"\s+", " ", shown.decode())
 
 
 def test_a_grammar_is_recorded_too() -> None:
@@ -162,13 +162,13 @@ def recorded(folder: str, *calls: Call) -> None:
     """What `--record` would write of a model that makes these calls."""
     planner = ChatPlanner(ScriptedModel(calls))
     budget = Budget(max_steps=len(calls))
-    made_by = signed(MadeBy(planner="openai:scripted", sam3="tiny", budget=budget), planner)
+    made_by = with_model_info(Provenance(planner="openai:scripted", sam3="tiny", budget=budget), planner)
     sam3 = Sam3.load("tiny", record=folder)
-    run(Task(Picture.open("scene.png"), QUERY), recording(planner, made_by, folder), sam3, budget=budget)
+    run(Task(Image.open("scene.png"), QUERY), wrap_recording(planner, made_by, folder), sam3, budget=budget)
 
 
 def test_a_question_is_printed_with_its_options_and_is_no_failure() -> None:
-    question = AskUser(question="Which ones?", options=["the striped ones", "all of them"]).as_decision()
+    question = AskUser(question="Which ones?", options=["the striped ones", "all of them"]).to_decision()
     recorded("calls", Call(*CALLS[0]), Call(question.tool, question.arguments))
     done = replay("calls")
     assert (done.returncode, done.stderr) == (0, "")
@@ -182,7 +182,7 @@ def test_a_question_is_printed_with_its_options_and_is_no_failure() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--protocol", "paper"], "was recorded with protocol 'workspace', not 'paper'"),
+        (["--toolset", "paper"], "was recorded with toolset 'workspace', not 'paper'"),
         (["--image-side", "640"], "--image-side is of no use"),
         (["--sam3", "nowhere"], "nowhere"),
     ],

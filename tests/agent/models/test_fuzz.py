@@ -15,18 +15,18 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run
 from agent.chat import ChatPlanner
-from agent.messages import messages
+from agent.messages import build_messages
 from agent.models import Call, Messages, Reply, Schema
-from agent.models.tool_text import mended, read_reply
-from agent.models.transformers_local import Generation, TransformersModel
-from agent.models.wire import call_in_words, to_chat_template, to_openai
+from agent.models.tool_text import extract_calls, read_reply
+from agent.models.transformers_local import GenerationSettings, TransformersModel
+from agent.models.wire import render_call, to_chat_template, to_openai
 from agent.tools import ToolError, parse_call
 from agent.views import View
-from sam3_tool import Picture
+from sam3_tool import Image
 
 MODEL = Path(__file__).parents[2] / "mllm" / "model"
 TOOLS_OF = {"workspace": TOOLS, "paper": PAPER_TOOLS}
-SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
 REPLIES = 300
 AT_ONCE = 16
 """Episodes."""
@@ -40,8 +40,8 @@ class Counting:
         self.said: list[Reply] = []
         """Appending to a list is safe in threads."""
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        replies = self.model.reply(conversations, tools)
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        replies = self.model.generate_replies(conversations, tools)
         self.said.extend(replies)
         return replies
 
@@ -56,8 +56,8 @@ def finished(kitchen_sam3) -> Any:
         def one(seed: int) -> Episode:
             protocol = ("workspace", "paper")[seed % 2]
             pixels = np.random.default_rng(seed).integers(0, 256, (60, 100, 3), dtype=np.uint8)
-            task = Task(Picture(pixels), f"the {('watermelons', 'red cup', 'ripe cherries')[seed % 3]}")
-            planner = ChatPlanner(counting, protocol=protocol, view=View(image_side=64))
+            task = Task(Image(pixels), f"the {('watermelons', 'red cup', 'ripe cherries')[seed % 3]}")
+            planner = ChatPlanner(counting, toolset=protocol, view=View(image_side=64))
             return run(task, planner, kitchen_sam3, tools=TOOLS_OF[protocol], budget=Budget(max_steps=8))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -71,7 +71,7 @@ def test_a_model_of_random_weights_never_raises_and_every_episode_ends(finished)
         torch.manual_seed(0)
         network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(MODEL)).eval()
     processor = AutoProcessor.from_pretrained(MODEL)
-    generation = Generation(max_tokens=12, temperature=1.0, seed=0)
+    generation = GenerationSettings(max_tokens=12, temperature=1.0, seed=0)
     model = TransformersModel(network, processor, name="random", generation=generation)
     episodes, replies = finished(model, REPLIES // 4)
     assert len(replies) >= REPLIES
@@ -106,8 +106,8 @@ def written() -> list[str]:
         Call("answer", '{"ids": [1], "message": "The cup {left} of \\"it\\".", "reasons": [{"id": 1, "reason": "x"}]}'),
         Call("ask_user", '{"question": "Which?", "options": ["a", "b"]}'),
     ]
-    tagged = [call_in_words(call, "tagged", "<think>Cups?</think>I look.") for call in calls]
-    return [*tagged, *(call_in_words(call, "schema", "Why") for call in calls), "\n".join(tagged), json.dumps(tagged)]
+    tagged = [render_call(call, "tagged", "<think>Cups?</think>I look.") for call in calls]
+    return [*tagged, *(render_call(call, "schema", "Why") for call in calls), "\n".join(tagged), json.dumps(tagged)]
 
 
 def damaged(chance: random.Random) -> Iterator[str]:
@@ -137,7 +137,7 @@ def test_damaged_replies_never_raise_and_are_a_call_or_one_sentence(seed, is_one
     chance = random.Random(seed)
     for text in (text for _ in range(30) for text in damaged(chance)):
         reply = read_reply(text, tools=SCHEMAS)
-        assert reply == mended(Reply(text), tools=SCHEMAS)
+        assert reply == extract_calls(Reply(text), tools=SCHEMAS)
         complaints = [said for call in reply.calls if (said := complaint(call))]
         assert [said for said in complaints if not is_one_sentence(said)] == [], text
 
@@ -151,7 +151,7 @@ def test_after_a_damaged_reply_the_conversation_is_still_one_that_servers_and_te
         call = reply.calls[0] if reply.calls else Call("", "")
         planner = ScriptedPlanner([Decision(call.tool, call.arguments, reply.text, reasoning=reply.reasoning)])
         episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_steps=1))
-        talk = messages(episode, "workspace", View(image_side=64))
+        talk = build_messages(episode, "workspace", View(image_side=64))
         for wire in ("native", "schema", "tagged"):
             body = json.dumps(to_openai(talk, SCHEMAS, wire), allow_nan=False, ensure_ascii=False)
             assert len(body.encode("utf-8")) < 200_000

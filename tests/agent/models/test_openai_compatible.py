@@ -11,15 +11,15 @@ from agent import Task, run
 from agent.chat import ChatPlanner
 from agent.models import Call, Message, ModelError
 from agent.models.openai_compatible import OpenAICompatible
-from agent.seen import seen
+from agent.seen import reconstruct_prompts
 from agent.tools import TOOLS
-from agent.transcript import MadeBy, save
-from agent.transcript import load as load_episode
+from agent.transcript import Provenance, save_episode
+from agent.transcript import load_episode as load_episode
 from agent.views import View
 
 KEY = "sk-planted-5up3r-s3cr3t"
 ASKED = [Message("system", ("You plan.",)), Message("user", ("Query: the red cup",))]
-TOOL_SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+TOOL_SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
 SEGMENT = ("segment", '{"phrases": ["red cup"]}')
 
 
@@ -31,7 +31,7 @@ def environment(monkeypatch):
 
 
 def ask(model, conversation=ASKED):
-    return model.reply([conversation], TOOL_SCHEMAS)[0]
+    return model.generate_replies([conversation], TOOL_SCHEMAS)[0]
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_all_wait_when_the_server_tells_one_to(server, load, told, refused):
 
     server.script(answer)
     model = load(workers=1)
-    replies = model.reply([ASKED] * 3, TOOL_SCHEMAS)
+    replies = model.generate_replies([ASKED] * 3, TOOL_SCHEMAS)
     assert [reply.text for reply in replies] == ["fine"] * 3
     assert arrivals[1] - arrivals[0] >= 0.95
 
@@ -304,7 +304,7 @@ def test_who_waits_already_waits_on_when_another_is_told_a_later_time(server, lo
 
     server.script(at_first, at_second, at_last)
     model = load()
-    both = Thread(target=model.reply, args=([ASKED] * 2, TOOL_SCHEMAS))
+    both = Thread(target=model.generate_replies, args=([ASKED] * 2, TOOL_SCHEMAS))
     both.start()
     first_told.wait(10)
     time.sleep(0.1)  # the first is told by now
@@ -467,13 +467,13 @@ def test_of_a_refused_conversation_the_page_shows_the_shorter_one_that_was_answe
         *[(1, False)] * 3,
         (1, True),
     ]
-    made_by = MadeBy(planner="openai:m", sam3="scripted", model=model.name, view={"image_side": 64})
-    save(episode, tmp_path / "e.json", made_by=made_by)
-    sights = seen(load_episode(tmp_path / "e.json").episode, made_by).sights
+    made_by = Provenance(planner="openai:m", sam3="scripted", model=model.name, view={"image_side": 64})
+    save_episode(episode, tmp_path / "e.json", provenance=made_by)
+    sights = reconstruct_prompts(load_episode(tmp_path / "e.json").episode, made_by).steps
     assert [len(sight.shorter) for sight in sights[:3]] == [0, 0, 0]
     texts = [part for turn in sights[3].shorter for part in turn.parts if isinstance(part, str)]
     sent = str(server.requests[-1]["messages"])
-    assert len(sights[3].shorter) < len(sights[3].known) + len(sights[3].turns)
+    assert len(sights[3].shorter) < len(sights[3].known) + len(sights[3].messages)
     assert texts
     assert [text for text in texts if repr(text)[1:-1] not in sent] == []
 
@@ -515,7 +515,7 @@ def test_two_who_are_refused_the_same_both_do_without_it(server, load, told, ref
         return refusal if "temperature" in request else told("fine")
 
     server.script(at_first, at_second, later)
-    replies = load().reply([ASKED] * 2, TOOL_SCHEMAS)
+    replies = load().generate_replies([ASKED] * 2, TOOL_SCHEMAS)
     assert [(reply.text, reply.error) for reply in replies] == [("fine", "")] * 2
     assert len(server.requests) == 4
 
@@ -532,7 +532,7 @@ def test_a_server_that_objects_to_everything_is_asked_a_few_times_only(server, l
 def test_conversations_are_asked_together_and_answered_in_order(server, load, told, answers):
     server.script(lambda request: answers(told(request["messages"][0]["content"].upper()), stall=0.2))
     conversations = [[Message("user", (f"picture {nth}",))] for nth in range(8)]
-    replies = load(workers=4).reply(conversations, [])
+    replies = load(workers=4).generate_replies(conversations, [])
     assert [reply.text for reply in replies] == [f"PICTURE {nth}" for nth in range(8)]
     assert 2 <= server.most_at_once <= 4
 
@@ -540,7 +540,7 @@ def test_conversations_are_asked_together_and_answered_in_order(server, load, to
 def test_callers_share_the_places(server, load, told, answers):
     server.script(answers(told("x"), stall=0.05))
     model = load(workers=2)
-    threads = [Thread(target=model.reply, args=([ASKED] * 3, [])) for _ in range(4)]
+    threads = [Thread(target=model.generate_replies, args=([ASKED] * 3, [])) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -554,13 +554,13 @@ def test_one_failure_leaves_the_other_replies_alone(server, load, told, refused)
         return refused(400, "not this one") if bad else told(request["messages"][0]["content"])
 
     server.script(answer)
-    replies = load().reply([[Message("user", (str(nth),))] for nth in range(3)], [])
+    replies = load().generate_replies([[Message("user", (str(nth),))] for nth in range(3)], [])
     assert [reply.text for reply in replies] == ["0", "", "2"]
     assert "not this one" in replies[1].error
 
 
 def test_no_conversations_are_no_requests(server, load):
-    assert load().reply([], TOOL_SCHEMAS) == []
+    assert load().generate_replies([], TOOL_SCHEMAS) == []
     assert server.requests == []
 
 

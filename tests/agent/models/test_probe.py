@@ -3,7 +3,7 @@ import json
 import pytest
 
 from agent.models import Capabilities, ModelError
-from agent.models.probe import describe
+from agent.models.probe import format_capabilities
 
 REPORT = ("report_colours", '{"left": "red", "right": "blue"}')
 
@@ -121,10 +121,10 @@ def test_nothing_but_errors_is_the_servers_last_word(able, refused):
 
 
 def test_capabilities_are_told_in_one_line():
-    assert describe(Capabilities("native", strict=True)) == "native tools, strict; several pictures"
-    assert describe(Capabilities("schema", images=1, reasoning=True)) == (
+    assert format_capabilities(Capabilities("native", strict=True)) == "native tools, strict; several pictures"
+    assert format_capabilities(Capabilities("schema", images=1, reasoning=True)) == (
         "one JSON schema for every reply; one picture; reasoning channel"
     )
-    assert describe(Capabilities("tagged", images=0, context=4096)) == (
+    assert format_capabilities(Capabilities("tagged", images=0, context=4096)) == (
         "calls tagged in the text; no pictures; context of 4096 tokens"
     )

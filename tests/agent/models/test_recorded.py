@@ -14,16 +14,16 @@ from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
 from agent.budget import Budget, Price
 from agent.chat import ChatPlanner
 from agent.episode import Usage
-from agent.messages import Protocol
+from agent.messages import Toolset
 from agent.models import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
-from agent.models.recorded import RecordedPlanner, RecordingModel, ReplayingModel
+from agent.models.recorded import RecordingHeader, RecordingModel, ReplayingModel
 from agent.models.scripted import ScriptedModel
 from agent.planner import PlannerError
-from agent.transcript import MadeBy, save
-from sam3_tool import Picture, Sam3
+from agent.transcript import Provenance, save_episode
+from sam3_tool import Image, Sam3
 
 OFFERED = [{"type": "function", "function": {"name": "segment", "parameters": {"type": "object"}}}]
-SKY = Picture(np.full((4, 6, 3), 200, np.uint8))
+SKY = Image(np.full((4, 6, 3), 200, np.uint8))
 HALF = "half a \ud83d character, ein Käfer, 猫"
 FULL = Reply(
     text=HALF,
@@ -45,19 +45,19 @@ class Counting:
         self.key = os.environ.get("OPENAI_API_KEY", "")
         self._reply, self._lock, self._asked = reply, Lock(), 0
 
-    def reply(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         with self._lock:
             first, self._asked = self._asked + 1, self._asked + len(conversations)
         return [self._reply(first + place) for place in range(len(conversations))]
 
 
-def say(text: str, *pictures: Picture) -> list[Message]:
+def say(text: str, *pictures: Image) -> list[Message]:
     return [Message("system", (HALF,)), Message("user", (*pictures, text))]
 
 
-def header(**changes: object) -> RecordedPlanner:
-    made_by = MadeBy(planner="openai:counting", sam3="tiny", model="counting", **changes)
-    return RecordedPlanner(made_by=made_by, capabilities=CAN)
+def header(**changes: object) -> RecordingHeader:
+    made_by = Provenance(planner="openai:counting", sam3="tiny", model="counting", **changes)
+    return RecordingHeader(made_by=made_by, capabilities=CAN)
 
 
 @pytest.fixture
@@ -72,22 +72,22 @@ def calls(folder: Path) -> list[Path]:
 
 def test_a_reply_comes_back_byte_for_byte_without_the_model(folder: Path) -> None:
     talks = [say("one"), say("two", SKY), say("three", SKY, SKY)]
-    said = RecordingModel(Counting(lambda asked: FULL), folder).reply(talks, OFFERED)
+    said = RecordingModel(Counting(lambda asked: FULL), folder).generate_replies(talks, OFFERED)
     replayed = ReplayingModel(folder)
-    assert replayed.reply(talks, OFFERED) == said == [FULL] * 3
+    assert replayed.generate_replies(talks, OFFERED) == said == [FULL] * 3
     assert (replayed.name, replayed.capabilities) == ("counting", CAN)
-    assert replayed.reply(talks, OFFERED)[0].usage == FULL.usage, "what it cost stays what it was"
+    assert replayed.generate_replies(talks, OFFERED)[0].usage == FULL.usage, "what it cost stays what it was"
 
 
 def test_a_failed_request_is_replayed_as_one(folder: Path) -> None:
     failed = Reply(error="the key was refused", recoverable=False)
-    assert RecordingModel(Counting(lambda asked: failed), folder).reply([say("one")], OFFERED) == [failed]
-    assert ReplayingModel(folder).reply([say("one")], OFFERED) == [failed]
+    assert RecordingModel(Counting(lambda asked: failed), folder).generate_replies([say("one")], OFFERED) == [failed]
+    assert ReplayingModel(folder).generate_replies([say("one")], OFFERED) == [failed]
 
 
 OTHER: dict[str, tuple[list[Message], list[Schema]]] = {
     "text": (say("two", SKY), OFFERED),
-    "picture": (say("one", Picture(np.zeros((4, 6, 3), np.uint8))), OFFERED),
+    "picture": (say("one", Image(np.zeros((4, 6, 3), np.uint8))), OFFERED),
     "order": ([Message("system", (HALF,)), Message("user", ("one", SKY))], OFFERED),
     "role": ([Message("system", (HALF,)), Message("tool", (SKY, "one"))], OFFERED),
     "calls": ([Message("system", (HALF,)), Message("user", (SKY, "one"), (Call("a", "{}"),))], OFFERED),
@@ -97,56 +97,56 @@ OTHER: dict[str, tuple[list[Message], list[Schema]]] = {
 
 @pytest.mark.parametrize("what", OTHER)
 def test_another_question_is_an_error_in_one_sentence_that_asking_again_cannot_mend(what: str, folder: Path) -> None:
-    RecordingModel(Counting(), folder).reply([say("one", SKY)], OFFERED)
+    RecordingModel(Counting(), folder).generate_replies([say("one", SKY)], OFFERED)
     conversation, tools = OTHER[what]
-    known, unknown = ReplayingModel(folder).reply([say("one", SKY), conversation], tools)
+    known, unknown = ReplayingModel(folder).generate_replies([say("one", SKY), conversation], tools)
     assert known.text == ("reply 1" if tools else "")
     assert re.fullmatch(r".*/model holds no recording of this call \(\w+\.json\)", unknown.error)
     assert not unknown.recoverable
 
 
 def test_the_same_model_with_other_capabilities_is_another(folder: Path) -> None:
-    RecordingModel(Counting(), folder).reply([say("one")], OFFERED)
+    RecordingModel(Counting(), folder).generate_replies([say("one")], OFFERED)
     header().model_copy(update={"capabilities": Capabilities()}).save(folder)
-    assert ReplayingModel(folder).reply([say("one")], OFFERED)[0].error
+    assert ReplayingModel(folder).generate_replies([say("one")], OFFERED)[0].error
     header().save(folder)
-    assert ReplayingModel(folder).reply([say("one")], OFFERED)[0].text == "reply 1"
+    assert ReplayingModel(folder).generate_replies([say("one")], OFFERED)[0].text == "reply 1"
 
 
 def test_the_name_of_a_question_stays_what_it_was_so_that_earlier_recordings_can_be_replayed(folder: Path) -> None:
-    RecordingModel(Counting(), folder).reply([say("one", SKY)], OFFERED)
+    RecordingModel(Counting(), folder).generate_replies([say("one", SKY)], OFFERED)
     assert [file.name for file in calls(folder)] == ["b8b8c5722e8017170d5e8900c6e7a66e.json"]
 
 
 def test_changed_prompts_are_named_when_a_call_is_not_found(folder: Path) -> None:
-    name = next(iter(prompts.hashes()))
-    header(prompts=prompts.hashes() | {name: "another", "gone": "0"}).save(folder)
-    [reply] = ReplayingModel(folder).reply([say("one")], OFFERED)
+    name = next(iter(prompts.hash_prompts()))
+    header(prompts=prompts.hash_prompts() | {name: "another", "gone": "0"}).save(folder)
+    [reply] = ReplayingModel(folder).generate_replies([say("one")], OFFERED)
     changed = ", ".join(sorted([name, "gone"]))
     assert reply.error.endswith(f"; since it was made, these prompts have changed: {changed}")
 
 
 def test_replies_drawn_by_chance_are_replayed_in_order(folder: Path) -> None:
     model = RecordingModel(Counting(), folder)
-    said = [model.reply([say("one")], OFFERED)[0].text for _ in range(3)]
+    said = [model.generate_replies([say("one")], OFFERED)[0].text for _ in range(3)]
     replayed = ReplayingModel(folder)
-    again = [replayed.reply([say("one")], OFFERED)[0].text for _ in range(6)]
+    again = [replayed.generate_replies([say("one")], OFFERED)[0].text for _ in range(6)]
     assert again == said * 2 == ["reply 1", "reply 2", "reply 3"] * 2
 
 
 def test_threads_that_ask_the_same_leave_whole_files(folder: Path) -> None:
     model = RecordingModel(Counting(), folder)
     with ThreadPoolExecutor(8) as threads:
-        said = list(threads.map(lambda _: model.reply([say("same"), say("same")], OFFERED), range(20)))
-        list(threads.map(lambda number: model.reply([say(f"{number}")], OFFERED), range(40)))
+        said = list(threads.map(lambda _: model.generate_replies([say("same"), say("same")], OFFERED), range(20)))
+        list(threads.map(lambda number: model.generate_replies([say(f"{number}")], OFFERED), range(40)))
     assert len(calls(folder)) == 41
     assert all(json.loads(path.read_bytes())["answers"] for path in calls(folder))
     replayed = ReplayingModel(folder)
-    again = [replayed.reply([say("same")], OFFERED)[0].text for _ in range(40)]
+    again = [replayed.generate_replies([say("same")], OFFERED)[0].text for _ in range(40)]
     assert sorted(again) == sorted(reply.text for replies in said for reply in replies)
 
 
-SCRIPTS: dict[Protocol, list[str | Call | Reply]] = {
+SCRIPTS: dict[Toolset, list[str | Call | Reply]] = {
     "workspace": [
         '<think>the circle first</think>{"tool": "segment", "arguments": {"phrases": ["circle", "square",]}}',
         Call("relate", '{"ids": [1, 9], "relation": "left_of", "to": [2]}'),
@@ -163,25 +163,25 @@ SCRIPTS: dict[Protocol, list[str | Call | Reply]] = {
 }
 
 
-def play(picture: Picture, model: ChatModel, sam3: Sam3, protocol: Protocol) -> Episode:
+def play(picture: Image, model: ChatModel, sam3: Sam3, protocol: Toolset) -> Episode:
     tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
-    return run(Task(picture, "the circle"), ChatPlanner(model, protocol=protocol), sam3, tools=tools)
+    return run(Task(picture, "the circle"), ChatPlanner(model, toolset=protocol), sam3, tools=tools)
 
 
 def saved(episode: Episode, path: Path) -> dict:
     """What `episode.json` holds, without what no two runs share: how long it took."""
-    save(episode, path, made_by=MadeBy(planner="p", sam3="tiny"))
+    save_episode(episode, path, provenance=Provenance(planner="p", sam3="tiny"))
     held: dict = json.loads(path.read_bytes())
     return held | {"steps": [step | {"seconds": 0} for step in held["steps"]]}
 
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
 def test_a_whole_episode_is_repeated_byte_for_byte_without_model_and_checkpoint(
-    protocol: Protocol, picture: Picture, tiny: Sam3, tmp_path: Path
+    protocol: Toolset, picture: Image, tiny: Sam3, tmp_path: Path
 ) -> None:
     model = ScriptedModel(SCRIPTS[protocol], verdicts={2: 0.1})
-    made_by = MadeBy(planner="scripted", sam3="tiny", model=model.name, protocol=protocol)
-    RecordedPlanner(made_by=made_by, capabilities=model.capabilities).save(tmp_path)
+    made_by = Provenance(planner="scripted", sam3="tiny", model=model.name, protocol=protocol)
+    RecordingHeader(made_by=made_by, capabilities=model.capabilities).save(tmp_path)
     recording = Sam3.load("tiny", record=tmp_path)
     first = saved(play(picture, RecordingModel(model, tmp_path), recording, protocol), tmp_path / "1.json")
     again = saved(play(picture, ReplayingModel(tmp_path), Sam3.replay(tmp_path), protocol), tmp_path / "2.json")
@@ -192,7 +192,7 @@ def test_a_whole_episode_is_repeated_byte_for_byte_without_model_and_checkpoint(
     assert without["steps"][-1] == first["steps"][-1], "recording changes nothing"
 
 
-def test_a_replay_of_another_query_ends_at_once_in_one_sentence(picture: Picture, folder: Path) -> None:
+def test_a_replay_of_another_query_ends_at_once_in_one_sentence(picture: Image, folder: Path) -> None:
     planner = ChatPlanner(ReplayingModel(folder))
     with pytest.raises(PlannerError, match="holds no recording of this call"):
         planner.decide(Episode(Task(picture, "the square")))
@@ -202,7 +202,7 @@ def test_no_key_is_ever_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-4f1c")
     model = Counting()
     header().save(tmp_path)
-    RecordingModel(model, tmp_path).reply([say("one", SKY)], OFFERED)
+    RecordingModel(model, tmp_path).generate_replies([say("one", SKY)], OFFERED)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert model.key == "sk-planted-4f1c"
     assert len(written) == 2
@@ -213,7 +213,7 @@ def test_the_header_keeps_what_the_same_planner_needs(tmp_path: Path) -> None:
     budget = Budget(max_steps=3, price=Price(0.4, 1.6, 0.1))
     whole = header(protocol="paper", view={"image_side": 640}, prompts={"paper": "12ab"}, budget=budget)
     whole.save(tmp_path / "made" / "here")
-    assert RecordedPlanner.load(tmp_path / "made" / "here") == whole
+    assert RecordingHeader.load(tmp_path / "made" / "here") == whole
 
 
 FOREIGN: dict[str, Callable[[str], str]] = {
@@ -247,10 +247,10 @@ DAMAGE: dict[str, Callable[[dict], dict]] = {
 
 @pytest.mark.parametrize("said", DAMAGE)
 def test_a_damaged_call_is_an_error_in_one_sentence(said: str, folder: Path) -> None:
-    RecordingModel(Counting(), folder).reply([say("one")], OFFERED)
+    RecordingModel(Counting(), folder).generate_replies([say("one")], OFFERED)
     [path] = calls(folder)
     path.write_text(json.dumps(DAMAGE[said](json.loads(path.read_text()))))
-    [reply] = ReplayingModel(folder).reply([say("one")], OFFERED)
+    [reply] = ReplayingModel(folder).generate_replies([say("one")], OFFERED)
     assert said in reply.error
     assert not reply.recoverable
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from agent.episode import Decision
-from agent.models.schemas import MAX_ITEMS, MAX_NUMBER, MAX_TEXT, constrained, reply_schema, strict_tool
+from agent.models.schemas import MAX_ITEMS, MAX_NUMBER, MAX_TEXT, constrain_schema, build_reply_schema, to_strict_tool
 from agent.models.tool_text import read_reply
 from agent.tools import PAPER_TOOLS, TOOLS, parse_call
 
 PROTOCOLS = {"workspace": TOOLS, "paper": PAPER_TOOLS}
-OFFERED = [tool.schema_for_planner() for tools in PROTOCOLS.values() for tool in tools]
+OFFERED = [tool.to_planner_schema() for tools in PROTOCOLS.values() for tool in tools]
 
 
 def parts(schema: Any) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def parts(schema: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("tool", OFFERED, ids=lambda tool: tool["function"]["name"])
 def test_every_part_of_a_strict_tool_is_closed_and_bounded(tool):
-    strict = strict_tool(tool)["function"]
+    strict = to_strict_tool(tool)["function"]
     assert strict["strict"] is True
     for part in parts(strict["parameters"]):
         assert not part.keys() & {
@@ -62,7 +62,7 @@ def test_every_part_of_a_strict_tool_is_closed_and_bounded(tool):
 
 def test_optional_fields_may_be_null_and_required_ones_may_not():
     properties = {"a": {"type": "string", "description": "Why."}, "b": {"type": "integer", "default": 1}}
-    strict = constrained({"type": "object", "properties": properties, "required": ["a"]})
+    strict = constrain_schema({"type": "object", "properties": properties, "required": ["a"]})
     assert strict["properties"]["a"]["type"] == "string"
     assert strict["properties"]["a"]["description"] == "Why."
     assert strict["properties"]["b"] == {
@@ -71,7 +71,7 @@ def test_optional_fields_may_be_null_and_required_ones_may_not():
 
 
 def test_what_bounds_a_number_of_itself_stays():
-    assert constrained({"type": "number", "minimum": 0, "exclusiveMaximum": 1}) == {
+    assert constrain_schema({"type": "number", "minimum": 0, "exclusiveMaximum": 1}) == {
         "type": "number",
         "minimum": 0,
         "exclusiveMaximum": 1,
@@ -82,14 +82,14 @@ def test_references_are_resolved_and_mappings_left_out():
     pair = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
     mapping = {"type": "object", "additionalProperties": {"type": "string"}}
     schema = {"$defs": {"Pair": pair}, "anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Pair"}}, mapping]}
-    assert constrained(schema)["type"] == "array"
-    assert constrained(schema)["items"]["properties"]["id"]["type"] == "integer"
+    assert constrain_schema(schema)["type"] == "array"
+    assert constrain_schema(schema)["items"]["properties"]["id"]["type"] == "integer"
 
 
 @pytest.mark.parametrize("most", [1, 5, 99, 100, 150, 200, 400, 9999])
 @pytest.mark.parametrize("least", [0, 1])
 def test_patterns_allow_what_json_holds_without_escapes_and_no_more(most, least):
-    pattern = constrained({"type": "string", "maxLength": most, "minLength": least})["pattern"]
+    pattern = constrain_schema({"type": "string", "maxLength": most, "minLength": least})["pattern"]
     assert all(int(times) <= 128 for times in re.findall(r",(\d+)\}", pattern))
     assert re.search(pattern, "\u7eff"[:most])
     assert re.search(pattern, "red cup"[:most])
@@ -101,9 +101,9 @@ def test_patterns_allow_what_json_holds_without_escapes_and_no_more(most, least)
 
 
 def test_a_reply_is_one_call_of_one_of_the_tools():
-    schema = reply_schema([tool.schema_for_planner() for tool in TOOLS])
+    schema = build_reply_schema([tool.to_planner_schema() for tool in TOOLS])
     assert [one["properties"]["tool"]["enum"] for one in schema["anyOf"]] == [[tool.name] for tool in TOOLS]
-    alone = reply_schema([TOOLS[0].schema_for_planner()])
+    alone = build_reply_schema([TOOLS[0].to_planner_schema()])
     assert list(alone["properties"]) == alone["required"] == ["thought", "tool", "arguments"]
 
 
@@ -112,10 +112,10 @@ def test_whatever_a_grammar_lets_a_model_write_is_a_valid_call(protocol):
     """The worst model there is, one that writes any letter it may, held to the schema by the grammar vLLM uses."""
     xgrammar = pytest.importorskip("xgrammar", reason="comes with the extra vllm")
     tools = PROTOCOLS[protocol]
-    offered = [tool.schema_for_planner() for tool in tools]
+    offered = [tool.to_planner_schema() for tool in tools]
     letters = [*map(chr, range(32, 127)), "\u00e9", "\n"]
     vocabulary = xgrammar.TokenizerInfo([*letters, "<end>"], stop_token_ids=[len(letters)])
-    schema = json.dumps(reply_schema(offered))
+    schema = json.dumps(build_reply_schema(offered))
     grammar = xgrammar.GrammarCompiler(vocabulary).compile_json_schema(schema, any_whitespace=False)
     rng = random.Random(0)
     for _ in range(40):

@@ -6,11 +6,11 @@ import pytest
 
 from agent.episode import Decision, Usage
 from agent.models import Call, Reply
-from agent.models.tool_text import mended, read_reply, split_thinking
+from agent.models.tool_text import extract_calls, read_reply, split_thinking
 from agent.tools import TOOLS, ToolError, parse_call
 from agent.tools.workspace import Count, Segment
 
-OFFERED = [tool.schema_for_planner() for tool in TOOLS]
+OFFERED = [tool.to_planner_schema() for tool in TOOLS]
 SEGMENT = Call("segment", '{"phrases": ["red cup"]}')
 COUNT = Call("count", '{"ids": [1, 2]}')
 ONE = '{"name": "segment", "arguments": {"phrases": ["red cup"]}}'
@@ -172,7 +172,7 @@ def test_a_list_that_was_cut_off_is_not_taken_as_whole():
 def test_arguments_of_any_kind_become_one_sentence(arguments):
     for call in (
         *read_reply(f'<tool_call>{{"name": "count", "arguments": {arguments}}}</tool_call>').calls,
-        *mended(Reply(calls=(Call("count", arguments),))).calls,
+        *extract_calls(Reply(calls=(Call("count", arguments),))).calls,
         *read_reply(f'{{"name": "count", "arguments": {{"ids": {{"all": {arguments}}}}}}}').calls,
     ):
         assert call.tool == "count"
@@ -200,7 +200,7 @@ def test_what_is_no_call_stays_text(text):
 
 
 def test_the_arguments_of_the_only_tool_are_a_call_of_it():
-    count = [Count.schema_for_planner()]
+    count = [Count.to_planner_schema()]
     for text in ('{"ids": [1, 2]}', '```json\n{"ids": [1, 2]}\n```', '{"arguments": {"ids": [1, 2]}}'):
         assert read_reply(text, tools=count).calls == (COUNT,)
     assert read_reply('{"colour": "red"}', tools=count).calls == ()
@@ -211,18 +211,18 @@ def test_the_arguments_of_the_only_tool_are_a_call_of_it():
 
 def test_a_native_reply_without_calls_is_mended_from_its_text():
     usage = Usage(model_calls=1, prompt_tokens=9)
-    reply = mended(Reply(f"I look.<tool_call>{ONE}</tool_call>", "Hm.", finish_reason="tool_calls", usage=usage))
+    reply = extract_calls(Reply(f"I look.<tool_call>{ONE}</tool_call>", "Hm.", finish_reason="tool_calls", usage=usage))
     assert reply == Reply("I look.", "Hm.", (SEGMENT,), "tool_calls", usage)
 
 
 def test_a_native_call_is_not_joined_by_what_the_text_says():
-    reply = mended(Reply(f"<think>Cups</think>As in {TWO}.", "Hm.", (SEGMENT,)))
+    reply = extract_calls(Reply(f"<think>Cups</think>As in {TWO}.", "Hm.", (SEGMENT,)))
     assert (reply.calls, reply.text, reply.reasoning) == ((SEGMENT,), f"As in {TWO}.", "Hm.\nCups")
 
 
 def test_an_error_stays_as_it_is():
     error = Reply(error="no server", recoverable=False)
-    assert mended(error) is error
+    assert extract_calls(error) is error
 
 
 # --- anything at all ---

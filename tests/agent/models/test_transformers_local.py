@@ -12,16 +12,16 @@ import pytest
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
 from agent.chat import ChatPlanner
 from agent.load import load_planner
-from agent.messages import messages
+from agent.messages import build_messages
 from agent.models import Capabilities, Message, Messages, ModelError
 from agent.models.transformers_local import TransformersModel
 from agent.planner import PlannerError
 from agent.views import View
-from sam3_tool import Picture
+from sam3_tool import Image
 
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "tests" / "mllm" / "model"
-SCHEMAS = [tool.schema_for_planner() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
 SEGMENT = '{{"phrases": ["{}"]}}'
 SMALL = View(image_side=160)
 
@@ -32,13 +32,13 @@ def model() -> TransformersModel:
 
 
 @pytest.fixture(scope="module")
-def scene() -> Picture:
-    return Picture.open(ROOT / "examples" / "scene.png")
+def scene() -> Image:
+    return Image.open(ROOT / "examples" / "scene.png")
 
 
-def asked(query: str, picture: Picture, *, images: int | None = None) -> Messages:
+def asked(query: str, picture: Image, *, images: int | None = None) -> Messages:
     """What a planner sends first. `images`: at most so many pictures."""
-    return messages(Episode(Task(picture, query)), "workspace", View(image_side=160, images=images))
+    return build_messages(Episode(Task(picture, query)), "workspace", View(image_side=160, images=images))
 
 
 def test_what_it_can_do_is_known_from_its_files(model):
@@ -58,16 +58,16 @@ def test_a_query_is_answered_in_process(tiny, scene, wire):
 
 
 def test_the_planner_is_loaded_by_its_name(tiny, scene):
-    planner = load_planner(f"transformers:{MODEL}", protocol="paper", image_side=160)
+    planner = load_planner(f"transformers:{MODEL}", toolset="paper", image_side=160)
     episode = run(Task(scene, "the ripe watermelons"), planner, tiny, tools=PAPER_TOOLS)
-    assert (episode.outcome, episode.shown) == ("answered", (1, 3))
+    assert (episode.outcome, episode.current_ids) == ("answered", (1, 3))
 
 
 def test_conversations_asked_together_get_the_replies_they_get_alone(model, scene):
     part = scene.crop(0, 100, 640, 480)
     talks = [asked("the watermelons", scene), asked("the largest banana", part), asked("the dog", scene, images=0)]
-    together = model.reply(talks, SCHEMAS)
-    assert together == [model.reply([talk], SCHEMAS)[0] for talk in talks]
+    together = model.generate_replies(talks, SCHEMAS)
+    assert together == [model.generate_replies([talk], SCHEMAS)[0] for talk in talks]
     assert [reply.calls[0].arguments for reply in together[:2]] == [SEGMENT.format(n) for n in ("watermelon", "banana")]
     assert [reply.usage.images for reply in together] == [1, 1, 0]
 
@@ -75,24 +75,24 @@ def test_conversations_asked_together_get_the_replies_they_get_alone(model, scen
 def test_threads_get_the_replies_to_their_own_conversations(model, scene):
     nouns = ["watermelon", "banana", "unicorn"] * 4
     with ThreadPoolExecutor(len(nouns)) as pool:
-        replies = [*pool.map(lambda noun: model.reply([asked(f"the {noun}s", scene)], SCHEMAS)[0], nouns)]
+        replies = [*pool.map(lambda noun: model.generate_replies([asked(f"the {noun}s", scene)], SCHEMAS)[0], nouns)]
     assert [reply.calls[0].arguments for reply in replies] == [SEGMENT.format(noun) for noun in nouns]
 
 
 def test_tokens_are_counted_without_the_padding_of_a_batch(model, scene):
-    short, long = model.reply([asked("the unicorns", scene), asked("the unicorns " * 20, scene)], SCHEMAS)
-    assert short.usage == model.reply([asked("the unicorns", scene)], SCHEMAS)[0].usage
+    short, long = model.generate_replies([asked("the unicorns", scene), asked("the unicorns " * 20, scene)], SCHEMAS)
+    assert short.usage == model.generate_replies([asked("the unicorns", scene)], SCHEMAS)[0].usage
     assert short.usage.prompt_tokens < long.usage.prompt_tokens
 
 
 def test_a_reply_of_too_many_tokens_is_cut_off(scene):
     model = TransformersModel.load(MODEL, device="cpu", max_tokens=3)
-    reply = model.reply([asked("the watermelons", scene)], SCHEMAS)[0]
+    reply = model.generate_replies([asked("the watermelons", scene)], SCHEMAS)[0]
     assert (reply.finish_reason, reply.usage.completion_tokens) == ("length", 3)
 
 
 def test_a_conversation_that_leaves_no_room_is_an_empty_reply_and_the_others_are_answered(model, scene):
-    endless, other = model.reply([[Message("user", ("x " * 20_000,))], asked("the watermelons", scene)], SCHEMAS)
+    endless, other = model.generate_replies([[Message("user", ("x " * 20_000,))], asked("the watermelons", scene)], SCHEMAS)
     assert (endless.text, endless.finish_reason, endless.error) == ("", "length", "")
     assert endless.usage.prompt_tokens > 8192
     assert other.calls[0].tool == "segment"
@@ -100,10 +100,10 @@ def test_a_conversation_that_leaves_no_room_is_an_empty_reply_and_the_others_are
 
 def test_a_long_conversation_does_not_cut_short_the_replies_to_others(scene, tmp_path):
     short, long = asked("the watermelons", scene), asked("the watermelons " * 20, scene)
-    lengths = [reply.usage.prompt_tokens for reply in known_to(8192, tmp_path / "large").reply([short, long], SCHEMAS)]
+    lengths = [reply.usage.prompt_tokens for reply in known_to(8192, tmp_path / "large").generate_replies([short, long], SCHEMAS)]
     model = known_to(max(lengths) + 3, tmp_path / "small")
-    together = model.reply([short, long, short], SCHEMAS)
-    assert together == [model.reply([talk], SCHEMAS)[0] for talk in (short, long, short)]
+    together = model.generate_replies([short, long, short], SCHEMAS)
+    assert together == [model.generate_replies([talk], SCHEMAS)[0] for talk in (short, long, short)]
     assert [reply.finish_reason for reply in together] == ["tool_calls", "length", "tool_calls"]
     assert together[1].usage.completion_tokens == 3
 
@@ -121,8 +121,8 @@ def known_to(context: int, folder: Path) -> TransformersModel:
 
 
 def test_a_conversation_that_the_model_cannot_take_is_an_error_and_the_others_are_answered(model, scene):
-    too_flat = Message("user", (Picture(np.zeros((1, 2000, 3), np.uint8)),))
-    bad, good = model.reply([[too_flat], asked("the watermelons", scene)], SCHEMAS)
+    too_flat = Message("user", (Image(np.zeros((1, 2000, 3), np.uint8)),))
+    bad, good = model.generate_replies([[too_flat], asked("the watermelons", scene)], SCHEMAS)
     assert bad.error.startswith("the model could not answer: ValueError: ")
     assert (bad.recoverable, "\n" in bad.error) == (False, False)
     assert good.calls[0].tool == "segment"
@@ -131,14 +131,14 @@ def test_a_conversation_that_the_model_cannot_take_is_an_error_and_the_others_ar
 def test_a_seed_determines_what_is_sampled(scene):
     def sampled(seed: int) -> list[str]:
         model = TransformersModel.load(MODEL, device="cpu", max_tokens=12, temperature=5.0, seed=seed)
-        return [reply.text for _ in range(2) for reply in model.reply([asked("the moon", scene)] * 2, SCHEMAS)]
+        return [reply.text for _ in range(2) for reply in model.generate_replies([asked("the moon", scene)] * 2, SCHEMAS)]
 
     assert sampled(1) == sampled(1)
     assert sampled(1) != sampled(2)
 
 
 def test_no_conversations_are_no_replies(model):
-    assert model.reply([], SCHEMAS) == []
+    assert model.generate_replies([], SCHEMAS) == []
 
 
 UNUSABLE = {

@@ -4,16 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 from agent.episode import Decision
 from agent.models import Call, Message
 from agent.models.tool_text import read_reply
-from agent.models.wire import EXACT, NOT_DONE, encoded, pictures_of, to_chat_template, to_openai, tools_in_words
+from agent.models.wire import MAX_PNG_PIXELS, NOT_EXECUTED_MESSAGE, encode_image, collect_images, to_chat_template, to_openai, render_tools
 from agent.tools import TOOLS, parse_call
-from sam3_tool import Picture
+from sam3_tool import Image
 
-OFFERED = [tool.schema_for_planner() for tool in TOOLS]
+OFFERED = [tool.to_planner_schema() for tool in TOOLS]
 SEGMENT, COUNT = Call("segment", '{"phrases": ["cup"]}'), Call("count", '{"ids": [1]}')
 WIRES = ("native", "schema", "tagged")
 
@@ -36,7 +36,7 @@ def roles(rendered) -> list[str]:
 
 
 def pixels(url: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
 
 
 # --- native ---
@@ -71,7 +71,7 @@ def test_strict_tools_say_so_and_leave_nothing_open(talk):
 def test_every_call_of_a_turn_has_a_result_as_servers_demand(square):
     asked = [Message("user", ("Query",)), Message("assistant", (), (SEGMENT, COUNT))]
     one = to_openai([*asked, Message("tool", ("Found 1 mask.",))], OFFERED, "native")["messages"]
-    assert [(m["tool_call_id"], m["content"]) for m in one[2:]] == [("call_1", "Found 1 mask."), ("call_2", NOT_DONE)]
+    assert [(m["tool_call_id"], m["content"]) for m in one[2:]] == [("call_1", "Found 1 mask."), ("call_2", NOT_EXECUTED_MESSAGE)]
     two = to_openai([*asked, Message("tool", ("A.",)), Message("tool", ("B.", square))], OFFERED, "native")["messages"]
     assert [m["content"] for m in two[2:4]] == ["A.", "B."]
     assert [m["role"] for m in two] == ["user", "assistant", "tool", "tool", "user"]
@@ -112,7 +112,7 @@ def test_tools_are_described_after_the_fixed_prompt_and_results_come_from_the_us
     assert roles(rendered) == ["system", "user", "assistant", "user", "assistant", "user"]
     system = rendered["messages"][0]["content"]
     assert system.startswith("You plan.\n\n")
-    assert system.endswith(tools_in_words(OFFERED, wire))
+    assert system.endswith(render_tools(OFFERED, wire))
     described = [
         json.loads(line)["name"] for line in system.splitlines() if line.startswith('{"name": "') and "desc" in line
     ]
@@ -145,12 +145,12 @@ def test_the_schema_wire_holds_the_reply_to_a_schema_of_a_call(talk):
 def test_without_a_system_message_the_tools_get_one(wire):
     rendered = to_openai([Message("user", ("Q",))], OFFERED, wire)
     assert roles(rendered) == ["system", "user"]
-    assert rendered["messages"][0]["content"] == tools_in_words(OFFERED, wire)
+    assert rendered["messages"][0]["content"] == render_tools(OFFERED, wire)
 
 
 def test_the_examples_of_the_texts_are_calls_in_their_own_form():
     for wire in ("schema", "tagged"):
-        example = read_reply(tools_in_words(OFFERED[:1], wire)).calls[0]
+        example = read_reply(render_tools(OFFERED[:1], wire)).calls[0]
         assert (example.tool, json.loads(example.arguments)) == ("name of the tool", {"field": "value"})
 
 
@@ -186,14 +186,14 @@ def test_a_template_gets_placeholders_and_the_pictures_in_their_order(talk, squa
     assert messages[1]["content"] == [{"type": "image"}, {"type": "text", "text": "Query: the cup"}]
     tagged, _ = to_chat_template(talk, OFFERED, "tagged")
     assert "tool_calls" not in tagged[2]
-    assert tools_in_words(OFFERED, "tagged") in tagged[0]["content"][0]["text"]
+    assert render_tools(OFFERED, "tagged") in tagged[0]["content"][0]["text"]
 
 
 # --- pictures ---
 
 
 def test_a_small_picture_is_sent_exactly(square):
-    mime, text = encoded(square)
+    mime, text = encode_image(square)
     assert mime == "image/png"
     assert np.array_equal(pixels(f"data:{mime};base64,{text}"), square.pixels)
 
@@ -201,9 +201,9 @@ def test_a_small_picture_is_sent_exactly(square):
 def test_a_large_picture_is_sent_as_jpeg_with_its_thin_outlines():
     image = np.full((480, 640, 3), 128, np.uint8)
     image[100:300, 200:202] = (255, 0, 0)
-    picture = Picture(image)
-    assert picture.height * picture.width > EXACT
-    mime, text = encoded(picture)
+    picture = Image(image)
+    assert picture.height * picture.width > MAX_PNG_PIXELS
+    mime, text = encode_image(picture)
     shown = pixels(f"data:{mime};base64,{text}").astype(int)
     assert mime == "image/jpeg"
     assert shown.shape == (480, 640, 3)
@@ -213,14 +213,14 @@ def test_a_large_picture_is_sent_as_jpeg_with_its_thin_outlines():
 
 
 def test_equal_pictures_are_encoded_alike_and_a_forgotten_one_does_not_matter():
-    first = Picture(np.full((10, 10, 3), 7, np.uint8))
-    before = encoded(first)
+    first = Image(np.full((10, 10, 3), 7, np.uint8))
+    before = encode_image(first)
     del first
-    assert encoded(Picture(np.full((10, 10, 3), 7, np.uint8))) == before
+    assert encode_image(Image(np.full((10, 10, 3), 7, np.uint8))) == before
 
 
 def test_pictures_are_found_in_reading_order(square, talk):
-    assert pictures_of(talk) == [square, square]
+    assert collect_images(talk) == [square, square]
 
 
 def test_a_call_that_was_rendered_and_read_again_is_still_valid():

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.datasets.make_scenes import make_scenes
+from evals.datasets.make_scenes import write_scenes
 from evals.samples import Prediction, Sample
 from sam3_tool import Instances
 
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory) -> dict[str, Path]:
-    return make_scenes(tmp_path_factory.mktemp("scenes"), number=20, sizes=((160, 120), (120, 160)))
+    return write_scenes(tmp_path_factory.mktemp("scenes"), number=20, sizes=((160, 120), (120, 160)))
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def predicted():
         found = Instances(
             masks, np.array([extent(m) for m in masks]).reshape(-1, 4), values.astype(np.float32), 1.0, ""
         )
-        return Prediction.of(id, found, "ok" if len(masks) else "no_mask")
+        return Prediction.from_instances(id, found, "ok" if len(masks) else "no_mask")
 
     return of
 
@@ -44,6 +44,6 @@ def nothing():
     """A function: samples -> failed predictions for all of them."""
 
     def of(samples: Sequence[Sample]) -> list[Prediction]:
-        return [Prediction.empty(sample.id, "it failed") for sample in samples]
+        return [Prediction.make_failed(sample.id, "it failed") for sample in samples]
 
     return of

@@ -7,14 +7,14 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 from evals.datasets import load_dataset
-from evals.datasets.counting import COUNTBENCH
+from evals.datasets.counting import COUNTBENCH_SOURCE
 from evals.datasets.parquet import Table
 from evals.metrics import counting
 from evals.samples import DataError
-from sam3_tool import PictureError
+from sam3_tool import ImageError
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -22,7 +22,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 def png(colour):
     content = BytesIO()
-    Image.new("RGB", (8, 6), colour).save(content, "PNG")
+    PIL.Image.new("RGB", (8, 6), colour).save(content, "PNG")
     return content.getvalue()
 
 
@@ -49,21 +49,21 @@ def countbench(tmp_path):
 
 def test_rows_without_a_picture_are_left_out_and_told(countbench):
     dataset = load_dataset("countbench", countbench, "train")
-    assert [(sample.id, sample.query, sample.direct) for sample in dataset.samples()] == [
+    assert [(sample.id, sample.query, sample.direct) for sample in dataset.list_samples()] == [
         ("0", "0 dogs", False),
         ("2", "2 dogs", False),
         ("3", "3 dogs", False),
     ]
-    assert dataset.samples()[2].open().pixels[0, 0].tolist() == [3, 0, 0]
-    assert dataset.facts().notes[0].startswith("3 of 4 rows have a picture")
-    assert dataset.facts().published == 487
+    assert dataset.list_samples()[2].open_image().pixels[0, 0].tolist() == [3, 0, 0]
+    assert dataset.collect_info().notes[0].startswith("3 of 4 rows have a picture")
+    assert dataset.collect_info().published == 487
 
 
 def test_threads_read_a_table_whose_lock_is_there_before_the_first_of_them(countbench):
-    table = Table.of(countbench, COUNTBENCH)
+    table = Table.open_folder(countbench, COUNTBENCH_SOURCE)
     assert {"_lock", "_cache"} <= vars(table).keys()
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda place: table.cell(place % 4, "text"), range(80))) == [
+        assert list(pool.map(lambda place: table.read_cell(place % 4, "text"), range(80))) == [
             f"{place % 4} dogs" for place in range(80)
         ]
 
@@ -75,16 +75,16 @@ def test_an_agents_answer_counts_as_many_as_it_holds(countbench, predicted, noth
     assert scores.headline == "accuracy"
     assert scores.metrics == counting.score([(0, 0), (2, 2), (5, 3)])
     assert scores.per_sample == {"0": 1, "2": 1, "3": 0}
-    [content] = dataset.submission(found).values()
+    [content] = dataset.build_submission(found).values()
     assert json.loads(content) == [{"id": "0", "count": 0}, {"id": "2", "count": 2}, {"id": "3", "count": 5}]
-    assert dataset.resample(found)([1, 2, 2, 2]) == 25
-    assert dataset.score(nothing(dataset.samples())).metrics["mae"] == pytest.approx(5 / 3)
+    assert dataset.build_measure(found)([1, 2, 2, 2]) == 25
+    assert dataset.score(nothing(dataset.list_samples())).metrics["mae"] == pytest.approx(5 / 3)
 
 
 def test_phrases_go_to_sam3_whose_overlapping_instances_count_once(countbench, predicted, tmp_path):
     (tmp_path / "phrases.json").write_text('{"2": "dog"}')
     dataset = load_dataset("countbench", countbench, "train", phrases=tmp_path / "phrases.json")
-    sample = dataset.samples()[1]
+    sample = dataset.list_samples()[1]
     assert (sample.query, sample.direct) == ("dog", True)
     masks = np.concatenate([apart(2), apart(3)])
     assert dataset.score([predicted("2", masks, [0.9, 0.9, 0.8, 0.8, 0.4])]).metrics["accuracy"] == 100
@@ -99,11 +99,11 @@ def test_pixmo_finds_its_pictures_by_their_hash(tmp_path, predicted):
     columns = {"image_url": ["u"] * 3, "image_sha256": hashes, "count": [2, 3, 4], "label": ["dogs", "cups", "men"]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "test-00000-of-00001.parquet")
     dataset = load_dataset("pixmo-count", tmp_path, "test")
-    first, second = dataset.samples()
+    first, second = dataset.list_samples()
     assert (first.query, second.query, first.direct) == ("dogs", "men", True)
-    assert first.open().width == 8
-    with pytest.raises(PictureError, match="not the published picture"):
-        second.open()
+    assert first.open_image().width == 8
+    with pytest.raises(ImageError, match="not the published picture"):
+        second.open_image()
     found = [predicted(first.id, apart(2)), predicted(second.id, apart(0))]
     assert dataset.score(found).metrics == counting.score([(2, 2), (0, 4)])
 

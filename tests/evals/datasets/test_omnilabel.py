@@ -26,7 +26,7 @@ def file(folders):
 def truth(dataset, file):
     """Every target box with a high score."""
     content = json.loads(file.read_bytes())
-    boxes = {sample.id: [] for sample in dataset.samples()}
+    boxes = {sample.id: [] for sample in dataset.list_samples()}
     for entry in content["annotations"]:
         x, y, w, h = entry["bbox"]
         for description in entry["description_ids"]:
@@ -56,12 +56,12 @@ def mixed(truth):
 
 def test_categories_go_to_sam3_and_descriptions_to_the_agent(dataset, file):
     content = json.loads(file.read_bytes())
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     assert len(samples) == sum(len(entry["image_ids"]) for entry in content["descriptions"])
     assert [sample.group for sample in samples] == sorted((sample.group for sample in samples), key=int)
     assert sum(not sample.direct for sample in samples) == 20
     assert all(("length" in sample.slices) != sample.direct for sample in samples)
-    assert samples[0].open().pixels.shape[2] == 3
+    assert samples[0].open_image().pixels.shape[2] == 3
     assert samples[0].source == "coco/scene_000001.jpg"
 
 
@@ -70,25 +70,25 @@ def test_the_truth_scores_one_and_nothing_scores_zero(dataset, truth, nothing):
     assert perfect.headline == "ap_descr"
     assert [perfect.metrics[name] for name in ("ap_descr", "ap_categ", "ar_descr")] == pytest.approx([1, 1, 1])
     assert len(perfect.metrics) == 13
-    empty = dataset.score(nothing(dataset.samples()))
+    empty = dataset.score(nothing(dataset.list_samples()))
     assert {empty.metrics[name] for name in ("ap", "ap_descr", "ap_categ", "ar_categ")} == {0.0}
 
 
 def test_the_submission_scores_as_the_run_does(dataset, file, mixed, tmp_path):
-    [(name, content)] = dataset.submission(mixed).items()
+    [(name, content)] = dataset.build_submission(mixed).items()
     (tmp_path / name).write_bytes(content)
     scores = dataset.score(mixed)
     assert omnilabel.score(file, tmp_path / name) == scores.metrics
     assert 0.05 < scores.metrics["ap_descr"] < 0.95
-    order = {sample.id: place for place, sample in enumerate(dataset.samples())}
+    order = {sample.id: place for place, sample in enumerate(dataset.list_samples())}
     places = [order[f"{entry['image_id']}-{entry['description_ids'][0]}"] for entry in json.loads(content)]
     assert places == sorted(places)
 
 
 def test_resampling_is_the_metric_over_what_is_drawn(dataset, mixed):
-    measure = dataset.resample(mixed)
+    measure = dataset.build_measure(mixed)
     assert measure(range(len(mixed))) == dataset.score(mixed).metrics["ap_descr"]
-    some = [place for place, sample in enumerate(dataset.samples()) if int(sample.group) % 3]
+    some = [place for place, sample in enumerate(dataset.list_samples()) if int(sample.group) % 3]
     assert measure(some) == dataset.score([mixed[place] for place in some]).metrics["ap_descr"]
 
 
@@ -98,22 +98,22 @@ def test_a_pair_that_is_drawn_twice_counts_twice(dataset, mixed):
         of_boxes(one.id, one.boxes, tuple(s - 1e-4 * n - 1e-6 * k for k, s in enumerate(one.scores)))
         for n, one in enumerate(mixed)
     ]
-    described = [place for place, sample in enumerate(dataset.samples()) if not sample.direct]
+    described = [place for place, sample in enumerate(dataset.list_samples()) if not sample.direct]
     drawn = sorted(np.random.default_rng(1).choice(described, len(described)).tolist())
-    doubled = omnilabel.of_matches(
+    doubled = omnilabel.score_matches(
         [dataset._pairs[unequal[place].id] for place in drawn], dataset._matches([unequal[place] for place in drawn])
     )
     assert len(set(drawn)) < len(drawn)
-    assert dataset.resample(unequal)(drawn[::-1]) == doubled["ap_descr"]
+    assert dataset.build_measure(unequal)(drawn[::-1]) == doubled["ap_descr"]
 
 
 def test_without_a_description_there_is_no_headline(dataset, truth):
-    plain = [place for place, sample in enumerate(dataset.samples()) if sample.direct]
-    assert dataset.resample(truth)(plain) == -1
+    plain = [place for place, sample in enumerate(dataset.list_samples()) if sample.direct]
+    assert dataset.build_measure(truth)(plain) == -1
 
 
 def test_facts_tell_the_release(dataset):
-    facts = dataset.facts()
+    facts = dataset.collect_info()
     assert "0.1.3" in facts.notes[0]
     assert facts.pictures == 20
     assert len(facts.hash) == 64

@@ -4,23 +4,23 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 from evals.datasets import load_dataset
 from evals.metrics import reasonseg
 from evals.metrics.entries import ScoringError
 from evals.samples import DataError, Prediction
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 @pytest.fixture
 def folder(tmp_path):
-    Image.new("RGB", (16, 12)).save(tmp_path / "a.png")
-    Image.new("RGB", (20, 10)).save(tmp_path / "b.png")
+    PIL.Image.new("RGB", (16, 12)).save(tmp_path / "a.png")
+    PIL.Image.new("RGB", (20, 10)).save(tmp_path / "b.png")
     mask = np.zeros((12, 16), np.uint8)
     mask[2:6, 3:9] = 255
-    Image.fromarray(mask).save(tmp_path / "a-mask.png")
+    PIL.Image.fromarray(mask).save(tmp_path / "a-mask.png")
     return tmp_path
 
 
@@ -36,15 +36,15 @@ def boxed(id, *boxes):
 
 def test_generated_scenes_are_read_and_scored(folders, predicted, nothing):
     dataset = load_dataset("own", folders["own"], "all")
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     assert len(samples) == 20
     perfect = [predicted(sample.id, sample.target()[None]) for sample in samples]
     assert dataset.score(perfect).metrics["giou"] == pytest.approx(1, abs=1e-5)
     assert dataset.score(nothing(samples)).metrics["giou"] == pytest.approx(2 / 20, abs=1e-5)
-    entries = json.loads(dataset.submission(perfect)["predictions.json"])
+    entries = json.loads(dataset.build_submission(perfect)["predictions.json"])
     assert [entry["id"] for entry in entries] == [sample.id for sample in samples]
     pairs = [
-        (rle.decode(Rle.from_coco(entry["masks"][0])), sample.target().astype(np.uint8))
+        (rle.decode_mask(RleMask.from_coco(entry["masks"][0])), sample.target().astype(np.uint8))
         for entry, sample in zip(entries, samples, strict=True)
     ]
     assert reasonseg.score(pairs) == dataset.score(perfect).metrics
@@ -54,12 +54,12 @@ def test_only_a_picture_and_a_query_are_needed_to_predict(folder, nothing):
     dataset = write(
         folder, {"image": "a.png", "query": "the cup"}, "", {"image": "b.png", "query": "a\u2028b", "id": 7}
     )
-    assert [(sample.id, sample.query) for sample in dataset.samples()] == [("1-a", "the cup"), ("7", "a\u2028b")]
-    assert dataset.samples()[1].open().pixels.shape == (10, 20, 3)
-    assert dataset.samples()[0].target is None
-    failed = nothing(dataset.samples())
-    assert json.loads(dataset.submission(failed)["predictions.json"])[1]["masks"] == []
-    for score in (dataset.score, dataset.resample):
+    assert [(sample.id, sample.query) for sample in dataset.list_samples()] == [("1-a", "the cup"), ("7", "a\u2028b")]
+    assert dataset.list_samples()[1].open_image().pixels.shape == (10, 20, 3)
+    assert dataset.list_samples()[0].target is None
+    failed = nothing(dataset.list_samples())
+    assert json.loads(dataset.build_submission(failed)["predictions.json"])[1]["masks"] == []
+    for score in (dataset.score, dataset.build_measure):
         with pytest.raises(DataError, match="nothing to score against"):
             score(failed)
 
@@ -71,12 +71,12 @@ def test_samples_without_a_target_do_not_count(folder, predicted, nothing):
         {"image": "b.png", "query": "the saucer"},
         {"image": "a.png", "query": "the spoon", "mask": "a-mask.png"},
     )
-    first, second, third = dataset.samples()
+    first, second, third = dataset.list_samples()
     found = [predicted(first.id, first.target()[None]), *nothing([second, third])]
     scores = dataset.score(found)
     assert (scores.metrics["n"], scores.metrics["ciou"]) == (2, 0.5)
     assert scores.per_sample == {first.id: 1, third.id: 0}
-    measure = dataset.resample(found)
+    measure = dataset.build_measure(found)
     assert measure([0, 1]) == dataset.score(found[:1]).metrics["giou"]
     assert measure([0, 1, 2, 2]) == pytest.approx(1 / 3, abs=1e-5)
     assert np.isnan(measure([1]))
@@ -84,14 +84,14 @@ def test_samples_without_a_target_do_not_count(folder, predicted, nothing):
 
 def test_a_mask_that_changes_makes_other_data(folder):
     dataset = write(folder, {"image": "a.png", "query": "the cup", "mask": "a-mask.png"})
-    before = dataset.facts().hash
-    Image.fromarray(np.full((12, 16), 255, np.uint8)).save(folder / "a-mask.png")
-    assert dataset.facts().hash != before
+    before = dataset.collect_info().hash
+    PIL.Image.fromarray(np.full((12, 16), 255, np.uint8)).save(folder / "a-mask.png")
+    assert dataset.collect_info().hash != before
 
 
 def in_palette(mask, *colours, **saved):
     """`mask`, uint8 (H, W), as numbers of these colours; saved as a picture."""
-    image = Image.new("P", mask.shape[::-1])
+    image = PIL.Image.new("P", mask.shape[::-1])
     image.putdata(mask.ravel().tolist())
     image.putpalette([value for colour in colours for value in colour])
     image.save(**saved)
@@ -103,7 +103,7 @@ def test_of_a_mask_with_a_palette_the_colours_count_and_not_their_numbers(folder
     outside[2:6, 3:9] = 0
     in_palette(outside, (255, 0, 0), (0, 0, 0), fp=folder / "mask.png", **more)
     dataset = write(folder, {"image": "a.png", "query": "the cup", "mask": "mask.png"})
-    assert np.array_equal(dataset.samples()[0].target(), outside == 0)
+    assert np.array_equal(dataset.list_samples()[0].target(), outside == 0)
 
 
 def test_boxes_are_scored_by_cgf1(folder):
@@ -112,13 +112,13 @@ def test_boxes_are_scored_by_cgf1(folder):
         {"image": "a.png", "query": "the cups", "boxes": [[0, 0, 5, 5], [6, 6, 12, 12]]},
         {"image": "b.png", "query": "the saucers", "boxes": []},
     )
-    first, second = (sample.id for sample in dataset.samples())
+    first, second = (sample.id for sample in dataset.list_samples())
     perfect = [boxed(first, (6, 6, 12, 12), (0, 0, 5, 5)), boxed(second)]
     assert dataset.score(perfect).headline == "box_cgF1"
     assert dataset.score(perfect).metrics["box_cgF1"] == pytest.approx(99.99, abs=0.02)
     half = [boxed(first, (0, 0, 5, 5)), boxed(second)]
     assert dataset.score(half).metrics["box_pmF1"] == pytest.approx(200 / 3, abs=0.01)
-    assert dataset.resample(half)([0, 1]) == dataset.score(half).metrics["box_cgF1"]
+    assert dataset.build_measure(half)([0, 1]) == dataset.score(half).metrics["box_cgF1"]
 
 
 def test_a_coco_file_with_captions_is_read(folder, predicted):
@@ -139,7 +139,7 @@ def test_a_coco_file_with_captions_is_read(folder, predicted):
     }
     (folder / "annotations.json").write_text(json.dumps(content))
     dataset = load_dataset("own", folder, "all")
-    cup, other = dataset.samples()
+    cup, other = dataset.list_samples()
     assert (cup.id, cup.query, other.query) == ("4-1", "the cup", "something else")
     assert cup.target()[3, 4]
     assert cup.target()[1, 13]
@@ -147,7 +147,7 @@ def test_a_coco_file_with_captions_is_read(folder, predicted):
     scores = dataset.score([predicted(cup.id, cup.target()[None]), predicted(other.id, np.zeros((0, 12, 16), bool))])
     assert scores.metrics["giou"] == pytest.approx(1, abs=2e-5)
     assert scores.metrics["box_pmF1"] < 1
-    assert load_dataset("own", folder / "annotations.json", "all").facts().samples == 2
+    assert load_dataset("own", folder / "annotations.json", "all").collect_info().samples == 2
 
 
 def coco(folder, *annotations, **image):
@@ -173,14 +173,14 @@ def coco(folder, *annotations, **image):
 def test_run_lengths_of_a_coco_file_must_fill_the_picture(folder, nothing, segmentation, said):
     whole = {"segmentation": {"size": [12, 16], "counts": [12, 180]}}
     dataset = coco(folder, whole, {"id": 2, "segmentation": segmentation})
-    for use in (lambda: dataset.score(nothing(dataset.samples())), dataset.samples()[0].target):
+    for use in (lambda: dataset.score(nothing(dataset.list_samples())), dataset.list_samples()[0].target):
         with pytest.raises(DataError, match=f"annotations.json, annotation 2: {said}"):
             use()
-    assert coco(folder, whole).samples()[0].target().sum() == 180
+    assert coco(folder, whole).list_samples()[0].target().sum() == 180
 
 
 def test_polygons_that_were_drawn_in_another_size_than_the_pictures_are_told(folder):
-    [sample] = coco(folder, {"segmentation": [[3, 2, 9, 2, 9, 6]]}, height=24, width=32).samples()
+    [sample] = coco(folder, {"segmentation": [[3, 2, 9, 2, 9, 6]]}, height=24, width=32).list_samples()
     with pytest.raises(DataError, match="its mask is 32 x 24 pixels, its picture is 16 x 12"):
         sample.target()
 
@@ -237,7 +237,7 @@ def test_ids_may_not_repeat(folder):
 def test_a_mask_must_have_the_pictures_size(folder, nothing):
     dataset = write(folder, {"image": "b.png", "query": "a", "mask": "a-mask.png"})
     with pytest.raises(DataError, match=r"a-mask.png is 16 x 12 pixels, its picture is 20 x 10"):
-        dataset.score(nothing(dataset.samples()))
+        dataset.score(nothing(dataset.list_samples()))
 
 
 def test_a_folder_without_queries_is_told_what_is_expected(tmp_path):

@@ -6,13 +6,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 from evals.datasets import load_dataset
 from evals.metrics import reasonseg
 from evals.samples import DataError
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def truth(dataset):
         left[:, target.shape[1] // 2 :] = False
         return np.stack([left, target & ~left])
 
-    return lambda predicted: [predicted(sample.id, halves(sample)) for sample in dataset.samples()]
+    return lambda predicted: [predicted(sample.id, halves(sample)) for sample in dataset.list_samples()]
 
 
 def official(dataset, folder, submission):
@@ -39,12 +39,12 @@ def official(dataset, folder, submission):
     for entry in json.loads(submission):
         height, width = entry["size"]
         target, _, _ = reasonseg.load_annotation(folder / "val" / f"{entry['id']}.json", height, width)
-        pairs.append((rle.decode(Rle.from_coco(entry)), target))
+        pairs.append((rle.decode_mask(RleMask.from_coco(entry)), target))
     return reasonseg.score(pairs)
 
 
 def test_samples_are_asked_in_order_of_their_names_without_opening_a_picture(folders, dataset):
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     assert [sample.id for sample in samples] == sorted(sample.id for sample in samples)
     assert len(samples) == 18  # two of twenty scenes have no target
     assert {sample.slices["length"] for sample in samples} == {"short", "long"}
@@ -55,7 +55,7 @@ def test_samples_are_asked_in_order_of_their_names_without_opening_a_picture(fol
 
 
 def test_the_truth_scores_as_well_as_the_official_constants_allow(dataset, truth, predicted):
-    n = len(dataset.samples())
+    n = len(dataset.list_samples())
     scores = dataset.score(truth(predicted))
     assert scores.headline == "giou"
     assert scores.metrics["giou"] == pytest.approx(n / (n + 1e-5), abs=1e-6)
@@ -64,34 +64,34 @@ def test_the_truth_scores_as_well_as_the_official_constants_allow(dataset, truth
 
 
 def test_failures_score_as_empty_masks(dataset, nothing):
-    scores = dataset.score(nothing(dataset.samples()))
-    assert scores.metrics == {"giou": 0.0, "ciou": 0.0, "n": len(dataset.samples())}
+    scores = dataset.score(nothing(dataset.list_samples()))
+    assert scores.metrics == {"giou": 0.0, "ciou": 0.0, "n": len(dataset.list_samples())}
 
 
 def test_the_submission_scores_as_the_run_does_and_is_in_the_data_sets_order(folders, dataset, truth, predicted):
     predictions = truth(predicted)
-    predictions[3:6] = [predicted(p.id, rle.decode_all(p.masks[:1], *p.masks[0].size)) for p in predictions[3:6]]
-    [(name, content)] = dataset.submission(predictions).items()
+    predictions[3:6] = [predicted(p.id, rle.decode_masks(p.masks[:1], *p.masks[0].size)) for p in predictions[3:6]]
+    [(name, content)] = dataset.build_submission(predictions).items()
     assert name == "reasonseg_val.json"
-    assert [entry["id"] for entry in json.loads(content)] == [sample.id for sample in dataset.samples()]
+    assert [entry["id"] for entry in json.loads(content)] == [sample.id for sample in dataset.list_samples()]
     assert official(dataset, folders["reasonseg"], content) == dataset.score(predictions).metrics
     assert 0.5 < dataset.score(predictions).metrics["giou"] < 1
 
 
 def test_ignored_pixels_count_for_nothing(dataset, truth, predicted):
     predictions = truth(predicted)
-    [index] = [i for i, sample in enumerate(dataset.samples()) if sample.id == "scene_000004_0"]
+    [index] = [i for i, sample in enumerate(dataset.list_samples()) if sample.id == "scene_000004_0"]
     height, width = predictions[index].masks[0].size
     corner = np.zeros((height, width), bool)
     corner[: height // 8, : width // 8] = True
-    masks = [*rle.decode_all(predictions[index].masks, height, width), corner]
+    masks = [*rle.decode_masks(predictions[index].masks, height, width), corner]
     more = predicted("scene_000004_0", np.stack(masks))
     assert dataset.score([more]).metrics == dataset.score([predictions[index]]).metrics
 
 
 def test_resampling_is_the_metric_over_what_is_drawn(dataset, truth, nothing, predicted):
-    predictions = [*truth(predicted)[:9], *nothing(dataset.samples())[9:]]
-    measure = dataset.resample(predictions)
+    predictions = [*truth(predicted)[:9], *nothing(dataset.list_samples())[9:]]
+    measure = dataset.build_measure(predictions)
     drawn = [0, 0, 5, 12, 17, 17]
     assert measure(drawn) == dataset.score([predictions[index] for index in drawn]).metrics["giou"]
     assert measure(range(18)) == dataset.score(predictions).metrics["giou"]
@@ -102,32 +102,32 @@ def test_a_part_of_the_samples_can_be_scored(dataset, truth, predicted):
 
 
 def test_facts_name_the_data(folders, dataset):
-    facts = dataset.facts()
+    facts = dataset.collect_info()
     assert (facts.samples, facts.published) == (18, 200)
     assert "LISA" in facts.home
-    assert facts.hash == load_dataset("reasonseg", folders["reasonseg"], "val").facts().hash
+    assert facts.hash == load_dataset("reasonseg", folders["reasonseg"], "val").collect_info().hash
 
 
 def test_a_turned_picture_and_an_old_encoding_are_read_as_officially(tmp_path, predicted):
     (tmp_path / "val").mkdir()
-    exif = Image.Exif()
+    exif = PIL.Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
-    Image.new("RGB", (40, 20), "white").save(tmp_path / "val" / "a.jpg", exif=exif)
+    PIL.Image.new("RGB", (40, 20), "white").save(tmp_path / "val" / "a.jpg", exif=exif)
     shape = {"label": "target", "points": [[1.9, 2.9], [10, 2], [10, 30], [1, 30]]}
     text = json.dumps(
         {"text": [" the café \n", "another"], "is_sentence": False, "shapes": [shape]}, ensure_ascii=False
     )
     (tmp_path / "val" / "a.json").write_bytes(text.encode("cp1252"))
     dataset = load_dataset("reasonseg", tmp_path, "val")
-    [sample] = dataset.samples()
+    [sample] = dataset.list_samples()
     assert sample.query == "the café"
-    assert sample.open().pixels.shape[:2] == sample.target().shape == (40, 20)
+    assert sample.open_image().pixels.shape[:2] == sample.target().shape == (40, 20)
     assert sample.target()[2, 1]  # cut off, not rounded
     assert dataset.score([predicted("a", sample.target()[None])]).metrics["giou"] == pytest.approx(1, abs=2e-5)
 
 
 def test_masks_of_another_picture_are_refused(dataset, predicted):
-    sample = dataset.samples()[0]
+    sample = dataset.list_samples()[0]
     with pytest.raises(DataError, match="7 x 5 pixels, its picture is 1"):
         dataset.score([predicted(sample.id, np.ones((1, 5, 7), bool))])
     with pytest.raises(DataError, match="'else', which the data does not have"):
@@ -155,7 +155,7 @@ def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tm
 
 def write(folder, annotation):
     (folder / "val").mkdir()
-    Image.new("RGB", (8, 8)).save(folder / "val" / "a.jpg")
+    PIL.Image.new("RGB", (8, 8)).save(folder / "val" / "a.jpg")
     if annotation is not None:
         (folder / "val" / "a.json").write_bytes(annotation)
 
@@ -189,7 +189,7 @@ def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothi
     for number, mask in enumerate(masks):
         mask[1:3, : number + 1] = True
     content = BytesIO()
-    Image.new("RGB", (8, 6), "red").save(content, "PNG")
+    PIL.Image.new("RGB", (8, 6), "red").save(content, "PNG")
     table = pyarrow.table(
         {
             "image": [{"bytes": content.getvalue(), "path": None}] * 5,
@@ -203,15 +203,15 @@ def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothi
     )
     parquet.write_table(table, tmp_path / "test-00000-of-00001.parquet", row_group_size=2)
     dataset = load_dataset("reasonseg", tmp_path, "test", variant="hf-bool")
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     assert [(sample.id, sample.query) for sample in samples[:2]] == [("a0", "thing 0"), ("a1", "thing 1")]
-    assert samples[3].open().pixels.shape == (6, 8, 3)
+    assert samples[3].open_image().pixels.shape == (6, 8, 3)
     assert [sample.target().sum() for sample in samples] == [2, 4, 6, 8, 10]
     assert dataset.version != load_version(tmp_path)
     perfect = [predicted(sample.id, mask[None]) for sample, mask in zip(samples, masks, strict=True)]
     assert dataset.score(perfect).metrics == {"giou": 1.0, "ciou": 1.0, "n": 5}
     assert dataset.score(nothing(samples)).metrics["giou"] == 0
-    assert "hf-bool" in dataset.facts().notes[0]
+    assert "hf-bool" in dataset.collect_info().notes[0]
 
 
 def load_version(folder):

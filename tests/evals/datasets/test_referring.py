@@ -11,7 +11,7 @@ from evals.datasets import load_dataset
 from evals.metrics import gres, refcoco
 from evals.samples import DataError
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 @pytest.fixture(scope="module", params=["refcoco", "grefcoco"])
@@ -31,13 +31,13 @@ def refs(folders):
 
 def perfect(dataset, predicted):
     """The target, as one mask; no mask where there is no target."""
-    return [predicted(sample.id, sample.target()[None][: int(sample.target().any())]) for sample in dataset.samples()]
+    return [predicted(sample.id, sample.target()[None][: int(sample.target().any())]) for sample in dataset.list_samples()]
 
 
 def spoilt(dataset, predicted):
     """Every third target shifted, every fourth left out, and something found where there is nothing."""
     some = perfect(dataset, predicted)
-    for place, sample in enumerate(dataset.samples()):
+    for place, sample in enumerate(dataset.list_samples()):
         target = np.roll(sample.target(), 4, axis=1)
         target[:20, :20] |= not target.any()
         if place % 4 == 0:
@@ -48,10 +48,10 @@ def spoilt(dataset, predicted):
 
 
 def test_sentences_are_samples_about_the_pictures_of_coco(dataset):
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     assert len(samples) > 4
     assert all(sample.query == sample.query.lower().strip() for sample in samples)
-    picture = samples[0].open()
+    picture = samples[0].open_image()
     assert samples[0].target().shape == (picture.height, picture.width)
     assert samples[0].group.startswith("COCO_train2014_0000000000")
 
@@ -60,15 +60,15 @@ def test_the_truth_is_perfect_and_failures_are_empty(refs, predicted, nothing):
     scores = refs.score(perfect(refs, predicted))
     assert scores.headline == "ciou"
     assert scores.metrics["ciou"] == pytest.approx(1, abs=1e-6)
-    assert refs.score(nothing(refs.samples())).metrics == {"giou": 0, "ciou": 0, "n": len(refs.samples())}
+    assert refs.score(nothing(refs.list_samples())).metrics == {"giou": 0, "ciou": 0, "n": len(refs.list_samples())}
 
 
 def test_sentences_without_target_are_answered_by_no_mask(grefs, predicted, nothing):
-    assert {sample.slices["targets"] for sample in grefs.samples()} == {"none", "one", "several"}
+    assert {sample.slices["targets"] for sample in grefs.list_samples()} == {"none", "one", "several"}
     scores = grefs.score(perfect(grefs, predicted))
     expected = {"giou": 1, "ciou": 1, "n_acc": 1, "t_acc": 1, "precision_0.9": 1}
     assert {name: scores.metrics[name] for name in expected} == expected
-    empty = grefs.score(nothing(grefs.samples())).metrics
+    empty = grefs.score(nothing(grefs.list_samples())).metrics
     assert (empty["giou"], empty["ciou"], empty["n_acc"], empty["t_acc"]) == (2 / 20, 0, 1, 0)
     assert empty["grec_f1"] == 2 / 20
 
@@ -77,13 +77,13 @@ def test_sentences_without_target_are_answered_by_no_mask(grefs, predicted, noth
 def test_a_grefcoco_submission_scores_as_the_run_does(folders, predicted, convention):
     dataset = load_dataset("grefcoco", folders["grefcoco"], "val", convention=convention)
     predictions = spoilt(dataset, predicted)
-    [(name, content)] = dataset.submission(predictions).items()
+    [(name, content)] = dataset.build_submission(predictions).items()
     assert name == "grefcoco_val.json"
     entries = json.loads(content)
-    assert [entry["id"] for entry in entries] == [sample.id for sample in dataset.samples()]
-    targets = [sample.target() for sample in dataset.samples()]
+    assert [entry["id"] for entry in entries] == [sample.id for sample in dataset.list_samples()]
+    targets = [sample.target() for sample in dataset.list_samples()]
     pairs = [
-        (rle.decode(Rle.from_coco(entry)), target, entry["no_target"], not target.any())
+        (rle.decode_mask(RleMask.from_coco(entry)), target, entry["no_target"], not target.any())
         for entry, target in zip(entries, targets, strict=True)
     ]
     expected = gres.score(pairs, convention)
@@ -96,17 +96,17 @@ def test_a_grefcoco_submission_scores_as_the_run_does(folders, predicted, conven
 
 def test_a_refcoco_submission_scores_as_the_run_does(refs, predicted):
     predictions = spoilt(refs, predicted)
-    [content] = refs.submission(predictions).values()
+    [content] = refs.build_submission(predictions).values()
     pairs = [
-        (rle.decode(Rle.from_coco(entry)), sample.target().astype(np.uint8))
-        for entry, sample in zip(json.loads(content), refs.samples(), strict=True)
+        (rle.decode_mask(RleMask.from_coco(entry)), sample.target().astype(np.uint8))
+        for entry, sample in zip(json.loads(content), refs.list_samples(), strict=True)
     ]
     assert refcoco.score(pairs) == refs.score(predictions).metrics
 
 
 def test_resampling_is_the_metric_over_what_is_drawn(dataset, predicted):
     predictions = spoilt(dataset, predicted)
-    measure = dataset.resample(predictions)
+    measure = dataset.build_measure(predictions)
     for drawn in (list(range(len(predictions))), [0, 0, 1, 3, 3, 4]):
         scores = dataset.score([predictions[place] for place in drawn])
         assert measure(drawn) == scores.metrics[scores.headline]
@@ -114,7 +114,7 @@ def test_resampling_is_the_metric_over_what_is_drawn(dataset, predicted):
 
 def test_sentences_without_target_alone_still_have_a_giou(grefs, predicted):
     predictions = perfect(grefs, predicted)
-    missing = [p for p, sample in zip(predictions, grefs.samples(), strict=True) if sample.slices["targets"] == "none"]
+    missing = [p for p, sample in zip(predictions, grefs.list_samples(), strict=True) if sample.slices["targets"] == "none"]
     assert grefs.score(missing).metrics == {"giou": 1.0, "n": 2}
 
 
@@ -126,14 +126,14 @@ def test_overlapping_parts_of_an_annotation_count_as_in_each_official_code(folde
     lisa = replace(refs, refs=replace(refs.refs, sentences=[one]))
     rela = replace(grefs, refs=replace(grefs.refs, sentences=[one]))
     assert lisa._scorer.targets[one.id].mask().max() == 2
-    assert (lisa.samples()[0].target() == rela.samples()[0].target()).all()
+    assert (lisa.list_samples()[0].target() == rela.list_samples()[0].target()).all()
 
 
 def test_facts_tell_the_split_and_what_was_published(refs, grefs):
-    assert refs.facts().published == 10834
-    assert "unc" in refs.facts().notes[0]
-    assert "2 of 20 sentences have no target" in grefs.facts().notes[1]
-    assert len(refs.facts().hash) == len(grefs.facts().hash) == 64
+    assert refs.collect_info().published == 10834
+    assert "unc" in refs.collect_info().notes[0]
+    assert "2 of 20 sentences have no target" in grefs.collect_info().notes[1]
+    assert len(refs.collect_info().hash) == len(grefs.collect_info().hash) == 64
 
 
 def test_a_pickle_that_would_run_code_is_not_opened(tmp_path, folders):
@@ -153,7 +153,7 @@ def test_testa_is_found_by_its_last_letter(tmp_path, folders):
     (tmp_path / "instances.json").write_bytes((source / "instances.json").read_bytes())
     pictures = folders["refcoco"] / "images/mscoco/images/train2014"
     counts = [
-        len(load_dataset("refcoco", tmp_path, split, pictures=pictures).samples())
+        len(load_dataset("refcoco", tmp_path, split, pictures=pictures).list_samples())
         for split in ("testA", "testB", "val")
     ]
     assert counts == [2, 2, 1]

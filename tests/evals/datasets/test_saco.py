@@ -11,7 +11,7 @@ from evals.metrics import cgf1
 from evals.metrics.entries import ScoringError
 from evals.samples import DataError
 from sam3_tool import rle
-from sam3_tool.rle import Rle
+from sam3_tool.rle import RleMask
 
 
 @pytest.fixture(scope="module", params=["saco-gold", "saco-silver"])
@@ -27,10 +27,10 @@ def files(dataset):
 def truth(dataset, predicted):
     """What the first annotator has."""
     content = json.loads(dataset.files[0].read_bytes())
-    masks = {sample.id: [] for sample in dataset.samples()}
+    masks = {sample.id: [] for sample in dataset.list_samples()}
     for entry in content["annotations"]:
         if str(entry["image_id"]) in masks:
-            masks[str(entry["image_id"])].append(rle.decode(Rle.from_coco(entry["segmentation"])))
+            masks[str(entry["image_id"])].append(rle.decode_mask(RleMask.from_coco(entry["segmentation"])))
     return [predicted(id, np.array(found, bool).reshape(len(found), *shape(found))) for id, found in masks.items()]
 
 
@@ -44,7 +44,7 @@ def mixed(dataset, truth, predicted):
     rng = np.random.default_rng(0)
 
     def spoilt(one):
-        masks = [np.roll(rle.decode(mask), int(rng.integers(0, 5)), axis=1) for mask in one.masks if rng.random() < 0.8]
+        masks = [np.roll(rle.decode_mask(mask), int(rng.integers(0, 5)), axis=1) for mask in one.masks if rng.random() < 0.8]
         if rng.random() < 0.2:
             size = one.masks[0].size if one.masks else target_size(dataset, one.id)
             masks.append(np.indices(size).sum(axis=0) < 40)
@@ -55,17 +55,17 @@ def mixed(dataset, truth, predicted):
 
 
 def target_size(dataset, id):
-    [sample] = [sample for sample in dataset.samples() if sample.id == id]
+    [sample] = [sample for sample in dataset.list_samples() if sample.id == id]
     return sample.target().shape
 
 
 def test_phrases_go_to_sam3_and_only_exhaustive_pairs_count(dataset):
-    samples = dataset.samples()
+    samples = dataset.list_samples()
     assert all(sample.direct for sample in samples)
     listed = len(json.loads(dataset.files[0].read_bytes())["images"])
     assert (len(samples) < listed) == (dataset.name == "saco-gold")
-    assert f"{listed} pairs are listed; asked are the {len(samples)} " in dataset.facts().notes[0]
-    picture = samples[0].open()
+    assert f"{listed} pairs are listed; asked are the {len(samples)} " in dataset.collect_info().notes[0]
+    picture = samples[0].open_image()
     assert samples[0].target().shape == (picture.height, picture.width)
     assert samples[0].target().any()
 
@@ -79,13 +79,13 @@ def test_the_truth_scores_as_well_as_the_official_constants_allow(dataset, truth
 
 
 def test_failures_score_as_empty_answers(dataset, nothing):
-    scores = dataset.score(nothing(dataset.samples()))
+    scores = dataset.score(nothing(dataset.list_samples()))
     assert (scores.metrics["cgF1"], scores.metrics["IL_MCC"]) == (0, 0)
     assert set(scores.per_sample.values()) == {0, 1}
 
 
 def test_the_submission_scores_as_the_run_does(dataset, mixed, tmp_path):
-    [(name, content)] = dataset.submission(mixed).items()
+    [(name, content)] = dataset.build_submission(mixed).items()
     assert name == "coco_predictions_segm.json"
     (tmp_path / name).write_bytes(content)
     scores = dataset.score(mixed).metrics
@@ -95,20 +95,20 @@ def test_the_submission_scores_as_the_run_does(dataset, mixed, tmp_path):
     }
     assert scores["bbox cgF1"] == cgf1.score(files(dataset), tmp_path / name, "bbox")["cgF1"]
     assert 5 < scores["cgF1"] < 95
-    order = {sample.id: place for place, sample in enumerate(dataset.samples())}
+    order = {sample.id: place for place, sample in enumerate(dataset.list_samples())}
     places = [order[str(entry["image_id"])] for entry in json.loads(content)]
     assert places == sorted(places)
 
 
 def test_boxes_are_shares_of_the_picture_to_five_digits(dataset, truth):
-    [content] = dataset.submission(truth).values()
+    [content] = dataset.build_submission(truth).values()
     entry = json.loads(content)[0]
     assert all(0 <= side <= 1 and side == round(side, 5) for side in entry["bbox"])
     assert 0 < entry["area"] < 1
 
 
 def test_resampling_is_the_metric_over_what_is_drawn(dataset, mixed):
-    measure = dataset.resample(mixed)
+    measure = dataset.build_measure(mixed)
     assert measure(range(len(mixed))) == dataset.score(mixed).metrics["cgF1"]
     drawn = np.random.default_rng(1).integers(len(mixed), size=len(mixed)).tolist()
     assert measure(drawn) == dataset.score([mixed[place] for place in drawn]).metrics["cgF1"]
@@ -117,7 +117,7 @@ def test_resampling_is_the_metric_over_what_is_drawn(dataset, mixed):
 def test_a_picture_of_another_size_than_the_files_say_is_told_and_not_scored(dataset, truth):
     place = next(place for place, one in enumerate(truth) if one.masks)
     height, width = truth[place].masks[0].size
-    larger = [rle.encode(np.pad(rle.decode(mask), ((0, 1), (0, 2)))) for mask in truth[place].masks]
+    larger = [rle.encode_mask(np.pad(rle.decode_mask(mask), ((0, 1), (0, 2)))) for mask in truth[place].masks]
     spoilt = [*truth[:place], truth[place].model_copy(update={"masks": tuple(larger)}), *truth[place + 1 :]]
     said = rf"are {width + 2} x {height + 1} pixels, its picture is {width} x {height}: they are of another picture"
     for use in (dataset.score, dataset.submission):
@@ -173,7 +173,7 @@ def whole(folders, tmp_path):
 
 def as_first_annotator(dataset, predicted, *, every=1):
     found = []
-    for number, sample in enumerate(dataset.samples()):
+    for number, sample in enumerate(dataset.list_samples()):
         mask = sample.target()
         found.append(predicted(sample.id, mask[None] if mask.any() and number % every == 0 else mask[None][:0]))
     return found
@@ -188,22 +188,22 @@ def test_all_of_gold_is_the_plain_mean_of_its_subsets(whole, predicted):
     for subset in GOLD_SUBSETS:
         part = load_dataset("saco-gold", data, subset, **pictures)
         own = [one for one in found if one.id.startswith(f"{subset}/")]
-        assert [one.id for one in own] == [f"{subset}/{sample.id}" for sample in part.samples()]
+        assert [one.id for one in own] == [f"{subset}/{sample.id}" for sample in part.list_samples()]
         alone[subset] = part.score([one.model_copy(update={"id": one.id.split("/")[1]}) for one in own])
     for name in ("cgF1", "pmF1", "IL_MCC", "bbox cgF1"):
         assert scores.metrics[name] == pytest.approx(np.mean([one.metrics[name] for one in alone.values()]), abs=1e-12)
     assert scores.metrics["cgF1 wiki_common"] == alone["wiki_common"].metrics["cgF1"]
-    assert scores.metrics["pairs"] == dataset.facts().samples == len(dataset.samples())
+    assert scores.metrics["pairs"] == dataset.collect_info().samples == len(dataset.list_samples())
     everything = list(range(len(found)))
-    assert dataset.resample(found)(everything) == pytest.approx(scores.metrics["cgF1"], abs=1e-9)
+    assert dataset.build_measure(found)(everything) == pytest.approx(scores.metrics["cgF1"], abs=1e-9)
     last = [place for place in everything if found[place].id.startswith("wiki_common/")]
-    assert dataset.resample(found)(last) == pytest.approx(alone["wiki_common"].metrics["cgF1"], abs=1e-9)
+    assert dataset.build_measure(found)(last) == pytest.approx(alone["wiki_common"].metrics["cgF1"], abs=1e-9)
 
 
 def test_a_file_for_every_subset_scores_as_the_run_that_wrote_them(whole, predicted, tmp_path):
     dataset = load_dataset("saco-gold", whole[0], "all", **whole[1])
     found = as_first_annotator(dataset, predicted)
-    for name, content in dataset.submission(found).items():
+    for name, content in dataset.build_submission(found).items():
         (tmp_path / "files" / name).parent.mkdir(parents=True)
         (tmp_path / "files" / name).write_bytes(content)
     scores = dataset.score_file(tmp_path / "files")

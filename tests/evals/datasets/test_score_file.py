@@ -25,10 +25,10 @@ def answered(predicted):
     """Moved targets for every third sample, exact ones for the others, and nothing where there is no target."""
 
     def of(dataset) -> list[Prediction]:
-        return [_answer(sample, index) for index, sample in enumerate(dataset.samples())]
+        return [_answer(sample, index) for index, sample in enumerate(dataset.list_samples())]
 
     def _answer(sample, index: int) -> Prediction:
-        picture = sample.open()
+        picture = sample.open_image()
         mask = np.zeros((picture.height, picture.width), bool)
         for x0, y0, x1, y1 in sample.target_boxes or ():
             mask[int(y0) : int(y1), int(x0) : int(x1)] = True
@@ -44,7 +44,7 @@ def test_a_file_scores_as_the_run_that_wrote_it(name, folders, answered, tmp_pat
     split, headline = SETS[name]
     dataset = load_dataset(name, folders[name], split)
     found = answered(dataset)
-    [content] = dataset.submission(found).values()
+    [content] = dataset.build_submission(found).values()
     (tmp_path / "file.json").write_bytes(content)
     scores = load_benchmark(name, folders[name], split).score_file(tmp_path / "file.json")
     metrics = dataset.score(found).metrics
@@ -58,10 +58,10 @@ def test_a_file_scores_as_the_run_that_wrote_it(name, folders, answered, tmp_pat
 def test_what_a_file_lacks_counts_as_empty_and_is_told(folders, answered, tmp_path):
     dataset = load_dataset("reasonseg", folders["reasonseg"], "val")
     found = answered(dataset)
-    held = json.loads(dataset.submission(found)["reasonseg_val.json"])
+    held = json.loads(dataset.build_submission(found)["reasonseg_val.json"])
     (tmp_path / "file.json").write_text(json.dumps(held[2:]))
     scores = dataset.score_file(tmp_path / "file.json")
-    empty = [Prediction.empty(one.id, "") for one in found[:2]]
+    empty = [Prediction.make_failed(one.id, "") for one in found[:2]]
     assert scores["absent"] == 2
     assert scores["giou"] == dataset.score([*empty, *found[2:]]).metrics["giou"]
 
@@ -69,7 +69,7 @@ def test_what_a_file_lacks_counts_as_empty_and_is_told(folders, answered, tmp_pa
 def test_grefcoco_keeps_a_mask_that_is_declared_to_be_no_target(folders, answered, tmp_path):
     """Its pixels stay in the union, as in the official code."""
     dataset = load_dataset("grefcoco", folders["grefcoco"], "val")
-    held = json.loads(dataset.submission(answered(dataset))["grefcoco_val.json"])
+    held = json.loads(dataset.build_submission(answered(dataset))["grefcoco_val.json"])
     file = tmp_path / "file.json"
     file.write_text(json.dumps(held))
     before = dataset.score_file(file)
@@ -112,7 +112,7 @@ def test_grefcoco_keeps_a_mask_that_is_declared_to_be_no_target(folders, answere
 )
 def test_a_wrong_entry_is_named(name, change, said, folders, answered, tmp_path):
     dataset = load_dataset(name, folders[name], SETS[name][0])
-    [content] = dataset.submission(answered(dataset)).values()
+    [content] = dataset.build_submission(answered(dataset)).values()
     (tmp_path / "file.json").write_text(json.dumps(change(json.loads(content))))
     with pytest.raises(ScoringError, match=said):
         dataset.score_file(tmp_path / "file.json")

@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
-from evals.check import check_pictures
+from evals.check import check_images
 from evals.datasets import load_benchmark, load_dataset
 from evals.metrics import jf, veval
 from evals.metrics.entries import ScoringError
@@ -26,7 +26,7 @@ def object_at(frame: int, start: int) -> np.ndarray:
 
 def draw(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(values)
+    picture = PIL.Image.fromarray(values)
     if path.suffix == ".png" and values.max() < 255:
         picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
     picture.save(path)
@@ -67,7 +67,7 @@ def sav(tmp_path):
 
 def masklet(video, category, frames, **more):
     """As annotations and predictions have it; None is a frame without the object."""
-    masks = [rle.encode(np.zeros((24, 32), bool) if frame is None else object_at(frame, 2)) for frame in frames]
+    masks = [rle.encode_mask(np.zeros((24, 32), bool) if frame is None else object_at(frame, 2)) for frame in frames]
     boxes = [[0, 0, 0, 0] if frame is None else [2 + frame, 6, 8, 8] for frame in frames]
     areas = [0 if frame is None else 64 for frame in frames]
     shapes = {"segmentations": [mask.to_coco() for mask in masks], "bboxes": boxes, "areas": areas}
@@ -100,14 +100,14 @@ def saco(tmp_path):
 
 def test_davis_lists_the_videos_of_its_split_and_shouts_if_they_are_fewer(davis):
     benchmark = load_benchmark("davis", davis[0].parent, "val")
-    assert [sample.id for sample in benchmark.samples()] == ["dogs", "bike"]
-    assert (benchmark.facts().samples, benchmark.facts().published) == (2, 30)
-    assert str(check_pictures(benchmark.samples())) == "2 opened, all whole"
-    before = benchmark.facts().hash
+    assert [sample.id for sample in benchmark.list_samples()] == ["dogs", "bike"]
+    assert (benchmark.collect_info().samples, benchmark.collect_info().published) == (2, 30)
+    assert str(check_images(benchmark.list_samples())) == "2 opened, all whole"
+    before = benchmark.collect_info().hash
     (davis[0] / "Annotations/480p/of-another-split/00000.png").unlink()
-    assert benchmark.facts().hash == before
+    assert benchmark.collect_info().hash == before
     shutil.copy(davis[0] / "Annotations/480p/dogs/00001.png", davis[0] / "Annotations/480p/dogs/00002.png")
-    assert benchmark.facts().hash != before
+    assert benchmark.collect_info().hash != before
 
 
 def test_davis_is_scored_in_its_own_convention(davis):
@@ -116,7 +116,7 @@ def test_davis_is_scored_in_its_own_convention(davis):
     assert scores == {"jf": 100, "j": 100, "f": 100, "objects": 4}
     shutil.copy(predictions / "dogs/00001.png", predictions / "dogs/00003.png")
     scores = load_benchmark("davis", root, "val").score_file(predictions)
-    videos = jf.folders(root / "Annotations/480p", predictions, names=["dogs", "bike"])
+    videos = jf.read_folders(root / "Annotations/480p", predictions, names=["dogs", "bike"])
     assert scores["jf"] == jf.score(videos, convention="davis")["jf"]
     assert scores["jf"] < 100
 
@@ -134,27 +134,27 @@ def test_a_first_and_last_frame_need_no_prediction_and_any_other_does(davis):
 def test_sav_has_a_sample_per_object_and_scores_each_from_its_entry_on(sav):
     root, predictions = sav
     benchmark = load_benchmark("sav", root.parent, "val")
-    assert [sample.id for sample in benchmark.samples()] == ["sav_000001/000", "sav_000001/001"]
-    assert benchmark.samples()[0].open().pixels.shape == (24, 32, 3)
+    assert [sample.id for sample in benchmark.list_samples()] == ["sav_000001/000", "sav_000001/001"]
+    assert benchmark.list_samples()[0].open_image().pixels.shape == (24, 32, 3)
     assert benchmark.score_file(predictions) == {"jf": 100, "j": 100, "f": 100, "objects": 2}
-    Image.fromarray(np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)).save(predictions / "sav_000001/000/00008.png")
+    PIL.Image.fromarray(np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)).save(predictions / "sav_000001/000/00008.png")
     with pytest.raises(ScoringError, match="'sav_000001/000': a mask of one object must have two values at the most"):
         benchmark.score_file(predictions)
 
 
 def test_a_frame_that_is_annotated_and_not_there_is_named(sav):
     (sav[0] / "JPEGImages_24fps/sav_000001/00004.jpg").unlink()
-    [fault] = check_pictures(load_benchmark("sav", sav[0], "val").samples()).broken
+    [fault] = check_images(load_benchmark("sav", sav[0], "val").list_samples()).broken
     assert fault.endswith("00004.jpg: no such file, though it is annotated")
 
 
 def test_saco_veval_asks_every_pair_and_scores_a_file_as_its_metric_does(saco):
     data, predictions = saco
     benchmark = load_benchmark("saco-veval", data, "sav-test")
-    positive, negative = benchmark.samples()
+    positive, negative = benchmark.list_samples()
     assert (positive.id, positive.query, positive.slices) == ("0-7", "a braid", {"phrase": "positive"})
     assert negative.slices == {"phrase": "negative"}
-    assert str(check_pictures(benchmark.samples())) == "1 opened, all whole"
+    assert str(check_images(benchmark.list_samples())) == "1 opened, all whole"
     scores = benchmark.score_file(predictions)
     expected = veval.score(data / "annotation/saco_veval_sav_test.json", predictions)
     assert scores == {name: value for name, value in expected.items() if name != "official"}

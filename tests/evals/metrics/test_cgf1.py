@@ -11,13 +11,13 @@ from evals.metrics.cgf1 import score_pairs
 from evals.metrics.entries import ScoringError
 from sam3_tool import rle
 
-CASES = cases.load("cgf1.json")
+CASES = cases.load_cases("cgf1.json")
 
 
-def square(x: int, y: int, side: int = 10, canvas: tuple[int, int] = (40, 40)) -> rle.Rle:
+def square(x: int, y: int, side: int = 10, canvas: tuple[int, int] = (40, 40)) -> rle.RleMask:
     mask = np.zeros(canvas, bool)
     mask[y : y + side, x : x + side] = True
-    return rle.encode(mask)
+    return rle.encode_mask(mask)
 
 
 def truth(*pairs, **changes):
@@ -81,14 +81,14 @@ def test_a_mask_counts_at_the_thresholds_it_reaches():
 
 @pytest.mark.parametrize("step", range(10, 20))
 def test_an_iou_of_exactly_a_threshold_reaches_it(step):
-    part, whole = (rle.encode(np.arange(20)[None] < pixels) for pixels in (step, 20))
+    part, whole = (rle.encode_mask(np.arange(20)[None] < pixels) for pixels in (step, 20))
     scores = score_pairs([([part], [whole]), ([], [])])
     assert scores["pmF1"] == pytest.approx(10 * (step - 9), abs=0.02)
 
 
 def test_matching_maximises_the_summed_iou_and_not_the_number_of_hits():
     """One pairing gives two matches of .5 and .55, the other one of 1 and one of .2: the second has the greater sum."""
-    outcome = cgf1.outcome(np.array([[1.0, 0.5], [0.55, 0.2]]))
+    outcome = cgf1.match_instances(np.array([[1.0, 0.5], [0.55, 0.2]]))
     assert outcome.hits[0] == 1
 
 

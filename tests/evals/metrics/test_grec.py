@@ -26,8 +26,8 @@ def test_a_float32_score_of_point_seven_is_below_the_threshold():
 
 def test_the_threshold_is_on_generalised_iou():
     """Half of a wide box and the other way round: IoU 1/2 with nothing left free, IoU 2/3 with a corner left free."""
-    half = grec.generalised_ious(np.array([[0, 0, 5, 10]], np.float32), np.array([BOX], np.float32))
-    apart = grec.generalised_ious(np.array([BOX], np.float32), np.array([FAR], np.float32))
+    half = grec.compute_generalised_ious(np.array([[0, 0, 5, 10]], np.float32), np.array([BOX], np.float32))
+    apart = grec.compute_generalised_ious(np.array([BOX], np.float32), np.array([FAR], np.float32))
     assert half[0, 0] == 0.5
     assert apart[0, 0] == pytest.approx(200 / 3600 - 1)
 

@@ -8,7 +8,7 @@ import pytest
 from evals.metrics import cases, omnilabel
 from evals.metrics.entries import ScoringError
 
-CASES = cases.load("omnilabel.json")
+CASES = cases.load_cases("omnilabel.json")
 NAMES = [
     *("ap", "ap_categ", "ap_descr", "ap_descr_pos", "ap_descr_s", "ap_descr_m", "ap_descr_l"),
     *("ap_descr_50", "ap_descr_75", "ap_categ_50", "ap_categ_75", "ar_descr", "ar_categ"),

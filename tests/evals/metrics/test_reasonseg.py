@@ -126,13 +126,13 @@ def test_a_broken_file_is_named(tmp_path):
 
 def test_where_parts_of_a_refcoco_annotation_overlap_lisa_sees_neither_target_nor_ignored_pixels():
     parts = {"id": 7, "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4], [2, 0, 6, 0, 6, 4, 2, 4]]}
-    summed, union = (refcoco.target(parts, 4, 8, convention=name) for name in ("lisa", "rela"))
+    summed, union = (refcoco.build_target(parts, 4, 8, convention=name) for name in ("lisa", "rela"))
     assert summed[0].tolist() == [1, 1, 2, 2, 1, 1, 0, 0]
     assert union[0].tolist() == [1, 1, 1, 1, 1, 1, 0, 0]
     assert refcoco.score([(summed > 0, summed)])["ciou"] == pytest.approx(16 / 24)
-    assert not refcoco.target({"segmentation": []}, 4, 8).any()
+    assert not refcoco.build_target({"segmentation": []}, 4, 8).any()
 
 
 def test_a_refcoco_annotation_without_polygons_is_named():
     with pytest.raises(ScoringError, match="annotation 3: `segmentation` must be"):
-        refcoco.target({"id": 3, "segmentation": {"counts": [3], "size": [1, 3]}}, 1, 3)
+        refcoco.build_target({"id": 3, "segmentation": {"counts": [3], "size": [1, 3]}}, 1, 3)

@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image
+import PIL.Image
 
 from evals.metrics import cases, jf, video
 from evals.metrics.entries import ScoringError
 
-CASES = cases.load("veval.json")
+CASES = cases.load_cases("veval.json")
 
 
 def clip(*frames: int) -> np.ndarray:
@@ -34,14 +34,14 @@ def test_first_and_last_frame_are_left_out_unless_wanted():
 
 def test_the_boundary_tolerates_the_share_of_the_diagonal_and_no_more():
     """The diagonal of 10 x 10 pixels allows one pixel."""
-    scores = [jf.boundary(clip(columns)[0] > 0, clip(5)[0] > 0) for columns in (6, 7)]
+    scores = [jf.compute_boundary_accuracy(clip(columns)[0] > 0, clip(5)[0] > 0) for columns in (6, 7)]
     assert scores == [1, 0]
-    assert jf.region(clip(0)[0] > 0, clip(0)[0] > 0) == 1
+    assert jf.compute_region_overlap(clip(0)[0] > 0, clip(0)[0] > 0) == 1
 
 
 def test_a_mask_without_boundary_is_one_that_fills_the_frame():
-    assert jf.boundary(clip(10)[0] > 0, clip(0)[0] > 0) == 1
-    assert jf.boundary(clip(10)[0] > 0, clip(5)[0] > 0) == 0
+    assert jf.compute_boundary_accuracy(clip(10)[0] > 0, clip(0)[0] > 0) == 1
+    assert jf.compute_boundary_accuracy(clip(10)[0] > 0, clip(5)[0] > 0) == 0
 
 
 def test_objects_are_averaged_after_frames():
@@ -69,8 +69,8 @@ def test_folders_are_read_in_either_form(tmp_path):
         for folder, value in (("flat", 3), ("deep/000", 255)):
             (tmp_path / root / folder).mkdir(parents=True)
             for number, frame in enumerate(clip(5, columns, 5)):
-                Image.fromarray(frame * np.uint8(value)).save(tmp_path / root / folder / f"{number:05d}.png")
-    videos = list(jf.folders(tmp_path / "targets", tmp_path / "predictions"))
+                PIL.Image.fromarray(frame * np.uint8(value)).save(tmp_path / root / folder / f"{number:05d}.png")
+    videos = list(jf.read_folders(tmp_path / "targets", tmp_path / "predictions"))
     scores = video.jf(videos)
     assert scores["per_object"] == {
         ("deep/000", 1): (pytest.approx(500 / 6), 100),
@@ -78,7 +78,7 @@ def test_folders_are_read_in_either_form(tmp_path):
     }
     (tmp_path / "predictions/flat/00001.png").unlink()
     with pytest.raises(ScoringError, match=r"00001\.png cannot be read"):
-        list(jf.folders(tmp_path / "targets", tmp_path / "predictions"))
+        list(jf.read_folders(tmp_path / "targets", tmp_path / "predictions"))
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
