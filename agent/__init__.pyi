@@ -1,13 +1,14 @@
-from .budget import Budget, Price
-from .chat import ChatPlanner
-from .conversation import Conversation, ConversationError
-from .episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Verdict, Workspace
+from .conversation.conversation import Conversation
+from .core.budget import Budget, Price
+from .core.episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Verdict, Workspace
+from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
+from .core.planner import Planner
 from .grammar import GrammarPlanner
 from .loop import run, watch
-from .models import ChatModel
-from .planner import Planner, PlannerError
-from .scripted import ReplayPlanner, ScriptedPlanner
-from .tools import PAPER_TOOLS, TOOLS, Tool, ToolError
+from .models.base import ChatModel
+from .planners.chat.planner import ChatPlanner
+from .planners.scripted import ReplayPlanner, ScriptedPlanner
+from .tools import PAPER_TOOLS, TOOLS, Tool
 
 __all__ = [
     "PAPER_TOOLS",
@@ -23,6 +24,7 @@ __all__ = [
     "GrammarPlanner",
     "Observation",
     "Outcome",
+    "OutputError",
     "Planner",
     "PlannerError",
     "Price",
@@ -33,6 +35,7 @@ __all__ = [
     "Tool",
     "ToolError",
     "Usage",
+    "UsageError",
     "Verdict",
     "Workspace",
     "run",

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from agent.episode import EARLY_STOP_OUTCOMES, ConversationContext
+from agent.core.english import pluralize
+from agent.core.episode import EARLY_STOP_OUTCOMES, ConversationContext
 from agent.followup_reply import Choice, choice, masks_of, option
 from agent.followup_words import Utterance, agrees, asks_for_more, command, repeats, taken_apart
 from agent.meaning import ANYTHING, Change, Context, Meaning, Reading, kind_of, meaning, read
@@ -35,7 +36,6 @@ from agent.plan import (
     rebuilt,
 )
 from agent.query import Unreadable, head_phrase
-from agent.tools.words import pluralize
 
 __all__ = ["command", "option", "read_after", "selections", "without_masks"]
 
@@ -52,7 +52,7 @@ DEPTH = {
 def read_after(query: str, before: ConversationContext) -> Reading:
     """How a query is understood in a conversation; without one, as it is by itself. Never fails.
 
-    >>> from agent.episode import PastTurn
+    >>> from agent.core.episode import PastTurn
     >>> cups = PastTurn("the cups", "answered", "3 masks: 'cup'.", (1, 2, 3))
     >>> read_after("without number 3", Before(None, (1, 2, 3), (cups,))).plan
     Except(of=Selected(turn=0, phrases=()), minus=Numbered(ids=(3,), phrases=()))

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from agent.episode import Decision, Episode, Step, Verdict
+from agent.core.english import format_mask_count
+from agent.core.episode import Decision, Episode, Step, Verdict
+from agent.core.toolset import Toolset
 from agent.followup import read_after, without_masks
 from agent.meaning import Reading
 from agent.plan import Counted, Plan, heads, phrases
-from agent.protocols import Toolset
 from agent.solving import Ids, Move, Moves, Nothing, Solver, Unclear, shortage
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.words import format_mask_count
-from agent.tools.workspace import Answer, AskUser, ReportNoMask, Segment
+from agent.tools.toolsets import Answer, AskUser, ReportNoMask, Segment
 from agent.wording import changed, counted, described
 from sam3_tool import Sam3
 

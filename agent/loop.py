@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
-from agent.budget import DEFAULT_BUDGET, Budget, end_early
-from agent.episode import Decision, Episode, Observation, Step, Task
-from agent.planner import Planner, PlannerError
-from agent.tools import TOOLS, Tool, ToolError, parse_call
+from agent.core.budget import DEFAULT_BUDGET, Budget, end_early
+from agent.core.episode import Decision, Episode, Observation, Step, Task
+from agent.core.errors import PlannerError, ToolError
+from agent.core.planner import Planner
+from agent.tools import TOOLS, Tool, parse_call
 from sam3_tool import Sam3
 
 

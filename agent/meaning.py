@@ -44,7 +44,7 @@ from agent.query import (
     parse,
 )
 from agent.tools.base import MAX_PHRASE
-from agent.tools.relations import Measure, Place, Relation
+from agent.tools.geometry.terms import Measure, Place, Relation
 
 ANYTHING = "object"
 """The phrase for 'everything', 'the one …' and the like."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.tools.relations import Measure, Place, Relation
+from agent.tools.geometry.terms import Measure, Place, Relation
 
 Order = Literal["ascending", "descending"]
 

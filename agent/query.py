@@ -72,7 +72,7 @@ class At:
 @dataclass(frozen=True)
 class RelatedTo:
     relation: str
-    """A relation of `agent.tools.relations`, or 'in'."""
+    """A relation of `agent.tools.geometry.terms`, or 'in'."""
     to: "Term"
     other: "Term | None" = None
 

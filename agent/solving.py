@@ -4,7 +4,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.episode import Decision, Episode, Workspace
+from agent.core.english import format_ids
+from agent.core.episode import Decision, Episode, Workspace
 from agent.followup import option, selections
 from agent.meaning import Reading
 from agent.plan import (
@@ -26,10 +27,9 @@ from agent.plan import (
 )
 from agent.ties import clear_and_tied, measured
 from agent.tools import Tool
-from agent.tools.endings import MAX_OPTIONS
+from agent.tools.finish import MAX_OPTIONS
 from agent.tools.segment import MAX_PHRASES
-from agent.tools.words import format_ids
-from agent.tools.workspace import AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
+from agent.tools.toolsets import AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
 from agent.wording import condition, described, nothing
 from sam3_tool.backends.scripted import normalize_phrase
 
@@ -181,7 +181,9 @@ class Solver:
         missing = [id for id in ids if id not in self.workspace]
         if not missing:
             return ids
-        there = f"there is no number {format_ids(missing, 'or')}; there are {format_ids(range(1, len(self.workspace) + 1))}"
+        there = (
+            f"there is no number {format_ids(missing, 'or')}; there are {format_ids(range(1, len(self.workspace) + 1))}"
+        )
         if len(self.workspace) < 2:
             raise Unclear(f"T{there[1:]}.".replace("there are", "there is only"))
         current = self.answers[-1] if self.answers and len(self.answers[-1]) > 1 else ()

@@ -4,9 +4,9 @@ from math import isfinite
 
 import numpy as np
 
-from agent.episode import Workspace
+from agent.core.episode import Workspace
 from agent.plan import Ranked
-from agent.tools.relations import Measure
+from agent.tools.geometry.terms import Measure
 
 MARGIN = 0.02
 """Places, gaps: how far apart they must be to be told apart, as a share of the picture's width, height or diagonal."""
@@ -43,7 +43,7 @@ def _alike(by: str, a: float, b: float, workspace: Workspace) -> bool:
 
 
 def measured(by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace) -> list[float]:
-    from agent.tools.geometry import measure_masks  # loads OpenCV
+    from agent.tools.geometry.measures import measure_masks  # loads OpenCV
 
     scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
     return [float(value) for value in measure_masks(by, workspace.get_rles(ids), scores, workspace.get_rles(to))]

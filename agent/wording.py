@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from agent.core.english import format_ids, format_mask_count
 from agent.meaning import Reading
 from agent.nouns import plural
 from agent.plan import (
@@ -24,7 +25,6 @@ from agent.plan import (
     heads,
     origin,
 )
-from agent.tools.words import format_ids, format_mask_count
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 ORDINALS = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.options import UsageError
-from agent.terminal import FAILURE, require_extra, report_user_errors
+from agent.cli.console import FAILURE, report_user_errors, require_extra
+from agent.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.tables import Table
+    from bench.harness.tables import Table
 
 app = typer.Typer(
     help="Measure what everything costs on this machine, ratios first.",
@@ -29,7 +29,9 @@ app = typer.Typer(
 BASELINES = ("published", "transformers", "float32")
 """The last is transformers as it loads a network by itself; the others are given the format that ours has."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
-OutputFolder = Annotated[Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")
+]
 NetworkSize = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
 Threads = Annotated[int, typer.Option(min=1, help="Of the processor. One is measured in processor time.")]
@@ -57,9 +59,9 @@ def run_sam3(
     with _report_errors():
         counts = _parse_numbers(phrases), _parse_numbers(pictures)
         chosen = _parse_names(against, BASELINES, "--against"), _parse_names(tables, TABLES, "--tables")
-        from bench.sam3 import measure_sam3
-        from bench.setting import Workload
-        from sam3_tool.backends.compiling import COMPILE_MODES
+        from bench.harness.workload import Workload
+        from bench.suites.sam3 import measure_sam3
+        from sam3_tool.backends.transformers.compile import COMPILE_MODES
 
         if compile is not None and compile not in COMPILE_MODES:
             raise UsageError(f"--compile takes one of {', '.join(COMPILE_MODES)}, got {compile!r}")
@@ -71,7 +73,7 @@ def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFold
     """Overlaps, drawing and upsampling beside the published way; the memory of many masks."""
     with _report_errors():
         counts = _parse_numbers(numbers)
-        from bench.masks import measure_masks
+        from bench.suites.masks import measure_masks
 
         _print_tables(measure_masks(counts, rounds=rounds), out)
 
@@ -79,7 +81,7 @@ def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFold
 @app.command("start")
 def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
     """From a cold process to help, to an import, to an answer."""
-    from bench.start import measure_start
+    from bench.suites.start import measure_start
 
     _print_tables(measure_start(rounds=rounds), out)
 
@@ -88,7 +90,7 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
 def run_growth(out: OutputFolder = None) -> None:
     """Time and memory against masks, megapixels, phrases, concurrent episodes and samples; how fast each grows."""
     with _report_errors():
-        from bench.growth import measure_growth
+        from bench.suites.growth import measure_growth
 
         _print_tables(measure_growth(), out)
 
@@ -99,7 +101,7 @@ def run_soak(
 ) -> None:
     """Concurrent conversations without end: does memory stay flat? Exit code 1 if not, or if one fails."""
     with _report_errors():
-        from bench.soak import measure_soak
+        from bench.suites.soak import measure_soak
 
         result = measure_soak(seconds=seconds)
         _print_tables([result.table], out)
@@ -133,7 +135,7 @@ def run_all(out: OutputFolder = None) -> None:
     _check_demo()
     written = [] if out is None else ["--out", str(out)]
     for command in ("sam3", "masks", "start", "growth", "soak"):
-        _run_program("from agent.cli import main; main()", "bench", command, *written)
+        _run_program("from agent.cli.main import main; main()", "bench", command, *written)
     for program in (run_agent, run_evaluation, run_demo):
         program()
 
@@ -150,7 +152,7 @@ def _print_tables(tables: "Iterable[Table]", out: Path | None) -> None:
     for table in tables:
         typer.echo(f"{table.to_markdown()}\n")
         if out is not None:
-            from bench.plots import plot_table
+            from bench.harness.plots import plot_table
 
             table.write(out)
             plot_table(table, out)

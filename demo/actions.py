@@ -11,33 +11,23 @@ from shutil import rmtree
 from threading import Thread
 from typing import Any
 
-from agent.budget import end_early
-from agent.conversation import Conversation, ConversationError
-from agent.episode import Episode
-from agent.exports import EXPORTERS
+from agent.conversation.conversation import Conversation
+from agent.core.budget import end_early
+from agent.core.episode import Episode
+from agent.core.errors import ConversationError
 from agent.exports.answer import ExportAnswer
-from agent.planner import PlannerError
+from agent.exports.base import EXPORTERS
+from agent.records.episode_file import to_html
 from agent.tools import TOOLSETS
-from agent.transcript import TranscriptError, to_html
 from demo.engine import Engine
-from demo.exchange import InvalidEventError
-from demo.uploads import Limits, open_image, open_conversation
-from demo.visits import PendingAnswer, Session, SessionExpiredError, SessionStore, count_image_bytes
-from sam3_tool import CheckpointError, DeviceError, Image, ImageError
+from demo.requests import InvalidEventError
+from demo.sessions import PendingAnswer, Session, SessionStore, count_image_bytes
+from demo.uploads import Limits, open_conversation, open_image
+from sam3_tool import Image, ImageError
+from sam3_tool.errors import UserError
 
 log = logging.getLogger(__name__)
 
-TOLD = (
-    CheckpointError,
-    ConversationError,
-    DeviceError,
-    InvalidEventError,
-    ImageError,
-    PlannerError,
-    TranscriptError,
-    SessionExpiredError,
-)
-"""Errors whose message is for the visitor."""
 WAIT_MESSAGE = "Wait for the answer, or stop it first."
 INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The question is in the box below; ask it again."
 NO_IMAGE_MESSAGE = "Choose a picture first."
@@ -72,12 +62,20 @@ class Actions:
     def arrive(self, session_id: str) -> Session:
         """The page was loaded, perhaps again, which ends an answer that it was waiting for."""
         session = self.stop(session_id)
-        asked = session.pending_answer.query if session.pending_answer else "" if session.note else session.unanswered_query
-        return self.sessions.update(session_id, pending_answer=None, note=INTERRUPTED_MESSAGE, unanswered_query=asked) if asked else session
+        asked = (
+            session.pending_answer.query if session.pending_answer else "" if session.note else session.unanswered_query
+        )
+        return (
+            self.sessions.update(session_id, pending_answer=None, note=INTERRUPTED_MESSAGE, unanswered_query=asked)
+            if asked
+            else session
+        )
 
     def open_file(self, session_id: str, path: str) -> Session:
         """An uploaded picture, or a conversation that was saved."""
-        return self._apply_edit(session_id, lambda conversation: self._open_upload(conversation, Path(path)), starts_new=True)
+        return self._apply_edit(
+            session_id, lambda conversation: self._open_upload(conversation, Path(path)), starts_new=True
+        )
 
     def open_example(self, session_id: str, name: str) -> Session:
         known = {file.stem: file for file in self.examples.iterdir()}
@@ -94,7 +92,10 @@ class Actions:
         return self._apply_edit(session_id, change)
 
     def click(self, session_id: str, sam3: str, x: float, y: float, *, positive: bool, id: int | None) -> Session:
-        return self._apply_edit(session_id, lambda conversation: conversation.click(x, y, self.engine.get_sam3(sam3), positive=positive, id=id))
+        return self._apply_edit(
+            session_id,
+            lambda conversation: conversation.click(x, y, self.engine.get_sam3(sam3), positive=positive, id=id),
+        )
 
     def add_box(self, session_id: str, sam3: str, box: tuple[float, float, float, float]) -> Session:
         return self._apply_edit(session_id, lambda conversation: conversation.box(*box, self.engine.get_sam3(sam3)))
@@ -116,7 +117,7 @@ class Actions:
             yield session
             if session.pending_answer is pending and session.conversation is not None:
                 yield from self._run_answer(session_id, session.conversation, pending, models)
-        except TOLD as error:
+        except UserError as error:
             yield from self._end_answer(session_id, pending, str(error))
         except Exception as error:  # a page that says so and goes on is worth more than one that is dead
             log.exception("a question was not answered")
@@ -140,12 +141,16 @@ class Actions:
         done = conversation.apply_command(pending.query)
         episode = None
         if done is None:
-            for episode in _iterate_until_stopped(pending, lambda: self._watch_episodes(conversation, pending.query, models)):
+            for episode in _iterate_until_stopped(
+                pending, lambda: self._watch_episodes(conversation, pending.query, models)
+            ):
                 step = replace(pending, episode=episode)
                 yield from self.sessions.update_answer(session_id, pending, pending_answer=step)
             done = _append_turn(conversation, episode)
         if done is None:
-            yield from self._end_answer(session_id, pending, "Stopped before the first step; ask again whenever you like.")
+            yield from self._end_answer(
+                session_id, pending, "Stopped before the first step; ask again whenever you like."
+            )
         else:
             yield from self.sessions.update_answer(
                 session_id, pending, conversation=done, pending_answer=None, note="", unanswered_query=""
@@ -153,7 +158,9 @@ class Actions:
 
     def _end_answer(self, session_id: str, pending: PendingAnswer, note: str) -> list[Session]:
         """The visit without an answer and with this note, unless the visitor waits for it no longer."""
-        return self.sessions.update_answer(session_id, pending, pending_answer=None, note=format_sentence(note), unanswered_query=pending.query)
+        return self.sessions.update_answer(
+            session_id, pending, pending_answer=None, note=format_sentence(note), unanswered_query=pending.query
+        )
 
     def _watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
         planner, sam3 = self.engine.get_planner(models.planner), self.engine.get_sam3(models.sam3)
@@ -202,14 +209,20 @@ class Actions:
             raise ImageError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
         return shown
 
-    def _apply_edit(self, session_id: str, change: Callable[[Any], Conversation], *, starts_new: bool = False) -> Session:
+    def _apply_edit(
+        self, session_id: str, change: Callable[[Any], Conversation], *, starts_new: bool = False
+    ) -> Session:
         """With what `change` makes of the conversation; as it was, and a note, where it cannot. `starts_new`: needs none."""
         with self.sessions.hold_for_edit(session_id) as session:
             if session.pending_answer is not None or (session.conversation is None and not starts_new):
-                return self.sessions.update(session_id, note=WAIT_MESSAGE if session.pending_answer else NO_IMAGE_MESSAGE)
+                return self.sessions.update(
+                    session_id, note=WAIT_MESSAGE if session.pending_answer else NO_IMAGE_MESSAGE
+                )
             try:
-                return self.sessions.update(session_id, conversation=change(session.conversation), note="", unanswered_query="")
-            except TOLD as error:
+                return self.sessions.update(
+                    session_id, conversation=change(session.conversation), note="", unanswered_query=""
+                )
+            except UserError as error:
                 return self.sessions.update(session_id, note=format_sentence(str(error)), unanswered_query="")
             except Exception as error:  # see `ask`
                 log.exception("an edit failed")

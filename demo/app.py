@@ -10,17 +10,18 @@ from typing import Any
 
 import gradio as gr
 
-from agent.conversation import Conversation
-from agent.exports import EXPORTERS
-from agent.views import reduce_image
-from demo.actions import CONVERSATION, TOLD, TRACE, Actions, ModelSelection, format_sentence
+from agent.conversation.conversation import Conversation
+from agent.exports.base import EXPORTERS
+from agent.planners.chat.views import reduce_image
+from demo.actions import CONVERSATION, TRACE, Actions, ModelSelection, format_sentence
 from demo.banner import render_banner, render_header
+from demo.canvas import canvas_state, encode_data_url, image_payload
 from demo.chat import WELCOME, build_messages
 from demo.engine import STARTING, Choice, Engine
-from demo.exchange import Corners, Example, Kept, Point, Threshold, parse_event
-from demo.stage import encode_data_url, image_payload, canvas_state
-from demo.visits import Session
+from demo.requests import Corners, Example, Kept, Point, Threshold, parse_event
+from demo.sessions import Session
 from sam3_tool import Image
+from sam3_tool.errors import UserError
 
 WEB = Path(str(files("demo") / "web"))
 DAY, CLEANUP_INTERVAL = 86400, 600
@@ -138,8 +139,12 @@ def _build_download_row() -> tuple[Any, Any, Any]:
 
 def _build_model_choices(engine: Engine) -> tuple[Any, Any]:
     with gr.Accordion("Models", open=False, elem_id="models"):
-        planner = _build_dropdown("Planner", "Breaks a question down into phrases and geometry.", engine.planner_choices)
-        sam3 = _build_dropdown("SAM 3", "Finds and outlines what a phrase, a click or a box means.", engine.sam3_choices)
+        planner = _build_dropdown(
+            "Planner", "Breaks a question down into phrases and geometry.", engine.planner_choices
+        )
+        sam3 = _build_dropdown(
+            "SAM 3", "Finds and outlines what a phrase, a click or a box means.", engine.sam3_choices
+        )
         missing = "".join(f"\n- **{finding.name}**: {finding.detail}" for finding in engine.missing_models)
         if missing:
             gr.Markdown(f"Not on this machine:\n{missing}", elem_id="missing")
@@ -147,7 +152,10 @@ def _build_model_choices(engine: Engine) -> tuple[Any, Any]:
 
 
 def _build_dropdown(label: str, info: str, choices: list[Choice]) -> Any:
-    names = [(f"{choice.name} ({choice.description})" if choice.description else choice.name, choice.name) for choice in choices]
+    names = [
+        (f"{choice.name} ({choice.description})" if choice.description else choice.name, choice.name)
+        for choice in choices
+    ]
     return gr.Dropdown(names, value=choices[0].name, label=label, info=info, interactive=True)
 
 
@@ -169,7 +177,12 @@ def render_session(session: Session, *, chat: bool = True, with_image: bool = Fa
     if with_image and session.conversation is not None:
         canvas_value = gr.HTML(seen, picture=image_payload(session.conversation.image))
     masks_value = {"masks": seen["masks"], "busy": busy}
-    return [canvas_value, masks_value, build_messages(session) if chat else gr.skip(), gr.Textbox(**_describe_query_box(session))]
+    return [
+        canvas_value,
+        masks_value,
+        build_messages(session) if chat else gr.skip(),
+        gr.Textbox(**_describe_query_box(session)),
+    ]
 
 
 def _describe_query_box(session: Session) -> dict[str, Any]:
@@ -198,9 +211,9 @@ def _wire_arrival(page: Any, components: PageComponents, actions: Actions, head:
         return [render_header(state), render_banner(sam3), gr.Timer(active=state.kind == "loading")]
 
     event_options: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    page.load(arrive, [known], [known, components.session_id, *components.outputs], js=RECALL_SESSION_JS, **event_options).then(
-        None, [known], js=STORE_SESSION_JS
-    )
+    page.load(
+        arrive, [known], [known, components.session_id, *components.outputs], js=RECALL_SESSION_JS, **event_options
+    ).then(None, [known], js=STORE_SESSION_JS)
     timer = gr.Timer(1.0)
     timer.tick(refresh_state, [components.planner, components.sam3], [head, about, timer], **event_options)
     for choice in (components.planner, components.sam3):
@@ -224,7 +237,9 @@ def _wire_chat(components: PageComponents, actions: Actions) -> None:
 
     models = [components.planner, components.sam3]
     event_options = _build_event_options("minimal", "answers", show_progress_on=components.chat)
-    components.query.submit(ask, [components.session_id, components.query, *models], components.outputs, **event_options)
+    components.query.submit(
+        ask, [components.session_id, components.query, *models], components.outputs, **event_options
+    )
     components.chat.option_select(choose_option, [components.session_id, *models], components.outputs, **event_options)
     components.query.stop(stop, [components.session_id], None, queue=False, api_visibility="private")
 
@@ -241,27 +256,52 @@ def _wire_image(components: PageComponents, actions: Actions) -> None:
             with _show_errors():
                 before = _get_image_key(actions.sessions[session_id])
                 session = action(session_id, sam3, event_data)
-            yield render_session(session, with_image=_get_image_key(session) != before, chat=False)  # first what the eye is on
+            yield render_session(
+                session, with_image=_get_image_key(session) != before, chat=False
+            )  # first what the eye is on
             with _show_errors():
                 yield render_session(actions.sessions[session_id])  # a question may have begun meanwhile
 
         event_options = _build_event_options("hidden", trigger_mode="multiple")
-        event(handle_event, [components.session_id, components.sam3], components.outputs, **{**event_options, **({"queue": False} if quick else {})})
+        event(
+            handle_event,
+            [components.session_id, components.sam3],
+            components.outputs,
+            **{**event_options, **({"queue": False} if quick else {})},
+        )
 
     def upload(session_id: str, path: str) -> list[Any]:
         with _show_errors():
             return [*render_session(actions.open_file(session_id, path), with_image=True), None]
 
     picker.upload(
-        upload, [components.session_id, picker], [*components.outputs, picker], **_build_event_options("full", show_progress_on=components.canvas)
+        upload,
+        [components.session_id, picker],
+        [*components.outputs, picker],
+        **_build_event_options("full", show_progress_on=components.canvas),
     )
-    bind_event(components.canvas.point, lambda session_id, sam3, event_data: _apply_click(actions, session_id, sam3, parse_event(Point, event_data)))
-    bind_event(components.canvas.box, lambda session_id, sam3, event_data: actions.add_box(session_id, sam3, parse_event(Corners, event_data).box))
-    bind_event(components.canvas.keep, lambda session_id, _, event_data: _apply_mask_edit(actions, session_id, parse_event(Kept, event_data)))
-    bind_event(components.canvas.threshold, lambda session_id, _, event_data: _apply_mask_edit(actions, session_id, parse_event(Threshold, event_data)))
+    bind_event(
+        components.canvas.point,
+        lambda session_id, sam3, event_data: _apply_click(actions, session_id, sam3, parse_event(Point, event_data)),
+    )
+    bind_event(
+        components.canvas.box,
+        lambda session_id, sam3, event_data: actions.add_box(session_id, sam3, parse_event(Corners, event_data).box),
+    )
+    bind_event(
+        components.canvas.keep,
+        lambda session_id, _, event_data: _apply_mask_edit(actions, session_id, parse_event(Kept, event_data)),
+    )
+    bind_event(
+        components.canvas.threshold,
+        lambda session_id, _, event_data: _apply_mask_edit(actions, session_id, parse_event(Threshold, event_data)),
+    )
     bind_event(components.canvas.undo, lambda session_id, _, event_data: actions.edit(session_id, Conversation.undo))
     bind_event(components.canvas.redo, lambda session_id, _, event_data: actions.edit(session_id, Conversation.redo))
-    bind_event(components.canvas.example, lambda session_id, _, event_data: actions.open_example(session_id, parse_event(Example, event_data).name))
+    bind_event(
+        components.canvas.example,
+        lambda session_id, _, event_data: actions.open_example(session_id, parse_event(Example, event_data).name),
+    )
 
 
 def _apply_click(actions: Actions, session_id: str, sam3: str, point: Point) -> Session:
@@ -298,7 +338,9 @@ def _wire_downloads(components: PageComponents, actions: Actions, download_row: 
     event_options = _build_event_options("minimal", show_progress_on=fetch)
     ready = fetch.click(write_download, [components.session_id, kind, *models], [file, written], **event_options)
     # gradio has made its own copy by now
-    ready.success(_remove_folder, [written], None, queue=False, api_visibility="private").then(None, None, js=CLICK_FILE_JS)
+    ready.success(_remove_folder, [written], None, queue=False, api_visibility="private").then(
+        None, None, js=CLICK_FILE_JS
+    )
 
 
 def _remove_folder(path: Path) -> None:
@@ -310,7 +352,7 @@ def _show_errors() -> Iterator[None]:
     """An error that is meant for the visitor pops up in words."""
     try:
         yield
-    except TOLD as error:
+    except UserError as error:
         raise gr.Error(format_sentence(str(error)), title="", print_exception=False) from error
 
 

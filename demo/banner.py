@@ -6,8 +6,8 @@ from html import escape
 from importlib.resources import files
 
 from demo.engine import ModelState
-from sam3_tool.backends.checkpoint import EMBEDDED_NAME
-from sam3_tool.training.vocabulary import COLOURS, SHAPES, THINGS
+from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
+from sam3_tool.synthetic.nouns import COLOURS, SHAPES, THINGS
 
 
 def render_header(state: ModelState) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from agent.conversation import Conversation, ImageShown
-from agent.episode import Candidate, Episode, Step
-from agent.page import format_arguments
-from agent.text import make_encodable
-from agent.tools.words import pluralize
-from agent.views import draw_overlay
-from demo.stage import encode_data_url
-from demo.visits import Session
+from agent.conversation.conversation import Conversation, ImageShown
+from agent.core.english import pluralize
+from agent.core.episode import Candidate, Episode, Step
+from agent.core.text import make_encodable
+from agent.planners.chat.views import draw_overlay
+from agent.report.html import format_arguments
+from demo.canvas import encode_data_url
+from demo.sessions import Session
 from sam3_tool import Image
 
 STEP_IMAGE_SIDE = 560
@@ -35,7 +35,9 @@ def build_messages(session: Session) -> list[Message]:
     if session.pending_answer is not None:
         said += _format_running_turn(session.pending_answer.query, session.pending_answer.episode)
     if session.note:
-        refused = session.unanswered_query and (session.pending_answer is None or session.unanswered_query != session.pending_answer.query)
+        refused = session.unanswered_query and (
+            session.pending_answer is None or session.unanswered_query != session.pending_answer.query
+        )
         said += [_make_user_message(escape_text(session.unanswered_query))] if refused else []
         said.append(_make_agent_message(f"<span class='note'>{escape_text(session.note)}</span>"))
     return said
@@ -114,7 +116,9 @@ def _summarize_arguments(arguments: str) -> str:
 def _iterate_leaves(value: Any) -> Iterator[Any]:
     match value:
         case dict():
-            yield from (leaf for name, inner in value.items() if name not in PROSE_ARGUMENTS for leaf in _iterate_leaves(inner))
+            yield from (
+                leaf for name, inner in value.items() if name not in PROSE_ARGUMENTS for leaf in _iterate_leaves(inner)
+            )
         case list():
             yield from (leaf for inner in value for leaf in _iterate_leaves(inner))
         case _:

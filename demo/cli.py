@@ -1,13 +1,14 @@
-"""`sam3-agent demo`: the page from the command line. Thin, as `agent.cli` is."""
+"""`sam3-agent demo`: the page from the command line. Thin, as `agent.cli.main` is."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from agent import cli_options as shared_options
-from agent.options import UsageError, Options
-from agent.terminal import require_extra, report_user_errors
+from agent.cli import shared_options
+from agent.cli.console import report_user_errors, require_extra
+from agent.cli.options import Options
+from agent.core.errors import UsageError
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
@@ -29,14 +30,19 @@ def open_demo(
     queue: Annotated[int, typer.Option(min=1, help="Questions and clicks that may wait.")] = 20,
 ) -> None:
     """Open a page on which pictures are segmented by talking and clicking. Ctrl-C ends it."""
-    with report_user_errors(OSError, interrupted="the page is closed"):
+    with report_user_errors(interrupted="the page is closed"):
         credentials = _parse_auth(auth or os.environ.get(AUTH))
         with require_extra("demo", "gradio"):
             from demo.engine import Engine
             from demo.server import ServerOptions, serve_page
             from demo.uploads import MEGA, Limits
         limits = Limits(max_pixels=int(max_pixels * MEGA), max_file_bytes=int(max_bytes * 2**20))
-        page, address = serve_page(Engine(options), ServerOptions(host, port, credentials, queue), limits, wait=False)
+        try:
+            page, address = serve_page(
+                Engine(options), ServerOptions(host, port, credentials, queue), limits, wait=False
+            )
+        except OSError as error:  # no such host, or a port that is taken
+            raise UsageError(str(error)) from error
         typer.echo(f"{address} (Ctrl-C ends it)")
         if host not in ("127.0.0.1", "localhost", "::1") and credentials is None:
             typer.echo(

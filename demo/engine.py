@@ -7,13 +7,13 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Literal
 
-from agent.doctor import Finding, check_checkpoints, check_planners
-from agent.load import load_planner, with_model_info
-from agent.options import Options
-from agent.planner import Planner
-from agent.transcript import Provenance
+from agent.cli.doctor import Finding, check_checkpoints, check_planners
+from agent.cli.options import Options
+from agent.core.planner import Planner
+from agent.planners.loading import load_planner, with_model_info
+from agent.records.episode_file import Provenance
 from sam3_tool import Sam3
-from sam3_tool.backends.checkpoint import EMBEDDED_NAME
+from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
 
 
 @dataclass(frozen=True)

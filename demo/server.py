@@ -17,8 +17,8 @@ from starlette.middleware import Middleware
 from demo.actions import Actions
 from demo.app import WEB, build_page
 from demo.engine import Engine
+from demo.sessions import STORE_BYTES, SessionStore
 from demo.uploads import Limits
-from demo.visits import STORE_BYTES, SessionStore
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -83,7 +83,12 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
         footer_links=[],
         theme=build_theme(),
         css_paths=[WEB / "style.css"],
-        app_kwargs={"middleware": [Middleware(SecurityHeadersMiddleware)], "docs_url": None, "redoc_url": None, "openapi_url": None},
+        app_kwargs={
+            "middleware": [Middleware(SecurityHeadersMiddleware)],
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
     )
     loading_timer = Timer(LOADING_DELAY, engine.start_loading)
     loading_timer.daemon = True
@@ -101,7 +106,9 @@ def _find_port(options: ServerOptions) -> int:
             probe.bind((options.host, options.port))
         except OSError as error:
             why = error.strerror or error
-            raise OSError(f"cannot listen at {options.host}, port {options.port}: {why}; choose another --port") from error
+            raise OSError(
+                f"cannot listen at {options.host}, port {options.port}: {why}; choose another --port"
+            ) from error
         return int(probe.getsockname()[1])
 
 
@@ -128,7 +135,10 @@ class SecurityHeadersMiddleware:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items())]
+                message["headers"] = [
+                    *message["headers"],
+                    *((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items()),
+                ]
             await send(message)
 
         await self.app(scope, receive, send_guarded)

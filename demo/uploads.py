@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import PIL.Image; from PIL import UnidentifiedImageError
+import PIL.Image
+from PIL import UnidentifiedImageError
 
-from agent.conversation import Conversation
-from agent.conversation_file import load_conversation
-from agent.transcript import TranscriptError
+from agent.conversation.conversation import Conversation
+from agent.conversation.storage import load_conversation
 from sam3_tool import Image, ImageError
-from sam3_tool.picture import FORMATS
+from sam3_tool.errors import RecordError
+from sam3_tool.image import FORMATS
 
 MEGA = 10**6
 
@@ -49,7 +50,7 @@ def open_image(path: str | Path, limits: Limits) -> Image:
 
 
 def open_conversation(path: str | Path, limits: Limits) -> Conversation:
-    """The conversation in an uploaded file, which is removed. Raises TranscriptError with a sentence for the page.
+    """The conversation in an uploaded file, which is removed. Raises RecordError with a sentence for the page.
 
     Its pictures may have as many pixels together as one picture; that, and how many masks and steps there are, is known
     before any of them is decoded.
@@ -57,10 +58,12 @@ def open_conversation(path: str | Path, limits: Limits) -> Conversation:
     file = Path(path)
     try:
         if problem := _describe_excess_bytes(file, limits):
-            raise TranscriptError(f"{file}: {problem}")
-        return load_conversation(file, max_pixels=limits.max_pixels, max_masks=limits.max_masks, max_steps=limits.max_steps)
-    except TranscriptError as error:
-        raise TranscriptError(str(error).replace(str(file), file.name)) from error
+            raise RecordError(f"{file}: {problem}")
+        return load_conversation(
+            file, max_pixels=limits.max_pixels, max_masks=limits.max_masks, max_steps=limits.max_steps
+        )
+    except RecordError as error:
+        raise RecordError(str(error).replace(str(file), file.name)) from error
     finally:
         file.unlink(missing_ok=True)
 
@@ -70,7 +73,9 @@ def _describe_excess_bytes(file: Path, limits: Limits) -> str:
     size = file.stat().st_size if file.is_file() else 0
     if size <= limits.max_file_bytes:
         return ""
-    return f"{size / 2**20:.0f} MiB; this page takes files up to {limits.max_file_bytes / 2**20:.0f} MiB. Save it smaller."
+    return (
+        f"{size / 2**20:.0f} MiB; this page takes files up to {limits.max_file_bytes / 2**20:.0f} MiB. Save it smaller."
+    )
 
 
 def _check_image(file: Path, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""`sam3-agent eval`: benchmarks from the command line. Thin, as `agent.cli` is.
+"""`sam3-agent eval`: benchmarks from the command line. Thin, as `agent.cli.main` is.
 
 Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
 """
@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent import cli_options as shared_options
-from agent.options import UsageError, Options, parse_price
-from agent.terminal import FAILURE, Progress, require_extra, report_user_errors, show_progress
+from agent.cli import shared_options
+from agent.cli.console import FAILURE, Progress, report_user_errors, require_extra, show_progress
+from agent.cli.options import Options, parse_price
+from agent.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from evals.check import CostEstimate
     from evals.evaluation import Evaluation
-    from evals.manifest import Selection
-    from evals.parts import RunComponents
-    from evals.runner import RunOptions
+    from evals.reports.preflight import CostEstimate
+    from evals.runs.assembly import RunComponents
+    from evals.runs.manifest import Selection
+    from evals.runs.runner import RunOptions
+    from evals.runs.solver import SampleResult
     from evals.samples import Benchmark, Dataset, Prediction, Sample
-    from evals.solver import SampleResult
 
 DATA_PANEL, RUNNING_PANEL = "Data", "Running"
 """Headings in the help."""
@@ -44,7 +45,9 @@ app = typer.Typer(
 DatasetName = Annotated[
     str, typer.Argument(help="Of a data set, e.g. reasonseg, omnilabel, saco-gold, grefcoco, own, scenes.")
 ]
-DataFolder = Annotated[Path | None, typer.Option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA_PANEL)]
+DataFolder = Annotated[
+    Path | None, typer.Option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA_PANEL)
+]
 Split = Annotated[str | None, typer.Option(help="E.g. val or test.", rich_help_panel=DATA_PANEL)]
 Variant = Annotated[
     str | None, typer.Option(help="Of the data set, where there are several, e.g. hf-bool.", rich_help_panel=DATA_PANEL)
@@ -53,7 +56,9 @@ ExtraOptions = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="NAME=VALUE", help="A further option of the data set.", rich_help_panel=DATA_PANEL),
 ]
-Limit = Annotated[int | None, typer.Option(help="Only the first so many samples: for testing.", rich_help_panel=DATA_PANEL)]
+Limit = Annotated[
+    int | None, typer.Option(help="Only the first so many samples: for testing.", rich_help_panel=DATA_PANEL)
+]
 Ids = Annotated[str | None, typer.Option(help="Only these samples, with commas.", rich_help_panel=DATA_PANEL)]
 RunPath = Annotated[Path, typer.Argument(help="Folder of a run.")]
 Workers = Annotated[int, typer.Option(min=1, help="Samples at a time.", rich_help_panel=RUNNING_PANEL)]
@@ -79,16 +84,18 @@ class DatasetOptions:
         if wrong := [name for name, equals, _ in pairs if not equals or not name]:
             raise UsageError(f"--with takes NAME=VALUE, got {wrong[0]!r}")
         variant = {} if self.variant is None else {"variant": self.variant}
-        return variant | {name: str(Path(value).absolute()) if name in PATH_OPTIONS else value for name, _, value in pairs}
+        return variant | {
+            name: str(Path(value).absolute()) if name in PATH_OPTIONS else value for name, _, value in pairs
+        }
 
     def open_dataset(self, name: str) -> "Dataset":
-        from evals.datasets import load_dataset
+        from evals.datasets.registry import load_dataset
 
         return load_dataset(name, self._get_data_folder(name), self._get_split(name), **self.options)
 
     def open_benchmark(self, name: str) -> "Benchmark":
         """As `open_dataset`, videos too."""
-        from evals.datasets import load_benchmark
+        from evals.datasets.registry import load_benchmark
 
         return load_benchmark(name, self._get_data_folder(name), self._get_split(name), **self.options)
 
@@ -96,7 +103,7 @@ class DatasetOptions:
         return DEFAULT_SPLITS.get(name, "") if self.split is None else self.split
 
     def _get_data_folder(self, name: str) -> Path:
-        from evals.datasets import DATASETS, VIDEOS
+        from evals.datasets.registry import DATASETS, VIDEOS
 
         if self.data is None and name in {**DATASETS, **VIDEOS} and name != "scenes":
             raise UsageError(
@@ -105,14 +112,21 @@ class DatasetOptions:
         return self.data or Path()
 
     def build_selection(self) -> "Selection":
-        from evals.manifest import Selection
+        from evals.runs.manifest import Selection
 
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, got {self.limit}")
         return Selection(self.limit, _parse_ids(self.ids))
 
 
-_DATASET_OPTIONS = {"data": DataFolder, "split": Split, "variant": Variant, "with_": ExtraOptions, "limit": Limit, "ids": Ids}
+_DATASET_OPTIONS = {
+    "data": DataFolder,
+    "split": Split,
+    "variant": Variant,
+    "with_": ExtraOptions,
+    "limit": Limit,
+    "ids": Ids,
+}
 dataset_options = shared_options.option_group("which", _DATASET_OPTIONS, lambda values: DatasetOptions(**values))
 
 
@@ -142,10 +156,14 @@ def run_benchmark(
         Path | None,
         typer.Option(help="Folder that remembers replies (default: .cache beside OUT).", rich_help_panel=RUNNING_PANEL),
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Remember nothing.", rich_help_panel=RUNNING_PANEL)] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Remember nothing.", rich_help_panel=RUNNING_PANEL)
+    ] = False,
     fail_on_error: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Stop once more than this share of samples failed.", rich_help_panel=RUNNING_PANEL),
+        typer.Option(
+            min=0, max=1, help="Stop once more than this share of samples failed.", rich_help_panel=RUNNING_PANEL
+        ),
     ] = 0.05,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what failed before.", rich_help_panel=RUNNING_PANEL)
@@ -160,10 +178,12 @@ def run_benchmark(
             raise UsageError(f"--direct-threshold must be at least 0 and below 1, got {direct_threshold:g}")
         dataset, selection = which.open_dataset(name), which.build_selection()
         selection.select_samples(dataset)
-        from evals.parts import assemble_components
+        from evals.runs.assembly import assemble_components
 
         cache_folder = None if no_cache else cache or out.parent / ".cache"
-        components = assemble_components(options, cache=cache_folder, threshold=direct_threshold, batch=batch, on_progress=display.show_status)
+        components = assemble_components(
+            options, cache=cache_folder, threshold=direct_threshold, batch=batch, on_progress=display.show_status
+        )
         origin = {"options": which.options, "where": "" if which.data is None else str(which.data.absolute())}
         run_options: RunOptions = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
         failed = _predict_all(out, dataset, selection, components, origin, run_options, display)
@@ -185,8 +205,8 @@ def _predict_all(
 ) -> float:
     """Every sample asked and the benchmark's files written; the share of samples that failed."""
     from evals.evaluation import Evaluation
-    from evals.manifest import Manifest
-    from evals.records import RunFolder
+    from evals.runs.manifest import Manifest
+    from evals.runs.run_folder import RunFolder
 
     manifest = Manifest.from_dataset(dataset, dataset.collect_info(), selection, **components.manifest_fields, **origin)
     with RunFolder.start(out, manifest) as run:
@@ -194,15 +214,21 @@ def _predict_all(
             typer.echo(f"note: {difference} (this run began otherwise)", err=True)
         evaluation = Evaluation(run, dataset, selection.select_samples(dataset))
         _print_banner(evaluation)
-        predictions = evaluation.ask_samples(components.solver, on_result=_build_progress_callback(evaluation, display), **run_options)
+        predictions = evaluation.ask_samples(
+            components.solver, on_result=_build_progress_callback(evaluation, display), **run_options
+        )
         evaluation.write_predictions(predictions)
-    typer.echo(f"{out}: {_format_statuses(predictions)}; predictions/ {', '.join(_list_file_names(out / 'predictions'))}")
+    typer.echo(
+        f"{out}: {_format_statuses(predictions)}; predictions/ {', '.join(_list_file_names(out / 'predictions'))}"
+    )
     return sum(prediction.status == "failed" for prediction in predictions) / len(predictions)
 
 
-def _score_finished_run(out: Path, dataset: "Dataset", selection: "Selection", pages: int, draws: int, display: Progress) -> None:
+def _score_finished_run(
+    out: Path, dataset: "Dataset", selection: "Selection", pages: int, draws: int, display: Progress
+) -> None:
     from evals.evaluation import Evaluation
-    from evals.records import RunFolder
+    from evals.runs.run_folder import RunFolder
 
     _score_and_report(Evaluation(RunFolder(out), dataset, selection.select_samples(dataset)), pages, draws, display)
 
@@ -210,7 +236,7 @@ def _score_finished_run(out: Path, dataset: "Dataset", selection: "Selection", p
 def _score_and_report(
     evaluation: "Evaluation", pages: int, draws: int, display: Progress, *, redraw: bool = False
 ) -> None:
-    from evals.report import format_counts
+    from evals.reports.report import format_counts
 
     display.show_status("scoring")
     predictions = evaluation.load_predictions()
@@ -218,7 +244,9 @@ def _score_and_report(
     display.show_status("drawing pages")
     evaluation.write_report(summary, predictions, pages=pages, redraw=redraw)
     row = summary.overall
-    typer.echo(f"{summary.headline} {row.value:.4g} (95 % interval {row.low:.4g} to {row.high:.4g}); {format_counts(summary)}")
+    typer.echo(
+        f"{summary.headline} {row.value:.4g} (95 % interval {row.low:.4g} to {row.high:.4g}); {format_counts(summary)}"
+    )
     typer.echo(f"{evaluation.run.path}: scores.json, costs.json, report.md, report.html")
 
 
@@ -261,10 +289,16 @@ def compare_two_runs(
 ) -> None:
     """Say by how much the second run is better than the first, paired by sample, with an interval."""
     with _report_errors():
-        from evals.compare import compare_runs as compare_runs
-        from evals.records import RunFolder
+        from evals.reports.compare import compare_runs as compare_runs
+        from evals.runs.run_folder import RunFolder
 
-        typer.echo(str(compare_runs(_open_evaluation(first, data, with_).dataset, RunFolder(first), RunFolder(second), draws=draws)))
+        typer.echo(
+            str(
+                compare_runs(
+                    _open_evaluation(first, data, with_).dataset, RunFolder(first), RunFolder(second), draws=draws
+                )
+            )
+        )
 
 
 @app.command("view")
@@ -299,8 +333,8 @@ def check_dataset(
     Exit codes: 0 as published; 1 pictures are missing or broken, or the number of samples is another; 2 bad input.
     """
     with _report_errors(), show_progress() as display:
-        from evals.check import check_images, describe_dataset, estimate_run
-        from evals.datasets.videos import ONLY_SCORED, VideoBenchmark
+        from evals.datasets.formats.videos import ONLY_SCORED, VideoBenchmark
+        from evals.reports.preflight import check_images, describe_dataset, estimate_run
 
         dataset = which.open_benchmark(name)
         samples, info = which.build_selection().select_samples(dataset), dataset.collect_info()
@@ -309,7 +343,9 @@ def check_dataset(
         cost = (
             {"scored only": ONLY_SCORED.format(name=name, split=dataset.split)}
             if isinstance(dataset, VideoBenchmark)
-            else estimate_run(samples, sample_cost, workers=workers, **({} if price is None else {"price": parse_price(price)}))
+            else estimate_run(
+                samples, sample_cost, workers=workers, **({} if price is None else {"price": parse_price(price)})
+            )
         )
     _print_table({**describe_dataset(dataset, info), "picture files": str(image_check), **cost})
     if image_check.broken or info.published not in (None, info.samples):
@@ -324,7 +360,7 @@ def write_generated_scenes(
 ) -> None:
     """Write the generated world in the official formats of the benchmarks, so that every loader has files to read."""
     with _report_errors():
-        from evals.datasets.make_scenes import write_scenes as write_scenes
+        from evals.datasets.synthetic.make_scenes import write_scenes as write_scenes
 
         try:
             folders = write_scenes(out, number=number, seed=seed)
@@ -336,21 +372,9 @@ def write_generated_scenes(
 
 @contextmanager
 def _report_errors() -> Iterator[None]:
-    """One line each; a run that was stopped by failures has an exit code of its own."""
-    from agent.transcript import TranscriptError
-    from evals.manifest import RunError
-    from evals.metrics.entries import ScoringError
-    from evals.runner import TooManyFailuresError
-    from evals.samples import DataError
-
-    interrupt_hint = "run the same command again to go on"
-    known = (DataError, RunError, ScoringError, TranscriptError)
-    with report_user_errors(*known, interrupted=interrupt_hint), require_extra("train", "skimage"):
-        try:
-            yield
-        except TooManyFailuresError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(FAILURE) from error
+    """Report errors as every command does; Ctrl-C leaves a run that can go on."""
+    with report_user_errors(interrupted="run the same command again to go on"), require_extra("train", "skimage"):
+        yield
 
 
 def _format_scores(predictions: Path, benchmark: "Benchmark") -> dict[str, str]:
@@ -371,7 +395,7 @@ def _open_evaluation(run: Path, data: Path | None, extra_options: Sequence[str] 
 
 
 def _print_banner(evaluation: "Evaluation") -> None:
-    from evals.report import TESTING_ONLY
+    from evals.reports.report import TESTING_ONLY
 
     if evaluation.run.manifest.testing_only:
         typer.echo(TESTING_ONLY, err=True)
@@ -379,7 +403,7 @@ def _print_banner(evaluation: "Evaluation") -> None:
 
 def _build_progress_callback(evaluation: "Evaluation", display: Progress) -> "Callable[[Sample, SampleResult], None]":
     """Tells how the run is getting on: all the time at a terminal, else once a minute."""
-    from evals.progress import ProgressMeter
+    from evals.reports.progress import ProgressMeter
 
     meter = ProgressMeter(evaluation.dataset, evaluation.samples, dict(evaluation.run.load_predictions()))
     last_report = monotonic()
@@ -410,8 +434,8 @@ def _select_samples(evaluation: "Evaluation", ids: Sequence[str]) -> "list[tuple
 
 
 def _estimate_cost(planner: str, toolset: str, like: Path | None) -> "CostEstimate":
-    from evals.check import estimate_from_run, estimate_typical_cost
     from evals.evaluation import load_costs
+    from evals.reports.preflight import estimate_from_run, estimate_typical_cost
 
     return estimate_typical_cost(planner, toolset) if like is None else estimate_from_run(load_costs(like), str(like))
 

@@ -8,19 +8,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Unpack
 
-from agent import transcript
-from agent.budget import Price
-from evals.datasets import load_dataset
-from evals.manifest import RunError, hash_sample_ids
-from evals.pages import render_page
-from evals.records import RunFolder, build_write_error
-from evals.report import to_html, to_markdown
-from evals.runner import RunOptions, SolveFn, ProgressCallback, predict_samples
-from evals.samples import DataError, Dataset, DatasetInfo, Prediction, Sample
-from evals.solver import SampleResult
-from evals.stats import DEFAULT_DRAWS
-from evals.summary import NOT_ASKED, Costs, Summary, sum_costs, group_by_slice, summarize_run
-from sam3_tool import ImageError
+from agent.core.budget import Price
+from agent.records import episode_file as transcript
+from evals.bootstrap import DEFAULT_DRAWS
+from evals.datasets.registry import load_dataset
+from evals.errors import RunError
+from evals.reports.report import to_html, to_markdown
+from evals.reports.sample_page import render_page
+from evals.reports.summary import NOT_ASKED, Costs, Summary, group_by_slice, sum_costs, summarize_run
+from evals.runs.manifest import hash_sample_ids
+from evals.runs.run_folder import RunFolder, build_write_error
+from evals.runs.runner import ProgressCallback, RunOptions, SolveFn, predict_samples
+from evals.runs.solver import SampleResult
+from evals.samples import Dataset, DatasetInfo, Prediction, Sample
+from sam3_tool.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Evaluation:
 
         `options`: of the data set, instead of those it was made with, e.g. where its pictures are now.
 
-        Raises RunError for a folder that holds no run, or one of other data, and DataError where there are no data.
+        Raises RunError for a folder that holds no run, or one of other data, and DatasetError where there are no data.
         """
         run = RunFolder(path)
         manifest = run.manifest
@@ -73,7 +74,13 @@ class Evaluation:
         done = self.run.load_predictions()
         return [done.get(sample.id) or Prediction.make_failed(sample.id, NOT_ASKED) for sample in self.samples]
 
-    def ask_samples(self, solve: SolveFn, *, on_result: ProgressCallback = lambda sample, solved: None, **options: Unpack[RunOptions]) -> list[Prediction]:
+    def ask_samples(
+        self,
+        solve: SolveFn,
+        *,
+        on_result: ProgressCallback = lambda sample, solved: None,
+        **options: Unpack[RunOptions],
+    ) -> list[Prediction]:
         """Asks every sample that is not done. `options`: see `predict`. Raises RunError; what is done is kept."""
 
         def keep_result(sample: Sample, result: SampleResult) -> None:
@@ -136,7 +143,7 @@ class Evaluation:
         """Writes a sample's page; None where its picture or its episode cannot be read."""
         try:
             page = render_page(sample, prediction, self.run.get_trace_path(sample.id), self.run.manifest.made_by)
-        except (DataError, ImageError, transcript.TranscriptError) as error:
+        except UserError as error:
             logger.warning("no page for sample %s: %s", sample.id, error)
             return None
         path = self.run.get_page_path(sample.id)

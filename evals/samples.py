@@ -8,11 +8,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from agent.episode import NO_COST, Outcome, Usage
-from agent.transcript import Text
-from evals.stats import Measure
-from sam3_tool import Instances, Image
-from sam3_tool.rle import RleMask, decode_masks
+from agent.core.episode import NO_COST, Outcome, Usage
+from agent.records.episode_file import Text
+from evals.bootstrap import Measure
+from sam3_tool import Image, Instances
+from sam3_tool.masks.rle import RleMask, decode_masks
 
 Status = Literal["ok", "no_mask", "asked", "budget", "failed"]
 """'ok': answered with masks; 'no_mask': answered that there is none; 'asked': a question instead of an answer;
@@ -26,10 +26,6 @@ STATUS_BY_OUTCOME: Mapping[Outcome, Status] = {
     "budget": "budget",
     "failed": "failed",
 }
-
-
-class DataError(ValueError):
-    """Data that is not there or not as its benchmark publishes it. The message is one sentence: found, expected, do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +148,7 @@ class Benchmark(Protocol):
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """The numbers of a file or folder in the benchmark's own format, whoever made it, the headline first.
 
-        Raises ScoringError or DataError for what has no number.
+        Raises ScoringError or DatasetError for what has no number.
         """
         ...
 

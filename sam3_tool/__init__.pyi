@@ -1,9 +1,10 @@
-from .backends import Backend, CheckpointError, DeviceError
+from .backends.base import Backend
 from .backends.scripted import ScriptedBackend
+from .errors import CheckpointError, DeviceError, ImageError, RecordError, Sam3AgentError, UserError
+from .image import Image
 from .instances import Instances
 from .overlap import remove_overlaps
-from .picture import Image, ImageError
-from .prompt import ConceptPrompt, VisualPrompt
+from .prompts import ConceptPrompt, VisualPrompt
 from .sam3 import Sam3, SegmentationReport
 
 __all__ = [
@@ -11,12 +12,15 @@ __all__ = [
     "CheckpointError",
     "ConceptPrompt",
     "DeviceError",
-    "Instances",
     "Image",
     "ImageError",
+    "Instances",
+    "RecordError",
     "Sam3",
-    "SegmentationReport",
+    "Sam3AgentError",
     "ScriptedBackend",
+    "SegmentationReport",
+    "UserError",
     "VisualPrompt",
     "remove_overlaps",
 ]

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,9 @@ class Instances:
     ) -> "Instances":
         """Of masks that are runs already: the array is made when somebody asks for it. `size`: height, width."""
         if any(mask.size != size for mask in rles):
-            raise ValueError(f"a mask of {next(mask.size for mask in rles if mask.size != size)} pixels, expected {size}")
+            raise ValueError(
+                f"a mask of {next(mask.size for mask in rles if mask.size != size)} pixels, expected {size}"
+            )
         found = object.__new__(_CompressedInstances)
         found.__dict__.update(rles=tuple(rles), size=size, boxes=boxes, scores=scores, presence=presence, phrase=phrase)
         found._check_counts(len(rles))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sam3_tool import rle
 from sam3_tool.instances import Instances
-from sam3_tool.rle import RleMask
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 BLOCK_SIZE = 100
 """Masks that are compared in one go, among themselves and with those kept of better ones, which are few in any picture:

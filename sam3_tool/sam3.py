@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends import Backend, CrossImageEmbedding, Embedding
-from sam3_tool.backends.embeddings import build_embedding_cache
-from sam3_tool.backends.recorded import CachingBackend, RecordingBackend, ReplayingBackend
+from sam3_tool.backends.base import Backend, CrossImageEmbedding, Embedding
+from sam3_tool.backends.recording.replay import CachingBackend, RecordingBackend, ReplayingBackend
+from sam3_tool.backends.transformers.embeddings import build_embedding_cache
 from sam3_tool.batching import Batcher
+from sam3_tool.image import Image
 from sam3_tool.instances import Instances
-from sam3_tool.picture import Image
-from sam3_tool.prompt import Box, ConceptPrompt, Point, Prompt, VisualPrompt
+from sam3_tool.prompts import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 
 Request = tuple[Image, Prompt]
 PrefetchRequest = tuple[Image, None]
@@ -95,10 +95,10 @@ class Sam3:
         Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
         `DeviceError` when the device, or the compiler, is not there.
         """
-        from sam3_tool.backends.checkpoint import hash_checkpoint, locate_checkpoint
+        from sam3_tool.backends.transformers.checkpoint import hash_checkpoint, locate_checkpoint
 
         folder = locate_checkpoint(name_or_path)  # before the next import, which takes seconds
-        from sam3_tool.backends.transformers import TransformersBackend
+        from sam3_tool.backends.transformers.backend import TransformersBackend
 
         network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype, compile=compile)
         room, spare = (GPU_BYTES, HOST_BYTES) if network.is_on_gpu else (CACHE_BYTES, 0)
@@ -137,7 +137,7 @@ class Sam3:
         `boxes`: exemplars, x0 y0 x1 y1 in pixels; `box_labels`: 1 = of the concept, 0 = not, all 1 when left out.
         `exemplar_image`: the picture that the boxes lie in, if it is another one. What is in the boxes there is described by that
         picture's features and looked for in this one; both are encoded once. Measured on generated scenes with the
-        embedded checkpoint (`evals.likeness`); SAM 3 was published for exemplars in the same picture, so look at what
+        embedded checkpoint (`evals.studies.cross_image_exemplars`); SAM 3 was published for exemplars in the same picture, so look at what
         `facebook/sam3` makes of it before you rely on it.
         `threshold`: in [0, 1); instances with a score strictly above it are returned.
         """
@@ -236,9 +236,13 @@ class _Server:
         images = {image.key: image for image, _ in requests}
         images |= {other.key: other for _, prompt in requests if (other := _get_exemplar_image(prompt)) is not None}
         uncharged = {key for key in images if key not in self._cache or key in self._prefetched}
-        embeddings = self._cache.get_or_compute(images, lambda keys: self._backend.encode([images[key] for key in keys]))
+        embeddings = self._cache.get_or_compute(
+            images, lambda keys: self._backend.encode([images[key] for key in keys])
+        )
         questions = [(image.key, prompt) for image, prompt in requests if prompt is not None]
-        found = self._answer_prompts([(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions])
+        found = self._answer_prompts(
+            [(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions]
+        )
         answers = []
         for (key, prompt), instances in zip(questions, found, strict=True):
             needed = {key} if (other := _get_exemplar_image(prompt)) is None else {key, other.key}
@@ -253,10 +257,14 @@ class _Server:
         concepts = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, ConceptPrompt)]
         objects = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, VisualPrompt)]
         found = iter(
-            self._backend.decode([embedding for embedding, _ in concepts], [prompt for _, prompt in concepts]) if concepts else ()
+            self._backend.decode([embedding for embedding, _ in concepts], [prompt for _, prompt in concepts])
+            if concepts
+            else ()
         )
         refined = iter(
-            self._backend.refine([embedding for embedding, _ in objects], [prompt for _, prompt in objects]) if objects else ()
+            self._backend.refine([embedding for embedding, _ in objects], [prompt for _, prompt in objects])
+            if objects
+            else ()
         )
         return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]
 

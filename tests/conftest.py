@@ -4,8 +4,9 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import PIL.Image
 import pytest
-import PIL.Image; from PIL import ImageDraw
+from PIL import ImageDraw
 
 from sam3_tool import Image, Sam3
 

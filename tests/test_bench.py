@@ -12,18 +12,18 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.draw import draw_blob_scene
-from bench.episode import measure_episode
-from bench.networks import FULL, load_network
-from bench.overhead import PARTS, PLANS, run_round
-from bench.plots import plot_table
-from bench.protocols import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, measure_costs, compute_published_cost
-from bench.rivals import segment_as_published as published_way
-from bench.rivals import find_non_overlapping
-from bench.sam3 import count_operations, measure_sam3, measure_parts, measure_phrases
-from bench.setting import Workload, list_phrases, make_image
-from bench.tables import Table
-from bench.tokens import LEAST, MOST, SIDE, load_token_counter, compute_image_tokens
+from bench.harness.networks import FULL, load_network
+from bench.harness.plots import plot_table
+from bench.harness.tables import Table
+from bench.harness.tokens import LEAST, MOST, SIDE, compute_image_tokens, load_token_counter
+from bench.harness.workload import Workload, list_phrases, make_image
+from bench.suites.baselines import find_non_overlapping
+from bench.suites.baselines import segment_as_published as published_way
+from bench.suites.drawing import draw_blob_scene
+from bench.suites.episode import measure_episode
+from bench.suites.overhead import PARTS, PLANS, run_round
+from bench.suites.sam3 import count_operations, measure_parts, measure_phrases, measure_sam3
+from bench.suites.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compute_published_cost, measure_costs
 from sam3_tool import ConceptPrompt, remove_overlaps
 
 
@@ -106,7 +106,7 @@ def test_more_phrases_than_there_are_is_one_line_before_anything_is_measured(tab
 
 
 def test_the_numbers_can_be_written_to_a_file(tmp_path):
-    program = [sys.executable, "-m", "bench.protocols", "--out", str(tmp_path / "there" / "protocols.json")]
+    program = [sys.executable, "-m", "bench.suites.toolsets", "--out", str(tmp_path / "there" / "protocols.json")]
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     held = json.loads((tmp_path / "there" / "protocols.json").read_text("utf-8"))
     assert set(held["masks"]) == {"3", "10", "30"}

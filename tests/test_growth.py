@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from bench import growth
-from bench.memory import measure_peak_mib
-from bench.plots import plot_table
-from bench.tables import Table
+from bench.harness.memory import measure_peak_mib
+from bench.harness.plots import plot_table
+from bench.harness.tables import Table
+from bench.suites import growth
 
 
 def test_the_peak_of_a_work_is_what_it_had_at_most_and_not_what_it_kept():
@@ -14,7 +14,12 @@ def test_the_peak_of_a_work_is_what_it_had_at_most_and_not_what_it_kept():
 
 
 def test_masks_phrases_episodes_and_samples_are_counted_and_the_growth_of_each_told_as_a_power():
-    tables = [growth.measure_mask_growth((2, 20)), growth.measure_phrase_growth((1, 4)), growth.measure_episode_growth((1, 3)), growth.measure_sample_growth((4, 30))]
+    tables = [
+        growth.measure_mask_growth((2, 20)),
+        growth.measure_phrase_growth((1, 4)),
+        growth.measure_episode_growth((1, 3)),
+        growth.measure_sample_growth((4, 30)),
+    ]
     for table in tables:
         small, large = table.rows
         assert small[0] < large[0]
@@ -37,7 +42,9 @@ def test_a_cost_that_grows_with_the_square_of_the_size_has_the_power_2():
 def test_a_plot_shows_time_and_memory_and_what_would_grow_in_proportion(tmp_path):
     rows = [(1, 9.0, None, 0.0), (10, 7.0, 7.0, 0.1)]
     plot_table(Table("sizes", "", ("masks", "ours, ms", "theirs, ms", "ours, MiB"), rows, {}), tmp_path)
-    plot_table(Table("times", "", ("after, s", "visits", "held, MiB"), [(1.5, 8, 400.0), (3.0, 16, 401.0)], {}), tmp_path)
+    plot_table(
+        Table("times", "", ("after, s", "visits", "held, MiB"), [(1.5, 8, 400.0), (3.0, 16, 401.0)], {}), tmp_path
+    )
     plot_table(Table("words", "", ("part", "ours, ms"), [("encoder", 1.0), ("decoder", 2.0)], {}), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"sizes.svg", "times.svg"}
     shown = (tmp_path / "sizes.svg").read_text("utf-8")

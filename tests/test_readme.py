@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.episode import ConversationContext, PastTurn
+from agent.cli.main import app
+from agent.core.episode import ConversationContext, PastTurn
 from agent.followup import command as undo_or_redo
 from agent.followup import read_after
 from agent.meaning import read
-from agent.result import Result
+from agent.report.result import Result
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from bench import soak
-from bench.draw import draw_blob_scene
-from bench.memory import read_allocated_mib
-from bench.tables import Table
+from bench.harness.memory import read_allocated_mib
+from bench.harness.tables import Table
+from bench.suites import soak
+from bench.suites.drawing import draw_blob_scene
 from sam3_tool import Sam3, ScriptedBackend
 
 
@@ -35,7 +35,9 @@ def test_a_soak_counts_what_is_kept_and_not_what_is_given_back():
 
 
 def test_a_visit_that_raises_is_counted_as_failed():
-    misfit = ScriptedBackend({None: {"": draw_blob_scene(8, 8, 1)[1]}}, normalize=lambda phrase: "")  # of no picture's size
+    misfit = ScriptedBackend(
+        {None: {"": draw_blob_scene(8, 8, 1)[1]}}, normalize=lambda phrase: ""
+    )  # of no picture's size
     crowd = soak.Crowd(Sam3(misfit))
     list(crowd.sample_memory(1.0, samples=1))
     assert crowd.failed == crowd.visits > 0

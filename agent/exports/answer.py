@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from agent.episode import Candidate
-from sam3_tool.picture import FORMATS, Image
-from sam3_tool.rle import compute_areas, decode_mask
+from agent.core.episode import Candidate
+from sam3_tool.image import FORMATS, Image
+from sam3_tool.masks.rle import compute_areas, decode_mask
 
 GENERATOR_NAME = "sam3-agent"
 """What made the masks, for formats that ask."""
@@ -34,7 +34,9 @@ class ExportAnswer:
     """Why a mask belongs to the answer, by its number."""
 
     @classmethod
-    def from_candidates(cls, image: Image, candidates: Sequence[Candidate], name: str, reasons: Mapping[int, str]) -> "ExportAnswer":
+    def from_candidates(
+        cls, image: Image, candidates: Sequence[Candidate], name: str, reasons: Mapping[int, str]
+    ) -> "ExportAnswer":
         """Raises ValueError for masks of another size than the picture's."""
         size = image.height, image.width
         for candidate in candidates:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from agent.episode import Candidate
-from agent.exports import polygons
-from agent.exports.answer import GENERATOR_NAME, ExportAnswer, to_json_bytes, get_category
-from sam3_tool.boxes import mask_to_box
+from agent.core.episode import Candidate
+from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
+from sam3_tool.masks import polygons
+from sam3_tool.masks.boxes import mask_to_box
 
 
 def encode_with_runs(answer: ExportAnswer) -> bytes:
@@ -30,7 +30,10 @@ def _flatten_ring(ring: polygons.Ring) -> list[float]:
 def _encode_file(answer: ExportAnswer, segmentation: Callable[[Candidate, np.ndarray], Any]) -> bytes:
     size = {"width": answer.image.width, "height": answer.image.height}
     names = answer.categories
-    rows = [_build_annotation(answer, candidate, mask, names.index(get_category(candidate)) + 1) for candidate, mask in answer.iterate_masks()]
+    rows = [
+        _build_annotation(answer, candidate, mask, names.index(get_category(candidate)) + 1)
+        for candidate, mask in answer.iterate_masks()
+    ]
     shapes = (segmentation(candidate, mask) for candidate, mask in answer.iterate_masks())
     content = {
         "info": {"description": f"made by {GENERATOR_NAME}"},

@@ -8,9 +8,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from agent.exports.answer import ExportAnswer, to_json_bytes
 from agent.exports.archive import build_archive
-from sam3_tool.boxes import mask_to_box
-from sam3_tool.draw import get_mask_color
-from sam3_tool.rle import decode_masks
+from sam3_tool.drawing.overlay import get_mask_color
+from sam3_tool.masks.boxes import mask_to_box
+from sam3_tool.masks.rle import decode_masks
 
 MAX_COLORS = 255
 """Of a palette, beside the background."""
@@ -29,7 +29,9 @@ def encode_indexed(answer: ExportAnswer) -> bytes:
     for candidate, mask in answer.iterate_from_below():
         id_map[mask] = candidate.id
     metadata = PngInfo()
-    metadata.add_itxt("masks", to_json_bytes([answer.describe_mask(candidate) for candidate in answer.candidates]).decode())
+    metadata.add_itxt(
+        "masks", to_json_bytes([answer.describe_mask(candidate) for candidate in answer.candidates]).decode()
+    )
     return _encode_png(_apply_palette(id_map) if id_map.max() <= MAX_COLORS else PIL.Image.fromarray(id_map), metadata)
 
 
@@ -41,7 +43,10 @@ def _apply_palette(id_map: np.ndarray) -> PIL.Image.Image:
 
 def encode_black_and_white(answer: ExportAnswer) -> bytes:
     """A ZIP of grey pictures, one per mask, in the picture's size: 255 where the mask is, else 0."""
-    files = {_build_file_name(candidate.id): _encode_png(PIL.Image.fromarray(mask.astype(np.uint8) * 255)) for candidate, mask in answer.iterate_masks()}
+    files = {
+        _build_file_name(candidate.id): _encode_png(PIL.Image.fromarray(mask.astype(np.uint8) * 255))
+        for candidate, mask in answer.iterate_masks()
+    }
     return build_archive({MANIFEST: _encode_manifest(answer), **files})
 
 
@@ -51,7 +56,9 @@ def encode_cut_outs(answer: ExportAnswer) -> bytes:
     Pixels outside the masks are transparent, and black, so that nothing of the picture is left in them.
     """
     pixels = answer.image.pixels
-    anywhere = np.asarray(decode_masks([candidate.rle for candidate in answer.candidates], *pixels.shape[:2]).any(axis=0))
+    anywhere = np.asarray(
+        decode_masks([candidate.rle for candidate in answer.candidates], *pixels.shape[:2]).any(axis=0)
+    )
     files = {"all.png": _encode_png(_make_transparent(pixels, anywhere))}
     for candidate, mask in answer.iterate_masks():
         x0, y0, x1, y1 = mask_to_box(mask)
@@ -71,7 +78,10 @@ def _build_file_name(mask_id: int) -> str:
 
 def _encode_manifest(answer: ExportAnswer) -> bytes:
     """With the box of each mask, which is where a crop of it lies."""
-    rows = [{"file": _build_file_name(candidate.id), **answer.describe_mask(candidate), "box": mask_to_box(mask)} for candidate, mask in answer.iterate_masks()]
+    rows = [
+        {"file": _build_file_name(candidate.id), **answer.describe_mask(candidate), "box": mask_to_box(mask)}
+        for candidate, mask in answer.iterate_masks()
+    ]
     size = {"width": answer.image.width, "height": answer.image.height}
     return to_json_bytes({"image": answer.name, **size, "masks": rows})
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.episode import Candidate
-from agent.exports.answer import GENERATOR_NAME, ExportAnswer, to_json_bytes, get_category
+from agent.core.episode import Candidate
+from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
 
 FROM_NAME, TO_NAME = "label", "image"
 """The names of the tags of the labelling interface to which the masks belong."""
@@ -30,7 +30,11 @@ def encode_task(answer: ExportAnswer) -> bytes:
     image = f"data:image/png;base64,{b64encode(png_file.getvalue()).decode()}"
     regions = [_build_region(answer, candidate, mask) for candidate, mask in answer.iterate_masks()]
     scores = [candidate.score for candidate in answer.candidates]
-    prediction = {"model_version": GENERATOR_NAME, "score": round(fmean(scores), 4) if scores else 0.0, "result": regions}
+    prediction = {
+        "model_version": GENERATOR_NAME,
+        "score": round(fmean(scores), 4) if scores else 0.0,
+        "result": regions,
+    }
     content = {
         "data": {"image": image, "file_name": answer.name},
         "meta": {"interface": build_interface(answer.categories)},
@@ -80,7 +84,9 @@ def _encode_run(length: int, value: int) -> str:
     """Bits: 1 for a repeated word, which of `_LENGTH_BITS`, the length less one, the word; over and over if too long."""
     most = 1 << _LENGTH_BITS[-1]
     pieces = [most] * (length // most) + ([length % most] if length % most else [])
-    return "".join(f"1{(kind := _find_length_kind(piece)):02b}{piece - 1:0{_LENGTH_BITS[kind]}b}{value:08b}" for piece in pieces)
+    return "".join(
+        f"1{(kind := _find_length_kind(piece)):02b}{piece - 1:0{_LENGTH_BITS[kind]}b}{value:08b}" for piece in pieces
+    )
 
 
 def _find_length_kind(length: int) -> int:

@@ -5,9 +5,9 @@ from io import BytesIO
 
 import numpy as np
 
-from agent.exports import polygons
 from agent.exports.answer import ExportAnswer, get_category
 from agent.exports.archive import build_archive
+from sam3_tool.masks import polygons
 
 
 def encode_data_set(answer: ExportAnswer) -> bytes:
@@ -36,7 +36,10 @@ def _build_description(names: list[str]) -> str:
 
 def _format_labels(answer: ExportAnswer) -> str:
     names, size = answer.categories, (answer.image.width, answer.image.height)
-    return "".join(f"{names.index(get_category(candidate))} {_format_corners(mask, size)}\n" for candidate, mask in answer.iterate_masks())
+    return "".join(
+        f"{names.index(get_category(candidate))} {_format_corners(mask, size)}\n"
+        for candidate, mask in answer.iterate_masks()
+    )
 
 
 def _format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:

@@ -7,7 +7,7 @@ and a model that is held to a loose schema writes loose things: endless strings,
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.models import Schema
+from agent.models.base import Schema
 
 MAX_TEXT = 400
 """Letters of a string at most, whatever its schema says."""
@@ -92,7 +92,9 @@ def _constrain_by_type(schema: Schema, definitions: Mapping[str, Any]) -> dict[s
 
 
 def _constrain_object(schema: Schema, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {name: _constrain_node(field_schema, definitions) for name, field_schema in schema.get("properties", {}).items()}
+    properties = {
+        name: _constrain_node(field_schema, definitions) for name, field_schema in schema.get("properties", {}).items()
+    }
     optional = properties.keys() - set(schema.get("required", ()))
     properties |= {name: _make_nullable(properties[name]) for name in properties if name in optional}
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from agent.episode import Usage
-from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
-from agent.models.tokens import estimate_tokens, estimate_text_tokens
-from agent.models.tool_text import read_reply
-from agent.tools.words import pluralize
-from agent.verdicts import OneVerdict, SheetVerdicts
+from agent.core.english import pluralize
+from agent.core.episode import Usage
+from agent.models.base import Call, Capabilities, Message, Messages, Reply, Schema
+from agent.models.reply_parsing import read_reply
+from agent.models.tokens import estimate_text_tokens, estimate_tokens
+from agent.planners.chat.verdicts import OneVerdict, SheetVerdicts
 from sam3_tool import Image
 
 VERDICT_TOOLS = {OneVerdict.name, SheetVerdicts.name}
@@ -43,7 +43,10 @@ class ScriptedModel:
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """See `ChatModel`. Where the script has ended, an error says so."""
-        return [self._add_usage(self._choose_reply(conversation, tools), conversation, tools) for conversation in conversations]
+        return [
+            self._add_usage(self._choose_reply(conversation, tools), conversation, tools)
+            for conversation in conversations
+        ]
 
     def _choose_reply(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
         offered = {tool["function"]["name"] for tool in tools}
@@ -74,7 +77,9 @@ class ScriptedModel:
         if not on_sheet:
             [(_, probability)] = probabilities
             return _to_verdict_reply(OneVerdict.model_validate(_build_opinion(probability)))
-        return _to_verdict_reply(SheetVerdicts.model_validate({"verdicts": [{"number": n, **_build_opinion(p)} for n, p in probabilities]}))
+        return _to_verdict_reply(
+            SheetVerdicts.model_validate({"verdicts": [{"number": n, **_build_opinion(p)} for n, p in probabilities]})
+        )
 
     def _add_usage(self, reply: Reply, conversation: Messages, tools: Sequence[Schema]) -> Reply:
         if reply.error or reply.usage != Usage():

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from agent.models import Messages, Schema
+from agent.models.base import Messages, Schema
 from sam3_tool import Image
 
 PIXELS_PER_TOKEN_SIDE = 32
@@ -16,7 +16,9 @@ TOKENS_PER_TURN = 4
 
 def estimate_tokens(conversation: Messages, tools: Sequence[Schema] = ()) -> int:
     """About how many tokens a request is, pictures included."""
-    image_tokens = sum(estimate_image_tokens(part) for turn in conversation for part in turn.content if isinstance(part, Image))
+    image_tokens = sum(
+        estimate_image_tokens(part) for turn in conversation for part in turn.content if isinstance(part, Image)
+    )
     texts = [part for turn in conversation for part in turn.content if isinstance(part, str)]
     calls = [text for turn in conversation for call in turn.calls for text in (call.tool, call.arguments)]
     written = sum(map(estimate_text_tokens, (*texts, *calls, *map(json.dumps, tools))))

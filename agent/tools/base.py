@@ -8,14 +8,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from agent.episode import Decision, Episode, Observation
-from agent.planner import Planner
-from agent.text import make_encodable
+from agent.core.episode import Decision, Episode, Observation
+from agent.core.planner import Planner
+from agent.core.text import make_encodable
 from sam3_tool import Sam3
-
-
-class ToolError(Exception):
-    """A mistake the planner can correct. The message is one sentence, shown to the planner as the observation."""
 
 
 class Tool(BaseModel):

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.episode import Observation, Workspace
-from agent.tools.base import ToolError
-from agent.tools.words import format_ids, format_mask_count
+from agent.core.english import format_ids, format_mask_count
+from agent.core.episode import Observation, Workspace
+from agent.core.errors import ToolError
 
 
 def validate_ids(ids: Sequence[int], workspace: Workspace) -> tuple[int, ...]:
     """Each of `ids` once, in the order given. Raises ToolError when there is no such mask."""
     unknown = [id for id in dict.fromkeys(ids) if id not in workspace]
     if unknown and len(workspace) == 0:
-        raise ToolError(f"There is no mask {format_ids(unknown, 'or')}, as none was found so far; call `segment` first.")
+        raise ToolError(
+            f"There is no mask {format_ids(unknown, 'or')}, as none was found so far; call `segment` first."
+        )
     if unknown:
         valid = format_ids(range(1, len(workspace) + 1))
         raise ToolError(f"There is no mask {format_ids(unknown, 'or')}; the valid numbers are {valid}.")
@@ -25,7 +27,9 @@ def build_kept_observation(ids: tuple[int, ...], holds: np.ndarray, condition: s
     kept = filter_ids(ids, holds)
     if kept:
         verb = "is" if len(kept) == 1 else "are"
-        return Observation(f"{len(kept)} of {format_mask_count(len(ids))} {verb} {condition}: {format_ids(kept)}.", shown=kept)
+        return Observation(
+            f"{len(kept)} of {format_mask_count(len(ids))} {verb} {condition}: {format_ids(kept)}.", shown=kept
+        )
     return Observation(f"None of {format_mask_count(len(ids))} is {condition}.", shown=())
 
 

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent.episode import Episode, Observation, Usage, Workspace
-from agent.planner import Planner
-from agent.tools.base import Ids, Phrase, Tool, ToolError
-from agent.tools.endings import build_final_observation
-from agent.tools.finding import describe_search, drop_empty
-from agent.tools.judging import Judgement, describe_unjudged, format_reason
-from agent.tools.words import format_ids, format_mask_count
+from agent.core.english import format_ids, format_mask_count
+from agent.core.episode import Episode, Observation, Usage, Workspace
+from agent.core.errors import ToolError
+from agent.core.planner import Planner
+from agent.tools.base import Ids, Phrase, Tool
+from agent.tools.examine import Judgement, describe_unjudged, format_reason
+from agent.tools.finish import build_final_observation
+from agent.tools.search_text import describe_search, drop_empty
 from sam3_tool import ConceptPrompt, Sam3, remove_overlaps
 from sam3_tool.backends.scripted import normalize_phrase
 
@@ -68,9 +69,13 @@ class SelectMasksAndReturn(Tool):
         ids = get_current_ids(episode)
         numbers = sorted(set(self.final_answer_masks))
         if unknown := [number for number in numbers if not 1 <= number <= len(ids)]:
-            raise ToolError(f"There is no mask {format_ids(unknown, 'or')}; the valid numbers are {format_ids(get_mask_numbers(ids))}.")
+            raise ToolError(
+                f"There is no mask {format_ids(unknown, 'or')}; the valid numbers are {format_ids(get_mask_numbers(ids))}."
+            )
         chosen = tuple(ids[number - 1] for number in numbers)
-        return build_final_observation(episode, sam3, ids=chosen, outcome="answered", message=f"{format_mask_count(len(chosen))}.")
+        return build_final_observation(
+            episode, sam3, ids=chosen, outcome="answered", message=f"{format_mask_count(len(chosen))}."
+        )
 
 
 class ReportNoMask(Tool):
@@ -80,7 +85,9 @@ class ReportNoMask(Tool):
     aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        return build_final_observation(episode, sam3, ids=(), outcome="no_match", message="Nothing in the picture matches.")
+        return build_final_observation(
+            episode, sam3, ids=(), outcome="no_match", message="Nothing in the picture matches."
+        )
 
 
 PAPER_TOOLS: tuple[type[Tool], ...] = (SegmentPhrase, ExamineEachMask, SelectMasksAndReturn, ReportNoMask)
@@ -104,7 +111,11 @@ def refuse_repetition(phrase: str, episode: Episode) -> None:
     """Raises ToolError for a phrase that was used before, in whatever case and spacing."""
     used = [search.phrase for search in episode.searches]
     if normalize_phrase(phrase) in map(normalize_phrase, used):
-        still = f"masks {format_ids(get_mask_numbers(episode.current_ids))} are still valid" if episode.current_ids else "there are no masks now"
+        still = (
+            f"masks {format_ids(get_mask_numbers(episode.current_ids))} are still valid"
+            if episode.current_ids
+            else "there are no masks now"
+        )
         raise ToolError(
             f"The phrase {phrase!r} was used before; use another than {', '.join(map(repr, used))}, or go on: {still}."
         )

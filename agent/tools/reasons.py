@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from agent.tools.base import SmallInt, FreeText
+from agent.tools.base import FreeText, SmallInt
 
 ID_KEYS = ("id", "mask", "mask_id", "number")
 REASON_KEYS = ("reason", "why", "explanation", "text")

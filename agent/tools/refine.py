@@ -7,13 +7,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from agent.episode import Candidate, Episode, Observation, Usage
-from agent.planner import Planner
-from agent.tools.base import SmallInt, Tool, ToolError
+from agent.core.episode import Candidate, Episode, Observation, Usage
+from agent.core.errors import ToolError
+from agent.core.planner import Planner
+from agent.tools.base import SmallInt, Tool
 from agent.tools.ids import validate_ids
-from sam3_tool import Instances, Image, Sam3, VisualPrompt
-from sam3_tool.prompt import Box
-from sam3_tool.rle import decode_masks
+from sam3_tool import Image, Instances, Sam3, VisualPrompt
+from sam3_tool.masks.rle import decode_masks
+from sam3_tool.prompts import Box
 
 REFINE_ORIGIN = "refine"
 """How the origin of a refined mask begins; then whose correction it is, and every click and box behind it."""
@@ -147,7 +148,9 @@ def _format_origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
     """E.g. 'refine of 3: +90,120 -30.5,40 in 30,60,150,180'."""
     whose = f" of {earlier.id}" if earlier else ""
     signs = ("+" if label else "-" for label in prompt.labels)
-    clicks = [f"{sign}{_format_pixels(x)},{_format_pixels(y)}" for sign, (x, y) in zip(signs, prompt.points, strict=True)]
+    clicks = [
+        f"{sign}{_format_pixels(x)},{_format_pixels(y)}" for sign, (x, y) in zip(signs, prompt.points, strict=True)
+    ]
     box = [] if prompt.box is None else ["in " + ",".join(map(_format_pixels, prompt.box))]
     return f"{REFINE_ORIGIN}{whose}: {' '.join(clicks + box)}"
 

@@ -5,17 +5,18 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent.episode import Episode, Observation, SearchRecord, Usage, Workspace
-from agent.planner import Planner
-from agent.tools.base import Boxes, Ids, Phrases, Tool, ToolError
-from agent.tools.borders import describe_merges, merge_across_border
-from agent.tools.finding import drop_near_duplicates, describe_search, drop_empty
+from agent.core.english import format_ids, pluralize
+from agent.core.episode import Episode, Observation, SearchRecord, Usage, Workspace
+from agent.core.errors import ToolError
+from agent.core.planner import Planner
+from agent.tools.base import Boxes, Ids, Phrases, Tool
 from agent.tools.ids import validate_ids
-from agent.tools.window import Region
-from agent.tools.words import pluralize, format_ids
+from agent.tools.region import Region
+from agent.tools.seams import describe_merges, merge_across_border
+from agent.tools.search_text import describe_search, drop_empty, drop_near_duplicates
 from sam3_tool import ConceptPrompt, Instances, Sam3
 from sam3_tool.backends.scripted import normalize_phrase
-from sam3_tool.prompt import Box
+from sam3_tool.prompts import Box
 
 MAX_PHRASES = 8
 """In one call."""
@@ -53,14 +54,20 @@ class Segment(Tool):
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
         before, image = episode.workspace, episode.task.image
         region = Region.from_box(image, self.region)
-        prompts = {normalize_phrase(phrase): self._build_prompt(phrase, before, region) for phrase in self._require_phrases()}
+        prompts = {
+            normalize_phrase(phrase): self._build_prompt(phrase, before, region) for phrase in self._require_phrases()
+        }
         known = self._find_known_searches(episode)
-        report = sam3.run_requests([(region.crop_image(image), prompt) for key, prompt in prompts.items() if key not in known])
+        report = sam3.run_requests(
+            [(region.crop_image(image), prompt) for key, prompt in prompts.items() if key not in known]
+        )
         found = [region.to_image_pixels(drop_empty(instances), image) for instances in report.instances]
         workspace = before
         for instances in found:
             workspace = workspace.with_search(
-                self._filter_duplicates(instances), origin=f"segment{self._describe_scope(region)}", arguments=self._serialize_question()
+                self._filter_duplicates(instances),
+                origin=f"segment{self._describe_scope(region)}",
+                arguments=self._serialize_question(),
             )
         fresh = {normalize_phrase(search.phrase): search for search in workspace.searches[len(before.searches) :]}
         searches = [(known | fresh)[key] for key in prompts]
@@ -94,7 +101,9 @@ class Segment(Tool):
     def _find_known_searches(self, episode: Episode) -> dict[str, SearchRecord]:
         """What earlier calls with the same arguments found, by the normal form of the phrase."""
         searches = episode.workspace.searches
-        return {normalize_phrase(search.phrase): search for search in searches if search.how == self._serialize_question()}
+        return {
+            normalize_phrase(search.phrase): search for search in searches if search.how == self._serialize_question()
+        }
 
     def _serialize_question(self) -> str:
         """All that an answer depends on beside the phrase."""
@@ -103,7 +112,10 @@ class Segment(Tool):
     def _describe_scope(self, region: Region) -> str:
         """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
         where = "" if self.region is None else f" in {region.x0},{region.y0},{region.x1},{region.y1}"
-        like, unlike = _format_examples(self.exemplars, self.boxes), _format_examples(self.negatives, self.negative_boxes)
+        like, unlike = (
+            _format_examples(self.exemplars, self.boxes),
+            _format_examples(self.negatives, self.negative_boxes),
+        )
         return where + (f" like {like}" if like else "") + (f" unlike {unlike}" if unlike else "")
 
     def _describe_found(self, found: list[str], hidden: int, region: Region) -> str:

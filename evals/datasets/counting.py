@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import DataSource, make_decoding_opener, hash_files, memoize_by_prediction, to_json
-from evals.datasets.one_mask import read_by_id, get_target
-from evals.datasets.parquet import Table
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import DataSource, hash_files, make_decoding_opener, memoize_by_prediction, to_json
+from evals.datasets.formats.one_mask import get_target, read_by_id
+from evals.datasets.formats.parquet import Table
+from evals.errors import DatasetError
 from evals.metrics import counting
 from evals.metrics.entries import get_field
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool import Image, ImageError
 
 COUNTBENCH_SOURCE = DataSource(
@@ -63,16 +64,22 @@ def load_pixmo(
 ) -> "CountingDataset":
     """`data`: the folder of that split's parquet files; `pictures`: that of the pictures, if not `images/` in it."""
     table = Table.open_folder(data, PIXMO_SOURCE, f"**/{split}*.parquet")
-    folder = PIXMO_SOURCE.find_first([Path(pictures) if pictures else data / "images"], "the pictures, named by their image_sha256")
+    folder = PIXMO_SOURCE.find_first(
+        [Path(pictures) if pictures else data / "images"], "the pictures, named by their image_sha256"
+    )
     files = {path.stem: path for path in sorted(folder.iterdir())}
     given = _read_phrases(phrases)
     entries = [
-        _build_entry(str(place), row["label"], row["count"], given, _make_file_opener(files[row["image_sha256"]]), direct=True)
+        _build_entry(
+            str(place), row["label"], row["count"], given, _make_file_opener(files[row["image_sha256"]]), direct=True
+        )
         for place, row in enumerate(table.read_columns(["image_sha256", "count", "label"]))
         if row["image_sha256"] in files
     ]
     if not entries:
-        raise PIXMO_SOURCE.build_missing_error(f"{folder} holds none of the {len(table)} pictures", "files named by their image_sha256")
+        raise PIXMO_SOURCE.build_missing_error(
+            f"{folder} holds none of the {len(table)} pictures", "files named by their image_sha256"
+        )
     return CountingDataset("pixmo-count", split, PIXMO_SOURCE, table, entries)
 
 
@@ -97,7 +104,9 @@ def _find_column(table: Table, names: Sequence[str]) -> str:
     for name in names:
         if name in table.names:
             return name
-    raise table.source.build_broken_error(table.files[0], f"has the columns {', '.join(table.names)}, not {' or '.join(names)}")
+    raise table.source.build_broken_error(
+        table.files[0], f"has the columns {', '.join(table.names)}, not {' or '.join(names)}"
+    )
 
 
 def _read_phrases(path: str | Path | None) -> dict[str, str]:
@@ -107,14 +116,18 @@ def _read_phrases(path: str | Path | None) -> dict[str, str]:
     try:
         found = json.loads(Path(path).read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError(f"the phrases {path} cannot be read as JSON ({error})") from error
+        raise DatasetError(f"the phrases {path} cannot be read as JSON ({error})") from error
     if not isinstance(found, dict) or not all(isinstance(phrase, str) and phrase.strip() for phrase in found.values()):
-        raise DataError(f'the phrases {path} must be an object of row numbers and phrases such as {{"0": "red cup"}}')
+        raise DatasetError(
+            f'the phrases {path} must be an object of row numbers and phrases such as {{"0": "red cup"}}'
+        )
     return found
 
 
 def _make_row_opener(table: Table, row: int) -> Callable[[], Image]:
-    return make_decoding_opener(lambda: table.read_cell(row, "image")["bytes"], f"the picture of row {row} in {table.files[0].name}")
+    return make_decoding_opener(
+        lambda: table.read_cell(row, "image")["bytes"], f"the picture of row {row} in {table.files[0].name}"
+    )
 
 
 def _make_file_opener(path: Path) -> Callable[[], Image]:
@@ -174,7 +187,9 @@ class CountingDataset:
 
     @cached_property
     def _count_predictions(self) -> Callable[[Sequence[Prediction]], list[int]]:
-        return memoize_by_prediction(lambda predictions: [self._count_prediction(prediction) for prediction in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._count_prediction(prediction) for prediction in predictions]
+        )
 
     def _count_prediction(self, prediction: Prediction) -> int:
         direct = get_target(self._entries_by_id, prediction).direct
@@ -182,7 +197,10 @@ class CountingDataset:
 
     def _pair_counts(self, predictions: Sequence[Prediction]) -> list[tuple[int, int]]:
         counts = self._count_predictions(predictions)
-        return [(count, self._entries_by_id[prediction.id].number) for prediction, count in zip(predictions, counts, strict=True)]
+        return [
+            (count, self._entries_by_id[prediction.id].number)
+            for prediction, count in zip(predictions, counts, strict=True)
+        ]
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """There is no official file: a list of `{"id", "count"}`."""

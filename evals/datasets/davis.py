@@ -12,9 +12,16 @@ Predictions: a folder with `bike-packing/00000.png`, object numbers again. J&F i
 
 from pathlib import Path
 
-from evals.datasets.files import DataSource
-from evals.datasets.videos import VideoBenchmark, make_frame_finder, make_first_frame_opener, read_video_names, make_jf_judge
-from evals.samples import DataError, Sample
+from evals.datasets.formats.files import DataSource
+from evals.datasets.formats.videos import (
+    VideoBenchmark,
+    make_first_frame_opener,
+    make_frame_finder,
+    make_jf_judge,
+    read_video_names,
+)
+from evals.errors import DatasetError
+from evals.samples import Sample
 
 SOURCE = DataSource(
     "DAVIS 2017",
@@ -28,7 +35,7 @@ PUBLISHED = {"train": 60, "val": 30}
 def load(data: Path, split: str, *, resolution: str = "480p") -> VideoBenchmark:
     """`data`: the folder DAVIS, or the one above; `resolution`: "480p" or "Full-Resolution"."""
     if split not in PUBLISHED:
-        raise DataError(f"DAVIS 2017 has the splits {', '.join(PUBLISHED)} with masks, not {split!r}")
+        raise DatasetError(f"DAVIS 2017 has the splits {', '.join(PUBLISHED)} with masks, not {split!r}")
     listing = SOURCE.find_first(
         [folder / "ImageSets" / "2017" / f"{split}.txt" for folder in (data, data / "DAVIS")],
         f"the file ImageSets/2017/{split}.txt",

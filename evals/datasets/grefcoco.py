@@ -18,16 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json
-from evals.datasets.one_mask import read_by_id, get_target, merge_masks, merge_masks_rle
-from evals.datasets.referring import Refs, Sentence, check_split, read_refs
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
+from evals.datasets.formats.one_mask import get_target, merge_masks, merge_masks_rle, read_by_id
+from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import grec, gres, refcoco
-from evals.metrics.entries import Entry, ScoringError, get_field
+from evals.metrics.entries import Entry, get_field
 from evals.metrics.gres import Convention, PixelCounts
 from evals.metrics.segments import check_mask, to_rle
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
-from sam3_tool import rle
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from sam3_tool.masks import rle
 
 SOURCE = DataSource(
     "gRefCOCO",
@@ -42,7 +43,9 @@ def load(data: Path, split: str, *, convention: str = "rela", pictures: str | Pa
     """`data`: the folder of `grefs(unc).json`, or the one above; `pictures`: the folder train2014."""
     check_split(SOURCE, split, SPLITS)
     if convention not in ("rela", "gsva"):
-        raise DataError(f"gRefCOCO is scored in the convention 'rela' (the official one) or 'gsva', not {convention!r}")
+        raise DatasetError(
+            f"gRefCOCO is scored in the convention 'rela' (the official one) or 'gsva', not {convention!r}"
+        )
     places = [folder / f"grefs(unc){ending}" for ending in (".json", ".p") for folder in (data, data / "grefcoco")]
     file = SOURCE.find_first(places, "the file grefs(unc).json with instances.json beside it")
     return GRefCoco(split, "rela" if convention == "rela" else "gsva", read_refs(SOURCE, data, file, split, pictures))
@@ -94,17 +97,23 @@ class GRefCoco:
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """A sentence that the file lacks counts as one declared to have no target."""
         entries = read_by_id(predictions, self._sentences_by_id)
-        counts = [_count_entry(sentence, entries.get(id), self.convention) for id, sentence in self._sentences_by_id.items()]
+        counts = [
+            _count_entry(sentence, entries.get(id), self.convention) for id, sentence in self._sentences_by_id.items()
+        ]
         return self._score_masks(counts) | {"absent": len(self._sentences_by_id) - len(entries)}
 
     @cached_property
     def _count_predictions(self) -> Callable[[Sequence[Prediction]], list[PixelCounts]]:
-        return memoize_by_prediction(lambda predictions: [self._count_prediction(prediction) for prediction in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._count_prediction(prediction) for prediction in predictions]
+        )
 
     def _count_prediction(self, prediction: Prediction) -> PixelCounts:
         sentence = get_target(self._sentences_by_id, prediction)
         target = _build_target(sentence)
-        sample = gres.Sample(merge_masks(prediction, *target.shape), target, not prediction.masks, not sentence.annotations)
+        sample = gres.Sample(
+            merge_masks(prediction, *target.shape), target, not prediction.masks, not sentence.annotations
+        )
         return gres.count_pixels(sample, convention=self.convention)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
@@ -119,7 +128,10 @@ class GRefCoco:
         try:
             scores = gres.score_counts(counts, self.convention)
         except ScoringError:  # of one kind of sentences only, where the others' shares have no official value
-            return {"giou": gres.compute_giou(gres.compute_ious(counts, self.convention), self.convention), "n": len(counts)}
+            return {
+                "giou": gres.compute_giou(gres.compute_ious(counts, self.convention), self.convention),
+                "n": len(counts),
+            }
         return {name: value for name, value in scores.items() if name != "official"}
 
     def _score_boxes(self, predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -173,6 +185,8 @@ def _build_target(sentence: Sentence) -> np.ndarray:
     """bool, (H, W): the union of the objects; crowds are left out, as officially."""
     size = _get_size(sentence)
     parts: list[Any] = [
-        refcoco.build_target(annotation, *size, convention="rela") for annotation in sentence.annotations if not annotation.get("iscrowd")
+        refcoco.build_target(annotation, *size, convention="rela")
+        for annotation in sentence.annotations
+        if not annotation.get("iscrowd")
     ]
     return np.asarray(np.any([np.zeros(size, bool), *parts], axis=0))

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json
-from evals.datasets.one_mask import get_target
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
+from evals.datasets.formats.one_mask import get_target
+from evals.errors import DatasetError
 from evals.metrics import omnilabel
-from evals.metrics.omnilabel import Detection, PairMatch, Pair, RankingPool, Target, GroundTruth
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
+from evals.metrics.omnilabel import Detection, GroundTruth, Pair, PairMatch, RankingPool, Target
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
 
 SOURCE = DataSource(
     "OmniLabel",
@@ -38,7 +39,7 @@ SPLITS = {"val": "all", "val-coco": "coco", "val-object365": "object365", "val-o
 def load(data: Path, split: str, *, pictures: str | Path | None = None) -> "OmniLabel":
     """`data`: the annotation file or its folder; `pictures`: where `coco/` … lie, if not beside it or in `images/`."""
     if split not in SPLITS:
-        raise DataError(f"OmniLabel has the splits {', '.join(SPLITS)}, not {split!r}")
+        raise DatasetError(f"OmniLabel has the splits {', '.join(SPLITS)}, not {split!r}")
     file = data if data.suffix == ".json" else _find_file(data, SPLITS[split])
     names, texts, version, truth = SOURCE.parse_json(file, _parse_file)
     if not truth.pairs:
@@ -139,7 +140,9 @@ class OmniLabel:
 
     @cached_property
     def _match_predictions(self) -> Callable[[Sequence[Prediction]], list[PairMatch]]:
-        return memoize_by_prediction(lambda predictions: [self._match_prediction(prediction) for prediction in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._match_prediction(prediction) for prediction in predictions]
+        )
 
     def _match_prediction(self, prediction: Prediction) -> PairMatch:
         key = get_target(self._pairs_by_id, prediction).key
@@ -154,7 +157,10 @@ class OmniLabel:
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """The 13 official numbers, over the pairs that were asked."""
         matches = self._match_predictions(predictions)
-        return Scores("ap_descr", omnilabel.score_matches([self._pairs_by_id[prediction.id] for prediction in predictions], matches))
+        return Scores(
+            "ap_descr",
+            omnilabel.score_matches([self._pairs_by_id[prediction.id] for prediction in predictions], matches),
+        )
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
         """AP of descriptions. A pair that is drawn twice counts twice in its place of the ranking."""

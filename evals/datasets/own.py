@@ -27,16 +27,24 @@ import numpy as np
 import PIL.Image
 from pydantic import ValidationError
 
-from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json, read_upright_size
-from evals.datasets.one_mask import OneMaskScorer, Target, read_by_id, get_target
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import (
+    DataSource,
+    hash_files,
+    make_image_opener,
+    memoize_by_prediction,
+    read_upright_size,
+    to_json,
+)
+from evals.datasets.formats.one_mask import OneMaskScorer, Target, get_target, read_by_id
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import boxes, cgf1
-from evals.metrics.cgf1 import PairOutcome, OutcomePool
-from evals.metrics.entries import ScoringError, require_list
+from evals.metrics.cgf1 import OutcomePool, PairOutcome
+from evals.metrics.entries import require_list
 from evals.metrics.segments import check_mask, to_rle
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 SOURCE = DataSource("own data", "where you have it; its format stands at the top of evals/datasets/own.py", "yours")
 LIST_FILE, COCO_FILE = "queries.jsonl", "annotations.json"
@@ -50,10 +58,12 @@ def load(data: Path, split: str = "all", *, pictures: str | Path | None = None) 
     if data.suffix == ".json":
         file = data
     else:
-        file = SOURCE.find_first([data / LIST_FILE, data / COCO_FILE], f"{LIST_FILE}, or {COCO_FILE} as COCO has it with captions")
+        file = SOURCE.find_first(
+            [data / LIST_FILE, data / COCO_FILE], f"{LIST_FILE}, or {COCO_FILE} as COCO has it with captions"
+        )
     entries = list(_read_coco(file, pictures) if file.suffix == ".json" else _read_lines(file))
     if not entries:
-        raise DataError(f"own data: {file} holds no query")
+        raise DatasetError(f"own data: {file} holds no query")
     _check_ids(file, entries)
     return OwnDataset(split, file, entries)
 
@@ -74,7 +84,7 @@ def _check_ids(file: Path, entries: Sequence[OwnEntry]) -> None:
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:
-            raise DataError(f"own data: {file} has the id {entry.id!r} twice; every query needs one of its own")
+            raise DatasetError(f"own data: {file} has the id {entry.id!r} twice; every query needs one of its own")
         seen.add(entry.id)
 
 
@@ -85,7 +95,7 @@ def _read_lines(file: Path) -> Iterator[OwnEntry]:
     try:
         content = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"own data: {file} cannot be read as UTF-8 text ({error})") from error
+        raise DatasetError(f"own data: {file} cannot be read as UTF-8 text ({error})") from error
     # not str.splitlines, which also splits at U+2028 inside a query
     for number, line in enumerate(content.split("\n"), start=1):
         if line.strip():
@@ -99,7 +109,7 @@ def _parse_entry(file: Path, number: int, line: str) -> OwnEntry:
     mask = None if value.get("mask") is None else file.parent / _get_text(name, value, "mask")
     for path in (image_path, *([mask] if mask else [])):
         if not path.is_file():
-            raise DataError(f"{name}: there is no file {path}")
+            raise DatasetError(f"{name}: there is no file {path}")
     return OwnEntry(
         id=str(value.get("id", f"{number}-{image_path.stem}")),
         query=_get_text(name, value, "query"),
@@ -114,23 +124,25 @@ def _parse_object(name: str, line: str) -> Mapping[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name} is not JSON ({error})") from error
+        raise DatasetError(f"{name} is not JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("boxes", []), list | None):
-        raise DataError(f'{name} must be an object such as {{"image": "a.jpg", "query": "the cup"}}, found {line[:80]}')
+        raise DatasetError(
+            f'{name} must be an object such as {{"image": "a.jpg", "query": "the cup"}}, found {line[:80]}'
+        )
     return value
 
 
 def _get_text(name: str, value: Mapping[str, Any], key: str) -> str:
     text = value.get(key)
     if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{name}: `{key}` must be a text, found {text!r}")
+        raise DatasetError(f"{name}: `{key}` must be a text, found {text!r}")
     return text.strip()
 
 
 def _parse_box(name: str, box: Any) -> Box:
     numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
     if not numbers or not all(abs(side) < MAX_COORDINATE for side in box) or not (box[0] < box[2] and box[1] < box[3]):
-        raise DataError(f"{name}: a box is x0, y0, x1, y1 in pixels with x0 < x1 and y0 < y1, found {str(box)[:80]}")
+        raise DatasetError(f"{name}: a box is x0, y0, x1, y1 in pixels with x0 < x1 and y0 < y1, found {str(box)[:80]}")
     return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
 
 
@@ -140,12 +152,12 @@ def _make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
             with PIL.Image.open(path) as image:
                 values = np.asarray(_to_rgb(image) if image.mode in ("P", "PA", "LA", "RGBA", "CMYK") else image)
         except (OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"own data: the mask {path} cannot be read as a picture ({error})") from error
+            raise DatasetError(f"own data: the mask {path} cannot be read as a picture ({error})") from error
         found = (values if values.ndim == 2 else values.any(axis=2)) != 0
         height, width = read_upright_size(image_path)
         if found.shape != (height, width):
             size = f"{found.shape[1]} x {found.shape[0]}"
-            raise DataError(f"own data: the mask {path} is {size} pixels, its picture is {width} x {height}")
+            raise DatasetError(f"own data: the mask {path} is {size} pixels, its picture is {width} x {height}")
         return np.asarray(found, np.uint8)
 
     return read_mask
@@ -208,22 +220,27 @@ def _make_drawn_mask_reader(
 ) -> Callable[[], np.ndarray]:
     def read_drawn_mask() -> np.ndarray:
         size = read_upright_size(image_path)
-        parts = [_draw_annotation(f"own data: {file}, annotation {annotation.get('id')!r}", annotation, image, size) for annotation in annotations]
+        parts = [
+            _draw_annotation(f"own data: {file}, annotation {annotation.get('id')!r}", annotation, image, size)
+            for annotation in annotations
+        ]
         return rle.decode_mask(rle.merge_masks(parts)).astype(np.uint8)
 
     return read_drawn_mask
 
 
-def _draw_annotation(name: str, annotation: Mapping[str, Any], image: Mapping[str, Any], size: tuple[int, int]) -> RleMask:
-    """`size`: (height, width) of the picture's file. Raises DataError."""
+def _draw_annotation(
+    name: str, annotation: Mapping[str, Any], image: Mapping[str, Any], size: tuple[int, int]
+) -> RleMask:
+    """`size`: (height, width) of the picture's file. Raises DatasetError."""
     try:
         drawn = to_rle(annotation["segmentation"], image, lambda: name)
         check_mask(drawn, lambda: name)
     except ScoringError as error:
-        raise DataError(str(error)) from error
+        raise DatasetError(str(error)) from error
     if drawn.size != size:
         found = f"{drawn.size[1]} x {drawn.size[0]}"
-        raise DataError(f"{name}: its mask is {found} pixels, its picture is {size[1]} x {size[0]}")
+        raise DatasetError(f"{name}: its mask is {found} pixels, its picture is {size[1]} x {size[0]}")
     return drawn
 
 
@@ -265,7 +282,9 @@ class OwnDataset:
 
     @cached_property
     def _judge_predictions(self) -> Callable[[Sequence[Prediction]], list[PairOutcome]]:
-        return memoize_by_prediction(lambda predictions: [self._judge_prediction(prediction) for prediction in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._judge_prediction(prediction) for prediction in predictions]
+        )
 
     def _judge_prediction(self, prediction: Prediction) -> PairOutcome:
         wanted = self._entries_by_id[prediction.id].boxes or ()
@@ -293,7 +312,7 @@ class OwnDataset:
         return {scores.headline: scores.metrics.get(scores.headline, 0.0), **scores.metrics}
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """gIoU and cIoU over the samples with a mask, `box_cgF1` … over those with boxes. Raises DataError if there is
+        """gIoU and cIoU over the samples with a mask, `box_cgF1` … over those with boxes. Raises DatasetError if there is
         nothing to score against."""
         masked, boxed = self._select_with_masks(predictions), self._select_with_boxes(predictions)
         if not masked and not boxed:
@@ -312,7 +331,9 @@ class OwnDataset:
         if not masked and not boxed:
             raise self._build_no_target_error()
         kept = masked or boxed
-        measure = self._mask_scorer.build_measure(masked) if masked else _build_box_measure(self._judge_predictions(boxed))
+        measure = (
+            self._mask_scorer.build_measure(masked) if masked else _build_box_measure(self._judge_predictions(boxed))
+        )
         places = {prediction.id: place for place, prediction in enumerate(kept)}
 
         def measure_draw(drawn: Sequence[int]) -> float:
@@ -322,13 +343,17 @@ class OwnDataset:
         return measure_draw
 
     def _select_with_masks(self, predictions: Sequence[Prediction]) -> list[Prediction]:
-        return [prediction for prediction in predictions if get_target(self._entries_by_id, prediction).mask is not None]
+        return [
+            prediction for prediction in predictions if get_target(self._entries_by_id, prediction).mask is not None
+        ]
 
     def _select_with_boxes(self, predictions: Sequence[Prediction]) -> list[Prediction]:
-        return [prediction for prediction in predictions if get_target(self._entries_by_id, prediction).boxes is not None]
+        return [
+            prediction for prediction in predictions if get_target(self._entries_by_id, prediction).boxes is not None
+        ]
 
-    def _build_no_target_error(self) -> DataError:
-        return DataError(
+    def _build_no_target_error(self) -> DatasetError:
+        return DatasetError(
             f"own data: {self.file} gives these queries neither a mask nor boxes, so there is nothing to score against:"
             " the predictions are there; add `read_drawn_mask` or `boxes` to score them"
         )

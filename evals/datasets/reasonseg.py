@@ -12,19 +12,25 @@ ann_id, img_height, img_width), where it is target, scored as VisionReasoner doe
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
-from evals.datasets.files import DataSource, make_decoding_opener, hash_files, make_image_opener, read_upright_size
-from evals.datasets.one_mask import OneMaskScorer, Target
-from evals.datasets.parquet import Table
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import (
+    DataSource,
+    hash_files,
+    make_decoding_opener,
+    make_image_opener,
+    read_upright_size,
+)
+from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.formats.parquet import Table
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
-from evals.metrics.entries import ScoringError
 from evals.metrics.reasonseg import Convention
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
 
 LISA_SOURCE = DataSource(
     "ReasonSeg",
@@ -42,13 +48,13 @@ PUBLISHED = {"train": 239, "val": 200, "test": 779}
 def load(data: Path, split: str, *, variant: str = "lisa") -> "ReasonSeg":
     """`data`: the folder that holds `val/` or `ReasonSeg/val/`; for "hf-bool" one with that split's parquet files."""
     if split not in PUBLISHED:
-        raise DataError(f"ReasonSeg has the splits {', '.join(PUBLISHED)}, not {split!r}")
+        raise DatasetError(f"ReasonSeg has the splits {', '.join(PUBLISHED)}, not {split!r}")
     match variant:
         case "lisa":
             return _load_folder(data, split)
         case "hf-bool":
             return _load_table(Table.open_folder(data, HF_BOOL_SOURCE), data, split)
-    raise DataError(f"ReasonSeg comes as variant 'lisa' (the official one) or 'hf-bool', not {variant!r}")
+    raise DatasetError(f"ReasonSeg comes as variant 'lisa' (the official one) or 'hf-bool', not {variant!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +123,9 @@ def _load_folder(data: Path, split: str) -> ReasonSeg:
 def _load_sample(image_path: Path) -> tuple[Sample, Target]:
     annotation = image_path.with_suffix(".json")
     if not annotation.exists():
-        raise LISA_SOURCE.build_missing_error(f"{image_path} has no {annotation.name} beside it", "an annotation for every picture")
+        raise LISA_SOURCE.build_missing_error(
+            f"{image_path} has no {annotation.name} beside it", "an annotation for every picture"
+        )
     try:
         texts, is_sentence = reasonseg.load_texts(annotation)
     except ScoringError as error:
@@ -158,12 +166,17 @@ def _load_rows(table: Table) -> Iterator[tuple[Sample, Target]]:
                 id=str(row["ann_id"]),
                 query=str(row["text"]).strip(),
                 source=str(row["image_id"]),
-                open_image=make_decoding_opener(lambda number=number: table.read_cell(number, "image")["bytes"], str(row["image_id"])),  # type: ignore[misc]
+                open_image=make_decoding_opener(partial(_read_image, table, number), str(row["image_id"])),
                 group=str(row["image_id"]),
                 target=lambda target=target: target.mask() == 1,  # type: ignore[misc]
             ),
             target,
         )
+
+
+def _read_image(table: Table, row: int) -> bytes:
+    encoded: bytes = table.read_cell(row, "image")["bytes"]
+    return encoded
 
 
 def _make_row_target(table: Table, number: int, size: tuple[int, int]) -> Target:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.datasets.files import DataSource, hash_files, make_image_opener
-from evals.datasets.one_mask import OneMaskScorer, Target
-from evals.datasets.referring import Refs, Sentence, check_split, read_refs
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import DataSource, hash_files, make_image_opener
+from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
+from evals.errors import DatasetError
 from evals.metrics import refcoco
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
 
 SOURCES = {
     name: DataSource(
@@ -54,10 +55,12 @@ def load(
     source = SOURCES[name]
     split_by = split_by or ("umd" if name == "refcocog" else "unc")
     if split_by not in SPLITS:
-        raise DataError(f"{source.name} is split by {', '.join(SPLITS)}, not {split_by!r}")
+        raise DatasetError(f"{source.name} is split by {', '.join(SPLITS)}, not {split_by!r}")
     check_split(source, split, SPLITS[split_by])
     file = f"refs({split_by}).p"
-    found = source.find_first([data / file, data / name / file], f"the file {name}/{file} with instances.json beside it")
+    found = source.find_first(
+        [data / file, data / name / file], f"the file {name}/{file} with instances.json beside it"
+    )
     return RefCoco(name, source, split, split_by, read_refs(source, data, found, split, pictures))
 
 

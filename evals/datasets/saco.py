@@ -21,15 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from evals.datasets.files import DataSource, hash_files, memoize_by_prediction, make_image_opener, to_json
-from evals.datasets.one_mask import check_mask_sizes, get_target
+from evals.bootstrap import Measure
+from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
+from evals.datasets.formats.one_mask import check_mask_sizes, get_target
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1
-from evals.metrics.cgf1 import Annotator, IouType, PairOutcome, OutcomePool
-from evals.metrics.entries import Entry, ScoringError, require_list, read_json
+from evals.metrics.cgf1 import Annotator, IouType, OutcomePool, PairOutcome
+from evals.metrics.entries import Entry, read_json, require_list
 from evals.metrics.segments import to_rle
-from evals.samples import DataError, DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
-from sam3_tool import rle
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from sam3_tool.masks import rle
 
 GOLD_SOURCE = DataSource(
     "SA-Co/Gold",
@@ -64,9 +65,14 @@ DIGITS = 5
 def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
     """`split`: a subset; `data`: the annotators' folder; `image_folder`: where the files of `file_name` lie."""
     if split not in GOLD_SUBSETS:
-        raise DataError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, and all, not {split!r}")
+        raise DatasetError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, and all, not {split!r}")
     return _load_subset(
-        "saco-gold", GOLD_SOURCE, data, split, [f"gold_{split}_merged_{annotator}_release_test.json" for annotator in "abc"], pictures
+        "saco-gold",
+        GOLD_SOURCE,
+        data,
+        split,
+        [f"gold_{split}_merged_{annotator}_release_test.json" for annotator in "abc"],
+        pictures,
     )
 
 
@@ -75,7 +81,9 @@ def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -
     return _load_subset("saco-silver", SILVER_SOURCE, data, split, [f"silver_{split}_merged_test.json"], pictures)
 
 
-def _load_subset(name: str, source: DataSource, data: Path, split: str, files: Sequence[str], image_folder: str | Path | None) -> "SaCo":
+def _load_subset(
+    name: str, source: DataSource, data: Path, split: str, files: Sequence[str], image_folder: str | Path | None
+) -> "SaCo":
     folder = source.find_first([data / files[0], data / "gt-annotations" / files[0]], f"the file {files[0]}").parent
     paths = [source.find_first([folder / file], f"the files of all annotators: {', '.join(files)}") for file in files]
     annotators = [source.parse_json(path, Annotator.from_json) for path in paths]
@@ -168,7 +176,9 @@ class SaCo:
 
     @cached_property
     def _judge_predictions(self) -> Callable[[Sequence[Prediction]], list[PairOutcome]]:
-        return memoize_by_prediction(lambda predictions: [self._judge_prediction(prediction, "segm") for prediction in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._judge_prediction(prediction, "segm") for prediction in predictions]
+        )
 
     def _judge_prediction(self, prediction: Prediction, iou_type: IouType) -> PairOutcome:
         pair = get_target(self._pairs_by_id, prediction)
@@ -189,7 +199,9 @@ class SaCo:
         """Of masks; of boxes too, under `bbox cgF1` …"""
         outcomes = self._judge_predictions(predictions)
         metrics = cgf1.select_headline(cgf1.compute_official_numbers(outcomes), len(outcomes))
-        of_boxes = cgf1.compute_official_numbers([self._judge_prediction(prediction, "bbox") for prediction in predictions])
+        of_boxes = cgf1.compute_official_numbers(
+            [self._judge_prediction(prediction, "bbox") for prediction in predictions]
+        )
         more = _prefix_box_scores(cgf1.select_headline(of_boxes, len(outcomes)))
         alone = {p.id: _score_alone(outcome) for p, outcome in zip(predictions, outcomes, strict=True)}
         return Scores("cgF1", metrics | more, alone)

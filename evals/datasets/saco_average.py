@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.bootstrap import Measure
 from evals.datasets import saco
-from evals.datasets.files import DataSource
+from evals.datasets.formats.files import DataSource
 from evals.datasets.saco import SaCo
-from evals.metrics.entries import ScoringError
+from evals.errors import ScoringError
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
-from evals.stats import Measure
 
 ALL = "all"
 
@@ -115,7 +115,9 @@ class SaCoAverage:
         def measure_draw(drawn: Sequence[int]) -> float:
             chosen = np.asarray(drawn, int)
             return float(
-                np.mean([measures[index](within[chosen[subset[chosen] == index]]) for index in np.unique(subset[chosen])])
+                np.mean(
+                    [measures[index](within[chosen[subset[chosen] == index]]) for index in np.unique(subset[chosen])]
+                )
             )
 
         return measure_draw

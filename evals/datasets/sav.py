@@ -12,9 +12,16 @@ Predictions: a folder with `sav_000262/000/00000.png`, not black where the objec
 
 from pathlib import Path
 
-from evals.datasets.files import DataSource
-from evals.datasets.videos import VideoBenchmark, make_frame_finder, make_first_frame_opener, read_video_names, make_jf_judge
-from evals.samples import DataError, Sample
+from evals.datasets.formats.files import DataSource
+from evals.datasets.formats.videos import (
+    VideoBenchmark,
+    make_first_frame_opener,
+    make_frame_finder,
+    make_jf_judge,
+    read_video_names,
+)
+from evals.errors import DatasetError
+from evals.samples import Sample
 
 SOURCE = DataSource("SA-V", "ai.meta.com/datasets/segment-anything-video (sav_val.tar, sav_test.tar)", "CC BY 4.0")
 PUBLISHED = {"val": 293, "test": 278}
@@ -24,7 +31,7 @@ PUBLISHED = {"val": 293, "test": 278}
 def load(data: Path, split: str) -> VideoBenchmark:
     """`data`: the folder sav_val (sav_test), or the one above."""
     if split not in PUBLISHED:
-        raise DataError(f"SA-V has the splits {', '.join(PUBLISHED)} with masks of every object, not {split!r}")
+        raise DatasetError(f"SA-V has the splits {', '.join(PUBLISHED)} with masks of every object, not {split!r}")
     listing = SOURCE.find_first(
         [folder / f"sav_{split}.txt" for folder in (data, data / f"sav_{split}")], f"the file sav_{split}.txt"
     )
@@ -38,7 +45,12 @@ def load(data: Path, split: str) -> VideoBenchmark:
         split,
         root,
         lambda: [listing, *(path for name in names for path in sorted((masks / name).rglob("*.png")))],
-        [_build_sample(part, frames / name) for name in names for part in sorted((masks / name).iterdir()) if part.is_dir()],
+        [
+            _build_sample(part, frames / name)
+            for name in names
+            for part in sorted((masks / name).iterdir())
+            if part.is_dir()
+        ],
         make_jf_judge(masks, names, "sav"),
         PUBLISHED[split],
         ("Convention: SA-V; first and last annotated frame left out, an object's frames count from its entry on.",),

@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evals.datasets.files import DataSource
-from evals.datasets.videos import Judge, VideoBenchmark, make_first_frame_opener
+from evals.datasets.formats.files import DataSource
+from evals.datasets.formats.videos import Judge, VideoBenchmark, make_first_frame_opener
+from evals.errors import DatasetError
 from evals.metrics import veval
-from evals.samples import DataError, Sample
+from evals.samples import Sample
 
 SOURCE = DataSource(
     "SA-Co/VEval",
@@ -43,7 +44,7 @@ def load(data: Path, split: str, *, pictures: str | Path | None = None) -> Video
     """`data`: the folder that holds `annotation/` and `media/`, or that of the annotations; `split`: e.g. "sav-test";
     `pictures`: where the folders of `file_names` lie."""
     if split not in SPLITS:
-        raise DataError(f"SA-Co/VEval has the splits {', '.join(SPLITS)}, not {split!r}")
+        raise DatasetError(f"SA-Co/VEval has the splits {', '.join(SPLITS)}, not {split!r}")
     source, part = split.split("-")
     name = f"saco_veval_{source}_{part}.json"
     file = SOURCE.find_first([data / "annotation" / name, data / name], f"the file annotation/{name}")

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from evals.metrics.entries import ScoringError, resolve_name
-from sam3_tool import rle
-from sam3_tool.boxes import mask_to_box
-from sam3_tool.rle import RleMask
+from evals.errors import ScoringError
+from evals.metrics.entries import resolve_name
+from sam3_tool.masks import rle
+from sam3_tool.masks.boxes import mask_to_box
+from sam3_tool.masks.rle import RleMask
 
 
 def check_box(box: Any, name: Callable[[], str] | str) -> list[float]:
@@ -33,7 +34,9 @@ def compute_ious(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], cro
     """
     first, second = np.asarray(a, float).reshape(-1, 1, 4), np.asarray(b, float).reshape(1, -1, 4)
     with np.errstate(all="ignore"):
-        sides = np.fmin(first[..., 2:] + first[..., :2], second[..., 2:] + second[..., :2]) - np.fmax(first[..., :2], second[..., :2])
+        sides = np.fmin(first[..., 2:] + first[..., :2], second[..., 2:] + second[..., :2]) - np.fmax(
+            first[..., :2], second[..., :2]
+        )
         inside, area = sides.prod(axis=-1), first[..., 2:].prod(axis=-1)
         union = area + second[..., 2:].prod(axis=-1) - inside
         if any(crowd):

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from evals.metrics import cgf1, grec, gres, jf, omnilabel, reasonseg, veval
-from sam3_tool import rle
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 from sam3_tool.overlap import select_non_overlapping
-from sam3_tool.rle import RleMask
 
 Case = Mapping[str, Any]
 Numbers = Mapping[str, float]

@@ -21,17 +21,35 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from evals.errors import ScoringError
 from evals.metrics import boxes, segments
-from evals.metrics.entries import Entry, ScoringError, JsonSource, get_field, get_key, require_object, require_list, is_score_at_least, read_json
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from evals.metrics.entries import (
+    Entry,
+    JsonSource,
+    get_field,
+    get_key,
+    is_score_at_least,
+    read_json,
+    require_list,
+    require_object,
+)
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 IouType = Literal["segm", "bbox"]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # not np.arange, whose 0.6 to 0.95 lie above those of pycocotools
 MIN_SCORE = 0.5
 """Predictions with a lower score are not looked at."""
 _F1_EPSILON, _LEVEL_EPSILON = 1e-4, 1e-6
-_THRESHOLD_NUMBERS = ("cgF1", "precision", "recall", "F1", "positive_macro_F1", "positive_micro_F1", "positive_micro_precision")
+_THRESHOLD_NUMBERS = (
+    "cgF1",
+    "precision",
+    "recall",
+    "F1",
+    "positive_macro_F1",
+    "positive_micro_F1",
+    "positive_micro_precision",
+)
 """The official names of what has a value at each threshold."""
 
 _log = logging.getLogger(__name__)
@@ -54,7 +72,9 @@ class PairOutcome:
     @cached_property
     def f1(self) -> np.ndarray:
         """float64, (10,)."""
-        return _compute_f1(_compute_share(self.hits, self.predicted - self.hits), _compute_share(self.hits, self.targets - self.hits))
+        return _compute_f1(
+            _compute_share(self.hits, self.predicted - self.hits), _compute_share(self.hits, self.targets - self.hits)
+        )
 
 
 def match_instances(ious: np.ndarray) -> PairOutcome:
@@ -82,7 +102,9 @@ def compute_official_numbers(outcomes: Sequence[PairOutcome]) -> dict[str, float
     counted, level = _score_thresholds(outcomes), _score_image_level(outcomes)
     counted["cgF1"] = counted["positive_micro_F1"] * level["IL_MCC"]
     means = {name: _compute_mean(counted[name]) for name in _THRESHOLD_NUMBERS}
-    at = {f"{name}@{t}": _compute_mean(counted[name][t == THRESHOLDS]) for t in (0.5, 0.75) for name in _THRESHOLD_NUMBERS}
+    at = {
+        f"{name}@{t}": _compute_mean(counted[name][t == THRESHOLDS]) for t in (0.5, 0.75) for name in _THRESHOLD_NUMBERS
+    }
     return means | level | at
 
 
@@ -113,7 +135,9 @@ def score_pairs(pairs: Iterable[tuple[Sequence[RleMask], Sequence[RleMask]]]) ->
     return select_headline(compute_official_numbers(outcomes), len(outcomes))
 
 
-def score(ground_truths: JsonSource | Sequence[JsonSource], predictions: JsonSource, iou_type: IouType = "segm") -> dict[str, Any]:
+def score(
+    ground_truths: JsonSource | Sequence[JsonSource], predictions: JsonSource, iou_type: IouType = "segm"
+) -> dict[str, Any]:
     """The headline of a SA-Co prediction file against one to three annotator files, in order (a, b, c).
 
     `cgF1`, `pmF1`, `positive_micro_F1_50` … in percent, `IL_MCC`, `pairs`, and under `compute_official_numbers` the dictionary of the
@@ -227,10 +251,14 @@ def judge_pair(
     if iou_type == "bbox" and len(annotators) > 1 and boxless:
         raise ScoringError(f"prediction {boxless[0]} has no `bbox`: no official value with several annotators")
     predicted = _prepare_predictions(answers, annotators[0].images[pair], iou_type)
-    return choose_best_outcome([_compare_with_annotator(annotator, pair, predicted, iou_type) for annotator in annotators])
+    return choose_best_outcome(
+        [_compare_with_annotator(annotator, pair, predicted, iou_type) for annotator in annotators]
+    )
 
 
-def _compare_with_annotator(annotator: Annotator, pair: Any, predicted: Sequence[Entry], iou_type: IouType) -> PairOutcome:
+def _compare_with_annotator(
+    annotator: Annotator, pair: Any, predicted: Sequence[Entry], iou_type: IouType
+) -> PairOutcome:
     image = annotator.images.get(pair, {})
     wanted = annotator.get_targets(pair)
     if wanted and not image and iou_type == "segm":
@@ -263,7 +291,10 @@ def _prepare_predictions(answers: Sequence[tuple[int, Entry]], image: Entry, iou
     boxed = "caption" not in first and "bbox" in first and first["bbox"] != []
     if not boxed and "caption" not in first and "segmentation" not in first:
         raise ScoringError(f"prediction {answers[0][0]} has neither `bbox` nor `segmentation`")
-    return [_prepare_prediction(entry, _make_name("prediction", index), image, iou_type, boxed=boxed) for index, entry in answers]
+    return [
+        _prepare_prediction(entry, _make_name("prediction", index), image, iou_type, boxed=boxed)
+        for index, entry in answers
+    ]
 
 
 def _prepare_prediction(
@@ -320,7 +351,11 @@ def _score_thresholds(outcomes: Sequence[PairOutcome]) -> dict[str, np.ndarray]:
         if outcome.targets:
             fp_present, macro = fp_present + outcome.predicted - outcome.hits, macro + outcome.f1
             answered += outcome.predicted > 0
-    precision, present_precision, recall = _compute_share(tp, fp), _compute_share(tp, fp_present), _compute_share(tp, fn)
+    precision, present_precision, recall = (
+        _compute_share(tp, fp),
+        _compute_share(tp, fp_present),
+        _compute_share(tp, fn),
+    )
     return {
         "precision": precision,
         "recall": recall,

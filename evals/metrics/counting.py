@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from evals.metrics.entries import ScoringError
-from sam3_tool import rle
+from evals.errors import ScoringError
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 from sam3_tool.overlap import select_non_overlapping
-from sam3_tool.rle import RleMask
 
 
 def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
@@ -27,7 +27,10 @@ def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
     >>> score([(3, 3), (1, 2), (0, 2)])
     {'mae': 1.0, 'accuracy': 33.33333333333333, 'rmse': 1.2909944487358056, 'n': 3}
     """
-    pairs = [(_count_prediction(prediction, index), _require_number(truth, index)) for index, (prediction, truth) in enumerate(samples)]
+    pairs = [
+        (_count_prediction(prediction, index), _require_number(truth, index))
+        for index, (prediction, truth) in enumerate(samples)
+    ]
     if not pairs:
         raise ScoringError("no samples: the mean error is one over at least one")
     errors = np.array([predicted - true for predicted, true in pairs])
@@ -40,7 +43,11 @@ def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
 
 
 def count_instances(
-    masks: Sequence[RleMask] | np.ndarray, scores: Sequence[float] | np.ndarray, *, iom: float = 0.5, threshold: float = 0.5
+    masks: Sequence[RleMask] | np.ndarray,
+    scores: Sequence[float] | np.ndarray,
+    *,
+    iom: float = 0.5,
+    threshold: float = 0.5,
 ) -> int:
     """How many of `masks`, run lengths or bool (N, H, W), are left by suppression and then score above `threshold`.
 

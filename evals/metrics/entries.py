@@ -6,13 +6,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from evals.errors import ScoringError
+
 JsonSource = str | PathLike[str] | Mapping[str, Any] | Sequence[Any]
 """A JSON file, or what it holds."""
 Entry = Mapping[str, Any]
-
-
-class ScoringError(ValueError):
-    """An input that has no official score: one sentence that names the entry."""
 
 
 def read_json(source: JsonSource, what: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evals.metrics.entries import ScoringError
+from evals.errors import ScoringError
 
 MIN_SCORE, MIN_IOU = 0.7, 0.5
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from evals.metrics.entries import ScoringError
+from evals.errors import ScoringError
 
 Convention = Literal["rela", "gsva"]
 PRECISION_THRESHOLDS = (0.7, 0.8, 0.9)
@@ -62,7 +62,10 @@ def score(
     if convention not in ("rela", "gsva"):
         raise ScoringError(f"`convention` must be 'rela' or 'gsva', found {convention!r}")
     return score_counts(
-        [count_pixels(_parse_sample(value, index), convention=convention, index=index) for index, value in enumerate(samples)],
+        [
+            count_pixels(_parse_sample(value, index), convention=convention, index=index)
+            for index, value in enumerate(samples)
+        ],
         convention,
     )
 

@@ -102,9 +102,13 @@ def _score_association(matches: np.ndarray, targets: np.ndarray, found: np.ndarr
 def combine_sequences(sequences: Sequence[HotaFields]) -> HotaFields:
     """Over all sequences: counts are added, associations and locations weighted by matches."""
     tp, fn, fp = (
-        sum(sequence[name] for sequence in sequences) + np.zeros(len(ALPHAS)) for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP")
+        sum(sequence[name] for sequence in sequences) + np.zeros(len(ALPHAS))
+        for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP")
     )
-    fields = {name: sum(sequence[name] * sequence["HOTA_TP"] for sequence in sequences) / np.maximum(1.0, tp) for name in _ASSOCIATION_FIELDS}
+    fields = {
+        name: sum(sequence[name] * sequence["HOTA_TP"] for sequence in sequences) / np.maximum(1.0, tp)
+        for name in _ASSOCIATION_FIELDS
+    }
     located = sum(sequence["LocA"] * sequence["HOTA_TP"] for sequence in sequences)
     det_a, det_re = tp / np.maximum(1, tp + fn + fp), tp / np.maximum(1, tp + fn)
     return fields | {

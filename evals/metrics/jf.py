@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from evals.metrics.entries import ScoringError
+from evals.errors import ScoringError
 
 Convention = Literal["sav", "davis"]
 Video = tuple[str, np.ndarray, np.ndarray]
@@ -68,7 +68,9 @@ Curves = tuple[np.ndarray, np.ndarray]
 """J and F by frame, float64 (T,)."""
 
 
-def _compute_sav_curves(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
+def _compute_sav_curves(
+    name: str, prediction: np.ndarray, target: np.ndarray, kept: slice
+) -> Iterator[tuple[int, Curves]]:
     prediction, target = prediction[kept], target[kept]
     if target.dtype == bool and not target.any():
         raise ScoringError(f"video {name!r}: the object is in no target frame that counts")
@@ -78,7 +80,9 @@ def _compute_sav_curves(name: str, prediction: np.ndarray, target: np.ndarray, k
         yield number, _compute_curves(there[first:], wanted[first:])
 
 
-def _compute_davis_curves(name: str, prediction: np.ndarray, target: np.ndarray, kept: slice) -> Iterator[tuple[int, Curves]]:
+def _compute_davis_curves(
+    name: str, prediction: np.ndarray, target: np.ndarray, kept: slice
+) -> Iterator[tuple[int, Curves]]:
     target = np.where(target == VOID, 0, target)
     number, highest = int(target[0].max()), int(prediction[kept].max(initial=0))
     if highest > number:
@@ -178,7 +182,11 @@ def _read_video(targets: Path, predictions: Path, video: str, skip: bool) -> tup
     if not names:
         raise ScoringError(f"video {video!r} has no PNG among the targets")
     wanted = [_read_frame(targets / name) for name in names]
-    found = [_read_frame(predictions / name) for name in names[1:-1]] if skip else [_read_frame(predictions / n) for n in names]
+    found = (
+        [_read_frame(predictions / name) for name in names[1:-1]]
+        if skip
+        else [_read_frame(predictions / n) for n in names]
+    )
     for frame in (*found, *wanted):
         if frame.shape != wanted[0].shape:
             raise ScoringError(f"video {video!r} has a mask of {frame.shape}, its first target is {wanted[0].shape}")

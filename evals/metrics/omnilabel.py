@@ -20,8 +20,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from evals.errors import ScoringError
 from evals.metrics import boxes
-from evals.metrics.entries import Entry, ScoringError, JsonSource, get_field, get_key, require_object, require_list, read_json
+from evals.metrics.entries import Entry, JsonSource, get_field, get_key, read_json, require_list, require_object
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -59,7 +60,8 @@ def score(ground_truth: JsonSource, predictions: JsonSource) -> dict[str, float]
 def score_matches(pairs: Sequence["Pair"], matches: Sequence["PairMatch"]) -> dict[str, float]:
     """What `score` gives, from what came of every pair, in the order that breaks ties."""
     rankings = {
-        name: _rank_matches(list(compress(matches, (group.has_pair(pair) for pair in pairs)))) for name, group in GROUPS.items()
+        name: _rank_matches(list(compress(matches, (group.has_pair(pair) for pair in pairs))))
+        for name, group in GROUPS.items()
     }
     return _summarize_rankings(rankings)
 
@@ -134,7 +136,12 @@ def load_truth(file: Any) -> GroundTruth:
     number = Counter(description for _, description in mentions)
     mentioned = set(mentions)
     pairs = [
-        Pair((image, description), _get_kind(kind, (image, description) in mentioned), words[description], number[description])
+        Pair(
+            (image, description),
+            _get_kind(kind, (image, description) in mentioned),
+            words[description],
+            number[description],
+        )
         for image in sorted(images)
         for description, kind in spaces[image].items()
     ]
@@ -156,7 +163,9 @@ def _read_label_spaces(file: Entry, images: set[Any]) -> tuple[dict[Any, dict[in
     """The label space of every image, and the words of every description."""
     spaces: dict[Any, dict[int, Literal["C", "D"]]] = {image: {} for image in images}
     words = {}
-    for index, entry in enumerate(require_list(get_field(file, "descriptions", "ground truth"), "ground truth `descriptions`")):
+    for index, entry in enumerate(
+        require_list(get_field(file, "descriptions", "ground truth"), "ground truth `descriptions`")
+    ):
         name = f"ground truth description {index}"
         number = get_field(entry, "id", name)
         if not isinstance(number, int):
@@ -178,7 +187,9 @@ def _read_targets(
     """The boxes of every pair, and every mention of a description by a box: (image id, description id)."""
     targets: dict[tuple[Any, int], list[Target]] = defaultdict(list)
     mentions = []
-    for index, entry in enumerate(require_list(get_field(file, "annotations", "ground truth"), "ground truth `annotations`")):
+    for index, entry in enumerate(
+        require_list(get_field(file, "annotations", "ground truth"), "ground truth `annotations`")
+    ):
         name = f"ground truth annotation {index}"
         image, bbox = get_key(entry, "image_id", name), boxes.check_box(get_field(entry, "bbox", name), name)
         if image not in spaces:
@@ -264,7 +275,9 @@ def match_pair(targets: Sequence[Target], detections: Sequence[Detection]) -> Pa
 
 def _match_at_thresholds(detections: Sequence[Detection], targets: Sequence[Target]) -> Iterator[list[tuple[int, int]]]:
     """Per threshold, the matches (detection, target)."""
-    ious = boxes.compute_ious([one.bbox for one in detections], [one.bbox for one in targets], [one.crowd for one in targets])
+    ious = boxes.compute_ious(
+        [one.bbox for one in detections], [one.bbox for one in targets], [one.crowd for one in targets]
+    )
     # what overlaps less than the lowest threshold matches at none; NaN, which compares with nothing, always does
     near = ~(ious < THRESHOLDS[0])
     table = ious.tolist()

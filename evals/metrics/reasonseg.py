@@ -21,7 +21,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from evals.metrics.entries import Entry, ScoringError, get_field, require_object, require_list
+from evals.errors import ScoringError
+from evals.metrics.entries import Entry, get_field, require_list, require_object
 
 Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255
@@ -42,11 +43,14 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convent
     if convention not in ("lisa", "hf-bool"):
         raise ScoringError(f"`convention` must be 'lisa' or 'hf-bool', found {convention!r}")
     return score_counts(
-        [count_pixels(*_check_masks(pair, index), convention=convention) for index, pair in enumerate(pairs)], convention=convention
+        [count_pixels(*_check_masks(pair, index), convention=convention) for index, pair in enumerate(pairs)],
+        convention=convention,
     )
 
 
-def score_counts(counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa") -> dict[str, float]:
+def score_counts(
+    counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa"
+) -> dict[str, float]:
     """What `score` gives, from the pixels of intersection and union of every sample, (n, 2), as `count_pixels` finds them."""
     if not len(counted):
         raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
@@ -101,7 +105,9 @@ def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> 
     """
     name = str(json_path)
     file = require_object(_read_json_file(Path(json_path)), name)
-    shapes = [_parse_shape(entry, name) for entry in require_list(get_field(file, "shapes", name), f"`shapes` of {name}")]
+    shapes = [
+        _parse_shape(entry, name) for entry in require_list(get_field(file, "shapes", name), f"`shapes` of {name}")
+    ]
     painted = [shape for shape in shapes if shape[0] != "flag"]
     mask = np.zeros((height, width), np.uint8)
     for label, points in _sort_largest_first(painted, (height, width), name):

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from evals.errors import ScoringError
 from evals.metrics import reasonseg
-from evals.metrics.entries import Entry, ScoringError, get_field
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from evals.metrics.entries import Entry, get_field
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 def score(
@@ -29,7 +30,9 @@ def score(
     return reasonseg.score(pairs, convention=convention)
 
 
-def build_target(annotation: Entry, height: int, width: int, *, convention: Literal["lisa", "rela"] = "lisa") -> np.ndarray:
+def build_target(
+    annotation: Entry, height: int, width: int, *, convention: Literal["lisa", "rela"] = "lisa"
+) -> np.ndarray:
     """uint8, (H, W): the mask of a COCO annotation.
 
     "lisa" adds up the parts: where two overlap the value is 2, which is neither target nor ignored. "rela" is their
@@ -38,7 +41,9 @@ def build_target(annotation: Entry, height: int, width: int, *, convention: Lite
     if convention not in ("lisa", "rela"):
         raise ScoringError(f"`convention` must be 'lisa' or 'rela', found {convention!r}")
     name = f"annotation {annotation.get('id')!r}"
-    parts = rle.decode_masks(_parse_parts(get_field(annotation, "segmentation", name), height, width, name), height, width)
+    parts = rle.decode_masks(
+        _parse_parts(get_field(annotation, "segmentation", name), height, width, name), height, width
+    )
     summed = parts.sum(axis=0).astype(np.uint8)
     return np.asarray(np.minimum(summed, 1) if convention == "rela" else summed)
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from evals.metrics.entries import Entry, ScoringError, get_field
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from evals.errors import ScoringError
+from evals.metrics.entries import Entry, get_field
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 def to_rle(segmentation: Any, image: Entry, name: Callable[[], str]) -> RleMask:

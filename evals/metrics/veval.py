@@ -16,10 +16,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from evals.errors import ScoringError
 from evals.metrics import cgf1, hota, segments
-from evals.metrics.entries import Entry, ScoringError, JsonSource, get_field, get_key, require_object, require_list, is_score_at_least, read_json
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from evals.metrics.entries import (
+    Entry,
+    JsonSource,
+    get_field,
+    get_key,
+    is_score_at_least,
+    read_json,
+    require_list,
+    require_object,
+)
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 IouType = Literal["segm", "bbox"]
 PairId = tuple[Any, Any]
@@ -48,7 +58,9 @@ def score(ground_truth: JsonSource, predictions: JsonSource, iou_type: IouType =
         return headline | {"official": official}
     outcomes = _judge_pairs(truth, tracks, iou_type)
     numbers = cgf1.compute_official_numbers(outcomes)
-    return cgf1.select_headline(numbers, len(outcomes)) | headline | {"official": _name_official(numbers, kind) | official}
+    return (
+        cgf1.select_headline(numbers, len(outcomes)) | headline | {"official": _name_official(numbers, kind) | official}
+    )
 
 
 def _name_official(numbers: Mapping[str, float], kind: str) -> dict[str, float]:
@@ -114,7 +126,11 @@ def _read_tracks(predictions: Sequence[Any], truth: GroundTruth, iou_type: IouTy
 
 def _build_tracks(entries: Sequence[Any], what: str, videos: Mapping[Any, Entry]) -> list[Track]:
     return [
-        Track(_check_known(_get_pair_id(entry, f"{what} {index}"), videos, f"{what} {index}"), entry, _make_entry_name(what, index))
+        Track(
+            _check_known(_get_pair_id(entry, f"{what} {index}"), videos, f"{what} {index}"),
+            entry,
+            _make_entry_name(what, index),
+        )
         for index, entry in enumerate(entries)
     ]
 
@@ -156,7 +172,11 @@ def _index_targets(tracks: Sequence[Track]) -> dict[PairId, list[Track]]:
 
 
 def _judge_pair(found: Sequence[Track], targets: Sequence[Track], iou_type: IouType) -> cgf1.PairOutcome:
-    kept = [track for track in found if is_score_at_least(get_field(track.entry, "score", track.name), cgf1.MIN_SCORE, track.name)]
+    kept = [
+        track
+        for track in found
+        if is_score_at_least(get_field(track.entry, "score", track.name), cgf1.MIN_SCORE, track.name)
+    ]
     wanted = [track for track in targets if not track.entry.get("iscrowd")]
     if not kept or not wanted:
         return cgf1.PairOutcome(len(kept), len(wanted), np.zeros(len(cgf1.THRESHOLDS), np.int64))
@@ -178,7 +198,10 @@ def _compute_masklet_ious(found: Sequence[Track], targets: Sequence[Track]) -> n
 
 
 def _read_masks(track: Track) -> list[RleMask | None]:
-    masks = [segments.to_rle(segmentation, {}, track.name) if segmentation else None for segmentation in track.get_shapes("segm")]
+    masks = [
+        segments.to_rle(segmentation, {}, track.name) if segmentation else None
+        for segmentation in track.get_shapes("segm")
+    ]
     for mask in masks:
         if mask is not None:
             segments.check_mask(mask, track.name)
@@ -240,7 +263,9 @@ def compute_phrase_hota(truth: GroundTruth, tracks: Sequence[Track], iou_type: I
         raise ScoringError("ground truth: without any annotation pHOTA has no official value")
     pairs = sorted(targets.keys() | found.keys())
     sequences = [
-        hota.score_sequence(_build_frames(targets.get(pair, []), found.get(pair, []), _count_frames(truth.videos[pair[0]]), iou_type))
+        hota.score_sequence(
+            _build_frames(targets.get(pair, []), found.get(pair, []), _count_frames(truth.videos[pair[0]]), iou_type)
+        )
         for pair in pairs
     ]
     fields = hota.combine_sequences(sequences)
@@ -253,7 +278,9 @@ def _is_confident(track: Track) -> bool:
 
 
 def _count_frames(video: Entry) -> int:
-    return len(require_list(get_field(video, "file_names", f"video {video['id']!r}"), f"`file_names` of video {video['id']!r}"))
+    return len(
+        require_list(get_field(video, "file_names", f"video {video['id']!r}"), f"`file_names` of video {video['id']!r}")
+    )
 
 
 def _blank_unseen_frames(track: Track) -> Track:
@@ -272,15 +299,21 @@ def _blank_if_unseen(area: Any, box: Any, mask: Any) -> tuple[Any, Any, Any]:
     return (None, None, None) if area == 0 or box is None or all(side == 0 for side in box) else (area, box, mask)
 
 
-def _build_frames(targets: Sequence[Track], found: Sequence[Track], length: int, iou_type: IouType) -> list[hota.FrameDetections]:
+def _build_frames(
+    targets: Sequence[Track], found: Sequence[Track], length: int, iou_type: IouType
+) -> list[hota.FrameDetections]:
     for track in (*targets, *found):
         if len(track.get_shapes(iou_type)) < length:
             raise ScoringError(f"{track.name()} has {len(track.get_shapes(iou_type))} frames, its video {length}")
     ids = [get_field(track.entry, "id", track.name) for track in targets]
     order = {number: place for place, number in enumerate(sorted(set(ids)))}
-    wanted = [(order[number], track.get_shapes(iou_type), track.name) for number, track in zip(ids, targets, strict=True)]
+    wanted = [
+        (order[number], track.get_shapes(iou_type), track.name) for number, track in zip(ids, targets, strict=True)
+    ]
     given = [(place, track.get_shapes(iou_type), track.name) for place, track in enumerate(found)]
-    return [_build_frame(_select_visible(wanted, index), _select_visible(given, index), iou_type) for index in range(length)]
+    return [
+        _build_frame(_select_visible(wanted, index), _select_visible(given, index), iou_type) for index in range(length)
+    ]
 
 
 VisibleObjects = list[tuple[int, Any, Callable[[], str]]]
@@ -295,7 +328,9 @@ def _select_visible(tracks: Sequence[tuple[int, Sequence[Any], Callable[[], str]
 
 
 def _build_frame(wanted: VisibleObjects, given: VisibleObjects, iou_type: IouType) -> hota.FrameDetections:
-    similarity = _compute_mask_similarity(wanted, given) if iou_type == "segm" else _compute_box_similarity(wanted, given)
+    similarity = (
+        _compute_mask_similarity(wanted, given) if iou_type == "segm" else _compute_box_similarity(wanted, given)
+    )
     targets, found = (np.array([number for number, _, _ in some], int) for some in (wanted, given))
     return hota.FrameDetections(targets, found, similarity)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam3_tool.backends import CrossImageEmbedding
-from sam3_tool.boxes import masks_to_boxes
+from sam3_tool.backends.base import CrossImageEmbedding
+from sam3_tool.image import Image
 from sam3_tool.instances import Instances
-from sam3_tool.picture import Image
-from sam3_tool.prompt import Box, ConceptPrompt, VisualPrompt
-from sam3_tool.rle import encode_masks, compute_ious
+from sam3_tool.masks.boxes import masks_to_boxes
+from sam3_tool.masks.rle import compute_ious, encode_masks
+from sam3_tool.prompts import Box, ConceptPrompt, VisualPrompt
 
 
 def normalize_phrase(phrase: str) -> str:
@@ -45,7 +45,10 @@ class ScriptedBackend:
     name = "scripted"
 
     def __init__(
-        self, script: Mapping[str | None, Mapping[str, Instances]], *, normalize: Callable[[str], str] = normalize_phrase
+        self,
+        script: Mapping[str | None, Mapping[str, Instances]],
+        *,
+        normalize: Callable[[str], str] = normalize_phrase,
     ) -> None:
         self._normalize = normalize
         self._script = {
@@ -57,7 +60,10 @@ class ScriptedBackend:
         return [ScriptedEmbedding(image.key, image.height, image.width) for image in images]
 
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
-        return [self._answer_prompt(_get_target(embedding), prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
+        return [
+            self._answer_prompt(_get_target(embedding), prompt)
+            for embedding, prompt in zip(embeddings, prompts, strict=True)
+        ]
 
     def refine(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         return [self._refine_prompt(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
@@ -79,7 +85,9 @@ class ScriptedBackend:
         for phrase, instances in scripted.items():
             _check_size(instances, embedding, phrase)
         every = [instances.masks for instances in scripted.values()]
-        return rank_by_agreement(np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt)
+        return rank_by_agreement(
+            np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt
+        )
 
     def _get_scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
         """By phrase."""

@@ -11,10 +11,10 @@ from torch.nn import functional
 from torchvision.transforms.v2 import functional as image
 from transformers import CLIPTokenizer
 
+from sam3_tool.synthetic.nouns import COLOURS, NOUNS, PATTERNS, SIZES
+from sam3_tool.synthetic.phrases import Kind, TrainingPrompt, ask_about_scene
+from sam3_tool.synthetic.scenes import HELD_OUT, MAX_OBJECTS, Scene, draw_scene
 from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, MASK_SIDE
-from sam3_tool.training.prompts import Kind, TrainingPrompt, ask_about_scene
-from sam3_tool.training.scenes import HELD_OUT, MAX_OBJECTS, Scene, draw_scene
-from sam3_tool.training.vocabulary import COLOURS, NOUNS, PATTERNS, SIZES
 
 PAD_LABEL = -10
 """Label of a box that is not there (transformers' convention)."""

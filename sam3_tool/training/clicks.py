@@ -19,22 +19,22 @@ from torch import nn
 from torchvision.ops import box_convert
 from transformers import Sam3Model
 
-from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, create_tracker, normalize_neck
 from sam3_tool.training.batch import ImageBatch, build_image_batch
-from sam3_tool.training.clicking import find_centre_click, find_next_click, draw_stray_click
+from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.export import export_tracker
 from sam3_tool.training.log import log_steps
 from sam3_tool.training.optimizer import Optimizer
-from sam3_tool.training.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.spoiling import spoil_mask
-from sam3_tool.training.state import save_state, load_state
+from sam3_tool.training.state import load_state, save_state
 from sam3_tool.training.tracker import (
     LearningTracker,
     Losses,
     TrackerPrompts,
-    to_mask_prompt,
     compute_click_losses,
+    to_mask_prompt,
     to_points,
     upsample_logits,
 )
@@ -115,7 +115,9 @@ class TrackerRun:
         detector = Sam3Model.from_pretrained(locate_checkpoint(recipe.start), dtype=torch.float32).eval()
         self.network = LearningTracker(create_tracker(detector), half=recipe.bfloat16)
         normalize_neck(
-            self.network.sam3, build_image_batch(_draw_scenes((recipe.seed, 2**32), recipe.calibration)).pixels, coarse=FAINT_STD
+            self.network.sam3,
+            build_image_batch(_draw_scenes((recipe.seed, 2**32), recipe.calibration)).pixels,
+            coarse=FAINT_STD,
         )
         self.step = 0
         self.average = {name: value.clone() for name, value in self._get_learnt_weights().items()}
@@ -161,7 +163,9 @@ class TrackerRun:
             rounds.append(compute_click_losses(found, objects.truth, objects.real))
             if round_index < corrections:
                 kept = objects.real
-                prompts, objects = _draw_correction(_select_prompts(prompts, kept), found.best[kept], objects[kept], rng)
+                prompts, objects = _draw_correction(
+                    _select_prompts(prompts, kept), found.best[kept], objects[kept], rng
+                )
         means = {name: torch.stack([losses[name] for losses in rounds]).mean() for name in rounds[0]}
         return means | {f"iou after {start}": rounds[0]["iou"], f"iou after {corrections} more": rounds[-1]["iou"]}
 
@@ -230,7 +234,9 @@ def _choose_objects(images: ImageBatch, rows: np.ndarray, most: int, rng: np.ran
 def _draw_first_prompts(start: Start, objects: Objects, rng: np.random.Generator) -> TrackerPrompts:
     """A click in every object (and on nothing), a more or less exact box, or a spoilt mask and a click to mend it."""
     if start == "click":
-        points, labels = to_points([_draw_first_click(*object_masks, rng) for object_masks in zip(objects.truth, objects.others, strict=True)])
+        points, labels = to_points(
+            [_draw_first_click(*object_masks, rng) for object_masks in zip(objects.truth, objects.others, strict=True)]
+        )
         return TrackerPrompts(objects.image_index, points, labels)
     objects = objects[objects.real]
     if start == "box":
@@ -271,7 +277,11 @@ def _draw_correction(
 
 
 def _add_click(
-    prompts: TrackerPrompts, masks: torch.Tensor, earlier: torch.Tensor | None, objects: Objects, rng: np.random.Generator
+    prompts: TrackerPrompts,
+    masks: torch.Tensor,
+    earlier: torch.Tensor | None,
+    objects: Objects,
+    rng: np.random.Generator,
 ) -> TrackerPrompts:
     clicks = [
         find_next_click(truth > 0.5, mask) if rng.random() < 0.5 else draw_stray_click(truth > 0.5, mask, rng)

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer, Sam3Model, Sam3Processor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
+from sam3_tool.synthetic.nouns import list_known_words
 from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE, build_video_config
-from sam3_tool.training.vocabulary import list_known_words
 
 DETECTOR_PREFIX = "detector_model."
 """Keys as in `Sam3VideoModel.state_dict()`, which detector, tracker and video classes all read."""
@@ -39,7 +39,9 @@ def export_checkpoint(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) 
     config.save_pretrained(folder)
     square, mask = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}, {"height": MASK_SIDE, "width": MASK_SIDE}
     Sam3Processor(Sam3ImageProcessor(size=square, mask_size=mask), tokenizer).save_pretrained(folder)
-    (folder / "vocabulary.json").write_text(json.dumps({"words": list_known_words()}, indent=0) + "\n", encoding="utf-8")
+    (folder / "vocabulary.json").write_text(
+        json.dumps({"words": list_known_words()}, indent=0) + "\n", encoding="utf-8"
+    )
 
 
 def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:

@@ -54,7 +54,9 @@ def _compute_known_cross_entropy(logits: torch.Tensor, values: torch.Tensor) -> 
     return total / (values != IGNORE_INDEX).sum().clamp(min=1)
 
 
-def _compute_edge_loss(predicted: torch.Tensor, images: ImageBatch, owner: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
+def _compute_edge_loss(
+    predicted: torch.Tensor, images: ImageBatch, owner: torch.Tensor, covered: torch.Tensor
+) -> torch.Tensor:
     """Distances from the patch's centre to its object's edges, in quarters of the picture."""
     boxes = box_convert(images.boxes, "cxcywh", "xyxy").gather(1, owner[..., None].expand(-1, -1, 4))
     centre = (torch.arange(GRID) + 0.5) / GRID
@@ -113,7 +115,9 @@ def compute_presence_loss(found: Detections, present: torch.Tensor) -> Losses:
     return {"presence": 2 * (torch.stack(layers) * torch.tensor(PRESENCE_WEIGHTS)).sum()}
 
 
-def compute_concept_losses(network: LearningSam3, images: ImageBatch, questions: Questions, found: Detections) -> Losses:
+def compute_concept_losses(
+    network: LearningSam3, images: ImageBatch, questions: Questions, found: Detections
+) -> Losses:
     """Picture tokens that have read the prompt say whether they are the concept, and the box of what they are on."""
     cover = compute_patch_cover(images)[questions.image_index]
     concept = torch.einsum("nmp,nm->np", cover, questions.targets.float()).clamp(0, 1)
@@ -227,7 +231,8 @@ def compute_mask_losses(
     return {
         "mask": 6 * _compute_mask_cross_entropy(drawn[real], truth, boxes),
         "dice": 5 * _compute_dice_loss(drawn[real], truth),
-        "semantic": F.binary_cross_entropy_with_logits(semantic[:, 0], meant) + 0.5 * _compute_dice_loss(semantic[:, 0], meant),
+        "semantic": F.binary_cross_entropy_with_logits(semantic[:, 0], meant)
+        + 0.5 * _compute_dice_loss(semantic[:, 0], meant),
     }
 
 

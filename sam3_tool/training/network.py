@@ -157,7 +157,12 @@ class LearningSam3(nn.Module):
         return torch.stack(states), torch.stack(all_boxes), torch.stack(presence)
 
     def draw_masks(
-        self, features: VisionFeatures, image_index: torch.Tensor, found: Detections, rows: torch.Tensor, queries: torch.Tensor
+        self,
+        features: VisionFeatures,
+        image_index: torch.Tensor,
+        found: Detections,
+        rows: torch.Tensor,
+        queries: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mask logits (R, K, side, side) of K queries of R questions, and semantic logits (R, 1, side, side).
 

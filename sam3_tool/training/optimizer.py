@@ -40,7 +40,9 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     shapes[parameter.shape].append((parameter, group))
-        stacks = [torch.stack([self._update_momentum(p, group["momentum"]) for p, group in same]) for same in shapes.values()]
+        stacks = [
+            torch.stack([self._update_momentum(p, group["momentum"]) for p, group in same]) for same in shapes.values()
+        ]
         for same, updates in zip(shapes.values(), self._orthogonalize_shared(stacks), strict=True):
             for (parameter, group), update in zip(same, updates, strict=True):
                 # root mean square 0.2, so that AdamW's learning rates and weight decay carry over (Moonlight, 2025)

@@ -7,8 +7,8 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from sam3_tool.training.prompts import VISUAL_PHRASE, Concept, phrase_concept
-from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, PATTERNS, STRANGERS
+from sam3_tool.synthetic.nouns import COLOURS, HYPERNYMS, NOUNS, PATTERNS, STRANGERS
+from sam3_tool.synthetic.phrases import VISUAL_PHRASE, Concept, phrase_concept
 
 CONTEXT = 32
 """Tokens a phrase may have, start and end included (as in SAM 3)."""

@@ -175,7 +175,8 @@ def _compute_hint_losses(patches: torch.Tensor, gaze: torch.Tensor, truth: torch
     maps = patches.transpose(0, 1).reshape(len(truth), -1, GRID, GRID)
     on = ((gaze * cover.flatten(1)).sum(2) / cover.flatten(1).amax(1)).clamp(min=1e-4)
     return {
-        "patches": 2 * F.binary_cross_entropy_with_logits(maps, cover.expand_as(maps)) + _compute_dice_loss(maps, cover).mean(),
+        "patches": 2 * F.binary_cross_entropy_with_logits(maps, cover.expand_as(maps))
+        + _compute_dice_loss(maps, cover).mean(),
         "gaze": -0.2 * on.log().mean(),
     }
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 from transformers import CLIPTokenizer, Sam3Model
 
+from sam3_tool.synthetic.phrases import Kind
 from sam3_tool.training import losses as loss
 from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import draw_batch
@@ -26,8 +27,7 @@ from sam3_tool.training.export import export_checkpoint
 from sam3_tool.training.log import log_steps
 from sam3_tool.training.network import LearningSam3, draw_noisy_boxes
 from sam3_tool.training.optimizer import Optimizer
-from sam3_tool.training.prompts import Kind
-from sam3_tool.training.state import save_state, load_state
+from sam3_tool.training.state import load_state, save_state
 from sam3_tool.training.tokenizer import learn_tokenizer
 
 TRUNK_KINDS: tuple[Kind, ...] = ("positive", "positive", "positive", "negative")
@@ -121,7 +121,9 @@ class DetectorRun:
         if self.step == self.recipe.trunk_steps and self.recipe.start is None:
             self._begin_detector()
         torch.manual_seed(hash((self.recipe.seed, self.step, self.worker)))
-        losses = self._compute_trunk_losses() if self.step < self.recipe.trunk_steps else self._compute_detector_losses()
+        losses = (
+            self._compute_trunk_losses() if self.step < self.recipe.trunk_steps else self._compute_detector_losses()
+        )
         total = torch.stack([value.reshape(()) for value in losses.values()]).sum()
         total.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()

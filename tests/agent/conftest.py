@@ -23,7 +23,7 @@ from agent.plan import (
     children,
 )
 from agent.tools.base import Tool
-from sam3_tool import Instances, Image, Sam3
+from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HEIGHT, WIDTH = 60, 100

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agent import Budget, Episode, ScriptedPlanner, Task, run
-from agent.tools.workspace import Segment
-from sam3_tool import Instances, Image, Sam3
+from agent.tools.toolsets import Segment
+from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 SIZE = 90

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent import Budget, Decision, Price, ScriptedPlanner, Task, Usage, Verdict, run, watch
-from agent.tools.workspace import Answer, Examine, Segment
+from agent.tools.toolsets import Answer, Examine, Segment
 
 CUPS = Segment(phrases=["red cup"])
 SLIP = Decision("look", "{}")

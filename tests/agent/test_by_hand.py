@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from agent import GrammarPlanner
-from agent.conversation import Conversation, ConversationError
+from agent.conversation.conversation import Conversation
+from agent.core.errors import ConversationError
 from sam3_tool import Image, Sam3
-from sam3_tool.rle import compute_ious
+from sam3_tool.masks.rle import compute_ious
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 CHERRY = (225, 15, 380, 195)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, run
-from agent.chat import CUT_OFF_NOTE
-from agent.coordinates import detect_convention
-from agent.messages import View, build_messages
-from agent.models import Call, Capabilities, Messages, Reply, Schema
+from agent.core.errors import PlannerError
+from agent.models.base import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.planner import PlannerError
+from agent.planners.chat.coordinates import detect_convention
+from agent.planners.chat.planner import CUT_OFF_NOTE
+from agent.planners.chat.prompt import View, build_messages
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, Combine, Count, Examine, Locate, Relate, Segment
-from sam3_tool import Instances, Image, Sam3, ScriptedBackend
-from sam3_tool.boxes import masks_to_boxes
+from agent.tools.toolsets import Answer, Combine, Count, Examine, Locate, Relate, Segment
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.masks.boxes import masks_to_boxes
 
 
 def call(tool: Tool) -> Call:
@@ -369,7 +369,9 @@ def many() -> Episode:
 )
 def test_all_requests_of_an_examination_go_out_together(many, number, closely, protocol, requests):
     scripted = ScriptedModel([], verdicts={2: 0.25})
-    model = Answering(lambda talk, tools: scripted.generate_replies([talk], [{"function": {"name": name}} for name in tools])[0])
+    model = Answering(
+        lambda talk, tools: scripted.generate_replies([talk], [{"function": {"name": name}} for name in tools])[0]
+    )
     ids = range(1, number + 1)
     verdicts = ChatPlanner(model, toolset=protocol).examine(many, ids, closely=closely)
     assert model.asked == ([requests] if requests else [])

@@ -15,14 +15,14 @@ import pytest
 from typer.testing import CliRunner
 
 from agent import ChatPlanner, GrammarPlanner, ScriptedPlanner
-from agent.chat_terminal import COMMANDS, Chat, chat_loop
-from agent.cli import app
-from agent.conversation import Conversation
-from agent.models import Call
+from agent.cli.chat import COMMANDS, Chat, chat_loop
+from agent.cli.main import app
+from agent.conversation.conversation import Conversation
+from agent.core.planner import Planner
+from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
-from agent.planner import Planner
-from agent.tools.workspace import Answer, AskUser, Segment
-from agent.transcript import Provenance
+from agent.records.episode_file import Provenance
+from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import Image, Sam3
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 from pycocotools import mask as coco
 from typer.testing import CliRunner
 
-from agent.cli import app, main
-from agent.result import ANSWER_FILES
+from agent.cli.main import app, main
+from agent.report.result import ANSWER_FILES
 from sam3_tool import Image
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
+from agent.cli.main import app
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 
 PROGRAM = """
 import gc, json, sys
-from agent.cli import main
+from agent.cli.main import main
 
 collections = []
 gc.callbacks.append(lambda phase, about: phase == "start" and collections.append("torch" in sys.modules))
@@ -49,7 +49,7 @@ def test_garbage_is_looked_for_from_then_on_but_not_among_what_was_loaded(cold):
 def test_nothing_is_imported_that_the_grammar_and_a_phrase_do_not_need(cold):
     not_needed = {
         *("openai", "gradio", "vllm", "matplotlib", "skimage", "pyarrow", "evals", "demo", "bench"),
-        *("sam3_tool.training", "agent.models.openai_compatible", "agent.conversation", "agent.doctor"),
+        *("sam3_tool.training", "agent.models.openai.client", "agent.conversation.conversation", "agent.cli.doctor"),
         *("transformers.models.sam3.processing_sam3", "transformers.models.sam3_video", "transformers.pipelines"),
     }
     assert not_needed & {*cold["modules"]} == set()

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 from agent import Budget, ChatPlanner, Decision, Episode, GrammarPlanner, ScriptedPlanner
-from agent.conversation import Conversation, ConversationError
-from agent.load import with_model_info
-from agent.models import Call
+from agent.conversation.conversation import Conversation
+from agent.core.errors import ConversationError
+from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
+from agent.planners.loading import with_model_info
+from agent.records.episode_file import Provenance, to_html
+from agent.records.episode_file import load_episode as load_episode
+from agent.records.episode_file import save_episode as save_episode
 from agent.tools.paper import PAPER_TOOLS, SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, AskUser, Count, ReportNoMask, Segment
-from agent.transcript import Provenance, TranscriptError, to_html
-from agent.transcript import load_episode as load_episode
-from agent.transcript import save_episode as save_episode
+from agent.tools.toolsets import Answer, AskUser, Count, ReportNoMask, Segment
 from sam3_tool import Image, Sam3
+from sam3_tool.errors import RecordError
 
 
 def calls(*script: object) -> ScriptedPlanner:
@@ -346,7 +348,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(said, long_talk, tmp_
     path = tmp_path / "talk.json"
     long_talk.save(path)
     path.write_bytes(DAMAGE[said](path.read_bytes()))
-    with pytest.raises(TranscriptError, match=said) as refused:
+    with pytest.raises(RecordError, match=said) as refused:
         Conversation.open(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -355,7 +357,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(said, long_talk, tmp_
 def test_a_file_of_a_stranger_may_be_limited_in_size(long_talk, tmp_path: Path) -> None:
     long_talk.save(tmp_path / "talk.json")
     assert Conversation.open(tmp_path / "talk.json", max_pixels=12_000).selected == long_talk.selected
-    with pytest.raises(TranscriptError, match=r"too large: its pictures have 0.0 megapixels together, and 0.011999"):
+    with pytest.raises(RecordError, match=r"too large: its pictures have 0.0 megapixels together, and 0.011999"):
         Conversation.open(tmp_path / "talk.json", max_pixels=11_999)
 
 
@@ -370,7 +372,7 @@ def test_very_many_pictures_in_a_row_are_opened(three_cups, tmp_path: Path) -> N
 
 
 def test_a_missing_file_is_refused_and_a_folder_is_not_written_over(three_cups, tmp_path: Path) -> None:
-    with pytest.raises(TranscriptError, match=r"cannot read .*none\.json: No such file"):
+    with pytest.raises(RecordError, match=r"cannot read .*none\.json: No such file"):
         Conversation.open(tmp_path / "none.json")
     with pytest.raises(OSError, match=str(tmp_path)):
         three_cups.save(tmp_path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent import GrammarPlanner
-from agent.conversation import Conversation
+from agent.conversation.conversation import Conversation
 from sam3_tool import Image, Sam3
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"

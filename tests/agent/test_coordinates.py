@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from agent import TOOLS, Budget, Decision, ScriptedPlanner, Task, run
-from agent.coordinates import CoordinateFrame, detect_convention, adapt_schema
-from agent.tools.workspace import Segment
+from agent.planners.chat.coordinates import CoordinateFrame, adapt_schema, detect_convention
+from agent.tools.toolsets import Segment
 from sam3_tool import Image, Sam3, ScriptedBackend
 
 CONVENTIONS = ("pixels", "qwen", "gemini")

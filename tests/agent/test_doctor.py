@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.doctor import REQUIRED_PACKAGES
+from agent.cli.doctor import REQUIRED_PACKAGES
+from agent.cli.main import app
 
 KEY = "sk-this-must-not-be-seen"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"

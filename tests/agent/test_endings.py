@@ -3,9 +3,9 @@
 import pytest
 
 from agent import PAPER_TOOLS, Verdict
-from agent.result import Result
+from agent.report.result import Result
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, AskUser, Examine, Locate, Segment
+from agent.tools.toolsets import Answer, AskUser, Examine, Locate, Segment
 
 CUPS = Segment(phrases=["red cup"])
 VERDICTS = (

@@ -3,17 +3,19 @@
 import numpy as np
 import pytest
 
-from agent.episode import ConversationContext, Candidate, PastTurn, Workspace
+from agent.core.episode import Candidate, ConversationContext, PastTurn, Workspace
 from agent.followup import command, read_after
 from agent.meaning import read
-from sam3_tool.rle import encode_mask
+from sam3_tool.masks.rle import encode_mask
 
 DOT = encode_mask(np.ones((1, 1), bool))
 FIVE = (1, 2, 3, 4, 5)
 CUPS = PastTurn("the cups", "answered", "5 masks: 'cup'.", FIVE)
 
 
-def before(*turns: PastTurn, selected: tuple[int, ...] = FIVE, phrases: tuple[str, ...] = ("cup",) * 5) -> ConversationContext:
+def before(
+    *turns: PastTurn, selected: tuple[int, ...] = FIVE, phrases: tuple[str, ...] = ("cup",) * 5
+) -> ConversationContext:
     """After these turns about a picture with five cups, or with what `phrases` name."""
     masks = [Candidate(id, DOT, (0, 0, 1, 1), 0.9, phrase) for id, phrase in enumerate(phrases, start=1)]
     return ConversationContext(Workspace(1, 1, tuple(masks)), selected, turns or (CUPS,))

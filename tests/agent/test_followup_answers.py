@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, GrammarPlanner, run
-from agent.conversation import Conversation
-from agent.tools.workspace import Answer, Segment
-from sam3_tool import Instances, Image, Sam3
+from agent.conversation.conversation import Conversation
+from agent.tools.toolsets import Answer, Segment
+from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HEIGHT, WIDTH = 100, 200

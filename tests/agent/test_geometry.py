@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 
-from agent.tools.geometry import LONGEST_SIDE, MEASURES, PLACES, RELATIONS, find_located, measure_masks, find_related
-from bench.draw import draw_blob_scene
-from sam3_tool.rle import encode_masks
+from agent.tools.geometry.measures import (
+    LONGEST_SIDE,
+    MEASURES,
+    PLACES,
+    RELATIONS,
+    find_located,
+    find_related,
+    measure_masks,
+)
+from bench.suites.drawing import draw_blob_scene
+from sam3_tool.masks.rle import encode_masks
 
 SIDE = 100
 
@@ -337,7 +345,9 @@ def test_compressed_masks_give_what_the_masks_give(height, width):
         assert find_located(place, small[0]).tolist() == find_located(place, masks).tolist(), place
     for by in MEASURES:
         scores = np.linspace(1, 0, 9)
-        assert measure_masks(by, *small[:1], scores, small[1]).tolist() == measure_masks(by, masks, scores, to).tolist(), by
+        assert (
+            measure_masks(by, *small[:1], scores, small[1]).tolist() == measure_masks(by, masks, scores, to).tolist()
+        ), by
 
 
 def test_the_gap_is_exact_between_edges_of_thousands_of_pixels():
@@ -367,7 +377,10 @@ def test_among_many_masks_the_nearest_is_that_of_all_pairs(seed):
         [chosen] = np.flatnonzero(find_related(relation, of, to))
         assert chosen in strangers
         assert gaps[chosen].min() == best
-        assert find_related(relation, of, to[::-1]).tolist() == find_related(relation, of, to[to.any(axis=(1, 2))]).tolist()
+        assert (
+            find_related(relation, of, to[::-1]).tolist()
+            == find_related(relation, of, to[to.any(axis=(1, 2))]).tolist()
+        )
 
 
 def test_among_many_masks_neighbours_are_those_of_all_pairs():

@@ -3,8 +3,8 @@ import pytest
 
 from agent import PAPER_TOOLS, Budget, Decision, Episode, Observation, Step, Task, run
 from agent.grammar import EXPECTED, REMEDY, GrammarPlanner
-from agent.load import load_planner
-from sam3_tool import Instances, Image, Sam3
+from agent.planners.loading import load_planner
+from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HEIGHT, WIDTH = 100, 200
@@ -284,6 +284,6 @@ def test_masks_are_judged_by_their_score(shapes):
 
 
 def test_planners_are_made_by_name():
-    assert load_planner("grammar", toolset="paper").toolset == "paper"
+    assert load_planner("grammar", toolset="paper").tools == "paper"
     with pytest.raises(ValueError, match="got 'magic'"):
         GrammarPlanner(tools="magic")

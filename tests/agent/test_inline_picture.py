@@ -5,10 +5,10 @@ import re
 from io import BytesIO
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from agent.inline_picture import KITTY_CHUNK, MAX_SIDE, encode_inline_image, detect_inline_mode
+from agent.cli.inline_image import KITTY_CHUNK, MAX_SIDE, detect_inline_mode, encode_inline_image
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from agent import PAPER_TOOLS, Episode, ScriptedPlanner, Task, Usage, Verdict, run
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, Examine, Segment
+from agent.tools.toolsets import Answer, Examine, Segment
 
 CUPS = Segment(phrases=["red cup"])
 SAID = (

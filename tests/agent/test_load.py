@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from agent.load import load_planner
-from agent.planner import PlannerError
+from agent.core.errors import PlannerError
+from agent.planners.loading import load_planner
 
 
 @pytest.mark.parametrize("name", ["", "gramar", "grammar:x", "replay", "replay:", "chatgpt:5", ":x", "Grammar"])
@@ -70,9 +70,7 @@ def test_a_model_that_is_not_there_is_one_sentence(tmp_path):
 
 def test_without_its_package_a_planner_says_how_to_install_it():
     """Packages of extras may well be here; this program hides one from itself."""
-    program = (
-        "import sys; sys.modules['vllm'] = None; from agent.load import load_planner; load_planner('vllm:some-model')"
-    )
+    program = "import sys; sys.modules['vllm'] = None; from agent.planners.loading import load_planner; load_planner('vllm:some-model')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "PlannerError: vllm is not installed; install it with: uv sync --inexact --extra vllm" in done.stderr
 
@@ -84,7 +82,9 @@ def test_an_empty_folder_is_no_recording(tmp_path):
 
 
 def test_loading_the_grammar_loads_nothing_heavy():
-    program = "import sys; from agent.load import load_planner; load_planner('grammar'); print(*sys.modules)"
+    program = (
+        "import sys; from agent.planners.loading import load_planner; load_planner('grammar'); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "openai", "vllm", "httpx2"} & set(done.stdout.split())
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from agent import Budget, Decision, Episode, ScriptedPlanner, Task, Usage, run, watch
-from agent.planner import PlannerError
-from agent.tools.workspace import Answer, Examine, Locate, ReportNoMask, Segment
+from agent.core.errors import PlannerError
+from agent.tools.toolsets import Answer, Examine, Locate, ReportNoMask, Segment
 from sam3_tool import Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 

@@ -6,18 +6,24 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run, watch
-from agent.conversation import Conversation
-from agent.episode import Candidate
-from agent.messages import MAX_TEXT_LENGTH, View, build_examination, build_messages, build_sheet_examinations
-from agent.models import Call, Messages
+from agent.conversation.conversation import Conversation
+from agent.core.episode import Candidate
+from agent.models.base import Call, Messages
+from agent.models.rendering import to_openai
 from agent.models.tokens import estimate_tokens
-from agent.models.wire import to_openai
+from agent.planners.chat.prompt import (
+    MAX_TEXT_LENGTH,
+    View,
+    build_examination,
+    build_messages,
+    build_sheet_examinations,
+)
+from agent.planners.chat.views import draw_overlay
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, AskUser, Count, Locate, Segment
-from agent.views import draw_overlay
-from sam3_tool import Instances, Image, Sam3, ScriptedBackend
-from sam3_tool.draw import get_mask_color
-from sam3_tool.rle import encode_mask
+from agent.tools.toolsets import Answer, AskUser, Count, Locate, Segment
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.drawing.overlay import get_mask_color
+from sam3_tool.masks.rle import encode_mask
 
 CUPS = Segment(phrases=["red cup"])
 PAPER_CUPS = SegmentPhrase(text_prompt="red cup")

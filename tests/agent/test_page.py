@@ -9,15 +9,15 @@ import pytest
 
 import prompts
 from agent import PAPER_TOOLS, Episode, Task, run
-from agent.budget import Budget, Price
-from agent.chat import ChatPlanner
-from agent.episode import Usage
+from agent.core.budget import Budget, Price
+from agent.core.episode import Usage
 from agent.grammar import GrammarPlanner
-from agent.messages import View
-from agent.models import Call, Messages, Reply, Schema
+from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.transcript import Provenance, load_episode, save_episode, to_html
-from sam3_tool import Instances, Image, Sam3
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.prompt import View
+from agent.records.episode_file import Provenance, load_episode, save_episode, to_html
+from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 HOSTILE = "<script>alert(1)</script> {{ 7 * 7 }} \ud83d </style>"

@@ -6,7 +6,7 @@ from agent import PAPER_TOOLS, TOOLS, Decision, ToolError
 from agent.tools import parse_call
 from agent.tools.paper import ReportNoMask as PaperReportNoMask
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, AskUser, Combine, Examine, Rank, Relate, Segment
+from agent.tools.toolsets import Answer, AskUser, Combine, Examine, Rank, Relate, Segment
 
 CALLS = [
     Segment(phrases=["red cup", "plate"], region=[0, 0, 50, 60], exemplars=[1], negatives=[2], threshold=0.3),

@@ -6,7 +6,7 @@ import pytest
 
 import prompts
 from agent.tools import TOOLSETS
-from agent.tools.relations import RELATIONS
+from agent.tools.geometry.terms import RELATIONS
 
 LETTERS_PER_TOKEN = 4
 """English prose has about 4.6 letters to a token in current vocabularies, and these texts no fewer than 3.8."""

@@ -9,21 +9,21 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
 import prompts
 from agent import PAPER_TOOLS, TOOLS, ChatPlanner, Episode, Task, Tool, run
-from agent.messages import Toolset
-from agent.models import Call, Messages, Reply, Schema
+from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.result import ANSWER_FILES, Result, stage_files, write_answer_files
+from agent.planners.chat.prompt import Toolset
+from agent.records.episode_file import Provenance
+from agent.report.result import ANSWER_FILES, Result, stage_files, write_answer_files
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
-from agent.tools.workspace import Answer, Combine, Examine, Locate, Segment
-from agent.transcript import Provenance
-from sam3_tool import Instances, Image, Sam3, ScriptedBackend
-from sam3_tool.boxes import masks_to_boxes
-from sam3_tool.draw import PANEL_GAP, PANEL_SIDE, draw_marks, draw_zoom_pair
+from agent.tools.toolsets import Answer, Combine, Examine, Locate, Segment
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.drawing.overlay import PANEL_GAP, PANEL_SIDE, draw_marks, draw_zoom_pair
+from sam3_tool.masks.boxes import masks_to_boxes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -128,9 +128,7 @@ def test_three_examinations_in_a_row_leave_a_conversation_with_the_current_masks
     assert (episode.outcome, episode.shown, len(episode.steps)) == ("answered", (1,), 5)
     main = [talk for talk in model.seen if len(talk[-1].content) <= 2]
     assert [len(talk) for talk in main] == [2, 4, 6, 8, 10]
-    assert all(
-        turn.role == "tool" and isinstance(turn.content[-1], Image) for turn in [talk[-1] for talk in main[1:]]
-    )
+    assert all(turn.role == "tool" and isinstance(turn.content[-1], Image) for turn in [talk[-1] for talk in main[1:]])
 
 
 def test_a_reply_without_a_call_takes_neither_the_masks_nor_the_warning_away(paper):
@@ -218,7 +216,9 @@ def test_no_phrase_is_ever_the_name_of_a_file(tmp_path, kitchen, cups, protocol,
     out = tmp_path / "masks_" / "out"
     with stage_files(out, ANSWER_FILES) as folder:
         made_by = Provenance(planner="scripted", sam3="scripted", protocol=protocol)
-        write_answer_files(episode, Result.from_episode(episode, seconds=1.0), folder, provenance=made_by, source="masks_/a?.png")
+        write_answer_files(
+            episode, Result.from_episode(episode, seconds=1.0), folder, provenance=made_by, source="masks_/a?.png"
+        )
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == {out / name for name in ANSWER_FILES}
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent import Decision, Episode, Task
-from agent.result import OutputError, Result, stage_files
+from agent.core.errors import OutputError
+from agent.report.result import Result, stage_files
 
 NAMES = ("a.txt", "b.txt")
 

@@ -13,10 +13,10 @@ from agent import (
     run,
     watch,
 )
-from agent.load import load_planner
+from agent.planners.loading import load_planner
+from agent.records.episode_file import Provenance, save_episode
 from agent.tools.paper import ExamineEachMask, SelectMasksAndReturn
-from agent.tools.workspace import Answer, Examine, Locate, Segment
-from agent.transcript import Provenance, save_episode
+from agent.tools.toolsets import Answer, Examine, Locate, Segment
 
 CUPS = Segment(phrases=["red cup"])
 

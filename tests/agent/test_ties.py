@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agent.episode import Workspace
+from agent.core.episode import Workspace
 from agent.plan import Phrase, Ranked
 from agent.ties import clear_and_tied
 from sam3_tool import Instances

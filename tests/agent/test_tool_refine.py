@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, run
-from agent.episode import ConversationContext, Decision
-from agent.tools import ToolError, parse_call
-from agent.tools.workspace import Refine, Segment
+from agent.core.episode import ConversationContext, Decision
+from agent.core.errors import ToolError
+from agent.tools import parse_call
+from agent.tools.toolsets import Refine, Segment
 from sam3_tool import Image, Sam3
 
 CIRCLE, SQUARE = (90, 120), (245, 125)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from agent import Budget, Episode, ScriptedPlanner, Task, Tool, run, watch
-from agent.tools.finding import drop_near_duplicates
-from agent.tools.workspace import Answer, Combine, Count, Examine, Locate, Rank, Relate, ReportNoMask, Segment
-from sam3_tool import ConceptPrompt, Instances, Image, Sam3
+from agent.tools.search_text import drop_near_duplicates
+from agent.tools.toolsets import Answer, Combine, Count, Examine, Locate, Rank, Relate, ReportNoMask, Segment
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 CUPS = Segment(phrases=["red cup"])

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from agent.budget import Budget, Price
-from agent.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
-from agent.load import load_planner
-from agent.transcript import Provenance, TranscriptError, load_episode, save_episode, to_html, to_text
-from sam3_tool import Instances, Image
-from sam3_tool.boxes import masks_to_boxes
+from agent.core.budget import Budget, Price
+from agent.core.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
+from agent.planners.loading import load_planner
+from agent.records.episode_file import Provenance, load_episode, save_episode, to_html, to_text
+from sam3_tool import Image, Instances
+from sam3_tool.errors import RecordError
+from sam3_tool.masks.boxes import masks_to_boxes
 
 HOSTILE = """<script>alert("x")</script> & 'q' {{ 7 * 7 }} </style>\N{LINE SEPARATOR}"""
 MADE_BY = Provenance(planner="grammar", sam3="tiny", budget=Budget(max_steps=7, max_seconds=30.0))
@@ -232,7 +233,7 @@ def test_a_damaged_file_is_refused_in_one_line(path: str, saved: Path) -> None:
     held = json.loads(saved.read_text("utf-8"))
     _set(held, path, value)
     saved.write_text(json.dumps(held))
-    with pytest.raises(TranscriptError, match=said) as refused:
+    with pytest.raises(RecordError, match=said) as refused:
         load_episode(saved)
     assert str(saved) in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -253,12 +254,12 @@ FOREIGN: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("said", FOREIGN)
 def test_a_foreign_file_is_refused_in_one_line(said: str, saved: Path) -> None:
     saved.write_bytes(FOREIGN[said](saved.read_bytes()))
-    with pytest.raises(TranscriptError, match=said):
+    with pytest.raises(RecordError, match=said):
         load_episode(saved)
 
 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TranscriptError, match=r"cannot read .*none\.json: No such file"):
+    with pytest.raises(RecordError, match=r"cannot read .*none\.json: No such file"):
         load_episode(tmp_path / "none.json")
 
 
@@ -273,7 +274,7 @@ def test_no_run_lengths_can_crash_the_reader(saved: Path) -> None:
         rle["counts"] = "".join(letters)
         saved.write_text(json.dumps(held))
         if rle["counts"] != whole:
-            with pytest.raises(TranscriptError):
+            with pytest.raises(RecordError):
                 load_episode(saved)
 
 

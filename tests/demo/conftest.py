@@ -36,7 +36,7 @@ class Server:
 
     def start(self) -> "Server":
         """Returns once it listens."""
-        command = [sys.executable, "-c", "from agent.cli import main; main()", "demo", "--port", str(self.port)]
+        command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", str(self.port)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self.process = subprocess.Popen(
             [*command, *self.options], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

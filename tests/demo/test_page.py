@@ -11,8 +11,9 @@ from threading import Event, Thread
 from urllib.error import HTTPError
 
 import numpy as np
+import PIL.Image
 import pytest
-import PIL.Image; from PIL import ImageDraw
+from PIL import ImageDraw
 
 ROOT = Path(__file__).parent.parent.parent
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}

@@ -10,27 +10,28 @@ from pathlib import Path
 from threading import Event as Signal
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.conversation import Conversation, ConversationError
-from agent.episode import Candidate
-from agent.exports import EXPORTERS
-from agent.options import Options
+from agent.cli.main import app
+from agent.cli.options import Options
+from agent.conversation.conversation import Conversation
+from agent.core.episode import Candidate
+from agent.core.errors import ConversationError
+from agent.exports.base import EXPORTERS
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, Actions, ModelSelection
 from demo.app import DOWNLOADS, EXAMPLES
-from demo.banner import render_banner, list_known_nouns
+from demo.banner import list_known_nouns, render_banner
+from demo.canvas import build_mask_rows, canvas_state
 from demo.chat import build_messages, escape_text
 from demo.cli import AUTH
 from demo.engine import Engine
-from demo.exchange import Corners, Kept, InvalidEventError, Point, parse_event
-from demo.stage import build_mask_rows, canvas_state
+from demo.requests import Corners, InvalidEventError, Kept, Point, parse_event
+from demo.sessions import SessionExpiredError, SessionStore, count_image_bytes
 from demo.uploads import MEGA, Limits, open_image
-from demo.visits import SessionExpiredError, SessionStore, count_image_bytes
 from sam3_tool import Image, ImageError
-from sam3_tool.rle import encode_mask
+from sam3_tool.masks.rle import encode_mask
 
 CHOSEN = ModelSelection("grammar", "tiny")
 
@@ -102,7 +103,11 @@ def test_a_visit_with_very_many_pictures_is_refused_the_next_one_and_nobody_is_f
     assert re.match(
         r"With this picture .* 66\.\d MiB of pictures, and 64\.0 are allowed\. Open this page in", visit.note
     )
-    assert count_image_bytes(visit.conversation) <= limits.max_session_bytes < count_image_bytes(visit.conversation) + 3 * MEGA
+    assert (
+        count_image_bytes(visit.conversation)
+        <= limits.max_session_bytes
+        < count_image_bytes(visit.conversation) + 3 * MEGA
+    )
     assert "are allowed" in page.open_example(secret, "fruit").note
     assert visits[other].conversation.name == "fruit.webp"
     assert page.edit(secret, Conversation.undo).note == ""
@@ -381,7 +386,11 @@ def test_while_a_question_is_answered_edits_and_other_questions_are_told_to_wait
         assert (refused.note, refused.conversation.selected) == (WAIT_MESSAGE, (1, 2, 3, 4))
         assert [one["content"] for one in build_messages(refused)].count("only the two largest") == 1
     (other,) = actions.ask(melons, "only the left one", CHOSEN)
-    assert (other.note, other.unanswered_query, other.pending_answer.query) == (WAIT_MESSAGE, "only the left one", "only the two largest")
+    assert (other.note, other.unanswered_query, other.pending_answer.query) == (
+        WAIT_MESSAGE,
+        "only the left one",
+        "only the two largest",
+    )
     *_, visit = answer
     assert (visit.pending_answer, visit.note, queries(visit)[1:]) == (None, "", ["only the two largest"])
     assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)

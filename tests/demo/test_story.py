@@ -6,11 +6,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
-import PIL.Image; from PIL import ImageDraw
+from PIL import ImageDraw
 from pycocotools import mask as coco
 
-from agent.conversation import Conversation
+from agent.conversation.conversation import Conversation
 
 SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 FAR_MELON, CHERRY = (480, 310), (340, 140)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from agent import GrammarPlanner
-from agent.transcript import Provenance
-from evals.datasets import load_dataset
-from evals.datasets.scenes import TruthBackend, generate_queries
+from agent.records.episode_file import Provenance
+from evals.datasets.registry import load_dataset
+from evals.datasets.synthetic.scenes import TruthBackend, generate_queries
 from evals.evaluation import Evaluation
-from evals.manifest import ALL_SAMPLES, Manifest, Selection
-from evals.records import RunFolder
+from evals.runs.manifest import ALL_SAMPLES, Manifest, Selection
+from evals.runs.run_folder import RunFolder
+from evals.runs.solver import SampleResult, Solver
 from evals.samples import Dataset, Sample
-from evals.solver import SampleResult, Solver
 from sam3_tool import Sam3
 
 NUMBER = 12
@@ -28,7 +28,9 @@ class World:
     def manifest(self, selection: Selection = ALL_SAMPLES, **changes: object) -> Manifest:
         made_with = {"made_by": Provenance(planner="grammar", sam3="truth"), "checkpoint": "", "threshold": 0.5}
         options = {"options": {"number": str(NUMBER)}}
-        return Manifest.from_dataset(self.dataset, self.dataset.collect_info(), selection, **{**made_with, **options, **changes})
+        return Manifest.from_dataset(
+            self.dataset, self.dataset.collect_info(), selection, **{**made_with, **options, **changes}
+        )
 
     def start(self, path: Path, selection: Selection = ALL_SAMPLES, **changes: object) -> Evaluation:
         run = RunFolder.start(path, self.manifest(selection, **changes))

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from agent import Episode, Task, run
-from agent.chat import ChatPlanner
-from agent.load import wrap_caching, generation_settings
-from agent.models import Call, Capabilities, Messages, Reply, Schema
-from agent.models.recorded import CachingModel
+from agent.models.base import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.loading import generation_settings, wrap_caching
+from agent.records.model_recording import CachingModel
 from sam3_tool import ConceptPrompt, Image, Sam3
-from sam3_tool.backends.recorded import CachingBackend
+from sam3_tool.backends.recording.replay import CachingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
 
 OFFERED = [{"type": "function", "function": {"name": "segment", "parameters": {"type": "object"}}}]
@@ -31,7 +31,9 @@ class Greedy:
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         self.asked += len(conversations)
         return (
-            [Reply(error=self.error) for _ in conversations] if self.error else self._script.generate_replies(conversations, tools)
+            [Reply(error=self.error) for _ in conversations]
+            if self.error
+            else self._script.generate_replies(conversations, tools)
         )
 
 
@@ -104,7 +106,9 @@ def _begun(picture: Image):
 
 def test_only_what_is_missing_is_asked_and_the_order_stays(picture, tmp_path):
     planner = ChatPlanner(Greedy())
-    talks = [planner.build_messages(_begun(one)) for one in (picture, picture.crop(0, 0, 50, 60), picture.crop(9, 9, 70, 80))]
+    talks = [
+        planner.build_messages(_begun(one)) for one in (picture, picture.crop(0, 0, 50, 60), picture.crop(9, 9, 70, 80))
+    ]
     CachingModel(Greedy(), tmp_path, settings={}).generate_replies([talks[1]], OFFERED)
     model = Greedy()
     replies = CachingModel(model, tmp_path, settings={}).generate_replies(talks, OFFERED)

@@ -2,10 +2,16 @@
 
 from dataclasses import replace
 
-from agent.budget import Price
-from agent.episode import Usage
-from evals.check import check_images, describe_dataset, estimate_run, estimate_from_run, estimate_typical_cost
-from evals.summary import Costs
+from agent.core.budget import Price
+from agent.core.episode import Usage
+from evals.reports.preflight import (
+    check_images,
+    describe_dataset,
+    estimate_from_run,
+    estimate_run,
+    estimate_typical_cost,
+)
+from evals.reports.summary import Costs
 from sam3_tool import Image
 
 

@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import PIL.Image
+import pytest
 from typer.testing import CliRunner
 
-from agent.cli import app
+from agent.cli.main import app
 
-PROGRAM = [sys.executable, "-c", "from agent.cli import main; main()", "eval"]
+PROGRAM = [sys.executable, "-c", "from agent.cli.main import main; main()", "eval"]
 SCENES = ["scenes", "--with", "number=10"]
 
 
@@ -43,7 +43,7 @@ def evaluate(*words: object):
 def telling(*modules: str, words: list[str]) -> "subprocess.CompletedProcess[str]":
     """The program in a process of its own, which says last which of these modules it has loaded."""
     tell = f"import atexit, sys; atexit.register(lambda: print([m for m in {modules!r} if m in sys.modules]))"
-    program = f"{tell}; from agent.cli import main; main()"
+    program = f"{tell}; from agent.cli.main import main; main()"
     return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
 
 
@@ -168,11 +168,13 @@ def test_samples_that_all_fail_end_with_an_exit_code(here, data):
 def _episode_without_an_end(folder: Path) -> Path:
     """Whose replay fails at once: it has no step."""
     from agent import Episode, Task
-    from agent.transcript import Provenance, save_episode
+    from agent.records.episode_file import Provenance, save_episode
     from sam3_tool import Image
 
     example = Image.open(Path(__file__).parents[2] / "examples" / "scene.png")
-    save_episode(Episode(Task(example, "x")), folder / "empty.json", provenance=Provenance(planner="grammar", sam3="tiny"))
+    save_episode(
+        Episode(Task(example, "x")), folder / "empty.json", provenance=Provenance(planner="grammar", sam3="tiny")
+    )
     return folder / "empty.json"
 
 
@@ -284,7 +286,7 @@ def test_videos_are_checked_and_not_run(here):
 
 def test_without_pyarrow_parquet_files_are_not_read_and_one_line_says_what_to_install(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
-    program = "import sys; sys.modules['pyarrow'] = None; from agent.cli import main; main(sys.argv[1:])"
+    program = "import sys; sys.modules['pyarrow'] = None; from agent.cli.main import main; main(sys.argv[1:])"
     words = ["eval", "check", "reasonseg", "--variant", "hf-bool", "--split", "val", "--data", str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -292,7 +294,7 @@ def test_without_pyarrow_parquet_files_are_not_read_and_one_line_says_what_to_in
 
 
 def test_without_scikit_image_no_scene_is_drawn_and_one_line_says_what_to_install(tmp_path):
-    program = "import sys; sys.modules['skimage'] = None; from agent.cli import main; main(sys.argv[1:])"
+    program = "import sys; sys.modules['skimage'] = None; from agent.cli.main import main; main(sys.argv[1:])"
     words = ["eval", "make-scenes", "--out", str(tmp_path / "data"), "--number", "12"]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")

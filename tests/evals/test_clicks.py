@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from bench import clicks as bench_clicks
-from evals import clicks, likeness
-from evals.datasets.scenes import TruthBackend
+from bench.suites import clicks as bench_clicks
+from evals.datasets.synthetic.scenes import TruthBackend
+from evals.studies import clicks
+from evals.studies import cross_image_exemplars as likeness
 from sam3_tool import Image, Sam3
-from sam3_tool.training.scenes import HELD_OUT, draw_scene
+from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 
 
 def test_objects_are_the_same_each_time():
@@ -22,7 +23,7 @@ def test_a_segmenter_that_knows_the_scene_needs_one_click():
 
 
 def test_the_embedded_checkpoint_reaches_its_goals_on_a_few_objects(tiny):
-    """All 300 objects: `python -m evals.clicks --sam3 tiny`, the numbers are in the card."""
+    """All 300 objects: `python -m evals.studies.clicks --sam3 tiny`, the numbers are in the card."""
     numbers = clicks.measure_clicks(tiny, number=40)
     assert numbers["objects"] == 40
     assert numbers["1 click"] >= 0.70

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from evals.compare import compare_runs
-from evals.manifest import RunError
-from evals.records import RunFolder
+from evals.errors import RunError
+from evals.reports.compare import compare_runs
+from evals.runs.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from evals.conversations import format_transcript, run_dialogue, summarize_by_kind, format_table
-from evals.datasets.conversations import KINDS, generate_dialogues
-from evals.datasets.scenes import TruthBackend
+from evals.datasets.synthetic.conversations import KINDS, generate_dialogues
+from evals.datasets.synthetic.scenes import TruthBackend
+from evals.studies.conversations import format_table, format_transcript, run_dialogue, summarize_by_kind
 from sam3_tool import Sam3
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import transcript
-from agent.transcript import TranscriptError
+from agent.records import episode_file as transcript
+from evals.errors import RunError
 from evals.evaluation import Evaluation, load_costs
-from evals.manifest import RunError, Selection
-from evals.records import RunFolder
+from evals.runs.manifest import Selection
+from evals.runs.run_folder import RunFolder
 from evals.samples import Prediction, Sample
 from sam3_tool import Image
+from sam3_tool.errors import RecordError
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +79,16 @@ def test_a_trace_is_the_episode_without_its_picture(world, done):
     sample = world.dataset.list_samples()[0]
     path = RunFolder(done).get_trace_path(sample.id)
     assert json.loads(path.read_text())["picture"]["png"] == ""
-    with pytest.raises(TranscriptError, match="cannot be used: its picture was left out when it was saved"):
+    with pytest.raises(RecordError, match="cannot be used: its picture was left out when it was saved"):
         transcript.load_episode(path)
-    with pytest.raises(TranscriptError, match=r"is about another picture of .* pixels than the one given"):
+    with pytest.raises(RecordError, match=r"is about another picture of .* pixels than the one given"):
         transcript.load_episode(path, image=Image(np.zeros((5, 5, 3), np.uint8)))
     episode = transcript.load_episode(path, image=sample.open_image()).episode
     assert episode.task.query == sample.query
-    assert Prediction.from_instances(sample.id, episode.answer, "ok").masks == RunFolder(done).load_predictions()[sample.id].masks
+    assert (
+        Prediction.from_instances(sample.id, episode.answer, "ok").masks
+        == RunFolder(done).load_predictions()[sample.id].masks
+    )
 
 
 def test_a_failed_sample_has_no_trace_and_one_that_fails_the_second_time_loses_it(world, tmp_path):
@@ -156,7 +160,9 @@ def test_a_sample_that_failed_has_a_page_that_says_why(done):
 
 def test_a_sample_for_sam3_alone_has_a_page_too(world, tmp_path):
     one = world.dataset.list_samples()[0]
-    direct = Sample(one.id, "triangles", one.source, one.open_image, one.group, one.slices, direct=True, target=one.target)
+    direct = Sample(
+        one.id, "triangles", one.source, one.open_image, one.group, one.slices, direct=True, target=one.target
+    )
     with world.start(tmp_path).run as run:
         evaluation = Evaluation(run, world.dataset, [direct])
         [prediction] = evaluation.ask_samples(world.solver)

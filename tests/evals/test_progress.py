@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from evals.progress import ProgressMeter
+from evals.reports.progress import ProgressMeter
 from evals.samples import Prediction
 
 

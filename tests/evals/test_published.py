@@ -5,9 +5,9 @@ import shlex
 
 from typer.testing import CliRunner
 
-from agent.cli import app
-from evals.published import MAIN_BENCHMARKS, load_published_runs, format_table
-from evals.summary import SummaryRow, Summary
+from agent.cli.main import app
+from evals.reports.summary import Summary, SummaryRow
+from evals.studies.published import MAIN_BENCHMARKS, format_table, load_published_runs
 
 
 def test_the_published_numbers_are_consistent_with_each_other():

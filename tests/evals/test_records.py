@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from agent.budget import Budget
-from agent.transcript import Provenance
-from evals.manifest import RunError, Selection
-from evals.records import RunFolder, encode_file_name
+from agent.core.budget import Budget
+from agent.records.episode_file import Provenance
+from evals.errors import RunError
+from evals.runs.manifest import Selection
+from evals.runs.run_folder import RunFolder, encode_file_name
 from evals.samples import Prediction
 
 
@@ -75,7 +76,10 @@ def test_of_a_sample_that_was_tried_again_the_latest_counts(world, tmp_path):
         ({"generation": {"temperature": 0.7}}, "generation.temperature: None, now 0.7"),
         ({"options": {"number": "13"}}, "options.number: 12, now 13"),
         ({"made_by": Provenance(planner="openai:x", sam3="truth")}, "made_by.planner: grammar, now openai:x"),
-        ({"made_by": Provenance(planner="grammar", sam3="truth", protocol="paper")}, "made_by.protocol: workspace, now"),
+        (
+            {"made_by": Provenance(planner="grammar", sam3="truth", protocol="paper")},
+            "made_by.protocol: workspace, now",
+        ),
         (
             {"made_by": Provenance(planner="grammar", sam3="truth", budget=Budget(max_steps=3))},
             "made_by.budget.max_steps: 12, now 3",
@@ -114,8 +118,8 @@ def test_where_the_pictures_are_is_only_told(world, tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from evals.manifest import Manifest
-from evals.records import RunFolder
+from evals.runs.manifest import Manifest
+from evals.runs.run_folder import RunFolder
 
 with RunFolder.start(Path(sys.argv[1]), Manifest.load(Path(sys.argv[1]) / "manifest.json")):
     print("at work", flush=True)

@@ -5,11 +5,12 @@ from threading import Lock
 
 import pytest
 
-from evals.manifest import Selection
-from evals.records import RunFolder
-from evals.runner import TooManyFailuresError, predict_samples
+from evals.errors import TooManyFailuresError
+from evals.runs.manifest import Selection
+from evals.runs.run_folder import RunFolder
+from evals.runs.runner import predict_samples
+from evals.runs.solver import SampleResult
 from evals.samples import Prediction, Sample
-from evals.solver import SampleResult
 
 
 @pytest.fixture(autouse=True)
@@ -101,10 +102,14 @@ def test_a_run_that_mostly_fails_stops_and_can_go_on(world, tmp_path):
             TooManyFailuresError, match=r"^stopped: \d+ of \d+ samples failed, the last one with 'no server'; mend"
         ),
     ):
-        predict_samples(many, lambda sample: SampleResult(Prediction.make_failed(sample.id, "no server")), run, fail_on_error=0.5)
+        predict_samples(
+            many, lambda sample: SampleResult(Prediction.make_failed(sample.id, "no server")), run, fail_on_error=0.5
+        )
     assert len(RunFolder(tmp_path).load_predictions()) == 20
     with world.start(tmp_path).run as run:
-        found = predict_samples(many, lambda sample: SampleResult(Prediction(id=sample.id, status="ok")), run, retry_failed=True)
+        found = predict_samples(
+            many, lambda sample: SampleResult(Prediction(id=sample.id, status="ok")), run, retry_failed=True
+        )
     assert {prediction.status for prediction in found} == {"ok"}
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from agent import GrammarPlanner, Task, run
-from evals.checkpoint import measure_exemplar_selection, measure_checkpoint
-from evals.datasets.scenes import KINDS, TruthBackend, generate_queries, parse_phrase
-from evals.queries import answer_queries, summarize_by_kind, format_table
+from evals.datasets.synthetic.scenes import KINDS, TruthBackend, generate_queries, parse_phrase
+from evals.studies.checkpoint import measure_checkpoint, measure_exemplar_selection
+from evals.studies.grammar_queries import answer_queries, format_table, summarize_by_kind
 from sam3_tool import Image, Sam3, ScriptedBackend
 
 

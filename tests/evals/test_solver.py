@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from agent.grammar import GrammarPlanner
+from evals.runs.solver import Solver, remove_presence_factor
 from evals.samples import Sample
-from evals.solver import Solver, remove_presence_factor
-from sam3_tool import Instances, Image
+from sam3_tool import Image, Instances
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
 
@@ -23,7 +23,9 @@ def test_without_presence_scores_are_those_of_the_queries_alone():
     kept = remove_presence_factor(instances(0.2, 0.1, 0.05, presence=0.2), 0.5)
     assert kept.scores.tolist() == pytest.approx([1.0])
     assert kept.presence == 0.2
-    assert remove_presence_factor(instances(0.2, 0.101, presence=0.2), 0.5).scores.tolist() == pytest.approx([1.0, 0.505])
+    assert remove_presence_factor(instances(0.2, 0.101, presence=0.2), 0.5).scores.tolist() == pytest.approx(
+        [1.0, 0.505]
+    )
 
 
 def test_no_presence_at_all_leaves_nothing_to_count():

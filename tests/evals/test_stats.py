@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evals.stats import compute_interval
+from evals.bootstrap import compute_interval
 
 
 def mean_of(values):
@@ -38,7 +38,11 @@ def test_every_draw_holds_whole_pictures_wherever_their_samples_stand():
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_does_not():
     groups, measure = [str(n) for n in range(20)], mean_of(range(20))
-    assert compute_interval(groups, measure, seed=3) == compute_interval(groups, measure, seed=3) != compute_interval(groups, measure, seed=4)
+    assert (
+        compute_interval(groups, measure, seed=3)
+        == compute_interval(groups, measure, seed=3)
+        != compute_interval(groups, measure, seed=4)
+    )
 
 
 def test_draws_without_a_value_are_left_out():

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from sam3_tool import ConceptPrompt, Instances, Image, Sam3, VisualPrompt, rle
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.runs import encode_on_device
-from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.upsampling import threshold_upsampled, threshold_to_runs
-from sam3_tool.training.scenes import HELD_OUT, draw_scene
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3, VisualPrompt
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.layers.mask_runs import encode_on_device
+from sam3_tool.backends.transformers.layers.upsampling import threshold_to_runs, threshold_upsampled
+from sam3_tool.masks import rle
+from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 
 GPU = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

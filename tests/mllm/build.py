@@ -12,7 +12,7 @@ import network
 import torch
 from lessons import Lesson, Toolset, lessons, probes, queries
 
-from agent.models.wire import to_chat_template
+from agent.models.rendering import to_chat_template
 
 MODEL = network.TEMPLATE.with_name("model")
 STEPS = 1400

@@ -11,14 +11,14 @@ import numpy as np
 
 import prompts
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
-from agent.chat import ChatPlanner
-from agent.episode import Verdict
-from agent.messages import Toolset
-from agent.models import Call, Capabilities, Message, Messages, Reply, Schema
-from agent.models.probe import SQUARE_SIDE, COLOUR_TOOL
-from agent.models.tool_text import read_reply
-from agent.models.wire import render_call
-from sam3_tool import ConceptPrompt, Instances, Image, Sam3
+from agent.core.episode import Verdict
+from agent.models.base import Call, Capabilities, Message, Messages, Reply, Schema
+from agent.models.openai.probe import COLOUR_TOOL, SQUARE_SIDE
+from agent.models.rendering import render_call
+from agent.models.reply_parsing import read_reply
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.prompt import Toolset
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
 NOUNS = {"watermelon": "watermelons", "banana": "bananas", "cherry": "cherries", "unicorn": "unicorns"}

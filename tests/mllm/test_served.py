@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Episode, Task, run
-from agent.chat import ChatPlanner
-from agent.load import load_planner
+from agent.core.errors import PlannerError
 from agent.loop import advance, watch
-from agent.models import ModelError
-from agent.models.openai_compatible import OpenAICompatible
-from agent.models.probe import format_capabilities
-from agent.planner import PlannerError
-from agent.views import View
+from agent.models.base import ModelError
+from agent.models.openai.client import OpenAICompatible
+from agent.models.openai.probe import format_capabilities
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.views import View
+from agent.planners.loading import load_planner
 from sam3_tool import Image
 
 KEY = "sk-planted-5up3r-s3cr3t"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from sam3_tool import boxes
+from sam3_tool.masks import boxes
 
 XYXY = np.array([[0.0, 0.0, 4.0, 2.0], [1.5, 2.5, 3.5, 10.0]])
 

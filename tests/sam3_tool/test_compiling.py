@@ -1,13 +1,13 @@
-"""What compiling is refused for; that it changes no mask is measured where there is time for it (bench/NOTES.md)."""
+"""What compiling is refused for; that it changes no mask is measured where there is time for it (benchmarks/NOTES.md)."""
 
 import pytest
 import torch
 
 from sam3_tool import Sam3
-from sam3_tool.backends import DeviceError
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.compiling import compile_parts
-from sam3_tool.backends.weights import read_detector
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.compile import compile_parts
+from sam3_tool.backends.transformers.weights import read_detector
+from sam3_tool.errors import DeviceError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of PyTorch's compiler, on its own
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from sam3_tool import Image
-from sam3_tool.contact_sheet import CAPTION_HEIGHT, MAX_CELL_SIDE, MAX_MASKS, draw_contact_sheet
-from sam3_tool.draw import PANEL_GAP, get_mask_color
-from sam3_tool.rle import RleMask, encode_mask
+from sam3_tool.drawing.contact_sheet import CAPTION_HEIGHT, MAX_CELL_SIDE, MAX_MASKS, draw_contact_sheet
+from sam3_tool.drawing.overlay import PANEL_GAP, get_mask_color
+from sam3_tool.masks.rle import RleMask, encode_mask
 
 GREY = 128
 
@@ -34,7 +34,10 @@ def cell_of(sheet: Image, place: int, columns: int, rows: int) -> tuple[np.ndarr
 def test_every_mask_has_a_close_up_under_a_strip_of_its_color() -> None:
     masks = [square(x, y, 60) for x, y in [(10, 10), (300, 200), (700, 500)]]
     sheet = draw_contact_sheet(scene(), masks, mask_ids=[4, 7, 12])
-    assert (sheet.width, sheet.height) == (2 * MAX_CELL_SIDE + PANEL_GAP, 2 * (MAX_CELL_SIDE + CAPTION_HEIGHT) + PANEL_GAP)
+    assert (sheet.width, sheet.height) == (
+        2 * MAX_CELL_SIDE + PANEL_GAP,
+        2 * (MAX_CELL_SIDE + CAPTION_HEIGHT) + PANEL_GAP,
+    )
     for place, number in enumerate([4, 7, 12]):
         caption, view = cell_of(sheet, place, 2, 2)
         assert (caption[2, 2] == get_mask_color(number)).all()

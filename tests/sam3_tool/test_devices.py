@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from sam3_tool import Image
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.transfers import to_device, to_host, upload_pixels
-from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.weights import read_detector, read_tracker
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
+from sam3_tool.backends.transformers.weights import read_detector, read_tracker
 
 PICTURES = [Image(np.zeros((48, 64, 3), np.uint8)), Image(np.zeros((30, 20, 3), np.uint8))]
 

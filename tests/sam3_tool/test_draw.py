@@ -2,13 +2,22 @@ from itertools import combinations
 
 import cv2
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from sam3_tool import Instances, Image
-from sam3_tool.boxes import masks_to_boxes
-from sam3_tool.draw import FILL_OPACITY, PALETTE, PANEL_SIDE, compute_close_up, get_mask_color, draw_marks, shrink_pixels, draw_zoom_pair
-from sam3_tool.labels import Rect, Target, compute_covered_areas, place_plates
+from sam3_tool import Image, Instances
+from sam3_tool.drawing.labels import Rect, Target, compute_covered_areas, place_plates
+from sam3_tool.drawing.overlay import (
+    FILL_OPACITY,
+    PALETTE,
+    PANEL_SIDE,
+    compute_close_up,
+    draw_marks,
+    draw_zoom_pair,
+    get_mask_color,
+    shrink_pixels,
+)
+from sam3_tool.masks.boxes import masks_to_boxes
 
 GREY = 128
 
@@ -257,5 +266,7 @@ def test_what_plates_cover_is_what_each_of_them_covers_one_by_one(spread: int) -
     corners = chance.integers(-20, 20 * spread, (380, 2))
     boxes = np.concatenate([corners, corners + chance.integers(1, 60, (380, 2))], axis=1)
     rects, taken = boxes[:80], boxes[80:]
-    assert compute_covered_areas(rects, taken).tolist() == [sum(overlap(rect, other) for other in taken) for rect in rects]
+    assert compute_covered_areas(rects, taken).tolist() == [
+        sum(overlap(rect, other) for other in taken) for rect in rects
+    ]
     assert compute_covered_areas(rects, taken[:0]).tolist() == [0.0] * 80

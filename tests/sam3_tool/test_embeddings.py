@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from sam3_tool import ConceptPrompt, Instances, Image, Sam3
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.recorded import CachingBackend, RecordingBackend
-from sam3_tool.backends.transformers import ImageEmbedding, TransformersBackend
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3
+from sam3_tool.backends.recording.replay import CachingBackend, RecordingBackend
+from sam3_tool.backends.transformers.backend import ImageEmbedding, TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.cache import ByteCache, SpillOver
-from sam3_tool.training.scenes import HELD_OUT, draw_scene
+from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 
 PICTURES = [Image(draw_scene(HELD_OUT + number, size=(160, 120)).pixels) for number in range(4)]
 

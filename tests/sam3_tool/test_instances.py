@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from sam3_tool import Instances
-from sam3_tool.boxes import masks_to_boxes
-from sam3_tool.rle import encode_masks
+from sam3_tool.masks.boxes import masks_to_boxes
+from sam3_tool.masks.rle import encode_masks
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sam3_tool import ConceptPrompt, Instances, Image, Sam3, ScriptedBackend
-from sam3_tool.backends.recorded import CachingBackend
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.backends.recording.replay import CachingBackend
 
 AROUND_THE_CIRCLE = (40, 30, 120, 110)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.draw import draw_blob_scene
+from bench.suites.drawing import draw_blob_scene
 from sam3_tool import Instances, remove_overlaps
 from sam3_tool.overlap import BLOCK_SIZE, compute_intersection_over_smaller
 

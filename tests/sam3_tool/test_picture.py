@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
 from sam3_tool import Image, ImageError
 

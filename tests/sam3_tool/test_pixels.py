@@ -4,9 +4,9 @@ from transformers import Sam3MaskDecoderConfig
 from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 from transformers.models.sam3.modeling_sam3 import Sam3MaskDecoder, Sam3PixelDecoder, Sam3VisionNeck
 
-from sam3_tool.backends.mask_head import MaskHead
-from sam3_tool.backends.pixels import SplitPixelDecoder
-from sam3_tool.backends.pyramid import FoldedTail, SharedPyramid
+from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
+from sam3_tool.backends.transformers.layers.pixel_decoder import SplitPixelDecoder
+from sam3_tool.backends.transformers.layers.pyramid import FoldedTail, SharedPyramid
 
 CHANNELS = 32
 

@@ -1,8 +1,8 @@
 import torch
 
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers import TransformersBackend
-from sam3_tool.backends.weights import read_detector
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.weights import read_detector
 
 
 @torch.inference_mode()

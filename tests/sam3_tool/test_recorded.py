@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3_tool import CheckpointError, ConceptPrompt, Instances, Image, Sam3
-from sam3_tool.backends.recorded import RecordingBackend, ReplayingBackend
+from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3
+from sam3_tool.backends.recording.format import Recorder, RecordingReader
+from sam3_tool.backends.recording.replay import RecordingBackend, ReplayingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
-from sam3_tool.recording import RecordingReader, Recorder, RecordingError
+from sam3_tool.errors import RecordError
 
 EDGE = np.array([[0.1, 0.2, 39.9, 59.7]], np.float32) + np.float32(1e-6)
 
@@ -197,7 +198,7 @@ def test_many_threads_write_whole_files(tmp_path: Path) -> None:
 def test_a_recording_on_a_full_or_lost_disk_says_so(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "lost")
     (tmp_path / "lost").rmdir()
-    with pytest.raises(RecordingError, match=r"cannot record into .*lost: No such file"):
+    with pytest.raises(RecordError, match=r"cannot record into .*lost: No such file"):
         recorder.add_answer({"what": 1}, 1)
 
 

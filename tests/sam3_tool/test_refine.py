@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Sam3Model, Sam3TrackerModel, Sam3TrackerProcessor
 
-from sam3_tool import CheckpointError, ConceptPrompt, Instances, Image, Sam3, ScriptedBackend, VisualPrompt
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.recorded import CachingBackend, RecordingBackend
-from sam3_tool.backends.transformers import TransformersBackend
+from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, ScriptedBackend, VisualPrompt
+from sam3_tool.backends.recording.replay import CachingBackend, RecordingBackend
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 
 EMBEDDED = locate_checkpoint("tiny")
 ON_THE_CIRCLE, ON_THE_SQUARE, NOWHERE = (90.0, 120.0), (245.0, 125.0), (180.0, 30.0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from sam3_tool import rle
+from sam3_tool.masks import rle
 
 
 @pytest.fixture

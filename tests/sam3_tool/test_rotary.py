@@ -5,7 +5,7 @@ import torch
 from transformers.models.sam3.configuration_sam3 import Sam3ViTConfig
 from transformers.models.sam3.modeling_sam3 import Sam3ViTModel
 
-from sam3_tool.backends.rotary import replace_rotary_attention
+from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
 
 CONFIG = Sam3ViTConfig(
     hidden_size=48,

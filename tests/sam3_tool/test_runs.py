@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam3_tool import Instances, rle
-from sam3_tool.backends.runs import encode_on_device
-from sam3_tool.backends.upsampling import threshold_upsampled, threshold_to_runs
-from sam3_tool.boxes import masks_to_boxes
+from sam3_tool import Instances
+from sam3_tool.backends.transformers.layers.mask_runs import encode_on_device
+from sam3_tool.backends.transformers.layers.upsampling import threshold_to_runs, threshold_upsampled
+from sam3_tool.masks import rle
+from sam3_tool.masks.boxes import masks_to_boxes
 
 SIZES = [(1, 1), (1, 7), (7, 1), (2, 3), (37, 50), (64, 64), (33, 129)]
 NOISE = np.random.default_rng(0)

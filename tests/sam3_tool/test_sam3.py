@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sam3_tool import ConceptPrompt, Instances, Image, Sam3, ScriptedBackend
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.backends.scripted import ScriptedEmbedding
 
 PHRASES = ["red circle", "blue square", "green star", "circle", "shape", "red thing", "yellow ring", "square"]

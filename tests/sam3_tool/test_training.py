@@ -13,7 +13,10 @@ from safetensors.torch import load_file
 from transformers import Sam3Model
 
 from sam3_tool import Sam3
-from sam3_tool.picture import Image
+from sam3_tool.image import Image
+from sam3_tool.synthetic.nouns import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, list_known_words
+from sam3_tool.synthetic.phrases import Concept, ask_about_scene
+from sam3_tool.synthetic.scenes import HELD_OUT, MIN_VISIBLE_AREA, SceneObject, draw_scene
 from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import PAD_LABEL, draw_batch
 from sam3_tool.training.export import export_checkpoint
@@ -21,11 +24,8 @@ from sam3_tool.training.log import log_steps
 from sam3_tool.training.losses import match_queries
 from sam3_tool.training.network import LearningSam3, draw_noisy_boxes
 from sam3_tool.training.optimizer import Muon
-from sam3_tool.training.prompts import Concept, ask_about_scene
-from sam3_tool.training.scenes import HELD_OUT, MIN_VISIBLE_AREA, SceneObject, draw_scene
 from sam3_tool.training.tokenizer import learn_tokenizer
-from sam3_tool.training.train import DETECTOR_KINDS, Recipe, DetectorRun, prepare_folder
-from sam3_tool.training.vocabulary import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, list_known_words
+from sam3_tool.training.train import DETECTOR_KINDS, DetectorRun, Recipe, prepare_folder
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,9 @@ def test_every_meant_object_is_matched_once(tokenizer):
     network = LearningSam3(create_model(len(tokenizer)))
     pictures, questions = draw_batch((5, 0, 0), 3, DETECTOR_KINDS[0], tokenizer)
     with torch.no_grad():
-        found = network.detect(network.encode_images(pictures.pixels, fine=0), questions, draw_noisy_boxes(pictures, questions, 0, 0))
+        found = network.detect(
+            network.encode_images(pictures.pixels, fine=0), questions, draw_noisy_boxes(pictures, questions, 0, 0)
+        )
     layer, question, query, thing = match_queries(found, pictures.boxes[questions.image_index], questions.targets)
     for k in range(3):
         pairs = torch.stack([question, thing])[:, layer == k].T.tolist()
@@ -180,7 +182,9 @@ def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(tmp_path, 
     command = [sys.executable, "-m", "sam3_tool.training.train", "--out", str(tmp_path), "--workers", "1"]
     subprocess.run([*command, "--trunk-steps", "1", "--detector-steps", "0"], check=True)
     written = load_file(tmp_path / "checkpoint" / "model.safetensors")
-    expected = {f"detector_model.{name}": value.half() for name, value in run.build_averaged_network().sam3.state_dict().items()}
+    expected = {
+        f"detector_model.{name}": value.half() for name, value in run.build_averaged_network().sam3.state_dict().items()
+    }
     assert written.keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in written.items())
 

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from transformers import Sam3Model
 
 from sam3_tool import Image, Sam3
-from sam3_tool.backends.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.training.architecture import create_tracker
-from sam3_tool.training.clicking import find_centre_click, find_next_click, draw_stray_click
+from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.clicks import Recipe, train_tracker
 from sam3_tool.training.spoiling import spoil_mask
-from sam3_tool.training.tracker import Candidates, LearningTracker, TrackerPrompts, to_mask_prompt, compute_click_losses
+from sam3_tool.training.tracker import Candidates, LearningTracker, TrackerPrompts, compute_click_losses, to_mask_prompt
 
 EMBEDDED = locate_checkpoint("tiny")
 
@@ -103,7 +103,9 @@ def test_the_network_that_learns_is_the_published_one(detector):
     points, labels = torch.tensor([[[30.0, 90.0]], [[64.0, 20.0]]]), torch.tensor([[1], [0]])
     masks = to_mask_prompt(torch.rand(2, 1, 128, 128) > 0.5)
     with torch.no_grad():
-        learning = network.predict_masks(network.encode_images(pixels), TrackerPrompts(torch.arange(2), points, labels, masks=masks))
+        learning = network.predict_masks(
+            network.encode_images(pixels), TrackerPrompts(torch.arange(2), points, labels, masks=masks)
+        )
         published = network.sam3(
             pixel_values=pixels, input_points=points[:, None], input_labels=labels[:, None], input_masks=masks
         )

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import Sam3Model, Sam3Processor
 
-from sam3_tool import CheckpointError, ConceptPrompt, Instances, Image, Sam3
-from sam3_tool.backends.checkpoint import locate_checkpoint
-from sam3_tool.backends.prompts import PAD_LABEL
-from sam3_tool.backends.transformers import TransformersBackend
+from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.text import PAD_LABEL
 
 EMBEDDED = locate_checkpoint("tiny")
 RED, BLUE = (30.0, 60.0, 150.0, 180.0), (205.0, 85.0, 285.0, 165.0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sam3_tool.backends.upsampling import threshold_upsampled
+from sam3_tool.backends.transformers.layers.upsampling import threshold_upsampled
 
 
 def whole(logits: torch.Tensor, height: int, width: int) -> np.ndarray:

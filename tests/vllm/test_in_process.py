@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from agent import TOOLS, Budget, Task, run
-from agent.chat import ChatPlanner
-from agent.models import Call, Capabilities, Message, ModelError, Reply
-from agent.models.vllm_local import SamplingSettings, VllmModel
-from agent.views import View
+from agent.models.base import Call, Capabilities, Message, ModelError, Reply
+from agent.models.vllm import SamplingSettings, VllmModel
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.views import View
 from sam3_tool import Image
 
 SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]

@@ -10,14 +10,15 @@ from itertools import product
 import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
-from agent.chat import ChatPlanner
-from agent.models import Capabilities, Message, Reply
-from agent.models.completions import parse_response
-from agent.models.openai_compatible import OpenAICompatible
-from agent.models.probe import format_capabilities
-from agent.models.tool_text import extract_calls
-from agent.models.wire import to_openai
-from agent.tools import ToolError, parse_call
+from agent.core.errors import ToolError
+from agent.models.base import Capabilities, Message, Reply
+from agent.models.openai.client import OpenAICompatible
+from agent.models.openai.probe import format_capabilities
+from agent.models.openai.responses import parse_response
+from agent.models.rendering import to_openai
+from agent.models.reply_parsing import extract_calls
+from agent.planners.chat.planner import ChatPlanner
+from agent.tools import parse_call
 
 ASKED = 20
 """Replies of each kind."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from agent import Budget, Task, run
-from agent.chat import ChatPlanner
-from agent.models import Capabilities, Message
-from agent.models.openai_compatible import OpenAICompatible
-from agent.models.probe import format_capabilities
-from agent.views import View
+from agent.models.base import Capabilities, Message
+from agent.models.openai.client import OpenAICompatible
+from agent.models.openai.probe import format_capabilities
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.views import View
 
 # As the model learned it: a strict schema has fields that it never wrote.
 NATIVE = Capabilities("native")

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.episode import Candidate, Workspace
-from agent.exports import EXPORTERS
+from agent.core.episode import Candidate, Workspace
+from agent.exports.base import EXPORTERS
 from sam3_tool import Image, Sam3
-from sam3_tool.boxes import masks_to_boxes
-from sam3_tool.rle import encode_mask
+from sam3_tool.masks.boxes import masks_to_boxes
+from sam3_tool.masks.rle import encode_mask
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 Write = Callable[..., Path]

@@ -11,7 +11,7 @@ import pytest
 import supervision
 from pycocotools.coco import COCO
 
-from sam3_tool.rle import compute_areas, decode_mask, encode_mask
+from sam3_tool.masks.rle import compute_areas, decode_mask, encode_mask
 
 
 def read(path: Path) -> COCO:

@@ -9,9 +9,9 @@ import pytest
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from agent.cli import app
-from agent.exports import EXPORTERS
-from agent.result import ANSWER_FILES, Result
+from agent.cli.main import app
+from agent.exports.base import EXPORTERS
+from agent.report.result import ANSWER_FILES, Result
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.exports import EXPORTERS, select_exporters
-from agent.options import UsageError
+from agent.core.errors import UsageError
+from agent.exports.base import EXPORTERS, select_exporters
 from sam3_tool import Image
-from sam3_tool.rle import encode_mask
+from sam3_tool.masks.rle import encode_mask
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)

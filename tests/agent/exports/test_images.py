@@ -9,8 +9,8 @@ from zipfile import ZipFile
 import numpy as np
 import PIL.Image
 
-from sam3_tool.draw import get_mask_color
-from sam3_tool.rle import decode_mask, encode_mask
+from sam3_tool.drawing.overlay import get_mask_color
+from sam3_tool.masks.rle import decode_mask, encode_mask
 
 
 def pictures(path: Path) -> dict[str, np.ndarray]:

@@ -10,14 +10,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from agent.exports import EXPORTERS
+from agent.exports.base import EXPORTERS
 from agent.exports.label_studio import encode_brush
 from sam3_tool import Image
-from sam3_tool.boxes import masks_to_boxes
-from sam3_tool.rle import decode_mask, encode_mask
+from sam3_tool.masks.boxes import masks_to_boxes
+from sam3_tool.masks.rle import decode_mask, encode_mask
 
 pytestmark = pytest.mark.usefixtures("owners")
 SIZES = [(1, 1), (1, 7), (9, 1), (3, 5), (37, 53), (241, 319)]

@@ -13,9 +13,9 @@ import pytest
 import supervision
 import yaml
 
-from agent.exports import EXPORTERS
+from agent.exports.base import EXPORTERS
 from sam3_tool import Image
-from sam3_tool.rle import decode_mask, encode_mask
+from sam3_tool.masks.rle import decode_mask, encode_mask
 
 pytestmark = pytest.mark.usefixtures("owners")
 LOADER = Path(__file__).with_name("ultralytics_loads.py")

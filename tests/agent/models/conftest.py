@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.models.openai_compatible import OpenAICompatible
+from agent.models.openai.client import OpenAICompatible
 from sam3_tool import Image
 
 

@@ -15,17 +15,19 @@ from typing import Any
 import pytest
 
 from agent import Budget, Task, run
-from agent.chat import ChatPlanner
-from agent.load import wrap_recording, with_model_info
-from agent.models import Call
+from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
-from agent.tools.workspace import AskUser
-from agent.transcript import Provenance
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.loading import with_model_info, wrap_recording
+from agent.records.episode_file import Provenance
+from agent.tools.toolsets import AskUser
 from sam3_tool import Image, Sam3
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
-WITHOUT_NETWORKS = "import sys; sys.modules |= dict.fromkeys(('torch', 'openai')); from agent.cli import main; main()"
+WITHOUT_NETWORKS = (
+    "import sys; sys.modules |= dict.fromkeys(('torch', 'openai')); from agent.cli.main import main; main()"
+)
 KEY = "sk-planted-4711"
 QUERY = "the watermelons"
 CALLS = [("segment", '{"phrases": ["watermelon"]}'), ("answer", '{"ids": [1, 2], "message": "Two of them."}')]

@@ -14,14 +14,15 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run
-from agent.chat import ChatPlanner
-from agent.messages import build_messages
-from agent.models import Call, Messages, Reply, Schema
-from agent.models.tool_text import extract_calls, read_reply
-from agent.models.transformers_local import GenerationSettings, TransformersModel
-from agent.models.wire import render_call, to_chat_template, to_openai
-from agent.tools import ToolError, parse_call
-from agent.views import View
+from agent.core.errors import ToolError
+from agent.models.base import Call, Messages, Reply, Schema
+from agent.models.rendering import render_call, to_chat_template, to_openai
+from agent.models.reply_parsing import extract_calls, read_reply
+from agent.models.transformers import GenerationSettings, TransformersModel
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.prompt import build_messages
+from agent.planners.chat.views import View
+from agent.tools import parse_call
 from sam3_tool import Image
 
 MODEL = Path(__file__).parents[2] / "mllm" / "model"

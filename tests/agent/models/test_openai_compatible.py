@@ -8,14 +8,14 @@ from threading import Event, Thread
 import pytest
 
 from agent import Task, run
-from agent.chat import ChatPlanner
-from agent.models import Call, Message, ModelError
-from agent.models.openai_compatible import OpenAICompatible
-from agent.seen import reconstruct_prompts
+from agent.models.base import Call, Message, ModelError
+from agent.models.openai.client import OpenAICompatible
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.views import View
+from agent.records.episode_file import Provenance, save_episode
+from agent.records.episode_file import load_episode as load_episode
+from agent.report.prompt_trace import reconstruct_prompts
 from agent.tools import TOOLS
-from agent.transcript import Provenance, save_episode
-from agent.transcript import load_episode as load_episode
-from agent.views import View
 
 KEY = "sk-planted-5up3r-s3cr3t"
 ASKED = [Message("system", ("You plan.",)), Message("user", ("Query: the red cup",))]

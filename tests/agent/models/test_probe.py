@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from agent.models import Capabilities, ModelError
-from agent.models.probe import format_capabilities
+from agent.models.base import Capabilities, ModelError
+from agent.models.openai.probe import format_capabilities
 
 REPORT = ("report_colours", '{"left": "red", "right": "blue"}')
 

@@ -11,15 +11,15 @@ import pytest
 
 import prompts
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
-from agent.budget import Budget, Price
-from agent.chat import ChatPlanner
-from agent.episode import Usage
-from agent.messages import Toolset
-from agent.models import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
-from agent.models.recorded import RecordingHeader, RecordingModel, ReplayingModel
+from agent.core.budget import Budget, Price
+from agent.core.episode import Usage
+from agent.core.errors import PlannerError
+from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.planner import PlannerError
-from agent.transcript import Provenance, save_episode
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.prompt import Toolset
+from agent.records.episode_file import Provenance, save_episode
+from agent.records.model_recording import RecordingHeader, RecordingModel, ReplayingModel
 from sam3_tool import Image, Sam3
 
 OFFERED = [{"type": "function", "function": {"name": "segment", "parameters": {"type": "object"}}}]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.episode import Decision
-from agent.models.schemas import MAX_ITEMS, MAX_NUMBER, MAX_TEXT, constrain_schema, build_reply_schema, to_strict_tool
-from agent.models.tool_text import read_reply
+from agent.core.episode import Decision
+from agent.models.reply_parsing import read_reply
+from agent.models.schemas import MAX_ITEMS, MAX_NUMBER, MAX_TEXT, build_reply_schema, constrain_schema, to_strict_tool
 from agent.tools import PAPER_TOOLS, TOOLS, parse_call
 
 PROTOCOLS = {"workspace": TOOLS, "paper": PAPER_TOOLS}

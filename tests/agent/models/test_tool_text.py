@@ -4,11 +4,12 @@ from contextlib import suppress
 
 import pytest
 
-from agent.episode import Decision, Usage
-from agent.models import Call, Reply
-from agent.models.tool_text import extract_calls, read_reply, split_thinking
-from agent.tools import TOOLS, ToolError, parse_call
-from agent.tools.workspace import Count, Segment
+from agent.core.episode import Decision, Usage
+from agent.core.errors import ToolError
+from agent.models.base import Call, Reply
+from agent.models.reply_parsing import extract_calls, read_reply, split_thinking
+from agent.tools import TOOLS, parse_call
+from agent.tools.toolsets import Count, Segment
 
 OFFERED = [tool.to_planner_schema() for tool in TOOLS]
 SEGMENT = Call("segment", '{"phrases": ["red cup"]}')

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
-from agent.chat import ChatPlanner
-from agent.load import load_planner
-from agent.messages import build_messages
-from agent.models import Capabilities, Message, Messages, ModelError
-from agent.models.transformers_local import TransformersModel
-from agent.planner import PlannerError
-from agent.views import View
+from agent.core.errors import PlannerError
+from agent.models.base import Capabilities, Message, Messages, ModelError
+from agent.models.transformers import TransformersModel
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.prompt import build_messages
+from agent.planners.chat.views import View
+from agent.planners.loading import load_planner
 from sam3_tool import Image
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +92,9 @@ def test_a_reply_of_too_many_tokens_is_cut_off(scene):
 
 
 def test_a_conversation_that_leaves_no_room_is_an_empty_reply_and_the_others_are_answered(model, scene):
-    endless, other = model.generate_replies([[Message("user", ("x " * 20_000,))], asked("the watermelons", scene)], SCHEMAS)
+    endless, other = model.generate_replies(
+        [[Message("user", ("x " * 20_000,))], asked("the watermelons", scene)], SCHEMAS
+    )
     assert (endless.text, endless.finish_reason, endless.error) == ("", "length", "")
     assert endless.usage.prompt_tokens > 8192
     assert other.calls[0].tool == "segment"
@@ -100,7 +102,10 @@ def test_a_conversation_that_leaves_no_room_is_an_empty_reply_and_the_others_are
 
 def test_a_long_conversation_does_not_cut_short_the_replies_to_others(scene, tmp_path):
     short, long = asked("the watermelons", scene), asked("the watermelons " * 20, scene)
-    lengths = [reply.usage.prompt_tokens for reply in known_to(8192, tmp_path / "large").generate_replies([short, long], SCHEMAS)]
+    lengths = [
+        reply.usage.prompt_tokens
+        for reply in known_to(8192, tmp_path / "large").generate_replies([short, long], SCHEMAS)
+    ]
     model = known_to(max(lengths) + 3, tmp_path / "small")
     together = model.generate_replies([short, long, short], SCHEMAS)
     assert together == [model.generate_replies([talk], SCHEMAS)[0] for talk in (short, long, short)]
@@ -131,7 +136,9 @@ def test_a_conversation_that_the_model_cannot_take_is_an_error_and_the_others_ar
 def test_a_seed_determines_what_is_sampled(scene):
     def sampled(seed: int) -> list[str]:
         model = TransformersModel.load(MODEL, device="cpu", max_tokens=12, temperature=5.0, seed=seed)
-        return [reply.text for _ in range(2) for reply in model.generate_replies([asked("the moon", scene)] * 2, SCHEMAS)]
+        return [
+            reply.text for _ in range(2) for reply in model.generate_replies([asked("the moon", scene)] * 2, SCHEMAS)
+        ]
 
     assert sampled(1) == sampled(1)
     assert sampled(1) != sampled(2)
@@ -160,7 +167,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line(name, problem):
 
 def test_a_model_that_is_not_on_this_machine_is_one_line_without_a_network():
     program = (
-        "from agent.load import PlannerError, load_planner\n"
+        "from agent.planners.loading import PlannerError, load_planner\n"
         "try: load_planner('transformers:nobody/no-such-model')\n"
         "except PlannerError as error: print(error)"
     )

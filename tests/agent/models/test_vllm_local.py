@@ -11,7 +11,7 @@ WITHOUT_VLLM = """
 import sys
 sys.modules["vllm"] = None  # as if it were not installed
 from agent.models import ModelError
-from agent.models.vllm_local import VllmModel
+from agent.models.vllm import VllmModel
 try:
     VllmModel.load("Qwen/Qwen3-VL-8B-Instruct")
 except ModelError as error:
@@ -19,7 +19,7 @@ except ModelError as error:
 """
 WITHOUT_GPU = """
 from agent.models import ModelError
-from agent.models.vllm_local import VllmModel
+from agent.models.vllm import VllmModel
 try:
     VllmModel.load("Qwen/Qwen3-VL-8B-Instruct")
 except ModelError as error:
@@ -27,7 +27,7 @@ except ModelError as error:
 """
 IMPORTED = """
 import sys
-import agent.models.vllm_local
+import agent.models.vllm
 print(*sorted({"vllm", "torch", "transformers", "openai"} & set(sys.modules)))
 """
 

@@ -3,13 +3,21 @@ import io
 import json
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from agent.episode import Decision
-from agent.models import Call, Message
-from agent.models.tool_text import read_reply
-from agent.models.wire import MAX_PNG_PIXELS, NOT_EXECUTED_MESSAGE, encode_image, collect_images, to_chat_template, to_openai, render_tools
+from agent.core.episode import Decision
+from agent.models.base import Call, Message
+from agent.models.rendering import (
+    MAX_PNG_PIXELS,
+    NOT_EXECUTED_MESSAGE,
+    collect_images,
+    encode_image,
+    render_tools,
+    to_chat_template,
+    to_openai,
+)
+from agent.models.reply_parsing import read_reply
 from agent.tools import TOOLS, parse_call
 from sam3_tool import Image
 
@@ -71,7 +79,10 @@ def test_strict_tools_say_so_and_leave_nothing_open(talk):
 def test_every_call_of_a_turn_has_a_result_as_servers_demand(square):
     asked = [Message("user", ("Query",)), Message("assistant", (), (SEGMENT, COUNT))]
     one = to_openai([*asked, Message("tool", ("Found 1 mask.",))], OFFERED, "native")["messages"]
-    assert [(m["tool_call_id"], m["content"]) for m in one[2:]] == [("call_1", "Found 1 mask."), ("call_2", NOT_EXECUTED_MESSAGE)]
+    assert [(m["tool_call_id"], m["content"]) for m in one[2:]] == [
+        ("call_1", "Found 1 mask."),
+        ("call_2", NOT_EXECUTED_MESSAGE),
+    ]
     two = to_openai([*asked, Message("tool", ("A.",)), Message("tool", ("B.", square))], OFFERED, "native")["messages"]
     assert [m["content"] for m in two[2:4]] == ["A.", "B."]
     assert [m["role"] for m in two] == ["user", "assistant", "tool", "tool", "user"]

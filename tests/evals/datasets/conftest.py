@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.datasets.make_scenes import write_scenes
+from evals.datasets.synthetic.make_scenes import write_scenes
 from evals.samples import Prediction, Sample
 from sam3_tool import Instances
 

@@ -6,14 +6,14 @@ from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from evals.datasets import load_dataset
 from evals.datasets.counting import COUNTBENCH_SOURCE
-from evals.datasets.parquet import Table
+from evals.datasets.formats.parquet import Table
+from evals.datasets.registry import load_dataset
+from evals.errors import DatasetError
 from evals.metrics import counting
-from evals.samples import DataError
 from sam3_tool import ImageError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -112,20 +112,20 @@ def test_pixmo_finds_its_pictures_by_their_hash(tmp_path, predicted):
     ("name", "said"), [("countbench", "nielsr/countbench"), ("pixmo-count", "allenai/pixmo-count")]
 )
 def test_missing_files_are_one_sentence_with_the_place_to_get_them(tmp_path, name, said):
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DatasetError, match=said):
         load_dataset(name, tmp_path, "test")
 
 
 def test_other_files_and_phrases_are_told(tmp_path, countbench):
-    with pytest.raises(DataError, match="expected the pictures, named by their image_sha256"):
+    with pytest.raises(DatasetError, match="expected the pictures, named by their image_sha256"):
         load_dataset("pixmo-count", countbench, "train")
     (countbench / "images").mkdir()
-    with pytest.raises(DataError, match="has the columns image_url, text, number, image, not image_sha256"):
+    with pytest.raises(DatasetError, match="has the columns image_url, text, number, image, not image_sha256"):
         load_dataset("pixmo-count", countbench, "train")
     (tmp_path / "phrases.json").write_text("[]")
-    with pytest.raises(DataError, match="must be an object of row numbers"):
+    with pytest.raises(DatasetError, match="must be an object of row numbers"):
         load_dataset("countbench", countbench, "train", phrases=tmp_path / "phrases.json")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "x.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DatasetError, match="cannot be read"):
         load_dataset("countbench", tmp_path / "broken", "train")

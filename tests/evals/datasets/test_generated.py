@@ -4,9 +4,9 @@ import filecmp
 
 import pytest
 
-from evals.datasets import load_dataset
-from evals.datasets.make_scenes import write_scenes
-from evals.samples import DataError
+from evals.datasets.registry import load_dataset
+from evals.datasets.synthetic.make_scenes import write_scenes
+from evals.errors import DatasetError
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def test_another_seed_gives_other_scenes(dataset, tmp_path):
 
 
 def test_wrong_numbers_and_splits_are_told(tmp_path):
-    with pytest.raises(DataError, match="the split test, not 'val'"):
+    with pytest.raises(DatasetError, match="the split test, not 'val'"):
         load_dataset("scenes", tmp_path, "val")
-    with pytest.raises(DataError, match=r"the number .* whole number from 1 on, found 0"):
+    with pytest.raises(DatasetError, match=r"the number .* whole number from 1 on, found 0"):
         load_dataset("scenes", tmp_path, "test", number=0)
-    with pytest.raises(DataError, match=r"the seed .* from 0 on, found 'many'"):
+    with pytest.raises(DatasetError, match=r"the seed .* from 0 on, found 'many'"):
         load_dataset("scenes", tmp_path, "test", seed="many")
 
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets import load_dataset
+from evals.datasets.registry import load_dataset
+from evals.errors import DatasetError
 from evals.metrics import omnilabel
-from evals.samples import DataError, Prediction
+from evals.samples import Prediction
 
 FILE = "dataset_all_val_v0.1.3.json"
 
@@ -136,11 +137,11 @@ def test_facts_tell_the_release(dataset):
 def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tmp_path, content, said):
     if content is not None:
         (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DatasetError, match=said) as caught:
         load_dataset("omnilabel", tmp_path, "val")
     assert "omnilabel.org" in str(caught.value)
 
 
 def test_a_split_that_there_is_not_is_told(tmp_path):
-    with pytest.raises(DataError, match="val-coco"):
+    with pytest.raises(DatasetError, match="val-coco"):
         load_dataset("omnilabel", tmp_path, "test")

@@ -3,15 +3,15 @@
 import json
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from evals.datasets import load_dataset
+from evals.datasets.registry import load_dataset
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
-from evals.metrics.entries import ScoringError
-from evals.samples import DataError, Prediction
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from evals.samples import Prediction
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_only_a_picture_and_a_query_are_needed_to_predict(folder, nothing):
     failed = nothing(dataset.list_samples())
     assert json.loads(dataset.build_submission(failed)["predictions.json"])[1]["masks"] == []
     for score in (dataset.score, dataset.build_measure):
-        with pytest.raises(DataError, match="nothing to score against"):
+        with pytest.raises(DatasetError, match="nothing to score against"):
             score(failed)
 
 
@@ -174,14 +174,14 @@ def test_run_lengths_of_a_coco_file_must_fill_the_picture(folder, nothing, segme
     whole = {"segmentation": {"size": [12, 16], "counts": [12, 180]}}
     dataset = coco(folder, whole, {"id": 2, "segmentation": segmentation})
     for use in (lambda: dataset.score(nothing(dataset.list_samples())), dataset.list_samples()[0].target):
-        with pytest.raises(DataError, match=f"annotations.json, annotation 2: {said}"):
+        with pytest.raises(DatasetError, match=f"annotations.json, annotation 2: {said}"):
             use()
     assert coco(folder, whole).list_samples()[0].target().sum() == 180
 
 
 def test_polygons_that_were_drawn_in_another_size_than_the_pictures_are_told(folder):
     [sample] = coco(folder, {"segmentation": [[3, 2, 9, 2, 9, 6]]}, height=24, width=32).list_samples()
-    with pytest.raises(DataError, match="its mask is 32 x 24 pixels, its picture is 16 x 12"):
+    with pytest.raises(DatasetError, match="its mask is 32 x 24 pixels, its picture is 16 x 12"):
         sample.target()
 
 
@@ -203,7 +203,7 @@ def test_polygons_that_were_drawn_in_another_size_than_the_pictures_are_told(fol
     ],
 )
 def test_a_wrong_line_is_told_by_its_number(folder, line, said):
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DatasetError, match=said):
         write(folder, line)
 
 
@@ -218,31 +218,33 @@ def test_a_wrong_line_is_told_by_its_number(folder, line, said):
     ],
 )
 def test_a_wrong_entry_of_a_coco_file_is_named(folder, annotation, image, said):
-    with pytest.raises((DataError, ScoringError), match=said):
+    with pytest.raises((DatasetError, ScoringError), match=said):
         coco(folder, {}, annotation, **image)
 
 
 def test_a_coco_file_that_is_nested_too_deeply_is_one_sentence(folder):
     (folder / "annotations.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match=r"annotations.json is not JSON"):
+    with pytest.raises(DatasetError, match=r"annotations.json is not JSON"):
         load_dataset("own", folder, "all")
 
 
 def test_ids_may_not_repeat(folder):
     line = {"image": "a.png", "query": "a", "id": "x"}
-    with pytest.raises(DataError, match="the id 'x' twice"):
+    with pytest.raises(DatasetError, match="the id 'x' twice"):
         write(folder, line, line)
 
 
 def test_a_mask_must_have_the_pictures_size(folder, nothing):
     dataset = write(folder, {"image": "b.png", "query": "a", "mask": "a-mask.png"})
-    with pytest.raises(DataError, match=r"a-mask.png is 16 x 12 pixels, its picture is 20 x 10"):
+    with pytest.raises(DatasetError, match=r"a-mask.png is 16 x 12 pixels, its picture is 20 x 10"):
         dataset.score(nothing(dataset.list_samples()))
 
 
 def test_a_folder_without_queries_is_told_what_is_expected(tmp_path):
-    with pytest.raises(DataError, match=r"queries.jsonl does not exist, expected queries.jsonl, or annotations.json"):
+    with pytest.raises(
+        DatasetError, match=r"queries.jsonl does not exist, expected queries.jsonl, or annotations.json"
+    ):
         load_dataset("own", tmp_path, "all")
     (tmp_path / "queries.jsonl").write_text("\n")
-    with pytest.raises(DataError, match="holds no query"):
+    with pytest.raises(DatasetError, match="holds no query"):
         load_dataset("own", tmp_path, "all")

@@ -5,14 +5,14 @@ import os
 from io import BytesIO
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from evals.datasets import load_dataset
+from evals.datasets.registry import load_dataset
+from evals.errors import DatasetError
 from evals.metrics import reasonseg
-from evals.samples import DataError
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +128,9 @@ def test_a_turned_picture_and_an_old_encoding_are_read_as_officially(tmp_path, p
 
 def test_masks_of_another_picture_are_refused(dataset, predicted):
     sample = dataset.list_samples()[0]
-    with pytest.raises(DataError, match="7 x 5 pixels, its picture is 1"):
+    with pytest.raises(DatasetError, match="7 x 5 pixels, its picture is 1"):
         dataset.score([predicted(sample.id, np.ones((1, 5, 7), bool))])
-    with pytest.raises(DataError, match="'else', which the data does not have"):
+    with pytest.raises(DatasetError, match="'else', which the data does not have"):
         dataset.score([predicted("else", np.ones((1, 5, 7), bool))])
 
 
@@ -147,7 +147,7 @@ def test_masks_of_another_picture_are_refused(dataset, predicted):
 )
 def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tmp_path, make, said):
     make(tmp_path)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DatasetError, match=said) as caught:
         load_dataset("reasonseg", tmp_path, "val")
     assert "dvlab-research/LISA" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -161,13 +161,13 @@ def write(folder, annotation):
 
 
 def test_unknown_names_splits_and_options_are_told_with_what_there_is(tmp_path):
-    with pytest.raises(DataError, match=r"no data set 'reasonsge'; there are reasonseg"):
+    with pytest.raises(DatasetError, match=r"no data set 'reasonsge'; there are reasonseg"):
         load_dataset("reasonsge", tmp_path, "val")
-    with pytest.raises(DataError, match="train, val, test, not 'dev'"):
+    with pytest.raises(DatasetError, match="train, val, test, not 'dev'"):
         load_dataset("reasonseg", tmp_path, "dev")
-    with pytest.raises(DataError, match="has the options variant, not varient"):
+    with pytest.raises(DatasetError, match="has the options variant, not varient"):
         load_dataset("reasonseg", tmp_path, "val", varient="lisa")
-    with pytest.raises(DataError, match=r"'lisa' .* or 'hf-bool', not 'hf'"):
+    with pytest.raises(DatasetError, match=r"'lisa' .* or 'hf-bool', not 'hf'"):
         load_dataset("reasonseg", tmp_path, "val", variant="hf")
 
 
@@ -177,7 +177,9 @@ def test_a_file_name_that_is_no_text_is_one_sentence(folders, tmp_path):
     (tmp_path / "val").mkdir()
     for ending in (".jpg", ".json"):
         (tmp_path / "val" / f"{strange}{ending}").write_bytes(original.with_suffix(ending).read_bytes())
-    with pytest.raises(DataError, match=r"reasonseg has the id 'a\\udcff', which is no Unicode text; give that sample"):
+    with pytest.raises(
+        DatasetError, match=r"reasonseg has the id 'a\\udcff', which is no Unicode text; give that sample"
+    ):
         load_dataset("reasonseg", tmp_path, "val")
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evals.datasets import load_dataset
+from evals.datasets.registry import load_dataset
+from evals.errors import DatasetError
 from evals.metrics import gres, refcoco
-from evals.samples import DataError
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 @pytest.fixture(scope="module", params=["refcoco", "grefcoco"])
@@ -31,7 +31,9 @@ def refs(folders):
 
 def perfect(dataset, predicted):
     """The target, as one mask; no mask where there is no target."""
-    return [predicted(sample.id, sample.target()[None][: int(sample.target().any())]) for sample in dataset.list_samples()]
+    return [
+        predicted(sample.id, sample.target()[None][: int(sample.target().any())]) for sample in dataset.list_samples()
+    ]
 
 
 def spoilt(dataset, predicted):
@@ -114,7 +116,9 @@ def test_resampling_is_the_metric_over_what_is_drawn(dataset, predicted):
 
 def test_sentences_without_target_alone_still_have_a_giou(grefs, predicted):
     predictions = perfect(grefs, predicted)
-    missing = [p for p, sample in zip(predictions, grefs.list_samples(), strict=True) if sample.slices["targets"] == "none"]
+    missing = [
+        p for p, sample in zip(predictions, grefs.list_samples(), strict=True) if sample.slices["targets"] == "none"
+    ]
     assert grefs.score(missing).metrics == {"giou": 1.0, "n": 2}
 
 
@@ -139,7 +143,7 @@ def test_facts_tell_the_split_and_what_was_published(refs, grefs):
 def test_a_pickle_that_would_run_code_is_not_opened(tmp_path, folders):
     (tmp_path / "refs(unc).p").write_bytes(b"cos\nsystem\n(S'touch " + bytes(tmp_path) + b"/run'\ntR.")
     (tmp_path / "instances.json").write_text("{}")
-    with pytest.raises(DataError, match=r"it holds a os\.system"):
+    with pytest.raises(DatasetError, match=r"it holds a os\.system"):
         load_dataset("refcoco", tmp_path, "val")
     assert not (tmp_path / "run").exists()
 
@@ -179,15 +183,15 @@ def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tm
     for name, content in (("grefs(unc).json", refs), ("instances.json", instances)):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DatasetError, match=said) as caught:
         load_dataset("grefcoco", tmp_path, "val")
     assert "henghuiding/gRefCOCO" in str(caught.value)
 
 
 def test_splits_and_conventions_that_there_are_not_are_told(tmp_path):
-    with pytest.raises(DataError, match="val, test, train, not 'testA'"):
+    with pytest.raises(DatasetError, match="val, test, train, not 'testA'"):
         load_dataset("refcocog", tmp_path, "testA")
-    with pytest.raises(DataError, match="unc, umd, google, not 'x'"):
+    with pytest.raises(DatasetError, match="unc, umd, google, not 'x'"):
         load_dataset("refcoco", tmp_path, "val", split_by="x")
-    with pytest.raises(DataError, match="not 'lisa'"):
+    with pytest.raises(DatasetError, match="not 'lisa'"):
         load_dataset("grefcoco", tmp_path, "val", convention="lisa")

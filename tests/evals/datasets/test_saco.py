@@ -5,13 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets import load_dataset
+from evals.datasets.registry import load_dataset
 from evals.datasets.saco import GOLD_SUBSETS
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1
-from evals.metrics.entries import ScoringError
-from evals.samples import DataError
-from sam3_tool import rle
-from sam3_tool.rle import RleMask
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
 
 
 @pytest.fixture(scope="module", params=["saco-gold", "saco-silver"])
@@ -44,7 +43,9 @@ def mixed(dataset, truth, predicted):
     rng = np.random.default_rng(0)
 
     def spoilt(one):
-        masks = [np.roll(rle.decode_mask(mask), int(rng.integers(0, 5)), axis=1) for mask in one.masks if rng.random() < 0.8]
+        masks = [
+            np.roll(rle.decode_mask(mask), int(rng.integers(0, 5)), axis=1) for mask in one.masks if rng.random() < 0.8
+        ]
         if rng.random() < 0.2:
             size = one.masks[0].size if one.masks else target_size(dataset, one.id)
             masks.append(np.indices(size).sum(axis=0) < 40)
@@ -121,14 +122,16 @@ def test_a_picture_of_another_size_than_the_files_say_is_told_and_not_scored(dat
     spoilt = [*truth[:place], truth[place].model_copy(update={"masks": tuple(larger)}), *truth[place + 1 :]]
     said = rf"are {width + 2} x {height + 1} pixels, its picture is {width} x {height}: they are of another picture"
     for use in (dataset.score, dataset.submission):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DatasetError, match=said):
             use(spoilt)
 
 
 def test_all_three_annotators_are_needed(tmp_path, folders):
     one = "gold_metaclip_merged_a_release_test.json"
     (tmp_path / one).write_bytes((folders["saco-gold"] / one).read_bytes())
-    with pytest.raises(DataError, match=r"merged_b_release_test.json does not exist, expected the files of all anno"):
+    with pytest.raises(
+        DatasetError, match=r"merged_b_release_test.json does not exist, expected the files of all anno"
+    ):
         load_dataset("saco-gold", tmp_path, "metaclip")
 
 
@@ -147,13 +150,13 @@ def test_all_three_annotators_are_needed(tmp_path, folders):
 def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tmp_path, content, said):
     if content is not None:
         (tmp_path / "silver_geode_merged_test.json").write_bytes(content)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DatasetError, match=said) as caught:
         load_dataset("saco-silver", tmp_path, "geode")
     assert "facebook/SACo-Silver" in str(caught.value)
 
 
 def test_a_subset_that_there_is_not_is_told(tmp_path):
-    with pytest.raises(DataError, match="wiki_common, and all, not 'test'"):
+    with pytest.raises(DatasetError, match="wiki_common, and all, not 'test'"):
         load_dataset("saco-gold", tmp_path, "test")
 
 

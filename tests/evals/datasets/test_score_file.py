@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets import load_benchmark, load_dataset
-from evals.metrics.entries import ScoringError
+from evals.datasets.registry import load_benchmark, load_dataset
+from evals.errors import ScoringError
 from evals.samples import Prediction
 
 SETS = {

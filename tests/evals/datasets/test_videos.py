@@ -4,15 +4,14 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
-from evals.check import check_images
-from evals.datasets import load_benchmark, load_dataset
+from evals.datasets.registry import load_benchmark, load_dataset
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import jf, veval
-from evals.metrics.entries import ScoringError
-from evals.samples import DataError
-from sam3_tool import rle
+from evals.reports.preflight import check_images
+from sam3_tool.masks import rle
 
 FRAMES = 5
 
@@ -137,7 +136,9 @@ def test_sav_has_a_sample_per_object_and_scores_each_from_its_entry_on(sav):
     assert [sample.id for sample in benchmark.list_samples()] == ["sav_000001/000", "sav_000001/001"]
     assert benchmark.list_samples()[0].open_image().pixels.shape == (24, 32, 3)
     assert benchmark.score_file(predictions) == {"jf": 100, "j": 100, "f": 100, "objects": 2}
-    PIL.Image.fromarray(np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)).save(predictions / "sav_000001/000/00008.png")
+    PIL.Image.fromarray(np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)).save(
+        predictions / "sav_000001/000/00008.png"
+    )
     with pytest.raises(ScoringError, match="'sav_000001/000': a mask of one object must have two values at the most"):
         benchmark.score_file(predictions)
 
@@ -168,26 +169,26 @@ def test_missing_data_say_what_to_fetch_from_where_under_which_licence(tmp_path)
         ("sav", "test", "ai.meta.com"),
         ("saco-veval", "yt1b-val", "huggingface.co/datasets/facebook/SACo-VEval"),
     ):
-        with pytest.raises(DataError, match=home) as caught:
+        with pytest.raises(DatasetError, match=home) as caught:
             load_benchmark(name, tmp_path, split)
         assert "licence:" in str(caught.value)
-        with pytest.raises(DataError, match="has the splits"):
+        with pytest.raises(DatasetError, match="has the splits"):
             load_benchmark(name, tmp_path, "nonsense")
 
 
 def test_broken_listings_and_files_are_named(davis, saco):
     listing = davis[0] / "ImageSets/2017/val.txt"
     listing.write_text("dogs\ncats\n")
-    with pytest.raises(DataError, match="has no folder cats"):
+    with pytest.raises(DatasetError, match="has no folder cats"):
         load_benchmark("davis", davis[0], "val")
     listing.write_text("\n")
-    with pytest.raises(DataError, match="names no video"):
+    with pytest.raises(DatasetError, match="names no video"):
         load_benchmark("davis", davis[0], "val")
     (saco[0] / "annotation/saco_veval_sav_test.json").write_text('{"videos": []}')
-    with pytest.raises(DataError, match="is not as published"):
+    with pytest.raises(DatasetError, match="is not as published"):
         load_benchmark("saco-veval", saco[0], "sav-test")
 
 
 def test_videos_are_not_run(davis):
-    with pytest.raises(DataError, match="davis cannot be run: there is no video tracker here yet"):
+    with pytest.raises(DatasetError, match="davis cannot be run: there is no video tracker here yet"):
         load_dataset("davis", davis[0], "val")

@@ -3,7 +3,7 @@
 import pytest
 
 from evals.metrics.__main__ import main
-from evals.metrics.cases import FAMILIES, compare_family, find_differences, decode_labels, load_cases
+from evals.metrics.cases import FAMILIES, compare_family, decode_labels, find_differences, load_cases
 
 EACH = [(family, number) for family in FAMILIES for number in range(len(load_cases(family.file)))]
 
@@ -38,9 +38,14 @@ def test_the_cases_hold_what_metrics_stumble_over():
     targets = [decode_labels(target) for case in load_cases("lisa.json") for _, target in case["pairs"]]
     assert {value for target in targets for value in set(target.ravel().tolist())} == {0, 1, 2, 255}
     assert any(not target.any() for target in targets)
-    assert max(sum(decode_labels(target).size for _, target in case["pairs"]) for case in load_cases("lisa.json")) > 2**24
+    assert (
+        max(sum(decode_labels(target).size for _, target in case["pairs"]) for case in load_cases("lisa.json")) > 2**24
+    )
     samples = [sample for case in load_cases("rela.json") for sample in case["samples"]]
     assert {(sample["pred_nt"], sample["gt_nt"]) for sample in samples} == {(a, b) for a in (0, 1) for b in (0, 1)}
-    assert any(decode_labels(case["target"]).shape[0] > 256 for case in (*load_cases("jf_sav.json"), *load_cases("jf_davis.json")))
+    assert any(
+        decode_labels(case["target"]).shape[0] > 256
+        for case in (*load_cases("jf_sav.json"), *load_cases("jf_davis.json"))
+    )
     assert {len(case["ground_truths"]) for case in load_cases("cgf1.json")} == {1, 2, 3}
     assert compare_family(FAMILIES[3]).numbers == 13 * len(load_cases("omnilabel.json"))

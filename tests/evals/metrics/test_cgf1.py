@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import cases, cgf1
 from evals.metrics.cgf1 import score_pairs
-from evals.metrics.entries import ScoringError
-from sam3_tool import rle
+from sam3_tool.masks import rle
 
 CASES = cases.load_cases("cgf1.json")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import counting
-from evals.metrics.entries import ScoringError
 
 
 def strips(*ends: tuple[int, int]) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import grec
-from evals.metrics.entries import ScoringError
 
 BOX, FAR = [0, 0, 10, 10], [50, 50, 60, 60]
 RIGHT, RIGHTLY_NONE = ([BOX], [0.9], [BOX]), ([BOX], [0.1], [], True)

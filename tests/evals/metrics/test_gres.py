@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import gres
-from evals.metrics.entries import ScoringError
 
 
 def strip(start: int, end: int) -> np.ndarray:

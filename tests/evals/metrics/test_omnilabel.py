@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import cases, omnilabel
-from evals.metrics.entries import ScoringError
 
 CASES = cases.load_cases("omnilabel.json")
 NAMES = [

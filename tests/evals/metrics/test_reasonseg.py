@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import reasonseg, refcoco
-from evals.metrics.entries import ScoringError
 
 EMPTY, FULL = np.zeros((4, 4), bool), np.ones((4, 4), np.uint8)
 

@@ -4,11 +4,11 @@ import copy
 import math
 
 import numpy as np
-import pytest
 import PIL.Image
+import pytest
 
+from evals.errors import ScoringError
 from evals.metrics import cases, jf, video
-from evals.metrics.entries import ScoringError
 
 CASES = cases.load_cases("veval.json")
 

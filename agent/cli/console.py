@@ -1,0 +1,81 @@
+"""What every command says to a person: one line for bad input, progress while it works, exit codes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from agent.core.errors import UsageError
+from sam3_tool.errors import UserError
+
+if TYPE_CHECKING:
+    from agent.core.episode import Episode
+
+FAILURE, INTERRUPTED = 1, 130
+
+
+@contextmanager
+def report_user_errors(*, interrupted: str = "nothing was written") -> Iterator[None]:
+    """Turn a UserError and Ctrl-C into one line on stderr and an exit code. A defect keeps its traceback (code 1).
+
+    `interrupted`: what Ctrl-C leaves behind.
+    """
+    try:
+        yield
+    except UserError as error:
+        typer.echo(f"error: {to_one_line(str(error))}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {interrupted}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def require_extra(extra: str, *libraries: str) -> Iterator[None]:
+    """Says how to install the optional libraries of this package where one of them is missing. Raises BadInput."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in libraries:
+            raise
+        message = f"this needs {error.name}, which is not installed; install it with: uv sync --inexact --extra {extra}"
+        raise UsageError(message) from error
+
+
+def to_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def format_latest_step(episode: "Episode") -> str:
+    """E.g. 'step 2: relate: …'."""
+    step = episode.steps[-1]
+    return f"step {len(episode.steps)}: {step.decision.tool}: {to_one_line(step.observation.text)}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    print_line: Callable[[str], Any]
+    """Shows a line that stays."""
+    show_status: Callable[[str], Any]
+    """Shows what is being done while it lasts."""
+    is_visible: bool = True
+    """Whether anybody looks."""
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress]:
+    """Progress on stderr, if that is a terminal."""
+    from rich.console import Console  # not for --help: it takes a while
+    from rich.markup import escape
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Progress(print_line=lambda text: None, show_status=lambda text: None, is_visible=False)
+        return
+    with console.status("") as status:
+        yield Progress(
+            print_line=lambda text: console.print(escape(text), highlight=False),
+            show_status=lambda text: status.update(escape(text)),
+        )

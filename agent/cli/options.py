@@ -1,0 +1,180 @@
+"""What the options of `sam3-agent segment` ask for, checked: which planner, which SAM 3, within which budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agent.core.errors import PlannerError, UsageError
+from agent.planners.loading import Toolset
+
+if TYPE_CHECKING:
+    from agent.core.budget import Price
+    from agent.records.episode_file import Provenance
+
+Wire = Literal["auto", "native", "schema", "tagged"]
+Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
+
+OPTIONS_BY_PLANNER: dict[str, tuple[str, ...]] = {
+    "grammar": ("threshold", "record"),
+    "openai": ("base_url", "wire", "image_side", "coordinates", "record"),
+    "vllm": ("wire", "image_side", "coordinates", "record"),
+    "transformers": ("image_side", "coordinates", "record"),
+    "replay": (),
+}
+"""Kind of planner -> those options that not every planner takes."""
+INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
+"""Limits that count something."""
+
+
+def check_query(query: str) -> None:
+    """Raises BadInput for what no planner could make sense of."""
+    if not query.strip():
+        raise UsageError("the query is empty; say what to find, e.g. 'the second largest circle'")
+    if any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise UsageError("the query is not UTF-8 text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was given on the command line; None = nothing."""
+
+    planner: str
+    sam3: str | None = None
+    device: str = "auto"
+    """Of SAM 3, and of a language model that transformers runs."""
+    toolset: Toolset | None = None
+    threshold: float | None = None
+    base_url: str | None = None
+    wire: Wire | None = None
+    image_side: int | None = None
+    coordinates: Coordinates | None = None
+    record: Path | None = None
+    price: str | None = None
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+    """By the names of a budget's fields, e.g. 'max_steps'."""
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "Options":
+        """From the options of a command by name, limits among them. Raises BadInput."""
+        own = {option_field.name for option_field in fields(cls)}
+        limits = {name: value for name, value in values.items() if name not in own}
+        return cls(limits=limits, **{name: value for name, value in values.items() if name in own})
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for a value that nothing could be made of, and for an option that would reach nobody."""
+        self._check_options_apply()
+        if self.threshold is not None and not 0 <= self.threshold < 1:
+            raise UsageError(f"--threshold must be at least 0 and below 1, got {self.threshold:g}")
+        for name, limit in self._given_limits.items():
+            if not limit > 0:
+                least = "at least 1" if name in INTEGER_LIMITS else "above 0"
+                raise UsageError(f"{format_flag(name)} must be {least}, got {limit:g}")
+
+    def _check_options_apply(self) -> None:
+        taken = OPTIONS_BY_PLANNER.get(self.planner_kind)
+        if taken is None:
+            return  # no such planner, which is said where planners are made
+        for name in dict.fromkeys(name for names in OPTIONS_BY_PLANNER.values() for name in names):
+            if getattr(self, name) is not None and name not in taken:
+                others = ", ".join(kind for kind, names in OPTIONS_BY_PLANNER.items() if name in names)
+                raise UsageError(f"{format_flag(name)} is of no use to --planner {self.planner}; it is for {others}")
+        if self.threshold is not None and self.toolset == "paper":
+            raise UsageError("--threshold needs --toolset workspace; the paper's tools have no such argument")
+
+    @property
+    def planner_kind(self) -> str:
+        """Of planner, e.g. 'openai'."""
+        return self.planner.strip().partition(":")[0]
+
+    @property
+    def planner_spec(self) -> str:
+        """What follows the kind in the planner's name: a model, a file or a folder."""
+        return self.planner.strip().partition(":")[2]
+
+    @property
+    def recording_folder(self) -> Path | None:
+        """The folder of the recording that is to be replayed."""
+        return (
+            Path(self.planner_spec)
+            if self.planner_kind == "replay" and self.planner_spec and Path(self.planner_spec).is_dir()
+            else None
+        )
+
+    @property
+    def _given_limits(self) -> dict[str, Any]:
+        return {name: limit for name, limit in self.limits.items() if limit is not None}
+
+    def build_provenance(self) -> "Provenance":
+        """What will make the episode: what was asked for; else what made the one that is replayed; else the defaults.
+
+        Raises BadInput for a price or a limit on costs that makes no sense, PlannerError for a file that cannot be
+        replayed.
+        """
+        from agent.core.budget import Price
+        from agent.records.episode_file import Provenance
+
+        defaults = self._load_defaults()
+        price = defaults.budget.price if self.price is None else parse_price(self.price)
+        budget = replace(defaults.budget, price=price, **self._given_limits)
+        if budget.max_cost is not None and price == Price():
+            raise UsageError("--max-cost needs a price: --price PROMPT,COMPLETION[,CACHED], per million tokens")
+        return Provenance(
+            planner=self.planner,
+            sam3=self.sam3 or defaults.sam3,
+            protocol=self.toolset or defaults.protocol,
+            budget=budget,
+        )
+
+    def _load_defaults(self) -> "Provenance":
+        from agent.records.episode_file import Provenance, load_episode
+        from sam3_tool.errors import RecordError
+
+        if self.planner_kind != "replay" or not self.planner_spec:
+            return Provenance(planner=self.planner, sam3="tiny")
+        if self.recording_folder:
+            from agent.records.model_recording import RecordingHeader
+
+            return RecordingHeader.load(self.recording_folder).made_by
+        try:
+            return load_episode(self.planner_spec).made_by
+        except RecordError as error:
+            raise PlannerError(f"cannot replay: {error}") from error
+
+    def to_planner_options(self, provenance: "Provenance") -> dict[str, Any]:
+        """What `load_planner` is told beside the planner's name."""
+        given = (
+            name
+            for name in OPTIONS_BY_PLANNER.get(self.planner_kind, ())
+            if name != "record" and getattr(self, name) is not None
+        )
+        device = {"device": self.device} if self.planner_kind == "transformers" else {}
+        return {"toolset": provenance.protocol, **device, **{name: getattr(self, name) for name in given}}
+
+
+def parse_price(text: str) -> "Price":
+    """A price as the command line takes it, per million tokens. Raises BadInput.
+
+    >>> parse_price("0.4,1.6,0.1")
+    Price(prompt=0.4, completion=1.6, cached=0.1)
+    """
+    from agent.core.budget import Price
+
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3) or not all(0 <= number < inf for number in numbers):
+        raise UsageError(
+            f"--price must be PROMPT,COMPLETION[,CACHED] per million tokens, e.g. 0.4,1.6,0.1, got {text!r}"
+        )
+    return Price(*numbers)
+
+
+def format_flag(name: str) -> str:
+    """
+    >>> format_flag("max_steps")
+    '--max-steps'
+    """
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,122 @@
+"""The options that commands share, as typer reads them off a function's parameters."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.cli import options
+from agent.cli.console import report_user_errors
+from agent.planners import loading as load
+
+MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
+"""Headings in the help."""
+
+Sam3Option = Annotated[str | None, typer.Option("--sam3", help="tiny, facebook/sam3, or a folder (default: tiny).")]
+DeviceOption = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1 …")]
+PlannerOption = Annotated[
+    str, typer.Option(help="grammar, openai:MODEL, vllm:MODEL, transformers:MODEL, replay:EPISODE.json or replay:DIR.")
+]
+ToolsetOption = Annotated[load.Toolset | None, typer.Option(help="Which set of tools (default: workspace).")]
+ThresholdOption = Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")]
+ExportOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Also for other tools: png-indexed, png-masks, coco, coco-polygons, yolo-seg, cutout, label-studio."
+    ),
+]
+RecordOption = Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the server, e.g. http://localhost:8000/v1 (or OPENAI_BASE_URL).", rich_help_panel=MODEL_PANEL
+    ),
+]
+WireOption = Annotated[
+    options.Wire | None, typer.Option(help="How tools are offered (default: what works).", rich_help_panel=MODEL_PANEL)
+]
+ImageSideOption = Annotated[
+    int | None, typer.Option(help="Longest side of a picture it sees (default: 1280).", rich_help_panel=MODEL_PANEL)
+]
+CoordinatesOption = Annotated[
+    options.Coordinates | None,
+    typer.Option(help="How it writes places (default: by its name).", rich_help_panel=MODEL_PANEL),
+]
+MaxStepsOption = Annotated[int | None, typer.Option(help="Steps (default: 12).", rich_help_panel=LIMITS_PANEL)]
+MaxSecondsOption = Annotated[float | None, typer.Option(help="Seconds.", rich_help_panel=LIMITS_PANEL)]
+MaxModelCallsOption = Annotated[
+    int | None, typer.Option(help="Requests to a language model.", rich_help_panel=LIMITS_PANEL)
+]
+MaxTokensOption = Annotated[int | None, typer.Option(help="Of prompts and replies.", rich_help_panel=LIMITS_PANEL)]
+MaxCostOption = Annotated[float | None, typer.Option(help="In the currency of --price.", rich_help_panel=LIMITS_PANEL)]
+PriceOption = Annotated[
+    str | None, typer.Option(help="PROMPT,COMPLETION[,CACHED] per million tokens.", rich_help_panel=LIMITS_PANEL)
+]
+
+PLANNING_ANNOTATIONS: Mapping[str, Any] = {
+    "planner": PlannerOption,
+    "sam3": Sam3Option,
+    "device": DeviceOption,
+    "toolset": ToolsetOption,
+    "threshold": ThresholdOption,
+    "record": RecordOption,
+    "base_url": BaseUrlOption,
+    "wire": WireOption,
+    "image_side": ImageSideOption,
+    "coordinates": CoordinatesOption,
+    "max_steps": MaxStepsOption,
+    "max_seconds": MaxSecondsOption,
+    "max_model_calls": MaxModelCallsOption,
+    "max_tokens": MaxTokensOption,
+    "max_cost": MaxCostOption,
+    "price": PriceOption,
+}
+"""All that `Options` are made of, in the order of the help."""
+_DEFAULTS = {"planner": "grammar", "device": "auto"}
+
+
+CommandFunction = Callable[..., None]
+
+
+def planning_options(*, without: Collection[str] = ()) -> Callable[[CommandFunction], CommandFunction]:
+    """Adds the options of PLANNING to a command, which is handed what they ask for, checked, as `options`.
+
+    `without`: those that the command does not take. A value that cannot be used is one line on stderr, and exit code 2.
+    """
+    annotations = {name: kind for name, kind in PLANNING_ANNOTATIONS.items() if name not in without}
+    return option_group("options", annotations, options.Options.from_values)
+
+
+def option_group(
+    parameter: str, annotations: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Any]
+) -> Callable[[CommandFunction], CommandFunction]:
+    """Adds the options `annotations` to a command, which is handed what `make` makes of their values as `parameter`."""
+
+    def with_options(command: CommandFunction) -> CommandFunction:
+        @wraps(command)
+        def run_with_options(**given: Any) -> None:
+            with report_user_errors():
+                made = make({name: given.pop(name) for name in annotations})
+            command(**given, **{parameter: made})
+
+        typer_view: Any = run_with_options
+        typer_view.__signature__ = _build_signature(signature(run_with_options), parameter, annotations)
+        return run_with_options
+
+    return with_options
+
+
+def _build_signature(own: Signature, parameter: str, annotations: Mapping[str, Any]) -> Signature:
+    kept = [
+        own_parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for own_parameter in own.parameters.values()
+        if own_parameter.name != parameter
+    ]
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind)
+        for name, kind in annotations.items()
+    ]
+    return Signature([*kept, *added])

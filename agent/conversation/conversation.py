@@ -1,0 +1,412 @@
+"""What a person has with the agent: turns about a picture, each an episode that starts from what was there before."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from agent.conversation import edits as by_hand
+from agent.core.budget import DEFAULT_BUDGET, Budget
+from agent.core.english import format_ids
+from agent.core.episode import (
+    EARLY_STOP_OUTCOMES,
+    EMPTY_CONTEXT,
+    ConversationContext,
+    Episode,
+    Outcome,
+    PastTurn,
+    Task,
+    Workspace,
+)
+from agent.core.errors import ConversationError
+from agent.core.planner import Planner
+from agent.loop import run, watch
+from agent.planners.scripted import ScriptEntry
+from agent.tools import TOOLS, Tool
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.masks.rle import compute_areas, decode_masks
+from sam3_tool.prompts import Box
+
+__all__ = ["Conversation", "ConversationError", "Event", "ImageShown", "build_context", "context_after"]
+
+SCORE_EDIT_PREFIX = "keep what scores above"
+"""How the words of such an edit begin: of several in a row, the last one counts alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageShown:
+    """From here on, the conversation is about this picture."""
+
+    image: Image
+    name: str = ""
+    """Of its file, without folders."""
+
+
+Event = ImageShown | Episode
+
+
+@dataclass(frozen=True, eq=False)
+class Conversation:
+    """Pictures shown and turns taken, in order, and how many of them count: the rest was undone.
+
+    A value: whatever is done gives another conversation. Numbers of masks go on counting while the picture is the same.
+
+        conversation = Conversation.start(Picture.open("table.jpg"))
+        conversation = conversation.say("all the cups", planner, sam3)
+        conversation = conversation.say("only the red ones", planner, sam3).remove([3])
+        conversation.undo().selected
+    """
+
+    events: tuple[Event, ...]
+    """The first one is a picture."""
+    cursor: int
+    """How many events count; at least 1."""
+
+    def __post_init__(self) -> None:
+        if not self.events or not isinstance(self.events[0], ImageShown):
+            raise ValueError("a conversation begins with a picture")
+        if not 1 <= self.cursor <= len(self.events):
+            raise ValueError(f"of {len(self.events)} events between 1 and all can count, not {self.cursor}")
+
+    @classmethod
+    def start(cls, image: Image, name: str = "") -> "Conversation":
+        """`name`: of the picture's file."""
+        return cls((ImageShown(image, Path(name).name),), 1)
+
+    @classmethod
+    def open(cls, path: str | Path, *, max_pixels: int | None = None) -> "Conversation":
+        """A saved one. Raises RecordError for a file that is missing, foreign or damaged.
+
+        `max_pixels`: how many all its pictures may have together; more are refused before they are decoded.
+        """
+        from agent.conversation.storage import load_conversation
+
+        return load_conversation(path, max_pixels=max_pixels)
+
+    def save(self, path: str | Path) -> None:
+        """Writes one JSON file with the pictures in it, whole or not at all. Raises OSError."""
+        from agent.conversation.storage import save_conversation
+
+        save_conversation(self, path)
+
+    # what it has come to
+
+    @property
+    def _image_event(self) -> ImageShown:
+        return next(event for event in reversed(self.events[: self.cursor]) if isinstance(event, ImageShown))
+
+    @property
+    def image(self) -> Image:
+        """The one that is talked about now."""
+        return self._image_event.image
+
+    @property
+    def name(self) -> str:
+        """Of the picture's file; may be empty."""
+        return self._image_event.name
+
+    @property
+    def turns(self) -> tuple[Episode, ...]:
+        """Those that count, about all pictures, oldest first."""
+        return tuple(event for event in self.events[: self.cursor] if isinstance(event, Episode))
+
+    @property
+    def last_turn(self) -> Episode | None:
+        """The latest turn, where one was taken about this picture."""
+        event = self.events[self.cursor - 1]
+        return event if isinstance(event, Episode) else None
+
+    @cached_property
+    def context(self) -> ConversationContext:
+        """What the next query goes on with."""
+        return build_context(self.events[: self.cursor])
+
+    @property
+    def workspace(self) -> Workspace:
+        """Every mask found in this picture, by number."""
+        return self.context.workspace or Workspace(self.image.height, self.image.width)
+
+    @property
+    def selected(self) -> tuple[int, ...]:
+        """The numbers of the current answer's masks."""
+        return self.context.selected
+
+    @property
+    def answer(self) -> Instances:
+        """The masks of the current answer."""
+        return self.workspace.get_instances(self.selected)
+
+    @property
+    def displayed_ids(self) -> tuple[int, ...]:
+        """The numbers of the masks to draw: while it asks, those in question; else the answer's."""
+        return (self.outcome == "asked" and self.last_turn is not None and self.last_turn.current_ids) or self.selected
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Of the latest turn."""
+        return self.last_turn.outcome if self.last_turn else None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The readings between which the user may choose, where the latest turn asked."""
+        return self.last_turn.steps[-1].observation.options if self.last_turn and self.last_turn.steps else ()
+
+    @property
+    def message(self) -> str:
+        """What the latest turn said, and which earlier answer stays where it brought none."""
+        if self.last_turn is None:
+            return ""
+        ended = self.outcome in ("answered", "asked") or self.last_turn.task.by_hand
+        kept = () if ended else self.last_turn.task.context.selected
+        return (
+            f"{self.last_turn.message} The answer before it stays: {format_ids(kept)}."
+            if kept
+            else self.last_turn.message
+        )
+
+    @property
+    def reasons(self) -> dict[int, str]:
+        """Why masks belong to the answer, as the latest turn that said so put it."""
+        events = self.events[self.events.index(self._image_event) : self.cursor]
+        return {id: why for turn in events if isinstance(turn, Episode) for id, why in turn.reasons.items()}
+
+    def mask_at(self, x: float, y: float, *, candidate_ids: Sequence[int] | None = None) -> int | None:
+        """The number of the smallest mask of the answer at this pixel; None where there is none.
+
+        `candidate_ids`: the numbers to look among instead.
+        """
+        self._check_inside(x, y)
+        ids = self.selected if candidate_ids is None else tuple(candidate_ids)
+        pixels = decode_masks(self.workspace.get_rles(ids), self.image.height, self.image.width)[:, int(y), int(x)]
+        hit = [id for id, covered in zip(ids, pixels.tolist(), strict=True) if covered]
+        return min(hit, key=lambda id: compute_areas(self.workspace.get_rles([id]))[0], default=None)
+
+    # saying something
+
+    def build_task(self, query: str) -> Task:
+        """What a planner is asked when the user says this now."""
+        return Task(self.image, query, self.context)
+
+    def say(
+        self,
+        query: str,
+        planner: Planner,
+        sam3: Sam3,
+        *,
+        tools: Sequence[type[Tool]] = TOOLS,
+        budget: Budget = DEFAULT_BUDGET,
+    ) -> "Conversation":
+        """With the turn that answers `query`; 'undo' and 'redo' are done at once, see `apply_command`.
+
+        Only what is answered changes the selection: after 'nothing matches', after a question back, and after a turn
+        that was stopped, the answer before it stays. What was undone is forgotten. Raises PlannerError where the
+        planner cannot even begin, ConversationError where there is nothing to undo or redo.
+        """
+        done = self.apply_command(query)
+        return done or self.append(run(self.build_task(query), planner, sam3, tools=tools, budget=budget))
+
+    def watch(
+        self,
+        query: str,
+        planner: Planner,
+        sam3: Sam3,
+        *,
+        tools: Sequence[type[Tool]] = TOOLS,
+        budget: Budget = DEFAULT_BUDGET,
+    ) -> Iterator[Episode]:
+        """The turn's episode after each step, for callers that show progress. `append` takes the last one."""
+        return watch(self.build_task(query), planner, sam3, tools=tools, budget=budget)
+
+    def apply_command(self, query: str) -> "Conversation | None":
+        """What comes of a query that asks for nothing but to go back or forth: 'undo', 'redo'; None for any other.
+
+        Raises ConversationError where there is nothing to undo or redo.
+        """
+        from agent.followup_words import command  # loads the parser of queries
+
+        match command(query):
+            case "undo":
+                return self.undo()
+            case "redo":
+                return self.redo()
+        return None
+
+    def append(self, episode: Episode) -> "Conversation":
+        """With a finished turn that began where this conversation stands. Raises ValueError for any other episode."""
+        if episode.outcome is None:
+            raise ValueError(f"the turn has no outcome yet, after {len(episode.steps)} steps")
+        if episode.task.image.key != self.image.key or episode.task.context != self.context:
+            raise ValueError("the turn began elsewhere; make its task with `build_task`")
+        return self._append_event(episode)
+
+    def show(self, image: Image, name: str = "") -> "Conversation":
+        """About another picture from here on: masks are counted from 1 again, what was said is kept."""
+        return self._append_event(ImageShown(image, Path(name).name))
+
+    def _append_event(self, event: Event) -> "Conversation":
+        return Conversation((*self.events[: self.cursor], event), self.cursor + 1)
+
+    # going back and forth
+
+    @property
+    def can_undo(self) -> bool:
+        return self.cursor > 1
+
+    @property
+    def can_redo(self) -> bool:
+        return self.cursor < len(self.events)
+
+    def undo(self) -> "Conversation":
+        """As it was before the latest turn, or before the latest picture. Raises ConversationError at the beginning."""
+        if not self.can_undo:
+            raise ConversationError("there is nothing to undo")
+        return replace(self, cursor=self.cursor - 1)
+
+    def redo(self) -> "Conversation":
+        """With what was undone last. Raises ConversationError where nothing was."""
+        if not self.can_redo:
+            raise ConversationError("there is nothing to redo")
+        return replace(self, cursor=self.cursor + 1)
+
+    # edits by hand: turns too, over the same tools
+
+    def edit(self, decisions: Sequence[ScriptEntry], sam3: Sam3, description: str = "") -> "Conversation":
+        """With a turn made by hand: these calls, and then an answer with the masks that they end at.
+
+        `turn`: what was done, in words. Raises ConversationError with a tool's sentence where it refuses a call; the
+        conversation is then as it was.
+        """
+        task = replace(self.build_task(description or "(edited by hand)"), by_hand=True)
+        person = by_hand.ManualPlanner([*decisions, by_hand.answer_with_current])
+        return self.append(run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2)))
+
+    def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
+        """With these masks, and no others, as the answer. Raises ConversationError for one that there is not."""
+        self._check_known(ids)
+        wanted = tuple(dict.fromkeys(ids))
+        nobody = Sam3(ScriptedBackend({}))  # to choose among known masks is to ask nothing
+        return self.edit(
+            [partial(by_hand.answer_with_ids, wanted)], nobody, description or f"select {format_ids(wanted)}"
+        )
+
+    def remove(self, ids: Sequence[int]) -> "Conversation":
+        """Without these masks in the answer. Raises ConversationError for one that is not in it."""
+        self._check_selected(ids)
+        return self.select([id for id in self.selected if id not in ids], f"remove {format_ids(dict.fromkeys(ids))}")
+
+    def keep(self, ids: Sequence[int]) -> "Conversation":
+        """With only these of the answer's masks. Raises ConversationError for one that is not in it."""
+        self._check_selected(ids)
+        return self.select([id for id in self.selected if id in ids], f"keep only {format_ids(dict.fromkeys(ids))}")
+
+    def restore(self, ids: Sequence[int]) -> "Conversation":
+        """With these known masks in the answer as well. Raises ConversationError for one that there is not."""
+        return self.select([*self.selected, *ids], f"add {format_ids(dict.fromkeys(ids))}")
+
+    def filter_by_score(self, threshold: float) -> "Conversation":
+        """With those of the answer's masks that score above `threshold`, in [0, 1); no network is asked.
+
+        Straight after another threshold it takes that one's place, so that a slider can be moved back and forth; at 0
+        there is none, and no turn.
+        """
+        if not 0 <= threshold < 1:
+            raise ConversationError(f"a threshold is at least 0 and below 1, not {threshold:g}")
+        moved = (
+            self.last_turn is not None
+            and self.last_turn.task.by_hand
+            and self.last_turn.task.query.startswith(SCORE_EDIT_PREFIX)
+        )
+        start = self.undo() if moved else self
+        if threshold == 0:
+            return start
+        ids = [candidate.id for candidate in start.workspace.pick(start.selected) if candidate.score > threshold]
+        return start.select(ids, f"{SCORE_EDIT_PREFIX} {threshold:g}")
+
+    def click(
+        self, x: float, y: float, sam3: Sam3, *, positive: bool = True, mask_id: int | None = None
+    ) -> "Conversation":
+        """With a mask corrected at this pixel: one more object, or mask `mask_id` with it; negative, a mask without it.
+
+        Without `mask_id` it is the smallest mask of the answer there, if there is one. A corrected mask takes the place of
+        the one it corrects, which keeps its number outside the answer. Raises ConversationError for a click beside the
+        picture, where nothing is found, and for a negative click where there is no mask.
+        """
+        mask_id = self.mask_at(x, y) if mask_id is None else mask_id
+        if mask_id is None and not positive:
+            raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
+        self._check_known([] if mask_id is None else [mask_id])
+        return self.edit(
+            [by_hand.build_refine_call(x, y, positive, mask_id), partial(by_hand.answer_with_refined, mask_id)],
+            sam3,
+            by_hand.describe_click(x, y, positive, mask_id),
+        )
+
+    def apply_box(
+        self, x0: float, y0: float, x1: float, y1: float, sam3: Sam3, *, positive: bool = True
+    ) -> "Conversation":
+        """With all that looks like what is in this box; negative, without what of the answer looks like it, or is it.
+
+        Pixels, in any order of the corners. Raises ConversationError for a box without a pixel in the picture, and for
+        a negative one while there is no answer.
+        """
+        box = self._clip_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
+        where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}"
+        if positive:
+            return self.edit([by_hand.build_exemplar_call(box), by_hand.union_with_answer], sam3, f"add {where}")
+        if not self.selected:
+            raise ConversationError("there is no answer yet to take anything from")
+        calls = (by_hand.build_exemplar_call(box), by_hand.subtract_from_answer, partial(by_hand.exclude_boxed, box))
+        return self.edit(calls, sam3, f"leave out {where}")
+
+    def _clip_box(self, box: Box) -> Box:
+        """The part of the box that lies in the picture. Raises ConversationError where that is none."""
+        edges = np.clip(box, 0, [self.image.width, self.image.height] * 2).tolist()
+        x0, y0, x1, y1 = edges
+        if not (np.isfinite(box).all() and x0 < x1 and y0 < y1):
+            raise ConversationError(f"the box {', '.join(f'{edge:g}' for edge in box)} holds nothing of the picture")
+        return x0, y0, x1, y1
+
+    def _check_inside(self, x: float, y: float) -> None:
+        width, height = self.image.width, self.image.height
+        if not (0 <= x < width and 0 <= y < height):
+            raise ConversationError(f"{x:g}, {y:g} lies outside the picture, which has {width} x {height} pixels")
+
+    def _check_known(self, ids: Sequence[int]) -> None:
+        if unknown := [id for id in dict.fromkeys(ids) if id not in self.workspace]:
+            known = format_ids(range(1, len(self.workspace) + 1))
+            raise ConversationError(f"there is no mask {format_ids(unknown, 'or')}; the known ones are {known}")
+
+    def _check_selected(self, ids: Sequence[int]) -> None:
+        if unknown := [id for id in dict.fromkeys(ids) if id not in self.selected]:
+            has = f"which has {format_ids(self.selected)}" if self.selected else "which has no masks"
+            raise ConversationError(f"mask {format_ids(unknown, 'or')} is not in the answer, {has}")
+
+
+def build_context(events: Sequence[Event]) -> ConversationContext:
+    """What these events have come to."""
+    latest = next((event for event in reversed(events) if isinstance(event, Episode)), None)
+    if latest is None:
+        return EMPTY_CONTEXT
+    context = context_after(latest)
+    if latest is events[-1]:
+        return context
+    return ConversationContext(turns=tuple(replace(turn, elsewhere=True) for turn in context.turns))
+
+
+def context_after(episode: Episode) -> ConversationContext:
+    """What a finished turn has come to."""
+    task, outcome = episode.task, episode.outcome or "failed"
+    options = episode.steps[-1].observation.options if episode.steps else ()
+    shown = _choose_selected_ids(episode) if outcome == "no_match" else episode.current_ids
+    turn = PastTurn(task.query, outcome, episode.message, shown, options, task.by_hand)
+    return ConversationContext(episode.workspace, _choose_selected_ids(episode), (*task.context.turns, turn))
+
+
+def _choose_selected_ids(episode: Episode) -> tuple[int, ...]:
+    """The answer where there is one; else what was there before; else the best that a stopped turn had come to."""
+    if episode.outcome == "answered" or episode.task.by_hand:
+        return episode.current_ids
+    stopped = episode.outcome in EARLY_STOP_OUTCOMES
+    return episode.task.context.selected or (episode.current_ids if stopped else ())

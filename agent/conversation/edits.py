@@ -1,0 +1,106 @@
+"""What a person does to an answer by hand, as calls of the tools that planners have too."""
+
+import json
+from collections.abc import Sequence
+
+from agent.core.english import format_ids, format_mask_count
+from agent.core.episode import Candidate, Decision, Episode
+from agent.core.errors import ConversationError
+from agent.planners.scripted import ScriptedPlanner
+from agent.tools import Tool
+from agent.tools.combine import find_same_objects
+from agent.tools.geometry.terms import SAME_OBJECT
+from agent.tools.toolsets import Answer, Combine, ReportNoMask
+from sam3_tool.prompts import Box
+
+
+class ManualPlanner(ScriptedPlanner):
+    """A person's calls. One that a tool refuses is a ConversationError, with the tool's sentence."""
+
+    def decide(self, episode: Episode) -> Decision:
+        if episode.steps and episode.steps[-1].observation.is_error:
+            raise ConversationError(episode.message)
+        return super().decide(episode)
+
+
+def answer_with_current(episode: Episode) -> Tool:
+    return answer_with_ids(episode.current_ids, episode)
+
+
+def answer_with_ids(ids: Sequence[int], episode: Episode) -> Tool:
+    selected = episode.task.context.selected
+    more, fewer = [id for id in ids if id not in selected], [id for id in selected if id not in ids]
+    changes = [f"; added {format_ids(more)}"] * bool(more) + [f"; without {format_ids(fewer)}"] * bool(fewer)
+    said = f"{format_mask_count(len(ids))}{''.join(changes)}."
+    return Answer(ids=[*ids], message=said) if ids else ReportNoMask(reason=said)
+
+
+def build_refine_call(x: float, y: float, positive: bool, mask_id: int | None) -> Decision:
+    return _build_decision(
+        "refine", points=[{"x": x, "y": y, "positive": positive}], **({} if mask_id is None else {"id": mask_id})
+    )
+
+
+def answer_with_refined(mask_id: int | None, episode: Episode) -> Tool:
+    """With the mask that was just made in the place of `mask_id`, or of the same object, or after all others."""
+    selected, workspace = episode.task.context.selected, episode.workspace
+    if episode.steps[-1].observation.workspace is None:
+        raise ConversationError(episode.message)
+    new = len(workspace)
+    same = (
+        find_same_objects(selected, [new], workspace)[:, 0].tolist()
+        if mask_id is None
+        else [selected_id == mask_id for selected_id in selected]
+    )
+    kept = [new if replaced else selected_id for selected_id, replaced in zip(selected, same, strict=True)]
+    return Answer(ids=[*dict.fromkeys([*kept, new])], message=episode.message)
+
+
+def build_exemplar_call(box: Box) -> Decision:
+    return _build_decision("segment", phrases=[], boxes=[box])
+
+
+def union_with_answer(episode: Episode) -> Tool:
+    """The answer so far, and what was found now."""
+    if not episode.current_ids:
+        raise ConversationError("nothing looks like what is in the box, so the answer stays as it was")
+    return Combine(op="union", a=[*episode.task.context.selected], b=[*episode.current_ids])
+
+
+def subtract_from_answer(episode: Episode) -> Tool:
+    """The answer so far without what was found now."""
+    return Combine(op="minus", a=[*episode.task.context.selected], b=[*episode.current_ids])
+
+
+def exclude_boxed(box: Box, episode: Episode) -> Tool:
+    """Without what the box itself shows, whether or not SAM 3 found it."""
+    kept = [
+        candidate.id for candidate in episode.workspace.pick(episode.current_ids) if not _is_same_box(candidate, box)
+    ]
+    if len(kept) == len(episode.task.context.selected):
+        raise ConversationError("nothing in the answer looks like what is in the box, so it stays as it was")
+    return answer_with_ids(kept, episode)
+
+
+def _is_same_box(candidate: Candidate, box: Box) -> bool:
+    """Whether the mask's box and this one are mostly the same."""
+    overlap = _compute_box_area(
+        tuple(map(max, candidate.box[:2], box[:2])) + tuple(map(min, candidate.box[2:], box[2:]))
+    )
+    return overlap > SAME_OBJECT * (_compute_box_area(candidate.box) + _compute_box_area(box) - overlap)
+
+
+def _compute_box_area(box: Sequence[float]) -> float:
+    """`box`: x0 y0 x1 y1; 0 where it has no inside."""
+    x0, y0, x1, y1 = box
+    return max(0.0, x1 - x0) * max(0.0, y1 - y0)
+
+
+def _build_decision(tool: str, **arguments: object) -> Decision:
+    return Decision(tool, json.dumps(arguments))
+
+
+def describe_click(x: float, y: float, positive: bool, mask_id: int | None) -> str:
+    if mask_id is None:
+        return f"add what is at {x:g}, {y:g}"
+    return f"{'add' if positive else 'take'} what is at {x:g}, {y:g} {'to' if positive else 'from'} mask {mask_id}"

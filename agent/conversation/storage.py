@@ -1,0 +1,155 @@
+"""A saved conversation: one JSON file with every turn, what was undone too, and each picture once."""
+
+import json
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import ValidationError
+
+from agent.conversation.conversation import Conversation, Event, ImageShown, build_context
+from agent.core.episode import Episode, Outcome, Task
+from agent.records.episode_file import (
+    SavedImage,
+    SavedModel,
+    SavedStep,
+    Text,
+    first_validation_error,
+    read_versioned_json,
+    rebuild_episode,
+    to_saved_steps,
+)
+from sam3_tool import Image
+from sam3_tool.errors import RecordError
+from sam3_tool.files import write_atomically
+
+FORMAT = "sam3-agent conversation"
+VERSION: Final = 1
+
+
+class SavedImageShown(SavedModel):
+    kind: Literal["picture"] = "picture"
+    picture: str
+    """Its content key."""
+    name: Text
+
+
+class SavedTurn(SavedModel):
+    """An episode without what was there before it, which follows from the events before it."""
+
+    kind: Literal["turn"] = "turn"
+    query: Text
+    by_hand: bool
+    outcome: Outcome
+    steps: tuple[SavedStep, ...]
+
+    @classmethod
+    def from_episode(cls, episode: Episode) -> Self:
+        task = episode.task
+        outcome = episode.outcome or "failed"
+        return cls(query=task.query, by_hand=task.by_hand, outcome=outcome, steps=to_saved_steps(episode))
+
+
+class SavedConversation(SavedModel):
+    format: Literal["sam3-agent conversation"] = "sam3-agent conversation"
+    version: Literal[1] = VERSION
+    cursor: int
+    """How many of the events count; the others were undone."""
+    events: tuple[SavedImageShown | SavedTurn, ...]
+    pictures: tuple[SavedImage, ...]
+    """Each once."""
+
+    @property
+    def pixel_count(self) -> int:
+        """In all pictures together."""
+        return sum(image.width * image.height for image in self.pictures)
+
+    @property
+    def mask_count(self) -> int:
+        return sum(len(step.added.candidates) for step in self._steps if step.added is not None)
+
+    @property
+    def event_and_step_count(self) -> int:
+        """Pictures shown, turns taken, and their steps."""
+        return len(self.events) + len(self._steps)
+
+    @property
+    def _steps(self) -> list[SavedStep]:
+        return [step for event in self.events if isinstance(event, SavedTurn) for step in event.steps]
+
+    @classmethod
+    def from_conversation(cls, conversation: Conversation) -> Self:
+        image_events = [event for event in conversation.events if isinstance(event, ImageShown)]
+        images = {event.image.key: SavedImage.from_image(event.image, event.name) for event in reversed(image_events)}
+        return cls(
+            cursor=conversation.cursor,
+            events=tuple(_to_saved_event(event) for event in conversation.events),
+            pictures=tuple(images[key] for key in dict.fromkeys(event.image.key for event in image_events)),
+        )
+
+    def to_conversation(self) -> Conversation:
+        """Raises ValueError if its parts do not fit together."""
+        images = {saved.key: saved.to_image() for saved in self.pictures}
+        if changed := [key for key, image in images.items() if image.key != key]:
+            raise ValueError(f"the pixels of the picture {changed[0]} are not those that were saved")
+        events: list[Event] = []
+        for number, saved in enumerate(self.events, start=1):
+            try:
+                events.append(_restore_event(saved, events, images))
+            except ValueError as error:
+                raise ValueError(f"at event {number}: {error}") from error
+        return Conversation(tuple(events), self.cursor)
+
+
+def save_conversation(conversation: Conversation, path: str | Path) -> None:
+    """Writes it whole or not at all. Raises OSError."""
+    held = SavedConversation.from_conversation(conversation).model_dump()
+    write_atomically(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def load_conversation(
+    path: str | Path, *, max_pixels: int | None = None, max_masks: int | None = None, max_steps: int | None = None
+) -> Conversation:
+    """Raises RecordError for a file that is missing, foreign or damaged, or beyond a limit.
+
+    `max_pixels`: in all its pictures together. `max_masks`: in all its turns. `max_steps`: a picture that is shown,
+    a turn, and a step of a turn are one each.
+    """
+    held = read_versioned_json(path, kind="conversation", format=FORMAT, versions=(VERSION,))
+    try:
+        saved = SavedConversation.model_validate(held)
+        if max_pixels is not None and saved.pixel_count > max_pixels:
+            found, limit = f"{saved.pixel_count / 1e6:.1f} megapixels", f"{max_pixels / 1e6:g}"
+            raise RecordError(f"{path} is too large: its pictures have {found} together, and {limit} are allowed")
+        if max_masks is not None and saved.mask_count > max_masks:
+            raise RecordError(f"{path} is too large: it has {saved.mask_count} masks, and {max_masks} are allowed")
+        if max_steps is not None and saved.event_and_step_count > max_steps:
+            found = f"{saved.event_and_step_count} pictures, turns and steps"
+            raise RecordError(f"{path} is too long: it has {found} together, and {max_steps} are allowed")
+        return saved.to_conversation()
+    except RecordError:
+        raise
+    except ValidationError as error:
+        raise RecordError(f"{path} is damaged: {first_validation_error(error)}") from error
+    except ValueError as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+
+
+def _to_saved_event(event: Event) -> SavedImageShown | SavedTurn:
+    return (
+        SavedTurn.from_episode(event)
+        if isinstance(event, Episode)
+        else SavedImageShown(picture=event.image.key, name=event.name)
+    )
+
+
+def _restore_event(saved: SavedImageShown | SavedTurn, earlier: list[Event], images: dict[str, Image]) -> Event:
+    if isinstance(saved, SavedImageShown):
+        if saved.picture not in images:
+            raise ValueError(f"it shows a picture {saved.picture!r} that the file does not hold")
+        return ImageShown(images[saved.picture], Path(saved.name).name)
+    image_event = next((event for event in reversed(earlier) if isinstance(event, ImageShown)), None)
+    if image_event is None:
+        raise ValueError("a turn was taken before any picture was shown")
+    return rebuild_episode(
+        Task(image_event.image, saved.query, build_context(earlier), saved.by_hand), saved.steps, saved.outcome
+    )

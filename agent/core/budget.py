@@ -1,0 +1,96 @@
+"""What an episode may cost, and how it ends when that is spent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from itertools import takewhile
+
+from agent.core.english import format_ids, format_mask_count, pluralize
+from agent.core.episode import Episode, Outcome, Usage
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a language model costs, per million tokens, in any one currency."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+    cached: float | None = None
+    """Of prompt tokens that the server had cached; None = as any other."""
+
+    def compute_cost(self, usage: Usage) -> float:
+        cached = self.prompt if self.cached is None else self.cached
+        prompt = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
+        return (prompt + usage.completion_tokens * self.completion) / 1e6
+
+
+FREE = Price()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an episode may cost. It ends with the first step that reaches a limit."""
+
+    max_steps: int = 12
+    max_seconds: float | None = None
+    max_sam_calls: int | None = None
+    """Phrases given to SAM 3's detector."""
+    max_model_calls: int | None = None
+    """Requests to a language model, examinations included."""
+    max_tokens: int | None = None
+    """Of prompts and completions together, cached ones included."""
+    max_cost: float | None = None
+    """In the currency of `price`."""
+    price: Price = FREE
+    max_repairs: int = 3
+    """Mistakes in a row that a planner may make; with one more, it is given up."""
+
+    def __post_init__(self) -> None:
+        limits = (getattr(self, field.name) for field in fields(self) if field.name.startswith("max_"))
+        if any(limit is not None and limit <= 0 for limit in limits):
+            raise ValueError(f"every limit of a budget must be positive, got {self}")
+
+    def enforce(self, episode: Episode) -> Episode:
+        """The episode, ended with its best answer so far if it reached a limit and no tool has ended it."""
+        reached = self.find_reached_limit(episode)
+        return end_early(episode, *reached) if reached and episode.outcome is None else episode
+
+    def find_reached_limit(self, episode: Episode) -> tuple[Outcome, str] | None:
+        """How the first limit that is reached ends an episode, and why in words."""
+        if mistakes := self._describe_mistakes(episode):
+            return "failed", mistakes
+        if len(episode.steps) >= self.max_steps:
+            return "step_limit", f"at the limit of {pluralize(self.max_steps, 'step')}"
+        spent = next((limit for value, most, limit in self._list_spending(episode.usage) if most and value >= most), "")
+        return ("budget", f"at the limit of {spent}") if spent else None
+
+    def _describe_mistakes(self, episode: Episode) -> str:
+        mistakes = sum(1 for _ in takewhile(lambda step: step.observation.is_error, reversed(episode.steps)))
+        return f"after {pluralize(mistakes, 'mistake')} in a row" if mistakes > self.max_repairs else ""
+
+    def _list_spending(self, usage: Usage) -> Iterable[tuple[float, float | None, str]]:
+        """What was spent, what may be, and the limit in words."""
+        yield usage.seconds, self.max_seconds, pluralize(self.max_seconds or 0, "second")
+        yield usage.sam_decodes, self.max_sam_calls, f"{pluralize(self.max_sam_calls or 0, 'phrase')} for SAM 3"
+        yield usage.model_calls, self.max_model_calls, pluralize(self.max_model_calls or 0, "model call")
+        yield usage.prompt_tokens + usage.completion_tokens, self.max_tokens, pluralize(self.max_tokens or 0, "token")
+        yield self.price.compute_cost(usage), self.max_cost, f"a cost of {self.max_cost:g}" if self.max_cost else ""
+
+
+DEFAULT_BUDGET = Budget()
+
+
+def end_early(episode: Episode, outcome: Outcome, reason: str) -> Episode:
+    """Ended at its last step, with the masks that were shown last as the answer, and said to the user: stopped `reason`.
+
+    `reason`: e.g. 'at the limit of 12 steps'.
+    """
+    *steps, last = episode.steps
+    best = episode.best_ids
+    so_far = (
+        f"the best answer so far is {format_mask_count(len(best))}: {format_ids(best)}"
+        if best
+        else "nothing was found so far"
+    )
+    text = f"{last.observation.text} Stopped {reason}; {so_far}."
+    observation = replace(last.observation, text=text, shown=best, outcome=outcome)
+    return replace(episode, steps=(*steps, replace(last, observation=observation)), outcome=outcome)

@@ -1,0 +1,23 @@
+"""The errors of the agent. `sam3_tool.errors` draws the whole tree."""
+
+from sam3_tool.errors import Sam3AgentError, UserError
+
+
+class ToolError(Sam3AgentError):
+    """A mistake that the planner can correct. The message is one sentence, shown to the planner as the observation."""
+
+
+class PlannerError(UserError, ValueError):
+    """A planner cannot be made, or cannot go on. The message is one line for the user."""
+
+
+class ConversationError(UserError, ValueError):
+    """A turn of a conversation cannot be made. The message is one line for the user."""
+
+
+class OutputError(UserError, OSError):
+    """A result cannot be written. The message is one line for the user."""
+
+
+class UsageError(UserError, ValueError):
+    """An option or a command cannot be understood. The message is one line for the user."""

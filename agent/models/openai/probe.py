@@ -1,0 +1,113 @@
+"""Finds out what an endpoint can do, by a few tiny requests."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import prompts
+from agent.models.base import Capabilities, ChatModel, Message, ModelError, Reply
+from sam3_tool import Image
+
+COLOURS = ("red", "green", "blue", "yellow")
+SQUARE_SIDE = 64
+"""Of the squares, in pixels: small, but more than one patch of every vision encoder."""
+
+_COLOUR_SCHEMA = {"type": "string", "enum": list(COLOURS)}
+COLOUR_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "report_colours",
+        "description": "Report the colours of two squares.",
+        "parameters": {
+            "type": "object",
+            "properties": {"left": _COLOUR_SCHEMA, "right": _COLOUR_SCHEMA},
+            "required": ["left", "right"],
+            "additionalProperties": False,
+        },
+    },
+}
+CAPABILITIES_BEST_FIRST = (
+    Capabilities(wire="native", strict=True),
+    Capabilities(wire="native"),
+    Capabilities(wire="schema"),
+    Capabilities(wire="tagged"),
+)
+"""The best first."""
+
+
+def probe_capabilities(make_model: Callable[[Capabilities], ChatModel], *, context: int | None = None) -> Capabilities:
+    """The best way that works, how many pictures it takes (up to two), and whether there is a reasoning channel.
+
+    `make_model`: the model, taken to have these capabilities. At most six requests. What counts is what comes back: tools
+    that a server accepts and ignores do not work, and pictures that cost no tokens were not seen. A model that calls
+    no tool in any way gets the plainest one, tagged. Raises ModelError, with the server's reason, if nothing is
+    answered at all.
+    """
+    replies: list[Reply] = []
+    for capabilities in CAPABILITIES_BEST_FIRST:
+        replies.append(_ask_model(make_model(capabilities)))
+        if _is_expected_call(replies[-1]):
+            break
+    else:
+        capabilities = CAPABILITIES_BEST_FIRST[-1]
+    if all(reply.error for reply in replies):
+        raise ModelError(replies[-1].error)
+    images, image_replies = _probe_image_limit(make_model(capabilities), replies[-1])
+    reasoning = any(reply.reasoning for reply in (*replies, *image_replies))
+    return replace(capabilities, images=images, reasoning=reasoning, context=context)
+
+
+def format_capabilities(capabilities: Capabilities) -> str:
+    """In one line, for a person.
+
+    >>> format_capabilities(Capabilities("native", strict=True, context=32768))
+    'native tools, strict; several pictures; context of 32768 tokens'
+    """
+    ways = {"native": "native tools", "schema": "one JSON schema for every reply", "tagged": "calls tagged in the text"}
+    image_limits = {None: "several pictures", 0: "no pictures", 1: "one picture"}
+    parts = [
+        ways[capabilities.wire] + (", strict" if capabilities.strict else ""),
+        image_limits.get(capabilities.images, f"{capabilities.images} pictures"),
+        "reasoning channel" if capabilities.reasoning else "",
+        f"context of {capabilities.context} tokens" if capabilities.context else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _probe_image_limit(model: ChatModel, text_reply: Reply) -> tuple[int | None, list[Reply]]:
+    """None for two and perhaps more, 1, or 0; and the replies from which that is known."""
+    replies: list[Reply] = []
+    for image_count, limit in ((2, None), (1, 1)):
+        replies.append(_ask_model(model, image_count))
+        if _has_seen_images(replies[-1], text_reply, image_count):
+            return limit, replies
+    return 0, replies
+
+
+def _has_seen_images(reply: Reply, text_reply: Reply, image_count: int) -> bool:
+    """Whether a server that took the pictures let the model see them: they must have cost tokens, if it counts any."""
+    before, after = text_reply.usage.prompt_tokens, reply.usage.prompt_tokens
+    return not reply.error and (not before or not after or after >= before + image_count)
+
+
+def _ask_model(model: ChatModel, image_count: int = 0) -> Reply:
+    squares = [_draw_square(colour) for colour in ((214, 38, 40), (44, 84, 214))[:image_count]]
+    return model.generate_replies([[Message("user", (*squares, prompts.load_prompt("probe")))]], [COLOUR_TOOL])[0]
+
+
+def _draw_square(colour: tuple[int, int, int]) -> Image:
+    return Image(np.full((SQUARE_SIDE, SQUARE_SIDE, 3), colour, np.uint8))
+
+
+def _is_expected_call(reply: Reply) -> bool:
+    """Whether it is the call that was asked for, with arguments of the right form; the colours may be wrong."""
+    if not reply.calls or reply.calls[0].tool != COLOUR_TOOL["function"]["name"]:
+        return False
+    try:
+        arguments = json.loads(reply.calls[0].arguments)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(arguments, dict) and all(arguments.get(side) in COLOURS for side in ("left", "right"))

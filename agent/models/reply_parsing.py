@@ -1,0 +1,317 @@
+"""Reads tool calls out of what a model wrote, however it wrote them."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.core.text import make_encodable
+from agent.models.base import Call, Reply, Schema
+from agent.tools.parsing import CALL_KEYS, WRAPPER_KEYS, normalize_identifier, strip_code_fence, strip_trailing_commas
+
+NAME_KEYS = ("tool", "tool_name", "name", "function", "action")
+"""Keys under which models write the name of the tool."""
+THOUGHT_KEYS = ("thought", "thoughts", "thinking", "reasoning", "explanation")
+"""Keys beside the name under which they say why."""
+CALL_LIST_KEYS = ("tool_calls", "calls", "tools", "actions")
+"""Keys under which they list several calls in one object."""
+MAX_STARTS, MAX_DEPTH = 200, 64
+"""Braces of one reply that are tried as the start of an object, and how deep one may be: whatever a model writes must
+be read in a moment."""
+
+_THINK = re.compile(r"<(/?)think(?:ing)?>|\[(/?)THINK\]", re.IGNORECASE)
+_TAG = re.compile(r"<\|?(/?)(?:tool_calls?|function_call|tool)\|?>|\[(/?)TOOL_CALLS?\]|<\|python_tag\|>", re.IGNORECASE)
+_FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
+_BRACKET = re.compile(r"[{}\[\]]")
+_BRACKET_OR_STRING = re.compile(r'[{}\[\]]|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+"""With the string's closing quote; it may be missing in a text that was cut off."""
+_NAME = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
+_FENCE = re.compile(r"```\w*")
+_MARKUP_LETTERS = " \t\r\n[]{},`"
+_OBJECT_START = re.compile(r'\{(?=\s*["}])')
+_BARE_START = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
+
+
+def read_reply(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
+    """What a model said, with its thinking and its calls taken out of the text.
+
+    Read as a call: `<tool_call>` and similar tags around JSON, a fenced or a bare JSON object, several of them, a list
+    of them; with the name under `tool`, `name` … and the arguments under `arguments`, `parameters` … or beside the
+    name; with a trailing comma or without its last braces. What is tagged as a call, but cannot be read, is a call
+    with that text as its arguments, so that `parse_call` can say what is wrong with it. `tools`: those that were
+    offered; where it was one only, an object of its arguments is a call of it.
+
+    Thinking (`<think>`, closed or not, or everything before a lone `</think>`) never makes a call and never hides one.
+    Never raises. The finish reason and the usage are the caller's to fill in.
+
+    >>> reply = read_reply('<think>Cups?</think>I count. <tool_call>{"name": "count", "arguments": {"ids": [1]}}')
+    >>> reply.text, reply.reasoning, reply.calls
+    ('I count.', 'Cups?', (Call(tool='count', arguments='{"ids": [1]}'),))
+    """
+    said, reasoning = split_thinking(make_encodable(text))
+    calls, rest = _find_calls(said, _OfferedTools.from_schemas(tools))
+    return Reply(text=rest, reasoning=reasoning, calls=tuple(calls))
+
+
+def extract_calls(reply: Reply, *, tools: Sequence[Schema] = ()) -> Reply:
+    """The reply with what a server left in its text put where it belongs: thinking always, calls where it has none.
+
+    A reply that has calls keeps its text but for the thinking: what is written there is not read as further calls.
+    """
+    if reply.error:
+        return reply
+    if reply.calls:
+        said, thinking = split_thinking(make_encodable(reply.text))
+        return replace(reply, text=said, reasoning=_join_parts(reply.reasoning, thinking))
+    read = read_reply(reply.text, tools=tools)
+    return replace(reply, text=read.text, reasoning=_join_parts(reply.reasoning, read.reasoning), calls=read.calls)
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """What was said, and what was thought. A tag inside a JSON object is part of what was said.
+
+    >>> split_thinking("so </think> Yes. <think> No </think> Done. <think> but")
+    ('Yes.\\nDone.', 'so\\nNo\\nbut')
+    """
+    said: list[str] = []
+    thought: list[str] = []
+    position = 0
+    inside = _find_objects(text) if _THINK.search(text) else []
+    while tag := next((tag for tag in _THINK.finditer(text, position) if not _is_within(tag, inside)), None):
+        before = text[position : tag.start()]
+        if tag[1] or tag[2]:  # closes what began in the prompt
+            thought, said, position = [*thought, *said, before], [], tag.end()
+            continue
+        end = _find_end_of_thinking(text, tag.end())
+        said, thought, position = [*said, before], [*thought, text[tag.end() : end.start]], end.end
+    return _join_parts(*said, text[position:]), _join_parts(*thought)
+
+
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _JsonObject(_Span):
+    """A JSON object in a text."""
+
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _OfferedTools:
+    """The tools that were offered, as far as reading needs to know them."""
+
+    names: frozenset[str] = frozenset()
+    only: str = ""
+    """The one tool, where it was one."""
+    fields: frozenset[str] = frozenset()
+    """Its fields."""
+
+    @classmethod
+    def from_schemas(cls, tools: Sequence[Schema]) -> "_OfferedTools":
+        functions = [tool["function"] for tool in tools]
+        names = frozenset(normalize_identifier(function["name"]) for function in functions)
+        if len(functions) != 1:
+            return cls(names)
+        return cls(names, functions[0]["name"], frozenset(functions[0]["parameters"].get("properties", {})))
+
+
+def _find_end_of_thinking(text: str, start: int) -> _Span:
+    """Where thinking that began at `start` ends: its closing tag, or the end of a text that was cut off."""
+    closing = next((tag for tag in _THINK.finditer(text, start) if tag[1] or tag[2]), None)
+    return _Span(*closing.span()) if closing else _Span(len(text), len(text))
+
+
+def _is_within(tag: re.Match[str], spans: Sequence[_Span]) -> bool:
+    return any(span.start < tag.start() < span.end for span in spans)
+
+
+def _join_parts(*parts: str) -> str:
+    return "\n".join(part.strip() for part in parts if part.strip())
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+def _find_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
+    """The calls in a text without thinking, and the text that is left."""
+    for read in (_parse_function_calls, _parse_tagged_calls, _parse_bare_calls):
+        calls, rest = read(said, offer)
+        if calls:
+            return calls, rest
+    return [], said
+
+
+def _parse_function_calls(said: str, _: _OfferedTools) -> tuple[list[Call], str]:
+    """`<function=name><parameter=key>value</parameter></function>`."""
+    calls = [Call(found[1], _parse_parameters(found[2])) for found in _FUNCTION.finditer(said)]
+    return calls, _strip_markup(_TAG.sub("", _FUNCTION.sub("", said)))
+
+
+def _parse_parameters(body: str) -> str:
+    parameters = {found[1]: _parse_value(found[2].strip()) for found in _PARAMETER.finditer(body)}
+    return _to_json(parameters) if parameters else body.strip()
+
+
+def _parse_value(text: str) -> Any:
+    """The JSON value of a parameter, or the text where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _parse_tagged_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
+    calls: list[Call] = []
+    rest: list[str] = []
+    for part, is_call in _split_at_tags(said):
+        found, left = _parse_tagged_part(part, offer) if is_call else ([], part)
+        calls, rest = [*calls, *found], [*rest, left]
+    return calls, _strip_markup("".join(rest))
+
+
+def _split_at_tags(said: str) -> Iterator[tuple[str, bool]]:
+    """The text cut at every tag outside of JSON, and whether each part follows an opening tag."""
+    tags = list(_TAG.finditer(said))
+    inside = _find_objects(said) if tags else []
+    position, is_call = 0, False
+    for tag in tags:
+        if not _is_within(tag, inside):
+            yield said[position : tag.start()], is_call
+            position, is_call = tag.end(), not (tag[1] or tag[2])
+    yield said[position:], is_call
+
+
+def _parse_tagged_part(part: str, offer: _OfferedTools) -> tuple[list[Call], str]:
+    """The calls in what was tagged as one: at least one, if there is anything like JSON in it."""
+    calls, rest = _extract_object_calls(part, offer, tagged=True)
+    if calls or "{" not in part:
+        return calls, rest
+    return [_wrap_unreadable_call(part)], ""
+
+
+def _parse_bare_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
+    calls, rest = _extract_object_calls(said, offer, tagged=False)
+    if not calls and _BARE_START.match(said) and _NAME.search(said) and not _find_objects(said, mend=True):
+        return [_wrap_unreadable_call(said)], ""
+    return calls, rest
+
+
+def _wrap_unreadable_call(text: str) -> Call:
+    """A call that cannot be read: under its name, if one is in it, so that whoever parses it can say what is wrong."""
+    name = _NAME.search(text)
+    return Call(name[1] if name else "", strip_code_fence(text))
+
+
+def _extract_object_calls(text: str, offer: _OfferedTools, *, tagged: bool) -> tuple[list[Call], str]:
+    calls: list[Call] = []
+    rest: list[str] = []
+    position = 0
+    for found in _find_objects(text, mend=True):
+        if called := list(_read_calls(found.value, offer, tagged=tagged)):
+            rest += [text[position : found.start], _read_thought(found.value)]
+            calls, position = [*calls, *called], found.end
+    return calls, _strip_markup("".join([*rest, text[position:]])) if calls else text
+
+
+def _read_calls(value: dict[str, Any], offer: _OfferedTools, *, tagged: bool) -> Iterator[Call]:
+    """The calls that one JSON object stands for."""
+    inner = next((value[key] for key in ("function", "tool_call", "function_call", "call") if key in value), None)
+    several = next((value[key] for key in CALL_LIST_KEYS if isinstance(value.get(key), list)), None)
+    if isinstance(inner, dict):
+        yield from _read_calls(inner, offer, tagged=True)
+    elif (call := _read_call(value, offer, tagged=tagged)) is not None:
+        yield call
+    elif several:
+        yield from (
+            call for item in several if isinstance(item, dict) for call in _read_calls(item, offer, tagged=True)
+        )
+
+
+def _read_call(value: dict[str, Any], offer: _OfferedTools, *, tagged: bool) -> Call | None:
+    key = next((key for key in NAME_KEYS if isinstance(value.get(key), str)), None)
+    wrapper = next((key for key in WRAPPER_KEYS if key in value), None)
+    if key and wrapper:
+        return Call(make_encodable(value[key]), _to_json(value[wrapper]))
+    if key and (tagged or key.startswith("tool") or normalize_identifier(value[key]) in offer.names):
+        beside = {name: item for name, item in value.items() if name not in CALL_KEYS | {key} | {*THOUGHT_KEYS}}
+        return Call(make_encodable(value[key]), _to_json(beside))
+    if wrapper and offer.only and set(value) <= {wrapper, *THOUGHT_KEYS}:
+        return Call(offer.only, _to_json(value[wrapper]))
+    return Call(offer.only, _to_json(value)) if offer.fields & set(value) else None
+
+
+def _read_thought(value: dict[str, Any]) -> str:
+    return next((make_encodable(value[key]) for key in THOUGHT_KEYS if isinstance(value.get(key), str)), "")
+
+
+def _to_json(arguments: Any) -> str:
+    """JSON; a string is taken to be JSON already."""
+    return make_encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+
+
+def _strip_markup(text: str) -> str:
+    """Without the tags, fences, brackets and commas that stood around the calls."""
+    return _FENCE.sub("", _TAG.sub("", text)).strip(_MARKUP_LETTERS)
+
+
+# --- JSON objects in a text ----------------------------------------------------------------------
+
+
+def _find_objects(text: str, *, mend: bool = False) -> list[_JsonObject]:
+    """The outermost JSON objects in a text. `mend`: also those whose last braces are missing."""
+    found: list[_JsonObject] = []
+    position = 0
+    for _ in range(MAX_STARTS):
+        start = _OBJECT_START.search(text, position)
+        if start is None:
+            break
+        json_object = _read_object_at(text, start.start(), mend=mend)
+        found += [json_object] if json_object else []
+        position = json_object.end if json_object else start.end()
+    return found
+
+
+def _read_object_at(text: str, start: int, *, mend: bool) -> _JsonObject | None:
+    missing: list[str] = []
+    end = start
+    for bracket in _find_brackets_and_strings(text, start):
+        end = bracket.end()
+        if bracket[0] in "{[":
+            missing.append("}" if bracket[0] == "{" else "]")
+        elif bracket[0] in "}]" and missing.pop() != bracket[0]:
+            return None
+        if not missing:
+            return _load_object(text, start, end, "")
+        if len(missing) > MAX_DEPTH:
+            return None
+    # A list that was cut off may lack members, so only braces are given back.
+    if not mend or "]" in missing:
+        return None
+    closing = "".join(missing)
+    return _load_object(text, start, len(text.rstrip("` \n")), closing) or _load_object(text, start, end, closing)
+
+
+def _find_brackets_and_strings(text: str, start: int) -> Iterator[re.Match[str]]:
+    """Brackets outside of strings, and the strings. A quote that nothing closes is no string's: it is left out."""
+    for found in _BRACKET_OR_STRING.finditer(text, start):
+        if found[1] == "":
+            yield from _BRACKET.finditer(text, found.start())  # no quote after it is closed either
+            return
+        yield found
+
+
+def _load_object(text: str, start: int, end: int, missing: str) -> _JsonObject | None:
+    source = text[start:end] + missing
+    for candidate in (source, strip_trailing_commas(source)):
+        try:
+            value = json.loads(candidate, strict=False)
+        except (ValueError, RecursionError):
+            continue
+        return _JsonObject(start, end, value) if isinstance(value, dict) else None
+    return None

@@ -1,0 +1,1 @@
+"""Planners: what looks at an episode and decides on the next tool call."""

@@ -1,0 +1,337 @@
+"""A saved episode, complete and replayable: Episode <-> JSON, and Episode -> text or one HTML page."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+import numpy as np
+import PIL.Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from agent.core.budget import Budget
+from agent.core.episode import (
+    EMPTY_CONTEXT,
+    Candidate,
+    ConversationContext,
+    Decision,
+    Episode,
+    Observation,
+    Outcome,
+    PastTurn,
+    SearchRecord,
+    Step,
+    Task,
+    Usage,
+    Verdict,
+    Workspace,
+)
+from agent.core.text import make_encodable
+from agent.core.toolset import Toolset
+from agent.report.html import to_html, to_text
+from sam3_tool import Image
+from sam3_tool.errors import RecordError
+from sam3_tool.files import write_atomically
+from sam3_tool.masks import rle
+
+__all__ = [
+    "Provenance",
+    "RecordError",
+    "Transcript",
+    "load_episode",
+    "make_encodable",
+    "save_episode",
+    "to_html",
+    "to_text",
+]
+
+FORMAT = "sam3-agent episode"
+VERSION: Final = 3
+READABLE_VERSIONS = (1, 2, 3)
+"""Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view.
+
+Version 2 is without what was said before in a conversation.
+"""
+
+
+Text = Annotated[str, BeforeValidator(make_encodable)]
+
+
+class SavedModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Provenance(SavedModel):
+    """What made an episode: enough to make it again."""
+
+    planner: str
+    """As `load_planner` takes it, e.g. 'grammar'."""
+    sam3: str
+    """The checkpoint, e.g. 'tiny'."""
+    protocol: Toolset = "workspace"
+    budget: Budget = Budget()
+    model: Text = ""
+    """The language model, as it calls itself; empty where none planned."""
+    capabilities: Text = ""
+    """Of the model, in words: how it was offered the tools, and so on."""
+    view: dict[str, Any] = {}
+    """The fields of the model's `View`; empty: all at their defaults."""
+    prompts: dict[str, str] = {}
+    """The name of each text in `prompts`, and its hash."""
+    version: str = Field(default_factory=lambda: version("sam3-agent"))
+    """Of this program."""
+
+
+class SavedImage(SavedModel):
+    """The picture itself, without loss; or which picture it is, where its pixels are kept elsewhere."""
+
+    name: Text
+    """Of the file it came from, without folders; may be empty."""
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    key: str
+    """The picture's content key."""
+    png: str = ""
+    """Base64; empty where the pixels are left out."""
+
+    @classmethod
+    def from_image(cls, image: Image, name: str, *, pixels: bool = True) -> Self:
+        png = _encode_png(image) if pixels else ""
+        return cls(name=name, width=image.width, height=image.height, key=image.key, png=png)
+
+    def with_pixels(self, image: Image) -> Self:
+        """Raises ValueError if it is another picture."""
+        if image.key != self.key:
+            raise ValueError(
+                f"it is about another picture of {self.width} x {self.height} pixels"
+                f" than the one given, which has {image.width} x {image.height}"
+            )
+        return self.model_copy(update={"png": _encode_png(image)})
+
+    def to_image(self) -> Image:
+        """Raises ValueError if it is damaged or left out."""
+        if not self.png:
+            raise ValueError("its picture was left out when it was saved")
+        try:
+            with PIL.Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
+                size = image.size
+                if size == (self.width, self.height):  # before anything large is decoded
+                    return Image(np.asarray(image.convert("RGB")))
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+            raise ValueError("its picture is damaged") from error
+        raise ValueError(f"its picture is {size[0]} x {size[1]}, not {self.width} x {self.height}")
+
+
+def _encode_png(image: Image) -> str:
+    """Base64."""
+    file = BytesIO()
+    image.to_pil().save(file, "PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+class WorkspaceDelta(SavedModel):
+    """What a step added to the workspace; earlier steps hold the rest."""
+
+    candidates: tuple[Candidate, ...] = ()
+    searches: tuple[SearchRecord, ...] = ()
+
+    @classmethod
+    def diff(cls, before: Workspace, after: Workspace) -> Self:
+        old, searched = len(before.candidates), len(before.searches)
+        if (after.candidates[:old], after.searches[:searched]) != (before.candidates, before.searches):
+            raise ValueError("a step changed masks or searches of an earlier one; a workspace can only grow")
+        return cls(candidates=after.candidates[old:], searches=after.searches[searched:])
+
+    def apply_to(self, before: Workspace) -> Workspace:
+        """Raises ValueError for masks that do not fit the picture or the numbering."""
+        for id, candidate in enumerate(self.candidates, start=len(before) + 1):
+            if candidate.id != id or candidate.rle.size != (before.height, before.width):
+                raise ValueError(f"mask {candidate.id} of size {candidate.rle.size} stands where mask {id} should")
+            rle.check_runs(candidate.rle)
+        candidates = (*before.candidates, *self.candidates)
+        return Workspace(before.height, before.width, candidates, (*before.searches, *self.searches))
+
+
+class SavedStep(SavedModel):
+    decision: Decision
+    text: Text
+    added: WorkspaceDelta | None
+    """None where the observation brought no workspace."""
+    shown: tuple[int, ...] | None
+    outcome: Outcome | None
+    is_error: bool
+    usage: Usage
+    """The observation's; the decision has its own."""
+    seconds: float
+    options: tuple[Text, ...] = ()
+    reasons: tuple[tuple[int, Text], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    @classmethod
+    def from_step(cls, step: Step, before: Workspace) -> Self:
+        observation = step.observation
+        return cls(
+            decision=step.decision,
+            text=observation.text,
+            added=None if observation.workspace is None else WorkspaceDelta.diff(before, observation.workspace),
+            shown=observation.shown,
+            outcome=observation.outcome,
+            is_error=observation.is_error,
+            usage=observation.usage,
+            seconds=step.seconds,
+            options=observation.options,
+            reasons=observation.reasons,
+            verdicts=observation.verdicts,
+        )
+
+    def to_step(self, before: Workspace) -> Step:
+        workspace = None if self.added is None else self.added.apply_to(before)
+        if unknown := [id for id in self.shown or () if id not in (workspace or before)]:
+            raise ValueError(f"it shows masks {unknown} that no step has found")
+        observation = Observation(
+            text=self.text,
+            workspace=workspace,
+            shown=self.shown,
+            outcome=self.outcome,
+            is_error=self.is_error,
+            usage=self.usage,
+            options=self.options,
+            reasons=self.reasons,
+            verdicts=self.verdicts,
+        )
+        return Step(self.decision, observation, self.seconds)
+
+
+class SavedContext(SavedModel):
+    """What a conversation had come to."""
+
+    added: WorkspaceDelta
+    """Every mask and search of it."""
+    selected: tuple[int, ...]
+    turns: tuple[PastTurn, ...]
+
+    @classmethod
+    def from_context(cls, context: ConversationContext, image: Image) -> Self:
+        nothing = Workspace(image.height, image.width)
+        added = WorkspaceDelta.diff(nothing, context.workspace or nothing)
+        return cls(added=added, selected=context.selected, turns=context.turns)
+
+    def to_context(self, image: Image) -> ConversationContext:
+        """Raises ValueError if its parts do not fit together."""
+        workspace = self.added.apply_to(Workspace(image.height, image.width))
+        if unknown := [id for id in self.selected if id not in workspace]:
+            raise ValueError(f"its earlier answer has masks {unknown} that nobody found")
+        return ConversationContext(workspace, self.selected, self.turns)
+
+
+class Transcript(SavedModel):
+    """One episode and what made it, as a file holds them."""
+
+    format: Literal["sam3-agent episode"] = "sam3-agent episode"
+    version: Literal[1, 2, 3] = VERSION
+    made_by: Provenance
+    query: Text
+    by_hand: bool = False
+    before: SavedContext | None = None
+    """None where the query began a conversation."""
+    outcome: Outcome | None
+    steps: tuple[SavedStep, ...]
+    picture: SavedImage
+
+    @classmethod
+    def from_episode(
+        cls, episode: Episode, *, provenance: Provenance, source: str | Path = "", pixels: bool = True
+    ) -> Self:
+        """`pixels`: whether the picture itself is held; else only which it is, and `load_episode` must be given it."""
+        task = episode.task
+        return cls(
+            made_by=provenance,
+            query=task.query,
+            by_hand=task.by_hand,
+            before=None if task.context == EMPTY_CONTEXT else SavedContext.from_context(task.context, task.image),
+            outcome=episode.outcome,
+            steps=to_saved_steps(episode),
+            picture=SavedImage.from_image(task.image, Path(source).name, pixels=pixels),
+        )
+
+    @cached_property
+    def episode(self) -> Episode:
+        """The episode that was saved. Raises ValueError if the file's parts do not fit together."""
+        image = self.picture.to_image()
+        context = EMPTY_CONTEXT if self.before is None else self.before.to_context(image)
+        return rebuild_episode(Task(image, self.query, context, self.by_hand), self.steps, self.outcome)
+
+
+def to_saved_steps(episode: Episode) -> tuple[SavedStep, ...]:
+    workspaces = [replace(episode, steps=episode.steps[:index]).workspace for index in range(len(episode.steps))]
+    return tuple(
+        SavedStep.from_step(step, workspace) for step, workspace in zip(episode.steps, workspaces, strict=True)
+    )
+
+
+def rebuild_episode(task: Task, steps: Sequence[SavedStep], outcome: Outcome | None) -> Episode:
+    """The episode of these steps. Raises ValueError if they do not fit together."""
+    episode = Episode(task)
+    for saved in steps:
+        episode = episode.append(saved.to_step(episode.workspace))
+    return replace(episode, outcome=outcome)
+
+
+def save_episode(
+    episode: Episode, path: str | Path, *, provenance: Provenance, source: str | Path = "", pixels: bool = True
+) -> None:
+    """Writes the episode as JSON, whole or not at all. `source`: the picture's file; only its name is kept.
+
+    `pixels`: whether the picture itself goes into the file; what is saved without it is small, and `load_episode` wants it.
+    """
+    held = Transcript.from_episode(episode, provenance=provenance, source=source, pixels=pixels).model_dump()
+    write_atomically(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def load_episode(path: str | Path, *, image: Image | None = None) -> Transcript:
+    """A saved episode, checked. Raises RecordError for a file that is missing, foreign or damaged.
+
+    `to_image`: for a file that was saved without its pixels; a picture that is another one raises RecordError too.
+    """
+    held = read_versioned_json(path, kind="episode", format=FORMAT, versions=READABLE_VERSIONS)
+    try:
+        transcript = Transcript.model_validate(held)
+        if image is not None:
+            transcript = transcript.model_copy(update={"picture": transcript.picture.with_pixels(image)})
+        _ = transcript.episode
+    except ValidationError as error:
+        raise RecordError(f"{path} is damaged: {first_validation_error(error)}") from error
+    except ValueError as error:
+        what = "cannot be used" if not transcript.picture.png else "is damaged"
+        raise RecordError(f"{path} {what}: {error}") from error
+    return transcript
+
+
+def read_versioned_json(path: str | Path, *, kind: str, format: str, versions: Sequence[int]) -> dict[str, Any]:
+    """The JSON object in a file of this format. Raises RecordError for one that is missing, foreign or cut off.
+
+    `kind`: is saved in such files, in one word.
+    """
+    try:
+        held = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is not a saved {kind}: it is not JSON, or cut off") from error
+    if not isinstance(held, dict) or held.get("format") != format:
+        raise RecordError(f"{path} is not a saved {kind}: it does not say format {format!r}")
+    if held.get("version") not in versions:
+        expected = " or ".join(map(str, versions))
+        raise RecordError(f"{path} has version {held.get('version')!r} of the format; expected {expected}")
+    return held
+
+
+def first_validation_error(error: ValidationError) -> str:
+    """The first thing that is wrong: where, and what."""
+    what = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"

@@ -1,0 +1,1 @@
+"""An episode for people: result.json, text, one HTML page."""

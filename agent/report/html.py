@@ -1,0 +1,392 @@
+"""An episode for people: as text for a terminal, as one self-contained HTML page."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from itertools import starmap
+from textwrap import indent
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL.Image
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+import prompts
+from agent.core.budget import FREE, Budget, Price
+from agent.core.english import pluralize
+from agent.core.episode import Candidate, Episode, Step, Usage, Verdict
+from agent.core.text import make_encodable
+from agent.report.prompt_trace import StepPrompt, reconstruct_prompts
+from sam3_tool import Image
+from sam3_tool.drawing.overlay import draw_marks, get_mask_color
+from sam3_tool.masks.rle import compute_areas
+
+if TYPE_CHECKING:
+    from agent.records.episode_file import Provenance
+
+MIN_SIDE, MAX_ANSWER_SIDE, MAX_STEP_SIDE = 480, 1280, 800
+"""Pixels of the long side: pictures are enlarged to the first, and reduced to the others, before marks are drawn."""
+
+COST_NAMES = {
+    "model_calls": "model calls",
+    "prompt_tokens": "prompt tokens",
+    "cached_tokens": "cached tokens",
+    "completion_tokens": "completion tokens",
+    "images": "pictures",
+    "sam_encodes": "SAM 3 encodes",
+    "sam_decodes": "SAM 3 phrases",
+    "seconds": "seconds",
+}
+
+
+def to_text(episode: Episode) -> str:
+    """The episode as plain lines: the query, each step, the answer with its masks, the cost. Safe to print."""
+    image = episode.task.image
+    blocks = [f"{episode.task.query}\n({image.width} x {image.height} pixels)"]
+    blocks += [_format_step(number, step) for number, step in enumerate(episode.steps, start=1)]
+    masks = [f"  {row}" for row in _build_mask_rows(episode)]
+    options = [f"  - {option}" for option in _get_options(episode)]
+    blocks.append("\n".join([f"{episode.outcome or 'unfinished'}: {episode.message}", *options, *masks]))
+    blocks.append(
+        ", ".join(f"{amount} {name}" for name, amount in _format_costs(episode.usage).items() if amount != "0")
+    )
+    return _replace_unprintable("\n\n".join(blocks)) + "\n"
+
+
+def to_html(
+    episode: Episode,
+    provenance: "Provenance",
+    *,
+    source: str = "",
+    extra_images: Mapping[str, Image] = MappingProxyType({}),
+) -> str:
+    """The episode as one HTML file that needs nothing else: no script, no request; its pictures are inside.
+
+    Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading. `extra_images`: further
+    pictures by their captions, shown next to the answer.
+    """
+    masks, trace = _build_mask_rows(episode), reconstruct_prompts(episode, provenance)
+    step_prompts = trace.steps or (None,) * len(episode.steps)
+    text = _load_template().render(
+        query=episode.task.query,
+        outcome=(episode.outcome or "unfinished").replace("_", " "),
+        message=episode.message,
+        options=_get_options(episode),
+        made_by=provenance,
+        facts=_collect_facts(episode, provenance, source),
+        picture=_encode_data_url(_fit_image(episode.task.image, MAX_ANSWER_SIDE).to_pil()),
+        answer=_encode_data_url(_draw_masks(episode, episode.current_ids, episode.current_ids, MAX_ANSWER_SIDE)),
+        beside={
+            caption: _encode_data_url(_fit_image(extra_image, MAX_ANSWER_SIDE).to_pil())
+            for caption, extra_image in extra_images.items()
+        },
+        masks=masks,
+        reasons=any(mask.reason for mask in masks),
+        steps=[
+            StepView.from_step(index, episode, provenance, prompt=sight) for index, sight in enumerate(step_prompts)
+        ],
+        shots=[_encode_data_url(image.to_pil()) for image in trace.images],
+        other_prompts=bool(provenance.prompts) and provenance.prompts != prompts.hash_prompts(),
+        costs=_build_cost_table(episode, provenance.budget.price),
+    )
+    return make_encodable(text)
+
+
+@dataclass(frozen=True)
+class MaskRow:
+    """One mask of the answer, as tables show it."""
+
+    number: int
+    color: str
+    """As CSS writes it."""
+    phrase: str
+    score: str
+    area: str
+    share: str
+    """Of the picture."""
+    box: str
+    """x0 y0 x1 y1 in pixels."""
+    origin: str
+    reason: str = ""
+    """Why it is in the answer, where somebody said so."""
+
+    @classmethod
+    def from_candidate(cls, candidate: Candidate, episode: Episode, *, reason: str = "") -> "MaskRow":
+        image = episode.task.image
+        area = int(compute_areas([candidate.rle])[0])
+        return cls(
+            number=candidate.id,
+            color=format_css_color(candidate.id),
+            phrase=candidate.phrase or "(by example)",
+            score=f"{candidate.score:.2f}",
+            area=f"{area:,}",
+            share=format_share(area, image.width * image.height),
+            box=" ".join(f"{edge:.0f}" for edge in candidate.box),
+            origin=candidate.origin,
+            reason=reason,
+        )
+
+    def __str__(self) -> str:
+        why = self.reason and f": {self.reason}"
+        return f"{self.number}: {self.phrase}, score {self.score}, {self.area} pixels, box {self.box}{why}"
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """What an examination said of one mask."""
+
+    number: int
+    color: str
+    accept: bool
+    probability: str
+    reason: str
+
+    @classmethod
+    def from_verdict(cls, verdict: Verdict, number: int) -> "VerdictRow":
+        probability = f"{100 * verdict.probability:.0f} %"
+        return cls(number, format_css_color(number), verdict.accept, probability, verdict.reason)
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step, as the page shows it."""
+
+    tool: str
+    arguments: str
+    note: str
+    thought: str
+    reasoning: str
+    text: str
+    is_error: bool
+    seconds: str
+    spent: str
+    """On the model and on SAM 3, in words."""
+    shown: list[tuple[int, str]]
+    """Number and colour of each mask in the picture."""
+    image: Markup | None
+    verdicts: list[VerdictRow]
+    prompt: StepPrompt | None
+    """What the model saw before it."""
+
+    @classmethod
+    def from_step(
+        cls, index: int, episode: Episode, provenance: "Provenance", *, prompt: StepPrompt | None = None
+    ) -> "StepView":
+        step = episode.steps[index]
+        decision, observation = step.decision, step.observation
+        ids = observation.shown or ()
+        numbers = _get_display_numbers(step, provenance)
+        return cls(
+            tool=decision.tool or "(no tool)",
+            arguments=format_arguments(decision.arguments),
+            note=decision.note.strip(),
+            thought=decision.thought.strip(),
+            reasoning=decision.reasoning.strip(),
+            text=observation.text,
+            is_error=observation.is_error,
+            seconds=f"{step.seconds:.2f}",
+            spent=_describe_spending(step.usage, provenance.budget.price),
+            shown=[(number, format_css_color(number)) for number in numbers],
+            image=_encode_data_url(_draw_masks(episode, ids, numbers, MAX_STEP_SIDE)) if ids else None,
+            verdicts=_build_verdict_rows(index, episode, provenance),
+            prompt=prompt,
+        )
+
+
+def _build_verdict_rows(index: int, episode: Episode, provenance: "Provenance") -> list[VerdictRow]:
+    """What a step's examination said, with the numbers that the masks had before it."""
+    earlier_ids = replace(episode, steps=episode.steps[:index]).current_ids
+    numbers = {id: place for place, id in enumerate(earlier_ids, start=1)} if provenance.protocol == "paper" else {}
+    return [
+        VerdictRow.from_verdict(verdict, numbers.get(verdict.id, verdict.id))
+        for verdict in episode.steps[index].observation.verdicts
+    ]
+
+
+def _get_display_numbers(step: Step, provenance: "Provenance") -> Sequence[int]:
+    """Of the masks that a step shows, as the planner saw them: in the paper's protocol by place, elsewhere by id."""
+    ids = step.observation.shown or ()
+    # an answer names ids in either protocol
+    return range(1, len(ids) + 1) if provenance.protocol == "paper" and step.observation.outcome is None else ids
+
+
+def format_css_color(number: int) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*get_mask_color(number))
+
+
+def format_share(part: float, whole: float) -> str:
+    """In percent.
+
+    >>> format_share(1, 8), format_share(1, 40), format_share(999, 1000), format_share(1, 10**7)
+    ('12 %', '2.5 %', '100 %', 'under 0.01 %')
+    """
+    percent = 100 * part / whole
+    if 0 < percent < 0.01:
+        return "under 0.01 %"
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
+
+
+def format_arguments(arguments: str) -> str:
+    """A JSON object with one field on each line; what is no JSON object, as it is."""
+    try:
+        held = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+    if not isinstance(held, dict) or not held:
+        return arguments
+    lines = [f"  {json.dumps(key, ensure_ascii=False)}: {json.dumps(held[key], ensure_ascii=False)}" for key in held]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _format_step(number: int, step: Step) -> str:
+    decision, observation = step.decision, step.observation
+    lines = [f"{number}. {decision.tool or '(no tool)'} {decision.arguments}"]
+    if decision.note.strip():
+        lines.append(f"   note: {decision.note.strip()}")
+    if decision.thought.strip():
+        lines.append(indent(decision.thought.strip(), "   | "))
+    lines.append(indent(("mistake: " if observation.is_error else "") + observation.text, "   "))
+    if observation.shown is not None:
+        lines.append(f"   shown: {', '.join(map(str, observation.shown)) or 'no mask'}")
+    return "\n".join(lines)
+
+
+def _replace_unprintable(text: str) -> str:
+    """Without what could steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def _build_mask_rows(episode: Episode) -> list[MaskRow]:
+    """The masks of the answer."""
+    reasons = episode.reasons
+    return [
+        MaskRow.from_candidate(candidate, episode, reason=reasons.get(candidate.id, ""))
+        for candidate in episode.workspace.pick(episode.current_ids)
+    ]
+
+
+def _get_options(episode: Episode) -> tuple[str, ...]:
+    """Between which readings the user may choose."""
+    return episode.steps[-1].observation.options if episode.steps else ()
+
+
+def _format_costs(usage: Usage, price: Price = FREE) -> dict[str, str]:
+    """By name; what is '0' was free."""
+    amounts = {name: getattr(usage, field) for field, name in COST_NAMES.items()}
+    costs = {name: f"{amount:.2f}" if isinstance(amount, float) else f"{amount:,}" for name, amount in amounts.items()}
+    return costs | {"cost": format_money(price.compute_cost(usage))}
+
+
+def _build_cost_table(episode: Episode, price: Price) -> dict[str, list]:
+    """Column heads, a row for each step and the total; what cost nothing has no column."""
+    total = _format_costs(episode.usage, price)
+    names = [name for name, amount in total.items() if amount != "0"]
+    rows = [[step.decision.tool, *(_format_costs(step.usage, price)[name] for name in names)] for step in episode.steps]
+    return {"names": names, "rows": rows, "total": [total[name] for name in names]}
+
+
+def _describe_spending(usage: Usage, price: Price) -> str:
+    """All but the seconds, in words."""
+    costs = {
+        name: amount for name, amount in _format_costs(usage, price).items() if amount != "0" and name != "seconds"
+    }
+    cost = costs.pop("cost", "")
+    return ", ".join([*starmap(_format_amount, costs.items()), *([f"cost {cost}"] if cost else [])])
+
+
+def _format_amount(name: str, amount: str) -> str:
+    """
+    >>> _format_amount("prompt tokens", "1,200"), _format_amount("model calls", "1")
+    ('1,200 prompt tokens', '1 model call')
+    """
+    return f"{amount} {name.removesuffix('s') if amount == '1' else name}"
+
+
+def format_money(amount: float) -> str:
+    """In any currency: six decimals at most, no more than it takes.
+
+    >>> format_money(0.00125), format_money(3.0), format_money(0)
+    ('0.00125', '3', '0')
+    """
+    return f"{amount:,.6f}".rstrip("0").rstrip(".")
+
+
+def _collect_facts(episode: Episode, provenance: "Provenance", source: str) -> dict[str, str]:
+    """What the page says below its heading, by name; what is empty is left out."""
+    image, price = episode.task.image, provenance.budget.price
+    return {
+        "picture": f"{source} {image.width} x {image.height}".strip(),
+        "planner": provenance.planner,
+        "model": "" if provenance.planner == provenance.model else provenance.model,
+        "offered": provenance.capabilities,
+        "SAM 3": provenance.sam3,
+        "protocol": provenance.protocol,
+        "view": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in provenance.view.items() if value),
+        "budget": ", ".join(_describe_limits(provenance.budget)),
+        "price": "" if price == FREE else _describe_price(price),
+        "cost": "" if price == FREE else format_money(price.compute_cost(episode.usage)),
+        "took": f"{episode.usage.seconds:.2f} s in {pluralize(len(episode.steps), 'step')}",
+    }
+
+
+def _describe_limits(budget: Budget) -> list[str]:
+    """Those that are set, in words."""
+    amounts = {
+        "step": budget.max_steps,
+        "second": budget.max_seconds,
+        "phrase": budget.max_sam_calls,
+        "model call": budget.max_model_calls,
+        "token": budget.max_tokens,
+    }
+    limits = [f"{amount:,.12g} {noun}{'s' * (amount != 1)}" for noun, amount in amounts.items() if amount]
+    return limits + ([f"a cost of {format_money(budget.max_cost)}"] if budget.max_cost else [])
+
+
+def _describe_price(price: Price) -> str:
+    cached = "" if price.cached is None else f", {format_money(price.cached)} of cached prompts"
+    return f"{format_money(price.prompt)} of prompts{cached}, {format_money(price.completion)} of completions, per million tokens"
+
+
+def _draw_masks(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> PIL.Image.Image:
+    image = _fit_image(episode.task.image, limit)
+    found = episode.workspace.get_instances(ids)
+    masks = np.array([_resize_mask(mask, image) for mask in found.masks], dtype=bool)
+    fitted = replace(found, masks=masks.reshape(-1, image.height, image.width))
+    return draw_marks(image, fitted, mask_ids=numbers)
+
+
+def _fit_image(image: Image, limit: int) -> Image:
+    """Enlarged to SMALLEST pixels on the long side, or reduced to `limit`, so that marks and numbers are crisp."""
+    long = max(image.width, image.height)
+    scale = min(max(long, MIN_SIDE), limit) / long
+    if scale == 1:
+        return image
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return Image(np.asarray(image.to_pil().resize(size, PIL.Image.Resampling.LANCZOS)))
+
+
+def _resize_mask(mask: np.ndarray, image: Image) -> np.ndarray:
+    """bool, in the picture's size. A mask that has pixels keeps some, however small it gets."""
+    soft = np.asarray(
+        PIL.Image.fromarray(mask).convert("L").resize((image.width, image.height), PIL.Image.Resampling.BILINEAR)
+    )
+    return soft > min(127, int(soft.max()) // 2)
+
+
+def _encode_data_url(image: PIL.Image.Image) -> Markup:
+    """JPEG for its size; no part of it comes from text, so that it needs no escaping."""
+    file = BytesIO()
+    image.save(file, "JPEG", quality=87, subsampling=0)
+    return Markup("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
+
+
+@cache
+def _load_template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string((files("agent.report") / "episode.html").read_text("utf-8"))

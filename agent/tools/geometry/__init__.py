@@ -1,0 +1,1 @@
+"""Places, relations and measures of masks, computed exactly."""

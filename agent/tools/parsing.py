@@ -1,0 +1,179 @@
+"""From what a planner wrote to a validated call of a tool, or to one sentence about what to mend."""
+
+import json
+import re
+import reprlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from agent.core.episode import Decision
+from agent.core.errors import ToolError
+from agent.core.text import make_encodable
+from agent.tools.base import Tool
+
+WRAPPER_KEYS = ("arguments", "parameters", "args", "params", "input")
+"""Keys under which models like to send the arguments once more. No tool has a field of such a name."""
+CALL_KEYS = {"name", "tool", "function", "type", "id"}
+"""What may stand beside a wrapper: the rest of the call."""
+
+# Strings are matched first, so that a comma inside one stays; one without an end is matched whole, so that no part of
+# it is read twice.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL)
+
+_SHORT_REPR = reprlib.Repr()
+_SHORT_REPR.maxstring = _SHORT_REPR.maxother = 80
+
+
+def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
+    """The validated call, or a ToolError that tells the planner what to fix.
+
+    Forgiven: other spellings of tool and field names, arguments wrapped once more, a number or a phrase instead of a
+    list of one, numbers as text, null for a default, a code fence around the JSON, trailing commas in it.
+
+    >>> from agent.tools import TOOLS
+    >>> parse_call(Decision("Answer", '{"arguments": {"masks": "2"}}'), TOOLS)
+    Answer(ids=[2], message='', reasons=[])
+    """
+    arguments = _read_arguments(decision)
+    tool = _find_tool(decision.tool.strip() or _find_name_inside(arguments), tools)
+    try:
+        return tool.model_validate(_normalize_fields(tool, _unwrap_arguments(arguments)))
+    except ValidationError as error:
+        raise ToolError(_describe_invalid_call(tool, error)) from error
+
+
+def _read_arguments(decision: Decision) -> Any:
+    """The JSON value of the arguments; {} for none."""
+    text = strip_code_fence(decision.arguments)
+    try:
+        return _load_lenient_json(text) if text else {}
+    except json.JSONDecodeError as error:
+        problem = f"{error.msg} at character {error.pos + 1}"
+    except RecursionError:
+        problem = "nested too deeply"
+    except ValueError:  # Python's limit on the digits of an int
+        problem = "a number in it is too long"
+    raise ToolError(
+        f"The arguments are not JSON ({problem}): {_shorten_value(text)}; call it again with one JSON object."
+    )
+
+
+def _load_lenient_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return json.loads(strip_trailing_commas(text))
+
+
+def strip_trailing_commas(text: str) -> str:
+    """JSON as models write it -> JSON.
+
+    >>> strip_trailing_commas('{"ids": [1, 2,], "message": "a,]",}')
+    '{"ids": [1, 2], "message": "a,]"}'
+    """
+    return _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
+
+
+def strip_code_fence(text: str) -> str:
+    """Without the fence that stands around code.
+
+    >>> strip_code_fence('```json {"ids": [1]}\\n```')
+    '{"ids": [1]}'
+    """
+    return re.sub(r"^```\w*\s*", "", text.strip()).removesuffix("```").rstrip()
+
+
+def _find_name_inside(arguments: Any) -> str:
+    """The tool's name, where a planner wrote the whole call as the arguments of nothing."""
+    name = arguments.get("name", arguments.get("tool", "")) if isinstance(arguments, dict) else ""
+    return name if isinstance(name, str) else ""
+
+
+def _find_tool(name: str, tools: Sequence[type[Tool]]) -> type[Tool]:
+    by_spelling = {normalize_identifier(alias): tool for tool in tools for alias in tool.aliases}
+    by_spelling |= {normalize_identifier(tool.name): tool for tool in tools}
+    spelled = normalize_identifier(name.rpartition(".")[2])  # some models say 'functions.segment'
+    if spelled not in by_spelling:
+        found = f"There is no tool {_shorten_value(name)}" if name else "No tool was called"
+        raise ToolError(f"{found}; call exactly one of {', '.join(tool.name for tool in tools)}.")
+    return by_spelling[spelled]
+
+
+def normalize_identifier(name: str) -> str:
+    """Letters and digits alone: 'SegmentPhrase' and 'segment phrase' are 'segment_phrase'."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _unwrap_arguments(arguments: Any) -> Any:
+    """The arguments themselves, however often a planner wrapped them up; whatever else they are, to be refused."""
+    while True:
+        match arguments:
+            case None | "":
+                return {}
+            case str():
+                try:
+                    arguments = _load_lenient_json(arguments)
+                except (ValueError, RecursionError):
+                    return arguments
+            case dict() if wrapper := _find_wrapper(arguments):
+                arguments = arguments[wrapper]
+            case _:
+                return arguments
+
+
+def _find_wrapper(arguments: dict[str, Any]) -> str | None:
+    wrapper = next((key for key in WRAPPER_KEYS if key in arguments), None)
+    return wrapper if set(arguments) - CALL_KEYS == {wrapper} else None
+
+
+def _normalize_fields(tool: type[Tool], arguments: Any) -> dict[str, Any]:
+    """The arguments with every field under its own name, and without nulls."""
+    if not isinstance(arguments, dict):
+        problem = f"are {_shorten_value(arguments)}, but should be one JSON object with {_list_fields(tool)}"
+        raise ToolError(f"The arguments of `{tool.name}` {problem}; call it again with that.")
+    names = {normalize_identifier(alias): field for alias, field in tool.field_aliases.items()}
+    names |= {normalize_identifier(field): field for field in tool.model_fields}
+    spelled = {key: names.get(normalize_identifier(key), make_encodable(key)) for key in arguments}
+    pairs = [(spelled[key], value) for key, value in arguments.items() if value is not None]
+    twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+    if twice:
+        raise ToolError(f"The call of `{tool.name}` gives `{twice[0]}` more than once; call it again with one.")
+    return dict(pairs)
+
+
+def _describe_invalid_call(tool: type[Tool], error: ValidationError) -> str:
+    problems = [_describe_problem(tool, dict(detail)) for detail in error.errors(include_url=False)]
+    more = f", and {len(problems) - 3} more like this" if len(problems) > 3 else ""
+    return f"In the call of `{tool.name}`, {', and '.join(problems[:3])}{more}; correct this and call it again."
+
+
+def _describe_problem(tool: type[Tool], error: dict[str, Any]) -> str:
+    field = str(error["loc"][0])
+    where = f"`{field}`" + "".join(f" at place {index + 1}" for index in error["loc"][1:2] if isinstance(index, int))
+    match error["type"]:
+        case "missing" if len(error["loc"]) > 1:
+            return f"{where} has no `{error['loc'][-1]}`"
+        case "missing":
+            return f"{where} is missing, which is {_describe_field(tool, field)}"
+        case "extra_forbidden":
+            return f"{_shorten_value(field)} is not one of its fields, which are {_list_fields(tool)}"
+        case _:
+            expected = re.sub(r"^(Value error, |\w+ (?=should))", "", error["msg"])
+            return f"{where} is {_shorten_value(error['input'])}, but it {expected}"
+
+
+def _describe_field(tool: type[Tool], field: str) -> str:
+    description = tool.model_fields[field].description or "required"
+    return description[0].lower() + description[1:].rstrip(".")
+
+
+def _list_fields(tool: type[Tool]) -> str:
+    return ", ".join(f"`{field}`" for field in tool.model_fields) or "no fields at all"
+
+
+def _shorten_value(value: object) -> str:
+    """On one line whatever it holds, and never long or deep."""
+    return _SHORT_REPR.repr(value)

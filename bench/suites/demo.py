@@ -1,0 +1,89 @@
+"""The demo, as a person has it: to the first page, from a click to its mask, from a question to its answer.
+
+Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+CLICKS = ((340, 140), (500, 180), (180, 155), (390, 420))
+"""x y in the example picture of 640 x 480 pixels."""
+ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+
+
+def main() -> None:
+    started = perf_counter()
+    with _start_server() as url, _open_page() as page:
+        page.goto(url)
+        page.get_by_text("Drop a picture here").wait_for()
+        print(f"from the command to the first page: {perf_counter() - started:.1f} s")
+        page.locator(".pill.ready").wait_for()
+        print(f"from the command to loaded models: {perf_counter() - started:.1f} s")
+        page.locator("[data-example=fruit]").click()
+        page.locator(".stage[data-state=picture][data-busy=no]").wait_for()
+        print(f"a question about a new picture to its answer: {_time_action(page, _ask_query, 4):.2f} s")
+        page.locator(".stage input[value=add]").check(force=True)
+        page.locator(".stage .frame").press("Escape")
+        seconds = [_time_action(page, _build_click(x, y), 5 + at) for at, (x, y) in enumerate(CLICKS)]
+        print(f"a click to its mask: median {median(seconds):.2f} s, longest {max(seconds):.2f} s of {len(seconds)}")
+
+
+def _time_action(page: Page, action: Callable[[Page], Any], masks: int) -> float:
+    """Seconds until so many masks are drawn."""
+    begun = perf_counter()
+    action(page)
+    page.locator(f".stage[data-masks='{masks}'][data-busy=no]").wait_for()
+    return perf_counter() - begun
+
+
+def _ask_query(page: Page) -> None:
+    page.locator("#query textarea").fill("all the watermelons")
+    page.locator("#query textarea").press("Enter")
+
+
+def _build_click(x: float, y: float) -> Callable[[Page], None]:
+    """Clicks a pixel with no mask chosen, so that another object is added."""
+
+    def click(page: Page) -> None:
+        page.locator(".stage .frame").press("Escape")
+        box = page.locator(".stage .frame").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + x * box["width"] / 640, box["y"] + y * box["height"] / 480)
+
+    return click
+
+
+@contextmanager
+def _start_server() -> Iterator[str]:
+    command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _open_page() -> Iterator[Page]:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        raise SystemExit("no Chromium here; Debian and Ubuntu: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=ARGUMENTS)
+        yield chromium.new_page(viewport={"width": 1280, "height": 900})
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()

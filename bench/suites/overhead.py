@@ -1,0 +1,179 @@
+"""What the agent itself costs per step, everything but the models: `python -m bench.suites.overhead`.
+
+A picture of 1920 x 1080 with 20 masks, one thread. SAM 3 and the language model are scripted and cost nothing; what
+stands between them is real: conversations with their drawings, pictures to data URLs, requests to bytes, replies to
+calls, and the tools with their mask algebra. Every round has another picture, so that nothing is remembered.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from agent import TOOLS, Decision, Episode, Task, Tool, Verdict, watch
+from agent.models.base import Call, Messages, Reply, Schema
+from agent.models.rendering import render_call, to_openai
+from agent.models.reply_parsing import read_reply
+from agent.models.scripted import ScriptedModel
+from agent.planners.chat.planner import ChatPlanner
+from agent.tools.combine import Combine
+from agent.tools.examine import Examine
+from agent.tools.segment import Segment
+from agent.tools.select import Rank, Relate
+from agent.tools.toolsets import Answer
+from bench.suites.drawing import HEIGHT, WIDTH, draw_blob
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.masks.boxes import masks_to_boxes
+
+MASKS, ROUNDS, GOAL = 20, 7, 120
+"""The goal is in milliseconds per step."""
+ALL = list(range(1, MASKS + 1))
+FIRST, SECOND = ALL[: MASKS // 2], ALL[MASKS // 2 :]
+FIND = Segment(phrases=["pebble", "shell"], duplicates=True)
+ANSWER = Answer(ids=FIRST, message="These are all.")
+PLANS: dict[str, tuple[Tool, ...]] = {
+    "geometry": (
+        FIND,
+        Relate(ids=FIRST, relation="left_of", to=SECOND),
+        Rank(ids=ALL, by="size", order="descending", take=5),
+        Combine(op="minus", a=ALL, b=SECOND),
+        Examine(ids=ALL),
+        ANSWER,
+    ),
+    "close-ups": (FIND.model_copy(update={"close_ups": True}), ANSWER),
+}
+PARTS = ("conversation", "request", "reply", "tool")
+"""conversation: drawn and put together. request: data URLs and bytes. reply: read. tool: run, SAM 3 scripted."""
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds of processor time, by part. A part inside another is not counted twice."""
+
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    inner: list[float] = field(default_factory=list)
+    """Of each part that is running, what parts inside it took."""
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        began = time.process_time()
+        self.inner.append(0.0)
+        yield
+        took = 1000 * (time.process_time() - began)
+        self.spent[part] += took - self.inner.pop()
+        if self.inner:
+            self.inner[-1] += took
+
+
+@dataclass
+class SerializingModel:
+    """A scripted model behind everything that a real one would make necessary: its replies come as text."""
+
+    inner: ScriptedModel
+    stopwatch: Stopwatch
+
+    def __post_init__(self) -> None:
+        self.name, self.capabilities = self.inner.name, self.inner.capabilities
+
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        with self.stopwatch("request"):
+            for conversation in conversations:
+                json.dumps(to_openai(conversation, tools, "native")).encode()
+        with self.stopwatch("the script"):
+            replies = self.inner.generate_replies(conversations, tools)
+            texts = [render_call(reply.calls[0], "tagged", "I see.") for reply in replies]
+        with self.stopwatch("reply"):
+            return [read_reply(text, tools=tools) for text in texts]
+
+
+@dataclass
+class TimedPlanner:
+    """A planner whose time is that of its conversations; what its model takes of it counts elsewhere."""
+
+    inner: ChatPlanner
+    stopwatch: Stopwatch
+
+    def decide(self, episode: Episode) -> Decision:
+        with self.stopwatch("conversation"):
+            return self.inner.decide(episode)
+
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
+        with self.stopwatch("conversation"):
+            return self.inner.examine(episode, ids, closely=closely)
+
+
+def make_cloud_image(chance: np.random.Generator) -> Image:
+    """Clouds of all sizes: about as hard to encode as a photograph."""
+    layers = [
+        cv2.resize(chance.random((HEIGHT // size + 2, WIDTH // size + 2, 3)), (WIDTH, HEIGHT)) * size**0.5
+        for size in (2, 8, 32, 128, 512)
+    ]
+    clouds = np.sum(layers, axis=0)
+    return Image((255 * (clouds - clouds.min()) / np.ptp(clouds)).astype(np.uint8))
+
+
+def make_instances(chance: np.random.Generator) -> dict[str, Instances]:
+    """Half of the masks for each phrase."""
+    masks = np.stack([draw_blob(HEIGHT, WIDTH, chance) for _ in ALL])
+    scores = np.linspace(0.99, 0.6, len(masks), dtype=np.float32)
+    halves = {"pebble": slice(None, len(FIRST)), "shell": slice(len(FIRST), None)}
+    return {name: Instances(masks[s], masks_to_boxes(masks[s]), scores[s], 0.99, name) for name, s in halves.items()}
+
+
+def run_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
+    """Milliseconds by part, for each step of the plan; the picture was decoded before."""
+    chance = np.random.default_rng(seed)
+    image = make_cloud_image(chance)
+    stopwatch = Stopwatch()
+    decisions = [step.to_decision() for step in plan]
+    script = ScriptedModel([render_call(Call(decision.tool, decision.arguments), "tagged") for decision in decisions])
+    planner = TimedPlanner(ChatPlanner(SerializingModel(script, stopwatch)), stopwatch)
+    sam3 = Sam3(ScriptedBackend({image.key: make_instances(chance)}))
+    steps = watch(Task(Image(image.pixels.copy()), "the pebbles"), planner, sam3, tools=TOOLS)
+    spent = []
+    for _ in plan:
+        stopwatch.spent.clear()
+        with stopwatch("tool"):
+            episode = next(steps)
+        spent.append({part: stopwatch.spent[part] for part in PARTS})
+    if episode.outcome != "answered" or len(episode.workspace) != MASKS:
+        raise AssertionError(f"expected an answer out of {MASKS} masks, got {episode.outcome}: {episode.message}")
+    return spent
+
+
+def format_step_costs(plan: Sequence[Tool], rounds: Sequence[Sequence[dict[str, float]]]) -> str:
+    """The median of the rounds for each step and part, and of whole steps; the last line is the mean of all steps."""
+    rows = []
+    for place, _ in enumerate(plan):
+        parts = [statistics.median(steps[place][part] for steps in rounds) for part in PARTS]
+        whole = [sum(steps[place].values()) for steps in rounds]
+        rows.append([*parts, statistics.median(whole), max(whole)])
+    names = [*(step.name for step in plan), "mean"]
+    lines = [
+        f"{name:>12}" + "".join(f"{number:>14.1f}" for number in row)
+        for name, row in zip(names, [*rows, np.mean(rows, axis=0)], strict=True)
+    ]
+    return "\n".join([f"{'ms':>12}" + "".join(f"{part:>14}" for part in (*PARTS, "sum", "slowest sum")), *lines])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    number = parser.parse_args().rounds
+    cv2.setNumThreads(1)
+    print(f"{WIDTH} x {HEIGHT}, {MASKS} masks, one thread, processor time, median of {number} rounds")
+    for name, plan in PLANS.items():
+        rounds = [run_round(plan, seed) for seed in range(number + 1)][1:]  # the first one warms up
+        print(f"{name}\n{format_step_costs(plan, rounds)}")
+    print(f"goal: less than {GOAL} ms for every step")
+
+
+if __name__ == "__main__":
+    main()

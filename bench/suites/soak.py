@@ -1,0 +1,170 @@
+"""Visits without end, to see whether memory stays flat: `sam3-agent bench soak --seconds 3600`.
+
+Threads share one SAM 3, as they do in an evaluation and in the demo. Every visit has a picture of its own, so that
+caches fill and have to give way: a query, what a language model would be shown of it, a click, a query that goes on.
+"""
+
+import gc
+import logging
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from agent import Conversation, ConversationError, GrammarPlanner
+from agent.planners.chat.prompt import View, build_messages, build_sheet_examinations
+from bench.harness.machine import describe_device
+from bench.harness.memory import read_allocated_mib, read_resident_mib
+from bench.harness.tables import Cell, Table
+from evals.datasets.synthetic.scenes import generate_queries
+from sam3_tool import Image, Sam3
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.drawing.contact_sheet import MAX_MASKS
+
+logger = logging.getLogger(__name__)
+
+WORKERS, SCENES = 8, 20
+CACHE_BYTES = 2**24
+"""Small, so that it is full within seconds and only what leaks goes on growing."""
+SAMPLES = 12
+SETTLING = 1 / 3
+"""The share of the samples in which caches may fill."""
+MOST_GROWTH = 16.0
+"""MiB held. Runs that leak nothing came to 3 at most; one picture kept of every visit is more in half a minute, and
+what is a thousand times smaller in an hour."""
+PATIENCE = 10.0
+"""Seconds in which a picture that is encoded ahead of its questions, in a thread of its own, is done with."""
+GOES_ON = "only the largest one"
+
+
+@dataclass(frozen=True)
+class SoakResult:
+    """How a soak went."""
+
+    table: Table
+    growth: float
+    """MiB, from the first half of what is settled to the second."""
+    failed_visits: int
+    """Visits that raised, or whose turns ended otherwise than they should."""
+    remaining_threads: int
+    """Threads that are there and were not at the beginning."""
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong, in a sentence; empty if nothing is."""
+        if self.failed_visits:
+            return f"{self.failed_visits} visits failed; the log tells how"
+        if self.growth > MOST_GROWTH:
+            return f"memory grew by {self.growth:.0f} MiB once it had settled, expected {MOST_GROWTH:.0f} at most"
+        return f"threads that were left behind: {self.remaining_threads}" if self.remaining_threads else ""
+
+
+def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES) -> SoakResult:
+    """Memory and pace over time. Before each sample the crowd goes home, so that nothing counts but what is kept."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    crowd = Crowd(
+        Sam3(TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu"), cache_bytes=CACHE_BYTES)
+    )
+    rows = list(crowd.sample_memory(seconds, samples))
+    grown, left = compute_growth([row[3] for row in rows]), len(crowd.find_remaining_threads())
+    about: dict[str, Cell] = {"device": describe_device(torch.device("cpu")), "at a time": WORKERS}
+    about |= {"failed visits": crowd.failed, "growth once settled, MiB": grown, "threads left": left}
+    columns = ("after, s", "visits", "episodes", "held, MiB", "resident, MiB", "open files")
+    return SoakResult(Table("soak", "Visits without end", columns, rows, about), grown, crowd.failed, left)
+
+
+def compute_growth(memory: Sequence[float]) -> float:
+    """From the median of the first half of the settled samples to that of the second; 0 for a single sample.
+
+    >>> compute_growth([10, 50, 100, 101, 99, 100, 120, 121])
+    20.0
+    """
+    settled = memory[round(SETTLING * len(memory)) :]
+    half = len(settled) // 2
+    return statistics.median(settled[half:]) - statistics.median(settled[:half]) if half else 0.0
+
+
+class Crowd:
+    """Visitors of one SAM 3, `WORKERS` at a time. Threads share it; `_lock` keeps its counts."""
+
+    def __init__(self, sam3: Sam3) -> None:
+        self.visits = self.episodes = self.failed = 0
+        self._sam3, self._number = sam3, count()
+        self._asked = list(generate_queries(SCENES))
+        self._lock = threading.Lock()
+        self._threads = threading.enumerate()
+
+    def sample_memory(self, seconds: float, samples: int) -> Iterator[tuple[float, int, int, float, float, int]]:
+        """Runs for so long; every now and then, while nobody is there, a row of the table."""
+        began = time.perf_counter()
+        for sample in range(1, samples + 1):
+            with ThreadPoolExecutor(WORKERS) as pool:
+                for _ in range(WORKERS):
+                    pool.submit(self._run_visits_until, began + seconds * sample / samples)
+            for thread in self.find_remaining_threads():
+                thread.join(PATIENCE)
+            gc.collect()
+            yield (
+                time.perf_counter() - began,
+                self.visits,
+                self.episodes,
+                read_allocated_mib(),
+                read_resident_mib(),
+                count_open_files(),
+            )
+
+    def find_remaining_threads(self) -> list[threading.Thread]:
+        """Threads that the visits have begun and that go on, but for the one that serves SAM 3's batches."""
+        return [thread for thread in threading.enumerate() if thread not in self._threads and thread.name != "batcher"]
+
+    def _run_visits_until(self, end: float) -> None:
+        while time.perf_counter() < end:
+            number = next(self._number)
+            try:
+                done, fine = self.run_visit(number)
+            except Exception as error:
+                logger.warning("visit %d failed", number, exc_info=error)
+                done, fine = 0, False
+            with self._lock:
+                self.visits += 1
+                self.episodes += done
+                self.failed += not fine
+
+    def run_visit(self, number: int) -> tuple[int, bool]:
+        """How many episodes it had, and whether all of them ended as they should."""
+        query = self._asked[number % SCENES]
+        conversation = Conversation.start(Image(np.roll(query.scene.pixels, number, axis=1)))
+        conversation = conversation.say(query.text, GrammarPlanner(), self._sam3)
+        draw_views(conversation)
+        if conversation.selected:
+            x0, y0, x1, y1 = conversation.workspace[conversation.selected[0]].box
+            with suppress(ConversationError):  # a hole, in which nothing is
+                conversation = conversation.click((x0 + x1) / 2, (y0 + y1) / 2, self._sam3)
+            conversation = conversation.say(GOES_ON, GrammarPlanner(), self._sam3)
+            draw_views(conversation)
+        return len(conversation.turns), all(
+            turn.outcome in ("answered", "no_match", "asked") for turn in conversation.turns
+        )
+
+
+def draw_views(conversation: Conversation) -> None:
+    """Draws all that a language model would be shown of the latest turn: overlays, close-ups."""
+    assert conversation.last_turn is not None
+    build_messages(conversation.last_turn)
+    if conversation.displayed_ids:
+        build_sheet_examinations(conversation.last_turn, [conversation.displayed_ids[:MAX_MASKS]], "workspace", View())
+
+
+def count_open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

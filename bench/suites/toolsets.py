@@ -1,0 +1,201 @@
+"""What the two protocols cost a language model for the same decisions: `python -m bench.suites.toolsets`.
+
+The task: find one phrase, judge each mask that it finds, answer with every second one, in a picture of 1920 x 1080. The
+replies are scripted and everything else is real: what the planner sends is counted. Beside them stands the published
+agent, as follows from the known lengths of its prompts: three pictures per mask, one request after the other.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from agent import Episode, Task, Tool, run
+from agent.models.base import Call, ChatModel, Messages, Reply, Schema
+from agent.models.scripted import ScriptedModel
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.views import View
+from agent.planners.loading import Toolset
+from agent.tools import TOOLSETS
+from agent.tools.examine import Examine
+from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
+from agent.tools.segment import Segment
+from agent.tools.toolsets import Answer
+from bench.harness.tokens import compute_image_tokens, count_image_tokens, count_text_tokens, load_token_counter
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.masks.boxes import masks_to_boxes
+
+HEIGHT, WIDTH = 1080, 1920
+CANDIDATES = (3, 10, 30)
+PHRASE, QUERY = "pebble", "the pebbles that are wet"
+THOUGHT = "The picture shows many pebbles; I look at each of them before I answer."
+PUBLISHED, CHECKED, CLOSE_UPS, AT_SIGHT = "published agent", "every mask examined", "by close-ups", "at sight"
+"""At sight: by the picture with all masks in it, which is not the same look; what is left of each protocol then."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one episode."""
+
+    model_calls: int
+    rounds: int
+    """Requests that wait for each other."""
+    text_tokens: int
+    """Of all prompts together."""
+    image_tokens: int
+    """Of all prompts together."""
+
+    @property
+    def tokens(self) -> int:
+        return self.text_tokens + self.image_tokens
+
+
+@dataclass
+class CountingModel:
+    """A chat model that counts what another one is asked."""
+
+    inner: ChatModel
+    batch_sizes: list[int] = field(default_factory=list)
+    """Per call of `generate_replies`, how many conversations were asked together."""
+    text_tokens: int = 0
+    image_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self.name, self.capabilities = self.inner.name, self.inner.capabilities
+
+    def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
+        self.batch_sizes.append(len(conversations))
+        self.text_tokens += sum(count_text_tokens(conversation, tools) for conversation in conversations)
+        self.image_tokens += sum(map(count_image_tokens, conversations))
+        return self.inner.generate_replies(conversations, tools)
+
+    def compute_cost(self, *, together: bool = True) -> Cost:
+        """`together`: requests of one call are sent at once, as they are; else as if one after the other."""
+        return Cost(
+            sum(self.batch_sizes),
+            len(self.batch_sizes) if together else sum(self.batch_sizes),
+            self.text_tokens,
+            self.image_tokens,
+        )
+
+
+def make_pebble_image(number: int) -> tuple[Image, Instances]:
+    """A picture of noise, and this many discs that lie apart."""
+    columns = 10
+    y, x = np.ogrid[:HEIGHT, :WIDTH]
+    centres = [(WIDTH * (k % columns + 0.5) / columns, HEIGHT * (k // columns + 0.5) / 3) for k in range(number)]
+    masks = np.stack([(x - across) ** 2 + (y - down) ** 2 < 70**2 for across, down in centres])
+    image = Image(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
+    return image, Instances(
+        masks, masks_to_boxes(masks), np.linspace(0.99, 0.6, number, dtype=np.float32), 0.99, PHRASE
+    )
+
+
+def play_episode(
+    toolset: Toolset, calls: Sequence[Tool], number: int, *, image_side: int
+) -> tuple[CountingModel, Episode]:
+    """An episode of these calls, and what the model was asked in it."""
+    image, found = make_pebble_image(number)
+    decisions = [call.to_decision() for call in calls]
+    script = [
+        Reply(THOUGHT, calls=(Call(decision.tool, decision.arguments),), finish_reason="tool_calls")
+        for decision in decisions
+    ]
+    tally = CountingModel(ScriptedModel(script, verdicts={id: id % 2 for id in range(1, number + 1)}))
+    planner = ChatPlanner(tally, toolset=toolset, view=View(image_side=image_side))
+    sam3 = Sam3(ScriptedBackend({image.key: {PHRASE: found}}))
+    episode = run(Task(image, QUERY), planner, sam3, tools=TOOLSETS[toolset])
+    if episode.current_ids != tuple(range(1, number + 1, 2)):
+        raise AssertionError(
+            f"the {toolset} episode answered {episode.current_ids} of {number} masks: {episode.message}"
+        )
+    return tally, episode
+
+
+def build_scripts(number: int) -> dict[tuple[Toolset, str], list[Tool]]:
+    """The same decisions in both protocols, by all the ways of looking at masks."""
+    wanted = list(range(1, number + 1, 2))
+    find, search = SegmentPhrase(text_prompt=PHRASE), Segment(phrases=[PHRASE])
+    renumbered = list(range(1, len(wanted) + 1))
+    return {
+        ("paper", CHECKED): [find, ExamineEachMask(), SelectMasksAndReturn(final_answer_masks=renumbered)],
+        ("workspace", CHECKED): [search, Examine(ids=list(range(1, number + 1))), Answer(ids=wanted)],
+        ("workspace", CLOSE_UPS): [search.model_copy(update={"close_ups": True}), Answer(ids=wanted)],
+        ("paper", AT_SIGHT): [find, SelectMasksAndReturn(final_answer_masks=wanted)],
+        ("workspace", AT_SIGHT): [search, Answer(ids=wanted)],
+    }
+
+
+def compute_published_cost(number: int, *, width: int, height: int) -> Cost:
+    """The published agent with every mask examined; it sends pictures as they are.
+
+    Tokens of its texts, counted once: 14 291 of the system prompt, 20 of the query, 68 after a phrase, 38 in place of
+    pictures that were taken away, 76 after the examination, 1 177 + 40 per mask examined. A close-up has 224, as is
+    typical. Its own replies, 500 tokens each as its prompt asks for, come back as history.
+    """
+    system, query, found, placeholder, examined, check, reply = 14_291, 20, 68, 38, 76, 1_177 + 40, 500
+    texts = [system + query, system + query + reply + found]
+    texts += [check] * number
+    texts += [system + query + reply + placeholder + reply + examined]
+    per_image = compute_image_tokens(width, height)
+    images = per_image + 2 * per_image + number * (2 * per_image + 224) + 2 * per_image
+    return Cost(number + 3, number + 3, sum(texts), images)
+
+
+def measure_costs(number: int, image_side: int) -> dict[str, Cost]:
+    """Every way, by its name."""
+    tallies = {
+        way: play_episode(way[0], calls, number, image_side=image_side)[0]
+        for way, calls in build_scripts(number).items()
+    }
+    return {
+        f"{PUBLISHED}, pictures as they are": compute_published_cost(number, width=WIDTH, height=HEIGHT),
+        f"{PUBLISHED}, pictures of {image_side}": compute_published_cost(
+            number, width=image_side, height=round(image_side * HEIGHT / WIDTH)
+        ),
+        f"paper, {CHECKED}, one after the other": tallies["paper", CHECKED].compute_cost(together=False),
+        f"paper, {CHECKED}": tallies["paper", CHECKED].compute_cost(),
+        f"workspace, {CHECKED}": tallies["workspace", CHECKED].compute_cost(),
+        f"workspace, {CLOSE_UPS}": tallies["workspace", CLOSE_UPS].compute_cost(),
+        f"paper, {AT_SIGHT}": tallies["paper", AT_SIGHT].compute_cost(),
+        f"workspace, {AT_SIGHT}": tallies["workspace", AT_SIGHT].compute_cost(),
+    }
+
+
+def format_token_costs(rows: dict[int, dict[str, Cost]], *, against: str) -> str:
+    """As text; the last two columns say how many times more than the row `against`."""
+    width = max(len(name) for costs in rows.values() for name in costs)
+    lines = [f"{'masks':>5}  {'':{width}}  calls  rounds    text   image     sum   tokens x  rounds x"]
+    for number, costs in rows.items():
+        least = costs[against]
+        for name, cost in costs.items():
+            lines.append(
+                f"{number:>5}  {name:{width}}  {cost.model_calls:>5}  {cost.rounds:>6}  {cost.text_tokens:>6}"
+                f"  {cost.image_tokens:>6}  {cost.tokens:>6}"
+                f"   {cost.tokens / least.tokens:>8.2f}  {cost.rounds / least.rounds:>8.2f}"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image-side", type=int, default=View().image_side)
+    parser.add_argument("--out", type=Path, help="also write the numbers there, as JSON")
+    arguments = parser.parse_args()
+    rows = {number: measure_costs(number, arguments.image_side) for number in CANDIDATES}
+    _, tokenizer = load_token_counter()
+    print(f"prompt tokens: text by {tokenizer}, pictures by the rule of Qwen3-VL, 1 per 32 x 32 pixels")
+    print(f"tokens x, rounds x: how many times those of the workspace {CLOSE_UPS}")
+    print(format_token_costs(rows, against=f"workspace, {CLOSE_UPS}"))
+    if arguments.out:
+        held = {number: {name: asdict(cost) for name, cost in costs.items()} for number, costs in rows.items()}
+        settings = {"width": WIDTH, "height": HEIGHT, "image_side": arguments.image_side, "text_tokens_by": tokenizer}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps({**settings, "masks": held}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

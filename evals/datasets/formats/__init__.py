@@ -1,0 +1,1 @@
+"""Readers and scorers that several benchmarks share."""

@@ -1,0 +1,121 @@
+"""What RefCOCO and gRefCOCO have in common: a list of refs over COCO's instances and pictures."""
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from evals.datasets.formats.files import DataSource
+from evals.errors import DatasetError
+from evals.metrics.entries import Entry
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One expression about one picture."""
+
+    id: str
+    text: str
+    image: Entry
+    """Of `instances.json`."""
+    annotations: Sequence[Entry]
+    """What is referred to; empty for no target."""
+    path: Path
+    """Of the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refs:
+    """A split's sentences, in the order of the file, and the files they are from."""
+
+    files: Sequence[Path]
+    sentences: Sequence[Sentence]
+
+
+def read_refs(source: DataSource, data: Path, file: Path, split: str, image_folder: str | Path | None) -> Refs:
+    """`file`: the refs; `instances.json` lies beside it. Raises DatasetError."""
+    instances = file.parent / "instances.json"
+    refs = _select_split(_load_refs(source, file), split)
+    if not refs:
+        raise source.build_broken_error(file, f"has no refs of the split {split!r}")
+    images, annotations = source.parse_json(instances, _index_instances)
+    named = str(_get_image(source, file, images, refs[0])["file_name"])
+    folder = source.find_image_folder([Path(image_folder)] if image_folder else _list_image_folders(data), named)
+    try:
+        sentences = list(_build_sentences(refs, images, annotations, folder))
+    except (KeyError, TypeError) as error:
+        raise source.build_broken_error(file, f"does not fit {instances} ({type(error).__name__}: {error})") from error
+    return Refs([file, instances], sentences)
+
+
+def _list_image_folders(data: Path) -> list[Path]:
+    roots = [data, data.parent]
+    return [
+        root / folder for root in roots for folder in ("images/mscoco/images/train2014", "train2014", "images", ".")
+    ]
+
+
+def _index_instances(content: Any) -> tuple[Mapping[Any, Entry], Mapping[Any, Entry]]:
+    """Images and annotations by id."""
+    images, annotations = ({entry["id"]: entry for entry in content[key]} for key in ("images", "annotations"))
+    return images, annotations
+
+
+def _get_image(source: DataSource, file: Path, images: Mapping[Any, Entry], ref: Entry) -> Entry:
+    try:
+        return images[ref["image_id"]]
+    except (KeyError, TypeError) as error:
+        raise source.build_broken_error(file, f"names an image that instances.json does not have ({error})") from error
+
+
+def _load_refs(source: DataSource, file: Path) -> list[Any]:
+    try:
+        content = file.read_bytes()
+        refs = json.loads(content) if file.suffix == ".json" else _PlainUnpickler(BytesIO(content)).load()
+    except OSError as error:
+        raise source.build_missing_error(f"{file} cannot be read ({error.strerror})", "a file of refs") from error
+    except (ValueError, pickle.UnpicklingError, EOFError, IndexError, KeyError) as error:
+        raise source.build_broken_error(file, f"cannot be read ({error})") from error
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) and "split" in ref for ref in refs):
+        raise source.build_broken_error(file, "is not a list of refs with a `split`")
+    return refs
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Python 2's lists, dictionaries, texts and numbers, and nothing that would run code."""
+
+    def __init__(self, file: BytesIO) -> None:
+        super().__init__(file, encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it holds a {module}.{name}, which a list of refs does not")
+
+
+def _select_split(refs: Sequence[Entry], split: str) -> list[Entry]:
+    """As officially: testA and testB by their last letter, test by being in the name, others by the name."""
+    if split in ("testA", "testB", "testC"):
+        return [ref for ref in refs if split[-1] in ref["split"]]
+    if split == "test":
+        return [ref for ref in refs if "test" in ref["split"]]
+    return [ref for ref in refs if ref["split"] == split]
+
+
+def _build_sentences(
+    refs: Sequence[Entry], images: Mapping[Any, Entry], annotations: Mapping[Any, Entry], folder: Path
+) -> Iterator[Sentence]:
+    for ref in refs:
+        image = images[ref["image_id"]]
+        ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+        targets = [] if ids == [-1] else [annotations[number] for number in ids]
+        for sentence in ref["sentences"]:
+            number = f"{ref['ref_id']}-{sentence['sent_id']}"
+            text = str(sentence["sent"]).strip().lower()
+            yield Sentence(number, text, image, targets, folder / str(image["file_name"]))
+
+
+def check_split(source: DataSource, split: str, splits: Sequence[str]) -> None:
+    if split not in splits:
+        raise DatasetError(f"{source.name} has the splits {', '.join(splits)}, not {split!r}")

@@ -1,0 +1,1 @@
+"""The generated world as a benchmark."""

@@ -1,0 +1,127 @@
+"""The generated world as a benchmark: complex queries about drawn scenes, which need no file.
+
+A sample: scene 2**40 + 1_000_009, "the triangles left of the black pentagon", the union of the meant objects' masks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from evals.bootstrap import Measure
+from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.synthetic.scenes import SceneQuery, generate_queries
+from evals.errors import DatasetError
+from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from sam3_tool import Image
+from sam3_tool.masks import rle
+from sam3_tool.masks.rle import RleMask
+from sam3_tool.synthetic.scenes import draw_scene
+
+
+def load(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> "GeneratedScenes":
+    """`data` is not read; the only split is "test", of `number` queries, different ones for each `seed`."""
+    if split != "test":
+        raise DatasetError(f"the generated scenes have the split test, not {split!r}")
+    return GeneratedScenes(_parse_whole_number("number", number, least=1), _parse_whole_number("seed", seed, least=0))
+
+
+def _parse_whole_number(name: str, value: int | str, *, least: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise DatasetError(f"the {name} of generated scenes must be a whole number from {least} on, found {value!r}")
+    return number
+
+
+@dataclass(frozen=True)
+class _StoredQuery:
+    """A query without its picture, which is drawn again when it is needed."""
+
+    scene: int
+    """Seed."""
+    kind: str
+    text: str
+    target: RleMask
+
+    @classmethod
+    def from_query(cls, query: SceneQuery) -> "_StoredQuery":
+        return cls(query.seed, query.kind, query.text, rle.encode_mask(query.target > 0))
+
+    @property
+    def id(self) -> str:
+        return f"scene-{self.scene}"
+
+    def draw_image(self) -> Image:
+        height, width = self.target.size
+        return Image(draw_scene(self.scene, size=(width, height)).pixels)
+
+    def decode_mask(self) -> np.ndarray:
+        """uint8, (H, W)."""
+        return rle.decode_mask(self.target).astype(np.uint8)
+
+    def to_sample(self) -> Sample:
+        return Sample(
+            id=self.id,
+            query=self.text,
+            source=self.id,
+            open_image=self.draw_image,
+            group=self.id,
+            slices={"kind": self.kind},
+            target=lambda: self.decode_mask() > 0,
+        )
+
+
+@dataclass(frozen=True)
+class GeneratedScenes:
+    number: int
+    seed: int
+
+    name = "scenes"
+    split = "test"
+    version = "1"
+
+    @cached_property
+    def _queries(self) -> list[_StoredQuery]:
+        return [_StoredQuery.from_query(query) for query in generate_queries(self.number, seed=self.seed)]
+
+    def list_samples(self) -> Sequence[Sample]:
+        return [query.to_sample() for query in self._queries]
+
+    def collect_info(self) -> DatasetInfo:
+        asked = [(query.id, query.text, query.target.counts) for query in self._queries]
+        return DatasetInfo(
+            samples=self.number,
+            images=self.number,
+            hash=sha256(json.dumps(asked).encode()).hexdigest(),
+            published=None,
+            licence="Apache-2.0",
+            source="nowhere: they are drawn",
+            notes=("Drawn scenes and generated queries: comparable with no published number.",),
+        )
+
+    @cached_property
+    def _scorer(self) -> OneMaskScorer:
+        return OneMaskScorer({query.id: _make_target(query) for query in self._queries})
+
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        return {"scenes.json": self._scorer.build_submission(predictions)}
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        return self._scorer.score_file(predictions)
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        return self._scorer.score(predictions)
+
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        return self._scorer.build_measure(predictions)
+
+
+def _make_target(query: _StoredQuery) -> Target:
+    return Target(lambda: query.target.size, query.decode_mask)

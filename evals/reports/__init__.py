@@ -1,0 +1,1 @@
+"""A run as numbers, tables and pages."""

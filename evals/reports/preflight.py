@@ -1,0 +1,145 @@
+"""Before a run: are the data complete and as published, and what will it cost?"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from agent.core.budget import FREE, Price
+from agent.core.episode import NO_COST, Usage
+from agent.planners.loading import MODEL_KINDS
+from evals.reports.progress import format_duration
+from evals.reports.summary import Costs
+from evals.samples import Benchmark, DatasetInfo, Sample
+from sam3_tool import ImageError
+
+MAX_NAMED_FAULTS = 5
+
+
+@dataclass(frozen=True)
+class ImageCheck:
+    opened: int
+    broken: tuple[str, ...]
+    """One line each: the file, and what is wrong with it."""
+
+    def __str__(self) -> str:
+        if not self.broken:
+            return f"{self.opened:,} opened, all whole"
+        more = len(self.broken) - MAX_NAMED_FAULTS
+        lines = [*self.broken[:MAX_NAMED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
+        return f"{self.opened:,} opened, {len(self.broken):,} missing or broken: " + "; ".join(lines)
+
+
+def check_images(
+    samples: Sequence[Sample],
+    *,
+    max_images: int | None = None,
+    on_progress: Callable[[str], object] = lambda text: None,
+) -> ImageCheck:
+    """Opens every different picture; `max_images`: only so many, evenly spread."""
+    images = list({sample.group: sample for sample in samples}.values())
+    if max_images is not None and max_images < len(images):
+        images = [images[place * len(images) // max_images] for place in range(max_images)]
+    with ThreadPoolExecutor() as pool:
+        faults = list(_track_progress(pool.map(_find_fault, images), len(images), on_progress))
+    return ImageCheck(len(images), tuple(fault for fault in faults if fault))
+
+
+def _track_progress(faults: Iterable[str], total: int, on_progress: Callable[[str], object]) -> Iterator[str]:
+    for number, fault in enumerate(faults, start=1):
+        on_progress(f"opening pictures: {number} of {total}")
+        yield fault
+
+
+def _find_fault(sample: Sample) -> str:
+    """What is wrong with a sample's picture; empty if nothing is."""
+    try:
+        sample.open_image()
+    except (OSError, ImageError) as error:
+        return str(error)
+    return ""
+
+
+def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:
+    """What is known without opening a picture, by name."""
+    published = "not known" if info.published is None else f"{info.published:,}"
+    same = info.published in (None, info.samples)
+    direct = sum(sample.direct for sample in dataset.list_samples())
+    found = {
+        "data set": f"{dataset.name} {dataset.split}, task version {dataset.version}",
+        "samples": f"{info.samples:,} (published: {published}{'' if same else '; THIS IS ANOTHER NUMBER'})",
+        "of them asked of SAM 3 alone": f"{direct:,}" if direct else "",
+        "pictures": f"{info.images:,}",
+        "hash of the annotations": info.hash,
+        "licence": info.licence,
+        "home": info.source,
+        "notes": " ".join(info.notes),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """What one sample costs."""
+
+    usage: Usage
+    seconds: float
+    """With nothing else at the same time."""
+    source: str
+    """Where the numbers come from, in words."""
+    agent_only: bool
+    """Of a sample that goes to the agent; otherwise a mean over samples of both kinds."""
+
+
+# Requests and tokens: `python -m bench.suites.toolsets`, an episode with three masks, each examined; replies of 150 tokens.
+# Seconds: 2 for a model call; SAM 3 as `python -m bench.suites.sam3` measures the embedded checkpoint on one CPU core.
+_USAGE_BY_TOOLSET = {
+    "workspace": Usage(model_calls=6, prompt_tokens=24_400, completion_tokens=900, images=7),
+    "paper": Usage(model_calls=6, prompt_tokens=17_700, completion_tokens=900, images=7),
+}
+_SECONDS_PER_CALL, _SECONDS_PER_IMAGE = 2.0, 0.2
+_SAM3_USAGE = Usage(sam_encodes=1, sam_decodes=2)
+RULE_OF_THUMB = (
+    "rule of thumb: three masks a query, each examined; 2 s a model call, 0.2 s a picture of SAM 3 (tiny, one core)"
+)
+
+
+def estimate_typical_cost(planner: str, toolset: str) -> CostEstimate:
+    """For a sample that goes to the agent. `planner`: as `load_planner` takes it."""
+    kind = planner.partition(":")[0]
+    calls = _USAGE_BY_TOOLSET[toolset] if kind in MODEL_KINDS else NO_COST
+    return CostEstimate(
+        calls + _SAM3_USAGE, calls.model_calls * _SECONDS_PER_CALL + _SECONDS_PER_IMAGE, RULE_OF_THUMB, agent_only=True
+    )
+
+
+def estimate_from_run(costs: Costs, run_name: str) -> CostEstimate:
+    """As an earlier run went; its samples of both kinds together."""
+    n = max(1, costs.samples)
+    spent = costs.usage
+    mean = Usage(*(getattr(spent, name) / n for name in Usage.__dataclass_fields__))
+    return CostEstimate(
+        mean, costs.seconds / n, f"as measured over {costs.samples:,} samples of {run_name}", agent_only=False
+    )
+
+
+def estimate_run(
+    samples: Sequence[Sample], sample_cost: CostEstimate, *, workers: int, price: Price = FREE
+) -> dict[str, str]:
+    """What asking these samples will take, by name. Samples asked of SAM 3 alone cost no model call; a mean over both
+    kinds counts for every sample."""
+    of_agent = sum(not sample.direct for sample in samples)
+    paid = of_agent if sample_cost.agent_only else len(samples)
+    calls, prompt, completion = (
+        paid * getattr(sample_cost.usage, name) for name in ("model_calls", "prompt_tokens", "completion_tokens")
+    )
+    seconds = paid * sample_cost.seconds + (len(samples) - paid) * _SECONDS_PER_IMAGE
+    cost = paid * price.compute_cost(sample_cost.usage)
+    unknown = "not known; give --price" if calls else "0"
+    return {
+        "samples asked": f"{len(samples):,}, {of_agent:,} of them of the agent",
+        "model calls": f"about {calls:,.0f}",
+        "tokens": f"about {prompt:,.0f} of prompts, {completion:,.0f} of replies",
+        "time": f"about {format_duration(seconds / workers)} with {workers} at a time, if the servers keep up",
+        "cost": f"about {cost:,.2f} in the currency of --price" if cost else unknown,
+        "estimated by": sample_cost.source,
+    }

@@ -1,0 +1,75 @@
+"""What a run is made with: planner and SAM 3 as the options say, and both in words for the manifest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.cli.options import Options
+from agent.planners.loading import generation_settings, load_planner, with_model_info, wrap_caching
+from agent.records.episode_file import Provenance
+from agent.tools import TOOLSETS
+from evals.runs.solver import Solver
+from sam3_tool import Sam3
+from sam3_tool.backends.transformers.checkpoint import hash_checkpoint, locate_checkpoint
+
+LOCAL_PLANNERS = ("transformers", "vllm")
+"""Planners whose model runs in this process."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunComponents:
+    solver: Solver
+    made_by: Provenance
+    manifest_fields: dict[str, Any]
+    """Fields of the manifest."""
+
+
+def assemble_components(
+    options: Options,
+    *,
+    cache: Path | None,
+    threshold: float,
+    batch: int,
+    on_progress: Callable[[str], Any] = lambda text: None,
+) -> RunComponents:
+    """Loads planner and SAM 3. `cache`: a folder for the replies of both; None = none is kept.
+
+    `threshold`: of samples that go to SAM 3 directly. `batch`: most requests SAM 3 serves together. `on_progress`: is told what
+    is being loaded. Raises BadInput, PlannerError, CheckpointError or DeviceError, each with one line for the user.
+    """
+    asked_for = options.build_provenance()
+    on_progress(f"loading {options.planner}")
+    planner = load_planner(options.planner, **options.to_planner_options(asked_for))
+    made_by = with_model_info(asked_for, planner)
+    weights = _fingerprint_model(options)
+    manifest_fields = {
+        "made_by": made_by,
+        "generation": {**generation_settings(planner), **weights},
+        "threshold": threshold,
+    }
+    if cache is not None:
+        planner = wrap_caching(planner, cache, **weights)
+    on_progress(f"loading SAM 3 ({made_by.sam3})")
+    sam3 = _load_sam3(options, made_by, cache, batch)
+    manifest_fields |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": _fingerprint_sam3(sam3, made_by)}
+    return RunComponents(
+        Solver(sam3, planner, TOOLSETS[made_by.protocol], made_by.budget, threshold), made_by, manifest_fields
+    )
+
+
+def _fingerprint_model(options: Options) -> dict[str, str]:
+    """The hash of a language model that lies in a folder: its name alone does not say which it is."""
+    folder = Path(options.planner_spec).expanduser()
+    return {"weights": hash_checkpoint(folder)} if options.planner_kind in LOCAL_PLANNERS and folder.is_dir() else {}
+
+
+def _load_sam3(options: Options, made_by: Provenance, cache: Path | None, batch: int) -> Sam3:
+    """The recorded one for a replay, unless another is asked for."""
+    if options.recording_folder and options.sam3 is None:
+        return Sam3.replay(options.recording_folder)
+    return Sam3.load(made_by.sam3, device=options.device, cache=cache, max_batch=batch)
+
+
+def _fingerprint_sam3(sam3: Sam3, made_by: Provenance) -> str:
+    return hash_checkpoint(locate_checkpoint(made_by.sam3)) if sam3.runs_on else ""

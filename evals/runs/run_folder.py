@@ -1,0 +1,144 @@
+"""A run's folder: its manifest, and one line per finished sample, appended the moment it is done."""
+
+import fcntl
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import IO, Self
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from evals.errors import RunError
+from evals.runs.manifest import Manifest
+from evals.samples import Prediction
+from sam3_tool.files import write_atomically
+
+MAX_NAME_LENGTH = 150
+"""Of a sample's id in a file name."""
+
+
+class RunFolder:
+    """Append-only, and whole after any crash. Safe to share between threads; one process at a time writes."""
+
+    def __init__(self, path: Path) -> None:
+        """An existing run, to read. Raises RunError where there is none."""
+        self.path = path
+        self.manifest = Manifest.load(path / "manifest.json")
+        self._lock = Lock()  # protects the end of samples.jsonl
+        self._lock_file: IO[bytes] | None = None
+
+    @classmethod
+    def start(cls, path: Path, manifest: Manifest) -> Self:
+        """The run at `path`: a new one, or the one to go on with; nobody else can write into it until it is closed.
+
+        Raises RunError if it was made otherwise, or if another process is at work in it.
+        """
+        lock_file = _lock_folder(path)
+        try:
+            if not (path / "manifest.json").exists():
+                manifest.save(path / "manifest.json")
+            run = cls(path)
+            if differing := run.manifest.find_differences(manifest):
+                raise RunError(f"{path} holds another run ({'; '.join(differing)}); choose another folder for this one")
+            run._cut_torn_line()
+        except BaseException:
+            lock_file.close()
+            raise
+        run._lock_file = lock_file
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    def get_trace_path(self, sample_id: str) -> Path:
+        """The file of a sample's episode, without its picture."""
+        return self.path / "traces" / f"{encode_file_name(sample_id)}.json"
+
+    def get_page_path(self, sample_id: str) -> Path:
+        return self.path / "pages" / f"{encode_file_name(sample_id)}.html"
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """A file of the run, whole or not at all. Raises RunError."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+        except OSError as error:
+            raise build_write_error(self.path, error) from error
+
+    def load_predictions(self) -> Mapping[str, Prediction]:
+        """Every finished sample's latest prediction, by id. Raises RunError for a line that cannot be read."""
+        return {prediction.id: prediction for prediction in self.load_attempts()}
+
+    def load_attempts(self) -> list[Prediction]:
+        """One per line: a sample that was tried again after a failure has several, the latest last."""
+        if not self.samples_path.exists():
+            return []
+        # not str.splitlines, which also splits at U+2028 inside a query
+        lines = self.samples_path.read_bytes().split(b"\n")[:-1]
+        return [self._parse_line(number, line) for number, line in enumerate(lines, start=1)]
+
+    def _parse_line(self, number: int, line: bytes) -> Prediction:
+        try:
+            return Prediction.model_validate_json(line)
+        except ValidationError as error:
+            what = error.errors(include_url=False)[0]["msg"]
+            raise RunError(
+                f"{self.samples_path}, line {number} is damaged ({what}); delete that line, and its sample runs again"
+            ) from error
+
+    def append(self, prediction: Prediction) -> None:
+        """Raises RunError if it cannot be written."""
+        line = prediction.model_dump_json().encode("utf-8", "replace") + b"\n"
+        try:
+            with self._lock, self.samples_path.open("ab") as file:
+                file.write(line)
+        except OSError as error:
+            raise build_write_error(self.path, error) from error
+
+    def _cut_torn_line(self) -> None:
+        """A crash can leave the last line unfinished; its sample runs again."""
+        if self.samples_path.exists():
+            with self.samples_path.open("rb+") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _lock_folder(path: Path) -> IO[bytes]:
+    """The lock on a run's folder, which the system takes back when the process ends, however that ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("ab")
+    except OSError as error:
+        raise build_write_error(path, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise RunError(f"another process is at work in {path}; wait until it is done, or end it") from error
+    return lock
+
+
+def build_write_error(path: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write into {path}: {error.strerror or error}")
+
+
+def encode_file_name(sample_id: str) -> str:
+    """A sample's id as a file name: whatever it holds, it names one file inside the folder.
+
+    >>> encode_file_name("val/1 a"), encode_file_name("..")
+    ('val%2F1%20a', '%2E%2E')
+    """
+    quoted = quote(sample_id, safe="")
+    if len(quoted) > MAX_NAME_LENGTH:
+        return f"{quoted[:MAX_NAME_LENGTH]}-{sha256(sample_id.encode()).hexdigest()[:16]}"
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")

@@ -1,0 +1,76 @@
+"""From a sample to its prediction: the agent's answer, or SAM 3's own to a plain noun phrase. Never raises."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from agent import TOOLS, Budget, Episode, Planner, Task, Tool, run
+from agent.core.budget import DEFAULT_BUDGET
+from agent.core.episode import Usage
+from evals.samples import STATUS_BY_OUTCOME, Prediction, Sample, Status
+from sam3_tool import ConceptPrompt, Instances, Sam3
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleResult:
+    prediction: Prediction
+    episode: Episode | None = None
+    """None where no planner was asked, and for a failure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """Safe to share between threads, as its parts are."""
+
+    sam3: Sam3
+    planner: Planner
+    tools: Sequence[type[Tool]] = TOOLS
+    budget: Budget = DEFAULT_BUDGET
+    threshold: float = 0.5
+    """For samples that go to SAM 3 directly."""
+
+    def __call__(self, sample: Sample) -> SampleResult:
+        """A sample that raises, whatever it raises, is a failed prediction with no masks: it counts as wrong."""
+        started = perf_counter()
+        try:
+            return self._ask_sam3(sample, started) if sample.direct else self._ask_agent(sample, started)
+        except Exception as error:
+            logger.warning("sample %s failed", sample.id, exc_info=error)
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            return SampleResult(Prediction.make_failed(sample.id, what, perf_counter() - started))
+
+    def _ask_sam3(self, sample: Sample, started: float) -> SampleResult:
+        lowest = self.threshold if sample.presence else 0.0
+        report = self.sam3.run_requests([(sample.open_image(), ConceptPrompt(sample.query, threshold=lowest))])
+        [found] = report.instances if sample.presence else [remove_presence_factor(report.instances[0], self.threshold)]
+        seconds = perf_counter() - started
+        usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes, seconds=seconds)
+        status: Status = "ok" if len(found) else "no_mask"
+        return SampleResult(Prediction.from_instances(sample.id, found, status, usage=usage, seconds=seconds))
+
+    def _ask_agent(self, sample: Sample, started: float) -> SampleResult:
+        episode = run(
+            Task(sample.open_image(), sample.query), self.planner, self.sam3, tools=self.tools, budget=self.budget
+        )
+        assert episode.outcome is not None
+        prediction = Prediction.from_instances(
+            sample.id,
+            episode.answer,
+            STATUS_BY_OUTCOME[episode.outcome],
+            message=episode.message,
+            usage=episode.usage,
+            seconds=perf_counter() - started,
+            error=episode.message if episode.outcome == "failed" else "",
+        )
+        return SampleResult(prediction, episode)
+
+
+def remove_presence_factor(found: Instances, threshold: float) -> Instances:
+    """Scores as if the phrase were surely in the picture; kept are those strictly above `threshold`."""
+    scores = np.minimum(found.scores / max(found.presence, float(np.finfo(np.float32).tiny)), 1).astype(np.float32)
+    return replace(found, scores=scores)[np.flatnonzero(scores > threshold)]

@@ -1,0 +1,96 @@
+"""How good masks by clicks are, click by click, on held-out generated scenes: `python -m evals.studies.clicks --sam3 tiny`.
+
+The standard protocol: the first click is the object's innermost pixel, each further one the middle of the deepest error
+of the answer so far (the candidate predicted to be best), which is given again as a mask. Beside it, one exact box.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+
+from evals.studies.checkpoint import SIZES
+from sam3_tool import Image, Instances, Sam3
+from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
+from sam3_tool.training.clicking import find_centre_click, find_next_click
+
+FIRST_SCENE = 300_000
+"""Of the held-out scenes, whose others serve other measurements."""
+OBJECTS_PER_SCENE = 3
+CLICKS = 4
+
+ObjectSample = tuple[Image, np.ndarray, tuple[float, float, float, float]]
+"""A picture, the mask of one object in it, bool (H, W), and its box."""
+
+
+def generate_objects() -> Iterator[ObjectSample]:
+    """Of held-out scenes; of each scene a few at random."""
+    for number in count(FIRST_SCENE):
+        scene = draw_scene(HELD_OUT + number, size=SIZES[number % len(SIZES)])
+        chosen = np.random.default_rng(number).permutation(len(scene.objects))[:OBJECTS_PER_SCENE]
+        image, masks, boxes = Image(scene.pixels), scene.masks, scene.boxes
+        for index in chosen:
+            x0, y0, x1, y1 = map(float, boxes[index])
+            yield image, masks[index], (x0, y0, x1, y1)
+
+
+def measure_clicks(sam3: Sam3, *, number: int = 300, feed_mask: bool = True) -> dict[str, float]:
+    """Mean IoU of the candidate predicted to be best, after each click and for a box. `feed_mask`: the answer so far goes
+    back as a mask with the next click."""
+    rows = [
+        [
+            *measure_click_sequence(sam3, image, truth, feed_mask=feed_mask),
+            compute_iou(select_best_mask(sam3.refine(image, box=box)), truth),
+        ]
+        for image, truth, box in islice(generate_objects(), number)
+    ]
+    names = [*(f"{clicks} click{'s' * (clicks > 1)}" for clicks in range(1, CLICKS + 1)), "box"]
+    return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True)) | {"objects": len(rows)}
+
+
+def measure_click_sequence(sam3: Sam3, image: Image, truth: np.ndarray, *, feed_mask: bool = True) -> list[float]:
+    """IoU after each of `CLICKS` clicks."""
+    clicks, ious = [find_centre_click(truth)], []
+    mask: np.ndarray | None = None
+    for _ in range(CLICKS):
+        points = [(x, y) for x, y, _ in clicks]
+        found = sam3.refine(image, points, [label for *_, label in clicks], mask=mask if feed_mask else None)
+        mask = select_best_mask(found)
+        ious.append(compute_iou(mask, truth))
+        clicks.append(find_next_click(truth, mask))
+    return ious
+
+
+def select_best_mask(found: Instances) -> np.ndarray:
+    """bool, (H, W): what a user sees first; empty where nothing was found."""
+    return np.asarray(found.masks[:1].any(axis=0))
+
+
+def compute_iou(mask: np.ndarray, truth: np.ndarray) -> float:
+    return float((mask & truth).sum() / (mask | truth).sum())
+
+
+def format_table(numbers: dict[str, float]) -> str:
+    lines = [f"{name:<10} {value:.3f}" for name, value in numbers.items() if name != "objects"]
+    return "\n".join([f"mean IoU of {numbers['objects']:.0f} objects after", *lines])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sam3", default="tiny", help="'tiny', 'facebook/sam3' or a folder")
+    parser.add_argument("--number", type=int, default=300, help="objects (default 300)")
+    parser.add_argument("--no-mask", action="store_true", help="give clicks alone, not the answer so far")
+    parser.add_argument("--out", type=Path, help="write the numbers here as JSON, too")
+    arguments = parser.parse_args()
+    numbers = measure_clicks(Sam3.load(arguments.sam3), number=arguments.number, feed_mask=not arguments.no_mask)
+    print(format_table(numbers))
+    if arguments.out:
+        rounded = {name: round(value, 4) for name, value in numbers.items()}
+        arguments.out.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

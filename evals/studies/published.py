@@ -1,0 +1,84 @@
+"""What the SAM 3 paper says of its agent, beside what runs here gave: `python -m evals.studies.published --runs runs`.
+
+Every row is one run: its published numbers, those of the run of that command where it is done, and the command.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evals.reports.summary import Summary
+
+FIGURES_PATH = Path(__file__).parents[2] / "benchmarks" / "results" / "accuracy" / "published.json"
+MAIN_BENCHMARKS = ("reasonseg", "omnilabel")
+"""The benchmarks of the paper's own table; the others stand in its appendix."""
+DATA_FOLDERS = {"reasonseg": "ReasonSeg", "omnilabel": "omnilabel"}
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    mllm: str
+    planner: str
+    base_url: str
+    dataset: str
+    split: str
+    published: Mapping[str, float]
+    """Metric, or slice of the headline as in 'length: short' -> percent."""
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.dataset}-{self.split}-{self.mllm.lower().replace(' ', '-')}"
+
+    def format_command(self, runs: Path) -> str:
+        data = f"data/{DATA_FOLDERS.get(self.dataset, 'refer_seg')}"
+        return (
+            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --toolset paper"
+            f" --sam3 facebook/sam3 --planner {self.planner} --base-url {self.base_url} --out {runs / self.folder_name}"
+        )
+
+    def load_our_scores(self, runs: Path) -> dict[str, float]:
+        """Percent; empty where this run is not there. A run of part of the split does not count."""
+        path = runs / self.folder_name / "scores.json"
+        if not path.exists() or json.loads(path.with_name("manifest.json").read_bytes())["testing_only"]:
+            return {}
+        summary = Summary.model_validate_json(path.read_bytes())
+        found = {**summary.metrics, **{row.name: row.value for row in summary.slices}}
+        return {name: 100 * found[name] for name in self.published if name in found}
+
+
+def load_published_runs() -> list[PublishedRun]:
+    """In the order of the paper."""
+    figures = json.loads(FIGURES_PATH.read_text("utf-8"))
+    return [PublishedRun(**figures["models"][run["mllm"]], **run) for run in figures["runs"]]
+
+
+def format_table(rows: Sequence[PublishedRun], runs: Path) -> str:
+    head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
+    lines = [
+        f"| {row.mllm} | {row.dataset} {row.split} | {_format_numbers(row.published)} | {_format_numbers(row.load_our_scores(runs))} |"
+        f" `{row.format_command(runs)}` |"
+        for row in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _format_numbers(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.removeprefix('length: ')} {value:.1f}" for name, value in numbers.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The paper's numbers beside ours, with the command for each.")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--all", action="store_true", help="also RefCOCO, RefCOCO+ and RefCOCOg, from the appendix")
+    options = parser.parse_args()
+    print(
+        format_table(
+            [row for row in load_published_runs() if options.all or row.dataset in MAIN_BENCHMARKS], options.runs
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

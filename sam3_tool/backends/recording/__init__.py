@@ -1,0 +1,1 @@
+"""Answers of SAM 3 saved in a folder and read back."""

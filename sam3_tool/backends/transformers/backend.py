@@ -1,0 +1,360 @@
+"""SAM 3 on transformers' detector and tracker: the function of the published model, with no post-processing."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.transforms.v2.functional import resize
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
+
+from sam3_tool.backends.base import CrossImageEmbedding
+from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
+from sam3_tool.backends.transformers.compile import compile_parts
+from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
+from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
+from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
+from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
+from sam3_tool.backends.transformers.layers.upsampling import build_instances
+from sam3_tool.backends.transformers.text import PromptEncoder
+from sam3_tool.backends.transformers.tracker import Tracker
+from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
+from sam3_tool.backends.transformers.vocabulary import Vocabulary
+from sam3_tool.backends.transformers.weights import Processors, read_detector, read_tracker
+from sam3_tool.errors import CheckpointError, DeviceError
+from sam3_tool.image import Image
+from sam3_tool.instances import Instances
+from sam3_tool.masks.boxes import to_pixels
+from sam3_tool.prompts import ConceptPrompt, VisualPrompt
+
+_SMALL_BYTES = 100 * 2**20
+"""Of weights: a network of less gains nothing from 16 bits on a CPU."""
+_CPU_TOKENS, _GPU_TOKENS = 72 * 72, 16 * 72 * 72
+"""Image tokens in one forward pass. facebook/sam3 has 72 x 72 per picture, at some 300 MB in float32; a CPU takes two
+together a tenth longer than one after the other."""
+
+_NO_TRACKER = CheckpointError("this SAM 3 was made without a tracker, so it cannot follow clicks")
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEmbedding:
+    """What detector and tracker read of one picture. The tracker's own levels, made for the first click, live as long
+    (10 MB more for a picture of facebook/sam3 in 16 bits)."""
+
+    levels: tuple[torch.Tensor, ...]
+    """The feature pyramid, finest level first, each (1, C, h, w); all but the coarsest as the pixel decoder shares them
+    among phrases."""
+    height: int
+    """Of the picture, in pixels."""
+    width: int
+    trunk: torch.Tensor
+    """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
+    checkpoint has no tracker."""
+    cls_token: torch.Tensor
+    """The CLS token of a prompt without boxes, (1, 1, C)."""
+    device: torch.device | None = None
+    """The network's, while this waits in the host's memory."""
+
+    @property
+    def coarsest(self) -> torch.Tensor:
+        """(1, C, h, w)"""
+        return self.levels[-1]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (self.trunk, self.cls_token, *self.levels))
+
+    def copy_to_host(self) -> "ImageEmbedding":
+        """A copy in the host's memory, not for the host to read: it may still be on its way."""
+        return replace(self._copy_tensors(to_host), device=self.trunk.device)
+
+    def copy_to_device(self) -> "ImageEmbedding":
+        """A copy where it was made."""
+        home = self.device or self.trunk.device
+        return replace(self._copy_tensors(lambda tensor: to_device(tensor, home)), device=None)
+
+    @torch.inference_mode()  # of the kind that the network has made, so that nothing is compiled anew for them
+    def _copy_tensors(self, copy_tensor: Callable[[torch.Tensor], torch.Tensor]) -> "ImageEmbedding":
+        levels = tuple(copy_tensor(level) for level in self.levels)
+        return replace(self, levels=levels, trunk=copy_tensor(self.trunk), cls_token=copy_tensor(self.cls_token))
+
+
+class TransformersBackend:
+    """Safe to share between threads; they take turns.
+
+    - A prompt without boxes carries the geometry encoder's CLS token, as in the published model: see `prompts`.
+    - Score = sigmoid(query logit) * sigmoid(presence logit); kept are scores strictly above the prompt's threshold.
+    - Mask logits are upsampled to the picture (bilinear, corners not aligned) and cut at 0 after that.
+    - Boxes are the detector's, not clipped. Order: score; ties keep the order of the queries.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processors: Processors,
+        *,
+        name: str,
+        vocabulary: Vocabulary | None,
+        tracker: Any = _NO_TRACKER,
+        compile: str | None = None,
+    ) -> None:
+        """Takes over a `Sam3Model` on its device, in evaluation mode, its readers, and the `Sam3TrackerModel` that
+        stands on the same vision trunk, or the error that says why there is none. `compile`: see `compile_parts`."""
+        self.name = name
+        self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
+        self._vocabulary = vocabulary
+        replace_rotary_attention(model.vision_encoder.backbone)
+        convolutions = model.mask_decoder.pixel_decoder.conv_layers
+        model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
+        self._mask_head = MaskHead(model.mask_decoder)
+        model.mask_decoder = _DeferredMaskDecoder()
+        self._model = model if model.dtype == torch.float32 else keep_residuals_float32(model)
+        self._images = processors.image_processor
+        colors = (self._images.image_mean, self._images.image_std)
+        self._mean, self._std = (torch.tensor(color, device=model.device).view(3, 1, 1) for color in colors)
+        self._lock = Lock()  # one thread at a time in everything below, and in transformers' own caches
+        self._prompts = PromptEncoder(self._model, processors.tokenizer)
+        self._positions: tuple[torch.Tensor, ...] = ()
+        self._compiled = compile is not None
+        if compile is not None:
+            compile_parts(self._model, compile)
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto", compile: str | None = None
+    ) -> "TransformersBackend":
+        """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
+        place = resolve_device(device)
+        model, processors = read_detector(folder, _resolve_dtype(dtype, place, folder))
+        try:
+            tracker = read_tracker(folder, model).to(place, memory_format=torch.channels_last)
+        except CheckpointError as error:  # phrases and boxes work without it
+            tracker = error
+        model = model.to(place, memory_format=torch.channels_last)
+        return cls(
+            model, processors, name=name, vocabulary=Vocabulary.from_folder(folder), tracker=tracker, compile=compile
+        )
+
+    @property
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """What the network consists of, for measuring."""
+        model = self._model
+        return {
+            "vision encoder": model.vision_encoder,
+            "text encoder": model.text_encoder,
+            "geometry encoder": model.geometry_encoder,
+            "fusion encoder": model.detr_encoder,
+            "decoder": model.detr_decoder,
+            "scoring": model.dot_product_scoring,
+            "mask head": self._mask_head,
+        }
+
+    @property
+    def is_on_gpu(self) -> bool:
+        return bool(self._model.device.type == "cuda")
+
+    @property
+    def runs_on(self) -> str:
+        """E.g. 'cpu float32', 'cuda bfloat16', 'cuda bfloat16 compiled'."""
+        compiled = " compiled" if self._compiled else ""
+        return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}{compiled}"
+
+    def encode(self, images: Sequence[Image]) -> list[ImageEmbedding]:
+        with self._lock, torch.inference_mode():
+            return [embedding for batch in self._split_passes(images) for embedding in self._encode_pass(batch)]
+
+    def decode(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        pairs = list(zip(embeddings, prompts, strict=True))
+        with self._lock, torch.inference_mode():
+            return [instances for batch in self._split_passes(pairs) for instances in self._decode_pass(batch)]
+
+    def refine(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        if isinstance(self._tracker, CheckpointError):
+            raise self._tracker
+        pairs = list(zip(embeddings, prompts, strict=True))
+        with self._lock, torch.inference_mode():
+            return [
+                instances
+                for batch in self._split_passes(pairs)
+                for instances in self._tracker.refine(
+                    [embedding for embedding, _ in batch], [prompt for _, prompt in batch]
+                )
+            ]
+
+    def vocabulary_warning(self, phrase: str) -> str:
+        """One sentence on a checkpoint with a closed vocabulary: what it does not know, and what to use instead."""
+        if self._vocabulary is None:
+            return ""
+        checkpoint = "The embedded SAM 3" if self.name == EMBEDDED_NAME else f"The SAM 3 checkpoint {self.name}"
+        words = ", ".join(dict.fromkeys(f"'{word}'" for word in self._vocabulary.find_unknown_words(phrase)))
+        if words:
+            return f"{checkpoint} does not know {words}; `--sam3 facebook/sam3` takes any phrase."
+        return f"{checkpoint} has only ever seen drawn scenes; for photographs use `--sam3 facebook/sam3`."
+
+    def _split_passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """In as few forward passes as memory allows, of nearly the same size."""
+        vision = self._model.config.vision_config.backbone_config
+        most = (_GPU_TOKENS if self.is_on_gpu else _CPU_TOKENS) // (vision.image_size // vision.patch_size) ** 2
+        passes = -(-len(items) // max(1, most))
+        for index in range(passes):
+            yield items[index * len(items) // passes : (index + 1) * len(items) // passes]
+
+    def _encode_pass(self, images: Sequence[Image]) -> list[ImageEmbedding]:
+        squares = torch.cat([self._to_square(image) for image in images])
+        vision = self._model.get_vision_features(squares.to(self._model.device, self._model.dtype))
+        # the positions are the same for every picture
+        levels, positions = vision.fpn_hidden_states, vision.fpn_position_encoding
+        self._positions = self._positions or tuple(level[:1].clone() for level in positions)
+        trunk = vision.last_hidden_state
+        trunk = trunk if isinstance(self._tracker, Tracker) else trunk[:, :0]
+        cls_tokens = self._prompts.compute_cls_tokens(levels[-1], positions[-1])
+        return [
+            # clones, because a view would keep the whole batch in memory
+            ImageEmbedding(
+                tuple(level[row : row + 1].clone() for level in levels),
+                image.height,
+                image.width,
+                trunk[row : row + 1].clone(),
+                cls_tokens[row : row + 1].clone(),
+            )
+            for row, image in enumerate(images)
+        ]
+
+    def _to_square(self, image: Image) -> torch.Tensor:
+        """float32, (1, 3, S, S), on the device: squeezed into the model's square while still uint8, then normalised."""
+        size = self._images.size
+        pixels = upload_pixels(image.pixels, self._model.device).permute(2, 0, 1)[None]
+        square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
+        return (square.float() / 255.0 - self._mean) / self._std
+
+    def _decode_pass(
+        self, pairs: Sequence[tuple[ImageEmbedding | CrossImageEmbedding, ConceptPrompt]]
+    ) -> list[Instances]:
+        embeddings, prompts = [_get_target(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
+        examples = [_get_exemplar(embedding) for embedding, _ in pairs]
+        features, mask = self._prompts(prompts, examples, self._positions[-1])
+        output = self._model(
+            vision_embeds=self._stack_vision(embeddings),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=features),
+            attention_mask=mask,
+        )
+        presences = output.presence_logits.float().sigmoid()
+        scores = (output.pred_logits.float().sigmoid() * presences).cpu()
+        presence = presences[:, 0].tolist()
+        predicted = output.pred_boxes.float().cpu().numpy()
+        orders = scores.argsort(dim=1, descending=True, stable=True)
+        kept = [
+            order[row[order] > prompt.threshold] for row, order, prompt in zip(scores, orders, prompts, strict=True)
+        ]
+        logits = self._compute_logits(output.pred_masks, kept)
+        found = []
+        for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
+            size = (embedding.height, embedding.width)
+            found.append(
+                build_instances(
+                    logits[row],
+                    *size,
+                    boxes=to_pixels(predicted[row][kept[row].numpy()], *size).astype(np.float32),
+                    scores=scores[row][kept[row]].numpy(),
+                    presence=presence[row],
+                    phrase=prompt.phrase or "",
+                )
+            )
+        return found
+
+    def _stack_vision(self, embeddings: Sequence[ImageEmbedding]) -> Sam3VisionEncoderOutput:
+        """One row per embedding; a picture that is alone in the batch is not copied for its many prompts."""
+        count, first = len(embeddings), embeddings[0]
+        if all(embedding is first for embedding in embeddings):
+            levels = [level.expand(count, -1, -1, -1) for level in first.levels]
+        else:
+            levels = [torch.cat(same) for same in zip(*(embedding.levels for embedding in embeddings), strict=True)]
+        positions = [level.expand(count, -1, -1, -1) for level in self._positions]
+        return Sam3VisionEncoderOutput(  # of which `Sam3Model` drops the last level, as it does with its own
+            fpn_hidden_states=(*levels, levels[-1]),
+            fpn_position_encoding=(*positions, positions[-1]),
+        )
+
+    def _compute_logits(self, inputs: dict[str, Any], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Of every row of the batch, (len(kept[row]), h, w): the mask head, run for the kept queries.
+
+        A GPU takes all rows at once, for it is the number of launches that counts there; a CPU gains nothing by that.
+        """
+        logits = [torch.zeros(0, 1, 1)] * len(kept)
+        rows = [row for row, queries in enumerate(kept) if len(queries)]
+        for row_group in [rows] if self.is_on_gpu and rows else [[row] for row in rows]:
+            for row, made in zip(row_group, self._run_mask_head(inputs, row_group, kept), strict=True):
+                logits[row] = made[: len(kept[row])]
+        return logits
+
+    def _run_mask_head(self, inputs: dict[str, Any], rows: list[int], kept: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits (len(rows), n, h, w) of these rows, n being the most that one of them keeps."""
+        every = inputs["decoder_queries"]
+        queries = pad_sequence([every[row, kept[row].to(every.device)] for row in rows], batch_first=True)
+        row_index = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # a slice copies nothing
+        made: torch.Tensor = self._mask_head(
+            queries.to(self._model.dtype),
+            [level[row_index] for level in inputs["backbone_features"]],
+            inputs["encoder_hidden_states"][row_index],
+            inputs["prompt_features"][row_index],
+            inputs["prompt_mask"][row_index].bool(),
+        )
+        return made
+
+
+def _get_target(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:
+    return embedding.target if isinstance(embedding, CrossImageEmbedding) else embedding
+
+
+def _get_exemplar(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:
+    """Of the picture that the exemplar boxes lie in."""
+    return embedding.exemplar if isinstance(embedding, CrossImageEmbedding) else embedding
+
+
+class _DeferredMaskDecoder(torch.nn.Module):
+    """In the mask decoder's place: hands on what it would work on.
+
+    The scores decide afterwards which queries get a mask. Most get none, and a concept that is absent costs nothing.
+    """
+
+    def forward(self, **inputs: Any) -> SimpleNamespace:
+        return SimpleNamespace(pred_masks=inputs, semantic_seg=None, attentions=None)
+
+
+def resolve_device(name: str) -> torch.device:
+    """Raises `DeviceError` for a name that is not one of a device on this machine."""
+    try:
+        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    return place
+
+
+def _resolve_dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
+    """ValueError for a name that is not one of a floating-point type that SAM 3 runs in."""
+    types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    narrow = device.type == "cuda" or (has_bfloat16_units() and _sum_weight_bytes(folder) > _SMALL_BYTES)
+    types["auto"] = torch.bfloat16 if narrow else torch.float32
+    if name not in types:
+        raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
+    return types[name]
+
+
+def has_bfloat16_units() -> bool:
+    """Whether this CPU has units for it; without them it is far slower than float32."""
+    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+
+
+def _sum_weight_bytes(folder: Path) -> int:
+    """Bytes of its weights."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

@@ -1,0 +1,86 @@
+"""Finding the folder of a SAM 3 checkpoint. Quick to fail: neither torch nor transformers is loaded for it."""
+
+import importlib.resources
+import re
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from sam3_tool.errors import CheckpointError
+
+EMBEDDED_NAME = "tiny"
+TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_FILES = ["*.json", "*.safetensors", "*.txt"]
+
+
+def locate_checkpoint(name_or_path: str | Path) -> Path:
+    """The folder of a checkpoint; what is on the Hugging Face hub is downloaded first, with a progress bar.
+
+    Raises `CheckpointError` if there is no such checkpoint, or no access to it.
+    """
+    name = str(name_or_path)
+    folder = Path(name).expanduser()
+    if name == EMBEDDED_NAME:
+        return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
+    if folder.is_dir():
+        return folder
+    if _HUB_ID.fullmatch(name) and not folder.exists():
+        return _download_checkpoint(name)
+    found = "not a folder" if folder.exists() else "no such folder"
+    raise CheckpointError(
+        f"SAM 3 checkpoint {name!r}: {found}; expected 'tiny' (embedded, works now), 'facebook/sam3', "
+        "or a folder with config.json and model.safetensors"
+    )
+
+
+@cache
+def hash_checkpoint(folder: Path) -> str:
+    """SHA-256 over the names and contents of a checkpoint's files, in hexadecimal: the weights and their settings."""
+    digest = sha256()
+    for file in sorted(path for pattern in ("*.json", "*.safetensors") for path in folder.glob(pattern)):
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            while block := content.read(2**22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _download_checkpoint(repository: str) -> Path:
+    try:
+        return Path(snapshot_download(repository, allow_patterns=_FILES))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
+
+
+def _describe_obstacle(repository: str, error: Exception) -> str:
+    match error:
+        case GatedRepoError():
+            return f"{repository} is gated, and this machine has no access to it."
+        case RepositoryNotFoundError():
+            return f"{repository} is not on the Hugging Face hub, or it is private."
+        case LocalEntryNotFoundError() | OfflineModeIsEnabled():
+            return f"{repository} is not on this machine, and the Hugging Face hub cannot be reached."
+        case _:
+            return f"{repository} could not be downloaded: {format_one_line(error)}."
+
+
+def _format_advice(repository: str) -> str:
+    return (
+        f"To get it: ask for access at https://huggingface.co/{repository} (free, it takes a moment), "
+        f"log in with `hf auth login` or set HF_TOKEN, and try again. {TRY_TINY}"
+    )
+
+
+def format_one_line(error: BaseException) -> str:
+    """What an error says, however long, for a message of one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,130 @@
+"""Prompts as SAM 3's network reads them: tokens of the phrase, then those of the boxes, then a CLS token.
+
+The CLS token attends to the picture, and the published model has it even where there is no box. `Sam3Model` leaves it
+out there, so that it is put behind the phrase here. Without boxes it depends on the picture alone: `compute_cls_tokens`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from sam3_tool.cache import ByteCache
+from sam3_tool.masks.boxes import to_fractions, xyxy_to_cxcywh
+from sam3_tool.prompts import ConceptPrompt
+
+PAD_LABEL = -10
+"""Label of a box that is not there: the geometry encoder masks it out."""
+BOXES_ONLY_PHRASE = "visual"
+"""The text that goes with boxes alone."""
+CONTEXT = 32
+"""Text tokens, start and end included; longer phrases are cut."""
+
+_TEXT_BYTES = 32 * 2**20
+
+
+class ExemplarSource(Protocol):
+    """What is needed of the picture that boxes lie in."""
+
+    @property
+    def coarsest(self) -> torch.Tensor:
+        """The coarsest level that the detector reads, (1, C, h, w)."""
+        ...
+
+    @property
+    def cls_token(self) -> torch.Tensor:
+        """The CLS token of a prompt without boxes, (1, 1, C)."""
+        ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+
+class PromptEncoder:
+    """The text and the geometry encoder of a `Sam3Model`. Not thread-safe."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model, self._tokenizer = model, tokenizer
+        self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
+
+    def compute_cls_tokens(self, coarsest: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """(B, 1, C): the CLS token for each picture. Both (B, C, h, w)."""
+        boxes, labels = torch.full((len(coarsest), 1, 4), 0.5), torch.full((len(coarsest), 1), PAD_LABEL)
+        features, _ = self._run_geometry_encoder(boxes, labels, coarsest, positions)
+        return features[:, :1]
+
+    def __call__(
+        self, prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource], positions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (n, L, C) and mask (n, L) of the prompts, padded to the longest of them.
+
+        `sources`: of each prompt, the picture that its boxes lie in. `positions`: of the coarsest level, (1, C, h, w).
+        Padding never shows in what is not padding: the text encoder is causal, and all later attention is masked.
+        """
+        phrases = [prompt.phrase or BOXES_ONLY_PHRASE for prompt in prompts]
+        texts, shown = (
+            self._texts.get_or_compute(phrases, self._encode_phrases),
+            self._encode_boxes(prompts, sources, positions),
+        )
+        rows = [torch.cat([texts[phrase], boxes]) for phrase, boxes in zip(phrases, shown, strict=True)]
+        ones = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
+        return pad_sequence(rows, batch_first=True), pad_sequence(ones, batch_first=True)
+
+    def _encode_phrases(self, phrases: Sequence[str]) -> list[torch.Tensor]:
+        """The text encoder's features of each phrase, (its tokens, C)."""
+        context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
+        tokens = self._tokenizer(
+            list(phrases), padding=True, truncation=True, max_length=context, return_tensors="pt"
+        ).to(self._model.device)
+        features = self._model.get_text_features(**tokens).pooler_output
+        lengths = tokens["attention_mask"].sum(dim=1).tolist()
+        return [text[:length].clone() for text, length in zip(features, lengths, strict=True)]
+
+    def _encode_boxes(
+        self, prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource], positions: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Of each prompt, the tokens of its boxes and the CLS token, (boxes + 1, C)."""
+        shown = [source.cls_token[0] for source in sources]
+        boxed = [row for row, prompt in enumerate(prompts) if prompt.boxes]
+        if boxed:
+            coarsest = torch.cat([sources[row].coarsest for row in boxed])
+            boxes, labels = _pad_boxes([prompts[row] for row in boxed], [sources[row] for row in boxed])
+            features, mask = self._run_geometry_encoder(
+                boxes, labels, coarsest, positions.expand(len(boxed), -1, -1, -1)
+            )
+            for row, tokens, there in zip(boxed, features, mask, strict=True):
+                shown[row] = tokens[there]
+        return shown
+
+    def _run_geometry_encoder(
+        self, boxes: torch.Tensor, labels: torch.Tensor, coarsest: torch.Tensor, positions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (n, B + 1, C), of the boxes that are there, then of the CLS token, and a mask of these."""
+        boxes, labels = boxes.to(coarsest.device), labels.to(coarsest.device)
+        there = labels != PAD_LABEL
+        output = self._model.geometry_encoder(
+            box_embeddings=boxes,
+            box_mask=there,
+            box_labels=labels.where(there, 0),
+            img_feats=(coarsest,),
+            img_pos_embeds=(positions,),
+        )
+        return output.last_hidden_state, output.attention_mask.bool()
+
+
+def _pad_boxes(
+    prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boxes float32 (n, B, 4), cx cy w h as fractions of the picture, and labels (n, B): 1, 0, or `PAD_LABEL`."""
+    most = max(len(prompt.boxes) for prompt in prompts)
+    boxes, labels = torch.full((len(prompts), most, 4), 0.5), torch.full((len(prompts), most), PAD_LABEL)
+    for row, (prompt, source) in enumerate(zip(prompts, sources, strict=True)):
+        fractions = to_fractions(np.array(prompt.boxes), source.height, source.width)
+        boxes[row, : len(prompt.boxes)] = torch.from_numpy(xyxy_to_cxcywh(fractions))
+        labels[row, : len(prompt.boxes)] = torch.tensor(prompt.box_labels)
+    return boxes, labels

@@ -1,0 +1,58 @@
+"""Which words a small checkpoint was taught."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.errors import CheckpointError
+
+_FILE = "vocabulary.json"
+_LETTERS = re.compile(r"[^\W\d_]+")
+_SMALL_WORDS = frozenset({"a", "an", "the", "of", "and", "or", "with", "in", "on"})
+_IRREGULAR = {
+    "children": "child", "feet": "foot", "geese": "goose", "mice": "mouse", "people": "person", "teeth": "tooth",
+}  # fmt: skip
+_PLURAL_ENDINGS = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("men", "man"))
+
+
+class Vocabulary:
+    """The words of a checkpoint whose vocabulary is closed.
+
+    >>> Vocabulary(["dog", "grapes", "coffee cup"]).find_unknown_words("Two dogs, a grape and three giraffes")
+    ['Two', 'three', 'giraffes']
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        spelled = (word for entry in words for word in _split_words(entry))
+        self._known_forms = frozenset(form for word in spelled for form in _list_forms(word))
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "Vocabulary | None":
+        """From `vocabulary.json` ({"words": [...]}) in a checkpoint's folder; None = it has none, any word may do.
+
+        Raises `CheckpointError` if the file is damaged.
+        """
+        file = folder / _FILE
+        try:
+            return cls(json.loads(file.read_text(encoding="utf-8"))["words"]) if file.is_file() else None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CheckpointError(
+                f'{file} cannot be read: {format_one_line(error)}; expected {{"words": [...]}}. {TRY_TINY}'
+            ) from error
+
+    def find_unknown_words(self, phrase: str) -> list[str]:
+        """The words of the phrase, as written, that are not known in singular or plural. Small words do not count."""
+        return [word for word in _split_words(phrase) if _list_forms(word).isdisjoint(self._known_forms | _SMALL_WORDS)]
+
+
+def _split_words(text: str) -> list[str]:
+    return _LETTERS.findall(text)
+
+
+def _list_forms(word: str) -> frozenset[str]:
+    """The word in lower case, and every singular it may be the plural of: too many rather than too few."""
+    lower = word.casefold()
+    singulars = {lower.removesuffix(end) + new for end, new in _PLURAL_ENDINGS if lower.endswith(end)}
+    return frozenset({lower, _IRREGULAR.get(lower, lower), *singulars})

@@ -1,0 +1,105 @@
+"""Reading the folder of a SAM 3 checkpoint with transformers, silently."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import safe_open
+from transformers import CLIPTokenizer, Sam3ImageProcessor, Sam3Model, Sam3TrackerConfig, Sam3TrackerModel
+from transformers.utils import logging as transformers_logging
+
+from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.errors import CheckpointError
+
+_settings_lock = Lock()  # protects transformers' verbosity and progress bars, which are settings of the process
+
+
+class Processors(NamedTuple):
+    """What makes numbers of phrases and pictures: the parts of a `Sam3Processor`, which takes a second more to make."""
+
+    tokenizer: Any
+    image_processor: Any
+
+
+def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
+    """A `Sam3Model`, in evaluation mode and on the CPU, and its readers. Nothing is printed.
+
+    Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
+    """
+    try:
+        with silence_transformers():
+            model, report = Sam3Model.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
+            processors = Processors(
+                CLIPTokenizer.from_pretrained(folder, local_files_only=True),
+                Sam3ImageProcessor.from_pretrained(folder, local_files_only=True),
+            )
+    except Exception as error:  # a damaged folder raises whatever its damaged part does
+        raise CheckpointError(
+            f"{folder} cannot be read as a SAM 3 checkpoint: {format_one_line(error)}. {TRY_TINY}"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would go on with random numbers in their place
+        what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
+        raise CheckpointError(f"{folder} is not a whole SAM 3 checkpoint: {what}. {TRY_TINY}")
+    return model.eval(), processors
+
+
+_TRACKER_PREFIXES = {"tracker_neck.": "vision_encoder.neck.", "tracker_model.": ""}
+"""How names begin in a checkpoint of `Sam3VideoModel` -> how they begin in `Sam3TrackerModel`."""
+
+
+def read_tracker(folder: Path, detector: Any) -> Any:
+    """The `Sam3TrackerModel` beside the detector, on its vision trunk: only neck and heads are read.
+
+    Raises `CheckpointError` if the checkpoint has none, or half of one.
+    """
+    weights = {name: value.to(detector.dtype) for name, value in _read_tracker_weights(folder)}
+    if not weights:
+        raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {TRY_TINY}")
+    try:
+        with silence_transformers(), torch.device("meta"):  # nothing is made that is replaced at once
+            tracker = Sam3TrackerModel(Sam3TrackerConfig.from_pretrained(folder, local_files_only=True))
+        tracker.vision_encoder.backbone = detector.vision_encoder.backbone
+        missing = tracker.load_state_dict(weights, strict=False, assign=True).missing_keys
+    except Exception as error:  # a damaged folder raises whatever its damaged part does
+        what = format_one_line(error)
+        raise CheckpointError(f"{folder} cannot be read as a SAM 3 tracker: {what}. {TRY_TINY}") from error
+    lost = sorted(name for name in missing if not name.startswith("vision_encoder.backbone."))
+    if lost:
+        what = f"{len(lost)} weights are missing, e.g. {lost[0]}"
+        raise CheckpointError(f"{folder} has no whole tracker for clicks: {what}. {TRY_TINY}")
+    return tracker.eval()
+
+
+def _read_tracker_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names as in `Sam3TrackerModel`."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - it is no dictionary
+                prefix = next((prefix for prefix in _TRACKER_PREFIXES if name.startswith(prefix)), None)
+                if prefix is not None:
+                    yield _TRACKER_PREFIXES[prefix] + name.removeprefix(prefix), tensors.get_tensor(name)
+
+
+@contextmanager
+def silence_transformers() -> Iterator[None]:
+    """transformers without its progress bar for the weights, and without anything below an error in its log."""
+    with _settings_lock:
+        verbosity = transformers_logging.get_verbosity()
+        hook = transformers_logging.set_tqdm_hook(_disable_progress_bar)
+        transformers_logging.set_verbosity(logging.ERROR)
+        try:
+            yield
+        finally:
+            transformers_logging.set_verbosity(verbosity)
+            transformers_logging.set_tqdm_hook(hook)
+
+
+def _disable_progress_bar(bar: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return bar(*args, **options | {"disable": True})

@@ -1,0 +1,1 @@
+"""Masks drawn over an image, for planners and people."""

@@ -1,0 +1,48 @@
+"""The errors of the whole project.
+
+    Sam3AgentError
+    ├── UserError               one line for a person: what was found, what was expected, what to do; exit code 2
+    │   ├── ImageError          a file or an array is no image
+    │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
+    │   ├── DeviceError         a model cannot run on the device that was asked for
+    │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
+    │   ├── PlannerError        a planner cannot be made, or cannot go on         (agent.core.errors)
+    │   ├── ConversationError   a turn cannot be made                             (agent.core.errors)
+    │   ├── OutputError         a result cannot be written                        (agent.core.errors)
+    │   ├── UsageError          an option or a command cannot be understood       (agent.core.errors)
+    │   ├── DatasetError        a benchmark's files are missing or not as published  (evals.errors)
+    │   ├── RunError            a run's folder cannot be used                     (evals.errors)
+    │   ├── ScoringError        predictions cannot be scored                      (evals.errors)
+    │   ├── SessionExpiredError a visitor's session is gone                       (demo.sessions)
+    │   └── InvalidEventError   the page sent what is no event                    (demo.requests)
+    └── ToolError               a mistake that the planner can mend, written to it   (agent.core.errors)
+
+Whoever talks to a person catches `UserError` and nothing else. Every other exception is a defect and keeps its traceback.
+"""
+
+
+class Sam3AgentError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class UserError(Sam3AgentError):
+    """A mistake that the user can mend. The message is one line for a person."""
+
+    exit_code = 2
+    """Exit code of a command that ends with this error."""
+
+
+class ImageError(UserError, ValueError):
+    """A file or an array is no image that can be used. The message is one line for the user."""
+
+
+class CheckpointError(UserError, RuntimeError):
+    """The weights of SAM 3 are missing or cannot be read. The message is one line for the user."""
+
+
+class DeviceError(UserError, ValueError):
+    """A model cannot run on the device that was asked for. The message is one line for the user."""
+
+
+class RecordError(UserError, ValueError):
+    """A saved episode, conversation or recording cannot be read or written. The message is one line for the user."""

@@ -1,0 +1,1 @@
+"""Masks as run lengths, boxes and polygons: exact conversions between them."""

@@ -1,0 +1,91 @@
+"""What SAM 3 can be asked for: a concept, everywhere in a picture; or the one object that clicks or a box show."""
+
+from dataclasses import dataclass
+from math import inf, isfinite
+
+import numpy as np
+
+from sam3_tool.image import Image
+
+Point = tuple[float, float]
+"""x y in pixels of the upright picture."""
+Box = tuple[float, float, float, float]
+"""x0 y0 x1 y1 in pixels of the upright picture."""
+
+
+@dataclass(frozen=True)
+class ConceptPrompt:
+    """A noun phrase, exemplar boxes, or both."""
+
+    phrase: str | None = None
+    """A short noun phrase, e.g. 'striped cup'."""
+    boxes: tuple[Box, ...] = ()
+    """Exemplars: objects of the concept (label 1) or objects that are not (label 0)."""
+    box_labels: tuple[int, ...] = ()
+    """1 = positive, 0 = negative, one per box; left out, every box is positive."""
+    threshold: float = 0.5
+    """In [0, 1): instances with a score strictly above it are kept."""
+    exemplar_image: Image | None = None
+    """The picture that the boxes lie in, where it is another one."""
+
+    def __post_init__(self) -> None:
+        if not (self.phrase or "").strip() and not self.boxes:
+            raise ValueError("a concept prompt needs a noun phrase, an exemplar box, or both")
+        if not self.box_labels:
+            object.__setattr__(self, "box_labels", (1,) * len(self.boxes))
+        if len(self.box_labels) != len(self.boxes) or not set(self.box_labels) <= {0, 1}:
+            raise ValueError(f"{len(self.boxes)} boxes need as many labels out of 0 and 1, got {self.box_labels}")
+        if not 0.0 <= self.threshold < 1.0:
+            raise ValueError(f"`threshold` must lie in [0, 1), got {self.threshold}")
+        if self.exemplar_image is not None and not self.boxes:
+            raise ValueError("another picture shows what is meant by boxes in it, but there is no box")
+        for box in self.boxes:
+            _check_box(box)
+
+
+@dataclass(frozen=True, eq=False)
+class VisualPrompt:
+    """One object, shown by clicks, a box, an earlier mask of it, or several of these."""
+
+    points: tuple[Point, ...] = ()
+    """Clicks on the object (label 1) or on what does not belong to it (label 0)."""
+    labels: tuple[int, ...] = ()
+    """1 = positive, 0 = negative, one per point; left out, every point is positive."""
+    box: Box | None = None
+    """Around the object."""
+    mask: np.ndarray | None = None
+    """bool, (height, width) of the picture: an answer that is nearly right, to be mended."""
+
+    def __post_init__(self) -> None:
+        if not self.points and self.box is None and self.mask is None:
+            raise ValueError("a visual prompt needs a point, a box, a mask, or several of these")
+        if not self.labels:
+            object.__setattr__(self, "labels", (1,) * len(self.points))
+        if len(self.labels) != len(self.points) or not set(self.labels) <= {0, 1}:
+            raise ValueError(f"{len(self.points)} points need as many labels out of 0 and 1, got {self.labels}")
+        for point in self.points:
+            if not (len(point) == 2 and all(map(isfinite, point))):
+                raise ValueError(f"a point is finite x y, got {point}")
+        if self.box is not None:
+            _check_box(self.box)
+        if self.mask is not None and (self.mask.dtype != bool or self.mask.ndim != 2):
+            raise ValueError(f"`mask` must be bool (H, W), got {self.mask.dtype} {self.mask.shape}")
+
+    def check_fits(self, height: int, width: int) -> None:
+        """Raises ValueError for a point outside a picture of this size, and for a mask of another size."""
+        for x, y in self.points:
+            if not (0 <= x <= width and 0 <= y <= height):
+                raise ValueError(
+                    f"the point {(x, y)} lies outside the picture, which is {width} wide and {height} high"
+                )
+        if self.mask is not None and self.mask.shape != (height, width):
+            raise ValueError(f"`mask` must have the picture's size ({height}, {width}), got {self.mask.shape}")
+
+
+Prompt = ConceptPrompt | VisualPrompt
+
+
+def _check_box(box: Box) -> None:
+    x0, y0, x1, y1 = box
+    if not (-inf < x0 < x1 < inf and -inf < y0 < y1 < inf):
+        raise ValueError(f"a box is finite x0 y0 x1 y1 with x0 < x1 and y0 < y1, got {box}")

@@ -1,0 +1,1 @@
+"""The generated world: scenes, sprites, nouns and phrases that training and benchmarks share."""
