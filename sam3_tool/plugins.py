@@ -1,0 +1,60 @@
+"""Parts by name, from this project and from any other installed package: entry points, one group for each kind.
+
+    sam3_agent.commands    a typer app                               `sam3-agent NAME`
+    sam3_agent.backends    load(weights, **options) -> Backend       `--sam3 NAME:WEIGHTS`
+    sam3_agent.tools       a Tool class                              `--toolset workspace+NAME`
+    sam3_agent.planners    load(spec, **options) -> Planner          `--planner NAME:SPEC`
+    sam3_agent.models      load(model, **options) -> ChatModel       `--planner NAME:MODEL`
+    sam3_agent.datasets    load(path, split, **options) -> Dataset   `eval run NAME`
+    sam3_agent.exporters   an Exporter                               `--export NAME`
+
+The parts of this project are registered in the same way, so that nothing is possible for them alone.
+"""
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from sam3_tool.errors import UserError
+
+Group = Literal["commands", "backends", "tools", "planners", "models", "datasets", "exporters"]
+
+
+class PluginError(UserError, LookupError):
+    """There is no part of that name, or it cannot be loaded. The message is one line for the user."""
+
+
+@cache
+def find_plugins(group: Group) -> dict[str, EntryPoint]:
+    """Find every installed part of a kind, without importing it.
+
+    Returns:
+        Name -> entry point, sorted by name. Where two packages use one name, that of this project wins.
+    """
+    found = sorted(entry_points(group=f"sam3_agent.{group}"), key=lambda point: (point.name, not _is_ours(point)))
+    return {point.name: point for point in reversed(found)}
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "sam3-agent"
+
+
+def load_plugin(group: Group, name: str) -> Any:
+    """Import the part of this name.
+
+    Raises:
+        PluginError: No installed package has such a part, or its module cannot be imported.
+    """
+    points = find_plugins(group)
+    if name not in points:
+        raise PluginError(
+            f"there is no {group.removesuffix('s')} {name!r}; there are {', '.join(sorted(points)) or 'none'}"
+        )
+    try:
+        return points[name].load()
+    except (ImportError, AttributeError) as error:
+        if _is_ours(points[name]):
+            raise
+        raise PluginError(
+            f"{group.removesuffix('s')} {name!r} cannot be loaded from {points[name].value}: {error}"
+        ) from error
