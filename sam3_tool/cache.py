@@ -20,10 +20,10 @@ class ByteCache(Generic[Key, Value]):
     >>> [key in cache for key in "abcd"]
     [True, False, True, True]
 
-    With an `spill_over` it forgets nothing that has room there:
+    With a `spill_over` it forgets nothing that has room there:
 
     >>> shelf = ByteCache[str, str](3, size=len)
-    >>> table = ByteCache[str, str](2, size=len, overflow=SpillOver(shelf, leave=str.lower, come_back=str.upper))
+    >>> table = ByteCache[str, str](2, size=len, spill_over=SpillOver(shelf, evict=str.lower, restore=str.upper))
     >>> table["a"], table["b"] = "AA", "B"
     >>> ("a" in shelf, shelf.get("a"), table.get("a"), "b" in shelf)
     (True, 'aa', 'AA', True)

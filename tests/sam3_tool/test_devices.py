@@ -41,7 +41,7 @@ def test_pictures_are_squeezed_and_seen_where_the_network_is(network):
 
 @torch.inference_mode()
 def test_what_a_click_needs_is_made_where_the_network_is(network):
-    levels = network._tracker._look(seen(network).last_hidden_state[:1])
+    levels = network._tracker._compute_levels(seen(network).last_hidden_state[:1])
     assert {level.device.type for level in levels} == {"meta"}
 
 

@@ -120,10 +120,10 @@ def test_pictures_of_one_call_may_exceed_both_budgets(backend, room):
 
 def test_an_embedding_remembers_its_device_and_loses_no_bit(network):
     [embedding] = network.encode(PICTURES[:1])
-    away = embedding.on_host()
-    back = away.on_device()
+    away = embedding.copy_to_host()
+    back = away.copy_to_device()
     assert (away.device, back.device, away.nbytes) == (torch.device("cpu"), None, embedding.nbytes)
-    tensors = zip(*((*one.levels, one.trunk, one.unprompted) for one in (embedding, back)), strict=True)
+    tensors = zip(*((*one.levels, one.trunk, one.cls_token) for one in (embedding, back)), strict=True)
     assert all(torch.equal(one, other) and one.stride() == other.stride() for one, other in tensors)
 
 

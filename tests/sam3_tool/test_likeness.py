@@ -19,7 +19,7 @@ def other() -> Image:
 
 
 def test_an_exemplar_in_another_picture_finds_its_kind_in_this_one(tiny, picture, other):
-    found = tiny.segment(picture, boxes=[AROUND_THE_CIRCLE], like=other)
+    found = tiny.segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=other)
     assert found.masks.shape[1:] == (240, 320)
     assert [bool(mask[120, 90]) for mask in found.masks] == [True]
     assert np.abs(found.boxes[0] - (30, 60, 150, 180)).max() < 12
@@ -36,15 +36,15 @@ def test_a_batch_of_exemplars_here_and_there_answers_as_each_alone(tiny, picture
     here = ConceptPrompt(None, ((205.0, 85.0, 285.0, 165.0),))
     there = ConceptPrompt(None, (AROUND_THE_CIRCLE,), exemplar_image=other)
     requests = [(picture, here), (picture, there), (picture, ConceptPrompt("red circle")), (other, here)]
-    for request, found in zip(requests, tiny.segment_all(requests), strict=True):
-        [alone] = tiny.segment_all([request])
+    for request, found in zip(requests, tiny.segment_batch(requests), strict=True):
+        [alone] = tiny.segment_batch([request])
         assert np.allclose(found.scores, alone.scores, atol=1e-5)
         assert (found.masks != alone.masks).sum() <= 1e-4 * alone.masks.size
 
 
 def test_the_picture_itself_as_the_other_one_changes_nothing(tiny, picture):
     box = (30.0, 60.0, 150.0, 180.0)
-    plain, like = tiny.segment(picture, boxes=[box]), tiny.segment(picture, boxes=[box], like=picture)
+    plain, like = tiny.segment(picture, boxes=[box]), tiny.segment(picture, boxes=[box], exemplar_image=picture)
     assert np.array_equal(plain.masks, like.masks)
     assert plain.scores.tolist() == like.scores.tolist()
 
@@ -65,4 +65,4 @@ def test_a_cache_tells_the_pictures_of_the_boxes_apart(picture, other, tmp_path)
 
 def test_another_picture_without_a_box_is_refused(tiny, picture, other):
     with pytest.raises(ValueError, match="but there is no box"):
-        tiny.segment(picture, "circle", like=other)
+        tiny.segment(picture, "circle", exemplar_image=other)

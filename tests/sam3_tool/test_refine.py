@@ -107,10 +107,10 @@ def test_detector_and_tracker_share_one_backbone_in_memory():
 
 def test_mixed_requests_of_many_threads_get_what_each_would_get_alone(tiny, picture):
     requests = [(picture, prompt) for prompt in (*PROMPTS.values(), ConceptPrompt("red circle"))] * 2
-    alone = [tiny.segment_all([request])[0] for request in requests]
+    alone = [tiny.segment_batch([request])[0] for request in requests]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda request: tiny.segment_all([request])[0], requests))
-    for expected, found in zip([*alone, *alone], [*together, *tiny.segment_all(requests)], strict=True):
+        together = list(pool.map(lambda request: tiny.segment_batch([request])[0], requests))
+    for expected, found in zip([*alone, *alone], [*together, *tiny.segment_batch(requests)], strict=True):
         assert np.allclose(found.scores, expected.scores, atol=1e-5)
         assert (found.masks != expected.masks).mean() < 1e-4
 

@@ -58,8 +58,8 @@ def asks(*pairs: tuple[Image, str]) -> list[tuple[Image, ConceptPrompt]]:
 
 
 def test_a_picture_is_encoded_once_whatever_is_asked_of_it(tiny):
-    first = tiny.run(asks((plain(1), "dog"), (plain(1), "cat")))
-    again = tiny.run(asks((plain(1), "bird")))
+    first = tiny.run_requests(asks((plain(1), "dog"), (plain(1), "cat")))
+    again = tiny.run_requests(asks((plain(1), "bird")))
     assert (first.encodes, first.decodes) == (1, 2)
     assert (again.encodes, again.decodes) == (0, 1)
 

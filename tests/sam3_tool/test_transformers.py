@@ -117,7 +117,7 @@ def test_a_mixed_batch_answers_as_each_request_alone_does(tiny, direct, picture,
         (picture, ConceptPrompt("a large blue square beside it", boxes=(BLUE, RED), box_labels=(1, 0), threshold=ALL)),
         (picture, ConceptPrompt(boxes=(BLUE,), box_labels=(0,), threshold=ALL)),
     ]
-    for (one, prompt), found in zip(requests, tiny.segment_all(requests), strict=True):
+    for (one, prompt), found in zip(requests, tiny.segment_batch(requests), strict=True):
         boxes = {"boxes": prompt.boxes, "labels": prompt.box_labels} if prompt.boxes else {}
         assert_is(found, direct(one, prompt.phrase or "visual", **boxes), one)
 
@@ -181,7 +181,7 @@ def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
 class AllRowsAtOnce(TransformersBackend):
     """As on a GPU."""
 
-    on_gpu = True
+    is_on_gpu = True
 
 
 def test_the_masks_of_all_phrases_together_are_those_of_each_alone(picture):

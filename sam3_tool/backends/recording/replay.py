@@ -39,10 +39,10 @@ class RecordingEmbedding:
         return int(self.inner.nbytes)
 
     def copy_to_host(self) -> "RecordingEmbedding":
-        return replace(self, inner=self.inner.on_host())
+        return replace(self, inner=self.inner.copy_to_host())
 
     def copy_to_device(self) -> "RecordingEmbedding":
-        return replace(self, inner=self.inner.on_device())
+        return replace(self, inner=self.inner.copy_to_device())
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class CachingBackend:
         if not requests:
             return []
         every = [part for embedding, _ in requests for part in _split_embedding(embedding)]
-        images = {part.key: part.picture for part in every}
+        images = {part.key: part.image for part in every}
         embeddings = self._embeddings.get_or_compute(
             images, lambda keys: self._backend.encode([images[key] for key in keys])
         )
