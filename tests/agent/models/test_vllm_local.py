@@ -10,7 +10,7 @@ import torch
 WITHOUT_VLLM = """
 import sys
 sys.modules["vllm"] = None  # as if it were not installed
-from agent.models import ModelError
+from agent.models.base import ModelError
 from agent.models.vllm import VllmModel
 try:
     VllmModel.load("Qwen/Qwen3-VL-8B-Instruct")
@@ -18,7 +18,7 @@ except ModelError as error:
     print(error)
 """
 WITHOUT_GPU = """
-from agent.models import ModelError
+from agent.models.base import ModelError
 from agent.models.vllm import VllmModel
 try:
     VllmModel.load("Qwen/Qwen3-VL-8B-Instruct")

@@ -1,0 +1,77 @@
+"""Where a server is, and the key that it is asked with. Neither the key nor a password in the address is ever shown."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from agent.core.text import make_encodable
+from agent.models.base import ModelError
+
+KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+"""The environment variables with the key and, where none is given, the server's address."""
+PLACEHOLDER_KEY = "no-key"
+"""Sent where there is no key: a private server asks for none, but the client library refuses to go without."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server's address and key."""
+
+    address: str = field(repr=False)
+    """It may hold a name and a password."""
+    key: str = field(repr=False)
+
+    @classmethod
+    def from_environment(cls, base_url: str | None) -> Self:
+        """Take the address from `base_url`, else from OPENAI_BASE_URL, else OpenAI's; the key from OPENAI_API_KEY.
+
+        Raises:
+            ModelError: The address or the key is malformed, or OpenAI itself would be asked without a key.
+        """
+        address = _resolve_address(base_url)
+        return cls(address, _read_key(address))
+
+    @property
+    def public_address(self) -> str:
+        """The address without the name and the password in it."""
+        parts = urlsplit(self.address)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    @property
+    def key_advice(self) -> str:
+        """What the user should do after the server has refused the key."""
+        if self.key == PLACEHOLDER_KEY:
+            return f"expected a key in the environment variable {KEY_VARIABLE}, which is not set"
+        return f"expected a key of this server in the environment variable {KEY_VARIABLE}"
+
+    def redact_key(self, text: str) -> str:
+        """Return the text on one line and without the key, which some servers repeat when they refuse it."""
+        text = " ".join(make_encodable(text).split())
+        return text if self.key == PLACEHOLDER_KEY else text.replace(self.key, "[the key]")
+
+
+def _resolve_address(base_url: str | None) -> str:
+    address = (base_url or os.environ.get(ADDRESS_VARIABLE, "")).strip() or "https://api.openai.com/v1"
+    if not _is_address(address):
+        raise ModelError(f"{address!r} is no address of a server; expected one such as http://localhost:8000/v1")
+    return address.rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or the address holds half a pair of brackets
+        return False
+
+
+def _read_key(address: str) -> str:
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not key and (urlsplit(address).hostname or "").endswith("openai.com"):
+        raise ModelError(
+            f"OpenAI wants a key; set {KEY_VARIABLE}, or give the address of another server with --base-url"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise ModelError(f"the environment variable {KEY_VARIABLE} holds no key: it has characters that no key has")
+    return key or PLACEHOLDER_KEY
