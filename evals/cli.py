@@ -79,7 +79,7 @@ class DatasetOptions:
 
     @property
     def options(self) -> dict[str, str]:
-        """Of the data set; places are absolute, so that a run finds them from any folder. Raises BadInput."""
+        """Of the data set; places are absolute, so that a run finds them from any folder. Raises UsageError."""
         pairs = [pair.partition("=") for pair in self.with_ or ()]
         if wrong := [name for name, equals, _ in pairs if not equals or not name]:
             raise UsageError(f"--with takes NAME=VALUE, got {wrong[0]!r}")
@@ -289,7 +289,7 @@ def compare_two_runs(
 ) -> None:
     """Say by how much the second run is better than the first, paired by sample, with an interval."""
     with _report_errors():
-        from evals.reports.compare import compare_runs as compare_runs
+        from evals.reports.compare import compare_runs
         from evals.runs.run_folder import RunFolder
 
         typer.echo(
@@ -360,7 +360,7 @@ def write_generated_scenes(
 ) -> None:
     """Write the generated world in the official formats of the benchmarks, so that every loader has files to read."""
     with _report_errors():
-        from evals.datasets.synthetic.make_scenes import write_scenes as write_scenes
+        from evals.datasets.synthetic.make_scenes import write_scenes
 
         try:
             folders = write_scenes(out, number=number, seed=seed)
@@ -421,7 +421,7 @@ def _build_progress_callback(evaluation: "Evaluation", display: Progress) -> "Ca
 
 
 def _select_samples(evaluation: "Evaluation", ids: Sequence[str]) -> "list[tuple[Sample, Prediction]]":
-    """The samples to draw. Raises BadInput for one that the run does not have."""
+    """The samples to draw. Raises UsageError for one that the run does not have."""
     from evals.evaluation import sort_worst_first
 
     predictions = evaluation.load_predictions()

@@ -81,7 +81,7 @@ class Evaluation:
         on_result: ProgressCallback = lambda sample, solved: None,
         **options: Unpack[RunOptions],
     ) -> list[Prediction]:
-        """Asks every sample that is not done. `options`: see `predict`. Raises RunError; what is done is kept."""
+        """Ask every sample that is not done; what is done stays. `options`: see `predict_samples`. Raises RunError."""
 
         def keep_result(sample: Sample, result: SampleResult) -> None:
             self._save_trace(sample, result)
@@ -116,7 +116,7 @@ class Evaluation:
     def write_report(
         self, summary: Summary, predictions: Sequence[Prediction], *, pages: int = MAX_PAGES, redraw: bool = False
     ) -> None:
-        """Writes `compute_costs.json`, `write_report.md`, `write_report.html` and the pages of the `pages` worst samples.
+        """Writes `costs.json`, `report.md`, `report.html` and the pages of the `pages` worst samples.
 
         `redraw`: pages that are there are drawn again.
         """
@@ -152,7 +152,7 @@ class Evaluation:
 
 
 def load_costs(path: Path) -> Costs:
-    """What a run has cost, by its `compute_costs.json`. Raises RunError where that cannot be read."""
+    """What a run has cost, by its `costs.json`. Raises RunError where that cannot be read."""
     try:
         return Costs.model_validate_json((path / "costs.json").read_bytes())
     except (OSError, ValueError) as error:

@@ -38,7 +38,7 @@ class Sample:
     source: str
     """The picture's file, relative to the data, for reports."""
     open_image: Callable[[], Image]
-    """Reads the picture. Raises PictureError."""
+    """Reads the picture. Raises ImageError."""
     group: str
     """The picture: samples about one picture are not independent, so that intervals are drawn over groups."""
     slices: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Sample:
 
 
 class Prediction(BaseModel):
-    """What came of one sample: a line of `list_samples.jsonl`."""
+    """What came of one sample: a line of `samples.jsonl`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -124,7 +124,8 @@ class Scores:
 
 
 class Benchmark(Protocol):
-    """What is asked, and how answers are scored. Cheap to make: no picture is opened before a sample's `open_image` is."""
+    """What is asked, and how answers are scored. Cheap to make: no sample's image is opened before its
+    `open_image` is called."""
 
     @property
     def name(self) -> str:

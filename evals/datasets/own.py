@@ -1,6 +1,6 @@
 """One's own pictures and queries: a folder with `queries.jsonl`, or a COCO file with captions.
 
-`queries.jsonl`, one query a line. `read_drawn_mask` is a picture that is not black where the target is (black where there is
+`queries.jsonl`, one query a line. `mask` is an image that is not black where the target is (black where there is
 none), `boxes` are x0, y0, x1, y1 in pixels ([] where there is nothing to be found); both may be left out, and paths
 are relative to the folder:
 
@@ -54,7 +54,7 @@ Box = tuple[float, float, float, float]
 
 
 def load(data: Path, split: str = "all", *, pictures: str | Path | None = None) -> "OwnDataset":
-    """`data`: a folder or a `.json` file; `split` is only a name; `image_folder`: where COCO's file names lie."""
+    """`data`: a folder or a `.json` file; `split` is only a name; `pictures`: where COCO's file names lie."""
     if data.suffix == ".json":
         file = data
     else:
@@ -296,7 +296,7 @@ class OwnDataset:
         entries = [
             {
                 "id": prediction.id,
-                "image": get_target(self._entries_by_id, prediction).picture.name,
+                "image": get_target(self._entries_by_id, prediction).image_path.name,
                 "masks": [mask.to_coco() for mask in prediction.masks],
                 "boxes": prediction.boxes,
                 "scores": prediction.scores,
@@ -312,8 +312,10 @@ class OwnDataset:
         return {scores.headline: scores.metrics.get(scores.headline, 0.0), **scores.metrics}
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """gIoU and cIoU over the samples with a mask, `box_cgF1` … over those with boxes. Raises DatasetError if there is
-        nothing to score against."""
+        """gIoU and cIoU over the samples with a mask, `box_cgF1` … over those with boxes.
+
+        Raises DatasetError if there is nothing to score against.
+        """
         masked, boxed = self._select_with_masks(predictions), self._select_with_boxes(predictions)
         if not masked and not boxed:
             raise self._build_no_target_error()
@@ -355,7 +357,7 @@ class OwnDataset:
     def _build_no_target_error(self) -> DatasetError:
         return DatasetError(
             f"own data: {self.file} gives these queries neither a mask nor boxes, so there is nothing to score against:"
-            " the predictions are there; add `read_drawn_mask` or `boxes` to score them"
+            " the predictions are there; add `mask` or `boxes` to score them"
         )
 
 

@@ -47,8 +47,8 @@ VIDEOS: Mapping[str, Callable[..., VideoBenchmark]] = {"saco-veval": veval.load,
 def load_dataset(name: str, data: Path, split: str, **options: Any) -> Dataset:
     """The benchmark of that name from its files in `data`; nothing is ever downloaded, and no picture is opened.
 
-    Raises DatasetError, one sentence, for a name, split or option that there is not, for files that are missing or not as
-    published, for an id that no file can hold, and for videos.
+    Raises DatasetError, one sentence, for a name, split or option that there is not, for files that are missing or not
+    as published, for an id that no file can hold, and for videos.
     """
     if name in VIDEOS:
         raise DatasetError(f"{name} cannot be run: {ONLY_SCORED.format(name=name, split=split or 'SPLIT')}")

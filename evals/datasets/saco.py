@@ -63,7 +63,7 @@ DIGITS = 5
 
 
 def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
-    """`split`: a subset; `data`: the annotators' folder; `image_folder`: where the files of `file_name` lie."""
+    """`split`: a subset; `data`: the annotators' folder; `pictures`: where the files of `file_name` lie."""
     if split not in GOLD_SUBSETS:
         raise DatasetError(f"SA-Co/Gold has the subsets {', '.join(GOLD_SUBSETS)}, and all, not {split!r}")
     return _load_subset(
@@ -77,7 +77,7 @@ def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> 
 
 
 def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo":
-    """`split`: a subset, as its file is called, e.g. one of SILVER_SUBSETS; `data` and `image_folder` as for Gold."""
+    """`split`: a subset, as its file is called, e.g. one of SILVER_SUBSETS; `data` and `pictures` as for Gold."""
     return _load_subset("saco-silver", SILVER_SOURCE, data, split, [f"silver_{split}_merged_test.json"], pictures)
 
 
@@ -143,7 +143,8 @@ class SaCo:
             licence=self.source.licence,
             source=self.source.location,
             notes=(
-                f"{listed} pairs are listed; asked are the {len(self.loaded_samples)} exhaustive ones of every annotator.",
+                f"{listed} pairs are listed; asked are the {len(self.loaded_samples)} exhaustive ones of every"
+                " annotator.",
                 'Published averages are plain means over the subsets: split "all".',
             ),
         )

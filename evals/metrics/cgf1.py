@@ -140,7 +140,7 @@ def score(
 ) -> dict[str, Any]:
     """The headline of a SA-Co prediction file against one to three annotator files, in order (a, b, c).
 
-    `cgF1`, `pmF1`, `positive_micro_F1_50` … in percent, `IL_MCC`, `pairs`, and under `compute_official_numbers` the dictionary of the
+    `cgF1`, `pmF1`, `positive_micro_F1_50` … in percent, `IL_MCC`, `pairs`, and under `official` the dictionary of the
     official evaluator, fractions under its own names (`cgF1_eval_segm_cgF1` …). Files are paths or parsed JSON:
     ground truth as SA-Co has it, predictions as a list of `{image_id, category_id, segmentation, bbox, score}`.
 

@@ -21,8 +21,8 @@ from sam3_tool.overlap import select_non_overlapping
 def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
     """`mae`, `accuracy` in percent, `rmse` and `n` of (prediction, true number).
 
-    A prediction is a number, or (masks, scores), which `count_instances` counts. No samples, and counts that are no numbers,
-    raise ScoringError.
+    A prediction is a number, or (masks, scores), which `count_instances` counts. No samples, and counts that are no
+    numbers, raise ScoringError.
 
     >>> score([(3, 3), (1, 2), (0, 2)])
     {'mae': 1.0, 'accuracy': 33.33333333333333, 'rmse': 1.2909944487358056, 'n': 3}

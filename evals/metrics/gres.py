@@ -49,7 +49,7 @@ class PixelCounts(NamedTuple):
 def score(
     samples: Iterable[Sample | Sequence[Any] | Mapping[str, Any]], convention: Convention = "rela"
 ) -> dict[str, Any]:
-    """`compute_giou`, `ciou`, `n_acc`, `t_acc` as fractions, `n`, and under `official` the numbers as the code prints them.
+    """`giou`, `ciou`, `n_acc`, `t_acc` as fractions, `n`, and under `official` the numbers as the code prints them.
 
     ReLA's official numbers are gIoU, cIoU, Pr@0.7 … in percent, T_acc and N_acc as fractions, 0 where no query is
     without target; `precision_0.7` … are fractions. A sample is a Sample, a tuple, or a mapping with its names.

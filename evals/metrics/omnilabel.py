@@ -276,7 +276,9 @@ def match_pair(targets: Sequence[Target], detections: Sequence[Detection]) -> Pa
 def _match_at_thresholds(detections: Sequence[Detection], targets: Sequence[Target]) -> Iterator[list[tuple[int, int]]]:
     """Per threshold, the matches (detection, target)."""
     ious = boxes.compute_ious(
-        [one.bbox for one in detections], [one.bbox for one in targets], [one.crowd for one in targets]
+        [detection.bbox for detection in detections],
+        [target.bbox for target in targets],
+        [target.crowd for target in targets],
     )
     # what overlaps less than the lowest threshold matches at none; NaN, which compares with nothing, always does
     near = ~(ious < THRESHOLDS[0])

@@ -51,7 +51,7 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convent
 def score_counts(
     counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa"
 ) -> dict[str, float]:
-    """What `score` gives, from the pixels of intersection and union of every sample, (n, 2), as `count_pixels` finds them."""
+    """What `score` gives, from the pixels of intersection and union of every sample, (n, 2); see `count_pixels`."""
     if not len(counted):
         raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
     giou, ciou = (_score_lisa if convention == "lisa" else _score_hf_bool)(np.asarray(counted))
@@ -78,7 +78,7 @@ def count_pixels(prediction: np.ndarray, target: np.ndarray, *, convention: Conv
 
 
 def _score_lisa(counts: np.ndarray) -> tuple[float, float]:
-    """`count_pixels`: int64, (n, 2)."""
+    """`counts`: int64, (n, 2)."""
     intersections, unions = counts.astype(np.float32).T
     ious = intersections / (unions + np.float32(1e-5)) + (unions == 0).astype(np.float32)
     giou = _sum_in_order(ious) / np.float32(len(counts) + 1e-5)

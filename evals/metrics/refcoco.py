@@ -23,8 +23,8 @@ def score(
 
     "hf-bool" is VisionReasoner's: plain ratios, over whatever is not 0 in the target.
 
-    >>> build_target = np.array([[1, 2, 0, 0]], np.uint8)  # 2: two parts of one annotation overlap there
-    >>> round(score([(build_target > 0, build_target)])["ciou"], 3)
+    >>> target = np.array([[1, 2, 0, 0]], np.uint8)  # 2: two parts of one annotation overlap there
+    >>> round(score([(target > 0, target)])["ciou"], 3)
     0.5
     """
     return reasonseg.score(pairs, convention=convention)

@@ -24,7 +24,7 @@ OUTCOME_BY_STATUS: dict[str, Outcome] = {"ok": "answered", "no_mask": "no_match"
 
 
 def render_page(sample: Sample, prediction: Prediction, trace: Path, made_by: Provenance) -> str:
-    """Raises PictureError, DatasetError or RecordError where something it shows cannot be read."""
+    """Raises ImageError, DatasetError or RecordError where something it shows cannot be read."""
     image = sample.open_image()
     if trace.exists():
         loaded = transcript.load_episode(trace, image=image)

@@ -58,7 +58,7 @@ class Summary(BaseModel):
 
 
 class Costs(BaseModel):
-    """`sum_costs.json` of a run: what it spent. Of a sample that was asked again after a failure, the last time counts."""
+    """`costs.json` of a run: what it spent. Of a sample that was asked again after a failure, the last time counts."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -35,8 +35,9 @@ def assemble_components(
 ) -> RunComponents:
     """Loads planner and SAM 3. `cache`: a folder for the replies of both; None = none is kept.
 
-    `threshold`: of samples that go to SAM 3 directly. `batch`: most requests SAM 3 serves together. `on_progress`: is told what
-    is being loaded. Raises BadInput, PlannerError, CheckpointError or DeviceError, each with one line for the user.
+    `threshold`: of samples that go to SAM 3 directly. `batch`: most requests SAM 3 serves together. `on_progress`: is
+    told what is being loaded. Raises UsageError, PlannerError, CheckpointError or DeviceError, each with one line for
+    the user.
     """
     asked_for = options.build_provenance()
     on_progress(f"loading {options.planner}")

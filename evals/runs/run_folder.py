@@ -1,13 +1,13 @@
 """A run's folder: its manifest, and one line per finished sample, appended the moment it is done."""
 
-import fcntl
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import IO, Self
+from typing import Self
 from urllib.parse import quote
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from evals.errors import RunError
@@ -27,7 +27,7 @@ class RunFolder:
         self.path = path
         self.manifest = Manifest.load(path / "manifest.json")
         self._lock = Lock()  # protects the end of samples.jsonl
-        self._lock_file: IO[bytes] | None = None
+        self._process_lock: FileLock | None = None
 
     @classmethod
     def start(cls, path: Path, manifest: Manifest) -> Self:
@@ -35,7 +35,7 @@ class RunFolder:
 
         Raises RunError if it was made otherwise, or if another process is at work in it.
         """
-        lock_file = _lock_folder(path)
+        process_lock = _lock_folder(path)
         try:
             if not (path / "manifest.json").exists():
                 manifest.save(path / "manifest.json")
@@ -44,17 +44,17 @@ class RunFolder:
                 raise RunError(f"{path} holds another run ({'; '.join(differing)}); choose another folder for this one")
             run._cut_torn_line()
         except BaseException:
-            lock_file.close()
+            process_lock.release()
             raise
-        run._lock_file = lock_file
+        run._process_lock = process_lock
         return run
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock_file is not None:
-            self._lock_file.close()
+        if self._process_lock is not None:
+            self._process_lock.release()
 
     @property
     def samples_path(self) -> Path:
@@ -113,18 +113,16 @@ class RunFolder:
                 file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def _lock_folder(path: Path) -> IO[bytes]:
-    """The lock on a run's folder, which the system takes back when the process ends, however that ends."""
+def _lock_folder(path: Path) -> FileLock:
+    """Lock a run's folder. The system takes the lock back when the process ends, however that ends."""
+    lock = FileLock(path / ".lock", timeout=0, thread_local=False)  # whichever thread closes the run may release it
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("ab")
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(f"another process is at work in {path}; wait until it is done, or end it") from error
     except OSError as error:
         raise build_write_error(path, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise RunError(f"another process is at work in {path}; wait until it is done, or end it") from error
     return lock
 
 

@@ -35,9 +35,9 @@ def predict_samples(
 ) -> list[Prediction]:
     """One prediction per sample, in their order. Those that `run` holds already are not asked again.
 
-    Every prediction is written the moment it is there. `on_result` is told of it first, in one thread. `fail_on_error`: the
-    share of failed samples above which the run stops, once twenty are done; it can be resumed. Raises TooManyFailures
-    then. `retry_failed`: samples that failed before are asked once more.
+    Every prediction is written the moment it is there. `on_result` is told of it first, in one thread.
+    `fail_on_error`: the share of failed samples above which the run stops, once twenty are done; it can be resumed.
+    Raises TooManyFailuresError then. `retry_failed`: samples that failed before are asked once more.
     """
     wanted = {sample.id for sample in samples}
     done = {id: prediction for id, prediction in run.load_predictions().items() if id in wanted}

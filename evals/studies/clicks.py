@@ -1,4 +1,6 @@
-"""How good masks by clicks are, click by click, on held-out generated scenes: `python -m evals.studies.clicks --sam3 tiny`.
+"""How good masks by clicks are, click by click, on held-out generated scenes.
+
+Run it: `python -m evals.studies.clicks --sam3 tiny`.
 
 The standard protocol: the first click is the object's innermost pixel, each further one the middle of the deepest error
 of the answer so far (the candidate predicted to be best), which is given again as a mask. Beside it, one exact box.
@@ -38,8 +40,10 @@ def generate_objects() -> Iterator[ObjectSample]:
 
 
 def measure_clicks(sam3: Sam3, *, number: int = 300, feed_mask: bool = True) -> dict[str, float]:
-    """Mean IoU of the candidate predicted to be best, after each click and for a box. `feed_mask`: the answer so far goes
-    back as a mask with the next click."""
+    """Mean IoU of the candidate predicted to be best, after each click and for a box.
+
+    `feed_mask`: the answer so far goes back as a mask with the next click.
+    """
     rows = [
         [
             *measure_click_sequence(sam3, image, truth, feed_mask=feed_mask),

@@ -1,4 +1,6 @@
-"""How well an exemplar in one picture finds its kind in another: `python -m evals.studies.cross_image_exemplars --sam3 tiny`.
+"""How well an exemplar in one image finds its kind in another.
+
+Run it: `python -m evals.studies.cross_image_exemplars --sam3 tiny`.
 
 Pairs of held-out scenes that share a kind of object: one object is boxed in the first, and the second holds the same
 kind and others. Shares of the objects in the second that an instance shows: of the same kind, of others.

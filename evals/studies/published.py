@@ -57,8 +57,8 @@ def load_published_runs() -> list[PublishedRun]:
 def format_table(rows: Sequence[PublishedRun], runs: Path) -> str:
     head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
     lines = [
-        f"| {row.mllm} | {row.dataset} {row.split} | {_format_numbers(row.published)} | {_format_numbers(row.load_our_scores(runs))} |"
-        f" `{row.format_command(runs)}` |"
+        f"| {row.mllm} | {row.dataset} {row.split} | {_format_numbers(row.published)} |"
+        f" {_format_numbers(row.load_our_scores(runs))} | `{row.format_command(runs)}` |"
         for row in rows
     ]
     return "\n".join([head, *lines])

@@ -69,7 +69,7 @@ class OneMaskScorer:
         return to_json(entries)
 
     def score_file(self, path: Path) -> dict[str, float]:
-        """The numbers of a file as `build_submission` writes it, and how many samples it lacks: they count as empty masks."""
+        """The numbers of a file as `build_submission` writes it. The samples it lacks are `absent`, and empty masks."""
         entries = read_by_id(path, self.targets)
         scores = self.score([_parse_prediction(id, entries.get(id)) for id in self.targets])
         rest = {name: value for name, value in scores.metrics.items() if name != self.headline}

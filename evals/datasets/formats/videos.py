@@ -30,7 +30,7 @@ class VideoBenchmark:
     files: Callable[[], Sequence[Path]]
     """The annotations, all below `root`."""
     loaded_samples: Sequence[Sample]
-    """What a tracker would be asked; `open` gives the first frame, once all that are annotated are known to exist."""
+    """What a tracker would be asked; `open_image` gives the first frame, once all annotated ones exist."""
     judge: Judge
     """Predictions in the benchmark's own format -> its numbers, the headline first."""
     published: int | None = None
@@ -63,7 +63,7 @@ def make_frame_finder(masks: Path, frames: Path) -> Callable[[], list[Path]]:
 
 
 def make_first_frame_opener(frames: Callable[[], Sequence[Path]]) -> Callable[[], Image]:
-    """Reads the first of a video's annotated frames when it is called; PictureError if any of them is missing."""
+    """Reads the first of a video's annotated frames when it is called; ImageError if any of them is missing."""
 
     def open_image() -> Image:
         paths = frames()

@@ -238,7 +238,8 @@ def _ask_exclusion(view: _SceneView) -> AskedQuery:
     thing = view.scene.objects[int(view.rng.choice(found))]
     if wide.noun in HYPERNYMS:
         left_out = Concept(thing.noun)
-        text = f"{view.rng.choice(['every', 'each'])} {format_concept(wide)} except the {format_concept(left_out, many=True)}"
+        every = view.rng.choice(["every", "each"])
+        text = f"{every} {format_concept(wide)} except the {format_concept(left_out, many=True)}"
     elif wide.noun in SHAPES and not wide.colour and thing.colour:
         left_out = Concept(thing.noun, thing.colour)
         text = f"the {format_concept(wide, many=True)} that are not {thing.colour}"
