@@ -8,11 +8,11 @@ from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.planner import ChatPlanner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner
-from .tools import PAPER_TOOLS, TOOLS, Tool
+from .tools import PAPER, WORKSPACE, Tool, Toolset, parse_toolset
 
 __all__ = [
-    "PAPER_TOOLS",
-    "TOOLS",
+    "PAPER",
+    "WORKSPACE",
     "Budget",
     "Candidate",
     "ChatModel",
@@ -34,10 +34,12 @@ __all__ = [
     "Task",
     "Tool",
     "ToolError",
+    "Toolset",
     "Usage",
     "UsageError",
     "Verdict",
     "Workspace",
+    "parse_toolset",
     "run",
     "watch",
 ]

@@ -13,7 +13,7 @@ from agent.plan import Counted, Plan, heads, phrases
 from agent.solving import Ids, Move, Moves, Nothing, Solver, Unclear, shortage
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.toolsets import Answer, AskUser, ReportNoMask, Segment
+from agent.tools.toolsets import PAPER, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
 from agent.wording import changed, counted, described
 from sam3_tool import Sam3
 
@@ -36,20 +36,21 @@ class GrammarPlanner:
     planner may serve many threads.
     """
 
-    def __init__(self, tools: Toolset = "workspace", *, threshold: float = 0.5) -> None:
-        """`tools`: which protocol it speaks, `agent.TOOLS` or `agent.PAPER_TOOLS`.
+    def __init__(self, toolset: Toolset = WORKSPACE, *, threshold: float = 0.5) -> None:
+        """`toolset`: `WORKSPACE` or `PAPER`; of tools that are added to either it makes no use.
 
         `threshold`: in [0, 1), of its `segment` calls; the published protocol has no such argument.
         """
-        if tools not in ("workspace", "paper"):
-            raise ValueError(f"`tools` must be 'workspace' or 'paper', got {tools!r}")
-        self.tools = tools
+        needed = PAPER.tools if toolset.renumbers_masks else WORKSPACE.tools
+        if missing := [tool.name for tool in needed if tool not in toolset.tools]:
+            raise ValueError(f"the grammar needs the tool {missing[0]!r}, which toolset {toolset.name!r} has not")
+        self.toolset = toolset
         self.threshold = threshold
 
     def decide(self, episode: Episode) -> Decision:
         """The first move of the plan that the episode has not seen yet."""
         reading, start = read_after(episode.task.query, episode.task.context), replace(episode, steps=())
-        if self.tools == "paper":
+        if self.toolset.renumbers_masks:
             moves = self._on_paper(without_masks(reading, episode.task.context), start)
         else:
             moves = _moves(reading, self.threshold, start)

@@ -1,36 +1,32 @@
 """The agent: ask the planner for a tool call, run it, write down what happened, repeat."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import perf_counter
 
 from agent.core.budget import DEFAULT_BUDGET, Budget, end_early
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.errors import PlannerError, ToolError
 from agent.core.planner import Planner
-from agent.tools import TOOLS, Tool, parse_call
+from agent.tools.parsing import parse_call
 from sam3_tool import Sam3
 
 
-def run(
-    task: Task, planner: Planner, sam3: Sam3, *, tools: Sequence[type[Tool]] = TOOLS, budget: Budget = DEFAULT_BUDGET
-) -> Episode:
+def run(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Episode:
     """The finished episode: `outcome` says how it ended, `answer` holds the masks, `message` is for the user."""
-    *_, episode = watch(task, planner, sam3, tools=tools, budget=budget)
+    *_, episode = watch(task, planner, sam3, budget=budget)
     return episode
 
 
-def watch(
-    task: Task, planner: Planner, sam3: Sam3, *, tools: Sequence[type[Tool]] = TOOLS, budget: Budget = DEFAULT_BUDGET
-) -> Iterator[Episode]:
+def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Iterator[Episode]:
     """The episode after each step, for callers that show progress. The last one has an outcome."""
     sam3.prefetch(task.image)  # it looks while the planner thinks
     episode = Episode(task)
     while episode.outcome is None:
-        episode = budget.enforce(advance(episode, planner, sam3, tools))
+        episode = budget.enforce(advance(episode, planner, sam3))
         yield episode
 
 
-def advance(episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type[Tool]]) -> Episode:
+def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
     """One decision and its observation.
 
     A planner that cannot go on ends the episode, for what was found must not be lost; before the first step, and for
@@ -39,7 +35,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type
     started = perf_counter()
     try:
         decision = planner.decide(episode)
-        observation = observe(decision, episode, planner, sam3, tools)
+        observation = observe(decision, episode, planner, sam3)
     except PlannerError as error:
         if not episode.steps:
             raise
@@ -47,11 +43,9 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type
     return episode.append(Step(decision, observation, perf_counter() - started))
 
 
-def observe(
-    decision: Decision, episode: Episode, planner: Planner, sam3: Sam3, tools: Sequence[type[Tool]]
-) -> Observation:
+def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) -> Observation:
     """What the call brings. A planner's mistake is an observation too."""
     try:
-        return parse_call(decision, tools).run(episode, sam3, planner)
+        return parse_call(decision, planner.toolset.tools).run(episode, sam3, planner)
     except ToolError as error:
         return Observation(text=str(error), is_error=True)

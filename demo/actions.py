@@ -18,7 +18,6 @@ from agent.core.errors import ConversationError
 from agent.exports.answer import ExportAnswer
 from agent.exports.base import EXPORTERS
 from agent.records.episode_file import to_html
-from agent.tools import TOOLSETS
 from demo.engine import Engine
 from demo.requests import InvalidEventError
 from demo.sessions import PendingAnswer, Session, SessionStore, count_image_bytes
@@ -165,8 +164,7 @@ class Actions:
     def _watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
         planner, sam3 = self.engine.get_planner(models.planner), self.engine.get_sam3(models.sam3)
         provenance = self.engine.get_provenance(models.planner, models.sam3)
-        tools = TOOLSETS[provenance.protocol]
-        return conversation.watch(query, planner, sam3, tools=tools, budget=provenance.budget)
+        return conversation.watch(query, planner, sam3, budget=provenance.budget)
 
     def download(self, session_id: str, kind: str, models: ModelSelection) -> Path:
         """A file in a folder of its own. Raises ConversationError where there is nothing to write yet."""

@@ -21,7 +21,6 @@ from agent.core.planner import Planner
 from agent.exports.base import EXPORTERS, select_exporters
 from agent.records.episode_file import Provenance
 from agent.report.result import stage_files
-from agent.tools import TOOLSETS
 from sam3_tool import Image, Sam3
 from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.errors import UserError
@@ -82,8 +81,7 @@ class Chat:
         return image
 
     def _run_query(self, query: str, conversation: Conversation) -> Conversation:
-        tools = TOOLSETS[self.provenance.protocol]
-        turns = conversation.watch(query, self.planner, self.sam3, tools=tools, budget=self.provenance.budget)
+        turns = conversation.watch(query, self.planner, self.sam3, budget=self.provenance.budget)
         with show_progress() as progress:
             progress.show_status("thinking")
             *_, episode = (_report_step(episode, progress) for episode in turns)

@@ -197,12 +197,11 @@ def doctor(
 def _run_task(task: "Task", options: Options) -> "tuple[Episode, Provenance]":
     """The finished episode and what made it, with progress on the terminal."""
     from agent import watch
-    from agent.tools import TOOLSETS
 
     with show_progress() as progress:
         planner, sam3, provenance = _load_models(options, progress)
         progress.show_status("thinking")
-        for episode in watch(task, planner, sam3, tools=TOOLSETS[provenance.protocol], budget=provenance.budget):
+        for episode in watch(task, planner, sam3, budget=provenance.budget):
             progress.show_status(format_latest_step(episode))
     return episode, provenance
 
@@ -249,7 +248,7 @@ def _load_sam3(options: Options, provenance: "Provenance") -> "Sam3":
 
 def _format_header(provenance: "Provenance") -> str:
     """Who plans, in one line."""
-    return f"{provenance.planner}, {provenance.protocol} toolset{provenance.capabilities and f'; {provenance.capabilities}'}"
+    return f"{provenance.planner}, {provenance.toolset.name} toolset{provenance.capabilities and f'; {provenance.capabilities}'}"
 
 
 def _is_success(result: "Result") -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.core.errors import PlannerError, UsageError
-from agent.planners.loading import Toolset
 
 if TYPE_CHECKING:
     from agent.core.budget import Price
@@ -44,7 +43,8 @@ class Options:
     sam3: str | None = None
     device: str = "auto"
     """Of SAM 3, and of a language model that transformers runs."""
-    toolset: Toolset | None = None
+    toolset: str | None = None
+    """As `parse_toolset` takes it."""
     threshold: float | None = None
     base_url: str | None = None
     wire: Wire | None = None
@@ -80,7 +80,7 @@ class Options:
             if getattr(self, name) is not None and name not in taken:
                 others = ", ".join(kind for kind, names in OPTIONS_BY_PLANNER.items() if name in names)
                 raise UsageError(f"{format_flag(name)} is of no use to --planner {self.planner}; it is for {others}")
-        if self.threshold is not None and self.toolset == "paper":
+        if self.threshold is not None and (self.toolset or "").partition("+")[0] == "paper":
             raise UsageError("--threshold needs --toolset workspace; the paper's tools have no such argument")
 
     @property
@@ -109,11 +109,12 @@ class Options:
     def build_provenance(self) -> "Provenance":
         """What will make the episode: what was asked for; else what made the one that is replayed; else the defaults.
 
-        Raises BadInput for a price or a limit on costs that makes no sense, PlannerError for a file that cannot be
-        replayed.
+        Raises UsageError for a price or a limit on costs that makes no sense, PlannerError for a file that cannot be
+        replayed, and for a toolset that there is not.
         """
         from agent.core.budget import Price
         from agent.records.episode_file import Provenance
+        from agent.tools.toolsets import parse_toolset
 
         defaults = self._load_defaults()
         price = defaults.budget.price if self.price is None else parse_price(self.price)
@@ -123,7 +124,7 @@ class Options:
         return Provenance(
             planner=self.planner,
             sam3=self.sam3 or defaults.sam3,
-            protocol=self.toolset or defaults.protocol,
+            toolset=defaults.toolset if self.toolset is None else parse_toolset(self.toolset),
             budget=budget,
         )
 
@@ -150,7 +151,7 @@ class Options:
             if name != "record" and getattr(self, name) is not None
         )
         device = {"device": self.device} if self.planner_kind == "transformers" else {}
-        return {"toolset": provenance.protocol, **device, **{name: getattr(self, name) for name in given}}
+        return {"toolset": provenance.toolset, **device, **{name: getattr(self, name) for name in given}}
 
 
 def parse_price(text: str) -> "Price":

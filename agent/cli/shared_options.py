@@ -10,7 +10,6 @@ import typer
 
 from agent.cli import options
 from agent.cli.console import report_user_errors
-from agent.planners import loading as load
 
 MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
 """Headings in the help."""
@@ -20,7 +19,9 @@ DeviceOption = Annotated[str, typer.Option(help="Where networks run: auto, cpu, 
 PlannerOption = Annotated[
     str, typer.Option(help="grammar, openai:MODEL, vllm:MODEL, transformers:MODEL, replay:EPISODE.json or replay:DIR.")
 ]
-ToolsetOption = Annotated[load.Toolset | None, typer.Option(help="Which set of tools (default: workspace).")]
+ToolsetOption = Annotated[
+    str | None, typer.Option(help="workspace or paper, also with added tools: workspace+TOOL (default: workspace).")
+]
 ThresholdOption = Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")]
 ExportOption = Annotated[
     str | None,

@@ -24,7 +24,6 @@ from agent.core.errors import ConversationError
 from agent.core.planner import Planner
 from agent.loop import run, watch
 from agent.planners.scripted import ScriptEntry
-from agent.tools import TOOLS, Tool
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.masks.rle import compute_areas, decode_masks
 from sam3_tool.prompts import Box
@@ -195,7 +194,6 @@ class Conversation:
         planner: Planner,
         sam3: Sam3,
         *,
-        tools: Sequence[type[Tool]] = TOOLS,
         budget: Budget = DEFAULT_BUDGET,
     ) -> "Conversation":
         """With the turn that answers `query`; 'undo' and 'redo' are done at once, see `apply_command`.
@@ -205,7 +203,7 @@ class Conversation:
         planner cannot even begin, ConversationError where there is nothing to undo or redo.
         """
         done = self.apply_command(query)
-        return done or self.append(run(self.build_task(query), planner, sam3, tools=tools, budget=budget))
+        return done or self.append(run(self.build_task(query), planner, sam3, budget=budget))
 
     def watch(
         self,
@@ -213,11 +211,10 @@ class Conversation:
         planner: Planner,
         sam3: Sam3,
         *,
-        tools: Sequence[type[Tool]] = TOOLS,
         budget: Budget = DEFAULT_BUDGET,
     ) -> Iterator[Episode]:
         """The turn's episode after each step, for callers that show progress. `append` takes the last one."""
-        return watch(self.build_task(query), planner, sam3, tools=tools, budget=budget)
+        return watch(self.build_task(query), planner, sam3, budget=budget)
 
     def apply_command(self, query: str) -> "Conversation | None":
         """What comes of a query that asks for nothing but to go back or forth: 'undo', 'redo'; None for any other.

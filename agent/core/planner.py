@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from agent.core.episode import Decision, Episode, Verdict
+    from agent.core.toolset import Toolset
 
 
 class Planner(Protocol):
     """Chooses the next tool call. May be an LLM, a grammar, or a script; must be safe to share between threads."""
+
+    @property
+    def toolset(self) -> "Toolset":
+        """The tools that it may call."""
+        ...
 
     def decide(self, episode: "Episode") -> "Decision":
         """The next call, given everything that happened so far."""

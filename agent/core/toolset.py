@@ -1,5 +1,64 @@
-"""Which set of tools a planner speaks, by name; `TOOLSETS` of `agent.tools` has the tools, which take time to load."""
+"""A set of tools with a name, and the prompt that goes with it."""
 
-from typing import Literal
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
-Toolset = Literal["workspace", "paper"]
+if TYPE_CHECKING:
+    from agent.core.tool import Tool
+
+PromptName = Literal["workspace", "paper"]
+"""workspace: every mask keeps its id. paper: one current set of masks, counted from 1 after each change."""
+
+
+@dataclass(frozen=True)
+class Toolset:
+    """What a planner can call, and how a language model is told of it.
+
+    A planner owns its toolset; the loop, the prompts and the saved files read it from there.
+
+    Args:
+        name: How it is written on the command line and in saved files, e.g. 'workspace'.
+        tools: In the order in which they are offered. No two have one name.
+        prompt: Which texts of `prompts` a language model is given.
+
+    Raises:
+        ValueError: There is no tool, two tools have one name, or there is no such prompt.
+
+    Example:
+        >>> from agent.tools import PAPER, WORKSPACE
+        >>> PAPER.with_tools(*WORKSPACE.tools[6:7]).name
+        'paper+count'
+    """
+
+    name: str
+    tools: "tuple[type[Tool], ...]"
+    prompt: PromptName = "workspace"
+
+    def __post_init__(self) -> None:
+        if not self.tools:
+            raise ValueError(f"the toolset {self.name!r} has no tools")
+        if self.prompt not in get_args(PromptName):
+            raise ValueError(f"`prompt` must be 'workspace' or 'paper', got {self.prompt!r}")
+        repeated = [name for name, count in Counter(tool.name for tool in self.tools).items() if count > 1]
+        if repeated:
+            raise ValueError(f"the toolset {self.name!r} has more than one tool {repeated[0]!r}")
+
+    def with_tools(self, *added: "type[Tool]") -> "Toolset":
+        """Add tools at the end.
+
+        Args:
+            added: Tool classes. What a tool says in `guidance` is added to the system prompt.
+
+        Returns:
+            The larger set. Its name is this one's and the names of the added tools, joined by '+'.
+
+        Raises:
+            ValueError: A tool of that name is there already.
+        """
+        return replace(self, name="+".join([self.name, *(tool.name for tool in added)]), tools=(*self.tools, *added))
+
+    @property
+    def renumbers_masks(self) -> bool:
+        """Whether masks are counted from 1 after each change; else each keeps its id."""
+        return self.prompt == "paper"

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 from agent.core.errors import PlannerError
 from agent.core.planner import Planner
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PLANNER_NAMES",
     "PlannerError",
-    "Toolset",
     "describe_capabilities",
     "generation_settings",
     "load_planner",
@@ -43,7 +42,7 @@ MODEL_KINDS = ("openai", "vllm", "transformers")
 def load_planner(name: str, **options: Any) -> Planner:
     """A planner by its name, one of `PLANNER_NAMES`.
 
-    Every planner takes `toolset` ('workspace' or 'paper'), 'grammar' also `threshold`. A planner over a language model
+    Every planner takes `toolset`, a `Toolset` or its name ('workspace', 'paper', 'workspace+TOOL'), 'grammar' also `threshold`. A planner over a language model
     takes the fields of `View`, such as `image_side` and `coordinates`, and what its model's `load` takes, such as
     `base_url` and `wire` for 'openai:'.
     Raises PlannerError, with one sentence, for any other name or option and for what cannot be loaded.
@@ -61,43 +60,49 @@ def load_planner(name: str, **options: Any) -> Planner:
     raise PlannerError(f"there is no planner {name!r}; there are {known}")
 
 
-def _load_grammar(*, toolset: str = "workspace", **options: Any) -> Planner:
+def _load_grammar(*, toolset: "Toolset | str" = "workspace", **options: Any) -> Planner:
     from agent.grammar import GrammarPlanner  # loads its parser, which nothing else here needs
 
     _refuse_unknown_options("grammar", options, ("threshold",))
-    return GrammarPlanner(_parse_toolset(toolset), **options)
+    try:
+        return GrammarPlanner(_to_toolset(toolset), **options)
+    except ValueError as error:
+        raise PlannerError(str(error)) from error
 
 
-def _load_replay(path: str, *, toolset: str | None = None, **options: Any) -> Planner:
+def _load_replay(path: str, *, toolset: "Toolset | str | None" = None, **options: Any) -> Planner:
     _refuse_unknown_options("replay", options, ())
-    return _load_recording_replay(path, toolset) if Path(path).is_dir() else _load_episode_replay(path)
+    asked_for = None if toolset is None else _to_toolset(toolset)
+    return (_load_recording_replay if Path(path).is_dir() else _load_episode_replay)(path, asked_for)
 
 
-def _load_episode_replay(file: str) -> Planner:
+def _load_episode_replay(file: str, toolset: Toolset | None) -> Planner:
     from agent.planners.scripted import ReplayPlanner
     from agent.records.episode_file import load_episode
 
     try:
-        return ReplayPlanner(load_episode(file).episode)
+        transcript = load_episode(file)
+        return ReplayPlanner(transcript.episode, toolset=toolset or transcript.made_by.toolset)
     except (OSError, ValueError) as error:
         raise PlannerError(f"cannot replay {file}: {_to_one_line(error)}") from error
 
 
-def _load_recording_replay(folder: str, toolset: str | None) -> Planner:
+def _load_recording_replay(folder: str, toolset: Toolset | None) -> Planner:
     """What was recorded: a language model's replies, or the grammar that needs none."""
     from agent.records.model_recording import RecordingHeader, ReplayingModel
 
     header = RecordingHeader.load(folder)
     provenance = header.made_by
-    if toolset not in (None, provenance.protocol):
-        raise PlannerError(f"{folder} was recorded with toolset {provenance.protocol!r}, not {toolset!r}")
+    recorded = provenance.toolset
+    if toolset is not None and toolset.name != recorded.name:
+        raise PlannerError(f"{folder} was recorded with toolset {recorded.name!r}, not {toolset.name!r}")
     if provenance.model:
-        return _build_chat_planner(ReplayingModel(folder), provenance.protocol, provenance.view)
+        return _build_chat_planner(ReplayingModel(folder), toolset or recorded, provenance.view)
     if provenance.planner != "grammar":
         raise PlannerError(
             f"{folder} holds the recording of a planner {provenance.planner!r}, which cannot be made again"
         )
-    return load_planner("grammar", **{**header.settings, "toolset": provenance.protocol})
+    return load_planner("grammar", **{**header.settings, "toolset": toolset or recorded})
 
 
 def _load_chat(kind: str, model_name: str, options: Mapping[str, Any]) -> Planner:
@@ -109,7 +114,7 @@ def _load_chat(kind: str, model_name: str, options: Mapping[str, Any]) -> Planne
     of_model = list(inspect.signature(load).parameters)[1:]
     of_view = [field.name for field in fields(View) if field.name not in of_model]
     _refuse_unknown_options(kind, options, ("toolset", *of_view, *of_model))
-    toolset = _parse_toolset(options.get("toolset", "workspace"))
+    toolset = _to_toolset(options.get("toolset", "workspace"))
     try:
         model = load(model_name, **{name: value for name, value in options.items() if name in of_model})
     except (DeviceError, ModelError) as error:
@@ -154,10 +159,11 @@ def describe_capabilities(planner: Planner) -> str:
 
 
 def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
-    """With what is known of the planner's language model; as it is where there is none."""
+    """With the planner's toolset, and what is known of its language model, where it has one."""
     import prompts
     from agent.planners.chat.planner import ChatPlanner
 
+    provenance = provenance.model_copy(update={"toolset": planner.toolset})
     if not isinstance(planner, ChatPlanner):
         return provenance
     model = {"model": planner.model.name, "capabilities": describe_capabilities(planner)}
@@ -201,12 +207,11 @@ def wrap_caching(planner: Planner, folder: str | Path, **settings: Any) -> Plann
     return ChatPlanner(model, toolset=planner.toolset, view=planner.view)
 
 
-def _parse_toolset(name: str) -> Toolset:
+def _to_toolset(toolset: "Toolset | str") -> Toolset:
     """Raises PlannerError for a toolset that there is not."""
-    for known in get_args(Toolset):
-        if name == known:
-            return cast(Toolset, known)
-    raise PlannerError(f"`toolset` must be 'workspace' or 'paper', got {name!r}")
+    from agent.tools.toolsets import parse_toolset  # loads every tool
+
+    return parse_toolset(toolset) if isinstance(toolset, str) else toolset
 
 
 def _refuse_unknown_options(kind: str, options: Mapping[str, Any], known: Sequence[str]) -> None:

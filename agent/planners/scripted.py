@@ -6,7 +6,7 @@ from dataclasses import replace
 from agent.core.english import pluralize
 from agent.core.episode import NO_COST, Decision, Episode, Verdict
 from agent.core.errors import PlannerError
-from agent.tools import Tool
+from agent.tools import WORKSPACE, Tool, Toolset
 
 ScriptEntry = Decision | Tool | Callable[[Episode], Decision | Tool]
 """A call, or what makes it of the episode so far: the ids of what was just found are known only then."""
@@ -22,14 +22,18 @@ class ScriptedPlanner:
         self,
         script: Iterable[ScriptEntry],
         *,
+        toolset: Toolset = WORKSPACE,
         rejects: Collection[int] = (),
         verdicts: Iterable[Verdict] | None = None,
     ) -> None:
-        """`rejects`: the numbers of the masks that `examine` refuses, whenever it is asked; it accepts all others.
+        """`toolset`: the tools that its calls are of.
+
+        `rejects`: the numbers of the masks that `examine` refuses, whenever it is asked; it accepts all others.
 
         `verdicts`: what `examine` says instead, word for word; of a mask without one it says nothing.
         """
         self.script = list(script)
+        self.toolset = toolset
         self.rejects = frozenset(rejects)
         self.verdicts = None if verdicts is None else {verdict.id: verdict for verdict in verdicts}
 
@@ -54,8 +58,9 @@ def _to_decision(entry: ScriptEntry, episode: Episode) -> Decision:
 class ReplayPlanner(ScriptedPlanner):
     """Makes the calls of a recorded episode, and judges masks as they were judged there. It costs no model call."""
 
-    def __init__(self, recorded: Episode) -> None:
-        super().__init__(replace(step.decision, usage=NO_COST) for step in recorded.steps)
+    def __init__(self, recorded: Episode, *, toolset: Toolset = WORKSPACE) -> None:
+        """`toolset`: that of the planner whose episode it is."""
+        super().__init__((replace(step.decision, usage=NO_COST) for step in recorded.steps), toolset=toolset)
         self.recorded = recorded
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:

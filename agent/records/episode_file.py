@@ -12,7 +12,16 @@ from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 import PIL.Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+)
 
 from agent.core.budget import Budget
 from agent.core.episode import (
@@ -34,6 +43,7 @@ from agent.core.episode import (
 from agent.core.text import make_encodable
 from agent.core.toolset import Toolset
 from agent.report.html import to_html, to_text
+from agent.tools.toolsets import WORKSPACE, parse_saved_toolset
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically
@@ -66,14 +76,29 @@ class SavedModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+SavedToolset = Annotated[
+    InstanceOf[Toolset],
+    BeforeValidator(lambda value: parse_saved_toolset(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda toolset: toolset.name, return_type=str),
+]
+"""A set of tools, by its name."""
+
+
 class Provenance(SavedModel):
     """What made an episode: enough to make it again."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     planner: str
     """As `load_planner` takes it, e.g. 'grammar'."""
     sam3: str
     """The checkpoint, e.g. 'tiny'."""
-    protocol: Toolset = "workspace"
+    toolset: SavedToolset = Field(
+        default=WORKSPACE,
+        validation_alias=AliasChoices("toolset", "protocol"),
+        serialization_alias="protocol",  # what files have said since version 1
+    )
+    """Of the planner."""
     budget: Budget = Budget()
     model: Text = ""
     """The language model, as it calls itself; empty where none planned."""

@@ -202,7 +202,7 @@ class StepView:
 def _build_verdict_rows(index: int, episode: Episode, provenance: "Provenance") -> list[VerdictRow]:
     """What a step's examination said, with the numbers that the masks had before it."""
     earlier_ids = replace(episode, steps=episode.steps[:index]).current_ids
-    numbers = {id: place for place, id in enumerate(earlier_ids, start=1)} if provenance.protocol == "paper" else {}
+    numbers = {id: place for place, id in enumerate(earlier_ids, start=1)} if provenance.toolset.renumbers_masks else {}
     return [
         VerdictRow.from_verdict(verdict, numbers.get(verdict.id, verdict.id))
         for verdict in episode.steps[index].observation.verdicts
@@ -213,7 +213,7 @@ def _get_display_numbers(step: Step, provenance: "Provenance") -> Sequence[int]:
     """Of the masks that a step shows, as the planner saw them: in the paper's protocol by place, elsewhere by id."""
     ids = step.observation.shown or ()
     # an answer names ids in either protocol
-    return range(1, len(ids) + 1) if provenance.protocol == "paper" and step.observation.outcome is None else ids
+    return range(1, len(ids) + 1) if provenance.toolset.renumbers_masks and step.observation.outcome is None else ids
 
 
 def format_css_color(number: int) -> str:
@@ -326,7 +326,7 @@ def _collect_facts(episode: Episode, provenance: "Provenance", source: str) -> d
         "model": "" if provenance.planner == provenance.model else provenance.model,
         "offered": provenance.capabilities,
         "SAM 3": provenance.sam3,
-        "protocol": provenance.protocol,
+        "protocol": provenance.toolset.name,
         "view": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in provenance.view.items() if value),
         "budget": ", ".join(_describe_limits(provenance.budget)),
         "price": "" if price == FREE else _describe_price(price),

@@ -11,7 +11,7 @@ from agent.core.episode import Decision, Episode
 from agent.core.errors import ToolError
 from agent.core.toolset import Toolset
 from agent.models.base import Call, Message, Messages
-from agent.tools import TOOLSETS, parse_call
+from agent.tools import parse_call
 from agent.tools.examine import Examine
 from agent.tools.ids import validate_ids
 from agent.tools.paper import ExamineEachMask, get_current_ids
@@ -149,11 +149,9 @@ def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance
 
     episode_before, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**provenance.view)
     decision = episode.steps[index].decision
-    conversation = build_messages(episode_before, provenance.protocol, view)
-    short = build_messages(episode_before, provenance.protocol, view, short=True) if decision.shortened else []
-    return _SentMessages(
-        conversation, short, _rebuild_examinations(decision, episode_before, provenance.protocol, view)
-    )
+    conversation = build_messages(episode_before, provenance.toolset, view)
+    short = build_messages(episode_before, provenance.toolset, view, short=True) if decision.shortened else []
+    return _SentMessages(conversation, short, _rebuild_examinations(decision, episode_before, provenance.toolset, view))
 
 
 def _rebuild_examinations(decision: Decision, episode: Episode, toolset: Toolset, view: "View") -> list[Messages]:
@@ -161,7 +159,7 @@ def _rebuild_examinations(decision: Decision, episode: Episode, toolset: Toolset
     from agent.planners.chat.planner import build_verdict_requests
 
     with suppress(ToolError):
-        match parse_call(decision, TOOLSETS[toolset]):
+        match parse_call(decision, toolset.tools):
             case Examine() as call:
                 requests = build_verdict_requests(
                     episode, validate_ids(call.ids, episode.workspace), toolset, view, closely=call.closely

@@ -1,12 +1,9 @@
 """What a planner can do."""
 
 from agent.core.errors import ToolError
+from agent.core.tool import Tool
 from agent.core.toolset import Toolset
-from agent.tools.base import Tool
-from agent.tools.paper import PAPER_TOOLS
 from agent.tools.parsing import parse_call
-from agent.tools.toolsets import TOOLS
+from agent.tools.toolsets import PAPER, WORKSPACE, parse_toolset
 
-__all__ = ["PAPER_TOOLS", "TOOLS", "TOOLSETS", "Tool", "ToolError", "parse_call"]
-
-TOOLSETS: dict[Toolset, tuple[type[Tool], ...]] = {"workspace": TOOLS, "paper": PAPER_TOOLS}
+__all__ = ["PAPER", "WORKSPACE", "Tool", "ToolError", "Toolset", "parse_call", "parse_toolset"]

@@ -1,47 +1,27 @@
-"""What a tool is, and the kinds of arguments it takes."""
+"""The kinds of arguments that tools take."""
 
 import json
 import re
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from agent.core.episode import Decision, Episode, Observation
-from agent.core.planner import Planner
 from agent.core.text import make_encodable
-from sam3_tool import Sam3
+from agent.core.tool import Tool
 
-
-class Tool(BaseModel):
-    """Something a planner can call: the docstring is its description, the fields are its arguments."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: ClassVar[str]
-    aliases: ClassVar[tuple[str, ...]] = ()
-    """Other names it is called by; case, spaces and underscores never matter."""
-    field_aliases: ClassVar[Mapping[str, str]] = {}
-    """Other name of a field -> the field."""
-
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        """Does it. Raises ToolError for a mistake of the planner's, before anything was computed."""
-        raise NotImplementedError
-
-    def to_decision(self, thought: str = "") -> Decision:
-        """The call as a planner would write it; arguments that have their default value are left out."""
-        return Decision(self.name, self.model_dump_json(exclude_defaults=True), thought)
-
-    @classmethod
-    def to_planner_schema(cls) -> dict[str, Any]:
-        """The tool in OpenAI function-calling form."""
-        parameters = _strip_titles(cls.model_json_schema())
-        description = " ".join(parameters.pop("description").split())
-        return {
-            "type": "function",
-            "function": {"name": cls.name, "description": description, "parameters": parameters},
-        }
+__all__ = [
+    "ANY_SPELLING",
+    "MAX_PHRASE",
+    "Boxes",
+    "FreeText",
+    "Ids",
+    "NonEmptyText",
+    "Phrase",
+    "Phrases",
+    "SmallInt",
+    "Tool",
+]
 
 
 def _refuse_bool(value: object) -> object:
@@ -102,14 +82,3 @@ Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 Phrases = Annotated[list[Phrase], BeforeValidator(_parse_phrases)]
 ANY_SPELLING = BeforeValidator(_to_snake_case)
 """For a Literal of snake_case words: 'Left of' is 'left_of'."""
-
-
-def _strip_titles(schema: Any) -> Any:
-    """Without the titles pydantic makes up from the field names: they say nothing and cost tokens."""
-    if isinstance(schema, dict):
-        return {
-            key: _strip_titles(value)
-            for key, value in schema.items()
-            if not (key == "title" and isinstance(value, str))
-        }
-    return [_strip_titles(item) for item in schema] if isinstance(schema, list) else schema

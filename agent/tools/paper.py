@@ -90,9 +90,6 @@ class ReportNoMask(Tool):
         )
 
 
-PAPER_TOOLS: tuple[type[Tool], ...] = (SegmentPhrase, ExamineEachMask, SelectMasksAndReturn, ReportNoMask)
-
-
 def get_current_ids(episode: Episode) -> tuple[int, ...]:
     """The ids of the current masks: number k is at place k - 1. Raises ToolError when there are none."""
     if not episode.searches and not episode.current_ids:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agent.core.episode import Decision
 from agent.core.errors import ToolError
 from agent.core.text import make_encodable
-from agent.tools.base import Tool
+from agent.core.tool import Tool
 
 WRAPPER_KEYS = ("arguments", "parameters", "args", "params", "input")
 """Keys under which models like to send the arguments once more. No tool has a field of such a name."""
@@ -33,8 +33,8 @@ def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
     Forgiven: other spellings of tool and field names, arguments wrapped once more, a number or a phrase instead of a
     list of one, numbers as text, null for a default, a code fence around the JSON, trailing commas in it.
 
-    >>> from agent.tools import TOOLS
-    >>> parse_call(Decision("Answer", '{"arguments": {"masks": "2"}}'), TOOLS)
+    >>> from agent.tools import WORKSPACE
+    >>> parse_call(Decision("Answer", '{"arguments": {"masks": "2"}}'), WORKSPACE.tools)
     Answer(ids=[2], message='', reasons=[])
     """
     arguments = _read_arguments(decision)

@@ -1,15 +1,20 @@
-"""The default tools: every mask ever found keeps its number, and sets of numbers can be compared and combined."""
+"""The two sets of tools of this project, and sets by their names."""
 
-from agent.tools.base import Tool
+from agent.core.errors import PlannerError
+from agent.core.tool import Tool
+from agent.core.toolset import Toolset
+from agent.tools import paper
 from agent.tools.combine import Combine, Count
 from agent.tools.examine import Examine
 from agent.tools.finish import Answer, AskUser, ReportNoMask
 from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 from agent.tools.select import Locate, Rank, Relate
+from sam3_tool.plugins import PluginError, load_plugin
 
 __all__ = [
-    "TOOLS",
+    "PAPER",
+    "WORKSPACE",
     "Answer",
     "AskUser",
     "Combine",
@@ -21,9 +26,76 @@ __all__ = [
     "Relate",
     "ReportNoMask",
     "Segment",
+    "parse_saved_toolset",
+    "parse_toolset",
 ]
 
-TOOLS: tuple[type[Tool], ...] = (
-    *(Segment, Refine, Relate, Locate, Rank, Combine, Count, Examine),
-    *(Answer, ReportNoMask, AskUser),
+WORKSPACE = Toolset(
+    "workspace",
+    (Segment, Refine, Relate, Locate, Rank, Combine, Count, Examine, Answer, ReportNoMask, AskUser),
 )
+"""The default: every mask ever found keeps its id, and sets of ids can be compared and combined."""
+PAPER = Toolset(
+    "paper",
+    (paper.SegmentPhrase, paper.ExamineEachMask, paper.SelectMasksAndReturn, paper.ReportNoMask),
+    prompt="paper",
+)
+"""The four published tools, so that results stay comparable."""
+_BASES = {toolset.name: toolset for toolset in (WORKSPACE, PAPER)}
+
+
+def parse_toolset(text: str) -> Toolset:
+    """Find the set of tools that a text names.
+
+    Args:
+        text: 'workspace' or 'paper', and after a '+' each tool that is added, by its name among the entry points
+            `sam3_agent.tools`, e.g. 'workspace+ocr'.
+
+    Returns:
+        The toolset. Its name is `text`.
+
+    Raises:
+        PlannerError: There is no such set, no such tool, or the set has the tool already.
+
+    Example:
+        >>> parse_toolset("paper+count").tools[-1].__name__
+        'Count'
+    """
+    base, *names = text.split("+")
+    if base not in _BASES:
+        raise PlannerError(
+            f"there is no toolset {base!r}; there are 'workspace' and 'paper', each also with tools of other packages,"
+            " e.g. 'workspace+NAME'"
+        )
+    try:
+        tools = (*_BASES[base].tools, *map(_load_tool, names))
+        return Toolset(text, tools, prompt=_BASES[base].prompt)
+    except (PluginError, ValueError) as error:
+        raise PlannerError(f"the toolset {text!r} cannot be had: {error}") from error
+
+
+def parse_saved_toolset(name: str) -> Toolset:
+    """Find the set of tools that a saved file names.
+
+    A tool that is not installed here is left out, for what was done with it can still be looked at.
+
+    Raises:
+        ValueError: There is no such set.
+    """
+    base, *names = name.split("+")
+    if base not in _BASES:
+        raise ValueError(f"there is no toolset {base!r}")
+    tools = list(_BASES[base].tools)
+    for added in names:
+        try:
+            tools.append(_load_tool(added))
+        except (PluginError, ValueError):
+            continue
+    return Toolset(name, tuple(dict.fromkeys(tools)), prompt=_BASES[base].prompt)
+
+
+def _load_tool(name: str) -> type[Tool]:
+    tool = load_plugin("tools", name)
+    if not (isinstance(tool, type) and issubclass(tool, Tool)):
+        raise ValueError(f"the entry point {name!r} is no Tool class")
+    return tool

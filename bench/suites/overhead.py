@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from agent import TOOLS, Decision, Episode, Task, Tool, Verdict, watch
+from agent import Decision, Episode, Task, Tool, Toolset, Verdict, watch
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.rendering import render_call, to_openai
 from agent.models.reply_parsing import read_reply
@@ -100,6 +100,10 @@ class TimedPlanner:
     inner: ChatPlanner
     stopwatch: Stopwatch
 
+    @property
+    def toolset(self) -> Toolset:
+        return self.inner.toolset
+
     def decide(self, episode: Episode) -> Decision:
         with self.stopwatch("conversation"):
             return self.inner.decide(episode)
@@ -136,7 +140,7 @@ def run_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
     script = ScriptedModel([render_call(Call(decision.tool, decision.arguments), "tagged") for decision in decisions])
     planner = TimedPlanner(ChatPlanner(SerializingModel(script, stopwatch)), stopwatch)
     sam3 = Sam3(ScriptedBackend({image.key: make_instances(chance)}))
-    steps = watch(Task(Image(image.pixels.copy()), "the pebbles"), planner, sam3, tools=TOOLS)
+    steps = watch(Task(Image(image.pixels.copy()), "the pebbles"), planner, sam3)
     spent = []
     for _ in plan:
         stopwatch.spent.clear()

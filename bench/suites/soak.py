@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 
-from agent import Conversation, ConversationError, GrammarPlanner
+from agent import WORKSPACE, Conversation, ConversationError, GrammarPlanner
 from agent.planners.chat.prompt import View, build_messages, build_sheet_examinations
 from bench.harness.machine import describe_device
 from bench.harness.memory import read_allocated_mib, read_resident_mib
@@ -163,7 +163,7 @@ def draw_views(conversation: Conversation) -> None:
     assert conversation.last_turn is not None
     build_messages(conversation.last_turn)
     if conversation.displayed_ids:
-        build_sheet_examinations(conversation.last_turn, [conversation.displayed_ids[:MAX_MASKS]], "workspace", View())
+        build_sheet_examinations(conversation.last_turn, [conversation.displayed_ids[:MAX_MASKS]], WORKSPACE, View())
 
 
 def count_open_files() -> int:

@@ -18,8 +18,7 @@ from agent.models.base import Call, ChatModel, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.chat.views import View
-from agent.planners.loading import Toolset
-from agent.tools import TOOLSETS
+from agent.tools import PAPER, WORKSPACE, Toolset
 from agent.tools.examine import Examine
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.segment import Segment
@@ -107,10 +106,10 @@ def play_episode(
     tally = CountingModel(ScriptedModel(script, verdicts={id: id % 2 for id in range(1, number + 1)}))
     planner = ChatPlanner(tally, toolset=toolset, view=View(image_side=image_side))
     sam3 = Sam3(ScriptedBackend({image.key: {PHRASE: found}}))
-    episode = run(Task(image, QUERY), planner, sam3, tools=TOOLSETS[toolset])
+    episode = run(Task(image, QUERY), planner, sam3)
     if episode.current_ids != tuple(range(1, number + 1, 2)):
         raise AssertionError(
-            f"the {toolset} episode answered {episode.current_ids} of {number} masks: {episode.message}"
+            f"the {toolset.name} episode answered {episode.current_ids} of {number} masks: {episode.message}"
         )
     return tally, episode
 
@@ -121,11 +120,11 @@ def build_scripts(number: int) -> dict[tuple[Toolset, str], list[Tool]]:
     find, search = SegmentPhrase(text_prompt=PHRASE), Segment(phrases=[PHRASE])
     renumbered = list(range(1, len(wanted) + 1))
     return {
-        ("paper", CHECKED): [find, ExamineEachMask(), SelectMasksAndReturn(final_answer_masks=renumbered)],
-        ("workspace", CHECKED): [search, Examine(ids=list(range(1, number + 1))), Answer(ids=wanted)],
-        ("workspace", CLOSE_UPS): [search.model_copy(update={"close_ups": True}), Answer(ids=wanted)],
-        ("paper", AT_SIGHT): [find, SelectMasksAndReturn(final_answer_masks=wanted)],
-        ("workspace", AT_SIGHT): [search, Answer(ids=wanted)],
+        (PAPER, CHECKED): [find, ExamineEachMask(), SelectMasksAndReturn(final_answer_masks=renumbered)],
+        (WORKSPACE, CHECKED): [search, Examine(ids=list(range(1, number + 1))), Answer(ids=wanted)],
+        (WORKSPACE, CLOSE_UPS): [search.model_copy(update={"close_ups": True}), Answer(ids=wanted)],
+        (PAPER, AT_SIGHT): [find, SelectMasksAndReturn(final_answer_masks=wanted)],
+        (WORKSPACE, AT_SIGHT): [search, Answer(ids=wanted)],
     }
 
 
@@ -148,7 +147,7 @@ def compute_published_cost(number: int, *, width: int, height: int) -> Cost:
 def measure_costs(number: int, image_side: int) -> dict[str, Cost]:
     """Every way, by its name."""
     tallies = {
-        way: play_episode(way[0], calls, number, image_side=image_side)[0]
+        (way[0].name, way[1]): play_episode(way[0], calls, number, image_side=image_side)[0]
         for way, calls in build_scripts(number).items()
     }
     return {

@@ -138,7 +138,7 @@ def describe_provenance(manifest: Manifest) -> dict[str, str]:
         ),
         "generation": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in manifest.generation.items()),
         "SAM 3": " ".join(part for part in (made_by.sam3, manifest.checkpoint[:12], manifest.runs_on) if part),
-        "protocol": made_by.protocol,
+        "protocol": made_by.toolset.name,
         "task": f"{manifest.dataset} {manifest.split}, version {manifest.task}",
         "data": manifest.data[:12],
         "code": (manifest.commit[:12] or "not a checkout") + (" with changes" if manifest.changed_code else ""),

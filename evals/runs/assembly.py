@@ -8,7 +8,6 @@ from typing import Any
 from agent.cli.options import Options
 from agent.planners.loading import generation_settings, load_planner, with_model_info, wrap_caching
 from agent.records.episode_file import Provenance
-from agent.tools import TOOLSETS
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint, locate_checkpoint
@@ -54,9 +53,7 @@ def assemble_components(
     on_progress(f"loading SAM 3 ({made_by.sam3})")
     sam3 = _load_sam3(options, made_by, cache, batch)
     manifest_fields |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": _fingerprint_sam3(sam3, made_by)}
-    return RunComponents(
-        Solver(sam3, planner, TOOLSETS[made_by.protocol], made_by.budget, threshold), made_by, manifest_fields
-    )
+    return RunComponents(Solver(sam3, planner, made_by.budget, threshold), made_by, manifest_fields)
 
 
 def _fingerprint_model(options: Options) -> dict[str, str]:

@@ -1,13 +1,12 @@
 """From a sample to its prediction: the agent's answer, or SAM 3's own to a plain noun phrase. Never raises."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 
-from agent import TOOLS, Budget, Episode, Planner, Task, Tool, run
+from agent import Budget, Episode, Planner, Task, run
 from agent.core.budget import DEFAULT_BUDGET
 from agent.core.episode import Usage
 from evals.samples import STATUS_BY_OUTCOME, Prediction, Sample, Status
@@ -29,7 +28,6 @@ class Solver:
 
     sam3: Sam3
     planner: Planner
-    tools: Sequence[type[Tool]] = TOOLS
     budget: Budget = DEFAULT_BUDGET
     threshold: float = 0.5
     """For samples that go to SAM 3 directly."""
@@ -54,9 +52,7 @@ class Solver:
         return SampleResult(Prediction.from_instances(sample.id, found, status, usage=usage, seconds=seconds))
 
     def _ask_agent(self, sample: Sample, started: float) -> SampleResult:
-        episode = run(
-            Task(sample.open_image(), sample.query), self.planner, self.sam3, tools=self.tools, budget=self.budget
-        )
+        episode = run(Task(sample.open_image(), sample.query), self.planner, self.sam3, budget=self.budget)
         assert episode.outcome is not None
         prediction = Prediction.from_instances(
             sample.id,

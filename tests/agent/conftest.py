@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, Verdict, run
+from agent import WORKSPACE, Budget, Episode, ScriptedPlanner, Task, Toolset, Verdict, run
 from agent.plan import (
     Common,
     Counted,
@@ -22,7 +22,6 @@ from agent.plan import (
     Union,
     children,
 )
-from agent.tools.base import Tool
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
@@ -69,12 +68,12 @@ def play(kitchen, kitchen_sam3) -> Callable[..., Episode]:
 
     def play(
         *calls: object,
-        tools: tuple[type[Tool], ...] = TOOLS,
+        toolset: Toolset = WORKSPACE,
         rejects: tuple[int, ...] = (),
         verdicts: tuple[Verdict, ...] | None = None,
     ) -> Episode:
-        planner = ScriptedPlanner(calls, rejects=rejects, verdicts=verdicts)
-        return run(Task(kitchen, "q"), planner, kitchen_sam3, tools=tools, budget=Budget(max_steps=len(calls)))
+        planner = ScriptedPlanner(calls, toolset=toolset, rejects=rejects, verdicts=verdicts)
+        return run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_steps=len(calls)))
 
     return play
 

@@ -54,7 +54,7 @@ LEFT, MIDDLE, RIGHT = [0, 0, 30, 90], [30, 0, 60, 90], [60, 0, 90, 90]
 
 def test_two_parts_of_an_object_become_one_mask_with_a_number_of_its_own(look):
     episode = look("rope", LEFT, MIDDLE)
-    assert episode.shown == (3,)
+    assert episode.current_ids == (3,)
     assert episode.message.startswith(
         "Found 1 mask for 'rope': 2 (score 0.90); 1 and 2 are parts of one object across the border, which is mask 3;"
     )
@@ -64,7 +64,7 @@ def test_two_parts_of_an_object_become_one_mask_with_a_number_of_its_own(look):
 @pytest.mark.parametrize("regions", [(LEFT, MIDDLE, RIGHT), (LEFT, RIGHT, MIDDLE), (RIGHT, MIDDLE, LEFT)])
 def test_in_whatever_order_the_regions_are_looked_at_the_whole_object_is_there_in_the_end(look, regions):
     episode = look("rope", *regions)
-    [whole] = episode.shown
+    [whole] = episode.current_ids
     assert episode.workspace[whole].box == (10, 20, 80, 26)
     assert episode.answer.areas.tolist() == [70 * 6]
 
@@ -79,10 +79,10 @@ def test_a_border_may_run_across_as_well(look):
 
 def test_a_region_that_is_looked_at_again_adds_nothing(look):
     episode = look("rope", LEFT, MIDDLE, LEFT)
-    assert (episode.shown, len(episode.workspace)) == ((3,), 3)
+    assert (episode.current_ids, len(episode.workspace)) == ((3,), 3)
 
 
 def test_objects_that_the_border_does_not_cut_stay_as_they_are(look):
     episode = look("ball", LEFT, MIDDLE)
     assert [candidate.origin for candidate in episode.workspace] == ["segment in 0,0,30,90", "segment in 30,0,60,90"]
-    assert episode.shown == (2,)
+    assert episode.current_ids == (2,)

@@ -56,14 +56,14 @@ def test_the_budget_of_model_calls_counts_examinations_too(spend):
     verdicts = [Verdict(1, accept=True, probability=0.9, usage=Usage(model_calls=2)), Verdict(2, False, 0.1)]
     script = [asked(CUPS, model_calls=1), asked(Examine(ids=[1, 2]), model_calls=1), Answer(ids=[1, 2])]
     episode = spend(*script, budget=Budget(max_model_calls=4), verdicts=verdicts)
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 2, (1,))
+    assert (episode.outcome, len(episode.steps), episode.current_ids) == ("budget", 2, (1,))
     assert episode.usage.model_calls == 4
     assert "Stopped at the limit of 4 model calls; the best answer so far is 1 mask: 1." in episode.message
 
 
 def test_an_answer_is_an_answer_even_if_it_spends_the_last_of_the_budget(spend):
     episode = spend(asked(CUPS, model_calls=1), asked(Answer(ids=[2]), model_calls=1), budget=Budget(max_model_calls=2))
-    assert (episode.outcome, episode.shown) == ("answered", (2,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (2,))
 
 
 def test_the_budget_of_tokens_counts_prompts_and_completions(spend):
@@ -76,7 +76,7 @@ def test_the_budget_of_tokens_counts_prompts_and_completions(spend):
 def test_the_budget_of_money_ends_an_episode_and_names_the_limit(spend):
     call = asked(CUPS, prompt_tokens=1_000_000)
     episode = spend(call, call, budget=Budget(max_cost=0.5, price=Price(prompt=0.25)))
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("budget", 2, (1, 2, 3))
+    assert (episode.outcome, len(episode.steps), episode.current_ids) == ("budget", 2, (1, 2, 3))
     assert "Stopped at the limit of a cost of 0.5;" in episode.message
 
 
@@ -86,12 +86,12 @@ def test_the_budget_of_money_ends_an_episode_and_names_the_limit(spend):
 )
 def test_cached_tokens_have_a_price_of_their_own_or_that_of_any_other(price, cost):
     usage = Usage(prompt_tokens=1_000_000, cached_tokens=800_000, completion_tokens=100_000)
-    assert price.of(usage) == pytest.approx(cost)
+    assert price.compute_cost(usage) == pytest.approx(cost)
 
 
 def test_with_one_mistake_in_a_row_too_many_the_planner_is_given_up(spend):
     episode = spend(CUPS, *[SLIP] * 4, Answer(ids=[1]), budget=Budget(max_repairs=3))
-    assert (episode.outcome, len(episode.steps), episode.shown) == ("failed", 5, (1, 2, 3))
+    assert (episode.outcome, len(episode.steps), episode.current_ids) == ("failed", 5, (1, 2, 3))
     assert "There is no tool 'look'" in episode.message
     assert episode.message.endswith("Stopped after 4 mistakes in a row; the best answer so far is 3 masks: 1 to 3.")
 
@@ -108,5 +108,5 @@ def test_a_success_makes_the_count_of_mistakes_begin_anew(spend):
 
 def test_nothing_but_mistakes_is_a_failure_without_masks(spend):
     episode = spend(*[SLIP] * 2, budget=Budget(max_repairs=1))
-    assert (episode.outcome, episode.shown) == ("failed", ())
+    assert (episode.outcome, episode.current_ids) == ("failed", ())
     assert episode.message.endswith("Stopped after 2 mistakes in a row; nothing was found so far.")

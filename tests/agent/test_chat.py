@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent import PAPER_TOOLS, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, run
+from agent import PAPER, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, parse_toolset, run
 from agent.core.errors import PlannerError
 from agent.models.base import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
@@ -56,9 +56,8 @@ def answer_with(kitchen, kitchen_sam3):
     """The episode that these replies make."""
 
     def answer_with(*replies, protocol="workspace", view=None, budget=None, name="scripted", **settings) -> Episode:
-        planner = ChatPlanner(ScriptedModel(replies, name=name, **settings), toolset=protocol, view=view)
-        tools = {"tools": PAPER_TOOLS} if protocol == "paper" else {}
-        return run(Task(kitchen, "the left cup"), planner, kitchen_sam3, budget=budget or Budget(), **tools)
+        planner = ChatPlanner(ScriptedModel(replies, name=name, **settings), toolset=parse_toolset(protocol), view=view)
+        return run(Task(kitchen, "the left cup"), planner, kitchen_sam3, budget=budget or Budget())
 
     return answer_with
 
@@ -80,7 +79,7 @@ def test_an_episode_of_the_workspace_from_the_query_to_reasons(answer_with):
         call(Combine(op="minus", a=[1, 2, 3], b=[2])),
         call(Answer(ids=[1, 3], message="Two.", reasons=[{"id": 1, "reason": "no saucer under it"}])),
     )
-    assert (episode.outcome, episode.shown, episode.message) == ("answered", (1, 3), "Two.")
+    assert (episode.outcome, episode.current_ids, episode.message) == ("answered", (1, 3), "Two.")
     assert episode.reasons == {1: "no saucer under it"}
     usage = episode.usage
     assert (usage.model_calls, usage.images, usage.sam_encodes, usage.sam_decodes) == (4, 1 + 2 + 2 + 2, 1, 2)
@@ -101,7 +100,7 @@ def test_an_episode_of_the_published_protocol(answer_with):
     assert episode.steps[2].observation.text == (
         "Kept 2 of 3 masks, with new numbers: 1 is now 1, 3 is now 2; rejected 2 (as scripted)."
     )
-    assert (episode.outcome, episode.shown) == ("answered", (3,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (3,))
     assert episode.usage.model_calls == 4 + 3
 
 
@@ -154,18 +153,18 @@ def test_every_slip_is_answered_with_one_sentence_and_the_episode_goes_on(answer
     episode = answer_with(*slips, CUPS, ONE, budget=Budget(max_repairs=4))
     errors = [step.observation for step in episode.steps[:4]]
     assert all(error.is_error and is_one_sentence(error.text) for error in errors)
-    assert (episode.outcome, episode.shown) == ("answered", (1,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (1,))
 
 
 def test_after_too_many_slips_in_a_row_the_best_answer_so_far_is_given(answer_with):
     episode = answer_with(CUPS, "a", "b", "c", "d", ONE)
-    assert (episode.outcome, episode.shown) == ("failed", (1, 2, 3))
+    assert (episode.outcome, episode.current_ids) == ("failed", (1, 2, 3))
     assert "after 4 mistakes in a row" in episode.message
 
 
 def test_a_model_that_is_gone_costs_nothing_that_was_found(answer_with):
     episode = answer_with(CUPS, Reply(error="the server is gone"))
-    assert (episode.outcome, episode.shown) == ("failed", (1, 2, 3))
+    assert (episode.outcome, episode.current_ids) == ("failed", (1, 2, 3))
     assert "the server is gone" in episode.message
     with pytest.raises(PlannerError, match="the server is gone"):
         answer_with(Reply(error="the server is gone"))
@@ -265,7 +264,7 @@ def test_the_published_protocol_takes_the_first_call(answer_with):
         call(SelectMasksAndReturn(final_answer_masks=[3])),
         protocol="paper",
     )
-    assert episode.shown == (3,)
+    assert episode.current_ids == (3,)
     assert "only the first was made" in episode.steps[0].decision.note
 
 
@@ -323,11 +322,6 @@ def test_the_view_is_settled_by_what_the_model_is():
     assert ChatPlanner(ScriptedModel([], name="openai:qwen3-vl", capabilities=able), view=chosen).view == chosen
 
 
-def test_there_are_two_protocols():
-    with pytest.raises(ValueError, match="'workspace' or 'paper', got 'papyrus'"):
-        ChatPlanner(ScriptedModel([]), toolset="papyrus")
-
-
 # --- examinations
 
 
@@ -373,7 +367,7 @@ def test_all_requests_of_an_examination_go_out_together(many, number, closely, p
         lambda talk, tools: scripted.generate_replies([talk], [{"function": {"name": name}} for name in tools])[0]
     )
     ids = range(1, number + 1)
-    verdicts = ChatPlanner(model, toolset=protocol).examine(many, ids, closely=closely)
+    verdicts = ChatPlanner(model, toolset=parse_toolset(protocol)).examine(many, ids, closely=closely)
     assert model.asked == ([requests] if requests else [])
     assert [verdict.id for verdict in sorted(verdicts, key=lambda one: one.id)] == list(ids)
     assert [(one.accept, one.probability) for one in verdicts if one.id == 2] == [(False, 0.25)] * (number >= 2)
@@ -384,7 +378,7 @@ def test_verdicts_of_the_published_protocol_go_by_current_numbers(answer_with, f
     model = Answering(
         lambda talk, tools: one_verdict(accept=talk[1].content[-1].endswith("Number: 2"), probability=0.5)
     )
-    judged = ChatPlanner(model, toolset="paper").examine(episode, [1, 2, 3, 4, 5])
+    judged = ChatPlanner(model, toolset=PAPER).examine(episode, [1, 2, 3, 4, 5])
     assert [verdict.id for verdict in judged if verdict.accept] == [2]
 
 

@@ -217,6 +217,8 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
         (["scene.png", "watermelon", "--threshold=-0.1"], "--threshold"),
         (["scene.png", "watermelon", "--threshold", "nan"], "--threshold"),
         (["scene.png", "watermelon", "--threshold", "0.3", "--toolset", "paper"], "--threshold"),
+        (["scene.png", "watermelon", "--toolset", "tcp"], "there is no toolset 'tcp'"),
+        (["scene.png", "watermelon", "--toolset", "workspace+ocr"], "there is no tool 'ocr'; there are answer, "),
         (["scene.png", "watermelon", "--max-steps", "0"], "--max-steps"),
         (["scene.png", "watermelon", "--max-seconds", "0"], "--max-seconds"),
         (["scene.png", "watermelon", "--max-seconds", "nan"], "--max-seconds"),
@@ -270,9 +272,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, no_server, words, co
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize(
-    "words", [["--colour", "red"], ["--threshold", "half"], ["--toolset", "tcp"], ["--wire", "http"], ["extra"]]
-)
+@pytest.mark.parametrize("words", [["--colour", "red"], ["--threshold", "half"], ["--wire", "http"], ["extra"]])
 def test_bad_usage_is_explained(here, words):
     done = segment("scene.png", "watermelon", *words)
     assert (done.exit_code, done.stdout) == (2, "")

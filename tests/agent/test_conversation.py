@@ -16,7 +16,7 @@ from agent.planners.loading import with_model_info
 from agent.records.episode_file import Provenance, to_html
 from agent.records.episode_file import load_episode as load_episode
 from agent.records.episode_file import save_episode as save_episode
-from agent.tools.paper import PAPER_TOOLS, SegmentPhrase, SelectMasksAndReturn
+from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, ReportNoMask, Segment
 from sam3_tool import Image, Sam3
 from sam3_tool.errors import RecordError
@@ -66,10 +66,10 @@ def test_a_turn_sees_the_answer_so_far_as_its_own_first_masks(three_cups) -> Non
 def test_the_paper_protocol_goes_on_with_the_answer_and_may_use_a_phrase_again(three_cups, kitchen_sam3) -> None:
     left = three_cups.remove([1])
     second = calls(SelectMasksAndReturn(final_answer_masks=[2]))
-    chosen = left.say("the second", second, kitchen_sam3, tools=PAPER_TOOLS)
+    chosen = left.say("the second", second, kitchen_sam3)
     assert chosen.selected == (3,)
     script = calls(SegmentPhrase(text_prompt="red cup"), SelectMasksAndReturn(final_answer_masks=[1]))
-    assert chosen.say("a red cup", script, kitchen_sam3, tools=PAPER_TOOLS).outcome == "answered"
+    assert chosen.say("a red cup", script, kitchen_sam3).outcome == "answered"
 
 
 NO_ANSWER = {

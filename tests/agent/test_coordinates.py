@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agent import TOOLS, Budget, Decision, ScriptedPlanner, Task, run
+from agent import WORKSPACE, Budget, Decision, ScriptedPlanner, Task, run
 from agent.planners.chat.coordinates import CoordinateFrame, adapt_schema, detect_convention
 from agent.tools.toolsets import Segment
 from sam3_tool import Image, Sam3, ScriptedBackend
@@ -108,7 +108,7 @@ def test_every_place_in_a_call_is_moved(convention, point, box):
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_schemas_speak_of_every_place_as_the_model_writes_it(convention):
-    schemas = [adapt_schema(tool.to_planner_schema(), convention) for tool in TOOLS]
+    schemas = [adapt_schema(tool.to_planner_schema(), convention) for tool in WORKSPACE.tools]
     told = str([schema["function"]["parameters"] for schema in schemas])
     assert ("pixels" in told) == (convention == "pixels")
     assert ("thousandths" in told) == (convention != "pixels")
@@ -121,7 +121,7 @@ def test_where_the_model_writes_the_pictures_own_pixels_nothing_is_retold():
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_schema_of_a_region_says_how_it_is_written(convention):
-    schemas = [adapt_schema(tool.to_planner_schema(), convention) for tool in TOOLS]
+    schemas = [adapt_schema(tool.to_planner_schema(), convention) for tool in WORKSPACE.tools]
     [described] = [
         schema["function"]["parameters"]["properties"]["region"]["description"]
         for schema in schemas

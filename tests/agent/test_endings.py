@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent import PAPER_TOOLS, Verdict
+from agent import PAPER, Verdict
 from agent.report.result import Result
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Examine, Locate, Segment
@@ -39,13 +39,13 @@ def test_where_the_answer_gives_no_reason_the_verdict_that_accepted_the_mask_doe
 
 def test_in_the_published_protocol_the_verdicts_give_the_reasons(play):
     script = [SegmentPhrase(text_prompt="red cup"), ExamineEachMask(), SelectMasksAndReturn(final_answer_masks=[1, 2])]
-    assert reasons_in_result(play(*script, tools=PAPER_TOOLS, verdicts=VERDICTS)) == {1: "by its handle", 3: ""}
+    assert reasons_in_result(play(*script, toolset=PAPER, verdicts=VERDICTS)) == {1: "by its handle", 3: ""}
 
 
 def test_a_question_ends_the_episode_with_its_options_and_what_was_shown_before(play):
     ask = AskUser(question="Which cups? ", options=["the large ones", "the left ones"])
     episode = play(CUPS, Locate(ids=[1, 2, 3], place="left"), ask)
-    assert (episode.outcome, episode.shown) == ("asked", (1, 2))
+    assert (episode.outcome, episode.current_ids) == ("asked", (1, 2))
     assert episode.message == "Which cups? (1) the large ones; (2) the left ones."
     result = Result.from_episode(episode, seconds=1.0)
     assert (result.options, result.count) == (["the large ones", "the left ones"], 2)
@@ -54,7 +54,7 @@ def test_a_question_ends_the_episode_with_its_options_and_what_was_shown_before(
 
 def test_a_question_may_be_asked_before_anything_is_found(play):
     episode = play(AskUser(question="Welche Tasse?", options=["die rote", "die blaue"]))
-    assert (episode.outcome, episode.shown) == ("asked", ())
+    assert (episode.outcome, episode.current_ids) == ("asked", ())
 
 
 def test_options_that_are_all_the_same_are_a_mistake(play, is_one_sentence):

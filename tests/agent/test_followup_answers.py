@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import PAPER_TOOLS, GrammarPlanner, run
+from agent import PAPER, GrammarPlanner, run
 from agent.conversation.conversation import Conversation
 from agent.tools.toolsets import Answer, Segment
 from sam3_tool import Image, Instances, Sam3
@@ -297,9 +297,7 @@ def test_answers_of_any_other_planner_are_spoken_of(talk, sam3):
 
 def test_the_published_protocol_asks_for_all_of_it_again(talk):
     task = talk("the cups", "only the two largest").task("the left one")
-    episode = run(
-        task, GrammarPlanner(tools="paper"), Sam3(ScriptedBackend({None: {"cup": found(CUPS)}})), tools=PAPER_TOOLS
-    )
+    episode = run(task, GrammarPlanner(PAPER), Sam3(ScriptedBackend({None: {"cup": found(CUPS)}})))
     assert [step.decision.tool for step in episode.steps] == ["segment_phrase", "select_masks_and_return"]
     assert episode.answer.boxes.tolist() == [[10, 10, 30, 30]]
 
@@ -312,7 +310,7 @@ def test_a_reply_that_fits_several_is_asked_about_again(talk):
 
 def test_the_published_protocol_has_no_question_and_reports_no_mask(talk, sam3):
     for query in ("the one behind it", "remove it", "number 9"):
-        episode = run(talk("the cups").task(query), GrammarPlanner(tools="paper"), sam3, tools=PAPER_TOOLS)
+        episode = run(talk("the cups").task(query), GrammarPlanner(PAPER), sam3)
         assert (episode.outcome, len(episode.answer)) == ("no_match", 0)
 
 
@@ -383,5 +381,5 @@ def test_a_short_question_after_a_count_counts_too(talk):
 
 def test_the_published_protocol_knows_no_numbers_of_earlier_turns(talk, sam3):
     task = talk("the cups", "number 2 and 4").task("the left one")
-    episode = run(task, GrammarPlanner(tools="paper"), sam3, tools=PAPER_TOOLS)
+    episode = run(task, GrammarPlanner(PAPER), sam3)
     assert (episode.outcome, len(episode.steps)) == ("no_match", 1)

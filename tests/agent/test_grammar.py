@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agent import PAPER_TOOLS, Budget, Decision, Episode, Observation, Step, Task, run
+from agent import PAPER, Budget, Decision, Episode, Observation, Step, Task, run
 from agent.grammar import EXPECTED, REMEDY, GrammarPlanner
 from agent.planners.loading import load_planner
 from sam3_tool import Image, Instances, Sam3
@@ -51,7 +51,7 @@ def ask(shapes, sam3):
 @pytest.fixture(scope="module")
 def ask_on_paper(shapes, sam3):
     def ask(query: str) -> Episode:
-        return run(Task(shapes, query), GrammarPlanner(tools="paper"), sam3, tools=PAPER_TOOLS)
+        return run(Task(shapes, query), GrammarPlanner(PAPER), sam3)
 
     return ask
 
@@ -284,6 +284,6 @@ def test_masks_are_judged_by_their_score(shapes):
 
 
 def test_planners_are_made_by_name():
-    assert load_planner("grammar", toolset="paper").tools == "paper"
+    assert load_planner("grammar", toolset=PAPER).tools == "paper"
     with pytest.raises(ValueError, match="got 'magic'"):
         GrammarPlanner(tools="magic")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent import PAPER_TOOLS, Episode, ScriptedPlanner, Task, Usage, Verdict, run
+from agent import PAPER, Episode, ScriptedPlanner, Task, Usage, Verdict, run
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, Examine, Segment
 
@@ -82,20 +82,20 @@ PUBLISHED = [SegmentPhrase(text_prompt="red cup"), ExamineEachMask(), SelectMask
 
 
 def test_the_published_examination_looks_closely(kitchen, kitchen_sam3):
-    episode = run(Task(kitchen, "q"), Attentive(PUBLISHED), kitchen_sam3, tools=PAPER_TOOLS)
+    episode = run(Task(kitchen, "q"), Attentive(PUBLISHED, toolset=PAPER), kitchen_sam3)
     assert examined(episode).shown == (1, 2, 3)
 
 
 def test_the_published_examination_counts_its_cost_and_names_what_it_did_not_judge(play):
-    episode = play(*PUBLISHED, tools=PAPER_TOOLS, verdicts=SAID)
+    episode = play(*PUBLISHED, toolset=PAPER, verdicts=SAID)
     assert examined(episode).text == (
         "Kept 2 of 3 masks, with new numbers: 1 is now 1, 2 is now 2; rejected 3 (It is green); not judged, so kept: 2."
     )
-    assert (examined(episode).usage, episode.shown) == (COST, (2,))
+    assert (examined(episode).usage, episode.current_ids) == (COST, (2,))
 
 
 def test_the_published_examination_without_any_verdict_keeps_all_and_says_so(play):
-    assert examined(play(*PUBLISHED, tools=PAPER_TOOLS, verdicts=())).text == (
+    assert examined(play(*PUBLISHED, toolset=PAPER, verdicts=())).text == (
         "Kept all of 3 masks; the numbers stay as they are; not judged, so kept: 1 to 3."
     )
 

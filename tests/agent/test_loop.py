@@ -78,7 +78,7 @@ def test_watch_yields_the_episode_after_every_step_and_the_last_one_has_the_outc
 
 def test_at_the_step_limit_what_was_shown_last_is_the_answer(play):
     episode = play(CUPS, Locate(ids=[1, 2, 3], place="left"))
-    assert (episode.outcome, episode.shown) == ("step_limit", (1, 2))
+    assert (episode.outcome, episode.current_ids) == ("step_limit", (1, 2))
     assert episode.message == (
         "2 of 3 masks are in the left of the picture: 1 and 2."
         " Stopped at the limit of 2 steps; the best answer so far is 2 masks: 1 and 2."
@@ -87,18 +87,18 @@ def test_at_the_step_limit_what_was_shown_last_is_the_answer(play):
 
 def test_a_dead_end_before_the_limit_does_not_lose_what_was_found(play):
     episode = play(CUPS, Segment(phrases=["plate"]), Locate(ids=[1], place="bottom"))
-    assert (episode.outcome, episode.shown, len(episode.answer)) == ("step_limit", (1, 2, 3), 3)
+    assert (episode.outcome, episode.current_ids, len(episode.answer)) == ("step_limit", (1, 2, 3), 3)
 
 
 def test_a_mistake_as_the_last_step_does_not_lose_what_was_found(play):
     episode = play(CUPS, Decision("", ""))
-    assert (episode.outcome, episode.shown) == ("step_limit", (1, 2, 3))
+    assert (episode.outcome, episode.current_ids) == ("step_limit", (1, 2, 3))
     assert episode.steps[-1].observation.is_error
 
 
 def test_nothing_found_within_the_limit_is_an_empty_answer_that_says_so(play):
     episode = play(Segment(phrases=["plate"]))
-    assert (episode.outcome, episode.shown, len(episode.answer)) == ("step_limit", (), 0)
+    assert (episode.outcome, episode.current_ids, len(episode.answer)) == ("step_limit", (), 0)
     assert episode.message.endswith("Stopped at the limit of 1 step; nothing was found so far.")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import prompts
-from agent import PAPER_TOOLS, Episode, Task, run
+from agent import PAPER, Episode, Task, run
 from agent.core.budget import Budget, Price
 from agent.core.episode import Usage
 from agent.grammar import GrammarPlanner
@@ -205,9 +205,9 @@ def test_the_papers_protocol_is_shown_as_that_model_saw_it(picture: Image, tiny:
         Call("examine_each_mask", "{}"),
         Call("report_no_mask", "{}"),
     ]
-    planner = ChatPlanner(ScriptedModel(calls, verdicts={1: 0.1}), toolset="paper")
-    episode = run(Task(picture, "the circle"), planner, tiny, tools=PAPER_TOOLS)
-    html = to_html(episode, MADE_BY.model_copy(update={"protocol": "paper"}))
+    planner = ChatPlanner(ScriptedModel(calls, verdicts={1: 0.1}), toolset=PAPER)
+    episode = run(Task(picture, "the circle"), planner, tiny)
+    html = to_html(episode, MADE_BY.model_copy(update={"toolset": PAPER}))
     assert len(sights(html)) == 4
     verdicts = re.search(r"<table><thead><tr><th>mask</th><th>verdict.*?</table>", html, re.DOTALL)
     assert verdicts is not None

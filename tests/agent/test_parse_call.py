@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from agent import PAPER_TOOLS, TOOLS, Decision, ToolError
+from agent import PAPER, WORKSPACE, Decision, ToolError
 from agent.tools import parse_call
 from agent.tools.paper import ReportNoMask as PaperReportNoMask
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
@@ -20,11 +20,11 @@ CALLS = [
 ]
 
 
-def parse(tool, arguments, tools=TOOLS):
+def parse(tool, arguments, tools=WORKSPACE.tools):
     return parse_call(Decision(tool, arguments), tools)
 
 
-def error_of(tool, arguments, tools=TOOLS) -> str:
+def error_of(tool, arguments, tools=WORKSPACE.tools) -> str:
     with pytest.raises(ToolError) as error:
         parse(tool, arguments, tools)
     return str(error.value)
@@ -32,7 +32,7 @@ def error_of(tool, arguments, tools=TOOLS) -> str:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_a_call_survives_being_written_down(call):
-    assert parse_call(call.to_decision("because"), TOOLS) == call
+    assert parse_call(call.to_decision("because"), WORKSPACE.tools) == call
     assert call.to_decision("because").thought == "because"
 
 
@@ -43,10 +43,10 @@ def test_a_tool_may_be_spelled_in_other_ways(name):
 
 @pytest.mark.parametrize("name", ["select_masks", "SelectMasksAndReturn", "select-masks-and-return"])
 def test_the_published_names_have_natural_aliases(name):
-    assert parse(name, '{"masks": "1, 3"}', PAPER_TOOLS) == SelectMasksAndReturn(final_answer_masks=[1, 3])
+    assert parse(name, '{"masks": "1, 3"}', PAPER.tools) == SelectMasksAndReturn(final_answer_masks=[1, 3])
 
 
-@pytest.mark.parametrize("tools", [TOOLS, PAPER_TOOLS])
+@pytest.mark.parametrize("tools", [WORKSPACE.tools, PAPER.tools])
 def test_no_two_tools_of_a_protocol_share_a_name(tools):
     names = [name.replace("_", "") for tool in tools for name in (tool.name, *tool.aliases)]
     assert len(set(names)) == len(names)
@@ -96,7 +96,7 @@ def test_a_word_out_of_a_list_may_be_spelled_in_other_ways(relation):
 
 @pytest.mark.parametrize("arguments", ["", "{}", "null", " ", '""', '{"arguments": {}}', '{"parameters": null}'])
 def test_a_tool_without_arguments_may_be_called_with_nothing(arguments):
-    assert parse("report_no_mask", arguments, PAPER_TOOLS) == PaperReportNoMask()
+    assert parse("report_no_mask", arguments, PAPER.tools) == PaperReportNoMask()
 
 
 def test_a_whole_call_may_stand_in_the_arguments_of_nothing():
@@ -106,7 +106,7 @@ def test_a_whole_call_may_stand_in_the_arguments_of_nothing():
 @pytest.mark.parametrize("phrase", ["a, ] b", "a,}", "```json", 'say \\"x\\", ]', "{", "a\\u2028b", "größe"])
 def test_repair_never_changes_what_is_inside_a_phrase(phrase):
     intended = json.loads(f'"{phrase}"').strip()
-    assert parse("segment_phrase", f'{{"text_prompt": "{phrase}",}}', PAPER_TOOLS) == SegmentPhrase(
+    assert parse("segment_phrase", f'{{"text_prompt": "{phrase}",}}', PAPER.tools) == SegmentPhrase(
         text_prompt=intended
     )
 
@@ -204,7 +204,9 @@ def test_any_other_mistake_is_one_sentence_that_says_what_was_found_and_what_to_
     assert "; call" in text or "; correct this and call it again" in text
 
 
-@pytest.mark.parametrize("tool", [*TOOLS, *PAPER_TOOLS], ids=lambda tool: f"{tool.__module__}.{tool.__name__}")
+@pytest.mark.parametrize(
+    "tool", [*WORKSPACE.tools, *PAPER.tools], ids=lambda tool: f"{tool.__module__}.{tool.__name__}"
+)
 def test_the_schema_of_a_tool_describes_every_field_and_forbids_others(tool):
     schema = tool.to_planner_schema()["function"]
     assert schema["name"] == tool.name

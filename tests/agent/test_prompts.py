@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 import prompts
-from agent.tools import TOOLSETS
+from agent.tools import PAPER, WORKSPACE, parse_toolset
 from agent.tools.geometry.terms import RELATIONS
 
 LETTERS_PER_TOKEN = 4
@@ -21,19 +21,19 @@ def test_a_planners_system_prompt_has_at_most_2500_tokens(protocol):
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_a_prompt_names_every_tool_of_its_protocol_and_no_other(protocol):
     named = set(re.findall(r"`([a-z_]+)`", prompts.load_prompt(protocol)))
-    every = {tool.name for tools in TOOLSETS.values() for tool in tools}
-    assert named & every == {tool.name for tool in TOOLSETS[protocol]}
+    every = {tool.name for toolset in (WORKSPACE, PAPER) for tool in toolset.tools}
+    assert named & every == {tool.name for tool in parse_toolset(protocol).tools}
 
 
 def test_fields_that_the_workspace_prompt_names_are_fields_of_its_tools():
-    tools = TOOLSETS["workspace"]
+    tools = WORKSPACE.tools
     fields = {field for tool in tools for field in tool.model_fields} | {"minus", "merge"}
     named = {word.split(":")[0] for word in re.findall(r"`([a-z_]+(?:: true)?)`", prompts.load_prompt("workspace"))}
     assert named - {tool.name for tool in tools} <= fields
 
 
 def test_every_call_in_the_examples_is_valid():
-    tools = {tool.name: tool for tool in TOOLSETS["workspace"]}
+    tools = {tool.name: tool for tool in WORKSPACE.tools}
     calls = re.findall(r"^\d\. (\w+) (\{.*\})", prompts.load_prompt("workspace"), re.MULTILINE)
     assert len(calls) == 7
     for name, arguments in calls:
@@ -60,4 +60,4 @@ def test_a_filled_text_takes_values_as_they_are():
 
 @pytest.mark.parametrize("protocol", ["workspace", "paper"])
 def test_no_schema_has_references_which_some_servers_cannot_follow(protocol):
-    assert "$ref" not in json.dumps([tool.to_planner_schema() for tool in TOOLSETS[protocol]])
+    assert "$ref" not in json.dumps([tool.to_planner_schema() for tool in parse_toolset(protocol).tools])

@@ -13,10 +13,9 @@ import PIL.Image
 import pytest
 
 import prompts
-from agent import PAPER_TOOLS, TOOLS, ChatPlanner, Episode, Task, Tool, run
+from agent import PAPER, ChatPlanner, Episode, Task, Tool, parse_toolset, run
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.planners.chat.prompt import Toolset
 from agent.records.episode_file import Provenance
 from agent.report.result import ANSWER_FILES, Result, stage_files, write_answer_files
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
@@ -28,8 +27,7 @@ from sam3_tool.masks.boxes import masks_to_boxes
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = [part for part in README.split("\n## ")[1:] if part.startswith("Against the published agent\n")]
-TOOLS_OF: dict[Toolset, Sequence[type[Tool]]] = {"workspace": TOOLS, "paper": PAPER_TOOLS}
-PROTOCOLS: tuple[Toolset, ...] = ("workspace", "paper")
+PROTOCOLS = ("workspace", "paper")
 
 
 class Onlooker(ScriptedModel):
@@ -61,7 +59,7 @@ def select(*numbers: int) -> Call:
     return call(SelectMasksAndReturn(final_answer_masks=list(numbers)))
 
 
-def script(protocol: Toolset, phrase: str, *, answer: int) -> list[Call]:
+def script(protocol: str, phrase: str, *, answer: int) -> list[Call]:
     """Look for the phrase, examine what was found, answer with one mask."""
     if protocol == "paper":
         return [call(SegmentPhrase(text_prompt=phrase)), CHECK, select(answer)]
@@ -86,7 +84,7 @@ def paper(kitchen, kitchen_sam3) -> Callable[..., tuple[Episode, Onlooker]]:
     def paper(*replies: str | Call | Reply, **settings: object) -> tuple[Episode, Onlooker]:
         model = Onlooker(replies, **settings)
         task = Task(kitchen, "the left cup")
-        return run(task, ChatPlanner(model, toolset="paper"), kitchen_sam3, tools=PAPER_TOOLS), model
+        return run(task, ChatPlanner(model, toolset=PAPER), kitchen_sam3), model
 
     return paper
 
@@ -106,8 +104,8 @@ class Chatty(ScriptedModel):
 
 
 def test_a_word_in_prose_is_no_verdict_and_nothing_is_lost_by_it(kitchen, kitchen_sam3):
-    planner = ChatPlanner(Chatty([CUPS, CHECK, select(2)]), toolset="paper")
-    episode = run(Task(kitchen, "q"), planner, kitchen_sam3, tools=PAPER_TOOLS)
+    planner = ChatPlanner(Chatty([CUPS, CHECK, select(2)]), toolset=PAPER)
+    episode = run(Task(kitchen, "q"), planner, kitchen_sam3)
     assert episode.steps[1].observation.text.endswith("not judged, so kept: 1 to 3.")
     assert (episode.outcome, episode.current_ids) == ("answered", (2,))
 
@@ -120,12 +118,12 @@ def test_after_a_repeated_phrase_the_masks_can_be_seen_examined_and_selected(pap
     assert [step.observation.is_error for step in episode.steps] == [False, True, False, False]
     _, found, repeated, *_, examined = model.pictures
     assert repeated[-1].key == found[-1].key != examined[-1].key
-    assert (episode.outcome, episode.shown) == ("answered", (3,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (3,))
 
 
 def test_three_examinations_in_a_row_leave_a_conversation_with_the_current_masks(paper):
     episode, model = paper(CUPS, CHECK, CHECK, CHECK, select(1), verdicts={3: 0.1})
-    assert (episode.outcome, episode.shown, len(episode.steps)) == ("answered", (1,), 5)
+    assert (episode.outcome, episode.current_ids, len(episode.steps)) == ("answered", (1,), 5)
     main = [talk for talk in model.seen if len(talk[-1].content) <= 2]
     assert [len(talk) for talk in main] == [2, 4, 6, 8, 10]
     assert all(turn.role == "tool" and isinstance(turn.content[-1], Image) for turn in [talk[-1] for talk in main[1:]])
@@ -139,7 +137,7 @@ def test_a_reply_without_a_call_takes_neither_the_masks_nor_the_warning_away(pap
     assert "'plate'" in opening.content[1]
     assert [len(pictures) for pictures in model.pictures] == [1, 1, 2, 2]
     assert "no tool" in shown.content[0].lower()
-    assert (episode.outcome, episode.shown) == ("answered", (1,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (1,))
 
 
 # --- 8 and 11: nothing that was found is lost
@@ -148,7 +146,7 @@ def test_a_reply_without_a_call_takes_neither_the_masks_nor_the_warning_away(pap
 def test_masks_of_two_phrases_are_one_answer(play):
     cups, tables = Segment(phrases=["red cup"]), Segment(phrases=["table"])
     episode = play(cups, tables, Combine(op="union", a=[1], b=[4]), Answer(ids=[1, 4]))
-    assert (episode.outcome, episode.shown, episode.answer.phrase) == ("answered", (1, 4), "red cup, table")
+    assert (episode.outcome, episode.current_ids, episode.answer.phrase) == ("answered", (1, 4), "red cup, table")
 
 
 def test_a_part_and_its_whole_both_stay_and_their_scores_are_said(play):
@@ -175,7 +173,7 @@ def test_an_empty_mask_is_left_out_and_a_small_one_stays_whatever_the_size_of_th
     empty, full = np.zeros((height, width), bool), np.ones((height, width), bool)
     sam3 = Sam3(ScriptedBackend({None: {"thing": finds([empty, full], 0.9, 0.6)}}))
     model = Onlooker(script(protocol, "thing", answer=1))
-    episode = run(Task(picture, "q"), ChatPlanner(model, toolset=protocol), sam3, tools=TOOLS_OF[protocol])
+    episode = run(Task(picture, "q"), ChatPlanner(model, toolset=parse_toolset(protocol)), sam3)
     assert episode.steps[0].observation.text == "Found 1 mask for 'thing': 1 (score 0.60)."
     assert len(model.pictures[1]) == 2
     assert (episode.outcome, episode.answer.areas.tolist()) == ("answered", [height * width])
@@ -192,7 +190,7 @@ def test_a_photo_stored_on_its_side_is_upright_for_sam_3_for_the_model_and_in_th
     PIL.Image.fromarray(pixels).transpose(PIL.Image.Transpose.ROTATE_90).save(tmp_path / "photo.png", exif=exif)
     picture = Image.open(tmp_path / "photo.png")
     model = Onlooker([CUPS, select(1)])
-    episode = run(Task(picture, "q"), ChatPlanner(model, toolset="paper"), kitchen_sam3, tools=PAPER_TOOLS)
+    episode = run(Task(picture, "q"), ChatPlanner(model, toolset=PAPER), kitchen_sam3)
     assert all((one.width, one.height) == (100, 60) for pictures in model.pictures for one in pictures)
     assert (model.pictures[0][0].pixels == pixels).all()
     result = Result.from_episode(episode, seconds=1.0)
@@ -209,13 +207,13 @@ def test_a_photo_stored_on_its_side_is_upright_for_sam_3_for_the_model_and_in_th
 )
 def test_no_phrase_is_ever_the_name_of_a_file(tmp_path, kitchen, cups, protocol, phrase):
     model = Onlooker(script(protocol, phrase, answer=2))
-    planner, sam3 = ChatPlanner(model, toolset=protocol), Sam3(ScriptedBackend({None: {phrase: cups}}))
-    episode = run(Task(kitchen, phrase), planner, sam3, tools=TOOLS_OF[protocol])
+    planner, sam3 = ChatPlanner(model, toolset=parse_toolset(protocol)), Sam3(ScriptedBackend({None: {phrase: cups}}))
+    episode = run(Task(kitchen, phrase), planner, sam3)
     assert (episode.outcome, episode.current_ids) == ("answered", (2,))
     assert max(map(len, model.pictures)) == 3
     out = tmp_path / "masks_" / "out"
     with stage_files(out, ANSWER_FILES) as folder:
-        made_by = Provenance(planner="scripted", sam3="scripted", protocol=protocol)
+        made_by = Provenance(planner="scripted", sam3="scripted", toolset=parse_toolset(protocol))
         write_answer_files(
             episode, Result.from_episode(episode, seconds=1.0), folder, provenance=made_by, source="masks_/a?.png"
         )
@@ -226,7 +224,7 @@ def test_a_phrase_of_a_thousand_letters_is_a_mistake_and_the_episode_goes_on(pap
     episode, _ = paper(Call("segment_phrase", json.dumps({"text_prompt": "x" * 1000})), CUPS, select(1))
     assert episode.steps[0].observation.is_error
     assert is_one_sentence(episode.steps[0].observation.text)
-    assert (episode.outcome, episode.shown) == ("answered", (1,))
+    assert (episode.outcome, episode.current_ids) == ("answered", (1,))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -239,7 +237,7 @@ def test_pictures_that_are_asked_the_same_at_the_same_time_do_not_mix(protocol):
     def one(picture: Image) -> tuple[list[float], list[list[str]]]:
         """Where the answer is, and every picture that the model saw."""
         model = Onlooker(script(protocol, "cup", answer=1))
-        episode = run(Task(picture, "q"), ChatPlanner(model, toolset=protocol), sam3, tools=TOOLS_OF[protocol])
+        episode = run(Task(picture, "q"), ChatPlanner(model, toolset=parse_toolset(protocol)), sam3)
         return episode.answer.boxes[0].tolist(), [[shown.key for shown in request] for request in model.pictures]
 
     with ThreadPoolExecutor(8) as pool:

@@ -24,7 +24,7 @@ def test_a_result_needs_a_finished_episode(picture):
 def test_a_result_holds_the_masks_that_were_answered(play):
     episode = play(Decision("segment", '{"phrases": ["red cup"]}'), Decision("answer", '{"ids": [3, 1]}'))
     result = Result.from_episode(episode, seconds=1.23456)
-    assert [mask.id for mask in result.masks] == list(episode.shown)
+    assert [mask.id for mask in result.masks] == list(episode.current_ids)
     assert {mask.phrase for mask in result.masks} == {"red cup"}
     assert result.masks[0].bbox in {(5.0, 20.0, 10.0, 10.0), (55.0, 20.0, 20.0, 10.0)}
     assert (result.count, result.seconds, result.is_conclusive) == (2, 1.235, True)

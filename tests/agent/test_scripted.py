@@ -1,7 +1,7 @@
 import pytest
 
 from agent import (
-    PAPER_TOOLS,
+    PAPER,
     Budget,
     Decision,
     PlannerError,
@@ -77,8 +77,8 @@ def test_a_recorded_episode_replays_to_the_same_answer_without_its_model_calls(k
         ExamineEachMask(),
         SelectMasksAndReturn(final_answer_masks=[1]),
     ]
-    recorded = run(Task(kitchen, "q"), ScriptedPlanner(script, rejects=[1]), kitchen_sam3, tools=PAPER_TOOLS)
-    replayed = run(recorded.task, ReplayPlanner(recorded), kitchen_sam3, tools=PAPER_TOOLS)
+    recorded = run(Task(kitchen, "q"), ScriptedPlanner(script, toolset=PAPER, rejects=[1]), kitchen_sam3)
+    replayed = run(recorded.task, ReplayPlanner(recorded, toolset=PAPER), kitchen_sam3)
     assert [step.observation.text for step in replayed.steps] == [step.observation.text for step in recorded.steps]
     assert (replayed.outcome, replayed.current_ids) == ("answered", (2,))
     assert (recorded.usage.model_calls, replayed.usage.model_calls) == (1, 0)

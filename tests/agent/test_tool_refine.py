@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from agent import TOOLS, Budget, Episode, ScriptedPlanner, Task, run
+from agent import WORKSPACE, Budget, Episode, ScriptedPlanner, Task, run
 from agent.core.episode import ConversationContext, Decision
 from agent.core.errors import ToolError
 from agent.tools import parse_call
@@ -19,7 +19,7 @@ AROUND_THE_CIRCLE = [30, 60, 150, 180]
 def played(picture: Image, sam3: Sam3, *calls: object, before: ConversationContext | None = None) -> Episode:
     planner, budget = ScriptedPlanner(calls), Budget(max_steps=len(calls))
     task = Task(picture, "q") if before is None else Task(picture, "q", before)
-    return run(task, planner, sam3, tools=TOOLS, budget=budget)
+    return run(task, planner, sam3, budget=budget)
 
 
 def called(tool: str, **arguments: object) -> Decision:
@@ -131,7 +131,7 @@ def test_a_call_that_cannot_be_is_refused_in_words(kitchen, kitchen_sam3, argume
     "points", [[{"x": 3, "y": 4, "positive": True}], [[3, 4]], [3, 4], {"x": 3, "y": 4}, [["3", "4", True]]]
 )
 def test_points_may_be_written_as_models_write_them(points):
-    call = parse_call(called("click", points=points, mask_id=2), TOOLS)
+    call = parse_call(called("click", points=points, mask_id=2), WORKSPACE.tools)
     assert isinstance(call, Refine)
     assert [(one.x, one.y, one.positive) for one in call.points] == [(3, 4, True)]
     assert call.id == 2
@@ -181,8 +181,8 @@ def test_exemplar_boxes_that_cannot_be_are_refused_in_words(kitchen, kitchen_sam
 
 
 def test_one_box_may_stand_alone():
-    call = parse_call(called("segment", boxes=[1, 2, 3, 4]), TOOLS)
+    call = parse_call(called("segment", boxes=[1, 2, 3, 4]), WORKSPACE.tools)
     assert isinstance(call, Segment)
     assert call.boxes == [[1, 2, 3, 4]]
     with pytest.raises(ToolError):
-        parse_call(called("segment", boxes=[1, 2, 3]), TOOLS)
+        parse_call(called("segment", boxes=[1, 2, 3]), WORKSPACE.tools)

@@ -1,6 +1,6 @@
 import pytest
 
-from agent import PAPER_TOOLS, Decision, Episode
+from agent import PAPER, Decision, Episode
 from agent.tools.paper import ExamineEachMask, ReportNoMask, SegmentPhrase, SelectMasksAndReturn
 
 CUPS = SegmentPhrase(text_prompt="red cup")
@@ -15,7 +15,7 @@ def select(*numbers: int) -> SelectMasksAndReturn:
 @pytest.fixture
 def texts(play):
     def texts(*calls, rejects=()) -> list[str]:
-        return [step.observation.text for step in play(*calls, tools=PAPER_TOOLS, rejects=rejects).steps]
+        return [step.observation.text for step in play(*calls, toolset=PAPER, rejects=rejects).steps]
 
     return texts
 
@@ -23,7 +23,7 @@ def texts(play):
 @pytest.fixture
 def episode_of(play):
     def episode_of(*calls, rejects=()) -> Episode:
-        return play(*calls, tools=PAPER_TOOLS, rejects=rejects)
+        return play(*calls, toolset=PAPER, rejects=rejects)
 
     return episode_of
 
@@ -37,12 +37,16 @@ def test_masks_are_looked_at_only_after_a_phrase(episode_of, call):
 
 def test_giving_up_at_once_is_allowed(episode_of):
     episode = episode_of(END)
-    assert (episode.outcome, episode.shown, episode.message) == ("no_match", (), "Nothing in the picture matches.")
+    assert (episode.outcome, episode.current_ids, episode.message) == (
+        "no_match",
+        (),
+        "Nothing in the picture matches.",
+    )
 
 
 def test_the_answer_is_the_selected_masks_in_ascending_order(episode_of):
     episode = episode_of(CUPS, select(3, 1, 3))
-    assert (episode.outcome, episode.shown, episode.message) == ("answered", (1, 3), "2 masks.")
+    assert (episode.outcome, episode.current_ids, episode.message) == ("answered", (1, 3), "2 masks.")
 
 
 def test_the_masks_of_a_phrase_replace_the_current_ones_and_count_from_one_again(episode_of):
@@ -79,7 +83,7 @@ def test_a_repeated_phrase_is_refused_and_the_current_masks_stay(episode_of, phr
         f"The phrase {phrase.strip()!r} was used before; use another than 'plate', 'red cup', or go on:"
         " masks 1 to 3 are still valid."
     )
-    assert (episode.outcome, episode.shown, episode.usage.sam_decodes) == ("answered", (2,), 2)
+    assert (episode.outcome, episode.current_ids, episode.usage.sam_decodes) == ("answered", (2,), 2)
 
 
 def test_a_repeated_phrase_that_found_nothing_says_that_there_are_no_masks(texts):
@@ -91,20 +95,20 @@ def test_survivors_of_an_examination_are_renumbered_and_the_mapping_is_said(epis
     assert episode.steps[1].observation.text == (
         "Kept 2 of 3 masks, with new numbers: 1 is now 1, 3 is now 2; rejected 2."
     )
-    assert episode.shown == (3,)
+    assert episode.current_ids == (3,)
 
 
 def test_an_examination_that_keeps_all_keeps_the_numbers(episode_of):
     episode = episode_of(CUPS, ExamineEachMask(), ExamineEachMask(), select(3))
     assert episode.steps[2].observation.text == "Kept all of 3 masks; the numbers stay as they are."
-    assert episode.shown == (3,)
+    assert episode.current_ids == (3,)
 
 
 def test_when_all_are_rejected_another_phrase_is_called_for(episode_of):
     episode = episode_of(CUPS, ExamineEachMask(), select(1), rejects=(1, 2, 3))
     assert episode.steps[1].observation.text == "Rejected all of 3 masks: 1, 2, 3; try another noun phrase."
     assert episode.steps[2].observation.is_error
-    assert (episode.outcome, episode.shown) == ("step_limit", (1, 2, 3))
+    assert (episode.outcome, episode.current_ids) == ("step_limit", (1, 2, 3))
 
 
 @pytest.mark.parametrize(("numbers", "said"), [((4,), "4"), ((0, 1), "0"), ((1, 7, 9, -2), "-2, 7 or 9")])
@@ -128,7 +132,7 @@ def test_selecting_nothing_is_a_mistake(episode_of):
 
 def test_at_the_limit_the_current_masks_are_the_answer(episode_of):
     episode = episode_of(CUPS, ExamineEachMask(), rejects=(1,))
-    assert (episode.outcome, episode.shown) == ("step_limit", (2, 3))
+    assert (episode.outcome, episode.current_ids) == ("step_limit", (2, 3))
 
 
 def test_every_mistake_is_one_sentence(episode_of, is_one_sentence):

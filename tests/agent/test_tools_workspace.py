@@ -287,12 +287,12 @@ def test_numbers_count_from_one(play, number):
 
 def test_an_answer_keeps_the_order_of_its_numbers_and_says_its_message(play):
     episode = play(CUPS, Answer(ids=[3, 1, 3], message=" The red ones. "))
-    assert (episode.outcome, episode.shown, episode.message) == ("answered", (3, 1), "The red ones.")
+    assert (episode.outcome, episode.current_ids, episode.message) == ("answered", (3, 1), "The red ones.")
 
 
 def test_reporting_no_mask_gives_the_reason_and_an_empty_answer(play):
     episode = play(CUPS, ReportNoMask(reason="No cup is blue."))
-    assert (episode.outcome, episode.shown, episode.message) == ("no_match", (), "No cup is blue.")
+    assert (episode.outcome, episode.current_ids, episode.message) == ("no_match", (), "No cup is blue.")
     assert play(ReportNoMask()).message == "Nothing in the picture matches."
 
 

@@ -16,6 +16,7 @@ from agent.core.budget import Budget, Price
 from agent.core.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
 from agent.planners.loading import load_planner
 from agent.records.episode_file import Provenance, load_episode, save_episode, to_html, to_text
+from agent.tools import PAPER
 from sam3_tool import Image, Instances
 from sam3_tool.errors import RecordError
 from sam3_tool.masks.boxes import masks_to_boxes
@@ -404,6 +405,6 @@ def test_an_episode_without_an_answer_has_a_page_too() -> None:
 
 
 def test_the_papers_protocol_shows_masks_by_their_place_and_the_answer_by_id(episode: Episode) -> None:
-    html = to_html(episode, MADE_BY.model_copy(update={"protocol": "paper"}))
+    html = to_html(episode, MADE_BY.model_copy(update={"toolset": PAPER}))
     chips = [re.findall(r"</i>(\d+)</span>", part) for part in re.findall(r'<div class="chips">.*?</div>', html)]
     assert chips == [["1", "2"], ["1"], ["1", "3"]]

@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.budget import Budget
 from agent.records.episode_file import Provenance
+from agent.tools import PAPER
 from evals.errors import RunError
 from evals.runs.manifest import Selection
 from evals.runs.run_folder import RunFolder, encode_file_name
@@ -77,7 +78,7 @@ def test_of_a_sample_that_was_tried_again_the_latest_counts(world, tmp_path):
         ({"options": {"number": "13"}}, "options.number: 12, now 13"),
         ({"made_by": Provenance(planner="openai:x", sam3="truth")}, "made_by.planner: grammar, now openai:x"),
         (
-            {"made_by": Provenance(planner="grammar", sam3="truth", protocol="paper")},
+            {"made_by": Provenance(planner="grammar", sam3="truth", toolset=PAPER)},
             "made_by.protocol: workspace, now",
         ),
         (

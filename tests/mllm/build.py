@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import network
 import torch
-from lessons import Lesson, Toolset, lessons, probes, queries
+from lessons import PROTOCOLS, Lesson, lessons, probes, queries
 
 from agent.models.rendering import to_chat_template
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 def taught(seeds: Sequence[int], chance: random.Random) -> list[tuple[Lesson, Wire]]:
     """Every lesson of every query, each on one of the wires."""
-    kinds = [(protocol, query) for protocol in get_args(Toolset) for query in queries(protocol)]
+    kinds = [(protocol, query) for protocol in PROTOCOLS for query in queries(protocol)]
     both = [(probe, wire) for probe in probes() for wire in get_args(Wire)]
     every = [
         lesson

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 import prompts
-from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
+from agent import Budget, Decision, Episode, Task, run
 from agent.core.episode import Verdict
 from agent.models.base import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.openai.probe import COLOUR_TOOL, SQUARE_SIDE
 from agent.models.rendering import render_call
 from agent.models.reply_parsing import read_reply
 from agent.planners.chat.planner import ChatPlanner
-from agent.planners.chat.prompt import Toolset
+from agent.tools import parse_toolset
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 
@@ -45,7 +45,10 @@ class Lesson:
     reply: str
 
 
-def queries(protocol: Toolset) -> Iterator[str]:
+PROTOCOLS = ("workspace", "paper")
+
+
+def queries(protocol: str) -> Iterator[str]:
     """Every query that the model knows."""
     findable = [noun for noun in NOUNS if noun != "unicorn"]
     yield "the unicorns"
@@ -70,7 +73,7 @@ def probes() -> Iterator[Lesson]:
         yield Lesson([Message("user", (*squares[:shown], prompts.load_prompt("probe")))], [COLOUR_TOOL], reply)
 
 
-def lessons(protocol: Toolset, query: str, seed: int) -> list[Lesson]:
+def lessons(protocol: str, query: str, seed: int) -> list[Lesson]:
     """What a planner sends in one episode in a made-up picture."""
     world = np.random.default_rng(seed)
     colour = str(world.choice([*COLOURS]))
@@ -79,8 +82,7 @@ def lessons(protocol: Toolset, query: str, seed: int) -> list[Lesson]:
     is_empty = query == COLOUR_QUERY and seed % 2
     sam3 = Sam3(ScriptedBackend({None: {} if is_empty else {noun: _found(world, noun, size) for noun in NOUNS}}))
     teacher = Teacher(protocol, colour)
-    tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
-    run(Task(picture, query), teacher, sam3, tools=tools, budget=Budget(max_steps=6))
+    run(Task(picture, query), teacher, sam3, budget=Budget(max_steps=6))
     return teacher.model.lessons
 
 
@@ -104,10 +106,10 @@ class Dictated:
 class Teacher:
     """A planner that knows the right reply, and says it through a `ChatPlanner`."""
 
-    def __init__(self, protocol: Toolset, colour: str) -> None:
+    def __init__(self, protocol: str, colour: str) -> None:
         """`colour`: the noun that goes with the colour of the picture."""
         self.model = Dictated()
-        self._planner = ChatPlanner(self.model, toolset=protocol)
+        self._planner = ChatPlanner(self.model, toolset=parse_toolset(protocol))
         self._next = _workspace_reply if protocol == "workspace" else _paper_reply
         self._colour = colour
 

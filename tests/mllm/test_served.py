@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent import PAPER_TOOLS, TOOLS, Budget, Episode, Task, run
+from agent import Budget, Episode, Task, parse_toolset, run
 from agent.core.errors import PlannerError
 from agent.loop import advance, watch
 from agent.models.base import ModelError
@@ -22,7 +22,6 @@ KEY = "sk-planted-5up3r-s3cr3t"
 SMALL = View(image_side=160)
 PATIENT = {"timeout": 120.0, "retries": 12, "first_delay": 0.2}
 HASTY = {"timeout": 120.0, "retries": 1, "first_delay": 0.05}
-TOOLS_OF = {"workspace": TOOLS, "paper": PAPER_TOOLS}
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +51,8 @@ def answered(model, tiny, scene) -> Callable[..., Episode]:
     """The episode of a query about the scene."""
 
     def answered(query: str, *, protocol: str = "workspace", picture: Image = scene, **options: Any) -> Episode:
-        planner = ChatPlanner(model(**options), toolset=protocol, view=SMALL)
-        return run(Task(picture, query), planner, tiny, tools=TOOLS_OF[protocol], budget=Budget(max_steps=8))
+        planner = ChatPlanner(model(**options), toolset=parse_toolset(protocol), view=SMALL)
+        return run(Task(picture, query), planner, tiny, budget=Budget(max_steps=8))
 
     return answered
 
@@ -107,7 +106,7 @@ def test_the_papers_protocol_examines_masks_and_numbers_them_anew(answered):
 
 
 def test_a_thing_that_is_not_there_is_reported(answered):
-    for protocol in TOOLS_OF:
+    for protocol in ("workspace", "paper"):
         episode = answered("the unicorns", protocol=protocol)
         assert (episode.outcome, len(episode.steps), len(episode.answer)) == ("no_match", 2, 0)
 
@@ -201,9 +200,9 @@ def test_a_server_that_stops_answering_ends_the_episode_with_the_best_answer(gat
     patient, hurried = (
         ChatPlanner(model(base_url=slow.url, **HASTY | {"timeout": seconds}), view=SMALL) for seconds in (120.0, 0.3)
     )
-    episode = advance(Episode(Task(scene, "the largest watermelon")), patient, tiny, TOOLS)
+    episode = advance(Episode(Task(scene, "the largest watermelon")), patient, tiny)
     slow.stalls = True
-    episode = advance(episode, hurried, tiny, TOOLS)
+    episode = advance(episode, hurried, tiny)
     assert episode.outcome == "failed"
     assert "did not answer within 0.3 seconds, in 2 tries" in episode.message
     assert len(episode.answer) == 4

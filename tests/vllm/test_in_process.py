@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent import TOOLS, Budget, Task, run
+from agent import WORKSPACE, Budget, Task, run
 from agent.models.base import Call, Capabilities, Message, ModelError, Reply
 from agent.models.vllm import SamplingSettings, VllmModel
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.chat.views import View
 from sam3_tool import Image
 
-SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 FIELDS = {one["function"]["name"]: {*one["function"]["parameters"]["properties"]} for one in SCHEMAS}
 CPU = {"enforce_eager": True, "block_size": 32, "max_num_seqs": 8}
 IMAGES = 4

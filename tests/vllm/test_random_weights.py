@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, Task, run
+from agent import WORKSPACE, Budget, Decision, Episode, Task, parse_toolset, run
 from agent.core.errors import ToolError
 from agent.models.base import Capabilities, Message, Reply
 from agent.models.openai.client import OpenAICompatible
@@ -25,7 +25,7 @@ ASKED = 20
 REPLIES = 300
 """At least, in whole episodes."""
 TALK = [Message("system", ("You find things in pictures.",)), Message("user", ("the red circle",))]
-SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 FIELDS = {one["function"]["name"]: {*one["function"]["parameters"]["properties"]} for one in SCHEMAS}
 WAYS = {
     "strict tools": Capabilities("native", strict=True),
@@ -58,7 +58,7 @@ def is_strict(reply: Reply) -> bool:
 def is_accepted(reply: Reply) -> bool:
     """Whether it is one call that its tool takes: there are rules that a grammar does not know."""
     try:
-        [parse_call(Decision(call.tool, call.arguments), TOOLS) for call in reply.calls]
+        [parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools) for call in reply.calls]
     except ToolError:
         return False
     return len(reply.calls) == 1
@@ -108,11 +108,10 @@ def test_calls_that_the_server_leaves_in_the_text_are_found_there(server, result
 
 @pytest.mark.parametrize(("way", "protocol"), [*product(WAYS, ("workspace", "paper"))])
 def test_every_episode_has_an_outcome(model, tiny, picture, result, way, protocol):
-    planner = ChatPlanner(replace(model, capabilities=WAYS[way]), toolset=protocol)
-    tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
+    planner = ChatPlanner(replace(model, capabilities=WAYS[way]), toolset=parse_toolset(protocol))
 
     def episode(number: int) -> Episode:
-        return run(Task(picture, f"circle {number}"), planner, tiny, tools=tools, budget=Budget(max_steps=8))
+        return run(Task(picture, f"circle {number}"), planner, tiny, budget=Budget(max_steps=8))
 
     episodes: list[Episode] = []
     while sum(one.usage.model_calls for one in episodes) < REPLIES / (2 * len(WAYS)):

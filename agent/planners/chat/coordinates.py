@@ -141,7 +141,7 @@ def adapt_schema(schema: dict[str, Any], convention: Convention) -> dict[str, An
     """A tool's schema whose places are described as the model writes them."""
     changed = deepcopy(schema)
     for name, field in changed["function"]["parameters"].get("properties", {}).items():
-        if name in (*BOX_FIELDS, *BOX_LIST_FIELDS, POINTS_FIELD):
+        if name in (*BOX_FIELDS, *BOX_LIST_FIELDS, POINTS_FIELD) and "description" in field:
             description = field["description"].replace(AXES["pixels"], AXES[convention])
             field["description"] = re.sub(r"(?<=^In )pixels", UNITS[convention], description)
     return changed

@@ -17,12 +17,13 @@ MAX_TEXT_LENGTH = 240
 def format_turns(context: ConversationContext, toolset: Toolset, *, max_turns: int = MAX_TURNS) -> str:
     """One line for each of the last `max_searches` turns, oldest first.
 
-    By their numbers, masks are named in the workspace protocol alone: in the paper's they are counted anew each time.
+    Masks are named by their ids, unless they are counted anew each time.
     """
     left_out = len(context.turns) - max_turns
     first = [f"- ({left_out} earlier turns are left out)"] if left_out > 0 else []
     rows = (
-        _format_turn(turn, context.workspace if toolset == "workspace" else None) for turn in context.turns[-max_turns:]
+        _format_turn(turn, None if toolset.renumbers_masks else context.workspace)
+        for turn in context.turns[-max_turns:]
     )
     return "\n".join([*first, *rows])
 

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from math import ceil
-from typing import get_args
 
 from agent.core.episode import NO_COST, Decision, Episode, Usage, Verdict
 from agent.core.errors import PlannerError, ToolError
@@ -16,7 +15,7 @@ from agent.planners.chat import prompt
 from agent.planners.chat.coordinates import CoordinateFrame, detect_convention
 from agent.planners.chat.prompt import View
 from agent.planners.chat.verdicts import OneVerdict, ParsedVerdicts, SheetVerdicts, parse_verdicts
-from agent.tools import TOOLSETS, Tool, parse_call
+from agent.tools import WORKSPACE, Tool, parse_call
 from agent.tools.segment import MAX_PHRASES, Segment
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
@@ -41,10 +40,8 @@ class ChatPlanner:
     Safe to share between threads, as its model is: it holds nothing else, and changes nothing.
     """
 
-    def __init__(self, model: ChatModel, *, toolset: Toolset = "workspace", view: View | None = None) -> None:
-        """`view`: what it leaves open is taken from the model's name and its capabilities."""
-        if toolset not in get_args(Toolset):
-            raise ValueError(f"`toolset` must be 'workspace' or 'paper', got {toolset!r}")
+    def __init__(self, model: ChatModel, *, toolset: Toolset = WORKSPACE, view: View | None = None) -> None:
+        """`toolset`: what the model is offered. `view`: what it leaves open is taken from the model's name and its capabilities."""
         self.model = model
         self.toolset = toolset
         self.view = _resolve_view(view or View(), model)
@@ -127,7 +124,7 @@ def build_verdict_requests(
 
 
 def _is_judged_singly(ids: Sequence[int], toolset: Toolset, closely: bool) -> bool:
-    return closely or toolset == "paper" or len(set(ids)) <= MAX_SINGLE_VERDICTS
+    return closely or toolset.renumbers_masks or len(set(ids)) <= MAX_SINGLE_VERDICTS
 
 
 def to_decision(reply: Reply, toolset: Toolset, frame: CoordinateFrame) -> Decision:
@@ -158,9 +155,9 @@ def _select_call(calls: Sequence[Call], toolset: Toolset, frame: CoordinateFrame
     """The call to make, and a note on what is left out. Calls of `segment` that ask alike are one call."""
     distinct = list(dict.fromkeys(calls))
     first, *others = distinct
-    alike = _find_mergeable_calls(distinct) if toolset == "workspace" else []
+    alike = [] if toolset.renumbers_masks else _find_mergeable_calls(distinct, toolset)
     if not alike or (not others and alike[0].region is None):
-        call = _convert_to_pixels(first, frame) if toolset == "workspace" else first
+        call = first if toolset.renumbers_masks else _convert_to_pixels(first, toolset, frame)
         return call, _note_dropped_calls(len(distinct), len(others))
     phrases = list(dict.fromkeys(phrase for call in alike for phrase in call.phrases))
     merged = alike[0].model_copy(update={"phrases": phrases[:MAX_PHRASES]})
@@ -168,31 +165,32 @@ def _select_call(calls: Sequence[Call], toolset: Toolset, frame: CoordinateFrame
         _note_dropped_calls(len(distinct), len(distinct) - len(alike)),
         _note_dropped_phrases(phrases[MAX_PHRASES:]),
     )
-    return _to_pixel_call(merged, frame), " ".join(filter(None, notes))
+    return _to_pixel_call(merged, toolset, frame), " ".join(filter(None, notes))
 
 
-def _find_mergeable_calls(calls: Sequence[Call]) -> list[Segment]:
+def _find_mergeable_calls(calls: Sequence[Call], toolset: Toolset) -> list[Segment]:
     """The first calls, as far as they are calls of `segment` that differ in their phrases alone."""
-    read = list(takewhile(lambda call: call is not None, map(_parse_segment, calls)))
+    read = list(takewhile(lambda call: call is not None, (_parse_segment(call, toolset) for call in calls)))
     questions = [call.model_copy(update={"phrases": []}) for call in read if call is not None]
     same = sum(1 for _ in takewhile(lambda question: question == questions[0], questions))
     return [call for call in read[:same] if call is not None]
 
 
-def _parse_segment(call: Call) -> Segment | None:
+def _parse_segment(call: Call, toolset: Toolset) -> Segment | None:
     with suppress(ToolError):
-        tool = parse_call(Decision(call.tool, call.arguments), TOOLSETS["workspace"])
+        tool = parse_call(Decision(call.tool, call.arguments), toolset.tools)
         return tool if isinstance(tool, Segment) else None
     return None
 
 
-def _to_pixel_call(call: Segment, frame: CoordinateFrame) -> Call:
-    return _convert_to_pixels(Call(call.name, call.to_decision().arguments), frame)
+def _to_pixel_call(call: Segment, toolset: Toolset, frame: CoordinateFrame) -> Call:
+    return _convert_to_pixels(Call(call.name, call.to_decision().arguments), toolset, frame)
 
 
-def _convert_to_pixels(call: Call, frame: CoordinateFrame) -> Call:
+def _convert_to_pixels(call: Call, toolset: Toolset, frame: CoordinateFrame) -> Call:
     """The call with the places in it in pixels of the whole picture."""
-    return Call(call.tool, prompt.convert_coordinates(Decision(call.tool, call.arguments), frame.to_pixel_units))
+    decision = Decision(call.tool, call.arguments)
+    return Call(call.tool, prompt.convert_coordinates(decision, toolset.tools, frame.to_pixel_units))
 
 
 def _note_dropped_calls(calls: int, dropped: int) -> str:
@@ -210,7 +208,7 @@ def _note_dropped_phrases(phrases: Sequence[str]) -> str:
 def _build_retry(messages: Messages, reply: Reply, complaint: str, frame: CoordinateFrame) -> list[Message]:
     """The request once more, after the reply and what is wrong with it."""
     call = reply.calls[0] if reply.calls else Call("", "")
-    return [*messages, *prompt.build_turn(Decision(call.tool, call.arguments, reply.text), (complaint,), frame)]
+    return [*messages, *prompt.build_turn(Decision(call.tool, call.arguments, reply.text), (complaint,), (), frame)]
 
 
 def _merge_verdicts(first: ParsedVerdicts, second: ParsedVerdicts) -> ParsedVerdicts:

@@ -17,13 +17,13 @@ from agent.models.tokens import estimate_tokens
 from agent.planners.chat.coordinates import CoordinateFrame, adapt_schema
 from agent.planners.chat.history import MAX_TURNS, format_searches, format_turns
 from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image, zoom_to_mask
-from agent.tools import TOOLS, TOOLSETS, parse_call
+from agent.tools import WORKSPACE, Tool, parse_call
 from agent.tools.search_text import describe_search
 from agent.tools.segment import Segment
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
-__all__ = ["Toolset", "View", "build_examination", "build_messages", "build_sheet_examinations"]
+__all__ = ["View", "build_examination", "build_messages", "build_sheet_examinations"]
 
 MAX_TEXT_LENGTH = 4000
 """Letters of any one text that the model is told; of a longer one, its beginning and its end."""
@@ -38,7 +38,7 @@ SHORT_TURNS = 2
 
 
 def build_messages(
-    episode: Episode, toolset: Toolset = "workspace", view: View | None = None, *, short: bool = False
+    episode: Episode, toolset: Toolset = WORKSPACE, view: View | None = None, *, short: bool = False
 ) -> Messages:
     """What the model sees next. Equal episodes have equal conversations, down to the last byte.
 
@@ -64,10 +64,17 @@ def build_messages(
     return limit_images(conversation, view.images)
 
 
+def build_system_prompt(toolset: Toolset) -> str:
+    """The text of the set's prompt, and after it what the added tools say of themselves."""
+    guidance = [f"- `{tool.name}`: {' '.join(tool.guidance.split())}" for tool in toolset.tools if tool.guidance]
+    text = prompts.load_prompt(toolset.prompt)
+    return "\n".join([text, "", "# Further tools", "", *guidance]) if guidance else text
+
+
 def build_schemas(toolset: Toolset, view: View) -> list[dict[str, Any]]:
     """The tools, as they are offered to the model."""
     convention = "pixels" if view.coordinates == "auto" else view.coordinates
-    return [adapt_schema(tool.to_planner_schema(), convention) for tool in TOOLSETS[toolset]]
+    return [adapt_schema(tool.to_planner_schema(), convention) for tool in toolset.tools]
 
 
 def build_examination(episode: Episode, mask_id: int, toolset: Toolset, view: View) -> Messages:
@@ -117,15 +124,21 @@ def build_sheet_examinations(
 
 def get_display_number(mask_id: int, episode: Episode, toolset: Toolset) -> int:
     """What the model calls a mask: in the paper's protocol its place among the current ones, else its id."""
-    return episode.current_ids.index(mask_id) + 1 if toolset == "paper" and mask_id in episode.current_ids else mask_id
+    current = episode.current_ids
+    return current.index(mask_id) + 1 if toolset.renumbers_masks and mask_id in current else mask_id
 
 
 def build_turn(
-    decision: Decision, answer: Sequence[str | Image], frame: CoordinateFrame, *, thoughts: bool = True
+    decision: Decision,
+    answer: Sequence[str | Image],
+    tools: Sequence[type[Tool]],
+    frame: CoordinateFrame,
+    *,
+    thoughts: bool = True,
 ) -> list[Message]:
     """A decision and what came of it. What cannot be sent as a call is sent as text: the model should see its slip."""
     thought = decision.thought.strip() if thoughts else ""
-    call = _build_history_call(decision, frame)
+    call = _build_history_call(decision, tools, frame)
     if call is not None:
         return [
             Message("assistant", (truncate_text(thought),) if thought else (), (call,)),
@@ -172,20 +185,24 @@ def _drop_images(content: tuple[str | Image, ...], count: int) -> tuple[str | Im
 
 
 def _assemble_messages(episode: Episode, toolset: Toolset, view: View, *, short: bool) -> list[Message]:
-    start = 0 if toolset == "workspace" else _find_last_search(episode)
+    start = _find_last_search(episode) if toolset.renumbers_masks else 0
     if short:
         start = max(start, len(episode.steps) - SHORT_TURNS)
     frame = view.build_frame(episode.task.image)
     drawn = _find_drawn_step(episode, toolset)
     conversation = [
-        Message("system", (prompts.load_prompt(toolset),)),
+        Message("system", (build_system_prompt(toolset),)),
         _build_opening(episode, start, toolset, view, short=short),
     ]
     for index, step in enumerate(episode.steps[start:], start=start):
         words = "\n".join(filter(None, (frame.rewrite_coordinates(step.observation.text), step.decision.note)))
         current_masks = _show_current_masks(episode, toolset, view) if index == drawn else ()
         conversation += build_turn(
-            step.decision, _join_texts(truncate_text(words), *current_masks), frame, thoughts=not short
+            step.decision,
+            _join_texts(truncate_text(words), *current_masks),
+            toolset.tools,
+            frame,
+            thoughts=not short,
         )
     return conversation
 
@@ -194,7 +211,9 @@ def _build_opening(episode: Episode, start: int, toolset: Toolset, view: View, *
     """The raw picture, what was said before, the query, and what was tried in the turns before `start`."""
     image = episode.task.image
     drawn = _get_context_ids(episode, toolset)
-    query = _fill_query_prompt(f"{toolset}_query", episode, coordinates=view.build_frame(image).describe_convention())
+    query = _fill_query_prompt(
+        f"{toolset.prompt}_query", episode, coordinates=view.build_frame(image).describe_convention()
+    )
     tried = _list_searches(episode, start)
     words = (*_describe_context(episode, drawn, toolset, short=short), query)
     text = "\n\n".join((*words, _describe_searches(tried, episode, toolset)) if tried else words)
@@ -209,26 +228,28 @@ def _describe_context(episode: Episode, drawn: Sequence[int], toolset: Toolset, 
     if context.turns:
         max_turns = SHORT_TURNS if short else MAX_TURNS
         yield prompts.fill_prompt(
-            f"{toolset}_before", turns=truncate_text(format_turns(context, toolset, max_turns=max_turns))
+            f"{toolset.prompt}_before", turns=truncate_text(format_turns(context, toolset, max_turns=max_turns))
         )
-    if context.workspace and context.workspace.searches and toolset == "workspace":
+    if context.workspace and context.workspace.searches and not toolset.renumbers_masks:
         yield prompts.fill_prompt("workspace_before_found", searches=truncate_text(format_searches(context.workspace)))
     if drawn:
-        yield prompts.fill_prompt(f"{toolset}_before_drawn", numbers=format_ids(_get_context_numbers(drawn, toolset)))
+        yield prompts.fill_prompt(
+            f"{toolset.prompt}_before_drawn", numbers=format_ids(_get_context_numbers(drawn, toolset))
+        )
 
 
 def _get_context_ids(episode: Episode, toolset: Toolset) -> tuple[int, ...]:
     """The masks of the answer so far; in the paper's protocol while they are the current ones, as numbers change."""
     changed = any(step.observation.shown is not None for step in episode.steps)
-    return () if toolset == "paper" and changed else episode.task.context.selected
+    return () if toolset.renumbers_masks and changed else episode.task.context.selected
 
 
 def _get_context_numbers(drawn: Sequence[int], toolset: Toolset) -> Sequence[int]:
-    return range(1, len(drawn) + 1) if toolset == "paper" else drawn
+    return range(1, len(drawn) + 1) if toolset.renumbers_masks else drawn
 
 
 def _describe_searches(searches: Sequence[SearchRecord], episode: Episode, toolset: Toolset) -> str:
-    if toolset == "paper":
+    if toolset.renumbers_masks:
         phrases = dict.fromkeys(truncate_text(search.phrase) for search in searches)
         return prompts.fill_prompt("paper_tried", phrases=", ".join(map(repr, phrases)))
     lines = [f"- {truncate_text(describe_search(search, episode.workspace))}" for search in searches]
@@ -237,13 +258,13 @@ def _describe_searches(searches: Sequence[SearchRecord], episode: Episode, tools
 
 def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple[str | Image, ...]:
     """What the model is told of the masks it may choose from now, and their picture."""
-    ids = episode.best_ids if toolset == "workspace" else episode.current_ids
-    if toolset == "workspace" and not any(step.observation.shown for step in episode.steps):
+    ids = episode.current_ids if toolset.renumbers_masks else episode.best_ids
+    if not toolset.renumbers_masks and not any(step.observation.shown for step in episode.steps):
         return ()  # what was there before is drawn at the beginning
     if not ids:
-        return (_fill_query_prompt("paper_none", episode),) if toolset == "paper" else ()
+        return (_fill_query_prompt("paper_none", episode),) if toolset.renumbers_masks else ()
     numbers = [get_display_number(id, episode, toolset) for id in ids]
-    words = _fill_query_prompt(f"{toolset}_drawn", episode, numbers=format_ids(numbers))
+    words = _fill_query_prompt(f"{toolset.prompt}_drawn", episode, numbers=format_ids(numbers))
     marked = draw_overlay(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)
     return words, marked, *(_build_close_ups(ids, episode, view) if _is_close_up_request(episode.steps[-1]) else ())
 
@@ -266,7 +287,7 @@ def _build_close_ups(ids: Sequence[int], episode: Episode, view: View) -> tuple[
 
 def _find_drawn_step(episode: Episode, toolset: Toolset) -> int:
     """The step whose turn shows the masks: the last one; in the paper's protocol, the one that changed them last."""
-    if toolset == "workspace":
+    if not toolset.renumbers_masks:
         return len(episode.steps) - 1
     changed = [index for index, step in enumerate(episode.steps) if step.observation.shown is not None]
     return changed[-1] if changed else -1
@@ -299,24 +320,26 @@ def _join_texts(words: str, *content: str | Image) -> tuple[str | Image, ...]:
     return "\n".join(filter(None, texts)), *(part for part in content if isinstance(part, Image))
 
 
-def _build_history_call(decision: Decision, frame: CoordinateFrame) -> Call | None:
+def _build_history_call(decision: Decision, tools: Sequence[type[Tool]], frame: CoordinateFrame) -> Call | None:
     """The call as the model wrote it; None for what no server would take in a history."""
-    arguments = _sanitize_arguments(_to_model_arguments(decision, frame))
+    arguments = _sanitize_arguments(_to_model_arguments(decision, tools, frame))
     name = make_encodable(decision.tool.strip())
     if not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH or arguments is None:
         return None
     return Call(name, arguments)
 
 
-def _to_model_arguments(decision: Decision, frame: CoordinateFrame) -> str:
+def _to_model_arguments(decision: Decision, tools: Sequence[type[Tool]], frame: CoordinateFrame) -> str:
     """The arguments with places as the model writes them; a decision holds pixels of the whole picture."""
-    return decision.arguments if frame.is_plain else convert_coordinates(decision, frame.to_model_units)
+    return decision.arguments if frame.is_plain else convert_coordinates(decision, tools, frame.to_model_units)
 
 
-def convert_coordinates(decision: Decision, convert: Callable[[Mapping[str, Any]], dict[str, Any]]) -> str:
+def convert_coordinates(
+    decision: Decision, tools: Sequence[type[Tool]], convert: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> str:
     """The arguments of a call with `convert` applied to the places in them; as they are where there is none."""
     with suppress(ToolError):
-        arguments = parse_call(decision, TOOLS).model_dump(mode="json", exclude_defaults=True)
+        arguments = parse_call(decision, tools).model_dump(mode="json", exclude_defaults=True)
         if convert(arguments) != arguments:
             return json.dumps(convert(arguments), ensure_ascii=False)
     return decision.arguments

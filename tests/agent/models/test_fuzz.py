@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from agent import PAPER_TOOLS, TOOLS, Budget, Decision, Episode, ScriptedPlanner, Task, run
+from agent import WORKSPACE, Budget, Decision, Episode, ScriptedPlanner, Task, parse_toolset, run
 from agent.core.errors import ToolError
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.rendering import render_call, to_chat_template, to_openai
@@ -26,8 +26,7 @@ from agent.tools import parse_call
 from sam3_tool import Image
 
 MODEL = Path(__file__).parents[2] / "mllm" / "model"
-TOOLS_OF = {"workspace": TOOLS, "paper": PAPER_TOOLS}
-SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 REPLIES = 300
 AT_ONCE = 16
 """Episodes."""
@@ -58,8 +57,8 @@ def finished(kitchen_sam3) -> Any:
             protocol = ("workspace", "paper")[seed % 2]
             pixels = np.random.default_rng(seed).integers(0, 256, (60, 100, 3), dtype=np.uint8)
             task = Task(Image(pixels), f"the {('watermelons', 'red cup', 'ripe cherries')[seed % 3]}")
-            planner = ChatPlanner(counting, toolset=protocol, view=View(image_side=64))
-            return run(task, planner, kitchen_sam3, tools=TOOLS_OF[protocol], budget=Budget(max_steps=8))
+            planner = ChatPlanner(counting, toolset=parse_toolset(protocol), view=View(image_side=64))
+            return run(task, planner, kitchen_sam3, budget=Budget(max_steps=8))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return [*pool.map(one, range(episodes))], counting.said
@@ -127,7 +126,7 @@ def damaged(chance: random.Random) -> Iterator[str]:
 def complaint(call: Call) -> str:
     """What is wrong with a call; "" when nothing is."""
     try:
-        parse_call(Decision(call.tool, call.arguments), TOOLS)
+        parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools)
     except ToolError as error:
         return str(error)
     return ""

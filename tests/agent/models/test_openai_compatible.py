@@ -15,11 +15,11 @@ from agent.planners.chat.views import View
 from agent.records.episode_file import Provenance, save_episode
 from agent.records.episode_file import load_episode as load_episode
 from agent.report.prompt_trace import reconstruct_prompts
-from agent.tools import TOOLS
+from agent.tools import WORKSPACE
 
 KEY = "sk-planted-5up3r-s3cr3t"
 ASKED = [Message("system", ("You plan.",)), Message("user", ("Query: the red cup",))]
-TOOL_SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
+TOOL_SCHEMAS = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 SEGMENT = ("segment", '{"phrases": ["red cup"]}')
 
 
@@ -51,7 +51,7 @@ def test_tools_are_offered_natively_and_one_must_be_called(server, load, told):
     assert reply.calls == (Call(*SEGMENT),)
     assert (reply.text, reply.finish_reason, reply.error) == ("Cups.", "tool_calls", "")
     request = server.requests[0]
-    assert [tool["function"]["name"] for tool in request["tools"]] == [tool.name for tool in TOOLS]
+    assert [tool["function"]["name"] for tool in request["tools"]] == [tool.name for tool in WORKSPACE.tools]
     assert request["tool_choice"] == "required"
     assert (request["model"], request["max_tokens"], request["temperature"], request["seed"]) == ("m", 99, 0.0, 3)
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import prompts
-from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
+from agent import Episode, Task, run
 from agent.core.budget import Budget, Price
 from agent.core.episode import Usage
 from agent.core.errors import PlannerError
 from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
-from agent.planners.chat.prompt import Toolset
 from agent.records.episode_file import Provenance, save_episode
 from agent.records.model_recording import RecordingHeader, RecordingModel, ReplayingModel
+from agent.tools import parse_toolset
 from sam3_tool import Image, Sam3
 
 OFFERED = [{"type": "function", "function": {"name": "segment", "parameters": {"type": "object"}}}]
@@ -146,7 +146,7 @@ def test_threads_that_ask_the_same_leave_whole_files(folder: Path) -> None:
     assert sorted(again) == sorted(reply.text for replies in said for reply in replies)
 
 
-SCRIPTS: dict[Toolset, list[str | Call | Reply]] = {
+SCRIPTS: dict[str, list[str | Call | Reply]] = {
     "workspace": [
         '<think>the circle first</think>{"tool": "segment", "arguments": {"phrases": ["circle", "square",]}}',
         Call("relate", '{"ids": [1, 9], "relation": "left_of", "to": [2]}'),
@@ -163,9 +163,8 @@ SCRIPTS: dict[Toolset, list[str | Call | Reply]] = {
 }
 
 
-def play(picture: Image, model: ChatModel, sam3: Sam3, protocol: Toolset) -> Episode:
-    tools = TOOLS if protocol == "workspace" else PAPER_TOOLS
-    return run(Task(picture, "the circle"), ChatPlanner(model, toolset=protocol), sam3, tools=tools)
+def play(picture: Image, model: ChatModel, sam3: Sam3, protocol: str) -> Episode:
+    return run(Task(picture, "the circle"), ChatPlanner(model, toolset=parse_toolset(protocol)), sam3)
 
 
 def saved(episode: Episode, path: Path) -> dict:
@@ -177,7 +176,7 @@ def saved(episode: Episode, path: Path) -> dict:
 
 @pytest.mark.parametrize("protocol", SCRIPTS)
 def test_a_whole_episode_is_repeated_byte_for_byte_without_model_and_checkpoint(
-    protocol: Toolset, picture: Image, tiny: Sam3, tmp_path: Path
+    protocol: str, picture: Image, tiny: Sam3, tmp_path: Path
 ) -> None:
     model = ScriptedModel(SCRIPTS[protocol], verdicts={2: 0.1})
     made_by = Provenance(planner="scripted", sam3="tiny", model=model.name, protocol=protocol)

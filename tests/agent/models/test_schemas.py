@@ -9,9 +9,9 @@ import pytest
 from agent.core.episode import Decision
 from agent.models.reply_parsing import read_reply
 from agent.models.schemas import MAX_ITEMS, MAX_NUMBER, MAX_TEXT, build_reply_schema, constrain_schema, to_strict_tool
-from agent.tools import PAPER_TOOLS, TOOLS, parse_call
+from agent.tools import PAPER, WORKSPACE, parse_call
 
-PROTOCOLS = {"workspace": TOOLS, "paper": PAPER_TOOLS}
+PROTOCOLS = {"workspace": WORKSPACE.tools, "paper": PAPER.tools}
 OFFERED = [tool.to_planner_schema() for tools in PROTOCOLS.values() for tool in tools]
 
 
@@ -101,9 +101,9 @@ def test_patterns_allow_what_json_holds_without_escapes_and_no_more(most, least)
 
 
 def test_a_reply_is_one_call_of_one_of_the_tools():
-    schema = build_reply_schema([tool.to_planner_schema() for tool in TOOLS])
-    assert [one["properties"]["tool"]["enum"] for one in schema["anyOf"]] == [[tool.name] for tool in TOOLS]
-    alone = build_reply_schema([TOOLS[0].to_planner_schema()])
+    schema = build_reply_schema([tool.to_planner_schema() for tool in WORKSPACE.tools])
+    assert [one["properties"]["tool"]["enum"] for one in schema["anyOf"]] == [[tool.name] for tool in WORKSPACE.tools]
+    alone = build_reply_schema([WORKSPACE.tools[0].to_planner_schema()])
     assert list(alone["properties"]) == alone["required"] == ["thought", "tool", "arguments"]
 
 

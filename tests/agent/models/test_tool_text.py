@@ -8,10 +8,10 @@ from agent.core.episode import Decision, Usage
 from agent.core.errors import ToolError
 from agent.models.base import Call, Reply
 from agent.models.reply_parsing import extract_calls, read_reply, split_thinking
-from agent.tools import TOOLS, parse_call
+from agent.tools import WORKSPACE, parse_call
 from agent.tools.toolsets import Count, Segment
 
-OFFERED = [tool.to_planner_schema() for tool in TOOLS]
+OFFERED = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 SEGMENT = Call("segment", '{"phrases": ["red cup"]}')
 COUNT = Call("count", '{"ids": [1, 2]}')
 ONE = '{"name": "segment", "arguments": {"phrases": ["red cup"]}}'
@@ -58,7 +58,7 @@ TWO = '{"name": "count", "arguments": {"ids": [1, 2]}}'
 def test_a_call_is_read_however_it_is_written(text):
     reply = read_reply(text, tools=OFFERED)
     (call,) = reply.calls
-    assert parse_call(Decision(call.tool, call.arguments), TOOLS) == Segment(phrases=["red cup"])
+    assert parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools) == Segment(phrases=["red cup"])
     assert (reply.text, reply.reasoning) == ("", "")
 
 
@@ -160,13 +160,13 @@ def test_a_call_that_cannot_be_read_is_a_call_that_says_why(text):
     (call,) = read_reply(text, tools=OFFERED).calls
     assert call.tool == "segment"
     with pytest.raises(ToolError, match=r"The arguments are not JSON .* call it again with one JSON object\."):
-        parse_call(Decision(call.tool, call.arguments), TOOLS)
+        parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools)
 
 
 def test_a_list_that_was_cut_off_is_not_taken_as_whole():
     (call,) = read_reply('<tool_call>{"name": "answer", "arguments": {"ids": [1, 2', tools=OFFERED).calls
     with pytest.raises(ToolError, match="not JSON"):
-        parse_call(Decision(call.tool, call.arguments), TOOLS)
+        parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools)
 
 
 @pytest.mark.parametrize("arguments", ["4", "true", "Infinity", '" "', "1e495", "[]", "9" * 5000, "null"])
@@ -178,7 +178,7 @@ def test_arguments_of_any_kind_become_one_sentence(arguments):
     ):
         assert call.tool == "count"
         with pytest.raises(ToolError):
-            parse_call(Decision(call.tool, call.arguments), TOOLS)
+            parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_any_text_is_read_and_can_be_saved(seed):
     "".join([reply.text, reply.reasoning, *(call.tool + call.arguments for call in reply.calls)]).encode("utf-8")
     for call in reply.calls:
         with suppress(ToolError):
-            parse_call(Decision(call.tool, call.arguments), TOOLS)
+            parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools)
 
 
 @pytest.mark.parametrize(

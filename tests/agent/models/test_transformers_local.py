@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent import PAPER_TOOLS, TOOLS, Episode, Task, run
+from agent import PAPER, WORKSPACE, Episode, Task, run
 from agent.core.errors import PlannerError
 from agent.models.base import Capabilities, Message, Messages, ModelError
 from agent.models.transformers import TransformersModel
@@ -21,7 +21,7 @@ from sam3_tool import Image
 
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "tests" / "mllm" / "model"
-SCHEMAS = [tool.to_planner_schema() for tool in TOOLS]
+SCHEMAS = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 SEGMENT = '{{"phrases": ["{}"]}}'
 SMALL = View(image_side=160)
 
@@ -58,8 +58,8 @@ def test_a_query_is_answered_in_process(tiny, scene, wire):
 
 
 def test_the_planner_is_loaded_by_its_name(tiny, scene):
-    planner = load_planner(f"transformers:{MODEL}", toolset="paper", image_side=160)
-    episode = run(Task(scene, "the ripe watermelons"), planner, tiny, tools=PAPER_TOOLS)
+    planner = load_planner(f"transformers:{MODEL}", toolset=PAPER, image_side=160)
+    episode = run(Task(scene, "the ripe watermelons"), planner, tiny)
     assert (episode.outcome, episode.current_ids) == ("answered", (1, 3))
 
 

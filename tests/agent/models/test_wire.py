@@ -18,10 +18,10 @@ from agent.models.rendering import (
     to_openai,
 )
 from agent.models.reply_parsing import read_reply
-from agent.tools import TOOLS, parse_call
+from agent.tools import WORKSPACE, parse_call
 from sam3_tool import Image
 
-OFFERED = [tool.to_planner_schema() for tool in TOOLS]
+OFFERED = [tool.to_planner_schema() for tool in WORKSPACE.tools]
 SEGMENT, COUNT = Call("segment", '{"phrases": ["cup"]}'), Call("count", '{"ids": [1]}')
 WIRES = ("native", "schema", "tagged")
 
@@ -127,7 +127,7 @@ def test_tools_are_described_after_the_fixed_prompt_and_results_come_from_the_us
     described = [
         json.loads(line)["name"] for line in system.splitlines() if line.startswith('{"name": "') and "desc" in line
     ]
-    assert described == [tool.name for tool in TOOLS]
+    assert described == [tool.name for tool in WORKSPACE.tools]
     assert "tools" not in rendered
     assert [part["type"] for part in rendered["messages"][-1]["content"]] == ["image_url", "text"]
 
@@ -148,7 +148,7 @@ def test_the_schema_wire_holds_the_reply_to_a_schema_of_a_call(talk):
     form = to_openai(talk, OFFERED, "schema")["response_format"]
     assert form["type"] == "json_schema"
     assert [one["properties"]["tool"]["enum"][0] for one in form["json_schema"]["schema"]["anyOf"]] == [
-        tool.name for tool in TOOLS
+        tool.name for tool in WORKSPACE.tools
     ]
 
 
@@ -238,4 +238,4 @@ def test_a_call_that_was_rendered_and_read_again_is_still_valid():
     for wire in ("schema", "tagged"):
         talk = [Message("assistant", (), (Call("segment", '{"phrases": ["cup"], "region": [1, 2, 30, 40]}'),))]
         (call,) = read_reply(to_openai(talk, OFFERED, wire)["messages"][-1]["content"], tools=OFFERED).calls
-        assert parse_call(Decision(call.tool, call.arguments), TOOLS).region is not None
+        assert parse_call(Decision(call.tool, call.arguments), WORKSPACE.tools).region is not None
