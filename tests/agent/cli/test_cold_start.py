@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from agent.cli.main import app
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 
 PROGRAM = """
 import gc, json, sys

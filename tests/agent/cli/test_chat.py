@@ -25,7 +25,7 @@ from agent.records.episode_file import Provenance
 from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import Image, Sam3
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
 
 Said = tuple[Conversation, list[str]]
@@ -109,7 +109,7 @@ def test_a_question_back_lists_the_readings_and_the_next_line_chooses(chat) -> N
 
     conversation, said = chat(["the cup", "2"], Asking([Segment(phrases=["cup"]), ask]))
     assert said[0] == "asked: Which? (1) the left one; (2) the right one. [1 cup 0.95; 2 cup 0.80]"
-    assert conversation.before.turns[0].options == ("the left one", "the right one")
+    assert conversation.context.turns[0].options == ("the left one", "the right one")
     assert conversation.selected == (2,)
 
 
@@ -182,7 +182,7 @@ def interrupts(episode: object) -> Answer:
 
 def test_ctrl_c_ends_the_turn_and_keeps_the_conversation(chat, tmp_path: Path) -> None:
     planner = ScriptedPlanner([Segment(phrases=["red cup"]), interrupts])
-    conversation, said = chat(["the red cups", "/masks"], planner, by_hand=True)
+    conversation, said = chat(["the red cups", "/masks"], planner, interactive=True)
     assert said == ["stopped; the conversation is as it was", "no mask was found so far"]
     assert conversation.turns == ()
     with pytest.raises(KeyboardInterrupt):
@@ -190,8 +190,8 @@ def test_ctrl_c_ends_the_turn_and_keeps_the_conversation(chat, tmp_path: Path) -
 
 
 def test_a_person_is_told_where_the_overlay_is_or_shown_it(chat, tmp_path: Path) -> None:
-    assert chat(["the red cups"], by_hand=True)[1][1] == f"  {tmp_path / 'out' / 'overlay.png'}"
-    assert chat(["the red cups"], by_hand=True, inline="kitty")[1][1].startswith("\x1b_Ga=T")
+    assert chat(["the red cups"], interactive=True)[1][1] == f"  {tmp_path / 'out' / 'overlay.png'}"
+    assert chat(["the red cups"], interactive=True, inline="kitty")[1][1].startswith("\x1b_Ga=T")
 
 
 # the program itself

@@ -44,7 +44,7 @@ def test_a_turn_starts_from_the_masks_of_the_turns_before_it(three_cups, kitchen
     assert second.selected == (1, 2, 4)
     assert [candidate.phrase for candidate in second.workspace] == ["red cup"] * 3 + ["saucer"]
     assert second.answer.masks.shape == (3, 60, 100)
-    assert [said.query for said in second.before.turns] == ["the red cups", "and the saucer"]
+    assert [said.query for said in second.context.turns] == ["the red cups", "and the saucer"]
     assert [episode.task.query for episode in second.turns] == ["the red cups", "and the saucer"]
 
 
@@ -52,13 +52,13 @@ def test_a_phrase_of_an_earlier_turn_keeps_its_numbers_and_costs_nothing(three_c
     again = calls(Segment(phrases=["Red  cup"]), Answer(ids=[3]))
     second = three_cups.say("the last red cup", again, kitchen_sam3)
     assert len(second.workspace) == 3
-    assert second.last.usage.sam_decodes == 0
+    assert second.last_turn.usage.sam_decodes == 0
     lower = calls(Segment(phrases=["red cup"], threshold=0.1), Answer(ids=[4]))
     assert len(three_cups.say("any red cup", lower, kitchen_sam3).workspace) == 6, "another question"
 
 
 def test_a_turn_sees_the_answer_so_far_as_its_own_first_masks(three_cups) -> None:
-    episode = Episode(three_cups.task("those"))
+    episode = Episode(three_cups.build_task("those"))
     assert episode.current_ids == episode.best_ids == (1, 2, 3)
     assert episode.answer.masks.shape == (3, 60, 100)
 
@@ -96,10 +96,10 @@ def test_a_first_turn_that_is_stopped_has_its_best_answer(begun, kitchen_sam3) -
 def test_a_question_back_shows_the_masks_in_question_and_the_readings(begun, kitchen_sam3) -> None:
     ask = AskUser(question="Which?", options=["the left one", "the right one"])
     asked = begun.say("the cup", calls(Segment(phrases=["cup"]), ask), kitchen_sam3)
-    assert (asked.outcome, asked.selected, asked.visible) == ("asked", (), (1, 2))
-    assert asked.options == asked.before.turns[-1].options == ("the left one", "the right one")
+    assert (asked.outcome, asked.selected, asked.displayed_ids) == ("asked", (), (1, 2))
+    assert asked.options == asked.context.turns[-1].options == ("the left one", "the right one")
     chosen = asked.say("the second", calls(Answer(ids=[2])), kitchen_sam3)
-    assert (chosen.options, chosen.visible) == ((), (2,))
+    assert (chosen.options, chosen.displayed_ids) == ((), (2,))
 
 
 def test_every_step_can_be_undone_and_redone(three_cups, kitchen_sam3) -> None:
@@ -128,7 +128,7 @@ def test_undo_can_be_said(words, three_cups, kitchen_sam3) -> None:
     undone = three_cups.say(words, nobody, kitchen_sam3)
     assert undone.selected == ()
     assert undone.say("redo", nobody, kitchen_sam3).selected == (1, 2, 3)
-    assert three_cups.obey("undo the knot") is None
+    assert three_cups.apply_command("undo the knot") is None
 
 
 def test_masks_are_removed_kept_and_brought_back_by_number(three_cups) -> None:
@@ -161,10 +161,10 @@ def test_what_cannot_be_done_is_said_in_one_line(said, three_cups) -> None:
 def test_an_edit_is_an_episode_over_the_same_tools(three_cups, kitchen_sam3) -> None:
     edited = three_cups.edit([Segment(phrases=["saucer"])], kitchen_sam3, "look for saucers")
     assert edited.selected == (4,)
-    assert [step.decision.tool for step in edited.last.steps] == ["segment", "answer"]
-    assert edited.last.task.by_hand
-    assert edited.before.turns[-1].by_hand
-    assert edited.before.turns[-1].query == "look for saucers"
+    assert [step.decision.tool for step in edited.last_turn.steps] == ["segment", "answer"]
+    assert edited.last_turn.task.by_hand
+    assert edited.context.turns[-1].by_hand
+    assert edited.context.turns[-1].query == "look for saucers"
 
 
 def test_an_edit_that_a_tool_refuses_changes_nothing(three_cups, kitchen_sam3) -> None:
@@ -174,24 +174,24 @@ def test_an_edit_that_a_tool_refuses_changes_nothing(three_cups, kitchen_sam3) -
 
 def test_a_turn_that_finds_nothing_is_remembered_with_the_answer_that_stays(three_cups, kitchen_sam3) -> None:
     stays = three_cups.say("the forks", calls(ReportNoMask(reason="There is no fork.")), kitchen_sam3)
-    assert (stays.outcome, stays.before.turns[-1].selected) == ("no_match", (1, 2, 3))
+    assert (stays.outcome, stays.context.turns[-1].selected) == ("no_match", (1, 2, 3))
     nothing = three_cups.remove([1, 2, 3])
-    assert (nothing.outcome, nothing.before.turns[-1].selected) == ("no_match", ())
+    assert (nothing.outcome, nothing.context.turns[-1].selected) == ("no_match", ())
 
 
 def test_a_threshold_that_is_moved_is_one_turn(three_cups) -> None:
     assert [f"{candidate.score:.2f}" for candidate in three_cups.workspace] == ["0.91", "0.85", "0.72"]
-    higher = three_cups.above(0.8)
+    higher = three_cups.filter_by_score(0.8)
     assert higher.selected == (1, 2)
-    assert higher.above(0.9).above(0.5).selected == (1, 2, 3)
-    assert higher.above(0.9).undo().selected == (1, 2, 3)
+    assert higher.filter_by_score(0.9).filter_by_score(0.5).selected == (1, 2, 3)
+    assert higher.filter_by_score(0.9).undo().selected == (1, 2, 3)
 
 
 def test_a_threshold_that_is_moved_back_to_where_it_was_leaves_no_turn(three_cups) -> None:
-    back = three_cups.above(0.8).above(0.9).above(0)
+    back = three_cups.filter_by_score(0.8).filter_by_score(0.9).filter_by_score(0)
     assert (len(back.turns), back.selected, back.message) == (1, (1, 2, 3), three_cups.message)
-    assert len(three_cups.above(0).turns) == 1
-    fewer = three_cups.remove([1]).above(0.8).above(0)
+    assert len(three_cups.filter_by_score(0).turns) == 1
+    fewer = three_cups.remove([1]).filter_by_score(0.8).filter_by_score(0)
     assert [turn.task.query for turn in fewer.turns] == ["the red cups", "remove 1"]
     assert fewer.selected == (2, 3)
 
@@ -199,24 +199,24 @@ def test_a_threshold_that_is_moved_back_to_where_it_was_leaves_no_turn(three_cup
 def test_the_mask_under_a_pixel_is_the_smallest_of_the_answer(begun, kitchen_sam3) -> None:
     script = calls(Segment(phrases=["cup", "handle"]), Answer(ids=[1, 3, 4]))
     talk = begun.say("everything", script, kitchen_sam3)
-    assert talk.at(14.5, 25) == 3, "the handle lies on the cup"
-    assert talk.at(6, 25) in (1, 4)
-    assert talk.at(85, 10) is None, "mask 2 is no part of the answer"
-    assert talk.at(85, 10, of=[2]) == 2
+    assert talk.mask_at(14.5, 25) == 3, "the handle lies on the cup"
+    assert talk.mask_at(6, 25) in (1, 4)
+    assert talk.mask_at(85, 10) is None, "mask 2 is no part of the answer"
+    assert talk.mask_at(85, 10, candidate_ids=[2]) == 2
 
 
 def test_another_picture_begins_at_mask_1_and_what_was_said_is_kept(three_cups, kitchen_sam3) -> None:
-    darker = Image(three_cups.picture.pixels // 2)
+    darker = Image(three_cups.image.pixels // 2)
     moved = three_cups.show(darker, "darker.png")
     assert (moved.selected, len(moved.workspace), moved.name) == ((), 0, "darker.png")
-    assert moved.last is None
-    (said,) = moved.before.turns
+    assert moved.last_turn is None
+    (said,) = moved.context.turns
     assert (said.query, said.elsewhere) == ("the red cups", True)
     same = moved.say(said.query, RED_CUPS, kitchen_sam3)
-    assert (same.selected, same.last.task.picture) == ((1, 2, 3), darker)
-    assert [turn.elsewhere for turn in same.before.turns] == [True, False]
+    assert (same.selected, same.last_turn.task.image) == ((1, 2, 3), darker)
+    assert [turn.elsewhere for turn in same.context.turns] == [True, False]
     back = same.undo().undo()
-    assert (back.picture.key, back.selected) == (three_cups.picture.key, (1, 2, 3))
+    assert (back.image.key, back.selected) == (three_cups.image.key, (1, 2, 3))
 
 
 def test_a_turn_may_be_watched_and_taken_in(three_cups, kitchen_sam3) -> None:
@@ -225,7 +225,7 @@ def test_a_turn_may_be_watched_and_taken_in(three_cups, kitchen_sam3) -> None:
     with pytest.raises(ValueError, match="began elsewhere"):
         three_cups.remove([1]).append(episode)
     with pytest.raises(ValueError, match="no outcome yet, after 0 steps"):
-        three_cups.append(Episode(three_cups.task("x")))
+        three_cups.append(Episode(three_cups.build_task("x")))
 
 
 def test_reasons_are_those_of_the_turn_that_gave_them_last(begun, kitchen_sam3) -> None:
@@ -254,7 +254,7 @@ def test_whatever_is_done_in_whatever_order_it_holds_together(seed, begun, kitch
             lambda talk, ids=ids: chance.choice([talk.remove, talk.keep, talk.restore, talk.select])(ids),
             lambda talk: talk.filter_by_score(chance.random()),
             lambda talk: chance.choice([talk.undo, talk.redo])(),
-            lambda talk: talk.show(Image(begun.picture.pixels // chance.choice([1, 3]))),
+            lambda talk: talk.show(Image(begun.image.pixels // chance.choice([1, 3]))),
         ]
         with suppress(ConversationError):
             talk = chance.choice(do)(talk)
@@ -272,7 +272,7 @@ def test_a_language_model_follows_up_and_its_page_shows_what_it_was_told(three_c
     planner = ChatPlanner(ScriptedModel([rank, Call("answer", '{"ids": [3], "message": "This one."}')]))
     talk = three_cups.remove([2]).say("the rightmost", planner, kitchen_sam3)
     assert (talk.selected, talk.message) == ((3,), "This one.")
-    page = to_html(talk.last, with_model_info(Provenance(planner="openai:scripted", sam3="scripted"), planner))
+    page = to_html(talk.last_turn, with_model_info(Provenance(planner="openai:scripted", sam3="scripted"), planner))
     assert "This goes on with a conversation about the picture" in page
     assert "by hand: &#39;remove 2&#39;; answer: 1 and 3 (&#39;red cup&#39;)" in page
 
@@ -292,10 +292,10 @@ def long_talk(three_cups: Conversation, kitchen_sam3: Sam3) -> Conversation:
 def test_an_opened_conversation_is_the_one_that_was_saved(long_talk, tmp_path: Path) -> None:
     long_talk.save(tmp_path / "talk.json")
     again = Conversation.open(tmp_path / "talk.json")
-    assert again.context == long_talk.before
+    assert again.context == long_talk.context
     assert [turn.steps for turn in again.turns] == [turn.steps for turn in long_talk.turns]
     assert (again.answer.masks == long_talk.answer.masks).all()
-    assert (again.name, again.image.key) == ("darker.png", long_talk.picture.key)
+    assert (again.name, again.image.key) == ("darker.png", long_talk.image.key)
     for talk in (long_talk.redo().redo(), again.redo().redo()):
         assert (talk.name, talk.selected, talk.can_redo) == ("again.png", (1, 2, 3), False)
     assert again.undo().undo().undo().options == ("the left one", "the right one")
@@ -382,7 +382,7 @@ def test_one_turn_can_be_saved_as_an_episode_with_what_was_before_it(long_talk, 
     turn = long_talk.turns[2]
     save_episode(turn, tmp_path / "episode.json", provenance=Provenance(planner="grammar", sam3="tiny"))
     again = load_episode(tmp_path / "episode.json").episode
-    assert again.task.context == turn.task.before
+    assert again.task.context == turn.task.context
     assert (again.task.query, again.task.by_hand, again.current_ids) == ("remove 2", True, (1, 3))
 
 

@@ -10,7 +10,7 @@ from agent import GrammarPlanner
 from agent.conversation.conversation import Conversation
 from sam3_tool import Image, Sam3
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 SCENE = Image.open(EXAMPLE)
 MIRRORED = Image(SCENE.pixels[:, ::-1])
 PLACES = {
@@ -87,7 +87,7 @@ def test_the_masks_after_a_turn_are_those_that_were_asked_for(turn, states, ther
     assert (state.outcome or "") == outcome
     assert len(state.selected) == len(expected)
     answer = sorted(mask.tobytes() for mask in state.answer.masks)
-    assert answer == sorted(there[state.picture.key][name].tobytes() for name in expected)
+    assert answer == sorted(there[state.image.key][name].tobytes() for name in expected)
 
 
 def test_at_least_twenty_turns_were_taken() -> None:

@@ -18,7 +18,7 @@ from agent.cli.main import app, main
 from agent.report.result import ANSWER_FILES
 from sam3_tool import Image
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
 
 

@@ -11,7 +11,7 @@ from agent.cli.doctor import REQUIRED_PACKAGES
 from agent.cli.main import app
 
 KEY = "sk-this-must-not-be-seen"
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
 def doctor(*words: str):
