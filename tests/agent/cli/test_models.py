@@ -1,4 +1,7 @@
-"""`sam3-agent segment` with language models: the real program, a real server, and recordings of both."""
+"""`sam3-agent segment` with language models: a real server, and recordings of it.
+
+One test runs the installed program; the others run the same command in this process, where torch is loaded once.
+"""
 
 import json
 import os
@@ -6,15 +9,20 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from shutil import copy
 from typing import Any
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from agent import Budget, Task, run
+from agent.cli.main import app
 from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
@@ -22,6 +30,7 @@ from agent.planners.loading import with_model_info, wrap_recording
 from agent.records.episode_file import Provenance
 from agent.tools.toolsets import AskUser
 from sam3_tool import Image, Sam3
+from tests.support.chat_server import ChatServer, completion, refusal
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 PROGRAM = Path(sys.executable).with_name("sam3-agent")
@@ -43,12 +52,22 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def segment(*words: object) -> "subprocess.CompletedProcess[str]":
+def segment(*words: object) -> Result:
+    """In this process."""
+    return CliRunner().invoke(app, ["segment", "scene.png", QUERY, *map(str, words)])
+
+
+def replay(folder: str, *words: object) -> Result:
+    return segment("--planner", f"replay:{folder}", *words)
+
+
+def run_installed(*words: object) -> "subprocess.CompletedProcess[str]":
+    """The installed program."""
     program = [PROGRAM, "segment", "scene.png", QUERY, *map(str, words)]
     return subprocess.run(program, capture_output=True, text=True, check=False)
 
 
-def replay(folder: str, *words: object) -> "subprocess.CompletedProcess[str]":
+def replay_without_networks(folder: str, *words: object) -> "subprocess.CompletedProcess[str]":
     """In a program that can load neither torch nor a client of servers."""
     asked = ["segment", "scene.png", QUERY, "--planner", f"replay:{folder}", *map(str, words)]
     program = [sys.executable, "-c", WITHOUT_NETWORKS, *asked]
@@ -68,36 +87,38 @@ def same(one: str, other: str) -> bool:
 
 
 @pytest.fixture
-def by_turn(told: Callable[..., dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def server() -> Iterator[ChatServer]:
+    server = ChatServer()
+    yield server
+    server.close()
+
+
+def by_turn(request: dict[str, Any]) -> dict[str, Any]:
     """A server's answer: the call whose turn it is, by the assistant's turns in the request."""
+    done = sum(message["role"] == "assistant" for message in request["messages"])
     usage = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050}
-
-    def by_turn(request: dict[str, Any]) -> dict[str, Any]:
-        done = sum(message["role"] == "assistant" for message in request["messages"])
-        return told("Let me see.", [CALLS[done]], usage=usage)
-
-    return by_turn
+    return completion("Let me see.", [CALLS[done]], usage=usage)
 
 
-def test_a_model_behind_a_server_answers_and_its_recording_is_replayed_without_it(server, by_turn) -> None:
+def test_a_model_behind_a_server_answers_and_its_recording_is_replayed_without_it(server) -> None:
     server.script(by_turn)
     words = ("--planner", "openai:m", "--wire", "native", "--image-side", "320")
-    asked = segment(*words, "--base-url", server.url, "--record", "calls", "--out", "first")
+    asked = run_installed(*words, "--base-url", server.url, "--record", "calls", "--out", "first")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout.startswith("Two of them.")
     assert result("first")["usage"]["prompt_tokens"] == 2000
     requests = len(server.requests)
-    again = replay("calls", "--out", "second")
+    again = replay_without_networks("calls", "--out", "second")
     assert (again.returncode, again.stderr, len(server.requests)) == (0, "", requests)
     assert same("first", "second")
 
 
-def test_what_made_an_episode_is_saved_and_the_key_is_not(server, by_turn, here) -> None:
+def test_what_made_an_episode_is_saved_and_the_key_is_not(server, here) -> None:
     server.script(by_turn)
     address = server.url.replace("//", f"//me:{KEY}@")
     words = ("--planner", "openai:m", "--base-url", address, "--wire", "native", "--image-side", "320")
     done = segment(*words, "--price", "1,2,0.5", "--record", "calls")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     made_by = json.loads(Path("out/scene/episode.json").read_text("utf-8"))["made_by"]
     assert (made_by["planner"], made_by["model"]) == ("openai:m", "openai:m")
     assert made_by["view"]["image_side"] == 320
@@ -111,52 +132,59 @@ def test_what_made_an_episode_is_saved_and_the_key_is_not(server, by_turn, here)
     ("limit", "outcome"),
     [(["--max-tokens", "1000"], "token"), (["--max-cost", "0.001", "--price", "1,0"], "cost")],
 )
-def test_a_limit_on_tokens_or_cost_ends_the_episode_with_what_was_found(server, by_turn, limit, outcome) -> None:
+def test_a_limit_on_tokens_or_cost_ends_the_episode_with_what_was_found(server, limit, outcome) -> None:
     server.script(by_turn)
     done = segment("--planner", "openai:m", "--base-url", server.url, "--wire", "native", *limit)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert done.stdout.startswith("budget: ")
     assert outcome in done.stdout
     assert result("out/scene")["count"] > 1
 
 
-def test_a_server_that_fails_later_leaves_what_was_found(server, by_turn, refused) -> None:
-    server.script(by_turn, refused(403, "not for you"))
+def test_a_server_that_fails_later_leaves_what_was_found(server) -> None:
+    server.script(by_turn, refusal(403, "not for you"))
     done = segment("--planner", "openai:m", "--base-url", server.url, "--wire", "native")
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.exit_code, done.stderr) == (1, "")
     assert done.stdout.startswith("failed: ")
     assert "not for you" in done.stdout
     assert result("out/scene")["count"] > 1
 
 
-def test_a_server_that_fails_at_once_is_one_line(server, refused) -> None:
-    server.script(refused(401, f"wrong key {KEY}"))
+def test_a_server_that_fails_at_once_is_one_line(server) -> None:
+    server.script(refusal(401, f"wrong key {KEY}"))
     done = segment("--planner", "openai:m", "--base-url", server.url)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"error: {server.url} refused the key")
     assert KEY not in line
 
 
-def test_on_a_terminal_it_says_first_who_plans_and_how_tools_are_offered(server, by_turn) -> None:
+def test_on_a_terminal_it_says_first_who_plans_and_how_tools_are_offered(server) -> None:
     server.script(by_turn)
-    program = [PROGRAM, "segment", "scene.png", QUERY, "--planner", "openai:m", "--base-url", server.url]
+    words = ["segment", "scene.png", QUERY, "--planner", "openai:m", "--base-url", server.url, "--wire", "native"]
     terminal, end = pty.openpty()
-    with subprocess.Popen([*program, "--wire", "native"], stdout=subprocess.DEVNULL, stderr=end) as process:
-        os.close(end)
-        shown = b""
-        with suppress(OSError):  # raised when the program has closed its end
-            while part := os.read(terminal, 4096):
-                shown += part
+    with ThreadPoolExecutor() as pool:
+        shown = pool.submit(read_to_end, terminal)
+        with os.fdopen(end, "w") as stderr, redirect_stderr(stderr), redirect_stdout(StringIO()):
+            assert app(words, standalone_mode=False) == 0
+        said = shown.result()
+    assert "openai:m, workspace toolset; native tools" in re.sub(r"\s+", " ", said)
+
+
+def read_to_end(terminal: int) -> str:
+    """All that is written to a terminal until its other end is closed."""
+    shown = b""
+    with suppress(OSError):  # raised when the other end is closed
+        while part := os.read(terminal, 4096):
+            shown += part
     os.close(terminal)
-    assert process.returncode == 0
-    assert "openai:m, workspace toolset; native tools" in re.sub(r"\s+", " ", shown.decode())
+    return shown.decode()
 
 
 def test_a_grammar_is_recorded_too() -> None:
-    assert segment("--threshold", "0.3", "--record", "calls", "--out", "first").returncode == 0
+    assert segment("--threshold", "0.3", "--record", "calls", "--out", "first").exit_code == 0
     again = replay("calls", "--out", "second")
-    assert (again.returncode, again.stderr) == (0, "")
+    assert (again.exit_code, again.stderr) == (0, "")
     assert same("first", "second")
 
 
@@ -173,7 +201,7 @@ def test_a_question_is_printed_with_its_options_and_is_no_failure() -> None:
     question = AskUser(question="Which ones?", options=["the striped ones", "all of them"]).to_decision()
     recorded("calls", Call(*CALLS[0]), Call(question.tool, question.arguments))
     done = replay("calls")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     told, first, second, files = done.stdout.splitlines()
     assert told.startswith("asked: Which ones?")
     assert (first, second) == ("  1. the striped ones", "  2. all of them")
@@ -192,15 +220,14 @@ def test_a_question_is_printed_with_its_options_and_is_no_failure() -> None:
 def test_a_recording_is_replayed_as_it_was_or_not_at_all(words, complaint) -> None:
     recorded("calls", *(Call(*call) for call in CALLS))
     done = replay("calls", *words)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert complaint in line
 
 
 def test_another_query_was_not_recorded() -> None:
     recorded("calls", *(Call(*call) for call in CALLS))
-    program = [PROGRAM, "segment", "scene.png", "the bananas", "--planner", "replay:calls"]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
+    done = CliRunner().invoke(app, ["segment", "scene.png", "the bananas", "--planner", "replay:calls"])
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "holds no recording of this call" in done.stderr
     assert not Path("out").exists()
