@@ -3,10 +3,10 @@ from .core.budget import Budget, Price
 from .core.episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Verdict, Workspace
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
 from .core.planner import Planner
-from .grammar import GrammarPlanner
 from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.planner import ChatPlanner
+from .planners.grammar.planner import GrammarPlanner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner
 from .tools import PAPER, WORKSPACE, Tool, Toolset, parse_toolset
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from agent.cli.main import app
 from agent.core.episode import ConversationContext, PastTurn
-from agent.followup import command as undo_or_redo
-from agent.followup import read_after
-from agent.meaning import read
+from agent.planners.grammar.dialogue.interpret import interpret_follow_up
+from agent.planners.grammar.dialogue.utterances import find_command
+from agent.planners.grammar.interpretation import interpret_query
 from agent.report.result import Result
 
 ROOT = Path(__file__).parent.parent
@@ -104,13 +104,15 @@ QUERIES, FOLLOW_UPS = (
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_the_planner_understands_every_query_of_its_table(query: str) -> None:
-    assert read(query).complete
+    assert interpret_query(query).complete
 
 
 @pytest.mark.parametrize("query", FOLLOW_UPS)
 def test_the_planner_understands_every_follow_up_of_its_table(query: str) -> None:
     cups = PastTurn("the cups", "answered", "9 masks: 'cup'.", tuple(range(1, 10)))
-    assert read_after(query, ConversationContext(selected=cups.selected, turns=(cups,))).complete or undo_or_redo(query)
+    assert interpret_follow_up(
+        query, ConversationContext(selected=cups.selected, turns=(cups,))
+    ).complete or find_command(query)
 
 
 def test_the_usage_names_every_option() -> None:

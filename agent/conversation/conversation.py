@@ -221,9 +221,9 @@ class Conversation:
 
         Raises ConversationError where there is nothing to undo or redo.
         """
-        from agent.followup_words import command  # loads the parser of queries
+        from agent.planners.grammar.dialogue.utterances import find_command  # loads the parser of queries
 
-        match command(query):
+        match find_command(query):
             case "undo":
                 return self.undo()
             case "redo":
@@ -397,7 +397,7 @@ def context_after(episode: Episode) -> ConversationContext:
     task, outcome = episode.task, episode.outcome or "failed"
     options = episode.steps[-1].observation.options if episode.steps else ()
     shown = _choose_selected_ids(episode) if outcome == "no_match" else episode.current_ids
-    turn = PastTurn(task.query, outcome, episode.message, shown, options, task.by_hand)
+    turn = PastTurn(task.query, outcome, episode.message, shown, options, task.by_hand, plan=episode.plan)
     return ConversationContext(episode.workspace, _choose_selected_ids(episode), (*task.context.turns, turn))
 
 

@@ -1,10 +1,11 @@
 """A saved conversation: one JSON file with every turn, what was undone too, and each picture once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from agent.conversation.conversation import Conversation, Event, ImageShown, build_context
 from agent.core.episode import Episode, Outcome, Task
@@ -41,12 +42,15 @@ class SavedTurn(SavedModel):
     by_hand: bool
     outcome: Outcome
     steps: tuple[SavedStep, ...]
+    plan: Annotated[dict[str, Any] | None, Field(exclude_if=lambda plan: plan is None)] = None
+    """How the planner understood the query, in its own form; None where it did not say, as in older files."""
 
     @classmethod
     def from_episode(cls, episode: Episode) -> Self:
         task = episode.task
         outcome = episode.outcome or "failed"
-        return cls(query=task.query, by_hand=task.by_hand, outcome=outcome, steps=to_saved_steps(episode))
+        steps = to_saved_steps(episode)
+        return cls(query=task.query, by_hand=task.by_hand, outcome=outcome, steps=steps, plan=episode.plan)
 
 
 class SavedConversation(SavedModel):
@@ -150,6 +154,13 @@ def _restore_event(saved: SavedImageShown | SavedTurn, earlier: list[Event], ima
     image_event = next((event for event in reversed(earlier) if isinstance(event, ImageShown)), None)
     if image_event is None:
         raise ValueError("a turn was taken before any picture was shown")
-    return rebuild_episode(
-        Task(image_event.image, saved.query, build_context(earlier), saved.by_hand), saved.steps, saved.outcome
-    )
+    task = Task(image_event.image, saved.query, build_context(earlier), saved.by_hand)
+    return _restore_plan(rebuild_episode(task, saved.steps, saved.outcome), saved.plan)
+
+
+def _restore_plan(episode: Episode, plan: dict[str, Any] | None) -> Episode:
+    """Return the episode whose first decision carries the plan, as it did when it was made."""
+    if plan is None or not episode.steps:
+        return episode
+    first, *others = episode.steps
+    return replace(episode, steps=(replace(first, decision=replace(first.decision, plan=plan)), *others))

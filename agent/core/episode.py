@@ -1,8 +1,8 @@
 """What happened: a task, the steps taken on it, and the masks found so far. Immutable; nothing here calls a model."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -155,6 +155,8 @@ class PastTurn:
     """Whether the user did it with a mouse or a command; the query then says what was done."""
     elsewhere: bool = False
     """Whether it was about an earlier picture, so that its numbers mean nothing in this one."""
+    plan: dict[str, Any] | None = field(default=None, hash=False)
+    """How the planner understood the query, as JSON in its own form; None where it did not say."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,8 @@ class Decision:
     """What was made of an irregular reply, e.g. that only the first of two calls was taken; for the planner to read."""
     shortened: bool = False
     """Whether the model answered when it was asked once more with less history; for the trace alone."""
+    plan: dict[str, Any] | None = field(default=None, hash=False)
+    """With a planner's first decision: how it understood the query, as JSON in its own form."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,11 @@ class Episode:
     def answer(self) -> Instances:
         """The masks of the answer; of the best answer so far while (or if) there is none."""
         return self.workspace.get_instances(self.current_ids)
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """How the planner understood the query; None where it did not say."""
+        return next((step.decision.plan for step in self.steps if step.decision.plan is not None), None)
 
     @property
     def message(self) -> str:

@@ -61,7 +61,7 @@ def load_planner(name: str, **options: Any) -> Planner:
 
 
 def _load_grammar(*, toolset: "Toolset | str" = "workspace", **options: Any) -> Planner:
-    from agent.grammar import GrammarPlanner  # loads its parser, which nothing else here needs
+    from agent.planners.grammar.planner import GrammarPlanner  # loads its parser, which nothing else here needs
 
     _refuse_unknown_options("grammar", options, ("threshold",))
     try:

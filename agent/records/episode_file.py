@@ -20,7 +20,9 @@ from pydantic import (
     Field,
     InstanceOf,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    field_serializer,
 )
 
 from agent.core.budget import Budget
@@ -197,6 +199,12 @@ class SavedStep(SavedModel):
     reasons: tuple[tuple[int, Text], ...] = ()
     verdicts: tuple[Verdict, ...] = ()
 
+    @field_serializer("decision", mode="wrap")
+    def _leave_out_plan(self, decision: Decision, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The plan is for later turns; a conversation keeps it with the turn, and an episode alone has none."""
+        held: dict[str, Any] = handler(decision)
+        return {name: value for name, value in held.items() if name != "plan"}
+
     @classmethod
     def from_step(cls, step: Step, before: Workspace) -> Self:
         observation = step.observation
@@ -239,6 +247,14 @@ class SavedContext(SavedModel):
     """Every mask and search of it."""
     selected: tuple[int, ...]
     turns: tuple[PastTurn, ...]
+
+    @field_serializer("turns", mode="wrap")
+    def _leave_out_missing_plans(
+        self, turns: tuple[PastTurn, ...], handler: SerializerFunctionWrapHandler
+    ) -> list[dict[str, Any]]:
+        """Turns whose planner does not say how it understood the query are written without a plan."""
+        held: list[dict[str, Any]] = [*handler(turns)]
+        return [{name: value for name, value in turn.items() if (name, value) != ("plan", None)} for turn in held]
 
     @classmethod
     def from_context(cls, context: ConversationContext, image: Image) -> Self:

@@ -5,22 +5,22 @@ import numpy as np
 import pytest
 
 from agent import WORKSPACE, Budget, Episode, ScriptedPlanner, Task, Toolset, Verdict, run
-from agent.plan import (
-    Common,
+from agent.planners.grammar.plan import (
     Counted,
-    Except,
+    Difference,
+    Fallback,
+    Intersection,
     Located,
-    Numbered,
-    One,
-    Otherwise,
+    MaskIds,
     Phrase,
     Plan,
+    PreviousAnswer,
     Ranked,
     Related,
-    Selected,
-    Sized,
+    RelativeToMean,
     Union,
-    children,
+    Unique,
+    list_children,
 )
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
@@ -88,24 +88,24 @@ def _written(plan: Plan | None) -> str:
             return ""
         case Phrase(text):
             return text
-        case Selected(turn):
+        case PreviousAnswer(turn):
             return f"@{turn}"
-        case Numbered(ids):
+        case MaskIds(ids):
             return f"#{','.join(map(str, ids))}"
         case Union(parts):
             return f"({' + '.join(map(_written, parts))})"
-        case Except(of, other) | Common(of, other) | Otherwise(of, other):
-            sign = {Except: "-", Common: "&", Otherwise: "??"}[type(plan)]
+        case Difference(of, other) | Intersection(of, other) | Fallback(of, other):
+            sign = {Difference: "-", Intersection: "&", Fallback: "??"}[type(plan)]
             return f"({_written(of)} {sign} {_written(other)})"
         case Related(_, relation):
-            return f"{relation}({', '.join(map(_written, children(plan)))})"
+            return f"{relation}({', '.join(map(_written, list_children(plan)))})"
         case Located(of, place):
             return f"{place}({_written(of)})"
         case Counted(of):
             return f"count({_written(of)})"
-        case One(of):
+        case Unique(of):
             return f"one({_written(of)})"
-        case Sized(of, by, order):
+        case RelativeToMean(of, by, order):
             return f"{'above' if order == 'descending' else 'below'}({_written(of)}, {by})"
         case Ranked(of, by, order, start, take, to):
             start_take = [f"#{start}"] * (start > 1) + [str(take)] * (take > 1)
@@ -122,7 +122,7 @@ def written() -> Callable[[Plan | None], str]:
 
 @pytest.fixture
 def is_one_sentence() -> Callable[[str], bool]:
-    """One line that ends with its only full stop; quoted text and numbers may hold any character."""
+    """Unique line that ends with its only full stop; quoted text and numbers may hold any character."""
 
     def is_one_sentence(text: str) -> bool:
         bare = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d\.\d|\.{3}", "x", text)

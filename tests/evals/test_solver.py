@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.grammar import GrammarPlanner
+from agent.planners.grammar.planner import GrammarPlanner
 from evals.runs.solver import Solver, remove_presence_factor
 from evals.samples import Sample
 from sam3_tool import Image, Instances

@@ -11,11 +11,11 @@ import prompts
 from agent import PAPER, Episode, Task, run
 from agent.core.budget import Budget, Price
 from agent.core.episode import Usage
-from agent.grammar import GrammarPlanner
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.chat.prompt import View
+from agent.planners.grammar.planner import GrammarPlanner
 from agent.records.episode_file import Provenance, load_episode, save_episode, to_html
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from agent.core.episode import Workspace
-from agent.plan import Phrase, Ranked
-from agent.ties import clear_and_tied
+from agent.planners.grammar.plan import Phrase, Ranked
+from agent.planners.grammar.ties import split_ties
 from sam3_tool import Instances
 
 
@@ -28,10 +28,10 @@ def row_of_squares(*lefts: int) -> Workspace:
 def test_what_distances_are_measured_from_has_no_place_among_them(order, start, expected):
     workspace = row_of_squares(0, 60, 180, 360)
     plan = Ranked(Phrase("square"), "distance", order, start=start)
-    assert clear_and_tied(plan, (1, 2, 3, 4), (1,), workspace) == expected
+    assert split_ties(plan, (1, 2, 3, 4), (1,), workspace) == expected
 
 
 def test_two_that_are_as_far_away_are_tied():
     workspace = row_of_squares(200, 100, 302, 0)
     plan = Ranked(Phrase("square"), "distance", "ascending")
-    assert clear_and_tied(plan, (1, 2, 3, 4), (1,), workspace) == ((), (2, 3))
+    assert split_ties(plan, (1, 2, 3, 4), (1,), workspace) == ((), (2, 3))

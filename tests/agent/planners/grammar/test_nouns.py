@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.meaning import read
-from agent.nouns import is_plural, is_singular, plural, singular
-from agent.plan import Phrase
+from agent.planners.grammar.interpretation import interpret_query
+from agent.planners.grammar.nouns import is_plural, is_singular, to_plural, to_singular
+from agent.planners.grammar.plan import Phrase
 
 PAIRS = """
 people person, bicycles bicycle, cars car, motorcycles motorcycle, airplanes airplane, buses bus, trains train, trucks
@@ -82,8 +82,8 @@ EITHER = ["series", "species", "chassis"]
 
 
 def test_many_are_asked_for_by_the_name_of_one():
-    assert {many: singular(many) for many in SINGULAR} == SINGULAR
-    asked = {many: read(f"the {many}").plan for many in SINGULAR}
+    assert {many: to_singular(many) for many in SINGULAR} == SINGULAR
+    asked = {many: interpret_query(f"the {many}").plan for many in SINGULAR}
     assert asked == {many: Phrase(one) for many, one in SINGULAR.items()}
 
 
@@ -96,12 +96,12 @@ def test_the_number_of_a_noun_is_told():
 
 
 def test_one_and_many_lead_to_each_other():
-    assert {many: singular(plural(one)) for many, one in SINGULAR.items()} == SINGULAR
-    assert [many for many in SINGULAR if plural(many) != many] == []
+    assert {many: to_singular(to_plural(one)) for many, one in SINGULAR.items()} == SINGULAR
+    assert [many for many in SINGULAR if to_plural(many) != many] == []
 
 
 def test_what_only_sounds_like_a_plural_stays_as_it_is():
-    assert [word for word in (IN_SINGULAR + PAIRS_OF_ONE).split() if singular(word) != word] == []
+    assert [word for word in (IN_SINGULAR + PAIRS_OF_ONE).split() if to_singular(word) != word] == []
     assert [word for word in IN_SINGULAR.split() if is_plural(word)] == EITHER
     assert [word for word in PAIRS_OF_ONE.split() if is_singular(word)] == []
 
@@ -115,4 +115,4 @@ def test_what_only_sounds_like_a_plural_stays_as_it_is():
     ],
 )
 def test_sentences_say_the_usual_plural(one, many):
-    assert plural(one) == many
+    assert to_plural(one) == many

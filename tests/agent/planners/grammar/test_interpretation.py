@@ -2,8 +2,10 @@
 
 import pytest
 
-from agent.meaning import read
-from agent.query import MAX_WORDS, Unreadable, head_phrase, parse
+from agent.planners.grammar.interpretation import interpret_query
+from agent.planners.grammar.lexer import MAX_WORDS, tokenize, tokenize_beginning
+from agent.planners.grammar.parser import find_head_phrase
+from agent.planners.grammar.syntax import QuerySyntaxError
 
 PHRASES = {
     "segment all the dogs please": "dog",
@@ -577,20 +579,22 @@ BEYOND = {
     ids=lambda table: next(iter(table)),
 )
 def test_queries_become_plans(table, written):
-    readings = {query: read(query) for query in table}
-    assert {query: written(reading.plan) for query, reading in readings.items()} == table
-    assert all(reading.complete for reading in readings.values())
+    found = {query: interpret_query(query) for query in table}
+    assert {query: written(interpretation.plan) for query, interpretation in found.items()} == table
+    assert all(interpretation.complete for interpretation in found.values())
 
 
 def test_nothing_is_assumed_without_saying_so():
-    assert all(len(read(query).notes) == 1 for query in ASSUMED)
-    assert not any(read(query).notes for table in (PHRASES, UNIONS, EXCLUSIONS, RELATIONS, COUNTS) for query in table)
+    assert all(len(interpret_query(query).notes) == 1 for query in ASSUMED)
+    assert not any(
+        interpret_query(query).notes for table in (PHRASES, UNIONS, EXCLUSIONS, RELATIONS, COUNTS) for query in table
+    )
 
 
 def test_what_cannot_be_parsed_falls_back_to_its_head_phrase_and_says_so(written):
-    readings = {query: read(query) for query in BEYOND}
-    assert {query: written(reading.plan) for query, reading in readings.items()} == BEYOND
-    assert not any(reading.complete for reading in readings.values())
+    found = {query: interpret_query(query) for query in BEYOND}
+    assert {query: written(interpretation.plan) for query, interpretation in found.items()} == BEYOND
+    assert not any(interpretation.complete for interpretation in found.values())
 
 
 @pytest.mark.parametrize(
@@ -615,8 +619,8 @@ def test_what_cannot_be_parsed_falls_back_to_its_head_phrase_and_says_so(written
     ],
 )
 def test_what_holds_no_noun_phrase_has_no_plan(query):
-    assert read(query).plan is None
-    assert not read(query).complete
+    assert interpret_query(query).plan is None
+    assert not interpret_query(query).complete
 
 
 @pytest.mark.parametrize(
@@ -634,14 +638,14 @@ def test_what_holds_no_noun_phrase_has_no_plan(query):
     ],
 )
 def test_any_length_and_any_character_is_read(query, written):
-    phrase = written(read(query).plan)
+    phrase = written(interpret_query(query).plan)
     assert phrase
     assert len(phrase) < 200
 
 
 def test_long_queries_are_not_parsed():
-    with pytest.raises(Unreadable):
-        parse("dog " * (MAX_WORDS + 1))
+    with pytest.raises(QuerySyntaxError):
+        tokenize("dog " * (MAX_WORDS + 1))
 
 
 def test_the_head_phrase_stops_at_verbs_and_comparatives():
@@ -653,10 +657,10 @@ def test_the_head_phrase_stops_at_verbs_and_comparatives():
         "I wonder why the ring is here": "ring",
         "": "",
     }
-    assert {query: head_phrase(query) for query in heads} == heads
+    assert {query: find_head_phrase(tokenize_beginning(query)) for query in heads} == heads
 
 
 def test_reading_is_the_same_every_time():
     for query in NESTED:
-        again = read.__wrapped__(query)
-        assert again == read(query)
+        again = interpret_query.__wrapped__(query)
+        assert again == interpret_query(query)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from agent import PAPER, Budget, Decision, Episode, Observation, Step, Task, run
-from agent.grammar import EXPECTED, REMEDY, GrammarPlanner
+from agent.planners.grammar.descriptions import EXPECTED, REMEDY
+from agent.planners.grammar.planner import GrammarPlanner
 from agent.planners.loading import load_planner
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
@@ -284,6 +285,6 @@ def test_masks_are_judged_by_their_score(shapes):
 
 
 def test_planners_are_made_by_name():
-    assert load_planner("grammar", toolset=PAPER).tools == "paper"
-    with pytest.raises(ValueError, match="got 'magic'"):
-        GrammarPlanner(tools="magic")
+    assert load_planner("grammar", toolset=PAPER).toolset is PAPER
+    with pytest.raises(ValueError, match="magic"):
+        load_planner("grammar", toolset="magic")

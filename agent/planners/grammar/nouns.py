@@ -72,7 +72,7 @@ def is_plural(word: str) -> bool:
     >>> [word for word in ("dogs", "people", "bus", "fish", "star") if is_plural(word)]
     ['dogs', 'people', 'fish']
     """
-    return word in ALWAYS_PLURAL or _is_unchanging(word) or singular(word) != word
+    return word in ALWAYS_PLURAL or _is_unchanging(word) or to_singular(word) != word
 
 
 def is_singular(word: str) -> bool:
@@ -81,38 +81,50 @@ def is_singular(word: str) -> bool:
     >>> [word for word in ("dogs", "people", "bus", "fish", "star") if is_singular(word)]
     ['bus', 'fish', 'star']
     """
-    return word not in ALWAYS_PLURAL and singular(word) == word
+    return word not in ALWAYS_PLURAL and to_singular(word) == word
 
 
-def singular(word: str) -> str:
+def tell_number(word: str) -> str:
+    """Return 'one' or 'many'; '' where the noun does not tell.
+
+    >>> tell_number("dog"), tell_number("dogs"), tell_number("sheep")
+    ('one', 'many', '')
     """
-    >>> [singular(word) for word in ("circles", "boxes", "cherries", "buses", "penknives", "glass", "scissors")]
+    many, one = is_plural(word), is_singular(word)
+    return "" if many == one else "many" if many else "one"
+
+
+def to_singular(word: str) -> str:
+    """Return the singular of a noun; a noun that is no plural stays as it is.
+
+    >>> [to_singular(word) for word in ("circles", "boxes", "cherries", "buses", "penknives", "glass", "scissors")]
     ['circle', 'box', 'cherry', 'bus', 'penknife', 'glass', 'scissors']
     """
     start, hyphen, last = word.rpartition("-")
     if hyphen:
-        return f"{start}-{singular(last)}"
+        return f"{start}-{to_singular(last)}"
     if word in IRREGULAR:
         return IRREGULAR[word]
     if word in ALWAYS_PLURAL or _is_unchanging(word):
         return word
-    return _exchanged(word, ENDINGS) or _without_s(word)
+    return _swap_ending(word, ENDINGS) or _strip_plural_s(word)
 
 
-def _without_s(word: str) -> str:
+def _strip_plural_s(word: str) -> str:
     if not word.endswith("s") or (_S_IN_SINGULAR.fullmatch(word) and word[:-1] not in _ONLY_S):
         return word
     if word[:-1] in _ONLY_S:
         return word[:-1]
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
+    # 'buses' is of 'bus', but 'houses' is of 'house', though 'hous' looks like a singular in s.
     of_one_in_s = _S_IN_SINGULAR.fullmatch(word[:-2]) and not re.search(r"[ao]uses$", word)
     return word[:-2] if of_one_in_s or re.search(r"(sh|ch|x|zz|tz|o)es$", word) else word[:-1]
 
 
-def _exchanged(word: str, endings: dict[str, str]) -> str:
-    """With the other one of a pair of endings; '' where it has none of them."""
-    found = next((one for one in endings if word.endswith(one)), "")
+def _swap_ending(word: str, endings: dict[str, str]) -> str:
+    """Return the word with the other ending of a pair; '' where it has none of them."""
+    found = next((ending for ending in endings if word.endswith(ending)), "")
     return word.removesuffix(found) + endings[found] if found and word not in _NO_SUCH_ENDING else ""
 
 
@@ -120,15 +132,17 @@ def _is_unchanging(word: str) -> bool:
     return word in UNCHANGING or word.endswith("fish")
 
 
-def plural(word: str) -> str:
-    """
-    >>> [plural(word) for word in ("circle", "box", "cherry", "bus", "workman", "tomato", "fish", "scissors", "dogs")]
-    ['circles', 'boxes', 'cherries', 'buses', 'workmen', 'tomatoes', 'fish', 'scissors', 'dogs']
+def to_plural(word: str) -> str:
+    """Return the usual plural of a noun; a plural stays as it is.
+
+    >>> [to_plural(word) for word in ("circle", "box", "cherry", "bus", "workman", "tomato", "fish", "scissors")]
+    ['circles', 'boxes', 'cherries', 'buses', 'workmen', 'tomatoes', 'fish', 'scissors']
     """
     if is_plural(word):
         return word
+    # The first of several plurals is the usual one: octopuses before octopi.
     known = next((many for many, one in IRREGULAR.items() if one == word), "")
-    if known := known or _exchanged(word, {one: many for many, one in ENDINGS.items()}):
+    if known := known or _swap_ending(word, {one: many for many, one in ENDINGS.items()}):
         return known
     if re.search(r"[^aeiou]y$", word):
         return word[:-1] + "ies"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from agent.core.episode import Candidate, ConversationContext, PastTurn, Workspace
-from agent.followup import command, read_after
-from agent.meaning import read
+from agent.planners.grammar.dialogue.interpret import interpret_follow_up
+from agent.planners.grammar.dialogue.utterances import find_command
+from agent.planners.grammar.interpretation import interpret_query
 from sam3_tool.masks.rle import encode_mask
 
 DOT = encode_mask(np.ones((1, 1), bool))
@@ -25,7 +26,7 @@ def answered(query: str, *selected: int) -> PastTurn:
     return PastTurn(query, "answered", "", selected)
 
 
-READINGS = {
+INTERPRETATIONS = {
     "keep": {
         "Could we have only the ones on the left side?": "left(@0)",
         "I only want the red ones": "(@0 & red cup)",
@@ -232,12 +233,12 @@ READINGS = {
 """What it does with the answer -> the query after 'the cups', which found five -> its plan. @0 is that answer."""
 
 
-@pytest.mark.parametrize("change", READINGS)
+@pytest.mark.parametrize("change", INTERPRETATIONS)
 def test_a_query_says_what_it_does_with_the_answer_so_far(change, written):
-    readings = {query: read_after(query, before()) for query in READINGS[change]}
-    assert {query: written(reading.plan) for query, reading in readings.items()} == READINGS[change]
-    assert {query: reading.change for query, reading in readings.items()} == dict.fromkeys(readings, change)
-    assert all(reading.complete for reading in readings.values())
+    found = {query: interpret_follow_up(query, before()) for query in INTERPRETATIONS[change]}
+    assert {query: written(interpretation.plan) for query, interpretation in found.items()} == INTERPRETATIONS[change]
+    assert {query: interpretation.change for query, interpretation in found.items()} == dict.fromkeys(found, change)
+    assert all(interpretation.complete for interpretation in found.values())
 
 
 @pytest.mark.parametrize(
@@ -279,19 +280,19 @@ def test_a_query_says_what_it_does_with_the_answer_so_far(change, written):
 def test_what_was_said_before_decides_what_is_meant(written, turns, query, plan):
     said = [answered(words, *selected) for words, selected in turns]
     names = ("cup",) * 5 + ("dog",) * 2
-    reading = read_after(query, before(*said, selected=turns[-1][1], phrases=names))
-    assert (written(reading.plan), reading.complete) == (plan, True)
+    interpretation = interpret_follow_up(query, before(*said, selected=turns[-1][1], phrases=names))
+    assert (written(interpretation.plan), interpretation.complete) == (plan, True)
 
 
 def test_without_anything_before_a_query_is_read_by_itself():
-    assert read_after("only the red ones", ConversationContext()) == read("only the red ones")
+    assert interpret_follow_up("only the red ones", ConversationContext()) == interpret_query("only the red ones")
 
 
 def test_after_nothing_was_found_the_question_is_what_is_spoken_of(written):
     nothing = PastTurn("the dogs", "no_match", "Nothing in the picture was found for 'dog'.", ())
-    reading = read_after("only the red ones", before(nothing, selected=()))
-    assert written(reading.plan) == "(dog & red dog)"
-    assert written(read_after("also the cats", before(nothing, selected=())).plan) == "(dog + cat)"
+    interpretation = interpret_follow_up("only the red ones", before(nothing, selected=()))
+    assert written(interpretation.plan) == "(dog & red dog)"
+    assert written(interpret_follow_up("also the cats", before(nothing, selected=())).plan) == "(dog + cat)"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ def test_after_nothing_was_found_the_question_is_what_is_spoken_of(written):
     ],
 )
 def test_undo_and_redo_are_commands(words, means):
-    assert command(words) == means
+    assert find_command(words) == means
 
 
 @pytest.mark.parametrize(
@@ -331,7 +332,9 @@ def test_undo_and_redo_are_commands(words, means):
     ],
 )
 def test_the_same_is_what_was_asked_for(query, written):
-    assert written(read_after(query, before(CUPS, answered("only the red ones", 1, 2))).plan) == "(cup & red cup)"
+    assert (
+        written(interpret_follow_up(query, before(CUPS, answered("only the red ones", 1, 2))).plan) == "(cup & red cup)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -367,20 +370,20 @@ def test_the_same_is_what_was_asked_for(query, written):
     ],
 )
 def test_anything_may_be_said(query):
-    reading = read_after(query, before())
-    assert reading.plan is not None or not reading.complete or reading.question
+    interpretation = interpret_follow_up(query, before())
+    assert interpretation.plan is not None or not interpretation.complete or interpretation.question
 
 
 @pytest.mark.parametrize("query", ["the same again", "without the red ones", "the left one", "only the one next to it"])
 def test_a_long_conversation_is_read_without_growing_out_of_hand(written, query):
     turns = [CUPS, *(answered(query, *FIVE) for _ in range(60))]
-    assert written(read_after("again", before(*turns)).plan)
+    assert written(interpret_follow_up("again", before(*turns)).plan)
 
 
 @pytest.mark.parametrize(
     "first", ["no, the dogs", "only the red cups", "the same again", "remove it", "not that one, the red one"]
 )
 def test_the_first_query_is_read_by_itself_ever_after(written, first):
-    reading = read_after("the largest of them", before(answered(first, *FIVE)))
-    assert written(reading.plan) == "rank(@0, -size)"
-    assert read_after("no, the left one", before(answered(first, *FIVE))).change == "choose"
+    interpretation = interpret_follow_up("the largest of them", before(answered(first, *FIVE)))
+    assert written(interpretation.plan) == "rank(@0, -size)"
+    assert interpret_follow_up("no, the left one", before(answered(first, *FIVE))).change == "choose"

@@ -1,10 +1,11 @@
-"""How a follow-up begins and ends: what it does with the answer so far, apart from what it does it to."""
+"""How an utterance begins and ends: what it does with the answer so far, apart from what it does it to."""
 
 import re
 from dataclasses import dataclass
 
-from agent.meaning import Change
-from agent.query_words import tidy
+from agent.planners.grammar.interpretation import Change
+from agent.planners.grammar.lexer import normalize_query
+from agent.planners.grammar.vocabulary import NUMERALS
 
 MAX_LETTERS = 2000
 TYPOS = {
@@ -16,7 +17,7 @@ TYPOS = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """What is said in a conversation, taken apart."""
+    """What is said in a conversation: what it does, and to what."""
 
     rest: str
     """What the change is made with: 'the red ones'. May be empty."""
@@ -30,68 +31,73 @@ class Utterance:
     """How many are asked for that the answer does not have: 'another cup', 'the next two'; `rest` may be empty."""
 
 
-def command(query: str) -> str | None:
-    """'undo' or 'redo' where the query asks for that alone; None for any other.
+def find_command(query: str) -> str | None:
+    """Return 'undo' or 'redo' where the query asks for that alone; None for any other.
 
-    >>> [command(text) for text in ("Undo that, please!", "go back", "redo", "remove that")]
+    >>> [find_command(text) for text in ("Undo that, please!", "go back", "redo", "remove that")]
     ['undo', 'undo', 'redo', None]
     """
-    text = _BEFORE.sub("", _AFTER.sub("", _tidied(query)))
+    text = _BEFORE.sub("", _AFTER.sub("", _correct_typos(query)))
     return "redo" if _REDO.fullmatch(text) else "undo" if _UNDO.fullmatch(text) else None
 
 
-def repeats(query: str) -> bool:
+def is_repeat_request(query: str) -> bool:
     """Whether it asks for the same as before: 'the same in this picture'.
 
-    >>> repeats("And now the same in this other picture, please"), repeats("the same cups")
+    >>> is_repeat_request("And now the same in this other picture, please"), is_repeat_request("the same cups")
     (True, False)
     """
-    return bool(_AGAIN.fullmatch(_BEFORE.sub("", _AFTER.sub("", _tidied(query)))))
+    return bool(_AGAIN.fullmatch(_BEFORE.sub("", _AFTER.sub("", _correct_typos(query)))))
 
 
-def agrees(query: str) -> bool:
+def is_acknowledgement(query: str) -> bool:
     """Whether it asks for nothing.
 
-    >>> agrees("Ok, thanks!"), agrees("ok, the left one")
+    >>> is_acknowledgement("Ok, thanks!"), is_acknowledgement("ok, the left one")
     (True, False)
     """
-    return bool(_FINE.fullmatch(_tidied(query)))
+    return bool(_FINE.fullmatch(_correct_typos(query)))
 
 
-def asks_for_more(query: str) -> str:
-    """What a short question after another one is about; "" where it is none.
+def find_short_question(query: str) -> str:
+    """Return what a short question after another one is about; "" where it is none.
 
-    >>> asks_for_more("And the red ones?"), asks_for_more("and the red ones")
+    >>> find_short_question("And the red ones?"), find_short_question("and the red ones")
     ('the red ones', '')
     """
-    found = _AND_WHAT.fullmatch(_tidied(query)) if query.rstrip().endswith("?") else None
+    found = _AND_WHAT.fullmatch(_correct_typos(query)) if query.rstrip().endswith("?") else None
     return found["what"] if found else ""
 
 
-def taken_apart(query: str) -> Utterance:
-    """
-    >>> taken_apart("Now only the red ones, please.")
+def parse_utterance(query: str) -> Utterance:
+    """Return what an utterance does and what it names.
+
+    >>> parse_utterance("Now only the red ones, please.")
     Utterance(rest='the red ones', change='keep', corrects=False, instead_of='', more=0)
-    >>> taken_apart("no, the left one")
+    >>> parse_utterance("no, the left one")
     Utterance(rest='the left one', change=None, corrects=True, instead_of='', more=0)
-    >>> taken_apart("two more cups"), taken_apart("the next one").more
+    >>> parse_utterance("two more cups"), parse_utterance("the next one").more
     (Utterance(rest='cups', change='add', corrects=False, instead_of='', more=2), 1)
     """
-    corrects, text = _corrected(_BEFORE.sub("", _AFTER.sub("", _tidied(query))))
-    for pattern, plain in _IN_OTHER_WORDS:
-        text = pattern.sub(plain, text)
+    # What is taken back is said first, so it is found before the change itself.
+    corrects, text = _split_correction(_BEFORE.sub("", _AFTER.sub("", _correct_typos(query))))
+    # What people say in several ways is brought to one, so that each change has few patterns.
+    for pattern, usual in _IN_OTHER_WORDS:
+        text = pattern.sub(usual, text)
+    # "Plates instead of the cups" holds words of other changes, so that it is tried first.
     if swapped := next((found for pattern in _SWAPS if (found := pattern.fullmatch(text))), None):
         return Utterance(swapped["new"], corrects=corrects, instead_of=swapped["old"] or "")
+    # A count without a noun is of the answer; with one it is a question of its own.
     if _HOW_MANY.fullmatch(text):
         return Utterance("", "count", corrects)
     for change, pattern in _MORE:
         if found := pattern.fullmatch(text):
             what = re.sub("^(?=ones? )", "the ", found["what"] or found["of"] or "")
-            return Utterance(what, change, corrects, more=_number(found["number"] or "one"))
-    return _changing(text, corrects) or Utterance(text, corrects=corrects)
+            return Utterance(what, change, corrects, more=_read_number(found["number"] or "one"))
+    return _find_change(text, corrects) or Utterance(text, corrects=corrects)
 
 
-def _changing(text: str, corrects: bool) -> Utterance | None:
+def _find_change(text: str, corrects: bool) -> Utterance | None:
     for change, patterns in _CHANGES.items():
         for pattern in patterns:
             if found := pattern.fullmatch(text):
@@ -99,14 +105,14 @@ def _changing(text: str, corrects: bool) -> Utterance | None:
     return None
 
 
-def _tidied(query: str) -> str:
-    """The beginning of a long query is enough to tell what it does."""
-    text = tidy(re.sub(r"#\s*(?=\d)", " number ", query[:MAX_LETTERS]))
+def _correct_typos(query: str) -> str:
+    """Return the plain text of a query; the beginning of a long one is enough to tell what it does."""
+    text = normalize_query(re.sub(r"#\s*(?=\d)", " number ", query[:MAX_LETTERS]))
     return _TYPOS.sub(lambda typo: TYPOS[typo[0]], text)
 
 
-def _corrected(text: str) -> tuple[bool, str]:
-    """Whether the text takes something back, and what it puts there."""
+def _split_correction(text: str) -> tuple[bool, str]:
+    """Return whether the text takes something back, and what it puts there."""
     for pattern in _CORRECTIONS:
         found = pattern.fullmatch(text)
         if found and found["what"]:
@@ -114,20 +120,20 @@ def _corrected(text: str) -> tuple[bool, str]:
     return False, text
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else _NUMERALS.index(text) + 1
+def _read_number(text: str) -> int:
+    return int(text) if text.isdigit() else NUMERALS.index(text) + 1
 
 
-def _any(*alternatives: str) -> str:
+def _join_alternatives(*alternatives: str) -> str:
     return f"(?:{'|'.join(alternatives)})"
 
 
-def _compiled(*patterns: str) -> list[re.Pattern[str]]:
+def _compile_patterns(*patterns: str) -> list[re.Pattern[str]]:
     return [re.compile(pattern) for pattern in patterns]
 
 
-_TYPOS = re.compile(rf"\b{_any(*TYPOS)}\b")
-_POLITE = _any(
+_TYPOS = re.compile(rf"\b{_join_alternatives(*TYPOS)}\b")
+_POLITE = _join_alternatives(
     *("please", "kindly", "hey", "hi", "hello", "ok", "okay", "well", "hmm+", "so", "now", "then", "great", "good"),
     *(
         "next(?=,)",
@@ -153,14 +159,15 @@ _BEFORE = re.compile(
 )
 _AFTER = re.compile(r"(?:,? (?:please|thanks|thank you|now|then|again|for me|if you can|if possible))+$")
 _FROM_IT = re.compile(
-    rf" {_any('from', 'to', 'in', 'of', 'into')}"
-    rf" {_any('it', 'them', 'these', 'those', 'there', 'the (?:answer|selection|result|list|set|masks)')}$"
+    rf" {_join_alternatives('from', 'to', 'in', 'of', 'into')}"
+    rf" {_join_alternatives('it', 'them', 'these', 'those', 'there', 'the (?:answer|selection|result|list|set|masks)')}"
+    r"$"
 )
-_IT = _any("it", "them", "this", "that", "these", "those", "the answer", "the selection")
+_IT = _join_alternatives("it", "them", "this", "that", "these", "those", "the answer", "the selection")
 _SHOW = r"(?:(?:show|give|find|get|select|mark|pick|segment|highlight|take|leave|have|see|display)(?: me| us)? )?"
 
 _UNDO = re.compile(
-    _any(
+    _join_alternatives(
         r"undo(?: it| that| this| the last (?:one|step|change|thing)| last)?",
         r"(?:(?:go|one|take me) )?(?:a )?(?:step )?back|back one step",
         r"(?:take|put|bring) (?:that|it|them) back|never ?mind|as (?:it was )?before",
@@ -169,9 +176,9 @@ _UNDO = re.compile(
     )
 )
 _REDO = re.compile(r"redo(?: it| that| this)?|(?:go )?forward(?: again)?|undo (?:the|that) undo")
-_PICTURE = _any("one", "picture", "image", "photo")
-_HERE = rf"(?:(?:in|on|for|with|to) )?(?:here|(?:this|the)(?: other| new| next)?(?: {_PICTURE})?)"
-_SAME = _any(
+_IMAGE = _join_alternatives("one", "picture", "image", "photo")
+_HERE = rf"(?:(?:in|on|for|with|to) )?(?:here|(?:this|the)(?: other| new| next)?(?: {_IMAGE})?)"
+_SAME = _join_alternatives(
     r"(?:(?:do|find|show) )?(?:me )?(?:exactly )?(?:the|that) same(?: thing| ones?| again)?",
     r"same(?: thing| again)?",
     r"again|once more|one more time|repeat(?: it| that| this)?|(?:the )?same (?:query|question)",
@@ -179,10 +186,10 @@ _SAME = _any(
 )
 _AGAIN = re.compile(
     rf"(?:and )?{_SAME}(?:,? {_HERE})?(?:,? (?:too|again|as well|instead))?"
-    rf"|(?:and )?(?:in |on |for )?(?:here|this (?:other )?{_PICTURE}) (?:too|as well)"
+    rf"|(?:and )?(?:in |on |for )?(?:here|this (?:other )?{_IMAGE}) (?:too|as well)"
 )
 
-_NO = _any(
+_NO = _join_alternatives(
     *(
         "no",
         "nope",
@@ -197,18 +204,20 @@ _NO = _any(
     ),
     r"not (?:that|this|those|these|it|them)(?: ones?)?",
 )
-_NO_ALONE = _any("(?:no|nope)(?=,)", "sorry", "oops", "wait", "actually", "rather", "instead", "i (?:meant|mean|said)")
-_THIS = _any(
+_NO_ALONE = _join_alternatives(
+    "(?:no|nope)(?=,)", "sorry", "oops", "wait", "actually", "rather", "instead", "i (?:meant|mean|said)"
+)
+_THIS = _join_alternatives(
     *("the", "that", "those", "these", "a", "an", "number", "mask", "both", "all", r"\d+"),
     *("only", "just", "also", "add", "remove", "not"),
 )
-_CORRECTIONS = _compiled(
+_CORRECTIONS = _compile_patterns(
     rf"(?:{_NO}\b,? ?)+(?:but )?(?P<what>{_THIS}\b.*)",
     rf"{_NO_ALONE},? (?!more|others?)(?P<what>.+)",
     rf"not (?:the|number|mask|\d)[^,]*, (?:but |rather |i meant )?(?P<what>{_THIS}\b.*)",
     rf"(?P<what>{_THIS}\b.*?),? (?:i meant|i mean|rather)",
 )
-_SWAPS = _compiled(
+_SWAPS = _compile_patterns(
     r"(?:replace|swap|exchange|substitute|change) (?P<old>.+?) (?:with|by|for|to|into|against) (?P<new>.+)",
     r"(?P<new>.+?) instead of (?P<old>.+)",
     r"(?:swap|switch|change)(?: it| them| over)?,? (?:to )?(?P<new>.+?)(?:,? instead)?(?P<old>)",
@@ -220,8 +229,7 @@ _HOW_MANY = re.compile(
     r"|count (?:them|these|those|it|all)(?: all)?|what is the (?:count|number|total)|total"
 )
 
-_NUMERALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_MANY = rf"(?P<number>{'|'.join(_NUMERALS)}|[1-9]\d?)"
+_MANY = rf"(?P<number>{'|'.join(NUMERALS[:10])}|[1-9]\d?)"
 _OF_WHAT = r"(?:(?: ones?)?(?: of (?:them|these|those))?|(?: ones?)? of (?:the )?(?P<of>.+?)| (?!of\b)(?P<what>.+?))"
 _AND_MORE = rf"(?:(?:and|also|add|plus|with|include) )*{_SHOW}"
 _MORE: list[tuple[Change | None, re.Pattern[str]]] = [
@@ -248,7 +256,7 @@ _IN_OTHER_WORDS = [
         (r"^(?:the )?(?:ones|those) without ", "not those with "),
     ]
 ]
-_REMOVE = _any(
+_REMOVE = _join_alternatives(
     *("remove", "drop", "except(?: for)?", "minus", "exclud(?:e|ing)", "delete", "leave out", "leave away", "omit"),
     *("take (?:away|out|off)", "throw (?:out|away)", "get rid of", "discard", "ignore", "skip", "lose", "unselect"),
     *(
@@ -268,28 +276,28 @@ _REMOVE = _any(
     r"(?:i )?(?:do|does|did|would|will|am|is) not (?:include|show|want|take|select|keep|need|like|looking for|count)",
     rf"all(?: of {_IT})?,? (?:but|except(?: for)?|apart from|without|other than|besides)(?: not)?",
 )
-_KEEP = _any(
+_KEEP = _join_alternatives(
     "keep(?: only| just)?",
     "nothing but",
     "stick to",
     "leave only",
     rf"(?:restrict|limit|narrow|reduce|filter|confine|cut)(?: {_IT})?(?: down)? (?:to|by|for)",
 )
-_ADD = _any(
+_ADD = _join_alternatives(
     *("also", "add", "plus", "includ(?:e|ing)", "append", "additionally", "in addition", "together with", "as well as"),
     *("along with", "do not forget"),
 )
 _CHANGES: dict[Change, list[re.Pattern[str]]] = {
-    "remove": _compiled(
+    "remove": _compile_patterns(
         rf"(?:and |but )?{_SHOW}{_REMOVE}\b,? ?(?P<what>.+)",
         r"(?:and )?(?:take|leave|throw|kick|cut|get) (?P<what>.+?) (?:out|away|off)",
     ),
-    "keep": _compiled(
+    "keep": _compile_patterns(
         rf"(?:and )?(?:{_SHOW}|i |we )(?:only|just)(?: (?:keep|show|leave|have|want|take|need))?(?: me)? (?P<what>.+)",
         rf"(?:and )?{_KEEP} (?P<what>.+)",
         rf"(?:and )?{_SHOW}(?P<what>.+?),? (?:only|alone|(?:but|and) nothing else)",
     ),
-    "add": _compiled(
+    "add": _compile_patterns(
         rf"(?:and )?{_SHOW}{_ADD},?(?: (?:also|add|back|include|in|again))? {_SHOW}(?P<what>.+?)"
         r"(?:,? (?:too|as well|also|back))?",
         rf"(?:and |with )?{_SHOW}(?P<what>.+?),? (?:too|as well|also|in addition)",

@@ -296,7 +296,7 @@ def test_answers_of_any_other_planner_are_spoken_of(talk, sam3):
 
 
 def test_the_published_protocol_asks_for_all_of_it_again(talk):
-    task = talk("the cups", "only the two largest").task("the left one")
+    task = talk("the cups", "only the two largest").build_task("the left one")
     episode = run(task, GrammarPlanner(PAPER), Sam3(ScriptedBackend({None: {"cup": found(CUPS)}})))
     assert [step.decision.tool for step in episode.steps] == ["segment_phrase", "select_masks_and_return"]
     assert episode.answer.boxes.tolist() == [[10, 10, 30, 30]]
@@ -310,12 +310,12 @@ def test_a_reply_that_fits_several_is_asked_about_again(talk):
 
 def test_the_published_protocol_has_no_question_and_reports_no_mask(talk, sam3):
     for query in ("the one behind it", "remove it", "number 9"):
-        episode = run(talk("the cups").task(query), GrammarPlanner(PAPER), sam3)
+        episode = run(talk("the cups").build_task(query), GrammarPlanner(PAPER), sam3)
         assert (episode.outcome, len(episode.answer)) == ("no_match", 0)
 
 
 def test_the_embedded_sam3_is_talked_to(tiny):
-    conversation = Conversation.start(Image.open(Path(__file__).parents[2] / "examples" / "scene.png"))
+    conversation = Conversation.start(Image.open(Path(__file__).parents[5] / "examples" / "scene.png"))
     messages = []
     for query in ("the watermelons", "without the smallest one", "also the banana", "how many are there now?", "undo"):
         conversation = conversation.say(query, GrammarPlanner(), tiny)
@@ -330,7 +330,7 @@ def test_the_embedded_sam3_is_talked_to(tiny):
 
 
 def test_the_embedded_sam3_gives_one_more_until_there_are_no_others(tiny):
-    conversation = Conversation.start(Image.open(Path(__file__).parents[2] / "examples" / "scene.png"))
+    conversation = Conversation.start(Image.open(Path(__file__).parents[5] / "examples" / "scene.png"))
     number = len(conversation.say("the watermelons", GrammarPlanner(), tiny).selected)
     conversation = conversation.say("one watermelon", GrammarPlanner(), tiny)
     for had in range(1, number):
@@ -380,6 +380,6 @@ def test_a_short_question_after_a_count_counts_too(talk):
 
 
 def test_the_published_protocol_knows_no_numbers_of_earlier_turns(talk, sam3):
-    task = talk("the cups", "number 2 and 4").task("the left one")
+    task = talk("the cups", "number 2 and 4").build_task("the left one")
     episode = run(task, GrammarPlanner(PAPER), sam3)
     assert (episode.outcome, len(episode.steps)) == ("no_match", 1)

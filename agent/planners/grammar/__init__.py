@@ -1,0 +1,1 @@
+"""A planner without a language model, built as a compiler: text, tokens, syntax, plan, tool calls."""

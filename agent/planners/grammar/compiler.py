@@ -1,0 +1,346 @@
+"""Normalised syntax to a plan: which phrases are asked for, and what is done with them. No tree is rewritten."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import cast
+
+from agent.planners.grammar.nouns import to_singular
+from agent.planners.grammar.plan import (
+    Counted,
+    Difference,
+    Intersection,
+    Located,
+    MaskIds,
+    Phrase,
+    Plan,
+    PreviousAnswer,
+    Ranked,
+    Related,
+    RelativeToMean,
+    Union,
+    Unique,
+    selects_known_masks,
+    source_set,
+    target_phrases,
+    unite_plans,
+)
+from agent.planners.grammar.syntax import (
+    UNRANKED,
+    AnswerMembership,
+    Coordination,
+    Description,
+    Location,
+    Modifier,
+    Noun,
+    QuerySyntaxError,
+    Ranking,
+    Relationship,
+    Selection,
+    Term,
+)
+from agent.planners.grammar.vocabulary import (
+    ADJECTIVES,
+    ANYTHING,
+    OF_SIZE,
+    OUTERMOST_BY_RELATION,
+    OUTERMOST_BY_SIDE,
+    SIZES,
+    SUPERLATIVES,
+    drop_adjectives,
+)
+from agent.tools.base import MAX_PHRASE
+from agent.tools.geometry.terms import Place, Relation
+
+
+@dataclass(frozen=True)
+class ReferenceContext:
+    """What the words of a conversation may point at."""
+
+    now: Plan
+    """The current answer: 'them', 'it'."""
+    ones: Plan
+    """What 'the red one' is one of."""
+    everything: Plan
+    """What 'the others' are the rest of, beside the current answer."""
+    within: Plan | None = None
+    """What must also hold what is named: 'keep the cups' keeps those of the answer."""
+    mask_count: int = 0
+    """Masks have ids from 1 to this."""
+
+
+@dataclass(frozen=True)
+class CompiledPlan:
+    """A plan, and what came up while it was made."""
+
+    plan: Plan
+    notes: tuple[str, ...] = ()
+    """What was assumed: full sentences for the user."""
+    refers: bool = False
+    """Whether it chooses among what was spoken of before, so that it asks for nothing else."""
+
+
+def compile_plan(selection: Selection, context: ReferenceContext | None = None) -> CompiledPlan:
+    """Compile a selection into a plan.
+
+    Args:
+        selection: Normalised.
+        context: What pronouns stand for; None where nothing was said before.
+
+    Returns:
+        The plan, with what was assumed for it.
+
+    Raises:
+        QuerySyntaxError: The syntax makes no sense, e.g. 'nearest' without what it is measured to.
+
+    >>> from agent.planners.grammar.lexer import tokenize
+    >>> from agent.planners.grammar.normalize import normalize
+    >>> from agent.planners.grammar.parser import parse
+    >>> compile_plan(normalize(parse(tokenize("the two largest circles")))).plan
+    Ranked(of=Phrase(text='circle'), by='size', order='descending', start=1, take=2, to=None)
+    """
+    compiler = PlanCompiler(context)
+    plan = compiler.compile_selection(selection)
+    return CompiledPlan(
+        Counted(plan) if selection.counts else plan, tuple(dict.fromkeys(compiler.notes)), compiler.refers
+    )
+
+
+class PlanCompiler:
+    """Walks down one selection. It notes what had to be assumed, and whether anything refers to an earlier answer."""
+
+    def __init__(self, context: ReferenceContext | None) -> None:
+        self.context = context
+        self.notes: list[str] = []
+        self.refers = False
+
+    def compile_selection(self, selection: Selection) -> Plan:
+        if self.context is None:
+            plan = self.compile_coordination(selection.first, None)
+        else:
+            plan = self.compile_coordination(selection.first, self.context.ones, within=self.context.within)
+            # "Everything except number 3" leaves out one of the answer, not of all that is in the image.
+            if _is_everything(selection.first) and self.leaves_out_masks(selection, self.context.now):
+                plan = self.context.now
+        for minus in selection.minus:
+            left_out = self.compile_coordination(minus, plan)
+            # "All but one" would leave nothing: how many are left out is all that it says.
+            if left_out == plan:
+                raise QuerySyntaxError("all but one")
+            plan = Difference(plan, left_out)
+        return self.compile_ranking(plan, selection.ranking, None, many=False)
+
+    def leaves_out_masks(self, selection: Selection, answer: Plan) -> bool:
+        """Whether what is left out points at masks: 'everything except number 3'."""
+        return any(selects_known_masks(self.compile_coordination(minus, answer)) for minus in selection.minus)
+
+    def compile_coordination(
+        self, coordination: Coordination, antecedent: Plan | None, *, within: Plan | None = None
+    ) -> Plan:
+        """`antecedent`: what a pronoun, or a noun left out, stands for. `within`: what must hold all that is named."""
+        plans = [self.compile_term(term, antecedent, within=within) for term in coordination.terms]
+        plan = plans[0] if len(plans) == 1 else Union(tuple(plans))
+        return plan if coordination.shared is None else self.compile_term(coordination.shared, plan)
+
+    def compile_term(self, term: Term, antecedent: Plan | None, *, within: Plan | None = None) -> Plan:
+        """The noun, then whatever filters it, then whatever ranks what is left: 'the largest star above the ring'."""
+        noun = cast(Noun, term.noun)
+        plan = self.compile_noun(noun, antecedent)
+        if within is not None and noun.kind == "named":
+            plan = _narrow_to(within, plan)
+        for alternatives in _group_alternatives(term.modifiers):
+            plan = unite_plans([self.compile_modifier(plan, modifier) for modifier in alternatives])
+        # "Small ones" is relative: of several, those below the mean; of one, the smallest.
+        for by, order in (SIZES[word] for word in noun.sizes):
+            plan = RelativeToMean(plan, by, order) if noun.many else Ranked(plan, by, order)
+        if noun.many and _is_only_size(noun.ranking) and selects_known_masks(plan):
+            return RelativeToMean(plan, *SUPERLATIVES[noun.ranking.superlative])
+        # Distances are measured last, since a pronoun in them stands for what is left.
+        to = None if term.distance_to is None else self.compile_object(term.distance_to, plan)
+        plan = self.compile_ranking(plan, noun.ranking, to, many=noun.many)
+        return Unique(plan) if noun.kind in ("rest", "rest_of") and not noun.many else plan
+
+    # nouns
+
+    def compile_noun(self, noun: Noun, antecedent: Plan | None) -> Plan:
+        match noun.kind:
+            case "numbered" | "them" | "it" | "rest" | "rest_of" if self.context is not None:
+                return self.resolve_mask_reference(noun, self.context)
+            case "among" if noun.among is not None:
+                return self.compile_coordination(noun.among, antecedent)
+            case "pronoun" | "bare" if antecedent is not None:
+                self.refers |= self.context is not None and antecedent == self.context.ones
+                return self.compile_pronoun(noun, antecedent)
+            case "pronoun" | "bare":
+                self.notes.append(f"With no noun to stand for, it was looked for under '{ANYTHING}'.")
+                return _build_phrase((*noun.words, ANYTHING), noun.tail)
+            case "everything" if self.context is not None and self.context.within is not None:
+                return _keep_kind(noun, self.context.now, strictly=True)
+            case "everything":
+                return _build_phrase((*noun.words, ANYTHING), noun.tail)
+        return self.compile_named(noun)
+
+    def compile_named(self, noun: Noun) -> Plan:
+        """'Non-red squares' are squares without red ones; in a conversation, 'these cups' are some of the answer."""
+        plan: Plan = _build_phrase(noun.words, noun.tail)
+        # "Non-red squares" lack red squares, but "non-circle objects" lack circles.
+        for word in noun.non:
+            left_out = (word, *drop_adjectives(" ".join(noun.words)).split()) if word in ADJECTIVES else (word,)
+            plan = Difference(plan, _build_phrase(left_out))
+        if self.context is not None and noun.determiner in ("this", "that", "these", "those"):
+            self.refers = True
+            return _narrow_to(self.context.now, plan)
+        return plan
+
+    def compile_pronoun(self, noun: Noun, antecedent: Plan) -> Plan:
+        """Where their kind was asked for before, the masks stay the same: 'the red ones' are some of them."""
+        if self.context is None:
+            return _keep_kind(noun, antecedent, strictly=False)
+        kinds, known = set(target_phrases(antecedent)), set(target_phrases(self.context.now))
+        asked_before = bool(kinds) and kinds <= known
+        return _keep_kind(noun, antecedent, strictly=selects_known_masks(antecedent) or asked_before)
+
+    def resolve_mask_reference(self, noun: Noun, context: ReferenceContext) -> Plan:
+        if noun.kind == "numbered" and noun.words and not all(1 <= id <= context.mask_count for id in noun.mask_ids):
+            return _build_phrase((*noun.words, "number", *map(str, noun.mask_ids)))  # 'player number 7'
+        self.refers = True
+        match noun.kind:
+            case "numbered":
+                return MaskIds(noun.mask_ids)
+            case "it":
+                return _keep_kind(noun, Unique(context.now), strictly=True)
+            case "rest_of":
+                return Difference(_build_phrase(noun.words, noun.tail), context.now)
+            case "rest":
+                return Difference(_keep_kind(noun, context.everything, strictly=True), context.now)
+        return _keep_kind(noun, context.now, strictly=True)
+
+    # modifiers
+
+    def compile_modifier(self, plan: Plan, modifier: Modifier) -> Plan:
+        """Return what of a plan a modifier keeps. What only ranks keeps all."""
+        match modifier.what:
+            case Location(place) if modifier.negated or not place.startswith("far "):
+                kept: Plan = Located(plan, cast(Place, place.removeprefix("far ")))
+            case Relationship() as relationship:
+                kept = self.compile_relationship(plan, relationship)
+            case AnswerMembership() if self.context is not None:
+                self.refers = True
+                kept = _narrow_to(self.context.now, plan)
+            case Description() as description:
+                kept = self.compile_description(plan, description, negated=modifier.negated)
+            case _:
+                return plan
+        return Difference(plan, kept) if modifier.negated else kept
+
+    def compile_description(self, plan: Plan, description: Description, *, negated: bool) -> Plan:
+        """'Shapes that are circles' are both, but 'those that are red' are just red ones of their kind."""
+        found = unite_plans([self.compile_term(Term(noun), plan) for noun in description.nouns])
+        ranks_only = all(noun.kind == "bare" for noun in description.nouns)
+        names_all = description.adjectives_only and plan == unite_plans(target_phrases(plan))
+        return found if negated or ranks_only or names_all else Intersection(plan, found)
+
+    def compile_relationship(self, plan: Plan, relationship: Relationship) -> Plan:
+        relation = "inside" if relationship.relation == "in" else relationship.relation
+        noun = cast(Noun, relationship.to.noun)
+        # "Left of every square" is left of the leftmost one.
+        objects = self.compile_object(relationship.to, plan)
+        if relation in OUTERMOST_BY_RELATION and noun.determiner.split(" ")[0] in ("all", "each", "every"):
+            objects = Ranked(objects, *SUPERLATIVES[OUTERMOST_BY_RELATION[relation]])
+        other = None if relationship.other is None else self.compile_object(relationship.other, plan)
+        return Related(plan, cast(Relation, relation), objects, other)
+
+    def compile_object(self, term: Term, subject: Plan) -> Plan:
+        """What something is compared to; a pronoun in it stands for the kind of thing that is compared."""
+        refers = self.refers
+        plan = self.compile_term(term, unite_plans(target_phrases(subject) or [Phrase(ANYTHING)]))
+        self.refers = refers  # 'the plates next to them' are other things than they are
+        return plan
+
+    # rankings
+
+    def compile_ranking(self, plan: Plan, ranking: Ranking, to: Plan | None, *, many: bool) -> Plan:
+        if (ranking.superlative in ("NEAREST", "FARTHEST")) != (to is not None):
+            raise QuerySyntaxError("nearest to what is not said")
+        if ranking == UNRANKED:
+            return plan
+        if ranking.side:
+            return self.compile_side(plan, ranking, many=many)
+        if not ranking.superlative and ranking.ordinal is None and not ranking.last:
+            return Ranked(plan, "score", "descending", take=ranking.number or 1)
+        return self.compile_superlative(plan, ranking, to, many=many)
+
+    def compile_superlative(self, plan: Plan, ranking: Ranking, to: Plan | None, *, many: bool) -> Plan:
+        """'The second largest', 'the last one'; without a superlative, counting is from the left."""
+        if not ranking.superlative:
+            self.notes.append("It was counted from the left.")
+        by, order = SUPERLATIVES[ranking.superlative or "LEFTMOST"]
+        if ranking.last:
+            order = "ascending" if order == "descending" else "descending"
+        # "The largest circles" may be any number; one is the least that is right.
+        if many and ranking.number is None and ranking.ordinal is None:
+            self.notes.append("The query does not say how many, so it is one.")
+        if to is not None and ((ranking.ordinal or 1), (ranking.number or 1)) == (1, 1):
+            return Related(plan, "nearest" if order == "ascending" else "farthest", to)
+        return Ranked(plan, by, order, ranking.ordinal or 1, ranking.number or 1, to)
+
+    def compile_side(self, plan: Plan, ranking: Ranking, *, many: bool) -> Plan:
+        """'The left cup' is the leftmost one; 'the left cups' are those in the left half."""
+        superlative = OUTERMOST_BY_SIDE.get(ranking.side.removeprefix("far "))
+        if superlative is None or (many and ranking.number is None and not ranking.side.startswith("far ")):
+            return Located(plan, cast(Place, ranking.side))
+        return self.compile_ranking(plan, replace(ranking, side="", superlative=superlative), None, many=False)
+
+
+_UNKNOWN_ORDER = {"extra", "following", "further", "next", "previous"}
+"""What is next to be said of is not known."""
+
+
+def _keep_kind(noun: Noun, antecedent: Plan, *, strictly: bool) -> Plan:
+    """Return what a pronoun stands for: all that was meant before, or what its adjectives fit too.
+
+    `strictly`: of what was meant, and not just of its kind.
+    """
+    if not noun.words and not noun.tail:
+        return antecedent
+    if {*noun.words} & _UNKNOWN_ORDER:
+        raise QuerySyntaxError(" ".join(noun.words))
+    # "The red ones" after "blue cups" are red cups: their adjectives take the place of those before.
+    kinds = [drop_adjectives(kind.text).split() for kind in target_phrases(antecedent) or [Phrase(ANYTHING)]]
+    ones = unite_plans([_build_phrase((*noun.words, *kind), noun.tail) for kind in kinds])
+    return Intersection(antecedent, ones) if strictly else ones
+
+
+def _narrow_to(within: Plan, plan: Plan) -> Plan:
+    """Return what both have. Where a noun says no more than what `within` was found by, nothing is looked for."""
+    if plan == within or (selects_known_masks(plan) and source_set(plan) == within):
+        return plan
+    known = target_phrases(within) if isinstance(within, PreviousAnswer) else []
+    says_no_more = all(plan in (phrase, Phrase(drop_adjectives(phrase.text))) for phrase in known)
+    return within if known and says_no_more else Intersection(within, plan)
+
+
+def build_head_phrase(words: str) -> Phrase:
+    """Return the phrase of a noun as it was said. Raises QuerySyntaxError for more than `segment` takes."""
+    return _build_phrase(words.split())
+
+
+def _build_phrase(words: Sequence[str], tail: str = "") -> Phrase:
+    phrase = " ".join([*words[:-1], to_singular(words[-1]), *tail.split()])
+    if len(phrase) > MAX_PHRASE:
+        raise QuerySyntaxError(phrase)
+    return Phrase(phrase)
+
+
+def _group_alternatives(modifiers: Sequence[Modifier]) -> list[list[Modifier]]:
+    starts = [i for i, modifier in enumerate(modifiers) if not modifier.alternative]
+    return [list(modifiers[start:end]) for start, end in pairwise([*starts, len(modifiers)])]
+
+
+def _is_only_size(ranking: Ranking) -> bool:
+    return ranking.superlative in OF_SIZE and ranking == Ranking(superlative=ranking.superlative)
+
+
+def _is_everything(coordination: Coordination) -> bool:
+    [term, *others] = coordination.terms
+    return term == Term(Noun("everything", "everything")) and not others

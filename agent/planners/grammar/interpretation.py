@@ -1,0 +1,98 @@
+"""How a query is understood: from text to a plan, with what was assumed for it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from agent.planners.grammar.compiler import CompiledPlan, ReferenceContext, build_head_phrase, compile_plan
+from agent.planners.grammar.lexer import tokenize, tokenize_beginning
+from agent.planners.grammar.normalize import normalize
+from agent.planners.grammar.parser import find_head_phrase, parse
+from agent.planners.grammar.plan import Counted, Plan
+from agent.planners.grammar.syntax import QuerySyntaxError
+
+Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
+"""What a query makes of the answer so far: another one, some of what was meant, some of it, more, less, how many it is
+or nothing."""
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """How a query was understood.
+
+    Attributes:
+        plan: What is asked for; None where not even a noun phrase was found.
+        complete: False where the plan covers the head noun phrase alone.
+        notes: What was assumed: full sentences for the user.
+        change: What becomes of the answer so far.
+        subject: What is added or removed, where the change is one of these.
+        chosen: What the user said to the questions back that this plan has led to so far, in turn.
+        question: What has to be asked back before anything else …
+        options: … and how the user could have put it instead.
+    """
+
+    plan: Plan | None
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+    change: Change = "new"
+    subject: Plan | None = None
+    chosen: tuple[Plan, ...] = ()
+    question: str = ""
+    options: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=256)
+def interpret_query(query: str) -> Interpretation:
+    """Interpret a query by itself. A query that cannot be parsed is read as its head noun phrase.
+
+    Args:
+        query: Any text.
+
+    Returns:
+        What it asks for; `complete` tells whether that is all of it.
+
+    >>> interpret_query("the two largest circles").plan
+    Ranked(of=Phrase(text='circle'), by='size', order='descending', start=1, take=2, to=None)
+    >>> interpretation = interpret_query("the dog wearing a hat")
+    >>> interpretation.plan, interpretation.complete
+    (Phrase(text='dog'), False)
+    """
+    try:
+        tokens = tokenize(query)
+        selection = normalize(parse(tokens))
+        compiled = compile_plan(selection)
+        return Interpretation(compiled.plan, notes=compiled.notes)
+    except QuerySyntaxError:
+        head = find_head_phrase(tokenize_beginning(query))
+        return Interpretation(build_head_phrase(head) if head else None, complete=False)
+
+
+@lru_cache(maxsize=256)
+def compile_phrase(words: str, context: ReferenceContext) -> CompiledPlan:
+    """Compile the part of an utterance that names things.
+
+    Args:
+        words: E.g. 'the red ones'.
+        context: What they may point at.
+
+    Raises:
+        QuerySyntaxError: They go beyond the grammar.
+
+    >>> from agent.planners.grammar.plan import Phrase, PreviousAnswer
+    >>> cups = PreviousAnswer(0, ("cup",))
+    >>> compile_phrase("the red ones", ReferenceContext(cups, cups, Phrase("cup"))).plan
+    Intersection(of=PreviousAnswer(turn=0, phrases=('cup',)), other=Phrase(text='red cup'))
+    """
+    tokens = tokenize(words, in_conversation=True)
+    selection = normalize(parse(tokens), in_conversation=True, of_answer=context.within is not None)
+    return compile_plan(selection, context)
+
+
+def drop_count(plan: Plan) -> Plan:
+    """Return what is counted, where a plan counts; else the plan.
+
+    >>> from agent.planners.grammar.plan import Phrase
+    >>> drop_count(Counted(Phrase("cup")))
+    Phrase(text='cup')
+    """
+    return plan.of if isinstance(plan, Counted) else plan

@@ -1,0 +1,123 @@
+"""A planner without a language model: a grammar reads the query, a plan follows from it, and every run is the same."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from agent.core.episode import Decision, Episode, Step, Verdict
+from agent.core.toolset import Toolset
+from agent.planners.grammar.descriptions import Ids
+from agent.planners.grammar.dialogue.answer_history import list_selections
+from agent.planners.grammar.dialogue.interpret import interpret_follow_up, read_history
+from agent.planners.grammar.dialogue.repeat_query import drop_mask_references
+from agent.planners.grammar.dialogue.saved_plans import interpretation_to_json
+from agent.planners.grammar.executor import Move, Moves, execute
+from agent.planners.grammar.interpretation import Interpretation
+from agent.planners.grammar.plan import list_phrases, target_phrases
+from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
+from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
+from agent.tools.toolsets import PAPER, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
+from sam3_tool import Sam3
+
+
+class GrammarPlanner:
+    """Plans without a language model. Every run on the same query, context and masks is the same.
+
+    A query is compiled: text to tokens (`lexer`), tokens to syntax (`parser`), syntax to normalised syntax
+    (`normalize`), that to a plan (`compiler`), and the plan to tool calls (`executor`). In a conversation, `dialogue`
+    tells first what the query does with the answer so far.
+
+    It understands noun phrases joined by and, or, except and not; relations, places, ordinals, superlatives,
+    comparisons and counts, nested in each other. Any other query falls back to its head noun phrase, and the answer
+    says so. Where a follow-up could mean several masks, it asks back. Every decision follows from the query, what was
+    said before it, and the episode alone, so one planner may serve many threads.
+
+    Args:
+        toolset: `WORKSPACE` or `PAPER`. The planner makes no use of tools that are added to either.
+        threshold: In [0, 1), of its `segment` calls; the published set of tools has no such argument.
+
+    Raises:
+        ValueError: The toolset lacks a tool that the grammar needs.
+
+    Example:
+        >>> from agent import Task, run
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> import numpy as np
+        >>> task = Task(Image(np.zeros((8, 8, 3), np.uint8)), "the two largest dogs")
+        >>> run(task, GrammarPlanner(), Sam3(ScriptedBackend({}))).message
+        "Nothing in the picture was found for 'dog'."
+    """
+
+    def __init__(self, toolset: Toolset = WORKSPACE, *, threshold: float = 0.5) -> None:
+        needed = PAPER.tools if toolset.renumbers_masks else WORKSPACE.tools
+        if missing := [tool.name for tool in needed if tool not in toolset.tools]:
+            raise ValueError(f"the grammar needs the tool {missing[0]!r}, which toolset {toolset.name!r} has not")
+        self.toolset = toolset
+        self.threshold = threshold
+
+    def decide(self, episode: Episode) -> Decision:
+        """Return the first move of the plan that the episode has not seen yet.
+
+        Args:
+            episode: The task and the steps so far; those of other planners are passed over.
+
+        Returns:
+            The tool call. The first one carries the plan, so that later turns of a conversation need not read the query
+            again.
+        """
+        interpretation = interpret_follow_up(episode.task.query, episode.task.context)
+        saved = interpretation_to_json(interpretation)
+        answers, start = list_selections(episode.task.context), replace(episode, steps=())
+        if self.toolset.renumbers_masks:
+            moves = self._execute_on_paper(interpretation, answers, start)
+        else:
+            moves = execute(interpretation, self.threshold, start, answers)
+        # The plan is worked out anew for each decision, so that no state is kept between them.
+        first = move = next(moves)
+        for done, step in enumerate(episode.steps, start=1):
+            decision = move.to_decision()
+            if (step.decision.tool, step.decision.arguments) != (decision.tool, decision.arguments):
+                continue  # made by another planner
+            # A tool that refused a call once would refuse it again.
+            if step.observation.is_error:
+                return ReportNoMask(reason=step.observation.text).to_decision("The plan cannot go on.")
+            move = moves.send(replace(episode, steps=episode.steps[:done]))
+        return replace(move.to_decision(), plan=saved if move is first else None)
+
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
+        """Judge masks by score alone: this planner cannot look at images.
+
+        Args:
+            episode: Where the masks are.
+            ids: Which of them to judge.
+            closely: Changes nothing.
+
+        Returns:
+            One verdict for each of `ids`; it accepts scores of at least 0.5.
+        """
+        scores = [(id, episode.workspace[id].score) for id in ids]
+        return [Verdict(id, score >= 0.5, score, "by SAM 3's score") for id, score in scores]
+
+    def _execute_on_paper(self, interpretation: Interpretation, answers: Sequence[Ids], start: Episode) -> Moves:
+        """Yield moves of the published tools, which hold one set of masks: what needs more gets the head phrase."""
+        interpretation = drop_mask_references(interpretation, read_history(start.task.context))
+        if interpretation.plan is not None and len(list_phrases(interpretation.plan)) > 1:
+            note = "The rest of the query needs a second set of masks, and this protocol holds one set only."
+            interpretation = replace(interpretation, plan=target_phrases(interpretation.plan)[0], notes=(note,))
+        moves = execute(interpretation, self.threshold, start, answers)
+        move = next(moves)
+        while True:
+            match move.tool:
+                case Segment(phrases=[phrase]):
+                    episode = yield Move(SegmentPhrase(text_prompt=phrase), move.thought)
+                    current = episode.current_ids
+                case Answer(ids=ids, message=message):
+                    numbers = [current.index(id) + 1 for id in ids]
+                    yield Move(SelectMasksAndReturn(final_answer_masks=numbers), message)
+                case ReportNoMask(reason=reason) | AskUser(question=reason):
+                    yield Move(ReportNoMaskOnPaper(), reason)
+                case tool:
+                    # Geometry is no tool of this protocol, so it is worked out here; it never calls SAM 3.
+                    observation = tool.run(episode, cast(Sam3, None), self)
+                    episode = episode.append(Step(move.to_decision(), observation))
+            move = moves.send(episode)

@@ -1,0 +1,58 @@
+"""When masks measure so alike that a ranking cannot tell which of them is meant."""
+
+from math import isfinite
+
+import numpy as np
+
+from agent.core.episode import Workspace
+from agent.planners.grammar.plan import Ranked
+from agent.tools.geometry.terms import Measure
+
+MARGIN = 0.02
+"""Places, gaps: how far apart they must be to be told apart, as a share of the image's width, height or diagonal."""
+SIZE_MARGIN = 1.05
+"""Sizes, widths, heights: their least ratio."""
+
+
+def split_ties(
+    plan: Ranked, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return who belongs to a ranking's result beyond doubt; and all who might, where they are too many to tell.
+
+    Args:
+        plan: The ranking.
+        ids: The masks that it ranks.
+        to: The masks that distances are measured to.
+        workspace: Where these masks are.
+    """
+    if plan.by == "score":
+        return (), ()
+    measures = zip(ids, measure_candidates(plan.by, ids, to, workspace), strict=True)
+    values = {id: value for id, value in measures if isfinite(value)}  # as `Rank` does
+    ranked = sorted(values, key=lambda id: values[id] if plan.order == "ascending" else -values[id])
+    taken = ranked[plan.start - 1 : plan.start - 1 + plan.take]
+    others = [id for id in ranked if id not in taken]
+    tied = [id for id in taken if any(_is_alike(plan.by, values[id], values[other], workspace) for other in others)]
+    rivals = [id for id in others if any(_is_alike(plan.by, values[id], values[other], workspace) for other in taken)]
+    return tuple(id for id in taken if id not in tied), tuple(sorted([*tied, *rivals]))
+
+
+def _is_alike(by: str, first: float, second: float, workspace: Workspace) -> bool:
+    match by:
+        case "x":
+            return abs(first - second) < MARGIN * workspace.width
+        case "y":
+            return abs(first - second) < MARGIN * workspace.height
+        case "distance":
+            return abs(first - second) < MARGIN * float((workspace.width**2 + workspace.height**2) ** 0.5)
+        case _:
+            # sizes differ by ratio: 5 % of a large mask are as hard to see as 5 % of a small one
+            return max(first, second) < SIZE_MARGIN * min(first, second)
+
+
+def measure_candidates(by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace) -> list[float]:
+    """Return one value for each of `ids`, measured as the tool `rank` does."""
+    from agent.tools.geometry.measures import measure_masks  # loads OpenCV
+
+    scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
+    return [float(value) for value in measure_masks(by, workspace.get_rles(ids), scores, workspace.get_rles(to))]

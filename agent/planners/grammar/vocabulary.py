@@ -1,0 +1,95 @@
+"""The closed word classes of the grammar: adjectives, clothes, numbers, sides, superlatives, and what they measure."""
+
+from agent.planners.grammar.plan import Order
+from agent.tools.geometry.terms import Measure
+
+ANYTHING = "object"
+"""The phrase for 'everything', 'the one …' and the like."""
+
+COLOURS = {
+    "amber", "aqua", "beige", "black", "blond", "blonde", "blue", "bronze", "brown", "copper", "cream", "crimson",
+    "cyan", "gold", "golden", "gray", "green", "grey", "indigo", "ivory", "lavender", "lilac", "lime", "magenta",
+    "maroon", "mauve", "navy", "ochre", "olive", "orange", "peach", "pink", "purple", "red", "rose", "scarlet",
+    "silver", "tan", "teal", "turquoise", "violet", "white", "yellow",
+}  # fmt: skip
+ADJECTIVES = COLOURS | {
+    "big", "blank", "bright", "checked", "checkered", "clean", "colored", "coloured", "colorful", "colourful", "dark",
+    "dirty", "dotted", "dry", "empty", "flat", "floral", "full", "glass", "glossy", "gigantic", "hollow", "huge",
+    "large", "leather", "light", "little", "long", "matte", "medium", "metal", "metallic", "narrow", "new", "old",
+    "open", "pale", "patterned", "plaid", "plain", "plastic", "polka-dotted", "round", "rectangular", "rusty", "shiny",
+    "short", "small", "solid", "spotted", "square", "striped", "stripy", "tall", "thick", "thin", "tiny", "transparent",
+    "triangular", "wet", "wide", "wooden", "young",
+}  # fmt: skip
+"""Words that may stand without their noun: 'red and blue circles', 'squares that are striped'."""
+THINGS_TOO = {
+    "amber", "copper", "glass", "gold", "lavender", "leather", "lime", "olive", "orange", "peach", "rose", "square",
+    "violet",
+}  # fmt: skip
+"""Adjectives that ask for a thing where they stand alone."""
+
+CLOTHES = {
+    "armor", "blazer", "boot", "cap", "clothes", "coat", "costume", "dress", "glasses", "hat", "helmet", "hoodie",
+    "jacket", "jeans", "jersey", "outfit", "overalls", "pants", "robe", "sandal", "scarf", "shirt", "shoe", "shorts",
+    "skirt", "suit", "sunglasses", "sweater", "sweatshirt", "swimsuit", "t-shirt", "tie", "top", "trousers", "tuxedo",
+    "uniform", "vest",
+}  # fmt: skip
+
+NUMERALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+ORDINALS = (
+    *("first", "second", "third", "fourth", "fifth", "sixth"),
+    *("seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"),
+)
+
+SIDES = {
+    "left": "left", "right": "right", "top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom",
+    "middle": "middle", "center": "middle", "centre": "middle", "central": "middle",
+}  # fmt: skip
+"""Words for a side, and the side."""
+
+SUPERLATIVES: dict[str, tuple[Measure, Order]] = {
+    "LARGEST": ("size", "descending"),
+    "SMALLEST": ("size", "ascending"),
+    "TALLEST": ("height", "descending"),
+    "SHORTEST": ("height", "ascending"),
+    "WIDEST": ("width", "descending"),
+    "NARROWEST": ("width", "ascending"),
+    "LEFTMOST": ("x", "ascending"),
+    "RIGHTMOST": ("x", "descending"),
+    "TOPMOST": ("y", "ascending"),
+    "BOTTOMMOST": ("y", "descending"),
+    "NEAREST": ("distance", "ascending"),
+    "FARTHEST": ("distance", "descending"),
+}
+OF_SIZE = ("LARGEST", "SMALLEST", "TALLEST", "SHORTEST", "WIDEST", "NARROWEST")
+"""Superlatives that mean several where masks are known: 'the biggest ones'."""
+OUTERMOST_BY_SIDE = {"left": "LEFTMOST", "right": "RIGHTMOST", "top": "TOPMOST", "bottom": "BOTTOMMOST"}
+OUTERMOST_BY_RELATION = {
+    "left_of": "LEFTMOST",
+    "right_of": "RIGHTMOST",
+    "above": "TOPMOST",
+    "below": "BOTTOMMOST",
+    "larger": "LARGEST",
+    "smaller": "SMALLEST",
+}
+"""Which one of many decides for 'left of every square': what is left of the leftmost one is left of all."""
+
+SIZES: dict[str, tuple[Measure, Order]] = {
+    **dict.fromkeys(("big", "large", "huge", "gigantic"), ("size", "descending")),
+    **dict.fromkeys(("small", "little", "tiny"), ("size", "ascending")),
+    "tall": ("height", "descending"),
+    "short": ("height", "ascending"),
+    "wide": ("width", "descending"),
+    "narrow": ("width", "ascending"),
+}
+"""Adjectives that compare masks of an answer with each other."""
+
+
+def drop_adjectives(phrase: str) -> str:
+    """Return a phrase without the adjectives that others may take the place of.
+
+    >>> drop_adjectives("big red cup of coffee"), drop_adjectives("red")
+    ('cup of coffee', 'red')
+    """
+    words = phrase.split()
+    first = next((i for i, word in enumerate(words[:-1]) if word not in ADJECTIVES), len(words) - 1)
+    return " ".join(words[first:])
