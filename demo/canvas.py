@@ -22,7 +22,7 @@ from agent.tools import parse_call
 from agent.tools.refine import Click, Refine
 from demo.sessions import Session
 from sam3_tool import Image
-from sam3_tool.drawing.overlay import Color, get_mask_color
+from sam3_tool.drawing.outlines import Color, get_mask_color
 from sam3_tool.masks.rle import RleMask, compute_areas, decode_columns
 
 IMAGE_SIDE = 1600

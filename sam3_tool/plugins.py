@@ -31,8 +31,8 @@ def find_plugins(group: Group) -> dict[str, EntryPoint]:
     Returns:
         Name -> entry point, sorted by name. Where two packages use one name, that of this project wins.
     """
-    found = sorted(entry_points(group=f"sam3_agent.{group}"), key=lambda point: (point.name, not _is_ours(point)))
-    return {point.name: point for point in reversed(found)}
+    ours_last = sorted(entry_points(group=f"sam3_agent.{group}"), key=_is_ours)
+    return dict(sorted({point.name: point for point in ours_last}.items()))
 
 
 def _is_ours(point: EntryPoint) -> bool:

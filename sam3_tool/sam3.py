@@ -1,75 +1,87 @@
-"""`Sam3`: the segmenter an agent holds."""
+"""`Sam3`: the segmenter that an agent holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends.base import Backend, CrossImageEmbedding, Embedding
-from sam3_tool.backends.recording.replay import CachingBackend, RecordingBackend, ReplayingBackend
-from sam3_tool.backends.transformers.embeddings import build_embedding_cache
+from sam3_tool.backends.base import Backend
+from sam3_tool.backends.loading import load_backend
+from sam3_tool.backends.recording.cache import CachingBackend
+from sam3_tool.backends.recording.record import RecordingBackend
+from sam3_tool.backends.recording.replay import ReplayingBackend
 from sam3_tool.batching import Batcher
+from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
-from sam3_tool.prompts import Box, ConceptPrompt, Point, Prompt, VisualPrompt
-
-Request = tuple[Image, Prompt]
-PrefetchRequest = tuple[Image, None]
-"""At a picture about which nothing is asked yet."""
+from sam3_tool.prompts import Box, ConceptPrompt, Point, VisualPrompt
+from sam3_tool.service import PrefetchRequest, SegmentationRequest, SegmentationServer, ServedRequest, group_by_image
 
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
-"""Room for 8 pictures of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
+"""Room for 8 images of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
 GPU_BYTES = HOST_BYTES = 8 * CACHE_BYTES
-"""With a GPU: room for 64 pictures of facebook/sam3 there and for 64 more in the host's memory, which even a laptop has
+"""With a GPU: room for 64 images of facebook/sam3 there and for 64 more in the host's memory, which even a laptop has
 (pinned memory may be taken in powers of 2: up to twice as much). One that comes back is a copy of 63 MiB, a few
 milliseconds of a bus; to encode it again would be 5.6 TFLOP."""
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentationReport:
-    """What a call found, and what it cost."""
+    """What a call of `Sam3` found, and what it cost.
+
+    >>> from sam3_tool import ConceptPrompt, Image, Sam3, ScriptedBackend
+    >>> image = Image(np.zeros((48, 64, 3), np.uint8))
+    >>> report = Sam3(ScriptedBackend({})).run_requests([(image, ConceptPrompt("cup")), (image, ConceptPrompt("hat"))])
+    >>> len(report.instances), report.encodes, report.decodes
+    (2, 1, 2)
+    """
 
     instances: list[Instances]
     """One per request, in order."""
     encodes: int
-    """Pictures that this call sent through the vision encoder; the others were remembered, or another call's."""
+    """Images that this call sent through the vision encoder; the others were remembered, or another call's."""
     decodes: int
     """Prompts that went through the detector, or through the tracker."""
 
 
 class Sam3:
-    """Finds every instance of a concept, in any number of pictures at once, and one object by clicks.
+    """Find every instance of a concept in any number of images at once, and one object by clicks.
 
-    A picture is encoded on its first request and its embedding is kept, under its content, while there is room for
-    it in `cache_bytes` (least recently used out first): asking again, by phrase or by click, costs only the decoder.
-    On a GPU these are its memory; what they have no room for waits in `host_bytes` of the host's, and is copied back.
-    Safe to share between threads: concurrent calls are served together, at most `max_batch` requests at a time.
+    An image is encoded on its first request. Its embedding is kept under the image's content: to ask again, by phrase
+    or by click, costs only the decoder. Objects of this class may be shared between threads: concurrent calls are
+    served together.
 
-        sam3 = Sam3.load("facebook/sam3")
-        cups = sam3.segment(Picture.open("table.jpg"), "red cup")
-        cups.masks.shape  # (n, height, width)
-        handle = sam3.refine(Picture.open("table.jpg"), [(212, 340)])[[0]]  # the best of three candidates
+    Args:
+        backend: Where SAM 3 runs. `Sam3.load` makes one from a name.
+        max_batch: Requests that are served together, at most.
+        cache_bytes: Room for embeddings, on a GPU in its memory. The least recently used ones leave first.
+        host_bytes: Room in the host's memory for what leaves a GPU; from there it is copied back.
+
+    >>> from sam3_tool import Image, Sam3
+    >>> from sam3_tool.synthetic.scenes import draw_scene
+    >>> image = Image(draw_scene(6).pixels)
+    >>> sam3 = Sam3.load("tiny")
+    >>> found = sam3.segment(image, "object")
+    >>> found.masks.shape == (len(found), image.height, image.width)
+    True
+    >>> best = sam3.refine(image, points=[(80, 60)])[[0]]  # the best of three candidates
+    >>> best.masks.shape == (1, image.height, image.width)
+    True
     """
 
     def __init__(
-        self,
-        backend: Backend,
-        *,
-        max_batch: int = MAX_BATCH,
-        cache_bytes: int = CACHE_BYTES,
-        host_bytes: int = 0,
-        runs_on: str = "",
+        self, backend: Backend, *, max_batch: int = MAX_BATCH, cache_bytes: int = CACHE_BYTES, host_bytes: int = 0
     ) -> None:
         self._backend = backend
-        self.runs_on = runs_on
-        """Device and number format, e.g. 'cpu float32'; empty where there is no network."""
-        self._batcher = Batcher(_Server(backend, cache_bytes, host_bytes).serve, max_size=max_batch)
+        server = SegmentationServer(backend, cache_bytes, host_bytes)
+        self._batcher: Batcher[PrefetchRequest | SegmentationRequest, ServedRequest | None] = Batcher(
+            server.serve, max_size=max_batch
+        )
 
     @classmethod
     def load(
@@ -83,44 +95,80 @@ class Sam3:
         max_batch: int = MAX_BATCH,
         compile: str | None = None,
     ) -> "Sam3":
-        """SAM 3 from "facebook/sam3", from "tiny" (the embedded checkpoint), or from a folder in transformers' format.
+        """Load SAM 3 by name.
 
-        `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "float32", "bfloat16",
-        "float16"; "auto" is bfloat16 on CUDA and, for large networks, on CPUs with units for it; else float32.
-        `record`: a folder that gets every call, for `Sam3.replay`. `cache`: a folder that remembers every answer, for
-        whoever asks the same of the same weights. `max_batch`: 1 makes answers independent, to the last bit, of what
-        else is asked at the same time. `compile`: "default", "reduce-overhead" (CUDA graphs) or "max-autotune" have
-        PyTorch compile the network with a C++ compiler, which takes minutes of the first answers; on a CPU it gains 7 %
-        of an encode.
-        Raises `CheckpointError` when the checkpoint is not there, may not be read, or is not a SAM 3, and
-        `DeviceError` when the device, or the compiler, is not there.
+        Args:
+            name_or_path: "tiny" (the embedded checkpoint), "facebook/sam3", a folder in transformers' format, or
+                "NAME:WEIGHTS" for an installed backend of that name (entry points `sam3_agent.backends`).
+            device: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one.
+            dtype: "float32", "bfloat16" or "float16"; "auto" is bfloat16 on CUDA and, for large networks, on CPUs
+                with units for it; else float32.
+            record: A folder that gets every call, for `Sam3.replay`.
+            cache: A folder that remembers every answer, for whoever asks the same of the same weights.
+            max_batch: 1 makes answers independent, to the last bit, of what else is asked at the same time.
+            compile: "default", "reduce-overhead" (CUDA graphs) or "max-autotune" have PyTorch compile the network
+                with a C++ compiler. That takes minutes of the first answers; on a CPU it gains 7 % of an encode.
+
+        Returns:
+            A segmenter with these weights.
+
+        Raises:
+            CheckpointError: The checkpoint is missing, may not be read, or is not a SAM 3.
+            DeviceError: The device or the compiler is missing.
+            ValueError: `dtype` or `compile` is none of the values above.
+
+        >>> Sam3.load("tiny").name
+        'tiny'
         """
-        from sam3_tool.backends.transformers.checkpoint import hash_checkpoint, locate_checkpoint
-
-        folder = locate_checkpoint(name_or_path)  # before the next import, which takes seconds
-        from sam3_tool.backends.transformers.backend import TransformersBackend
-
-        network = TransformersBackend.load(folder, name=str(name_or_path), device=device, dtype=dtype, compile=compile)
-        room, spare = (GPU_BYTES, HOST_BYTES) if network.is_on_gpu else (CACHE_BYTES, 0)
-        backend: Backend = network
+        network = load_backend(name_or_path, device=device, dtype=dtype, compile=compile)
+        room, spare = (GPU_BYTES, HOST_BYTES) if getattr(network, "is_on_gpu", False) else (CACHE_BYTES, 0)
+        backend = network
         if cache is not None:
-            made_with = {"weights": hash_checkpoint(folder), "runs on": network.runs_on, **_collect_versions()}
+            made_with = _describe_maker(network)
             backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room, host_bytes=spare)
-            room, spare = CACHE_BYTES, 0  # for pictures, which have not been encoded
+            room, spare = CACHE_BYTES, 0  # for images, which have not been encoded
         if record is not None:
             backend = RecordingBackend(backend, record)
-        return cls(backend, max_batch=max_batch, cache_bytes=room, host_bytes=spare, runs_on=network.runs_on)
+        return cls(backend, max_batch=max_batch, cache_bytes=room, host_bytes=spare)
 
     @classmethod
     def replay(cls, folder: str | Path) -> "Sam3":
-        """What was recorded in `folder`: no checkpoint and no GPU is needed. Raises `CheckpointError` if nothing was,
-        and later for what SAM 3 was not asked there."""
+        """Answer from a recording. No checkpoint and no GPU is needed.
+
+        Args:
+            folder: What `Sam3.load(…, record=folder)` has written.
+
+        Returns:
+            A segmenter that repeats the recorded answers bit for bit. It raises `CheckpointError` for a question that
+            was not asked when the recording was made.
+
+        Raises:
+            CheckpointError: The folder holds no recording.
+
+        >>> import tempfile
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> from sam3_tool.backends.recording.record import RecordingBackend
+        >>> folder, image = tempfile.mkdtemp(), Image(np.zeros((48, 64, 3), np.uint8))
+        >>> asked = Sam3(RecordingBackend(ScriptedBackend({}), folder)).segment(image, "cup")
+        >>> len(Sam3.replay(folder).segment(image, "cup"))
+        0
+        """
         return cls(ReplayingBackend(folder))
 
     @property
     def name(self) -> str:
-        """Which weights, for headers and reports: 'tiny', 'facebook/sam3', 'scripted'."""
+        """Which weights answer, for headers and reports: 'tiny', 'facebook/sam3', 'scripted'."""
         return self._backend.name
+
+    @property
+    def runs_on(self) -> str:
+        """Device and number format, e.g. 'cpu float32'; empty where there is no network."""
+        return str(getattr(self._backend, "runs_on", ""))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights in hexadecimal; empty where there is no network. Large weights take seconds."""
+        return str(getattr(self._backend, "fingerprint", ""))
 
     def segment(
         self,
@@ -132,14 +180,32 @@ class Sam3:
         threshold: float = 0.5,
         exemplar_image: Image | None = None,
     ) -> Instances:
-        """All instances of a noun phrase, of what the boxes show, or of both, best score first.
+        """Segment every instance of a concept: of a noun phrase, of what boxes show, or of both.
 
-        `boxes`: exemplars, x0 y0 x1 y1 in pixels; `box_labels`: 1 = of the concept, 0 = not, all 1 when left out.
-        `exemplar_image`: the picture that the boxes lie in, if it is another one. What is in the boxes there is described by that
-        picture's features and looked for in this one; both are encoded once. Measured on generated scenes with the
-        embedded checkpoint (`evals.studies.cross_image_exemplars`); SAM 3 was published for exemplars in the same picture, so look at what
-        `facebook/sam3` makes of it before you rely on it.
-        `threshold`: in [0, 1); instances with a score strictly above it are returned.
+        Args:
+            image: The image to search.
+            phrase: A short English noun phrase, e.g. "striped cup". Optional if `boxes` are given.
+            boxes: Exemplars, x0 y0 x1 y1 in pixels of `exemplar_image` (default: of `image`).
+            box_labels: 1 = like this, 0 = not like this, one per box. Default: all 1.
+            threshold: In [0, 1). Instances that score strictly above it are returned.
+            exemplar_image: The image that the boxes lie in, if it is not `image`. Its features describe what is in
+                the boxes, and that is looked for in `image`; both are encoded once. Experimental: SAM 3 was published
+                for exemplars in the same image. `evals.studies.cross_image_exemplars` measures it with the embedded
+                checkpoint on generated scenes; look at what other weights make of it before you rely on it.
+
+        Returns:
+            The instances, best score first. Ties keep the network's query order.
+
+        Raises:
+            ValueError: There is neither phrase nor box, a box has no area, there are not as many labels as boxes, or
+                the threshold lies outside [0, 1).
+
+        >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+        >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
+        ...                 np.array([0.9], np.float32), 1.0, "cup")
+        >>> sam3 = Sam3(ScriptedBackend({None: {"cup": cup}}))
+        >>> len(sam3.segment(Image(np.zeros((4, 6, 3), np.uint8)), "cup"))
+        1
         """
         exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
         labels = tuple(int(label) for label in box_labels)
@@ -154,29 +220,74 @@ class Sam3:
         box: Box | None = None,
         mask: np.ndarray | None = None,
     ) -> Instances:
-        """Three candidates for the one object that clicks, a box or an earlier mask show, best predicted quality first.
+        """Segment the one object that clicks, a box or an earlier mask show.
 
-        `points`: x, y in pixels; `labels`: 1 = on the object, 0 = on what does not belong to it, all 1 when left out.
-        `box`: x0 y0 x1 y1 in pixels, around the object. `mask`: bool (height, width), an answer to be mended, such as
-        the best candidate so far; give all clicks again with it. `scores` are the predicted IoU, `boxes` the extents of
-        the masks, `presence` says whether there is an object at all. After `segment`, the picture is not encoded again.
-        Raises ValueError for a point outside the picture or a mask of another size, and `CheckpointError` if the
-        checkpoint has no tracker.
+        Args:
+            image: The image to search. After `segment` it is not encoded again.
+            points: Clicks, x y in pixels.
+            labels: 1 = on the object, 0 = on what does not belong to it, one per point. Default: all 1.
+            box: x0 y0 x1 y1 in pixels, around the object.
+            mask: bool, (height, width): an answer to be mended, such as the best candidate so far. Give all clicks
+                again with it.
+
+        Returns:
+            Up to three candidates, best first. `scores` are the predicted IoU, `boxes` the extents of the masks, and
+            `presence` says how sure SAM 3 is that there is an object at all.
+
+        Raises:
+            ValueError: Nothing is given, a point lies outside the image, or the mask has another size.
+            CheckpointError: The checkpoint has no tracker.
+
+        >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+        >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
+        ...                 np.array([0.9], np.float32), 1.0, "cup")
+        >>> sam3 = Sam3(ScriptedBackend({None: {"cup": cup}}))
+        >>> sam3.refine(Image(np.zeros((4, 6, 3), np.uint8)), [(2, 2)]).scores.tolist()
+        [1.0]
         """
         clicks = tuple((float(x), float(y)) for x, y in points)
         object_box = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
         return self.segment_batch([(image, VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask))])[0]
 
-    def segment_batch(self, requests: Sequence[Request]) -> list[Instances]:
-        """One result per request, in order; every picture is encoded once, its prompts are decoded together."""
+    def segment_batch(self, requests: Sequence[SegmentationRequest]) -> list[Instances]:
+        """Answer many prompts about many images.
+
+        Args:
+            requests: Pairs of an image and a prompt. Every image is encoded once, and its prompts are decoded together.
+
+        Returns:
+            One result per request, in order.
+
+        Raises:
+            ValueError: A prompt does not fit its image.
+
+        >>> from sam3_tool import ConceptPrompt, Image, Sam3, ScriptedBackend
+        >>> image = Image(np.zeros((48, 64, 3), np.uint8))
+        >>> [found.phrase for found in Sam3(ScriptedBackend({})).segment_batch([(image, ConceptPrompt("cup"))])]
+        ['cup']
+        """
         return self.run_requests(requests).instances
 
-    def run_requests(self, requests: Sequence[Request]) -> SegmentationReport:
-        """`segment_batch`, with what it cost."""
+    def run_requests(self, requests: Sequence[SegmentationRequest]) -> SegmentationReport:
+        """Answer many prompts as `segment_batch` does, and report what that cost.
+
+        Args:
+            requests: Pairs of an image and a prompt.
+
+        Returns:
+            The results, and how many images were encoded and prompts decoded for them.
+
+        Raises:
+            ValueError: A prompt does not fit its image.
+
+        >>> from sam3_tool import Sam3, ScriptedBackend
+        >>> Sam3(ScriptedBackend({})).run_requests([]).encodes
+        0
+        """
         for image, prompt in requests:
             if isinstance(prompt, VisualPrompt):
                 prompt.check_fits(image.height, image.width)
-        order = _group_by_image(requests)
+        order = group_by_image(requests)
         served = self._batcher([requests[index] for index in order])
         found = {index: result for index, result in zip(order, served, strict=True) if result is not None}
         return SegmentationReport(
@@ -186,10 +297,16 @@ class Sam3:
         )
 
     def prefetch(self, image: Image) -> None:
-        """Begins to encode the picture and returns at once: whoever asks for it a moment later finds it encoded.
+        """Begin to encode the image, and return at once.
 
-        The first question about the picture still counts as the one that made it be encoded. Never raises: whatever is
-        wrong, that question will say.
+        Whoever asks a moment later finds it encoded. The first question about the image still counts as the one that
+        made it be encoded. Nothing is raised here: whatever is wrong, that question will say.
+
+        Args:
+            image: The image that somebody will ask about.
+
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> Sam3(ScriptedBackend({})).prefetch(Image(np.zeros((48, 64, 3), np.uint8)))
         """
         Thread(target=self._encode_quietly, args=(image,), daemon=True).start()
 
@@ -198,82 +315,30 @@ class Sam3:
             self._batcher([(image, None)])
 
     def vocabulary_warning(self, phrase: str) -> str:
-        """What a user should know before trusting an answer about `phrase`: one sentence, or "" if there is nothing."""
+        """Say what a user should know before trusting an answer about a phrase.
+
+        Args:
+            phrase: The phrase that SAM 3 is, or was, asked for.
+
+        Returns:
+            One sentence, or "" if there is nothing to know.
+
+        >>> Sam3.load("tiny").vocabulary_warning("giraffe")
+        "The embedded SAM 3 does not know 'giraffe'; `--sam3 facebook/sam3` takes any phrase."
+        """
         return self._backend.vocabulary_warning(phrase)
 
 
-def _collect_versions() -> dict[str, str]:
-    """Of the programs that have a part in an answer."""
-    return {name: version(name) for name in ("sam3-agent", "torch", "transformers", "torchvision")}
+def _describe_maker(backend: Backend) -> dict[str, str]:
+    """Return everything beside image and prompt that an answer depends on.
 
-
-def _group_by_image(requests: Sequence[Request]) -> list[int]:
-    """The indices of the requests, those of one picture next to each other."""
-    first: dict[str, int] = {}
-    for index, (image, _) in enumerate(requests):
-        first.setdefault(image.key, index)
-    return sorted(range(len(requests)), key=lambda index: first[requests[index][0].key])
-
-
-@dataclass(frozen=True, eq=False)
-class _ServedRequest:
-    instances: Instances
-    encoded: int
-    """Pictures that this request made be encoded."""
-
-
-class _Server:
-    """Serves batches of requests. Only ever called by the batcher's thread."""
-
-    def __init__(self, backend: Backend, cache_bytes: int, host_bytes: int) -> None:
-        self._backend = backend
-        self._cache = build_embedding_cache(cache_bytes, host_bytes)
-        self._prefetched: set[str] = set()
-        """Pictures that were encoded before anybody asked about them."""
-
-    def serve(self, requests: list[PrefetchRequest | Request]) -> list[_ServedRequest | None]:
-        """One result per request, in order; None for a look."""
-        images = {image.key: image for image, _ in requests}
-        images |= {other.key: other for _, prompt in requests if (other := _get_exemplar_image(prompt)) is not None}
-        uncharged = {key for key in images if key not in self._cache or key in self._prefetched}
-        embeddings = self._cache.get_or_compute(
-            images, lambda keys: self._backend.encode([images[key] for key in keys])
+    Raises CheckpointError for a backend that does not tell its weights from others.
+    """
+    fingerprint = str(getattr(backend, "fingerprint", ""))
+    if not fingerprint:
+        raise CheckpointError(
+            f"SAM 3 backend {backend.name!r} has no `fingerprint` of its weights, so that its answers cannot be cached;"
+            " leave the cache out"
         )
-        questions = [(image.key, prompt) for image, prompt in requests if prompt is not None]
-        found = self._answer_prompts(
-            [(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions]
-        )
-        answers = []
-        for (key, prompt), instances in zip(questions, found, strict=True):
-            needed = {key} if (other := _get_exemplar_image(prompt)) is None else {key, other.key}
-            answers.append(_ServedRequest(instances, encoded=len(needed & uncharged)))
-            uncharged -= needed  # only the first of its requests pays for a picture
-        self._prefetched = {key for key in (self._prefetched - images.keys()) | uncharged if key in self._cache}
-        remaining = iter(answers)
-        return [None if prompt is None else next(remaining) for _, prompt in requests]
-
-    def _answer_prompts(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
-        """Detector and tracker, each for its own requests, one result per request in order."""
-        concepts = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, ConceptPrompt)]
-        objects = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, VisualPrompt)]
-        found = iter(
-            self._backend.decode([embedding for embedding, _ in concepts], [prompt for _, prompt in concepts])
-            if concepts
-            else ()
-        )
-        refined = iter(
-            self._backend.refine([embedding for embedding, _ in objects], [prompt for _, prompt in objects])
-            if objects
-            else ()
-        )
-        return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]
-
-
-def _get_exemplar_image(prompt: Prompt | None) -> Image | None:
-    return prompt.exemplar_image if isinstance(prompt, ConceptPrompt) else None
-
-
-def _select_embedding(key: str, prompt: Prompt, embeddings: Mapping[str, Embedding]) -> Any:
-    """What a backend needs to know for this prompt about the picture with this key."""
-    other = _get_exemplar_image(prompt)
-    return embeddings[key] if other is None else CrossImageEmbedding(embeddings[key], embeddings[other.key])
+    versions = {name: version(name) for name in ("sam3-agent", "torch", "transformers", "torchvision")}
+    return {"weights": fingerprint, "runs on": str(getattr(backend, "runs_on", "")), **versions}

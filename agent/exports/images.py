@@ -8,7 +8,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from agent.exports.answer import ExportAnswer, to_json_bytes
 from agent.exports.archive import build_archive
-from sam3_tool.drawing.overlay import get_mask_color
+from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.boxes import mask_to_box
 from sam3_tool.masks.rle import decode_masks
 

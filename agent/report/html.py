@@ -24,7 +24,8 @@ from agent.core.episode import Candidate, Episode, Step, Usage, Verdict
 from agent.core.text import make_encodable
 from agent.report.prompt_trace import StepPrompt, reconstruct_prompts
 from sam3_tool import Image
-from sam3_tool.drawing.overlay import draw_marks, get_mask_color
+from sam3_tool.drawing.outlines import get_mask_color
+from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.masks.rle import compute_areas
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from agent.tools.examine import Judgement, describe_unjudged, format_reason
 from agent.tools.finish import build_final_observation
 from agent.tools.search_text import describe_search, drop_empty
 from sam3_tool import ConceptPrompt, Sam3, remove_overlaps
-from sam3_tool.backends.scripted import normalize_phrase
+from sam3_tool.phrases import normalize_phrase
 
 
 class SegmentPhrase(Tool):

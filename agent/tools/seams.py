@@ -9,8 +9,8 @@ from agent.core.english import format_ids
 from agent.core.episode import Candidate, Workspace
 from agent.tools.combine import get_merged_parts, merge_candidates
 from agent.tools.region import Region
-from sam3_tool.backends.scripted import normalize_phrase
 from sam3_tool.masks.rle import decode_masks
+from sam3_tool.phrases import normalize_phrase
 
 SHARED_EDGE = 0.5
 """Two parts meet when they share more than this of the shorter of their edges along the border."""

@@ -15,7 +15,7 @@ from agent.tools.region import Region
 from agent.tools.seams import describe_merges, merge_across_border
 from agent.tools.search_text import describe_search, drop_empty, drop_near_duplicates
 from sam3_tool import ConceptPrompt, Instances, Sam3
-from sam3_tool.backends.scripted import normalize_phrase
+from sam3_tool.phrases import normalize_phrase
 from sam3_tool.prompts import Box
 
 MAX_PHRASES = 8

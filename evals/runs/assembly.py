@@ -10,7 +10,7 @@ from agent.planners.loading import generation_settings, load_planner, with_model
 from agent.records.episode_file import Provenance
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
-from sam3_tool.backends.transformers.checkpoint import hash_checkpoint, locate_checkpoint
+from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
 
 LOCAL_PLANNERS = ("transformers", "vllm")
 """Planners whose model runs in this process."""
@@ -52,7 +52,7 @@ def assemble_components(
         planner = wrap_caching(planner, cache, **weights)
     on_progress(f"loading SAM 3 ({made_by.sam3})")
     sam3 = _load_sam3(options, made_by, cache, batch)
-    manifest_fields |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": _fingerprint_sam3(sam3, made_by)}
+    manifest_fields |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": sam3.fingerprint}
     return RunComponents(Solver(sam3, planner, made_by.budget, threshold), made_by, manifest_fields)
 
 
@@ -67,7 +67,3 @@ def _load_sam3(options: Options, made_by: Provenance, cache: Path | None, batch:
     if options.recording_folder and options.sam3 is None:
         return Sam3.replay(options.recording_folder)
     return Sam3.load(made_by.sam3, device=options.device, cache=cache, max_batch=batch)
-
-
-def _fingerprint_sam3(sam3: Sam3, made_by: Provenance) -> str:
-    return hash_checkpoint(locate_checkpoint(made_by.sam3)) if sam3.runs_on else ""

@@ -10,16 +10,8 @@ from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import compute_ious, encode_masks
+from sam3_tool.phrases import normalize_phrase
 from sam3_tool.prompts import Box, ConceptPrompt, VisualPrompt
-
-
-def normalize_phrase(phrase: str) -> str:
-    """Lower case, single spaces.
-
-    >>> normalize_phrase("  Red  Circle ")
-    'red circle'
-    """
-    return " ".join(phrase.casefold().split())
 
 
 @dataclass(frozen=True)

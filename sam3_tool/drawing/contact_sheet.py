@@ -7,18 +7,8 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw
 
-from sam3_tool.drawing.overlay import (
-    MASK_SHARE,
-    PANEL_GAP,
-    ZOOM_STYLE,
-    Mark,
-    choose_ink,
-    compute_close_up,
-    draw_outline,
-    enlarge_crop,
-    get_mask_color,
-    load_font,
-)
+from sam3_tool.drawing.outlines import ZOOM_STYLE, Mark, choose_ink, draw_outline, get_mask_color
+from sam3_tool.drawing.overlay import MASK_SHARE, PANEL_GAP, compute_close_up, enlarge_crop, load_font
 from sam3_tool.image import Image
 from sam3_tool.masks.rle import RleMask, decode_tight
 

@@ -1,39 +1,32 @@
-"""Numbered masks over a picture, and close-ups of one mask, as planners and people see them."""
+"""Numbered masks over an image, and close-ups of one mask, as planners and people see them."""
 
-import colorsys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from sam3_tool.drawing.labels import Rect, Target, place_plates, to_slices
+from sam3_tool.drawing.labels import Rect, Target, place_plates
+from sam3_tool.drawing.outlines import (
+    FRACTION_BITS,
+    HAIRLINE_STYLE,
+    ZOOM_STYLE,
+    Color,
+    Mark,
+    Style,
+    choose_ink,
+    draw_lines,
+    get_mask_color,
+    paint_marks,
+    round_box,
+    to_fixed_point,
+)
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
-from sam3_tool.masks.boxes import mask_to_box, masks_to_boxes
+from sam3_tool.masks.boxes import masks_to_boxes
 
-Color = tuple[int, int, int]
-"""Red, green, blue in 0..255."""
-
-# Chosen greedily for the largest smallest distance in OKLab, then ordered so that the first ones are the plainest.
-PALETTE: tuple[Color, ...] = (
-    (255, 45, 60), (30, 144, 255), (50, 215, 75), (255, 200, 0), (225, 0, 255), (105, 240, 255),
-    (255, 128, 0), (120, 50, 150), (255, 175, 250), (70, 100, 0), (195, 255, 0), (150, 0, 0),
-    (30, 165, 150), (0, 0, 240), (255, 0, 150), (180, 120, 10), (185, 135, 255), (0, 150, 0),
-    (0, 90, 165), (180, 240, 165), (180, 105, 150), (165, 180, 90), (135, 75, 255), (255, 150, 120),
-)  # fmt: skip
-DARK: Color = (16, 16, 16)
-LIGHT: Color = (255, 255, 255)
-
-FRACTION_BITS = 4
-"""Fractional bits of the coordinates that OpenCV draws at."""
-FILL_OPACITY = 0.2
-"""Opacity of a mask's colour over its pixels."""
-MAX_OUTLINES = 500
-"""Of one mask. A mask that is all specks shows the rest of them by their tint."""
 PANEL_SIDE = 768
 """Pixels of the long side of each panel of a zoom pair."""
 MAX_ENLARGEMENT = 16.0
@@ -41,21 +34,6 @@ PANEL_GAP = 8
 CONTEXT_SHARE = 0.05
 MASK_SHARE = 0.25
 """The share of a close-up that a mask fills at most, in the two panels of a zoom pair."""
-
-
-def get_mask_color(mask_id: int) -> Color:
-    """The colour of the mask with this number (from 1), the same in every picture.
-
-    The first 24 are clearly distinct; later ones walk around the hues by the golden ratio, in three shades.
-
-    >>> get_mask_color(1), get_mask_color(25)
-    ((255, 45, 60), (109, 242, 203))
-    """
-    if mask_id <= len(PALETTE):
-        return PALETTE[mask_id - 1]
-    saturation, value = ((1.0, 1.0), (0.55, 0.95), (0.8, 0.62))[mask_id % 3]
-    red, green, blue = colorsys.hsv_to_rgb(mask_id * 0.61803398875 % 1, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | None = None) -> PIL.Image.Image:
@@ -71,7 +49,7 @@ def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | 
     marks = [Mark(mask_id, mask) for mask_id, mask in zip(mask_ids, instances.masks, strict=True) if mask.any()]
     marks.sort(key=lambda mark: -mark.area)
     canvas = image.pixels.copy()
-    _paint_marks(canvas, marks, style)
+    paint_marks(canvas, marks, style)
     return _draw_labels(canvas, marks, style)
 
 
@@ -90,11 +68,11 @@ def draw_zoom_pair(image: Image, mask: np.ndarray, box: Sequence[float], *, mask
     context, scale = enlarge_crop(image.pixels, wide)
     x0, y0, x1, y1 = ((focus - np.tile(wide[:2], 2)) * scale).round().astype(int).tolist()
     corners = np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]])
-    _draw_lines(context, [corners], color, ZOOM_STYLE)
+    draw_lines(context, [corners], color, ZOOM_STYLE)
     detail, _ = enlarge_crop(image.pixels, near)
     inside = enlarge_crop(mask.astype(np.uint8) * 255, near)[0] > 127
     if inside.any():
-        _paint_marks(detail, [Mark(mask_id, inside)], ZOOM_STYLE)
+        paint_marks(detail, [Mark(mask_id, inside)], ZOOM_STYLE)
     return _join_panels(context, detail)
 
 
@@ -111,160 +89,6 @@ def compute_close_up(box: np.ndarray, area: int, share: float, height: int, widt
     start = np.clip(box[:2] - (grown - size) / 2, 0, limit - grown)
     corners: np.ndarray = np.concatenate([start, start + grown]).round().astype(np.int64)
     return corners
-
-
-@dataclass(frozen=True)
-class Style:
-    """How thick and how large things are drawn, in pixels."""
-
-    line: int
-    rim: int
-    font: int
-    tiny: float
-    """A mask whose box is smaller than this on both axes gets a ring."""
-
-    @property
-    def ring_width(self) -> int:
-        """How thick a ring is: a curve of one pixel would be pale."""
-        return max(2, self.line)
-
-    @classmethod
-    def from_size(cls, height: int, width: int) -> "Style":
-        side = (height * width) ** 0.5
-        line = round(1 + side / 600)
-        return cls(line=line, rim=max(1, line // 3), font=max(10, round(7 + side / 56)), tiny=max(6.0, side / 70))
-
-
-ZOOM_STYLE = Style(line=2, rim=1, font=0, tiny=0.0)
-HAIRLINE_STYLE = Style(line=1, rim=1, font=0, tiny=0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Mark:
-    """One numbered mask that is not empty."""
-
-    mask_id: int
-    mask: np.ndarray
-    """bool, (height, width)."""
-
-    @cached_property
-    def box(self) -> Rect:
-        return mask_to_box(self.mask)
-
-    @cached_property
-    def patch(self) -> np.ndarray:
-        """uint8, 0 or 1: the mask within its box."""
-        return np.ascontiguousarray(self.mask[to_slices(self.box)]).view(np.uint8)
-
-    @cached_property
-    def area(self) -> int:
-        return cv2.countNonZero(self.patch)
-
-    @cached_property
-    def contours(self) -> list[np.ndarray]:
-        """int32, (K, 1, 2), x y in the picture: outlines, also of holes, point by point; the longest if too many."""
-        found, _ = cv2.findContours(self.patch, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=self.box[:2])
-        return sorted(found, key=len, reverse=True)[:MAX_OUTLINES]
-
-    @property
-    def color(self) -> Color:
-        return get_mask_color(self.mask_id)
-
-    def is_tiny(self, style: Style) -> bool:
-        x0, y0, x1, y1 = self.box
-        return max(x1 - x0, y1 - y0) < style.tiny
-
-    def compute_ring_box(self, style: Style) -> tuple[float, float, float, float]:
-        """x0 y0 x1 y1 of a ring that leaves some pixels free around a tiny mask."""
-        x0, y0, x1, y1 = self.box
-        radius = np.hypot(x1 - x0, y1 - y0) / 2 + 2.5 * style.ring_width + style.rim
-        x, y = (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
-        return x - radius, y - radius, x + radius, y + radius
-
-
-def _paint_marks(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
-    """Tints and outlines the masks on `canvas`, in place; the last one lies on top."""
-    borders = np.zeros(canvas.shape[:2], np.uint8)
-    for mark in marks:
-        window = to_slices(mark.box)
-        cv2.copyTo(_tint_pixels(canvas[window], mark.color), mark.patch, canvas[window])
-        np.maximum(borders[window], _compute_border(mark.patch, style.line), out=borders[window])
-    for mark, dashed in zip(marks, _find_repeats(marks, style), strict=True):
-        if mark.is_tiny(style):
-            _draw_lines(
-                canvas, [_round_box(mark.compute_ring_box(style))], mark.color, replace(style, line=style.ring_width)
-            )
-        else:
-            draw_outline(canvas, mark, borders, style, dashed=dashed)
-
-
-def _tint_pixels(pixels: np.ndarray, color: Color) -> np.ndarray:
-    mix = np.column_stack([(1 - FILL_OPACITY) * np.eye(3), FILL_OPACITY * np.array(color)])
-    return np.asarray(cv2.transform(pixels, mix))
-
-
-def _compute_border(patch: np.ndarray, width: int) -> np.ndarray:
-    """uint8, 0 or 1: the outermost pixels of the mask."""
-    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    return patch - cv2.erode(patch, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-
-
-def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Style, *, dashed: bool) -> None:
-    """Draws the contours, but not over other masks' borders unless the mask covers them: neighbours keep their side."""
-    x0, y0, x1, y1 = mark.box
-    margin = style.line + style.rim
-    box = max(0, x0 - margin), max(0, y0 - margin), x1 + margin, y1 + margin
-    window = to_slices(box)
-    mask = mark.mask[window].view(np.uint8)
-    layer = canvas[window].copy()
-    lines = [line - box[:2] for contour in mark.contours for line in _trace_lines(contour, style, dashed)]
-    thin = min(x1 - x0, y1 - y0) < 8 * style.line
-    _draw_lines(layer, lines, mark.color, HAIRLINE_STYLE if thin else style, closed=not dashed, inside=mask)
-    cv2.copyTo(layer, mask | (borders[window] == 0), canvas[window])
-
-
-def _trace_lines(contour: np.ndarray, style: Style, dashed: bool) -> Iterator[np.ndarray]:
-    """float32, (K, 2) each: the contour without its pixel steps, whole or in dashes."""
-    points = contour[:, 0].astype(np.float32)
-    if len(points) > 16:
-        points = np.mean([np.roll(points, shift, axis=0) for shift in (-2, -1, 0, 1, 2)], axis=0)
-    dash = 6 * style.line if dashed else len(points)
-    for start in range(0, len(points), 2 * dash):
-        yield cv2.approxPolyDP(points[start : start + dash], 0.2, closed=not dashed)[:, 0]
-
-
-def _draw_lines(
-    canvas: np.ndarray,
-    lines: Sequence[np.ndarray],
-    color: Color,
-    style: Style,
-    *,
-    closed: bool = True,
-    inside: np.ndarray | None = None,
-) -> None:
-    """Draws lines (x y in pixels) with a rim that stands out on any background; where `inside` is 1, without it."""
-    fixed_lines = [_to_fixed_point(line) for line in lines]
-    plain = canvas.copy() if inside is not None else canvas
-    cv2.polylines(
-        canvas, fixed_lines, closed, choose_ink(color), style.line + 2 * style.rim, cv2.LINE_AA, FRACTION_BITS
-    )
-    if inside is not None:
-        cv2.copyTo(plain, inside, canvas)
-    cv2.polylines(canvas, fixed_lines, closed, color, style.line, cv2.LINE_AA, FRACTION_BITS)
-
-
-@cache
-def choose_ink(color: Color) -> Color:
-    """Dark or light, whichever is easy to read on this colour."""
-    red, green, blue = ((channel / 255) ** 2.2 for channel in color)
-    return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.25 else LIGHT
-
-
-def _find_repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
-    """Of each mark: whether its box coincides with that of an earlier one, which its outline would hide."""
-    boxes = np.array([mark.box for mark in marks]).reshape(-1, 4)
-    # one row after the other: all at once would be 64 MB for 1,000 masks
-    return [bool((np.abs(boxes[:i] - box) <= 2 * style.line).all(axis=1).any()) for i, box in enumerate(boxes)]
 
 
 def _draw_labels(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> PIL.Image.Image:
@@ -307,9 +131,9 @@ def _draw_leader(canvas: np.ndarray, mark: Mark, plate: Rect, style: Style) -> N
     """A thin line from the plate to the nearest point of its mask or ring, unless the plate lies on the mask."""
     start = np.array([plate[0] + plate[2], plate[1] + plate[3]]) // 2
     if not mark.mask[start[1], start[0]]:
-        goals = _round_box(mark.compute_ring_box(style)) if mark.is_tiny(style) else np.concatenate(mark.contours)[:, 0]
+        goals = round_box(mark.compute_ring_box(style)) if mark.is_tiny(style) else np.concatenate(mark.contours)[:, 0]
         end = goals[((goals - start) ** 2).sum(axis=1).argmin()]
-        _draw_lines(
+        draw_lines(
             canvas, [np.stack([start, end])], mark.color, HAIRLINE_STYLE if style.line < 4 else style, closed=False
         )
 
@@ -317,23 +141,8 @@ def _draw_leader(canvas: np.ndarray, mark: Mark, plate: Rect, style: Style) -> N
 def _draw_plate(canvas: np.ndarray, plate: Rect, color: Color, rim: int) -> None:
     x0, y0, x1, y1 = plate
     for ink, inset in ((choose_ink(color), 0), (color, rim)):
-        outline = _round_box((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset))
-        cv2.fillConvexPoly(canvas, _to_fixed_point(outline), ink, cv2.LINE_AA, FRACTION_BITS)
-
-
-def _round_box(box: tuple[float, float, float, float]) -> np.ndarray:
-    """float64, (64, 2), x y: the outline of a box with round ends; a circle if it is square."""
-    x0, y0, x1, y1 = box
-    radius = min(x1 - x0, y1 - y0) / 2
-    angles = np.linspace(0, 2 * np.pi, 64, endpoint=False) + np.pi / 64
-    turn = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    half = np.array([(x1 - x0) / 2 - radius, (y1 - y0) / 2 - radius])
-    return np.asarray([(x0 + x1) / 2, (y0 + y1) / 2] + np.sign(turn) * half + radius * turn)
-
-
-def _to_fixed_point(points: np.ndarray) -> np.ndarray:
-    """int32: points as OpenCV takes them with SHIFT fractional bits."""
-    return np.rint(points * 2.0**FRACTION_BITS).astype(np.int32)
+        outline = round_box((x0 + inset, y0 + inset, x1 - 1 - inset, y1 - 1 - inset))
+        cv2.fillConvexPoly(canvas, to_fixed_point(outline), ink, cv2.LINE_AA, FRACTION_BITS)
 
 
 @cache

@@ -22,7 +22,7 @@ from agent.planners.chat.views import draw_overlay
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, Locate, Segment
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
-from sam3_tool.drawing.overlay import get_mask_color
+from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.rle import encode_mask
 
 CUPS = Segment(phrases=["red cup"])

@@ -13,7 +13,7 @@ from agent.planners.chat.planner import ChatPlanner
 from agent.planners.loading import generation_settings, wrap_caching
 from agent.records.model_recording import CachingModel
 from sam3_tool import ConceptPrompt, Image, Sam3
-from sam3_tool.backends.recording.replay import CachingBackend
+from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
 
 OFFERED = [{"type": "function", "function": {"name": "segment", "parameters": {"type": "object"}}}]

@@ -3,7 +3,8 @@ import pytest
 
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import CAPTION_HEIGHT, MAX_CELL_SIDE, MAX_MASKS, draw_contact_sheet
-from sam3_tool.drawing.overlay import PANEL_GAP, get_mask_color
+from sam3_tool.drawing.outlines import get_mask_color
+from sam3_tool.drawing.overlay import PANEL_GAP
 from sam3_tool.masks.rle import RleMask, encode_mask
 
 GREY = 128

@@ -7,16 +7,8 @@ import pytest
 
 from sam3_tool import Image, Instances
 from sam3_tool.drawing.labels import Rect, Target, compute_covered_areas, place_plates
-from sam3_tool.drawing.overlay import (
-    FILL_OPACITY,
-    PALETTE,
-    PANEL_SIDE,
-    compute_close_up,
-    draw_marks,
-    draw_zoom_pair,
-    get_mask_color,
-    shrink_pixels,
-)
+from sam3_tool.drawing.outlines import FILL_OPACITY, PALETTE, get_mask_color
+from sam3_tool.drawing.overlay import PANEL_SIDE, compute_close_up, draw_marks, draw_zoom_pair, shrink_pixels
 from sam3_tool.masks.boxes import masks_to_boxes
 
 GREY = 128

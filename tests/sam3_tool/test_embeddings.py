@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3
-from sam3_tool.backends.recording.replay import CachingBackend, RecordingBackend
+from sam3_tool.backends.recording.cache import CachingBackend
+from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.transformers.backend import ImageEmbedding, TransformersBackend
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.cache import ByteCache, SpillOver

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend
-from sam3_tool.backends.recording.replay import CachingBackend
+from sam3_tool.backends.recording.cache import CachingBackend
 
 AROUND_THE_CIRCLE = (40, 30, 120, 110)
 

@@ -10,7 +10,8 @@ import pytest
 
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.recording.format import Recorder, RecordingReader
-from sam3_tool.backends.recording.replay import RecordingBackend, ReplayingBackend
+from sam3_tool.backends.recording.record import RecordingBackend
+from sam3_tool.backends.recording.replay import ReplayingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
 from sam3_tool.errors import RecordError
 

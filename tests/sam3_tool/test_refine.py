@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import Sam3Model, Sam3TrackerModel, Sam3TrackerProcessor
 
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, ScriptedBackend, VisualPrompt
-from sam3_tool.backends.recording.replay import CachingBackend, RecordingBackend
+from sam3_tool.backends.recording.cache import CachingBackend
+from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends.base import CrossImageEmbedding
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
+from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, hash_checkpoint
 from sam3_tool.backends.transformers.compile import compile_parts
 from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
@@ -105,10 +105,12 @@ class TransformersBackend:
         vocabulary: Vocabulary | None,
         tracker: Any = _NO_TRACKER,
         compile: str | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Takes over a `Sam3Model` on its device, in evaluation mode, its readers, and the `Sam3TrackerModel` that
         stands on the same vision trunk, or the error that says why there is none. `compile`: see `compile_parts`."""
         self.name = name
+        self._folder = folder
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
         replace_rotary_attention(model.vision_encoder.backbone)
@@ -140,7 +142,13 @@ class TransformersBackend:
             tracker = error
         model = model.to(place, memory_format=torch.channels_last)
         return cls(
-            model, processors, name=name, vocabulary=Vocabulary.from_folder(folder), tracker=tracker, compile=compile
+            model,
+            processors,
+            name=name,
+            vocabulary=Vocabulary.from_folder(folder),
+            tracker=tracker,
+            compile=compile,
+            folder=folder,
         )
 
     @property
@@ -166,6 +174,11 @@ class TransformersBackend:
         """E.g. 'cpu float32', 'cuda bfloat16', 'cuda bfloat16 compiled'."""
         compiled = " compiled" if self._compiled else ""
         return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}{compiled}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the checkpoint's files; empty for a network that was not read from a folder."""
+        return "" if self._folder is None else hash_checkpoint(self._folder)
 
     def encode(self, images: Sequence[Image]) -> list[ImageEmbedding]:
         with self._lock, torch.inference_mode():

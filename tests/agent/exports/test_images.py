@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import numpy as np
 import PIL.Image
 
-from sam3_tool.drawing.overlay import get_mask_color
+from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.rle import decode_mask, encode_mask
 
 

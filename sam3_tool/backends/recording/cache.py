@@ -1,0 +1,137 @@
+"""A backend that asks another one only what nobody has asked before."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sam3_tool.backends.base import Backend, CrossImageEmbedding, Embedding
+from sam3_tool.backends.embeddings import build_embedding_cache
+from sam3_tool.backends.recording.calls import (
+    SAM3_FOLDER,
+    build_prompt_question,
+    from_json,
+    get_target,
+    split_embedding,
+    to_json,
+    translate_errors,
+)
+from sam3_tool.backends.recording.format import AnswerCache, Question
+from sam3_tool.image import Image
+from sam3_tool.instances import Instances
+from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
+
+AnyPrompt = TypeVar("AnyPrompt", ConceptPrompt, VisualPrompt)
+AnswerFn = Callable[[Sequence[Any], Sequence[AnyPrompt]], list[Instances]]
+"""A backend's `decode` or `refine`."""
+
+
+@dataclass(frozen=True, eq=False)
+class LazyEmbedding:
+    """A picture that is encoded only once something is asked that is not known yet."""
+
+    image: Image
+
+    @property
+    def key(self) -> str:
+        return self.image.key
+
+    @property
+    def nbytes(self) -> int:
+        return self.image.pixels.nbytes
+
+
+class CachingBackend:
+    """Asks another backend only what nobody has asked before, about pictures of the same content.
+
+    Answers are as that backend gave them first, bit for bit. A picture of which everything asked is known is never
+    encoded. As safe between threads as the other backend, if one thread at a time calls it.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        folder: str | Path,
+        *,
+        made_with: Mapping[str, str],
+        cache_bytes: int,
+        host_bytes: int = 0,
+    ) -> None:
+        """`made_with`: everything beside picture and prompt that an answer depends on, e.g. the hash of the weights.
+
+        `cache_bytes` and `host_bytes`: room for the other backend's embeddings, as in `Sam3`.
+        """
+        self._backend = backend
+        self._made_with = dict(made_with)
+        self._embeddings = build_embedding_cache(cache_bytes, host_bytes)
+        with translate_errors():
+            self._answer_cache = AnswerCache(Path(folder) / SAM3_FOLDER)
+
+    @property
+    def name(self) -> str:
+        return self._backend.name
+
+    @property
+    def runs_on(self) -> str:
+        """Device and number format of the other backend; empty where there is no network."""
+        return str(getattr(self._backend, "runs_on", ""))
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the other backend's weights; empty where it has none."""
+        return str(getattr(self._backend, "fingerprint", ""))
+
+    def encode(self, images: Sequence[Image]) -> list[LazyEmbedding]:
+        return [LazyEmbedding(image) for image in images]
+
+    def decode(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        return self._answer_requests(list(zip(embeddings, prompts, strict=True)), self._backend.decode)
+
+    def refine(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        return self._answer_requests(list(zip(embeddings, prompts, strict=True)), self._backend.refine)
+
+    def vocabulary_warning(self, phrase: str) -> str:
+        return self._backend.vocabulary_warning(phrase)
+
+    def _answer_requests(
+        self, requests: Sequence[tuple[LazyEmbedding, AnyPrompt]], ask: AnswerFn[AnyPrompt]
+    ) -> list[Instances]:
+        known = [self._get_known(embedding, prompt) for embedding, prompt in requests]
+        fresh = iter(
+            self._ask_backend([request for request, found in zip(requests, known, strict=True) if found is None], ask)
+        )
+        return [next(fresh) if found is None else found for found in known]
+
+    def _get_known(self, embedding: LazyEmbedding, prompt: Prompt) -> Instances | None:
+        try:
+            saved = self._answer_cache.get(self._build_question(embedding, prompt))
+            return None if saved is None else from_json(saved)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+    def _ask_backend(
+        self, requests: Sequence[tuple[LazyEmbedding, AnyPrompt]], ask: AnswerFn[AnyPrompt]
+    ) -> list[Instances]:
+        if not requests:
+            return []
+        every = [part for embedding, _ in requests for part in split_embedding(embedding)]
+        images = {part.key: part.image for part in every}
+        embeddings = self._embeddings.get_or_compute(
+            images, lambda keys: self._backend.encode([images[key] for key in keys])
+        )
+        found = ask(
+            [_look_up_embedding(embedding, embeddings) for embedding, _ in requests], [prompt for _, prompt in requests]
+        )
+        with translate_errors():
+            for (embedding, prompt), instances in zip(requests, found, strict=True):
+                self._answer_cache.put(self._build_question(embedding, prompt), to_json(instances))
+        return found
+
+    def _build_question(self, embedding: LazyEmbedding, prompt: Prompt) -> Question:
+        return {**self._made_with, **build_prompt_question(get_target(embedding).key, prompt)}
+
+
+def _look_up_embedding(embedding: Any, embeddings: Mapping[str, Embedding]) -> Any:
+    """The other backend's, by the keys of their pictures."""
+    parts = [embeddings[part.key] for part in split_embedding(embedding)]
+    return CrossImageEmbedding(*parts) if len(parts) > 1 else parts[0]

@@ -1,0 +1,80 @@
+"""SAM 3's calls as plain JSON values: what was asked, and what it found."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from sam3_tool.backends.base import CrossImageEmbedding
+from sam3_tool.backends.recording.format import Question
+from sam3_tool.errors import CheckpointError, RecordError
+from sam3_tool.instances import Instances
+from sam3_tool.masks import rle
+from sam3_tool.prompts import ConceptPrompt, Prompt
+
+SAM3_FOLDER = "sam3"
+"""Of SAM 3's calls, inside the folder of a recording."""
+NAME_QUESTION: Question = {"what": "name"}
+
+
+def to_json(instances: Instances) -> dict[str, Any]:
+    """As plain JSON values. Numbers are written out until no other number of their type is as near."""
+    height, width = instances.size
+    return {
+        "height": height,
+        "width": width,
+        "masks": [mask.counts for mask in instances.rles],
+        "boxes": instances.boxes.tolist(),
+        "scores": instances.scores.tolist(),
+        "presence": float(instances.presence),
+        "phrase": instances.phrase,
+    }
+
+
+def from_json(saved: dict[str, Any]) -> Instances:
+    """What `to_json` was given. Raises KeyError, TypeError or ValueError where it is damaged."""
+    size = int(saved["height"]), int(saved["width"])
+    masks = [rle.RleMask(size, counts) for counts in saved["masks"]]
+    for mask in masks:
+        rle.check_runs(mask)
+    return Instances.from_rles(
+        masks,
+        size,
+        boxes=np.array(saved["boxes"], np.float32).reshape(-1, 4),
+        scores=np.array(saved["scores"], np.float32),
+        presence=float(saved["presence"]),
+        phrase=saved["phrase"],
+    )
+
+
+def get_target(embedding: Any) -> Any:
+    """Of the picture that is asked about."""
+    return embedding.target if isinstance(embedding, CrossImageEmbedding) else embedding
+
+
+def split_embedding(embedding: Any) -> list[Any]:
+    return [embedding.target, embedding.exemplar] if isinstance(embedding, CrossImageEmbedding) else [embedding]
+
+
+def build_prompt_question(key: str, prompt: Prompt) -> Question:
+    if isinstance(prompt, ConceptPrompt):
+        exemplar_key = {} if prompt.exemplar_image is None else {"like": prompt.exemplar_image.key}
+        plain = {field.name: getattr(prompt, field.name) for field in fields(prompt) if field.name != "exemplar_image"}
+        return {"what": "find", "picture": key, **plain, **exemplar_key}
+    mask = None if prompt.mask is None else rle.encode_masks(prompt.mask[None])[0].counts
+    return {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
+
+
+def build_warning_question(phrase: str) -> Question:
+    return {"what": "caveat", "phrase": phrase}
+
+
+@contextmanager
+def translate_errors(hint: str = "") -> Iterator[None]:
+    """A call that cannot be recorded or replayed, as the error that a caller of a backend expects."""
+    try:
+        yield
+    except RecordError as error:
+        raise CheckpointError(f"{error}; {hint}" if hint else str(error)) from error

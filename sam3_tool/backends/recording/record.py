@@ -1,0 +1,99 @@
+"""A backend that writes down every answer of another one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sam3_tool.backends.base import Backend, CrossImageEmbedding
+from sam3_tool.backends.recording.calls import (
+    NAME_QUESTION,
+    SAM3_FOLDER,
+    build_prompt_question,
+    build_warning_question,
+    get_target,
+    split_embedding,
+    to_json,
+    translate_errors,
+)
+from sam3_tool.backends.recording.format import Recorder
+from sam3_tool.image import Image
+from sam3_tool.instances import Instances
+from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingEmbedding:
+    """An embedding, and which picture it is of."""
+
+    key: str
+    inner: Any
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.inner.nbytes)
+
+    def copy_to_host(self) -> "RecordingEmbedding":
+        return replace(self, inner=self.inner.copy_to_host())
+
+    def copy_to_device(self) -> "RecordingEmbedding":
+        return replace(self, inner=self.inner.copy_to_device())
+
+
+class RecordingBackend:
+    """Asks another backend, and writes its answers into `folder`. As safe between threads as that backend.
+
+    Raises CheckpointError, in one sentence, if the folder cannot be written.
+    """
+
+    def __init__(self, backend: Backend, folder: str | Path) -> None:
+        self._backend = backend
+        with translate_errors():
+            self._recorder = Recorder(Path(folder) / SAM3_FOLDER)
+            self._recorder.add_answer(NAME_QUESTION, backend.name)
+
+    @property
+    def name(self) -> str:
+        return self._backend.name
+
+    @property
+    def runs_on(self) -> str:
+        """Device and number format of the other backend; empty where there is no network."""
+        return str(getattr(self._backend, "runs_on", ""))
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the other backend's weights; empty where it has none."""
+        return str(getattr(self._backend, "fingerprint", ""))
+
+    def encode(self, images: Sequence[Image]) -> list[RecordingEmbedding]:
+        embeddings = self._backend.encode(images)
+        return [RecordingEmbedding(image.key, embedding) for image, embedding in zip(images, embeddings, strict=True)]
+
+    def decode(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        found = self._backend.decode([_unwrap_embedding(embedding) for embedding in embeddings], prompts)
+        return self._record_answers(embeddings, prompts, found)
+
+    def refine(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        found = self._backend.refine([embedding.inner for embedding in embeddings], prompts)
+        return self._record_answers(embeddings, prompts, found)
+
+    def _record_answers(
+        self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[Prompt], found: list[Instances]
+    ) -> list[Instances]:
+        with translate_errors():
+            for embedding, prompt, instances in zip(embeddings, prompts, found, strict=True):
+                self._recorder.add_answer(build_prompt_question(get_target(embedding).key, prompt), to_json(instances))
+        return found
+
+    def vocabulary_warning(self, phrase: str) -> str:
+        warning = self._backend.vocabulary_warning(phrase)
+        with translate_errors():
+            self._recorder.add_answer(build_warning_question(phrase), warning)
+        return warning
+
+
+def _unwrap_embedding(embedding: Any) -> Any:
+    """The other backend's."""
+    parts = [part.inner for part in split_embedding(embedding)]
+    return CrossImageEmbedding(*parts) if len(parts) > 1 else parts[0]

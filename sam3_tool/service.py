@@ -1,0 +1,90 @@
+"""The server behind `Sam3`: what a batch of requests makes be encoded, and which request pays for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sam3_tool.backends.base import Backend, CrossImageEmbedding, Embedding
+from sam3_tool.backends.embeddings import build_embedding_cache
+from sam3_tool.image import Image
+from sam3_tool.instances import Instances
+from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
+
+SegmentationRequest = tuple[Image, Prompt]
+"""An image, and one question about it."""
+PrefetchRequest = tuple[Image, None]
+"""An image about which nothing is asked yet."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServedRequest:
+    """What one request found, and what it cost."""
+
+    instances: Instances
+    encoded: int
+    """Images that this request made be encoded."""
+
+
+class SegmentationServer:
+    """Serves batches of requests. Only one thread at a time may call it."""
+
+    def __init__(self, backend: Backend, cache_bytes: int, host_bytes: int) -> None:
+        self._backend = backend
+        self._cache = build_embedding_cache(cache_bytes, host_bytes)
+        self._prefetched: set[str] = set()
+        """Images that were encoded before anybody asked about them."""
+
+    def serve(self, requests: list[PrefetchRequest | SegmentationRequest]) -> list[ServedRequest | None]:
+        """Answer every request in order. A prefetch request has the answer None."""
+        images = {image.key: image for image, _ in requests}
+        images |= {other.key: other for _, prompt in requests if (other := _get_exemplar_image(prompt)) is not None}
+        uncharged = {key for key in images if key not in self._cache or key in self._prefetched}
+        embeddings = self._cache.get_or_compute(
+            images, lambda keys: self._backend.encode([images[key] for key in keys])
+        )
+        questions = [(image.key, prompt) for image, prompt in requests if prompt is not None]
+        found = self._answer_prompts(
+            [(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions]
+        )
+        answers = []
+        for (key, prompt), instances in zip(questions, found, strict=True):
+            needed = {key} if (other := _get_exemplar_image(prompt)) is None else {key, other.key}
+            answers.append(ServedRequest(instances, encoded=len(needed & uncharged)))
+            uncharged -= needed  # only the first of its requests pays for an image
+        self._prefetched = {key for key in (self._prefetched - images.keys()) | uncharged if key in self._cache}
+        remaining = iter(answers)
+        return [None if prompt is None else next(remaining) for _, prompt in requests]
+
+    def _answer_prompts(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
+        """Ask the detector and the tracker, each for its own requests, and return the results in order."""
+        concepts = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, ConceptPrompt)]
+        objects = [(embedding, prompt) for embedding, prompt in requests if isinstance(prompt, VisualPrompt)]
+        found = iter(
+            self._backend.decode([embedding for embedding, _ in concepts], [prompt for _, prompt in concepts])
+            if concepts
+            else ()
+        )
+        refined = iter(
+            self._backend.refine([embedding for embedding, _ in objects], [prompt for _, prompt in objects])
+            if objects
+            else ()
+        )
+        return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]
+
+
+def group_by_image(requests: Sequence[SegmentationRequest]) -> list[int]:
+    """Return the indices of the requests with those of one image next to each other."""
+    first: dict[str, int] = {}
+    for index, (image, _) in enumerate(requests):
+        first.setdefault(image.key, index)
+    return sorted(range(len(requests)), key=lambda index: first[requests[index][0].key])
+
+
+def _get_exemplar_image(prompt: Prompt | None) -> Image | None:
+    return prompt.exemplar_image if isinstance(prompt, ConceptPrompt) else None
+
+
+def _select_embedding(key: str, prompt: Prompt, embeddings: Mapping[str, Embedding]) -> Any:
+    """Return what a backend needs to know for this prompt about the image with this key."""
+    other = _get_exemplar_image(prompt)
+    return embeddings[key] if other is None else CrossImageEmbedding(embeddings[key], embeddings[other.key])
