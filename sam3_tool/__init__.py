@@ -1,4 +1,4 @@
-"""SAM 3 as a tool: pictures and prompts in, numbered instances out."""
+"""SAM 3 as a library: images and prompts in, instance masks out."""
 
 # The names, and where each is defined, are in __init__.pyi; a module is imported when its first name is used.
 import lazy_loader

@@ -1,25 +1,46 @@
-from .backends.base import Backend
-from .backends.scripted import ScriptedBackend
-from .errors import CheckpointError, DeviceError, ImageError, RecordError, Sam3AgentError, UserError
+from .backends.base import Backend, CrossImageEmbedding, Embedding
+from .backends.scripted import ScriptedBackend, ScriptedEmbedding
+from .errors import (
+    CheckpointError,
+    DeviceError,
+    ImageError,
+    MissingPackageError,
+    RecordError,
+    Sam3AgentError,
+    UserError,
+)
 from .image import Image
 from .instances import Instances
+from .masks.rle import RleMask
 from .overlap import remove_overlaps
-from .prompts import ConceptPrompt, VisualPrompt
+from .plugins import PluginError
+from .prompts import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 from .sam3 import Sam3, SegmentationReport
+from .service import SegmentationRequest
 
 __all__ = [
     "Backend",
+    "Box",
     "CheckpointError",
     "ConceptPrompt",
+    "CrossImageEmbedding",
     "DeviceError",
+    "Embedding",
     "Image",
     "ImageError",
     "Instances",
+    "MissingPackageError",
+    "PluginError",
+    "Point",
+    "Prompt",
     "RecordError",
+    "RleMask",
     "Sam3",
     "Sam3AgentError",
     "ScriptedBackend",
+    "ScriptedEmbedding",
     "SegmentationReport",
+    "SegmentationRequest",
     "UserError",
     "VisualPrompt",
     "remove_overlaps",

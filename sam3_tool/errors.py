@@ -6,6 +6,8 @@
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
     │   ├── DeviceError         a model cannot run on the device that was asked for
     │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
+    │   ├── MissingPackageError an optional package is not installed
+    │   ├── PluginError         no installed package has such a part              (sam3_tool.plugins)
     │   ├── PlannerError        a planner cannot be made, or cannot go on         (agent.core.errors)
     │   ├── ConversationError   a turn cannot be made                             (agent.core.errors)
     │   ├── OutputError         a result cannot be written                        (agent.core.errors)
@@ -17,12 +19,17 @@
     │   └── InvalidEventError   the page sent what is no event                    (demo.requests)
     └── ToolError               a mistake that the planner can mend, written to it   (agent.core.errors)
 
-Whoever talks to a person catches `UserError` and nothing else. Every other exception is a defect and keeps its traceback.
+Whoever talks to a person catches `UserError` and nothing else. Every other exception is a defect and keeps its
+traceback.
 """
 
 
 class Sam3AgentError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose.
+
+    >>> issubclass(CheckpointError, UserError) and issubclass(UserError, Sam3AgentError)
+    True
+    """
 
 
 class UserError(Sam3AgentError):
@@ -33,16 +40,20 @@ class UserError(Sam3AgentError):
 
 
 class ImageError(UserError, ValueError):
-    """A file or an array is no image that can be used. The message is one line for the user."""
+    """Signal that a file or an array is no image that can be used."""
 
 
 class CheckpointError(UserError, RuntimeError):
-    """The weights of SAM 3 are missing or cannot be read. The message is one line for the user."""
+    """Signal that the weights of SAM 3 are missing or cannot be read."""
 
 
 class DeviceError(UserError, ValueError):
-    """A model cannot run on the device that was asked for. The message is one line for the user."""
+    """Signal that a model cannot run on the device that was asked for."""
 
 
 class RecordError(UserError, ValueError):
-    """A saved episode, conversation or recording cannot be read or written. The message is one line for the user."""
+    """Signal that a saved episode, conversation or recording cannot be read or written."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """Signal that an optional package, which this call needs, is not installed."""

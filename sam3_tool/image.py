@@ -35,7 +35,7 @@ _EXIF_TRANSPOSES = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright."""
+"""EXIF orientation -> what makes the image upright."""
 
 # `catch_warnings` swaps the filters of the whole process, so one thread at a time.
 _filters_lock = Lock()
@@ -43,11 +43,17 @@ _filters_lock = Lock()
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """An image as every part of the project sees it. Nobody changes its pixels.
+    """An image as every part of the project sees it: upright, RGB, and never changed.
 
-    >>> picture = Image(np.zeros((480, 640, 3), np.uint8))
-    >>> picture.height, picture.width, picture.crop(0, 0, 10, 20).pixels.shape
-    (480, 640, (20, 10, 3))
+    Args:
+        pixels: uint8, (height, width, 3), RGB, at least one pixel.
+
+    Raises:
+        ValueError: The array has another type or shape.
+
+    >>> image = Image(np.zeros((480, 640, 3), np.uint8))
+    >>> image.height, image.width
+    (480, 640)
     """
 
     pixels: np.ndarray
@@ -63,10 +69,25 @@ class Image:
 
     @classmethod
     def open(cls, path: str | Path) -> "Image":
-        """The picture in a file, upright, as RGB; what is transparent becomes white.
+        """Read an image file, upright and as RGB.
 
-        Of an animation it is the first frame. Grey values of 16 bits are scaled to 8, not cut off.
-        Raises `ImageError` for anything that is not a whole picture file.
+        What is transparent becomes white. Grey values of 16 bits are scaled to 8, not cut off. An animation gives its
+        first frame.
+
+        Args:
+            path: A PNG, JPEG, WebP, BMP, TIFF or GIF file.
+
+        Returns:
+            The image, with its EXIF orientation applied.
+
+        Raises:
+            ImageError: The file is missing, damaged, too large, or of another kind.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "white.png"
+        >>> PIL.Image.new("RGB", (4, 3), "white").save(path)
+        >>> Image.open(path).pixels.shape
+        (3, 4, 3)
         """
         try:
             _check_file(Path(path))
@@ -80,31 +101,57 @@ class Image:
             raise _image_error(path, _describe_damage(error)) from error
 
     def crop(self, x0: int, y0: int, x1: int, y1: int) -> "Image":
-        """The pixels x0 <= x < x1, y0 <= y < y1, as a picture of its own."""
+        """Cut a part out, as an image of its own.
+
+        Args:
+            x0: First column.
+            y0: First row.
+            x1: The column after the last one.
+            y1: The row after the last one.
+
+        Returns:
+            The pixels x0 <= x < x1, y0 <= y < y1.
+
+        Raises:
+            ValueError: The part is empty, or reaches beyond the image.
+
+        >>> Image(np.zeros((480, 640, 3), np.uint8)).crop(0, 0, 10, 20).pixels.shape
+        (20, 10, 3)
+        """
         if not (0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height):
             raise ValueError(f"no crop {(x0, y0, x1, y1)}: the picture is {self.width} x {self.height} (x0 y0 x1 y1)")
         return Image(self.pixels[y0:y1, x0:x1])
 
     @property
     def height(self) -> int:
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
     @cached_property
     def key(self) -> str:
-        """Equal pictures have equal keys, whatever file they came from; the embedding cache is indexed by it."""
-        size = struct.pack("<2q", self.height, self.width)  # a 2 x 3 and a 3 x 2 picture may hold the same bytes
+        """32 hexadecimal digits. Equal images have equal keys, whatever file they came from; caches are indexed by it."""
+        size = struct.pack("<2q", self.height, self.width)  # a 2 x 3 and a 3 x 2 image may hold the same bytes
         return blake2b(self.pixels.data, digest_size=16, key=size).hexdigest()
 
     def to_pil(self) -> PIL.Image.Image:
+        """Convert to an image of Pillow.
+
+        Returns:
+            A copy in mode RGB.
+
+        >>> Image(np.zeros((480, 640, 3), np.uint8)).to_pil().size
+        (640, 480)
+        """
         return PIL.Image.fromarray(self.pixels)
 
 
 def _check_file(path: Path) -> None:
-    """Says what Pillow would not say plainly. A pipe would be waited on for ever, so only regular files pass."""
+    """Raise OSError for what Pillow would not explain plainly. Only regular files pass: a pipe would block for ever."""
     if path.is_dir():
         raise IsADirectoryError("a folder")
     if path.exists() and not path.is_file():
@@ -115,10 +162,10 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def _suppress_pillow_warnings() -> Iterator[None]:
-    """Pillow's warnings are of damaged metadata, which no user asked about; only that of a bomb becomes an error."""
+    """Silence Pillow's warnings about metadata, and raise on decompression bombs."""
     with _filters_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Pillow warns at a size where a decoded picture takes 256 MB, and refuses at twice that.
+        # Pillow warns at a size where a decoded image takes 256 MB, and refuses at twice that.
         warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
         yield
 
@@ -132,7 +179,7 @@ def _open_file(path: str | Path) -> PIL.Image.Image:
 
 
 def _load_upright_rgb(image: PIL.Image.Image) -> np.ndarray:
-    """uint8, (H, W, 3)."""
+    """Return uint8, (H, W, 3)."""
     image.load()  # TIFF files turn themselves upright now, and forget their orientation
     turn = _EXIF_TRANSPOSES.get(_read_orientation(image))
     upright = image if turn is None else image.transpose(turn)
@@ -144,7 +191,7 @@ def _load_upright_rgb(image: PIL.Image.Image) -> np.ndarray:
 
 
 def _read_orientation(image: PIL.Image.Image) -> int:
-    """The EXIF orientation; 1, upright, where none can be read: a whole picture may have damaged metadata."""
+    """Return the EXIF orientation, or 1 (upright) where none can be read: a whole image may have damaged metadata."""
     with _suppress_pillow_warnings():
         try:
             return int(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -153,10 +200,10 @@ def _read_orientation(image: PIL.Image.Image) -> int:
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Grey values of a wider type -> uint8 of the same shape, where white is the type's own white.
+    """Scale grey values of a wider type to uint8 of the same shape.
 
-    16 bits: 65535 is white. 32-bit integers and floats have no agreed white: it is the first of 1 (floats only),
-    255 and 65535 that no value exceeds, else the largest value.
+    In 16 bits 65535 is white. 32-bit integers and floats have no agreed white: it is the first of 1 (floats only), 255
+    and 65535 that no value exceeds, else the largest value.
     """
     grey = np.nan_to_num(values, posinf=0.0, neginf=0.0).astype(np.float64)
     whites = {"u": (65535.0,), "i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}[values.dtype.kind]

@@ -3,29 +3,42 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sam3_tool.errors import MissingPackageError
+from sam3_tool.masks import polygons as outlines
 from sam3_tool.masks import rle
+from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import RleMask
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """N object instances of one picture for one concept, best score first; ties keep SAM 3's query order.
+    """N object instances of one image for one concept, best score first; ties keep SAM 3's query order.
 
     Instances are numbered from 0 here; only what a planner or a person sees counts from 1.
+
+    >>> mask = np.zeros((1, 4, 6), bool)
+    >>> mask[0, 1:3, 2:5] = True
+    >>> cups = Instances(mask, np.array([[2, 1, 5, 3]], np.float32), np.array([0.75], np.float32), 0.9, "cup")
+    >>> len(cups), cups.size, cups.areas.tolist()
+    (1, (4, 6), [6])
     """
 
     masks: np.ndarray
-    """bool, (N, height, width), at the picture's own resolution."""
+    """bool, (N, height, width), at the image's own resolution."""
     boxes: np.ndarray
     """float32, (N, 4), x0 y0 x1 y1 in pixels: the detector's boxes, not the extents of the masks (which candidates for
     one object have)."""
     scores: np.ndarray
     """float32, (N,), in [0, 1]: sigmoid(query) * sigmoid(presence); of candidates for one object, the predicted IoU."""
     presence: float
-    """In [0, 1]: how sure SAM 3 is that the concept is in the picture at all (meaningful for N = 0 too); of candidates
+    """In [0, 1]: how sure SAM 3 is that the concept is in the image at all (meaningful for N = 0 too); of candidates
     for one object, that there is one."""
     phrase: str
     """The noun phrase that made them; empty when only exemplar boxes did."""
@@ -41,6 +54,20 @@ class Instances:
 
     @classmethod
     def empty(cls, height: int, width: int, *, presence: float = 0.0, phrase: str = "") -> "Instances":
+        """Make the result of a search that found nothing.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+            presence: In [0, 1]: how sure SAM 3 is that the concept is there all the same.
+            phrase: What was searched for.
+
+        Returns:
+            No instances, with arrays of the right shapes.
+
+        >>> Instances.empty(4, 6).masks.shape
+        (0, 4, 6)
+        """
         return cls(
             masks=np.zeros((0, height, width), dtype=bool),
             boxes=np.zeros((0, 4), dtype=np.float32),
@@ -60,7 +87,27 @@ class Instances:
         presence: float,
         phrase: str,
     ) -> "Instances":
-        """Of masks that are runs already: the array is made when somebody asks for it. `size`: height, width."""
+        """Make instances of compressed masks. Their array is decoded when somebody asks for it.
+
+        Args:
+            rles: N masks.
+            size: Height and width of the image in pixels.
+            boxes: float32, (N, 4), x0 y0 x1 y1 in pixels.
+            scores: float32, (N,), in [0, 1].
+            presence: In [0, 1].
+            phrase: The noun phrase that made them.
+
+        Returns:
+            Instances with these masks.
+
+        Raises:
+            ValueError: A mask has another size, or the counts differ.
+
+        >>> box, score = np.array([[0, 0, 3, 2]], np.float32), np.array([0.5], np.float32)
+        >>> mask = RleMask((2, 3), "06")
+        >>> Instances.from_rles([mask], (2, 3), boxes=box, scores=score, presence=1.0, phrase="cup").masks.all()
+        np.True_
+        """
         if any(mask.size != size for mask in rles):
             raise ValueError(
                 f"a mask of {next(mask.size for mask in rles if mask.size != size)} pixels, expected {size}"
@@ -72,7 +119,7 @@ class Instances:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture, in pixels."""
+        """Height and width of the image, in pixels."""
         height, width = self.masks.shape[1:]
         return height, width
 
@@ -80,7 +127,10 @@ class Instances:
         return len(self.scores)
 
     def __getitem__(self, keep: Sequence[int] | np.ndarray) -> "Instances":
-        """The instances at these indices, or where a bool (N,) array is true; itself when these are all, in order."""
+        """Return the instances at these indices, or where a bool (N,) array is true.
+
+        The result is this object itself when these are all instances, in order.
+        """
         every = np.arange(len(self))
         index = every[np.asarray(keep, dtype=bool if np.asarray(keep).dtype == bool else int)]
         return self if np.array_equal(index, every) else self._select_rows(index)
@@ -93,22 +143,104 @@ class Instances:
 
     @cached_property
     def rles(self) -> tuple[RleMask, ...]:
-        """The masks, compressed. Kept, also by what is chosen of them: encoding takes longer than most that follows."""
+        """The masks, compressed.
+
+        They are kept, also by what is chosen of these instances: encoding takes longer than most that follows.
+        """
         return tuple(rle.encode_masks(self.masks))
 
     @property
     def areas(self) -> np.ndarray:
-        """int64, (N,), pixels."""
+        """int64, (N,): pixels of each mask."""
         # far quicker than a sum, which would make numbers of the pixels first
         return np.array([np.count_nonzero(mask) for mask in self.masks], dtype=np.int64)
 
     def compute_union(self) -> np.ndarray:
-        """bool, (height, width): the pixels any instance covers."""
+        """Compute which pixels any instance covers.
+
+        Returns:
+            bool, (height, width).
+
+        >>> Instances.empty(4, 6).compute_union().any()
+        np.False_
+        """
         return np.asarray(self.masks.any(axis=0))
+
+    def to_coco(
+        self, *, image_id: int = 1, category_id: int = 1, first_id: int = 1, polygons: bool = False
+    ) -> list[dict[str, Any]]:
+        """Convert to annotations as COCO files hold them and pycocotools reads them.
+
+        Args:
+            image_id: The `id` of the image in the COCO file.
+            category_id: The `id` of the category of all instances.
+            first_id: The `id` of the first annotation; the others count on from it.
+            polygons: Write masks as polygons instead of run lengths. COCO's rasteriser draws exactly the masks from
+                them, holes included.
+
+        Returns:
+            One JSON-ready annotation per instance, in order: `id`, `image_id`, `category_id`, `segmentation`, `area`
+            in pixels, `bbox` (x y width height around the mask, in pixels), `iscrowd` (0) and `score`.
+
+        >>> mask = np.zeros((1, 4, 6), bool)
+        >>> mask[0, 1:3, 2:5] = True
+        >>> cup = Instances(mask, np.array([[2, 1, 5, 3]], np.float32), np.array([0.75], np.float32), 0.9, "cup")
+        >>> [annotation] = cup.to_coco()
+        >>> annotation["bbox"], annotation["area"], annotation["score"]
+        ([2.0, 1.0, 3.0, 2.0], 6, 0.75)
+        """
+        segmentations: list[Any] = (
+            [outlines.mask_to_polygons(mask) for mask in self.masks]
+            if polygons
+            else [mask.to_coco() for mask in self.rles]
+        )
+        extents = xyxy_to_xywh(rle.compute_boxes(self.rles)).tolist()
+        return [
+            {
+                "id": first_id + index,
+                "image_id": image_id,
+                "category_id": category_id,
+                "segmentation": segmentation,
+                "area": area,
+                "bbox": box,
+                "iscrowd": 0,
+                "score": score,
+            }
+            for index, (segmentation, area, box, score) in enumerate(
+                zip(segmentations, self.areas.tolist(), extents, self.scores.tolist(), strict=True)
+            )
+        ]
+
+    def to_supervision(self) -> "Detections":
+        """Convert to the detections of the supervision library, which draws, tracks and counts them.
+
+        Returns:
+            `supervision.Detections` with `xyxy` (the detector's boxes), `mask`, `confidence`, `class_id` (all 0) and
+            the phrase as `data["class_name"]`.
+
+        Raises:
+            MissingPackageError: supervision is not installed.
+
+        >>> len(Instances.empty(4, 6).to_supervision())
+        0
+        """
+        try:
+            from supervision import Detections  # an optional package, which takes a second to import
+        except ModuleNotFoundError as error:
+            raise MissingPackageError(
+                "`to_supervision` needs the package supervision, which is not installed; run `pip install supervision`"
+            ) from error
+        return Detections(
+            xyxy=self.boxes,
+            mask=self.masks,
+            confidence=self.scores,
+            class_id=np.zeros(len(self), dtype=int),
+            data={"class_name": np.array([self.phrase] * len(self), dtype=str)},
+        )
 
 
 class _CompressedInstances(Instances):
-    """Runs first; an array when somebody asks for it."""
+    """Instances that hold run lengths, and decode an array when somebody asks for it."""
 
     @cached_property
     def masks(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What SAM 3 can be asked for: a concept, everywhere in a picture; or the one object that clicks or a box show."""
+"""What SAM 3 can be asked for: a concept, everywhere in an image; or the one object that clicks or a box show."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -8,14 +8,22 @@ import numpy as np
 from sam3_tool.image import Image
 
 Point = tuple[float, float]
-"""x y in pixels of the upright picture."""
+"""x y in pixels of the upright image."""
 Box = tuple[float, float, float, float]
-"""x0 y0 x1 y1 in pixels of the upright picture."""
+"""x0 y0 x1 y1 in pixels of the upright image."""
 
 
 @dataclass(frozen=True)
 class ConceptPrompt:
-    """A noun phrase, exemplar boxes, or both."""
+    """A question for every instance of a concept: a noun phrase, exemplar boxes, or both.
+
+    Raises:
+        ValueError: There is neither phrase nor box, a box has no area, the labels do not fit the boxes, or the
+            threshold lies outside [0, 1).
+
+    >>> ConceptPrompt("striped cup", boxes=((10, 10, 40, 50),)).box_labels
+    (1,)
+    """
 
     phrase: str | None = None
     """A short noun phrase, e.g. 'striped cup'."""
@@ -26,7 +34,7 @@ class ConceptPrompt:
     threshold: float = 0.5
     """In [0, 1): instances with a score strictly above it are kept."""
     exemplar_image: Image | None = None
-    """The picture that the boxes lie in, where it is another one."""
+    """The image that the boxes lie in, where it is another one."""
 
     def __post_init__(self) -> None:
         if not (self.phrase or "").strip() and not self.boxes:
@@ -45,7 +53,15 @@ class ConceptPrompt:
 
 @dataclass(frozen=True, eq=False)
 class VisualPrompt:
-    """One object, shown by clicks, a box, an earlier mask of it, or several of these."""
+    """A question for one object, shown by clicks, a box, an earlier mask of it, or several of these.
+
+    Raises:
+        ValueError: None of these is given, the labels do not fit the points, a place is not finite, the box has no
+            area, or the mask is not bool (height, width).
+
+    >>> VisualPrompt(points=((12, 30), (40, 8)), labels=(1, 0)).box is None
+    True
+    """
 
     points: tuple[Point, ...] = ()
     """Clicks on the object (label 1) or on what does not belong to it (label 0)."""
@@ -54,7 +70,7 @@ class VisualPrompt:
     box: Box | None = None
     """Around the object."""
     mask: np.ndarray | None = None
-    """bool, (height, width) of the picture: an answer that is nearly right, to be mended."""
+    """bool, (height, width) of the image: an answer that is nearly right, to be mended."""
 
     def __post_init__(self) -> None:
         if not self.points and self.box is None and self.mask is None:
@@ -72,7 +88,17 @@ class VisualPrompt:
             raise ValueError(f"`mask` must be bool (H, W), got {self.mask.dtype} {self.mask.shape}")
 
     def check_fits(self, height: int, width: int) -> None:
-        """Raises ValueError for a point outside a picture of this size, and for a mask of another size."""
+        """Check that the prompt lies within an image.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+
+        Raises:
+            ValueError: A point lies outside the image, or the mask has another size.
+
+        >>> VisualPrompt(points=((12, 30),)).check_fits(height=48, width=64)
+        """
         for x, y in self.points:
             if not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(
@@ -83,6 +109,7 @@ class VisualPrompt:
 
 
 Prompt = ConceptPrompt | VisualPrompt
+"""A question about one image."""
 
 
 def _check_box(box: Box) -> None:

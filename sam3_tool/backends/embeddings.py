@@ -15,8 +15,11 @@ class MovableEmbedding(Embedding, Protocol):
 
 
 def build_embedding_cache(cache_bytes: int, host_bytes: int) -> ByteCache[str, Any]:
-    """By the keys of pictures. `host_bytes`: for what `cache_bytes` have no room for; unless it is 0, the embeddings
-    are `MovableEmbedding`."""
+    """Make a cache of embeddings, indexed by the keys of their images.
+
+    `host_bytes` of the host's memory take what `cache_bytes` have no room for; unless they are 0, the embeddings are
+    `MovableEmbedding`.
+    """
     spill_over = SpillOver[str, MovableEmbedding](
         ByteCache(host_bytes, size=lambda embedding: embedding.nbytes),
         evict=lambda embedding: embedding.copy_to_host(),

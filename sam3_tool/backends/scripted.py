@@ -16,7 +16,7 @@ from sam3_tool.prompts import Box, ConceptPrompt, VisualPrompt
 
 @dataclass(frozen=True)
 class ScriptedEmbedding:
-    """Which picture it is, and its size in pixels."""
+    """Which image it is of, and the image's size in pixels."""
 
     key: str
     height: int
@@ -25,13 +25,22 @@ class ScriptedEmbedding:
 
 
 class ScriptedBackend:
-    """Answers a phrase with the instances that are scripted for it, and any other phrase with none.
+    """A backend for tests: it answers a phrase with the instances scripted for it, and any other phrase with none.
 
-    `script`: picture key -> phrase -> instances; the key None stands for any picture without an entry of its own.
-    Phrases are compared after `normalize`. A prompt of boxes alone is looked up under the phrase ''; boxes beside a
-    phrase change nothing. Scripted instances are returned best score first, those strictly above the threshold.
-    `refine` chooses among all masks scripted for the picture: the three that agree best with clicks, box and mask,
-    of those that agree at least by half; the agreement is their score.
+    A prompt of boxes alone is looked up under the phrase ''; boxes beside a phrase change nothing. `refine` chooses
+    among all masks scripted for the image: the three that agree best with clicks, box and mask, of those that agree at
+    least by half. Their agreement is their score.
+
+    Args:
+        script: Key of an image -> phrase -> instances. The key None stands for any image without an entry of its own.
+        normalize: Phrases are compared after this.
+
+    >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+    >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
+    ...                 np.array([0.9], np.float32), 1.0, "cup")
+    >>> sam3, image = Sam3(ScriptedBackend({None: {"red cup": cup}})), Image(np.zeros((4, 6, 3), np.uint8))
+    >>> len(sam3.segment(image, "Red Cup")), len(sam3.segment(image, "hat"))
+    (1, 0)
     """
 
     name = "scripted"
@@ -49,18 +58,58 @@ class ScriptedBackend:
         }
 
     def encode(self, images: Sequence[Image]) -> list[ScriptedEmbedding]:
+        """Remember which images they are. See `Backend.encode`.
+
+        Args:
+            images: Any images.
+
+        Returns:
+            One embedding per image, of no size.
+        """
         return [ScriptedEmbedding(image.key, image.height, image.width) for image in images]
 
     def decode(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        """Return what is scripted for each prompt's phrase. See `Backend.decode`.
+
+        Args:
+            embeddings: What `encode` gave, one per prompt.
+            prompts: As many as embeddings.
+
+        Returns:
+            The scripted instances with a score strictly above the prompt's threshold, best first.
+
+        Raises:
+            ValueError: The scripted masks have another size than the image.
+        """
         return [
             self._answer_prompt(_get_target(embedding), prompt)
             for embedding, prompt in zip(embeddings, prompts, strict=True)
         ]
 
     def refine(self, embeddings: Sequence[ScriptedEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
+        """Return the scripted masks that agree best with each prompt. See `Backend.refine`.
+
+        Args:
+            embeddings: What `encode` gave, one per prompt.
+            prompts: As many as embeddings.
+
+        Returns:
+            Up to three candidates per prompt, best agreement first.
+
+        Raises:
+            ValueError: The scripted masks have another size than the image.
+        """
         return [self._refine_prompt(embedding, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)]
 
     def vocabulary_warning(self, phrase: str) -> str:
+        """Say nothing: a script has no vocabulary.
+
+        Args:
+            phrase: Any phrase.
+
+        Returns:
+            "".
+        """
         return ""
 
     def _answer_prompt(self, embedding: ScriptedEmbedding, prompt: ConceptPrompt) -> Instances:
@@ -82,7 +131,7 @@ class ScriptedBackend:
         )
 
     def _get_scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
-        """By phrase."""
+        """Return the instances of the image, by phrase."""
         return self._script.get(embedding.key, self._script.get(None, {}))
 
 
@@ -91,14 +140,14 @@ def _get_target(embedding: ScriptedEmbedding | CrossImageEmbedding) -> ScriptedE
 
 
 def _check_size(scripted: Instances, embedding: ScriptedEmbedding, phrase: str) -> None:
-    """Raises ValueError for masks of another size than the picture's."""
+    """Raise ValueError for masks of another size than the image's."""
     size = (embedding.height, embedding.width)
     if scripted.masks.shape[1:] != size:
         raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
 
 
 def rank_by_agreement(masks: np.ndarray, prompt: VisualPrompt) -> Instances:
-    """Up to three of the masks, bool (N, H, W): those that agree best with the prompt, and at least by half."""
+    """Return up to three of the masks, bool (N, H, W): those that agree best with the prompt, and at least by half."""
     agreement = _compute_agreement(masks, prompt)
     best = (-agreement).argsort(kind="stable")[:3]
     best = best[agreement[best] >= 0.5]
@@ -108,7 +157,7 @@ def rank_by_agreement(masks: np.ndarray, prompt: VisualPrompt) -> Instances:
 
 
 def _compute_agreement(masks: np.ndarray, prompt: VisualPrompt) -> np.ndarray:
-    """float, (N,), in [0, 1]: mean over the clicks (right or wrong), the box (IoU) and the mask (IoU)."""
+    """Return float, (N,), in [0, 1]: the mean over the clicks (right or wrong), the box (IoU) and the mask (IoU)."""
     height, width = masks.shape[1:]
     rights = [
         masks[:, min(int(y), height - 1), min(int(x), width - 1)] == bool(label)

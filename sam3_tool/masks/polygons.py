@@ -10,7 +10,7 @@ Ring = np.ndarray
 
 
 def trace_rings(mask: np.ndarray) -> list[Ring]:
-    """One ring for each connected part of `mask`, bool (H, W); empty for an empty one.
+    """Return one ring for each connected part of `mask`, bool (H, W); none for an empty one.
 
     A polygon cannot have holes; a ring goes into each of them along a cut of no width, around it, and back the same
     way, which every even-odd rasteriser undoes. Because the outline is taken at twice the resolution, it has an area
@@ -28,8 +28,17 @@ def trace_rings(mask: np.ndarray) -> list[Ring]:
     ]
 
 
+def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
+    """Return the polygons of `mask`, bool (H, W), as COCO files hold them: x0, y0, x1, y1, … in pixels, one per part.
+
+    >>> mask_to_polygons(np.ones((1, 1), bool))
+    [[0.25, 0.25, 0.25, 0.75, 0.75, 0.75, 0.75, 0.25]]
+    """
+    return [to_edge_coordinates(ring).ravel().tolist() for ring in trace_rings(mask)]
+
+
 def _find_holes(outer: int, family: np.ndarray) -> Iterator[int]:
-    """`family`: for each outline the next and previous one of its level, its first child, its parent; -1 for none."""
+    """Yield the holes of an outline. `family`: next and previous outline, first child, parent of each; -1 for none."""
     hole = family[outer][2]
     while hole >= 0:
         yield int(hole)
@@ -37,7 +46,7 @@ def _find_holes(outer: int, family: np.ndarray) -> Iterator[int]:
 
 
 def join_rings(rings: Sequence[Ring]) -> Ring:
-    """One ring that goes around all, from each to the next along a cut and back."""
+    """Return one ring that goes around all, from each to the next along a cut and back."""
     whole = rings[0]
     for ring in rings[1:]:
         here = int(np.abs(whole - ring[0]).sum(axis=1).argmin())
@@ -46,7 +55,7 @@ def join_rings(rings: Sequence[Ring]) -> Ring:
 
 
 def to_edge_coordinates(ring: Ring) -> np.ndarray:
-    """float64, (P, 2), in pixels, where pixel p reaches from p to p + 1, as COCO counts.
+    """Return float64, (P, 2), in pixels, where pixel p reaches from p to p + 1, as COCO counts.
 
     The outline lies a quarter of a pixel inside the mask's edge, so that exactly the mask's pixel centres are within.
     """
@@ -54,7 +63,7 @@ def to_edge_coordinates(ring: Ring) -> np.ndarray:
 
 
 def to_pixel_coordinates(ring: Ring) -> np.ndarray:
-    """float64, (P, 2), in pixels, where p is pixel p itself, as OpenCV draws.
+    """Return float64, (P, 2), in pixels, where p is pixel p itself, as OpenCV draws.
 
     The fractions 0.2 and 0.4 are lost whether a reader rounds or cuts them off.
     """

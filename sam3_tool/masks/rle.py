@@ -13,7 +13,7 @@ from sam3_tool.masks.boxes import mask_to_box, xywh_to_xyxy
 _MAX_AREAS_PER_CALL = 255
 """Masks that pycocotools measures in one call: it counts them in a byte."""
 _MAX_RUN_LETTERS = 6
-"""Of one run, which any picture's fit into; pycocotools shifts 32-bit numbers and reads longer ones as others."""
+"""Letters of one run, which is enough for any image; pycocotools shifts 32-bit numbers and misreads longer runs."""
 _INVALID_LETTER, _OVERLONG_RUN, _UNFINISHED_RUN = (
     re.compile("[^0-o]"),
     re.compile(f"[P-o]{{{_MAX_RUN_LETTERS}}}"),
@@ -27,14 +27,22 @@ DENSE_RATIO = 64
 
 @dataclass(frozen=True)
 class RleMask:
-    """One mask, compressed as COCO does: runs down the columns, lengths delta-coded into ASCII."""
+    """One mask, compressed as COCO does: runs down the columns, lengths delta-coded into ASCII.
+
+    >>> decode_mask(RleMask((2, 3), "06")).all()
+    np.True_
+    """
 
     size: tuple[int, int]
     """(height, width) in pixels."""
     counts: str
+    """The runs, of zeros first, as pycocotools writes them."""
 
     def to_coco(self) -> dict[str, Any]:
-        """`{"size": [h, w], "counts": str}`: what pycocotools and COCO files read.
+        """Convert to what pycocotools and COCO files read.
+
+        Returns:
+            `{"size": [height, width], "counts": str}`.
 
         >>> encode_mask(np.ones((2, 3), bool)).to_coco()
         {'size': [2, 3], 'counts': '06'}
@@ -43,19 +51,32 @@ class RleMask:
 
     @classmethod
     def from_coco(cls, segmentation: dict[str, Any]) -> "RleMask":
+        """Convert from what pycocotools gives and COCO files hold.
+
+        Args:
+            segmentation: `{"size": [height, width], "counts": str or bytes}`. `check_runs` checks what is in a file.
+
+        Returns:
+            The same mask.
+
+        >>> RleMask.from_coco({"size": [2, 3], "counts": b"06"}).counts
+        '06'
+        """
         height, width = segmentation["size"]
         counts = segmentation["counts"]
         return cls((int(height), int(width)), counts.decode() if isinstance(counts, bytes) else counts)
 
 
 def encode_mask(mask: np.ndarray) -> RleMask:
-    """`mask`: bool, (H, W)."""
+    """Compress a mask, bool (H, W)."""
     return encode_mask_at(mask, 0, 0, *mask.shape)
 
 
 def encode_mask_at(mask: np.ndarray, left: int, top: int, height: int, width: int) -> RleMask:
-    """`mask`: bool, (H', W'), a part of a mask of this height and width that begins at column `left` and row `top`, and
-    outside of which that has no pixel."""
+    """Compress a mask of this height and width that has pixels only within `mask`, bool (H', W').
+
+    That part begins at column `left` and row `top`.
+    """
     x0, y0, x1, y1 = mask_to_box(mask)
     crop = mask[y0:y1, x0:x1]
     changes = np.concatenate([crop[:1], crop[1:] != crop[:-1], crop[-1:]])
@@ -69,26 +90,29 @@ def encode_mask_at(mask: np.ndarray, left: int, top: int, height: int, width: in
 
 
 def encode_masks(masks: np.ndarray) -> list[RleMask]:
-    """`masks`: bool, (N, H, W)."""
+    """Compress masks, bool (N, H, W)."""
     return [encode_mask(mask) for mask in masks]
 
 
 def _remove_pairs(ends: np.ndarray) -> np.ndarray:
-    """Ascending: a run that ends where the next one begins, at the top of the next column, goes on there."""
+    """Join runs, given by their ascending ends: one that ends where the next begins goes on there, a column further."""
     first = np.flatnonzero(ends[1:] == ends[:-1])
     return np.delete(ends, np.concatenate([first, first + 1]))
 
 
 def from_run_ends(ends: np.ndarray, height: int, width: int) -> RleMask:
-    """`ends`: int, (R,), ascending: where a run ends and another begins, counted down the columns. The first run is
-    of zeros and ends at 0 if the mask has its first pixel."""
+    """Compress a mask of which the places are known where a run ends and another begins.
+
+    `ends`: int, (R,), ascending, counted down the columns. The first run is of zeros; it ends at 0 if the mask has its
+    first pixel.
+    """
     lengths = np.diff(ends, prepend=0, append=height * width).tolist()
     lengths = lengths if lengths[-1] else lengths[:-1]
     return RleMask.from_coco(coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width))
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[RleMask]:
-    """One mask per polygon, each x0, y0, x1, y1, … in pixels: COCO's rasteriser."""
+    """Draw one mask per polygon, each x0, y0, x1, y1, … in pixels, with COCO's rasteriser."""
     return (
         [RleMask.from_coco(segmentation) for segmentation in coco.frPyObjects(list(polygons), height, width)]
         if polygons
@@ -97,14 +121,15 @@ def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) 
 
 
 def decode_mask(rle: RleMask) -> np.ndarray:
-    """bool, (H, W)."""
+    """Return bool, (H, W)."""
     return np.asarray(coco.decode(rle.to_coco())).view(bool)
 
 
 def decode_columns(rle: RleMask) -> tuple[int, np.ndarray]:
-    """The first column that the mask touches, and bool (W', H), one row for each column from there to the last one.
+    """Return the first column that the mask touches, and bool (W', H), one row for each column from there to the last.
 
-    Many times faster than `decode_mask` where a mask is a small part of a large picture; an empty one gives (0, H).
+    This is many times faster than `decode_mask` where a mask is a small part of a large image. An empty mask gives
+    (0, H) pixels.
     """
     height, runs = rle.size[0], _decode_runs(rle.counts)
     runs = runs[: len(runs) // 2 * 2]  # up to the last pixel of the mask
@@ -118,7 +143,7 @@ def decode_columns(rle: RleMask) -> tuple[int, np.ndarray]:
 
 
 def decode_tight(rle: RleMask) -> tuple[int, int, np.ndarray]:
-    """x and y of the first column and row that the mask touches, and bool (H', W'), the mask from there to the last.
+    """Return x and y of the first column and row that the mask touches, and bool (H', W'), the mask from there on.
 
     It lies in memory column after column. An empty mask gives (0, 0) and (0, 0) pixels.
     """
@@ -130,7 +155,7 @@ def decode_tight(rle: RleMask) -> tuple[int, int, np.ndarray]:
 
 
 def decode_masks(rles: Sequence[RleMask], height: int, width: int) -> np.ndarray:
-    """bool, (N, H, W); the size is given because N may be 0."""
+    """Return bool, (N, H, W). The size is given because N may be 0."""
     masks = np.zeros((len(rles), height, width), dtype=bool)
     for mask, rle in zip(masks, rles, strict=True):
         first, columns = decode_columns(rle)
@@ -139,8 +164,10 @@ def decode_masks(rles: Sequence[RleMask], height: int, width: int) -> np.ndarray
 
 
 def check_runs(rle: RleMask) -> None:
-    """Raises ValueError unless the runs are well formed and fill the mask exactly: pycocotools trusts what it decodes,
-    and reads or writes outside its memory otherwise. For masks that come from a file."""
+    """Raise ValueError unless the runs are well formed and fill the mask exactly. For masks that come from a file.
+
+    pycocotools trusts what it decodes: it would read or write outside its memory.
+    """
     if invalid := _INVALID_LETTER.search(rle.counts):
         raise ValueError(f"{invalid[0]!r} does not belong in a run-length mask")
     if _OVERLONG_RUN.search(rle.counts):
@@ -152,30 +179,30 @@ def check_runs(rle: RleMask) -> None:
 
 
 def compute_areas(rles: Sequence[RleMask]) -> np.ndarray:
-    """int64, (N,), pixels."""
+    """Return int64, (N,): pixels of each mask."""
     parts = (rles[start : start + _MAX_AREAS_PER_CALL] for start in range(0, len(rles), _MAX_AREAS_PER_CALL))
     return np.array([area for part in parts for area in coco.area(_to_coco_list(part))], dtype=np.int64)
 
 
 def compute_boxes(rles: Sequence[RleMask]) -> np.ndarray:
-    """float32, (N, 4): tight x0 y0 x1 y1 in pixels; zeros for an empty mask."""
+    """Return float32, (N, 4): tight x0 y0 x1 y1 in pixels; zeros for an empty mask."""
     return xywh_to_xyxy(
         np.array([coco.toBbox(segmentation) for segmentation in _to_coco_list(rles)], np.float32).reshape(-1, 4)
     )
 
 
 def compute_ious(a: Sequence[RleMask], b: Sequence[RleMask]) -> np.ndarray:
-    """float64, (len(a), len(b)): intersection over union; 0 where both masks are empty."""
+    """Return float64, (len(a), len(b)): intersection over union; 0 where both masks are empty."""
     return _compute_pairwise(a, b, crowd=False)
 
 
 def compute_coverage(a: Sequence[RleMask], b: Sequence[RleMask]) -> np.ndarray:
-    """float64, (len(a), len(b)): intersection over the area of `a`'s mask; 0 where that mask is empty."""
+    """Return float64, (len(a), len(b)): intersection over the area of `a`'s mask; 0 where that mask is empty."""
     return _compute_pairwise(a, b, crowd=True)
 
 
 def merge_masks(rles: Sequence[RleMask], *, intersect: bool = False) -> RleMask:
-    """The union (or the intersection) of one or more masks of one size."""
+    """Return the union (or the intersection) of one or more masks of one size."""
     return RleMask.from_coco(coco.merge(_to_coco_list(rles), intersect=intersect))
 
 
@@ -188,7 +215,7 @@ def _compute_pairwise(a: Sequence[RleMask], b: Sequence[RleMask], *, crowd: bool
 
 
 def _decode_runs(counts: str) -> np.ndarray:
-    """int64, (R,): the lengths of the runs, of zeros first."""
+    """Return int64, (R,): the lengths of the runs, of zeros first."""
     letters = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(letters < 32)
     first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
