@@ -63,7 +63,9 @@ def test_no_file_names_a_folder_of_somebodys_machine() -> None:
 
 
 def test_no_file_is_empty_but_for_packages() -> None:
-    assert [path for path in our_files() if path.stat().st_size == 0 and path.name not in ("__init__.py", "py.typed")] == []
+    assert [
+        path for path in our_files() if path.stat().st_size == 0 and path.name not in ("__init__.py", "py.typed")
+    ] == []
 
 
 def test_the_licence_is_apache_2() -> None:
