@@ -42,7 +42,7 @@ from agent.tools import Tool
 from agent.tools.finish import MAX_OPTIONS
 from agent.tools.segment import MAX_PHRASES
 from agent.tools.toolsets import Answer, AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
-from sam3_tool.backends.scripted import normalize_phrase
+from sam3_tool.phrases import normalize_phrase
 
 PARTS_ONE_BY_ONE = 6
 """A union of more parts is made in one step, so that it fits into an episode's steps."""
