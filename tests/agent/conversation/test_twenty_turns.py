@@ -10,11 +10,7 @@ from agent import GrammarPlanner
 from agent.conversation.conversation import Conversation
 from sam3_tool import Image, Sam3
 
-<<<<<<<< HEAD:tests/agent/planners/grammar/dialogue/test_conversation_of_twenty_turns.py
-EXAMPLE = Path(__file__).parents[5] / "examples" / "scene.png"
-========
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
->>>>>>>> main:tests/agent/conversation/test_twenty_turns.py
 SCENE = Image.open(EXAMPLE)
 MIRRORED = Image(SCENE.pixels[:, ::-1])
 PLACES = {
