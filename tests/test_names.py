@@ -1,0 +1,93 @@
+"""Names of functions, read off the syntax trees: a call says what it does."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("agent", "bench", "demo", "evals", "prompts", "sam3_tool")
+VERBS = frozenset((ROOT / "tests" / "support" / "verbs.txt").read_text(encoding="utf-8").split())
+"""Imperatives that begin a name, and the words that begin a predicate or a conversion: is, has, can, to, from, with."""
+SHADOWED = {"Protocol", "Any", "Callable", "Iterator", "Sequence", "Mapping", "Literal", "Self", "Generator", "Iterable"}
+SHORT_INTERFACES = {"load", "main", "run", "save", "score"}
+"""Names that several modules share on purpose: each is the one entry of its module."""
+
+
+def find_definitions() -> Iterator[tuple[str, ast.AST]]:
+    """Every definition of the product as (place, node)."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                    yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno} {node.name}", node
+
+
+DEFINITIONS = list(find_definitions())
+FUNCTIONS = [
+    (place, node.name)
+    for place, node in DEFINITIONS
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("__")
+]
+
+
+def first_word(name: str) -> str:
+    return name.strip("_").split("_")[0]
+
+
+def test_three_functions_in_four_begin_with_a_verb() -> None:
+    others = [place for place, name in FUNCTIONS if first_word(name) not in VERBS]
+    assert len(others) <= 0.25 * len(FUNCTIONS), others
+
+
+def test_at_most_a_quarter_of_the_functions_are_a_single_word() -> None:
+    single = [place for place, name in FUNCTIONS if "_" not in name.strip("_")]
+    assert len(single) <= 0.25 * len(FUNCTIONS), single
+
+
+def test_no_function_has_a_name_that_is_a_participle_alone() -> None:
+    """`counted(masks)` hides whether it counts or needs a count; a property may be named after a state."""
+    found = [
+        place
+        for place, node in DEFINITIONS
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.strip("_").endswith("ed")
+        and "_" not in node.name.strip("_")
+        and first_word(node.name) not in VERBS
+        and not any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    assert found == []
+
+
+def test_no_class_shadows_typing() -> None:
+    assert [place for place, node in DEFINITIONS if isinstance(node, ast.ClassDef) and node.name in SHADOWED] == []
+
+
+def test_every_exception_ends_in_error() -> None:
+    found = [
+        place
+        for place, node in DEFINITIONS
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
+        and not node.name.endswith("Error")
+    ]
+    assert found == []
+
+
+def test_a_public_function_that_many_modules_define_is_an_interface() -> None:
+    modules: dict[str, set[str]] = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    modules.setdefault(node.name, set()).add(path.relative_to(ROOT).as_posix())
+    shared = {name: sorted(paths) for name, paths in modules.items() if len(paths) >= 3}
+    assert {name: paths for name, paths in shared.items() if name not in SHORT_INTERFACES} == {}
+
+
+@pytest.mark.parametrize("word", ["picture", "pictures"])
+def test_an_image_is_called_an_image(word: str) -> None:
+    """One word, one meaning. Names that users' files and commands already hold are told in the module that reads them."""
+    found = [place for place, name in FUNCTIONS if word in name.split("_")]
+    assert found == []
