@@ -10,7 +10,18 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("agent", "bench", "demo", "evals", "prompts", "sam3_tool")
 VERBS = frozenset((ROOT / "tests" / "support" / "verbs.txt").read_text(encoding="utf-8").split())
 """Imperatives that begin a name, and the words that begin a predicate or a conversion: is, has, can, to, from, with."""
-SHADOWED = {"Protocol", "Any", "Callable", "Iterator", "Sequence", "Mapping", "Literal", "Self", "Generator", "Iterable"}
+SHADOWED = {
+    "Protocol",
+    "Any",
+    "Callable",
+    "Iterator",
+    "Sequence",
+    "Mapping",
+    "Literal",
+    "Self",
+    "Generator",
+    "Iterable",
+}
 SHORT_INTERFACES = {"load", "main", "run", "save", "score"}
 """Names that several modules share on purpose: each is the one entry of its module."""
 
