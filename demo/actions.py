@@ -15,9 +15,8 @@ from agent.conversation.conversation import Conversation
 from agent.core.budget import end_early
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
-from agent.exports.answer import ExportAnswer
-from agent.exports.base import EXPORTERS
-from agent.records.episode_file import to_html
+from agent.exports import EXPORTERS, ExportAnswer
+from agent.report.html import to_html
 from demo.engine import Engine
 from demo.requests import InvalidEventError
 from demo.sessions import PendingAnswer, Session, SessionStore, count_image_bytes

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from agent.conversation.conversation import Conversation
-from agent.exports.base import EXPORTERS
+from agent.exports import EXPORTERS
 from agent.planners.chat.views import reduce_image
 from demo.actions import CONVERSATION, TRACE, Actions, ModelSelection, format_sentence
 from demo.banner import render_banner, render_header

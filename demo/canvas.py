@@ -17,7 +17,7 @@ from agent.core.episode import Candidate, Episode
 from agent.core.errors import ToolError
 from agent.core.text import make_encodable
 from agent.planners.chat.views import reduce_image
-from agent.report.html import format_css_color, format_share
+from agent.report.text import format_css_color, format_share
 from agent.tools import parse_call
 from agent.tools.refine import Click, Refine
 from demo.sessions import Session

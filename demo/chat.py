@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from agent.conversation.conversation import Conversation, ImageShown
+from agent.conversation.conversation import Conversation
+from agent.conversation.events import ImageShown
 from agent.core.english import pluralize
 from agent.core.episode import Candidate, Episode, Step
 from agent.core.text import make_encodable

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from agent.conversation.conversation import Conversation
-from agent.conversation.conversation import ImageShown as ImageShown
+from agent.conversation.events import ImageShown as ImageShown
 from agent.core.episode import Episode
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError

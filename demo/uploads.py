@@ -7,7 +7,6 @@ import PIL.Image
 from PIL import UnidentifiedImageError
 
 from agent.conversation.conversation import Conversation
-from agent.conversation.storage import load_conversation
 from sam3_tool import Image, ImageError
 from sam3_tool.errors import RecordError
 from sam3_tool.image import FORMATS
@@ -59,7 +58,7 @@ def open_conversation(path: str | Path, limits: Limits) -> Conversation:
     try:
         if problem := _describe_excess_bytes(file, limits):
             raise RecordError(f"{file}: {problem}")
-        return load_conversation(
+        return Conversation.open(
             file, max_pixels=limits.max_pixels, max_masks=limits.max_masks, max_steps=limits.max_steps
         )
     except RecordError as error:

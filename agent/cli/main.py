@@ -119,8 +119,9 @@ def segment(
     with report_user_errors():
         check_query(query)
         from agent.core.episode import Task
-        from agent.exports.base import select_exporters
-        from agent.report.result import ANSWER_FILES, Result, stage_files, write_answer_files, write_exports
+        from agent.exports import select_exporters
+        from agent.report.output_folder import ANSWER_FILES, stage_files, write_answer_files, write_exports
+        from agent.report.result import Result
         from sam3_tool import Image
 
         formats = [] if export is None else [*select_exporters(export).values()]

@@ -7,43 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.conversation import edits as by_hand
+from agent.conversation import edits, storage
+from agent.conversation.events import Event, ImageShown, build_context
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.english import format_ids
-from agent.core.episode import (
-    EARLY_STOP_OUTCOMES,
-    EMPTY_CONTEXT,
-    ConversationContext,
-    Episode,
-    Outcome,
-    PastTurn,
-    Task,
-    Workspace,
-)
+from agent.core.episode import ConversationContext, Episode, Outcome, Task, Workspace
 from agent.core.errors import ConversationError
 from agent.core.planner import Planner
 from agent.loop import run, watch
 from agent.planners.scripted import ScriptEntry
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from sam3_tool.errors import RecordError
 from sam3_tool.masks.rle import compute_areas, decode_masks
 from sam3_tool.prompts import Box
 
-__all__ = ["Conversation", "ConversationError", "Event", "ImageShown", "build_context", "context_after"]
-
 SCORE_EDIT_PREFIX = "keep what scores above"
 """How the words of such an edit begin: of several in a row, the last one counts alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageShown:
-    """From here on, the conversation is about this picture."""
-
-    image: Image
-    name: str = ""
-    """Of its file, without folders."""
-
-
-Event = ImageShown | Episode
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,20 +54,40 @@ class Conversation:
         return cls((ImageShown(image, Path(name).name),), 1)
 
     @classmethod
-    def open(cls, path: str | Path, *, max_pixels: int | None = None) -> "Conversation":
-        """A saved one. Raises RecordError for a file that is missing, foreign or damaged.
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        max_pixels: int | None = None,
+        max_masks: int | None = None,
+        max_steps: int | None = None,
+    ) -> "Conversation":
+        """Open a saved conversation. Limits are checked before any image is decoded.
 
-        `max_pixels`: how many all its pictures may have together; more are refused before they are decoded.
+        Args:
+            path: A file that `save` wrote.
+            max_pixels: Pixels that all its images may have together.
+            max_masks: Masks that all its turns may have found together.
+            max_steps: Images shown, turns and steps of turns that it may have together.
+
+        Raises:
+            RecordError: The file is missing, foreign or damaged, or it is beyond a limit.
         """
-        from agent.conversation.storage import load_conversation
-
-        return load_conversation(path, max_pixels=max_pixels)
+        events, cursor = storage.load_conversation(
+            path, max_pixels=max_pixels, max_masks=max_masks, max_steps=max_steps
+        )
+        try:
+            return cls(events, cursor)
+        except ValueError as error:
+            raise RecordError(f"{path} is damaged: {error}") from error
 
     def save(self, path: str | Path) -> None:
-        """Writes one JSON file with the pictures in it, whole or not at all. Raises OSError."""
-        from agent.conversation.storage import save_conversation
+        """Write one JSON file with the images in it, whole or not at all.
 
-        save_conversation(self, path)
+        Raises:
+            OSError: The file cannot be written.
+        """
+        storage.save_conversation(self.events, self.cursor, path)
 
     # what it has come to
 
@@ -276,7 +275,7 @@ class Conversation:
         conversation is then as it was.
         """
         task = replace(self.build_task(description or "(edited by hand)"), by_hand=True)
-        person = by_hand.ManualPlanner([*decisions, by_hand.answer_with_current])
+        person = edits.ManualPlanner([*decisions, edits.answer_with_current])
         return self.append(run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2)))
 
     def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
@@ -285,7 +284,7 @@ class Conversation:
         wanted = tuple(dict.fromkeys(ids))
         nobody = Sam3(ScriptedBackend({}))  # to choose among known masks is to ask nothing
         return self.edit(
-            [partial(by_hand.answer_with_ids, wanted)], nobody, description or f"select {format_ids(wanted)}"
+            [partial(edits.answer_with_ids, wanted)], nobody, description or f"select {format_ids(wanted)}"
         )
 
     def remove(self, ids: Sequence[int]) -> "Conversation":
@@ -335,9 +334,9 @@ class Conversation:
             raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
         self._check_known([] if mask_id is None else [mask_id])
         return self.edit(
-            [by_hand.build_refine_call(x, y, positive, mask_id), partial(by_hand.answer_with_refined, mask_id)],
+            [edits.build_refine_call(x, y, positive, mask_id), partial(edits.answer_with_refined, mask_id)],
             sam3,
-            by_hand.describe_click(x, y, positive, mask_id),
+            edits.describe_click(x, y, positive, mask_id),
         )
 
     def apply_box(
@@ -351,10 +350,10 @@ class Conversation:
         box = self._clip_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
         where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}"
         if positive:
-            return self.edit([by_hand.build_exemplar_call(box), by_hand.union_with_answer], sam3, f"add {where}")
+            return self.edit([edits.build_exemplar_call(box), edits.union_with_answer], sam3, f"add {where}")
         if not self.selected:
             raise ConversationError("there is no answer yet to take anything from")
-        calls = (by_hand.build_exemplar_call(box), by_hand.subtract_from_answer, partial(by_hand.exclude_boxed, box))
+        calls = (edits.build_exemplar_call(box), edits.subtract_from_answer, partial(edits.exclude_boxed, box))
         return self.edit(calls, sam3, f"leave out {where}")
 
     def _clip_box(self, box: Box) -> Box:
@@ -379,31 +378,3 @@ class Conversation:
         if unknown := [id for id in dict.fromkeys(ids) if id not in self.selected]:
             has = f"which has {format_ids(self.selected)}" if self.selected else "which has no masks"
             raise ConversationError(f"mask {format_ids(unknown, 'or')} is not in the answer, {has}")
-
-
-def build_context(events: Sequence[Event]) -> ConversationContext:
-    """What these events have come to."""
-    latest = next((event for event in reversed(events) if isinstance(event, Episode)), None)
-    if latest is None:
-        return EMPTY_CONTEXT
-    context = context_after(latest)
-    if latest is events[-1]:
-        return context
-    return ConversationContext(turns=tuple(replace(turn, elsewhere=True) for turn in context.turns))
-
-
-def context_after(episode: Episode) -> ConversationContext:
-    """What a finished turn has come to."""
-    task, outcome = episode.task, episode.outcome or "failed"
-    options = episode.steps[-1].observation.options if episode.steps else ()
-    shown = _choose_selected_ids(episode) if outcome == "no_match" else episode.current_ids
-    turn = PastTurn(task.query, outcome, episode.message, shown, options, task.by_hand, plan=episode.plan)
-    return ConversationContext(episode.workspace, _choose_selected_ids(episode), (*task.context.turns, turn))
-
-
-def _choose_selected_ids(episode: Episode) -> tuple[int, ...]:
-    """The answer where there is one; else what was there before; else the best that a stopped turn had come to."""
-    if episode.outcome == "answered" or episode.task.by_hand:
-        return episode.current_ids
-    stopped = episode.outcome in EARLY_STOP_OUTCOMES
-    return episode.task.context.selected or (episode.current_ids if stopped else ())

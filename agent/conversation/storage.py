@@ -1,13 +1,14 @@
 """A saved conversation: one JSON file with every turn, what was undone too, and each picture once."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from agent.conversation.conversation import Conversation, Event, ImageShown, build_context
+from agent.conversation.events import Event, ImageShown, build_context
 from agent.core.episode import Episode, Outcome, Task
 from agent.records.episode_file import (
     SavedImage,
@@ -76,22 +77,35 @@ class SavedConversation(SavedModel):
         """Pictures shown, turns taken, and their steps."""
         return len(self.events) + len(self._steps)
 
+    def check_limits(
+        self, path: str | Path, *, max_pixels: int | None, max_masks: int | None, max_steps: int | None
+    ) -> None:
+        """Raise RecordError if the file is beyond a limit; None means that there is no such limit."""
+        if max_pixels is not None and self.pixel_count > max_pixels:
+            found, limit = f"{self.pixel_count / 1e6:.1f} megapixels", f"{max_pixels / 1e6:g}"
+            raise RecordError(f"{path} is too large: its pictures have {found} together, and {limit} are allowed")
+        if max_masks is not None and self.mask_count > max_masks:
+            raise RecordError(f"{path} is too large: it has {self.mask_count} masks, and {max_masks} are allowed")
+        if max_steps is not None and self.event_and_step_count > max_steps:
+            found = f"{self.event_and_step_count} pictures, turns and steps"
+            raise RecordError(f"{path} is too long: it has {found} together, and {max_steps} are allowed")
+
     @property
     def _steps(self) -> list[SavedStep]:
         return [step for event in self.events if isinstance(event, SavedTurn) for step in event.steps]
 
     @classmethod
-    def from_conversation(cls, conversation: Conversation) -> Self:
-        image_events = [event for event in conversation.events if isinstance(event, ImageShown)]
+    def from_events(cls, events: Sequence[Event], cursor: int) -> Self:
+        image_events = [event for event in events if isinstance(event, ImageShown)]
         images = {event.image.key: SavedImage.from_image(event.image, event.name) for event in reversed(image_events)}
         return cls(
-            cursor=conversation.cursor,
-            events=tuple(_to_saved_event(event) for event in conversation.events),
+            cursor=cursor,
+            events=tuple(_to_saved_event(event) for event in events),
             pictures=tuple(images[key] for key in dict.fromkeys(event.image.key for event in image_events)),
         )
 
-    def to_conversation(self) -> Conversation:
-        """Raises ValueError if its parts do not fit together."""
+    def restore_events(self) -> tuple[Event, ...]:
+        """Rebuild the events. Raises ValueError if the parts of the file do not fit together."""
         images = {saved.key: saved.to_image() for saved in self.pictures}
         if changed := [key for key, image in images.items() if image.key != key]:
             raise ValueError(f"the pixels of the picture {changed[0]} are not those that were saved")
@@ -101,35 +115,27 @@ class SavedConversation(SavedModel):
                 events.append(_restore_event(saved, events, images))
             except ValueError as error:
                 raise ValueError(f"at event {number}: {error}") from error
-        return Conversation(tuple(events), self.cursor)
+        return tuple(events)
 
 
-def save_conversation(conversation: Conversation, path: str | Path) -> None:
-    """Writes it whole or not at all. Raises OSError."""
-    held = SavedConversation.from_conversation(conversation).model_dump()
+def save_conversation(events: Sequence[Event], cursor: int, path: str | Path) -> None:
+    """Write the events as one JSON file, whole or not at all. Raises OSError."""
+    held = SavedConversation.from_events(events, cursor).model_dump()
     write_atomically(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 
 def load_conversation(
     path: str | Path, *, max_pixels: int | None = None, max_masks: int | None = None, max_steps: int | None = None
-) -> Conversation:
-    """Raises RecordError for a file that is missing, foreign or damaged, or beyond a limit.
+) -> tuple[tuple[Event, ...], int]:
+    """Read the events of a saved conversation, and how many of them count. `Conversation.open` says what limits mean.
 
-    `max_pixels`: in all its pictures together. `max_masks`: in all its turns. `max_steps`: a picture that is shown,
-    a turn, and a step of a turn are one each.
+    Raises RecordError for a file that is missing, foreign or damaged, or beyond a limit.
     """
     held = read_versioned_json(path, kind="conversation", format=FORMAT, versions=(VERSION,))
     try:
         saved = SavedConversation.model_validate(held)
-        if max_pixels is not None and saved.pixel_count > max_pixels:
-            found, limit = f"{saved.pixel_count / 1e6:.1f} megapixels", f"{max_pixels / 1e6:g}"
-            raise RecordError(f"{path} is too large: its pictures have {found} together, and {limit} are allowed")
-        if max_masks is not None and saved.mask_count > max_masks:
-            raise RecordError(f"{path} is too large: it has {saved.mask_count} masks, and {max_masks} are allowed")
-        if max_steps is not None and saved.event_and_step_count > max_steps:
-            found = f"{saved.event_and_step_count} pictures, turns and steps"
-            raise RecordError(f"{path} is too long: it has {found} together, and {max_steps} are allowed")
-        return saved.to_conversation()
+        saved.check_limits(path, max_pixels=max_pixels, max_masks=max_masks, max_steps=max_steps)
+        return saved.restore_events(), saved.cursor
     except RecordError:
         raise
     except ValidationError as error:

@@ -7,6 +7,7 @@ import numpy as np
 
 from agent.core.episode import Candidate
 from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
+from agent.exports.base import Exporter
 from sam3_tool.masks import polygons
 from sam3_tool.masks.boxes import mask_to_box
 
@@ -56,3 +57,7 @@ def _build_annotation(answer: ExportAnswer, candidate: Candidate, mask: np.ndarr
         "area": int(np.count_nonzero(mask)),
         "bbox": [x0, y0, x1 - x0, y1 - y0],
     }
+
+
+RUN_LENGTHS = Exporter(".coco.json", "COCO JSON, run lengths", encode_with_runs)
+POLYGONS = Exporter(".coco-polygons.json", "COCO JSON, polygons", encode_with_polygons)

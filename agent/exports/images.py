@@ -8,6 +8,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from agent.exports.answer import ExportAnswer, to_json_bytes
 from agent.exports.archive import build_archive
+from agent.exports.base import Exporter
 from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.boxes import mask_to_box
 from sam3_tool.masks.rle import decode_masks
@@ -90,3 +91,8 @@ def _encode_png(image: PIL.Image.Image, metadata: PngInfo | None = None) -> byte
     file = BytesIO()
     image.save(file, "PNG", pnginfo=metadata)
     return file.getvalue()
+
+
+INDEXED = Exporter(".indexed.png", "PNG, one picture with a number at each pixel", encode_indexed)
+BLACK_AND_WHITE = Exporter(".masks.zip", "PNG, one picture per mask (zip)", encode_black_and_white)
+CUT_OUTS = Exporter(".cutout.zip", "Cut-outs on a transparent ground (zip)", encode_cut_outs)

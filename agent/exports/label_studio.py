@@ -11,6 +11,7 @@ import numpy as np
 
 from agent.core.episode import Candidate
 from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
+from agent.exports.base import Exporter
 
 FROM_NAME, TO_NAME = "label", "image"
 """The names of the tags of the labelling interface to which the masks belong."""
@@ -91,3 +92,6 @@ def _encode_run(length: int, value: int) -> str:
 
 def _find_length_kind(length: int) -> int:
     return next(kind for kind, bits in enumerate(_LENGTH_BITS) if length <= 1 << bits)
+
+
+TASK = Exporter(".label-studio.json", "Label Studio JSON", encode_task)

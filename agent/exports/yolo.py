@@ -7,6 +7,7 @@ import numpy as np
 
 from agent.exports.answer import ExportAnswer, get_category
 from agent.exports.archive import build_archive
+from agent.exports.base import Exporter
 from sam3_tool.masks import polygons
 
 
@@ -46,3 +47,6 @@ def _format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:
     """`size`: width and height of the picture."""
     fractions = polygons.to_pixel_coordinates(polygons.join_rings(polygons.trace_rings(mask))) / size
     return " ".join(f"{coordinate:.6f}" for coordinate in fractions.ravel())
+
+
+SEGMENTATION = Exporter(".yolo-seg.zip", "YOLO segmentation (zip)", encode_data_set)

@@ -1,4 +1,4 @@
-"""A saved episode, complete and replayable: Episode <-> JSON, and Episode -> text or one HTML page."""
+"""A saved episode, complete and replayable: Episode <-> JSON."""
 
 import base64
 import json
@@ -44,7 +44,6 @@ from agent.core.episode import (
 )
 from agent.core.text import make_encodable
 from agent.core.toolset import Toolset
-from agent.report.html import to_html, to_text
 from agent.tools.toolsets import WORKSPACE, parse_saved_toolset
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
@@ -58,8 +57,6 @@ __all__ = [
     "load_episode",
     "make_encodable",
     "save_episode",
-    "to_html",
-    "to_text",
 ]
 
 FORMAT = "sam3-agent episode"

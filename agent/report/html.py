@@ -1,4 +1,4 @@
-"""An episode for people: as text for a terminal, as one self-contained HTML page."""
+"""An episode for people as one self-contained HTML page."""
 
 import base64
 import json
@@ -8,7 +8,6 @@ from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from itertools import starmap
-from textwrap import indent
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,44 +19,24 @@ from markupsafe import Markup
 import prompts
 from agent.core.budget import FREE, Budget, Price
 from agent.core.english import pluralize
-from agent.core.episode import Candidate, Episode, Step, Usage, Verdict
+from agent.core.episode import Episode, Step, Usage, Verdict
 from agent.core.text import make_encodable
 from agent.report.prompt_trace import StepPrompt, reconstruct_prompts
+from agent.report.text import (
+    build_mask_rows,
+    format_costs,
+    format_css_color,
+    format_money,
+    get_options,
+)
 from sam3_tool import Image
-from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.drawing.overlay import draw_marks
-from sam3_tool.masks.rle import compute_areas
 
 if TYPE_CHECKING:
     from agent.records.episode_file import Provenance
 
 MIN_SIDE, MAX_ANSWER_SIDE, MAX_STEP_SIDE = 480, 1280, 800
 """Pixels of the long side: pictures are enlarged to the first, and reduced to the others, before marks are drawn."""
-
-COST_NAMES = {
-    "model_calls": "model calls",
-    "prompt_tokens": "prompt tokens",
-    "cached_tokens": "cached tokens",
-    "completion_tokens": "completion tokens",
-    "images": "pictures",
-    "sam_encodes": "SAM 3 encodes",
-    "sam_decodes": "SAM 3 phrases",
-    "seconds": "seconds",
-}
-
-
-def to_text(episode: Episode) -> str:
-    """The episode as plain lines: the query, each step, the answer with its masks, the cost. Safe to print."""
-    image = episode.task.image
-    blocks = [f"{episode.task.query}\n({image.width} x {image.height} pixels)"]
-    blocks += [_format_step(number, step) for number, step in enumerate(episode.steps, start=1)]
-    masks = [f"  {row}" for row in _build_mask_rows(episode)]
-    options = [f"  - {option}" for option in _get_options(episode)]
-    blocks.append("\n".join([f"{episode.outcome or 'unfinished'}: {episode.message}", *options, *masks]))
-    blocks.append(
-        ", ".join(f"{amount} {name}" for name, amount in _format_costs(episode.usage).items() if amount != "0")
-    )
-    return _replace_unprintable("\n\n".join(blocks)) + "\n"
 
 
 def to_html(
@@ -72,13 +51,13 @@ def to_html(
     Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading. `extra_images`: further
     pictures by their captions, shown next to the answer.
     """
-    masks, trace = _build_mask_rows(episode), reconstruct_prompts(episode, provenance)
+    masks, trace = build_mask_rows(episode), reconstruct_prompts(episode, provenance)
     step_prompts = trace.steps or (None,) * len(episode.steps)
     text = _load_template().render(
         query=episode.task.query,
         outcome=(episode.outcome or "unfinished").replace("_", " "),
         message=episode.message,
-        options=_get_options(episode),
+        options=get_options(episode),
         made_by=provenance,
         facts=_collect_facts(episode, provenance, source),
         picture=_encode_data_url(_fit_image(episode.task.image, MAX_ANSWER_SIDE).to_pil()),
@@ -97,45 +76,6 @@ def to_html(
         costs=_build_cost_table(episode, provenance.budget.price),
     )
     return make_encodable(text)
-
-
-@dataclass(frozen=True)
-class MaskRow:
-    """One mask of the answer, as tables show it."""
-
-    number: int
-    color: str
-    """As CSS writes it."""
-    phrase: str
-    score: str
-    area: str
-    share: str
-    """Of the picture."""
-    box: str
-    """x0 y0 x1 y1 in pixels."""
-    origin: str
-    reason: str = ""
-    """Why it is in the answer, where somebody said so."""
-
-    @classmethod
-    def from_candidate(cls, candidate: Candidate, episode: Episode, *, reason: str = "") -> "MaskRow":
-        image = episode.task.image
-        area = int(compute_areas([candidate.rle])[0])
-        return cls(
-            number=candidate.id,
-            color=format_css_color(candidate.id),
-            phrase=candidate.phrase or "(by example)",
-            score=f"{candidate.score:.2f}",
-            area=f"{area:,}",
-            share=format_share(area, image.width * image.height),
-            box=" ".join(f"{edge:.0f}" for edge in candidate.box),
-            origin=candidate.origin,
-            reason=reason,
-        )
-
-    def __str__(self) -> str:
-        why = self.reason and f": {self.reason}"
-        return f"{self.number}: {self.phrase}, score {self.score}, {self.area} pixels, box {self.box}{why}"
 
 
 @dataclass(frozen=True)
@@ -217,22 +157,6 @@ def _get_display_numbers(step: Step, provenance: "Provenance") -> Sequence[int]:
     return range(1, len(ids) + 1) if provenance.toolset.renumbers_masks and step.observation.outcome is None else ids
 
 
-def format_css_color(number: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*get_mask_color(number))
-
-
-def format_share(part: float, whole: float) -> str:
-    """In percent.
-
-    >>> format_share(1, 8), format_share(1, 40), format_share(999, 1000), format_share(1, 10**7)
-    ('12 %', '2.5 %', '100 %', 'under 0.01 %')
-    """
-    percent = 100 * part / whole
-    if 0 < percent < 0.01:
-        return "under 0.01 %"
-    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
-
-
 def format_arguments(arguments: str) -> str:
     """A JSON object with one field on each line; what is no JSON object, as it is."""
     try:
@@ -245,58 +169,17 @@ def format_arguments(arguments: str) -> str:
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
-def _format_step(number: int, step: Step) -> str:
-    decision, observation = step.decision, step.observation
-    lines = [f"{number}. {decision.tool or '(no tool)'} {decision.arguments}"]
-    if decision.note.strip():
-        lines.append(f"   note: {decision.note.strip()}")
-    if decision.thought.strip():
-        lines.append(indent(decision.thought.strip(), "   | "))
-    lines.append(indent(("mistake: " if observation.is_error else "") + observation.text, "   "))
-    if observation.shown is not None:
-        lines.append(f"   shown: {', '.join(map(str, observation.shown)) or 'no mask'}")
-    return "\n".join(lines)
-
-
-def _replace_unprintable(text: str) -> str:
-    """Without what could steer a terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
-def _build_mask_rows(episode: Episode) -> list[MaskRow]:
-    """The masks of the answer."""
-    reasons = episode.reasons
-    return [
-        MaskRow.from_candidate(candidate, episode, reason=reasons.get(candidate.id, ""))
-        for candidate in episode.workspace.pick(episode.current_ids)
-    ]
-
-
-def _get_options(episode: Episode) -> tuple[str, ...]:
-    """Between which readings the user may choose."""
-    return episode.steps[-1].observation.options if episode.steps else ()
-
-
-def _format_costs(usage: Usage, price: Price = FREE) -> dict[str, str]:
-    """By name; what is '0' was free."""
-    amounts = {name: getattr(usage, field) for field, name in COST_NAMES.items()}
-    costs = {name: f"{amount:.2f}" if isinstance(amount, float) else f"{amount:,}" for name, amount in amounts.items()}
-    return costs | {"cost": format_money(price.compute_cost(usage))}
-
-
 def _build_cost_table(episode: Episode, price: Price) -> dict[str, list]:
     """Column heads, a row for each step and the total; what cost nothing has no column."""
-    total = _format_costs(episode.usage, price)
+    total = format_costs(episode.usage, price)
     names = [name for name, amount in total.items() if amount != "0"]
-    rows = [[step.decision.tool, *(_format_costs(step.usage, price)[name] for name in names)] for step in episode.steps]
+    rows = [[step.decision.tool, *(format_costs(step.usage, price)[name] for name in names)] for step in episode.steps]
     return {"names": names, "rows": rows, "total": [total[name] for name in names]}
 
 
 def _describe_spending(usage: Usage, price: Price) -> str:
     """All but the seconds, in words."""
-    costs = {
-        name: amount for name, amount in _format_costs(usage, price).items() if amount != "0" and name != "seconds"
-    }
+    costs = {name: amount for name, amount in format_costs(usage, price).items() if amount != "0" and name != "seconds"}
     cost = costs.pop("cost", "")
     return ", ".join([*starmap(_format_amount, costs.items()), *([f"cost {cost}"] if cost else [])])
 
@@ -307,15 +190,6 @@ def _format_amount(name: str, amount: str) -> str:
     ('1,200 prompt tokens', '1 model call')
     """
     return f"{amount} {name.removesuffix('s') if amount == '1' else name}"
-
-
-def format_money(amount: float) -> str:
-    """In any currency: six decimals at most, no more than it takes.
-
-    >>> format_money(0.00125), format_money(3.0), format_money(0)
-    ('0.00125', '3', '0')
-    """
-    return f"{amount:,.6f}".rstrip("0").rstrip(".")
 
 
 def _collect_facts(episode: Episode, provenance: "Provenance", source: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from agent.cli.options import Options
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Candidate
 from agent.core.errors import ConversationError
-from agent.exports.base import EXPORTERS
+from agent.exports import EXPORTERS
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, Actions, ModelSelection
 from demo.app import DOWNLOADS, EXAMPLES
 from demo.banner import list_known_nouns, render_banner

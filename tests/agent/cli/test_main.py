@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from agent.cli.main import app, main
-from agent.report.result import ANSWER_FILES
+from agent.report.output_folder import ANSWER_FILES
 from sam3_tool import Image
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"

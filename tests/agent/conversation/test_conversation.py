@@ -13,9 +13,10 @@ from agent.core.errors import ConversationError
 from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
 from agent.planners.loading import with_model_info
-from agent.records.episode_file import Provenance, to_html
+from agent.records.episode_file import Provenance
 from agent.records.episode_file import load_episode as load_episode
 from agent.records.episode_file import save_episode as save_episode
+from agent.report.html import to_html
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, ReportNoMask, Segment
 from sam3_tool import Image, Sam3

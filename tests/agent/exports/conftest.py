@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent.core.episode import Candidate, Workspace
-from agent.exports.base import EXPORTERS
+from agent.exports import EXPORTERS
 from sam3_tool import Image, Sam3
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import encode_mask

@@ -10,8 +10,9 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from agent.cli.main import app
-from agent.exports.base import EXPORTERS
-from agent.report.result import ANSWER_FILES, Result
+from agent.exports import EXPORTERS
+from agent.report.output_folder import ANSWER_FILES
+from agent.report.result import Result
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 

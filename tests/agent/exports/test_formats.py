@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.core.errors import UsageError
-from agent.exports.base import EXPORTERS, select_exporters
+from agent.exports import EXPORTERS, select_exporters
 from sam3_tool import Image
 from sam3_tool.masks.rle import encode_mask
 
@@ -66,5 +66,5 @@ def test_masks_of_another_picture_are_refused(fruit, tmp_path):
 
 @pytest.mark.parametrize("names", ["coco,tfrecord", "", "coco,", "COCO"])
 def test_an_unknown_format_is_one_line_with_those_that_there_are(names):
-    with pytest.raises(UsageError, match=r"^no export format '.*'; there are: png-indexed, .*, label-studio$"):
+    with pytest.raises(UsageError, match=r"^no export format '.*'; there are: coco, .*, yolo-seg$"):
         select_exporters(names)

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agent.exports.base import EXPORTERS
+from agent.exports import EXPORTERS
 from agent.exports.label_studio import encode_brush
 from sam3_tool import Image
 from sam3_tool.masks.boxes import masks_to_boxes

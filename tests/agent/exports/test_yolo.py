@@ -13,7 +13,7 @@ import pytest
 import supervision
 import yaml
 
-from agent.exports.base import EXPORTERS
+from agent.exports import EXPORTERS
 from sam3_tool import Image
 from sam3_tool.masks.rle import decode_mask, encode_mask
 

@@ -15,7 +15,9 @@ import pytest
 from agent.core.budget import Budget, Price
 from agent.core.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
 from agent.planners.loading import load_planner
-from agent.records.episode_file import Provenance, load_episode, save_episode, to_html, to_text
+from agent.records.episode_file import Provenance, load_episode, save_episode
+from agent.report.html import to_html
+from agent.report.text import to_text
 from agent.tools import PAPER
 from sam3_tool import Image, Instances
 from sam3_tool.errors import RecordError

@@ -6,7 +6,8 @@ import pytest
 
 from agent import Decision, Episode, Task
 from agent.core.errors import OutputError
-from agent.report.result import Result, stage_files
+from agent.report.output_folder import stage_files
+from agent.report.result import Result
 
 NAMES = ("a.txt", "b.txt")
 
