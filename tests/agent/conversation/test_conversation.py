@@ -7,15 +7,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from agent import Budget, ChatPlanner, Decision, Episode, GrammarPlanner, ScriptedPlanner
+from agent import PAPER, WORKSPACE, Budget, ChatPlanner, Decision, Episode, GrammarPlanner, ScriptedPlanner, Toolset
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
 from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
 from agent.planners.loading import with_model_info
-from agent.records.episode_file import Provenance
-from agent.records.episode_file import load_episode as load_episode
-from agent.records.episode_file import save_episode as save_episode
+from agent.records.episode_file import Provenance, load_episode, save_episode
 from agent.report.html import to_html
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, ReportNoMask, Segment
@@ -23,8 +21,8 @@ from sam3_tool import Image, Sam3
 from sam3_tool.errors import RecordError
 
 
-def calls(*script: object) -> ScriptedPlanner:
-    return ScriptedPlanner(script)
+def calls(*script: object, toolset: Toolset = WORKSPACE) -> ScriptedPlanner:
+    return ScriptedPlanner(script, toolset=toolset)
 
 
 RED_CUPS = calls(Segment(phrases=["red cup"]), Answer(ids=[1, 2, 3]))
@@ -66,10 +64,10 @@ def test_a_turn_sees_the_answer_so_far_as_its_own_first_masks(three_cups) -> Non
 
 def test_the_paper_protocol_goes_on_with_the_answer_and_may_use_a_phrase_again(three_cups, kitchen_sam3) -> None:
     left = three_cups.remove([1])
-    second = calls(SelectMasksAndReturn(final_answer_masks=[2]))
+    second = calls(SelectMasksAndReturn(final_answer_masks=[2]), toolset=PAPER)
     chosen = left.say("the second", second, kitchen_sam3)
     assert chosen.selected == (3,)
-    script = calls(SegmentPhrase(text_prompt="red cup"), SelectMasksAndReturn(final_answer_masks=[1]))
+    script = calls(SegmentPhrase(text_prompt="red cup"), SelectMasksAndReturn(final_answer_masks=[1]), toolset=PAPER)
     assert chosen.say("a red cup", script, kitchen_sam3).outcome == "answered"
 
 
