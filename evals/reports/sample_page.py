@@ -7,8 +7,8 @@ import numpy as np
 from PIL import ImageDraw
 
 from agent.core.episode import Decision, Episode, Observation, Outcome, Step, Task, Workspace
-from agent.records import episode_file as transcript
-from agent.records.episode_file import Provenance
+from agent.records.episode_file import Provenance, load_episode
+from agent.report.html import to_html
 from evals.errors import DatasetError
 from evals.samples import Prediction, Sample
 from sam3_tool import Image, Instances
@@ -27,13 +27,11 @@ def render_page(sample: Sample, prediction: Prediction, trace: Path, made_by: Pr
     """Raises ImageError, DatasetError or RecordError where something it shows cannot be read."""
     image = sample.open_image()
     if trace.exists():
-        loaded = transcript.load_episode(trace, image=image)
+        loaded = load_episode(trace, image=image)
         episode, made_by = loaded.episode, loaded.made_by
     else:
         episode = _build_direct_episode(sample, prediction, image)
-    return transcript.to_html(
-        episode, made_by, source=sample.source, extra_images=_draw_comparisons(sample, prediction, image)
-    )
+    return to_html(episode, made_by, source=sample.source, extra_images=_draw_comparisons(sample, prediction, image))
 
 
 def _build_direct_episode(sample: Sample, prediction: Prediction, image: Image) -> Episode:
