@@ -7,6 +7,7 @@ from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.planner import ChatPlanner
 from .planners.grammar.planner import GrammarPlanner
+from .planners.loading import load_model, load_planner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner
 from .tools import PAPER, WORKSPACE, Tool, Toolset, parse_toolset
 
@@ -39,6 +40,8 @@ __all__ = [
     "UsageError",
     "Verdict",
     "Workspace",
+    "load_model",
+    "load_planner",
     "parse_toolset",
     "run",
     "watch",

@@ -165,8 +165,8 @@ def check_planners() -> list[Finding]:
     return [
         Finding("planners", "grammar", "ok", "needs no model"),
         _check_server_planner(),
-        _check_local_planner("transformers:MODEL", "transformers"),
-        _check_local_planner("vllm:MODEL", "vllm"),
+        _check_local_planner("transformers:MODEL", "transformers", "in this process"),
+        _check_local_planner("vllm:MODEL", "vllm", "in this process, on a GPU"),
         Finding("planners", "replay:FILE|DIR", "ok", "repeats a saved episode.json, or what --record wrote"),
     ]
 
@@ -184,12 +184,11 @@ def _check_server_planner() -> Finding:
     return Finding("planners", name, "ok", f"at {server}, {'with' if key else 'without'} a key; try: --planner {name}")
 
 
-def _check_local_planner(name: str, package: str) -> Finding:
+def _check_local_planner(name: str, package: str, place: str) -> Finding:
     from agent.models.base import describe_missing_package
-    from agent.planners.loading import PLANNER_NAMES
 
     if get_installed_version(package):
-        return Finding("planners", name, "ok", f"{PLANNER_NAMES[name]}; try: --planner {name}")
+        return Finding("planners", name, "ok", f"{place}; try: --planner {name}")
     return Finding("planners", name, "absent", describe_missing_package(package, OPTIONAL_PACKAGES[package]))
 
 

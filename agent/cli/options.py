@@ -15,14 +15,8 @@ if TYPE_CHECKING:
 Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
-OPTIONS_BY_PLANNER: dict[str, tuple[str, ...]] = {
-    "grammar": ("threshold", "record"),
-    "openai": ("base_url", "wire", "image_side", "coordinates", "record"),
-    "vllm": ("wire", "image_side", "coordinates", "record"),
-    "transformers": ("image_side", "coordinates", "record"),
-    "replay": (),
-}
-"""Kind of planner -> those options that not every planner takes."""
+PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "coordinates", "record")
+"""Those options that not every planner takes."""
 INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
 """Limits that count something."""
 
@@ -73,15 +67,22 @@ class Options:
                 raise UsageError(f"{format_flag(name)} must be {least}, got {limit:g}")
 
     def _check_options_apply(self) -> None:
-        taken = OPTIONS_BY_PLANNER.get(self.planner_kind)
-        if taken is None:
-            return  # no such planner, which is said where planners are made
-        for name in dict.fromkeys(name for names in OPTIONS_BY_PLANNER.values() for name in names):
-            if getattr(self, name) is not None and name not in taken:
-                others = ", ".join(kind for kind, names in OPTIONS_BY_PLANNER.items() if name in names)
-                raise UsageError(f"{format_flag(name)} is of no use to --planner {self.planner}; it is for {others}")
+        given = [name for name in PLANNER_OPTIONS if getattr(self, name) is not None]
+        if not given:
+            return  # nothing to check, so nothing is imported yet
+        taken = self._list_taken_options()
+        for name in given:
+            if name not in taken:
+                flags = ", ".join(format_flag(name) for name in PLANNER_OPTIONS if name in taken) or "none of these"
+                raise UsageError(f"{format_flag(name)} is of no use to --planner {self.planner}; it takes {flags}")
         if self.threshold is not None and (self.toolset or "").partition("+")[0] == "paper":
             raise UsageError("--threshold needs --toolset workspace; the paper's tools have no such argument")
+
+    def _list_taken_options(self) -> tuple[str, ...]:
+        """Name the options of `PLANNER_OPTIONS` that the planner takes. A planner that there is not takes none."""
+        from agent.planners.loading import list_planner_options
+
+        return (*list_planner_options(self.planner), *(("record",) if self.planner_kind != "replay" else ()))
 
     @property
     def planner_kind(self) -> str:
@@ -145,13 +146,13 @@ class Options:
 
     def to_planner_options(self, provenance: "Provenance") -> dict[str, Any]:
         """What `load_planner` is told beside the planner's name."""
-        given = (
-            name
-            for name in OPTIONS_BY_PLANNER.get(self.planner_kind, ())
-            if name != "record" and getattr(self, name) is not None
-        )
-        device = {"device": self.device} if self.planner_kind == "transformers" else {}
-        return {"toolset": provenance.toolset, **device, **{name: getattr(self, name) for name in given}}
+        from agent.planners.loading import list_planner_options
+
+        taken = list_planner_options(self.planner)
+        given = {name: getattr(self, name) for name in PLANNER_OPTIONS if name in taken}
+        if "device" in taken:
+            given["device"] = self.device
+        return {"toolset": provenance.toolset, **{name: value for name, value in given.items() if value is not None}}
 
 
 def parse_price(text: str) -> "Price":

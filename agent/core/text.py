@@ -16,3 +16,12 @@ def make_encodable(value: object) -> object:
     ('half a ? pair', 3)
     """
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def to_one_line(text: object) -> str:
+    """Text, or the message of an error, on one line: every run of white space is one space.
+
+    >>> to_one_line("no capacity\\n left")
+    'no capacity left'
+    """
+    return " ".join(str(text).split())

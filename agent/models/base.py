@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from agent.core.episode import NO_COST, Usage
+from agent.core.errors import PlannerError
 from sam3_tool import Image
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -68,8 +69,8 @@ class Capabilities:
     """Tokens; None = not known."""
 
 
-class ModelError(RuntimeError):
-    """A chat model that cannot be made. The message is one line for the user, and holds no secret."""
+class ModelError(PlannerError):
+    """A chat model cannot be loaded. The message is one line for the user, and holds no secret."""
 
 
 def describe_missing_package(package: str, extra: str) -> str:

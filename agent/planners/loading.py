@@ -1,15 +1,23 @@
-"""A planner by name: what the command line and a configuration can write down."""
+"""Planners and chat models by name: what the command line and a configuration can write down.
+
+A planner is an entry point of the group `sam3_agent.planners`, a chat model one of `sam3_agent.models`. Those of this
+project are registered in the same way as those of other packages, so what is written here holds for both.
+"""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agent.core.errors import PlannerError
 from agent.core.planner import Planner
+from agent.core.text import to_one_line
 from agent.core.toolset import Toolset
-from sam3_tool import DeviceError
+from sam3_tool.errors import UserError
+from sam3_tool.plugins import find_plugins, load_plugin
 
 if TYPE_CHECKING:
     from agent.models.base import ChatModel
@@ -17,137 +25,135 @@ if TYPE_CHECKING:
     from agent.records.episode_file import Provenance
 
 __all__ = [
-    "PLANNER_NAMES",
     "PlannerError",
     "describe_capabilities",
     "generation_settings",
+    "list_planner_names",
+    "list_planner_options",
+    "load_model",
     "load_planner",
+    "plans_with_model",
     "with_model_info",
     "wrap_caching",
     "wrap_recording",
 ]
 
-PLANNER_NAMES = {
-    "grammar": "no language model",
-    "openai:MODEL": "behind any OpenAI-compatible server",
-    "vllm:MODEL": "in this process, on a GPU",
-    "transformers:MODEL": "in this process",
-    "replay:FILE": "the episode.json of an earlier run",
-    "replay:DIR": "what --record wrote",
-}
-"""How planners are named, and what is meant."""
-MODEL_KINDS = ("openai", "vllm", "transformers")
+log = logging.getLogger(__name__)
 
 
-def load_planner(name: str, **options: Any) -> Planner:
-    """A planner by its name, one of `PLANNER_NAMES`.
+def load_planner(name: str, *, toolset: Toolset | str | None = None, **options: Any) -> Planner:
+    """Load a planner by its name.
 
-    Every planner takes `toolset`, a `Toolset` or its name ('workspace', 'paper', 'workspace+TOOL'), 'grammar' also `threshold`. A planner over a language model
-    takes the fields of `View`, such as `image_side` and `coordinates`, and what its model's `load` takes, such as
-    `base_url` and `wire` for 'openai:'.
-    Raises PlannerError, with one sentence, for any other name or option and for what cannot be loaded.
+    Args:
+        name: 'grammar', 'replay:FILE', 'replay:DIR', 'openai:MODEL', 'vllm:MODEL', 'transformers:MODEL', or KIND:SPEC
+            of another package.
+        toolset: What the planner may call: a toolset, or its name as `parse_toolset` takes it. Default: 'workspace', or
+            for a replay what the recorded planner had.
+        options: What this planner takes, see `list_planner_options`: for the grammar `threshold`; for a language model
+            the fields of `View`, e.g. `image_side`, and the options of `load_model`.
+
+    Returns:
+        The planner. It is safe to share between threads.
+
+    Raises:
+        PlannerError: There is no such planner, model, toolset or option, or it cannot be loaded. The message is one
+            line for the user.
+
+    Example:
+        >>> load_planner("grammar", threshold=0.4).toolset.name
+        'workspace'
     """
-    kind, _, model_or_path = name.strip().partition(":")
-    if kind == "grammar" and not model_or_path:
-        return _load_grammar(**options)
-    if kind == "replay" and model_or_path:
-        return _load_replay(model_or_path, **options)
-    if kind in MODEL_KINDS and model_or_path:
-        return _load_chat(kind, model_or_path, options)
-    if kind in MODEL_KINDS:
-        raise PlannerError(f"the planner {name!r} names no model; it is written {kind}:MODEL")
-    known = ", ".join(f"'{known}' ({meaning})" for known, meaning in PLANNER_NAMES.items())
-    raise PlannerError(f"there is no planner {name!r}; there are {known}")
+    kind, spec = _split_name(name)
+    log.debug("loading the planner %s", name)
+    if plans_with_model(name):
+        return _load_chat_planner(kind, spec, toolset, options)
+    if kind in find_plugins("planners"):
+        with _raise_planner_errors():
+            return _load_plain_planner(kind, spec, toolset, options)
+    raise _build_unknown_error(name)
 
 
-def _load_grammar(*, toolset: "Toolset | str" = "workspace", **options: Any) -> Planner:
-    from agent.planners.grammar.planner import GrammarPlanner  # loads its parser, which nothing else here needs
+def load_model(name: str, **options: Any) -> "ChatModel":
+    """Load a chat model by its name.
 
-    _refuse_unknown_options("grammar", options, ("threshold",))
-    try:
-        return GrammarPlanner(_to_toolset(toolset), **options)
-    except ValueError as error:
-        raise PlannerError(str(error)) from error
+    Args:
+        name: 'openai:MODEL', 'vllm:MODEL', 'transformers:MODEL', or KIND:MODEL of another package.
+        options: What the `load` of this kind takes, for 'openai' e.g. `base_url`, `wire` or `max_tokens`.
 
+    Returns:
+        The model. It is safe to share between threads.
 
-def _load_replay(path: str, *, toolset: "Toolset | str | None" = None, **options: Any) -> Planner:
-    _refuse_unknown_options("replay", options, ())
-    asked_for = None if toolset is None else _to_toolset(toolset)
-    return (_load_recording_replay if Path(path).is_dir() else _load_episode_replay)(path, asked_for)
+    Raises:
+        PlannerError: There is no such model or option, or it cannot be loaded. The message is one line for the user.
 
-
-def _load_episode_replay(file: str, toolset: Toolset | None) -> Planner:
-    from agent.planners.scripted import ReplayPlanner
-    from agent.records.episode_file import load_episode
-
-    try:
-        transcript = load_episode(file)
-        return ReplayPlanner(transcript.episode, toolset=toolset or transcript.made_by.toolset)
-    except (OSError, ValueError) as error:
-        raise PlannerError(f"cannot replay {file}: {_to_one_line(error)}") from error
-
-
-def _load_recording_replay(folder: str, toolset: Toolset | None) -> Planner:
-    """What was recorded: a language model's replies, or the grammar that needs none."""
-    from agent.records.model_recording import RecordingHeader, ReplayingModel
-
-    header = RecordingHeader.load(folder)
-    provenance = header.made_by
-    recorded = provenance.toolset
-    if toolset is not None and toolset.name != recorded.name:
-        raise PlannerError(f"{folder} was recorded with toolset {recorded.name!r}, not {toolset.name!r}")
-    if provenance.model:
-        return _build_chat_planner(ReplayingModel(folder), toolset or recorded, provenance.view)
-    if provenance.planner != "grammar":
-        raise PlannerError(
-            f"{folder} holds the recording of a planner {provenance.planner!r}, which cannot be made again"
-        )
-    return load_planner("grammar", **{**header.settings, "toolset": toolset or recorded})
+    Example:
+        >>> load_model("openai:my-model", base_url="http://localhost:8000/v1", wire="native").name
+        'openai:my-model'
+    """
+    kind, model_name = _split_name(name)
+    kinds = find_plugins("models")
+    if kind not in kinds:
+        known = ", ".join(f"{known}:MODEL" for known in sorted(kinds))
+        raise PlannerError(f"there is no kind of model {kind!r}; there are {known}")
+    if not model_name:
+        raise PlannerError(f"the name {name!r} holds no model; it is written {kind}:MODEL")
+    with _raise_planner_errors():
+        load = load_plugin("models", kind)
+        _refuse_unknown_options("model", kind, options, _list_parameters(load), load)
+        return cast("ChatModel", load(model_name, **options))
 
 
-def _load_chat(kind: str, model_name: str, options: Mapping[str, Any]) -> Planner:
-    """`options`: those of the view and those of the model, in one."""
-    from agent.models.base import ModelError
-    from agent.planners.chat.views import View
+def list_planner_names() -> tuple[str, ...]:
+    """List how planners are named, those of other packages included, without importing one.
 
-    load = _get_model_loader(kind)
-    of_model = list(inspect.signature(load).parameters)[1:]
-    of_view = [field.name for field in fields(View) if field.name not in of_model]
-    _refuse_unknown_options(kind, options, ("toolset", *of_view, *of_model))
-    toolset = _to_toolset(options.get("toolset", "workspace"))
-    try:
-        model = load(model_name, **{name: value for name, value in options.items() if name in of_model})
-    except (DeviceError, ModelError) as error:
-        raise PlannerError(_to_one_line(error)) from error
-    return _build_chat_planner(model, toolset, {name: value for name, value in options.items() if name in of_view})
+    Example:
+        >>> list_planner_names()[:3]
+        ('grammar', 'replay:SPEC', 'openai:MODEL')
+    """
+    planners = (kind if kind == "grammar" else f"{kind}:SPEC" for kind in sorted(find_plugins("planners")))
+    return (*planners, *(f"{kind}:MODEL" for kind in sorted(find_plugins("models"))))
 
 
-def _get_model_loader(kind: str) -> "Callable[..., ChatModel]":
-    """What loads a model of this kind by its name."""
-    match kind:
-        case "openai":
-            from agent.models.openai.client import OpenAICompatible
+def list_planner_options(name: str) -> tuple[str, ...]:
+    """List the options that `load_planner` takes for this name, beside `toolset`. It imports the planner or model.
 
-            return OpenAICompatible.load
-        case "vllm":
-            from agent.models.vllm import VllmModel
+    Raises:
+        PlannerError: There is no such planner, or it cannot be imported.
 
-            return VllmModel.load
-        case _:
-            from agent.models.transformers import TransformersModel
+    Example:
+        >>> list_planner_options("grammar")
+        ('threshold',)
+    """
+    kind, _ = _split_name(name)
+    if kind not in find_plugins("planners") and kind not in find_plugins("models"):
+        raise _build_unknown_error(name)
+    with _raise_planner_errors():
+        if plans_with_model(name):
+            of_model = _list_parameters(load_plugin("models", kind))
+            return (*_list_view_options(of_model), *of_model)
+        parameters = _list_parameters(load_plugin("planners", kind))
+        return tuple(parameter for parameter in parameters if parameter != "toolset")
 
-            return TransformersModel.load
+
+def plans_with_model(name: str) -> bool:
+    """Whether the planner of this name asks a language model that `load_model` loads."""
+    kind, _ = _split_name(name)
+    return kind in find_plugins("models") and kind not in find_plugins("planners")
 
 
-def _build_chat_planner(model: "ChatModel", toolset: Toolset, view: Mapping[str, Any]) -> "ChatPlanner":
-    """Raises PlannerError for a view that cannot be."""
+def build_chat_planner(model: "ChatModel", toolset: Toolset, view: Mapping[str, Any]) -> "ChatPlanner":
+    """Build the planner that asks this model.
+
+    Raises:
+        PlannerError: `view` holds a field that `View` has not, or a value that it refuses.
+    """
     from agent.planners.chat.planner import ChatPlanner
     from agent.planners.chat.views import View
 
     try:
         return ChatPlanner(model, toolset=toolset, view=View(**view))
     except (TypeError, ValueError) as error:
-        raise PlannerError(_to_one_line(error)) from error
+        raise PlannerError(to_one_line(error)) from error
 
 
 def describe_capabilities(planner: Planner) -> str:
@@ -173,8 +179,8 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
 def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Path, **options: Any) -> Planner:
     """The same planner, with every reply of its language model written into `folder`, for 'replay:DIR'.
 
-    `provenance`: as `with_model_info` gives it. `options`: what the planner was loaded with. Raises PlannerError if the folder
-    cannot be written.
+    `provenance`: as `with_model_info` gives it. `options`: what the planner was loaded with. Raises PlannerError if the
+    folder cannot be written.
     """
     from agent.planners.chat.planner import ChatPlanner
     from agent.records.model_recording import RecordingHeader, RecordingModel
@@ -207,19 +213,80 @@ def wrap_caching(planner: Planner, folder: str | Path, **settings: Any) -> Plann
     return ChatPlanner(model, toolset=planner.toolset, view=planner.view)
 
 
-def _to_toolset(toolset: "Toolset | str") -> Toolset:
-    """Raises PlannerError for a toolset that there is not."""
+def _split_name(name: str) -> tuple[str, str]:
+    """Split KIND:SPEC."""
+    kind, _, spec = name.strip().partition(":")
+    return kind, spec
+
+
+def _build_unknown_error(name: str) -> PlannerError:
+    return PlannerError(f"there is no planner {name!r}; there are {', '.join(list_planner_names())}")
+
+
+def _load_plain_planner(kind: str, spec: str, toolset: Toolset | str | None, options: Mapping[str, Any]) -> Planner:
+    load = load_plugin("planners", kind)
+    _refuse_unknown_options("planner", kind, options, _list_parameters(load), load)
+    parameter = inspect.signature(load).parameters.get("toolset")
+    # A replay knows its toolset; any other planner is given the default one.
+    if toolset is None and parameter is not None and parameter.default is not parameter.empty:
+        return cast(Planner, load(spec, **options))
+    return cast(Planner, load(spec, toolset=_to_toolset(toolset or "workspace"), **options))
+
+
+def _load_chat_planner(
+    kind: str, model_name: str, toolset: Toolset | str | None, options: Mapping[str, Any]
+) -> Planner:
+    """Load a model and the planner that asks it. `options` holds those of the view and those of the model."""
+    if not model_name:
+        raise PlannerError(f"the planner '{kind}:' names no model; it is written {kind}:MODEL")
+    with _raise_planner_errors():
+        load = load_plugin("models", kind)
+    of_model = _list_parameters(load)
+    of_view = _list_view_options(of_model)
+    _refuse_unknown_options("planner", kind, options, ("toolset", *of_view, *of_model), load)
+    tools = _to_toolset(toolset or "workspace")
+    view = {name: value for name, value in options.items() if name in of_view}
+    model = load_model(f"{kind}:{model_name}", **{name: options[name] for name in options.keys() - view.keys()})
+    return build_chat_planner(model, tools, view)
+
+
+def _list_parameters(load: Callable[..., Any]) -> tuple[str, ...]:
+    """Name the options of a plugin's `load`: all its parameters but the first, which is what the name says."""
+    _, *options = inspect.signature(load).parameters.values()
+    return tuple(option.name for option in options if option.kind is not option.VAR_KEYWORD)
+
+
+def _list_view_options(of_model: Sequence[str]) -> tuple[str, ...]:
+    """Name the fields of `View` that are set for a planner; a model that takes one itself comes first."""
+    from agent.planners.chat.views import View
+
+    return tuple(field.name for field in fields(View) if field.name not in of_model)
+
+
+def _refuse_unknown_options(
+    group: str, kind: str, options: Mapping[str, Any], known: Sequence[str], load: Callable[..., Any]
+) -> None:
+    """Raise PlannerError for an option that is not known, unless `load` takes options of any name."""
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(load).parameters.values()):
+        return
+    if unknown := [name for name in options if name not in known]:
+        takes = ", ".join(known) or "none"
+        raise PlannerError(f"{group} {kind!r} has no option {unknown[0]!r}; its options are: {takes}")
+
+
+def _to_toolset(toolset: Toolset | str) -> Toolset:
+    """Raise PlannerError for a toolset that there is not."""
     from agent.tools.toolsets import parse_toolset  # loads every tool
 
     return parse_toolset(toolset) if isinstance(toolset, str) else toolset
 
 
-def _refuse_unknown_options(kind: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raises PlannerError for an option that a planner of this kind does not take."""
-    if unknown := [name for name in options if name not in known]:
-        takes = ", ".join(known) or "none"
-        raise PlannerError(f"planner {kind!r} has no option {unknown[0]!r}; its options are: {takes}")
-
-
-def _to_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+@contextmanager
+def _raise_planner_errors() -> Iterator[None]:
+    """Turn whatever else is one line for the user into a PlannerError."""
+    try:
+        yield
+    except PlannerError:
+        raise
+    except UserError as error:
+        raise PlannerError(to_one_line(error)) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent.core.budget import FREE, Price
 from agent.core.episode import NO_COST, Usage
-from agent.planners.loading import MODEL_KINDS
+from agent.planners.loading import plans_with_model
 from agent.tools import parse_toolset
 from evals.reports.progress import format_duration
 from evals.reports.summary import Costs
@@ -106,8 +106,7 @@ RULE_OF_THUMB = (
 
 def estimate_typical_cost(planner: str, toolset: str) -> CostEstimate:
     """For a sample that goes to the agent. `planner`: as `load_planner` takes it."""
-    kind = planner.partition(":")[0]
-    calls = _USAGE_BY_TOOLSET[parse_toolset(toolset).prompt] if kind in MODEL_KINDS else NO_COST
+    calls = _USAGE_BY_TOOLSET[parse_toolset(toolset).prompt] if plans_with_model(planner) else NO_COST
     return CostEstimate(
         calls + _SAM3_USAGE, calls.model_calls * _SECONDS_PER_CALL + _SECONDS_PER_IMAGE, RULE_OF_THUMB, agent_only=True
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from agent.core.episode import Decision, Episode, Step, Verdict
+from agent.core.errors import PlannerError
 from agent.core.toolset import Toolset
 from agent.planners.grammar.descriptions import Ids
 from agent.planners.grammar.dialogue.answer_history import list_selections
@@ -121,3 +122,22 @@ class GrammarPlanner:
                     observation = tool.run(episode, cast(Sam3, None), self)
                     episode = episode.append(Step(move.to_decision(), observation))
             move = moves.send(episode)
+
+
+def load_grammar_planner(spec: str, *, toolset: Toolset, threshold: float = 0.5) -> GrammarPlanner:
+    """Load the grammar planner by its name: the entry point `grammar`.
+
+    Args:
+        spec: Empty; the grammar has no variants.
+        toolset: The workspace's tools or the paper's.
+        threshold: In [0, 1), of its `segment` calls.
+
+    Raises:
+        PlannerError: A spec was given, or the toolset lacks a tool that the grammar needs.
+    """
+    if spec:
+        raise PlannerError(f"the planner 'grammar' is written without anything after it, got 'grammar:{spec}'")
+    try:
+        return GrammarPlanner(toolset, threshold=threshold)
+    except ValueError as error:
+        raise PlannerError(str(error)) from error

@@ -236,8 +236,14 @@ def test_a_name_that_is_not_text_is_no_trouble(here, capsys):
             "--base-url is of no use to --planner",
         ),
         (["scene.png", "watermelon", "--image-side", "640"], "--image-side is of no use to --planner"),
-        (["scene.png", "watermelon", "--wire", "native", "--planner", "transformers:x"], "it is for openai, vllm"),
-        (["scene.png", "watermelon", "--threshold", "0.3", "--planner", "openai:x"], "it is for grammar"),
+        (
+            ["scene.png", "watermelon", "--base-url", "http://x", "--planner", "transformers:x"],
+            "it takes --wire, --image-side",
+        ),
+        (
+            ["scene.png", "watermelon", "--threshold", "0.3", "--planner", "openai:x"],
+            "--threshold is of no use to --planner openai:x",
+        ),
         (["scene.png", "watermelon", "--record", "there", "--planner", "replay:there"], "--record is of no use"),
         (["scene.png", "watermelon", "--record", "text.png"], "text.png"),
         (["scene.png", "watermelon", "--planner", "openai:"], "names no model; it is written openai:MODEL"),
