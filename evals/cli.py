@@ -3,21 +3,23 @@
 Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent.cli import shared_options
-from agent.cli.console import FAILURE, Progress, report_user_errors, require_extra, show_progress
+from agent.cli.console import FAILURE, Progress, report_user_errors, require_extra, show_progress, to_one_line
 from agent.cli.options import Options, parse_price
 from agent.core.errors import UsageError
+from sam3_tool.errors import UserError
 
 if TYPE_CHECKING:
+    from evals.datasets.loading import LoadedDataset
     from evals.evaluation import Evaluation
     from evals.reports.preflight import CostEstimate
     from evals.runs.assembly import RunComponents
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
 
 DATA_PANEL, RUNNING_PANEL = "Data", "Running"
 """Headings in the help."""
-DEFAULT_SPLITS = {"own": "all", "scenes": "test", "omnilabel": "val", "countbench": "test"}
-"""Of data sets that have but one, or one that is meant where none is said."""
-PATH_OPTIONS = ("pictures", "phrases")
-"""Options of data sets that name a file or a folder."""
 PROGRESS_INTERVAL = 60.0
 """Seconds between two lines of progress where stderr is no terminal."""
 
@@ -42,9 +40,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-DatasetName = Annotated[
-    str, typer.Argument(help="Of a data set, e.g. reasonseg, omnilabel, saco-gold, grefcoco, own, scenes.")
-]
+DatasetName = Annotated[str, typer.Argument(help="Name of a data set, as `sam3-agent eval list` shows them.")]
 DataFolder = Annotated[
     Path | None, typer.Option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA_PANEL)
 ]
@@ -79,37 +75,24 @@ class DatasetOptions:
 
     @property
     def options(self) -> dict[str, str]:
-        """Of the data set; places are absolute, so that a run finds them from any folder. Raises UsageError."""
+        """Options of the data set by name. Raises UsageError."""
         pairs = [pair.partition("=") for pair in self.with_ or ()]
         if wrong := [name for name, equals, _ in pairs if not equals or not name]:
             raise UsageError(f"--with takes NAME=VALUE, got {wrong[0]!r}")
         variant = {} if self.variant is None else {"variant": self.variant}
-        return variant | {
-            name: str(Path(value).absolute()) if name in PATH_OPTIONS else value for name, _, value in pairs
-        }
+        return variant | {name: value for name, _, value in pairs}
 
-    def open_dataset(self, name: str) -> "Dataset":
-        from evals.datasets.registry import load_dataset
+    def open_dataset(self, name: str) -> "LoadedDataset":
+        """Load a data set that can be run."""
+        from evals.datasets.loading import load_dataset
 
-        return load_dataset(name, self._get_data_folder(name), self._get_split(name), **self.options)
+        return load_dataset(name, self.data, self.split, **self.options)
 
     def open_benchmark(self, name: str) -> "Benchmark":
-        """As `open_dataset`, videos too."""
-        from evals.datasets.registry import load_benchmark
+        """Load a data set that can be run, or that can only be scored."""
+        from evals.datasets.loading import load_benchmark
 
-        return load_benchmark(name, self._get_data_folder(name), self._get_split(name), **self.options)
-
-    def _get_split(self, name: str) -> str:
-        return DEFAULT_SPLITS.get(name, "") if self.split is None else self.split
-
-    def _get_data_folder(self, name: str) -> Path:
-        from evals.datasets.registry import DATASETS, VIDEOS
-
-        if self.data is None and name in {**DATASETS, **VIDEOS} and name != "scenes":
-            raise UsageError(
-                f"where are the data of {name}? give --data FOLDER; with an empty one, you are told what belongs there"
-            )
-        return self.data or Path()
+        return load_benchmark(name, self.data, self.split, **self.options)
 
     def build_selection(self) -> "Selection":
         from evals.runs.manifest import Selection
@@ -184,9 +167,8 @@ def run_benchmark(
         components = assemble_components(
             options, cache=cache_folder, threshold=direct_threshold, batch=batch, on_progress=display.show_status
         )
-        origin = {"options": which.options, "where": "" if which.data is None else str(which.data.absolute())}
         run_options: RunOptions = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
-        failed = _predict_all(out, dataset, selection, components, origin, run_options, display)
+        failed = _predict_all(out, dataset, selection, components, run_options, display)
         if context.command.name == "run":
             _score_finished_run(out, dataset, selection, pages, draws, display)
     if failed > fail_on_error:
@@ -196,10 +178,9 @@ def run_benchmark(
 
 def _predict_all(
     out: Path,
-    dataset: "Dataset",
+    dataset: "LoadedDataset",
     selection: "Selection",
     components: "RunComponents",
-    origin: Mapping[str, Any],
     run_options: "RunOptions",
     display: Progress,
 ) -> float:
@@ -208,7 +189,9 @@ def _predict_all(
     from evals.runs.manifest import Manifest
     from evals.runs.run_folder import RunFolder
 
-    manifest = Manifest.from_dataset(dataset, dataset.collect_info(), selection, **components.manifest_fields, **origin)
+    manifest = Manifest.from_dataset(
+        dataset, dataset.collect_info(), selection, **components.manifest_fields, **dataset.origin
+    )
     with RunFolder.start(out, manifest) as run:
         for difference in run.manifest.find_harmless_differences(manifest):
             typer.echo(f"note: {difference} (this run began otherwise)", err=True)
@@ -289,16 +272,10 @@ def compare_two_runs(
 ) -> None:
     """Say by how much the second run is better than the first, paired by sample, with an interval."""
     with _report_errors():
-        from evals.reports.compare import compare_runs
-        from evals.runs.run_folder import RunFolder
+        from evals.evaluation import compare_runs
 
-        typer.echo(
-            str(
-                compare_runs(
-                    _open_evaluation(first, data, with_).dataset, RunFolder(first), RunFolder(second), draws=draws
-                )
-            )
-        )
+        options = DatasetOptions(with_=with_).options
+        typer.echo(str(compare_runs(first, second, data=data, options=options, draws=draws)))
 
 
 @app.command("view")
@@ -333,7 +310,7 @@ def check_dataset(
     Exit codes: 0 as published; 1 pictures are missing or broken, or the number of samples is another; 2 bad input.
     """
     with _report_errors(), show_progress() as display:
-        from evals.datasets.formats.videos import ONLY_SCORED, VideoBenchmark
+        from evals.datasets.loading import ONLY_SCORED, is_runnable
         from evals.reports.preflight import check_images, describe_dataset, estimate_run
 
         dataset = which.open_benchmark(name)
@@ -341,15 +318,36 @@ def check_dataset(
         image_check = check_images(samples, max_images=pictures, on_progress=display.show_status)
         sample_cost = _estimate_cost(planner, toolset or "workspace", like)
         cost = (
-            {"scored only": ONLY_SCORED.format(name=name, split=dataset.split)}
-            if isinstance(dataset, VideoBenchmark)
-            else estimate_run(
+            estimate_run(
                 samples, sample_cost, workers=workers, **({} if price is None else {"price": parse_price(price)})
             )
+            if is_runnable(dataset)
+            else {"scored only": ONLY_SCORED.format(name=name, split=dataset.split)}
         )
-    _print_table({**describe_dataset(dataset, info), "picture files": str(image_check), **cost})
+    _print_table(list({**describe_dataset(dataset, info), "image files": str(image_check), **cost}.items()))
     if image_check.broken or info.published not in (None, info.samples):
         raise typer.Exit(FAILURE)
+
+
+@app.command("list")
+def list_datasets() -> None:
+    """List the data sets that are installed, with their splits and options. Reads no data."""
+    with _report_errors():
+        from sam3_tool.plugins import find_plugins
+
+        rows = [(name, *_describe_loader(name)) for name in find_plugins("datasets")]
+    _print_table(rows, ("data set", "splits", "options, for --with"))
+
+
+def _describe_loader(name: str) -> tuple[str, str]:
+    """The splits and the options of a data set; or why it cannot be loaded."""
+    from evals.datasets.loading import find_loader
+
+    try:
+        loader = find_loader(name)
+    except (UserError, ImportError) as error:
+        return to_one_line(f"cannot be loaded: {error}"), ""
+    return ", ".join(loader.splits) or "any", ", ".join(loader.options)
 
 
 @app.command("make-scenes")
@@ -377,11 +375,11 @@ def _report_errors() -> Iterator[None]:
         yield
 
 
-def _format_scores(predictions: Path, benchmark: "Benchmark") -> dict[str, str]:
-    """What predictions score, in full precision."""
+def _format_scores(predictions: Path, benchmark: "Benchmark") -> list[tuple[str, str]]:
+    """Score predictions; name and value of each number, in full precision."""
     if not predictions.exists():
         raise UsageError(f"there is no file or folder {predictions}")
-    return {name: repr(value) for name, value in benchmark.score_file(predictions).items()}
+    return [(name, repr(value)) for name, value in benchmark.score_file(predictions).items()]
 
 
 def _parse_ids(ids: str | None) -> tuple[str, ...]:
@@ -391,7 +389,7 @@ def _parse_ids(ids: str | None) -> tuple[str, ...]:
 def _open_evaluation(run: Path, data: Path | None, extra_options: Sequence[str] | None) -> "Evaluation":
     from evals.evaluation import Evaluation
 
-    return Evaluation.open(run, data, options=DatasetOptions(data=data, with_=extra_options).options)
+    return Evaluation.open(run, data, options=DatasetOptions(with_=extra_options).options)
 
 
 def _print_banner(evaluation: "Evaluation") -> None:
@@ -450,7 +448,7 @@ def _list_file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _print_table(rows: Mapping[str, str]) -> None:
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        typer.echo(f"{name:<{width}}  {value}")
+def _print_table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> None:
+    from evals.reports.tables import format_columns
+
+    typer.echo(format_columns(rows, head=head))

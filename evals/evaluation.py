@@ -1,4 +1,7 @@
-"""A run together with its data: asking, scoring, reporting. Each can be done alone, and again."""
+"""A run together with its data: asking, scoring, reporting. Each can be done alone, and again.
+
+`evaluate` does all three, and `compare_runs` compares two runs.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,19 +11,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Unpack
 
-from agent.core.budget import Price
+from agent.core.budget import DEFAULT_BUDGET, Budget, Price
+from agent.core.planner import Planner
 from agent.records import episode_file as transcript
 from evals.bootstrap import DEFAULT_DRAWS
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import LoadedDataset, load_dataset
 from evals.errors import RunError
+from evals.reports.compare import Comparison, compare_predictions
 from evals.reports.report import to_html, to_markdown
 from evals.reports.sample_page import render_page
 from evals.reports.summary import NOT_ASKED, Costs, Summary, group_by_slice, sum_costs, summarize_run
-from evals.runs.manifest import hash_sample_ids
+from evals.runs.assembly import describe_components
+from evals.runs.manifest import Manifest, Selection, hash_sample_ids
 from evals.runs.run_folder import RunFolder, build_write_error
 from evals.runs.runner import ProgressCallback, RunOptions, SolveFn, predict_samples
 from evals.runs.solver import SampleResult
 from evals.samples import Dataset, DatasetInfo, Prediction, Sample
+from sam3_tool import Sam3
 from sam3_tool.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +38,8 @@ MAX_PAGES = 50
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
+    """A run's folder with the data set that it asks and scores."""
+
     run: RunFolder
     dataset: Dataset
     samples: Sequence[Sample]
@@ -40,7 +49,7 @@ class Evaluation:
     def open(
         cls, path: Path, data: Path | None = None, *, options: Mapping[str, str] = MappingProxyType({})
     ) -> "Evaluation":
-        """A run that was made before, with its data: those in `data`, else where they were then.
+        """Open a run that was made before, with its data: those in `data`, else where they were then.
 
         `options`: of the data set, instead of those it was made with, e.g. where its pictures are now.
 
@@ -49,7 +58,7 @@ class Evaluation:
         run = RunFolder(path)
         manifest = run.manifest
         asked = {**manifest.options, **options}
-        dataset = load_dataset(manifest.dataset, data or Path(manifest.where), manifest.split, **asked)
+        dataset = load_dataset(manifest.dataset, data or manifest.where or None, manifest.split, **asked)
         return cls(run, dataset, manifest.selection.select_samples(dataset)).check_same_data()
 
     def check_same_data(self) -> "Evaluation":
@@ -177,3 +186,127 @@ def sort_worst_first(
         return own, prediction.status != "failed", bool(prediction.masks), sample.id
 
     return sorted(zip(samples, predictions, strict=True), key=get_badness)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What came of `evaluate`."""
+
+    path: Path
+    """Folder of the run: predictions, scores, report and pages."""
+    summary: Summary
+    """Scores with their 95 % intervals; `summary.metrics` holds them by name."""
+    costs: Costs
+    """Tokens, seconds and money that the run spent."""
+    predictions: Sequence[Prediction]
+    """One per sample, in the data set's order."""
+
+
+def _ignore_result(sample: Sample, result: SampleResult) -> None:
+    pass
+
+
+def evaluate(
+    dataset: Dataset,
+    planner: Planner,
+    sam3: Sam3,
+    *,
+    out: str | Path,
+    limit: int | None = None,
+    ids: Sequence[str] = (),
+    workers: int = 1,
+    budget: Budget = DEFAULT_BUDGET,
+    threshold: float = 0.5,
+    fail_on_error: float = 0.05,
+    retry_failed: bool = False,
+    pages: int = MAX_PAGES,
+    draws: int = DEFAULT_DRAWS,
+    on_result: ProgressCallback = _ignore_result,
+) -> FinishedRun:
+    """Ask every sample of a data set, score the answers, and write a report.
+
+    The same call with the same `out` goes on where it stopped: no sample is asked twice.
+
+    Args:
+        dataset: The samples and their metric, as `load_dataset` gives them.
+        planner: Decides the tool calls. With several workers it must be safe to share between threads.
+        sam3: Segments; also alone, for samples that are plain noun phrases.
+        out: Folder of the run. It is made, or it holds a run of the same data, planner and SAM 3.
+        limit: Ask only the first so many samples; None = all.
+        ids: Ask only these samples; empty = all.
+        workers: Samples at a time, at least 1.
+        budget: Limits of one episode.
+        threshold: In [0, 1). Instances count that score strictly above it, for samples that go to SAM 3 alone.
+        fail_on_error: In [0, 1]. The run stops once more than this share of its samples failed.
+        retry_failed: Ask the samples again that failed before.
+        pages: Samples that get a page of their own, the worst first.
+        draws: Bootstrap draws for each interval.
+        on_result: Called with each sample and its result, in the calling thread.
+
+    Returns:
+        The scores, the costs and the predictions of the run.
+
+    Raises:
+        RunError: The folder holds another run or cannot be written, another process is at work in it, or too many
+            samples failed.
+        DatasetError: `limit` and `ids` leave no sample, or an id does not exist.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from agent import GrammarPlanner
+    >>> from evals import evaluate, load_dataset
+    >>> from sam3_tool import Sam3
+    >>> with TemporaryDirectory() as folder:
+    ...     run = evaluate(
+    ...         load_dataset("scenes", number=2), GrammarPlanner(), Sam3.load("tiny"), out=folder, pages=0, draws=10
+    ...     )
+    >>> 0.0 <= run.summary.metrics["giou"] <= 1.0
+    True
+    >>> run.summary.statuses["failed"], len(run.predictions)
+    (0, 2)
+    """
+    selection = Selection(limit, tuple(ids))
+    samples = selection.select_samples(dataset)
+    components = describe_components(planner, sam3, budget=budget, threshold=threshold)
+    origin = dataset.origin if isinstance(dataset, LoadedDataset) else {}
+    manifest = Manifest.from_dataset(dataset, dataset.collect_info(), selection, **components.manifest_fields, **origin)
+    with RunFolder.start(Path(out), manifest) as run:
+        evaluation = Evaluation(run, dataset, samples)
+        predictions = evaluation.ask_samples(
+            components.solver,
+            on_result=on_result,
+            workers=workers,
+            fail_on_error=fail_on_error,
+            retry_failed=retry_failed,
+        )
+        evaluation.write_predictions(predictions)
+        summary = evaluation.score(predictions, draws=draws)
+        evaluation.write_report(summary, predictions, pages=pages)
+    return FinishedRun(Path(out), summary, evaluation.compute_costs(predictions), predictions)
+
+
+def compare_runs(
+    first: str | Path,
+    second: str | Path,
+    *,
+    data: str | Path | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
+    draws: int = DEFAULT_DRAWS,
+) -> Comparison:
+    """Compare two runs over the samples that both have done.
+
+    Args:
+        first: Folder of a run.
+        second: Folder of another run of the same data.
+        data: Folder of the data, if they are no longer where they were when the first run was made.
+        options: Options of the data set that are others now, e.g. where its pictures are.
+        draws: Bootstrap draws for the interval.
+
+    Returns:
+        The headline number of both runs, and the 95 % interval of second - first, paired by sample.
+
+    Raises:
+        RunError: A folder holds no run, or the runs are of different data or share no sample.
+        DatasetError: The data are not there.
+    """
+    evaluation = Evaluation.open(Path(first), None if data is None else Path(data), options=options)
+    return compare_predictions(evaluation.dataset, evaluation.run, RunFolder(Path(second)), draws=draws)

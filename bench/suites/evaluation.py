@@ -25,7 +25,7 @@ from agent.records.episode_file import Provenance
 from agent.tools.segment import Segment
 from agent.tools.toolsets import Answer
 from bench.suites.drawing import draw_blob
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.evaluation import Evaluation
 from evals.reports.summary import summarize_run
 from evals.runs.manifest import ALL_SAMPLES, Manifest

@@ -29,7 +29,7 @@ from bench.harness.timing import measure_seconds
 from bench.suites.drawing import draw_blob, draw_blob_scene
 from bench.suites.evaluation import IMAGE_SIZE as DATASET_IMAGE_SIZE
 from bench.suites.evaluation import SCRIPT, make_scripted_sam3
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.evaluation import Evaluation
 from evals.runs.manifest import ALL_SAMPLES, Manifest
 from evals.runs.run_folder import RunFolder

@@ -27,6 +27,7 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, make_decoding_opener, memoize_by_prediction, to_json
 from evals.datasets.formats.one_mask import get_target, read_by_id
 from evals.datasets.formats.parquet import Table
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import counting
 from evals.metrics.entries import get_field
@@ -45,7 +46,8 @@ PIXMO_SOURCE = DataSource(
 )
 
 
-def load_countbench(data: Path, split: str, *, phrases: str | Path | None = None) -> "CountingDataset":
+@dataset_loader(splits=["test"])
+def load_countbench(data: Path, split: str = "test", *, phrases: str | Path | None = None) -> "CountingDataset":
     """`data`: the folder of the parquet files. A caption or question goes to the agent, what `phrases` has to SAM 3."""
     table = Table.open_folder(data, COUNTBENCH_SOURCE)
     query, number = _find_column(table, ("question", "text")), _find_column(table, ("number", "count"))
@@ -59,6 +61,7 @@ def load_countbench(data: Path, split: str, *, phrases: str | Path | None = None
     return CountingDataset("countbench", split, COUNTBENCH_SOURCE, table, entries)
 
 
+@dataset_loader(splits=["train", "validation", "test"])
 def load_pixmo(
     data: Path, split: str, *, phrases: str | Path | None = None, pictures: str | Path | None = None
 ) -> "CountingDataset":

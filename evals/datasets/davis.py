@@ -20,6 +20,7 @@ from evals.datasets.formats.videos import (
     make_jf_judge,
     read_video_names,
 )
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.samples import Sample
 
@@ -32,6 +33,7 @@ PUBLISHED = {"train": 60, "val": 30}
 """Videos."""
 
 
+@dataset_loader(splits=PUBLISHED, only_scored=True)
 def load(data: Path, split: str, *, resolution: str = "480p") -> VideoBenchmark:
     """`data`: the folder DAVIS, or the one above; `resolution`: "480p" or "Full-Resolution"."""
     if split not in PUBLISHED:

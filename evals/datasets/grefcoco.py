@@ -22,6 +22,7 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
 from evals.datasets.formats.one_mask import get_target, merge_masks, merge_masks_rle, read_by_id
 from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import grec, gres, refcoco
 from evals.metrics.entries import Entry, get_field
@@ -39,6 +40,7 @@ SOURCE = DataSource(
 SPLITS = ("val", "testA", "testB", "train")
 
 
+@dataset_loader(splits=SPLITS)
 def load(data: Path, split: str, *, convention: str = "rela", pictures: str | Path | None = None) -> "GRefCoco":
     """`data`: the folder of `grefs(unc).json`, or the one above; `pictures`: the folder train2014."""
     check_split(SOURCE, split, SPLITS)

@@ -22,6 +22,7 @@ import numpy as np
 from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
 from evals.datasets.formats.one_mask import get_target
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import omnilabel
 from evals.metrics.omnilabel import Detection, GroundTruth, Pair, PairMatch, RankingPool, Target
@@ -36,7 +37,8 @@ SPLITS = {"val": "all", "val-coco": "coco", "val-object365": "object365", "val-o
 """Split -> the part of its file's name."""
 
 
-def load(data: Path, split: str, *, pictures: str | Path | None = None) -> "OmniLabel":
+@dataset_loader(splits=SPLITS)
+def load(data: Path, split: str = "val", *, pictures: str | Path | None = None) -> "OmniLabel":
     """`data`: the annotation file or its folder; `pictures`: where `coco/` … lie, if not beside it or in `images/`."""
     if split not in SPLITS:
         raise DatasetError(f"OmniLabel has the splits {', '.join(SPLITS)}, not {split!r}")

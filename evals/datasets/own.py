@@ -37,6 +37,7 @@ from evals.datasets.formats.files import (
     to_json,
 )
 from evals.datasets.formats.one_mask import OneMaskScorer, Target, get_target, read_by_id
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import boxes, cgf1
 from evals.metrics.cgf1 import OutcomePool, PairOutcome
@@ -53,6 +54,7 @@ MAX_COORDINATE = 1e9
 Box = tuple[float, float, float, float]
 
 
+@dataset_loader(splits=["all"])
 def load(data: Path, split: str = "all", *, pictures: str | Path | None = None) -> "OwnDataset":
     """`data`: a folder or a `.json` file; `split` is only a name; `pictures`: where COCO's file names lie."""
     if data.suffix == ".json":

@@ -27,6 +27,7 @@ from evals.datasets.formats.files import (
 )
 from evals.datasets.formats.one_mask import OneMaskScorer, Target
 from evals.datasets.formats.parquet import Table
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
 from evals.metrics.reasonseg import Convention
@@ -45,6 +46,7 @@ HF_BOOL_SOURCE = DataSource(
 PUBLISHED = {"train": 239, "val": 200, "test": 779}
 
 
+@dataset_loader(splits=PUBLISHED)
 def load(data: Path, split: str, *, variant: str = "lisa") -> "ReasonSeg":
     """`data`: the folder that holds `val/` or `ReasonSeg/val/`; for "hf-bool" one with that split's parquet files."""
     if split not in PUBLISHED:

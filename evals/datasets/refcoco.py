@@ -20,6 +20,7 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, make_image_opener
 from evals.datasets.formats.one_mask import OneMaskScorer, Target
 from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import refcoco
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
@@ -47,13 +48,38 @@ PUBLISHED = {
 """Sentences."""
 
 
-def load(
-    name: str, data: Path, split: str, *, split_by: str | None = None, pictures: str | Path | None = None
+@dataset_loader(splits=SPLITS["unc"])
+def load_refcoco(data: Path, split: str, *, split_by: str = "unc", pictures: str | Path | None = None) -> "RefCoco":
+    """Load RefCOCO.
+
+    Args:
+        data: The folder `refcoco`, or the one above.
+        split: One of SPLITS[split_by].
+        split_by: Who made the splits.
+        pictures: The folder train2014, if it does not lie where LISA's instructions put it.
+
+    Raises:
+        DatasetError: There is no such split, or files are missing or not as published.
+    """
+    return _load("refcoco", data, split, split_by, pictures)
+
+
+@dataset_loader(splits=SPLITS["unc"])
+def load_refcoco_plus(
+    data: Path, split: str, *, split_by: str = "unc", pictures: str | Path | None = None
 ) -> "RefCoco":
-    """`name`: refcoco, refcoco+ or refcocog; `data`: its folder or the one above; `split_by`: who made the splits, unc
-    or, for RefCOCOg, umd unless "google" is said; `pictures`: the folder train2014."""
+    """Load RefCOCO+, as `load_refcoco` loads RefCOCO."""
+    return _load("refcoco+", data, split, split_by, pictures)
+
+
+@dataset_loader(splits=SPLITS["umd"])
+def load_refcocog(data: Path, split: str, *, split_by: str = "umd", pictures: str | Path | None = None) -> "RefCoco":
+    """Load RefCOCOg, as `load_refcoco` loads RefCOCO. Its splits are by umd, unless "google" is said."""
+    return _load("refcocog", data, split, split_by, pictures)
+
+
+def _load(name: str, data: Path, split: str, split_by: str, pictures: str | Path | None) -> "RefCoco":
     source = SOURCES[name]
-    split_by = split_by or ("umd" if name == "refcocog" else "unc")
     if split_by not in SPLITS:
         raise DatasetError(f"{source.name} is split by {', '.join(SPLITS)}, not {split_by!r}")
     check_split(source, split, SPLITS[split_by])

@@ -14,6 +14,7 @@ import numpy as np
 from evals.bootstrap import Measure
 from evals.datasets import saco
 from evals.datasets.formats.files import DataSource
+from evals.datasets.loading import dataset_loader
 from evals.datasets.saco import SaCo
 from evals.errors import ScoringError
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
@@ -21,11 +22,13 @@ from evals.samples import DatasetInfo, Prediction, Sample, Scores
 ALL = "all"
 
 
+@dataset_loader(splits=[ALL, *saco.GOLD_SUBSETS])
 def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo | SaCoAverage":
     """`split`: a subset or "all"; the rest as for `saco.load_gold`."""
     return _load_split("saco-gold", saco.GOLD_SOURCE, saco.load_gold, saco.GOLD_SUBSETS, data, split, pictures)
 
 
+@dataset_loader(splits=[ALL, *saco.SILVER_SUBSETS])
 def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo | SaCoAverage":
     """As for Gold."""
     return _load_split("saco-silver", saco.SILVER_SOURCE, saco.load_silver, saco.SILVER_SUBSETS, data, split, pictures)

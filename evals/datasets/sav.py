@@ -20,6 +20,7 @@ from evals.datasets.formats.videos import (
     make_jf_judge,
     read_video_names,
 )
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.samples import Sample
 
@@ -28,6 +29,7 @@ PUBLISHED = {"val": 293, "test": 278}
 """Objects."""
 
 
+@dataset_loader(splits=PUBLISHED, only_scored=True)
 def load(data: Path, split: str) -> VideoBenchmark:
     """`data`: the folder sav_val (sav_test), or the one above."""
     if split not in PUBLISHED:

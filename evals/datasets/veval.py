@@ -21,6 +21,7 @@ from typing import Any
 
 from evals.datasets.formats.files import DataSource
 from evals.datasets.formats.videos import Judge, VideoBenchmark, make_first_frame_opener
+from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import veval
 from evals.samples import Sample
@@ -40,6 +41,7 @@ MEDIA = {
 SPLITS = tuple(f"{source}-{part}" for source in MEDIA for part in ("val", "test"))
 
 
+@dataset_loader(splits=SPLITS, only_scored=True)
 def load(data: Path, split: str, *, pictures: str | Path | None = None) -> VideoBenchmark:
     """`data`: the folder that holds `annotation/` and `media/`, or that of the annotations; `split`: e.g. "sav-test";
     `pictures`: where the folders of `file_names` lie."""

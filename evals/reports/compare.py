@@ -10,7 +10,10 @@ from evals.samples import Dataset, Prediction, Sample
 
 @dataclass(frozen=True)
 class Comparison:
+    """By how much the second of two runs is better than the first."""
+
     headline: str
+    """Name of the number that is compared."""
     samples: int
     """That both runs have done."""
     first: float
@@ -27,8 +30,13 @@ class Comparison:
         )
 
 
-def compare_runs(dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int = DEFAULT_DRAWS) -> Comparison:
-    """Raises RunError if the runs are of different data, or share no sample."""
+def compare_predictions(
+    dataset: Dataset, first: RunFolder, second: RunFolder, *, draws: int = DEFAULT_DRAWS
+) -> Comparison:
+    """Compare two runs over the samples that both have done.
+
+    Raises RunError if the runs are of different data, or share no sample.
+    """
     _check_same_data(first, second)
     samples, (before, after) = _pair_predictions(dataset, first, second)
     measures = [dataset.build_measure(predictions) for predictions in (before, after)]

@@ -1,16 +1,20 @@
-"""What a run is made with: planner and SAM 3 as the options say, and both in words for the manifest."""
+"""What a run is made with: a planner and SAM 3, and both in words for the manifest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent.cli.options import Options
+from agent.core.budget import DEFAULT_BUDGET, Budget
+from agent.core.planner import Planner
 from agent.planners.loading import generation_settings, load_planner, with_model_info, wrap_caching
 from agent.records.episode_file import Provenance
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
+
+if TYPE_CHECKING:
+    from agent.cli.options import Options
 
 LOCAL_PLANNERS = ("transformers", "vllm")
 """Planners whose model runs in this process."""
@@ -18,21 +22,43 @@ LOCAL_PLANNERS = ("transformers", "vllm")
 
 @dataclass(frozen=True, eq=False)
 class RunComponents:
+    """What answers the samples of a run."""
+
     solver: Solver
     made_by: Provenance
     manifest_fields: dict[str, Any]
-    """Fields of the manifest."""
+    """The fields of the manifest about planner and SAM 3."""
+
+
+def describe_components(
+    planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET, threshold: float = 0.5
+) -> RunComponents:
+    """Describe a planner and a SAM 3 that are there already.
+
+    `threshold`: of samples that go to SAM 3 directly. A planner has the name that its attribute `name` gives it, else
+    that of its class.
+    """
+    name = str(getattr(planner, "name", type(planner).__name__))
+    made_by = with_model_info(Provenance(planner=name, sam3=sam3.name, toolset=planner.toolset, budget=budget), planner)
+    manifest_fields = {
+        "made_by": made_by,
+        "generation": generation_settings(planner),
+        "threshold": threshold,
+        "runs_on": sam3.runs_on,
+        "checkpoint": _fingerprint_sam3(sam3, made_by),
+    }
+    return RunComponents(Solver(sam3, planner, budget, threshold), made_by, manifest_fields)
 
 
 def assemble_components(
-    options: Options,
+    options: "Options",
     *,
     cache: Path | None,
     threshold: float,
     batch: int,
     on_progress: Callable[[str], Any] = lambda text: None,
 ) -> RunComponents:
-    """Loads planner and SAM 3. `cache`: a folder for the replies of both; None = none is kept.
+    """Load planner and SAM 3 as the command line asks. `cache`: a folder for the replies of both; None = none is kept.
 
     `threshold`: of samples that go to SAM 3 directly. `batch`: most requests SAM 3 serves together. `on_progress`: is
     told what is being loaded. Raises UsageError, PlannerError, CheckpointError or DeviceError, each with one line for
@@ -56,13 +82,13 @@ def assemble_components(
     return RunComponents(Solver(sam3, planner, made_by.budget, threshold), made_by, manifest_fields)
 
 
-def _fingerprint_model(options: Options) -> dict[str, str]:
+def _fingerprint_model(options: "Options") -> dict[str, str]:
     """The hash of a language model that lies in a folder: its name alone does not say which it is."""
     folder = Path(options.planner_spec).expanduser()
     return {"weights": hash_checkpoint(folder)} if options.planner_kind in LOCAL_PLANNERS and folder.is_dir() else {}
 
 
-def _load_sam3(options: Options, made_by: Provenance, cache: Path | None, batch: int) -> Sam3:
+def _load_sam3(options: "Options", made_by: Provenance, cache: Path | None, batch: int) -> Sam3:
     """The recorded one for a replay, unless another is asked for."""
     if options.recording_folder and options.sam3 is None:
         return Sam3.replay(options.recording_folder)

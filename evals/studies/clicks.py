@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.reports.tables import format_columns
 from evals.studies.checkpoint import SIZES
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
@@ -78,8 +79,8 @@ def compute_iou(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def format_table(numbers: dict[str, float]) -> str:
-    lines = [f"{name:<10} {value:.3f}" for name, value in numbers.items() if name != "objects"]
-    return "\n".join([f"mean IoU of {numbers['objects']:.0f} objects after", *lines])
+    rows = [(name, f"{value:.3f}") for name, value in numbers.items() if name != "objects"]
+    return f"mean IoU of {numbers['objects']:.0f} objects after\n{format_columns(rows)}"
 
 
 def main() -> None:

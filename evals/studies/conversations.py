@@ -18,6 +18,7 @@ from agent.conversation.conversation import Conversation
 from evals.datasets.synthetic.conversations import KINDS, SceneDialogue, Turn, generate_dialogues
 from evals.datasets.synthetic.scenes import TruthBackend
 from evals.metrics import reasonseg
+from evals.reports.tables import format_columns
 from sam3_tool import Image, Sam3
 from sam3_tool.masks.rle import compute_ious, encode_mask
 from sam3_tool.synthetic.scenes import Scene
@@ -67,9 +68,8 @@ def summarize_by_kind(answered: Sequence[AnsweredTurn]) -> dict[str, dict[str, f
 
 
 def format_table(rows: dict[str, dict[str, float]]) -> str:
-    lines = [f"{'kind of turn':<24} {'gIoU':>6} {'cIoU':>6} {'n':>4}"]
-    lines += [f"{kind:<24} {row['giou']:6.3f} {row['ciou']:6.3f} {row['n']:4.0f}" for kind, row in rows.items()]
-    return "\n".join(lines)
+    cells = [(kind, f"{row['giou']:.3f}", f"{row['ciou']:.3f}", f"{row['n']:.0f}") for kind, row in rows.items()]
+    return format_columns(cells, head=("kind of turn", "gIoU", "cIoU", "n"), right_aligned=(1, 2, 3))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from agent import Episode, GrammarPlanner, Task, run
 from evals.datasets.synthetic.scenes import KINDS, SceneQuery, TruthBackend, generate_queries
 from evals.metrics import reasonseg
+from evals.reports.tables import format_columns
 from sam3_tool import Image, Sam3
 
 
@@ -47,9 +48,8 @@ def summarize_by_kind(answered: Sequence[AnsweredQuery]) -> dict[str, dict[str, 
 
 
 def format_table(rows: dict[str, dict[str, float]]) -> str:
-    lines = [f"{'kind':<12} {'gIoU':>6} {'cIoU':>6} {'n':>4}"]
-    lines += [f"{kind:<12} {row['giou']:6.3f} {row['ciou']:6.3f} {row['n']:4.0f}" for kind, row in rows.items()]
-    return "\n".join(lines)
+    cells = [(kind, f"{row['giou']:.3f}", f"{row['ciou']:.3f}", f"{row['n']:.0f}") for kind, row in rows.items()]
+    return format_columns(cells, head=("kind", "gIoU", "cIoU", "n"), right_aligned=(1, 2, 3))
 
 
 def main() -> None:

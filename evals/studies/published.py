@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evals.reports.summary import Summary
 
-FIGURES_PATH = Path(__file__).parents[2] / "benchmarks" / "results" / "accuracy" / "published.json"
+FIGURES_PATH = Path(__file__).with_name("published.json")
 MAIN_BENCHMARKS = ("reasonseg", "omnilabel")
 """The benchmarks of the paper's own table; the others stand in its appendix."""
 DATA_FOLDERS = {"reasonseg": "ReasonSeg", "omnilabel": "omnilabel"}

@@ -8,7 +8,7 @@ import pytest
 
 from agent import GrammarPlanner
 from agent.records.episode_file import Provenance
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.datasets.synthetic.scenes import TruthBackend, generate_queries
 from evals.evaluation import Evaluation
 from evals.runs.manifest import ALL_SAMPLES, Manifest, Selection

@@ -181,10 +181,13 @@ def _episode_without_an_end(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["run", "imagenet", "--out", "a"], "there is no data set 'imagenet'; there are reasonseg, omnilabel,"),
+        (["run", "imagenet", "--out", "a"], "there is no dataset 'imagenet'; there are countbench, davis,"),
         (["run", "reasonseg", "--split", "val", "--out", "a"], "where are the data of reasonseg? give --data FOLDER"),
         (["run", "reasonseg", "--data", ".", "--split", "val", "--out", "a"], "(licence: "),
-        (["run", "reasonseg", "--data", ".", "--out", "a"], "ReasonSeg has the splits"),
+        (
+            ["run", "reasonseg", "--data", ".", "--out", "a"],
+            "which split of reasonseg? give --split, one of train, val, test",
+        ),
         (["run", *SCENES, "--out", "a", "--with", "number"], "--with takes NAME=VALUE, got 'number'"),
         (["run", *SCENES, "--out", "a", "--with", "size=3"], "scenes has the options number, seed, not size"),
         (["run", *SCENES, "--out", "a", "--ids", "x,y"], "scenes test has no sample x, y; an id is, e.g., scene-"),

@@ -10,12 +10,6 @@ from evals.metrics.jf import Convention
 from evals.samples import DatasetInfo, Sample
 from sam3_tool import Image, ImageError
 
-ONLY_SCORED = (
-    "there is no video tracker here yet, so that videos are scored from predictions only:"
-    " sam3-agent eval score {name} --data FOLDER --split {split} --predictions FILE-OR-FOLDER"
-)
-
-
 Judge = Callable[[Path], Mapping[str, float]]
 
 

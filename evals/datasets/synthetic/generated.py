@@ -14,6 +14,7 @@ import numpy as np
 
 from evals.bootstrap import Measure
 from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.loading import dataset_loader
 from evals.datasets.synthetic.scenes import SceneQuery, generate_queries
 from evals.errors import DatasetError
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
@@ -23,7 +24,10 @@ from sam3_tool.masks.rle import RleMask
 from sam3_tool.synthetic.scenes import draw_scene
 
 
-def load(data: Path, split: str, *, number: int | str = 300, seed: int | str = 0) -> "GeneratedScenes":
+@dataset_loader(splits=["test"])
+def load(
+    data: Path = Path(), split: str = "test", *, number: int | str = 300, seed: int | str = 0
+) -> "GeneratedScenes":
     """`data` is not read; the only split is "test", of `number` queries, different ones for each `seed`."""
     if split != "test":
         raise DatasetError(f"the generated scenes have the split test, not {split!r}")

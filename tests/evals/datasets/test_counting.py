@@ -11,7 +11,7 @@ import pytest
 
 from evals.datasets.counting import COUNTBENCH_SOURCE
 from evals.datasets.formats.parquet import Table
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.errors import DatasetError
 from evals.metrics import counting
 from sam3_tool import ImageError

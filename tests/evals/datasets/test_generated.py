@@ -4,7 +4,7 @@ import filecmp
 
 import pytest
 
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.datasets.synthetic.make_scenes import write_scenes
 from evals.errors import DatasetError
 

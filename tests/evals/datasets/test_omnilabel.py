@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.errors import DatasetError
 from evals.metrics import omnilabel
 from evals.samples import Prediction

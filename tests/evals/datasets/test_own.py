@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
 from evals.samples import Prediction

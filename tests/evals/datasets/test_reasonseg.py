@@ -8,11 +8,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.errors import DatasetError
 from evals.metrics import reasonseg
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
+from sam3_tool.plugins import PluginError
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def write(folder, annotation):
 
 
 def test_unknown_names_splits_and_options_are_told_with_what_there_is(tmp_path):
-    with pytest.raises(DatasetError, match=r"no data set 'reasonsge'; there are reasonseg"):
+    with pytest.raises(PluginError, match=r"no dataset 'reasonsge'; there are .*, reasonseg, "):
         load_dataset("reasonsge", tmp_path, "val")
     with pytest.raises(DatasetError, match="train, val, test, not 'dev'"):
         load_dataset("reasonseg", tmp_path, "dev")

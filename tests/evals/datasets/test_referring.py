@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.errors import DatasetError
 from evals.metrics import gres, refcoco
 from sam3_tool.masks import rle

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets.registry import load_dataset
+from evals.datasets.loading import load_dataset
 from evals.datasets.saco import GOLD_SUBSETS
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets.registry import load_benchmark, load_dataset
+from evals.datasets.loading import load_benchmark, load_dataset
 from evals.errors import ScoringError
 from evals.samples import Prediction
 

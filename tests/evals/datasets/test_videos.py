@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from evals.datasets.registry import load_benchmark, load_dataset
+from evals.datasets.loading import load_benchmark, load_dataset
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import jf, veval
 from evals.reports.preflight import check_images
