@@ -65,7 +65,7 @@ def broken_picture(sample: Sample) -> Sample:
 @pytest.fixture(scope="session")
 def world() -> World:
     scenes = [query.scene for query in generate_queries(NUMBER, seed=0)]
-    dataset = load_dataset("scenes", Path(), "test", number=NUMBER)
+    dataset = load_dataset("scenes", number=NUMBER)
     return World(dataset, Solver(Sam3(TruthBackend(scenes)), GrammarPlanner()))
 
 

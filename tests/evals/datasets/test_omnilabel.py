@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets.loading import load_dataset
+from evals.datasets.loading import load_benchmark
 from evals.errors import DatasetError
 from evals.metrics import omnilabel
 from evals.samples import Prediction
@@ -15,7 +15,7 @@ FILE = "dataset_all_val_v0.1.3.json"
 
 @pytest.fixture(scope="module")
 def dataset(folders):
-    return load_dataset("omnilabel", folders["omnilabel"], "val")
+    return load_benchmark("omnilabel", folders["omnilabel"], "val")
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +138,10 @@ def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tm
     if content is not None:
         (tmp_path / FILE).write_bytes(content)
     with pytest.raises(DatasetError, match=said) as caught:
-        load_dataset("omnilabel", tmp_path, "val")
+        load_benchmark("omnilabel", tmp_path, "val")
     assert "omnilabel.org" in str(caught.value)
 
 
 def test_a_split_that_there_is_not_is_told(tmp_path):
     with pytest.raises(DatasetError, match="val-coco"):
-        load_dataset("omnilabel", tmp_path, "test")
+        load_benchmark("omnilabel", tmp_path, "test")

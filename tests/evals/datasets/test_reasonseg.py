@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from evals.datasets.loading import load_dataset
+from evals.datasets.loading import load_benchmark
 from evals.errors import DatasetError
 from evals.metrics import reasonseg
 from sam3_tool.masks import rle
@@ -18,7 +18,7 @@ from sam3_tool.plugins import PluginError
 
 @pytest.fixture(scope="module")
 def dataset(folders):
-    return load_dataset("reasonseg", folders["reasonseg"], "val")
+    return load_benchmark("reasonseg", folders["reasonseg"], "val")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_facts_name_the_data(folders, dataset):
     facts = dataset.collect_info()
     assert (facts.samples, facts.published) == (18, 200)
     assert "LISA" in facts.home
-    assert facts.hash == load_dataset("reasonseg", folders["reasonseg"], "val").collect_info().hash
+    assert facts.hash == load_benchmark("reasonseg", folders["reasonseg"], "val").collect_info().hash
 
 
 def test_a_turned_picture_and_an_old_encoding_are_read_as_officially(tmp_path, predicted):
@@ -119,7 +119,7 @@ def test_a_turned_picture_and_an_old_encoding_are_read_as_officially(tmp_path, p
         {"text": [" the café \n", "another"], "is_sentence": False, "shapes": [shape]}, ensure_ascii=False
     )
     (tmp_path / "val" / "a.json").write_bytes(text.encode("cp1252"))
-    dataset = load_dataset("reasonseg", tmp_path, "val")
+    dataset = load_benchmark("reasonseg", tmp_path, "val")
     [sample] = dataset.list_samples()
     assert sample.query == "the café"
     assert sample.open_image().pixels.shape[:2] == sample.target().shape == (40, 20)
@@ -149,7 +149,7 @@ def test_masks_of_another_picture_are_refused(dataset, predicted):
 def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tmp_path, make, said):
     make(tmp_path)
     with pytest.raises(DatasetError, match=said) as caught:
-        load_dataset("reasonseg", tmp_path, "val")
+        load_benchmark("reasonseg", tmp_path, "val")
     assert "dvlab-research/LISA" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -163,13 +163,13 @@ def write(folder, annotation):
 
 def test_unknown_names_splits_and_options_are_told_with_what_there_is(tmp_path):
     with pytest.raises(PluginError, match=r"no dataset 'reasonsge'; there are .*, reasonseg, "):
-        load_dataset("reasonsge", tmp_path, "val")
+        load_benchmark("reasonsge", tmp_path, "val")
     with pytest.raises(DatasetError, match="train, val, test, not 'dev'"):
-        load_dataset("reasonseg", tmp_path, "dev")
+        load_benchmark("reasonseg", tmp_path, "dev")
     with pytest.raises(DatasetError, match="has the options variant, not varient"):
-        load_dataset("reasonseg", tmp_path, "val", varient="lisa")
+        load_benchmark("reasonseg", tmp_path, "val", varient="lisa")
     with pytest.raises(DatasetError, match=r"'lisa' .* or 'hf-bool', not 'hf'"):
-        load_dataset("reasonseg", tmp_path, "val", variant="hf")
+        load_benchmark("reasonseg", tmp_path, "val", variant="hf")
 
 
 def test_a_file_name_that_is_no_text_is_one_sentence(folders, tmp_path):
@@ -181,7 +181,7 @@ def test_a_file_name_that_is_no_text_is_one_sentence(folders, tmp_path):
     with pytest.raises(
         DatasetError, match=r"reasonseg has the id 'a\\udcff', which is no Unicode text; give that sample"
     ):
-        load_dataset("reasonseg", tmp_path, "val")
+        load_benchmark("reasonseg", tmp_path, "val")
 
 
 def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothing):
@@ -205,7 +205,7 @@ def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothi
         }
     )
     parquet.write_table(table, tmp_path / "test-00000-of-00001.parquet", row_group_size=2)
-    dataset = load_dataset("reasonseg", tmp_path, "test", variant="hf-bool")
+    dataset = load_benchmark("reasonseg", tmp_path, "test", variant="hf-bool")
     samples = dataset.list_samples()
     assert [(sample.id, sample.query) for sample in samples[:2]] == [("a0", "thing 0"), ("a1", "thing 1")]
     assert samples[3].open_image().pixels.shape == (6, 8, 3)
@@ -219,4 +219,4 @@ def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothi
 
 def load_version(folder):
     write(folder, b'{"text": ["a"], "is_sentence": false, "shapes": []}')
-    return load_dataset("reasonseg", folder, "val").version
+    return load_benchmark("reasonseg", folder, "val").version

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evals.datasets.loading import load_dataset
+from evals.datasets.loading import load_benchmark
 from evals.errors import DatasetError
 from evals.metrics import gres, refcoco
 from sam3_tool.masks import rle
@@ -16,17 +16,17 @@ from sam3_tool.masks.rle import RleMask
 
 @pytest.fixture(scope="module", params=["refcoco", "grefcoco"])
 def dataset(request, folders):
-    return load_dataset(request.param, folders[request.param], "val")
+    return load_benchmark(request.param, folders[request.param], "val")
 
 
 @pytest.fixture(scope="module")
 def grefs(folders):
-    return load_dataset("grefcoco", folders["grefcoco"], "val")
+    return load_benchmark("grefcoco", folders["grefcoco"], "val")
 
 
 @pytest.fixture(scope="module")
 def refs(folders):
-    return load_dataset("refcoco", folders["refcoco"], "val")
+    return load_benchmark("refcoco", folders["refcoco"], "val")
 
 
 def perfect(dataset, predicted):
@@ -77,7 +77,7 @@ def test_sentences_without_target_are_answered_by_no_mask(grefs, predicted, noth
 
 @pytest.mark.parametrize("convention", ["rela", "gsva"])
 def test_a_grefcoco_submission_scores_as_the_run_does(folders, predicted, convention):
-    dataset = load_dataset("grefcoco", folders["grefcoco"], "val", convention=convention)
+    dataset = load_benchmark("grefcoco", folders["grefcoco"], "val", convention=convention)
     predictions = spoilt(dataset, predicted)
     [(name, content)] = dataset.build_submission(predictions).items()
     assert name == "grefcoco_val.json"
@@ -144,7 +144,7 @@ def test_a_pickle_that_would_run_code_is_not_opened(tmp_path, folders):
     (tmp_path / "refs(unc).p").write_bytes(b"cos\nsystem\n(S'touch " + bytes(tmp_path) + b"/run'\ntR.")
     (tmp_path / "instances.json").write_text("{}")
     with pytest.raises(DatasetError, match=r"it holds a os\.system"):
-        load_dataset("refcoco", tmp_path, "val")
+        load_benchmark("refcoco", tmp_path, "val")
     assert not (tmp_path / "run").exists()
 
 
@@ -157,7 +157,7 @@ def test_testa_is_found_by_its_last_letter(tmp_path, folders):
     (tmp_path / "instances.json").write_bytes((source / "instances.json").read_bytes())
     pictures = folders["refcoco"] / "images/mscoco/images/train2014"
     counts = [
-        len(load_dataset("refcoco", tmp_path, split, pictures=pictures).list_samples())
+        len(load_benchmark("refcoco", tmp_path, split, pictures=pictures).list_samples())
         for split in ("testA", "testB", "val")
     ]
     assert counts == [2, 2, 1]
@@ -184,14 +184,14 @@ def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tm
         if content is not None:
             (tmp_path / name).write_bytes(content)
     with pytest.raises(DatasetError, match=said) as caught:
-        load_dataset("grefcoco", tmp_path, "val")
+        load_benchmark("grefcoco", tmp_path, "val")
     assert "henghuiding/gRefCOCO" in str(caught.value)
 
 
 def test_splits_and_conventions_that_there_are_not_are_told(tmp_path):
     with pytest.raises(DatasetError, match="val, test, train, not 'testA'"):
-        load_dataset("refcocog", tmp_path, "testA")
+        load_benchmark("refcocog", tmp_path, "testA")
     with pytest.raises(DatasetError, match="unc, umd, google, not 'x'"):
-        load_dataset("refcoco", tmp_path, "val", split_by="x")
+        load_benchmark("refcoco", tmp_path, "val", split_by="x")
     with pytest.raises(DatasetError, match="not 'lisa'"):
-        load_dataset("grefcoco", tmp_path, "val", convention="lisa")
+        load_benchmark("grefcoco", tmp_path, "val", convention="lisa")

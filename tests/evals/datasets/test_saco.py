@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from evals.datasets.loading import load_dataset
+from evals.datasets.loading import load_benchmark
 from evals.datasets.saco import GOLD_SUBSETS
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1
@@ -15,7 +15,7 @@ from sam3_tool.masks.rle import RleMask
 
 @pytest.fixture(scope="module", params=["saco-gold", "saco-silver"])
 def dataset(request, folders):
-    return load_dataset(request.param, folders[request.param], "metaclip" if request.param == "saco-gold" else "sav")
+    return load_benchmark(request.param, folders[request.param], "metaclip" if request.param == "saco-gold" else "sav")
 
 
 def files(dataset):
@@ -132,7 +132,7 @@ def test_all_three_annotators_are_needed(tmp_path, folders):
     with pytest.raises(
         DatasetError, match=r"merged_b_release_test.json does not exist, expected the files of all anno"
     ):
-        load_dataset("saco-gold", tmp_path, "metaclip")
+        load_benchmark("saco-gold", tmp_path, "metaclip")
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_missing_or_damaged_files_are_one_sentence_with_the_place_to_get_them(tm
     if content is not None:
         (tmp_path / "silver_geode_merged_test.json").write_bytes(content)
     with pytest.raises(DatasetError, match=said) as caught:
-        load_dataset("saco-silver", tmp_path, "geode")
+        load_benchmark("saco-silver", tmp_path, "geode")
     assert "facebook/SACo-Silver" in str(caught.value)
 
 
 def test_a_subset_that_there_is_not_is_told(tmp_path):
     with pytest.raises(DatasetError, match="wiki_common, and all, not 'test'"):
-        load_dataset("saco-gold", tmp_path, "test")
+        load_benchmark("saco-gold", tmp_path, "test")
 
 
 @pytest.fixture
@@ -184,12 +184,12 @@ def as_first_annotator(dataset, predicted, *, every=1):
 
 def test_all_of_gold_is_the_plain_mean_of_its_subsets(whole, predicted):
     data, pictures = whole
-    dataset = load_dataset("saco-gold", data, "all", **pictures)
+    dataset = load_benchmark("saco-gold", data, "all", **pictures)
     found = as_first_annotator(dataset, predicted, every=2)
     scores = dataset.score(found)
     alone = {}
     for subset in GOLD_SUBSETS:
-        part = load_dataset("saco-gold", data, subset, **pictures)
+        part = load_benchmark("saco-gold", data, subset, **pictures)
         own = [one for one in found if one.id.startswith(f"{subset}/")]
         assert [one.id for one in own] == [f"{subset}/{sample.id}" for sample in part.list_samples()]
         alone[subset] = part.score([one.model_copy(update={"id": one.id.split("/")[1]}) for one in own])
@@ -204,7 +204,7 @@ def test_all_of_gold_is_the_plain_mean_of_its_subsets(whole, predicted):
 
 
 def test_a_file_for_every_subset_scores_as_the_run_that_wrote_them(whole, predicted, tmp_path):
-    dataset = load_dataset("saco-gold", whole[0], "all", **whole[1])
+    dataset = load_benchmark("saco-gold", whole[0], "all", **whole[1])
     found = as_first_annotator(dataset, predicted)
     for name, content in dataset.build_submission(found).items():
         (tmp_path / "files" / name).parent.mkdir(parents=True)
