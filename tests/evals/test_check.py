@@ -21,7 +21,7 @@ def missing() -> Image:
 
 def test_every_picture_is_opened_once_and_those_that_cannot_be_are_named(world):
     samples = list(world.dataset.list_samples())
-    looked = check_images([*samples, *samples, replace(samples[3], group="another", open=missing)])
+    looked = check_images([*samples, *samples, replace(samples[3], group="another", open_image=missing)])
     assert looked.opened == 13
     assert str(looked).startswith("13 opened, 1 missing or broken: nowhere/7.jpg: no such file")
 
@@ -30,7 +30,7 @@ def test_a_few_pictures_are_spread_over_the_data(world):
     seen = []
 
     def opening(sample):
-        return replace(sample, open=lambda: seen.append(sample.id) or sample.open_image())
+        return replace(sample, open_image=lambda: seen.append(sample.id) or sample.open_image())
 
     looked = check_images([opening(sample) for sample in world.dataset.list_samples()], max_images=3)
     ids = [sample.id for sample in world.dataset.list_samples()]

@@ -6,7 +6,7 @@ A sample: scene 2**40 + 1_000_009, "the triangles left of the black pentagon", t
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -82,8 +82,15 @@ class _StoredQuery:
         )
 
 
+@lru_cache(maxsize=8)  # a run loads its data set again to score it, and drawing takes 0.2 s a query
+def _store_queries(number: int, seed: int) -> tuple[_StoredQuery, ...]:
+    return tuple(_StoredQuery.from_query(query) for query in generate_queries(number, seed=seed))
+
+
 @dataclass(frozen=True)
 class GeneratedScenes:
+    """Queries about drawn scenes."""
+
     number: int
     seed: int
 
@@ -92,8 +99,8 @@ class GeneratedScenes:
     version = "1"
 
     @cached_property
-    def _queries(self) -> list[_StoredQuery]:
-        return [_StoredQuery.from_query(query) for query in generate_queries(self.number, seed=self.seed)]
+    def _queries(self) -> Sequence[_StoredQuery]:
+        return _store_queries(self.number, self.seed)
 
     def list_samples(self) -> Sequence[Sample]:
         return [query.to_sample() for query in self._queries]

@@ -102,7 +102,8 @@ def test_a_pair_that_is_drawn_twice_counts_twice(dataset, mixed):
     described = [place for place, sample in enumerate(dataset.list_samples()) if not sample.direct]
     drawn = sorted(np.random.default_rng(1).choice(described, len(described)).tolist())
     doubled = omnilabel.score_matches(
-        [dataset._pairs[unequal[place].id] for place in drawn], dataset._matches([unequal[place] for place in drawn])
+        [dataset._pairs_by_id[unequal[place].id] for place in drawn],
+        dataset._match_predictions([unequal[place] for place in drawn]),
     )
     assert len(set(drawn)) < len(drawn)
     assert dataset.build_measure(unequal)(drawn[::-1]) == doubled["ap_descr"]
@@ -116,7 +117,7 @@ def test_without_a_description_there_is_no_headline(dataset, truth):
 def test_facts_tell_the_release(dataset):
     facts = dataset.collect_info()
     assert "0.1.3" in facts.notes[0]
-    assert facts.pictures == 20
+    assert facts.images == 20
     assert len(facts.hash) == 64
 
 

@@ -51,7 +51,7 @@ def test_samples_are_asked_in_order_of_their_names_without_opening_a_picture(fol
     assert {sample.slices["length"] for sample in samples} == {"short", "long"}
     assert all(sample.query == sample.query.strip() for sample in samples)
     first = samples[0]
-    assert first.open().pixels.shape[:2] == first.target().shape
+    assert first.open_image().pixels.shape[:2] == first.target().shape
     assert first.source == f"val/{first.id}.jpg"
 
 
@@ -105,7 +105,7 @@ def test_a_part_of_the_samples_can_be_scored(dataset, truth, predicted):
 def test_facts_name_the_data(folders, dataset):
     facts = dataset.collect_info()
     assert (facts.samples, facts.published) == (18, 200)
-    assert "LISA" in facts.home
+    assert "LISA" in facts.source
     assert facts.hash == load_benchmark("reasonseg", folders["reasonseg"], "val").collect_info().hash
 
 
