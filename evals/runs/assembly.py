@@ -45,7 +45,7 @@ def describe_components(
         "generation": generation_settings(planner),
         "threshold": threshold,
         "runs_on": sam3.runs_on,
-        "checkpoint": _fingerprint_sam3(sam3, made_by),
+        "checkpoint": sam3.fingerprint,
     }
     return RunComponents(Solver(sam3, planner, budget, threshold), made_by, manifest_fields)
 
