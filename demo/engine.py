@@ -11,7 +11,7 @@ from agent.cli.doctor import Finding, check_checkpoints, check_planners
 from agent.cli.options import Options
 from agent.core.planner import Planner
 from agent.planners.loading import load_planner, with_model_info
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from agent.core.episode import NO_COST, Outcome, Usage
-from agent.records.episode_file import Text
+from agent.records.base import Text
 from evals.bootstrap import Measure
 from sam3_tool import Image, Instances
 from sam3_tool.masks.rle import RleMask, decode_masks

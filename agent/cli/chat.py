@@ -19,7 +19,7 @@ from agent.core.episode import Candidate, Episode
 from agent.core.errors import OutputError, UsageError
 from agent.core.planner import Planner
 from agent.exports import EXPORTERS, select_exporters
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from agent.report.output_folder import stage_files
 from sam3_tool import Image, Sam3
 from sam3_tool.drawing.overlay import draw_marks

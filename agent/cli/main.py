@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.conversation.conversation import Conversation
     from agent.core.episode import Episode, Task
     from agent.core.planner import Planner
-    from agent.records.episode_file import Provenance
+    from agent.records.provenance import Provenance
     from agent.report.result import Result
     from sam3_tool import Sam3
 

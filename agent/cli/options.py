@@ -10,7 +10,7 @@ from agent.core.errors import PlannerError, UsageError
 
 if TYPE_CHECKING:
     from agent.core.budget import Price
-    from agent.records.episode_file import Provenance
+    from agent.records.provenance import Provenance
 
 Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
@@ -114,7 +114,7 @@ class Options:
         replayed, and for a toolset that there is not.
         """
         from agent.core.budget import Price
-        from agent.records.episode_file import Provenance
+        from agent.records.provenance import Provenance
         from agent.tools.toolsets import parse_toolset
 
         defaults = self._load_defaults()
@@ -130,7 +130,8 @@ class Options:
         )
 
     def _load_defaults(self) -> "Provenance":
-        from agent.records.episode_file import Provenance, load_episode
+        from agent.records.episode_file import load_episode
+        from agent.records.provenance import Provenance
         from sam3_tool.errors import RecordError
 
         if self.planner_kind != "replay" or not self.planner_spec:

@@ -10,16 +10,8 @@ from pydantic import Field, ValidationError
 
 from agent.conversation.events import Event, ImageShown, build_context
 from agent.core.episode import Episode, Outcome, Task
-from agent.records.episode_file import (
-    SavedImage,
-    SavedModel,
-    SavedStep,
-    Text,
-    first_validation_error,
-    read_versioned_json,
-    rebuild_episode,
-    to_saved_steps,
-)
+from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
+from agent.records.episode_file import SavedImage, SavedStep, rebuild_episode, to_saved_steps
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically

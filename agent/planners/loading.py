@@ -22,7 +22,7 @@ from sam3_tool.plugins import find_plugins, load_plugin
 if TYPE_CHECKING:
     from agent.models.base import ChatModel
     from agent.planners.chat.planner import ChatPlanner
-    from agent.records.episode_file import Provenance
+    from agent.records.provenance import Provenance
 
 __all__ = [
     "PlannerError",

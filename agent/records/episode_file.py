@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -13,19 +12,12 @@ from typing import Annotated, Any, Final, Literal, Self
 import numpy as np
 import PIL.Image
 from pydantic import (
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    InstanceOf,
-    PlainSerializer,
     SerializerFunctionWrapHandler,
     ValidationError,
     field_serializer,
 )
 
-from agent.core.budget import Budget
 from agent.core.episode import (
     EMPTY_CONTEXT,
     Candidate,
@@ -42,22 +34,12 @@ from agent.core.episode import (
     Verdict,
     Workspace,
 )
-from agent.core.text import make_encodable
-from agent.core.toolset import Toolset
-from agent.tools.toolsets import WORKSPACE, parse_saved_toolset
+from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
+from agent.records.provenance import Provenance
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically
 from sam3_tool.masks import rle
-
-__all__ = [
-    "Provenance",
-    "RecordError",
-    "Transcript",
-    "load_episode",
-    "make_encodable",
-    "save_episode",
-]
 
 FORMAT = "sam3-agent episode"
 VERSION: Final = 3
@@ -66,49 +48,6 @@ READABLE_VERSIONS = (1, 2, 3)
 
 Version 2 is without what was said before in a conversation.
 """
-
-
-Text = Annotated[str, BeforeValidator(make_encodable)]
-
-
-class SavedModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-SavedToolset = Annotated[
-    InstanceOf[Toolset],
-    BeforeValidator(lambda value: parse_saved_toolset(value) if isinstance(value, str) else value),
-    PlainSerializer(lambda toolset: toolset.name, return_type=str),
-]
-"""A set of tools, by its name."""
-
-
-class Provenance(SavedModel):
-    """What made an episode: enough to make it again."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    planner: str
-    """As `load_planner` takes it, e.g. 'grammar'."""
-    sam3: str
-    """The checkpoint, e.g. 'tiny'."""
-    toolset: SavedToolset = Field(
-        default=WORKSPACE,
-        validation_alias=AliasChoices("toolset", "protocol"),
-        serialization_alias="protocol",  # what files have said since version 1
-    )
-    """Of the planner."""
-    budget: Budget = Budget()
-    model: Text = ""
-    """The language model, as it calls itself; empty where none planned."""
-    capabilities: Text = ""
-    """Of the model, in words: how it was offered the tools, and so on."""
-    view: dict[str, Any] = {}
-    """The fields of the model's `View`; empty: all at their defaults."""
-    prompts: dict[str, str] = {}
-    """The name of each text in `prompts`, and its hash."""
-    version: str = Field(default_factory=lambda: version("sam3-agent"))
-    """Of this program."""
 
 
 class SavedImage(SavedModel):
@@ -348,28 +287,3 @@ def load_episode(path: str | Path, *, image: Image | None = None) -> Transcript:
         what = "cannot be used" if not transcript.picture.png else "is damaged"
         raise RecordError(f"{path} {what}: {error}") from error
     return transcript
-
-
-def read_versioned_json(path: str | Path, *, kind: str, format: str, versions: Sequence[int]) -> dict[str, Any]:
-    """The JSON object in a file of this format. Raises RecordError for one that is missing, foreign or cut off.
-
-    `kind`: is saved in such files, in one word.
-    """
-    try:
-        held = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is not a saved {kind}: it is not JSON, or cut off") from error
-    if not isinstance(held, dict) or held.get("format") != format:
-        raise RecordError(f"{path} is not a saved {kind}: it does not say format {format!r}")
-    if held.get("version") not in versions:
-        expected = " or ".join(map(str, versions))
-        raise RecordError(f"{path} has version {held.get('version')!r} of the format; expected {expected}")
-    return held
-
-
-def first_validation_error(error: ValidationError) -> str:
-    """The first thing that is wrong: where, and what."""
-    what = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"

@@ -16,7 +16,8 @@ import prompts
 from agent.core.episode import Usage
 from agent.core.errors import PlannerError
 from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
-from agent.records.episode_file import Provenance, first_validation_error
+from agent.records.base import first_validation_error
+from agent.records.provenance import Provenance
 from sam3_tool.backends.recording.format import AnswerCache, Question, Recorder, RecordingReader
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically

@@ -33,7 +33,7 @@ from sam3_tool import Image
 from sam3_tool.drawing.overlay import draw_marks
 
 if TYPE_CHECKING:
-    from agent.records.episode_file import Provenance
+    from agent.records.provenance import Provenance
 
 MIN_SIDE, MAX_ANSWER_SIDE, MAX_STEP_SIDE = 480, 1280, 800
 """Pixels of the long side: pictures are enlarged to the first, and reduced to the others, before marks are drawn."""

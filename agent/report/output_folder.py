@@ -9,7 +9,8 @@ from pathlib import Path
 from agent.core.episode import Episode
 from agent.core.errors import OutputError
 from agent.exports import Exporter
-from agent.records.episode_file import Provenance, save_episode
+from agent.records.episode_file import save_episode
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.result import Result
 from sam3_tool.drawing.overlay import draw_marks

@@ -19,7 +19,7 @@ from sam3_tool import Image
 
 if TYPE_CHECKING:
     from agent.planners.chat.prompt import View
-    from agent.records.episode_file import Provenance
+    from agent.records.provenance import Provenance
 
 
 @dataclass(frozen=True)

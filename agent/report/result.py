@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from agent.core.episode import Candidate, Episode, Outcome, Usage
-from agent.records.episode_file import Text
+from agent.records.base import Text
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import compute_areas
 

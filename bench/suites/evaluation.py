@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from agent import Decision, Episode, ScriptedPlanner, Task, run
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from agent.tools.segment import Segment
 from agent.tools.toolsets import Answer
 from bench.suites.drawing import draw_blob

@@ -21,7 +21,7 @@ import torch
 
 from agent import Decision, GrammarPlanner, ScriptedPlanner, Task, run
 from agent.core.episode import Workspace
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from bench.harness.machine import describe_device
 from bench.harness.memory import measure_peak_mib
 from bench.harness.tables import Cell, Table

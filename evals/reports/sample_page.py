@@ -7,7 +7,8 @@ import numpy as np
 from PIL import ImageDraw
 
 from agent.core.episode import Decision, Episode, Observation, Outcome, Step, Task, Workspace
-from agent.records.episode_file import Provenance, load_episode
+from agent.records.episode_file import load_episode
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from evals.errors import DatasetError
 from evals.samples import Prediction, Sample

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.planner import Planner
 from agent.planners.loading import generation_settings, load_planner, with_model_info, wrap_caching
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from evals.errors import DatasetError, RunError
 from evals.samples import Benchmark, Dataset, DatasetInfo, Sample
 from sam3_tool.files import write_atomically

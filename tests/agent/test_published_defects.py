@@ -16,7 +16,7 @@ import prompts
 from agent import PAPER, ChatPlanner, Episode, Task, Tool, parse_toolset, run
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from agent.report.output_folder import ANSWER_FILES, stage_files, write_answer_files
 from agent.report.result import Result
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn

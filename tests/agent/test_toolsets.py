@@ -28,7 +28,8 @@ from agent.models.base import Call, Messages, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.prompt import build_messages
 from agent.planners.loading import load_planner, with_model_info
-from agent.records.episode_file import Provenance, load_episode, save_episode
+from agent.records.episode_file import load_episode, save_episode
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.prompt_trace import reconstruct_prompts
 from agent.tools.combine import Count

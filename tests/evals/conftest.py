@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent import GrammarPlanner
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from evals.datasets.loading import load_dataset
 from evals.datasets.synthetic.scenes import TruthBackend, generate_queries
 from evals.evaluation import Evaluation

@@ -168,7 +168,8 @@ def test_samples_that_all_fail_end_with_an_exit_code(here, data):
 def _episode_without_an_end(folder: Path) -> Path:
     """Whose replay fails at once: it has no step."""
     from agent import Episode, Task
-    from agent.records.episode_file import Provenance, save_episode
+    from agent.records.episode_file import save_episode
+    from agent.records.provenance import Provenance
     from sam3_tool import Image
 
     example = Image.open(Path(__file__).parents[2] / "examples" / "scene.png")

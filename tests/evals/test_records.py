@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from agent.core.budget import Budget
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from agent.tools import PAPER
 from evals.errors import RunError
 from evals.runs.manifest import Selection

@@ -21,7 +21,7 @@ from agent.conversation.conversation import Conversation
 from agent.core.planner import Planner
 from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import Image, Sam3
 

@@ -27,7 +27,7 @@ from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.loading import with_model_info, wrap_recording
-from agent.records.episode_file import Provenance
+from agent.records.provenance import Provenance
 from agent.tools.toolsets import AskUser
 from sam3_tool import Image, Sam3
 from tests.support.chat_server import ChatServer, completion, refusal

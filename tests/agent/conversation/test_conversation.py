@@ -13,7 +13,8 @@ from agent.core.errors import ConversationError
 from agent.models.base import Call
 from agent.models.scripted import ScriptedModel
 from agent.planners.loading import with_model_info
-from agent.records.episode_file import Provenance, load_episode, save_episode
+from agent.records.episode_file import load_episode, save_episode
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, ReportNoMask, Segment

@@ -14,7 +14,8 @@ from agent import (
     watch,
 )
 from agent.planners.loading import load_planner
-from agent.records.episode_file import Provenance, save_episode
+from agent.records.episode_file import save_episode
+from agent.records.provenance import Provenance
 from agent.tools.paper import ExamineEachMask, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, Examine, Locate, Segment
 

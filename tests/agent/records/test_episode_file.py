@@ -15,7 +15,8 @@ import pytest
 from agent.core.budget import Budget, Price
 from agent.core.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
 from agent.planners.loading import load_planner
-from agent.records.episode_file import Provenance, load_episode, save_episode
+from agent.records.episode_file import load_episode, save_episode
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.text import to_text
 from agent.tools import PAPER

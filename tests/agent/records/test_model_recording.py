@@ -17,8 +17,9 @@ from agent.core.errors import PlannerError
 from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
-from agent.records.episode_file import Provenance, save_episode
+from agent.records.episode_file import save_episode
 from agent.records.model_recording import RecordingHeader, RecordingModel, ReplayingModel
+from agent.records.provenance import Provenance
 from agent.tools import parse_toolset
 from sam3_tool import Image, Sam3
 

@@ -16,7 +16,8 @@ from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.chat.prompt import View
 from agent.planners.grammar.planner import GrammarPlanner
-from agent.records.episode_file import Provenance, load_episode, save_episode
+from agent.records.episode_file import load_episode, save_episode
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend

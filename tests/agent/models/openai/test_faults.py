@@ -7,7 +7,8 @@ from agent.models.base import Message, ModelError
 from agent.models.openai.client import OpenAICompatible
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.chat.views import View
-from agent.records.episode_file import Provenance, load_episode, save_episode
+from agent.records.episode_file import load_episode, save_episode
+from agent.records.provenance import Provenance
 from agent.report.prompt_trace import reconstruct_prompts
 from tests.support.chat_server import Answer, ask, completion, refusal
 

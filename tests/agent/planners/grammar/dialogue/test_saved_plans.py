@@ -36,7 +36,8 @@ from agent.planners.grammar.plan import (
     Unique,
     walk_parts,
 )
-from agent.records.episode_file import Provenance, save_episode
+from agent.records.episode_file import save_episode
+from agent.records.provenance import Provenance
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 

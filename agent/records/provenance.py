@@ -1,0 +1,46 @@
+"""What made an episode: planner, toolset, model, SAM 3 and budget. Every saved file names them."""
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
+
+from agent.core.budget import Budget
+from agent.core.toolset import Toolset
+from agent.records.base import SavedModel, Text
+from agent.tools.toolsets import WORKSPACE, parse_saved_toolset
+
+SavedToolset = Annotated[
+    InstanceOf[Toolset],
+    BeforeValidator(lambda value: parse_saved_toolset(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda toolset: toolset.name, return_type=str),
+]
+"""A set of tools, by its name."""
+
+
+class Provenance(SavedModel):
+    """What made an episode: enough to make it again."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    planner: str
+    """As `load_planner` takes it, e.g. 'grammar'."""
+    sam3: str
+    """The checkpoint, e.g. 'tiny'."""
+    toolset: SavedToolset = Field(
+        default=WORKSPACE,
+        validation_alias=AliasChoices("toolset", "protocol"),
+        serialization_alias="protocol",  # what files have said since version 1
+    )
+    """Of the planner."""
+    budget: Budget = Budget()
+    model: Text = ""
+    """The language model, as it calls itself; empty where none planned."""
+    capabilities: Text = ""
+    """Of the model, in words: how it was offered the tools, and so on."""
+    view: dict[str, Any] = Field(default={})
+    """The fields of the model's `View`; empty: all at their defaults."""
+    prompts: dict[str, str] = Field(default={})
+    """The name of each text in `prompts`, and its hash."""
+    version: str = Field(default_factory=lambda: version("sam3-agent"))
+    """Of this program."""
