@@ -1,0 +1,1 @@
+"""Parts for sam3-agent from a package of their own."""
