@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from evals.datasets.loading import dataset_loader
 
 from evals import DatasetError, DatasetInfo, Measure, Prediction, Sample, Scores, ScoringError
+from evals.datasets.loading import dataset_loader
 from sam3_tool import Image
 
 
