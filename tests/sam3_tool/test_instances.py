@@ -1,5 +1,10 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from sam3_tool import Instances
 from sam3_tool.masks.boxes import masks_to_boxes
@@ -35,3 +40,71 @@ def test_indices_that_do_not_exist_are_refused(found):
         found[[4]]
     with pytest.raises(IndexError):
         found[np.ones(3, bool)]
+
+
+@pytest.fixture
+def dataset(found):
+    """The instances as a COCO file that pycocotools has read, masks as polygons or as run lengths."""
+
+    def build(**options) -> COCO:
+        dataset = COCO()
+        dataset.dataset = {
+            "images": [{"id": 7, "width": 30, "height": 20}],
+            "categories": [{"id": 3, "name": "speck"}],
+            "annotations": json.loads(json.dumps(found.to_coco(image_id=7, category_id=3, first_id=11, **options))),
+        }
+        dataset.createIndex()
+        return dataset
+
+    return build
+
+
+@pytest.mark.parametrize("polygons", [False, True])
+def test_pycocotools_reads_the_same_masks(found, dataset, polygons):
+    annotations = dataset(polygons=polygons).loadAnns([11, 12, 13, 14])
+    assert [annotation["image_id"] for annotation in annotations] == [7] * 4
+    masks = np.zeros_like(found.masks)
+    for mask, annotation in zip(masks, annotations, strict=True):
+        if annotation["segmentation"]:  # an empty mask has no polygon
+            mask[:] = dataset(polygons=polygons).annToMask(annotation)
+    assert (masks == found.masks).all()
+    assert [annotation["score"] for annotation in annotations] == found.scores.tolist()
+
+
+def test_boxes_and_areas_for_coco_are_those_of_the_masks(found):
+    for annotation, mask in zip(found.to_coco(), found.masks, strict=True):
+        x, y, width, height = annotation["bbox"]
+        assert [x, y, x + width, y + height] == masks_to_boxes(mask[None])[0].tolist()
+        assert annotation["area"] == mask.sum()
+
+
+def test_pycocotools_takes_them_as_results(found, dataset, capsys):
+    results = dataset().loadRes(found.to_coco(image_id=7, category_id=3))
+    assert (results.annToMask(results.loadAnns([1])[0]) == found.masks[0]).all()
+
+
+def test_supervision_reads_masks_boxes_scores_and_phrase(found):
+    detections = found.to_supervision()
+    assert (detections.mask == found.masks).all()
+    assert (detections.xyxy == found.boxes).all()
+    assert detections.confidence.tolist() == found.scores.tolist()
+    assert detections.data["class_name"].tolist() == ["speck"] * 4
+    assert len(detections[detections.confidence > 0.5]) == 2
+    assert detections.area.tolist() == found.areas.tolist()
+
+
+def test_nothing_found_converts_too():
+    assert Instances.empty(20, 30).to_coco() == []
+    assert len(Instances.empty(20, 30).to_supervision()) == 0
+
+
+def test_without_supervision_one_sentence_says_what_to_install():
+    program = (
+        "import sys; sys.modules['supervision'] = None\n"
+        "from sam3_tool import Instances, UserError\n"
+        "try: Instances.empty(2, 3).to_supervision()\n"
+        "except UserError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 1
+    assert "run `pip install supervision`" in done.stdout

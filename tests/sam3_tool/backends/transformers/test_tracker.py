@@ -185,6 +185,15 @@ def test_one_folder_loads_into_detector_tracker_and_video_classes():
 # Recording
 
 
+def scripted(picture: Image) -> ScriptedBackend:
+    masks = np.zeros((2, 240, 320), bool)
+    masks[0, 60:180, 30:150] = True
+    masks[1, 85:165, 205:285] = True
+    boxes = np.array([AROUND_THE_CIRCLE, (205, 85, 285, 165)], np.float32)
+    found = Instances(masks, boxes, np.array([0.9, 0.8], np.float32), 1.0, "shape")
+    return ScriptedBackend({picture.key: {"shape": found}})
+
+
 def test_clicks_are_recorded_and_replayed_bit_for_bit(picture, tmp_path):
     recorder = Sam3.load("tiny", record=tmp_path)
     requests = [(picture, prompt) for prompt in PROMPTS.values()]
@@ -215,31 +224,3 @@ def test_a_click_asked_before_is_answered_from_the_cache_without_an_encode(pictu
     assert np.array_equal(cached().refine(picture, [ON_THE_CIRCLE], mask=disc()).masks, first.masks)
     [answer] = (tmp_path / "sam3").rglob("*.json")
     assert json.loads(answer.read_text())["answer"]["phrase"] == ""
-
-
-# The scripted stand-in
-
-
-def scripted(picture: Image) -> ScriptedBackend:
-    masks = np.zeros((2, 240, 320), bool)
-    masks[0, 60:180, 30:150] = True
-    masks[1, 85:165, 205:285] = True
-    boxes = np.array([AROUND_THE_CIRCLE, (205, 85, 285, 165)], np.float32)
-    found = Instances(masks, boxes, np.array([0.9, 0.8], np.float32), 1.0, "shape")
-    return ScriptedBackend({picture.key: {"shape": found}})
-
-
-@pytest.mark.parametrize("click", [ON_THE_CIRCLE, ON_THE_SQUARE])
-def test_a_scripted_backend_answers_a_click_with_the_mask_under_it(picture, click):
-    found = Sam3(scripted(picture)).refine(picture, [click])
-    assert len(found) == 1
-    assert found.masks[0, int(click[1]), int(click[0])]
-    assert found.scores.tolist() == [1.0]
-
-
-def test_a_scripted_backend_prefers_what_agrees_with_box_and_mask_and_gives_nothing_where_nothing_does(picture):
-    sam3 = Sam3(scripted(picture))
-    assert sam3.refine(picture, box=AROUND_THE_CIRCLE).boxes.tolist() == [list(AROUND_THE_CIRCLE)]
-    assert sam3.refine(picture, [ON_THE_CIRCLE, ON_THE_SQUARE], [1, 0]).masks[0, 120, 90]
-    nothing = sam3.refine(picture, [NOWHERE])
-    assert (len(nothing), nothing.presence) == (0, 0.0)

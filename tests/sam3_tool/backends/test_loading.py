@@ -1,0 +1,91 @@
+"""Backends by name: ours, and one that another installed package adds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sam3_tool import CheckpointError, Image, Sam3
+from sam3_tool.plugins import PluginError, find_plugins
+
+MODULE = """
+from sam3_tool import ScriptedBackend
+
+
+class MineBackend(ScriptedBackend):
+    runs_on = "abacus"
+
+    def __init__(self, weights, options):
+        super().__init__({})
+        self.name = f"mine:{weights}"
+        self.options = options
+        if weights != "unsigned":
+            self.fingerprint = f"sha of {weights}"
+
+
+def load(weights, **options):
+    return MineBackend(weights, options)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with two backends, installed beside ours; the module of one is missing."""
+    (tmp_path / "mine_sam3.py").write_text(MODULE)
+    metadata = tmp_path / "mine_sam3-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine-sam3\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[sam3_agent.backends]\nmine = mine_sam3:load\nbroken = no_such_module:load\ntransformers = mine_sam3:load\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    find_plugins.cache_clear()
+    yield
+    find_plugins.cache_clear()
+
+
+@pytest.fixture
+def image() -> Image:
+    return Image(np.zeros((4, 6, 3), np.uint8))
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_backend_of_another_package_is_loaded_by_its_name(image):
+    sam3 = Sam3.load("mine:big:v2", device="cpu")
+    assert (sam3.name, sam3.runs_on, sam3.fingerprint) == ("mine:big:v2", "abacus", "sha of big:v2")
+    assert sam3._backend.options == {"device": "cpu", "dtype": "auto", "compile": None}
+    assert len(sam3.segment(image, "cup")) == 0
+
+
+@pytest.mark.usefixtures("plugin")
+def test_its_answers_are_recorded_and_cached_like_ours(image, tmp_path):
+    sam3 = Sam3.load("mine:small", record=tmp_path / "recording", cache=tmp_path / "cache")
+    sam3.segment(image, "cup")
+    assert (sam3.runs_on, sam3.fingerprint) == ("abacus", "sha of small")
+    assert Sam3.replay(tmp_path / "recording").name == "mine:small"
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 1
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_backend_that_does_not_tell_its_weights_apart_is_not_cached(tmp_path):
+    with pytest.raises(CheckpointError, match="no `fingerprint` of its weights"):
+        Sam3.load("mine:unsigned", cache=tmp_path)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_backend_that_cannot_be_imported_is_refused_in_one_line():
+    with pytest.raises(PluginError, match="backend 'broken' cannot be loaded from no_such_module:load"):
+        Sam3.load("broken:weights")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_ours_is_registered_in_the_same_way_and_keeps_its_name():
+    assert {"transformers", "mine", "broken"} <= set(find_plugins("backends"))
+    assert Sam3.load("transformers:tiny").name == "tiny"
+
+
+@pytest.mark.parametrize("name", ["nobody:weights", "C:\\weights", "sam4"])
+def test_an_unknown_name_is_a_folder_that_is_not_there(name):
+    with pytest.raises(CheckpointError, match="no such folder; expected 'tiny'"):
+        Sam3.load(name)

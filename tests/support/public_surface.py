@@ -1,0 +1,138 @@
+"""What stands in the public signatures of a package, read off the syntax trees."""
+
+import ast
+import builtins
+import importlib
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+
+def find_unexported(package: ModuleType) -> list[str]:
+    """Names of the package's own types that stand in the signatures of what it exports, but are not exported."""
+    root, exported = package.__name__, set(package.__all__)
+    missing = set()
+    for name in sorted(exported):
+        module, node = _find_definition(package, name)
+        for word in _list_signature_names(node):
+            if not hasattr(builtins, word) and _is_own(module, word, root) and word not in exported:
+                missing.add(f"{name}: {word}")
+    return sorted(missing)
+
+
+def find_undocumented(package: ModuleType) -> list[str]:
+    """Public functions, classes and methods of the package that lack a docstring, its sections or an example."""
+    lacking = []
+    for name in sorted(package.__all__):
+        _, node = _find_definition(package, name)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            lacking += [f"{name}{where}: {what}" for where, what in _list_gaps(node)]
+    return lacking
+
+
+def _list_gaps(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.FunctionDef):
+        yield from (("", gap) for gap in _list_function_gaps(node))
+        return
+    text = ast.get_docstring(node) or ""
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    if not text:
+        yield "", "no docstring"
+    elif ">>> " not in text and not any(base.endswith(("Error", "Exception")) for base in bases) and _has_body(node):
+        yield "", "no example"
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+            yield from ((f".{method.name}", gap) for gap in _list_function_gaps(method))
+
+
+def _has_body(node: ast.ClassDef) -> bool:
+    return any(isinstance(part, ast.FunctionDef) and part.name != "nbytes" for part in node.body)
+
+
+def _list_function_gaps(node: ast.FunctionDef) -> Iterator[str]:
+    text = ast.get_docstring(node) or ""
+    decorators = {getattr(decorator, "id", "") for decorator in node.decorator_list}
+    if not text:
+        yield "no docstring"
+    elif not decorators & {"property", "cached_property"}:
+        if _list_arguments(node) and "Args:" not in text:
+            yield "no Args"
+        if not (isinstance(node.returns, ast.Constant) and node.returns.value is None) and "Returns:" not in text:
+            yield "no Returns"
+
+
+def _list_arguments(node: ast.FunctionDef) -> list[ast.arg]:
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return [argument for argument in arguments if argument.arg not in ("self", "cls")]
+
+
+def _find_definition(package: ModuleType, name: str) -> tuple[ModuleType, Any]:
+    """The module that defines an exported name, and the statement that does."""
+    stub = ast.parse(_read_stub(package))
+    [source] = [
+        statement
+        for statement in stub.body
+        if isinstance(statement, ast.ImportFrom) and any((part.asname or part.name) == name for part in statement.names)
+    ]
+    module = importlib.import_module("." * source.level + (source.module or ""), package.__name__)
+    for statement in ast.parse(inspect.getsource(module)).body:
+        if getattr(statement, "name", None) == name or name in _list_targets(statement):
+            return module, statement
+    raise LookupError(f"{module.__name__} does not define {name}")
+
+
+def _read_stub(package: ModuleType) -> str:
+    assert package.__file__ is not None
+    with open(package.__file__ + "i", encoding="utf-8") as file:  # noqa: PTH123 - the stub lies beside the module
+        return file.read()
+
+
+def _list_targets(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.Assign):
+        return [target.id for target in statement.targets if isinstance(target, ast.Name)]
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return [statement.target.id]
+    return []
+
+
+def _list_signature_names(node: ast.AST) -> Iterator[str]:
+    """Every name in an annotation of a public function, method or field; of an alias, in its value."""
+    if isinstance(node, ast.Assign):
+        yield from _list_names(node.value)
+    elif isinstance(node, ast.FunctionDef):
+        for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
+            yield from _list_names(argument.annotation)
+        yield from _list_names(node.returns)
+    elif isinstance(node, ast.ClassDef):
+        for part in node.body:
+            if isinstance(part, ast.AnnAssign):
+                yield from _list_names(part.annotation)
+            elif isinstance(part, ast.FunctionDef) and (part.name == "__init__" or not part.name.startswith("_")):
+                yield from _list_signature_names(part)
+
+
+def _list_names(annotation: ast.expr | None) -> Iterator[str]:
+    if annotation is None:
+        return
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+            yield node.value
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "[" in node.value:
+            yield from _list_names(ast.parse(node.value, mode="eval").body)
+
+
+def _is_own(module: ModuleType, word: str, root: str) -> bool:
+    """Whether the module defines the name, or imports it from the same package."""
+    for statement in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(statement, ast.ImportFrom) and any(
+            (part.asname or part.name) == word for part in statement.names
+        ):
+            return (statement.module or "").split(".")[0] == root
+        if isinstance(statement, ast.ClassDef) and statement.name == word:
+            return True
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and word in _list_targets(statement):
+            return not (isinstance(statement.value, ast.Call) and getattr(statement.value.func, "id", "") == "TypeVar")
+    return False
