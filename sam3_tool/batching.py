@@ -37,7 +37,7 @@ class Batcher(Generic[Request, Result]):
         self.close = weakref.finalize(self, self._queue.close)
 
     def __call__(self, requests: Sequence[Request]) -> list[Result]:
-        """One result per request, in order. More than `max_size` requests take several batches.
+        """Return one result per request, in order. More than `max_size` requests take several batches.
 
         Raises what `run_batch` raised, also in every other call that shared the batch.
         """
@@ -83,7 +83,7 @@ class _RequestQueue(Generic[Request, Result]):
             self._changed.notify()
 
     def close(self) -> None:
-        """Fails what waits, and lets the thread finish the batch it is in (at exit, for a few seconds at most)."""
+        """Fail what waits, and let the thread finish the batch it is in (at exit, for a few seconds at most)."""
         with self._changed:
             self._closed = True
             abandoned = list(self._pending)
@@ -100,7 +100,7 @@ class _RequestQueue(Generic[Request, Result]):
             pass
 
     def _serve_next_batch(self) -> bool:
-        """Serve one batch. False when closed. A call of its own, so that nothing of the batch outlives it."""
+        """Serve one batch. False when closed. This is a call of its own, so that nothing of the batch outlives it."""
         batch = self._take_batch()
         live = [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
         if live:
@@ -108,7 +108,7 @@ class _RequestQueue(Generic[Request, Result]):
         return bool(batch)
 
     def _take_batch(self) -> list[_PendingRequest[Request, Result]]:
-        """Empty only when closed."""
+        """Return the requests to serve next; none only when closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._closed)
             if self._crowded:

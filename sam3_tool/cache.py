@@ -42,14 +42,14 @@ class ByteCache(Generic[Key, Value]):
         return key in self._values or (self._spill_over is not None and key in self._spill_over.cache)
 
     def get(self, key: Key) -> Value | None:
-        """The value, which thereby is the most recently used; None when it is not there."""
+        """Return the value, which thereby is the most recently used; None when it is not there."""
         if key not in self._values:
             return self._restore_value(key)
         self._values.move_to_end(key)
         return self._values[key]
 
     def __setitem__(self, key: Key, value: Value) -> None:
-        """A value larger than the budget is not kept here, and nothing is forgotten for it."""
+        """Keep a value. One that is larger than the budget is not kept here, and nothing is forgotten for it."""
         self._drop_value(key)
         if self._size(value) > self.budget:
             self._evict_value(key, value)
@@ -76,7 +76,7 @@ class ByteCache(Generic[Key, Value]):
             self._spill_over.cache[key] = self._spill_over.evict(value)
 
     def _restore_value(self, key: Key) -> Value | None:
-        """From the overflow, where it then is no more."""
+        """Move a value back from the overflow; None when it is not there."""
         if self._spill_over is None or key not in self._spill_over.cache:
             return None
         value = self._spill_over.restore(self._spill_over.cache._pop_value(key))
@@ -84,7 +84,10 @@ class ByteCache(Generic[Key, Value]):
         return value
 
     def get_or_compute(self, keys: Iterable[Key], compute: Callable[[list[Key]], Sequence[Value]]) -> dict[Key, Value]:
-        """The values of these keys. Those that are not there are computed, all in one call, and kept if they fit."""
+        """Return the values of these keys.
+
+        Those that are not there are computed, all in one call, and kept if they fit.
+        """
         found = {key: self.get(key) for key in keys}
         missing = [key for key, value in found.items() if value is None]
         computed = dict(zip(missing, compute(missing), strict=True)) if missing else {}

@@ -5,7 +5,9 @@ from secrets import token_hex
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """A reader sees the whole file or the one before it: written beside `path`, then moved into its place.
+    """Write a file so that a reader sees it whole, or the one before it.
+
+    The content is written beside `path` and then moved into its place.
 
     Safe between threads and processes: the last of several writers wins. Raises OSError, and then leaves nothing.
     """

@@ -134,7 +134,7 @@ class Image:
 
     @cached_property
     def key(self) -> str:
-        """32 hexadecimal digits. Equal images have equal keys, whatever file they came from; caches are indexed by it."""
+        """32 hexadecimal digits, which index caches. Equal images have equal keys, whatever file they came from."""
         size = struct.pack("<2q", self.height, self.width)  # a 2 x 3 and a 3 x 2 image may hold the same bytes
         return blake2b(self.pixels.data, digest_size=16, key=size).hexdigest()
 
@@ -151,7 +151,7 @@ class Image:
 
 
 def _check_file(path: Path) -> None:
-    """Raise OSError for what Pillow would not explain plainly. Only regular files pass: a pipe would block for ever."""
+    """Raise OSError for what Pillow would not explain plainly. Only regular files pass: a pipe would block."""
     if path.is_dir():
         raise IsADirectoryError("a folder")
     if path.exists() and not path.is_file():

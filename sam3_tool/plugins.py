@@ -21,7 +21,7 @@ Group = Literal["commands", "backends", "tools", "planners", "models", "datasets
 
 
 class PluginError(UserError, LookupError):
-    """There is no part of that name, or it cannot be loaded. The message is one line for the user."""
+    """Signal that there is no part of that name, or that it cannot be loaded."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Many masks in one picture: a numbered close-up of each, in rows."""
+"""Many masks in one image: a numbered close-up of each, in rows."""
 
 from collections.abc import Sequence
 from math import ceil, isqrt
@@ -23,9 +23,9 @@ CAPTION_HEIGHT = 28
 def draw_contact_sheet(
     image: Image, masks: Sequence[RleMask], *, mask_ids: Sequence[int] | None = None, side: int = 1280
 ) -> Image:
-    """A square close-up of each mask, outlined in its colour under its number (1 to N by default), on white.
+    """Draw a square close-up of each mask, outlined in its colour under its number (1 to N by default), on white.
 
-    `masks`: of the picture's size, 1 to MOST of them. The colours inside a mask are the picture's own: it is not
+    `masks`: of the image's size, 1 to MAX_MASKS of them. The colours inside a mask are the image's own: it is not
     tinted, for a sheet is there to judge what things look like. At most `side` pixels wide and high. Raises ValueError
     for a number of masks or numbers that does not fit.
     """
@@ -48,14 +48,14 @@ def draw_contact_sheet(
 
 
 def _compute_cell_side(columns: int, rows: int, side: int) -> int:
-    """Pixels of the side of each close-up."""
+    """Return pixels of the side of each close-up."""
     widest = (side + PANEL_GAP) // columns - PANEL_GAP
     highest = (side + PANEL_GAP) // rows - PANEL_GAP - CAPTION_HEIGHT
     return max(1, min(widest, highest, MAX_CELL_SIDE))
 
 
 def _draw_close_up(image: Image, mask: RleMask, mask_id: int, cell: int) -> np.ndarray:
-    """uint8, (H, W, 3): what is around a mask, with its outline; an empty mask has none, and shows the picture."""
+    """Return uint8, (H, W, 3): what is around a mask, with its outline. An empty mask has none, and shows the image."""
     x, y, tight_mask = decode_tight(mask)
     if not tight_mask.size:
         return enlarge_crop(image.pixels, np.array([0, 0, image.width, image.height]), cell)[0]
@@ -74,7 +74,7 @@ def _draw_close_up(image: Image, mask: RleMask, mask_id: int, cell: int) -> np.n
 
 
 def _compute_crop(box: np.ndarray, area: int, image: Image) -> np.ndarray:
-    """int64, (4,), x0 y0 x1 y1: a close-up of a mask, as square as the picture allows. `box`: the mask's box."""
+    """Return int64, (4,), x0 y0 x1 y1: a close-up of a mask, as square as the image allows. `box`: the mask's box."""
     x0, y0, x1, y1 = compute_close_up(box, area, MASK_SHARE, image.height, image.width).tolist()
     size = max(x1 - x0, y1 - y0)
     across, down = _widen_span(x0, x1, size, image.width), _widen_span(y0, y1, size, image.height)
@@ -82,19 +82,19 @@ def _compute_crop(box: np.ndarray, area: int, image: Image) -> np.ndarray:
 
 
 def _widen_span(low: int, high: int, size: int, limit: int) -> tuple[int, int]:
-    """A span of `size` pixels around this one, moved and if need be cut to lie within 0 and `limit`."""
+    """Return a span of `size` pixels around this one, moved and if need be cut to lie within 0 and `limit`."""
     start = min(max(0, low - (size - (high - low)) // 2), max(0, limit - size))
     return start, min(start + size, limit)
 
 
 def _paste_centered(cell: np.ndarray, view: np.ndarray) -> None:
-    """Puts the view into the middle of the cell, in place."""
+    """Put the view into the middle of the cell, in place."""
     y, x = (cell.shape[0] - view.shape[0]) // 2, (cell.shape[1] - view.shape[1]) // 2
     cell[y : y + view.shape[0], x : x + view.shape[1]] = view
 
 
 def _draw_caption(mask_id: int, width: int) -> np.ndarray:
-    """uint8, (CAPTION, width, 3): the number on its mask's colour."""
+    """Return uint8, (CAPTION_HEIGHT, width, 3): the mask id on its mask's colour."""
     strip = PIL.Image.new("RGB", (width, CAPTION_HEIGHT), get_mask_color(mask_id))
     pen = ImageDraw.Draw(strip)
     pen.text(

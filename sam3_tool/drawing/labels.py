@@ -1,4 +1,4 @@
-"""Where the number plates of masks go: close by, inside the picture, off each other and off what they would hide."""
+"""Where the number plates of masks go: close by, inside the image, off each other and off what they would hide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Target:
 
 
 def place_plates(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
-    """A plate for each target, in their order.
+    """Choose a place for the plate of each target, in their order.
 
     Small masks choose first. Each takes the cheapest of some places inside and beside it, where a place costs the
     shares of all masks that it would hide, plus its distance, plus much for overlapping a plate already placed.
@@ -73,7 +73,7 @@ def _choose_rect(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: n
 
 
 def _find_inner_spots(target: Target, crowd: np.ndarray) -> np.ndarray:
-    """float64, (N, 2), x y: the deepest points of the part of the mask that is its own, N <= SPOTS."""
+    """Return float64, (N, 2), x y: the deepest points of the part of the mask that is its own, N <= MAX_SPOTS."""
     stride = max(1, max(crowd.shape) // 128)
     own = target.patch & (crowd == 1)
     depth = cv2.distanceTransform(np.pad(own[::stride, ::stride], 1), cv2.DIST_L2, cv2.DIST_MASK_3)
@@ -89,7 +89,7 @@ def _find_inner_spots(target: Target, crowd: np.ndarray) -> np.ndarray:
 
 
 def _list_outer_spots(target: Target) -> np.ndarray:
-    """float64, (N, 2), x y: points all around the box, near ones first, beginning at its upper right."""
+    """Return float64, (N, 2), x y: points all around the box, near ones first, beginning at its upper right."""
     x0, y0, x1, y1 = target.box
     plate_width, plate_height = target.plate
     around = np.array([(1, -1), (0, -1), (1, 0), (-1, -1), (1, 1), (0, 1), (-1, 0), (-1, 1)], dtype=np.float64)
@@ -100,37 +100,39 @@ def _list_outer_spots(target: Target) -> np.ndarray:
 
 
 def _build_rects(centers: np.ndarray, plate: tuple[int, int], height: int, width: int) -> np.ndarray:
-    """int64, (N, 4): plates around these points, moved into the picture."""
+    """Return int64, (N, 4): plates around these points, moved into the image."""
     room = np.maximum(np.array([width, height]) - plate, 0)
     corners = np.clip(np.rint(centers - np.array(plate) / 2), 0, room).astype(np.int64)
     return np.concatenate([corners, np.minimum(corners + plate, [width, height])], axis=1)
 
 
 def _sum_rects(integral: np.ndarray, rects: np.ndarray) -> np.ndarray:
-    """float64, (N,): what an integral image holds within each rect."""
+    """Return float64, (N,): what an integral image holds within each rect."""
     x0, y0, x1, y1 = rects.T
     return np.asarray(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0], dtype=np.float64)
 
 
 def _count_hidden_pixels(rects: np.ndarray, target: Target) -> np.ndarray:
-    """float64, (N,): how many pixels of the mask lie under each plate."""
+    """Return float64, (N,): how many pixels of the mask lie under each plate."""
     x0, y0, x1, y1 = target.box
     inner = np.clip(rects, [x0, y0, x0, y0], [x1, y1, x1, y1]) - [x0, y0, x0, y0]
     return _sum_rects(cv2.integral(target.patch), inner)
 
 
 def _compute_distances(rects: np.ndarray, target: Target) -> np.ndarray:
-    """float64, (N,): pixels from the centres of plates to the box, 0 inside it."""
+    """Return float64, (N,): pixels from the centres of plates to the box, 0 inside it."""
     centers = (rects[:, :2] + rects[:, 2:]) / 2
     return np.asarray(np.linalg.norm(centers - np.clip(centers, target.box[:2], target.box[2:]), axis=1))
 
 
 def compute_covered_areas(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """float64, (N,): pixels that each of `rects`, int (N, 4), N > 0, shares with all of `taken`, int (M, 4), together.
+    """Return float64, (N,): pixels that each of `rects`, int (N, 4), N > 0, shares with all of `taken`, int (M, 4),
+    together.
 
     Only those of `taken` that lie near any of `rects` are compared with each of them.
 
-    >>> compute_covered_areas(np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12, 4]])).tolist()
+    >>> compute_covered_areas(np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12,
+    4]])).tolist()
     [29.0, 0.0]
     """
     low, high = rects[:, :2].min(axis=0), rects[:, 2:].max(axis=0)
@@ -144,6 +146,6 @@ def compute_covered_areas(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
 
 
 def to_slices(box: Rect) -> tuple[slice, slice]:
-    """Rows and columns of a box."""
+    """Return rows and columns of a box."""
     x0, y0, x1, y1 = box
     return slice(y0, y1), slice(x0, x1)

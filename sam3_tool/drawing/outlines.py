@@ -31,7 +31,7 @@ MAX_OUTLINES = 500
 
 
 def get_mask_color(mask_id: int) -> Color:
-    """The colour of the mask with this number (from 1), the same in every picture.
+    """Return the colour of the mask with this number (from 1), the same in every image.
 
     The first 24 are clearly distinct; later ones walk around the hues by the golden ratio, in three shades.
 
@@ -47,7 +47,7 @@ def get_mask_color(mask_id: int) -> Color:
 
 @cache
 def choose_ink(color: Color) -> Color:
-    """Dark or light, whichever is easy to read on this colour."""
+    """Choose dark or light, whichever is easy to read on this colour."""
     red, green, blue = ((channel / 255) ** 2.2 for channel in color)
     return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.25 else LIGHT
 
@@ -101,7 +101,7 @@ class Mark:
 
     @cached_property
     def contours(self) -> list[np.ndarray]:
-        """int32, (K, 1, 2), x y in the picture: outlines, also of holes, point by point; the longest if too many."""
+        """int32, (K, 1, 2), x y in the image: outlines, also of holes, point by point; the longest if too many."""
         found, _ = cv2.findContours(self.patch, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=self.box[:2])
         return sorted(found, key=len, reverse=True)[:MAX_OUTLINES]
 
@@ -114,7 +114,7 @@ class Mark:
         return max(x1 - x0, y1 - y0) < style.tiny
 
     def compute_ring_box(self, style: Style) -> tuple[float, float, float, float]:
-        """x0 y0 x1 y1 of a ring that leaves some pixels free around a tiny mask."""
+        """Return x0 y0 x1 y1 of a ring that leaves some pixels free around a tiny mask."""
         x0, y0, x1, y1 = self.box
         radius = np.hypot(x1 - x0, y1 - y0) / 2 + 2.5 * style.ring_width + style.rim
         x, y = (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
@@ -122,7 +122,7 @@ class Mark:
 
 
 def paint_marks(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None:
-    """Tints and outlines the masks on `canvas`, in place; the last one lies on top."""
+    """Tint and outline the masks on `canvas`, in place; the last one lies on top."""
     borders = np.zeros(canvas.shape[:2], np.uint8)
     for mark in marks:
         window = to_slices(mark.box)
@@ -138,7 +138,7 @@ def paint_marks(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> None
 
 
 def _find_repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
-    """Of each mark: whether its box coincides with that of an earlier one, which its outline would hide."""
+    """Tell of each mark whether its box coincides with that of an earlier one, which its outline would hide."""
     boxes = np.array([mark.box for mark in marks]).reshape(-1, 4)
     # one row after the other: all at once would be 64 MB for 1,000 masks
     return [bool((np.abs(boxes[:i] - box) <= 2 * style.line).all(axis=1).any()) for i, box in enumerate(boxes)]
@@ -150,13 +150,13 @@ def _tint_pixels(pixels: np.ndarray, color: Color) -> np.ndarray:
 
 
 def _compute_border(patch: np.ndarray, width: int) -> np.ndarray:
-    """uint8, 0 or 1: the outermost pixels of the mask."""
+    """Return uint8, 0 or 1: the outermost pixels of the mask."""
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     return patch - cv2.erode(patch, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Style, *, dashed: bool) -> None:
-    """Draws the contours, but not over other masks' borders unless the mask covers them: neighbours keep their side."""
+    """Draw the contours, but not over other masks' borders unless the mask covers them: neighbours keep their side."""
     x0, y0, x1, y1 = mark.box
     margin = style.line + style.rim
     box = max(0, x0 - margin), max(0, y0 - margin), x1 + margin, y1 + margin
@@ -170,7 +170,7 @@ def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Sty
 
 
 def _trace_lines(contour: np.ndarray, style: Style, dashed: bool) -> Iterator[np.ndarray]:
-    """float32, (K, 2) each: the contour without its pixel steps, whole or in dashes."""
+    """Yield float32, (K, 2) each: the contour without its pixel steps, whole or in dashes."""
     points = contour[:, 0].astype(np.float32)
     if len(points) > 16:
         points = np.mean([np.roll(points, shift, axis=0) for shift in (-2, -1, 0, 1, 2)], axis=0)
@@ -188,7 +188,7 @@ def draw_lines(
     closed: bool = True,
     inside: np.ndarray | None = None,
 ) -> None:
-    """Draws lines (x y in pixels) with a rim that stands out on any background; where `inside` is 1, without it."""
+    """Draw lines (x y in pixels) with a rim that stands out on any background; where `inside` is 1, without it."""
     fixed_lines = [to_fixed_point(line) for line in lines]
     plain = canvas.copy() if inside is not None else canvas
     cv2.polylines(
@@ -200,7 +200,7 @@ def draw_lines(
 
 
 def round_box(box: tuple[float, float, float, float]) -> np.ndarray:
-    """float64, (64, 2), x y: the outline of a box with round ends; a circle if it is square."""
+    """Return float64, (64, 2), x y: the outline of a box with round ends; a circle if it is square."""
     x0, y0, x1, y1 = box
     radius = min(x1 - x0, y1 - y0) / 2
     angles = np.linspace(0, 2 * np.pi, 64, endpoint=False) + np.pi / 64
@@ -210,5 +210,5 @@ def round_box(box: tuple[float, float, float, float]) -> np.ndarray:
 
 
 def to_fixed_point(points: np.ndarray) -> np.ndarray:
-    """int32: points as OpenCV takes them with SHIFT fractional bits."""
+    """Return int32: points as OpenCV takes them with FRACTION_BITS fractional bits."""
     return np.rint(points * 2.0**FRACTION_BITS).astype(np.int32)

@@ -37,7 +37,7 @@ MASK_SHARE = 0.25
 
 
 def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | None = None) -> PIL.Image.Image:
-    """The picture, in its own size, with every mask tinted, outlined and numbered (`mask_ids`: 1 to N by default).
+    """Draw the image, in its own size, with every mask tinted, outlined and numbered (`mask_ids`: 1 to N by default).
 
     Larger masks lie under smaller ones. A mask that runs along an earlier one has a dashed outline; one too small
     to see has a ring around it; an empty one is left out. Raises ValueError if the sizes or counts do not fit.
@@ -54,11 +54,11 @@ def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | 
 
 
 def draw_zoom_pair(image: Image, mask: np.ndarray, box: Sequence[float], *, mask_id: int = 1) -> PIL.Image.Image:
-    """Two close-ups in one picture: the surroundings with `box` outlined, and the mask with its contour.
+    """Draw two close-ups in one image: the surroundings with `box` outlined, and the mask with its contour.
 
     `mask`: bool, (height, width); `box`: x0 y0 x1 y1 in pixels, around the mask or what else is of interest;
     `mask_id` gives the colour. The mask fills about a twentieth and a quarter of its panel at most. Each panel has
-    PANEL pixels on its long side, whether that enlarges (at most MAX_ENLARGEMENT times) or reduces the pixels.
+    PANEL_SIDE pixels on its long side, whether that enlarges (at most MAX_ENLARGEMENT times) or reduces the pixels.
     """
     focus = _compute_focus(mask, box)
     area = int(mask.sum()) or (focus[2] - focus[0]) * (focus[3] - focus[1])
@@ -77,10 +77,10 @@ def draw_zoom_pair(image: Image, mask: np.ndarray, box: Sequence[float], *, mask
 
 
 def compute_close_up(box: np.ndarray, area: int, share: float, height: int, width: int) -> np.ndarray:
-    """int64, (4,), x0 y0 x1 y1: the crop of the picture in which a mask of `area` pixels fills at most `share`.
+    """Return int64, (4,), x0 y0 x1 y1: the crop of the image in which a mask of `area` pixels fills at most `share`.
 
     `box`: the mask's, int (4,). It grows by a fifth, at least 16 pixels, on either axis; then further by
-    sqrt(filled share / `share`) if the mask would fill more than that; and is moved, not cut, into the picture.
+    sqrt(filled share / `share`) if the mask would fill more than that; and is moved, not cut, into the image.
     """
     limit = np.array([width, height])
     size = box[2:] - box[:2]
@@ -92,7 +92,7 @@ def compute_close_up(box: np.ndarray, area: int, share: float, height: int, widt
 
 
 def _draw_labels(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> PIL.Image.Image:
-    """The canvas with a number plate for each mark, and a line to it where the plate stands beside its mask."""
+    """Draw a number plate for each mark, and a line to it where the plate stands beside its mask."""
     targets = [_build_target(mark, style) for mark in marks]
     plates = place_plates(targets, canvas.shape[0], canvas.shape[1])
     for mark, plate in zip(marks, plates, strict=True):
@@ -128,7 +128,7 @@ def _build_target(mark: Mark, style: Style) -> Target:
 
 
 def _draw_leader(canvas: np.ndarray, mark: Mark, plate: Rect, style: Style) -> None:
-    """A thin line from the plate to the nearest point of its mask or ring, unless the plate lies on the mask."""
+    """Draw a thin line from the plate to the nearest point of its mask or ring, unless the plate lies on the mask."""
     start = np.array([plate[0] + plate[2], plate[1] + plate[3]]) // 2
     if not mark.mask[start[1], start[0]]:
         goals = round_box(mark.compute_ring_box(style)) if mark.is_tiny(style) else np.concatenate(mark.contours)[:, 0]
@@ -153,7 +153,7 @@ def load_font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _compute_focus(mask: np.ndarray, box: Sequence[float]) -> np.ndarray:
-    """int64, (4,): the whole pixels of `box` that lie in the picture, at least one, and all of the mask's."""
+    """Return int64, (4,): the whole pixels of `box` that lie in the image, at least one, and all of the mask's."""
     height, width = mask.shape
     low = np.clip(np.floor(box[:2]), 0, (width - 1, height - 1))
     high = np.clip(np.ceil(box[2:]), low + 1, (width, height))
@@ -165,7 +165,7 @@ def _compute_focus(mask: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 
 def enlarge_crop(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL_SIDE) -> tuple[np.ndarray, float]:
-    """The crop with `side` pixels on its long side, if at most MAX_ENLARGEMENT times as large, and its scale.
+    """Return the crop with `side` pixels on its long side, if at most MAX_ENLARGEMENT times as large, and its scale.
 
     `pixels`: uint8, (H, W, 3) or (H, W); `crop`: int (4,), x0 y0 x1 y1; scale: panel pixels to one of the crop's.
     """
@@ -176,7 +176,7 @@ def enlarge_crop(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL_SIDE) -
 
 
 def shrink_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`pixels`, uint8 (H, W, 3) or (H, W), at `size` = width and height, neither larger.
+    """Reduce pixels, uint8 (H, W, 3) or (H, W), to `size` = width and height, neither larger.
 
     Halved as long as it can be, then interpolated: every pixel counts, about as cv2.INTER_AREA would have it, which
     takes nine times as long. An odd last row or column is lost in halving.
@@ -190,7 +190,7 @@ def shrink_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _join_panels(context: np.ndarray, detail: np.ndarray) -> PIL.Image.Image:
-    """Side by side if the first is taller than wide, else one above the other; centred, with a white gap."""
+    """Join two panels: side by side if the first is taller than wide, else one above the other, with a white gap."""
     axis = 1 if context.shape[1] < context.shape[0] else 0
     across = max(context.shape[1 - axis], detail.shape[1 - axis])
     panels = [_pad_panel(panel, across, 1 - axis) for panel in (context, detail)]
@@ -199,7 +199,7 @@ def _join_panels(context: np.ndarray, detail: np.ndarray) -> PIL.Image.Image:
 
 
 def _pad_panel(panel: np.ndarray, size: int, axis: int) -> np.ndarray:
-    """The panel with as much white on both sides as makes it `size` pixels along `axis`."""
+    """Return the panel with as much white on both sides as makes it `size` pixels along `axis`."""
     missing = size - panel.shape[axis]
     margins = [(0, 0), (0, 0), (0, 0)]
     margins[axis] = (missing // 2, missing - missing // 2)

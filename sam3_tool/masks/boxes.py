@@ -4,7 +4,7 @@ import numpy as np
 
 
 def xyxy_to_cxcywh(boxes: np.ndarray) -> np.ndarray:
-    """x0 y0 x1 y1 -> centre x, centre y, width, height.
+    """Convert x0 y0 x1 y1 to centre x, centre y, width, height.
 
     >>> xyxy_to_cxcywh(np.array([10.0, 20.0, 30.0, 60.0])).tolist()
     [20.0, 40.0, 20.0, 40.0]
@@ -14,13 +14,13 @@ def xyxy_to_cxcywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def cxcywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
-    """centre x, centre y, width, height -> x0 y0 x1 y1."""
+    """Convert centre x, centre y, width, height to x0 y0 x1 y1."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return np.concatenate([centre - half, centre + half], axis=-1)
 
 
 def xyxy_to_xywh(boxes: np.ndarray) -> np.ndarray:
-    """x0 y0 x1 y1 -> x0, y0, width, height, which COCO files use.
+    """Convert x0 y0 x1 y1 to x0, y0, width, height, which COCO files use.
 
     >>> xyxy_to_xywh(np.array([10.0, 20.0, 30.0, 60.0])).tolist()
     [10.0, 20.0, 20.0, 40.0]
@@ -29,22 +29,24 @@ def xyxy_to_xywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
-    """x0, y0, width, height -> x0 y0 x1 y1."""
+    """Convert x0, y0, width, height to x0 y0 x1 y1."""
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
 
 
 def to_fractions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Pixels -> fractions of the picture's size. For any format: x and w go with the width, y and h with the height."""
+    """Convert pixels to fractions of the image's size, for any format: x and w go with the width, y and h with the
+    height.
+    """
     return boxes / np.array([width, height, width, height], dtype=np.float64)
 
 
 def to_pixels(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fractions of the picture's size -> pixels. Not clipped to the picture."""
+    """Convert fractions of the image's size to pixels. They are not clipped to the image."""
     return boxes * np.array([width, height, width, height], dtype=np.float64)
 
 
 def masks_to_boxes(masks: np.ndarray) -> np.ndarray:
-    """Tight x0 y0 x1 y1 boxes in pixels, float32 (N, 4), of masks, bool (N, H, W); zeros for an empty mask.
+    """Compute tight x0 y0 x1 y1 boxes in pixels, float32 (N, 4), of masks, bool (N, H, W); zeros for an empty mask.
 
     >>> mask = np.zeros((1, 8, 9), bool)
     >>> mask[0, 2:4, 5:9] = True
@@ -57,7 +59,9 @@ def masks_to_boxes(masks: np.ndarray) -> np.ndarray:
 
 
 def mask_to_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0 y0 x1 y1 in whole pixels around one mask, bool (H, W); all 0 for an empty one. Quicker than `masks_to_boxes`.
+    """Compute x0 y0 x1 y1 in whole pixels around one mask, bool (H, W); all 0 for an empty one.
+
+    It is quicker than `masks_to_boxes`.
 
     >>> mask = np.zeros((8, 9), bool)
     >>> mask[2:4, 5:9] = True
@@ -72,7 +76,7 @@ def mask_to_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _find_extents(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First true index and one past the last, each int (N,), of bool (N, L); 0, 0 where none is true."""
+    """Return first true index and one past the last, each int (N,), of bool (N, L); 0, 0 where none is true."""
     first = occupied.argmax(axis=1)
     past = occupied.shape[1] - occupied[:, ::-1].argmax(axis=1)
     return first, np.where(occupied.any(axis=1), past, 0)

@@ -61,7 +61,7 @@ THING_COLOURS: dict[str, str] = {
     "bell": "yellow", "guitar": "red", "balloon": "red", "hat": "black", "shoe": "blue", "tree": "green",
     "cactus": "green",
 }  # fmt: skip
-"""Things whose picture has one colour that anybody would name."""
+"""Things whose image has one colour that anybody would name."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "circle": ("disc", "round shape"), "square": ("box",), "ring": ("hoop",), "cross": ("plus sign",),
@@ -105,10 +105,10 @@ STRANGERS = (
 
 
 def pluralize_noun(noun: str) -> str:
-    """The plural of a noun of this world.
+    """Return the plural of a noun of this world.
 
-    >>> pluralize_noun("cherry"), pluralize_noun("cactus"), pluralize_noun("box"), pluralize_noun("toy"), pluralize_noun("fish")
-    ('cherries', 'cacti', 'boxes', 'toys', 'fish')
+    >>> [pluralize_noun(noun) for noun in ("cherry", "cactus", "box", "toy", "fish")]
+    ['cherries', 'cacti', 'boxes', 'toys', 'fish']
     """
     if noun in IRREGULAR_PLURALS:
         return IRREGULAR_PLURALS[noun]
@@ -120,7 +120,7 @@ def pluralize_noun(noun: str) -> str:
 
 
 def list_known_words() -> list[str]:
-    """Every word that a phrase of this world may hold, sorted: what the checkpoint can be said to know."""
+    """Return every word that a phrase of this world may hold, sorted: what the checkpoint can be said to know."""
     nouns = [*NOUNS, *HYPERNYMS, *(word for words in SYNONYMS.values() for word in words)]
     spellings = (*PATTERN_WORDS.values(), *SIZE_WORDS.values())
     adjectives = [*COLOURS, *COLOUR_SYNONYMS.values(), *(word for words in spellings for word in words)]

@@ -3,6 +3,7 @@
 `draw_scene(seed)` is a pure function: the same seed gives the same scene on every machine with the same libraries.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,7 +16,7 @@ from sam3_tool.synthetic.sprites import load_sprites
 SIZE_RANGES = {"small": (0.15, 0.21), "medium": (0.25, 0.33), "large": (0.38, 0.55)}
 """Largest extent of an object before rotation, as a share of sqrt(width * height); the gaps keep the words honest."""
 MIN_VISIBLE_AREA = 0.0025
-"""Share of the picture below which a (mostly hidden) object does not count as being there."""
+"""Share of the image below which a (mostly hidden) object does not count as being there."""
 MAX_OBJECTS = 10
 HELD_OUT = 2**40
 """Training draws scene seeds below this number; held-out scenes have seeds from here on."""
@@ -88,7 +89,7 @@ class _Stamp:
 
 
 def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: bool = False) -> Scene:
-    """The scene of this seed; `size` is (width, height) in pixels, chosen by the seed if left out."""
+    """Draw the scene of this seed. `size` is (width, height) in pixels, which the seed chooses if it is left out."""
     rng = np.random.default_rng(seed)
     width, height = size or IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
     kinds = _choose_kinds(rng, shapes_only=shapes_only)
@@ -106,7 +107,7 @@ def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: b
 
 
 def _choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[str, str | None]]:
-    """A few (noun, colour) that the objects are drawn from, so that kinds repeat and near misses occur."""
+    """Choose a few (noun, colour) that the objects are drawn from, so that kinds repeat and near misses occur."""
     share_of_things = rng.choice([0.0, 0.5, 1.0], p=[0.35, 0.35, 0.30]) * (not shapes_only)
     shapes = rng.choice(SHAPES, rng.integers(1, 5), replace=False)
     colours = rng.choice(list(COLOURS), rng.integers(1, 5), replace=False)
@@ -142,7 +143,7 @@ def _draw_object(rng: np.random.Generator, kind: tuple[str, str | None], scale: 
 
 
 def _draw_thing(rng: np.random.Generator, noun: str, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """A drawing, perhaps mirrored, a little tilted and relit, `side` pixels large."""
+    """Draw a thing `side` pixels large: perhaps mirrored, a little tilted and relit."""
     sprite = load_sprites()[noun].astype(np.float32)
     sprite[..., :3] *= sprite[..., 3:] / 255  # premultiplied, so that resizing mixes no colour from outside
     if rng.random() < 0.5:
@@ -156,7 +157,7 @@ def _draw_thing(rng: np.random.Generator, noun: str, side: int) -> tuple[np.ndar
 
 
 def _draw_shape_alpha(rng: np.random.Generator, noun: str, side: int) -> np.ndarray:
-    """float32, (side, side): how much of each pixel the shape covers."""
+    """Return float32, (side, side): how much of each pixel the shape covers."""
     tilt = np.deg2rad(rng.uniform(-1, 1) * MAX_TILT.get(noun, 12))
     turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
     mirror = np.array([rng.choice([-1.0, 1.0]), 1.0])
@@ -172,41 +173,10 @@ MAX_TILT = {"circle": 0, "ring": 0, "triangle": 180, "star": 180, "crescent": 18
 
 
 def trace_outline(noun: str, rng: np.random.Generator) -> list[np.ndarray]:
-    """The loops, float (K, 2) in [-1, 1], y down, that bound a shape; an inner loop is a hole (even-odd rule)."""
-    match noun:
-        case "circle":
-            return [_trace_arc(0, 360)]
-        case "square":
-            return [_trace_polygon(4, 1.15, -45)]
-        case "triangle":
-            return [_trace_polygon(3)]
-        case "star":
-            inner = _trace_polygon(5, rng.uniform(0.38, 0.5), -54)
-            return [np.stack([_trace_polygon(5), inner], axis=1).reshape(-1, 2)]
-        case "ring":
-            return [_trace_arc(0, 360), _trace_arc(0, 360) * rng.uniform(0.5, 0.64)]
-        case "cross":
-            t = rng.uniform(0.26, 0.36)
-            quarter = np.array([(t, -1), (t, -t), (1, -t)])
-            turns = [np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
-            return [np.concatenate([quarter @ turn for turn in turns])]
-        case "heart":
-            turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-            y = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
-            return [np.stack([16 * np.sin(turn) ** 3, 2.5 - y], axis=1) / 17]
-        case "crescent":
-            bite = _trace_arc(118, 242)[::-1] * np.array([rng.uniform(0.2, 0.55), 1.0])
-            return [np.concatenate([_trace_arc(118, 242), bite]) + np.array([0.65, 0])]
-        case "pentagon":
-            return [_trace_polygon(5)]
-        case "arrow":
-            t = rng.uniform(0.2, 0.3)
-            return [np.array([(-1, -t), (0.1, -t), (0.1, -0.75), (1, 0), (0.1, 0.75), (0.1, t), (-1, t)])]
-        case "diamond":
-            return [np.array([(0, -1), (0.6, 0), (0, 1), (-0.6, 0)])]
-        case "semicircle":
-            return [_trace_arc(180, 360) + np.array([0, 0.5])]
-    raise ValueError(f"no shape is called {noun!r}; shapes are {', '.join(SHAPES)}")
+    """Return the loops, float (K, 2) in [-1, 1], y down, that bound a shape; an inner loop is a hole (even-odd)."""
+    if noun not in _OUTLINES:
+        raise ValueError(f"no shape is called {noun!r}; shapes are {', '.join(SHAPES)}")
+    return _OUTLINES[noun](rng)
 
 
 def _trace_arc(start: float, stop: float) -> np.ndarray:
@@ -219,8 +189,54 @@ def _trace_polygon(corners: int, radius: float = 1.0, first: float = -90) -> np.
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
+def _trace_star(rng: np.random.Generator) -> list[np.ndarray]:
+    inner = _trace_polygon(5, rng.uniform(0.38, 0.5), -54)
+    return [np.stack([_trace_polygon(5), inner], axis=1).reshape(-1, 2)]
+
+
+def _trace_cross(rng: np.random.Generator) -> list[np.ndarray]:
+    t = rng.uniform(0.26, 0.36)
+    quarter = np.array([(t, -1), (t, -t), (1, -t)])
+    turns = [np.array([[c, s], [-s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+    return [np.concatenate([quarter @ turn for turn in turns])]
+
+
+def _trace_heart(rng: np.random.Generator) -> list[np.ndarray]:
+    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    y = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
+    return [np.stack([16 * np.sin(turn) ** 3, 2.5 - y], axis=1) / 17]
+
+
+def _trace_crescent(rng: np.random.Generator) -> list[np.ndarray]:
+    bite = _trace_arc(118, 242)[::-1] * np.array([rng.uniform(0.2, 0.55), 1.0])
+    return [np.concatenate([_trace_arc(118, 242), bite]) + np.array([0.65, 0])]
+
+
+def _trace_arrow(rng: np.random.Generator) -> list[np.ndarray]:
+    t = rng.uniform(0.2, 0.3)
+    return [np.array([(-1, -t), (0.1, -t), (0.1, -0.75), (1, 0), (0.1, 0.75), (0.1, t), (-1, t)])]
+
+
+# each shape draws as many random numbers as it always did: the saved scenes depend on their order
+_OUTLINES: dict[str, Callable[[np.random.Generator], list[np.ndarray]]] = {
+    "circle": lambda rng: [_trace_arc(0, 360)],
+    "square": lambda rng: [_trace_polygon(4, 1.15, -45)],
+    "triangle": lambda rng: [_trace_polygon(3)],
+    "star": _trace_star,
+    "ring": lambda rng: [_trace_arc(0, 360), _trace_arc(0, 360) * rng.uniform(0.5, 0.64)],
+    "cross": _trace_cross,
+    "heart": _trace_heart,
+    "crescent": _trace_crescent,
+    "pentagon": lambda rng: [_trace_polygon(5)],
+    "arrow": _trace_arrow,
+    "diamond": lambda rng: [np.array([(0, -1), (0.6, 0), (0, 1), (-0.6, 0)])],
+    "semicircle": lambda rng: [_trace_arc(180, 360) + np.array([0, 0.5])],
+}
+"""Shape -> what traces it."""
+
+
 def _draw_texture(rng: np.random.Generator, colour: tuple[int, int, int], pattern: str, side: int) -> np.ndarray:
-    """uint8, (side, side, 3): about this colour, with light shading, stripes or dots in a contrasting tone."""
+    """Return uint8, (side, side, 3): about this colour, with light shading, stripes or dots in a contrasting tone."""
     base = np.clip(np.array(colour) + rng.normal(0, 9, 3), 0, 255)
     rgb = np.broadcast_to(base, (side, side, 3)).copy()
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
@@ -249,7 +265,7 @@ def _draw_dots(x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
 def _find_place(
     rng: np.random.Generator, ids: np.ndarray, solid: np.ndarray, *, nested: bool
 ) -> tuple[int, int] | None:
-    """(x, y) of the stamp's corner where every earlier object stays visible, or None after a dozen tries.
+    """Return (x, y) of the stamp's corner where every earlier object stays visible, or None after a dozen tries.
 
     Most objects keep apart, some hide up to a third of another; a `nested` one lies wholly within a larger one.
     """
@@ -299,7 +315,7 @@ def _keep_visible(pixels: np.ndarray, ids: np.ndarray, objects: list[SceneObject
 def draw_background(
     rng: np.random.Generator, width: int, height: int, *, avoid: list[tuple[int, int, int]]
 ) -> np.ndarray:
-    """uint8, (height, width, 3): flat, gradient, stripes, checks, clouds, a photograph; unlike the colours `avoid`."""
+    """Return uint8, (height, width, 3), in a style chosen by chance and unlike the colours in `avoid`."""
     base = _pick_unlike_colour(rng, avoid)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(width, height)
     angle, amplitude = rng.uniform(0, 2 * np.pi), rng.normal(0, 20, 3)
@@ -325,7 +341,7 @@ def draw_background(
 
 
 def _pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
-    """float, (3,): an RGB colour at a distance from those in `avoid` (the best of many tries)."""
+    """Return float, (3,): an RGB colour at a distance from those in `avoid` (the best of many tries)."""
     tries = rng.uniform(0, 255, (40, 3))
     grey = rng.random(40) < 0.4
     tries[grey] = rng.uniform(20, 240, (40, 1))[grey] + rng.normal(0, 8, (40, 3))[grey]
@@ -336,7 +352,7 @@ def _pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, in
 
 
 def _crop_photograph(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """A crop of a real photograph, at times softened or with less contrast."""
+    """Return a crop of a real photograph, at times softened or with less contrast."""
     photograph = _load_photographs()[rng.integers(len(PHOTOGRAPHS))]
     share = rng.uniform(0.35, 1.0)
     h, w = (max(16, int(side * share)) for side in photograph.shape[:2])
@@ -350,7 +366,7 @@ def _crop_photograph(rng: np.random.Generator, width: int, height: int) -> np.nd
 
 @cache
 def _load_photographs() -> list[np.ndarray]:
-    """uint8, (h, w, 3) each, no longer than 320 pixels."""
+    """Return uint8, (h, w, 3) each, no longer than 320 pixels."""
     from skimage import data  # only the generator needs scikit-image
 
     return [_shrink_photograph(getattr(data, name)()) for name in PHOTOGRAPHS]

@@ -1,4 +1,4 @@
-"""Pictures of everyday things, cut once from a colour-emoji font into one sheet that lies beside this file.
+"""Images of everyday things, cut once from a colour-emoji font into one sheet that lies beside this file.
 
 `python -m sam3_tool.synthetic.sprites FONT.ttf` makes the sheet again (Debian: package fonts-noto-color-emoji).
 The drawings are Google's Noto Color Emoji under the SIL Open Font License 1.1: see `things/README.md`.
@@ -24,7 +24,7 @@ BITMAP_SIZE = 109
 
 @cache
 def load_sprites() -> dict[str, np.ndarray]:
-    """Noun -> uint8 (SIDE, SIDE, 4) RGBA, the drawing centred and as large as the cell allows."""
+    """Return noun -> uint8 (SIDE, SIDE, 4) RGBA, the drawing centred and as large as the cell allows."""
     with files(__package__).joinpath("things/things.png").open("rb") as file:
         sheet = np.asarray(PIL.Image.open(file).convert("RGBA"))
     return {noun: _cut_cell(sheet, index) for index, noun in enumerate(THINGS)}
@@ -36,7 +36,7 @@ def _cut_cell(sheet: np.ndarray, index: int) -> np.ndarray:
 
 
 def draw_sheet(font_path: Path) -> PIL.Image.Image:
-    """All things in the order of the vocabulary, COLUMNS to a row."""
+    """Draw all things in the order of `THINGS`, COLUMNS to a row."""
     font = ImageFont.truetype(str(font_path), BITMAP_SIZE)
     sheet = PIL.Image.new("RGBA", (COLUMNS * SIDE, -(-len(THINGS) // COLUMNS) * SIDE))
     for index, emoji in enumerate(THINGS.values()):

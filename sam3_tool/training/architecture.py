@@ -12,7 +12,7 @@ from sam3_tool.training.tokenizer import CONTEXT
 IMAGE_SIDE = 128
 PATCH = 8
 GRID = IMAGE_SIDE // PATCH
-"""Patches along one side of the picture."""
+"""Patches along one side of the image."""
 MASK_SIDE = 4 * GRID
 """Side of the mask logits: the neck's finest level is four times the patch grid."""
 FINE_SIDE = 2 * MASK_SIDE
@@ -23,7 +23,7 @@ HEADS = 4
 
 
 def build_tiny_config(vocabulary_size: int) -> Sam3Config:
-    """About 5.3 million parameters: 10.7 MB in half precision."""
+    """Describe a network of about 5.3 million parameters: 10.7 MB in half precision."""
     block = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "intermediate_size": 3 * WIDTH, "dropout": 0.0}
     return Sam3Config(
         vision_config={
@@ -65,7 +65,7 @@ def build_tiny_config(vocabulary_size: int) -> Sam3Config:
 
 
 def build_video_config(detector: Sam3Config) -> Sam3VideoConfig:
-    """The detector with the tracker that belongs to it: one folder for the detector, tracker and video classes.
+    """Describe the detector with its tracker, so that one folder serves the detector, tracker and video classes.
 
     64 memory channels and a mask stride of 16 are what transformers' memory attention has wired in.
     """
@@ -99,7 +99,9 @@ def build_video_config(detector: Sam3Config) -> Sam3VideoConfig:
 
 
 def create_model(vocabulary_size: int) -> Sam3Model:
-    """Weights that a small model can start from; transformers' normal(0, 0.02) is too faint at this width."""
+    """Create a model with weights that training can start from: transformers' normal(0, 0.02) is too faint at this
+    width.
+    """
     model = Sam3Model(build_tiny_config(vocabulary_size))
     # the matrix form of attention: SDPA's backward pass on a CPU is several times slower for short keys
     model.set_attn_implementation("eager")
@@ -120,7 +122,7 @@ def _initialize_layers(part: nn.Module) -> None:
 
 
 def create_tracker(detector: Sam3Model) -> Sam3TrackerModel:
-    """A tracker head to train on the detector's trunk, which both share; its neck starts as the detector's."""
+    """Create a tracker head to train on the detector's trunk, which both share; its neck starts as the detector's."""
     # through a dictionary, because the model changes the config it is given
     tracker = Sam3TrackerModel(type(whole := build_video_config(detector.config)).from_dict(whole.to_dict()))
     _initialize_layers(tracker.prompt_encoder)
@@ -139,9 +141,9 @@ def create_tracker(detector: Sam3Model) -> Sam3TrackerModel:
 
 @torch.no_grad()
 def _initialize_click_attention(tracker: Sam3TrackerModel) -> None:
-    """Between prompt and picture, queries and keys start as one projection, and what is read is handed on unturned.
+    """Start queries and keys between prompt and image as one projection, and hand what is read on unturned.
 
-    The code of a place is then most like itself and like that of places nearby, so that a click reads the picture where
+    The code of a place is then most like itself and like that of places nearby, so that a click reads the image where
     it is; and having read it, it is most like the pixels that look the same. Clicks find their objects' pixels before
     anything is learnt.
     """
@@ -172,7 +174,7 @@ def _initialize_detector(model: Sam3Model) -> None:
 
 
 def _spread_boxes(count: int) -> torch.Tensor:
-    """float, (count, 4): logits of cx cy w h; centres on a grid over the picture, a quarter of it large."""
+    """Return float, (count, 4): logits of cx cy w h; centres on a grid over the image, a quarter of it large."""
     columns = round(math.sqrt(count))
     rows = math.ceil(count / columns)
     boxes = [((k % columns + 0.5) / columns, (k // columns + 0.5) / rows, 0.25, 0.25) for k in range(count)]

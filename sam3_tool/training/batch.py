@@ -36,11 +36,11 @@ class ImageBatch:
     fine_masks: torch.Tensor
     """float32, (B, M, FINE_SIDE, FINE_SIDE): share of each cell that the object covers."""
     boxes: torch.Tensor
-    """float32, (B, M, 4), cx cy w h as shares of the picture."""
+    """float32, (B, M, 4), cx cy w h as shares of the image."""
     exist: torch.Tensor
     """bool, (B, M)."""
     attributes: torch.Tensor
-    """int64, (B, M, 4): index of noun, colour, pattern, size; IGNORE where there is none."""
+    """int64, (B, M, 4): index of noun, colour, pattern, size; IGNORE_INDEX where there is none."""
 
     @cached_property
     def masks(self) -> torch.Tensor:
@@ -50,16 +50,16 @@ class ImageBatch:
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """N prompts, K per picture, in the pictures' order."""
+    """N prompts, K per image, in the images' order."""
 
     image_index: torch.Tensor
-    """int64, (N,): which picture."""
+    """int64, (N,): which image."""
     tokens: torch.Tensor
     """int64, (N, T)."""
     token_mask: torch.Tensor
     """bool, (N, T): True where there is a token."""
     boxes: torch.Tensor
-    """float32, (N, E, 4), cx cy w h as shares of the picture."""
+    """float32, (N, E, 4), cx cy w h as shares of the image."""
     box_labels: torch.Tensor
     """int64, (N, E): 1, 0 or PAD_LABEL. A question without exemplars carries padded boxes only."""
     targets: torch.Tensor
@@ -74,7 +74,7 @@ def build_image_batch(scenes: Sequence[Scene]) -> ImageBatch:
 
 
 def _to_square(pixels: np.ndarray) -> torch.Tensor:
-    """The picture as SAM 3 sees it: stretched to a square, antialiased bilinear on bytes, scaled to [-1, 1]."""
+    """Return the image as SAM 3 sees it: stretched to a square, antialiased bilinear on bytes, scaled to [-1, 1]."""
     channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
     square: torch.Tensor = image.resize(channels_first, [IMAGE_SIDE, IMAGE_SIDE], antialias=True)
     return square.float() / 127.5 - 1
@@ -96,7 +96,7 @@ def _build_image_row(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 
 def to_shares(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """x0 y0 x1 y1 in pixels -> cx cy w h as shares of the picture, (N, 4)."""
+    """Convert x0 y0 x1 y1 in pixels to cx cy w h as shares of the image, (N, 4)."""
     x0, y0, x1, y1 = boxes.T / np.array([[width], [height], [width], [height]], np.float32)
     return np.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], axis=1)
 
@@ -124,7 +124,7 @@ def write_questions(
 def _draw_exemplars(
     prompts: Sequence[TrainingPrompt], scenes: Sequence[Scene], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes drawn a little inexactly, as a person would, padded to the longest list (at least one)."""
+    """Draw boxes a little inexactly, as a person would, padded to the longest list (at least one)."""
     longest = max(1, *(len(prompt.exemplars) for prompt in prompts))
     boxes = np.full((len(prompts), longest, 4), 0.5, np.float32)
     labels = np.full((len(prompts), longest), PAD_LABEL, np.int64)
@@ -141,7 +141,7 @@ def _draw_exemplars(
 def draw_batch(
     seed: Sequence[int], image_count: int, kinds: Sequence[Kind], tokenizer: CLIPTokenizer, *, shapes_only: float = 0.0
 ) -> tuple[ImageBatch, Questions]:
-    """The batch of this seed: fresh scenes each time, so that training never sees one twice.
+    """Draw the batch of this seed: fresh scenes each time, so that training never sees one twice.
 
     `shapes_only`: share of the scenes that hold no everyday things.
     """

@@ -10,12 +10,12 @@ Click = tuple[int, int, Literal[0, 1]]
 
 
 def find_centre_click(truth: np.ndarray) -> Click:
-    """The click that names an object: its innermost pixel. `truth`: bool (H, W), not empty."""
+    """Return the click that names an object: its innermost pixel. `truth`: bool (H, W), not empty."""
     return find_next_click(truth, np.zeros_like(truth))
 
 
 def find_next_click(truth: np.ndarray, mask: np.ndarray) -> Click:
-    """The pixel farthest inside the mask's deepest error (RITM, 2021): positive if missed, negative if too much.
+    """Return the pixel farthest inside the mask's deepest error (RITM, 2021): positive if missed, negative if too much.
 
     Both bool (H, W), `truth` not empty. Without an error it is the object's innermost pixel again.
     """
@@ -28,7 +28,7 @@ def find_next_click(truth: np.ndarray, mask: np.ndarray) -> Click:
 
 
 def draw_stray_click(truth: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> Click:
-    """Any pixel that is wrong, all equally likely; any of the object's where none is."""
+    """Return any pixel that is wrong, all equally likely; any of the object's where none is."""
     wrong = truth ^ mask
     rows, columns = np.nonzero(wrong if wrong.any() else truth)
     index = int(rng.integers(len(rows)))
@@ -37,12 +37,12 @@ def draw_stray_click(truth: np.ndarray, mask: np.ndarray, rng: np.random.Generat
 
 
 def _compute_depth(region: np.ndarray) -> np.ndarray:
-    """float32, (H, W): distance to the nearest pixel outside the region; outside the picture is outside it."""
+    """Return float32, (H, W): distance to the nearest pixel outside the region; outside the image is outside it."""
     padded = np.pad(region.astype(np.uint8), 1)
     return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
 def _find_deepest(depth: np.ndarray) -> tuple[int, int]:
-    """Column and row."""
+    """Return the column and the row."""
     row, column = divmod(int(depth.argmax()), depth.shape[1])
     return column, row

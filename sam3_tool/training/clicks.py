@@ -63,11 +63,11 @@ class Recipe:
     images: int = 6
     """Per step."""
     drawn_images: int = 12
-    """Pictures drawn, and seen by the frozen trunk, at a time."""
+    """Images drawn, and seen by the frozen trunk, at a time."""
     steps_per_draw: int = 8
-    """Steps that choose their pictures from the same `drawn_images`."""
+    """Steps that choose their images from the same `drawn_images`."""
     objects: int = 5
-    """Of each picture, at most."""
+    """Of each image, at most."""
     corrections: int = 3
     """Clicks after the first prompt of a step, at most."""
     corrections_from: int = 300
@@ -75,7 +75,7 @@ class Recipe:
     lr: tuple[float, float] = (2e-3, 1.2e-3)
     """Muon, AdamW."""
     calibration: int = 16
-    """Pictures by which the neck's levels are brought to unit scale."""
+    """Images by which the neck's levels are brought to unit scale."""
     bfloat16: bool = False
     averaging: float = 0.99
     """Decay of the running average of the weights, which is what is shipped."""
@@ -83,20 +83,20 @@ class Recipe:
     log_every: int = 20
 
     def compute_lr_share(self, step: int) -> float:
-        """Of the full learning rate: warms up, stays, cools down."""
+        """Return the share of the full learning rate at this step: it warms up, stays, and cools down."""
         return min(1.0, (step + 1) / self.warmup_steps, max(0.02, (self.steps - step) / self.cooldown_steps))
 
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """R objects of a step's pictures, then clicks on nothing."""
+    """R objects of a step's images, then clicks on nothing."""
 
     image_index: torch.Tensor
     """int64, (R,)."""
     truth: torch.Tensor
     """float32, (R, FINE_SIDE, FINE_SIDE): share of each cell that is the object's."""
     others: torch.Tensor
-    """float32, the same: what another object of the picture covers."""
+    """float32, the same: what another object of the image covers."""
     boxes: torch.Tensor
     """float32, (R, 4), x0 y0 x1 y1 in pixels of the square."""
     real: torch.Tensor
@@ -126,7 +126,7 @@ class TrackerRun:
         self._drawn: tuple[int, ImageBatch, list[torch.Tensor]] | None = None
 
     def advance(self) -> dict[str, float]:
-        """One step; the losses it saw, averaged over its prompts."""
+        """Make one step, and return the losses it saw, averaged over its prompts."""
         rng = np.random.default_rng((self.recipe.seed, self.step))
         levels, objects = self._choose_images(rng)
         losses = self._compute_losses(levels, objects, rng)
@@ -141,7 +141,7 @@ class TrackerRun:
         return {name: float(value.detach()) for name, value in losses.items()} | {"gradient": float(norm)}
 
     def _choose_images(self, rng: np.random.Generator) -> tuple[list[torch.Tensor], Objects]:
-        """The neck's levels of some pictures, and what to ask for in them."""
+        """Return the neck's levels of some images, and what to ask for in them."""
         draw = self.step // self.recipe.steps_per_draw
         if self._drawn is None or self._drawn[0] != draw:
             images = build_image_batch(_draw_scenes((self.recipe.seed, draw), self.recipe.drawn_images))
@@ -151,7 +151,7 @@ class TrackerRun:
         return [level[rows] for level in levels], _choose_objects(images, rows, self.recipe.objects, rng)
 
     def _compute_losses(self, levels: list[torch.Tensor], objects: Objects, rng: np.random.Generator) -> Losses:
-        """A first prompt and its corrections; the mean of their losses."""
+        """Ask a first prompt and its corrections, and return the mean of their losses."""
         start = STARTS[self.step % len(STARTS)]
         prompts = _draw_first_prompts(start, objects, rng)
         if start != "click":
@@ -170,7 +170,7 @@ class TrackerRun:
         return means | {f"iou after {start}": rounds[0]["iou"], f"iou after {corrections} more": rounds[-1]["iou"]}
 
     def _draw_correction_count(self, rng: np.random.Generator) -> int:
-        """None while first answers are still noise."""
+        """Draw the number of corrections: none while first answers are still noise."""
         return int(rng.integers(self.recipe.corrections + 1)) if self.step >= self.recipe.corrections_from else 0
 
     def _get_learnt_weights(self) -> dict[str, torch.Tensor]:
@@ -210,7 +210,7 @@ def _draw_scenes(seed: tuple[int, int], count: int) -> list[Any]:
 
 
 def _choose_objects(images: ImageBatch, rows: np.ndarray, most: int, rng: np.random.Generator) -> Objects:
-    """Up to `most` objects of each of these pictures, then a click on nothing for every other picture."""
+    """Return up to `most` objects of each of these images, then a click on nothing for every other image."""
     chosen = [
         (place, int(row), int(thing))
         for place, row in enumerate(rows)
@@ -232,7 +232,7 @@ def _choose_objects(images: ImageBatch, rows: np.ndarray, most: int, rng: np.ran
 
 
 def _draw_first_prompts(start: Start, objects: Objects, rng: np.random.Generator) -> TrackerPrompts:
-    """A click in every object (and on nothing), a more or less exact box, or a spoilt mask and a click to mend it."""
+    """Draw a click in every object (and on nothing), a more or less exact box, or a spoilt mask and a click."""
     if start == "click":
         points, labels = to_points(
             [_draw_first_click(*object_masks, rng) for object_masks in zip(objects.truth, objects.others, strict=True)]
@@ -250,7 +250,7 @@ def _draw_first_prompts(start: Start, objects: Objects, rng: np.random.Generator
 
 
 def _draw_first_click(truth: torch.Tensor, others: torch.Tensor, rng: np.random.Generator) -> tuple[int, int, int]:
-    """Anywhere in the object or, as often, in its middle. For nothing: where no object is."""
+    """Draw a click anywhere in the object or, as often, in its middle. For nothing: where no object is."""
     solid = truth.numpy() > 0.5
     if not solid.any():
         free = others.numpy() < 0.01
@@ -260,7 +260,7 @@ def _draw_first_click(truth: torch.Tensor, others: torch.Tensor, rng: np.random.
 
 
 def _perturb_boxes(boxes: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Half of them exact, half with each edge off by about a tenth of the box's side."""
+    """Keep half of the boxes exact, and move each edge of the others by about a tenth of the box's side."""
     sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     noise = torch.from_numpy(rng.normal(0, 0.1, boxes.shape).clip(-0.2, 0.2).astype(np.float32))
     rough = torch.from_numpy(rng.random((len(boxes), 1)) < 0.5)
@@ -270,7 +270,7 @@ def _perturb_boxes(boxes: torch.Tensor, rng: np.random.Generator) -> torch.Tenso
 def _draw_correction(
     prompts: TrackerPrompts, logits: torch.Tensor, objects: Objects, rng: np.random.Generator
 ) -> tuple[TrackerPrompts, Objects]:
-    """The next click, with the answer so far as a mask prompt: its logits, the cut mask, or (seldom) nothing."""
+    """Return the next click, with the answer so far as a mask prompt: its logits, the cut mask, or (seldom) nothing."""
     masks = upsample_logits(logits) > 0
     earlier = [logits, to_mask_prompt(masks), None][int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
     return _add_click(prompts, masks, earlier, objects, rng), objects

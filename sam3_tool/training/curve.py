@@ -1,4 +1,4 @@
-"""The training log as a picture: `python -m sam3_tool.training.curve LOG.jsonl CURVE.svg`."""
+"""The training log as an image: `python -m sam3_tool.training.curve LOG.jsonl CURVE.svg`."""
 
 import json
 import math
@@ -16,7 +16,7 @@ LEAST, MOST = 0.05, 10.0
 
 
 def draw_curve(rows: list[dict[str, float]]) -> str:
-    """An SVG of the losses over the steps, one line each; a line begins where its loss does."""
+    """Draw an SVG of the losses over the steps, one line each; a line begins where its loss does."""
     last = rows[-1]["step"]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '

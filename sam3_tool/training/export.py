@@ -27,7 +27,7 @@ _LEARNT_NECK, _LEARNT = "sam3.vision_encoder.neck.", "sam3."
 
 
 def export_checkpoint(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Config, half-precision weights, processor, tokenizer and the list of known words."""
+    """Write config, half-precision weights, processor, tokenizer and the list of known words."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         DETECTOR_PREFIX + name: value.detach().to(torch.float16).contiguous()
@@ -45,7 +45,8 @@ def export_checkpoint(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) 
 
 
 def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:
-    """The checkpoint in `source` with this tracker head; every weight of its detector stays as it is, bit for bit.
+    """Write the checkpoint in `source` with this tracker head; every weight of its detector stays as it is, bit for
+    bit.
 
     `learnt`: the weights of a `LearningTracker` without its trunk.
     """
@@ -67,7 +68,7 @@ def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Pat
 
 
 def _save_whole(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Under another name until it is whole: a run may be killed, or export over the checkpoint it started from.
+    """Write under another name until it is whole: a run may be killed, or export over the checkpoint it started from.
 
     Some versions of safetensors write in place.
     """

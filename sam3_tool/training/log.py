@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 def log_steps(folder: Path, recent: Sequence[dict[str, float]], *, step: int, seconds: float, rate: float) -> None:
-    """The mean of each loss over the steps that had it. `seconds`: of a step. `rate`: share of the learning rate."""
+    """Log the mean of each loss over the steps that had it. `seconds`: per step; `rate`: share of the full rate."""
     names = sorted({name for losses in recent for name in losses})
     values_by_name = {name: [losses[name] for losses in recent if name in losses] for name in names}
     means = {name: round(sum(values) / len(values), 4) for name, values in values_by_name.items()}

@@ -23,12 +23,12 @@ PRESENCE_WEIGHTS = (0.3, 0.3, 1.0)
 
 
 def compute_patch_cover(images: ImageBatch) -> torch.Tensor:
-    """(B, M, GRID * GRID): share of each patch that each object covers."""
+    """Return (B, M, GRID * GRID): share of each patch that each object covers."""
     return F.avg_pool2d(images.masks, MASK_SIDE // GRID).flatten(2)
 
 
 def compute_dense_losses(network: LearningSam3, features: VisionFeatures, images: ImageBatch) -> Losses:
-    """Every patch names what covers it: from the vision trunk, and again from the neck."""
+    """Let every patch name what covers it: from the vision trunk, and again from the neck."""
     share, owner = compute_patch_cover(images).max(dim=1)  # (B, P)
     covered = share > 0.3
     attributes = images.attributes.gather(1, owner[..., None].expand(-1, -1, len(ATTRIBUTES)))[covered]
@@ -49,7 +49,7 @@ def _compute_attribute_loss(logits: torch.Tensor, attributes: torch.Tensor, size
 
 
 def _compute_known_cross_entropy(logits: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """0, not NaN, where every value is to be ignored."""
+    """Return the cross entropy of known values: 0, not NaN, where every value is to be ignored."""
     total = F.cross_entropy(logits, values, ignore_index=IGNORE_INDEX, reduction="sum")
     return total / (values != IGNORE_INDEX).sum().clamp(min=1)
 
@@ -57,7 +57,7 @@ def _compute_known_cross_entropy(logits: torch.Tensor, values: torch.Tensor) -> 
 def _compute_edge_loss(
     predicted: torch.Tensor, images: ImageBatch, owner: torch.Tensor, covered: torch.Tensor
 ) -> torch.Tensor:
-    """Distances from the patch's centre to its object's edges, in quarters of the picture."""
+    """Compare distances from the patch's centre to its object's edges, in quarters of the image."""
     boxes = box_convert(images.boxes, "cxcywh", "xyxy").gather(1, owner[..., None].expand(-1, -1, 4))
     centre = (torch.arange(GRID) + 0.5) / GRID
     x, y = centre.repeat(GRID), centre.repeat_interleave(GRID)
@@ -67,7 +67,7 @@ def _compute_edge_loss(
 
 
 def compute_silhouette_loss(network: LearningSam3, features: VisionFeatures, images: ImageBatch) -> Losses:
-    """Every patch draws its object's silhouette: shapes are learnt from outlines long before names tell them apart."""
+    """Let every patch draw its object's silhouette: outlines teach shapes long before names tell them apart."""
     share, owner = compute_patch_cover(images).max(dim=1)
     covered = share > 0.3
     count, most = images.exist.shape
@@ -83,7 +83,7 @@ def compute_silhouette_loss(network: LearningSam3, features: VisionFeatures, ima
 def compute_alignment_loss(
     network: LearningSam3, features: VisionFeatures, images: ImageBatch, questions: Questions, text: torch.Tensor
 ) -> Losses:
-    """The words of a text question, by dot product with the neck's tokens, light up the patches it means."""
+    """Let the words of a text question light up the patches it means, by dot product with the neck's tokens."""
     plain = (questions.box_labels < 0).all(dim=1)
     image_index, mask = questions.image_index[plain], questions.token_mask[plain].float()
     pooled = (text[plain] * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
@@ -118,7 +118,7 @@ def compute_presence_loss(found: Detections, present: torch.Tensor) -> Losses:
 def compute_concept_losses(
     network: LearningSam3, images: ImageBatch, questions: Questions, found: Detections
 ) -> Losses:
-    """Picture tokens that have read the prompt say whether they are the concept, and the box of what they are on."""
+    """Let image tokens that have read the prompt say whether they are the concept, and the box of what they are on."""
     cover = compute_patch_cover(images)[questions.image_index]
     concept = torch.einsum("nmp,nm->np", cover, questions.targets.float()).clamp(0, 1)
     predicted = network.concept_head(found.encoded)
@@ -133,13 +133,13 @@ def compute_concept_losses(
 
 
 def _compute_giou_loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """1 - generalised IoU of boxes cx cy w h, elementwise."""
+    """Return 1 - generalised IoU of boxes cx cy w h, elementwise."""
     corners = (box_convert(boxes, "cxcywh", "xyxy") for boxes in (a, b))
     return torch.as_tensor(generalized_box_iou_loss(*corners))
 
 
 def compute_hint_losses(images: ImageBatch, questions: Questions, found: Detections, present: torch.Tensor) -> Losses:
-    """Queries that start from a noisy box of each object restore it and say whether the object is meant."""
+    """Let queries that start from a noisy box of each object restore it and say whether the object is meant."""
     exist = images.exist[questions.image_index]
     boxes = images.boxes[questions.image_index]
     weights = torch.tensor(LAYER_WEIGHTS)
@@ -156,7 +156,7 @@ def compute_hint_losses(images: ImageBatch, questions: Questions, found: Detecti
 
 @torch.no_grad()
 def match_queries(found: Detections, boxes: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """int64, (4, K): layer, question, query, object of every matched pair (the cheapest one-to-one assignment).
+    """Return int64, (4, K): layer, question, query, object of every matched pair (the cheapest one-to-one assignment).
 
     Cost = 5 L1 - 2 GIoU - 2 probability, as in DETR's family.
     """
@@ -184,7 +184,7 @@ def _assign_queries(
 
 
 def compute_set_losses(found: Detections, boxes: torch.Tensor, matches: torch.Tensor, present: torch.Tensor) -> Losses:
-    """Queries of present concepts: matched ones say yes and fit the box, the others say no."""
+    """Let matched queries of present concepts say yes and fit the box, and the others say no."""
     layer, question, query, thing = matches
     weights = torch.tensor(LAYER_WEIGHTS)
     count = max(1, int((layer == 0).sum()))
@@ -210,8 +210,10 @@ def compute_mask_losses(
     matches: torch.Tensor,
     most: int,
 ) -> Losses:
-    """Masks of the last layer's matched queries, upsampled as they will be, for up to `most` questions about the
-    pictures whose fine levels were computed (pixels are the dear part)."""
+    """Compare masks of the last layer's matched queries, upsampled as they will be, for up to `most` questions.
+
+    The questions are about the images whose fine levels were computed: pixels are the dear part.
+    """
     last = matches[:, matches[0] == len(found.boxes) - 1]
     rows = torch.unique(last[1])
     rows = rows[questions.image_index[rows] < len(features.levels[0])]
@@ -237,7 +239,7 @@ def compute_mask_losses(
 
 
 def _compute_mask_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """Mean over masks; pixels in and near the object's box weigh seven times those far away."""
+    """Return the mean over masks. Pixels in and near the object's box weigh seven times those far away."""
     centre = (torch.arange(FINE_SIDE) + 0.5) / FINE_SIDE
     x0, y0, x1, y1 = box_convert(boxes, "cxcywh", "xyxy").unbind(-1)
     column = (centre > x0[:, None] - 0.06) & (centre < x1[:, None] + 0.06)

@@ -18,12 +18,12 @@ SILHOUETTE = 12
 
 @dataclass(frozen=True, eq=False)
 class VisionFeatures:
-    """A batch of pictures behind the vision encoder."""
+    """A batch of images behind the vision encoder."""
 
     tokens: torch.Tensor
     """(B, GRID * GRID, trunk width): the vision trunk's last state."""
     levels: tuple[torch.Tensor, ...]
-    """The neck's levels, finest first, (B, WIDTH, side, side); the finer ones perhaps for the first pictures only."""
+    """The neck's levels, finest first, (B, WIDTH, side, side); the finer ones perhaps for the first images only."""
     positions: tuple[torch.Tensor, ...]
 
 
@@ -36,11 +36,11 @@ class Detections:
     boxes: torch.Tensor
     """(L, N, Q, 4), cx cy w h in [0, 1]."""
     presence: torch.Tensor
-    """(L, N): logit of the concept being in the picture at all."""
+    """(L, N): logit of the concept being in the image at all."""
     queries: torch.Tensor
     """(N, Q, WIDTH): the last layer's."""
     encoded: torch.Tensor
-    """(N, GRID * GRID, WIDTH): picture tokens that have read the prompt."""
+    """(N, GRID * GRID, WIDTH): image tokens that have read the prompt."""
     prompt: torch.Tensor
     prompt_mask: torch.Tensor
     hint_logits: torch.Tensor
@@ -50,7 +50,7 @@ class Detections:
 
 
 class LearningSam3(nn.Module):
-    """`half`: the layers that do most of the arithmetic compute in bfloat16 (weights stay float32)."""
+    """The small SAM 3 while it learns. `half`: its large layers compute in bfloat16 (weights stay float32)."""
 
     def __init__(self, sam3: Sam3Model, *, half: bool = False) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class LearningSam3(nn.Module):
         self.attribute_head = nn.Linear(WIDTH, sum(values))
         """The same attributes from the neck's coarsest level, raw: a norm here would hide a level that blows up."""
         self.concept_head = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 1 + 4))
-        """Per picture token that has read the prompt: is it the concept, and the box of what is there."""
+        """Per image token that has read the prompt: is it the concept, and the box of what is there."""
         self.hint_query = nn.Parameter(torch.randn(WIDTH) * 0.5)
         self.silhouette_head = nn.Sequential(nn.LayerNorm(trunk), nn.Linear(trunk, SILHOUETTE**2))
         """Per patch: the whole outline of the object that covers it, stretched to a square."""
 
     def encode_images(self, pixels: torch.Tensor, *, fine: int) -> VisionFeatures:
-        """The neck's two finer levels, which only masks need, are computed for the first `fine` pictures."""
+        """Encode images. Only masks need the neck's two finer levels: the first `fine` images get them."""
         encoder = self.sam3.vision_encoder
         finest, finer, coarse, _ = encoder.neck.fpn_layers
         with self._get_autocast():
@@ -84,12 +84,12 @@ class LearningSam3(nn.Module):
         return torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision)
 
     def encode_phrases(self, questions: Questions) -> torch.Tensor:
-        """(N, T, WIDTH): the text encoder's projected states."""
+        """Return the text encoder's projected states, (N, T, WIDTH)."""
         states = self.sam3.get_text_features(questions.tokens, questions.token_mask.long()).pooler_output
         return torch.as_tensor(states)
 
     def detect(self, features: VisionFeatures, questions: Questions, hints: torch.Tensor) -> Detections:
-        """Every question about its picture. `hints`: (N, M, 4), noisy boxes of each picture's objects (DN-DETR)."""
+        """Ask every question about its image. `hints`: (N, M, 4), noisy boxes of each image's objects (DN-DETR)."""
         coarse, position = (x[-1][questions.image_index] for x in (features.levels, features.positions))
         prompt, mask = self._encode_prompt(coarse, position, questions)
         with self._get_autocast():
@@ -115,7 +115,7 @@ class LearningSam3(nn.Module):
     def _encode_prompt(
         self, coarse: torch.Tensor, position: torch.Tensor, questions: Questions
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Words, then the geometry encoder's boxes and its CLS token, which text-only prompts have too."""
+        """Encode words, then the geometry encoder's boxes and its CLS token, which text-only prompts have too."""
         labels = questions.box_labels
         geometry = self.sam3.geometry_encoder(
             box_embeddings=questions.boxes,
@@ -130,7 +130,7 @@ class LearningSam3(nn.Module):
     def _decode_queries(
         self, encoded: Any, prompt: torch.Tensor, mask: torch.Tensor, hints: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """`Sam3DetrDecoder.forward` with more queries: those with hints see each other, never the ordinary ones."""
+        """Run `Sam3DetrDecoder.forward` with more queries: those with hints see each other, never the ordinary ones."""
         decoder: Any = self.sam3.detr_decoder
         image_tokens, position = encoded.last_hidden_state, encoded.pos_embeds_flattened
         n, count = len(image_tokens), decoder.config.num_queries
@@ -164,9 +164,9 @@ class LearningSam3(nn.Module):
         rows: torch.Tensor,
         queries: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mask logits (R, K, side, side) of K queries of R questions, and semantic logits (R, 1, side, side).
+        """Return mask logits (R, K, side, side) of K queries of R questions, and semantic logits (R, 1, side, side).
 
-        `rows`: (R,) question indices; `image_index`: (R,) their pictures; `queries`: (R, K) query indices.
+        `rows`: (R,) question indices; `image_index`: (R,) their images; `queries`: (R, K) query indices.
         """
         decoder = self.sam3.mask_decoder
         encoded, prompt, mask = found.encoded[rows], found.prompt[rows], found.prompt_mask[rows]
@@ -181,7 +181,7 @@ class LearningSam3(nn.Module):
 
 
 def draw_noisy_boxes(images: ImageBatch, questions: Questions, shift: float, stretch: float) -> torch.Tensor:
-    """(N, M, 4): every object's box, moved by up to `shift / 2` of its size and stretched by e^(+-stretch / 2)."""
+    """Return (N, M, 4): every object's box, moved by up to `shift / 2` of its size, stretched by e^(+-stretch / 2)."""
     boxes = images.boxes[questions.image_index]
     noise = torch.rand(*boxes.shape) - 0.5
     centre = boxes[..., :2] + noise[..., :2] * boxes[..., 2:] * shift

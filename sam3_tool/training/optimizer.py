@@ -50,7 +50,7 @@ class Muon(torch.optim.Optimizer):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=scale)
 
     def _orthogonalize_shared(self, stacks: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Every stack made orthogonal; workers, whose gradients are the same, each do their share of the matrices."""
+        """Make every stack orthogonal. Workers, whose gradients are the same, each do their share of the matrices."""
         if not dist.is_initialized():
             return [self._orthogonalize_matrices(stack) for stack in stacks]
         done = [torch.zeros_like(stack) for stack in stacks]
@@ -63,14 +63,14 @@ class Muon(torch.optim.Optimizer):
         return [part.view_as(stack) for part, stack in zip(parts, stacks, strict=True)]
 
     def _update_momentum(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
-        """Nesterov: the gradient plus the running sum that already holds it."""
+        """Return the gradient plus the running sum that already holds it (Nesterov)."""
         assert parameter.grad is not None
         buffer: torch.Tensor = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
         buffer.mul_(momentum).add_(parameter.grad)
         return parameter.grad + momentum * buffer
 
     def _orthogonalize_matrices(self, matrices: torch.Tensor) -> torch.Tensor:
-        """(N, rows, columns), each with all singular values near 1."""
+        """Return (N, rows, columns), each with all singular values near 1."""
         tall = matrices.shape[1] > matrices.shape[2]
         x: torch.Tensor = matrices.mT if tall else matrices
         x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -111,7 +111,7 @@ class Optimizer:
         self.base_rates = [[group["lr"] for group in part.param_groups] for part in self.parts]
 
     def step(self, share: float) -> None:
-        """One step at `share` of the full learning rate."""
+        """Make one step at `share` of the full learning rate."""
         for part, rates in zip(self.parts, self.base_rates, strict=True):
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * share

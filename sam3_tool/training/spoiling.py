@@ -5,7 +5,7 @@ import numpy as np
 
 
 def spoil_mask(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mask with one typical fault: too fat, too thin, half missing, moved, or with other objects in it.
+    """Give the mask one typical fault: too fat, too thin, half missing, moved, or with other objects in it.
 
     All bool (H, W); `others`: what other objects cover.
     """
@@ -28,7 +28,7 @@ def spoil_mask(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator) 
 
 
 def _draw_half_plane(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """bool (H, W): one side of a random line through a random pixel of the object."""
+    """Return bool (H, W): one side of a random line through a random pixel of the object."""
     rows, columns = np.nonzero(truth)
     index, angle = rng.integers(len(rows)), rng.uniform(0, 2 * np.pi)
     y, x = np.indices(truth.shape)

@@ -9,12 +9,12 @@ _FILE = "state.pt"
 
 
 def save_state(folder: Path, **state: Any) -> None:
-    """Tensors, numbers, and dictionaries of them, in place of what was saved before."""
+    """Save tensors, numbers, and dictionaries of them, in place of what was saved before."""
     torch.save(state, (folder / _FILE).with_suffix(".new"))
     (folder / _FILE).with_suffix(".new").replace(folder / _FILE)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """None at the beginning."""
+    """Load what was saved; None at the beginning."""
     path = folder / _FILE
     return torch.load(path, weights_only=True) if path.exists() else None

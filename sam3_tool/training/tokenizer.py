@@ -16,7 +16,7 @@ ENTRIES = 1500
 
 
 def learn_tokenizer() -> CLIPTokenizer:
-    """Byte-level BPE with `</w>` at word ends, as CLIP's: any text has tokens, known words have one."""
+    """Learn byte-level BPE with `</w>` at word ends, as CLIP's: any text has tokens, known words have one."""
     blank = CLIPTokenizer()
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
     bpe.normalizer = blank._tokenizer.normalizer

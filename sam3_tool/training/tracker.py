@@ -25,7 +25,7 @@ class TrackerPrompts:
     """R prompts for one object each, in pixels of the square that the network sees."""
 
     image_index: torch.Tensor
-    """int64, (R,): which picture."""
+    """int64, (R,): which image."""
     points: torch.Tensor | None = None
     """float32, (R, K, 2), x y."""
     labels: torch.Tensor | None = None
@@ -59,14 +59,14 @@ class Candidates:
 
 
 class LearningTracker(nn.Module):
-    """`half`: the layers that do most of the arithmetic compute in bfloat16 (weights stay float32)."""
+    """The tracker while it learns. `half`: its large layers compute in bfloat16 (weights stay float32)."""
 
     def __init__(self, tracker: Sam3TrackerModel, *, half: bool = False) -> None:
         super().__init__()
         # the matrix form of attention: SDPA's backward pass on a CPU is several times slower for short keys
         tracker.config.mask_decoder_config._attn_implementation = "eager"
         tracker.vision_encoder.requires_grad_(False)  # the neck, too: it was learnt for the detector's masks
-        tracker.no_memory_embedding.requires_grad_(False)  # stays zero: pictures have no past
+        tracker.no_memory_embedding.requires_grad_(False)  # stays zero: images have no past
         self.half_precision = half
         self.sam3 = tracker
         layers = tracker.mask_decoder.transformer.layers
@@ -82,7 +82,7 @@ class LearningTracker(nn.Module):
 
     @torch.no_grad()
     def encode_images(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        """The neck's three levels, finest first, (B, WIDTH, side, side)."""
+        """Return the neck's three levels, finest first, (B, WIDTH, side, side)."""
         encoder = self.sam3.vision_encoder
         with self._get_autocast():
             tokens = encoder.backbone(pixels).last_hidden_state
@@ -90,7 +90,7 @@ class LearningTracker(nn.Module):
             return [level(grid).float() for level in list(encoder.neck.fpn_layers)[:3]]
 
     def predict_masks(self, levels: list[torch.Tensor], prompts: TrackerPrompts, *, several: bool = True) -> Candidates:
-        """`Sam3TrackerModel.forward` for one prompt per row."""
+        """Run `Sam3TrackerModel.forward` for one prompt per row."""
         decoder, rows = self.sam3.mask_decoder, prompts.image_index
         sparse, dense = self._embed_prompts(prompts)
         self._states, self._gazes = [], []
@@ -117,7 +117,7 @@ class LearningTracker(nn.Module):
         )
 
     def _embed_prompts(self, prompts: TrackerPrompts) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sparse and dense embeddings, in full precision: a position's sine has no bits to spare."""
+        """Return sparse and dense embeddings in full precision: a position's sine has no bits to spare."""
         points, labels, count = prompts.points, prompts.labels, len(prompts.image_index)
         if points is None and prompts.boxes is None:
             points, labels = torch.zeros(count, 1, 2), torch.full((count, 1), -1)
@@ -134,19 +134,21 @@ class LearningTracker(nn.Module):
 
 
 def upsample_logits(logits: torch.Tensor) -> torch.Tensor:
-    """(R, C, FINE_SIDE, FINE_SIDE): as masks are compared with the truth."""
+    """Return (R, C, FINE_SIDE, FINE_SIDE), as masks are compared with the truth."""
     return F.interpolate(logits, size=(FINE_SIDE, FINE_SIDE), mode="bilinear", align_corners=False)
 
 
 def to_mask_prompt(masks: torch.Tensor) -> torch.Tensor:
-    """(R, 1, MASK_SIDE, MASK_SIDE): logits of certain masks (R, 1, side, side): +-SURE, and between at the edges."""
+    """Return logits of certain masks, (R, 1, MASK_SIDE, MASK_SIDE): +-CERTAIN_LOGIT, and between at the edges."""
     cover = F.interpolate(masks.float(), size=(MASK_SIDE, MASK_SIDE), mode="bilinear", antialias=True)
     return (2 * cover - 1) * CERTAIN_LOGIT
 
 
 def compute_click_losses(found: Candidates, truth: torch.Tensor, real: torch.Tensor) -> Losses:
-    """Only the best candidate of each prompt learns the mask (a little of it the others too, so that none dies); all
-    learn to say how good they are (SAM, 2023). "iou" is no loss: what the candidate predicted to be best achieves.
+    """Let the best candidate of each prompt learn the mask, and all say how good they are (SAM, 2023).
+
+    The other candidates learn a little of the mask too, so that none dies. "iou" is no loss: it is what the candidate
+    predicted to be best achieves.
 
     `truth`: float32, (R, FINE_SIDE, FINE_SIDE); `real`: bool (R,), False where the click was on no object.
     """
@@ -170,7 +172,7 @@ def compute_click_losses(found: Candidates, truth: torch.Tensor, real: torch.Ten
 
 
 def _compute_hint_losses(patches: torch.Tensor, gaze: torch.Tensor, truth: torch.Tensor) -> Losses:
-    """Deep supervision, that training starts: patches know whose they are, and mask tokens look at the object."""
+    """Supervise deeply, so that training starts: patches know whose they are, and mask tokens look at the object."""
     cover = F.avg_pool2d(truth[:, None], FINE_SIDE // GRID)  # (R, 1, GRID, GRID)
     maps = patches.transpose(0, 1).reshape(len(truth), -1, GRID, GRID)
     on = ((gaze * cover.flatten(1)).sum(2) / cover.flatten(1).amax(1)).clamp(min=1e-4)
@@ -182,7 +184,7 @@ def _compute_hint_losses(patches: torch.Tensor, gaze: torch.Tensor, truth: torch
 
 
 def _compute_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """(R, C): pixels in and near the object weigh seven times those far away."""
+    """Return (R, C). Pixels in and near the object weigh seven times those far away."""
     touched = F.max_pool2d(F.adaptive_max_pool2d(truth, GRID), 3, stride=1, padding=1) > 0
     weight = 0.15 + 0.85 * F.interpolate(touched.float(), size=truth.shape[-2:])
     wrong = F.binary_cross_entropy_with_logits(logits, truth.expand_as(logits), reduction="none")
@@ -190,19 +192,19 @@ def _compute_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.T
 
 
 def _compute_dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """(R, C)."""
+    """Return (R, C)."""
     likely = logits.sigmoid()
     both = (likely * truth).sum((2, 3))
     return 1 - (2 * both + 1) / (likely.sum((2, 3)) + truth.sum((2, 3)) + 1)
 
 
 def _compute_iou(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """(R, C), of bool masks."""
+    """Return (R, C), of bool masks."""
     union = (masks | truth).sum((2, 3)).clamp(min=1)
     return (masks & truth).sum((2, 3)) / union
 
 
 def to_points(clicks: Sequence[tuple[int, int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(R, 1, 2) and (R, 1) of one click (column, row, label) per row, in pixels of the FINE_SIDE square."""
+    """Return (R, 1, 2) and (R, 1) of one click (column, row, label) per row, in pixels of the FINE_SIDE square."""
     rows = torch.from_numpy(np.array(clicks, np.float32))
     return rows[:, None, :2], rows[:, None, 2].long()

@@ -36,7 +36,7 @@ DETECTOR_KINDS: tuple[tuple[Kind, ...], ...] = (
     ("positive", "negative", "negative", "visual", "text_minus_box"),
     ("positive", "negative", "text_plus_box", "visual", "text_minus_box"),
 )
-"""Questions asked about each picture of a batch; batches take turns."""
+"""Questions asked about each image of a batch; batches take turns."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Recipe:
     they tell themselves apart by colour."""
     trunk_images: int = 12
     detector_images: int = 5
-    """Pictures a worker sees per step."""
+    """Images a worker sees per step."""
     mask_images: int = 3
     most_masks: int = 5
     warmup_steps: int = 40
@@ -83,7 +83,9 @@ class Recipe:
         return self.trunk_steps + self.detector_steps
 
     def compute_lr_share(self, step: int) -> float:
-        """Of the full learning rate at this step: each stage warms up, stays, and cools down at its end."""
+        """Return the share of the full learning rate at this step: each stage warms up, stays, and cools down at its
+        end.
+        """
         in_trunk = step < self.trunk_steps
         warm = (step if in_trunk else step - self.trunk_steps) + 1
         left = (self.trunk_steps if in_trunk else self.steps) - step
@@ -109,7 +111,7 @@ class DetectorRun:
         self.optimizer = self._build_optimizer(self.step)
 
     def _build_optimizer(self, step: int) -> Optimizer:
-        """The one of the stage that this step belongs to."""
+        """Build the optimizer of the stage that this step belongs to."""
         in_trunk = step < self.recipe.trunk_steps
         muon, adamw = self.recipe.trunk_lr if in_trunk else self.recipe.detector_lr
         vision_share = 1.0 if in_trunk else self.recipe.vision_share
@@ -117,7 +119,7 @@ class DetectorRun:
         return Optimizer(self.network, vision_share=vision_share, muon_lr=muon, adamw_lr=adamw, half=half)
 
     def advance(self) -> dict[str, float]:
-        """One step; the losses it saw."""
+        """Make one step, and return the losses it saw."""
         if self.step == self.recipe.trunk_steps and self.recipe.start is None:
             self._begin_detector()
         torch.manual_seed(hash((self.recipe.seed, self.step, self.worker)))
@@ -174,7 +176,7 @@ class DetectorRun:
         return (self.recipe.seed, self.step, self.worker)
 
     def _share_gradients(self) -> None:
-        """Average over the workers, in one message."""
+        """Average gradients over the workers, in one message."""
         if self.recipe.workers == 1:
             return
         parameters = [p for p in self.network.parameters() if p.requires_grad]
@@ -220,14 +222,14 @@ class DetectorRun:
         export_checkpoint(self.build_averaged_network().sam3, self.tokenizer, self.recipe.out / "checkpoint")
 
     def build_averaged_network(self) -> LearningSam3:
-        """A copy of the network with the averaged weights."""
+        """Return a copy of the network with the averaged weights."""
         copy = LearningSam3(create_model(len(self.tokenizer)))
         copy.load_state_dict(self.average)
         return copy
 
 
 def prepare_folder(recipe: Recipe) -> None:
-    """The run's folder, and the tokenizer that all workers and resumptions share: learning it breaks ties by chance."""
+    """Make the run's folder, with the tokenizer that all workers share: learning it breaks ties by chance."""
     recipe.out.mkdir(parents=True, exist_ok=True)
     (recipe.out / "meeting").unlink(missing_ok=True)
     if not (recipe.out / "tokenizer").exists():
@@ -236,7 +238,7 @@ def prepare_folder(recipe: Recipe) -> None:
 
 
 def run_worker(worker: int, recipe: Recipe) -> None:
-    """One process's share of the run."""
+    """Run one process's share of the training."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     cv2.setNumThreads(1)

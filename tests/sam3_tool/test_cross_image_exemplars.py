@@ -5,6 +5,7 @@ import pytest
 
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.backends.recording.cache import CachingBackend
+from sam3_tool.backends.recording.record import RecordingBackend
 
 AROUND_THE_CIRCLE = (40, 30, 120, 110)
 
@@ -25,8 +26,8 @@ def test_an_exemplar_in_another_picture_finds_its_kind_in_this_one(tiny, picture
     assert np.abs(found.boxes[0] - (30, 60, 150, 180)).max() < 12
 
 
-def test_both_pictures_are_encoded_once_and_remembered(picture, other):
-    sam3 = Sam3.load("tiny")
+def test_both_pictures_are_encoded_once_and_remembered(network, picture, other):
+    sam3 = Sam3(network)
     request = (picture, ConceptPrompt(None, (AROUND_THE_CIRCLE,), exemplar_image=other))
     assert [sam3.run_requests([request, request]).encodes, sam3.run_requests([request]).encodes] == [2, 0]
     assert sam3.run_requests([(other, ConceptPrompt("circle"))]).encodes == 0
@@ -49,8 +50,8 @@ def test_the_picture_itself_as_the_other_one_changes_nothing(tiny, picture):
     assert plain.scores.tolist() == like.scores.tolist()
 
 
-def test_it_is_recorded_and_replayed_under_both_pictures(picture, other, tmp_path):
-    found = Sam3.load("tiny", record=tmp_path).segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=other)
+def test_it_is_recorded_and_replayed_under_both_pictures(network, picture, other, tmp_path):
+    found = Sam3(RecordingBackend(network, tmp_path)).segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=other)
     again = Sam3.replay(tmp_path).segment(picture, boxes=[AROUND_THE_CIRCLE], exemplar_image=other)
     assert np.array_equal(found.masks, again.masks)
 

@@ -52,7 +52,7 @@ def test_empty_masks_and_no_masks_pass():
 def test_comparing_in_blocks_keeps_what_comparing_every_mask_with_every_other_keeps(number, seed, threshold):
     found = draw_blob_scene(90, 160, number, seed=seed)[1]
     shuffled = found[np.random.default_rng(seed).permutation(number)]
-    flat = shuffled.masks.reshape(number, -1).astype(np.int64)
+    flat = shuffled.masks.reshape(number, -1).astype(np.float64)  # whose product BLAS computes, exactly
     areas = flat.sum(axis=1)
     overlaps = flat @ flat.T / np.maximum(np.minimum(areas[:, None], areas), 1) > np.float32(threshold)
     kept: list[int] = []
@@ -64,7 +64,7 @@ def test_comparing_in_blocks_keeps_what_comparing_every_mask_with_every_other_ke
 
 def test_the_share_of_the_smaller_is_exact_and_the_same_from_both_sides():
     found = draw_blob_scene(90, 160, 60)[1]
-    flat = found.masks.reshape(60, -1).astype(np.int64)
+    flat = found.masks.reshape(60, -1).astype(np.float64)
     areas = flat.sum(axis=1)
     exact = (flat @ flat.T / np.maximum(np.minimum(areas[:, None], areas), 1)).astype(np.float32)
     assert np.array_equal(compute_intersection_over_smaller(found.rles, found.rles), exact)

@@ -64,8 +64,8 @@ def test_a_picture_is_encoded_once_whatever_is_asked_of_it(tiny):
     assert (again.encodes, again.decodes) == (0, 1)
 
 
-def test_a_cached_picture_gives_the_same_answer(tiny, picture):
-    fresh = Sam3.load("tiny").segment(picture, "red circle")
+def test_a_cached_picture_gives_the_same_answer(tiny, network, picture):
+    fresh = Sam3(network).segment(picture, "red circle")
     again = tiny.segment(picture, "red circle")
     assert (fresh.masks == again.masks).all()
     assert np.allclose(fresh.scores, again.scores, atol=1e-6)
@@ -99,9 +99,8 @@ def test_without_room_for_an_embedding_every_call_encodes(backend):
     assert [sam3.run_requests(asks((plain(1), "dog"), (plain(1), "cat"))).encodes for _ in range(2)] == [1, 1]
 
 
-def test_embeddings_of_the_real_network_count_with_their_bytes():
-    sam3 = Sam3.load("tiny")
-    small = Sam3(sam3._backend, cache_bytes=1)
+def test_embeddings_of_the_real_network_count_with_their_bytes(network):
+    small = Sam3(network, cache_bytes=1)
     assert [small.run_requests(asks((plain(1), "dog"))).encodes for _ in range(2)] == [1, 1]
 
 

@@ -28,7 +28,7 @@ AnswerFn = Callable[[Sequence[Any], Sequence[AnyPrompt]], list[Instances]]
 
 @dataclass(frozen=True, eq=False)
 class LazyEmbedding:
-    """A picture that is encoded only once something is asked that is not known yet."""
+    """An image that is encoded only once something is asked that is not known yet."""
 
     image: Image
 
@@ -42,9 +42,9 @@ class LazyEmbedding:
 
 
 class CachingBackend:
-    """Asks another backend only what nobody has asked before, about pictures of the same content.
+    """A backend that asks another one only what nobody has asked before about images of the same content.
 
-    Answers are as that backend gave them first, bit for bit. A picture of which everything asked is known is never
+    Answers are as that backend gave them first, bit for bit. An image of which everything asked is known is never
     encoded. As safe between threads as the other backend, if one thread at a time calls it.
     """
 
@@ -57,7 +57,9 @@ class CachingBackend:
         cache_bytes: int,
         host_bytes: int = 0,
     ) -> None:
-        """`made_with`: everything beside picture and prompt that an answer depends on, e.g. the hash of the weights.
+        """Keep answers in `folder`, under `made_with`: everything beside image and prompt that an answer depends on.
+
+        `made_with` holds, for example, the hash of the weights.
 
         `cache_bytes` and `host_bytes`: room for the other backend's embeddings, as in `Sam3`.
         """
@@ -132,6 +134,6 @@ class CachingBackend:
 
 
 def _look_up_embedding(embedding: Any, embeddings: Mapping[str, Embedding]) -> Any:
-    """The other backend's, by the keys of their pictures."""
+    """Return the other backend's embedding, found by the key of its image."""
     parts = [embeddings[part.key] for part in split_embedding(embedding)]
     return CrossImageEmbedding(*parts) if len(parts) > 1 else parts[0]

@@ -20,7 +20,7 @@ NAME_QUESTION: Question = {"what": "name"}
 
 
 def to_json(instances: Instances) -> dict[str, Any]:
-    """As plain JSON values. Numbers are written out until no other number of their type is as near."""
+    """Convert to plain JSON values. Numbers have as many digits as tell them from all others of their type."""
     height, width = instances.size
     return {
         "height": height,
@@ -34,7 +34,7 @@ def to_json(instances: Instances) -> dict[str, Any]:
 
 
 def from_json(saved: dict[str, Any]) -> Instances:
-    """What `to_json` was given. Raises KeyError, TypeError or ValueError where it is damaged."""
+    """Convert back what `to_json` gave. Raises KeyError, TypeError or ValueError where it is damaged."""
     size = int(saved["height"]), int(saved["width"])
     masks = [rle.RleMask(size, counts) for counts in saved["masks"]]
     for mask in masks:
@@ -50,7 +50,7 @@ def from_json(saved: dict[str, Any]) -> Instances:
 
 
 def get_target(embedding: Any) -> Any:
-    """Of the picture that is asked about."""
+    """Return the embedding of the image that is asked about."""
     return embedding.target if isinstance(embedding, CrossImageEmbedding) else embedding
 
 
@@ -73,7 +73,7 @@ def build_warning_question(phrase: str) -> Question:
 
 @contextmanager
 def translate_errors(hint: str = "") -> Iterator[None]:
-    """A call that cannot be recorded or replayed, as the error that a caller of a backend expects."""
+    """Raise a RecordError as the CheckpointError that a caller of a backend expects."""
     try:
         yield
     except RecordError as error:

@@ -14,7 +14,7 @@ from sam3_tool.files import write_atomically
 FORMAT, VERSION = "sam3-agent recorded call", 1
 
 Question = Mapping[str, Any]
-"""A question as plain JSON values. Pictures stand in it by their key."""
+"""A question as plain JSON values. Images stand in it by their key."""
 
 
 def hash_question(question: Question) -> str:
@@ -27,7 +27,7 @@ def hash_question(question: Question) -> str:
 
 
 class Recorder:
-    """Writes calls down, in the order in which their answers come. Safe to share between threads.
+    """Writes calls down in the order in which their answers come. Safe to share between threads.
 
     The same question may be asked several times, and a model that draws by chance may answer it differently: its file
     then holds every answer that this recorder got, in order; one is enough while they are all the same. What an
@@ -35,7 +35,7 @@ class Recorder:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises RecordError if the folder cannot be made."""
+        """Make the folder. Raises RecordError if that fails."""
         self._folder = folder
         self._ask_counts: Counter[str] = Counter()
         self._lock = Lock()  # protects `_ask_counts`, and one question's file between being read and being written
@@ -45,7 +45,7 @@ class Recorder:
             raise _to_recording_error(folder, error) from error
 
     def add_answer(self, question: Question, answer: Any) -> None:
-        """`read_answer`: plain JSON values. Raises RecordError if it cannot be written."""
+        """Add an answer, plain JSON values, to those of the question. Raises RecordError if it cannot be written."""
         path = _get_recording_path(self._folder, question)
         with self._lock:
             before = _read_answers(path) if self._ask_counts[path.name] else []
@@ -75,7 +75,7 @@ class RecordingReader:
         self._lock = Lock()  # protects `_ask_counts`
 
     def read_answer(self, question: Question) -> Any:
-        """Raises RecordError for a question that was not recorded, and for a file that cannot be used."""
+        """Return the next answer. Raises RecordError if there is none, or if its file cannot be used."""
         path = _get_recording_path(self._folder, question)
         answers = _read_answers(path)
         with self._lock:
@@ -85,13 +85,15 @@ class RecordingReader:
 
 
 class AnswerCache:
-    """Answers kept under the content of their questions, for whoever asks again. Safe between threads and processes.
+    """Answers kept under the content of their questions, for whoever asks again.
+
+    Safe between threads and processes.
 
     Of several answers to one question the first is kept. What is damaged counts as not there.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises RecordError if the folder cannot be made."""
+        """Make the folder. Raises RecordError if that fails."""
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ class AnswerCache:
             raise _to_recording_error(folder, error) from error
 
     def get(self, question: Question) -> Any:
-        """None where there is no answer."""
+        """Return the answer, or None where there is none."""
         try:
             held = json.loads(self._get_path(question).read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -108,7 +110,7 @@ class AnswerCache:
         return held.get("answer") if known else None
 
     def put(self, question: Question, answer: Any) -> None:
-        """`read_answer`: plain JSON values, not None. Raises RecordError if it cannot be written."""
+        """Keep an answer: plain JSON values, not None. Raises RecordError if it cannot be written."""
         path = self._get_path(question)
         try:
             path.parent.mkdir(exist_ok=True)
@@ -126,14 +128,17 @@ def _get_recording_path(folder: Path, question: Question) -> Path:
 
 
 def _append_answer(answer: Any, answers: list[Any], *, times: int) -> list[Any]:
-    """What a file holds after one more answer. `times`: how many came before, of which equal ones were kept once."""
+    """Return what a file holds after one more answer.
+
+    `times`: how many came before, of which equal ones were kept once.
+    """
     if answers == [answer]:
         return answers
     return [*(answers * times if len(answers) == 1 else answers), answer]
 
 
 def _read_answers(path: Path) -> list[Any]:
-    """At least one. Raises RecordError."""
+    """Return the answers of a file, at least one. Raises RecordError if there are none."""
     try:
         held = json.loads(path.read_bytes())
     except FileNotFoundError as error:

@@ -24,7 +24,7 @@ from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
 @dataclass(frozen=True, eq=False)
 class RecordingEmbedding:
-    """An embedding, and which picture it is of."""
+    """An embedding, and which image it is of."""
 
     key: str
     inner: Any
@@ -41,7 +41,7 @@ class RecordingEmbedding:
 
 
 class RecordingBackend:
-    """Asks another backend, and writes its answers into `folder`. As safe between threads as that backend.
+    """A backend that asks another one and writes its answers into `folder`. As safe between threads as that one.
 
     Raises CheckpointError, in one sentence, if the folder cannot be written.
     """
@@ -94,6 +94,6 @@ class RecordingBackend:
 
 
 def _unwrap_embedding(embedding: Any) -> Any:
-    """The other backend's."""
+    """Return the other backend's embedding."""
     parts = [part.inner for part in split_embedding(embedding)]
     return CrossImageEmbedding(*parts) if len(parts) > 1 else parts[0]

@@ -22,14 +22,14 @@ from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
 @dataclass(frozen=True)
 class RecordedEmbedding:
-    """All that a replay needs of a picture: which it is. It takes no room."""
+    """All that a replay needs of an image: its key. It takes no room."""
 
     key: str
     nbytes: int = 0
 
 
 class ReplayingBackend:
-    """Answers what was recorded in `folder`, bit for bit. Safe to share between threads.
+    """A backend that answers what was recorded in `folder`, bit for bit. Safe to share between threads.
 
     Raises CheckpointError, in one sentence, for whatever was not recorded there.
     """

@@ -36,7 +36,7 @@ from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 _SMALL_BYTES = 100 * 2**20
 """Of weights: a network of less gains nothing from 16 bits on a CPU."""
 _CPU_TOKENS, _GPU_TOKENS = 72 * 72, 16 * 72 * 72
-"""Image tokens in one forward pass. facebook/sam3 has 72 x 72 per picture, at some 300 MB in float32; a CPU takes two
+"""Image tokens in one forward pass. facebook/sam3 has 72 x 72 per image, at some 300 MB in float32; a CPU takes two
 together a tenth longer than one after the other."""
 
 _NO_TRACKER = CheckpointError("this SAM 3 was made without a tracker, so it cannot follow clicks")
@@ -46,14 +46,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
-    """What detector and tracker read of one picture. The tracker's own levels, made for the first click, live as long
-    (10 MB more for a picture of facebook/sam3 in 16 bits)."""
+    """What detector and tracker read of one image. The tracker's own levels, made for the first click, live as long
+    (10 MB more for an image of facebook/sam3 in 16 bits)."""
 
     levels: tuple[torch.Tensor, ...]
     """The feature pyramid, finest level first, each (1, C, h, w); all but the coarsest as the pixel decoder shares them
     among phrases."""
     height: int
-    """Of the picture, in pixels."""
+    """Of the image, in pixels."""
     width: int
     trunk: torch.Tensor
     """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
@@ -65,7 +65,7 @@ class ImageEmbedding:
 
     @property
     def coarsest(self) -> torch.Tensor:
-        """(1, C, h, w)"""
+        """The last level, (1, C, h, w)."""
         return self.levels[-1]
 
     @property
@@ -73,11 +73,11 @@ class ImageEmbedding:
         return sum(tensor.nbytes for tensor in (self.trunk, self.cls_token, *self.levels))
 
     def copy_to_host(self) -> "ImageEmbedding":
-        """A copy in the host's memory, not for the host to read: it may still be on its way."""
+        """Copy to the host's memory. The host must not read the copy: it may still be on its way."""
         return replace(self._copy_tensors(to_host), device=self.trunk.device)
 
     def copy_to_device(self) -> "ImageEmbedding":
-        """A copy where it was made."""
+        """Copy back to the device where it was made."""
         home = self.device or self.trunk.device
         return replace(self._copy_tensors(lambda tensor: to_device(tensor, home)), device=None)
 
@@ -88,11 +88,11 @@ class ImageEmbedding:
 
 
 class TransformersBackend:
-    """Safe to share between threads; they take turns.
+    """SAM 3 on transformers. Safe to share between threads; they take turns.
 
-    - A prompt without boxes carries the geometry encoder's CLS token, as in the published model: see `prompts`.
+    - A prompt without boxes carries the geometry encoder's CLS token, as in the published model: see `text`.
     - Score = sigmoid(query logit) * sigmoid(presence logit); kept are scores strictly above the prompt's threshold.
-    - Mask logits are upsampled to the picture (bilinear, corners not aligned) and cut at 0 after that.
+    - Mask logits are upsampled to the image (bilinear, corners not aligned) and cut at 0 after that.
     - Boxes are the detector's, not clipped. Order: score; ties keep the order of the queries.
     """
 
@@ -107,8 +107,11 @@ class TransformersBackend:
         compile: str | None = None,
         folder: Path | None = None,
     ) -> None:
-        """Takes over a `Sam3Model` on its device, in evaluation mode, its readers, and the `Sam3TrackerModel` that
-        stands on the same vision trunk, or the error that says why there is none. `compile`: see `compile_parts`."""
+        """Take over a `Sam3Model` on its device, in evaluation mode.
+
+        `tracker` is the `Sam3TrackerModel` on the same vision trunk, or the error that says why there is none. For
+        `compile` see `compile_parts`.
+        """
         self.name = name
         self._folder = folder
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
@@ -133,7 +136,7 @@ class TransformersBackend:
     def load(
         cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto", compile: str | None = None
     ) -> "TransformersBackend":
-        """From the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError`, `DeviceError`."""
+        """Load the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError` or `DeviceError`."""
         place = resolve_device(device)
         model, processors = read_detector(folder, _resolve_dtype(dtype, place, folder))
         try:
@@ -153,7 +156,7 @@ class TransformersBackend:
 
     @property
     def parts(self) -> dict[str, torch.nn.Module]:
-        """What the network consists of, for measuring."""
+        """The parts of the network by name, for measuring."""
         model = self._model
         return {
             "vision encoder": model.vision_encoder,
@@ -171,7 +174,7 @@ class TransformersBackend:
 
     @property
     def runs_on(self) -> str:
-        """E.g. 'cpu float32', 'cuda bfloat16', 'cuda bfloat16 compiled'."""
+        """Device and number format: 'cpu float32', 'cuda bfloat16', 'cuda bfloat16 compiled'."""
         compiled = " compiled" if self._compiled else ""
         return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}{compiled}"
 
@@ -203,7 +206,7 @@ class TransformersBackend:
             ]
 
     def vocabulary_warning(self, phrase: str) -> str:
-        """One sentence on a checkpoint with a closed vocabulary: what it does not know, and what to use instead."""
+        """Say in one sentence what a checkpoint with a closed vocabulary does not know, and what to use instead."""
         if self._vocabulary is None:
             return ""
         checkpoint = "The embedded SAM 3" if self.name == EMBEDDED_NAME else f"The SAM 3 checkpoint {self.name}"
@@ -213,7 +216,7 @@ class TransformersBackend:
         return f"{checkpoint} has only ever seen drawn scenes; for photographs use `--sam3 facebook/sam3`."
 
     def _split_passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-        """In as few forward passes as memory allows, of nearly the same size."""
+        """Split into as few forward passes as memory allows, of nearly the same size."""
         vision = self._model.config.vision_config.backbone_config
         most = (_GPU_TOKENS if self.is_on_gpu else _CPU_TOKENS) // (vision.image_size // vision.patch_size) ** 2
         passes = -(-len(items) // max(1, most))
@@ -223,7 +226,7 @@ class TransformersBackend:
     def _encode_pass(self, images: Sequence[Image]) -> list[ImageEmbedding]:
         squares = torch.cat([self._to_square(image) for image in images])
         vision = self._model.get_vision_features(squares.to(self._model.device, self._model.dtype))
-        # the positions are the same for every picture
+        # the positions are the same for every image
         levels, positions = vision.fpn_hidden_states, vision.fpn_position_encoding
         self._positions = self._positions or tuple(level[:1].clone() for level in positions)
         trunk = vision.last_hidden_state
@@ -242,7 +245,7 @@ class TransformersBackend:
         ]
 
     def _to_square(self, image: Image) -> torch.Tensor:
-        """float32, (1, 3, S, S), on the device: squeezed into the model's square while still uint8, then normalised."""
+        """Squeeze the image into the network's square while it is uint8, then normalise it: float32, (1, 3, S, S)."""
         size = self._images.size
         pixels = upload_pixels(image.pixels, self._model.device).permute(2, 0, 1)[None]
         square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
@@ -284,7 +287,7 @@ class TransformersBackend:
         return found
 
     def _stack_vision(self, embeddings: Sequence[ImageEmbedding]) -> Sam3VisionEncoderOutput:
-        """One row per embedding; a picture that is alone in the batch is not copied for its many prompts."""
+        """Stack one row per embedding. An image that is alone in the batch is not copied for its many prompts."""
         count, first = len(embeddings), embeddings[0]
         if all(embedding is first for embedding in embeddings):
             levels = [level.expand(count, -1, -1, -1) for level in first.levels]
@@ -297,7 +300,7 @@ class TransformersBackend:
         )
 
     def _compute_logits(self, inputs: dict[str, Any], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Of every row of the batch, (len(kept[row]), h, w): the mask head, run for the kept queries.
+        """Run the mask head for the kept queries of every row: (len(kept[row]), h, w) each.
 
         A GPU takes all rows at once, for it is the number of launches that counts there; a CPU gains nothing by that.
         """
@@ -309,7 +312,7 @@ class TransformersBackend:
         return logits
 
     def _run_mask_head(self, inputs: dict[str, Any], rows: list[int], kept: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Logits (len(rows), n, h, w) of these rows, n being the most that one of them keeps."""
+        """Return logits (len(rows), n, h, w) of these rows, where n is the most that one of them keeps."""
         every = inputs["decoder_queries"]
         queries = pad_sequence([every[row, kept[row].to(every.device)] for row in rows], batch_first=True)
         row_index = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # a slice copies nothing
@@ -328,12 +331,12 @@ def _get_target(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbeddi
 
 
 def _get_exemplar(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:
-    """Of the picture that the exemplar boxes lie in."""
+    """Return the embedding of the image that the exemplar boxes lie in."""
     return embedding.exemplar if isinstance(embedding, CrossImageEmbedding) else embedding
 
 
 class _DeferredMaskDecoder(torch.nn.Module):
-    """In the mask decoder's place: hands on what it would work on.
+    """Stands in the mask decoder's place and hands on what that would work on.
 
     The scores decide afterwards which queries get a mask. Most get none, and a concept that is absent costs nothing.
     """
@@ -343,7 +346,7 @@ class _DeferredMaskDecoder(torch.nn.Module):
 
 
 def resolve_device(name: str) -> torch.device:
-    """Raises `DeviceError` for a name that is not one of a device on this machine."""
+    """Return the device of this name. Raises `DeviceError` if this machine has none."""
     try:
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
         torch.zeros(1, device=place)
@@ -353,7 +356,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def _resolve_dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
-    """ValueError for a name that is not one of a floating-point type that SAM 3 runs in."""
+    """Return the type of this name. Raises ValueError for a type that SAM 3 does not run in."""
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     narrow = device.type == "cuda" or (has_bfloat16_units() and _sum_weight_bytes(folder) > _SMALL_BYTES)
     types["auto"] = torch.bfloat16 if narrow else torch.float32
@@ -363,11 +366,11 @@ def _resolve_dtype(name: str, device: torch.device, folder: Path) -> torch.dtype
 
 
 def has_bfloat16_units() -> bool:
-    """Whether this CPU has units for it; without them it is far slower than float32."""
+    """Tell whether this CPU has units for bfloat16; without them it is far slower than float32."""
     can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
 def _sum_weight_bytes(folder: Path) -> int:
-    """Bytes of its weights."""
+    """Return the size of the folder's weights in bytes."""
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

@@ -24,7 +24,7 @@ _FILES = ["*.json", "*.safetensors", "*.txt"]
 
 
 def locate_checkpoint(name_or_path: str | Path) -> Path:
-    """The folder of a checkpoint; what is on the Hugging Face hub is downloaded first, with a progress bar.
+    """Return the folder of a checkpoint. What is on the Hugging Face hub is downloaded first, with a progress bar.
 
     Raises `CheckpointError` if there is no such checkpoint, or no access to it.
     """
@@ -45,7 +45,7 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
 
 @cache
 def hash_checkpoint(folder: Path) -> str:
-    """SHA-256 over the names and contents of a checkpoint's files, in hexadecimal: the weights and their settings."""
+    """Return the SHA-256 of the names and contents of a checkpoint's files, in hexadecimal."""
     digest = sha256()
     for file in sorted(path for pattern in ("*.json", "*.safetensors") for path in folder.glob(pattern)):
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
@@ -82,5 +82,5 @@ def _format_advice(repository: str) -> str:
 
 
 def format_one_line(error: BaseException) -> str:
-    """What an error says, however long, for a message of one line."""
+    """Format an error for a message of one line, cut to 300 letters."""
     return " ".join(str(error).split())[:300] or type(error).__name__

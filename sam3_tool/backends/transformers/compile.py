@@ -15,8 +15,9 @@ be compiled as it is: it asks for the size of its grid by a tensor's value."""
 
 
 def compile_parts(model: Any, mode: str) -> None:
-    """Changes a `Sam3Model`: parts of it are compiled when they first run, and again for other numbers of pictures and
-    phrases, until they are compiled for any.
+    """Change a `Sam3Model` so that its costly parts are compiled when they first run.
+
+    They are compiled again for other numbers of images and phrases, until they are compiled for any.
 
     Raises ValueError for a mode that is not one of `COMPILE_MODES`, and `DeviceError` without a C++ compiler.
     """

@@ -1,7 +1,7 @@
 """Prompts as SAM 3's network reads them: tokens of the phrase, then those of the boxes, then a CLS token.
 
-The CLS token attends to the picture, and the published model has it even where there is no box. `Sam3Model` leaves it
-out there, so that it is put behind the phrase here. Without boxes it depends on the picture alone: `compute_cls_tokens`.
+The CLS token attends to the image, and the published model has it even where there is no box. `Sam3Model` leaves it
+out there, so that it is put behind the phrase here. Without boxes it depends on the image alone: `compute_cls_tokens`.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _TEXT_BYTES = 32 * 2**20
 
 
 class ExemplarSource(Protocol):
-    """What is needed of the picture that boxes lie in."""
+    """What is needed of the image that boxes lie in."""
 
     @property
     def coarsest(self) -> torch.Tensor:
@@ -53,7 +53,7 @@ class PromptEncoder:
         self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
 
     def compute_cls_tokens(self, coarsest: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """(B, 1, C): the CLS token for each picture. Both (B, C, h, w)."""
+        """Compute the CLS token of each image, (B, 1, C), from levels and positions, both (B, C, h, w)."""
         boxes, labels = torch.full((len(coarsest), 1, 4), 0.5), torch.full((len(coarsest), 1), PAD_LABEL)
         features, _ = self._run_geometry_encoder(boxes, labels, coarsest, positions)
         return features[:, :1]
@@ -61,9 +61,9 @@ class PromptEncoder:
     def __call__(
         self, prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource], positions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (n, L, C) and mask (n, L) of the prompts, padded to the longest of them.
+        """Return features (n, L, C) and mask (n, L) of the prompts, padded to the longest of them.
 
-        `sources`: of each prompt, the picture that its boxes lie in. `positions`: of the coarsest level, (1, C, h, w).
+        `sources`: of each prompt, the image that its boxes lie in. `positions`: of the coarsest level, (1, C, h, w).
         Padding never shows in what is not padding: the text encoder is causal, and all later attention is masked.
         """
         phrases = [prompt.phrase or BOXES_ONLY_PHRASE for prompt in prompts]
@@ -76,7 +76,7 @@ class PromptEncoder:
         return pad_sequence(rows, batch_first=True), pad_sequence(ones, batch_first=True)
 
     def _encode_phrases(self, phrases: Sequence[str]) -> list[torch.Tensor]:
-        """The text encoder's features of each phrase, (its tokens, C)."""
+        """Return the text encoder's features of each phrase, (its tokens, C)."""
         context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
         tokens = self._tokenizer(
             list(phrases), padding=True, truncation=True, max_length=context, return_tensors="pt"
@@ -88,7 +88,7 @@ class PromptEncoder:
     def _encode_boxes(
         self, prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource], positions: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Of each prompt, the tokens of its boxes and the CLS token, (boxes + 1, C)."""
+        """Return the tokens of each prompt's boxes and its CLS token, (boxes + 1, C)."""
         shown = [source.cls_token[0] for source in sources]
         boxed = [row for row, prompt in enumerate(prompts) if prompt.boxes]
         if boxed:
@@ -104,7 +104,7 @@ class PromptEncoder:
     def _run_geometry_encoder(
         self, boxes: torch.Tensor, labels: torch.Tensor, coarsest: torch.Tensor, positions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (n, B + 1, C), of the boxes that are there, then of the CLS token, and a mask of these."""
+        """Return features (n, B + 1, C), of the boxes that are there, then of the CLS token, and a mask of these."""
         boxes, labels = boxes.to(coarsest.device), labels.to(coarsest.device)
         there = labels != PAD_LABEL
         output = self._model.geometry_encoder(
@@ -120,7 +120,7 @@ class PromptEncoder:
 def _pad_boxes(
     prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boxes float32 (n, B, 4), cx cy w h as fractions of the picture, and labels (n, B): 1, 0, or `PAD_LABEL`."""
+    """Return boxes float32 (n, B, 4), cx cy w h as fractions of the image, and labels (n, B): 1, 0, or `PAD_LABEL`."""
     most = max(len(prompt.boxes) for prompt in prompts)
     boxes, labels = torch.full((len(prompts), most, 4), 0.5), torch.full((len(prompts), most), PAD_LABEL)
     for row, (prompt, source) in enumerate(zip(prompts, sources, strict=True)):

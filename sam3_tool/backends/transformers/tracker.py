@@ -18,16 +18,16 @@ CERTAIN_LOGIT = 10.0
 
 
 class TrunkEmbedding(Protocol):
-    """A picture behind the vision trunk that detector and tracker share."""
+    """An image behind the vision trunk that detector and tracker share."""
 
     @property
     def trunk(self) -> torch.Tensor:
-        """(1, tokens, C)."""
+        """The trunk's last state, (1, tokens, C)."""
         ...
 
     @property
     def height(self) -> int:
-        """Of the picture, in pixels."""
+        """Of the image, in pixels."""
         ...
 
     @property
@@ -35,21 +35,21 @@ class TrunkEmbedding(Protocol):
 
 
 class Tracker:
-    """Not safe between threads.
+    """The tracker head. Not safe between threads.
 
     - Places are scaled to the network's square as `Sam3TrackerProcessor` does, and padded as by itself.
     - Prompts of one kind share a pass; padding one kind to another would change its answer.
-    - Mask logits are upsampled to the picture (bilinear, corners not aligned) and cut at 0 after that.
+    - Mask logits are upsampled to the image (bilinear, corners not aligned) and cut at 0 after that.
     """
 
     def __init__(self, model: Any) -> None:
-        """Takes over a `Sam3TrackerModel` on its device, in evaluation mode."""
+        """Take over a `Sam3TrackerModel` on its device, in evaluation mode."""
         self.model = model if model.dtype == torch.float32 else _keep_coordinates_float32(model)
         self._side: int = model.config.prompt_encoder_config.image_size
         self._levels: WeakKeyDictionary[TrunkEmbedding, list[torch.Tensor]] = WeakKeyDictionary()
 
     def refine(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
-        """The three candidates of each prompt, best predicted quality first; ties keep the network's order."""
+        """Return the three candidates of each prompt, best predicted quality first; ties keep the network's order."""
         kinds: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
         for row, prompt in enumerate(prompts):
             kinds[len(prompt.points), prompt.box is None, prompt.mask is None].append(row)
@@ -61,7 +61,7 @@ class Tracker:
         return [found[row] for row in range(len(prompts))]
 
     def _refine_group(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
-        """Of prompts of one kind."""
+        """Refine prompts of one kind."""
         levels = zip(*(self._get_levels(embedding) for embedding in embeddings), strict=True)
         output = self.model(
             image_embeddings=[torch.cat(level) for level in levels],
@@ -77,7 +77,7 @@ class Tracker:
     def _build_inputs(
         self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]
     ) -> dict[str, torch.Tensor]:
-        """As `Sam3TrackerModel.forward` takes them: one object per row."""
+        """Return what `Sam3TrackerModel.forward` takes: one object per row."""
         first, inputs = prompts[0], {}
         steps = torch.tensor(
             [[self._side / embedding.width, self._side / embedding.height] for embedding in embeddings]
@@ -94,14 +94,14 @@ class Tracker:
         return inputs
 
     def _to_logits(self, mask: np.ndarray | None) -> torch.Tensor:
-        """(1, 1, h, w), in the size of the network's own mask logits."""
+        """Return (1, 1, h, w), in the size of the network's own mask logits."""
         certain = (2 * torch.tensor(mask)[None, None].float() - 1) * CERTAIN_LOGIT
         size = self.model.prompt_encoder.mask_input_size
         small = functional.interpolate(certain, size=size, mode="bilinear", align_corners=False, antialias=True)
         return small.to(self.model.mask_decoder.conv_s0.weight.dtype)
 
     def _get_levels(self, embedding: TrunkEmbedding) -> list[torch.Tensor]:
-        """What the mask decoder reads of a picture, finest level first; kept for as long as its embedding is."""
+        """Return what the mask decoder reads of an image, finest level first; kept as long as the embedding is."""
         if embedding not in self._levels:
             self._levels[embedding] = self._compute_levels(embedding.trunk)
         return self._levels[embedding]
@@ -110,7 +110,7 @@ class Tracker:
         sizes, decoder = self.model.backbone_feature_sizes, self.model.mask_decoder
         grid = trunk.transpose(1, 2).reshape(1, -1, *sizes[-1])
         finest, finer, coarse = (level(grid) for level in self.model.vision_encoder.neck.fpn_layers[: len(sizes)])
-        # The published model marks the level that the prompts attend to as that of a picture without a past.
+        # The published model marks the level that the prompts attend to as that of an image without a past.
         past = self.model.no_memory_embedding.view(1, -1, 1, 1)
         return [decoder.conv_s0(finest), decoder.conv_s1(finer), coarse + past]
 
@@ -118,14 +118,14 @@ class Tracker:
 def _build_candidates(
     logits: torch.Tensor, quality: torch.Tensor, presence: float, embedding: TrunkEmbedding
 ) -> Instances:
-    """`logits`: (3, h, w); `quality`: (3,)."""
+    """Make instances of three candidates. `logits`: (3, h, w); `quality`: (3,)."""
     order = quality.argsort(descending=True, stable=True)
     ordered = logits[order.to(logits.device)]
     return build_instances(ordered, embedding.height, embedding.width, scores=quality[order].numpy(), presence=presence)
 
 
 def _keep_coordinates_float32(model: Any) -> Any:
-    """A 16-bit model that knows its places in float32: bfloat16 has steps of 4 pixels in a square of 1008."""
+    """Change a 16-bit model so that it knows places in float32: bfloat16 has steps of 4 pixels in a square of 1008."""
     narrow = model.dtype
 
     def narrow_output(part: torch.nn.Module, inputs: Any, output: Any) -> Any:

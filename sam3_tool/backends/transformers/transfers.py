@@ -5,7 +5,7 @@ import torch
 
 
 def upload_pixels(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
-    """A copy on the device, uint8. `pixels`: uint8."""
+    """Copy pixels, uint8, to the device."""
     if device.type != "cuda":
         return torch.tensor(pixels, device=device)
     pinned = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
@@ -14,13 +14,16 @@ def upload_pixels(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor` itself where it is there already."""
+    """Copy to the device. A tensor that is there already is returned itself."""
     return tensor.to(device, non_blocking=True)
 
 
 def to_host(tensor: torch.Tensor) -> torch.Tensor:
-    """In pinned memory if it comes from a GPU, and perhaps still on its way: for the device, which keeps the order of
-    its copies, and not for the host to read. `tensor` itself where it is there already."""
+    """Copy to the host's memory, pinned if the tensor comes from a GPU.
+
+    The copy may still be on its way: it is for the device, which keeps the order of its copies, and not for the host to
+    read. A tensor that is there already is returned itself.
+    """
     if tensor.device.type != "cuda":
         return tensor.to("cpu")
     pinned = torch.empty_like(tensor, device="cpu", pin_memory=True)

@@ -30,7 +30,7 @@ class Vocabulary:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Vocabulary | None":
-        """From `vocabulary.json` ({"words": [...]}) in a checkpoint's folder; None = it has none, any word may do.
+        """Read `vocabulary.json` ({"words": [...]}) of a checkpoint. None means that there is none: any word may do.
 
         Raises `CheckpointError` if the file is damaged.
         """
@@ -43,7 +43,10 @@ class Vocabulary:
             ) from error
 
     def find_unknown_words(self, phrase: str) -> list[str]:
-        """The words of the phrase, as written, that are not known in singular or plural. Small words do not count."""
+        """Return the words of the phrase, as written, that are not known in singular or plural.
+
+        Small words do not count.
+        """
         return [word for word in _split_words(phrase) if _list_forms(word).isdisjoint(self._known_forms | _SMALL_WORDS)]
 
 
@@ -52,7 +55,7 @@ def _split_words(text: str) -> list[str]:
 
 
 def _list_forms(word: str) -> frozenset[str]:
-    """The word in lower case, and every singular it may be the plural of: too many rather than too few."""
+    """Return the word in lower case, and every singular it may be the plural of: too many rather than too few."""
     lower = word.casefold()
     singulars = {lower.removesuffix(end) + new for end, new in _PLURAL_ENDINGS if lower.endswith(end)}
     return frozenset({lower, _IRREGULAR.get(lower, lower), *singulars})

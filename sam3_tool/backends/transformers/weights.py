@@ -19,14 +19,14 @@ _settings_lock = Lock()  # protects transformers' verbosity and progress bars, w
 
 
 class Processors(NamedTuple):
-    """What makes numbers of phrases and pictures: the parts of a `Sam3Processor`, which takes a second more to make."""
+    """Tokenizer and image processor of a checkpoint: a `Sam3Processor` would take a second more to make."""
 
     tokenizer: Any
     image_processor: Any
 
 
 def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
-    """A `Sam3Model`, in evaluation mode and on the CPU, and its readers. Nothing is printed.
+    """Return a `Sam3Model`, in evaluation mode and on the CPU, and its readers. Nothing is printed.
 
     Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
     """
@@ -55,7 +55,7 @@ _TRACKER_PREFIXES = {"tracker_neck.": "vision_encoder.neck.", "tracker_model.": 
 
 
 def read_tracker(folder: Path, detector: Any) -> Any:
-    """The `Sam3TrackerModel` beside the detector, on its vision trunk: only neck and heads are read.
+    """Return the `Sam3TrackerModel` beside the detector, on its vision trunk: only neck and heads are read.
 
     Raises `CheckpointError` if the checkpoint has none, or half of one.
     """
@@ -78,7 +78,7 @@ def read_tracker(folder: Path, detector: Any) -> Any:
 
 
 def _read_tracker_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Names as in `Sam3TrackerModel`."""
+    """Yield weights under their names in `Sam3TrackerModel`."""
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - it is no dictionary
@@ -89,7 +89,7 @@ def _read_tracker_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 @contextmanager
 def silence_transformers() -> Iterator[None]:
-    """transformers without its progress bar for the weights, and without anything below an error in its log."""
+    """Switch off transformers' progress bar for weights, and everything below an error in its log."""
     with _settings_lock:
         verbosity = transformers_logging.get_verbosity()
         hook = transformers_logging.set_tqdm_hook(_disable_progress_bar)

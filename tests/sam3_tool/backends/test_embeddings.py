@@ -11,7 +11,6 @@ from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.transformers.backend import ImageEmbedding, TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.cache import ByteCache, SpillOver
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 
@@ -38,11 +37,6 @@ class Counting:
 
     def vocabulary_warning(self, phrase: str) -> str:
         return self.network.vocabulary_warning(phrase)
-
-
-@pytest.fixture(scope="module")
-def network() -> TransformersBackend:
-    return TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu")
 
 
 @pytest.fixture

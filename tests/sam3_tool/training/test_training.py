@@ -1,4 +1,4 @@
-"""The generated world, and the trainer that makes the embedded checkpoint from it."""
+"""The trainer that makes the embedded checkpoint from the generated world."""
 
 import json
 import subprocess
@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import Sam3Model
+from transformers import CLIPTokenizer, Sam3Model
 
 from sam3_tool import Sam3
 from sam3_tool.image import Image
-from sam3_tool.synthetic.nouns import COLOURS, HYPERNYMS, NOUNS, SHAPES, STRANGERS, THINGS, list_known_words
-from sam3_tool.synthetic.phrases import Concept, ask_about_scene
-from sam3_tool.synthetic.scenes import HELD_OUT, MIN_VISIBLE_AREA, SceneObject, draw_scene
+from sam3_tool.synthetic.nouns import NOUNS
+from sam3_tool.synthetic.scenes import draw_scene
 from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import PAD_LABEL, draw_batch
 from sam3_tool.training.export import export_checkpoint
@@ -24,65 +23,20 @@ from sam3_tool.training.log import log_steps
 from sam3_tool.training.losses import match_queries
 from sam3_tool.training.network import LearningSam3, draw_noisy_boxes
 from sam3_tool.training.optimizer import Muon
-from sam3_tool.training.tokenizer import learn_tokenizer
 from sam3_tool.training.train import DETECTOR_KINDS, DetectorRun, Recipe, prepare_folder
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    return learn_tokenizer()
+def prepared(tmp_path_factory) -> Path:
+    """The folder of a run from scratch, with the tokenizer that it learnt."""
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare_folder(Recipe(folder))
+    return folder
 
 
-def test_the_world_is_as_rich_as_promised():
-    assert len(SHAPES) >= 12
-    assert len(COLOURS) >= 10
-    assert len(THINGS) >= 60
-    assert {"animal", "fruit", "vehicle"} <= HYPERNYMS.keys()
-    assert not set(STRANGERS) & set(list_known_words())
-
-
-def test_the_same_seed_draws_the_same_scene():
-    first, again = draw_scene(HELD_OUT + 3), draw_scene(HELD_OUT + 3)
-    assert np.array_equal(first.pixels, again.pixels)
-    assert first.objects == again.objects
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_masks_are_disjoint_and_every_object_is_visible(seed):
-    scene = draw_scene(HELD_OUT + seed, size=(320, 240))
-    assert scene.pixels.shape == (240, 320, 3)
-    assert scene.masks.sum(axis=0).max(initial=0) <= 1
-    assert all(mask.mean() >= MIN_VISIBLE_AREA for mask in scene.masks)
-    for mask, (x0, y0, x1, y1) in zip(scene.masks, scene.boxes.astype(int), strict=True):
-        assert mask.sum() == mask[y0:y1, x0:x1].sum()
-
-
-def test_a_concept_describes_by_noun_hypernym_colour_and_size():
-    apple = SceneObject("apple", "red", None, "small")
-    assert Concept("fruit").is_true_of(apple)
-    assert Concept("apple", "red", size="small").is_true_of(apple)
-    assert not Concept("apple", "green").is_true_of(apple)
-    assert not Concept("vehicle").is_true_of(apple)
-
-
-def test_negatives_are_absent_and_positives_present():
-    rng = np.random.default_rng(0)
-    for seed in range(40):
-        scene = draw_scene(HELD_OUT + seed)
-        if scene.objects:
-            assert ask_about_scene(scene, "positive", rng).targets
-        assert not ask_about_scene(scene, "negative", rng).targets
-
-
-def test_a_negative_box_takes_its_kind_out_of_the_answer():
-    rng = np.random.default_rng(0)
-    for seed in range(40):
-        scene = draw_scene(HELD_OUT + seed)
-        prompt = ask_about_scene(scene, "text_minus_box", rng) if scene.objects else None
-        if prompt and prompt.kind == "text_minus_box":
-            boxed = scene.objects[prompt.exemplars[0]].kind
-            assert prompt.labels == (0,)
-            assert all(scene.objects[index].kind != boxed for index in prompt.targets)
+@pytest.fixture(scope="module")
+def tokenizer(prepared):
+    return CLIPTokenizer.from_pretrained(prepared / "tokenizer")
 
 
 def test_known_words_are_one_token_and_any_text_has_tokens(tokenizer):
@@ -153,11 +107,11 @@ def test_muon_makes_updates_orthogonal():
     assert 0.6 < singular.min() < singular.max() < 1.4
 
 
-def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoint(tmp_path):
+def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoint(prepared):
     recipe = Recipe(
-        tmp_path, workers=1, trunk_steps=1, detector_steps=2, cooldown_steps=1, trunk_images=2, detector_images=2
+        prepared, workers=1, trunk_steps=1, detector_steps=2, cooldown_steps=1, trunk_images=2, detector_images=2
     )
-    prepare_folder(recipe)
+    prepare_folder(recipe)  # finds the tokenizer there
     run = DetectorRun(recipe, worker=0)
     assert all(np.isfinite(value) for value in run.advance().values())
     run.advance()
@@ -167,9 +121,9 @@ def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoin
     losses = again.advance()
     assert losses == pytest.approx(run.advance())
     assert {"presence", "mask", "giou", "hint boxes"} <= losses.keys()
-    export_checkpoint(again.build_averaged_network().sam3, again.tokenizer, tmp_path / "checkpoint")
-    assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size < 12e6
-    sam3 = Sam3.load(tmp_path / "checkpoint")
+    export_checkpoint(again.build_averaged_network().sam3, again.tokenizer, prepared / "checkpoint")
+    assert (prepared / "checkpoint" / "model.safetensors").stat().st_size < 12e6
+    sam3 = Sam3.load(prepared / "checkpoint")
     assert sam3.segment(Image(draw_scene(1).pixels), "red circle").phrase == "red circle"
 
 

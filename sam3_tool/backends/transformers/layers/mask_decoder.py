@@ -14,7 +14,7 @@ from sam3_tool.backends.transformers.layers.pixel_decoder import SplitPixelDecod
 
 
 class MaskHead(nn.Module):
-    """In the place of a `Sam3MaskDecoder`: the same function, up to rounding."""
+    """Replaces a `Sam3MaskDecoder`: the same function, up to rounding."""
 
     def __init__(self, whole: Any) -> None:
         super().__init__()
@@ -30,10 +30,11 @@ class MaskHead(nn.Module):
         prompt: torch.Tensor,
         prompt_mask: torch.Tensor,
     ) -> torch.Tensor:
-        """Logits (B, n, H, W).
+        """Return logits (B, n, H, W).
 
         `queries`: (B, n, C). `levels`: of `SharedPyramid`, each (B, C, h, w). `encoded`: the fusion encoder's output,
-        (B, h w, C) of the coarsest level. `prompt`: its tokens, (B, L, C). `prompt_mask`: which of them are, bool (B, L).
+        (B, h w, C) of the coarsest level. `prompt`: its tokens, (B, L, C). `prompt_mask`: which of them are, bool (B,
+        L).
         """
         mask = prompt_mask[:, None, None]  # the same for every head and every pixel
         attended, _ = self.attention(query=self.norm(encoded), key=prompt, value=prompt, attention_mask=mask)

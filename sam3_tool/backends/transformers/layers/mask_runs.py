@@ -7,7 +7,7 @@ from sam3_tool.masks.rle import RleMask, from_run_ends
 
 
 def encode_on_device(masks: torch.Tensor) -> list[RleMask]:
-    """`masks`: bool, (N, H, W), on any device: what `sam3_tool.masks.rle.encode_on_device` makes of them, to the last letter."""
+    """Compress masks, bool (N, H, W), on any device, exactly as `sam3_tool.masks.rle.encode_masks` does."""
     count, height, width = masks.shape
     columns = masks.transpose(1, 2).reshape(count, height * width)
     ends = columns.clone()

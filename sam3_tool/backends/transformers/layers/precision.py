@@ -10,10 +10,10 @@ import torch
 
 
 def keep_residuals_float32(model: Any) -> Any:
-    """Changes a 16-bit `Sam3Model`, and returns it.
+    """Change a 16-bit `Sam3Model` so that coordinates and the trunk's sums stay in float32, and return it.
 
     - Coordinates: bfloat16 has steps of 7 pixels in a width of 1920. In facebook/sam3 these parts are 6 % of the
-      arithmetic of a prompt, and none of that of a picture.
+      arithmetic of a prompt, and none of that of an image.
     - What the trunk's layers add to, and its norms: rounded after each of 32 layers, it would err twice as much.
     """
     narrow = model.dtype
@@ -38,7 +38,7 @@ def _widen_inputs(part: torch.nn.Module, positional: Any, named: Any) -> Any:
 
 
 def _cast_floats(value: Any, dtype: torch.dtype) -> Any:
-    """`value` with every floating-point tensor in it, at any depth, in `dtype`."""
+    """Convert every floating-point tensor in `value`, at any depth, to `dtype`."""
     match value:
         case torch.Tensor() if value.is_floating_point():
             return value.to(dtype)

@@ -1,8 +1,8 @@
 """SAM 3's feature pyramid as its mask decoder wants it: each level with what does not depend on the phrase done.
 
-Nothing but the pixel decoder reads the fine levels, and it begins by convolving them (see `pixels`). Between the last
-GELU of such a level and that convolution's end everything is linear: a doubling, a projection, two 3 x 3 convolutions.
-Where channels are few that is far cheaper as one transposed convolution with a 6 x 6 kernel and stride 2.
+Nothing but the pixel decoder reads the fine levels, and it begins by convolving them (see `pixel_decoder`). Between
+the last GELU of such a level and that convolution's end everything is linear: a doubling, a projection, two 3 x 3
+convolutions. Where channels are few that is far cheaper as one transposed convolution with a 6 x 6 kernel and stride 2.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,17 @@ _MAX_FOLDED_SHARE = 0.75
 
 
 class SharedPyramid(nn.Module):
-    """In the place of a `Sam3VisionNeck`: the same levels without the last, which the detector never reads, and all but
-    the coarsest convolved as the pixel decoder does it."""
+    """Replaces a `Sam3VisionNeck`.
+
+    It gives the same levels without the last, which the detector never reads, and all but the coarsest convolved as the
+    pixel decoder does it.
+    """
 
     def __init__(self, neck: Any, convolutions: Sequence[nn.Conv2d]) -> None:
-        """`convolutions`: of the pixel decoder, coarse to fine; the published model has one more than it needs."""
+        """Take over a neck.
+
+        `convolutions`: those of the pixel decoder, coarse to fine; the published model has one too many.
+        """
         super().__init__()
         *fine, coarse, _ = neck.fpn_layers
         needed = list(convolutions)[: len(fine)][::-1]
@@ -33,7 +39,7 @@ class SharedPyramid(nn.Module):
         self.position_encoding = neck.position_encoding
 
     def forward(self, trunk: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
-        """Levels and their positions, finest first, each (B, C, h, w). `trunk`: (B, C', h', w')."""
+        """Return levels and their positions, finest first, each (B, C, h, w). `trunk`: (B, C', h', w')."""
         levels = tuple(level(trunk) for level in self.levels)
         # worked out in float32, as published: in bfloat16 the waves would be off by up to 0.03 of their height
         places = (self.position_encoding(level.shape, level.device, torch.float32).to(level.dtype) for level in levels)
@@ -41,7 +47,7 @@ class SharedPyramid(nn.Module):
 
 
 def _fuse_convolution(level: Any, convolution: nn.Conv2d) -> nn.Module:
-    """A level of the neck, then the convolution: in the form that takes fewer operations."""
+    """Join a level of the neck and the convolution after it, in the form that takes fewer operations."""
     doubling, projection, smoothing = level.scale_layers[-1], level.proj1, level.proj2
     apart = sum(_count_operations(layer) for layer in (doubling, projection, smoothing, convolution))
     folded = 9 * doubling.in_channels * convolution.out_channels
@@ -51,13 +57,13 @@ def _fuse_convolution(level: Any, convolution: nn.Conv2d) -> nn.Module:
 
 
 def _count_operations(layer: Any) -> int:
-    """Multiplications per pixel that comes out."""
+    """Count multiplications per pixel that comes out."""
     (rows, columns), (down, across) = layer.kernel_size, layer.stride
     return int(rows * columns * layer.in_channels * layer.out_channels // (down * across))
 
 
 class _Reach(NamedTuple):
-    """Along one axis: what is convolved, and by what."""
+    """What is convolved along one axis, and by what."""
 
     kernels: tuple[slice, slice, slice]
     """Of the kernels of doubling, smoothing and convolution."""
@@ -81,7 +87,7 @@ _EDGE_CORRECTIONS: list[tuple[int, _Reach, _Reach]] = [
 
 
 class FoldedTail(nn.Module):
-    """Doubling (2 x 2, stride 2), projection (1 x 1), smoothing (3 x 3), convolution (3 x 3): one linear function.
+    """Doubling (2 x 2, stride 2), projection (1 x 1), smoothing (3 x 3), convolution (3 x 3) as one linear function.
 
     What zero gives, biases and all, is computed once for each size and added. The convolution sees zeros beyond the
     edges, where the smoothed level would go on by one pixel: what comes from there is taken off again.
@@ -99,7 +105,7 @@ class FoldedTail(nn.Module):
         self._zero_output = torch.zeros(0)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(B, C', h, w) -> (B, C, 2 h, 2 w)"""
+        """Map (B, C', h, w) to (B, C, 2 h, 2 w)."""
         whole, *others = self._kernels
         made = functional.conv_transpose2d(pixels, whole, stride=2, padding=2)
         for (sign, rows, columns), kernel in zip(_EDGE_CORRECTIONS, others, strict=True):
@@ -118,7 +124,7 @@ class FoldedTail(nn.Module):
 def _fold_kernels(
     doubling: torch.Tensor, smooth: torch.Tensor, convolution: torch.Tensor, rows: _Reach, columns: _Reach
 ) -> torch.Tensor:
-    """(C', C, 6, 6), or 1 along an axis where an end is passed: as `conv_transpose2d` takes it."""
+    """Return (C', C, 6, 6), or 1 along an axis where an end is passed, as `conv_transpose2d` takes it."""
     doubling, smooth, convolution = (
         kernel[:, :, down, across]
         for kernel, down, across in zip((doubling, smooth, convolution), rows.kernels, columns.kernels, strict=True)

@@ -1,7 +1,7 @@
 """The vision trunk's self-attention in fewer steps: one projection instead of three, one product instead of eight.
 
 Rotary position encoding turns pairs of numbers by an angle that depends on where a token lies. transformers works the
-angles out for every layer of every picture and turns by way of a swapped copy; here they are kept and a pair is a
+angles out for every layer of every image and turns by way of a swapped copy; here they are kept and a pair is a
 complex number, as in the published code (`sam3/model/vitdet.py`).
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 class RotaryAttention(nn.Module):
-    """In the place of a `Sam3ViTRoPEAttention`: the same function, up to rounding."""
+    """Replaces a `Sam3ViTRoPEAttention`: the same function, up to rounding."""
 
     def __init__(self, whole: Any) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class RotaryAttention(nn.Module):
         self.inputs, self.output = _concatenate_layers(whole.q_proj, whole.k_proj, whole.v_proj), whole.o_proj
 
     def forward(self, tokens: torch.Tensor, turns: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """As `Sam3ViTLayer` takes it: (B, h, w, C), and no attention weights.
+        """Return (B, h, w, C) and no attention weights, as `Sam3ViTLayer` takes it.
 
         `turns`: cosines and sines, (h w, D / 2, 2), for heads of D numbers.
         """
@@ -34,7 +34,7 @@ class RotaryAttention(nn.Module):
 
 
 class CachedRotaryEmbedding(nn.Module):
-    """In the place of a layer's `Sam3ViTRotaryEmbedding`: what it gives never changes.
+    """Replaces a layer's `Sam3ViTRotaryEmbedding`, whose result never changes.
 
     In float32 whatever the weights are, as in the published code. A layer in bfloat16 has its places rounded to that,
     which in facebook/sam3 moves tokens by up to an eighth of their distance.
@@ -48,18 +48,18 @@ class CachedRotaryEmbedding(nn.Module):
         self._turns = turns.contiguous().to(layer.position_ids.device)
 
     def forward(self, *_: Any) -> torch.Tensor:
-        """float32, (h w, D / 2, 2)"""
+        """Return float32, (h w, D / 2, 2)."""
         return self._turns
 
 
 def replace_rotary_attention(trunk: Any) -> None:
-    """Changes a `Sam3ViTModel`."""
+    """Change the attention of every layer of a `Sam3ViTModel`."""
     for layer in trunk.layers:
         layer.attention, layer.rotary_emb = RotaryAttention(layer.attention), CachedRotaryEmbedding(layer)
 
 
 def _rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Pairs of the last axis as complex numbers, times the turns; in float32, as published."""
+    """Multiply pairs of the last axis, as complex numbers, by the turns; in float32, as published."""
     pairs = tokens.float().view(*tokens.shape[:-1], -1, 2)
     if torch.compiler.is_compiling():  # PyTorch fuses steps in real numbers alone
         (real, imaginary), (cosines, sines) = pairs.unbind(-1), turns.unbind(-1)
@@ -70,7 +70,7 @@ def _rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
 
 
 def _concatenate_layers(*layers: nn.Linear) -> nn.Linear:
-    """One layer with the outputs of several, in their order."""
+    """Make one layer with the outputs of several, in their order."""
     weight, bias = (torch.cat([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
     whole = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     whole.weight, whole.bias = (nn.Parameter(tensor, requires_grad=False) for tensor in (weight, bias))

@@ -1,7 +1,7 @@
-"""From mask logits to masks in the picture's size: upsampled first, cut at 0 after that, as published.
+"""From mask logits to masks in the image's size: upsampled first, cut at 0 after that, as published.
 
 Bilinear interpolation mixes four neighbours, so that only pixels between cells of which one is above 0 can be. On a CPU
-nothing else is computed; most masks fill a small part of their picture. On a GPU all of it is, and becomes runs there.
+nothing else is computed; most masks fill a small part of their image. On a GPU all of it is, and becomes runs there.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from sam3_tool.masks import rle
 from sam3_tool.masks.boxes import masks_to_boxes
 
 _MAX_LOGIT_BYTES = 256 * 2**20
-"""Float logits, at the size of the picture, that exist at one time on a GPU: of 32 masks at 1920 x 1080."""
+"""Float logits, at the size of the image, that exist at one time on a GPU: of 32 masks at 1920 x 1080."""
 
 
 def build_instances(
@@ -30,7 +30,7 @@ def build_instances(
     boxes: np.ndarray | None = None,
     phrase: str = "",
 ) -> Instances:
-    """Of masks with these logits, (N, h, w), on any device. `boxes`: the extents of the masks if left out."""
+    """Make instances of mask logits, (N, h, w), on any device. `boxes`: the extents of the masks if left out."""
     if logits.device.type == "cpu":
         masks = threshold_upsampled(logits, height, width)
         return Instances(masks, masks_to_boxes(masks) if boxes is None else boxes, scores, presence, phrase)
@@ -40,8 +40,9 @@ def build_instances(
 
 
 def threshold_upsampled(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
-    """bool, (N, height, width): where the logits, (N, h, w), on the CPU, are above 0 once upsampled (corners not
-    aligned)."""
+    """Return bool, (N, height, width): where logits, (N, h, w), on the CPU, exceed 0 once upsampled (corners not
+    aligned).
+    """
     masks = np.zeros((len(logits), height, width), dtype=bool)
     down, across = _Axis.from_sizes(logits.shape[1], height), _Axis.from_sizes(logits.shape[2], width)
     for mask, mask_logits in zip(masks, logits.float(), strict=True):
@@ -55,14 +56,14 @@ def threshold_upsampled(logits: torch.Tensor, height: int, width: int) -> np.nda
 
 
 def threshold_to_runs(logits: torch.Tensor, height: int, width: int) -> list[rle.RleMask]:
-    """What `threshold_upsampled` gives, as runs, for logits on any device; nothing else leaves it."""
+    """Return what `threshold_upsampled` gives as runs, for logits on any device; nothing else leaves it."""
     return [
         mask_runs for masks in _threshold_whole(logits, height, width) for mask_runs in runs.encode_on_device(masks)
     ]
 
 
 def _threshold_whole(logits: torch.Tensor, height: int, width: int) -> Iterator[torch.Tensor]:
-    """bool, (some, height, width), as many as there is room for at one time."""
+    """Yield bool, (some, height, width): as many masks as there is room for at one time."""
     size, at_once = (height, width), max(1, _MAX_LOGIT_BYTES // (4 * height * width))
     for first in range(0, len(logits), at_once):
         batch = logits[None, first : first + at_once].float()
@@ -70,7 +71,7 @@ def _threshold_whole(logits: torch.Tensor, height: int, width: int) -> Iterator[
 
 
 class _Axis(NamedTuple):
-    """One side of the picture: between which two cells each of its pixels lies, and how near to each of them."""
+    """One side of the image: between which two cells each of its pixels lies, and how near to each of them."""
 
     before: torch.Tensor
     """int64, (pixels,), ascending."""
@@ -81,7 +82,9 @@ class _Axis(NamedTuple):
 
     @classmethod
     def from_sizes(cls, cells: int, pixels: int) -> "_Axis":
-        """In the arithmetic of `upsample_bilinear2d`: rounding takes less than one pixel of a billion over 0."""
+        """Compute an axis in the arithmetic of `upsample_bilinear2d`: rounding takes less than one pixel of a billion
+        over 0.
+        """
         scale = torch.tensor(cells, dtype=torch.float32) / pixels
         place = (scale * (torch.arange(pixels, dtype=torch.float32) + 0.5) - 0.5).clamp(min=0)
         before = place.long().clamp(max=cells - 1)
@@ -90,7 +93,7 @@ class _Axis(NamedTuple):
         return cls(before, after, 1 - share, share)
 
     def find_touched_pixels(self, cells: np.ndarray) -> slice:
-        """The pixels between the first and the last of these cells. `cells`: bool, (cells,)."""
+        """Return the pixels between the first and the last of these cells. `cells`: bool, (cells,)."""
         there = np.flatnonzero(cells)
         if len(there) == 0:
             return slice(0, 0)
@@ -102,7 +105,7 @@ class _Axis(NamedTuple):
 
 
 def _upsample_part(logits: torch.Tensor, down: _Axis, across: _Axis) -> torch.Tensor:
-    """float32, (rows, columns) of these pixels, out of (h, w)."""
+    """Return float32, (rows, columns), of these pixels, out of (h, w)."""
     top, bottom = int(down.before[0]), int(down.after[-1])
     near = logits[top : bottom + 1]
     lines = near[:, across.before] * across.share_before + near[:, across.after] * across.share_after

@@ -13,6 +13,7 @@ from sam3_tool.backends.recording.format import Recorder, RecordingReader
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.recording.replay import ReplayingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
+from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.errors import RecordError
 
 EDGE = np.array([[0.1, 0.2, 39.9, 59.7]], np.float32) + np.float32(1e-6)
@@ -50,7 +51,9 @@ def entry(folder: Path, what: str) -> Path:
     return path
 
 
-def test_what_the_network_found_comes_back_bit_for_bit_without_it(picture: Image, tmp_path: Path) -> None:
+def test_what_the_network_found_comes_back_bit_for_bit_without_it(
+    network: TransformersBackend, picture: Image, tmp_path: Path
+) -> None:
     recorder = Sam3.load("tiny", record=tmp_path)
     asked = [
         (picture, ConceptPrompt("red circle")),
@@ -65,20 +68,24 @@ def test_what_the_network_found_comes_back_bit_for_bit_without_it(picture: Image
     assert len(found[0]) == 1
     assert replayed.name == "tiny"
     # one that has seen no picture, as last digits depend on what was encoded together
-    assert same(found[0], Sam3.load("tiny").segment_batch(asked)[0]), "recording changes nothing"
+    assert same(found[0], Sam3(network).segment_batch(asked)[0]), "recording changes nothing"
 
 
-def test_what_a_caller_may_say_about_the_weights_is_replayed_too(tiny: Sam3, tmp_path: Path) -> None:
-    said = Sam3.load("tiny", record=tmp_path).vocabulary_warning("unicorn")
+def test_what_a_caller_may_say_about_the_weights_is_replayed_too(
+    tiny: Sam3, network: TransformersBackend, tmp_path: Path
+) -> None:
+    said = Sam3(RecordingBackend(network, tmp_path)).vocabulary_warning("unicorn")
     assert said == tiny.vocabulary_warning("unicorn") != ""
     assert Sam3.replay(tmp_path).vocabulary_warning("unicorn") == said
     with pytest.raises(CheckpointError, match="a caveat on 'dragon'"):
         Sam3.replay(tmp_path).vocabulary_warning("dragon")
 
 
-def test_costs_are_counted_as_if_the_network_were_there(tiny: Sam3, picture: Image, tmp_path: Path) -> None:
+def test_costs_are_counted_as_if_the_network_were_there(
+    network: TransformersBackend, picture: Image, tmp_path: Path
+) -> None:
     requests = [(picture, ConceptPrompt("red circle")), (picture, ConceptPrompt("blue square"))]
-    first = Sam3.load("tiny", record=tmp_path)
+    first = Sam3(RecordingBackend(network, tmp_path))
     recorded = [first.run_requests(requests), first.run_requests(requests)]
     second = Sam3.replay(tmp_path)
     replayed = [second.run_requests(requests), second.run_requests(requests)]

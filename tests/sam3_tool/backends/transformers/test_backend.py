@@ -171,8 +171,8 @@ def test_many_masks_of_a_large_picture_are_drawn_in_parts(tiny, direct):
     assert_is(tiny.segment(large, "red circle", threshold=ALL), direct(large, "red circle"), large)
 
 
-def test_an_embedding_owns_exactly_the_bytes_it_reports(picture, photo):
-    for embedding in TransformersBackend.load(EMBEDDED, name="tiny").encode([picture, photo]):
+def test_an_embedding_owns_exactly_the_bytes_it_reports(network, picture, photo):
+    for embedding in network.encode([picture, photo]):
         assert len(embedding.levels) == 3
         parts = (*embedding.levels, embedding.trunk, embedding.cls_token)
         assert embedding.nbytes == sum(part.untyped_storage().nbytes() for part in parts)
@@ -196,23 +196,21 @@ def test_the_masks_of_all_phrases_together_are_those_of_each_alone(picture):
         assert (one.masks != other.masks).sum() <= 1e-5 * other.masks.size
 
 
-def test_in_bfloat16_masks_stay_and_boxes_stay_exact(tiny, picture):
+def test_in_bfloat16_masks_stay_and_boxes_stay_exact(tiny, rounded, picture):
     exact = tiny.segment(picture, "red circle", threshold=ALL)
-    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16").segment(picture, "red circle", threshold=ALL)
-    assert (rounded.masks[0] != exact.masks[0]).mean() < 0.01
-    assert np.abs(rounded.boxes[0] - exact.boxes[0]).max() < 3
-    assert (rounded.boxes.view(np.uint32) & 0xFFF).any()  # digits that a product of bfloat16 and 320 cannot have
+    found = rounded.segment(picture, "red circle", threshold=ALL)
+    assert (found.masks[0] != exact.masks[0]).mean() < 0.01
+    assert np.abs(found.boxes[0] - exact.boxes[0]).max() < 3
+    assert (found.boxes.view(np.uint32) & 0xFFF).any()  # digits that a product of bfloat16 and 320 cannot have
 
 
-def test_boxes_work_in_bfloat16(picture):
-    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16")
+def test_boxes_work_in_bfloat16(rounded, picture):
     found = rounded.segment(picture, "shape", boxes=[RED, BLUE], box_labels=[1, 0], threshold=ALL)
     assert np.isfinite(found.boxes).all()
 
 
-def test_in_bfloat16_examples_half_a_pixel_apart_are_still_two(picture):
+def test_in_bfloat16_examples_half_a_pixel_apart_are_still_two(rounded, picture):
     """As numbers of bfloat16, places in the right half of 320 pixels would be the same for 1.25 of them."""
-    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16")
     x0, y0, x1, y1 = 200.0, 80.0, 290.0, 170.0
     one, other = (rounded.segment(picture, boxes=[(x0 + by, y0, x1 + by, y1)], threshold=ALL) for by in (0, 0.5))
     assert one.scores.tolist() != other.scores.tolist()

@@ -1,4 +1,7 @@
-"""What compiling is refused for; that it changes no mask is measured where there is time for it (benchmarks/NOTES.md)."""
+"""What compiling is refused for.
+
+That it changes no mask is measured where there is time for it (benchmarks/NOTES.md).
+"""
 
 import pytest
 import torch

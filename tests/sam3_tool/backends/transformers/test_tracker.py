@@ -39,10 +39,9 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="module")
-def direct() -> tuple[Any, Any]:
+def direct(network: TransformersBackend) -> tuple[Any, Any]:
     model = Sam3TrackerModel.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
-    images = TransformersBackend.load(EMBEDDED, name="tiny")._images
-    return model, Sam3TrackerProcessor(images, target_size=128)
+    return model, Sam3TrackerProcessor(network._images, target_size=128)
 
 
 @torch.inference_mode()
@@ -85,18 +84,17 @@ def test_candidates_come_best_first_with_the_extents_of_their_masks(tiny, pictur
     assert found.boxes[0].tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def test_a_click_costs_no_encode_after_a_phrase_and_a_phrase_none_after_a_click(picture):
-    sam3 = Sam3.load("tiny")
+def test_a_click_costs_no_encode_after_a_phrase_and_a_phrase_none_after_a_click(network, picture):
+    sam3 = Sam3(network)
     click, phrase = (picture, VisualPrompt((ON_THE_CIRCLE,))), (picture, ConceptPrompt("red circle"))
     assert [sam3.run_requests([one]).encodes for one in (phrase, click, phrase, click)] == [1, 0, 0, 0]
-    other = Sam3.load("tiny")
+    other = Sam3(network)
     assert [other.run_requests([one]).encodes for one in (click, phrase)] == [1, 0]
-    assert Sam3.load("tiny").run_requests([click, phrase]).encodes == 1
+    assert Sam3(network).run_requests([click, phrase]).encodes == 1
 
 
-def test_detector_and_tracker_share_one_backbone_in_memory():
-    backend = TransformersBackend.load(EMBEDDED, name="tiny")
-    detector, tracker = backend._model, backend._tracker.model
+def test_detector_and_tracker_share_one_backbone_in_memory(network):
+    detector, tracker = network._model, network._tracker.model
     everything = {id(p): p.numel() for model in (detector, tracker) for p in model.parameters()}
     trunk = {id(p): p.numel() for p in detector.vision_encoder.backbone.parameters()}
     own = [p.numel() for name, p in tracker.named_parameters() if not name.startswith("vision_encoder.backbone.")]
@@ -116,10 +114,10 @@ def test_mixed_requests_of_many_threads_get_what_each_would_get_alone(tiny, pict
         assert (found.masks != expected.masks).mean() < 1e-4
 
 
-def test_in_bfloat16_a_click_stays_where_it_is(tiny, picture):
+def test_in_bfloat16_a_click_stays_where_it_is(tiny, rounded, picture):
     exact = tiny.refine(picture, [ON_THE_CIRCLE])
-    rounded = Sam3.load("tiny", device="cpu", dtype="bfloat16").refine(picture, [ON_THE_CIRCLE])
-    assert (rounded.masks[0] != exact.masks[0]).mean() < 0.02
+    found = rounded.refine(picture, [ON_THE_CIRCLE])
+    assert (found.masks[0] != exact.masks[0]).mean() < 0.02
 
 
 # What is wrong is said
@@ -194,8 +192,8 @@ def scripted(picture: Image) -> ScriptedBackend:
     return ScriptedBackend({picture.key: {"shape": found}})
 
 
-def test_clicks_are_recorded_and_replayed_bit_for_bit(picture, tmp_path):
-    recorder = Sam3.load("tiny", record=tmp_path)
+def test_clicks_are_recorded_and_replayed_bit_for_bit(network, picture, tmp_path):
+    recorder = Sam3(RecordingBackend(network, tmp_path))
     requests = [(picture, prompt) for prompt in PROMPTS.values()]
     found = recorder.segment_batch(requests)
     for one, again in zip(found, Sam3.replay(tmp_path).segment_batch(requests), strict=True):

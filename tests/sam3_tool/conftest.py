@@ -1,0 +1,19 @@
+"""Networks that many tests share, because reading the weights takes longer than most tests."""
+
+import pytest
+
+from sam3_tool import Sam3
+from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+
+
+@pytest.fixture(scope="session")
+def network() -> TransformersBackend:
+    """The real network on the CPU. `Sam3(network)` has an empty cache of its own."""
+    return TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def rounded() -> Sam3:
+    """The real network in bfloat16."""
+    return Sam3.load("tiny", device="cpu", dtype="bfloat16")
