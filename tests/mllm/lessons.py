@@ -109,7 +109,8 @@ class Teacher:
     def __init__(self, protocol: str, colour: str) -> None:
         """`colour`: the noun that goes with the colour of the picture."""
         self.model = Dictated()
-        self._planner = ChatPlanner(self.model, toolset=parse_toolset(protocol))
+        self.toolset = parse_toolset(protocol)
+        self._planner = ChatPlanner(self.model, toolset=self.toolset)
         self._next = _workspace_reply if protocol == "workspace" else _paper_reply
         self._colour = colour
 
