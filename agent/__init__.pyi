@@ -1,8 +1,12 @@
 from .conversation.conversation import Conversation
 from .core.budget import Budget, Price
-from .core.episode import Candidate, Decision, Episode, Observation, Outcome, Step, Task, Usage, Verdict, Workspace
+from .core.episode import Decision, Episode, Observation, Step, Task
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
+from .core.outcome import Outcome
 from .core.planner import Planner
+from .core.usage import Usage
+from .core.verdict import Verdict
+from .core.workspace import Candidate, Workspace
 from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.planner import ChatPlanner

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from agent.core.budget import DEFAULT_BUDGET, Budget, end_early
+from agent.core.calls import InvalidCall, ValidCall
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.errors import PlannerError, ToolError
 from agent.core.planner import Planner
-from agent.tools.parsing import parse_call
 from sam3_tool import Sam3
 
 
@@ -45,7 +45,11 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
 
 def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) -> Observation:
     """What the call brings. A planner's mistake is an observation too."""
-    try:
-        return parse_call(decision, planner.toolset.tools).run(episode, sam3, planner)
-    except ToolError as error:
-        return Observation(text=str(error), is_error=True)
+    match decision.read_call(planner.toolset):
+        case InvalidCall(message):
+            return Observation(text=message, is_error=True)
+        case ValidCall(tool):
+            try:
+                return tool.run(episode, sam3, planner)
+            except ToolError as error:
+                return Observation(text=str(error), is_error=True)

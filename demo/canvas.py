@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
 from itertools import count
@@ -13,12 +12,13 @@ import cv2
 import numpy as np
 
 from agent.conversation.conversation import SCORE_EDIT_PREFIX, Conversation
-from agent.core.episode import Candidate, Episode
-from agent.core.errors import ToolError
+from agent.core.calls import ValidCall
+from agent.core.episode import Episode
 from agent.core.text import make_encodable
+from agent.core.workspace import Candidate
 from agent.planners.chat.views import reduce_image
 from agent.report.text import format_css_color, format_share
-from agent.tools import parse_call
+from agent.tools import WORKSPACE
 from agent.tools.refine import Click, Refine
 from demo.sessions import Session
 from sam3_tool import Image
@@ -80,9 +80,9 @@ def _list_points(conversation: Conversation) -> list[tuple[float, float, bool]]:
 def _parse_clicks(turn: Episode | None) -> Iterator[Click]:
     """Of a turn made by hand, which may come from anybody's file: what is no click there is none here."""
     for step in turn.steps if turn is not None and turn.task.by_hand else ():
-        with suppress(ToolError):
-            call = parse_call(step.decision, [Refine])
-            yield from call.points if isinstance(call, Refine) else ()
+        match step.decision.read_call(WORKSPACE):
+            case ValidCall(Refine() as call):
+                yield from call.points
 
 
 def _find_active_mask(conversation: Conversation) -> int | None:

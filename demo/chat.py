@@ -9,8 +9,9 @@ from typing import Any
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import ImageShown
 from agent.core.english import pluralize
-from agent.core.episode import Candidate, Episode, Step
+from agent.core.episode import Episode, Step
 from agent.core.text import make_encodable
+from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments
 from demo.canvas import encode_data_url

@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from agent.core.episode import NO_COST, Outcome, Usage
+from agent.core.outcome import Outcome
+from agent.core.usage import NO_COST, Usage
 from agent.records.base import Text
 from evals.bootstrap import Measure
 from sam3_tool import Image, Instances

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli.main import app
-from agent.core.episode import ConversationContext, PastTurn
+from agent.core.context import ConversationContext, PastTurn
 from agent.planners.grammar.dialogue.interpret import interpret_follow_up
 from agent.planners.grammar.dialogue.utterances import find_command
 from agent.planners.grammar.interpretation import interpret_query

@@ -15,9 +15,10 @@ from agent.cli.inline_image import InlineMode, encode_inline_image
 from agent.cli.options import check_query
 from agent.conversation.conversation import Conversation
 from agent.core.english import pluralize
-from agent.core.episode import Candidate, Episode
+from agent.core.episode import Episode
 from agent.core.errors import OutputError, UsageError
 from agent.core.planner import Planner
+from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
 from agent.records.provenance import Provenance
 from agent.report.output_folder import stage_files

@@ -10,10 +10,13 @@ import numpy as np
 from agent.conversation import edits, storage
 from agent.conversation.events import Event, ImageShown, build_context
 from agent.core.budget import DEFAULT_BUDGET, Budget
+from agent.core.context import ConversationContext
 from agent.core.english import format_ids
-from agent.core.episode import ConversationContext, Episode, Outcome, Task, Workspace
+from agent.core.episode import Episode, Task
 from agent.core.errors import ConversationError
+from agent.core.outcome import Outcome
 from agent.core.planner import Planner
+from agent.core.workspace import Workspace
 from agent.loop import run, watch
 from agent.planners.scripted import ScriptEntry
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.core.episode import EARLY_STOP_OUTCOMES, EMPTY_CONTEXT, ConversationContext, Episode, PastTurn
+from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
+from agent.core.episode import Episode
+from agent.core.outcome import EARLY_STOP_OUTCOMES
 from sam3_tool import Image
 
 

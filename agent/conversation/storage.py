@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError
 
 from agent.conversation.events import Event, ImageShown, build_context
-from agent.core.episode import Episode, Outcome, Task
+from agent.core.episode import Episode, Task
+from agent.core.outcome import Outcome
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
 from agent.records.episode_file import SavedImage, SavedStep, rebuild_episode, to_saved_steps
 from sam3_tool import Image

@@ -5,7 +5,9 @@ from dataclasses import dataclass, fields, replace
 from itertools import takewhile
 
 from agent.core.english import format_ids, format_mask_count, pluralize
-from agent.core.episode import Episode, Outcome, Usage
+from agent.core.episode import Episode
+from agent.core.outcome import Outcome
+from agent.core.usage import Usage
 
 
 @dataclass(frozen=True)

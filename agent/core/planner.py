@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from agent.core.episode import Decision, Episode, Verdict
+    from agent.core.episode import Decision, Episode
     from agent.core.toolset import Toolset
+    from agent.core.verdict import Verdict
 
 
 class Planner(Protocol):

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
-if TYPE_CHECKING:
-    from agent.core.tool import Tool
+from agent.core.calls import InvalidCall, ToolCall, ValidCall, parse_call
+from agent.core.episode import Decision
+from agent.core.errors import ToolError
+from agent.core.tool import Tool
 
 PromptName = Literal["workspace", "paper"]
 """workspace: every mask keeps its id. paper: one current set of masks, counted from 1 after each change."""
@@ -32,7 +34,7 @@ class Toolset:
     """
 
     name: str
-    tools: "tuple[type[Tool], ...]"
+    tools: tuple[type[Tool], ...]
     prompt: PromptName = "workspace"
 
     def __post_init__(self) -> None:
@@ -44,7 +46,7 @@ class Toolset:
         if repeated:
             raise ValueError(f"the toolset {self.name!r} has more than one tool {repeated[0]!r}")
 
-    def with_tools(self, *added: "type[Tool]") -> "Toolset":
+    def with_tools(self, *added: type[Tool]) -> "Toolset":
         """Add tools at the end.
 
         Args:
@@ -57,6 +59,17 @@ class Toolset:
             ValueError: A tool of that name is there already.
         """
         return replace(self, name="+".join([self.name, *(tool.name for tool in added)]), tools=(*self.tools, *added))
+
+    def parse(self, decision: Decision) -> ToolCall:
+        """Parse what a planner wrote. `Decision.read_call` does so once for each decision.
+
+        Returns:
+            `ValidCall` with the tool and its arguments, or `InvalidCall` with one sentence about what to mend.
+        """
+        try:
+            return ValidCall(parse_call(decision, self.tools))
+        except ToolError as error:
+            return InvalidCall(str(error))
 
     @property
     def renumbers_masks(self) -> bool:

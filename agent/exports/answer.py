@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.core.episode import Candidate
+from agent.core.workspace import Candidate
 from sam3_tool.image import FORMATS, Image
 from sam3_tool.masks.rle import compute_areas, decode_mask
 

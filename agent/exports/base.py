@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.core.episode import Candidate
+from agent.core.workspace import Candidate
 from agent.exports.answer import ExportAnswer
 from sam3_tool.files import write_atomically
 from sam3_tool.image import Image

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.core.episode import Candidate
+from agent.core.workspace import Candidate
 from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
 from agent.exports.base import Exporter
 from sam3_tool.masks import polygons

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.core.episode import Candidate
+from agent.core.workspace import Candidate
 from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
 from agent.exports.base import Exporter
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from agent.core.episode import NO_COST, Usage
 from agent.core.errors import PlannerError
+from agent.core.usage import NO_COST, Usage
 from sam3_tool import Image
 
 Role = Literal["system", "user", "assistant", "tool"]

@@ -6,9 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agent.core.lenient_json import (
+    CALL_KEYS,
+    WRAPPER_KEYS,
+    normalize_identifier,
+    strip_code_fence,
+    strip_trailing_commas,
+)
 from agent.core.text import make_encodable
 from agent.models.base import Call, Reply, Schema
-from agent.tools.parsing import CALL_KEYS, WRAPPER_KEYS, normalize_identifier, strip_code_fence, strip_trailing_commas
 
 NAME_KEYS = ("tool", "tool_name", "name", "function", "action")
 """Keys under which models write the name of the tool."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agent.core.english import pluralize
-from agent.core.episode import Usage
+from agent.core.usage import Usage
 from agent.models.base import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.reply_parsing import read_reply
 from agent.models.tokens import estimate_text_tokens, estimate_tokens

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from agent.core.episode import Usage
+from agent.core.usage import Usage
 from agent.models.base import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.rendering import to_chat_template
 from agent.models.reply_parsing import read_reply

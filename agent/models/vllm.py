@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import PIL.Image
 
-from agent.core.episode import Usage
+from agent.core.usage import Usage
 from agent.models.base import Capabilities, Messages, ModelError, Reply, Schema, describe_missing_package
 from agent.models.rendering import collect_images, to_chat_template
 from agent.models.reply_parsing import read_reply

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from agent.core.english import pluralize
-from agent.core.episode import NO_COST, Decision, Episode, Verdict
+from agent.core.episode import Decision, Episode
 from agent.core.errors import PlannerError
+from agent.core.usage import NO_COST
+from agent.core.verdict import Verdict
 from agent.tools import WORKSPACE, Tool, Toolset
 
 ScriptEntry = Decision | Tool | Callable[[Episode], Decision | Tool]

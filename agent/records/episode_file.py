@@ -18,22 +18,12 @@ from pydantic import (
     field_serializer,
 )
 
-from agent.core.episode import (
-    EMPTY_CONTEXT,
-    Candidate,
-    ConversationContext,
-    Decision,
-    Episode,
-    Observation,
-    Outcome,
-    PastTurn,
-    SearchRecord,
-    Step,
-    Task,
-    Usage,
-    Verdict,
-    Workspace,
-)
+from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
+from agent.core.episode import Decision, Episode, Observation, Step, Task
+from agent.core.outcome import Outcome
+from agent.core.usage import Usage
+from agent.core.verdict import Verdict
+from agent.core.workspace import Candidate, SearchRecord, Workspace
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
 from agent.records.provenance import Provenance
 from sam3_tool import Image

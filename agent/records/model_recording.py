@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 import prompts
-from agent.core.episode import Usage
 from agent.core.errors import PlannerError
+from agent.core.usage import Usage
 from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.records.base import first_validation_error
 from agent.records.provenance import Provenance

@@ -19,8 +19,10 @@ from markupsafe import Markup
 import prompts
 from agent.core.budget import FREE, Budget, Price
 from agent.core.english import pluralize
-from agent.core.episode import Episode, Step, Usage, Verdict
+from agent.core.episode import Episode, Step
 from agent.core.text import make_encodable
+from agent.core.usage import Usage
+from agent.core.verdict import Verdict
 from agent.report.prompt_trace import StepPrompt, reconstruct_prompts
 from agent.report.text import (
     build_mask_rows,

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from agent.core.calls import ValidCall
 from agent.core.english import pluralize
 from agent.core.episode import Decision, Episode
 from agent.core.errors import ToolError
 from agent.core.toolset import Toolset
 from agent.models.base import Call, Message, Messages
-from agent.tools import parse_call
 from agent.tools.examine import Examine
 from agent.tools.ids import validate_ids
 from agent.tools.paper import ExamineEachMask, get_current_ids
 from sam3_tool import Image
 
 if TYPE_CHECKING:
-    from agent.planners.chat.prompt import View
+    from agent.planners.chat.views import View
     from agent.records.provenance import Provenance
 
 
@@ -145,7 +145,8 @@ def _to_prompt_messages(messages: Messages, numbers: Mapping[str, int]) -> tuple
 
 def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance") -> _SentMessages:
     """What led to the decision of this step, and what the step asked."""
-    from agent.planners.chat.prompt import View, build_messages  # loads OpenCV
+    from agent.planners.chat.prompt import build_messages  # loads OpenCV
+    from agent.planners.chat.views import View
 
     episode_before, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**provenance.view)
     decision = episode.steps[index].decision
@@ -156,15 +157,15 @@ def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance
 
 def _rebuild_examinations(decision: Decision, episode: Episode, toolset: Toolset, view: "View") -> list[Messages]:
     """The requests that a call made to have masks judged; none where it is no such call, or a mistake."""
-    from agent.planners.chat.planner import build_verdict_requests
+    from agent.planners.chat.examination import build_verdict_requests
 
     with suppress(ToolError):
-        match parse_call(decision, toolset.tools):
-            case Examine() as call:
+        match decision.read_call(toolset):
+            case ValidCall(Examine() as call):
                 requests = build_verdict_requests(
                     episode, validate_ids(call.ids, episode.workspace), toolset, view, closely=call.closely
                 )
-            case ExamineEachMask():
+            case ValidCall(ExamineEachMask()):
                 requests = build_verdict_requests(episode, get_current_ids(episode), toolset, view, closely=True)
             case _:
                 return []

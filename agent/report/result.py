@@ -3,7 +3,10 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from agent.core.episode import Candidate, Episode, Outcome, Usage
+from agent.core.episode import Episode
+from agent.core.outcome import Outcome
+from agent.core.usage import Usage
+from agent.core.workspace import Candidate
 from agent.records.base import Text
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import compute_areas

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from textwrap import indent
 
 from agent.core.budget import FREE, Price
-from agent.core.episode import Candidate, Episode, Step, Usage
+from agent.core.episode import Episode, Step
+from agent.core.usage import Usage
+from agent.core.workspace import Candidate
 from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.rle import compute_areas
 

@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from agent.core.english import format_ids
-from agent.core.episode import Candidate, Episode, Observation, Workspace
+from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.planner import Planner
+from agent.core.workspace import Candidate, Workspace
 from agent.tools.base import ANY_SPELLING, Ids, Tool
 from agent.tools.geometry.terms import SAME_OBJECT
 from agent.tools.ids import describe_ids, filter_ids, validate_ids

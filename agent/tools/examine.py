@@ -8,8 +8,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from agent.core.english import format_ids, format_mask_count
-from agent.core.episode import NO_COST, Episode, Observation, Usage, Verdict
+from agent.core.episode import Episode, Observation
 from agent.core.planner import Planner
+from agent.core.usage import NO_COST, Usage
+from agent.core.verdict import Verdict
 from agent.tools.base import Ids, Tool
 from agent.tools.ids import validate_ids
 from sam3_tool import Sam3

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from agent.core.english import format_mask_count
-from agent.core.episode import Episode, Observation, Outcome
+from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
+from agent.core.outcome import Outcome
 from agent.core.planner import Planner
 from agent.tools.base import FreeText, Ids, NonEmptyText, Phrases, Tool
 from agent.tools.ids import validate_ids

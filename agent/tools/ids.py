@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.core.english import format_ids, format_mask_count
-from agent.core.episode import Observation, Workspace
+from agent.core.episode import Observation
 from agent.core.errors import ToolError
+from agent.core.workspace import Workspace
 
 
 def validate_ids(ids: Sequence[int], workspace: Workspace) -> tuple[int, ...]:

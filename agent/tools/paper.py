@@ -9,9 +9,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from agent.core.english import format_ids, format_mask_count
-from agent.core.episode import Episode, Observation, Usage, Workspace
+from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.planner import Planner
+from agent.core.usage import Usage
+from agent.core.workspace import Workspace
 from agent.tools.base import Ids, Phrase, Tool
 from agent.tools.examine import Judgement, describe_unjudged, format_reason
 from agent.tools.finish import build_final_observation

@@ -7,9 +7,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from agent.core.episode import Candidate, Episode, Observation, Usage
+from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.planner import Planner
+from agent.core.usage import Usage
+from agent.core.workspace import Candidate
 from agent.tools.base import SmallInt, Tool
 from agent.tools.ids import validate_ids
 from sam3_tool import Image, Instances, Sam3, VisualPrompt

@@ -6,9 +6,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from agent.core.english import format_ids, pluralize
-from agent.core.episode import Episode, Observation, SearchRecord, Usage, Workspace
+from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.planner import Planner
+from agent.core.usage import Usage
+from agent.core.workspace import SearchRecord, Workspace
 from agent.tools.base import Boxes, Ids, Phrases, Tool
 from agent.tools.ids import validate_ids
 from agent.tools.region import Region

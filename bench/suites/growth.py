@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from agent import Decision, GrammarPlanner, ScriptedPlanner, Task, run
-from agent.core.episode import Workspace
+from agent.core.workspace import Workspace
 from agent.records.provenance import Provenance
 from bench.harness.machine import describe_device
 from bench.harness.memory import measure_peak_mib

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from agent.core.episode import Workspace
+from agent.core.workspace import Workspace
 from bench.harness.machine import describe_device
 from bench.harness.tables import Cell, Table
 from bench.harness.timing import time_alternatives

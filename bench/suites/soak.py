@@ -21,7 +21,9 @@ import numpy as np
 import torch
 
 from agent import WORKSPACE, Conversation, ConversationError, GrammarPlanner
-from agent.planners.chat.prompt import View, build_messages, build_sheet_examinations
+from agent.planners.chat.examination import build_sheet_examinations
+from agent.planners.chat.prompt import build_messages
+from agent.planners.chat.views import View
 from bench.harness.machine import describe_device
 from bench.harness.memory import read_allocated_mib, read_resident_mib
 from bench.harness.tables import Cell, Table

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageDraw
 
-from agent.core.episode import Decision, Episode, Observation, Outcome, Step, Task, Workspace
+from agent.core.episode import Decision, Episode, Observation, Step, Task
+from agent.core.outcome import Outcome
+from agent.core.workspace import Workspace
 from agent.records.episode_file import load_episode
 from agent.records.provenance import Provenance
 from agent.report.html import to_html

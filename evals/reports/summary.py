@@ -7,7 +7,7 @@ from typing import get_args
 from pydantic import BaseModel, ConfigDict
 
 from agent.core.budget import FREE, Price
-from agent.core.episode import NO_COST, Usage
+from agent.core.usage import NO_COST, Usage
 from evals.bootstrap import DEFAULT_DRAWS, Measure, compute_interval
 from evals.samples import Dataset, Prediction, Sample, Scores, Status
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent import Budget, Episode, Planner, Task, run
 from agent.core.budget import DEFAULT_BUDGET
-from agent.core.episode import Usage
+from agent.core.usage import Usage
 from evals.samples import STATUS_BY_OUTCOME, Prediction, Sample, Status
 from sam3_tool import ConceptPrompt, Instances, Sam3
 

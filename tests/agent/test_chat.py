@@ -11,8 +11,9 @@ from agent.core.errors import PlannerError
 from agent.models.base import Call, Capabilities, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.coordinates import detect_convention
-from agent.planners.chat.planner import CUT_OFF_NOTE
-from agent.planners.chat.prompt import View, build_messages
+from agent.planners.chat.prompt import build_messages
+from agent.planners.chat.replies import CUT_OFF_NOTE
+from agent.planners.chat.views import View
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, Combine, Count, Examine, Locate, Relate, Segment
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend

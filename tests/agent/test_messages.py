@@ -7,18 +7,14 @@ import pytest
 
 from agent import PAPER, WORKSPACE, Budget, Decision, Episode, ScriptedPlanner, Task, parse_toolset, run, watch
 from agent.conversation.conversation import Conversation
-from agent.core.episode import Candidate
+from agent.core.workspace import Candidate
 from agent.models.base import Call, Messages
 from agent.models.rendering import to_openai
 from agent.models.tokens import estimate_tokens
-from agent.planners.chat.prompt import (
-    MAX_TEXT_LENGTH,
-    View,
-    build_examination,
-    build_messages,
-    build_sheet_examinations,
-)
-from agent.planners.chat.views import draw_overlay
+from agent.planners.chat.examination import build_examination, build_sheet_examinations
+from agent.planners.chat.messages import MAX_TEXT_LENGTH
+from agent.planners.chat.prompt import build_messages
+from agent.planners.chat.views import View, draw_overlay
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, Locate, Segment
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from agent import WORKSPACE, Budget, Episode, ScriptedPlanner, Task, run
-from agent.core.episode import ConversationContext, Decision
+from agent.core.context import ConversationContext
+from agent.core.episode import Decision
 from agent.core.errors import ToolError
 from agent.tools import parse_call
 from agent.tools.toolsets import Refine, Segment

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from agent.cli.main import app
 from agent.cli.options import Options
 from agent.conversation.conversation import Conversation
-from agent.core.episode import Candidate
 from agent.core.errors import ConversationError
+from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, Actions, ModelSelection
 from demo.app import DOWNLOADS, EXAMPLES

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from agent.core.budget import Price
-from agent.core.episode import Usage
+from agent.core.usage import Usage
 from evals.reports.preflight import (
     check_images,
     describe_dataset,

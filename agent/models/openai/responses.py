@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from agent.core.episode import Usage
 from agent.core.text import make_encodable
+from agent.core.usage import Usage
 from agent.models.base import Call, Reply
 
 _REASONING_KEYS = ("reasoning_content", "reasoning")

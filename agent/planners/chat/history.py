@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from agent.core.context import ConversationContext, PastTurn
 from agent.core.english import format_ids, format_mask_count
-from agent.core.episode import ConversationContext, PastTurn, Workspace
 from agent.core.toolset import Toolset
+from agent.core.workspace import Workspace
 from agent.tools.search_text import describe_search
 
 MAX_TURNS = 12

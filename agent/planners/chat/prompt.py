@@ -1,34 +1,35 @@
 """What a language model is told of an episode: a pure function of the episode."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import prompts
+from agent.core.calls import ValidCall
 from agent.core.english import format_ids
-from agent.core.episode import Decision, Episode, SearchRecord, Step
-from agent.core.errors import ToolError
-from agent.core.text import make_encodable
+from agent.core.episode import Decision, Episode
 from agent.core.toolset import Toolset
-from agent.models.base import Call, Message, Messages
+from agent.core.workspace import SearchRecord
+from agent.models.base import Message, Messages
 from agent.models.tokens import estimate_tokens
-from agent.planners.chat.coordinates import CoordinateFrame, adapt_schema
+from agent.planners.chat.coordinates import adapt_schema
+from agent.planners.chat.examination import get_display_number
 from agent.planners.chat.history import MAX_TURNS, format_searches, format_turns
-from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image, zoom_to_mask
-from agent.tools import WORKSPACE, Tool, parse_call
+from agent.planners.chat.messages import (
+    build_turn,
+    fill_query_prompt,
+    join_texts,
+    limit_images,
+    to_model_arguments,
+    truncate_text,
+)
+from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image
+from agent.tools import WORKSPACE
 from agent.tools.search_text import describe_search
 from agent.tools.segment import Segment
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
-__all__ = ["View", "build_examination", "build_messages", "build_sheet_examinations"]
-
-MAX_TEXT_LENGTH = 4000
-"""Letters of any one text that the model is told; of a longer one, its beginning and its end."""
-MAX_NAME_LENGTH = 64
-"""Letters of a tool's name: more is no name, and servers refuse it."""
 REPLY_TOKENS = 1024
 """Tokens."""
 MAX_SHEETS = 3
@@ -77,113 +78,6 @@ def build_schemas(toolset: Toolset, view: View) -> list[dict[str, Any]]:
     return [adapt_schema(tool.to_planner_schema(), convention) for tool in toolset.tools]
 
 
-def build_examination(episode: Episode, mask_id: int, toolset: Toolset, view: View) -> Messages:
-    """A request to judge one mask: the raw picture, the mask alone over it, and two close-ups."""
-    image, candidate, number = (
-        episode.task.image,
-        episode.workspace[mask_id],
-        get_display_number(mask_id, episode, toolset),
-    )
-    content = (
-        reduce_image(image, view.image_side),
-        _fill_query_prompt("examine_query", episode),
-        draw_overlay(image, [candidate], [number], view.image_side),
-        zoom_to_mask(image, candidate, number, view.image_side),
-        prompts.fill_prompt("examine_one_mask", number=number),
-    )
-    return limit_images(
-        [Message("system", (prompts.load_prompt("examine_one"),)), Message("user", content)], view.images
-    )
-
-
-def build_sheet_examinations(
-    episode: Episode, sheets: Sequence[Sequence[int]], toolset: Toolset, view: View
-) -> list[Messages]:
-    """Requests to judge many masks, one for each group of ids: all of them over the picture, and a sheet of close-ups.
-
-    The requests differ in their sheet alone, so that a server reads the rest once.
-    """
-    image, ids = episode.task.image, [id for group in sheets for id in group]
-    number_by_id = {id: get_display_number(id, episode, toolset) for id in ids}
-    marked = draw_overlay(image, episode.workspace.pick(ids), [number_by_id[id] for id in ids], view.image_side)
-    beginning = (marked, _fill_query_prompt("examine_query", episode))
-    return [
-        limit_images(
-            [
-                Message("system", (prompts.load_prompt("examine_sheet"),)),
-                Message(
-                    "user",
-                    (*beginning, *_build_sheet_content(episode, group, [number_by_id[id] for id in group], view)),
-                ),
-            ],
-            view.images,
-        )
-        for group in sheets
-    ]
-
-
-def get_display_number(mask_id: int, episode: Episode, toolset: Toolset) -> int:
-    """What the model calls a mask: in the paper's protocol its place among the current ones, else its id."""
-    current = episode.current_ids
-    return current.index(mask_id) + 1 if toolset.renumbers_masks and mask_id in current else mask_id
-
-
-def build_turn(
-    decision: Decision,
-    answer: Sequence[str | Image],
-    tools: Sequence[type[Tool]],
-    frame: CoordinateFrame,
-    *,
-    thoughts: bool = True,
-) -> list[Message]:
-    """A decision and what came of it. What cannot be sent as a call is sent as text: the model should see its slip."""
-    thought = decision.thought.strip() if thoughts else ""
-    call = _build_history_call(decision, tools, frame)
-    if call is not None:
-        return [
-            Message("assistant", (truncate_text(thought),) if thought else (), (call,)),
-            Message("tool", tuple(answer)),
-        ]
-    text = "\n".join(filter(None, (thought, f"{decision.tool} {decision.arguments}".strip())))
-    return [Message("assistant", (truncate_text(text or "(nothing)"),)), Message("user", tuple(answer))]
-
-
-def truncate_text(text: str) -> str:
-    """Text that a model can be told, whoever wrote it: valid, of sane length, without the marks of chat templates.
-
-    >>> truncate_text("<|im_end|>" + "x" * 5000)[:12], len(truncate_text("x" * 5000))
-    ('< |im_end|>x', 4000)
-    """
-    text = _escape_chat_markers(text)
-    if len(text) <= MAX_TEXT_LENGTH:
-        return text
-    end = MAX_TEXT_LENGTH // 4
-    return f"{text[: MAX_TEXT_LENGTH - end - 3]} … {text[-end:]}"
-
-
-def _escape_chat_markers(text: str) -> str:
-    return make_encodable(text).replace("<|", "< |")
-
-
-def limit_images(conversation: Sequence[Message], images: int | None) -> list[Message]:
-    """The conversation with at most so many pictures: the last ones."""
-    image_count = sum(isinstance(part, Image) for message in conversation for part in message.content)
-    surplus = 0 if images is None else max(0, image_count - images)
-    kept: list[Message] = []
-    for message in conversation:
-        own_images = [part for part in message.content if isinstance(part, Image)]
-        content = _drop_images(message.content, surplus)
-        surplus = max(0, surplus - len(own_images))
-        kept.append(Message(message.role, content, message.calls))
-    return kept
-
-
-def _drop_images(content: tuple[str | Image, ...], count: int) -> tuple[str | Image, ...]:
-    """Without the first `number_by_id` pictures."""
-    places = [place for place, part in enumerate(content) if isinstance(part, Image)][:count]
-    return tuple(part for place, part in enumerate(content) if place not in places)
-
-
 def _assemble_messages(episode: Episode, toolset: Toolset, view: View, *, short: bool) -> list[Message]:
     start = _find_last_search(episode) if toolset.renumbers_masks else 0
     if short:
@@ -199,9 +93,8 @@ def _assemble_messages(episode: Episode, toolset: Toolset, view: View, *, short:
         current_masks = _show_current_masks(episode, toolset, view) if index == drawn else ()
         conversation += build_turn(
             step.decision,
-            _join_texts(truncate_text(words), *current_masks),
-            toolset.tools,
-            frame,
+            to_model_arguments(step.decision, toolset, frame),
+            join_texts(truncate_text(words), *current_masks),
             thoughts=not short,
         )
     return conversation
@@ -211,7 +104,7 @@ def _build_opening(episode: Episode, start: int, toolset: Toolset, view: View, *
     """The raw picture, what was said before, the query, and what was tried in the turns before `start`."""
     image = episode.task.image
     drawn = _get_context_ids(episode, toolset)
-    query = _fill_query_prompt(
+    query = fill_query_prompt(
         f"{toolset.prompt}_query", episode, coordinates=view.build_frame(image).describe_convention()
     )
     tried = _list_searches(episode, start)
@@ -262,18 +155,23 @@ def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple
     if not toolset.renumbers_masks and not any(step.observation.shown for step in episode.steps):
         return ()  # what was there before is drawn at the beginning
     if not ids:
-        return (_fill_query_prompt("paper_none", episode),) if toolset.renumbers_masks else ()
+        return (fill_query_prompt("paper_none", episode),) if toolset.renumbers_masks else ()
     numbers = [get_display_number(id, episode, toolset) for id in ids]
-    words = _fill_query_prompt(f"{toolset.prompt}_drawn", episode, numbers=format_ids(numbers))
+    words = fill_query_prompt(f"{toolset.prompt}_drawn", episode, numbers=format_ids(numbers))
     marked = draw_overlay(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)
-    return words, marked, *(_build_close_ups(ids, episode, view) if _is_close_up_request(episode.steps[-1]) else ())
+    return (
+        words,
+        marked,
+        *(_build_close_ups(ids, episode, view) if _is_close_up_request(episode.steps[-1].decision, toolset) else ()),
+    )
 
 
-def _is_close_up_request(step: Step) -> bool:
-    with suppress(ToolError):
-        call = parse_call(step.decision, [Segment])
-        return isinstance(call, Segment) and call.close_ups
-    return False
+def _is_close_up_request(decision: Decision, toolset: Toolset) -> bool:
+    match decision.read_call(toolset):
+        case ValidCall(Segment(close_ups=close_ups)):
+            return close_ups
+        case _:
+            return False
 
 
 def _build_close_ups(ids: Sequence[int], episode: Episode, view: View) -> tuple[str | Image, ...]:
@@ -303,58 +201,3 @@ def _find_last_search(episode: Episode) -> int:
 def _list_searches(episode: Episode, step_count: int) -> tuple[SearchRecord, ...]:
     """Made in the first so many steps."""
     return Episode(episode.task, episode.steps[:step_count]).searches
-
-
-def _build_sheet_content(episode: Episode, ids: Sequence[int], numbers: Sequence[int], view: View) -> tuple[Image, str]:
-    closeups = draw_sheet(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)
-    return closeups, prompts.fill_prompt("examine_sheet_masks", numbers=", ".join(map(str, numbers)))
-
-
-def _fill_query_prompt(prompt_name: str, episode: Episode, **values: object) -> str:
-    return prompts.fill_prompt(prompt_name, query=truncate_text(episode.task.query.strip()), **values)
-
-
-def _join_texts(words: str, *content: str | Image) -> tuple[str | Image, ...]:
-    """The texts as one, before the pictures, which some servers take in a turn of their own only."""
-    texts = [words, *(part for part in content if isinstance(part, str))]
-    return "\n".join(filter(None, texts)), *(part for part in content if isinstance(part, Image))
-
-
-def _build_history_call(decision: Decision, tools: Sequence[type[Tool]], frame: CoordinateFrame) -> Call | None:
-    """The call as the model wrote it; None for what no server would take in a history."""
-    arguments = _sanitize_arguments(_to_model_arguments(decision, tools, frame))
-    name = make_encodable(decision.tool.strip())
-    if not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH or arguments is None:
-        return None
-    return Call(name, arguments)
-
-
-def _to_model_arguments(decision: Decision, tools: Sequence[type[Tool]], frame: CoordinateFrame) -> str:
-    """The arguments with places as the model writes them; a decision holds pixels of the whole picture."""
-    return decision.arguments if frame.is_plain else convert_coordinates(decision, tools, frame.to_model_units)
-
-
-def convert_coordinates(
-    decision: Decision, tools: Sequence[type[Tool]], convert: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> str:
-    """The arguments of a call with `convert` applied to the places in them; as they are where there is none."""
-    with suppress(ToolError):
-        arguments = parse_call(decision, tools).model_dump(mode="json", exclude_defaults=True)
-        if convert(arguments) != arguments:
-            return json.dumps(convert(arguments), ensure_ascii=False)
-    return decision.arguments
-
-
-def _sanitize_arguments(arguments: str) -> str | None:
-    """A JSON object as text, untouched where it can be; None for anything else, or more than a model should be told."""
-    if len(arguments) > MAX_TEXT_LENGTH:
-        return None
-    try:
-        value = json.loads(arguments.strip() or "{}")
-        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    safe = _escape_chat_markers(written)
-    return safe if safe != written else arguments.strip() or "{}"

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from agent.core.english import format_ids
-from agent.core.episode import Decision, Verdict
+from agent.core.episode import Decision
 from agent.core.errors import ToolError
+from agent.core.verdict import Verdict
 from agent.models.base import Reply
 from agent.tools import Tool, parse_call
 from agent.tools.base import FreeText, SmallInt

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import cv2
 import numpy as np
 
-from agent.core.episode import Candidate
+from agent.core.workspace import Candidate
 from agent.planners.chat.coordinates import Convention, CoordinateFrame
 from sam3_tool import Image, Instances
 from sam3_tool.drawing.contact_sheet import draw_contact_sheet

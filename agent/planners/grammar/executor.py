@@ -6,7 +6,8 @@ from functools import singledispatchmethod
 from typing import Literal
 
 from agent.core.english import format_ids
-from agent.core.episode import Decision, Episode, Workspace
+from agent.core.episode import Decision, Episode
+from agent.core.workspace import Workspace
 from agent.planners.grammar.descriptions import (
     Ids,
     PlanResults,

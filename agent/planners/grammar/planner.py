@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from agent.core.episode import Decision, Episode, Step, Verdict
+from agent.core.episode import Decision, Episode, Step
 from agent.core.errors import PlannerError
 from agent.core.toolset import Toolset
+from agent.core.verdict import Verdict
 from agent.planners.grammar.descriptions import Ids
 from agent.planners.grammar.dialogue.answer_history import list_selections
 from agent.planners.grammar.dialogue.interpret import interpret_follow_up, read_history

@@ -4,7 +4,7 @@ from math import isfinite
 
 import numpy as np
 
-from agent.core.episode import Workspace
+from agent.core.workspace import Workspace
 from agent.planners.grammar.plan import Ranked
 from agent.tools.geometry.terms import Measure
 

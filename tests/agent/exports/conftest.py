@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.core.episode import Candidate, Workspace
+from agent.core.workspace import Candidate, Workspace
 from agent.exports import EXPORTERS
 from sam3_tool import Image, Sam3
 from sam3_tool.masks.boxes import masks_to_boxes

@@ -4,8 +4,9 @@ from contextlib import suppress
 
 import pytest
 
-from agent.core.episode import Decision, Usage
+from agent.core.episode import Decision
 from agent.core.errors import ToolError
+from agent.core.usage import Usage
 from agent.models.base import Call, Reply
 from agent.models.reply_parsing import extract_calls, read_reply, split_thinking
 from agent.tools import WORKSPACE, parse_call

@@ -13,7 +13,10 @@ import PIL.Image
 import pytest
 
 from agent.core.budget import Budget, Price
-from agent.core.episode import Decision, Episode, Observation, Step, Task, Usage, Verdict, Workspace
+from agent.core.episode import Decision, Episode, Observation, Step, Task
+from agent.core.usage import Usage
+from agent.core.verdict import Verdict
+from agent.core.workspace import Workspace
 from agent.planners.loading import load_planner
 from agent.records.episode_file import load_episode, save_episode
 from agent.records.provenance import Provenance

@@ -12,8 +12,8 @@ import pytest
 import prompts
 from agent import Episode, Task, run
 from agent.core.budget import Budget, Price
-from agent.core.episode import Usage
 from agent.core.errors import PlannerError
+from agent.core.usage import Usage
 from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner

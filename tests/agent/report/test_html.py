@@ -10,11 +10,11 @@ import pytest
 import prompts
 from agent import PAPER, Episode, Task, run
 from agent.core.budget import Budget, Price
-from agent.core.episode import Usage
+from agent.core.usage import Usage
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
-from agent.planners.chat.prompt import View
+from agent.planners.chat.views import View
 from agent.planners.grammar.planner import GrammarPlanner
 from agent.records.episode_file import load_episode, save_episode
 from agent.records.provenance import Provenance

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.core.episode import EARLY_STOP_OUTCOMES, ConversationContext, PastTurn
+from agent.core.context import ConversationContext, PastTurn
+from agent.core.outcome import EARLY_STOP_OUTCOMES
 from agent.planners.grammar.interpretation import Interpretation
 from agent.planners.grammar.plan import PreviousAnswer, Ranked, Related, target_phrases, unite_plans
 from agent.planners.grammar.vocabulary import drop_adjectives

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.core.episode import ConversationContext
+from agent.core.context import ConversationContext
 from agent.planners.grammar.dialogue.answer_history import AnswerHistory
 from agent.planners.grammar.dialogue.changes import AnswerChanger, compile_words
 from agent.planners.grammar.dialogue.option_replies import OptionChoice, choose_by_description, choose_option
@@ -46,7 +46,7 @@ def interpret_follow_up(query: str, context: ConversationContext) -> Interpretat
     Returns:
         What it asks for, and what becomes of the answer so far.
 
-    >>> from agent.core.episode import PastTurn
+    >>> from agent.core.context import PastTurn
     >>> cups = PastTurn("the cups", "answered", "3 masks: 'cup'.", (1, 2, 3))
     >>> interpret_follow_up("without number 3", ConversationContext(None, (1, 2, 3), (cups,))).plan
     Difference(of=PreviousAnswer(turn=0, phrases=()), minus=MaskIds(ids=(3,), phrases=()))

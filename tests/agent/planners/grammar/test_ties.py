@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agent.core.episode import Workspace
+from agent.core.workspace import Workspace
 from agent.planners.grammar.plan import Phrase, Ranked
 from agent.planners.grammar.ties import split_ties
 from sam3_tool import Instances

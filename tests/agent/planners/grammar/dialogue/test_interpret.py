@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from agent.core.episode import Candidate, ConversationContext, PastTurn, Workspace
+from agent.core.context import ConversationContext, PastTurn
+from agent.core.workspace import Candidate, Workspace
 from agent.planners.grammar.dialogue.interpret import interpret_follow_up
 from agent.planners.grammar.dialogue.utterances import find_command
 from agent.planners.grammar.interpretation import interpret_query

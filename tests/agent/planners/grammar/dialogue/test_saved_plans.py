@@ -9,7 +9,7 @@ import pytest
 
 from agent import Budget, GrammarPlanner
 from agent.conversation.conversation import Conversation
-from agent.core.episode import ConversationContext, PastTurn
+from agent.core.context import ConversationContext, PastTurn
 from agent.planners.grammar.dialogue.interpret import interpret_follow_up
 from agent.planners.grammar.dialogue.saved_plans import (
     MOST_NESTED,

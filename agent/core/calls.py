@@ -1,30 +1,47 @@
-"""From what a planner wrote to a validated call of a tool, or to one sentence about what to mend."""
+"""Read what a planner wrote: a validated call of a tool, or one sentence about what to mend."""
 
 import json
 import re
 import reprlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from agent.core.episode import Decision
 from agent.core.errors import ToolError
+from agent.core.lenient_json import (
+    CALL_KEYS,
+    WRAPPER_KEYS,
+    load_lenient_json,
+    normalize_identifier,
+    strip_code_fence,
+)
 from agent.core.text import make_encodable
 from agent.core.tool import Tool
 
-WRAPPER_KEYS = ("arguments", "parameters", "args", "params", "input")
-"""Keys under which models like to send the arguments once more. No tool has a field of such a name."""
-CALL_KEYS = {"name", "tool", "function", "type", "id"}
-"""What may stand beside a wrapper: the rest of the call."""
-
-# Strings are matched first, so that a comma inside one stays; one without an end is matched whole, so that no part of
-# it is read twice.
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL)
-
 _SHORT_REPR = reprlib.Repr()
 _SHORT_REPR.maxstring = _SHORT_REPR.maxother = 80
+
+
+@dataclass(frozen=True)
+class ValidCall:
+    """A call that a tool can make."""
+
+    tool: Tool
+
+
+@dataclass(frozen=True)
+class InvalidCall:
+    """A decision that is no call of any tool."""
+
+    message: str
+    """What is wrong with it, in one sentence for the planner."""
+
+
+ToolCall = ValidCall | InvalidCall
 
 
 def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
@@ -49,7 +66,7 @@ def _read_arguments(decision: Decision) -> Any:
     """The JSON value of the arguments; {} for none."""
     text = strip_code_fence(decision.arguments)
     try:
-        return _load_lenient_json(text) if text else {}
+        return load_lenient_json(text) if text else {}
     except json.JSONDecodeError as error:
         problem = f"{error.msg} at character {error.pos + 1}"
     except RecursionError:
@@ -59,31 +76,6 @@ def _read_arguments(decision: Decision) -> Any:
     raise ToolError(
         f"The arguments are not JSON ({problem}): {_shorten_value(text)}; call it again with one JSON object."
     )
-
-
-def _load_lenient_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return json.loads(strip_trailing_commas(text))
-
-
-def strip_trailing_commas(text: str) -> str:
-    """JSON as models write it -> JSON.
-
-    >>> strip_trailing_commas('{"ids": [1, 2,], "message": "a,]",}')
-    '{"ids": [1, 2], "message": "a,]"}'
-    """
-    return _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
-
-
-def strip_code_fence(text: str) -> str:
-    """Without the fence that stands around code.
-
-    >>> strip_code_fence('```json {"ids": [1]}\\n```')
-    '{"ids": [1]}'
-    """
-    return re.sub(r"^```\w*\s*", "", text.strip()).removesuffix("```").rstrip()
 
 
 def _find_name_inside(arguments: Any) -> str:
@@ -102,11 +94,6 @@ def _find_tool(name: str, tools: Sequence[type[Tool]]) -> type[Tool]:
     return by_spelling[spelled]
 
 
-def normalize_identifier(name: str) -> str:
-    """Letters and digits alone: 'SegmentPhrase' and 'segment phrase' are 'segment_phrase'."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
 def _unwrap_arguments(arguments: Any) -> Any:
     """The arguments themselves, however often a planner wrapped them up; whatever else they are, to be refused."""
     while True:
@@ -115,7 +102,7 @@ def _unwrap_arguments(arguments: Any) -> Any:
                 return {}
             case str():
                 try:
-                    arguments = _load_lenient_json(arguments)
+                    arguments = load_lenient_json(arguments)
                 except (ValueError, RecursionError):
                     return arguments
             case dict() if wrapper := _find_wrapper(arguments):

@@ -1,0 +1,99 @@
+"""Every mask found so far, and every phrase that SAM 3 was asked for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sam3_tool import Instances
+from sam3_tool.masks.rle import RleMask
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One numbered mask of an episode."""
+
+    id: int
+    """Counts from 1; given once, never changed or reused in an episode."""
+    rle: RleMask
+    box: tuple[float, float, float, float]
+    """x0 y0 x1 y1 in pixels."""
+    score: float
+    """In [0, 1]."""
+    phrase: str
+    """The noun phrase that found it."""
+    origin: str = "segment"
+    """How it came about: 'segment', 'segment in 10,20,200,220', 'merge of 2, 5' …"""
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """A phrase that SAM 3 was asked for, and what it said."""
+
+    phrase: str
+    presence: float
+    """In [0, 1]."""
+    ids: tuple[int, ...]
+    """What it found, best score first."""
+    how: str = ""
+    """What was asked beside the phrase: JSON of the other arguments. Equal questions have equal answers."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Every mask found so far, by number. Adding returns a new workspace."""
+
+    height: int
+    width: int
+    candidates: tuple[Candidate, ...] = ()
+    """Candidate k has id k + 1."""
+    searches: tuple[SearchRecord, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates)
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, int) and 1 <= id <= len(self.candidates)
+
+    def __getitem__(self, id: int) -> Candidate:
+        if id not in self:
+            raise KeyError(f"no mask {id}; there are {len(self)}")
+        return self.candidates[id - 1]
+
+    def pick(self, ids: Sequence[int]) -> list[Candidate]:
+        return [self[id] for id in ids]
+
+    def get_rles(self, ids: Sequence[int]) -> list[RleMask]:
+        return [candidate.rle for candidate in self.pick(ids)]
+
+    def with_search(self, instances: Instances, *, origin: str = "segment", arguments: str = "") -> "Workspace":
+        """With `get_instances` added under new numbers, and the search remembered."""
+        grown = self.with_instances(instances, origin=origin)
+        ids = tuple(range(len(self) + 1, len(grown) + 1))
+        search = SearchRecord(instances.phrase, float(instances.presence), ids, arguments)
+        return replace(grown, searches=(*self.searches, search))
+
+    def with_instances(self, instances: Instances, *, origin: str) -> "Workspace":
+        rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), strict=True)
+        new = tuple(
+            Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
+            for id, (rle, box, score) in enumerate(rows, start=len(self) + 1)
+        )
+        return replace(self, candidates=(*self.candidates, *new))
+
+    def get_instances(self, ids: Sequence[int]) -> Instances:
+        """The masks with these numbers, in this order. Phrases are joined; presence is the highest among them."""
+        chosen = self.pick(ids)
+        phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
+        presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)
+        return Instances.from_rles(
+            self.get_rles(ids),
+            (self.height, self.width),
+            boxes=np.array([candidate.box for candidate in chosen], np.float32).reshape(-1, 4),
+            scores=np.array([candidate.score for candidate in chosen], np.float32),
+            presence=presence,
+            phrase=", ".join(phrases),
+        )

@@ -1,0 +1,120 @@
+"""What a language model is asked when it is to judge masks: pure functions of the episode."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+import prompts
+from agent.core.episode import Decision, Episode
+from agent.core.toolset import Toolset
+from agent.models.base import Call, Message, Messages, Reply
+from agent.planners.chat.messages import build_turn, fill_query_prompt, limit_images
+from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image, zoom_to_mask
+from sam3_tool import Image
+from sam3_tool.drawing.contact_sheet import MAX_MASKS
+
+MAX_SINGLE_VERDICTS = 3
+"""Masks that are judged one by one, whether that was asked for or not."""
+
+
+@dataclass(frozen=True, eq=False)
+class VerdictRequest:
+    """A request for verdicts."""
+
+    messages: Messages
+    ids_by_number: dict[int, int]
+    """The numbers by which the model knows the masks in question -> their ids."""
+
+
+def build_verdict_requests(
+    episode: Episode, ids: Sequence[int], toolset: Toolset, view: View, *, closely: bool = False
+) -> list[VerdictRequest]:
+    """The requests for verdicts on these masks, as a model is sent them first: a pure function of the episode."""
+    ids = list(dict.fromkeys(ids))
+    number_by_id = {id: get_display_number(id, episode, toolset) for id in ids}
+    if is_judged_singly(ids, toolset, closely):
+        return [VerdictRequest(build_examination(episode, id, toolset, view), {number_by_id[id]: id}) for id in ids]
+    sheets = list(_split_evenly(ids, MAX_MASKS))
+    conversations = build_sheet_examinations(episode, sheets, toolset, view)
+    return [
+        VerdictRequest(messages, {number_by_id[id]: id for id in group})
+        for messages, group in zip(conversations, sheets, strict=True)
+    ]
+
+
+def is_judged_singly(ids: Sequence[int], toolset: Toolset, closely: bool) -> bool:
+    return closely or toolset.renumbers_masks or len(set(ids)) <= MAX_SINGLE_VERDICTS
+
+
+def build_retry(messages: Messages, reply: Reply, complaint: str) -> list[Message]:
+    """The request once more, after the reply and what is wrong with it."""
+    call = reply.calls[0] if reply.calls else Call("", "")
+    return [*messages, *build_turn(Decision(call.tool, call.arguments, reply.text), call.arguments, (complaint,))]
+
+
+def _split_evenly(ids: Sequence[int], max_size: int) -> Iterator[list[int]]:
+    """In order, in as few groups of at most `max_size` as there can be, of nearly equal size.
+
+    >>> [len(group) for group in _split_evenly(range(13), 12)]
+    [6, 7]
+    """
+    groups = ceil(len(ids) / max_size)
+    edges = [round(len(ids) * group / groups) for group in range(groups + 1)] if groups else []
+    yield from (list(ids[low:high]) for low, high in pairwise(edges))
+
+
+def build_examination(episode: Episode, mask_id: int, toolset: Toolset, view: View) -> Messages:
+    """A request to judge one mask: the raw picture, the mask alone over it, and two close-ups."""
+    image, candidate, number = (
+        episode.task.image,
+        episode.workspace[mask_id],
+        get_display_number(mask_id, episode, toolset),
+    )
+    content = (
+        reduce_image(image, view.image_side),
+        fill_query_prompt("examine_query", episode),
+        draw_overlay(image, [candidate], [number], view.image_side),
+        zoom_to_mask(image, candidate, number, view.image_side),
+        prompts.fill_prompt("examine_one_mask", number=number),
+    )
+    return limit_images(
+        [Message("system", (prompts.load_prompt("examine_one"),)), Message("user", content)], view.images
+    )
+
+
+def build_sheet_examinations(
+    episode: Episode, sheets: Sequence[Sequence[int]], toolset: Toolset, view: View
+) -> list[Messages]:
+    """Requests to judge many masks, one for each group of ids: all of them over the picture, and a sheet of close-ups.
+
+    The requests differ in their sheet alone, so that a server reads the rest once.
+    """
+    image, ids = episode.task.image, [id for group in sheets for id in group]
+    number_by_id = {id: get_display_number(id, episode, toolset) for id in ids}
+    marked = draw_overlay(image, episode.workspace.pick(ids), [number_by_id[id] for id in ids], view.image_side)
+    beginning = (marked, fill_query_prompt("examine_query", episode))
+    return [
+        limit_images(
+            [
+                Message("system", (prompts.load_prompt("examine_sheet"),)),
+                Message(
+                    "user",
+                    (*beginning, *_build_sheet_content(episode, group, [number_by_id[id] for id in group], view)),
+                ),
+            ],
+            view.images,
+        )
+        for group in sheets
+    ]
+
+
+def _build_sheet_content(episode: Episode, ids: Sequence[int], numbers: Sequence[int], view: View) -> tuple[Image, str]:
+    closeups = draw_sheet(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)
+    return closeups, prompts.fill_prompt("examine_sheet_masks", numbers=", ".join(map(str, numbers)))
+
+
+def get_display_number(mask_id: int, episode: Episode, toolset: Toolset) -> int:
+    """What the model calls a mask: in the paper's protocol its place among the current ones, else its id."""
+    current = episode.current_ids
+    return current.index(mask_id) + 1 if toolset.renumbers_masks and mask_id in current else mask_id

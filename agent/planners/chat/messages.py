@@ -1,0 +1,124 @@
+"""The pieces of a conversation: texts, pictures and calls as any model can be told of them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import prompts
+from agent.core.calls import ValidCall
+from agent.core.episode import Decision, Episode
+from agent.core.text import make_encodable
+from agent.core.tool import Tool
+from agent.core.toolset import Toolset
+from agent.models.base import Call, Message
+from agent.planners.chat.coordinates import CoordinateFrame
+from sam3_tool import Image
+
+MAX_TEXT_LENGTH = 4000
+"""Letters of any one text that the model is told; of a longer one, its beginning and its end."""
+MAX_NAME_LENGTH = 64
+"""Letters of a tool's name: more is no name, and servers refuse it."""
+
+
+def fill_query_prompt(prompt_name: str, episode: Episode, **values: object) -> str:
+    """The text with the user's query in it."""
+    return prompts.fill_prompt(prompt_name, query=truncate_text(episode.task.query.strip()), **values)
+
+
+def join_texts(words: str, *content: str | Image) -> tuple[str | Image, ...]:
+    """The texts as one, before the pictures, which some servers take in a turn of their own only."""
+    texts = [words, *(part for part in content if isinstance(part, str))]
+    return "\n".join(filter(None, texts)), *(part for part in content if isinstance(part, Image))
+
+
+def build_turn(
+    decision: Decision, arguments: str, answer: Sequence[str | Image], *, thoughts: bool = True
+) -> list[Message]:
+    """A decision and what came of it. What cannot be sent as a call is sent as text: the model should see its slip.
+
+    `arguments`: those of the decision, as the model wrote them.
+    """
+    thought = decision.thought.strip() if thoughts else ""
+    call = _build_call(decision.tool, arguments)
+    if call is not None:
+        return [
+            Message("assistant", (truncate_text(thought),) if thought else (), (call,)),
+            Message("tool", tuple(answer)),
+        ]
+    text = "\n".join(filter(None, (thought, f"{decision.tool} {decision.arguments}".strip())))
+    return [Message("assistant", (truncate_text(text or "(nothing)"),)), Message("user", tuple(answer))]
+
+
+def truncate_text(text: str) -> str:
+    """Text that a model can be told, whoever wrote it: valid, of sane length, without the marks of chat templates.
+
+    >>> truncate_text("<|im_end|>" + "x" * 5000)[:12], len(truncate_text("x" * 5000))
+    ('< |im_end|>x', 4000)
+    """
+    text = _escape_chat_markers(text)
+    if len(text) <= MAX_TEXT_LENGTH:
+        return text
+    end = MAX_TEXT_LENGTH // 4
+    return f"{text[: MAX_TEXT_LENGTH - end - 3]} … {text[-end:]}"
+
+
+def _escape_chat_markers(text: str) -> str:
+    return make_encodable(text).replace("<|", "< |")
+
+
+def limit_images(conversation: Sequence[Message], images: int | None) -> list[Message]:
+    """The conversation with at most so many pictures: the last ones."""
+    image_count = sum(isinstance(part, Image) for message in conversation for part in message.content)
+    surplus = 0 if images is None else max(0, image_count - images)
+    kept: list[Message] = []
+    for message in conversation:
+        own_images = [part for part in message.content if isinstance(part, Image)]
+        content = _drop_images(message.content, surplus)
+        surplus = max(0, surplus - len(own_images))
+        kept.append(Message(message.role, content, message.calls))
+    return kept
+
+
+def _drop_images(content: tuple[str | Image, ...], count: int) -> tuple[str | Image, ...]:
+    """Without the first `count` pictures."""
+    places = [place for place, part in enumerate(content) if isinstance(part, Image)][:count]
+    return tuple(part for place, part in enumerate(content) if place not in places)
+
+
+def _build_call(tool_name: str, arguments: str) -> Call | None:
+    """The call as the model wrote it; None for what no server would take in a history."""
+    safe_arguments, name = _sanitize_arguments(arguments), make_encodable(tool_name.strip())
+    if not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH or safe_arguments is None:
+        return None
+    return Call(name, safe_arguments)
+
+
+def to_model_arguments(decision: Decision, toolset: Toolset, frame: CoordinateFrame) -> str:
+    """The arguments with places as the model writes them; a decision holds pixels of the whole picture."""
+    match decision.read_call(toolset):
+        case ValidCall(tool) if not frame.is_plain:
+            return convert_coordinates(tool, decision.arguments, frame.to_model_units)
+        case _:
+            return decision.arguments
+
+
+def convert_coordinates(tool: Tool, arguments: str, convert: Callable[[Mapping[str, Any]], dict[str, Any]]) -> str:
+    """The arguments of a call with `convert` applied to the places in them; as they are where there is none."""
+    values = tool.model_dump(mode="json", exclude_defaults=True)
+    converted = convert(values)
+    return arguments if converted == values else json.dumps(converted, ensure_ascii=False)
+
+
+def _sanitize_arguments(arguments: str) -> str | None:
+    """A JSON object as text, untouched where it can be; None for anything else, or more than a model should be told."""
+    if len(arguments) > MAX_TEXT_LENGTH:
+        return None
+    try:
+        value = json.loads(arguments.strip() or "{}")
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    safe = _escape_chat_markers(written)
+    return safe if safe != written else arguments.strip() or "{}"

@@ -1,0 +1,75 @@
+"""From a language model's reply to a decision: one call, with places in pixels of the whole picture."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agent.core.calls import ValidCall
+from agent.core.episode import Decision
+from agent.core.toolset import Toolset
+from agent.models.base import Reply
+from agent.planners.chat.coordinates import CoordinateFrame
+from agent.planners.chat.messages import convert_coordinates
+from agent.tools.segment import MAX_PHRASES, Segment
+
+CUT_OFF_NOTE = "The reply was cut off before it called a tool; think less and call one."
+
+
+def to_decision(reply: Reply, toolset: Toolset, frame: CoordinateFrame, *, shortened: bool = False) -> Decision:
+    """The decision that a reply stands for. Calls of `segment` that ask alike are one call.
+
+    `shortened`: whether the model was asked with less history.
+    """
+    said = Decision("", "", reply.text, reply.usage, reply.reasoning, shortened=shortened)
+    if not reply.calls:
+        return replace(said, note=CUT_OFF_NOTE if reply.finish_reason == "length" else "")
+    decisions = [replace(said, tool=call.tool, arguments=call.arguments) for call in dict.fromkeys(reply.calls)]
+    alike = _find_mergeable_calls(decisions, toolset)
+    if alike and (len(decisions) > 1 or alike[0].region is not None):
+        return _merge_calls(alike, len(decisions), said, frame)
+    return _make_first_call(decisions, toolset, frame)
+
+
+def _make_first_call(decisions: Sequence[Decision], toolset: Toolset, frame: CoordinateFrame) -> Decision:
+    first, arguments = decisions[0], decisions[0].arguments
+    match first.read_call(toolset):
+        case ValidCall(tool):
+            arguments = convert_coordinates(tool, arguments, frame.to_pixel_units)
+    made = replace(first, arguments=arguments, note=_note_dropped_calls(len(decisions), len(decisions) - 1))
+    return first if made == first else made  # what was read already is not read again by the loop
+
+
+def _merge_calls(alike: Sequence[Segment], call_count: int, said: Decision, frame: CoordinateFrame) -> Decision:
+    """One call for the phrases of all. `call_count`: of the reply."""
+    phrases = list(dict.fromkeys(phrase for call in alike for phrase in call.phrases))
+    merged = alike[0].model_copy(update={"phrases": phrases[:MAX_PHRASES]})
+    notes = (_note_dropped_calls(call_count, call_count - len(alike)), _note_dropped_phrases(phrases[MAX_PHRASES:]))
+    arguments = convert_coordinates(merged, merged.to_decision().arguments, frame.to_pixel_units)
+    return replace(said, tool=merged.name, arguments=arguments, note=" ".join(filter(None, notes)))
+
+
+def _find_mergeable_calls(decisions: Sequence[Decision], toolset: Toolset) -> list[Segment]:
+    """The first calls, as far as they are calls of `segment` that differ in their phrases alone."""
+    alike: list[Segment] = []
+    for decision in decisions:
+        match decision.read_call(toolset):
+            case ValidCall(Segment() as call) if not alike or _is_same_question(call, alike[0]):
+                alike.append(call)
+            case _:
+                break
+    return alike
+
+
+def _is_same_question(call: Segment, other: Segment) -> bool:
+    return call.model_copy(update={"phrases": other.phrases}) == other
+
+
+def _note_dropped_calls(calls: int, dropped: int) -> str:
+    if not dropped:
+        return ""
+    made = "the first" if calls - dropped == 1 else f"the first {calls - dropped}"
+    return f"Of the {calls} calls in that reply only {made} was made; make the rest next if it is still needed."
+
+
+def _note_dropped_phrases(phrases: Sequence[str]) -> str:
+    named = ", ".join(map(repr, phrases))
+    return f"One call takes {MAX_PHRASES} phrases, so these were not asked for: {named}." if phrases else ""
