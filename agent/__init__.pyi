@@ -10,6 +10,7 @@ from .core.workspace import Candidate, Workspace
 from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.planner import ChatPlanner
+from .planners.chat.scripted_model import ScriptedModel
 from .planners.grammar.planner import GrammarPlanner
 from .planners.loading import load_model, load_planner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner
@@ -34,6 +35,7 @@ __all__ = [
     "PlannerError",
     "Price",
     "ReplayPlanner",
+    "ScriptedModel",
     "ScriptedPlanner",
     "Step",
     "Task",

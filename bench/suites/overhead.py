@@ -21,8 +21,8 @@ from agent import Decision, Episode, Task, Tool, Toolset, Verdict, watch
 from agent.models.base import Call, Messages, Reply, Schema
 from agent.models.rendering import render_call, to_openai
 from agent.models.reply_parsing import read_reply
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.tools.combine import Combine
 from agent.tools.examine import Examine
 from agent.tools.segment import Segment

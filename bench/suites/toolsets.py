@@ -15,8 +15,8 @@ import numpy as np
 
 from agent import Episode, Task, Tool, run
 from agent.models.base import Call, ChatModel, Messages, Reply, Schema
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View
 from agent.tools import PAPER, WORKSPACE, Toolset
 from agent.tools.examine import Examine

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from agent import WORKSPACE, ChatPlanner, Decision, Episode, Task, Tool, Toolset, run
 from agent.core.calls import InvalidCall, ValidCall
 from agent.models.base import Call
-from agent.models.scripted import ScriptedModel
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View
 from agent.planners.loading import with_model_info
 from agent.records.episode_file import Provenance, load_episode, save_episode, to_html

@@ -9,10 +9,10 @@ import pytest
 from agent import PAPER, Budget, ChatPlanner, Decision, Episode, Task, Tool, Usage, Verdict, parse_toolset, run
 from agent.core.errors import PlannerError
 from agent.models.base import Call, Capabilities, Messages, Reply, Schema
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.coordinates import detect_convention
 from agent.planners.chat.prompt import build_messages
 from agent.planners.chat.replies import CUT_OFF_NOTE
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, Combine, Count, Examine, Locate, Relate, Segment

@@ -15,7 +15,7 @@ import pytest
 import prompts
 from agent import PAPER, ChatPlanner, Episode, Task, Tool, parse_toolset, run
 from agent.models.base import Call, Messages, Reply, Schema
-from agent.models.scripted import ScriptedModel
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.records.provenance import Provenance
 from agent.report.output_folder import ANSWER_FILES, stage_files, write_answer_files
 from agent.report.result import Result

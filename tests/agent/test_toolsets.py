@@ -25,8 +25,8 @@ from agent import (
     run,
 )
 from agent.models.base import Call, Messages, Schema
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.prompt import build_messages
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.loading import load_planner, with_model_info
 from agent.records.episode_file import load_episode, save_episode
 from agent.records.provenance import Provenance

@@ -8,8 +8,8 @@ import pytest
 
 from agent import Episode, Task, run
 from agent.models.base import Call, Capabilities, Messages, Reply, Schema
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.loading import generation_settings, wrap_caching
 from agent.records.model_recording import CachingModel
 from sam3_tool import ConceptPrompt, Image, Sam3

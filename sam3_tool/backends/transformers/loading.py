@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.backend import TransformersBackend
 
@@ -16,6 +14,9 @@ def load_transformers_backend(
 
     Raises `CheckpointError` if it is missing or is not a SAM 3, and `DeviceError` if the device is missing.
     """
+    # The hub's client takes a tenth of a second to import, and no recording or double needs it.
+    from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+
     folder = locate_checkpoint(weights)  # before the next import, which takes seconds
     from sam3_tool.backends.transformers.backend import TransformersBackend
 

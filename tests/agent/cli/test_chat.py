@@ -20,7 +20,7 @@ from agent.cli.main import app
 from agent.conversation.conversation import Conversation
 from agent.core.planner import Planner
 from agent.models.base import Call
-from agent.models.scripted import ScriptedModel
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.records.provenance import Provenance
 from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import Image, Sam3

@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 from agent import Budget, Task, run
 from agent.cli.main import app
 from agent.models.base import Call
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.loading import with_model_info, wrap_recording
 from agent.records.provenance import Provenance
 from agent.tools.toolsets import AskUser

@@ -11,7 +11,7 @@ from agent import PAPER, WORKSPACE, Budget, ChatPlanner, Decision, Episode, Gram
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
 from agent.models.base import Call
-from agent.models.scripted import ScriptedModel
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.loading import with_model_info
 from agent.records.episode_file import load_episode, save_episode
 from agent.records.provenance import Provenance

@@ -136,7 +136,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 MINE = """
 from agent import ScriptedPlanner
 from agent.core.errors import PlannerError
-from agent.models.scripted import ScriptedModel
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.tools.toolsets import ReportNoMask
 from sam3_tool.errors import DeviceError
 

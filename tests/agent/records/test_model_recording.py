@@ -15,8 +15,8 @@ from agent.core.budget import Budget, Price
 from agent.core.errors import PlannerError
 from agent.core.usage import Usage
 from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.records.episode_file import save_episode
 from agent.records.model_recording import RecordingHeader, RecordingModel, ReplayingModel
 from agent.records.provenance import Provenance

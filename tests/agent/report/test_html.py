@@ -12,8 +12,8 @@ from agent import PAPER, Episode, Task, run
 from agent.core.budget import Budget, Price
 from agent.core.usage import Usage
 from agent.models.base import Call, Messages, Reply, Schema
-from agent.models.scripted import ScriptedModel
 from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View
 from agent.planners.grammar.planner import GrammarPlanner
 from agent.records.episode_file import load_episode, save_episode

@@ -1,4 +1,4 @@
-"""A chat model that follows a script: for tests and demonstrations of everything around a language model."""
+"""A chat model that follows a script, for tests and demonstrations of everything around a language model."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,23 @@ NATIVE_CAPABILITIES = Capabilities(wire="native")
 
 
 class ScriptedModel:
-    """Gives these replies one after the other, whatever it is shown; its token counts are estimates.
+    """A chat model that gives these replies one after the other, whatever it is shown.
 
-    Which reply is next follows from the conversation alone, so it may serve any number of threads and episodes: as many
-    are done as it has turns of its own; where turns were left out, the script goes on after the first place where it
-    has just those turns that are left.
+    The conversation alone tells which reply is next, so one model may serve any number of threads and episodes: as many
+    replies are done as the conversation has turns of the assistant. Where turns were left out, the script goes on after
+    the first place where it has just those turns that are left. Token counts are estimates.
+
+    Args:
+        replies: What the model writes. A text may hold calls; a `Call` is one; a `Reply` is given as it is.
+        verdicts: Mask number -> the probability, in [0, 1], that an examination gives it; 1 for any other mask.
+        capabilities: What the model claims to be able to do.
+        name: How the model calls itself.
+
+    Example:
+        >>> from agent.models.base import Call, Message
+        >>> model = ScriptedModel([Call("report_no_mask", "{}")])
+        >>> model.generate_replies([[Message("user", ("the unicorn",))]], [])[0].calls[0].tool
+        'report_no_mask'
     """
 
     def __init__(
@@ -32,17 +44,13 @@ class ScriptedModel:
         capabilities: Capabilities = NATIVE_CAPABILITIES,
         name: str = "scripted",
     ) -> None:
-        """`replies`: what it writes (a text may hold calls), calls, or anything that a model can reply.
-
-        `verdicts`: in an examination, the probability of the mask with this number; 1 for any other.
-        """
         self.name = name
         self.capabilities = capabilities
         self.replies = [_to_reply(reply) for reply in replies]
         self.verdicts = dict(verdicts or {})
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """See `ChatModel`. Where the script has ended, an error says so."""
+        """Reply to each conversation. Where the script has ended, the reply is an error that says so."""
         return [
             self._add_usage(self._choose_reply(conversation, tools), conversation, tools)
             for conversation in conversations
@@ -59,14 +67,14 @@ class ScriptedModel:
         return self.replies[done]
 
     def _count_given_replies(self, turns: Sequence[Message]) -> int:
-        """How many replies were given, to judge by those turns that are left."""
+        """Count the replies that were given, as far as the turns that are left tell."""
         if len(turns) == 0:
             return 0
         places = range(len(turns), len(self.replies) + 1)
         return next((done for done in places if self._can_match_turns(turns, done)), len(turns))
 
     def _can_match_turns(self, turns: Sequence[Message], done: int) -> bool:
-        """Whether the last replies of the first `done` may have become these turns."""
+        """Whether the last of the first `done` replies may have become these turns."""
         replies = self.replies[done - len(turns) : done]
         return all(_can_become_turn(reply, turn) for reply, turn in zip(replies, turns, strict=True))
 
