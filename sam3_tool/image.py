@@ -21,7 +21,7 @@ from sam3_tool.errors import ImageError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What `Image.open` reads, in Pillow's names."""
 
-_EXPECTED = "expected a picture file (PNG, JPEG, WebP, BMP, TIFF or GIF)"
+_EXPECTED = "expected an image file (PNG, JPEG, WebP, BMP, TIFF or GIF)"
 
 # What Pillow's readers raise on damaged files: they do not agree on one type.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
@@ -96,7 +96,7 @@ class Image:
         except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
             raise _image_error(path, f"too large ({_format_one_line(error)})") from error
         except UnidentifiedImageError as error:
-            raise _image_error(path, "not a picture, or of a kind that is not supported") from error
+            raise _image_error(path, "not an image, or of a kind that is not supported") from error
         except _DAMAGE as error:
             raise _image_error(path, _describe_damage(error)) from error
 
@@ -119,7 +119,7 @@ class Image:
         (20, 10, 3)
         """
         if not (0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height):
-            raise ValueError(f"no crop {(x0, y0, x1, y1)}: the picture is {self.width} x {self.height} (x0 y0 x1 y1)")
+            raise ValueError(f"no crop {(x0, y0, x1, y1)}: the image is {self.width} x {self.height} (x0 y0 x1 y1)")
         return Image(self.pixels[y0:y1, x0:x1])
 
     @property
@@ -224,7 +224,7 @@ def _describe_damage(error: Exception) -> str:
         case PermissionError():
             return "no permission to read it"
         case _:
-            return f"cannot be read as a picture ({_format_one_line(error)})"
+            return f"cannot be read as an image ({_format_one_line(error)})"
 
 
 def _format_one_line(error: BaseException) -> str:

@@ -46,7 +46,7 @@ class ConceptPrompt:
         if not 0.0 <= self.threshold < 1.0:
             raise ValueError(f"`threshold` must lie in [0, 1), got {self.threshold}")
         if self.exemplar_image is not None and not self.boxes:
-            raise ValueError("another picture shows what is meant by boxes in it, but there is no box")
+            raise ValueError("`exemplar_image` needs `boxes` that lie in it, but there is no box")
         for box in self.boxes:
             _check_box(box)
 
@@ -102,10 +102,10 @@ class VisualPrompt:
         for x, y in self.points:
             if not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(
-                    f"the point {(x, y)} lies outside the picture, which is {width} wide and {height} high"
+                    f"the point {(x, y)} lies outside the image, which is {width} wide and {height} high"
                 )
         if self.mask is not None and self.mask.shape != (height, width):
-            raise ValueError(f"`mask` must have the picture's size ({height}, {width}), got {self.mask.shape}")
+            raise ValueError(f"`mask` must have the image's size ({height}, {width}), got {self.mask.shape}")
 
 
 Prompt = ConceptPrompt | VisualPrompt

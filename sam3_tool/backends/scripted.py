@@ -143,7 +143,7 @@ def _check_size(scripted: Instances, embedding: ScriptedEmbedding, phrase: str) 
     """Raise ValueError for masks of another size than the image's."""
     size = (embedding.height, embedding.width)
     if scripted.masks.shape[1:] != size:
-        raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the picture is {size}")
+        raise ValueError(f"scripted masks for {phrase!r} are {scripted.masks.shape[1:]}, the image is {size}")
 
 
 def rank_by_agreement(masks: np.ndarray, prompt: VisualPrompt) -> Instances:

@@ -44,7 +44,7 @@ def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | 
     """
     mask_ids = range(1, len(instances) + 1) if mask_ids is None else mask_ids
     if instances.masks.shape[1:] != image.pixels.shape[:2]:
-        raise ValueError(f"masks are {instances.masks.shape[1:]}, the picture is {image.pixels.shape[:2]}")
+        raise ValueError(f"masks are {instances.masks.shape[1:]}, the image is {image.pixels.shape[:2]}")
     style = Style.from_size(image.height, image.width)
     marks = [Mark(mask_id, mask) for mask_id, mask in zip(mask_ids, instances.masks, strict=True) if mask.any()]
     marks.sort(key=lambda mark: -mark.area)

@@ -219,11 +219,11 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes((ROOT / "examples" / "scene.png").read_bytes()[:4000])
     visitor.upload(broken)
-    visitor.reads("broken.png: cannot be read as a picture")
+    visitor.reads("broken.png: cannot be read as an image")
     script = tmp_path / "drawing.png"
     script.write_text("<svg onload=alert(1)>")
     visitor.upload(script)
-    visitor.reads("drawing.png: not a picture")
+    visitor.reads("drawing.png: not an image")
     huge = tmp_path / "huge.png"
     PIL.Image.new("1", (9000, 6000)).save(huge)
     visitor.upload(huge)

@@ -148,7 +148,7 @@ def broken(path: Path) -> str:
     message = str(caught.value)
     assert "\n" not in message
     assert path.name in message
-    assert message.endswith("expected a picture file (PNG, JPEG, WebP, BMP, TIFF or GIF)")
+    assert message.endswith("expected an image file (PNG, JPEG, WebP, BMP, TIFF or GIF)")
     return message
 
 
@@ -169,7 +169,7 @@ def test_other_unusable_files_are_refused_in_one_line_that_says_why(tmp_path):
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     assert "the file is empty" in broken(tmp_path / "empty.png")
-    assert "not a picture" in broken(tmp_path / "notes.png")
+    assert "not an image" in broken(tmp_path / "notes.png")
     assert "a folder" in broken(tmp_path / "folder.png")
     assert "not a regular file" in broken(tmp_path / "pipe.png")
     assert "no such file" in broken(tmp_path / "missing.png")
@@ -218,7 +218,7 @@ def test_a_crop_is_a_picture_of_its_own(picture):
     crop = picture.crop(205, 85, 285, 165)
     assert (crop.width, crop.height) == (80, 80)
     assert crop.pixels[40, 40].tolist() == [44, 84, 214]
-    with pytest.raises(ValueError, match="the picture is 320 x 240"):
+    with pytest.raises(ValueError, match="the image is 320 x 240"):
         picture.crop(300, 0, 330, 10)
 
 

@@ -54,12 +54,12 @@ class ReplayingBackend:
         ]
 
     def vocabulary_warning(self, phrase: str) -> str:
-        with translate_errors(f"a caveat on {phrase!r} was not asked for when it was made"):
+        with translate_errors(f"nobody asked for the vocabulary warning on {phrase!r} when the recording was made"):
             return str(self._reader.read_answer(build_warning_question(phrase)))
 
     def _read_instances(self, key: str, prompt: Prompt) -> Instances:
         asked = prompt.phrase or "examples" if isinstance(prompt, ConceptPrompt) else "an object by clicks"
-        with translate_errors(f"SAM 3 was not asked for {asked!r} like this when it was made"):
+        with translate_errors(f"SAM 3 was not asked for {asked!r} in this way when the recording was made"):
             saved = self._reader.read_answer(build_prompt_question(key, prompt))
         try:
             return from_json(saved)

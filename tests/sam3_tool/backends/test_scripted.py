@@ -50,7 +50,7 @@ def test_a_script_can_normalise_phrases_as_it_likes(dogs):
 
 
 def test_masks_scripted_for_another_size_are_an_error(dogs):
-    with pytest.raises(ValueError, match=r"scripted masks for 'dog' are \(6, 8\), the picture is \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"scripted masks for 'dog' are \(6, 8\), the image is \(3, 3\)"):
         Sam3(ScriptedBackend({None: {"dog": dogs}})).segment(plain(1, 3, 3), "dog")
 
 

@@ -147,7 +147,7 @@ def test_nothing_found_draws_nothing_and_an_empty_mask_is_left_out() -> None:
 
 
 def test_sizes_and_counts_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"masks are \(10, 10\), the picture is \(60, 80\)"):
+    with pytest.raises(ValueError, match=r"masks are \(10, 10\), the image is \(60, 80\)"):
         draw_marks(grey(60, 80), instances(np.ones((10, 10), bool)))
     with pytest.raises(ValueError, match="longer than"):
         draw_marks(grey(10, 10), instances(np.ones((10, 10), bool)), mask_ids=[])

@@ -77,7 +77,7 @@ def test_what_a_caller_may_say_about_the_weights_is_replayed_too(
     said = Sam3(RecordingBackend(network, tmp_path)).vocabulary_warning("unicorn")
     assert said == tiny.vocabulary_warning("unicorn") != ""
     assert Sam3.replay(tmp_path).vocabulary_warning("unicorn") == said
-    with pytest.raises(CheckpointError, match="a caveat on 'dragon'"):
+    with pytest.raises(CheckpointError, match="the vocabulary warning on 'dragon'"):
         Sam3.replay(tmp_path).vocabulary_warning("dragon")
 
 

@@ -130,10 +130,10 @@ def test_in_bfloat16_a_click_stays_where_it_is(tiny, rounded, picture):
         ({"points": [ON_THE_CIRCLE], "labels": [1, 0]}, "1 points need as many labels"),
         ({"points": [ON_THE_CIRCLE], "labels": [2]}, "labels out of 0 and 1"),
         ({"points": [(float("nan"), 3)]}, "a point is finite x y"),
-        ({"points": [(320.5, 3)]}, "lies outside the picture, which is 320 wide and 240 high"),
+        ({"points": [(320.5, 3)]}, "lies outside the image, which is 320 wide and 240 high"),
         ({"box": (5, 5, 5, 9)}, "x0 < x1"),
         ({"mask": np.zeros((240, 320), np.uint8)}, r"must be bool \(H, W\), got uint8"),
-        ({"mask": np.zeros((24, 32), bool)}, r"must have the picture's size \(240, 320\), got \(24, 32\)"),
+        ({"mask": np.zeros((24, 32), bool)}, r"must have the image's size \(240, 320\), got \(24, 32\)"),
     ],
 )
 def test_a_prompt_that_cannot_be_followed_is_refused_in_one_sentence(tiny, picture, given, said):
@@ -199,7 +199,7 @@ def test_clicks_are_recorded_and_replayed_bit_for_bit(network, picture, tmp_path
     for one, again in zip(found, Sam3.replay(tmp_path).segment_batch(requests), strict=True):
         assert np.array_equal(one.masks, again.masks)
         assert (one.scores.tolist(), one.presence) == (again.scores.tolist(), again.presence)
-    with pytest.raises(CheckpointError, match="was not asked for 'an object by clicks' like this"):
+    with pytest.raises(CheckpointError, match="was not asked for 'an object by clicks' in this way"):
         Sam3.replay(tmp_path).refine(picture, [NOWHERE])
 
 
