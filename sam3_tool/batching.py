@@ -114,6 +114,7 @@ class _RequestQueue(Generic[Request, Result]):
             if self._crowded:
                 self._changed.wait_for(self._is_full_or_closed, timeout=self.max_wait)
             batch = [self._pending.popleft() for _ in range(min(self.max_size, len(self._pending)))]
+            # only a batch that served several callers makes the next one worth waiting for
             self._crowded = len({entry.caller for entry in batch}) > 1
             return batch
 

@@ -1,4 +1,4 @@
-"""What was computed, kept while it fits into a number of bytes."""
+"""A cache of computed values with a budget in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence

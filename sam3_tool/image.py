@@ -205,6 +205,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     In 16 bits 65535 is white. 32-bit integers and floats have no agreed white: it is the first of 1 (floats only), 255
     and 65535 that no value exceeds, else the largest value.
     """
+    # what is not finite is black
     grey = np.nan_to_num(values, posinf=0.0, neginf=0.0).astype(np.float64)
     whites = {"u": (65535.0,), "i": (255.0, 65535.0), "f": (1.0, 255.0, 65535.0)}[values.dtype.kind]
     brightest = float(grey.max())

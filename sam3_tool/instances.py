@@ -112,6 +112,7 @@ class Instances:
             raise ValueError(
                 f"a mask of {next(mask.size for mask in rles if mask.size != size)} pixels, expected {size}"
             )
+        # the dataclass would ask for the array of masks, which is what is put off here
         found = object.__new__(_CompressedInstances)
         found.__dict__.update(rles=tuple(rles), size=size, boxes=boxes, scores=scores, presence=presence, phrase=phrase)
         found._check_counts(len(rles))

@@ -55,5 +55,6 @@ def select_non_overlapping(masks: Sequence[RleMask], scores: np.ndarray, *, thre
 def compute_intersection_over_smaller(a: Sequence[RleMask], b: Sequence[RleMask]) -> np.ndarray:
     """Return float32, (len(a), len(b)): the shared area over the smaller area; 0 with an empty mask."""
     areas_a, areas_b = rle.compute_areas(a)[:, None], rle.compute_areas(b)[None]
+    # coverage is a quotient of whole numbers of pixels: rounding gives the shared pixels back exactly
     shared = np.rint(rle.compute_coverage(a, b) * areas_a)
     return np.asarray(shared / np.maximum(np.minimum(areas_a, areas_b), 1), dtype=np.float32)

@@ -101,9 +101,7 @@ class VisualPrompt:
         """
         for x, y in self.points:
             if not (0 <= x <= width and 0 <= y <= height):
-                raise ValueError(
-                    f"the point {(x, y)} lies outside the image, which is {width} wide and {height} high"
-                )
+                raise ValueError(f"the point {(x, y)} lies outside the image, which is {width} wide and {height} high")
         if self.mask is not None and self.mask.shape != (height, width):
             raise ValueError(f"`mask` must have the image's size ({height}, {width}), got {self.mask.shape}")
 

@@ -25,7 +25,7 @@ MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
 """Room for 8 images of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
 GPU_BYTES = HOST_BYTES = 8 * CACHE_BYTES
-"""With a GPU: room for 64 images of facebook/sam3 there and for 64 more in the host's memory, which even a laptop has
+"""Room for 64 images of facebook/sam3 on a GPU and for 64 more in the host's memory, which even a laptop has
 (pinned memory may be taken in powers of 2: up to twice as much). One that comes back is a copy of 63 MiB, a few
 milliseconds of a bus; to encode it again would be 5.6 TFLOP."""
 

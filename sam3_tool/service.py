@@ -51,6 +51,7 @@ class SegmentationServer:
             needed = {key} if (other := _get_exemplar_image(prompt)) is None else {key, other.key}
             answers.append(ServedRequest(instances, encoded=len(needed & uncharged)))
             uncharged -= needed  # only the first of its requests pays for an image
+        # what was encoded and nobody has paid for yet is still owed by its first question
         self._prefetched = {key for key in (self._prefetched - images.keys()) | uncharged if key in self._cache}
         remaining = iter(answers)
         return [None if prompt is None else next(remaining) for _, prompt in requests]

@@ -32,6 +32,7 @@ def draw_contact_sheet(
     if not 1 <= len(masks) <= MAX_MASKS:
         raise ValueError(f"a sheet shows 1 to {MAX_MASKS} masks, got {len(masks)}")
     mask_ids = range(1, len(masks) + 1) if mask_ids is None else mask_ids
+    # the smallest square grid that holds them all
     columns = isqrt(len(masks) - 1) + 1
     rows = ceil(len(masks) / columns)
     cell = _compute_cell_side(columns, rows, side)

@@ -11,13 +11,13 @@ Rect = tuple[int, int, int, int]
 """x0 y0 x1 y1 in pixels; x1 and y1 lie just outside."""
 
 PLATE_GAPS = (0.3, 0.9, 1.8, 3.5, 6.0)
-"""How far beside its mask a plate may stand, in plate heights."""
+"""Distances beside its mask at which a plate may stand, in plate heights."""
 BESIDE_COST = 0.06
-"""What a plate off its mask costs: as much as hiding this share of one. So large masks carry their plate inside."""
+"""Cost of a plate off its mask: that of hiding this share of one. So large masks carry their plate inside."""
 CLASH_COST = 10.0
-"""What lying wholly under other plates costs."""
+"""Cost of lying wholly under other plates."""
 MAX_SPOTS = 6
-"""How many places inside a mask are looked at."""
+"""Places inside a mask that are tried, at most."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def place_plates(targets: Sequence[Target], height: int, width: int) -> list[Rec
         cv2.add(crowd[window], target.patch, dst=crowd[window])
         shares[window] += target.patch * np.float32(1 / target.area)
     sums = cv2.integral(shares, sdepth=cv2.CV_64F)
+    # small masks choose first, because they have the fewest good places
     order = sorted(range(len(targets)), key=lambda i: targets[i].area)
     taken = np.zeros((len(targets), 4), np.int64)
     for count, index in enumerate(order):
@@ -67,6 +68,7 @@ def _choose_rect(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: n
     off = 1 - _count_hidden_pixels(rects, target) / area
     costs = _sum_rects(shares, rects) + BESIDE_COST * (2 * off + (off > 0.1)) / 3
     costs += _compute_distances(rects, target) / np.hypot(height, width)
+    # plates that touch read as one number
     clearance = target.plate[1] // 3 * np.array([-1, -1, 1, 1])
     costs += CLASH_COST * compute_covered_areas(rects, taken + clearance) / area
     return np.asarray(rects[costs.argmin()])
@@ -74,6 +76,7 @@ def _choose_rect(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: n
 
 def _find_inner_spots(target: Target, crowd: np.ndarray) -> np.ndarray:
     """Return float64, (N, 2), x y: the deepest points of the part of the mask that is its own, N <= MAX_SPOTS."""
+    # a large mask is searched at a stride: 128 steps across are fine enough
     stride = max(1, max(crowd.shape) // 128)
     own = target.patch & (crowd == 1)
     depth = cv2.distanceTransform(np.pad(own[::stride, ::stride], 1), cv2.DIST_L2, cv2.DIST_MASK_3)

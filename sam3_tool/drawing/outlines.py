@@ -27,7 +27,7 @@ FRACTION_BITS = 4
 FILL_OPACITY = 0.2
 """Opacity of a mask's colour over its pixels."""
 MAX_OUTLINES = 500
-"""Of one mask. A mask that is all specks shows the rest of them by their tint."""
+"""Outlines of one mask, at most. A mask that is all specks shows the rest of them by their tint."""
 
 
 def get_mask_color(mask_id: int) -> Color:
@@ -40,6 +40,7 @@ def get_mask_color(mask_id: int) -> Color:
     """
     if mask_id <= len(PALETTE):
         return PALETTE[mask_id - 1]
+    # steps of the golden ratio never come close to an earlier hue
     saturation, value = ((1.0, 1.0), (0.55, 0.95), (0.8, 0.62))[mask_id % 3]
     red, green, blue = colorsys.hsv_to_rgb(mask_id * 0.61803398875 % 1, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -48,6 +49,7 @@ def get_mask_color(mask_id: int) -> Color:
 @cache
 def choose_ink(color: Color) -> Color:
     """Choose dark or light, whichever is easy to read on this colour."""
+    # relative luminance with the weights of Rec. 709 and a gamma of 2.2
     red, green, blue = ((channel / 255) ** 2.2 for channel in color)
     return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.25 else LIGHT
 
@@ -64,7 +66,7 @@ class Style:
 
     @property
     def ring_width(self) -> int:
-        """How thick a ring is: a curve of one pixel would be pale."""
+        """Thickness of a ring: a curve of one pixel would be pale."""
         return max(2, self.line)
 
     @classmethod
@@ -145,6 +147,7 @@ def _find_repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
 
 
 def _tint_pixels(pixels: np.ndarray, color: Color) -> np.ndarray:
+    # one affine map of the colours does the blend in a single pass
     mix = np.column_stack([(1 - FILL_OPACITY) * np.eye(3), FILL_OPACITY * np.array(color)])
     return np.asarray(cv2.transform(pixels, mix))
 
@@ -164,6 +167,7 @@ def draw_outline(canvas: np.ndarray, mark: Mark, borders: np.ndarray, style: Sty
     mask = mark.mask[window].view(np.uint8)
     layer = canvas[window].copy()
     lines = [line - box[:2] for contour in mark.contours for line in _trace_lines(contour, style, dashed)]
+    # a thick line would fill a thin mask
     thin = min(x1 - x0, y1 - y0) < 8 * style.line
     draw_lines(layer, lines, mark.color, HAIRLINE_STYLE if thin else style, closed=not dashed, inside=mask)
     cv2.copyTo(layer, mask | (borders[window] == 0), canvas[window])
@@ -173,6 +177,7 @@ def _trace_lines(contour: np.ndarray, style: Style, dashed: bool) -> Iterator[np
     """Yield float32, (K, 2) each: the contour without its pixel steps, whole or in dashes."""
     points = contour[:, 0].astype(np.float32)
     if len(points) > 16:
+        # the mean of five neighbours takes the steps of the pixels away
         points = np.mean([np.roll(points, shift, axis=0) for shift in (-2, -1, 0, 1, 2)], axis=0)
     dash = 6 * style.line if dashed else len(points)
     for start in range(0, len(points), 2 * dash):

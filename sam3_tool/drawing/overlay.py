@@ -47,6 +47,7 @@ def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | 
         raise ValueError(f"masks are {instances.masks.shape[1:]}, the image is {image.pixels.shape[:2]}")
     style = Style.from_size(image.height, image.width)
     marks = [Mark(mask_id, mask) for mask_id, mask in zip(mask_ids, instances.masks, strict=True) if mask.any()]
+    # large masks first, so that small ones lie on top of them
     marks.sort(key=lambda mark: -mark.area)
     canvas = image.pixels.copy()
     paint_marks(canvas, marks, style)
@@ -185,6 +186,7 @@ def shrink_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
         half = pixels.shape[1] // 2, pixels.shape[0] // 2
         pixels = cv2.resize(pixels[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
+    # only one side still has to be more than halved: bilinear would skip pixels along it
     oblong = pixels.shape[1] > 2 * width or pixels.shape[0] > 2 * height
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if oblong else cv2.INTER_LINEAR)
 

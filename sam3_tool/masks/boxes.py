@@ -71,6 +71,7 @@ def mask_to_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) == 0:
         return 0, 0, 0, 0
+    # columns are looked for within these rows only, which is most of what is saved
     columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 

@@ -16,6 +16,7 @@ def trace_rings(mask: np.ndarray) -> list[Ring]:
     way, which every even-odd rasteriser undoes. Because the outline is taken at twice the resolution, it has an area
     even around a single pixel.
     """
+    # at twice the resolution even a single pixel has an outline with an area
     twice = np.repeat(np.repeat(mask.view(np.uint8), 2, axis=0), 2, axis=1)
     outlines, family = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if family is None:

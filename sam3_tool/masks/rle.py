@@ -79,6 +79,7 @@ def encode_mask_at(mask: np.ndarray, left: int, top: int, height: int, width: in
     """
     x0, y0, x1, y1 = mask_to_box(mask)
     crop = mask[y0:y1, x0:x1]
+    # a run begins or ends where a column's value changes, and at the crop's first and last row
     changes = np.concatenate([crop[:1], crop[1:] != crop[:-1], crop[-1:]])
     if np.count_nonzero(changes) * DENSE_RATIO > mask.size:
         whole = np.zeros((height, width), np.uint8, order="F")
@@ -107,6 +108,7 @@ def from_run_ends(ends: np.ndarray, height: int, width: int) -> RleMask:
     first pixel.
     """
     lengths = np.diff(ends, prepend=0, append=height * width).tolist()
+    # COCO's own encoder writes no empty last run, and equal masks should have equal letters
     lengths = lengths if lengths[-1] else lengths[:-1]
     return RleMask.from_coco(coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width))
 
@@ -216,11 +218,13 @@ def _compute_pairwise(a: Sequence[RleMask], b: Sequence[RleMask], *, crowd: bool
 
 def _decode_runs(counts: str) -> np.ndarray:
     """Return int64, (R,): the lengths of the runs, of zeros first."""
+    # a letter holds five bits of a run, lowest first; the sixth says that the run goes on (rleToString in maskApi.c)
     letters = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(letters < 32)
     first = np.concatenate([[0], last[:-1] + 1]).astype(np.int64)[: len(last)]
     place = np.arange(len(letters)) - np.repeat(first, last - first + 1)
     runs: np.ndarray = np.add.reduceat((letters & 31) << 5 * place, first) if len(last) else np.zeros(0, np.int64)
+    # the highest of the five bits in a run's last letter is its sign
     runs -= np.where(letters[last] & 16, 1 << 5 * (last - first + 1), 0)
     # from the fourth run on, a run is stored as its difference from the last but one
     runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])

@@ -277,6 +277,7 @@ def _find_place(
         y = int(rng.integers(-h // 12, max(1, height - h + h // 12)))
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
         inside = solid[y0 - y : y1 - y, x0 - x : x1 - x]
+        # an object that the border cuts too much would not be what its words say
         if inside.sum() < 0.85 * solid.sum():
             continue
         hidden = np.bincount(ids[y0:y1, x0:x1][inside], minlength=256)
@@ -345,6 +346,7 @@ def _pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, in
     tries = rng.uniform(0, 255, (40, 3))
     grey = rng.random(40) < 0.4
     tries[grey] = rng.uniform(20, 240, (40, 1))[grey] + rng.normal(0, 8, (40, 3))[grey]
+    # with nothing to keep away from, the first colour is as good as any
     if not avoid:
         return np.asarray(tries[0])
     distance = np.abs(tries[:, None] - np.array(avoid)[None]).sum(axis=-1).min(axis=1)

@@ -18,7 +18,7 @@ MASK_SIDE = 4 * GRID
 FINE_SIDE = 2 * MASK_SIDE
 """Side at which masks are compared with the truth: they are cut after upsampling, and half a cell decides."""
 WIDTH = 128
-"""Of everything behind the vision trunk. A multiple of 64, which the video tracker's memory asks for."""
+"""Channels of everything behind the vision trunk. It is a multiple of 64, which the video tracker's memory asks for."""
 HEADS = 4
 
 

@@ -67,7 +67,7 @@ class Recipe:
     steps_per_draw: int = 8
     """Steps that choose their images from the same `drawn_images`."""
     objects: int = 5
-    """Of each image, at most."""
+    """Objects of each image, at most."""
     corrections: int = 3
     """Clicks after the first prompt of a step, at most."""
     corrections_from: int = 300
@@ -159,6 +159,7 @@ class TrackerRun:
         rounds: list[Losses] = []
         corrections = self._draw_correction_count(rng)
         for round_index in range(1 + corrections):
+            # one time in five the single mask learns, which the video classes use
             found = self.network.predict_masks(levels, prompts, several=rng.random() > 0.2)
             rounds.append(compute_click_losses(found, objects.truth, objects.real))
             if round_index < corrections:

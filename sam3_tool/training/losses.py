@@ -1,4 +1,4 @@
-"""What the network is told about its answers.
+"""The losses: what the network is told about its answers.
 
 Set losses after DETR (Hungarian matching; L1 and generalised IoU on boxes), mask losses after MaskFormer (cross
 entropy and dice), classification only where the concept is present, with a presence token that learns the rest
@@ -39,6 +39,7 @@ def compute_dense_losses(network: LearningSam3, features: VisionFeatures, images
     losses["edges"] = 2 * _compute_edge_loss(predicted[covered][:, -4:], images, owner, covered)
     named = network.attribute_head(features.levels[-1].flatten(2).transpose(1, 2)[covered])
     losses["neck"] = 0.5 * _compute_attribute_loss(named, attributes, sizes)
+    # nothing behind the neck normalises it, so that its levels must be kept at unit scale
     losses["scale"] = 0.1 * torch.stack([(level.std() + 1e-6).log() ** 2 for level in features.levels]).sum()
     return losses
 
@@ -192,6 +193,7 @@ def compute_set_losses(found: Detections, boxes: torch.Tensor, matches: torch.Te
     yes[layer, question, query] = 1
     wrong = F.binary_cross_entropy_with_logits(found.logits, yes, reduction="none")
     sure = found.logits.detach().sigmoid()
+    # a query that is surely wrong weighs more: the focal loss of DETR's family, with a power of 2
     wrong = wrong * torch.where(yes > 0, 1.0, 2 * sure**2) * present[None, :, None]
     guess, wanted = found.boxes[layer, question, query], boxes[question, thing]
     return {
@@ -217,6 +219,7 @@ def compute_mask_losses(
     last = matches[:, matches[0] == len(found.boxes) - 1]
     rows = torch.unique(last[1])
     rows = rows[questions.image_index[rows] < len(features.levels[0])]
+    # masks are the costliest part of a step: a few questions by chance are enough
     rows = rows[torch.randperm(len(rows))[:most]]
     if len(rows) == 0:
         return {}
@@ -240,6 +243,7 @@ def compute_mask_losses(
 
 def _compute_mask_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Return the mean over masks. Pixels in and near the object's box weigh seven times those far away."""
+    # 0.06 of the image around the box still counts as near
     centre = (torch.arange(FINE_SIDE) + 0.5) / FINE_SIDE
     x0, y0, x1, y1 = box_convert(boxes, "cxcywh", "xyxy").unbind(-1)
     column = (centre > x0[:, None] - 0.06) & (centre < x1[:, None] + 0.06)

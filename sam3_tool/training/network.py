@@ -137,6 +137,7 @@ class LearningSam3(nn.Module):
         boxes = torch.cat([decoder.reference_points.weight.sigmoid().expand(n, -1, -1), hints], dim=1)
         ordinary = torch.cat([decoder.presence_token.weight, decoder.query_embed.weight])
         hs = torch.cat([ordinary.expand(n, -1, -1), self.hint_query.expand(n, hints.shape[1], -1)], dim=1)
+        # ordinary queries must not see the hints, which are not there at inference (DN-DETR)
         hinted = torch.arange(hs.shape[1]) > count
         apart = torch.zeros(len(hinted), len(hinted)).masked_fill(hinted[:, None] != hinted[None], -1e9)
         words = torch.zeros(mask.shape).masked_fill(~mask, -1e9)[:, None, None]
@@ -153,6 +154,7 @@ class LearningSam3(nn.Module):
             states.append(decoder.output_layer_norm(hs[:, 1:]))
             all_boxes.append((decoder.box_head(states[-1]) + inverse_sigmoid(boxes)).sigmoid())
             presence.append(decoder.presence_head(decoder.presence_layer_norm(hs[:, 0])).squeeze(-1).clamp(-10, 10))
+            # each layer refines the boxes of the one before, without a gradient through them, as Deformable DETR does
             boxes = all_boxes[-1].detach()
         return torch.stack(states), torch.stack(all_boxes), torch.stack(presence)
 

@@ -19,7 +19,7 @@ class Muon(torch.optim.Optimizer):
     """
 
     COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-    """Of the quintic iteration (Jordan et al.): steepest at zero, need not converge to exactly one."""
+    """Coefficients of the quintic iteration (Jordan et al.): steepest at zero, need not converge to exactly one."""
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class Muon(torch.optim.Optimizer):
         """Return (N, rows, columns), each with all singular values near 1."""
         tall = matrices.shape[1] > matrices.shape[2]
         x: torch.Tensor = matrices.mT if tall else matrices
+        # the iteration converges for singular values up to 1, which the Frobenius norm ensures
         x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
         x = x.bfloat16() if self.half else x
         a, b, c = self.COEFFICIENTS

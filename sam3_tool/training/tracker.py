@@ -155,6 +155,7 @@ def compute_click_losses(found: Candidates, truth: torch.Tensor, real: torch.Ten
     losses = {"presence": F.binary_cross_entropy_with_logits(found.presence, real.float())}
     logits, quality, truth = found.logits[real], found.quality[real], truth[real]
     rough = F.avg_pool2d(truth[:, None], FINE_SIDE // MASK_SIDE)
+    # the candidate that fits best is chosen by the loss itself, as in SAM's training
     with torch.no_grad():
         wrong = 6 * _compute_cross_entropy(logits, rough) + 5 * _compute_dice_loss(logits, rough)
         overlap = _compute_iou(upsample_logits(logits) > 0, truth[:, None] > 0.5)

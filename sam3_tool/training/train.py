@@ -68,9 +68,9 @@ class Recipe:
     """Muon, AdamW."""
     detector_lr: tuple[float, float] = (3e-3, 1.2e-3)
     peak: float = 1.0
-    """Of the learning rates above: less than 1 for a run that goes on from a checkpoint that had cooled down."""
+    """Share of the learning rates above: less than 1 for a run that goes on from a checkpoint that had cooled down."""
     vision_share: float = 0.15
-    """Of the detector's learning rate, for the vision encoder in stage 2."""
+    """Share of the detector's learning rate for the vision encoder in stage 2."""
     bfloat16: bool = False
     """Compute the large layers in bfloat16: half as slow on CPUs that have units for it, far slower on others."""
     averaging: float = 0.997
@@ -130,6 +130,7 @@ class DetectorRun:
         total.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        # a step with an infinite gradient is left out: it would spoil every weight
         if torch.isfinite(norm):
             self.optimizer.step(self.recipe.compute_lr_share(self.step))
         self.network.zero_grad(set_to_none=True)
@@ -192,6 +193,7 @@ class DetectorRun:
     @torch.no_grad()
     def _update_average(self) -> None:
         age = self.step if self.step < self.recipe.trunk_steps else self.step - self.recipe.trunk_steps
+        # a short average at first, so that the untrained weights are soon forgotten
         decay = min(self.recipe.averaging, (1 + age) / (10 + age))
         for name, value in self.network.state_dict().items():
             if value.dtype.is_floating_point:

@@ -15,7 +15,7 @@ from sam3_tool.masks import rle
 from sam3_tool.prompts import ConceptPrompt, Prompt
 
 SAM3_FOLDER = "sam3"
-"""Of SAM 3's calls, inside the folder of a recording."""
+"""Folder of SAM 3's calls inside the folder of a recording."""
 NAME_QUESTION: Question = {"what": "name"}
 
 

@@ -34,7 +34,7 @@ from sam3_tool.masks.boxes import to_pixels
 from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 
 _SMALL_BYTES = 100 * 2**20
-"""Of weights: a network of less gains nothing from 16 bits on a CPU."""
+"""Bytes of weights below which a network gains nothing from 16 bits on a CPU."""
 _CPU_TOKENS, _GPU_TOKENS = 72 * 72, 16 * 72 * 72
 """Image tokens in one forward pass. facebook/sam3 has 72 x 72 per image, at some 300 MB in float32; a CPU takes two
 together a tenth longer than one after the other."""
@@ -53,7 +53,7 @@ class ImageEmbedding:
     """The feature pyramid, finest level first, each (1, C, h, w); all but the coarsest as the pixel decoder shares them
     among phrases."""
     height: int
-    """Of the image, in pixels."""
+    """Height of the image in pixels."""
     width: int
     trunk: torch.Tensor
     """The vision trunk's last state, (1, tokens, C), from which the tracker's neck starts; without tokens where the
@@ -266,6 +266,7 @@ class TransformersBackend:
         scores = (output.pred_logits.float().sigmoid() * presences).cpu()
         presence = presences[:, 0].tolist()
         predicted = output.pred_boxes.float().cpu().numpy()
+        # stable, so that ties keep the order of the queries
         orders = scores.argsort(dim=1, descending=True, stable=True)
         kept = [
             order[row[order] > prompt.threshold] for row, order, prompt in zip(scores, orders, prompts, strict=True)

@@ -7,7 +7,7 @@ from typing import Any
 from sam3_tool.errors import DeviceError
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
-"""Of `torch.compile`; reduce-overhead records CUDA graphs, max-autotune tries several ways first."""
+"""Modes of `torch.compile`: reduce-overhead records CUDA graphs, max-autotune tries several ways first."""
 _ENCODER, _FUSION = ("vision_encoder",), ("detr_encoder",)
 """Names in `Sam3Model`. On a CPU the fusion encoder gains nothing and takes a minute for every number of phrases; it is
 more than half of a phrase's operations, so that a GPU gets it compiled, which nobody has measured. The decoder cannot

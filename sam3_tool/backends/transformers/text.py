@@ -89,6 +89,7 @@ class PromptEncoder:
         self, prompts: Sequence[ConceptPrompt], sources: Sequence[ExemplarSource], positions: torch.Tensor
     ) -> list[torch.Tensor]:
         """Return the tokens of each prompt's boxes and its CLS token, (boxes + 1, C)."""
+        # a prompt without boxes is its CLS token, which the image's embedding already holds
         shown = [source.cls_token[0] for source in sources]
         boxed = [row for row, prompt in enumerate(prompts) if prompt.boxes]
         if boxed:

@@ -27,7 +27,7 @@ class TrunkEmbedding(Protocol):
 
     @property
     def height(self) -> int:
-        """Of the image, in pixels."""
+        """Height of the image in pixels."""
         ...
 
     @property
@@ -79,6 +79,7 @@ class Tracker:
     ) -> dict[str, torch.Tensor]:
         """Return what `Sam3TrackerModel.forward` takes: one object per row."""
         first, inputs = prompts[0], {}
+        # the network's square is stretched from the image, so that x and y scale differently
         steps = torch.tensor(
             [[self._side / embedding.width, self._side / embedding.height] for embedding in embeddings]
         )

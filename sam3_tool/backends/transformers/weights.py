@@ -51,7 +51,7 @@ def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
 
 
 _TRACKER_PREFIXES = {"tracker_neck.": "vision_encoder.neck.", "tracker_model.": ""}
-"""How names begin in a checkpoint of `Sam3VideoModel` -> how they begin in `Sam3TrackerModel`."""
+"""Prefix of names in a checkpoint of `Sam3VideoModel` -> their prefix in `Sam3TrackerModel`."""
 
 
 def read_tracker(folder: Path, detector: Any) -> Any:

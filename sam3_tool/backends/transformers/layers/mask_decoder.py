@@ -41,6 +41,7 @@ class MaskHead(nn.Module):
         coarsest = (encoded + attended).transpose(1, 2).reshape(levels[-1].shape)
         pixels = self.pixels([*levels[:-1], coarsest])
         embedded = self.embedder(queries)
+        # q . (W p + b) = (q W) . p + q . b: the few queries are projected instead of the many pixels
         offsets = embedded @ self.projection.bias
         products = embedded @ self.projection.weight[:, :, 0, 0] @ pixels.flatten(2)
         logits: torch.Tensor = products + offsets[..., None]

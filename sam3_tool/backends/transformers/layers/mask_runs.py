@@ -11,6 +11,7 @@ def encode_on_device(masks: torch.Tensor) -> list[RleMask]:
     count, height, width = masks.shape
     columns = masks.transpose(1, 2).reshape(count, height * width)
     ends = columns.clone()
+    # a run ends where a pixel differs from the one before it, counted down the columns
     ends[:, 1:] ^= columns[:, :-1]
     counts = ends.sum(dim=1)
     places = ends.nonzero()[:, 1]

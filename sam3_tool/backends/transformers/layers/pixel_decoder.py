@@ -23,7 +23,7 @@ class SplitPixelDecoder(nn.Module):
     def __init__(self, whole: Any) -> None:
         super().__init__()
         self.norms: nn.ModuleList = whole.norms
-        """Of each stage, coarse to fine. The published model has one more than it has levels, unused."""
+        """The norm of each stage, coarse to fine. The published model has one more than it has levels, unused."""
         self._doubling = nn.ParameterList(
             nn.Parameter(_build_doubling_kernel(convolution.weight.detach()), requires_grad=False)
             for convolution in whole.conv_layers

@@ -1,4 +1,4 @@
-"""What of a 16-bit network is computed in float32: coordinates, and the trunk's sums.
+"""Float32 in a 16-bit network: coordinates, and the trunk's sums.
 
 The published code runs float32 weights under autocast (`examples/sam3_agent.ipynb`), which leaves the
 trunk's sums in float32.

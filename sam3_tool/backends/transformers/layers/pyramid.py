@@ -16,7 +16,7 @@ from torch.nn import functional
 from sam3_tool.backends.transformers.layers.pixel_decoder import match_layout
 
 _MAX_FOLDED_SHARE = 0.75
-"""Of the operations that a folded level may take at most; for less there is no reason to leave the published steps."""
+"""Share of the operations that a folded level may take. Without a gain the published steps stay."""
 
 
 class SharedPyramid(nn.Module):
@@ -66,9 +66,9 @@ class _Reach(NamedTuple):
     """What is convolved along one axis, and by what."""
 
     kernels: tuple[slice, slice, slice]
-    """Of the kernels of doubling, smoothing and convolution."""
+    """Parts of the kernels of doubling, smoothing and convolution."""
     pixels: slice
-    """Of those that go in and of those that come out."""
+    """The pixels that go in, and likewise those that come out."""
     padding: int
 
 
@@ -77,7 +77,7 @@ _OVER_ENDS = (
     _Reach((slice(0, 1), slice(2, 3), slice(0, 1)), slice(0, 1), padding=0),
     _Reach((slice(1, 2), slice(0, 1), slice(2, 3)), slice(-1, None), padding=0),
 )
-"""From the first pixel to itself by way of the one before it, and likewise at the end."""
+"""The way from the first pixel to itself over the one before it, and likewise at the end."""
 _EDGE_CORRECTIONS: list[tuple[int, _Reach, _Reach]] = [
     *((-1, _INSIDE, end) for end in _OVER_ENDS),
     *((-1, end, _INSIDE) for end in _OVER_ENDS),

@@ -44,6 +44,7 @@ class CachedRotaryEmbedding(nn.Module):
         super().__init__()
         places = layer.precompute_positions(layer.config, layer.window_size)
         cosines, sines = type(layer.rotary_emb)(layer.config)(places, places)
+        # transformers repeats each angle for both numbers of a pair; one of them is enough
         turns = torch.stack((cosines, sines), dim=-1)[0, :, ::2]
         self._turns = turns.contiguous().to(layer.position_ids.device)
 

@@ -1,4 +1,4 @@
-"""From mask logits to masks in the image's size: upsampled first, cut at 0 after that, as published.
+"""Mask logits become masks in the image's size: upsampled first, cut at 0 after that, as published.
 
 Bilinear interpolation mixes four neighbours, so that only pixels between cells of which one is above 0 can be. On a CPU
 nothing else is computed; most masks fill a small part of their image. On a GPU all of it is, and becomes runs there.
