@@ -1,1 +1,6 @@
 """Chat models: messages in, replies out. A model knows no tool and no planner."""
+
+# The names, and where each is defined, are in __init__.pyi; a module is imported when its first name is used.
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

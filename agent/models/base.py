@@ -1,4 +1,4 @@
-"""Chat models: conversations in, replies out. Three ways to run one; the planner cannot tell them apart."""
+"""Chat models: conversations in, replies out. A planner cannot tell how a model is run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Message:
 
     role: Role
     content: tuple[str | Image, ...]
-    """Text and pictures, in reading order."""
+    """Texts and images, in reading order."""
     calls: tuple[Call, ...] = ()
 
 
@@ -37,33 +37,38 @@ Messages = Sequence[Message]
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said to one conversation."""
+    """What a model said in one conversation."""
 
     text: str = ""
     """Without the reasoning."""
     reasoning: str = ""
-    """A reasoning channel or <think> text: kept for the trace, never searched for calls, never sent back."""
+    """The reasoning channel or <think> text. It is kept for the trace, never searched for calls, never sent back."""
     calls: tuple[Call, ...] = ()
     """Native tool calls, or those written into the text; none when the model called no tool."""
     finish_reason: str = "stop"
     """'stop', 'tool_calls', 'length' (cut off) …, as the server says."""
     usage: Usage = NO_COST
     error: str = ""
-    """Why there is no reply, after every retry: one sentence for the user. The other fields are then empty."""
+    """Why there is no reply after every retry, in one sentence for the user. The other fields are then empty."""
     recoverable: bool = True
-    """Of an error: False where asking again cannot help (a wrong key, an unknown model)."""
+    """False where asking again cannot mend the error: a wrong key, an unknown model."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an endpoint can do; what a probe found out, or what is known of a model in process."""
+    """What a model can do: what a probe found out, or what its files tell.
+
+    Example:
+        >>> Capabilities("native", strict=True).images is None
+        True
+    """
 
     wire: Literal["native", "schema", "tagged"] = "tagged"
     """How tools are offered: as native tools, as one JSON schema for every reply, or described in the text."""
     strict: bool = False
     """Native tools may be marked strict: arguments then fit their schema."""
     images: int | None = None
-    """Most pictures in one request; None = no limit known."""
+    """Most images in one request; None = no limit known."""
     reasoning: bool = False
     context: int | None = None
     """Tokens; None = not known."""
@@ -74,12 +79,16 @@ class ModelError(PlannerError):
 
 
 def describe_missing_package(package: str, extra: str) -> str:
-    """What to tell a person whose environment lacks a package that an extra brings, on one line."""
+    """Say in one line how to install a package that an extra brings.
+
+    >>> describe_missing_package("vllm", "vllm")
+    'vllm is not installed; install it with: uv sync --inexact --extra vllm'
+    """
     return f"{package} is not installed; install it with: uv sync --inexact --extra {extra}"
 
 
 class ChatModel(Protocol):
-    """Safe to share between threads."""
+    """A language model that chats and sees images. It must be safe to share between threads."""
 
     @property
     def name(self) -> str:
@@ -87,9 +96,19 @@ class ChatModel(Protocol):
         ...
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What the model can do. A planner offers its tools accordingly."""
+        ...
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """One reply per conversation, in order, asked together. Never raises for what a model or a server does:
-        a request that failed for good is a Reply with an `error`."""
+        """Ask for one reply per conversation, all together.
+
+        Args:
+            conversations: Any number of conversations.
+            tools: The tools that the model may call, in OpenAI function-calling form.
+
+        Returns:
+            One reply per conversation, in order. A request that failed for good is a reply with an `error`: nothing
+            that a model or a server does is raised.
+        """
         ...

@@ -23,20 +23,27 @@ Wire: TypeAlias = Literal["native", "schema", "tagged"]
 ContentPart: TypeAlias = str | Image
 
 MAX_PNG_PIXELS = 100_000
-"""Pixels of the largest picture that is sent as PNG; larger ones are sent as JPEG."""
+"""Pixels of the largest image that is sent as PNG; larger ones are sent as JPEG."""
 JPEG_QUALITY = 90
 NOT_EXECUTED_MESSAGE = "Not done: only one call is carried out at a time."
 
 
 def to_openai(conversation: Messages, tools: Sequence[Schema], wire: Wire, *, strict: bool = False) -> dict[str, Any]:
-    """What a chat-completions request says: `messages`, and by the wire `tools` or `response_format`.
-
-    native: calls are `tool_calls` with the ids call_1, call_2 …, results are `tool` messages; pictures of a result
-    come in a user message right after it, for a tool message can hold none. `strict` marks the tools strict.
-    schema: the tools are described at the end of the system message, and every reply must be one JSON object.
-    tagged: they are described there too, and calls are written between tags.
+    """Render a conversation as the fields of a chat-completions request.
 
     Equal conversations have equal renderings, and a conversation that grew has the same beginning.
+
+    Args:
+        conversation: Turns, in order.
+        tools: The tools that the model may call.
+        wire: "native" writes calls as `tool_calls` with the ids call_1, call_2 …, and results as `tool` messages. The
+            images of a result come in a user message right after it, for a tool message can hold none. "schema"
+            describes the tools at the end of the system message, and demands one JSON object as the reply. "tagged"
+            describes them there too, and calls are written between tags.
+        strict: Whether native tools are marked strict.
+
+    Returns:
+        `messages`, and by the wire `tools` or `response_format`.
     """
     messages = [_to_openai_message(turn) for turn in _build_turns(conversation, tools, wire)]
     if wire == "schema":
@@ -49,10 +56,13 @@ def to_openai(conversation: Messages, tools: Sequence[Schema], wire: Wire, *, st
 def to_chat_template(
     conversation: Messages, tools: Sequence[Schema], wire: Wire
 ) -> tuple[list[dict[str, Any]], list[PIL.Image.Image]]:
-    """The messages for a processor's `apply_chat_template`, and the pictures in the order of their placeholders.
+    """Render a conversation for a processor's `apply_chat_template`.
 
-    Every content is a list of parts, {"type": "text", "text": …} or {"type": "image"}; arguments of calls are objects.
-    With the native wire, the caller gives `tools` to the template as well; with the others they are in the text.
+    With the native wire the caller gives `tools` to the template as well; with the others they are in the text.
+
+    Returns:
+        The messages, and the images in the order of their placeholders. Every content is a list of parts,
+        {"type": "text", "text": …} or {"type": "image"}; the arguments of calls are objects.
     """
     turns = _build_turns(conversation, tools, wire)
     images = [part.to_pil() for turn in turns for part in turn.parts if isinstance(part, Image)]
@@ -60,7 +70,7 @@ def to_chat_template(
 
 
 def render_tools(tools: Sequence[Schema], wire: Wire) -> str:
-    """What the system message says about the tools; "" on the native wire, where the server says it."""
+    """Return what the system message says about the tools; "" on the native wire, where the server says it."""
     if wire == "native" or not tools:
         return ""
     lines = [json.dumps(tool["function"], ensure_ascii=False) for tool in tools]
@@ -68,7 +78,7 @@ def render_tools(tools: Sequence[Schema], wire: Wire) -> str:
 
 
 def render_call(call: Call, wire: Wire, thought: str = "") -> str:
-    """A call as a model writes it into its text, on the wires where it does. `thought`: what it says beside the call.
+    """Write a call as a model writes it into its text. `thought` is what it says beside the call.
 
     >>> render_call(Call("count", '{"ids": [1]}'), "schema", "How many?")
     '{"thought": "How many?", "tool": "count", "arguments": {"ids": [1]}}'
@@ -81,7 +91,7 @@ def render_call(call: Call, wire: Wire, thought: str = "") -> str:
 
 
 def parse_arguments(call: Call) -> dict[str, Any]:
-    """The arguments as an object, for servers that read the history again and refuse what is none."""
+    """Return the arguments as an object, for servers that read the history again and refuse anything else."""
     try:
         arguments = json.loads(call.arguments)
     except (ValueError, RecursionError):
@@ -90,18 +100,18 @@ def parse_arguments(call: Call) -> dict[str, Any]:
 
 
 def collect_images(conversation: Messages) -> list[Image]:
-    """In reading order."""
+    """Collect the images of a conversation, in reading order."""
     return [part for message in conversation for part in message.content if isinstance(part, Image)]
 
 
 def encode_image(image: Image) -> tuple[str, str]:
-    """The media type and the base64 text of a picture's file: PNG for small ones, else JPEG. The last 64 are kept."""
+    """Encode an image as (media type, base64 text): PNG if it is small, else JPEG. The last 64 are kept."""
     return _encode_image_file(_ImageKey(image.key, weakref.ref(image)))
 
 
 @dataclass(frozen=True)
 class _ImageKey:
-    """Equal for equal pictures; does not keep the pixels alive in the cache."""
+    """A cache key that is equal for equal images and does not keep their pixels alive."""
 
     key: str
     image: "weakref.ref[Image]" = field(compare=False)
@@ -128,9 +138,9 @@ class _Turn:
     role: Role
     parts: tuple[ContentPart, ...]
     calls: tuple[tuple[str, Call], ...] = ()
-    """With their ids."""
+    """Each with its id."""
     answered_call_id: str = ""
-    """Of a tool turn: the id of the call."""
+    """The id of the call that a tool turn answers."""
 
     @property
     def text(self) -> str:
@@ -160,7 +170,7 @@ def _build_native_turns(conversation: Messages) -> Iterator[_Turn]:
 
 
 def _build_result_turns(ids: Sequence[str], results: Sequence[Message]) -> Iterator[_Turn]:
-    """One tool turn for every call, as servers demand; what finds no place in them in a user turn."""
+    """Yield one tool turn for every call, as servers demand, and a user turn with what finds no place in them."""
     for id, result in zip_longest(ids, results[: len(ids)]):
         words = tuple(part for part in result.content if isinstance(part, str)) if result else (NOT_EXECUTED_MESSAGE,)
         yield _Turn("tool", words, answered_call_id=id)
@@ -171,7 +181,7 @@ def _build_result_turns(ids: Sequence[str], results: Sequence[Message]) -> Itera
 
 
 def _build_text_turns(conversation: Messages, tools: Sequence[Schema], wire: Wire) -> Iterator[_Turn]:
-    """The tools in the system message, calls in the assistant's text, results in the user's turns."""
+    """Yield turns with the tools in the system message, calls in the assistant's text and results in the user's."""
     words = render_tools(tools, wire)
     if words and not (conversation and conversation[0].role == "system"):
         yield _Turn("system", (words,))
@@ -201,7 +211,7 @@ def _collect_texts(message: Message) -> list[str]:
 
 
 def _join_user_turns(turns: Iterator[_Turn]) -> Iterator[_Turn]:
-    """Many chat templates demand that user and assistant take turns."""
+    """Join user turns that follow each other: many chat templates demand that user and assistant take turns."""
     user_turn: _Turn | None = None
     for turn in turns:
         if user_turn and turn.role == "user":
@@ -262,5 +272,5 @@ def _to_json(value: Any) -> str:
 
 
 def _sanitize_tool_name(call: Call) -> str:
-    """A tool's name as servers accept it, whatever the model made up."""
+    """Return a tool name that servers accept, whatever the model made up."""
     return re.sub(r"[^\w-]", "_", call.tool, flags=re.ASCII)[:64] or "unknown"

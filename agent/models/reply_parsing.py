@@ -1,4 +1,4 @@
-"""Reads tool calls out of what a model wrote, however it wrote them."""
+"""Tool calls are read out of what a model wrote, however it wrote them."""
 
 import json
 import re
@@ -41,20 +41,26 @@ _BARE_START = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
 
 
 def read_reply(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
-    """What a model said, with its thinking and its calls taken out of the text.
+    """Take the thinking and the calls out of what a model wrote.
 
-    Read as a call: `<tool_call>` and similar tags around JSON, a fenced or a bare JSON object, several of them, a list
-    of them; with the name under `tool`, `name` … and the arguments under `arguments`, `parameters` … or beside the
-    name; with a trailing comma or without its last braces. What is tagged as a call, but cannot be read, is a call
-    with that text as its arguments, so that `parse_call` can say what is wrong with it. `tools`: those that were
-    offered; where it was one only, an object of its arguments is a call of it.
+    A call is JSON in `<tool_call>` or similar tags, a fenced or a bare JSON object, or a list of them. The name stands
+    under `tool`, `name` …, the arguments under `arguments`, `parameters` … or beside the name. A trailing comma and
+    missing last braces are forgiven. Text that is tagged as a call but cannot be read becomes a call with that text as
+    its arguments, so that `parse_call` can say what is wrong with it.
 
     Thinking (`<think>`, closed or not, or everything before a lone `</think>`) never makes a call and never hides one.
-    Never raises. The finish reason and the usage are the caller's to fill in.
 
-    >>> reply = read_reply('<think>Cups?</think>I count. <tool_call>{"name": "count", "arguments": {"ids": [1]}}')
-    >>> reply.text, reply.reasoning, reply.calls
-    ('I count.', 'Cups?', (Call(tool='count', arguments='{"ids": [1]}'),))
+    Args:
+        text: Anything; nothing is raised.
+        tools: The tools that were offered. If there was only one, an object of its arguments is a call of it.
+
+    Returns:
+        Text, reasoning and calls. The caller fills in the finish reason and the usage.
+
+    Example:
+        >>> reply = read_reply('<think>Cups?</think>I see. <tool_call>{"name": "count", "arguments": {"ids": [1]}}')
+        >>> reply.text, reply.reasoning, reply.calls
+        ('I see.', 'Cups?', (Call(tool='count', arguments='{"ids": [1]}'),))
     """
     said, reasoning = split_thinking(make_encodable(text))
     calls, rest = _find_calls(said, _OfferedTools.from_schemas(tools))
@@ -62,7 +68,7 @@ def read_reply(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
 
 
 def extract_calls(reply: Reply, *, tools: Sequence[Schema] = ()) -> Reply:
-    """The reply with what a server left in its text put where it belongs: thinking always, calls where it has none.
+    """Move what a server left in the text to its place: thinking always, calls only where the reply has none.
 
     A reply that has calls keeps its text but for the thinking: what is written there is not read as further calls.
     """
@@ -76,7 +82,7 @@ def extract_calls(reply: Reply, *, tools: Sequence[Schema] = ()) -> Reply:
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """What was said, and what was thought. A tag inside a JSON object is part of what was said.
+    """Split a text into what was said and what was thought. A tag inside a JSON object counts as said.
 
     >>> split_thinking("so </think> Yes. <think> No </think> Done. <think> but")
     ('Yes.\\nDone.', 'so\\nNo\\nbut')
@@ -110,7 +116,7 @@ class _JsonObject(_Span):
 
 @dataclass(frozen=True)
 class _OfferedTools:
-    """The tools that were offered, as far as reading needs to know them."""
+    """What reading needs to know of the tools that were offered."""
 
     names: frozenset[str] = frozenset()
     only: str = ""
@@ -128,7 +134,7 @@ class _OfferedTools:
 
 
 def _find_end_of_thinking(text: str, start: int) -> _Span:
-    """Where thinking that began at `start` ends: its closing tag, or the end of a text that was cut off."""
+    """Find where thinking that began at `start` ends: its closing tag, or the end of a text that was cut off."""
     closing = next((tag for tag in _THINK.finditer(text, start) if tag[1] or tag[2]), None)
     return _Span(*closing.span()) if closing else _Span(len(text), len(text))
 
@@ -145,7 +151,7 @@ def _join_parts(*parts: str) -> str:
 
 
 def _find_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
-    """The calls in a text without thinking, and the text that is left."""
+    """Find the calls in a text without thinking, and the text that is left."""
     for read in (_parse_function_calls, _parse_tagged_calls, _parse_bare_calls):
         calls, rest = read(said, offer)
         if calls:
@@ -154,7 +160,7 @@ def _find_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
 
 
 def _parse_function_calls(said: str, _: _OfferedTools) -> tuple[list[Call], str]:
-    """`<function=name><parameter=key>value</parameter></function>`."""
+    """Parse `<function=name><parameter=key>value</parameter></function>`."""
     calls = [Call(found[1], _parse_parameters(found[2])) for found in _FUNCTION.finditer(said)]
     return calls, _strip_markup(_TAG.sub("", _FUNCTION.sub("", said)))
 
@@ -165,7 +171,7 @@ def _parse_parameters(body: str) -> str:
 
 
 def _parse_value(text: str) -> Any:
-    """The JSON value of a parameter, or the text where it is none."""
+    """Parse the JSON value of a parameter; a text that is none stays text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -182,7 +188,7 @@ def _parse_tagged_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], st
 
 
 def _split_at_tags(said: str) -> Iterator[tuple[str, bool]]:
-    """The text cut at every tag outside of JSON, and whether each part follows an opening tag."""
+    """Cut the text at every tag outside of JSON, and say of each part whether it follows an opening tag."""
     tags = list(_TAG.finditer(said))
     inside = _find_objects(said) if tags else []
     position, is_call = 0, False
@@ -194,7 +200,7 @@ def _split_at_tags(said: str) -> Iterator[tuple[str, bool]]:
 
 
 def _parse_tagged_part(part: str, offer: _OfferedTools) -> tuple[list[Call], str]:
-    """The calls in what was tagged as one: at least one, if there is anything like JSON in it."""
+    """Parse what was tagged as a call. Anything like JSON in it makes at least one call."""
     calls, rest = _extract_object_calls(part, offer, tagged=True)
     if calls or "{" not in part:
         return calls, rest
@@ -209,7 +215,7 @@ def _parse_bare_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]
 
 
 def _wrap_unreadable_call(text: str) -> Call:
-    """A call that cannot be read: under its name, if one is in it, so that whoever parses it can say what is wrong."""
+    """Make a call of text that cannot be read, so that whoever parses it can say what is wrong."""
     name = _NAME.search(text)
     return Call(name[1] if name else "", strip_code_fence(text))
 
@@ -226,7 +232,7 @@ def _extract_object_calls(text: str, offer: _OfferedTools, *, tagged: bool) -> t
 
 
 def _read_calls(value: dict[str, Any], offer: _OfferedTools, *, tagged: bool) -> Iterator[Call]:
-    """The calls that one JSON object stands for."""
+    """Read the calls that one JSON object stands for."""
     inner = next((value[key] for key in ("function", "tool_call", "function_call", "call") if key in value), None)
     several = next((value[key] for key in CALL_LIST_KEYS if isinstance(value.get(key), list)), None)
     if isinstance(inner, dict):
@@ -257,12 +263,12 @@ def _read_thought(value: dict[str, Any]) -> str:
 
 
 def _to_json(arguments: Any) -> str:
-    """JSON; a string is taken to be JSON already."""
+    """Return JSON; a string is taken to be JSON already."""
     return make_encodable(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
 
 
 def _strip_markup(text: str) -> str:
-    """Without the tags, fences, brackets and commas that stood around the calls."""
+    """Remove the tags, fences, brackets and commas that stood around the calls."""
     return _FENCE.sub("", _TAG.sub("", text)).strip(_MARKUP_LETTERS)
 
 
@@ -270,7 +276,7 @@ def _strip_markup(text: str) -> str:
 
 
 def _find_objects(text: str, *, mend: bool = False) -> list[_JsonObject]:
-    """The outermost JSON objects in a text. `mend`: also those whose last braces are missing."""
+    """Find the outermost JSON objects in a text; with `mend` also those whose last braces are missing."""
     found: list[_JsonObject] = []
     position = 0
     for _ in range(MAX_STARTS):
@@ -304,7 +310,7 @@ def _read_object_at(text: str, start: int, *, mend: bool) -> _JsonObject | None:
 
 
 def _find_brackets_and_strings(text: str, start: int) -> Iterator[re.Match[str]]:
-    """Brackets outside of strings, and the strings. A quote that nothing closes is no string's: it is left out."""
+    """Find the strings, and the brackets outside of them. A quote that nothing closes starts no string."""
     for found in _BRACKET_OR_STRING.finditer(text, start):
         if found[1] == "":
             yield from _BRACKET.finditer(text, found.start())  # no quote after it is closed either

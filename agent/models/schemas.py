@@ -10,7 +10,7 @@ from typing import Any
 from agent.models.base import Schema
 
 MAX_TEXT = 400
-"""Letters of a string at most, whatever its schema says."""
+"""Most letters of a string, whatever its schema says."""
 PATTERN_RUN = 100
 """Letters that a pattern repeats at once: xgrammar 0.2.8 cannot compile more than 128."""
 MAX_ITEMS = 100
@@ -27,22 +27,26 @@ _BOUNDS: tuple[tuple[str, str, int], ...] = (
 
 
 def to_strict_tool(tool: Schema) -> dict[str, Any]:
-    """A tool in OpenAI function-calling form, marked strict: its optional fields are required and may be null."""
+    """Mark a tool in OpenAI function-calling form strict: its optional fields become required and may be null."""
     function = tool["function"]
     parameters = constrain_schema(function["parameters"])
     return {"type": "function", "function": {**function, "strict": True, "parameters": parameters}}
 
 
 def build_reply_schema(tools: Sequence[Schema]) -> dict[str, Any]:
-    """Of a reply that is one call: {"thought": text, "tool": name, "arguments": the fields of that tool}."""
+    """Build the schema of a reply that is one call: {"thought": …, "tool": …, "arguments": {…}}.
+
+    Args:
+        tools: The tools that may be called, at least one, in OpenAI function-calling form.
+    """
     branches = [_build_call_schema(tool["function"]) for tool in tools]
     return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
 
 def constrain_schema(schema: Schema) -> dict[str, Any]:
-    """The schema with references resolved, objects closed and complete, and strings, lists and numbers bounded.
+    """Resolve references, close and complete objects, and bound strings, lists and numbers.
 
-    Whatever fits it fits `schema` too, but for nulls in place of fields that `schema` does not require.
+    Whatever fits the result fits `schema` too, except that fields which `schema` does not require may be null.
 
     >>> constrain_schema({"type": "integer", "minimum": 1, "default": 1, "title": "Start"})
     {'type': 'integer', 'minimum': 1, 'maximum': 100000}
@@ -73,7 +77,7 @@ def _constrain_node(schema: Schema, definitions: Mapping[str, Any]) -> dict[str,
 
 
 def _is_open_mapping(schema: Schema) -> bool:
-    """An object with fields of any name, which no strict schema can say."""
+    """Whether the schema is an object with fields of any name, which no strict schema can say."""
     return schema.get("type") == "object" and not schema.get("properties")
 
 
@@ -114,9 +118,9 @@ def _constrain_array(schema: Schema, definitions: Mapping[str, Any]) -> dict[str
 
 
 def _build_text_pattern(schema: Schema) -> str:
-    """No quote, backslash or control character, so that a grammar writes valid JSON; some text where some is due.
+    """Build a pattern without quotes, backslashes and control characters, so that a grammar writes valid JSON.
 
-    Whole runs come first, so that there is one way only to match a text: engines that go back do not go back far.
+    Whole runs come first, so that there is only one way to match a text, and engines that backtrack do not go far.
     """
     first = _NOT_BLANK if schema.get("minLength", 0) else ""
     most = min(schema.get("maxLength", MAX_TEXT), MAX_TEXT) - bool(first)

@@ -7,15 +7,15 @@ from agent.models.base import Messages, Schema
 from sam3_tool import Image
 
 PIXELS_PER_TOKEN_SIDE = 32
-"""Pixels on a side of what one token of a picture stands for in current models."""
+"""Pixels on a side of the patch that one token stands for in current models."""
 LETTERS_PER_TOKEN = 4
-"""To a token; English prose has more."""
+"""Letters of one token; English prose has more."""
 TOKENS_PER_TURN = 4
 """Tokens that mark the start and the end of a turn."""
 
 
 def estimate_tokens(conversation: Messages, tools: Sequence[Schema] = ()) -> int:
-    """About how many tokens a request is, pictures included."""
+    """Estimate how many tokens a request is, images included."""
     image_tokens = sum(
         estimate_image_tokens(part) for turn in conversation for part in turn.content if isinstance(part, Image)
     )
@@ -26,7 +26,8 @@ def estimate_tokens(conversation: Messages, tools: Sequence[Schema] = ()) -> int
 
 
 def estimate_text_tokens(text: str) -> int:
-    """
+    """Estimate the tokens of a text.
+
     >>> estimate_text_tokens("red cup")
     2
     """
@@ -34,4 +35,5 @@ def estimate_text_tokens(text: str) -> int:
 
 
 def estimate_image_tokens(image: Image) -> int:
+    """Estimate the tokens of an image, whose sides are rounded up to whole patches."""
     return -(-image.width // PIXELS_PER_TOKEN_SIDE) * -(-image.height // PIXELS_PER_TOKEN_SIDE)

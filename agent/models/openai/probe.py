@@ -1,4 +1,4 @@
-"""Finds out what an endpoint can do, by a few tiny requests."""
+"""A probe finds out by a few tiny requests what an endpoint can do."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from sam3_tool import Image
 
 COLOURS = ("red", "green", "blue", "yellow")
 SQUARE_SIDE = 64
-"""Of the squares, in pixels: small, but more than one patch of every vision encoder."""
+"""Pixels: small, but more than one patch of every vision encoder."""
 
 _COLOUR_SCHEMA = {"type": "string", "enum": list(COLOURS)}
 COLOUR_TOOL: dict[str, Any] = {
@@ -35,16 +35,24 @@ CAPABILITIES_BEST_FIRST = (
     Capabilities(wire="schema"),
     Capabilities(wire="tagged"),
 )
-"""The best first."""
+"""The best first. The first one that works is taken."""
 
 
 def probe_capabilities(make_model: Callable[[Capabilities], ChatModel], *, context: int | None = None) -> Capabilities:
-    """The best way that works, how many pictures it takes (up to two), and whether there is a reasoning channel.
+    """Find the best wire that works, whether images are seen, and whether there is a reasoning channel.
 
-    `make_model`: the model, taken to have these capabilities. At most six requests. What counts is what comes back: tools
-    that a server accepts and ignores do not work, and pictures that cost no tokens were not seen. A model that calls
-    no tool in any way gets the plainest one, tagged. Raises ModelError, with the server's reason, if nothing is
-    answered at all.
+    What comes back counts. Tools that a server accepts and ignores do not work, and images that cost no tokens were not
+    seen. A model that calls no tool in any way gets the plainest wire, "tagged".
+
+    Args:
+        make_model: Makes the model as if it had these capabilities. It is asked at most six times.
+        context: Tokens that the model takes, where they are known; the result repeats them.
+
+    Returns:
+        What the model can do. `images` is 0, 1, or None for two and perhaps more.
+
+    Raises:
+        ModelError: No request was answered. The message is the server's reason.
     """
     replies: list[Reply] = []
     for capabilities in CAPABILITIES_BEST_FIRST:
@@ -61,7 +69,7 @@ def probe_capabilities(make_model: Callable[[Capabilities], ChatModel], *, conte
 
 
 def format_capabilities(capabilities: Capabilities) -> str:
-    """In one line, for a person.
+    """Describe capabilities in one line, for a person.
 
     >>> format_capabilities(Capabilities("native", strict=True, context=32768))
     'native tools, strict; several pictures; context of 32768 tokens'
@@ -78,7 +86,7 @@ def format_capabilities(capabilities: Capabilities) -> str:
 
 
 def _probe_image_limit(model: ChatModel, text_reply: Reply) -> tuple[int | None, list[Reply]]:
-    """None for two and perhaps more, 1, or 0; and the replies from which that is known."""
+    """Return None for two images and perhaps more, 1, or 0; and the replies from which that is known."""
     replies: list[Reply] = []
     for image_count, limit in ((2, None), (1, 1)):
         replies.append(_ask_model(model, image_count))
@@ -88,7 +96,7 @@ def _probe_image_limit(model: ChatModel, text_reply: Reply) -> tuple[int | None,
 
 
 def _has_seen_images(reply: Reply, text_reply: Reply, image_count: int) -> bool:
-    """Whether a server that took the pictures let the model see them: they must have cost tokens, if it counts any."""
+    """Whether the model saw the images. They must have cost tokens, if the server counts any."""
     before, after = text_reply.usage.prompt_tokens, reply.usage.prompt_tokens
     return not reply.error and (not before or not after or after >= before + image_count)
 
@@ -103,7 +111,7 @@ def _draw_square(colour: tuple[int, int, int]) -> Image:
 
 
 def _is_expected_call(reply: Reply) -> bool:
-    """Whether it is the call that was asked for, with arguments of the right form; the colours may be wrong."""
+    """Whether the reply is the call that was asked for; its arguments must have the right form only."""
     if not reply.calls or reply.calls[0].tool != COLOUR_TOOL["function"]["name"]:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Reads answers of the chat-completions API, which servers write in many ways."""
+"""Answers of the chat-completions API, which servers write in many ways, are read here."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,13 +13,18 @@ _REASONING_KEYS = ("reasoning_content", "reasoning")
 
 
 class MalformedResponseError(ValueError):
-    """An answer that is no chat completion. The message says what it is instead, and ends no sentence."""
+    """An answer is no chat completion. The message says what it is instead, as a part of a sentence."""
 
 
 def parse_response(response: Any, *, images: int) -> Reply:
-    """The reply in the JSON of an answer. `images`: how many pictures the request held.
+    """Read the reply in the JSON of an answer.
 
-    Raises NoCompletion for anything without a message.
+    Args:
+        response: Whatever JSON the server sent.
+        images: How many images the request held; its cost names them.
+
+    Raises:
+        MalformedResponseError: The answer holds no message.
     """
     choices = response.get("choices") if isinstance(response, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -36,9 +41,10 @@ def parse_response(response: Any, *, images: int) -> Reply:
 
 
 def assemble_stream(chunks: Iterable[Any]) -> dict[str, Any]:
-    """The answer that the chunks of a stream add up to, in the form of one that was not streamed.
+    """Add the chunks of a stream up to an answer in the form of one that was not streamed.
 
-    Raises NoCompletion for a stream that ended before the server said that the reply does.
+    Raises:
+        MalformedResponseError: The stream ended before the server said that the reply does.
     """
     message: dict[str, Any] = {}
     calls: list[dict[str, Any]] = []
@@ -60,7 +66,7 @@ def assemble_stream(chunks: Iterable[Any]) -> dict[str, Any]:
 
 
 def _update_calls(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
-    """Adds a part of a call to the call it belongs to: that of its index, else the last one.
+    """Add a part of a call to the call with its index, else to the last one.
 
     Some servers give every call the index 0, or none: then another id begins another call.
     """
@@ -83,14 +89,14 @@ def _read_calls(message: dict[str, Any]) -> Iterator[Call]:
 
 
 def _read_arguments(value: Any) -> str:
-    """JSON text; some servers send the object itself."""
+    """Return the arguments as JSON text; some servers send the object itself."""
     if isinstance(value, str) or value is None:
         return make_encodable(value or "")
     return make_encodable(json.dumps(value, ensure_ascii=False))
 
 
 def _read_text(value: Any) -> str:
-    """Of a string, or of a content that is a list of parts."""
+    """Return the text of a string, or of a content that is a list of parts."""
     if isinstance(value, list):
         return "".join(_read_text(part.get("text")) for part in _to_dicts(value))
     return make_encodable(value) if isinstance(value, str) else ""
@@ -105,7 +111,7 @@ def _to_dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _read_usage(usage: Any, images: int) -> Usage:
-    """Of one request that was answered; tokens the server does not tell of count as none."""
+    """Return the cost of one answered request. Tokens that the server does not report count as none."""
     fields = _to_dict(usage)
     return Usage(
         model_calls=1,
@@ -121,7 +127,7 @@ def _read_token_count(value: Any) -> int:
 
 
 def _describe_content(response: Any) -> str:
-    """What an answer is, if not a completion."""
+    """Say what an answer is that is no completion."""
     match response:
         case {"error": {"message": str(message)}} | {"error": str(message)}:
             return f"an error ({message})"
