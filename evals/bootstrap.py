@@ -1,4 +1,4 @@
-"""Bootstrap intervals, drawn over pictures."""
+"""Bootstrap intervals, drawn over images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Interval:
 
 
 def compute_interval(groups: Sequence[str], measure: Measure, *, draws: int = DEFAULT_DRAWS, seed: int = 0) -> Interval:
-    """The 95 % percentile interval of `measure` when pictures are drawn anew, with replacement (cluster bootstrap).
+    """The 95 % percentile interval of `measure` when images are drawn anew, with replacement (cluster bootstrap).
 
-    `groups`: the picture of each sample; `measure`: indices of samples, which may repeat -> a number. The samples of a
-    picture are drawn together, because they are not independent. The same seed gives the same interval.
+    `groups`: the image of each sample; `measure`: indices of samples, which may repeat -> a number. The samples of an
+    image are drawn together, because they are not independent. The same seed gives the same interval.
 
     >>> hits = np.array([0.0, 1.0, 1.0, 0.0])
     >>> compute_interval(["a", "a", "b", "b"], lambda chosen: hits[chosen].mean())
@@ -44,12 +44,12 @@ def compute_interval(groups: Sequence[str], measure: Measure, *, draws: int = DE
 
 @dataclass(frozen=True, eq=False)
 class _GroupMembers:
-    """Which samples belong to each picture."""
+    """Which samples belong to each image."""
 
     samples: np.ndarray
-    """int64, (N,): indices of the samples, those of one picture next to each other."""
+    """int64, (N,): indices of the samples, those of one image next to each other."""
     first: np.ndarray
-    """int64, (P,): where in `samples` those of each picture begin."""
+    """int64, (P,): where in `samples` those of each image begin."""
     count: np.ndarray
     """int64, (P,)."""
 
@@ -64,7 +64,7 @@ class _GroupMembers:
         return cls(np.argsort(image, kind="stable"), np.cumsum(count) - count, count)
 
     def pick_samples(self, images: np.ndarray) -> np.ndarray:
-        """int64: all samples of these pictures, which may repeat, in order."""
+        """int64: all samples of these images, which may repeat, in order."""
         count = self.count[images]
         begin = np.cumsum(count) - count
         place = np.arange(count.sum()) - np.repeat(begin, count)

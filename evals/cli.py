@@ -290,7 +290,7 @@ def draw_sample_pages(
         evaluation = _open_evaluation(run, data, with_)
         for sample, prediction in _select_samples(evaluation, _parse_ids(ids)):
             page = evaluation.draw_page(sample, prediction)
-            typer.echo(page or f"{sample.id}: no page, its picture or its episode cannot be read")
+            typer.echo(page or f"{sample.id}: no page, its image or its episode cannot be read")
 
 
 @app.command("check")
@@ -302,12 +302,12 @@ def check_dataset(
     toolset: shared_options.ToolsetOption = None,
     price: shared_options.PriceOption = None,
     workers: Workers = 1,
-    pictures: Annotated[int | None, typer.Option(min=0, help="Open only so many pictures (default: all).")] = None,
+    images: Annotated[int | None, typer.Option(min=0, help="Open only so many images (default: all).")] = None,
     like: Annotated[Path | None, typer.Option(help="Estimate by what this run has cost.")] = None,
 ) -> None:
     """Say whether the data are complete and as published, and what a run will cost. Asks no model.
 
-    Exit codes: 0 as published; 1 pictures are missing or broken, or the number of samples is another; 2 bad input.
+    Exit codes: 0 as published; 1 images are missing or broken, or the number of samples is another; 2 bad input.
     """
     with _report_errors(), show_progress() as display:
         from evals.datasets.loading import ONLY_SCORED, is_runnable
@@ -315,7 +315,7 @@ def check_dataset(
 
         dataset = which.open_benchmark(name)
         samples, info = which.build_selection().select_samples(dataset), dataset.collect_info()
-        image_check = check_images(samples, max_images=pictures, on_progress=display.show_status)
+        image_check = check_images(samples, max_images=images, on_progress=display.show_status)
         sample_cost = _estimate_cost(planner, toolset or "workspace", like)
         cost = (
             estimate_run(

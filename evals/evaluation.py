@@ -51,7 +51,7 @@ class Evaluation:
     ) -> "Evaluation":
         """Open a run that was made before, with its data: those in `data`, else where they were then.
 
-        `options`: of the data set, instead of those it was made with, e.g. where its pictures are now.
+        `options`: of the data set, instead of those it was made with, e.g. where its images are now.
 
         Raises RunError for a folder that holds no run, or one of other data, and DatasetError where there are no data.
         """
@@ -99,7 +99,7 @@ class Evaluation:
         return predict_samples(self.samples, solve, self.run, on_result=keep_result, **options)
 
     def _save_trace(self, sample: Sample, result: SampleResult) -> None:
-        """The episode without its picture, which is in the data. What is left of an earlier try goes."""
+        """The episode without its image, which is in the data. What is left of an earlier try goes."""
         path, page = self.run.get_trace_path(sample.id), self.run.get_page_path(sample.id)
         try:
             for stale in (path, page):
@@ -149,7 +149,7 @@ class Evaluation:
         return prediction.error != NOT_ASKED and self.run.get_page_path(sample.id).exists()
 
     def draw_page(self, sample: Sample, prediction: Prediction) -> Path | None:
-        """Writes a sample's page; None where its picture or its episode cannot be read."""
+        """Writes a sample's page; None where its image or its episode cannot be read."""
         try:
             page = render_page(sample, prediction, self.run.get_trace_path(sample.id), self.run.manifest.made_by)
         except UserError as error:
@@ -298,7 +298,7 @@ def compare_runs(
         first: Folder of a run.
         second: Folder of another run of the same data.
         data: Folder of the data, if they are no longer where they were when the first run was made.
-        options: Options of the data set that are others now, e.g. where its pictures are.
+        options: Options of the data set that are others now, e.g. where its images are.
         draws: Bootstrap draws for the interval.
 
     Returns:

@@ -31,17 +31,17 @@ STATUS_BY_OUTCOME: Mapping[Outcome, Status] = {
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One query about one picture."""
+    """One query about one image."""
 
     id: str
     """Unique in its data set, and the same whenever it is loaded."""
     query: str
     source: str
-    """The picture's file, relative to the data, for reports."""
+    """The image's file, relative to the data, for reports."""
     open_image: Callable[[], Image]
-    """Reads the picture. Raises ImageError."""
+    """Reads the image. Raises ImageError."""
     group: str
-    """The picture: samples about one picture are not independent, so that intervals are drawn over groups."""
+    """The image: samples about one image are not independent, so that intervals are drawn over groups."""
     slices: Mapping[str, str] = field(default_factory=dict)
     """Which rows of the report it counts in, e.g. {"length": "short"}."""
     direct: bool = False
@@ -49,7 +49,7 @@ class Sample:
     presence: bool = True
     """Of a direct sample: whether SAM 3's doubt that the phrase is there at all counts in the scores."""
     target: Callable[[], np.ndarray] | None = None
-    """Reads bool (H, W), what is to be found, for the report's pictures; None where there are only boxes."""
+    """Reads bool (H, W), what is to be found, for the report's images; None where there are only boxes."""
     target_boxes: Sequence[tuple[float, float, float, float]] | None = None
     """x0 y0 x1 y1 in pixels: the same, where there are only boxes."""
 
@@ -156,7 +156,7 @@ class Benchmark(Protocol):
 
 
 class Dataset(Benchmark, Protocol):
-    """A benchmark of pictures, which can be run."""
+    """A benchmark of images, which can be run."""
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """File name -> content, in the benchmark's official format. `predictions`: one per sample, in their order."""

@@ -1,11 +1,11 @@
 """Counting: CountBench and PixMo-Count, a phrase or question and a number.
 
-CountBench, parquet with its pictures inside, as published twice: nielsr/countbench (`image_url, text, number, image`;
-some pictures are null, as their links are dead) and vikhyatk/CountBenchQA (`image, text, question, number`):
+CountBench, parquet with its images inside, as published twice: nielsr/countbench (`image_url, text, number, image`;
+some images are null, as their links are dead) and vikhyatk/CountBenchQA (`image, text, question, number`):
 
     {"image": {"bytes": ...}, "text": "a picture of three dogs", "question": "How many dogs are there?", "number": 3}
 
-PixMo-Count, parquet without pictures, which are looked for as `images/<image_sha256>` with any ending:
+PixMo-Count, parquet without images, which are looked for as `images/<image_sha256>` with any ending:
 
     {"image_url": "https://...", "image_sha256": "5f2a...", "count": 3, "points": {...}, "label": "dogs"}
 
@@ -30,19 +30,19 @@ from evals.datasets.formats.parquet import Table
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import counting
-from evals.metrics.entries import get_field
+from evals.metrics.inputs.entries import get_field
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool import Image, ImageError
 
 COUNTBENCH_SOURCE = DataSource(
     "CountBench",
     "huggingface.co/datasets/nielsr/countbench or vikhyatk/CountBenchQA",
-    "none stated; the pictures have their own",
+    "none stated; the images have their own",
 )
 PIXMO_SOURCE = DataSource(
     "PixMo-Count",
-    "huggingface.co/datasets/allenai/pixmo-count, and each picture from its image_url",
-    "ODC-BY-1.0; the pictures have their own",
+    "huggingface.co/datasets/allenai/pixmo-count, and each image from its image_url",
+    "ODC-BY-1.0; the images have their own",
 )
 
 
@@ -65,10 +65,10 @@ def load_countbench(data: Path, split: str = "test", *, phrases: str | Path | No
 def load_pixmo(
     data: Path, split: str, *, phrases: str | Path | None = None, pictures: str | Path | None = None
 ) -> "CountingDataset":
-    """`data`: the folder of that split's parquet files; `pictures`: that of the pictures, if not `images/` in it."""
+    """`data`: the folder of that split's parquet files; `pictures`: that of the images, if not `images/` in it."""
     table = Table.open_folder(data, PIXMO_SOURCE, f"**/{split}*.parquet")
     folder = PIXMO_SOURCE.find_first(
-        [Path(pictures) if pictures else data / "images"], "the pictures, named by their image_sha256"
+        [Path(pictures) if pictures else data / "images"], "the images, named by their image_sha256"
     )
     files = {path.stem: path for path in sorted(folder.iterdir())}
     given = _read_phrases(phrases)
@@ -81,7 +81,7 @@ def load_pixmo(
     ]
     if not entries:
         raise PIXMO_SOURCE.build_missing_error(
-            f"{folder} holds none of the {len(table)} pictures", "files named by their image_sha256"
+            f"{folder} holds none of the {len(table)} images", "files named by their image_sha256"
         )
     return CountingDataset("pixmo-count", split, PIXMO_SOURCE, table, entries)
 
@@ -129,16 +129,16 @@ def _read_phrases(path: str | Path | None) -> dict[str, str]:
 
 def _make_row_opener(table: Table, row: int) -> Callable[[], Image]:
     return make_decoding_opener(
-        lambda: table.read_cell(row, "image")["bytes"], f"the picture of row {row} in {table.files[0].name}"
+        lambda: table.read_cell(row, "image")["bytes"], f"the image of row {row} in {table.files[0].name}"
     )
 
 
 def _make_file_opener(path: Path) -> Callable[[], Image]:
-    """The picture, whose file must be the one that was published."""
+    """The image, whose file must be the one that was published."""
 
     def open_image() -> Image:
         if sha256(path.read_bytes()).hexdigest() != path.stem:
-            raise ImageError(f"{path}: not the published picture, whose SHA-256 is its name; expected that file")
+            raise ImageError(f"{path}: not the published image, whose SHA-256 is its name; expected that file")
         return Image.open(path)
 
     return open_image
@@ -179,7 +179,7 @@ class CountingDataset:
             licence=self.source.licence,
             source=self.source.location,
             notes=(
-                f"{len(self.entries)} of {len(self.table)} rows have a picture; the paper's numbers are of others.",
+                f"{len(self.entries)} of {len(self.table)} rows have an image; the paper's numbers are of others.",
                 "What SAM 3 is asked directly is counted without its presence score, as in the paper's recipe.",
             ),
         )

@@ -1,6 +1,6 @@
 """gRefCOCO: expressions that refer to none, one or several objects.
 
-`grefcoco/grefs(unc).json` and `grefcoco/instances.json` of COCO, with the pictures of COCO train2014. `ann_id` and
+`grefcoco/grefs(unc).json` and `grefcoco/instances.json` of COCO, with the images of COCO train2014. `ann_id` and
 `category_id` are lists; [-1] is no target:
 
     [{"ref_id": 0, "ann_id": [1719310, 1719311], "image_id": 581857, "category_id": [1, 1], "split": "val",
@@ -25,17 +25,16 @@ from evals.datasets.formats.referring import Refs, Sentence, check_split, read_r
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import grec, gres, refcoco
-from evals.metrics.entries import Entry, get_field
 from evals.metrics.gres import Convention, PixelCounts
-from evals.metrics.segments import check_mask, to_rle
+from evals.metrics.inputs.entries import Entry, get_field
+from evals.metrics.inputs.segments import check_mask, to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks import rle
 
 SOURCE = DataSource(
     "gRefCOCO",
-    "the links in the README of github.com/henghuiding/gRefCOCO, and the pictures of COCO train2014 from"
-    " cocodataset.org",
-    "none stated for the expressions; the pictures are under COCO's terms of use",
+    "the links in the README of github.com/henghuiding/gRefCOCO, and the images of COCO train2014 from cocodataset.org",
+    "none stated for the expressions; the images are under COCO's terms of use",
 )
 SPLITS = ("val", "testA", "testB", "train")
 
@@ -162,7 +161,7 @@ def _count_entry(sentence: Sentence, entry: Entry | None, convention: Convention
         check_mask(runs, lambda: name)
         mask = rle.decode_mask(runs)
     if mask.shape != target.shape:
-        raise ScoringError(f"{name}: its mask is {mask.shape}, its picture {target.shape}")
+        raise ScoringError(f"{name}: its mask is {mask.shape}, its image {target.shape}")
     return gres.count_pixels(gres.Sample(mask, target, declared, not sentence.annotations), convention=convention)
 
 

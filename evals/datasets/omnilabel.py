@@ -1,13 +1,13 @@
-"""OmniLabel: boxes for every description in a picture's own label space.
+"""OmniLabel: boxes for every description in an image's own label space.
 
-`dataset_all_val_v0.1.3.json`, with the pictures in folders beside it (`coco/`, `object365/`, `openimagesv5/`):
+`dataset_all_val_v0.1.3.json`, with the images in folders beside it (`coco/`, `object365/`, `openimagesv5/`):
 
     {"images": [{"id": 7, "file_name": "coco/000000000139.jpg"}],
      "descriptions": [{"id": 3, "text": "the cup in front", "image_ids": [7],
                        "anno_info": {"type": "object_description", "orig_id": 12}}],
      "annotations": [{"id": 1, "image_id": 7, "bbox": [10.0, 20.0, 30.0, 40.0], "description_ids": [3], "iscrowd": 0}]}
 
-A sample is a picture with one description of its label space. Plain categories go to SAM 3 directly, as in the paper;
+A sample is an image with one description of its label space. Plain categories go to SAM 3 directly, as in the paper;
 only descriptions are asked of the agent.
 """
 
@@ -31,7 +31,7 @@ from evals.samples import DatasetInfo, Prediction, Sample, Scores
 SOURCE = DataSource(
     "OmniLabel",
     "www.omnilabel.org/dataset/download",
-    "that of its download page for the annotations; the pictures are COCO's, Objects365's and Open Images'",
+    "that of its download page for the annotations; the images are COCO's, Objects365's and Open Images'",
 )
 SPLITS = {"val": "all", "val-coco": "coco", "val-object365": "object365", "val-openimagesv5": "openimagesv5"}
 """Split -> the part of its file's name."""

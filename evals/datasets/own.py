@@ -1,4 +1,4 @@
-"""One's own pictures and queries: a folder with `queries.jsonl`, or a COCO file with captions.
+"""One's own images and queries: a folder with `queries.jsonl`, or a COCO file with captions.
 
 `queries.jsonl`, one query a line. `mask` is an image that is not black where the target is (black where there is
 none), `boxes` are x0, y0, x1, y1 in pixels ([] where there is nothing to be found); both may be left out, and paths
@@ -6,7 +6,7 @@ are relative to the folder:
 
     {"image": "a.jpg", "query": "the cup on the left", "mask": "masks/a.png", "boxes": [[10, 20, 40, 60]], "id": "a"}
 
-`annotations.json`, or any other `.json` file, is read as COCO with a caption per annotation; one picture's annotations
+`annotations.json`, or any other `.json` file, is read as COCO with a caption per annotation; one image's annotations
 of equal captions are the targets of one query:
 
     {"images": [{"id": 1, "file_name": "a.jpg", "height": 480, "width": 640}],
@@ -39,10 +39,11 @@ from evals.datasets.formats.files import (
 from evals.datasets.formats.one_mask import OneMaskScorer, Target, get_target, read_by_id
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
-from evals.metrics import boxes, cgf1
+from evals.metrics import cgf1
 from evals.metrics.cgf1 import OutcomePool, PairOutcome
-from evals.metrics.entries import require_list
-from evals.metrics.segments import check_mask, to_rle
+from evals.metrics.inputs import boxes
+from evals.metrics.inputs.entries import require_list
+from evals.metrics.inputs.segments import check_mask, to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
@@ -50,7 +51,7 @@ from sam3_tool.masks.rle import RleMask
 SOURCE = DataSource("own data", "where you have it; its format stands at the top of evals/datasets/own.py", "yours")
 LIST_FILE, COCO_FILE = "queries.jsonl", "annotations.json"
 MAX_COORDINATE = 1e9
-"""In pixels: no picture reaches so far, and no box of one's own may."""
+"""In pixels: no image reaches so far, and no box of one's own may."""
 Box = tuple[float, float, float, float]
 
 
@@ -76,7 +77,7 @@ class OwnEntry:
     query: str
     image_path: Path
     mask: Callable[[], np.ndarray] | None
-    """Reads uint8 (H, W) out of 0 and 1, in the picture's size; None where no mask is given."""
+    """Reads uint8 (H, W) out of 0 and 1, in the image's size; None where no mask is given."""
     mask_file: Path | None
     boxes: tuple[Box, ...] | None
     """x0, y0, x1, y1 in pixels; None where none are given."""
@@ -154,12 +155,12 @@ def _make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
             with PIL.Image.open(path) as image:
                 values = np.asarray(_to_rgb(image) if image.mode in ("P", "PA", "LA", "RGBA", "CMYK") else image)
         except (OSError, ValueError, SyntaxError) as error:
-            raise DatasetError(f"own data: the mask {path} cannot be read as a picture ({error})") from error
+            raise DatasetError(f"own data: the mask {path} cannot be read as an image ({error})") from error
         found = (values if values.ndim == 2 else values.any(axis=2)) != 0
         height, width = read_upright_size(image_path)
         if found.shape != (height, width):
             size = f"{found.shape[1]} x {found.shape[0]}"
-            raise DatasetError(f"own data: the mask {path} is {size} pixels, its picture is {width} x {height}")
+            raise DatasetError(f"own data: the mask {path} is {size} pixels, its image is {width} x {height}")
         return np.asarray(found, np.uint8)
 
     return read_mask
@@ -234,7 +235,7 @@ def _make_drawn_mask_reader(
 def _draw_annotation(
     name: str, annotation: Mapping[str, Any], image: Mapping[str, Any], size: tuple[int, int]
 ) -> RleMask:
-    """`size`: (height, width) of the picture's file. Raises DatasetError."""
+    """`size`: (height, width) of the image's file. Raises DatasetError."""
     try:
         drawn = to_rle(annotation["segmentation"], image, lambda: name)
         check_mask(drawn, lambda: name)
@@ -242,7 +243,7 @@ def _draw_annotation(
         raise DatasetError(str(error)) from error
     if drawn.size != size:
         found = f"{drawn.size[1]} x {drawn.size[0]}"
-        raise DatasetError(f"{name}: its mask is {found} pixels, its picture is {size[1]} x {size[0]}")
+        raise DatasetError(f"{name}: its mask is {found} pixels, its image is {size[1]} x {size[0]}")
     return drawn
 
 

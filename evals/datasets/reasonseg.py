@@ -1,4 +1,4 @@
-"""ReasonSeg: one picture, one implicit query, one mask.
+"""ReasonSeg: one image, one implicit query, one mask.
 
 `val/1234_0.jpg` with `val/1234_0.json` beside it (UTF-8, some cp1252), of which only `text[0]` is asked:
 
@@ -36,7 +36,7 @@ from evals.samples import DatasetInfo, Prediction, Sample, Scores
 LISA_SOURCE = DataSource(
     "ReasonSeg",
     "the Google Drive folder that the README of github.com/dvlab-research/LISA names under Dataset",
-    "none stated for the data; the pictures are from Open Images and ScanNet",
+    "none stated for the data; the images are from Open Images and ScanNet",
 )
 HF_BOOL_SOURCE = DataSource(
     "ReasonSeg (hf-bool)",
@@ -116,7 +116,7 @@ def _load_folder(data: Path, split: str) -> ReasonSeg:
     )
     image_paths = sorted(folder.glob("*.jpg"))
     if not image_paths:
-        raise LISA_SOURCE.build_missing_error(f"{folder} holds no .jpg file", "pictures with a .json file beside each")
+        raise LISA_SOURCE.build_missing_error(f"{folder} holds no .jpg file", "images with a .json file beside each")
     pairs = [_load_sample(image_path) for image_path in image_paths]
     annotations = [image_path.with_suffix(".json") for image_path in image_paths]
     return ReasonSeg(split, "lisa", folder, annotations, [s for s, _ in pairs], {s.id: target for s, target in pairs})
@@ -126,7 +126,7 @@ def _load_sample(image_path: Path) -> tuple[Sample, Target]:
     annotation = image_path.with_suffix(".json")
     if not annotation.exists():
         raise LISA_SOURCE.build_missing_error(
-            f"{image_path} has no {annotation.name} beside it", "an annotation for every picture"
+            f"{image_path} has no {annotation.name} beside it", "an annotation for every image"
         )
     try:
         texts, is_sentence = reasonseg.load_texts(annotation)

@@ -1,6 +1,6 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: every sentence about one object is a sample.
 
-`refcoco/refs(unc).p`, a pickle of Python 2, and `refcoco/instances.json` of COCO, with the pictures of COCO train2014:
+`refcoco/refs(unc).p`, a pickle of Python 2, and `refcoco/instances.json` of COCO, with the images of COCO train2014:
 
     [{"ref_id": 0, "ann_id": 1719310, "image_id": 581857, "category_id": 1, "split": "testA", "sent_ids": [0],
       "file_name": "COCO_train2014_000000581857_16.jpg",
@@ -28,9 +28,9 @@ from evals.samples import DatasetInfo, Prediction, Sample, Scores
 SOURCES = {
     name: DataSource(
         title,
-        "the links in the README of github.com/dvlab-research/LISA under Training Data Preparation, and the pictures"
+        "the links in the README of github.com/dvlab-research/LISA under Training Data Preparation, and the images"
         " of COCO train2014 from cocodataset.org",
-        "Apache-2.0 for the expressions; the pictures are under COCO's terms of use",
+        "Apache-2.0 for the expressions; the images are under COCO's terms of use",
     )
     for name, title in (("refcoco", "RefCOCO"), ("refcoco+", "RefCOCO+"), ("refcocog", "RefCOCOg"))
 }

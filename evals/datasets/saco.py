@@ -1,8 +1,8 @@
-"""SA-Co Gold and Silver: all instances of a noun phrase, in pictures that hold some or none.
+"""SA-Co Gold and Silver: all instances of a noun phrase, in images that hold some or none.
 
 `gold_metaclip_merged_a_release_test.json`, and `_b_` and `_c_` of the two other annotators; Silver has one file a
-subset, `silver_geode_merged_test.json`. An entry of `images` is a picture with a noun phrase; boxes and areas are
-shares of the picture:
+subset, `silver_geode_merged_test.json`. An entry of `images` is an image with a noun phrase; boxes and areas are
+shares of the image:
 
     {"images": [{"id": 10000000, "file_name": "1/100001/x.jpeg", "text_input": "a white mug", "width": 640,
                  "height": 480, "queried_category": "3", "is_instance_exhaustive": 1, "is_pixel_exhaustive": 1}],
@@ -27,22 +27,22 @@ from evals.datasets.formats.one_mask import check_mask_sizes, get_target
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1
 from evals.metrics.cgf1 import Annotator, IouType, OutcomePool, PairOutcome
-from evals.metrics.entries import Entry, read_json, require_list
-from evals.metrics.segments import to_rle
+from evals.metrics.inputs.entries import Entry, read_json, require_list
+from evals.metrics.inputs.segments import to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks import rle
 
 GOLD_SOURCE = DataSource(
     "SA-Co/Gold",
-    "huggingface.co/datasets/facebook/SACo-Gold, and the pictures as scripts/eval/gold of"
+    "huggingface.co/datasets/facebook/SACo-Gold, and the images as scripts/eval/gold of"
     " github.com/facebookresearch/sam3 says",
-    "SAM License; the pictures have their own",
+    "SAM License; the images have their own",
 )
 SILVER_SOURCE = DataSource(
     "SA-Co/Silver",
-    "huggingface.co/datasets/facebook/SACo-Silver, and the pictures as scripts/eval/silver of"
+    "huggingface.co/datasets/facebook/SACo-Silver, and the images as scripts/eval/silver of"
     " github.com/facebookresearch/sam3 says",
-    "SAM License; the pictures have those of their ten sources",
+    "SAM License; the images have those of their ten sources",
 )
 GOLD_SUBSETS = ("metaclip", "sa1b", "crowded", "fg_food", "fg_sports_equipment", "attributes", "wiki_common")
 SILVER_SUBSETS = (

@@ -1,6 +1,6 @@
 """SA-Co Gold or Silver as a whole, split "all": every number is the plain mean over the seven or ten subsets.
 
-The files of all subsets lie in one folder, as `saco` describes them; their pictures may lie in a folder for each, named
+The files of all subsets lie in one folder, as `saco` describes them; their images may lie in a folder for each, named
 like the subset. The average of cgF1 is not the average of pmF1 times that of IL_MCC.
 """
 

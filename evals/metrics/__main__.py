@@ -1,6 +1,6 @@
 """Every metric beside its official code on the committed cases: `python -m evals.metrics`."""
 
-from evals.metrics.cases import FAMILIES, compare_family
+from evals.metrics.official.cases import FAMILIES, compare_family
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""cgF1 = pmF1 x IL_MCC, SA-Co's headline number, over (picture, phrase) pairs.
+"""cgF1 = pmF1 x IL_MCC, SA-Co's headline number, over (image, phrase) pairs.
 
 Source: SAM 3 (2025), appendix on metrics, and facebookresearch/sam3 `sam3/eval/cgf1_eval.py`, constants included.
 
@@ -22,8 +22,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from evals.errors import ScoringError
-from evals.metrics import boxes, segments
-from evals.metrics.entries import (
+from evals.metrics.inputs import boxes, segments
+from evals.metrics.inputs.entries import (
     Entry,
     JsonSource,
     get_field,
@@ -124,7 +124,7 @@ def select_headline(official: Mapping[str, float], pairs: int) -> dict[str, floa
 
 
 def score_pairs(pairs: Iterable[tuple[Sequence[RleMask], Sequence[RleMask]]]) -> dict[str, float]:
-    """The headline of (predicted, target) instances, one entry per (picture, phrase) pair.
+    """The headline of (predicted, target) instances, one entry per (image, phrase) pair.
 
     >>> disc = rle.encode(np.eye(8, dtype=bool))
     >>> scores = score_pairs([([disc], [disc]), ([], [])])
@@ -170,7 +170,7 @@ class Annotator:
     categories: Sequence[Any]
     annotations: Mapping[Any, Entry]
     ids: Mapping[Any, Sequence[Any]]
-    """Annotation ids by picture."""
+    """Annotation ids by image."""
 
     @classmethod
     def from_json(cls, file: Any) -> "Annotator":

@@ -177,7 +177,7 @@ def read_folders(
 
 
 def _read_video(targets: Path, predictions: Path, video: str, skip: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction and target, (T, H, W) each, as the pictures hold them."""
+    """Prediction and target, (T, H, W) each, as the images hold them."""
     names = sorted(path.name for path in targets.glob("*.png"))
     if not names:
         raise ScoringError(f"video {video!r} has no PNG among the targets")
@@ -195,7 +195,7 @@ def _read_video(targets: Path, predictions: Path, video: str, skip: bool) -> tup
 
 
 def _binarize_frames(frames: np.ndarray, name: str) -> np.ndarray:
-    """bool, (T, H, W): where the one object of these pictures is."""
+    """bool, (T, H, W): where the one object of these images is."""
     if any(len(np.unique(frame)) > 2 for frame in frames):
         raise ScoringError(f"video {name!r}: a mask of one object must have two values at the most, as in SA-V")
     return np.asarray(frames > 0)
@@ -205,4 +205,4 @@ def _read_frame(path: Path) -> np.ndarray:
     try:
         return np.asarray(PIL.Image.open(path))
     except OSError as error:
-        raise ScoringError(f"{path} cannot be read as a picture") from error
+        raise ScoringError(f"{path} cannot be read as an image") from error

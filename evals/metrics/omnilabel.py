@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from evals.errors import ScoringError
-from evals.metrics import boxes
-from evals.metrics.entries import Entry, JsonSource, get_field, get_key, read_json, require_list, require_object
+from evals.metrics.inputs import boxes
+from evals.metrics.inputs.entries import Entry, JsonSource, get_field, get_key, read_json, require_list, require_object
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from evals.errors import ScoringError
-from evals.metrics.entries import Entry, get_field, require_list, require_object
+from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object
 
 Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255
@@ -99,7 +99,7 @@ def _score_hf_bool(counts: np.ndarray) -> tuple[float, float]:
 def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> tuple[np.ndarray, list[str], bool]:
     """(mask uint8 (H, W) out of 0, 1, 255; the texts, of which the first is asked; whether they are sentences).
 
-    `height` and `width` are those of the picture as `cv2.imread` gives it, turned by its EXIF orientation. Shapes are
+    `height` and `width` are those of the image as `cv2.imread` gives it, turned by its EXIF orientation. Shapes are
     painted from the largest to the smallest with their outlines; those labelled "flag" are left out, those whose label
     has "ignore" in it become 255. Files are UTF-8, else cp1252. A broken one raises ScoringError.
     """

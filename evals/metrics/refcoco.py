@@ -11,7 +11,7 @@ import numpy as np
 
 from evals.errors import ScoringError
 from evals.metrics import reasonseg
-from evals.metrics.entries import Entry, get_field
+from evals.metrics.inputs.entries import Entry, get_field
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 

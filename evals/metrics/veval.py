@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from evals.errors import ScoringError
-from evals.metrics import cgf1, hota, segments
-from evals.metrics.entries import (
+from evals.metrics import cgf1, hota
+from evals.metrics.inputs import segments
+from evals.metrics.inputs.entries import (
     Entry,
     JsonSource,
     get_field,

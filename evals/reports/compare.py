@@ -19,7 +19,7 @@ class Comparison:
     first: float
     second: float
     difference: Interval
-    """95 %, of second - first; the same pictures are drawn for both."""
+    """95 %, of second - first; the same images are drawn for both."""
 
     def __str__(self) -> str:
         gain = self.second - self.first

@@ -36,7 +36,7 @@ def check_images(
     max_images: int | None = None,
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> ImageCheck:
-    """Opens every different picture; `max_images`: only so many, evenly spread."""
+    """Opens every different image; `max_images`: only so many, evenly spread."""
     images = list({sample.group: sample for sample in samples}.values())
     if max_images is not None and max_images < len(images):
         images = [images[place * len(images) // max_images] for place in range(max_images)]
@@ -47,12 +47,12 @@ def check_images(
 
 def _track_progress(faults: Iterable[str], total: int, on_progress: Callable[[str], object]) -> Iterator[str]:
     for number, fault in enumerate(faults, start=1):
-        on_progress(f"opening pictures: {number} of {total}")
+        on_progress(f"opening images: {number} of {total}")
         yield fault
 
 
 def _find_fault(sample: Sample) -> str:
-    """What is wrong with a sample's picture; empty if nothing is."""
+    """What is wrong with a sample's image; empty if nothing is."""
     try:
         sample.open_image()
     except (OSError, ImageError) as error:
@@ -61,7 +61,7 @@ def _find_fault(sample: Sample) -> str:
 
 
 def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:
-    """What is known without opening a picture, by name."""
+    """What is known without opening an image, by name."""
     published = "not known" if info.published is None else f"{info.published:,}"
     same = info.published in (None, info.samples)
     direct = sum(sample.direct for sample in dataset.list_samples())
@@ -69,7 +69,7 @@ def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:
         "data set": f"{dataset.name} {dataset.split}, task version {dataset.version}",
         "samples": f"{info.samples:,} (published: {published}{'' if same else '; THIS IS ANOTHER NUMBER'})",
         "of them asked of SAM 3 alone": f"{direct:,}" if direct else "",
-        "pictures": f"{info.images:,}",
+        "images": f"{info.images:,}",
         "hash of the annotations": info.hash,
         "licence": info.licence,
         "home": info.source,
@@ -100,7 +100,7 @@ _USAGE_BY_TOOLSET = {
 _SECONDS_PER_CALL, _SECONDS_PER_IMAGE = 2.0, 0.2
 _SAM3_USAGE = Usage(sam_encodes=1, sam_decodes=2)
 RULE_OF_THUMB = (
-    "rule of thumb: three masks a query, each examined; 2 s a model call, 0.2 s a picture of SAM 3 (tiny, one core)"
+    "rule of thumb: three masks a query, each examined; 2 s a model call, 0.2 s an image of SAM 3 (tiny, one core)"
 )
 
 

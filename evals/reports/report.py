@@ -117,8 +117,8 @@ def format_costs(costs: Costs) -> dict[str, str]:
         "prompt tokens": usage.prompt_tokens,
         "of them cached": usage.cached_tokens,
         "completion tokens": usage.completion_tokens,
-        "pictures read by the model": usage.images,
-        "pictures encoded by SAM 3": usage.sam_encodes,
+        "images read by the model": usage.images,
+        "images encoded by SAM 3": usage.sam_encodes,
         "phrases given to SAM 3": usage.sam_decodes,
     }
     amounts = {name: f"{amount:,} ({amount / n:.1f} a sample)" for name, amount in by_name.items() if amount}

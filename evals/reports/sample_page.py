@@ -66,8 +66,8 @@ def _draw_comparisons(sample: Sample, prediction: Prediction, image: Image) -> d
     if target.shape != (image.height, image.width):
         size = f"{target.shape[1]} x {target.shape[0]}"
         raise DatasetError(
-            f"the ground truth of {sample.id!r} is of {size} pixels, its picture {sample.source} is"
-            f" {image.width} x {image.height}: get the picture as it was published"
+            f"the ground truth of {sample.id!r} is of {size} pixels, its image {sample.source} is"
+            f" {image.width} x {image.height}: get the image as it was published"
         )
     images = {f"ground truth: {int(target.sum()):,} pixels": _draw_outline(image, target)}
     found = prediction.merge_masks(image.height, image.width)

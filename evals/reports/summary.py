@@ -24,7 +24,7 @@ class SummaryRow(BaseModel):
     samples: int
     value: float
     low: float
-    """Of the 95 % interval, drawn over pictures."""
+    """Of the 95 % interval, drawn over images."""
     high: float
 
 
@@ -86,7 +86,7 @@ def summarize_run(
 ) -> Summary:
     """A pure function of the data and the predictions: no model is asked. `predictions`: one per sample, in order.
 
-    `draws`: how often pictures are drawn anew for each interval.
+    `draws`: how often images are drawn anew for each interval.
     """
     scores = dataset.score(predictions)
     measure = dataset.build_measure(predictions)

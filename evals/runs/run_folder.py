@@ -61,7 +61,7 @@ class RunFolder:
         return self.path / "samples.jsonl"
 
     def get_trace_path(self, sample_id: str) -> Path:
-        """The file of a sample's episode, without its picture."""
+        """The file of a sample's episode, without its image."""
         return self.path / "traces" / f"{encode_file_name(sample_id)}.json"
 
     def get_page_path(self, sample_id: str) -> Path:

@@ -67,6 +67,6 @@ class Solver:
 
 
 def remove_presence_factor(found: Instances, threshold: float) -> Instances:
-    """Scores as if the phrase were surely in the picture; kept are those strictly above `threshold`."""
+    """Scores as if the phrase were surely in the image; kept are those strictly above `threshold`."""
     scores = np.minimum(found.scores / max(found.presence, float(np.finfo(np.float32).tiny)), 1).astype(np.float32)
     return replace(found, scores=scores)[np.flatnonzero(scores > threshold)]

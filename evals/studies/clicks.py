@@ -26,7 +26,7 @@ OBJECTS_PER_SCENE = 3
 CLICKS = 4
 
 ObjectSample = tuple[Image, np.ndarray, tuple[float, float, float, float]]
-"""A picture, the mask of one object in it, bool (H, W), and its box."""
+"""An image, the mask of one object in it, bool (H, W), and its box."""
 
 
 def generate_objects() -> Iterator[ObjectSample]:

@@ -58,7 +58,7 @@ class World:
         return evaluation
 
     def failing(self, *places: int) -> Callable[[Sample], SampleResult]:
-        """The solver, but for these samples, whose picture cannot be read."""
+        """The solver, but for these samples, whose image cannot be read."""
         broken = {self.dataset.list_samples()[place].id for place in places}
 
         def solve(sample: Sample) -> SampleResult:

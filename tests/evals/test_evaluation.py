@@ -186,7 +186,7 @@ def test_a_picture_of_another_size_than_its_ground_truth_has_no_page_and_the_rep
         evaluation = Evaluation(run, world.dataset, [other, two])
         predictions = evaluation.ask_samples(world.solver)
         evaluation.write_report(evaluation.score(predictions, draws=20), predictions)
-    assert f"no page for sample {one.id}: the ground truth of '{one.id}' is of 7 x 5 pixels, its picture" in caplog.text
+    assert f"no page for sample {one.id}: the ground truth of '{one.id}' is of 7 x 5 pixels, its image" in caplog.text
     assert not run.get_page_path(one.id).exists()
     assert run.get_page_path(two.id).exists()
     assert (tmp_path / "report.html").exists()

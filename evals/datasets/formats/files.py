@@ -46,14 +46,12 @@ class DataSource:
         raise self.build_missing_error(f"{candidates[0]} does not exist", expected)
 
     def find_image_folder(self, folders: Sequence[Path], example: str) -> Path:
-        """The first folder that holds the picture `example`. Raises DatasetError."""
+        """The first folder that holds the image `example`. Raises DatasetError."""
         for folder in folders:
             if (folder / example).is_file():
                 return folder
         tried = " and ".join(str(folder) for folder in folders)
-        raise self.build_missing_error(
-            f"the picture {example} is not in {tried}", "the pictures that the annotations name"
-        )
+        raise self.build_missing_error(f"the image {example} is not in {tried}", "the images that the annotations name")
 
     def read_json(self, path: Path) -> Any:
         """Raises DatasetError for a file that is not there or no JSON."""
@@ -76,12 +74,12 @@ class DataSource:
 
 
 def make_image_opener(path: Path) -> Callable[[], Image]:
-    """Reads the picture when it is called."""
+    """Reads the image when it is called."""
     return partial(Image.open, path)
 
 
 def make_decoding_opener(content: Callable[[], bytes | None], name: str) -> Callable[[], Image]:
-    """Reads the picture whose file's content is stored elsewhere, when it is called; `name` is for its messages."""
+    """Reads the image whose file's content is stored elsewhere, when it is called; `name` is for its messages."""
 
     def open_image() -> Image:
         with TemporaryDirectory() as folder:
@@ -96,7 +94,7 @@ def make_decoding_opener(content: Callable[[], bytes | None], name: str) -> Call
 
 
 def read_upright_size(path: Path) -> tuple[int, int]:
-    """(height, width) of the picture as `Image.open` gives it, mostly without decoding it. Raises DatasetError."""
+    """(height, width) of the image as `Image.open` gives it, mostly without decoding it. Raises DatasetError."""
     try:
         with PIL.Image.open(path) as pil_image:
             width, height = pil_image.size
@@ -104,7 +102,7 @@ def read_upright_size(path: Path) -> tuple[int, int]:
                 turned = pil_image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
                 return (width, height) if turned else (height, width)
     except (OSError, ValueError, SyntaxError):
-        pass  # said better by the reader of whole pictures
+        pass  # said better by the reader of whole images
     try:
         image = Image.open(path)
     except ImageError as error:

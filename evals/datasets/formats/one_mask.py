@@ -12,9 +12,9 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.files import memoize_by_prediction, to_json
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
-from evals.metrics.entries import Entry, get_key, read_json, require_list
+from evals.metrics.inputs.entries import Entry, get_key, read_json, require_list
+from evals.metrics.inputs.segments import check_mask, to_rle
 from evals.metrics.reasonseg import Convention
-from evals.metrics.segments import check_mask, to_rle
 from evals.samples import Prediction, Scores
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
@@ -25,7 +25,7 @@ class Target:
     """What is to be found in one sample, read when it is called for."""
 
     size: Callable[[], tuple[int, int]]
-    """(height, width) of the picture."""
+    """(height, width) of the image."""
     mask: Callable[[], np.ndarray]
     """uint8, (H, W) out of 0, 1, 255; any other value is in no class."""
 
@@ -105,18 +105,18 @@ def get_target(targets: Mapping[str, Any], prediction: Prediction) -> Any:
 
 
 def merge_masks(prediction: Prediction, height: int, width: int) -> np.ndarray:
-    """bool, (height, width). Raises DatasetError for masks of another size than the picture."""
+    """bool, (height, width). Raises DatasetError for masks of another size than the image."""
     check_mask_sizes(prediction, height, width)
     return prediction.merge_masks(height, width)
 
 
 def check_mask_sizes(prediction: Prediction, height: int, width: int) -> None:
-    """Raises DatasetError for masks of another size than the picture."""
+    """Raises DatasetError for masks of another size than the image."""
     for mask in prediction.masks:
         if mask.size != (height, width):
             raise DatasetError(
-                f"the masks of {prediction.id!r} are {mask.size[1]} x {mask.size[0]} pixels, its picture is"
-                f" {width} x {height}: they are of another picture"
+                f"the masks of {prediction.id!r} are {mask.size[1]} x {mask.size[0]} pixels, its image is"
+                f" {width} x {height}: they are of another image"
             )
 
 

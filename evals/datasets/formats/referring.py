@@ -1,4 +1,4 @@
-"""What RefCOCO and gRefCOCO have in common: a list of refs over COCO's instances and pictures."""
+"""What RefCOCO and gRefCOCO have in common: a list of refs over COCO's instances and images."""
 
 import json
 import pickle
@@ -10,12 +10,12 @@ from typing import Any
 
 from evals.datasets.formats.files import DataSource
 from evals.errors import DatasetError
-from evals.metrics.entries import Entry
+from evals.metrics.inputs.entries import Entry
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One expression about one picture."""
+    """One expression about one image."""
 
     id: str
     text: str
@@ -24,7 +24,7 @@ class Sentence:
     annotations: Sequence[Entry]
     """What is referred to; empty for no target."""
     path: Path
-    """Of the picture."""
+    """Of the image."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,9 +35,9 @@ class Turn:
     """Indices of the objects that are the answer afterwards."""
     named_objects: tuple[int, ...] = ()
     shown_scene: Scene | None = None
-    """The picture that is shown before it is said, where that is another one."""
+    """The image that is shown before it is said, where that is another one."""
     reapply: "Filter | None" = field(default=None, compare=False)
-    """What it makes of an answer in another picture; None where that cannot be told."""
+    """What it makes of an answer in another image; None where that cannot be told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def _propose_turns(state: "_DialogueState", used: Mapping[str, int]) -> Iterator
 @dataclass(frozen=True, eq=False)
 class _LinkedScene(MeasuredScene):
     earlier: "_LinkedScene | None" = None
-    """The picture before."""
+    """The image before."""
 
     @property
     def first(self) -> "_LinkedScene":
@@ -120,7 +120,7 @@ class _LinkedScene(MeasuredScene):
 _SIDES = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
 _SUPERLATIVES = ("largest", "smallest", *_SIDES)
 Filter = Callable[[_LinkedScene, tuple[int, ...]], tuple[int, ...] | None]
-"""What a turn makes of an answer, in whatever picture."""
+"""What a turn makes of an answer, in whatever image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ class _DialogueState:
     """Before the last turn that changed the answer; what 'undo' brings back."""
     kinds: tuple[str, ...] = ()
     filters: tuple[Filter, ...] | None = ()
-    """What was asked for, to be asked of another picture; None where that cannot be."""
+    """What was asked for, to be asked of another image; None where that cannot be."""
 
     def apply_turn(self, turn: Turn) -> "_DialogueState":
         kinds = (*self.kinds, turn.kind)
@@ -163,7 +163,7 @@ class _DialogueState:
         return fits[self.rng.integers(len(fits))] if fits else None
 
     def choose_other_concept(self) -> Concept | None:
-        """What is in the picture and shares nothing with the answer."""
+        """What is in the image and shares nothing with the answer."""
         fits = [
             concept for concept in self.view.list_concepts(1) if not {*self.view.find_matches(concept)} & {*self.answer}
         ]
@@ -434,7 +434,7 @@ def _keep_absent(state: _DialogueState) -> ProposedTurns:
 
 
 def _repeat_in_other_image(state: _DialogueState) -> ProposedTurns:
-    """The same in another picture, without what was said of numbers."""
+    """The same in another image, without what was said of numbers."""
     if state.filters is None or len(state.kinds) < 3:
         return None
     for place in state.rng.permutation(OTHER_IMAGES).tolist():

@@ -46,7 +46,7 @@ def _parse_whole_number(name: str, value: int | str, *, least: int) -> int:
 
 @dataclass(frozen=True)
 class _StoredQuery:
-    """A query without its picture, which is drawn again when it is needed."""
+    """A query without its image, which is drawn again when it is needed."""
 
     scene: int
     """Seed."""

@@ -265,7 +265,7 @@ def _make_annotation_ids(case: _SceneCase, indices: Sequence[int]) -> list[int]:
 
 
 def _write_instances(out: Path, folder: Path, cases: Sequence[_SceneCase]) -> None:
-    """`instances.json` and the pictures of both."""
+    """`instances.json` and the images of both."""
     images, annotations = [], []
     for case in cases:
         file_name = f"COCO_train2014_{case.number:012d}.jpg"

@@ -20,7 +20,7 @@ class MeasuredScene:
 
     @cached_property
     def centres(self) -> np.ndarray:
-        """float, (N, 2): x, y of the centroids, as shares of the picture."""
+        """float, (N, 2): x, y of the centroids, as shares of the image."""
         height, width = self.scene.ids.shape
         rows = [np.argwhere(mask).mean(axis=0) for mask in self.scene.masks]
         return np.array([(x / width, y / height) for y, x in rows])

@@ -24,7 +24,7 @@ __all__ = ["HELD_OUT", "KINDS", "SceneQuery", "TruthBackend", "generate_queries"
 SIZES = ((640, 480), (480, 640), (512, 512), (640, 360))
 """(width, height) of the scenes, in turn."""
 CLEARLY_APART = 0.06
-"""Share of the picture's width or height by which centres must differ for left, right, above and below, and in rows."""
+"""Share of the image's width or height by which centres must differ for left, right, above and below, and in rows."""
 CLEARLY_LARGER = 1.2
 """Ratio of areas, and of distances, that leaves no doubt."""
 

@@ -55,7 +55,7 @@ def test_rows_without_a_picture_are_left_out_and_told(countbench):
         ("3", "3 dogs", False),
     ]
     assert dataset.list_samples()[2].open_image().pixels[0, 0].tolist() == [3, 0, 0]
-    assert dataset.collect_info().notes[0].startswith("3 of 4 rows have a picture")
+    assert dataset.collect_info().notes[0].startswith("3 of 4 rows have an image")
     assert dataset.collect_info().published == 487
 
 
@@ -102,7 +102,7 @@ def test_pixmo_finds_its_pictures_by_their_hash(tmp_path, predicted):
     first, second = dataset.list_samples()
     assert (first.query, second.query, first.direct) == ("dogs", "men", True)
     assert first.open_image().width == 8
-    with pytest.raises(ImageError, match="not the published picture"):
+    with pytest.raises(ImageError, match="not the published image"):
         second.open_image()
     found = [predicted(first.id, apart(2)), predicted(second.id, apart(0))]
     assert dataset.score(found).metrics == counting.score([(2, 2), (0, 4)])
@@ -117,7 +117,7 @@ def test_missing_files_are_one_sentence_with_the_place_to_get_them(tmp_path, nam
 
 
 def test_other_files_and_phrases_are_told(tmp_path, countbench):
-    with pytest.raises(DatasetError, match="expected the pictures, named by their image_sha256"):
+    with pytest.raises(DatasetError, match="expected the images, named by their image_sha256"):
         load_dataset("pixmo-count", countbench, "train")
     (countbench / "images").mkdir()
     with pytest.raises(DatasetError, match="has the columns image_url, text, number, image, not image_sha256"):

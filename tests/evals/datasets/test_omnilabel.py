@@ -1,4 +1,4 @@
-"""OmniLabel: one sample per picture and description, scored as the official evaluator does."""
+"""OmniLabel: one sample per image and description, scored as the official evaluator does."""
 
 import json
 
@@ -131,7 +131,7 @@ def test_facts_tell_the_release(dataset):
         (
             b'{"images": [{"id": 1, "file_name": "coco/a.jpg"}], "annotations": [], "descriptions": [{"id": 1,'
             b' "text": "a", "image_ids": [1], "anno_info": {"type": "object_category"}}]}',
-            "the picture coco/a.jpg is not in",
+            "the image coco/a.jpg is not in",
         ),
     ],
 )

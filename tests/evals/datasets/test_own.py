@@ -1,4 +1,4 @@
-"""A folder of one's own: pictures, queries, and targets where there are any."""
+"""A folder of one's own: images, queries, and targets where there are any."""
 
 import json
 
@@ -90,7 +90,7 @@ def test_a_mask_that_changes_makes_other_data(folder):
 
 
 def in_palette(mask, *colours, **saved):
-    """`mask`, uint8 (H, W), as numbers of these colours; saved as a picture."""
+    """`mask`, uint8 (H, W), as numbers of these colours; saved as an image."""
     image = PIL.Image.new("P", mask.shape[::-1])
     image.putdata(mask.ravel().tolist())
     image.putpalette([value for colour in colours for value in colour])
@@ -166,7 +166,7 @@ def coco(folder, *annotations, **image):
         ({"size": [12, 16], "counts": "0\u00ff"}, "'\u00ff' does not belong in a run-length mask"),
         ({"size": [12, 16], "counts": "P" * 40}, "a run of more than 6 letters"),
         ({"size": [12, 16], "counts": [200]}, "the runs do not make up a mask of 16 x 12 pixels"),
-        ({"size": [6, 8], "counts": [8, 40]}, "its mask is 8 x 6 pixels, its picture is 16 x 12"),
+        ({"size": [6, 8], "counts": [8, 40]}, "its mask is 8 x 6 pixels, its image is 16 x 12"),
         (3, "`segmentation` must be run lengths with a size, or polygons"),
     ],
 )
@@ -181,7 +181,7 @@ def test_run_lengths_of_a_coco_file_must_fill_the_picture(folder, nothing, segme
 
 def test_polygons_that_were_drawn_in_another_size_than_the_pictures_are_told(folder):
     [sample] = coco(folder, {"segmentation": [[3, 2, 9, 2, 9, 6]]}, height=24, width=32).list_samples()
-    with pytest.raises(DatasetError, match="its mask is 32 x 24 pixels, its picture is 16 x 12"):
+    with pytest.raises(DatasetError, match="its mask is 32 x 24 pixels, its image is 16 x 12"):
         sample.target()
 
 
@@ -236,7 +236,7 @@ def test_ids_may_not_repeat(folder):
 
 def test_a_mask_must_have_the_pictures_size(folder, nothing):
     dataset = write(folder, {"image": "b.png", "query": "a", "mask": "a-mask.png"})
-    with pytest.raises(DatasetError, match=r"a-mask.png is 16 x 12 pixels, its picture is 20 x 10"):
+    with pytest.raises(DatasetError, match=r"a-mask.png is 16 x 12 pixels, its image is 20 x 10"):
         dataset.score(nothing(dataset.list_samples()))
 
 

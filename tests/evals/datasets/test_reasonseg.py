@@ -129,7 +129,7 @@ def test_a_turned_picture_and_an_old_encoding_are_read_as_officially(tmp_path, p
 
 def test_masks_of_another_picture_are_refused(dataset, predicted):
     sample = dataset.list_samples()[0]
-    with pytest.raises(DatasetError, match="7 x 5 pixels, its picture is 1"):
+    with pytest.raises(DatasetError, match="7 x 5 pixels, its image is 1"):
         dataset.score([predicted(sample.id, np.ones((1, 5, 7), bool))])
     with pytest.raises(DatasetError, match="'else', which the data does not have"):
         dataset.score([predicted("else", np.ones((1, 5, 7), bool))])

@@ -175,7 +175,7 @@ def test_testa_is_found_by_its_last_letter(tmp_path, folders):
         (
             b'[{"split": "val", "image_id": 3}]',
             b'{"images": [{"id": 3, "file_name": "a.jpg"}], "annotations": []}',
-            "the picture a.jpg is not in",
+            "the image a.jpg is not in",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""SA-Co: one sample per picture and phrase, three annotators for Gold, one file for Silver."""
+"""SA-Co: one sample per image and phrase, three annotators for Gold, one file for Silver."""
 
 import json
 
@@ -120,7 +120,7 @@ def test_a_picture_of_another_size_than_the_files_say_is_told_and_not_scored(dat
     height, width = truth[place].masks[0].size
     larger = [rle.encode_mask(np.pad(rle.decode_mask(mask), ((0, 1), (0, 2)))) for mask in truth[place].masks]
     spoilt = [*truth[:place], truth[place].model_copy(update={"masks": tuple(larger)}), *truth[place + 1 :]]
-    said = rf"are {width + 2} x {height + 1} pixels, its picture is {width} x {height}: they are of another picture"
+    said = rf"are {width + 2} x {height + 1} pixels, its image is {width} x {height}: they are of another image"
     for use in (dataset.score, dataset.build_submission):
         with pytest.raises(DatasetError, match=said):
             use(spoilt)

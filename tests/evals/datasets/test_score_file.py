@@ -103,7 +103,7 @@ def test_grefcoco_keeps_a_mask_that_is_declared_to_be_no_target(folders, answere
         ("own", lambda held: [held[0] | {"boxes": [[0, 0, 10**400, 1]], "scores": [1]}], "must be lists of x0, y0, x1"),
         ("omnilabel", lambda held: [held[0] | {"bbox": [0, 0, 10**400, 1]}], "`bbox` must be four numbers"),
         ("saco-gold", lambda held: [held[0] | {"segmentation": [["a", "b", 1, 2, 3, 4]]}], "holds no polygons"),
-        ("grefcoco", lambda held: [held[0] | {"size": [1, 1], "counts": "1"}], r"its mask is \(1, 1\), its picture"),
+        ("grefcoco", lambda held: [held[0] | {"size": [1, 1], "counts": "1"}], r"its mask is \(1, 1\), its image"),
         ("own", lambda held: [held[0] | {"scores": []}], "boxes need as many scores, found 0"),
         ("own", lambda held: [held[0] | {"boxes": [[1, 2]]}], "must be lists of x0, y0, x1, y1"),
         ("saco-gold", lambda held: {"predictions": held}, "predictions must be a list, found dict"),

@@ -3,7 +3,7 @@
 import pytest
 
 from evals.metrics.__main__ import main
-from evals.metrics.cases import FAMILIES, compare_family, decode_labels, find_differences, load_cases
+from evals.metrics.official.cases import FAMILIES, compare_family, decode_labels, find_differences, load_cases
 
 EACH = [(family, number) for family in FAMILIES for number in range(len(load_cases(family.file)))]
 

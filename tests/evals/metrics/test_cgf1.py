@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from evals.errors import ScoringError
-from evals.metrics import cases, cgf1
+from evals.metrics import cgf1
 from evals.metrics.cgf1 import score_pairs
+from evals.metrics.official import cases
 from sam3_tool.masks import rle
 
 CASES = cases.load_cases("cgf1.json")

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from evals.errors import ScoringError
-from evals.metrics import cases, omnilabel
+from evals.metrics import omnilabel
+from evals.metrics.official import cases
 
 CASES = cases.load_cases("omnilabel.json")
 NAMES = [

@@ -38,7 +38,7 @@ class Greedy:
 
 
 class Counting(ScriptedBackend):
-    """A backend that counts its pictures and prompts."""
+    """A backend that counts its images and prompts."""
 
     encodes = decodes = 0
 

@@ -1,7 +1,7 @@
 """Committed cases with the values that the official code gave for them, and how far ours are from those.
 
-`official/NAME.json` lists the cases of a metric; `official` in each is what the code named in FAMILIES returned. Masks
-are stored as COCO run lengths, label maps as one such mask per value, videos as their frames below each other.
+`NAME.json` beside this file lists the cases of a metric; `official` in each is what the code named in FAMILIES
+returned. Masks are stored as COCO run lengths, label maps as one such mask per value, videos as their frames below each other.
 """
 
 import json
@@ -72,7 +72,7 @@ def _measure_difference(ours: float, official: float) -> float:
 @cache
 def load_cases(file: str) -> Sequence[Case]:
     """The cases of a file; not to be changed."""
-    found: Sequence[Case] = json.loads((files("evals.metrics") / "official" / file).read_text("utf-8"))
+    found: Sequence[Case] = json.loads((files("evals.metrics.official") / file).read_text("utf-8"))
     return found
 
 

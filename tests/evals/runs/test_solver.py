@@ -10,7 +10,7 @@ from evals.runs.solver import Solver, remove_presence_factor
 from evals.samples import Sample
 from sam3_tool import Image, Instances
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "scene.png"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 
 
 def instances(*scores: float, presence: float) -> Instances:
@@ -33,7 +33,7 @@ def test_no_presence_at_all_leaves_nothing_to_count():
 
 
 def test_a_phrase_that_sam3_doubts_is_counted_where_presence_is_off(tiny):
-    """An idea is in no picture: with presence nothing scores, without it some queries still look like objects."""
+    """An idea is in no image: with presence nothing scores, without it some queries still look like objects."""
     picture = Image.open(EXAMPLE)
     solver = Solver(tiny, GrammarPlanner())
     with_it, without_it = (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from evals.errors import ScoringError
-from evals.metrics.entries import resolve_name
+from evals.metrics.inputs.entries import resolve_name
 from sam3_tool.masks import rle
 from sam3_tool.masks.boxes import mask_to_box
 from sam3_tool.masks.rle import RleMask

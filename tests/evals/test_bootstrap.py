@@ -1,4 +1,4 @@
-"""Intervals are drawn over pictures, and are the same whenever they are drawn."""
+"""Intervals are drawn over images, and are the same whenever they are drawn."""
 
 import numpy as np
 import pytest

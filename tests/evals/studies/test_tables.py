@@ -8,7 +8,7 @@ from evals.metrics.__main__ import main as show_metrics
 from evals.studies.published import MAIN_BENCHMARKS, load_published_runs
 from evals.studies.published import format_table as published_table
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_metrics_is_what_the_command_prints(capsys):

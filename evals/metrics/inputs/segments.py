@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from evals.errors import ScoringError
-from evals.metrics.entries import Entry, get_field
+from evals.metrics.inputs.entries import Entry, get_field
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 
@@ -48,7 +48,7 @@ def _encode_runs(runs: Sequence[int], height: int, width: int, name: Callable[[]
 
 
 def _draw_polygons(polygons: Sequence[Sequence[float]], image: Entry, name: Callable[[], str]) -> list[RleMask]:
-    height, width = (int(get_field(image, side, lambda: f"the picture of {name()}")) for side in ("height", "width"))
+    height, width = (int(get_field(image, side, lambda: f"the image of {name()}")) for side in ("height", "width"))
     try:
         return rle.from_polygons(polygons, height, width)
     except Exception as error:  # pycocotools raises bare Exceptions

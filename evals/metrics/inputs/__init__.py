@@ -1,0 +1,1 @@
+"""What metrics read: the entries, masks and boxes of benchmark files."""

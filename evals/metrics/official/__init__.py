@@ -1,0 +1,1 @@
+"""What the official code of each metric gave on committed cases."""
