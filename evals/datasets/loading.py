@@ -225,7 +225,7 @@ def _load_checked(
     if unknown := [option for option in options if option not in loader.options]:
         known = ", ".join(loader.options) or "none"
         raise DatasetError(f"{name} has the options {known}, not {', '.join(unknown)}")
-    if path is None and loader.needs_data:
+    if loader.needs_data and path is None:
         raise DatasetError(
             f"where are the data of {name}? give --data FOLDER; with an empty one, you are told what belongs there"
         )
