@@ -36,7 +36,7 @@ class Relate(Tool):
     other: Ids = Field(default=[], description="For `between` only: between one of `to` and one of these.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        from agent.tools.geometry.measures import find_related  # loads OpenCV
+        from agent.tools.geometry.predicates import find_related  # loads OpenCV
 
         if self.other and self.relation != "between":
             raise ToolError(f"`other` is for the relation 'between' only, not {self.relation!r}; leave it out.")
@@ -68,7 +68,7 @@ class Locate(Tool):
     place: Annotated[Place, ANY_SPELLING] = Field(description="A half, a quarter or the middle of the picture.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
-        from agent.tools.geometry.measures import find_located  # loads OpenCV
+        from agent.tools.geometry.predicates import find_located  # loads OpenCV
 
         ids = validate_ids(self.ids, episode.workspace)
         holds = find_located(self.place, episode.workspace.get_rles(ids))

@@ -1,15 +1,10 @@
 import numpy as np
 import pytest
 
-from agent.tools.geometry.measures import (
-    LONGEST_SIDE,
-    MEASURES,
-    PLACES,
-    RELATIONS,
-    find_located,
-    find_related,
-    measure_masks,
-)
+from agent.tools.geometry.measures import measure_masks
+from agent.tools.geometry.predicates import find_located, find_related
+from agent.tools.geometry.shapes import LONGEST_SIDE
+from agent.tools.geometry.terms import MEASURES, PLACES, RELATIONS
 from bench.suites.drawing import draw_blob_scene
 from sam3_tool.masks.rle import encode_masks
 

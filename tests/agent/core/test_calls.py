@@ -14,7 +14,9 @@ from agent.models.base import Call
 from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View
 from agent.planners.loading import with_model_info
-from agent.records.episode_file import Provenance, load_episode, save_episode, to_html
+from agent.records.episode_file import load_episode, save_episode
+from agent.records.provenance import Provenance
+from agent.report.html import to_html
 from agent.tools.combine import Count
 from sam3_tool import Image, Sam3
 

@@ -25,7 +25,7 @@ from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.drawing.overlay import PANEL_GAP, PANEL_SIDE, draw_marks, draw_zoom_pair
 from sam3_tool.masks.boxes import masks_to_boxes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = [part for part in README.split("\n## ")[1:] if part.startswith("Against the published agent\n")]
 PROTOCOLS = ("workspace", "paper")
