@@ -1,10 +1,10 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup try test test-vllm soak check
+.PHONY: help setup try test test-vllm soak docs check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
-DEV = $(RUN) --extra dev --group owners
+DEV = $(RUN) --extra dev --group owners --group docs
 # one file's tests stay together, since they share a model or a server
 TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 VLLM = .tools/vllm-env
@@ -18,7 +18,7 @@ setup: ## install what is missing: uv, Python if needed, the locked packages
 try: setup ## answer a query about the example scene
 	$(RUN) sam3-agent segment examples/scene.png "the watermelons above the banana except the largest one"
 
-test: ## run every test, docstring example and README block
+test: ## run every test, docstring example and block of the documentation
 	$(DEV) $(TESTS)
 
 test-vllm: $(VLLM)/made ## drive a real vLLM on a CPU; see tests/vllm/README.md
@@ -32,8 +32,13 @@ $(VLLM)/made: tests/vllm/requirements.txt tests/vllm/overrides.txt pyproject.tom
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
 	$(RUN) --extra bench sam3-agent bench soak --seconds 300
 
-check: ## ruff, mypy --strict, then the tests
+docs: ## write the generated pages anew and build the site into site/
+	$(DEV) python docs/generate.py
+	$(DEV) zensical build --strict
+
+check: ## ruff, mypy --strict, hadolint, then the tests
 	$(DEV) ruff check
 	$(DEV) ruff format --check
 	$(DEV) mypy
+	$(DEV) hadolint Containerfile
 	$(DEV) $(TESTS)

@@ -1,4 +1,4 @@
-"""The repository keeps its own promises: version, file tree, no trace of anybody's machine."""
+"""The repository keeps its own promises: versions, explained folders, no trace of anybody's machine."""
 
 import re
 import subprocess
@@ -6,10 +6,9 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work)/\w")
 
 
@@ -21,40 +20,23 @@ def our_files() -> tuple[Path, ...]:
     return tuple(path for name in names if name and (path := ROOT / name).is_file())
 
 
-def tree() -> dict[str, bool]:
-    """Entries of the README's file tree, folders with a slash at the end -> whether the tree lists what is inside."""
-    block = README[README.index("```text\nREADME.md") :].split("```")[1]
-    entries: dict[str, bool] = {}
-    parents: list[str] = []
-    for line in block.splitlines()[1:]:
-        depth = (len(line) - len(line.lstrip())) // 2
-        path = "".join(parents[:depth]) + line.split()[0]
-        parents[depth:] = [line.split()[0]]
-        entries |= {"".join(parents[:depth]): True} if depth else {}
-        entries.setdefault(path, False)
-    return entries
-
-
 def test_the_changelog_has_the_version_of_the_package() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[(.+?)\]", changelog, re.MULTILINE)[0] == version
 
 
-@pytest.mark.parametrize("entry", tree())
-def test_what_the_file_tree_names_is_there(entry: str) -> None:
-    assert (ROOT / entry).is_dir() if entry.endswith("/") else (ROOT / entry).is_file()
+def test_the_citation_names_the_version_and_the_licence_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
-@pytest.mark.parametrize("folder", [entry for entry, opened in tree().items() if opened])
-def test_the_file_tree_names_every_module_of_a_folder_that_it_opens(folder: str) -> None:
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob("*.py")}
-    assert {name for name in modules if not name.endswith("__init__.py")} <= set(tree())
-
-
-def test_the_file_tree_names_every_folder_at_the_top() -> None:
-    folders = {f"{path.relative_to(ROOT).parts[0]}/" for path in our_files() if len(path.relative_to(ROOT).parts) > 1}
-    assert folders <= set(tree())
+def test_every_folder_at_the_top_is_explained() -> None:
+    folders = {path.relative_to(ROOT).parts[0] for path in our_files() if len(path.relative_to(ROOT).parts) > 1}
+    architecture = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    assert {name for name in folders if not name.startswith(".") and f"`{name}/`" not in architecture} == set()
 
 
 def test_no_file_names_a_folder_of_somebodys_machine() -> None:

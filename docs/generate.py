@@ -1,0 +1,469 @@
+"""Refresh the generated parts of the documentation: `python docs/generate.py`, which `make docs` runs.
+
+A page marks such a part with a pair of comments, and the name in them is a function of `SECTIONS`:
+
+    <!-- generated: errors -->
+    ...
+    <!-- end -->
+"""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from math import isclose
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+STUDIES = ROOT / "benchmarks" / "results" / "accuracy"
+SPEED = ROOT / "benchmarks" / "results" / "speed"
+QUERY = "the watermelons above the banana except the largest one"
+PLOTS = DOCS / "assets" / "plots"
+SECTION = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+ERROR_MODULES = ("agent.core.errors", "evals.errors", "demo.sessions", "demo.requests")
+"""Where errors are defined, beside `sam3_tool.errors`."""
+MEASURED = {"result-example"}
+"""Sections whose numbers come from the network, so another processor may differ in the last digits."""
+
+
+# Markdown
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escape_cell(text: str) -> str:
+    """Return the text on one line, with bars and angle brackets that Markdown leaves alone."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """Return the text as inline code, or nothing for nothing."""
+    return f"`{text}`" if text else ""
+
+
+def fence(language: str, text: str) -> str:
+    """Return a fenced block."""
+    return f"```{language}\n{text}\n```"
+
+
+def first_paragraph(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    return " ".join((docstring or "").strip().split("\n\n")[0].split())
+
+
+# command line
+
+
+def command_line() -> str:
+    """Return every command with its arguments and options."""
+    import typer
+
+    from agent.cli.main import app
+
+    return "\n\n".join(_describe_command(path, command) for path, command in walk_commands(typer.main.get_command(app)))
+
+
+def walk_commands(command: Any, path: str = "sam3-agent") -> Iterator[tuple[str, Any]]:
+    """Yield each command that can be run, with the words that run it."""
+    import typer
+
+    if not hasattr(command, "list_commands"):
+        yield path, command
+        return
+    context = typer.Context(command, info_name=path)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        if inner is not None and not inner.hidden:
+            yield from walk_commands(inner, f"{path} {name}")
+
+
+def _describe_command(path: str, command: Any) -> str:
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    options = [param for param in command.params if param.param_type_name == "option" and "--help" not in param.opts]
+    usage = " ".join([path, *(_argument_name(param) for param in arguments), *(["[OPTIONS]"] if options else [])])
+    about = [escape_cell(part) for part in (command.help or "").split("\n\n")]
+    parts = [f"## {path.removeprefix('sam3-agent ')}", fence("text", usage), *about]
+    if arguments:
+        rows = [[code(_argument_name(param)), escape_cell(getattr(param, "help", "") or "")] for param in arguments]
+        parts.append(table(["argument", "meaning"], rows))
+    panels = dict.fromkeys(getattr(param, "rich_help_panel", None) or "Options" for param in options)
+    for panel in panels:
+        chosen = [param for param in options if (getattr(param, "rich_help_panel", None) or "Options") == panel]
+        parts.append(table([panel.lower(), "value", "meaning"], map(_option_row, chosen)))
+    return "\n\n".join(parts)
+
+
+def _argument_name(param: Any) -> str:
+    name = param.name.upper()
+    return name if param.required else f"[{name}]"
+
+
+def _option_row(param: Any) -> list[str]:
+    names = ", ".join(code(name) for name in [*param.opts, *param.secondary_opts])
+    kind = param.metavar or ("" if param.is_flag else _value_of(param.type_descriptor.annotation))
+    about = (param.help or "").rstrip()
+    default = param.default if getattr(param, "show_default", False) and not callable(param.default) else None
+    note = f" Default: `{default}`." if default not in (None, False, "", ()) and "default" not in about else ""
+    required = " Required." if param.required else ""
+    return [names, code(kind.replace("|", "\\|")), escape_cell(about) + note + required]
+
+
+def _value_of(annotation: Any) -> str:
+    """Return what an option takes, e.g. 'number' or 'workspace|paper'."""
+    if get_origin(annotation) is Literal:
+        return "|".join(map(str, get_args(annotation)))
+    if get_origin(annotation) is list:
+        return f"{_value_of(*get_args(annotation))} …"
+    return {Path: "path", str: "text", int: "integer", float: "number"}.get(annotation, "value")
+
+
+# tools
+
+
+def workspace_tools() -> str:
+    """Return the tools of the default toolset."""
+    from agent import WORKSPACE
+
+    return "\n\n".join(map(_describe_tool, WORKSPACE.tools))
+
+
+def paper_tools() -> str:
+    """Return the tools of the published toolset."""
+    from agent import PAPER
+
+    return "\n\n".join(map(_describe_tool, PAPER.tools))
+
+
+def _describe_tool(tool: Any) -> str:
+    schema = tool.to_planner_schema()["function"]
+    fields, required = schema["parameters"].get("properties", {}), schema["parameters"].get("required", [])
+    parts = [f"### {schema['name']}", schema["description"]]
+    if fields:
+        rows = [
+            [code(name), escape_cell(_type_of(field)), _default_of(name, field, required), _meaning_of(field)]
+            for name, field in fields.items()
+        ]
+        parts.append(table(["argument", "type", "default", "meaning"], rows))
+    if tool.aliases:
+        parts.append(f"Also understood: {', '.join(map(code, tool.aliases))}.")
+    return "\n\n".join(parts)
+
+
+def _type_of(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return ", ".join(code(str(value)) for value in field["enum"])
+    if "anyOf" in field:
+        return " or ".join(_type_of(part) for part in field["anyOf"])
+    if field.get("type") == "array":
+        return f"list of {_type_of(field.get('items', {}))}"
+    return str(field.get("type", "object"))
+
+
+def _default_of(name: str, field: Mapping[str, Any], required: Sequence[str]) -> str:
+    return "required" if name in required else code(json.dumps(field.get("default")))
+
+
+def _meaning_of(field: Mapping[str, Any]) -> str:
+    return escape_cell(field.get("description", ""))
+
+
+# result.json
+
+
+def result_schema() -> str:
+    """Return the fields of result.json, and its JSON schema."""
+    from agent.report.result import Result
+
+    schema = Result.model_json_schema()
+    return f'??? note "JSON schema"\n\n{_indent(fence("json", json.dumps(schema, indent=2)))}'
+
+
+def result_example() -> str:
+    """Return the result.json of the example query, with its run lengths cut short and its times rounded."""
+    from agent import GrammarPlanner, Task, run
+    from agent.report.result import Result
+    from sam3_tool import Image, Sam3
+
+    task = Task(Image.open(ROOT / "examples" / "scene.png"), QUERY)
+    found = Result.from_episode(run(task, GrammarPlanner(), Sam3.load("tiny")), seconds=5.2).model_dump(mode="json")
+    found["masks"] = found["masks"][:1]
+    for mask in found["masks"]:
+        mask["score"] = round(mask["score"], 2)
+        mask["bbox"] = [round(edge, 1) for edge in mask["bbox"]]
+        mask["segmentation"]["counts"] = "…"
+    found["usage"]["seconds"] = 0.4
+    return fence("json", _inline_short_lists(json.dumps(found, indent=2, ensure_ascii=False)))
+
+
+def _inline_short_lists(text: str) -> str:
+    """Return JSON with each list of numbers on one line."""
+    return re.sub(r"\[\s+([\d.,\s-]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
+
+
+# errors, data sets, exports
+
+
+def errors() -> str:
+    """Return the tree of errors, each with the first sentence of its docstring."""
+    for module in ERROR_MODULES:
+        import_module(module)
+    from sam3_tool.errors import Sam3AgentError
+
+    return "\n".join(_error_lines(Sam3AgentError, 0))
+
+
+def _error_lines(error: type[Exception], depth: int) -> Iterator[str]:
+    yield f"{'    ' * depth}- `{error.__name__}` (`{error.__module__}`): {first_paragraph(error.__doc__)}"
+    for inner in sorted(error.__subclasses__(), key=lambda one: one.__name__):
+        yield from _error_lines(inner, depth + 1)
+
+
+def datasets() -> str:
+    """Return the data sets by name: what each is, its options, and where to get it under which licence."""
+    from inspect import Parameter, signature
+
+    from evals.datasets.registry import DATASETS, VIDEOS
+
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, load in {**DATASETS, **VIDEOS}.items():
+        function = getattr(load, "func", load)
+        module = sys.modules[function.__module__]
+        options = [p.name for p in signature(function).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
+        about = "The generated world." if name == "scenes" else first_paragraph(module.__doc__)
+        row = (escape_cell(about), ", ".join(map(code, options)), *_find_source(name))
+        rows.setdefault(row, []).append(code(name))
+    head = ["name", "what", "options", "where to get it", "licence"]
+    return table(head, [[", ".join(names), *row] for row, names in rows.items()])
+
+
+def _find_source(name: str) -> tuple[str, str]:
+    """Return where a data set comes from and its licence, as its loader says where the data are missing."""
+    from evals.datasets.registry import load_benchmark
+
+    if name in ("own", "scenes"):
+        return "", ""
+    with tempfile.TemporaryDirectory() as folder:
+        for split in ("val", "test", "all", "testA", "sav_val"):
+            try:
+                load_benchmark(name, Path(folder), split)
+            except ValueError as error:
+                if found := re.search(r"get it from (.+) \(licence: (.+)\)$", " ".join(str(error).split())):
+                    return escape_cell(found[1]), escape_cell(found[2])
+    return "", ""
+
+
+def export_formats() -> str:
+    """Return the export formats by name, with the endings of their files."""
+    from agent.exports.base import EXPORTERS
+
+    rows = [[code(name), code(one.suffix), escape_cell(one.description)] for name, one in EXPORTERS.items()]
+    return table(["`--export`", "file", "holds"], rows)
+
+
+# benchmarks
+
+
+def read_study(name: str) -> Any:
+    """Return the committed numbers of a study."""
+    return json.loads((STUDIES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def embedded_checkpoint() -> str:
+    """Return what the embedded checkpoint reaches with text, boxes and clicks."""
+    found, clicks = read_study("checkpoint"), read_study("clicks")
+    text, boxes, both = found["text"], found["exemplar"], found["text and negative box"]
+    rows = [
+        [f"{text['pairs']:.0f} text phrases, 40 % of them absent: cgF1", f"{text['cgF1']:.1f}"],
+        ["the same: IL_MCC", f"{text['IL_MCC']:.3f}"],
+        ["the same: pmF1", f"{text['pmF1']:.1f}"],
+        ["the same: F1 at IoU 0.5", f"{text['positive_micro_F1_50']:.1f}"],
+        ["the same: F1 at IoU 0.75", f"{text['positive_micro_F1_75']:.1f}"],
+        ["one positive exemplar box: objects of the same type kept", f"{boxes['same kind kept']:.3f}"],
+        ["one positive exemplar box: objects of other types kept", f"{boxes['other kinds kept']:.3f}"],
+        ["text and a negative box: cgF1", f"{both['cgF1']:.1f}"],
+    ]
+    objects = clicks.pop("objects")
+    rows += [[f"one object by {how}, of {objects}: mean IoU", f"{value:.3f}"] for how, value in clicks.items()]
+    return table(["measured", "value"], rows)
+
+
+def grammar_queries() -> str:
+    """Return gIoU by kind of query, with the embedded SAM 3 and with exact masks."""
+    tiny, truth = read_study("queries-tiny"), read_study("queries-truth")
+    rows = [[kind, f"{row['giou']:.3f}", f"{truth[kind]['giou']:.3f}"] for kind, row in tiny.items()]
+    return table(["kind of query", "embedded SAM 3", "ground-truth masks"], rows)
+
+
+def conversations() -> str:
+    """Return gIoU by kind of turn, with the embedded SAM 3 and with exact masks."""
+    tiny, truth = read_study("conversations-tiny"), read_study("conversations-truth")
+    rows = [
+        [kind, str(row["n"]), f"{row['giou']:.3f}", f"{truth[kind]['giou']:.3f}"]
+        for kind, row in tiny.items()
+        if "giou" in row
+    ]
+    return table(["what is said", "turns", "embedded SAM 3", "ground-truth masks"], rows)
+
+
+def scenes() -> str:
+    """Return the generated world in each official format, with both toolsets."""
+    from bench.suites.scenes import RESULTS, format_scores
+
+    return format_scores(json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
+def requests() -> str:
+    """Return what a language model is sent for the same decisions, at each number of masks."""
+    found = json.loads((SPEED / "protocols.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            masks,
+            escape_cell(name),
+            str(row["model_calls"]),
+            str(row["rounds"]),
+            f"{row['text_tokens'] + row['image_tokens']:,}",
+        ]
+        for masks, ways in found["masks"].items()
+        for name, row in ways.items()
+    ]
+    return table(["masks", "way", "requests", "rounds that wait", "prompt and image tokens"], rows)
+
+
+def official_code() -> str:
+    """Return each metric beside its official code on the committed cases."""
+    from evals.metrics.cases import FAMILIES, compare_family
+
+    results = [(family, compare_family(family)) for family in FAMILIES]
+    rows = [
+        [escape_cell(family.title), escape_cell(family.source), str(one.cases), str(one.numbers), one.verdict]
+        for family, one in results
+    ]
+    return table(["metric", "official code", "cases", "numbers", "here"], rows)
+
+
+def published_numbers() -> str:
+    """Return the paper's numbers, and the command of the run that would stand beside each."""
+    from evals.studies.published import MAIN_BENCHMARKS, load_published_runs
+
+    runs = [run for run in load_published_runs() if run.dataset in MAIN_BENCHMARKS]
+    rows = [[run.mllm, f"{run.dataset} {run.split}", _list_numbers(run.published), ""] for run in runs]
+    commands = "\n".join(run.format_command(Path("runs")) for run in runs)
+    return "\n\n".join(
+        [
+            table(["language model", "benchmark", "published", "ours"], rows),
+            f'??? note "The command of each run, in the order of the table"\n\n{_indent(fence("text", commands))}',
+        ]
+    )
+
+
+def _list_numbers(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.removeprefix('length: ')} {value:.1f}" for name, value in numbers.items())
+
+
+def speed_table(name: str) -> Callable[[], str]:
+    """Return a function that gives one committed table of `sam3-agent bench`, with what it was measured on."""
+
+    def render() -> str:
+        title, _, rows = (SPEED / f"{name}.md").read_text(encoding="utf-8").partition("\n\n")
+        name_of, _, about = title.partition(" (")
+        # the first column holds names or sizes, which read better from the left
+        return f"**{name_of}**\n\n{rows.strip().replace('| ---: |', '| --- |', 1)}\n\n*{about.rstrip(')')}*"
+
+    return render
+
+
+SPEED_TABLES = [str(path.relative_to(SPEED).with_suffix("")) for path in sorted(SPEED.glob("**/*.md"))]
+SECTIONS: Mapping[str, Callable[[], str]] = {
+    "command-line": command_line,
+    "workspace-tools": workspace_tools,
+    "paper-tools": paper_tools,
+    "result-schema": result_schema,
+    "result-example": result_example,
+    "errors": errors,
+    "datasets": datasets,
+    "export-formats": export_formats,
+    "embedded-checkpoint": embedded_checkpoint,
+    "grammar-queries": grammar_queries,
+    "conversations": conversations,
+    "scenes": scenes,
+    "requests": requests,
+    "official-code": official_code,
+    "published-numbers": published_numbers,
+    **{f"bench/{name}": speed_table(name) for name in SPEED_TABLES},
+}
+
+
+# pages
+
+
+def pages() -> list[Path]:
+    """Return every page that holds a generated part."""
+    return [path for path in sorted(DOCS.glob("**/*.md")) if SECTION.search(path.read_text(encoding="utf-8"))]
+
+
+def refresh(text: str) -> str:
+    """Return a page with its generated parts made anew."""
+
+    def replace(found: re.Match[str]) -> str:
+        start, name, end = found.groups()
+        body = SECTIONS[name]()
+        return (
+            found[0]
+            if name in MEASURED and _is_close(body, found[0][len(start) : -len(end)])
+            else (f"{start}\n{body}\n\n{end}")
+        )
+
+    return SECTION.sub(replace, text)
+
+
+def _is_close(one: str, other: str) -> bool:
+    """Return whether two texts differ in nothing but numbers that are equal to within two percent."""
+    if NUMBER.sub("#", one).strip() != NUMBER.sub("#", other).strip():
+        return False
+    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
+    return all(isclose(float(a), float(b), rel_tol=0.02) for a, b in pairs)
+
+
+def plots() -> dict[Path, bytes]:
+    """Return the committed plots that pages show, by the path that the site needs them at."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCS.glob("**/*.md")]
+    shown = {name for text in texts for name in re.findall(r"assets/plots/([\w-]+\.svg)", text)}
+    return {PLOTS / name: (SPEED / name).read_bytes() for name in sorted(shown)}
+
+
+def write_plots() -> list[Path]:
+    """Copy the plots that are stale, and return their paths."""
+    stale = [path for path, content in plots().items() if not path.exists() or path.read_bytes() != content]
+    PLOTS.mkdir(parents=True, exist_ok=True)
+    for path in stale:
+        path.write_bytes(plots()[path])
+    return stale
+
+
+def main() -> None:
+    """Write each stale page and plot, and say which."""
+    written = write_plots()
+    for path in pages():
+        text = path.read_text(encoding="utf-8")
+        if (new := refresh(text)) != text:
+            path.write_text(new, encoding="utf-8")
+            written.append(path)
+    for path in written:
+        print(f"written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
