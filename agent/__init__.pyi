@@ -14,6 +14,9 @@ from .planners.chat.scripted_model import ScriptedModel
 from .planners.grammar.planner import GrammarPlanner
 from .planners.loading import load_model, load_planner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner
+from .records.episode_file import Transcript, load_episode, save_episode
+from .records.provenance import Provenance
+from .report.html import write_html
 from .tools import PAPER, WORKSPACE, Tool, Toolset, parse_toolset
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "Planner",
     "PlannerError",
     "Price",
+    "Provenance",
     "ReplayPlanner",
     "ScriptedModel",
     "ScriptedPlanner",
@@ -42,13 +46,17 @@ __all__ = [
     "Tool",
     "ToolError",
     "Toolset",
+    "Transcript",
     "Usage",
     "UsageError",
     "Verdict",
     "Workspace",
+    "load_episode",
     "load_model",
     "load_planner",
     "parse_toolset",
     "run",
+    "save_episode",
     "watch",
+    "write_html",
 ]

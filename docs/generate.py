@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import entry_points
 from math import isclose
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -231,35 +232,38 @@ def _error_lines(error: type[Exception], depth: int) -> Iterator[str]:
         yield from _error_lines(inner, depth + 1)
 
 
-def datasets() -> str:
-    """Return the data sets by name: what each is, its options, and where to get it under which licence."""
-    from inspect import Parameter, signature
+def list_own_plugins(group: str) -> list[str]:
+    """Return the names of the parts of a kind that this project registers, not those of other installed packages."""
+    points = entry_points(group=f"sam3_agent.{group}")
+    return sorted(point.name for point in points if point.dist is not None and point.dist.name == "sam3-agent")
 
-    from evals.datasets.registry import DATASETS, VIDEOS
+
+def datasets() -> str:
+    """Return the data sets by name: what each is, its splits and options, and where to get it under which licence."""
+    from evals.datasets.loading import find_loader
 
     rows: dict[tuple[str, ...], list[str]] = {}
-    for name, load in {**DATASETS, **VIDEOS}.items():
-        function = getattr(load, "func", load)
-        module = sys.modules[function.__module__]
-        options = [p.name for p in signature(function).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
-        about = "The generated world." if name == "scenes" else first_paragraph(module.__doc__)
-        row = (escape_cell(about), ", ".join(map(code, options)), *_find_source(name))
+    for name in list_own_plugins("datasets"):
+        loader = find_loader(name)
+        about = first_paragraph(sys.modules[loader.function.__module__].__doc__)
+        lists = (", ".join(map(code, names)) for names in (loader.splits, loader.options))
+        row = (escape_cell(about), *lists, *_find_source(name))
         rows.setdefault(row, []).append(code(name))
-    head = ["name", "what", "options", "where to get it", "licence"]
+    head = ["name", "what", "splits", "options", "where to get it", "licence"]
     return table(head, [[", ".join(names), *row] for row, names in rows.items()])
 
 
 def _find_source(name: str) -> tuple[str, str]:
     """Return where a data set comes from and its licence, as its loader says where the data are missing."""
-    from evals.datasets.registry import load_benchmark
+    from evals.datasets.loading import find_loader, load_benchmark
+    from evals.errors import DatasetError
 
-    if name in ("own", "scenes"):
-        return "", ""
+    loader = find_loader(name)
     with tempfile.TemporaryDirectory() as folder:
-        for split in ("val", "test", "all", "testA", "sav_val"):
+        for split in loader.splits if loader.needs_data else ():
             try:
                 load_benchmark(name, Path(folder), split)
-            except ValueError as error:
+            except DatasetError as error:
                 if found := re.search(r"get it from (.+) \(licence: (.+)\)$", " ".join(str(error).split())):
                     return escape_cell(found[1]), escape_cell(found[2])
     return "", ""
@@ -267,9 +271,10 @@ def _find_source(name: str) -> tuple[str, str]:
 
 def export_formats() -> str:
     """Return the export formats by name, with the endings of their files."""
-    from agent.exports.base import EXPORTERS
+    from agent.exports import EXPORTERS
 
-    rows = [[code(name), code(one.suffix), escape_cell(one.description)] for name, one in EXPORTERS.items()]
+    exporters = {name: EXPORTERS[name] for name in list_own_plugins("exporters")}
+    rows = [[code(name), code(one.suffix), escape_cell(one.description)] for name, one in exporters.items()]
     return table(["`--export`", "file", "holds"], rows)
 
 

@@ -25,7 +25,7 @@ from agent.core.usage import Usage
 from agent.core.verdict import Verdict
 from agent.core.workspace import Candidate, SearchRecord, Workspace
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
-from agent.records.provenance import Provenance
+from agent.records.provenance import UNKNOWN_PROVENANCE, Provenance
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically
@@ -250,13 +250,37 @@ def rebuild_episode(task: Task, steps: Sequence[SavedStep], outcome: Outcome | N
 
 
 def save_episode(
-    episode: Episode, path: str | Path, *, provenance: Provenance, source: str | Path = "", pixels: bool = True
+    episode: Episode,
+    path: str | Path,
+    *,
+    provenance: Provenance | None = None,
+    source: str | Path = "",
+    pixels: bool = True,
 ) -> None:
-    """Writes the episode as JSON, whole or not at all. `source`: the picture's file; only its name is kept.
+    """Save an episode as a JSON file, whole or not at all.
 
-    `pixels`: whether the picture itself goes into the file; what is saved without it is small, and `load_episode` wants it.
+    Args:
+        episode: It may be unfinished.
+        path: The file; one of that name is replaced.
+        provenance: What made the episode. Default: an unknown planner with the default toolset and budget.
+        source: The image's file, of which only the name is kept.
+        pixels: Whether the image itself goes into the file. Without it the file is small, and `load_episode` needs it.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import numpy as np, tempfile
+        >>> from agent import Episode, Task, load_episode
+        >>> from sam3_tool import Image
+        >>> episode = Episode(Task(Image(np.zeros((4, 6, 3), np.uint8)), "cups"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_episode(episode, f"{folder}/episode.json")
+        ...     load_episode(f"{folder}/episode.json").episode.task.query
+        'cups'
     """
-    held = Transcript.from_episode(episode, provenance=provenance, source=source, pixels=pixels).model_dump()
+    made_by = provenance or UNKNOWN_PROVENANCE
+    held = Transcript.from_episode(episode, provenance=made_by, source=source, pixels=pixels).model_dump()
     write_atomically(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 

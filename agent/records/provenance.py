@@ -44,3 +44,7 @@ class Provenance(SavedModel):
     """The name of each text in `prompts`, and its hash."""
     version: str = Field(default_factory=lambda: version("sam3-agent"))
     """Of this program."""
+
+
+UNKNOWN_PROVENANCE = Provenance(planner="", sam3="")
+"""Of an episode that was run from Python, where nobody says by which planner and which checkpoint."""

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from itertools import starmap
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ import prompts
 from agent.core.budget import FREE, Budget, Price
 from agent.core.english import pluralize
 from agent.core.episode import Episode, Step
+from agent.core.errors import OutputError
 from agent.core.text import make_encodable
 from agent.core.usage import Usage
 from agent.core.verdict import Verdict
@@ -33,6 +35,7 @@ from agent.report.text import (
 )
 from sam3_tool import Image
 from sam3_tool.drawing.overlay import draw_marks
+from sam3_tool.files import write_atomically
 
 if TYPE_CHECKING:
     from agent.records.provenance import Provenance
@@ -78,6 +81,39 @@ def to_html(
         costs=_build_cost_table(episode, provenance.budget.price),
     )
     return make_encodable(text)
+
+
+def write_html(
+    episode: Episode, path: str | Path, *, provenance: "Provenance | None" = None, source: str | Path = ""
+) -> None:
+    """Write an episode as one HTML file that a browser shows without any other file.
+
+    Args:
+        episode: It may be unfinished.
+        path: The file; one of that name is replaced.
+        provenance: What made the episode. With it, the page shows what a language model was sent at each step.
+        source: The image's file, whose name stands in the heading.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import numpy as np, tempfile
+        >>> from agent import Episode, Task
+        >>> from sam3_tool import Image
+        >>> episode = Episode(Task(Image(np.zeros((4, 6, 3), np.uint8)), "cups"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_html(episode, f"{folder}/episode.html")
+        ...     "cups" in Path(f"{folder}/episode.html").read_text()
+        True
+    """
+    from agent.records.provenance import UNKNOWN_PROVENANCE  # brings pydantic's models of saved files
+
+    page = to_html(episode, provenance or UNKNOWN_PROVENANCE, source=Path(source).name)
+    try:
+        write_atomically(Path(path), page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,13 @@ def test_a_loaded_episode_equals_the_one_that_was_saved(episode: Episode, saved:
     assert transcript.made_by == MADE_BY
 
 
+def test_an_episode_can_be_saved_without_saying_what_made_it(episode: Episode, tmp_path: Path) -> None:
+    save_episode(episode, tmp_path / "episode.json")
+    transcript = load_episode(tmp_path / "episode.json")
+    assert transcript.episode.steps == episode.steps
+    assert (transcript.made_by.planner, transcript.made_by.sam3) == ("", "")
+
+
 def test_the_header_says_what_made_it_and_no_folder(saved: Path) -> None:
     held = json.loads(saved.read_text("utf-8"))
     assert (held["made_by"]["budget"]["max_steps"], held["made_by"]["budget"]["max_seconds"]) == (7, 30.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import prompts
-from agent import PAPER, Episode, Task, run
+from agent import PAPER, Episode, OutputError, Task, run, write_html
 from agent.core.budget import Budget, Price
 from agent.core.usage import Usage
 from agent.models.base import Call, Messages, Reply, Schema
@@ -224,3 +224,16 @@ def test_how_much_of_the_picture_a_mask_covers_is_told_in_plain_numbers(pixels: 
     task = Task(Image(np.zeros((100, 100, 3), np.uint8)), "the sky")
     episode = run(task, GrammarPlanner(), Sam3(ScriptedBackend({None: {"sky": found}})))
     assert re.findall(r"[\d.e+-]+ %", to_html(episode, MADE_BY)) == [told]
+
+
+def test_a_page_needs_nothing_but_the_episode(talk: Episode, tmp_path: Path) -> None:
+    write_html(talk, tmp_path / "episode.html", source="/some/folder/park.jpg")
+    page = (tmp_path / "episode.html").read_text("utf-8")
+    assert "park.jpg" in page
+    assert "/some/folder" not in page
+    assert page.count("data:image/jpeg") > len(talk.steps)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(talk: Episode, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*missing.episode\.html: No such file or directory"):
+        write_html(talk, tmp_path / "missing" / "episode.html")
