@@ -30,6 +30,7 @@ class ColorBackend:
 
     def __init__(self, color: tuple[int, int, int], name: str) -> None:
         self.name = name
+        self.fingerprint = f"mine 1 {color}"  # what is cached for one colour is of no use for another
         self._color = color
 
     def encode(self, images: Sequence[Image]) -> list[Regions]:
