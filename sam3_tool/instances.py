@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sam3_tool.errors import MissingPackageError
-from sam3_tool.masks import polygons as outlines
 from sam3_tool.masks import rle
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import RleMask
@@ -190,11 +189,12 @@ class Instances:
         >>> annotation["bbox"], annotation["area"], annotation["score"]
         ([2.0, 1.0, 3.0, 2.0], 6, 0.75)
         """
-        segmentations: list[Any] = (
-            [outlines.mask_to_polygons(mask) for mask in self.masks]
-            if polygons
-            else [mask.to_coco() for mask in self.rles]
-        )
+        segmentations: list[Any] = [mask.to_coco() for mask in self.rles]
+        if polygons:
+            # OpenCV, which traces them, would slow down every start of the program
+            from sam3_tool.masks.polygons import mask_to_polygons
+
+            segmentations = [mask_to_polygons(mask) for mask in self.masks]
         extents = xyxy_to_xywh(rle.compute_boxes(self.rles)).tolist()
         return [
             {

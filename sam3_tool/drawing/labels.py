@@ -129,13 +129,12 @@ def _compute_distances(rects: np.ndarray, target: Target) -> np.ndarray:
 
 
 def compute_covered_areas(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """Return float64, (N,): pixels that each of `rects`, int (N, 4), N > 0, shares with all of `taken`, int (M, 4),
-    together.
+    """Return float64, (N,): pixels that each of `rects`, int (N, 4), N > 0, shares with all of `taken`, int (M, 4).
 
     Only those of `taken` that lie near any of `rects` are compared with each of them.
 
-    >>> compute_covered_areas(np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12,
-    4]])).tolist()
+    >>> rects, taken = np.array([[0, 0, 10, 10], [50, 50, 60, 60]]), np.array([[5, 5, 20, 20], [9, 0, 12, 4]])
+    >>> compute_covered_areas(rects, taken).tolist()
     [29.0, 0.0]
     """
     low, high = rects[:, :2].min(axis=0), rects[:, 2:].max(axis=0)

@@ -55,9 +55,9 @@ class Recorder:
             self._ask_counts[path.name] += 1
 
     def _write_answers(self, path: Path, question: Question, answers: Sequence[Any]) -> None:
-        held = {"format": FORMAT, "version": VERSION, "asked": question, "answers": answers}
+        content = {"format": FORMAT, "version": VERSION, "asked": question, "answers": answers}
         try:
-            write_atomically(path, (json.dumps(held, indent=1) + "\n").encode("ascii"))
+            write_atomically(path, (json.dumps(content, indent=1) + "\n").encode("ascii"))
         except OSError as error:
             raise _to_recording_error(self._folder, error) from error
 
@@ -103,11 +103,11 @@ class AnswerCache:
     def get(self, question: Question) -> Any:
         """Return the answer, or None where there is none."""
         try:
-            held = json.loads(self._get_path(question).read_bytes())
+            content = json.loads(self._get_path(question).read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
-        known = isinstance(held, dict) and held.get("version") == VERSION
-        return held.get("answer") if known else None
+        known = isinstance(content, dict) and content.get("version") == VERSION
+        return content.get("answer") if known else None
 
     def put(self, question: Question, answer: Any) -> None:
         """Keep an answer: plain JSON values, not None. Raises RecordError if it cannot be written."""
@@ -140,16 +140,16 @@ def _append_answer(answer: Any, answers: list[Any], *, times: int) -> list[Any]:
 def _read_answers(path: Path) -> list[Any]:
     """Return the answers of a file, at least one. Raises RecordError if there are none."""
     try:
-        held = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise RecordError(f"{path.parent} holds no recording of this call ({path.name})") from error
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"the recorded call {path} cannot be read: it is damaged or cut off") from error
-    if not isinstance(held, dict) or held.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecordError(f"{path} is not a recorded call: it does not say format {FORMAT!r}")
-    if held.get("version") != VERSION:
-        raise RecordError(f"{path} has version {held.get('version')!r} of recorded calls; expected {VERSION}")
-    answers = held.get("answers")
+    if content.get("version") != VERSION:
+        raise RecordError(f"{path} has version {content.get('version')!r} of recorded calls; expected {VERSION}")
+    answers = content.get("answers")
     if not isinstance(answers, list) or not answers:
         raise RecordError(f"the recorded call {path} is damaged: it holds no answer")
     return answers

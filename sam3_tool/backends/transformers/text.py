@@ -67,11 +67,11 @@ class PromptEncoder:
         Padding never shows in what is not padding: the text encoder is causal, and all later attention is masked.
         """
         phrases = [prompt.phrase or BOXES_ONLY_PHRASE for prompt in prompts]
-        texts, shown = (
+        texts, box_tokens = (
             self._texts.get_or_compute(phrases, self._encode_phrases),
             self._encode_boxes(prompts, sources, positions),
         )
-        rows = [torch.cat([texts[phrase], boxes]) for phrase, boxes in zip(phrases, shown, strict=True)]
+        rows = [torch.cat([texts[phrase], boxes]) for phrase, boxes in zip(phrases, box_tokens, strict=True)]
         ones = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
         return pad_sequence(rows, batch_first=True), pad_sequence(ones, batch_first=True)
 
@@ -90,7 +90,7 @@ class PromptEncoder:
     ) -> list[torch.Tensor]:
         """Return the tokens of each prompt's boxes and its CLS token, (boxes + 1, C)."""
         # a prompt without boxes is its CLS token, which the image's embedding already holds
-        shown = [source.cls_token[0] for source in sources]
+        box_tokens = [source.cls_token[0] for source in sources]
         boxed = [row for row, prompt in enumerate(prompts) if prompt.boxes]
         if boxed:
             coarsest = torch.cat([sources[row].coarsest for row in boxed])
@@ -98,20 +98,20 @@ class PromptEncoder:
             features, mask = self._run_geometry_encoder(
                 boxes, labels, coarsest, positions.expand(len(boxed), -1, -1, -1)
             )
-            for row, tokens, there in zip(boxed, features, mask, strict=True):
-                shown[row] = tokens[there]
-        return shown
+            for row, tokens, is_token in zip(boxed, features, mask, strict=True):
+                box_tokens[row] = tokens[is_token]
+        return box_tokens
 
     def _run_geometry_encoder(
         self, boxes: torch.Tensor, labels: torch.Tensor, coarsest: torch.Tensor, positions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return features (n, B + 1, C), of the boxes that are there, then of the CLS token, and a mask of these."""
         boxes, labels = boxes.to(coarsest.device), labels.to(coarsest.device)
-        there = labels != PAD_LABEL
+        is_box = labels != PAD_LABEL
         output = self._model.geometry_encoder(
             box_embeddings=boxes,
-            box_mask=there,
-            box_labels=labels.where(there, 0),
+            box_mask=is_box,
+            box_labels=labels.where(is_box, 0),
             img_feats=(coarsest,),
             img_pos_embeds=(positions,),
         )

@@ -107,16 +107,16 @@ class FoldedTail(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map (B, C', h, w) to (B, C, 2 h, 2 w)."""
         whole, *others = self._kernels
-        made = functional.conv_transpose2d(pixels, whole, stride=2, padding=2)
+        doubled = functional.conv_transpose2d(pixels, whole, stride=2, padding=2)
         for (sign, rows, columns), kernel in zip(_EDGE_CORRECTIONS, others, strict=True):
             place = (..., rows.pixels, columns.pixels)
             padding = (rows.padding, columns.padding)
             beyond = functional.conv_transpose2d(pixels[place], kernel, stride=2, padding=padding)
-            made[place].add_(beyond, alpha=sign)
-        return made.add_(self._compute_zero_output(pixels, made))
+            doubled[place].add_(beyond, alpha=sign)
+        return doubled.add_(self._compute_zero_output(pixels, doubled))
 
-    def _compute_zero_output(self, pixels: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-        if self._zero_output.shape[1:] != made.shape[1:]:
+    def _compute_zero_output(self, pixels: torch.Tensor, doubled: torch.Tensor) -> torch.Tensor:
+        if self._zero_output.shape[1:] != doubled.shape[1:]:
             self._zero_output = self._steps(torch.zeros_like(pixels[:1]))
         return self._zero_output
 

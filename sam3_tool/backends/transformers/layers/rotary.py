@@ -26,11 +26,11 @@ class RotaryAttention(nn.Module):
         `turns`: cosines and sines, (h w, D / 2, 2), for heads of D numbers.
         """
         # (B, h w, query | key | value, heads, D)
-        made = self.inputs(tokens.flatten(1, 2)).unflatten(-1, (3, self._heads, -1))
-        turned = _rotate_pairs(made[:, :, :2], turns[:, None, None])
-        query, key, value = (tensor.transpose(1, 2) for tensor in (*turned.unbind(2), made[:, :, 2]))
-        seen = functional.scaled_dot_product_attention(query, key, value, scale=self._scale)
-        return self.output(seen.transpose(1, 2).reshape(tokens.shape)), None
+        projected = self.inputs(tokens.flatten(1, 2)).unflatten(-1, (3, self._heads, -1))
+        turned = _rotate_pairs(projected[:, :, :2], turns[:, None, None])
+        query, key, value = (tensor.transpose(1, 2) for tensor in (*turned.unbind(2), projected[:, :, 2]))
+        attended = functional.scaled_dot_product_attention(query, key, value, scale=self._scale)
+        return self.output(attended.transpose(1, 2).reshape(tokens.shape)), None
 
 
 class CachedRotaryEmbedding(nn.Module):

@@ -94,10 +94,10 @@ class _Axis(NamedTuple):
 
     def find_touched_pixels(self, cells: np.ndarray) -> slice:
         """Return the pixels between the first and the last of these cells. `cells`: bool, (cells,)."""
-        there = np.flatnonzero(cells)
-        if len(there) == 0:
+        occupied = np.flatnonzero(cells)
+        if len(occupied) == 0:
             return slice(0, 0)
-        first, last = np.searchsorted(self.before.numpy(), (there[0] - 1, there[-1] + 1))
+        first, last = np.searchsorted(self.before.numpy(), (occupied[0] - 1, occupied[-1] + 1))
         return slice(int(first), int(last))
 
     def select_part(self, pixels: slice) -> "_Axis":
