@@ -57,6 +57,8 @@ WRAPPED_IN = {
         "bench/cli.py",
         "agent/cli/main.py",
         "agent/cli/shared_options.py",
+        "agent/cli/segment.py",
+        "agent/cli/chat/command.py",
         "agent/cli/console.py",
         "demo/cli.py",
         "evals/cli.py",

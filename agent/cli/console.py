@@ -1,8 +1,9 @@
 """What every command says to a person: one line for bad input, progress while it works, exit codes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -79,3 +80,32 @@ def show_progress() -> Iterator[Progress]:
             print_line=lambda text: console.print(escape(text), highlight=False),
             show_status=lambda text: status.update(escape(text)),
         )
+
+
+UNFOLDED_WIDTH = 10_000
+"""Columns of a table that no terminal shows: nothing is folded, so that programs can search it line by line."""
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows under headings: the first cell of a row is its heading, shown once for all rows in a row that have it.
+
+    Columns are aligned over all headings. A terminal folds the last column; a pipe gets one line for each row.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][1:-1]
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED_WIDTH
+    for heading, group in groupby(rows, key=lambda row: row[0]):
+        table = Table.grid(padding=(0, 2, 0, 0), pad_edge=True)
+        for width in widths:
+            table.add_column(min_width=width, no_wrap=True)
+        table.add_column(overflow="fold")
+        for row in group:
+            table.add_row(*row[1:])
+        with console.capture() as captured:
+            console.print(table)
+        lines = [f"  {line.rstrip()}" for line in captured.get().splitlines()]
+        typer.echo("\n".join([heading, *lines]))

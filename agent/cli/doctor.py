@@ -3,29 +3,16 @@
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-REQUIRED_PACKAGES = (
-    *("torch", "torchvision", "transformers", "safetensors", "numpy", "scipy", "pillow"),
-    *(
-        "opencv-python-headless",
-        "pycocotools",
-        "pydantic",
-        "huggingface-hub",
-        "lark",
-        "lazy-loader",
-        "jinja2",
-        "markupsafe",
-    ),
-    *("openai", "typer", "rich"),
-)
 OPTIONAL_PACKAGES = {
     "vllm": "vllm",
     "gradio": "demo",
@@ -109,8 +96,14 @@ def _check_disk() -> Finding:
 
 
 def _check_packages() -> list[Finding]:
-    needed = [_check_required_package(name) for name in ("sam3-agent", *REQUIRED_PACKAGES)]
+    needed = [_check_required_package(name) for name in ("sam3-agent", *list_required_packages())]
     return needed + [_check_optional_package(name, extra) for name, extra in OPTIONAL_PACKAGES.items()]
+
+
+def list_required_packages() -> list[str]:
+    """Return the packages that every installation needs, as the metadata of this one name them."""
+    needs = (need for need in requires("sam3-agent") or () if "extra ==" not in need)
+    return [re.split(r"[^\w.-]", need, maxsplit=1)[0] for need in needs]
 
 
 def _check_required_package(name: str) -> Finding:

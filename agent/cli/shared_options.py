@@ -10,6 +10,7 @@ import typer
 
 from agent.cli import options
 from agent.cli.console import report_user_errors
+from sam3_tool.plugins import find_plugins
 
 MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
 """Headings in the help."""
@@ -25,9 +26,7 @@ ToolsetOption = Annotated[
 ThresholdOption = Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")]
 ExportOption = Annotated[
     str | None,
-    typer.Option(
-        help="Also for other tools: png-indexed, png-masks, coco, coco-polygons, yolo-seg, cutout, label-studio."
-    ),
+    typer.Option(help=f"Also for other tools, with commas: {', '.join(find_plugins('exporters'))}."),
 ]
 RecordOption = Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")]
 BaseUrlOption = Annotated[

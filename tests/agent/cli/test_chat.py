@@ -15,7 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from agent import ChatPlanner, GrammarPlanner, ScriptedPlanner
-from agent.cli.chat import COMMANDS, Chat, chat_loop
+from agent.cli.chat.commands import COMMANDS
+from agent.cli.chat.loop import chat_loop
+from agent.cli.chat.session import Chat
 from agent.cli.main import app
 from agent.conversation.conversation import Conversation
 from agent.core.planner import Planner

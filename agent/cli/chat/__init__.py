@@ -1,0 +1,1 @@
+"""`sam3-agent chat`: a conversation in a terminal."""

@@ -1,0 +1,71 @@
+"""The command itself: options in, a conversation in the terminal, an exit code out."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from agent.cli import shared_options
+from agent.cli.console import FAILURE, report_user_errors, show_progress
+from agent.cli.loading import load_models
+from agent.cli.options import Options
+from agent.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.conversation.conversation import Conversation
+
+
+@shared_options.planning_options()
+def chat(
+    options: Options,
+    image: Annotated[Path | None, typer.Argument(help="A picture file; may be left out with --open.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
+    open_: Annotated[Path | None, typer.Option("--open", help="Go on with a saved conversation.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the conversation there on leaving.")] = None,
+    say: Annotated[
+        list[str] | None, typer.Option(help="A line to say; given again, the next one. Then it leaves.")
+    ] = None,
+    inline: Annotated[
+        Literal["auto", "kitty", "iterm", "sixel", "never"],
+        typer.Option(help="How the terminal shows pictures (auto: by its name; else their path is printed)."),
+    ] = "auto",
+) -> None:
+    """Talk about IMAGE: say what to find, then 'only the red ones', 'not number 3', 'undo'. /help says more.
+
+    overlay.png shows the answer after every turn. Lines may also come by --say or from a pipe: each brings one line.
+    Exit codes: 0; 1 such a line could not be done; 2 bad usage or bad input; 130 interrupted.
+    """
+    with report_user_errors():
+        from agent.cli.chat.line_input import read_lines
+        from agent.cli.chat.loop import run_chat
+        from agent.cli.chat.session import Chat
+        from agent.cli.inline_image import detect_inline_mode
+
+        interactive = not say and sys.stdin.isatty()
+        if save is not None and (save.is_dir() or not save.parent.is_dir()):
+            raise UsageError(f"--save needs the name of a file in a folder that is there, got {save}")
+        conversation = _open_conversation(image, open_)
+        with show_progress() as progress:
+            planner, sam3, provenance = load_models(options, progress)
+        kind = inline if inline != "auto" else detect_inline_mode(os.environ)
+        folder = out or Path("out", Path(conversation.name or "conversation").stem)
+        session = Chat(planner, sam3, provenance, folder, typer.echo, kind, interactive, save)
+    kept = "nothing was saved" if save is None else f"the conversation is in {save}"
+    with report_user_errors(interrupted=kept):
+        succeeded = run_chat(session, conversation, say or read_lines(interactive))
+    raise typer.Exit(0 if succeeded or interactive else FAILURE)
+
+
+def _open_conversation(image: Path | None, saved: Path | None) -> "Conversation":
+    """A conversation about this picture; the saved one, where it is given, goes on with the picture."""
+    from agent.conversation.conversation import Conversation
+    from sam3_tool import Image
+
+    if saved is not None:
+        opened = Conversation.open(saved)
+        return opened if image is None else opened.show(Image.open(image), image.name)
+    if image is None:
+        raise UsageError("no picture to talk about; name one, or --open a saved conversation")
+    return Conversation.start(Image.open(image), image.name)

@@ -1,0 +1,177 @@
+"""The /commands of a terminal chat: what is done by hand."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.cli.chat.session import Chat, write_conversation
+from agent.conversation.conversation import Conversation
+from agent.core.errors import UsageError
+from agent.core.workspace import Candidate
+from agent.exports import EXPORTERS, select_exporters
+from agent.report.output_folder import stage_files
+from sam3_tool import Image
+
+
+class QuitChat(Exception):
+    """The user leaves the chat."""
+
+
+CommandHandler = Callable[[Chat, Conversation, Sequence[str]], Conversation]
+
+
+@dataclass(frozen=True)
+class Command:
+    arguments: str
+    """As /help writes it."""
+    summary: str
+    run: CommandHandler
+    completes: Literal["", "file", "format"] = ""
+    """What the Tab key completes after the command's name."""
+
+
+def _undo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.undo())
+
+
+def _redo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.redo())
+
+
+def _save_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    path = _parse_path(words) if words or chat.save_to is None else chat.save_to
+    write_conversation(conversation, path)
+    chat.say(f"saved in {path}")
+    return conversation
+
+
+def _open_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(Conversation.open(_parse_path(words)))
+
+
+def _show_image(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    path = _parse_path(words)
+    return chat.report_state(conversation.show(Image.open(path), path.name))
+
+
+def _list_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    rows = [_format_row(candidate, conversation.selected) for candidate in conversation.workspace]
+    chat.say("\n".join(rows) or "no mask was found so far")
+    return conversation
+
+
+def _click_pixel(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    positive, rest = _parse_sign(words)
+    x, y, *third = _parse_numbers(rest, 2, 3)
+    mask_id, *_ = [*_to_integers(third), None]
+    return chat.report_state(conversation.click(x, y, chat.sam3, positive=positive, mask_id=mask_id))
+
+
+def _apply_box(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    positive, rest = _parse_sign(words)
+    x0, y0, x1, y1 = _parse_numbers(rest, 4, 4)
+    return chat.report_state(conversation.apply_box(x0, y0, x1, y1, chat.sam3, positive=positive))
+
+
+def _remove_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.remove(_parse_ids(words)))
+
+
+def _keep_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.keep(_parse_ids(words)))
+
+
+def _add_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    return chat.report_state(conversation.restore(_parse_ids(words)))
+
+
+def _apply_threshold(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    (threshold,) = _parse_numbers(words, 1, 1)
+    return chat.report_state(conversation.filter_by_score(threshold))
+
+
+def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    if not words:
+        raise UsageError(f"/export needs a format out of {', '.join(EXPORTERS)}")
+    formats = select_exporters(",".join(words))
+    masks = conversation.workspace.pick(conversation.selected)
+    names = [exporter.build_file_name(conversation.name) for exporter in formats.values()]
+    with stage_files(chat.folder, names) as stage:
+        for exporter in formats.values():
+            exporter.write(conversation.image, masks, conversation.name, stage, conversation.reasons)
+    chat.say(f"{chat.folder}: {', '.join(names)}")
+    return conversation
+
+
+def _print_help(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    usages = {f"/{name} {command.arguments}".strip(): command.summary for name, command in COMMANDS.items()}
+    width = max(map(len, usages))
+    chat.say("Say what to find, then go on: 'only the red ones', 'the plates too', 'not number 3', 'undo'. By hand:")
+    chat.say("\n".join(f"  {usage:<{width}}  {about}" for usage, about in usages.items()))
+    return conversation
+
+
+def _quit_chat(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    raise QuitChat
+
+
+COMMANDS: dict[str, Command] = {
+    "undo": Command("", "back by one step", _undo_step),
+    "redo": Command("", "forth again", _redo_step),
+    "masks": Command("", "every mask found in this picture; * = in the answer", _list_masks),
+    "remove": Command("ID …", "masks of the answer that do not belong there", _remove_masks),
+    "keep": Command("ID …", "only these masks of the answer", _keep_masks),
+    "add": Command("ID …", "known masks that belong there too", _add_masks),
+    "click": Command(
+        "X Y [-] [ID]",
+        "one more object at this pixel, or more of the mask there, or of mask ID; - = less of it",
+        _click_pixel,
+    ),
+    "box": Command("X0 Y0 X1 Y1 [-]", "all that looks like what is in this box; - = leave that out", _apply_box),
+    "threshold": Command("T", "only masks that score above T", _apply_threshold),
+    "picture": Command("FILE", "go on with another picture", _show_image, "file"),
+    "export": Command("FORMAT …", f"the answer for other tools: {', '.join(EXPORTERS)}", _export_answer, "format"),
+    "save": Command("[FILE]", "the whole conversation in one file", _save_conversation, "file"),
+    "open": Command("FILE", "a saved conversation in the place of this one", _open_conversation, "file"),
+    "help": Command("", "this", _print_help),
+    "quit": Command("", "leave; so does Ctrl-D", _quit_chat),
+}
+
+
+def _format_row(candidate: Candidate, selected: Sequence[int]) -> str:
+    box = ", ".join(f"{edge:.0f}" for edge in candidate.box)
+    sign = "*" if candidate.id in selected else " "
+    return f"{sign} {candidate.id:>3}  {candidate.score:.2f}  {candidate.phrase or '(by example)'}  [{box}]"
+
+
+def _parse_path(words: Sequence[str]) -> Path:
+    if len(words) != 1:
+        raise UsageError(f"it takes one file name, got {len(words)}; a name with spaces is written in quotes")
+    return Path(words[0]).expanduser()
+
+
+def _parse_sign(words: Sequence[str]) -> tuple[bool, list[str]]:
+    """Whether no minus stands among the words, and the other words."""
+    return "-" not in words, [word for word in words if word not in "+-"]
+
+
+def _parse_numbers(words: Sequence[str], min_count: int, max_count: int) -> list[float]:
+    try:
+        numbers = [float(number) for word in words for number in word.replace(",", " ").split()]
+    except ValueError as error:
+        raise UsageError(f"it takes numbers, got {' '.join(words)!r}") from error
+    if not min_count <= len(numbers) <= max_count:
+        expected = f"{min_count}" if min_count == max_count else f"{min_count} or {max_count}"
+        raise UsageError(f"it takes {expected} numbers, got {len(numbers)}; see /help")
+    return numbers
+
+
+def _parse_ids(words: Sequence[str]) -> list[int]:
+    return _to_integers(_parse_numbers(words, 1, 1000))
+
+
+def _to_integers(numbers: Sequence[float]) -> list[int]:
+    if fractions := [number for number in numbers if not number.is_integer()]:
+        raise UsageError(f"masks have whole numbers, got {fractions[0]:g}")
+    return [int(number) for number in numbers]

@@ -1,0 +1,82 @@
+"""The loop of a terminal chat: a line in, a turn or a command, what came of it out."""
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from agent.cli.chat.commands import COMMANDS, QuitChat
+from agent.cli.chat.session import Chat, write_conversation
+from agent.cli.console import Progress, format_latest_step, show_progress, to_one_line
+from agent.cli.options import check_query
+from agent.conversation.conversation import Conversation
+from agent.core.episode import Episode
+from agent.core.errors import UsageError
+from sam3_tool.errors import UserError
+
+
+def run_chat(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> bool:
+    """Talks until the lines end, and then saves where that was asked for; whether every line could be done."""
+    if chat.interactive:
+        chat.report_state(conversation)
+    latest, well = conversation, True
+    try:
+        for gone_on, done in chat_loop(chat, conversation, lines):
+            latest, well = gone_on, well and done
+    finally:
+        if chat.save_to is not None:
+            write_conversation(latest, chat.save_to)
+    return well
+
+
+def chat_loop(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> Iterator[tuple[Conversation, bool]]:
+    """The conversation after each line, until /quit, and whether the line could be done.
+
+    What cannot be done is said in one line that begins with 'error:'. Ctrl-C ends a turn that a person waits for, and
+    leaves the conversation as it was.
+    """
+    for line in filter(str.strip, lines):
+        done = True
+        try:
+            conversation = answer_line(chat, line, conversation)
+        except QuitChat:
+            return
+        except UserError as error:
+            done = False
+            chat.say(f"error: {to_one_line(str(error))}")
+        except KeyboardInterrupt:
+            if not chat.interactive:
+                raise
+            chat.say("stopped; the conversation is as it was")
+        yield conversation, done
+
+
+def answer_line(chat: Chat, line: str, conversation: Conversation) -> Conversation:
+    """What comes of a line: a query, or a command with a slash before it. Raises UserError, and QuitChat."""
+    line = line.strip()
+    if line.startswith("/"):
+        return _run_command(chat, line[1:], conversation)
+    check_query(line)
+    updated = conversation.apply_command(line) or _run_query(chat, line, conversation)
+    return chat.report_state(updated)
+
+
+def _run_query(chat: Chat, query: str, conversation: Conversation) -> Conversation:
+    turns = conversation.watch(query, chat.planner, chat.sam3, budget=chat.provenance.budget)
+    with show_progress() as progress:
+        progress.show_status("thinking")
+        *_, episode = (_report_step(episode, progress) for episode in turns)
+    return conversation.append(episode)
+
+
+def _run_command(chat: Chat, line: str, conversation: Conversation) -> Conversation:
+    try:
+        name, *words = shlex.split(line) or [""]
+    except ValueError as error:
+        raise UsageError(f"/{line} cannot be read: {error}") from error
+    if name not in COMMANDS:
+        raise UsageError(f"there is no command /{name}; /help names those there are")
+    return COMMANDS[name].run(chat, conversation, words)
+
+
+def _report_step(episode: Episode, progress: Progress) -> Episode:
+    progress.show_status(format_latest_step(episode))
+    return episode

@@ -1,0 +1,92 @@
+"""What every line of a terminal chat is answered with, and how the conversation is shown there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL.Image
+
+from agent.cli.console import to_one_line
+from agent.cli.inline_image import InlineMode, encode_inline_image
+from agent.conversation.conversation import Conversation
+from agent.core.english import pluralize
+from agent.core.episode import Episode
+from agent.core.errors import OutputError
+from agent.core.planner import Planner
+from agent.records.provenance import Provenance
+from agent.report.output_folder import stage_files
+from sam3_tool import Sam3
+from sam3_tool.drawing.overlay import draw_marks
+
+OVERLAY = "overlay.png"
+MAX_LISTED_MASKS = 12
+"""Masks that the line of an answer names; /masks lists all."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """What every line is answered with."""
+
+    planner: Planner
+    sam3: Sam3
+    provenance: Provenance
+    folder: Path
+    """For the overlay and exports."""
+    say: Callable[[str], object]
+    """Prints a line."""
+    inline: InlineMode = "never"
+    interactive: bool = False
+    """Whether a person types the lines. Else each line brings one line, so that programs can read them."""
+    save_to: Path | None = None
+
+    def report_state(self, conversation: Conversation) -> Conversation:
+        """Says where the conversation stands, and shows it."""
+        self.say(format_state(conversation))
+        try:
+            image = self._draw_overlay(conversation)
+        except OutputError as error:  # what was answered counts all the same
+            self.say(f"error: {to_one_line(str(error))}")
+        else:
+            if self.interactive:
+                self.say(encode_inline_image(image, self.inline) or f"  {self.folder / OVERLAY}")
+        return conversation
+
+    def _draw_overlay(self, conversation: Conversation) -> PIL.Image.Image:
+        """The masks over the picture, which is also written. Raises OutputError."""
+        masks = conversation.workspace.get_instances(conversation.displayed_ids)
+        image = draw_marks(conversation.image, masks, mask_ids=conversation.displayed_ids)
+        with stage_files(self.folder, [OVERLAY]) as stage:
+            image.save(stage / OVERLAY)
+        return image
+
+
+def format_state(conversation: Conversation) -> str:
+    """What the latest turn said, and the masks of the answer."""
+    masks = conversation.workspace.pick(conversation.displayed_ids)
+    if conversation.last_turn is None:
+        size = f"{conversation.image.width} x {conversation.image.height} pixels"
+        return f"{conversation.name or 'a picture'}, {size}: say what to find, or /help"
+    outcome = "" if conversation.outcome in ("answered", "no_match") else f"{conversation.outcome}: "
+    named = "; ".join(
+        f"{candidate.id} {candidate.phrase or '(by example)'} {candidate.score:.2f}"
+        for candidate in masks[:MAX_LISTED_MASKS]
+    )
+    more = f"; and {len(masks) - MAX_LISTED_MASKS} more" if len(masks) > MAX_LISTED_MASKS else ""
+    return to_one_line(
+        f"{outcome}{conversation.message}{named and f' [{named}{more}]'}{_format_cost(conversation.last_turn)}"
+    )
+
+
+def _format_cost(turn: Episode) -> str:
+    """Of a language model; "" where none was asked."""
+    usage = turn.usage
+    tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
+    return f" ({pluralize(usage.model_calls, 'model call')}, {tokens})" if usage.model_calls else ""
+
+
+def write_conversation(conversation: Conversation, path: Path) -> None:
+    """Raises OutputError."""
+    try:
+        conversation.save(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,51 @@
+"""Planner and SAM 3 as the command line asks for them, and the garbage collector's part in a quick start."""
+
+import gc
+from typing import TYPE_CHECKING
+
+from agent.cli.console import Progress
+from agent.cli.options import Options
+
+if TYPE_CHECKING:
+    from agent.core.planner import Planner
+    from agent.records.provenance import Provenance
+    from sam3_tool import Sam3
+
+
+def load_models(options: Options, progress: Progress) -> "tuple[Planner, Sam3, Provenance]":
+    """Load the planner and SAM 3, and say what files call them. Raises UserError for what cannot be loaded."""
+    from agent.planners.loading import load_planner, with_model_info, wrap_recording
+
+    provenance = options.build_provenance()
+    progress.show_status(f"loading {options.planner}")
+    planner_options = options.to_planner_options(provenance)
+    planner = load_planner(options.planner, **planner_options)
+    provenance = with_model_info(provenance, planner)
+    progress.print_line(_format_header(provenance))
+    progress.show_status(f"loading SAM 3 ({provenance.sam3})")
+    sam3 = _load_sam3(options, provenance)
+    if options.record is not None:
+        planner = wrap_recording(planner, provenance, options.record, **planner_options)
+    freeze_and_enable_gc()
+    return planner, sam3, provenance
+
+
+def _load_sam3(options: Options, provenance: "Provenance") -> "Sam3":
+    """The recorded one for a replay, unless another is asked for."""
+    from sam3_tool import Sam3
+
+    if options.recording_folder and options.sam3 is None:
+        return Sam3.replay(options.recording_folder)
+    return Sam3.load(provenance.sam3, device=options.device, record=options.record)
+
+
+def _format_header(provenance: "Provenance") -> str:
+    """Who plans, in one line."""
+    return f"{provenance.planner}, {provenance.toolset.name} toolset{provenance.capabilities and f'; {provenance.capabilities}'}"
+
+
+def freeze_and_enable_gc() -> None:
+    """Let the collector run again, but never over what was imported and loaded: a million objects that stay."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

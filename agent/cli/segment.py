@@ -1,0 +1,79 @@
+"""`sam3-agent segment`: one query about one image, four files and one line out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli import shared_options
+from agent.cli.console import FAILURE, format_latest_step, report_user_errors, show_progress, to_one_line
+from agent.cli.loading import load_models
+from agent.cli.options import Options, check_query
+
+if TYPE_CHECKING:
+    from agent.core.episode import Episode, Task
+    from agent.records.provenance import Provenance
+    from agent.report.result import Result
+
+
+@shared_options.planning_options()
+def segment(
+    image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
+    query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
+    options: Options,
+    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
+    export: shared_options.ExportOption = None,
+) -> None:
+    """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
+
+    Exit codes: 0 answered, nothing matched, or asked back; 1 failure, or stopped before an answer; 2 bad usage or bad
+    input. Stopped, it gives the best answer so far. A replay takes what is left out here from what it repeats.
+    Of a language model's server, the key is read from OPENAI_API_KEY and is never written anywhere.
+    """
+    started = perf_counter()
+    with report_user_errors():
+        check_query(query)
+        from agent.core.episode import Task
+        from agent.exports import select_exporters
+        from agent.report.output_folder import ANSWER_FILES, stage_files, write_answer_files, write_exports
+        from agent.report.result import Result
+        from sam3_tool import Image
+
+        formats = [] if export is None else [*select_exporters(export).values()]
+        files = (*ANSWER_FILES, *(exporter.build_file_name(image.name) for exporter in formats))
+        task = Task(Image.open(image), query)
+        folder = out or Path("out", image.stem)
+        with stage_files(folder, files) as stage:
+            episode, provenance = _run_task(task, options)
+            result = Result.from_episode(episode, seconds=perf_counter() - started)
+            write_answer_files(episode, result, stage, provenance=provenance, source=image.name)
+            write_exports(episode, formats, stage, source=image.name)
+    typer.echo(result.to_json() if json else _format_summary(result, folder, files))
+    raise typer.Exit(0 if _is_success(result) else FAILURE)
+
+
+def _run_task(task: "Task", options: Options) -> "tuple[Episode, Provenance]":
+    """The finished episode and what made it, with progress on the terminal."""
+    from agent import watch
+
+    with show_progress() as progress:
+        planner, sam3, provenance = load_models(options, progress)
+        progress.show_status("thinking")
+        for episode in watch(task, planner, sam3, budget=provenance.budget):
+            progress.show_status(format_latest_step(episode))
+    return episode, provenance
+
+
+def _is_success(result: "Result") -> bool:
+    """An agent that asks back has done its part; who calls it sees by the outcome that an answer is wanted."""
+    return result.is_conclusive or result.outcome == "asked"
+
+
+def _format_summary(result: "Result", folder: Path, files: Sequence[str]) -> str:
+    """The answer in one line, or the question with one line per option; and where the files are."""
+    outcome = "" if result.is_conclusive else f"{result.outcome}: "
+    options = [f"  {number}. {to_one_line(option)}" for number, option in enumerate(result.options, start=1)]
+    return "\n".join([f"{outcome}{to_one_line(result.message)}", *options, f"{folder}: {', '.join(files)}"])
