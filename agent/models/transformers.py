@@ -1,6 +1,7 @@
 """A language model in this process, on transformers: what several threads ask at one time is generated as one batch."""
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,29 +22,38 @@ from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.batching import Batcher
 
+log = logging.getLogger(__name__)
+
 MAX_BATCH = 16
 """Conversations that are generated together."""
 
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How replies are written."""
+    """How a model writes its replies."""
 
     max_tokens: int = 2048
     temperature: float | None = 0.0
     """0 takes the likeliest token; None samples as the model's own settings say."""
     seed: int | None = None
-    """Of sampling: the same conversations in the same order get the same replies."""
+    """Seed of sampling: the same conversations in the same order get the same replies."""
 
 
 DEFAULT_GENERATION = GenerationSettings()
 
 
 class TransformersModel:
-    """Any model that `AutoModelForImageTextToText` loads.
+    """A ChatModel that `AutoModelForImageTextToText` loads.
 
-    Safe to share between threads: one thread of its own runs the network, and what the others ask meanwhile is its
-    next batch.
+    It is safe to share between threads: one thread of its own runs the network, and what the others ask meanwhile is
+    its next batch.
+
+    Args:
+        model: A model on its device, in evaluation mode. It is taken over.
+        processor: Its processor.
+        name: Its name, without the kind.
+        wire: How tools are offered; "auto" takes the chat template's own way where it knows tools.
+        generation: How replies are written.
     """
 
     def __init__(
@@ -55,7 +65,6 @@ class TransformersModel:
         wire: Literal["auto", "native", "tagged"] = "auto",
         generation: GenerationSettings = DEFAULT_GENERATION,
     ) -> None:
-        """Takes over a model on its device, in evaluation mode, and its processor."""
         self.name = f"transformers:{name}"
         self.capabilities = _read_capabilities(model, processor, wire)
         self.generation = asdict(generation)
@@ -74,12 +83,20 @@ class TransformersModel:
         temperature: float | None = 0.0,
         seed: int | None = None,
     ) -> "TransformersModel":
-        """From a folder, or by its name on the Hugging Face hub.
+        """Load a model from a folder, or by its name on the Hugging Face hub.
 
-        `device`: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one. `dtype`: "auto" is that of the
-        weights. `wire`: "auto" offers tools natively where the chat template knows tools. The rest: see `GenerationSettings`.
+        Args:
+            path_or_name: A folder with config.json, or a name such as "Qwen/Qwen3-VL-8B-Instruct".
+            device: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one.
+            dtype: A dtype's name; "auto" is that of the weights.
+            wire: How tools are offered; "auto" takes the chat template's own way where it knows tools.
+            max_tokens: Most tokens of a reply.
+            temperature: 0 takes the likeliest token; None samples as the model's own settings say.
+            seed: Seed of sampling.
 
-        Raises `ModelError` where there is no such model, and `DeviceError` where there is no such device.
+        Raises:
+            ModelError: There is no such model, or it cannot chat about images.
+            DeviceError: There is no such device.
         """
         if wire not in ("auto", "native", "tagged"):
             raise ModelError(f"a model in this process takes tools by 'native' or 'tagged', not by {wire!r}")
@@ -89,7 +106,10 @@ class TransformersModel:
         return cls(model.to(place), processor, name=str(path_or_name), wire=wire, generation=generation)
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""
+        """Generate one reply per conversation, in order; see `ChatModel`.
+
+        A conversation that leaves no room for a reply gets one without text, with the finish reason "length".
+        """
         return self._batcher([_Request(conversation, tools) for conversation in conversations])
 
 
@@ -107,7 +127,7 @@ class _NoRoomError(Exception):
 
 
 class _Network:
-    """The model and its processor. For one thread at a time."""
+    """The model and its processor. Only one thread may use it at a time."""
 
     def __init__(self, model: Any, processor: Any, capabilities: Capabilities, generation: GenerationSettings) -> None:
         self._model, self._processor, self._tokenizer = model, processor, processor.tokenizer
@@ -117,7 +137,7 @@ class _Network:
         self._batches = count()
 
     def answer_requests(self, requests: list[_Request]) -> list[Reply]:
-        """What one gets does not depend on those it shares a batch with: where it would, they are asked one by one."""
+        """Answer a batch. Where one request would change the reply to another, they are asked one by one."""
         try:
             return self._generate_batch(requests)
         except Exception as error:
@@ -136,16 +156,18 @@ class _Network:
         if room < self._compute_room(min(lengths)):
             raise _NoRoomError(max(lengths))
         settings = self._build_settings(room)
+        log.debug("generating %d replies to prompts of up to %d tokens", len(requests), max(lengths))
         with torch.inference_mode(), self._seed_sampling():
             rows = self._model.generate(**inputs, generation_config=settings)
         written = rows[:, inputs["input_ids"].shape[1] :].tolist()
+        log.debug("generated %d tokens for each", rows.shape[1] - inputs["input_ids"].shape[1])
         return [
             self._decode_reply(request, tokens, Usage(model_calls=1, prompt_tokens=length, images=len(shown)))
             for request, tokens, length, shown in zip(requests, written, lengths, images, strict=True)
         ]
 
     def _render_prompt(self, request: _Request) -> tuple[str, list[Any]]:
-        """The prompt as the model's own template writes it, and its pictures."""
+        """Render the prompt with the model's own template, and return its images with it."""
         wire = self._capabilities.wire
         messages, images = to_chat_template(request.conversation, request.tools, wire)
         tools = list(request.tools) if wire == "native" and request.tools else None
@@ -153,7 +175,7 @@ class _Network:
         return str(text), list(images)
 
     def _encode_batch(self, texts: Sequence[str], images: Sequence[list[Any]]) -> Any:
-        """Padded on the left, so that every reply starts at the same place."""
+        """Encode the prompts, padded on the left so that every reply starts at the same place."""
         begin = self._tokenizer.bos_token
         return self._processor(
             text=list(texts),
@@ -166,7 +188,7 @@ class _Network:
         ).to(self._model.device, self._model.dtype)
 
     def _compute_room(self, prompt: int) -> int:
-        """Tokens that may be written after `prompt` tokens."""
+        """Return how many tokens may be written after `prompt` tokens."""
         context = self._capabilities.context
         room = self._generation.max_tokens if context is None else min(self._generation.max_tokens, context - prompt)
         if room < 1:
@@ -174,7 +196,7 @@ class _Network:
         return room
 
     def _build_settings(self, room: int) -> Any:
-        """The model's own settings, but for what `GenerationSettings` says."""
+        """Return the model's own settings, overruled by what `GenerationSettings` says."""
         settings = copy.deepcopy(self._model.generation_config)
         settings.max_new_tokens, settings.max_length = room, None
         settings.eos_token_id = sorted(self._ends)
@@ -188,7 +210,7 @@ class _Network:
 
     @contextmanager
     def _seed_sampling(self) -> Iterator[None]:
-        """torch's random numbers are the whole process's: they are put back as they were."""
+        """Seed torch for one batch. Its random numbers belong to the whole process, so they are put back afterwards."""
         if self._generation.seed is None:
             yield
             return
@@ -197,7 +219,7 @@ class _Network:
             yield
 
     def _decode_reply(self, request: _Request, tokens: list[int], cost: Usage) -> Reply:
-        """`tokens`: what was written, and then padding."""
+        """Read a reply from what was written; padding follows it in `tokens`."""
         length = next((place for place, token in enumerate(tokens) if token in self._ends), None)
         text = self._tokenizer.decode(tokens[:length], skip_special_tokens=True)
         reply = read_reply(text, tools=request.tools)
@@ -207,14 +229,14 @@ class _Network:
 
 
 def _find_end_tokens(model: Any, processor: Any) -> frozenset[int]:
-    """The tokens that end a reply."""
+    """Return the tokens that end a reply."""
     ends = model.generation_config.eos_token_id
     listed = ends if isinstance(ends, list) else [ends]
     return frozenset(token for token in (*listed, processor.tokenizer.eos_token_id) if token is not None)
 
 
 def _read_capabilities(model: Any, processor: Any, wire: Literal["auto", "native", "tagged"]) -> Capabilities:
-    """As the chat template and the configuration tell."""
+    """Read off the chat template and the configuration what the model can do."""
     templates = processor.chat_template
     template = templates.get("default", "") if isinstance(templates, dict) else templates or ""
     best: Literal["native", "tagged"] = "native" if "tools" in template else "tagged"
@@ -227,8 +249,9 @@ def _read_capabilities(model: Any, processor: Any, wire: Literal["auto", "native
 
 
 def _load_model(path_or_name: str | Path, dtype: str) -> tuple[Any, Any]:
-    """The model, in evaluation mode and on the CPU, and its processor."""
+    """Load a model in evaluation mode, on the CPU, and its processor."""
     source = _resolve_source(str(path_or_name))
+    log.debug("loading the model %s", source)
     try:
         with silence_transformers():
             _check_model_kind(source, AutoConfig.from_pretrained(source))
@@ -236,14 +259,14 @@ def _load_model(path_or_name: str | Path, dtype: str) -> tuple[Any, Any]:
             processor = AutoProcessor.from_pretrained(source)
     except ModelError:
         raise
-    except Exception as error:  # a damaged folder raises whatever its damaged part does
+    except Exception as error:  # a damaged folder raises whatever the reader of its damaged part does
         raise ModelError(f"the model {source} cannot be loaded: {format_one_line(error)}") from error
     _check_completeness(source, report, processor)
     return model.eval(), processor
 
 
 def _resolve_source(name: str) -> str:
-    """The folder as given, or the name on the hub; ModelError for what can be neither."""
+    """Return the folder as given, or the name on the hub. Raise ModelError for what can be neither."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return str(folder)
@@ -265,7 +288,7 @@ def _check_model_kind(source: str, config: Any) -> None:
 
 def _check_completeness(source: str, report: Any, processor: Any) -> None:
     missing = sorted(report["missing_keys"])
-    if missing:  # transformers would go on with random numbers in their place
+    if missing:  # transformers would put random numbers in their place and go on
         raise ModelError(f"the model {source} is not whole: {len(missing)} weights are missing, e.g. {missing[0]}")
     if getattr(processor, "chat_template", None) is None:
         raise ModelError(f"the model {source} has no chat template; expected a model that was trained to chat")

@@ -3,6 +3,7 @@
 vLLM is an extra that not every machine can have, and takes seconds to import: it is imported when a model is loaded.
 """
 
+import logging
 import os
 import weakref
 from collections.abc import Mapping, Sequence
@@ -24,39 +25,41 @@ from sam3_tool.backends.transformers.checkpoint import format_one_line
 
 Wire = Literal["native", "schema", "tagged"]
 
+log = logging.getLogger(__name__)
+
 ENVIRONMENT_DEFAULTS = {
     # its log would go to standard output, where the results go
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
 }
-"""Environment variables that vLLM reads when it is imported; what the user has set stays."""
+"""Environment variables that vLLM reads when it is imported. A value that the user has set stays."""
 
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How replies are written."""
+    """How a model writes its replies."""
 
     max_tokens: int = 2048
     temperature: float | None = 0.0
     """0 takes the likeliest token; None samples as the model's own settings say."""
     seed: int | None = None
-    """Of sampling: equal conversations get equal replies."""
+    """Seed of sampling: equal conversations get equal replies."""
 
 
 @dataclass(frozen=True, eq=False)
 class VllmModel:
-    """Any model with pictures that vLLM runs.
+    """A ChatModel that vLLM runs in this process.
 
-    Safe to share between threads: one thread of its own steps the engine, and what is asked while others are being
-    answered joins them at the next token. Prompts that begin alike share what was computed for their beginning.
+    It is safe to share between threads: one thread of its own steps the engine, and what is asked while others are
+    being answered joins them at the next token. Prompts that begin alike share what was computed for their beginning.
     """
 
     name: str
     capabilities: Capabilities
     sampling: SamplingSettings
     engine: "Engine" = field(repr=False)
-    """Models with other settings, made with `replace`, share it."""
+    """Copies with other settings, made with `dataclasses.replace`, share it."""
 
     @classmethod
     def load(
@@ -72,17 +75,25 @@ class VllmModel:
         gpu_memory: float = 0.7,
         engine: Mapping[str, Any] | None = None,
     ) -> "VllmModel":
-        """From a folder, or by its name on the Hugging Face hub.
+        """Load a model from a folder, or by its name on the Hugging Face hub.
 
-        `wire`: "auto" and "schema" hold every reply to a call that fits its tool; a model that shall think first is
-        given its tools "native", through its chat template, or "tagged", in the text.
-        `context`: tokens of a prompt and its reply; None takes the most that the model knows and the memory holds.
-        `images`: most pictures in one conversation. `gpu_memory`: the part in (0, 1] of the GPU's memory that vLLM
-        takes; SAM 3 needs some of the rest. `engine`: further arguments of `vllm.LLM`. The rest: see `SamplingSettings`.
+        Args:
+            name_or_path: A folder, or a name such as "Qwen/Qwen3-VL-8B-Instruct".
+            wire: "auto" and "schema" hold every reply to a call that fits its tool. A model that shall think first is
+                given its tools "native", through its chat template, or "tagged", in the text.
+            max_tokens: Most tokens of a reply.
+            temperature: 0 takes the likeliest token; None samples as the model's own settings say.
+            seed: Seed of sampling.
+            context: Tokens of a prompt and its reply; None takes the most that the model knows and the memory holds.
+            images: Most images in one conversation.
+            gpu_memory: The part in (0, 1] of the GPU's memory that vLLM takes. SAM 3 needs some of the rest.
+            engine: Further arguments of `vllm.LLM`.
 
-        Raises `ModelError` where vLLM is not installed, has no GPU or cannot run the model.
+        Raises:
+            ModelError: vLLM is not installed, finds no GPU, or cannot run the model.
         """
         name = str(Path(name_or_path).expanduser())
+        log.debug("loading the model %s into vllm", name)
         options = _build_engine_options(context, images, gpu_memory) | dict(engine or {})
         try:
             llm = _import_vllm().LLM(name, **options)
@@ -101,7 +112,11 @@ class VllmModel:
         return asdict(self.sampling)
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """See `ChatModel`. A conversation that leaves no room for a reply gets one without text, cut off by length."""
+        """Generate one reply per conversation, in order; see `ChatModel`.
+
+        A conversation that leaves no room for a reply gets one without text, with the finish reason "length".
+        """
+        log.debug("asking %s %d conversations", self.name, len(conversations))
         answers = [
             self.engine.submit_request(self._build_request(conversation, tools)) for conversation in conversations
         ]
@@ -134,32 +149,33 @@ class VllmModel:
 class _Request:
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None
-    """For the chat template."""
+    """What the chat template is given."""
     sampling_params: Any
     answer: "Future[Any]" = field(default_factory=Future)
-    """A `vllm.RequestOutput`, or the error that there is none for."""
+    """A `vllm.RequestOutput`, or the error that came instead."""
 
 
 class Engine:
-    """A `vllm.LLM` for many threads. It is ended with this object, or with the process."""
+    """A `vllm.LLM` for many threads. It ends with this object, or with the process."""
 
     def __init__(self, llm: Any) -> None:
-        """Takes it over."""
+        """Take the model over."""
         self._loop = _EngineLoop(llm)
         # The thread holds the loop, not this object: when nobody holds this object any more, the thread is ended.
         self._finalizer = weakref.finalize(self, self._loop.close)
 
     def submit_request(self, request: _Request) -> "Future[Any]":
+        """Hand a request to the engine, and return what its output will come in."""
         self._loop.arrivals.put(request)
         return request.answer
 
     def get_default_sampling_params(self) -> Any:
-        """Those that the model's own settings name."""
+        """Return the sampling parameters that the model's own settings name."""
         return self._loop.llm.get_default_sampling_params()
 
 
 class _EngineLoop:
-    """Steps vLLM, in a thread of its own, as long as there is something to answer."""
+    """A thread that steps vLLM as long as there is something to answer."""
 
     def __init__(self, llm: Any) -> None:
         self.llm = llm
@@ -171,7 +187,7 @@ class _EngineLoop:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread after the token it is at (at exit, waits for a few seconds at most)."""
+        """End the thread after its current token, and wait for that a few seconds at most."""
         self.arrivals.put(None)
         if self._thread is not current_thread():
             self._thread.join(timeout=5.0)
@@ -182,7 +198,7 @@ class _EngineLoop:
         self._fail_running(RuntimeError("closed before this request was answered"))
 
     def _admit_requests(self) -> bool:
-        """Gives vLLM what has arrived; waits for something while there is nothing to answer. False once closed."""
+        """Give vLLM what has arrived, and wait while there is nothing to answer. Return False once closed."""
         while not self._running or not self.arrivals.empty():
             request = self.arrivals.get()
             if request is None:
@@ -219,7 +235,7 @@ class _EngineLoop:
 
 
 def _import_vllm() -> Any:
-    """The package. Raises ModelError where it is missing or finds no GPU."""
+    """Import the package. Raise ModelError where it is missing or finds no GPU."""
     for name, value in ENVIRONMENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
@@ -241,7 +257,7 @@ def _import_vllm() -> Any:
 
 
 def _build_engine_options(context: int | None, images: int, gpu_memory: float) -> dict[str, Any]:
-    """Arguments of `vllm.LLM`."""
+    """Return the arguments of `vllm.LLM`."""
     return {
         "max_model_len": -1 if context is None else context,
         "limit_mm_per_prompt": {"image": images, "video": 0},
@@ -253,7 +269,7 @@ def _build_engine_options(context: int | None, images: int, gpu_memory: float) -
 
 
 def _insert_images(messages: list[dict[str, Any]], images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
-    """The messages with each placeholder of a picture replaced by the picture."""
+    """Replace each placeholder of an image by the image."""
     left = iter(images)
     return [{**message, "content": [_insert_image(part, left) for part in message["content"]]} for message in messages]
 

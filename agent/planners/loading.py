@@ -157,7 +157,11 @@ def build_chat_planner(model: "ChatModel", toolset: Toolset, view: Mapping[str, 
 
 
 def describe_capabilities(planner: Planner) -> str:
-    """What the planner's language model can do, in words; "" where there is none."""
+    """Describe in words what the planner's language model can do.
+
+    Returns:
+        One line, or "" for a planner without a language model.
+    """
     from agent.models.openai.probe import format_capabilities
     from agent.planners.chat.planner import ChatPlanner
 
@@ -165,7 +169,15 @@ def describe_capabilities(planner: Planner) -> str:
 
 
 def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
-    """With the planner's toolset, and what is known of its language model, where it has one."""
+    """Add the planner's toolset, and what is known of its language model, if it has one.
+
+    Args:
+        provenance: What was asked for.
+        planner: The planner that was loaded.
+
+    Returns:
+        What made the episode, as files hold it.
+    """
     import prompts
     from agent.planners.chat.planner import ChatPlanner
 
@@ -177,10 +189,19 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
 
 
 def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Path, **options: Any) -> Planner:
-    """The same planner, with every reply of its language model written into `folder`, for 'replay:DIR'.
+    """Let a planner write every reply of its language model into a folder, for 'replay:DIR'.
 
-    `provenance`: as `with_model_info` gives it. `options`: what the planner was loaded with. Raises PlannerError if the
-    folder cannot be written.
+    Args:
+        planner: The planner to record.
+        provenance: What made it, as `with_model_info` gives it.
+        folder: The folder of the recording, which is made if need be.
+        options: What the planner was loaded with.
+
+    Returns:
+        A planner that decides the same.
+
+    Raises:
+        PlannerError: The folder cannot be written.
     """
     from agent.planners.chat.planner import ChatPlanner
     from agent.records.model_recording import RecordingHeader, RecordingModel
@@ -193,15 +214,20 @@ def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Pat
 
 
 def generation_settings(planner: Planner) -> dict[str, Any]:
-    """How the planner's language model writes its replies, as plain JSON values; empty where nothing is known of it."""
+    """Return how the planner's language model writes its replies, as plain JSON values; {} where nothing is known."""
     return dict(getattr(getattr(planner, "model", None), "generation", {}))
 
 
 def wrap_caching(planner: Planner, folder: str | Path, **settings: Any) -> Planner:
-    """The same planner, whose language model is asked only what is not yet known in `folder`.
+    """Let a planner ask its language model only what no run has asked it before.
 
-    A planner without one, and a model that draws its replies by chance, are given back as they are. `settings`: what
-    else replies depend on, e.g. the hash of a model's weights. Raises PlannerError if the folder cannot be written.
+    Args:
+        planner: A planner. One without a language model, or whose model draws by chance, is returned as it is.
+        folder: The folder of the cache, which is made if need be.
+        settings: What else replies depend on, e.g. the hash of the model's weights.
+
+    Raises:
+        PlannerError: The folder cannot be written.
     """
     from agent.planners.chat.planner import ChatPlanner
     from agent.records.model_recording import CachingModel, is_deterministic

@@ -11,13 +11,26 @@ from agent.core.verdict import Verdict
 from agent.tools import WORKSPACE, Tool, Toolset
 
 ScriptEntry = Decision | Tool | Callable[[Episode], Decision | Tool]
-"""A call, or what makes it of the episode so far: the ids of what was just found are known only then."""
+"""A call, or a function that makes it of the episode so far, for the ids of new masks are known only then."""
 
 
 class ScriptedPlanner:
-    """Makes these calls one after the other, whatever the tools answer.
+    """A planner that makes these calls one after the other, whatever the tools answer.
 
-    Safe to share between threads and episodes: which call is next depends on the episode alone.
+    It is safe to share between threads and episodes, for the episode alone tells which call is next.
+
+    Args:
+        script: Tool calls, decisions, or functions from the episode so far to either.
+        toolset: The tools that the calls are of.
+        rejects: Ids of the masks that `examine` refuses whenever it is asked; it accepts all others.
+        verdicts: What `examine` says instead, word for word. It says nothing of a mask without a verdict.
+
+    Example:
+        >>> from agent.tools.toolsets import Answer, Segment
+        >>> answer_last = lambda episode: Answer(ids=[max(episode.current_ids)])
+        >>> planner = ScriptedPlanner([Segment(phrases=["cup"]), answer_last])
+        >>> len(planner.script)
+        2
     """
 
     def __init__(
@@ -28,25 +41,24 @@ class ScriptedPlanner:
         rejects: Collection[int] = (),
         verdicts: Iterable[Verdict] | None = None,
     ) -> None:
-        """`toolset`: the tools that its calls are of.
-
-        `rejects`: the numbers of the masks that `examine` refuses, whenever it is asked; it accepts all others.
-
-        `verdicts`: what `examine` says instead, word for word; of a mask without one it says nothing.
-        """
         self.script = list(script)
         self.toolset = toolset
         self.rejects = frozenset(rejects)
         self.verdicts = None if verdicts is None else {verdict.id: verdict for verdict in verdicts}
 
     def decide(self, episode: Episode) -> Decision:
-        """The next call. Raises PlannerError when there is none."""
+        """Return the next call.
+
+        Raises:
+            PlannerError: The script has ended.
+        """
         step_count = len(episode.steps)
         if step_count >= len(self.script):
             raise PlannerError(f"the script ended after {pluralize(len(self.script), 'call')}, before the episode did")
         return _to_decision(self.script[step_count], episode)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
+        """Return the scripted verdicts, or accept every mask that is not in `rejects`."""
         if self.verdicts is not None:
             return [self.verdicts[id] for id in ids if id in self.verdicts]
         return build_certain_verdicts(ids, accepted=set(ids) - self.rejects)
@@ -58,18 +70,23 @@ def _to_decision(entry: ScriptEntry, episode: Episode) -> Decision:
 
 
 class ReplayPlanner(ScriptedPlanner):
-    """Makes the calls of a recorded episode, and judges masks as they were judged there. It costs no model call."""
+    """A planner that makes the calls of a recorded episode and judges masks as was done there. It costs no model call.
+
+    Args:
+        recorded: The episode to repeat.
+        toolset: The toolset of the planner that made it.
+    """
 
     def __init__(self, recorded: Episode, *, toolset: Toolset = WORKSPACE) -> None:
-        """`toolset`: that of the planner whose episode it is."""
         super().__init__((replace(step.decision, usage=NO_COST) for step in recorded.steps), toolset=toolset)
         self.recorded = recorded
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        """The verdicts of the same step; where the record holds none, of the masks that were shown then."""
+        """Return the verdicts of the same step. Where the record holds none, the masks shown then are accepted."""
         observation = self.recorded.steps[len(episode.steps)].observation
         return list(observation.verdicts) or build_certain_verdicts(ids, accepted=observation.shown or ())
 
 
 def build_certain_verdicts(ids: Sequence[int], *, accepted: Collection[int]) -> list[Verdict]:
+    """Give every mask the probability 1 if it is accepted, else 0."""
     return [Verdict(id, accept=id in accepted, probability=float(id in accepted)) for id in ids]

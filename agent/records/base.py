@@ -21,9 +21,16 @@ class SavedModel(BaseModel):
 
 
 def read_versioned_json(path: str | Path, *, kind: str, format: str, versions: Sequence[int]) -> dict[str, Any]:
-    """The JSON object in a file of this format. Raises RecordError for one that is missing, foreign or cut off.
+    """Read the JSON object in a file of this format.
 
-    `kind`: is saved in such files, in one word.
+    Args:
+        path: The file.
+        kind: What such files hold, in one word, for the message.
+        format: What the file must say under "format".
+        versions: What it may say under "version".
+
+    Raises:
+        RecordError: The file is missing, foreign or cut off.
     """
     try:
         held = json.loads(Path(path).read_bytes())
@@ -40,6 +47,6 @@ def read_versioned_json(path: str | Path, *, kind: str, format: str, versions: S
 
 
 def first_validation_error(error: ValidationError) -> str:
-    """The first thing that is wrong: where, and what."""
+    """Say where and what the first thing is that is wrong."""
     what = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"

@@ -41,16 +41,16 @@ Version 2 is without what was said before in a conversation.
 
 
 class SavedImage(SavedModel):
-    """The picture itself, without loss; or which picture it is, where its pixels are kept elsewhere."""
+    """An image without loss; or only which image it is, where its pixels are kept elsewhere."""
 
     name: Text
-    """Of the file it came from, without folders; may be empty."""
+    """Name of the file that it came from, without folders; it may be empty."""
     width: Annotated[int, Field(gt=0)]
     height: Annotated[int, Field(gt=0)]
     key: str
-    """The picture's content key."""
+    """The image's content key."""
     png: str = ""
-    """Base64; empty where the pixels are left out."""
+    """The image's PNG file in base64; empty where the pixels are left out."""
 
     @classmethod
     def from_image(cls, image: Image, name: str, *, pixels: bool = True) -> Self:
@@ -58,7 +58,7 @@ class SavedImage(SavedModel):
         return cls(name=name, width=image.width, height=image.height, key=image.key, png=png)
 
     def with_pixels(self, image: Image) -> Self:
-        """Raises ValueError if it is another picture."""
+        """Add the pixels. Raise ValueError if they are those of another image."""
         if image.key != self.key:
             raise ValueError(
                 f"it is about another picture of {self.width} x {self.height} pixels"
@@ -67,7 +67,7 @@ class SavedImage(SavedModel):
         return self.model_copy(update={"png": _encode_png(image)})
 
     def to_image(self) -> Image:
-        """Raises ValueError if it is damaged or left out."""
+        """Decode the image. Raise ValueError if it is damaged or was left out."""
         if not self.png:
             raise ValueError("its picture was left out when it was saved")
         try:
@@ -81,7 +81,7 @@ class SavedImage(SavedModel):
 
 
 def _encode_png(image: Image) -> str:
-    """Base64."""
+    """Encode an image as PNG in base64."""
     file = BytesIO()
     image.to_pil().save(file, "PNG", compress_level=1)
     return base64.b64encode(file.getvalue()).decode("ascii")
@@ -101,7 +101,7 @@ class WorkspaceDelta(SavedModel):
         return cls(candidates=after.candidates[old:], searches=after.searches[searched:])
 
     def apply_to(self, before: Workspace) -> Workspace:
-        """Raises ValueError for masks that do not fit the picture or the numbering."""
+        """Add what the step added. Raise ValueError for masks that fit neither the image nor the numbering."""
         for id, candidate in enumerate(self.candidates, start=len(before) + 1):
             if candidate.id != id or candidate.rle.size != (before.height, before.width):
                 raise ValueError(f"mask {candidate.id} of size {candidate.rle.size} stands where mask {id} should")
@@ -119,7 +119,7 @@ class SavedStep(SavedModel):
     outcome: Outcome | None
     is_error: bool
     usage: Usage
-    """The observation's; the decision has its own."""
+    """The cost of the observation; the decision has its own."""
     seconds: float
     options: tuple[Text, ...] = ()
     reasons: tuple[tuple[int, Text], ...] = ()
@@ -167,10 +167,10 @@ class SavedStep(SavedModel):
 
 
 class SavedContext(SavedModel):
-    """What a conversation had come to."""
+    """What a conversation had come to before an episode began."""
 
     added: WorkspaceDelta
-    """Every mask and search of it."""
+    """Every mask and search of the conversation."""
     selected: tuple[int, ...]
     turns: tuple[PastTurn, ...]
 
@@ -189,7 +189,7 @@ class SavedContext(SavedModel):
         return cls(added=added, selected=context.selected, turns=context.turns)
 
     def to_context(self, image: Image) -> ConversationContext:
-        """Raises ValueError if its parts do not fit together."""
+        """Rebuild the context. Raise ValueError if its parts do not fit together."""
         workspace = self.added.apply_to(Workspace(image.height, image.width))
         if unknown := [id for id in self.selected if id not in workspace]:
             raise ValueError(f"its earlier answer has masks {unknown} that nobody found")
@@ -214,7 +214,7 @@ class Transcript(SavedModel):
     def from_episode(
         cls, episode: Episode, *, provenance: Provenance, source: str | Path = "", pixels: bool = True
     ) -> Self:
-        """`pixels`: whether the picture itself is held; else only which it is, and `load_episode` must be given it."""
+        """Hold an episode. Without `pixels` the file only says which image it is; `load_episode` must be given it."""
         task = episode.task
         return cls(
             made_by=provenance,
@@ -228,13 +228,14 @@ class Transcript(SavedModel):
 
     @cached_property
     def episode(self) -> Episode:
-        """The episode that was saved. Raises ValueError if the file's parts do not fit together."""
+        """The episode that was saved. Its first use raises ValueError if the file's parts do not fit together."""
         image = self.picture.to_image()
         context = EMPTY_CONTEXT if self.before is None else self.before.to_context(image)
         return rebuild_episode(Task(image, self.query, context, self.by_hand), self.steps, self.outcome)
 
 
 def to_saved_steps(episode: Episode) -> tuple[SavedStep, ...]:
+    """Turn the steps into what a file holds of them: each with what it added."""
     workspaces = [replace(episode, steps=episode.steps[:index]).workspace for index in range(len(episode.steps))]
     return tuple(
         SavedStep.from_step(step, workspace) for step, workspace in zip(episode.steps, workspaces, strict=True)
@@ -242,7 +243,7 @@ def to_saved_steps(episode: Episode) -> tuple[SavedStep, ...]:
 
 
 def rebuild_episode(task: Task, steps: Sequence[SavedStep], outcome: Outcome | None) -> Episode:
-    """The episode of these steps. Raises ValueError if they do not fit together."""
+    """Rebuild the episode of these steps. Raise ValueError if they do not fit together."""
     episode = Episode(task)
     for saved in steps:
         episode = episode.append(saved.to_step(episode.workspace))
@@ -285,9 +286,17 @@ def save_episode(
 
 
 def load_episode(path: str | Path, *, image: Image | None = None) -> Transcript:
-    """A saved episode, checked. Raises RecordError for a file that is missing, foreign or damaged.
+    """Load a saved episode and check it.
 
-    `to_image`: for a file that was saved without its pixels; a picture that is another one raises RecordError too.
+    Args:
+        path: What `save_episode` wrote, with this version of the format or an earlier one.
+        image: The image, for a file that was saved without its pixels.
+
+    Returns:
+        What the file holds; its `episode` is the episode.
+
+    Raises:
+        RecordError: The file is missing, foreign or damaged, or `image` is another image.
     """
     held = read_versioned_json(path, kind="episode", format=FORMAT, versions=READABLE_VERSIONS)
     try:

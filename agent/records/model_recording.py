@@ -1,9 +1,10 @@
-"""A chat model's replies, written down and read back: a replay needs no model, no server and no key.
+"""A chat model's replies are written down and read back: a replay needs no model, no server and no key.
 
 The folder of a recording holds `planner.json` (what made it), `model/` (the replies) and `sam3/` (what SAM 3 found).
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +23,8 @@ from sam3_tool.backends.recording.format import AnswerCache, Question, Recorder,
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically
 
+log = logging.getLogger(__name__)
+
 HEADER_FILE, MODEL_FOLDER = "planner.json", "model"
 """Inside the folder of a recording: what made it, and the folder of the model's calls."""
 
@@ -37,14 +40,18 @@ class RecordingHeader(BaseModel):
     format: Literal["sam3-agent recording"] = FORMAT
     version: Literal[1] = VERSION
     made_by: Provenance
-    """The planner, its protocol, view and budget, the model's name, the hashes of the prompts, SAM 3's name."""
+    """The planner, its toolset, view and budget, the model's name, the hashes of the prompts, SAM 3's name."""
     capabilities: Capabilities = Capabilities()
-    """Of the model; without one, the default."""
+    """What the model can do; without a model, the default."""
     settings: dict[str, JsonValue] = {}
-    """What a planner without a model was loaded with beside its protocol, e.g. the grammar's threshold."""
+    """What a planner without a model was loaded with beside its toolset, e.g. the grammar's threshold."""
 
     def save(self, folder: str | Path) -> None:
-        """Writes `planner.json`. Raises PlannerError if that is impossible."""
+        """Write `planner.json` into a folder, which is made if need be.
+
+        Raises:
+            PlannerError: The file cannot be written.
+        """
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             write_atomically(
@@ -55,7 +62,11 @@ class RecordingHeader(BaseModel):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Raises PlannerError, with one sentence, for a folder without a recording, or one of another version."""
+        """Read the header of a recording.
+
+        Raises:
+            PlannerError: The folder holds no recording, a damaged one, or one of another version.
+        """
         path = Path(folder) / HEADER_FILE
         try:
             header = json.loads(path.read_bytes())
@@ -74,20 +85,30 @@ class RecordingHeader(BaseModel):
 
 
 class RecordingModel:
-    """Asks another model, and writes its replies into `folder`. As safe between threads as that model.
+    """A ChatModel that asks another one and writes its replies into a folder. It is as thread-safe as that one.
 
-    Nothing but conversations, tools and replies is written: keys are in none of them.
+    Only conversations, tools and replies are written; keys are in none of them.
+
+    Args:
+        model: The model that is asked.
+        folder: The folder of the recording.
+
+    Raises:
+        PlannerError: The folder cannot be written.
     """
 
     def __init__(self, model: ChatModel, folder: str | Path) -> None:
-        """Raises PlannerError if it cannot write."""
         self.name, self.capabilities = model.name, model.capabilities
         self._model = model
         with _raise_planner_errors():
             self._recorder = Recorder(Path(folder) / MODEL_FOLDER)
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """The model's replies. Raises PlannerError if they cannot be written, as on a full disk."""
+        """Ask the model, and write its replies down.
+
+        Raises:
+            PlannerError: The replies cannot be written, for instance because the disk is full.
+        """
         replies = self._model.generate_replies(conversations, tools)
         model_facts = _describe_model(self.name, self.capabilities, {})
         with _raise_planner_errors():
@@ -97,14 +118,19 @@ class RecordingModel:
 
 
 class ReplayingModel:
-    """Replies as was recorded in `folder`, byte for byte. Safe to share between threads.
+    """A ChatModel that replies as was recorded, byte for byte. It is safe to share between threads.
 
-    Costs are those of the recording, so that reports and budgets agree with it; that nothing was paid again is said by
-    the planner's name in an episode's header, 'replay:…'. What was not recorded is a reply with an `error`.
+    Costs are those of the recording, so that reports and budgets agree with it. The planner's name in an episode's
+    header, 'replay:…', says that nothing was paid again. What was not recorded gets a reply with an `error`.
+
+    Args:
+        folder: A folder that `RecordingModel` wrote.
+
+    Raises:
+        PlannerError: The folder holds no recording, or one that this program cannot read.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """Raises PlannerError if there is no recording, or one that this program cannot read."""
         self.header = RecordingHeader.load(folder)
         self._recorded = RecordingReader(Path(folder) / MODEL_FOLDER)
 
@@ -129,21 +155,28 @@ class ReplayingModel:
             return Reply(error=f"a recorded reply is damaged: {error}", recoverable=False)
 
     def _describe_changed_prompts(self) -> str:
-        """Why a question may be another than it was, where that is known."""
+        """Say which prompts have changed, where that may be why a question is not found."""
         before, now = self.header.made_by.prompts, prompts.hash_prompts()
         changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         return f"; since it was made, these prompts have changed: {', '.join(changed)}" if before and changed else ""
 
 
 class CachingModel:
-    """Asks another model only what nobody has asked it before. As safe between threads as that model.
+    """A ChatModel that asks another one only what nobody has asked it before. It is as thread-safe as that one.
 
-    A reply that is known costs what it did cost the first time, so that budgets and reports are the same either way.
-    Errors are not kept.
+    A known reply costs what it cost the first time, so that budgets and reports are the same either way. Errors are
+    not kept.
+
+    Args:
+        model: The model that is asked.
+        folder: The folder of the cache.
+        settings: How the model generates, as plain JSON values. Other settings are other questions.
+
+    Raises:
+        PlannerError: The folder cannot be made.
     """
 
     def __init__(self, model: ChatModel, folder: str | Path, *, settings: Mapping[str, JsonValue]) -> None:
-        """`settings`: how the model generates. Raises PlannerError if the folder cannot be made."""
         self.name, self.capabilities = model.name, model.capabilities
         self.generation = dict(settings)
         self._model = model
@@ -151,11 +184,16 @@ class CachingModel:
             self._remembered = AnswerCache(Path(folder) / MODEL_FOLDER)
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """Raises PlannerError if a reply cannot be written, as on a full disk."""
+        """Return known replies, and ask the model for the others.
+
+        Raises:
+            PlannerError: A reply cannot be written, for instance because the disk is full.
+        """
         model_facts = _describe_model(self.name, self.capabilities, self.generation)
         questions = [_build_question(conversation, tools, model_facts) for conversation in conversations]
         known = [self._find_reply(question) for question in questions]
         missing = [place for place, reply in enumerate(known) if reply is None]
+        log.debug("%d of %d replies are known", len(known) - len(missing), len(known))
         fresh = self._model.generate_replies([conversations[place] for place in missing], tools) if missing else []
         for place, reply in zip(missing, fresh, strict=True):
             self._store_reply(questions[place], reply)
@@ -177,7 +215,7 @@ class CachingModel:
 
 @contextmanager
 def _raise_planner_errors() -> Iterator[None]:
-    """What cannot be written is a PlannerError."""
+    """Turn the errors of reading and writing into a PlannerError."""
     try:
         yield
     except RecordError as error:
@@ -185,7 +223,7 @@ def _raise_planner_errors() -> Iterator[None]:
 
 
 def is_deterministic(generation: Mapping[str, Any]) -> bool:
-    """Whether the same question gets the same reply, as far as a model's settings can tell.
+    """Whether a model's settings promise the same reply to the same question.
 
     >>> is_deterministic({"temperature": 0.0}), is_deterministic({"temperature": 0.7, "seed": 1}), is_deterministic({})
     (True, True, False)
@@ -194,12 +232,12 @@ def is_deterministic(generation: Mapping[str, Any]) -> bool:
 
 
 def _describe_model(name: str, capabilities: Capabilities, settings: Mapping[str, JsonValue]) -> Question:
-    """What a question's content hash holds of the model; its `settings` in a cache, where many runs meet, alone."""
+    """Return what a question's content hash holds of the model. Only a cache, where many runs meet, has `settings`."""
     return {"model": name, "capabilities": asdict(capabilities), "settings": dict(settings)}
 
 
 def _build_question(conversation: Messages, tools: Sequence[Schema], model_facts: Question) -> Question:
-    """One question, as plain JSON values."""
+    """Build one question of plain JSON values."""
     return {
         **model_facts,
         "tools": list(tools),
@@ -213,6 +251,6 @@ def _serialize_message(message: Message) -> Question:
 
 
 def _parse_reply(stored: Mapping[str, Any]) -> Reply:
-    """What `asdict` made of a reply. Raises KeyError or TypeError where it is damaged."""
+    """Read back what `asdict` made of a reply. Raise KeyError or TypeError where it is damaged."""
     calls = tuple(Call(**call) for call in stored["calls"])
     return Reply(**{**stored, "calls": calls, "usage": Usage(**stored["usage"])})

@@ -32,12 +32,12 @@ class Provenance(SavedModel):
         validation_alias=AliasChoices("toolset", "protocol"),
         serialization_alias="protocol",  # what files have said since version 1
     )
-    """Of the planner."""
+    """The planner's tools."""
     budget: Budget = Budget()
     model: Text = ""
     """The language model, as it calls itself; empty where none planned."""
     capabilities: Text = ""
-    """Of the model, in words: how it was offered the tools, and so on."""
+    """What the model can do, in words: how it was offered the tools, and so on."""
     view: dict[str, Any] = Field(default={})
     """The fields of the model's `View`; empty: all at their defaults."""
     prompts: dict[str, str] = Field(default={})
