@@ -1,4 +1,4 @@
-"""What the page does when something is clicked, said or sent: one conversation in, one out, and what to show of it."""
+"""What a visitor can do on the page: each action turns a session's conversation into the next one."""
 
 import logging
 import tempfile
@@ -9,7 +9,6 @@ from pathlib import Path
 from queue import Empty, Queue
 from shutil import rmtree
 from threading import Thread
-from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.core.budget import end_early
@@ -27,22 +26,20 @@ from sam3_tool.errors import UserError
 log = logging.getLogger(__name__)
 
 WAIT_MESSAGE = "Wait for the answer, or stop it first."
-INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The question is in the box below; ask it again."
-NO_IMAGE_MESSAGE = "Choose a picture first."
+INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The query is in the box below; ask it again."
+NO_IMAGE_MESSAGE = "Choose an image first."
 IMAGES_FULL_MESSAGE = (
-    "With this picture the conversation would hold {:.1f} MiB of pictures, and {:.1f} are allowed. Open this page in"
-    " another tab to begin another one; this one stays here, to be downloaded or gone on with."
+    "With this image the conversation would hold {:.1f} MiB of images, and {:.1f} MiB are allowed. Open this page in"
+    " another tab to start a new conversation. You can continue or download this one here."
 )
-DEFECT_MESSAGE = (
-    "Something went wrong here, which is a defect of the program: {}. Your picture and your masks are as they were."
-)
+DEFECT_MESSAGE = "This failed because of a defect in the program: {}. Your image and your masks are unchanged."
 CONVERSATION, TRACE = "conversation", "trace"
 """Downloads that are not masks."""
 
 
 @dataclass(frozen=True)
 class ModelSelection:
-    """By the visitor."""
+    """The names of the models that a visitor has chosen."""
 
     planner: str
     sam3: str
@@ -50,32 +47,34 @@ class ModelSelection:
 
 @dataclass(frozen=True)
 class Actions:
-    """Everything a visitor can do. Every method takes the secret of a visit, and returns it as it then is."""
+    """All user actions. Each method takes a session id and returns the updated session.
+
+    A mistake of the visitor becomes the session's note. A session id that is not known raises `SessionExpiredError`.
+    """
 
     engine: Engine
     sessions: SessionStore
     limits: Limits
     examples: Path
+    """The folder of the example images."""
 
     def arrive(self, session_id: str) -> Session:
-        """The page was loaded, perhaps again, which ends an answer that it was waiting for."""
+        """Load the page, perhaps again. That ends an answer that the page was waiting for."""
         session = self.stop(session_id)
-        asked = (
-            session.pending_answer.query if session.pending_answer else "" if session.note else session.unanswered_query
-        )
-        return (
-            self.sessions.update(session_id, pending_answer=None, note=INTERRUPTED_MESSAGE, unanswered_query=asked)
-            if asked
-            else session
-        )
+        if session.pending_answer is not None:
+            query = session.pending_answer.query
+        else:
+            query = "" if session.note else session.unanswered_query
+        if not query:
+            return session
+        return self.sessions.update(session_id, pending_answer=None, note=INTERRUPTED_MESSAGE, unanswered_query=query)
 
     def open_file(self, session_id: str, path: str) -> Session:
-        """An uploaded picture, or a conversation that was saved."""
-        return self._apply_edit(
-            session_id, lambda conversation: self._open_upload(conversation, Path(path)), starts_new=True
-        )
+        """Open an uploaded file, an image or a saved conversation, and remove the file."""
+        return self._apply_edit(session_id, lambda conversation: self._open_upload(conversation, Path(path)))
 
     def open_example(self, session_id: str, name: str) -> Session:
+        """Show the example image of this name."""
         known = {file.stem: file for file in self.examples.iterdir()}
 
         def show_example(conversation: Conversation | None) -> Conversation:
@@ -83,31 +82,39 @@ class Actions:
                 raise InvalidEventError(f"there is no example {name!r}")
             return self._show_image(conversation, Image.open(known[name]), known[name].name)
 
-        return self._apply_edit(session_id, show_example, starts_new=True)
+        return self._apply_edit(session_id, show_example)
 
     def edit(self, session_id: str, change: Callable[[Conversation], Conversation]) -> Session:
-        """A turn made by hand, or undone."""
-        return self._apply_edit(session_id, change)
+        """Make a turn by hand, or undo one."""
+        return self._edit_conversation(session_id, change)
 
-    def click(self, session_id: str, sam3: str, x: float, y: float, *, positive: bool, id: int | None) -> Session:
-        return self._apply_edit(
+    def click(self, session_id: str, sam3: str, x: float, y: float, *, positive: bool, mask_id: int | None) -> Session:
+        """Add an object at x y, in pixels, or correct the mask `mask_id` there."""
+        return self._edit_conversation(
             session_id,
-            lambda conversation: conversation.click(x, y, self.engine.get_sam3(sam3), positive=positive, id=id),
+            lambda conversation: conversation.click(
+                x, y, self.engine.get_sam3(sam3), positive=positive, mask_id=mask_id
+            ),
         )
 
     def add_box(self, session_id: str, sam3: str, box: tuple[float, float, float, float]) -> Session:
-        return self._apply_edit(session_id, lambda conversation: conversation.box(*box, self.engine.get_sam3(sam3)))
+        """Add everything that looks like the content of a box, x0 y0 x1 y1 in pixels."""
+        return self._edit_conversation(
+            session_id, lambda conversation: conversation.apply_box(*box, self.engine.get_sam3(sam3))
+        )
 
     def stop(self, session_id: str) -> Session:
+        """Stop the answer that is under way, if there is one."""
         session = self.sessions[session_id]
         if session.pending_answer is not None:
             session.pending_answer.stop_event.set()
         return session
 
     def ask(self, session_id: str, query: str, models: ModelSelection) -> Iterator[Session]:
-        """The visit after each step of the answer; the last one has the whole turn.
+        """Answer a query, and yield the session after each step; the last one has the whole turn.
 
-        It goes on from the edits that are under way. Until its end edits and other questions are refused, with a note.
+        The answer goes on from the edits that are under way. Until it ends, edits and other queries are refused with a
+        note.
         """
         pending = PendingAnswer(query.strip())
         session = self._begin_answer(session_id, pending)
@@ -118,7 +125,7 @@ class Actions:
         except UserError as error:
             yield from self._end_answer(session_id, pending, str(error))
         except Exception as error:  # a page that says so and goes on is worth more than one that is dead
-            log.exception("a question was not answered")
+            log.exception("a query was not answered")
             yield from self._end_answer(session_id, pending, DEFECT_MESSAGE.format(f"{type(error).__name__}: {error}"))
         finally:
             pending.stop_event.set()
@@ -126,11 +133,12 @@ class Actions:
                 self.sessions.update_answer(session_id, pending, pending_answer=None)
 
     def _begin_answer(self, session_id: str, pending: PendingAnswer) -> Session:
-        """The visit with this question under way; as it was, and a note, where it cannot be answered now."""
+        """The session with this query under way; unchanged but for a note if it cannot be answered now."""
         with self.sessions.hold_for_edit(session_id) as session:
             if session.conversation is None or session.pending_answer is not None or not pending.query:
-                why = "" if not pending.query else NO_IMAGE_MESSAGE if session.conversation is None else WAIT_MESSAGE
-                return self.sessions.update(session_id, note=why, unanswered_query=pending.query)
+                refusal = NO_IMAGE_MESSAGE if session.conversation is None else WAIT_MESSAGE
+                note = refusal if pending.query else ""
+                return self.sessions.update(session_id, note=note, unanswered_query=pending.query)
             return self.sessions.update(session_id, pending_answer=pending, note="", unanswered_query=pending.query)
 
     def _run_answer(
@@ -147,7 +155,7 @@ class Actions:
             done = _append_turn(conversation, episode)
         if done is None:
             yield from self._end_answer(
-                session_id, pending, "Stopped before the first step; ask again whenever you like."
+                session_id, pending, "The answer was stopped before its first step. You can ask again."
             )
         else:
             yield from self.sessions.update_answer(
@@ -155,7 +163,7 @@ class Actions:
             )
 
     def _end_answer(self, session_id: str, pending: PendingAnswer, note: str) -> list[Session]:
-        """The visit without an answer and with this note, unless the visitor waits for it no longer."""
+        """The session without an answer and with this note, unless the visitor no longer waits for it."""
         return self.sessions.update_answer(
             session_id, pending, pending_answer=None, note=format_sentence(note), unanswered_query=pending.query
         )
@@ -166,7 +174,19 @@ class Actions:
         return conversation.watch(query, planner, sam3, budget=provenance.budget)
 
     def download(self, session_id: str, kind: str, models: ModelSelection) -> Path:
-        """A file in a folder of its own. Raises ConversationError where there is nothing to write yet."""
+        """Write a download.
+
+        Args:
+            session_id: Whose conversation it is.
+            kind: The name of an exporter, `CONVERSATION` or `TRACE`.
+            models: The models that sign a trace.
+
+        Returns:
+            A file in a temporary folder of its own, which the caller removes.
+
+        Raises:
+            ConversationError: There is nothing to write yet.
+        """
         conversation = self.sessions[session_id].conversation
         if conversation is None:
             raise ConversationError(NO_IMAGE_MESSAGE)
@@ -198,7 +218,7 @@ class Actions:
         return self._show_image(conversation, open_image(file, self.limits), file.name)
 
     def _show_image(self, conversation: Conversation | None, image: Image, name: str) -> Conversation:
-        """The conversation about this picture. Raises PictureError where there are too many in it already."""
+        """The conversation about this image. Raises ImageError if its images would take too much memory."""
         if conversation is None:
             return Conversation.start(image, name)
         shown = conversation.show(image, name)
@@ -206,19 +226,24 @@ class Actions:
             raise ImageError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
         return shown
 
-    def _apply_edit(
-        self, session_id: str, change: Callable[[Any], Conversation], *, starts_new: bool = False
-    ) -> Session:
-        """With what `change` makes of the conversation; as it was, and a note, where it cannot. `starts_new`: needs none."""
+    def _edit_conversation(self, session_id: str, change: Callable[[Conversation], Conversation]) -> Session:
+        """As `_apply_edit`, for what needs a conversation."""
+
+        def change_existing(conversation: Conversation | None) -> Conversation:
+            if conversation is None:
+                raise ConversationError(NO_IMAGE_MESSAGE)
+            return change(conversation)
+
+        return self._apply_edit(session_id, change_existing)
+
+    def _apply_edit(self, session_id: str, change: Callable[[Conversation | None], Conversation]) -> Session:
+        """The session with the conversation that `change` returns, or unchanged with a note if it fails."""
         with self.sessions.hold_for_edit(session_id) as session:
-            if session.pending_answer is not None or (session.conversation is None and not starts_new):
-                return self.sessions.update(
-                    session_id, note=WAIT_MESSAGE if session.pending_answer else NO_IMAGE_MESSAGE
-                )
+            if session.pending_answer is not None:
+                return self.sessions.update(session_id, note=WAIT_MESSAGE)
             try:
-                return self.sessions.update(
-                    session_id, conversation=change(session.conversation), note="", unanswered_query=""
-                )
+                conversation = change(session.conversation)
+                return self.sessions.update(session_id, conversation=conversation, note="", unanswered_query="")
             except UserError as error:
                 return self.sessions.update(session_id, note=format_sentence(str(error)), unanswered_query="")
             except Exception as error:  # see `ask`
@@ -229,7 +254,7 @@ class Actions:
 
 @contextmanager
 def _make_temporary_folder() -> Iterator[Path]:
-    """A temporary one, removed again where what it is for fails."""
+    """A temporary folder, which is removed if the work in it fails."""
     folder = Path(tempfile.mkdtemp(prefix="sam3-agent-"))
     try:
         yield folder
@@ -239,16 +264,16 @@ def _make_temporary_folder() -> Iterator[Path]:
 
 
 def _append_turn(conversation: Conversation, episode: Episode | None) -> Conversation | None:
-    """With the turn, ended where it stands if the visitor stopped it; None where it never took a step."""
+    """The conversation with the turn, ended if the visitor stopped it; None if it never took a step."""
     if episode is None or not episode.steps:
         return None
     return conversation.append(episode if episode.outcome else end_early(episode, "budget", "by you"))
 
 
 def _iterate_until_stopped(pending: PendingAnswer, episodes: Callable[[], Iterator[Episode]]) -> Iterator[Episode]:
-    """Each episode as soon as it is there, until the last one or until it is stopped.
+    """Yield each episode as soon as it is there, until the last one or until the answer is stopped.
 
-    They are made in a thread of their own: a step of a slow model cannot be interrupted, but need not be waited for.
+    A thread of its own makes them: a step of a slow model cannot be interrupted, but nobody has to wait for it.
     """
     queue: Queue[Episode | BaseException | None] = Queue()
     Thread(target=_produce_episodes, args=(pending, episodes, queue), daemon=True).start()
@@ -278,7 +303,7 @@ def _produce_episodes(
 
 
 def format_sentence(text: str) -> str:
-    """What went wrong, as a person would write it.
+    """Return a message as a sentence, with a capital and a full stop.
 
     >>> format_sentence("there is nothing to undo")
     'There is nothing to undo.'

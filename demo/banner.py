@@ -1,4 +1,4 @@
-"""What stands above the page: its name, how its models are doing, and what the embedded one can be asked for."""
+"""The head of the page: its name, the state of its models, and what the embedded SAM 3 knows."""
 
 import json
 from functools import cache
@@ -11,7 +11,7 @@ from sam3_tool.synthetic.nouns import COLOURS, SHAPES, THINGS
 
 
 def render_header(state: ModelState) -> str:
-    """HTML: the heading, and beside it how the models are doing."""
+    """Return HTML: the heading, and beside it the state of the models."""
     return (
         '<header class="head"><h1>sam3-agent</h1><p class="claim">Segment by talking and clicking</p>'
         f'<p class="pill {state.kind}" role="status"><span class="light"></span>{escape(state.message)}</p></header>'
@@ -19,7 +19,7 @@ def render_header(state: ModelState) -> str:
 
 
 def render_banner(sam3: str) -> str:
-    """HTML: of the embedded SAM 3, what it knows; of any other, nothing."""
+    """Return HTML that says what the embedded SAM 3 knows; '' for any other checkpoint."""
     if sam3 != EMBEDDED_NAME:
         return ""
     shapes, things = list_known_nouns()
@@ -35,7 +35,7 @@ def render_banner(sam3: str) -> str:
 
 @cache
 def list_known_nouns() -> tuple[list[str], list[str]]:
-    """Shapes and things: those of the generated world that the embedded checkpoint lists in its vocabulary."""
+    """Return the shapes and the things of the generated world that are in the embedded checkpoint's vocabulary."""
     file = files("sam3_tool") / EMBEDDED_NAME / "vocabulary.json"
     words = set(json.loads(file.read_text(encoding="utf-8"))["words"])
     return [noun for noun in SHAPES if noun in words], [noun for noun in THINGS if noun in words]

@@ -1,4 +1,4 @@
-"""The picture and its masks as the page's script draws them: outlines, colours, names; no pixels but the picture's."""
+"""What the page's script draws: the image, and outlines, colours and names of its masks; never the masks' pixels."""
 
 import base64
 import re
@@ -26,17 +26,20 @@ from sam3_tool.drawing.outlines import Color, get_mask_color
 from sam3_tool.masks.rle import RleMask, compute_areas, decode_columns
 
 IMAGE_SIDE = 1600
-"""Pixels of the long side of the picture on the page; a larger one is reduced."""
+"""Pixels of the long side of the image on the page; a larger one is reduced."""
 OUTLINE_SIDE = 1200
-"""Pixels: along an axis with more, outlines are that coarse."""
+"""Pixels along an axis; outlines of a larger mask are traced at this reduced size."""
 EQUAL_CONTRAST_LUMINANCE = 0.19
-"""The luminance on which dark and light letters have the same contrast."""
+"""The relative luminance (WCAG 2.2) on which dark and light letters have the same contrast."""
 EMPTY_CANVAS: Mapping[str, Any] = {"key": "", "masks": [], "points": [], "width": 0, "height": 0, "active": None}
 _serial = count(1)
 
 
 def canvas_state(session: Session) -> dict[str, Any]:
-    """All that the script draws but the photograph. Never equal to what it was sent before, so that it looks."""
+    """Return all that the script draws, without the image.
+
+    A serial number makes each value differ from the one before: gradio sends a value only when it has changed.
+    """
     conversation, pending = session.conversation, session.pending_answer
     if conversation is None:
         return {**EMPTY_CANVAS, "serial": next(_serial)}
@@ -60,25 +63,25 @@ def canvas_state(session: Session) -> dict[str, Any]:
 
 
 def image_payload(image: Image) -> dict[str, str]:
-    """The picture at the size of the page, with the key by which the script knows it."""
+    """Return the image at the size of the page, with the key by which the script knows it."""
     return {"key": image.key, "url": encode_data_url(reduce_image(image, IMAGE_SIDE), quality=88)}
 
 
 @lru_cache(maxsize=8)
 def encode_data_url(image: Image, *, quality: int) -> str:
-    """WebP inside the URL: no file that somebody else could ask for."""
+    """Return the image as WebP inside a URL, so that there is no file that somebody else could ask for."""
     file = BytesIO()
     image.to_pil().save(file, "WEBP", quality=quality, method=2)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _list_points(conversation: Conversation) -> list[tuple[float, float, bool]]:
-    """x, y in pixels, and whether it was positive: of the latest turn, where that was a click."""
+    """x, y in pixels and the sign of each point of the latest turn, if that was a click."""
     return [(click.x, click.y, click.positive) for click in _parse_clicks(conversation.last_turn)]
 
 
 def _parse_clicks(turn: Episode | None) -> Iterator[Click]:
-    """Of a turn made by hand, which may come from anybody's file: what is no click there is none here."""
+    """The clicks of a turn made by hand. It may come from anybody's file, so what does not parse is left out."""
     for step in turn.steps if turn is not None and turn.task.by_hand else ():
         match step.decision.read_call(WORKSPACE):
             case ValidCall(Refine() as call):
@@ -91,7 +94,7 @@ def _find_active_mask(conversation: Conversation) -> int | None:
 
 
 def _parse_threshold(conversation: Conversation) -> float:
-    """Where the slider stands: at the latest turn's threshold, where it set one."""
+    """The position of the slider: the threshold that the latest turn has set, or 0."""
     last = conversation.last_turn
     query = last.task.query if last is not None and last.task.by_hand else ""
     number = re.fullmatch(rf"{SCORE_EDIT_PREFIX} (0\.\d+|\d(?:\.\d+)?e-\d+)", query)
@@ -101,7 +104,7 @@ def _parse_threshold(conversation: Conversation) -> float:
 def build_mask_rows(
     candidates: Sequence[Candidate], selected: Sequence[int], reasons: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """What the page shows of each mask that has pixels, larger ones first, so that smaller ones lie on top."""
+    """Return what the page shows of each mask that has pixels, larger ones first, so that smaller ones lie on top."""
     rows = [
         _build_mask_row(candidate, candidate.id in selected, reasons.get(candidate.id, "")) for candidate in candidates
     ]
@@ -117,7 +120,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "color": format_css_color(candidate.id),
         "ink": _choose_ink(get_mask_color(candidate.id)),
         "phrase": make_encodable(candidate.phrase) or "by example",
-        "score": round(min(1.0, max(0.0, candidate.score)), 4),  # 0 for what is no number, from a file
+        "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
         "area": area,
         "share": format_share(area, height * width),
         "reason": make_encodable(reason),
@@ -129,7 +132,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
 
 
 def _choose_ink(color: Color) -> str:
-    """Dark or light, whichever has more contrast with this colour, as CSS writes it."""
+    """The CSS colour, dark or light, that has more contrast with this one."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in color)]
     luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return "#101010" if luminance > EQUAL_CONTRAST_LUMINANCE else "#ffffff"
@@ -137,7 +140,7 @@ def _choose_ink(color: Color) -> str:
 
 @lru_cache(maxsize=2048)
 def _trace_outline(rle: RleMask) -> tuple[str, float, float]:
-    """An SVG path around the mask in the picture's pixels, and x, y of a point well inside it."""
+    """An SVG path around the mask in the image's pixels, and x, y of a point well inside it."""
     left, columns = decode_columns(rle)
     if len(columns) == 0:
         return "", 0.0, 0.0
@@ -150,8 +153,9 @@ def _trace_outline(rle: RleMask) -> tuple[str, float, float]:
 
 
 def _format_svg_path(mask: np.ndarray, left: int, step: int) -> str:
-    """`mask`: uint8, (H, W), at 1 / `step` of the size, beginning `left` pixels from the picture's edge."""
-    double = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)  # so that outlines follow pixel edges
+    """Trace a mask, uint8 (H, W), at 1 / `step` of its size, that begins `left` pixels from the image's edge."""
+    # OpenCV's contours run through pixel centres; at twice the size they follow the pixels' edges
+    double = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(np.pad(double, 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     lines = [cv2.approxPolyDP(contour, 0.9, closed=True)[:, 0] for contour in contours if len(contour) > 3]
     scaled = [(line - 0.5) * (step / 2) + np.array([left, 0]) for line in lines]

@@ -1,4 +1,4 @@
-"""The conversation as messages of a chat: each step of a turn an accordion with its picture."""
+"""The conversation as messages of a chat: each step of a turn is an accordion with its image."""
 
 import json
 import re
@@ -19,20 +19,23 @@ from demo.sessions import Session
 from sam3_tool import Image
 
 STEP_IMAGE_SIDE = 560
-"""Pixels of the long side of a step's picture."""
+"""Pixels of the long side of a step's image."""
 TURNS_WITH_IMAGES = 3
-"""Turns, the latest ones, whose steps still have their pictures: a page must not grow without end."""
+"""Only the steps of so many latest turns keep their images, so that a page does not grow without end."""
 PROSE_ARGUMENTS = ("message", "question", "reason", "reasons")
-"""Arguments of tools that are sentences."""
+"""Arguments of tools that are sentences; a step's title leaves them out."""
 Message = dict[str, Any]
 
 WELCOME = (
-    "Drop a picture, then ask for something in it: **all the watermelons**, **only the two largest**, **not number 3**."
+    "Drop an image, then ask for something in it: **all the watermelons**, **only the two largest**, **not number 3**."
 )
 
 
 def build_messages(session: Session) -> list[Message]:
-    """All that was said, the question that is being answered, and what went wrong with the latest one."""
+    """Return the messages of a session.
+
+    They are all turns, the query that is being answered, and the note on what went wrong with the latest one.
+    """
     said = [] if session.conversation is None else list(_format_events(session.conversation))
     if session.pending_answer is not None:
         said += _format_running_turn(session.pending_answer.query, session.pending_answer.episode)
@@ -46,7 +49,7 @@ def build_messages(session: Session) -> list[Message]:
 
 
 def escape_text(text: str) -> str:
-    """`text` so that neither Markdown nor HTML is read in it, whoever wrote it: no link, no picture, no request.
+    """Escape a text of anybody, so that neither Markdown nor HTML is read in it: no link, no image, no request.
 
     >>> escape_text("![x](http://e)")
     '&#33;&#91;x&#93;&#40;http&#58;&#47;&#47;e&#41;'
@@ -67,7 +70,7 @@ def _format_events(conversation: Conversation) -> Iterator[Message]:
 
 
 def _describe_image(event: ImageShown) -> str:
-    return f"{event.name or 'Your picture'}, {event.image.width} x {event.image.height} pixels."
+    return f"{event.name or 'Your image'}, {event.image.width} x {event.image.height} pixels."
 
 
 def _format_turn(episode: Episode, *, with_images: bool, with_options: bool) -> Iterator[Message]:
@@ -104,7 +107,7 @@ def _format_step(step: Step, episode: Episode, *, with_image: bool) -> Message:
 
 
 def _summarize_arguments(arguments: str) -> str:
-    """What a call is about, in short.
+    """The values of a call's arguments, in short.
 
     >>> _summarize_arguments('{"phrases": ["red cup", "dog"], "threshold": 0.5}')
     'red cup, dog, 0.5'
@@ -128,12 +131,13 @@ def _iterate_leaves(value: Any) -> Iterator[Any]:
 
 
 def clean_title(text: str) -> str:
-    """Letters, digits and the most harmless marks alone."""
+    """Return the title with letters, digits and harmless marks alone, at most 60 characters."""
     return re.sub(r"[^\w (),.-]", " ", text)[:60].strip()
 
 
 def _shorten_arguments(arguments: str) -> str:
-    """
+    """A call's arguments on one line.
+
     >>> _shorten_arguments('{"phrases": ["cup", "dog"], "threshold": 0.5}')
     'phrases: ["cup", "dog"], threshold: 0.5'
     """
@@ -146,7 +150,7 @@ def _render_step_image(step: Step, episode: Episode) -> str:
     if not ids:
         return ""
     candidates = tuple(episode.workspace.pick(ids))
-    alt = f"The picture with {pluralize(len(ids), 'mask')} outlined: {', '.join(map(str, ids))}"
+    alt = f"The image with {pluralize(len(ids), 'mask')} outlined: {', '.join(map(str, ids))}"
     return f'<img alt="{alt}" src="{_encode_overlay(episode.task.image, candidates, tuple(ids))}">'
 
 

@@ -1,4 +1,4 @@
-"""`sam3-agent demo`: the page from the command line. Thin, as `agent.cli.main` is."""
+"""`sam3-agent demo`: the page from the command line."""
 
 import os
 from typing import Annotated
@@ -23,13 +23,13 @@ def open_demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.")] = 7860,
     auth: Annotated[
         str | None,
-        typer.Option(metavar="USER:PASSWORD", help=f"Who may come in (better: {AUTH} in the environment)."),
+        typer.Option(metavar="USER:PASSWORD", help=f"Ask for this password (better: {AUTH} in the environment)."),
     ] = None,
-    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels that a picture may have.")] = 50,
+    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels that an image may have.")] = 50,
     max_bytes: Annotated[float, typer.Option(min=0.01, help="MiB that a file may have.")] = 40,
-    queue: Annotated[int, typer.Option(min=1, help="Questions and clicks that may wait.")] = 20,
+    queue: Annotated[int, typer.Option(min=1, help="Queries and clicks that may wait.")] = 20,
 ) -> None:
-    """Open a page on which pictures are segmented by talking and clicking. Ctrl-C ends it."""
+    """Open a web page to segment images by talking and clicking. Ctrl-C ends it."""
     with report_user_errors(interrupted="the page is closed"):
         credentials = _parse_auth(auth or os.environ.get(AUTH))
         with require_extra("demo", "gradio"):
@@ -46,16 +46,18 @@ def open_demo(
         typer.echo(f"{address} (Ctrl-C ends it)")
         if host not in ("127.0.0.1", "localhost", "::1") and credentials is None:
             typer.echo(
-                f"note: whoever reaches {host}:{port} can use it; {AUTH}=USER:PASSWORD asks for a password", err=True
+                f"note: everybody who reaches {host}:{port} can use the page;"
+                f" set {AUTH}=USER:PASSWORD to ask for a password",
+                err=True,
             )
         page.block_thread()
 
 
 def _parse_auth(text: str | None) -> tuple[str, str] | None:
-    """Raises BadInput, which never shows the password."""
+    """A user and a password, or None. Raises UsageError, which never shows the password."""
     if text is None or not text.strip():
         return None
     user, colon, password = text.partition(":")
     if not (user and colon and password):
-        raise UsageError("--auth must be USER:PASSWORD")
+        raise UsageError(f"--auth (or {AUTH}) must be USER:PASSWORD, both not empty")
     return user, password

@@ -18,7 +18,10 @@ from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
 
 @dataclass(frozen=True)
 class Choice:
-    """A planner or a SAM 3 that a visitor may choose."""
+    """A planner or a SAM 3 that a visitor may choose.
+
+    `name` is what `load_planner` or `Sam3.load` takes.
+    """
 
     name: str
     description: str
@@ -26,7 +29,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class ModelState:
-    """Of one model."""
+    """How one or two models are doing."""
 
     kind: Literal["loading", "ready", "failed"]
     message: str
@@ -37,7 +40,7 @@ STARTING = ModelState("loading", "starting")
 
 @dataclass
 class Engine:
-    """Loads what the choices name, and nothing else. Safe to share between threads: `_lock` holds for `_loading`."""
+    """Loads each model that is chosen once, in a thread. Safe to share between threads: `_lock` guards `_loading`."""
 
     options: Options
     _loading: dict[tuple[str, str], "Future[Any]"] = field(default_factory=dict)
@@ -46,47 +49,48 @@ class Engine:
 
     @property
     def planner_choices(self) -> list[Choice]:
-        """The grammar, and the one that the page was started with."""
+        """The planner that the page was started with, and the grammar."""
         about = {"grammar": "no language model", self.options.planner: ""}
         return [Choice(name, about[name]) for name in dict.fromkeys((self.options.planner, "grammar"))]
 
     @property
     def sam3_choices(self) -> list[Choice]:
-        """The one that the page was started with, the embedded one, and the published one where it is in the cache."""
+        """The checkpoint that the page was started with, the embedded one, and those in the cache."""
         cached_names = [finding.name for finding in check_checkpoints() if finding.state == "ok"]
         return [Choice(name, "") for name in dict.fromkeys((self.sam3_name, EMBEDDED_NAME, *cached_names))]
 
     @property
     def sam3_name(self) -> str:
+        """The SAM 3 that the page was started with."""
         return self.options.sam3 or EMBEDDED_NAME
 
     @property
     def missing_models(self) -> list[Finding]:
-        """What this machine does not have, and what to do about it."""
+        """The models that this machine does not have, and what to do about it."""
         return [finding for finding in (*check_checkpoints(), *check_planners()) if finding.state == "absent"]
 
     def start_loading(self) -> None:
-        """Begins to load what the page was started with."""
+        """Begin to load the models that the page was started with."""
         self._get_future("sam3", self.sam3_name)
         self._get_future("planner", self.options.planner)
 
     def get_sam3(self, name: str) -> Sam3:
-        """Waits until it is loaded. Raises CheckpointError or DeviceError."""
+        """Return a SAM 3 once it is loaded. Raises CheckpointError or DeviceError."""
         loaded: Sam3 = self._get_future("sam3", name).result()
         return loaded
 
     def get_planner(self, name: str) -> Planner:
-        """Waits until it is loaded. Raises PlannerError."""
+        """Return a planner once it is loaded. Raises PlannerError."""
         loaded: Planner = self._get_future("planner", name).result()
         return loaded
 
     def get_provenance(self, planner: str, sam3: str) -> Provenance:
-        """What signs an episode of these two."""
+        """Return the provenance that an episode of these two models is saved with."""
         provenance = self._get_options(planner).build_provenance().model_copy(update={"sam3": sam3})
         return with_model_info(provenance, self.get_planner(planner))
 
     def describe_state(self, planner: str, sam3: str) -> ModelState:
-        """Of both together, in words."""
+        """Return the state of both models together; each begins to load if nobody has asked for it yet."""
         for kind, name in (("sam3", sam3), ("planner", planner)):
             future = self._get_future(kind, name)
             if not future.done():
@@ -106,13 +110,13 @@ class Engine:
             return future
 
     def _can_retry(self, kind: str, name: str) -> bool:
-        """Whether what failed is tried once more: a server may have come up since."""
+        """A failed load may be tried again after a while: a server may have come up since."""
         return monotonic() - self._started_at[kind, name] > RETRY_SECONDS
 
     def _load_model(self, future: "Future[Any]", kind: str, name: str) -> None:
         try:
             future.set_result(self._load_sam3(name) if kind == "sam3" else self._load_planner(name))
-        except Exception as error:  # whoever waits for it raises it again
+        except Exception as error:  # `Future.result` raises it where it is waited for
             future.set_exception(error)
 
     def _load_sam3(self, name: str) -> Sam3:
@@ -123,14 +127,14 @@ class Engine:
         return load_planner(name, **options.to_planner_options(options.build_provenance()))
 
     def _get_options(self, planner: str) -> Options:
-        """Those that the page was started with, where they are for this planner."""
+        """The options of this planner: those of the command line, without what only another kind takes."""
         if planner == self.options.planner:
             return self.options
         return replace(self.options, planner=planner, **PLANNER_NEUTRAL_OPTIONS)
 
 
 RETRY_SECONDS = 10.0
-"""Seconds."""
+"""Seconds after which a model that failed to load is tried again."""
 PLANNER_NEUTRAL_OPTIONS: Mapping[str, Any] = {
     "threshold": None,
     "base_url": None,
@@ -138,7 +142,7 @@ PLANNER_NEUTRAL_OPTIONS: Mapping[str, Any] = {
     "image_side": None,
     "coordinates": None,
 }
-"""Options of one kind of planner only."""
+"""The options that one kind of planner takes only, unset."""
 
 
 def _format_model_name(kind: str, name: str) -> str:

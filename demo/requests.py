@@ -1,4 +1,4 @@
-"""What the page's scripts send, checked: anybody can send anything."""
+"""The events that the page's scripts send, checked, because anybody can send anything."""
 
 from math import inf
 from typing import Annotated, Any, TypeVar
@@ -13,42 +13,67 @@ EventType = TypeVar("EventType", bound="PageEvent")
 
 
 class PageEvent(BaseModel):
+    """The data of an event."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Point(PageEvent):
+    """A click that adds an object or corrects a mask."""
+
     x: Coordinate
     """Pixels."""
     y: Coordinate
+    """Pixels."""
     positive: bool
+    """The point belongs to the object."""
     active: Id | None = None
-    """The mask that is corrected; None: a new object is wanted."""
+    """The id of the mask that is corrected; None for a new object."""
 
 
 class Corners(PageEvent):
+    """A box around an example."""
+
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
     """x0 y0 x1 y1 in pixels."""
 
 
 class Kept(PageEvent):
+    """The masks that are checked in the list."""
+
     ids: Annotated[tuple[Id, ...], Field(max_length=2000)]
-    """The masks that are to be the answer."""
+    """The ids of the masks that are to be the answer."""
 
 
 class Threshold(PageEvent):
+    """The slider that hides masks by their scores."""
+
     value: Annotated[float, Field(ge=0, le=1)]
 
 
 class Example(PageEvent):
+    """An example image that was chosen."""
+
     name: Annotated[str, Field(max_length=80)]
 
 
 class InvalidEventError(UserError, ValueError):
-    """What was sent is not what the page sends. The message is a sentence."""
+    """An event is not one that the page sends. The message is a sentence."""
 
 
 def parse_event(event_class: type[EventType], event: Any) -> EventType:
-    """Raises NotUnderstood."""
+    """Check the data of an event.
+
+    Args:
+        event_class: What the event should be.
+        event: Gradio's `EventData`.
+
+    Returns:
+        The data as an instance of `event_class`.
+
+    Raises:
+        InvalidEventError: The page would never send this.
+    """
     try:
         return event_class.model_validate(getattr(event, "_data", None))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The web server around the page: where it listens, who may come in, what a browser may load."""
+"""The web server around the page: its address, its password, and what a browser may load."""
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -37,34 +37,45 @@ SECURITY_HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 LOADING_DELAY = 3.0
-"""Seconds after which models begin to load: the first visitor's page comes before what takes all the processor."""
+"""Seconds after which models begin to load: loading takes the whole processor, and the first page comes before it."""
 MAX_PAGE_STATES = 200
-"""Whose page's state the server keeps at most; see `SessionStore` for their pictures."""
-
+"""Pages whose state gradio keeps at most; see `SessionStore` for their images."""
 MIN_FULL_SESSIONS = 4
-"""Visits whose pictures, as many as one may have, are kept at the same time at least."""
+"""Sessions that may hold as many images as one may have at the same time, whatever the limits are."""
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where the page is, and for whom."""
+    """The address of the page, and who may use it."""
 
     host: str = "127.0.0.1"
+    """The address to listen at; 0.0.0.0 for the whole network."""
     port: int = 7860
+    """0 for any free port."""
     auth: tuple[str, str] | None = None
-    """A user and a password; None: whoever can reach it."""
+    """A user and a password; None lets everybody in who can reach the page."""
     queue: int = 20
-    """Questions and clicks that may wait; more are turned away with a sentence."""
+    """Queries and clicks that may wait; more are turned away with a sentence."""
 
 
 def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: bool = True) -> tuple[Any, str]:
-    """Starts the page and soon, in the background, the models. Returns the page and its address; `wait`: once it ends.
+    """Start the page, and soon after, in the background, its models.
 
-    Raises OSError when nobody can listen there.
+    Args:
+        engine: The models.
+        options: The address, the password and the queue.
+        limits: What a visitor may upload.
+        wait: Return once the page has ended, not at once.
+
+    Returns:
+        The page, gradio's `Blocks`, and its address.
+
+    Raises:
+        OSError: Nobody can listen at this address.
     """
     port = _find_port(options)
     sessions = SessionStore(max_bytes=max(STORE_BYTES, MIN_FULL_SESSIONS * limits.max_session_bytes))
-    page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "pictures"))))
+    page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "examples"))))
     page.queue(max_size=options.queue)
     _, address, _ = page.launch(
         server_name=options.host,
@@ -99,7 +110,7 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
 
 
 def _find_port(options: ServerOptions) -> int:
-    """The one that was asked for, or any that is free. Raises OSError, with one sentence, where it is taken."""
+    """The port that was asked for, or a free one. Raises OSError, with one sentence, if it is taken."""
     with socket(AF_INET6 if ":" in options.host else AF_INET) as probe:
         probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         try:
@@ -113,7 +124,7 @@ def _find_port(options: ServerOptions) -> int:
 
 
 def build_theme() -> Any:
-    """Quiet greys and one blue, in the fonts that the visitor's machine has: nothing is fetched for them."""
+    """Return a theme of greys and one blue, in fonts of the visitor's machine, so that none is fetched."""
     blue, grey = gr.themes.colors.blue, gr.themes.colors.slate
     system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     return gr.themes.Base(
@@ -127,7 +138,7 @@ def build_theme() -> Any:
 
 
 class SecurityHeadersMiddleware:
-    """Adds `SECURITY_HEADERS` to every answer."""
+    """Adds `SECURITY_HEADERS` to every response."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What each visitor has on the table: kept on the server under a secret, forgotten when it is not used."""
+"""Sessions: the server keeps each visitor's work under a secret id, and forgets it when it is not used."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -9,31 +9,32 @@ from time import monotonic
 from typing import Any
 
 from agent.conversation.conversation import Conversation
-from agent.conversation.events import ImageShown as ImageShown
+from agent.conversation.events import ImageShown
 from agent.core.episode import Episode
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError
 
 HOUR = 3600.0
+"""Seconds."""
 STORE_BYTES = 2 * 2**30
-"""Bytes for the pictures of all visitors."""
+"""Bytes for the images of all sessions."""
 MIN_SESSION_BYTES = 2**20
-"""Bytes that a visit counts at least."""
+"""Bytes that a session counts at least, so that empty ones have a limit too."""
 
 SESSION_EXPIRED_MESSAGE = (
-    "This page was left alone for too long, or others needed the room, and its picture is forgotten. Reload the page."
+    "This page was not used for too long, or others needed its memory, so its image is forgotten. Reload the page."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class PendingAnswer:
-    """A question that is being answered."""
+    """A query that is being answered."""
 
     query: str
     episode: Episode | None = None
-    """As far as it has come; None before the first step."""
+    """The episode so far; None before the first step."""
     stop_event: Event = field(default_factory=Event)
-    """Set, it ends the answer."""
+    """Ends the answer once it is set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,30 +42,36 @@ class Session:
     """One visitor's work. Immutable; `SessionStore` holds the latest."""
 
     conversation: Conversation | None = None
-    """None before the first picture."""
+    """None before the first image."""
     pending_answer: PendingAnswer | None = None
     note: str = ""
-    """What went wrong with the latest thing that was asked for, in words."""
+    """What went wrong with the latest action, as a sentence."""
     unanswered_query: str = ""
-    """The latest question that got no turn of its own."""
+    """The latest query that got no turn of its own."""
     edit_lock: Lock = field(default_factory=Lock)
-    """Held while the conversation is edited, and while a question begins: each sees what the one before it has done.
+    """Held while the conversation is edited, and while a query begins: each sees what the one before it has done.
 
-    While a question is answered no edit begins, so that its end (`SessionStore.update_answer`) needs no lock but its own.
+    No edit begins while a query is answered, so that its end (`SessionStore.update_answer`) needs no lock but its own.
     """
 
 
 class SessionExpiredError(UserError, LookupError):
-    """There is no such visit, or none any more. The message is for the visitor."""
+    """There is no such session, or none any more. The message is for the visitor."""
 
 
 class SessionStore:
-    """Visits by their secrets. Safe to share between threads: `_lock` holds for `_sessions`."""
+    """Sessions by their secret ids. Safe to share between threads: `_lock` guards `_sessions`."""
 
     def __init__(
         self, *, idle_seconds: float = HOUR, max_bytes: int = STORE_BYTES, now: Callable[[], float] = monotonic
     ) -> None:
-        """`idle_seconds`: a visit is forgotten so long after it was last used. `max_bytes`: bytes; the least recent go first."""
+        """Create an empty store.
+
+        Args:
+            idle_seconds: A session is forgotten so long after it was last used.
+            max_bytes: Bytes of all sessions' images. The least recently used sessions go first.
+            now: A clock in seconds.
+        """
         self._seconds, self._now = idle_seconds, now
         self._lock = Lock()
         self._sessions: ByteCache[str, tuple[Session, float]] = ByteCache(
@@ -72,7 +79,7 @@ class SessionStore:
         )
 
     def open(self) -> str:
-        """The secret of a visit that begins now."""
+        """Begin a session and return its secret id."""
         session_id = secrets.token_urlsafe(24)
         with self._lock:
             self._store_session(session_id, Session())
@@ -83,18 +90,24 @@ class SessionStore:
             return isinstance(session_id, str) and self._find_live(session_id) is not None
 
     def __getitem__(self, session_id: str) -> Session:
-        """Raises VisitOver."""
+        """The latest session of this id. Raises SessionExpiredError."""
         return self.update(session_id)
 
     def update(self, session_id: str, **changes: Any) -> Session:
-        """The visit with these fields changed, which is now the latest. Raises VisitOver."""
+        """Store and return the session with these fields changed. Raises SessionExpiredError."""
         with self._lock:
             return self._store_session(session_id, replace(self._get_latest(session_id), **changes))
 
     def update_answer(self, session_id: str, answer: PendingAnswer, /, **changes: Any) -> list[Session]:
-        """As `update`, alone in a list; empty, and nothing is changed, where the visitor does not wait for this answer.
+        """Update the session of an answer that is still awaited.
 
-        Reloading the page ends an answer, which may notice it later. Raises VisitOver.
+        Reloading the page ends an answer, and the thread that answers may notice it later.
+
+        Returns:
+            The updated session alone in a list, or an empty list if nobody waits for this answer any more.
+
+        Raises:
+            SessionExpiredError: There is no such session any more.
         """
         with self._lock:
             now = self._get_latest(session_id)
@@ -104,7 +117,7 @@ class SessionStore:
 
     @contextmanager
     def hold_for_edit(self, session_id: str) -> Iterator[Session]:
-        """The visit, which nobody else edits meanwhile. Raises VisitOver."""
+        """Hold a session so that nobody else edits it meanwhile. Raises SessionExpiredError."""
         with self[session_id].edit_lock:
             yield self[session_id]
 
@@ -124,11 +137,11 @@ class SessionStore:
 
 
 def count_image_bytes(conversation: Conversation) -> int:
-    """Of its pictures, each once."""
+    """Return the bytes of a conversation's images in memory, each image counted once."""
     images = [event.image for event in conversation.events if isinstance(event, ImageShown)]
     return sum({id(image): image.pixels.nbytes for image in images}.values())
 
 
 def _weigh_session(session: Session) -> int:
-    """Bytes, of the pictures."""
+    """Bytes that a session counts in the store."""
     return MIN_SESSION_BYTES + (0 if session.conversation is None else count_image_bytes(session.conversation))

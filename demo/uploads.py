@@ -1,4 +1,4 @@
-"""What a visitor sends becomes a `Image`, of which only the pixels are kept, a conversation, or one sentence."""
+"""Uploaded files: an image, of which only the pixels are kept, or a conversation, within limits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,26 +16,35 @@ MEGA = 10**6
 
 @dataclass(frozen=True)
 class Limits:
-    """What one picture, or one saved conversation, may be."""
+    """The limits of one image or of one saved conversation."""
 
     max_pixels: int = 50 * MEGA
     max_file_bytes: int = 40 * 2**20
     max_masks: int = 2000
-    """Each is outlined for the page."""
+    """Masks of a conversation; the page gets an outline of each."""
     max_steps: int = 4000
-    """Of a conversation; a click takes four: a turn, and three calls."""
+    """Images, turns and steps of a conversation; a click takes four: a turn, and three calls."""
 
     @property
     def max_session_bytes(self) -> int:
-        """Bytes that all pictures of one visit may have in memory: those of three of the largest, at least 64 MiB."""
+        """Bytes of all images of a session in memory: room for three of the largest, at least 64 MiB."""
         return max(64 * 2**20, 3 * 3 * self.max_pixels)
 
 
 def open_image(path: str | Path, limits: Limits) -> Image:
-    """The picture in an uploaded file, which is removed. Raises PictureError with a sentence for the page.
+    """Open the image in an uploaded file, and remove the file.
 
-    Size and kind are read off the head of the file before anything is decoded. What is returned holds pixels only: no
-    name, no place, no other metadata of the file.
+    Size and format are read off the head of the file before anything is decoded.
+
+    Args:
+        path: The uploaded file.
+        limits: What an image may have.
+
+    Returns:
+        The upright pixels alone: no name, no place, no other metadata of the file.
+
+    Raises:
+        ImageError: One sentence for the page.
     """
     file = Path(path)
     try:
@@ -49,10 +58,20 @@ def open_image(path: str | Path, limits: Limits) -> Image:
 
 
 def open_conversation(path: str | Path, limits: Limits) -> Conversation:
-    """The conversation in an uploaded file, which is removed. Raises RecordError with a sentence for the page.
+    """Open the conversation in an uploaded file, and remove the file.
 
-    Its pictures may have as many pixels together as one picture; that, and how many masks and steps there are, is known
-    before any of them is decoded.
+    All of its images together may have as many pixels as one image. Pixels, masks and steps are counted before any
+    image is decoded.
+
+    Args:
+        path: The uploaded file.
+        limits: What a conversation may have.
+
+    Returns:
+        The conversation.
+
+    Raises:
+        RecordError: One sentence for the page.
     """
     file = Path(path)
     try:
@@ -68,7 +87,7 @@ def open_conversation(path: str | Path, limits: Limits) -> Conversation:
 
 
 def _describe_excess_bytes(file: Path, limits: Limits) -> str:
-    """A sentence, or nothing."""
+    """A sentence for a file that is too large; '' for any other."""
     size = file.stat().st_size if file.is_file() else 0
     if size <= limits.max_file_bytes:
         return ""
@@ -78,7 +97,7 @@ def _describe_excess_bytes(file: Path, limits: Limits) -> str:
 
 
 def _check_image(file: Path, limits: Limits) -> None:
-    """Raises PictureError for what is too large; a file that is no picture is left to `Image.open`."""
+    """Raises ImageError for what is too large; a file that is no image is left to `Image.open`."""
     if problem := _describe_excess_bytes(file, limits):
         raise ImageError(f"{file}: {problem}")
     width, height = _read_size(file)
@@ -90,7 +109,7 @@ def _check_image(file: Path, limits: Limits) -> None:
 
 
 def _read_size(file: Path) -> tuple[int, int]:
-    """Width and height in pixels, off the head of the file; (0, 0) where there is none."""
+    """Width and height in pixels, off the head of the file; (0, 0) if it is no image."""
     try:
         with PIL.Image.open(file, formats=FORMATS) as image:
             return image.size

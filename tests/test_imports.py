@@ -66,7 +66,7 @@ WRAPPED_IN = {
     "rich": ("agent/cli/console.py",),
     "openai": ("agent/models/openai/client.py",),
     "vllm": ("agent/models/vllm.py",),
-    "gradio": ("demo/app.py", "demo/server.py"),
+    "gradio": ("demo/app.py", "demo/events.py", "demo/server.py"),
 }
 """Library: the files and folders that may import it. The doctor looks whether torch loads at all."""
 

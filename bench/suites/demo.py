@@ -1,4 +1,4 @@
-"""The demo, as a person has it: to the first page, from a click to its mask, from a question to its answer.
+"""The demo as a person has it: from the command to the page, from a query to its answer, from a click to its mask.
 
 Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 CLICKS = ((340, 140), (500, 180), (180, 155), (390, 420))
-"""x y in the example picture of 640 x 480 pixels."""
+"""x y in the example image of 640 x 480 pixels."""
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 
@@ -24,12 +24,12 @@ def main() -> None:
     started = perf_counter()
     with _start_server() as url, _open_page() as page:
         page.goto(url)
-        page.get_by_text("Drop a picture here").wait_for()
+        page.get_by_text("Drop an image here").wait_for()
         print(f"from the command to the first page: {perf_counter() - started:.1f} s")
         page.locator(".pill.ready").wait_for()
         print(f"from the command to loaded models: {perf_counter() - started:.1f} s")
         page.locator("[data-example=fruit]").click()
-        page.locator(".stage[data-state=picture][data-busy=no]").wait_for()
+        page.locator(".stage[data-state=image][data-busy=no]").wait_for()
         print(f"a question about a new picture to its answer: {_time_action(page, _ask_query, 4):.2f} s")
         page.locator(".stage input[value=add]").check(force=True)
         page.locator(".stage .frame").press("Escape")
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _time_action(page: Page, action: Callable[[Page], Any], masks: int) -> float:
-    """Seconds until so many masks are drawn."""
+    """Seconds from the action until so many masks are drawn."""
     begun = perf_counter()
     action(page)
     page.locator(f".stage[data-masks='{masks}'][data-busy=no]").wait_for()
@@ -51,7 +51,7 @@ def _ask_query(page: Page) -> None:
 
 
 def _build_click(x: float, y: float) -> Callable[[Page], None]:
-    """Clicks a pixel with no mask chosen, so that another object is added."""
+    """An action that clicks a pixel with no mask chosen, so that it adds an object."""
 
     def click(page: Page) -> None:
         page.locator(".stage .frame").press("Escape")

@@ -2,50 +2,50 @@
 const find = (selector) => element.querySelector(selector);
 let rows = [], active = null, threshold = 0;
 
-function node(tag, kind, text) {
+function createNode(tag, kind, text) {
   const made = document.createElement(tag);
   if (kind) made.className = kind;
   if (text !== undefined) made.textContent = text;
   return made;
 }
 
-function row(one) {
-  const item = node('li', one.id === active ? 'row active' : 'row');
-  item.dataset.id = one.id;
-  const box = node('input');
+function buildRow(mask) {
+  const item = createNode('li', mask.id === active ? 'row active' : 'row');
+  item.dataset.id = mask.id;
+  const box = createNode('input');
   box.type = 'checkbox';
-  box.checked = one.selected;
+  box.checked = mask.selected;
   box.disabled = Boolean(props.value.busy);
-  box.setAttribute('aria-label', `Mask ${one.id}, ${one.phrase}, in the answer`);
-  const chip = node('button', 'chip', one.id);
+  box.setAttribute('aria-label', `Mask ${mask.id}, ${mask.phrase}, in the answer`);
+  const chip = createNode('button', 'chip', mask.id);
   chip.type = 'button';
   chip.title = 'Choose this mask';
-  chip.setAttribute('aria-label', `Choose mask ${one.id}`);
-  chip.setAttribute('aria-pressed', one.id === active);
-  chip.style.background = one.color;
-  chip.style.color = one.ink;
-  const words = node('span', 'words');
-  words.append(node('span', 'phrase', one.phrase), node('span', 'why', one.reason || (one.origin === 'segment' ? '' : one.origin)));
-  const score = node('span', 'score', one.score.toFixed(2));
+  chip.setAttribute('aria-label', `Choose mask ${mask.id}`);
+  chip.setAttribute('aria-pressed', mask.id === active);
+  chip.style.background = mask.color;
+  chip.style.color = mask.ink;
+  const words = createNode('span', 'words');
+  words.append(createNode('span', 'phrase', mask.phrase), createNode('span', 'why', mask.reason || (mask.origin === 'segment' ? '' : mask.origin)));
+  const score = createNode('span', 'score', mask.score.toFixed(2));
   score.title = 'Score';
-  score.style.setProperty('--score', one.score);
-  const area = node('span', 'area', `${one.area.toLocaleString('en')} px`);
-  area.title = `${one.share} of the picture`;
+  score.style.setProperty('--score', mask.score);
+  const area = createNode('span', 'area', `${mask.area.toLocaleString('en')} px`);
+  area.title = `${mask.share} of the image`;
   item.append(box, chip, words, score, area);
   return item;
 }
 
-function show() {
+function update() {
   rows = (props.value && props.value.masks || []).slice().sort((a, b) => a.id - b.id);
   draw();
 }
 
 function draw() {
   const focused = element.contains(document.activeElement) ? document.activeElement.closest('.row')?.dataset.id : null;
-  const kept = rows.filter((one) => one.selected), rest = rows.filter((one) => !one.selected);
-  find('.kept').replaceChildren(...kept.map(row));
-  find('.rest ul').replaceChildren(...rest.map(row));
-  for (const one of kept) if (one.score <= threshold) find(`.kept [data-id="${one.id}"]`).classList.add('under');
+  const kept = rows.filter((mask) => mask.selected), rest = rows.filter((mask) => !mask.selected);
+  find('.kept').replaceChildren(...kept.map(buildRow));
+  find('.rest ul').replaceChildren(...rest.map(buildRow));
+  for (const mask of kept) if (mask.score <= threshold) find(`.kept [data-id="${mask.id}"]`).classList.add('under');
   find('.rest').hidden = rest.length === 0;
   find('.rest summary').textContent = `${rest.length} more found, not in the answer`;
   find('.count').textContent = rows.length ? kept.length : '';
@@ -54,7 +54,7 @@ function draw() {
   if (focused) find(`[data-id="${focused}"] input`)?.focus();
 }
 
-function light(id) { window.dispatchEvent(new CustomEvent('sam3-light', { detail: id })); }
+function highlight(id) { window.dispatchEvent(new CustomEvent('sam3-light', { detail: id })); }
 
 element.addEventListener('change', (event) => {
   if (event.target.type !== 'checkbox') return;
@@ -63,15 +63,15 @@ element.addEventListener('change', (event) => {
 });
 element.addEventListener('click', (event) => {
   const all = event.target.closest('[data-all]'), chip = event.target.closest('.chip');
-  if (all) window.dispatchEvent(new CustomEvent('sam3-keep', { detail: all.dataset.all === 'yes' ? rows.map((one) => one.id) : [] }));
+  if (all) window.dispatchEvent(new CustomEvent('sam3-keep', { detail: all.dataset.all === 'yes' ? rows.map((mask) => mask.id) : [] }));
   if (chip) {
     const id = Number(chip.closest('.row').dataset.id);
     window.dispatchEvent(new CustomEvent('sam3-choose', { detail: id === active ? null : id }));
   }
 });
 for (const kind of ['pointerover', 'focusin'])
-  element.addEventListener(kind, (event) => { const item = event.target.closest('.row'); if (item) light(Number(item.dataset.id)); });
-element.addEventListener('pointerleave', () => light(null));
+  element.addEventListener(kind, (event) => { const item = event.target.closest('.row'); if (item) highlight(Number(item.dataset.id)); });
+element.addEventListener('pointerleave', () => highlight(null));
 window.addEventListener('sam3-view', (event) => {
   if (event.detail.active === active && event.detail.threshold === threshold) return;
   ({ active, threshold } = event.detail);
@@ -80,5 +80,5 @@ window.addEventListener('sam3-view', (event) => {
 window.addEventListener('sam3-lit', (event) => {
   for (const item of element.querySelectorAll('.row')) item.classList.toggle('lit', Number(item.dataset.id) === event.detail);
 });
-watch('value', show);
-show();
+watch('value', update);
+update();

@@ -1,18 +1,28 @@
-"""A real Chromium on the real page: one server and one browser for each file of tests."""
+"""A real Chromium on the real page: one browser, one engine and as few servers as there can be for all tests.
+
+Most pages are served from the process of the tests, which has PyTorch and the models loaded once. One test starts the
+program itself (`Program`), because only a process of its own can be killed.
+"""
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).parent.parent.parent
+from agent.cli.options import Options
+from demo.actions import Actions, ModelSelection
+from demo.engine import Engine
+from demo.server import ServerOptions, serve_page
+from demo.sessions import SessionStore
+from demo.uploads import Limits
+from sam3_tool import Image
+from tests.support.browser import ROOT, Server, Visitor
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -22,132 +32,53 @@ PATIENCE = 60_000
 """Milliseconds that anything on the page may take: many tests share the machine."""
 
 
-@dataclass
-class Server:
-    """`sam3-agent demo` as a program of its own."""
-
-    options: tuple[str, ...] = ()
-    port: int = 0
-    process: subprocess.Popen[str] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> "Server":
-        """Returns once it listens."""
-        command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", str(self.port)]
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        self.process = subprocess.Popen(
-            [*command, *self.options], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        address = self.process.stdout.readline()
-        assert address.startswith("http://127.0.0.1:"), address
-        self.port = int(address.split()[0].rstrip("/").rpartition(":")[2])
-        return self
-
-    def stop(self) -> None:
-        """Kills it, where that was not done already."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
-            self.process = None
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The models behind all pages: the grammar and the embedded SAM 3, each loaded once."""
+    return Engine(Options(planner="grammar"))
 
 
-@dataclass
-class Visitor:
-    """A person in front of the page."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    """Every address that the page asked for."""
-    complaints: list[str] = field(default_factory=list)
-    """What the browser's console calls errors."""
-
-    def __post_init__(self) -> None:
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def arrive(self, url: str) -> "Visitor":
-        self.page.goto(url)
-        return self.awake()
-
-    def awake(self) -> "Visitor":
-        """Waits until the page can be used."""
-        self.page.locator("#query textarea:enabled").wait_for()
-        return self
-
-    def ask(self, query: str) -> None:
-        self.page.locator("#query textarea").fill(query)
-        self.page.locator("#query textarea").press("Enter")
-
-    def sees(self, masks: int) -> None:
-        """Waits until so many masks are drawn, and nothing is under way."""
-        self.page.locator(f".stage[data-masks='{masks}'][data-busy='no']").wait_for()
-
-    def begin(self, example: str = "fruit") -> None:
-        self.page.locator(f"[data-example={example}]").click()
-        self.has_picture()
-
-    def has_picture(self) -> None:
-        self.page.locator(".stage[data-state=picture][data-busy=no]").wait_for()
-
-    def upload(self, path: Path) -> None:
-        self.page.locator("input[type=file]").set_input_files(path)
-
-    def take(self, tool: str) -> None:
-        self.page.locator(f".stage input[value={tool}]").check(force=True)
-
-    def point(self, x: float, y: float, size: tuple[int, int] = (640, 480)) -> tuple[float, float]:
-        """Where a pixel of the picture is in the window."""
-        self.page.locator(".stage .frame").scroll_into_view_if_needed()
-        box = self.page.locator(".stage .frame").bounding_box()
-        assert box is not None
-        return box["x"] + (x + 0.5) * box["width"] / size[0], box["y"] + (y + 0.5) * box["height"] / size[1]
-
-    def click(self, x: float, y: float) -> None:
-        self.page.mouse.click(*self.point(x, y))
-
-    def act(self, name: str) -> None:
-        self.page.locator(f".stage [data-do={name}]").click()
-
-    def reads(self, words: str) -> None:
-        """Waits until these words stand in the conversation."""
-        self.page.locator("#chat").get_by_text(words).last.wait_for()
-
-    @property
-    def said(self) -> str:
-        return self.page.locator("#chat").inner_text()
-
-    def download(self, what: str) -> Path:
-        """`what`: as the page calls it, its beginning."""
-        self.page.locator("#kind input").click()
-        self.page.get_by_role("option", name=what).click()
-        with self.page.expect_download() as fetched:
-            self.page.get_by_role("button", name="Download", exact=True).click()
-        path = Path(fetched.value.path())
-        return path.replace(path.with_name(fetched.value.suggested_filename))
+@pytest.fixture(scope="session")
+def actions(engine: Engine) -> Actions:
+    """What a visitor can do, without a page."""
+    return Actions(engine, SessionStore(), Limits(), ROOT / "demo" / "examples")
 
 
-@pytest.fixture(scope="module")
-def start() -> Iterator[Callable[..., Server]]:
-    """Starts a server; all of them end with the file's tests."""
-    made: list[Server] = []
-
-    def started(*options: str, port: int = 0) -> Server:
-        made.append(Server(options, port))
-        return made[-1].start()
-
-    yield started
-    for one in made:
-        one.stop()
+@pytest.fixture
+def melons(actions: Actions) -> str:
+    """The id of a session whose answer are four watermelons."""
+    session_id = actions.sessions.open()
+    actions.open_example(session_id, "fruit")
+    *_, session = actions.ask(session_id, "all the watermelons", ModelSelection("grammar", "tiny"))
+    assert session.conversation is not None
+    assert session.conversation.selected == (1, 2, 3, 4)
+    return session_id
 
 
-@pytest.fixture(scope="module")
-def server(start: Callable[..., Server]) -> Server:
-    return start()
+@pytest.fixture
+def image() -> Image:
+    return Image(np.zeros((60, 80, 3), np.uint8))
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[..., Server]]:
+    """Serves a page of this engine; all of them end with the tests."""
+    servers: list[Server] = []
+
+    def serve_engine(engine: Engine, limits: Limits | None = None, **options: Any) -> Server:
+        page, address = serve_page(engine, ServerOptions(**{"port": 0, **options}), limits or Limits(), wait=False)
+        servers.append(Server(page, address.rstrip("/")))
+        return servers[-1]
+
+    yield serve_engine
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(serve: Callable[..., Server], engine: Engine) -> Server:
+    """The page as it is without options."""
+    return serve(engine)
 
 
 @pytest.fixture(scope="session")
@@ -198,7 +129,7 @@ def _visits(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Calla
 
 @pytest.fixture(scope="session")
 def shots() -> Path:
-    """Where pictures of the page are kept, to be looked at."""
+    """Where screenshots are kept, to be looked at."""
     folder = Path(os.environ.get("SAM3_AGENT_SCREENSHOTS", ROOT / "out" / "screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,12 +1,10 @@
 """The page in a real browser when things are not as they should be: files, reloads, other people, small windows."""
 
 import json
-import os
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
 from urllib.error import HTTPError
 
@@ -15,7 +13,11 @@ import PIL.Image
 import pytest
 from PIL import ImageDraw
 
-ROOT = Path(__file__).parent.parent.parent
+from agent.cli.options import Options
+from demo.engine import Engine
+from demo.uploads import MEGA, Limits
+from tests.support.browser import ROOT, Program, Visitor
+
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 NAMED = "button:not([aria-hidden]), input:not([type=file]), textarea, [role=button], img, summary"
 NAMELESS = """(named) => [...document.querySelectorAll(named)]
@@ -77,9 +79,12 @@ class SlowModel:
         Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
-    def options(self) -> tuple[str, ...]:
-        url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        return "--planner", "openai:slow", "--base-url", url, "--wire", "native"
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    @property
+    def options(self) -> Options:
+        return Options(planner="openai:slow", base_url=self.url, wire="native")
 
     def close(self) -> None:
         self.go_on.set()
@@ -134,8 +139,9 @@ def slow() -> Iterator[SlowModel]:
 
 
 @pytest.fixture(scope="module")
-def server(start, slow):
-    return start(*slow.options, "--max-pixels", "45", "--max-bytes", "30")
+def server(serve, slow):
+    """A page that begins with the slow model."""
+    return serve(Engine(slow.options), Limits(max_pixels=45 * MEGA, max_file_bytes=30 * 2**20))
 
 
 def grammar(visitor):
@@ -164,7 +170,7 @@ def test_a_reload_in_mid_answer_keeps_the_picture_and_the_question(visit):
     visitor.ask("all the watermelons")
     visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
     visitor.page.reload()
-    visitor.awake()
+    visitor.wait_awake()
     visitor.sees(masks=0)
     visitor.reads("Reloading the page stopped the answer")
     assert visitor.page.locator("#query textarea").input_value() == "all the watermelons"
@@ -205,7 +211,7 @@ def test_whoever_waits_sees_their_place_and_is_served_in_turn(visit, shots):
 
 
 def test_nobody_reads_files_of_the_server(server):
-    for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "demo/pictures/fruit.webp"):
+    for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "demo/examples/fruit.webp"):
         with pytest.raises(HTTPError) as refused:
             urllib.request.urlopen(f"{server.url}/gradio_api/file={path}")
         with refused.value as answer:
@@ -236,7 +242,7 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
 def test_a_picture_is_dropped_anywhere_on_the_page_or_pasted(visit, how):
     visitor = visit()
     visitor.page.evaluate(GIVEN[how])
-    visitor.has_picture()
+    visitor.has_image()
     visitor.reads("given.png, 30 x 20 pixels")
 
 
@@ -259,7 +265,7 @@ def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shots):
     photograph.save(path, quality=90)
     visitor = visit()
     visitor.upload(path)
-    visitor.has_picture()
+    visitor.has_image()
     grammar(visitor).ask("the circle")
     visitor.sees(masks=1)
     visitor.reads("7304 x 5478")
@@ -277,7 +283,7 @@ def test_everything_can_be_done_from_the_keyboard(visit):
         if visitor.page.evaluate(focused) == "fruit":
             break
     keys.press("Enter")
-    visitor.has_picture()
+    visitor.has_image()
     grammar(visitor)
     visitor.page.locator("#query textarea").focus()
     keys.type("all the watermelons")
@@ -334,31 +340,35 @@ def test_words_and_pictures_in_a_question_are_only_words(visit):
     assert visitor.page.locator("#chat .message a").count() == 0
 
 
-def test_a_server_that_stops_is_said_and_a_page_of_the_next_one_works(visit, start, slow, shots):
-    mortal = start(*slow.options)
-    visitor = visit(mortal.url)
-    visitor.begin()
-    visitor.ask("all the watermelons")
-    visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
-    mortal.stop()
-    visitor.page.get_by_text("The server does not answer").wait_for()
-    visitor.page.screenshot(path=shots / "lost.png")
-    start(*slow.options, port=mortal.port)
-    visitor.page.locator(".stage[data-state=empty]").wait_for()
-    visitor.awake()
-    visitor.begin()
-
-
-def test_a_password_is_asked_for_where_one_was_set(visit_plain, start, monkeypatch):
-    monkeypatch.setitem(os.environ, "SAM3_AGENT_DEMO_AUTH", "anna:s3cret")
-    page = visit_plain(start().url)
+def log_in(page):
     page.get_by_label("username").fill("anna")
     page.get_by_label("password").fill("s3cret")
     page.get_by_role("button", name="Login").click()
-    page.locator("#query textarea:enabled").wait_for()
 
 
-def test_an_upright_picture_is_what_everybody_gets(visit, tmp_path):
+def test_a_program_asks_for_its_password_says_that_it_was_killed_and_a_page_of_the_next_one_works(
+    visit_plain, serve, slow, shots
+):
+    options = "--planner", "openai:slow", "--base-url", slow.url, "--wire", "native"
+    program = Program.start(*options, SAM3_AGENT_DEMO_AUTH="anna:s3cret")
+    try:
+        page = visit_plain(program.url)
+        log_in(page)
+        visitor = Visitor(page).wait_awake()
+        visitor.begin()
+        visitor.ask("all the watermelons")
+        visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
+    finally:
+        program.kill()
+    visitor.page.get_by_text("The server does not answer").wait_for()
+    visitor.page.screenshot(path=shots / "lost.png")
+    serve(Engine(slow.options), port=program.port)
+    visitor.page.locator(".stage[data-state=empty]").wait_for()
+    visitor.wait_awake()
+    visitor.begin()
+
+
+def test_an_upright_image_is_what_everybody_gets(visit, tmp_path):
     picture = PIL.Image.fromarray(np.zeros((40, 60, 3), np.uint8))
     exif = picture.getexif()
     exif[0x0112] = 6

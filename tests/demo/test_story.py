@@ -38,7 +38,7 @@ def told(visit_once, photograph):
     """Somebody who has asked for all watermelons and then for less."""
     visitor = visit_once()
     visitor.upload(photograph)
-    visitor.has_picture()
+    visitor.has_image()
     visitor.ask("all the watermelons")
     visitor.sees(masks=4)
     return visitor
@@ -180,7 +180,7 @@ def test_a_question_back_is_answered_with_a_button(visit, tmp_path, shots):
     picture.save(tmp_path / "circles.png")
     visitor = visit()
     visitor.upload(tmp_path / "circles.png")
-    visitor.has_picture()
+    visitor.has_image()
     visitor.ask("all the circles")
     visitor.sees(masks=2)
     visitor.ask("the left one")

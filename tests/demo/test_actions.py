@@ -1,0 +1,260 @@
+"""Actions on the embedded models, without a browser: queries, edits, uploads, downloads, side by side."""
+
+import json
+import re
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from threading import Event as Signal
+
+import PIL.Image
+import pytest
+
+from agent.conversation.conversation import Conversation
+from agent.core.errors import ConversationError
+from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, ModelSelection
+from demo.app import EXAMPLES
+from demo.canvas import canvas_state
+from demo.chat import build_messages
+from demo.sessions import SessionStore, count_image_bytes
+from demo.uploads import MEGA, Limits
+
+CHOSEN = ModelSelection("grammar", "tiny")
+
+
+def test_a_session_with_very_many_images_is_refused_the_next_one_and_nobody_is_forgotten(actions, tmp_path):
+    limits = Limits(max_pixels=MEGA)
+    store = SessionStore(max_bytes=2 * limits.max_session_bytes)
+    other_actions = replace(actions, sessions=store, limits=limits)
+    other, session_id = store.open(), store.open()
+    other_actions.open_example(other, "fruit")
+    other_actions.open_example(session_id, "horses")
+    for number in range(30):
+        PIL.Image.new("RGB", (1000, 1000), (number, 0, 0)).save(tmp_path / "a.png")
+        session = other_actions.open_file(session_id, str(tmp_path / "a.png"))
+        if session.note:
+            break
+    assert re.match(
+        r"With this image .* 66\.\d MiB of images, and 64\.0 MiB are allowed\. Open this page in", session.note
+    )
+    assert (
+        count_image_bytes(session.conversation)
+        <= limits.max_session_bytes
+        < count_image_bytes(session.conversation) + 3 * MEGA
+    )
+    assert "are allowed" in other_actions.open_example(session_id, "fruit").note
+    assert store[other].conversation.name == "fruit.webp"
+    assert other_actions.edit(session_id, Conversation.undo).note == ""
+    PIL.Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
+    assert other_actions.open_file(session_id, str(tmp_path / "a.png")).note == ""
+
+
+def write_crafted(session, path, change):
+    """The conversation as a file in which `change` was made to the latest turn."""
+    session.conversation.save(path)
+    held = json.loads(path.read_text("utf-8"))
+    change(held["events"][-1])
+    path.write_text(json.dumps(held), "utf-8")
+    return str(path)
+
+
+def with_click(arguments):
+    return lambda turn: turn["steps"][0]["decision"].update(arguments=arguments)
+
+
+def with_mask(**changes):
+    return lambda turn: turn["steps"][0]["added"]["candidates"][0].update(changes)
+
+
+CRAFTED = {
+    "no object": with_click("[]"),
+    "no JSON": with_click("{"),
+    "nothing": with_click("null"),
+    "no points": with_click('{"points": [1]}'),
+    "a word": with_click('{"points": "x"}'),
+    "no number": with_click('{"points": [{"x": 1e999, "y": 2, "positive": true}]}'),
+    "a very long number": with_click('{"points": [{"x": %s, "y": 2}]}' % ("1" * 5000)),
+    "very deep": with_click("[" * 100_000),
+    "a threshold of no number": lambda turn: turn.update(query="keep what scores above nothing"),
+    "a threshold beyond all": lambda turn: turn.update(query="keep what scores above inf"),
+    "half a character": with_mask(phrase="\ud83d", origin="\ud83d"),
+    "no score": with_mask(score=float("nan")),
+    "no step": lambda turn: turn.update(steps=[], by_hand=False, outcome="asked"),
+}
+"""What no page saves, in the turn of a click."""
+
+
+@pytest.mark.parametrize("what", CRAFTED)
+def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tmp_path, what):
+    clicked = actions.click(melons, "tiny", 340, 140, positive=True, mask_id=None)
+    assert canvas_state(clicked)["points"] == [(340, 140, True)]
+    actions.open_file(melons, write_crafted(clicked, tmp_path / "talk.json", CRAFTED[what]))
+    seen = actions.arrive(melons)
+    assert seen.note == ""
+    page = canvas_state(seen)
+    assert page["threshold"] == 0
+    assert json.dumps([page, build_messages(seen)], ensure_ascii=False, allow_nan=False).encode()
+    assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
+
+
+def test_a_click_whose_sign_is_left_out_is_positive(actions, melons, tmp_path):
+    clicked = actions.click(melons, "tiny", 340, 140, positive=True, mask_id=None)
+    unsigned = with_click('{"points": [{"x": 340, "y": 140}]}')
+    opened = actions.open_file(melons, write_crafted(clicked, tmp_path / "talk.json", unsigned))
+    assert canvas_state(opened)["points"] == [(340, 140, True)]
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder in which temporary ones are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("kind", [CONVERSATION, TRACE, "coco-polygons"])
+@pytest.mark.parametrize("name", ["../a\0b.png", "x" * 300 + ".png", "\u732b" * 95 + ".png", "..", "a/b/c.png"])
+def test_whatever_an_opened_file_calls_its_image_a_download_has_a_name(
+    actions, melons, tmp_path, temporary, kind, name
+):
+    actions.sessions[melons].conversation.save(tmp_path / "talk.json")
+    held = json.loads((tmp_path / "talk.json").read_text("utf-8"))
+    held["events"][0]["name"] = name
+    (tmp_path / "talk.json").write_text(json.dumps(held), "utf-8")
+    assert "/" not in actions.open_file(melons, str(tmp_path / "talk.json")).conversation.name
+    path = actions.download(melons, kind, CHOSEN)
+    assert path.stat().st_size > 0
+    assert [path.parent] == [*temporary.iterdir()]
+    assert path.name.isprintable()
+
+
+def test_a_download_that_is_refused_leaves_no_folder(actions, temporary):
+    session_id = actions.sessions.open()
+    actions.open_example(session_id, "fruit")
+    for kind in ("png-masks", TRACE):
+        with pytest.raises(ConversationError):
+            actions.download(session_id, kind, CHOSEN)
+    assert [*temporary.iterdir()] == []
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.00012, 1.5e-05])
+def test_the_slider_stands_where_it_was_left(actions, melons, threshold):
+    assert (
+        canvas_state(actions.edit(melons, lambda conversation: conversation.filter_by_score(threshold)))["threshold"]
+        == threshold
+    )
+
+
+def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actions, melons, tmp_path):
+    session = actions.sessions[melons]
+    masks, steps = len(session.conversation.workspace), 2 + len(session.conversation.last_turn.steps)
+    path = tmp_path / "talk.json"
+    for limits, told in (
+        (Limits(max_masks=masks, max_steps=steps), ""),
+        (Limits(max_masks=masks - 1), f"Talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
+        (
+            Limits(max_steps=steps - 1),
+            f"Talk.json is too long: it has {steps} pictures, turns and steps together, and {steps - 1} are allowed.",
+        ),
+    ):
+        session.conversation.save(path)
+        other_actions = replace(actions, limits=limits, sessions=SessionStore())
+        opened = other_actions.open_file(other_actions.sessions.open(), str(path))
+        assert (opened.note, opened.conversation is None) == (told, bool(told))
+
+
+def test_a_query_without_an_image_is_answered_in_words(actions):
+    session_id = actions.sessions.open()
+    (session,) = actions.ask(session_id, "all the dogs", CHOSEN)
+    assert "Choose an image first" in build_messages(session)[-1]["content"].replace("&#46;", "")
+
+
+def test_a_query_is_answered_by_the_embedded_models(actions):
+    session_id = actions.sessions.open()
+    actions.open_example(session_id, "fruit")
+    *_, session = actions.ask(session_id, "all the watermelons", CHOSEN)
+    assert session.conversation.selected == (1, 2, 3, 4)
+    assert session.pending_answer is None
+    assert [mask["selected"] for mask in canvas_state(session)["masks"]] == [True] * 4
+    *_, session = actions.ask(session_id, "undo", CHOSEN)
+    assert session.conversation.selected == ()
+    assert "nothing" in actions.edit(session_id, lambda conversation: conversation.undo().undo()).note
+
+
+def list_queries(session):
+    return [turn.task.query for turn in session.conversation.turns]
+
+
+def test_a_query_asked_while_an_edit_is_made_goes_on_from_the_edit(actions, melons):
+    working, go_on = Signal(), Signal()
+
+    def slow(conversation):
+        working.set()
+        assert go_on.wait(60)
+        return conversation.remove([1])
+
+    with ThreadPoolExecutor() as threads:
+        edit = threads.submit(actions.edit, melons, slow)
+        assert working.wait(60)
+        asked = [threads.submit(lambda: [*actions.ask(melons, "the largest of them", CHOSEN)]) for _ in range(2)]
+        wait(asked, timeout=0.5)
+        go_on.set()
+        answers = [answer.result()[-1] for answer in asked]
+    assert edit.result().conversation.selected == (2, 3, 4)
+    assert list_queries(actions.sessions[melons])[1:3] == ["remove 1", "the largest of them"]
+    assert set(actions.sessions[melons].conversation.selected) < {2, 3, 4}
+    assert all(answer.pending_answer is None or answer.note == WAIT_MESSAGE for answer in answers)
+
+
+def test_while_a_query_is_answered_edits_and_other_queries_are_told_to_wait(actions, melons):
+    answer = actions.ask(melons, "only the two largest", CHOSEN)
+    assert next(answer).pending_answer.query == "only the two largest"
+    for change in (lambda conversation: conversation.remove([1]), Conversation.undo):
+        refused = actions.edit(melons, change)
+        assert (refused.note, refused.conversation.selected) == (WAIT_MESSAGE, (1, 2, 3, 4))
+        assert [message["content"] for message in build_messages(refused)].count("only the two largest") == 1
+    (other,) = actions.ask(melons, "only the left one", CHOSEN)
+    assert (other.note, other.unanswered_query, other.pending_answer.query) == (
+        WAIT_MESSAGE,
+        "only the left one",
+        "only the two largest",
+    )
+    *_, session = answer
+    assert (session.pending_answer, session.note, list_queries(session)[1:]) == (None, "", ["only the two largest"])
+    assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
+    assert actions.edit(melons, Conversation.redo).conversation.selected == session.conversation.selected
+
+
+def test_an_answer_that_a_reload_has_ended_changes_nothing_any_more(actions, melons):
+    ended = actions.ask(melons, "redo", CHOSEN)
+    next(ended)
+    actions.edit(melons, Conversation.undo)  # is refused, and noted
+    assert "Reloading" in actions.arrive(melons).note
+    actions.edit(melons, lambda conversation: conversation.remove([1]))
+    answer = actions.ask(melons, "only the two largest", CHOSEN)
+    next(answer)
+    assert [*ended] == []
+    *_, session = answer
+    assert list_queries(session)[1:] == ["remove 1", "only the two largest"]
+
+
+def test_an_answer_that_nobody_fetches_is_over(actions, melons):
+    answer = actions.ask(melons, "only the two largest", CHOSEN)
+    next(answer)
+    answer.close()
+    assert actions.sessions[melons].pending_answer is None
+    assert actions.edit(melons, lambda conversation: conversation.remove([1])).conversation.selected == (2, 3, 4)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_can_be_opened(actions, example):
+    assert actions.open_example(actions.sessions.open(), example).conversation.image.width == 640
+
+
+def test_a_planner_that_cannot_be_had_is_one_sentence(actions):
+    session_id = actions.sessions.open()
+    actions.open_example(session_id, "fruit")
+    *_, session = actions.ask(session_id, "all the watermelons", ModelSelection("nobody", "tiny"))
+    assert "there is no planner" in session.note.lower()
+    assert session.pending_answer is None

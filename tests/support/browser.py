@@ -1,0 +1,127 @@
+"""The demo in tests: a page served from here, the program itself, a person in front of a browser."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Server:
+    """The page, served from this process."""
+
+    page: Any
+    url: str
+
+    def stop(self) -> None:
+        self.page.close(verbose=False)
+
+
+@dataclass
+class Program:
+    """`sam3-agent demo` as a program of its own."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    @classmethod
+    def start(cls, *options: str, **environment: str) -> "Program":
+        """Returns once it listens."""
+        command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", "0", *options]
+        # without byte code it would compile all of torch again
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        process = subprocess.Popen(command, cwd=ROOT, env={**kept, **environment}, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        address = process.stdout.readline()
+        assert address.startswith("http://127.0.0.1:"), address
+        return cls(address.split()[0].rstrip("/"), process)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@dataclass
+class Visitor:
+    """A person in front of the page."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    """Every address that the page asked for."""
+    complaints: list[str] = field(default_factory=list)
+    """What the browser's console calls errors."""
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def arrive(self, url: str) -> "Visitor":
+        self.page.goto(url)
+        return self.wait_awake()
+
+    def wait_awake(self) -> "Visitor":
+        """Waits until the page can be used."""
+        self.page.locator("#query textarea:enabled").wait_for()
+        return self
+
+    def ask(self, query: str) -> None:
+        self.page.locator("#query textarea").fill(query)
+        self.page.locator("#query textarea").press("Enter")
+
+    def sees(self, masks: int) -> None:
+        """Waits until so many masks are drawn, and nothing is under way."""
+        self.page.locator(f".stage[data-masks='{masks}'][data-busy='no']").wait_for()
+
+    def begin(self, example: str = "fruit") -> None:
+        self.page.locator(f"[data-example={example}]").click()
+        self.has_image()
+
+    def has_image(self) -> None:
+        self.page.locator(".stage[data-state=image][data-busy=no]").wait_for()
+
+    def upload(self, path: Path) -> None:
+        self.page.locator("input[type=file]").set_input_files(path)
+
+    def take(self, tool: str) -> None:
+        self.page.locator(f".stage input[value={tool}]").check(force=True)
+
+    def point(self, x: float, y: float, size: tuple[int, int] = (640, 480)) -> tuple[float, float]:
+        """Where a pixel of the image is in the window."""
+        self.page.locator(".stage .frame").scroll_into_view_if_needed()
+        box = self.page.locator(".stage .frame").bounding_box()
+        assert box is not None
+        return box["x"] + (x + 0.5) * box["width"] / size[0], box["y"] + (y + 0.5) * box["height"] / size[1]
+
+    def click(self, x: float, y: float) -> None:
+        self.page.mouse.click(*self.point(x, y))
+
+    def act(self, name: str) -> None:
+        self.page.locator(f".stage [data-do={name}]").click()
+
+    def reads(self, words: str) -> None:
+        """Waits until these words stand in the conversation."""
+        self.page.locator("#chat").get_by_text(words).last.wait_for()
+
+    @property
+    def said(self) -> str:
+        return self.page.locator("#chat").inner_text()
+
+    def download(self, what: str) -> Path:
+        """`what`: as the page calls it, its beginning."""
+        self.page.locator("#kind input").click()
+        self.page.get_by_role("option", name=what).click()
+        with self.page.expect_download() as fetched:
+            self.page.get_by_role("button", name="Download", exact=True).click()
+        path = Path(fetched.value.path())
+        return path.replace(path.with_name(fetched.value.suggested_filename))
