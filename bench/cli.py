@@ -1,6 +1,6 @@
-"""`sam3-agent bench`: what everything costs, beside what a user would run otherwise. Thin, as `run_agent.cli` is.
+"""`sam3-agent bench`: what everything costs, beside what a user would run otherwise.
 
-Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
+Slow imports stand inside the functions that need them, so that `--help` answers at once.
 """
 
 import subprocess
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from bench.harness.tables import Table
 
 app = typer.Typer(
-    help="Measure what everything costs on this machine, ratios first.",
+    help="Measure what everything costs on this machine, beside what you would run otherwise.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 BASELINES = ("published", "transformers", "float32")
-"""The last is transformers as it loads a network by itself; the others are given the format that ours has."""
+"""The last is transformers with the format that it loads by itself; the others get the format of ours."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
 OutputFolder = Annotated[
     Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")
 ]
-NetworkSize = Annotated[str, typer.Option(help="tiny, full (random weights), or what else --sam3 takes.")]
+NetworkSize = Annotated[str, typer.Option(help="tiny, full (random weights), or anything that --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
-Threads = Annotated[int, typer.Option(min=1, help="Of the processor. One is measured in processor time.")]
-Rounds = Annotated[int, typer.Option(min=1, help="That count; one more comes first.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of the processor. One is measured in processor time.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds that count; one more comes first.")]
 Baselines = Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(BASELINES)}.")]
-Counts = Annotated[str, typer.Option(help="With commas.")]
+Counts = Annotated[str, typer.Option(help="Whole numbers, with commas.")]
 
 
 @app.command("sam3")
@@ -55,7 +55,7 @@ def run_sam3(
     ] = None,
     out: OutputFolder = None,
 ) -> None:
-    """SAM 3 part by part; k phrases and n pictures beside the published way and transformers as documented."""
+    """Measure SAM 3 part by part, and phrases and images beside the published way and documented transformers."""
     with _report_errors():
         counts = _parse_numbers(phrases), _parse_numbers(pictures)
         chosen = _parse_names(against, BASELINES, "--against"), _parse_names(tables, TABLES, "--tables")
@@ -70,7 +70,7 @@ def run_sam3(
 
 @app.command("masks")
 def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFolder = None) -> None:
-    """Overlaps, drawing and upsampling beside the published way; the memory of many masks."""
+    """Measure overlaps, drawing and upsampling of masks beside the published way, and their memory."""
     with _report_errors():
         counts = _parse_numbers(numbers)
         from bench.suites.masks import measure_masks
@@ -80,7 +80,7 @@ def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFold
 
 @app.command("start")
 def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
-    """From a cold process to help, to an import, to an answer."""
+    """Measure the time from a cold process to help, to an import, to an answer."""
     from bench.suites.start import measure_start
 
     _print_tables(measure_start(rounds=rounds), out)
@@ -88,7 +88,7 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
 
 @app.command("growth")
 def run_growth(out: OutputFolder = None) -> None:
-    """Time and memory against masks, megapixels, phrases, concurrent episodes and samples; how fast each grows."""
+    """Measure how fast time and memory grow with masks, megapixels, phrases, concurrent episodes and samples."""
     with _report_errors():
         from bench.suites.growth import measure_growth
 
@@ -99,7 +99,7 @@ def run_growth(out: OutputFolder = None) -> None:
 def run_soak(
     seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: OutputFolder = None
 ) -> None:
-    """Concurrent conversations without end: does memory stay flat? Exit code 1 if not, or if one fails."""
+    """Check that memory stays flat under concurrent conversations. Exit code 1 if it grows, or if one fails."""
     with _report_errors():
         from bench.suites.soak import measure_soak
 
@@ -112,26 +112,26 @@ def run_soak(
 
 @app.command("agent")
 def run_agent() -> None:
-    """The agent's own cost per step, and what each protocol sends to a language model."""
-    _run_modules("overhead", "protocols")
+    """Measure the agent's own cost per step, and what each toolset sends to a language model."""
+    _run_modules("overhead", "toolsets")
 
 
 @app.command("eval")
 def run_evaluation() -> None:
-    """The evaluation's own cost per sample, throughput with many workers, scoring speed."""
+    """Measure the evaluation's own cost per sample, its throughput with many workers, and its scoring speed."""
     _run_modules("evaluation")
 
 
 @app.command("demo")
 def run_demo() -> None:
-    """From the command to the first page, from a click to its mask; with Chromium."""
+    """Measure the demo in Chromium: from the command to the first page, from a click to its mask."""
     _check_demo()
     _run_modules("demo")
 
 
 @app.command("all")
 def run_all(out: OutputFolder = None) -> None:
-    """All of these with their defaults, each in a process of its own, so that none heats up the next."""
+    """Measure all of these with their defaults, each in a process of its own, so that none warms up the next."""
     _check_demo()
     written = [] if out is None else ["--out", str(out)]
     for command in ("sam3", "masks", "start", "growth", "soak"):
@@ -150,7 +150,7 @@ def _check_demo() -> None:
 
 def _print_tables(tables: "Iterable[Table]", out: Path | None) -> None:
     for table in tables:
-        typer.echo(f"{table.to_markdown()}\n")
+        typer.echo(f"{table.to_text()}\n")
         if out is not None:
             from bench.harness.plots import plot_table
 
@@ -159,7 +159,8 @@ def _print_tables(tables: "Iterable[Table]", out: Path | None) -> None:
 
 
 def _parse_numbers(text: str) -> list[int]:
-    """
+    """Whole numbers above 0. Raises UsageError.
+
     >>> _parse_numbers("1,2, 16")
     [1, 2, 16]
     """
@@ -173,7 +174,8 @@ def _parse_numbers(text: str) -> list[int]:
 
 
 def _parse_names(text: str, known: Sequence[str], option: str) -> list[str]:
-    """
+    """Names out of the known ones. Raises UsageError.
+
     >>> _parse_names("published", BASELINES, "--against")
     ['published']
     """
@@ -190,9 +192,9 @@ def _report_errors() -> Iterator[None]:
 
 
 def _run_modules(*modules: str) -> None:
-    """These benchmarks, one after the other; the first that fails ends it with its exit code."""
+    """Run these suites one after the other; the first that fails ends it with its exit code."""
     for module in modules:
-        _run_program(f"from bench.{module} import main; main()")
+        _run_program(f"from bench.suites.{module} import main; main()")
 
 
 def _run_program(program: str, *words: str) -> None:

@@ -1,4 +1,4 @@
-"""What this process has in memory: in use, resident, and at most during a piece of work. In MiB; Linux only."""
+"""Memory of this process in MiB: allocated, resident, and at most during a piece of work. Linux only."""
 
 import ctypes
 import gc
@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 BLOCK = 64
-"""Bytes: about what a small object of Python takes up."""
+"""Bytes that a small object of Python takes up, about."""
 _SELF = Path("/proc/self")
 
 
 class _MallocInfo(ctypes.Structure):
-    """glibc's `struct mallinfo2`, in bytes; the two that are read here have names."""
+    """glibc's `struct mallinfo2`, in bytes; only the two fields that are read have names."""
 
     _fields_ = [
         *((f"unread{number}", ctypes.c_size_t) for number in range(4)),
@@ -25,10 +25,10 @@ class _MallocInfo(ctypes.Structure):
 
 
 def read_allocated_mib() -> float:
-    """What was asked for and not given back; what is resident, without glibc.
+    """Return the memory that is allocated and not freed; without glibc, the memory that is resident.
 
-    What is resident has besides the gaps that threads leave in the allocator's memory, and they go on growing for
-    minutes where nothing is kept.
+    Resident memory also has the gaps that threads leave in the allocator's arenas. Those go on growing for minutes
+    even if nothing is kept.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallinfo2"):
@@ -39,14 +39,15 @@ def read_allocated_mib() -> float:
 
 
 def read_resident_mib() -> float:
+    """Return the memory that is resident."""
     return _read_status_mib("VmRSS")
 
 
 def measure_peak_mib(work: Callable[[], object]) -> float | None:
-    """The most that was resident during `work` beside what was before it; None where the system does not tell."""
+    """Return the peak of resident memory during `work`, less what was there before; None if the system hides it."""
     _trim_allocator()
     try:
-        (_SELF / "clear_refs").write_text("5", encoding="utf-8")  # from now on VmHWM is the most since now
+        (_SELF / "clear_refs").write_text("5", encoding="utf-8")  # resets VmHWM, see proc(5)
     except OSError:
         work()
         return None
@@ -56,7 +57,7 @@ def measure_peak_mib(work: Callable[[], object]) -> float | None:
 
 
 def _trim_allocator() -> None:
-    """What the allocator keeps for later goes back to the system, or no work would seem to need memory."""
+    """Give what the allocator keeps for later back to the system, or no work would seem to need memory."""
     gc.collect()
     with suppress(AttributeError):  # other C libraries have no such call
         ctypes.CDLL(None).malloc_trim(0)

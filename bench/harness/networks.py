@@ -31,27 +31,43 @@ class Network:
         return torch.device(self.model.device)
 
     def _copy_model(self) -> Any:
-        """Modules of their own; of the weights only the encoders' matrices, which are nearly all, are shared, for the
-        product gives others another format."""
+        """A copy that shares the encoders' matrices, which are nearly all weights.
+
+        The product converts the other weights, so those are copied.
+        """
         encoders = (self.model.vision_encoder, self.model.text_encoder)
         weights = (weight for part in encoders for weight in part.parameters())
         return copy.deepcopy(self.model, {id(weight): weight for weight in weights if weight.ndim > 1})
 
     def to_float32(self) -> "Network":
-        """The same weights as transformers loads them by itself."""
+        """Return a network of the same weights in the format that transformers loads them in."""
         return Network(copy.deepcopy(self.model).float(), self.processor)
 
     def build_backend(self, *, compile: str | None = None) -> TransformersBackend:
-        """The product's, on the same weights."""
+        """Return the product's backend on the same weights."""
         readers = Processors(self.processor.tokenizer, self.processor.image_processor)
         return TransformersBackend(self._copy_model(), readers, name="measured", vocabulary=None, compile=compile)
 
     def build_sam3(self) -> Sam3:
+        """Return the product on the same weights, compiled if this network says so."""
         return Sam3(self.build_backend(compile=self.compile))
 
 
 def load_network(name: str, *, device: str, dtype: torch.dtype, compile: str | None = None) -> Network:
-    """`name`: 'full', or whatever `Sam3.load` takes. Raises `DeviceError` for a device that is not there."""
+    """Load a network.
+
+    Args:
+        name: 'full', or whatever `Sam3.load` takes.
+        device: 'cpu', 'cuda', 'cuda:1' ...
+        dtype: The format of the weights.
+        compile: How ours is compiled, as in `Sam3.load`.
+
+    Returns:
+        The network on its device.
+
+    Raises:
+        DeviceError: The device is not there.
+    """
     place = resolve_device(device)
     model, readers = (
         _build_random_network(place, dtype) if name == FULL else read_detector(locate_checkpoint(name), dtype)
@@ -63,13 +79,12 @@ def load_network(name: str, *, device: str, dtype: torch.dtype, compile: str | N
 def _build_random_network(device: torch.device, dtype: torch.dtype) -> tuple[Any, Processors]:
     torch.manual_seed(0)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)  # no moment in which the weights exist twice
+    torch.set_default_dtype(dtype)  # a later conversion would need memory for the weights twice
     try:
         with device:
             model = Sam3Model(Sam3Config())
     finally:
         torch.set_default_dtype(before)
-    tokenizer = CLIPTokenizer.from_pretrained(
-        Path(locate_checkpoint("tiny"))
-    )  # the phrases are few tokens in any of them
+    # the phrases are a few tokens in any vocabulary, so the embedded one will do
+    tokenizer = CLIPTokenizer.from_pretrained(Path(locate_checkpoint("tiny")))
     return model, Processors(tokenizer, Sam3ImageProcessor())

@@ -1,4 +1,4 @@
-"""Pictures of tables: how each cost grows with what the first column counts."""
+"""Plots of tables: how each cost grows with what the first column counts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ UNITS = ("ms", "MiB")
 
 
 def plot_table(table: Table, folder: Path) -> None:
-    """NAME.svg with a panel for the columns of milliseconds, one for those of MiB, and in each a line per column.
+    """Write NAME.svg: a panel for the columns of milliseconds, one for those of MiB, a line per column.
 
-    On logarithmic axes, with a line for what grows in proportion; evenly for a table over the seconds of a run. Nothing
-    for a table that counts nothing.
+    Axes are logarithmic, with a line for what grows in proportion, or linear for a table over the seconds of a run. A
+    table whose first column is not numbers has no plot.
     """
     sizes = [row[0] for row in table.rows if isinstance(row[0], int | float)]
     panels = {unit: found for unit in UNITS if (found := _select_columns(table, unit))}
@@ -40,7 +40,7 @@ def plot_table(table: Table, folder: Path) -> None:
 
 
 def _select_columns(table: Table, unit: str) -> dict[str, list[float]]:
-    """Of each column in this unit that is above 0 somewhere: its name and its cells, NaN where there is nothing."""
+    """Name -> cells of each column in this unit that is above 0 somewhere; NaN for an empty cell."""
     chosen = [(index, name) for index, name in enumerate(table.columns) if index and name.endswith(f", {unit}")]
     found = {name.removesuffix(f", {unit}"): [_to_positive(row[index]) for row in table.rows] for index, name in chosen}
     return {name: cells for name, cells in found.items() if any(cell > 0 for cell in cells)}
@@ -51,7 +51,7 @@ def _to_positive(cell: object) -> float:
 
 
 def _update_to_log_axes(axes: Axes, sizes: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
-    """Logarithmic axes, and what would be in proportion to the size: the dearest column as it ends."""
+    """Make the axes logarithmic, and add a line in proportion to the size that ends where the dearest column ends."""
     shown = [cell for cells in columns for cell in cells if cell > 0]
     bottom, top = min(shown) / 2, max(shown) * 2
     last = max((cells[-1] for cells in columns if cells[-1] > 0), default=top)

@@ -1,4 +1,4 @@
-"""How every benchmark here measures: many runs after one that warms up; the median counts, the spread is told."""
+"""How every benchmark measures time: runs after one that warms up, of which the median and the spread are kept."""
 
 import statistics
 import time
@@ -15,7 +15,7 @@ Input = TypeVar("Input")
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds."""
+    """The median and the spread of several runs, in milliseconds."""
 
     median: float
     least: float
@@ -27,7 +27,8 @@ class Timing:
 
     @property
     def span(self) -> str:
-        """
+        """The least and the most, in three digits.
+
         >>> Timing.from_durations([0.0123, 4.0, 250.5]).span
         '0.0123 to 250'
         """
@@ -42,7 +43,7 @@ class Timing:
 def time_runs(
     work: Callable[[int], object], *, runs: int = 15, clock: Callable[[], float] = time.perf_counter
 ) -> Timing:
-    """`work` gets the number of the run, 0 to `runs`; run 0 warms up and does not count. `read_clock`: in seconds."""
+    """Time `work`, which gets the number of the run. Run 0 warms up and does not count. `clock`: in seconds."""
     took = []
     for run in range(runs + 1):
         started = clock()
@@ -58,9 +59,16 @@ def time_alternatives(
     *,
     rounds: int,
 ) -> dict[str, Timing]:
-    """Every way in turn, round after round, so that a busy moment of the machine hits all of them alike.
+    """Time every way in turn, round after round, so that a busy moment of the machine hits all of them alike.
 
-    `prepare`: what a round is about, made before the clock runs. Round 0 warms up and does not count.
+    Args:
+        ways: Name -> the work of one way, which gets the round's input.
+        prepare: Makes the input of a round from its number, before the clock runs. Round 0 warms up and does not count.
+        device: What the work runs on.
+        rounds: Rounds that count.
+
+    Returns:
+        Name -> the timing of each way.
     """
     took: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
@@ -71,13 +79,17 @@ def time_alternatives(
 
 
 def measure_seconds(work: Callable[[], object], device: "torch.device") -> float:
+    """Return the seconds that `work` takes, as `read_clock` counts them."""
     started = read_clock(device)
     work()
     return read_clock(device) - started
 
 
 def read_clock(device: "torch.device") -> float:
-    """Seconds. On a CPU with one thread, processor time, which other programs disturb least; elsewhere, a clock's."""
+    """Return seconds: processor time on a CPU with one thread, else the clock's.
+
+    Other programs disturb processor time least.
+    """
     import torch
 
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How many prompt tokens a request costs: texts by a real tokenizer where there is one, pictures by Qwen3-VL's rule."""
+"""Prompt tokens of a request: texts by a real tokenizer if one is installed, images by Qwen3-VL's rule."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,17 +11,17 @@ from agent.models.base import Messages, Schema
 from agent.models.rendering import collect_images, to_openai
 
 SIDE = 32
-"""Pixels of a picture token's side: Qwen3-VL merges 2 x 2 patches of 16."""
+"""Pixels of an image token's side: Qwen3-VL merges 2 x 2 patches of 16."""
 LEAST, MOST = 256 * 256, 4096 * 4096
-"""Pixels between which Qwen3-VL's processor brings a picture (`shortest_edge`, `longest_edge` of its settings)."""
+"""Pixels between which Qwen3-VL's processor resizes an image (`shortest_edge`, `longest_edge` of its settings)."""
 TURN = 4
 """Tokens that a chat template puts around a turn."""
 LETTERS = 4
-"""To a token, where there is no tokenizer."""
+"""Characters of a token, if no tokenizer is installed."""
 
 
 def compute_image_tokens(width: int, height: int) -> int:
-    """What a picture of this size in pixels costs Qwen3-VL: both sides are brought to multiples of 32.
+    """Return the tokens of an image of this size in pixels for Qwen3-VL, which rounds both sides to multiples of 32.
 
     >>> compute_image_tokens(1920, 1080), compute_image_tokens(1280, 720), compute_image_tokens(1024, 768)
     (2040, 880, 768)
@@ -36,11 +36,12 @@ def compute_image_tokens(width: int, height: int) -> int:
 
 
 def count_image_tokens(conversation: Messages) -> int:
+    """Return the tokens of all images of a conversation."""
     return sum(compute_image_tokens(image.width, image.height) for image in collect_images(conversation))
 
 
 def count_text_tokens(conversation: Messages, tools: Sequence[Schema]) -> int:
-    """Of a request with native tools: its turns, its calls and the tools' schemas."""
+    """Return the tokens of a request with native tools: its turns, its calls and the tools' schemas."""
     request = to_openai(conversation, tools, "native")
     count, _ = load_token_counter()
     written = [text for message in request["messages"] for text in _extract_texts(message)]
@@ -50,7 +51,7 @@ def count_text_tokens(conversation: Messages, tools: Sequence[Schema]) -> int:
 
 @cache
 def load_token_counter() -> tuple[Callable[[str], int], str]:
-    """What counts the tokens of a text, and its name: Mistral's tekken, which the vllm extra brings, or letters / 4."""
+    """Return a function that counts a text's tokens, and its name: Mistral's tekken if installed, or letters / 4."""
     if find_spec("mistral_common") is None:
         return (lambda text: -(-len(text) // LETTERS)), f"letters / {LETTERS}"
     import mistral_common

@@ -1,4 +1,4 @@
-"""What the benchmarks of SAM 3 measure, and on what: the setting, new pictures, phrases."""
+"""The workload of the benchmarks of SAM 3: the settings, new images, phrases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from sam3_tool.synthetic.phrases import ask_about_scene
 from sam3_tool.synthetic.scenes import HELD_OUT, Scene, draw_scene
 
 MASKS = 10
-"""Kept per phrase."""
+"""Masks that a phrase finds, about."""
 HEIGHT, WIDTH = 1080, 1920
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured, and on what."""
+    """The settings of a benchmark of SAM 3."""
 
     size: str = "tiny"
     """'tiny', 'full', or what else `Sam3.load` takes."""
@@ -33,15 +33,16 @@ class Workload:
     against: Sequence[str] = ("published", "transformers")
     tables: Sequence[str] = ()
     compile: str | None = None
-    """As in `Sam3.load`; of ours, for whole calls. Parts and operations are those of the network as it is."""
+    """As in `Sam3.load`, for our whole calls. Parts and operations are those of the network that is not compiled."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """The one the product takes: 16 bits for a network that is worth it."""
+        """The format that the product chooses: 16 bits for the large network."""
         return torch.float32 if self.size == "tiny" and self.device == "cpu" else torch.bfloat16
 
     @property
     def conditions(self) -> dict[str, Cell]:
+        """What a reader of a table has to know."""
         device = describe_device(torch.device(self.device))
         compiled: dict[str, Cell] = {} if self.compile is None else {"compiled": self.compile}
         return {"SAM 3": self.size, "format": str(self.dtype).removeprefix("torch."), "device": device, **compiled}
@@ -49,33 +50,34 @@ class Workload:
 
 @cache
 def get_scene() -> Scene:
-    """1920 x 1080, of the generated world, which the embedded network knows."""
+    """Return a scene of 1920 x 1080 pixels of the generated world, which the embedded network knows."""
     return draw_scene(HELD_OUT, size=(WIDTH, HEIGHT))
 
 
 def make_image(number: int) -> Image:
-    """The scene, moved by so many pixels: nothing about it is remembered, all of it is still there."""
+    """Return the scene, moved by so many pixels: no cache knows it, and all of its objects are there."""
     return Image(np.roll(get_scene().pixels, number, axis=1))
 
 
 @cache
 def list_phrases() -> list[str]:
-    """Different noun phrases that each describe something in the scene."""
+    """Return different noun phrases that each describe something in the scene."""
     return generate_phrases(get_scene())
 
 
-def generate_phrases(drawn: Scene) -> list[str]:
-    chance = np.random.default_rng(0)
-    return list(dict.fromkeys(ask_about_scene(drawn, "positive", chance).phrase for _ in range(2000)))
+def generate_phrases(scene: Scene) -> list[str]:
+    """Return different noun phrases that each describe something in this scene."""
+    rng = np.random.default_rng(0)
+    return list(dict.fromkeys(ask_about_scene(scene, "positive", rng).phrase for _ in range(2000)))
 
 
 def choose_threshold(measured: Network, size: str) -> float:
-    """The usual one; for random weights, whose scores say nothing, one above which there are about `MASKS` masks."""
+    """Return the usual threshold; for random weights, whose scores mean nothing, one that keeps about `MASKS` masks."""
     return find_crowded_threshold(measured) if size == FULL else 0.5
 
 
 @cache
 def find_crowded_threshold(measured: Network) -> float:
-    """A threshold above which there are about `MASKS` masks for a phrase."""
+    """Return a threshold that keeps about `MASKS` masks for a phrase."""
     found = measured.build_sam3().segment(make_image(0), list_phrases()[0], threshold=0.0)
     return float(found.scores[MASKS])

@@ -1,7 +1,7 @@
-"""What a user would run otherwise: the published agent's way, and transformers as its documentation shows it.
+"""The baselines: the published agent's way, and transformers as its documentation shows it.
 
 Both are written out plainly, for measuring beside `Sam3`. The published way (`facebookresearch/sam3` at 99d02f28,
-`sam3/agent/client_sam3.py` and `helpers/mask_overlap_removal.py`): the picture is encoded again for every phrase,
+`sam3/agent/client_sam3.py` and `helpers/mask_overlap_removal.py`): the image is encoded again for every phrase,
 phrases are asked one at a time, masks are compared pair by pair as dense arrays, and matplotlib draws them.
 """
 
@@ -23,15 +23,17 @@ from sam3_tool import Image
 from sam3_tool.backends.transformers.text import PAD_LABEL
 
 MasksAndScores = tuple[np.ndarray, np.ndarray]
-"""Of one phrase: masks, bool (N, H, W), and scores, (N,)."""
+"""The result of one phrase: masks, bool (N, H, W), and scores, (N,)."""
 
 
 @torch.inference_mode()
 def segment_as_published(
     network: Network, image: Image, phrases: Sequence[str], threshold: float
 ) -> list[MasksAndScores]:
-    """Everything anew for each phrase, which goes with the geometry encoder's CLS token; all masks are probabilities
-    before they are cut."""
+    """Compute everything anew for each phrase, with the geometry encoder's CLS token.
+
+    As published, masks become probabilities before they are cut at 0.5.
+    """
     nowhere = {"input_boxes": [[[0.0, 0.0, 1.0, 1.0]]], "input_boxes_labels": [[PAD_LABEL]]}
     found = []
     for phrase in phrases:
@@ -47,7 +49,7 @@ def segment_as_published(
 def segment_as_documented(
     network: Network, image: Image, phrases: Sequence[str], threshold: float
 ) -> list[MasksAndScores]:
-    """Vision features once, then one phrase after the other, each with the processor's own post-processing."""
+    """Compute vision features once, then ask one phrase after the other, with the processor's post-processing."""
     features = _encode_image(network, image)
     found = []
     for phrase in phrases:
@@ -73,14 +75,14 @@ def _run_network(network: Network, image: Image, features: Any, phrase: str, box
     words = words.to(network.device)
     if boxes:
         words["input_boxes"] = words["input_boxes"].to(network.model.dtype)
-    # the model takes apart what it is given
+    # the model empties the features that it is given, so it gets a copy
     return network.model(vision_embeds=type(features)(**features), **words)
 
 
 def find_non_overlapping(masks: np.ndarray, scores: np.ndarray, threshold: float = 0.3) -> list[int]:
-    """Which masks stay: intersection over the smaller area, of every mask with every better one, as dense arrays.
+    """Return the indices of the masks that stay, by intersection over the smaller area, as dense arrays.
 
-    As published, the better ones are put together anew for each mask, and all areas are counted again.
+    As published, each mask is compared with a new stack of all better ones, and all areas are counted again.
     """
     dense, stay = torch.from_numpy(masks), list[int]()
     for index in np.argsort(-scores, kind="stable"):
@@ -93,7 +95,7 @@ def find_non_overlapping(masks: np.ndarray, scores: np.ndarray, threshold: float
 
 
 def draw_masks(image: Image, masks: np.ndarray) -> bytes:
-    """A PNG with every mask filled, outlined and numbered in its middle, by matplotlib."""
+    """Return a PNG with every mask filled, outlined and numbered in its middle, drawn by matplotlib."""
     figure = Figure(figsize=(image.width / 100, image.height / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")

@@ -1,4 +1,4 @@
-"""What a click costs, in processor time of one thread: `python -m bench.suites.clicks --sam3 tiny`."""
+"""The cost of a click in processor time of one thread: `python -m bench.suites.clicks --sam3 tiny`."""
 
 import argparse
 import time
@@ -15,7 +15,7 @@ CLICK = (320.0, 240.0)
 
 
 def measure_clicks(sam3: Sam3, *, runs: int = 15) -> dict[str, Timing]:
-    """On pictures of 640 x 480 pixels; each way has its own, so that nothing is remembered that should not be."""
+    """Time clicks on images of 640 x 480 pixels; each way has its own, so that no cache helps where it should not."""
     fresh, searched = (
         [Image(draw_scene(HELD_OUT + first + run, size=(640, 480)).pixels) for run in range(runs + 1)]
         for first in (0, 1000)

@@ -1,7 +1,7 @@
-"""The whole SAM side of an episode, beside the published way: masks found, tidied, stored, drawn and encoded.
+"""The whole SAM side of an episode beside the published way: find masks, remove overlaps, store, draw, encode.
 
-The network runs and cuts about ten masks for each phrase; what is done with masks afterwards is done to ten blobs per
-phrase, on both sides, because what random weights find is noise.
+The network runs and cuts about ten masks for each phrase. All later steps get ten blobs per phrase instead, on both
+sides, because random weights find noise.
 """
 
 import io
@@ -24,7 +24,7 @@ from bench.harness.networks import Network
 from bench.harness.tables import Cell, Table
 from bench.harness.timing import Timing, time_alternatives, time_runs
 from bench.harness.workload import HEIGHT, MASKS, WIDTH, Workload, find_crowded_threshold, list_phrases, make_image
-from bench.suites import baselines as rivals
+from bench.suites import baselines
 from bench.suites.drawing import draw_blob_scene
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3, remove_overlaps
 from sam3_tool.backends.base import Backend
@@ -35,7 +35,7 @@ ImageAndPhrases = tuple[Image, Sequence[str]]
 
 
 def measure_episode(measured: Network, workload: Workload) -> Table:
-    """k phrases on one new picture, from the picture to what a language model is sent."""
+    """Time k phrases on one new image, from the image to what a language model is sent."""
     cut, sam3 = find_crowded_threshold(measured), Sam3(BlobBackend(measured.build_backend(compile=measured.compile)))
     fresh = count(1)
 
@@ -65,7 +65,8 @@ def measure_episode(measured: Network, workload: Workload) -> Table:
 
 
 def _split_phrases(phrases: Sequence[str]) -> list[Sequence[str]]:
-    """
+    """As many phrases as a call takes, call by call.
+
     >>> [len(some) for some in _split_phrases("abcdefghijklmnop")]
     [8, 8]
     """
@@ -73,16 +74,16 @@ def _split_phrases(phrases: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _run_published_call(measured: Network, image: Image, phrase: str, cut: float) -> bytes:
-    """One call: find, encode as run lengths, decode those to compare them, draw what is left."""
-    rivals.segment_as_published(measured, image, [phrase], cut)
+    """One call as published: find, encode as run lengths, decode those to compare them, draw what is left."""
+    baselines.segment_as_published(measured, image, [phrase], cut)
     found = _draw_blobs(phrase)
     masks = rle.decode_masks(rle.encode_masks(found.masks), image.height, image.width)
-    stay = rivals.find_non_overlapping(masks, found.scores)
-    return rivals.draw_masks(image, masks[stay])
+    stay = baselines.find_non_overlapping(masks, found.scores)
+    return baselines.draw_masks(image, masks[stay])
 
 
 def time_mask_work(rounds: int) -> dict[str, Timing]:
-    """What is done around the network, on ten masks in 1920 x 1080; one thread of the processor."""
+    """Time the steps around the network, on ten masks of 1920 x 1080 pixels, on one thread."""
     file, found = io.BytesIO(), [_copy_blobs(list_phrases()[0]) for _ in range(rounds + 1)]
     make_image(0).to_pil().save(file, "JPEG", quality=JPEG_QUALITY)
     drawings = [Image(np.asarray(draw_marks(make_image(number), found[0]))) for number in range(rounds + 1)]
@@ -103,14 +104,14 @@ def _draw_blobs(phrase: str) -> Instances:
 
 
 def _copy_blobs(phrase: str) -> Instances:
-    """The blobs of this phrase, as new ones, which nobody has encoded yet."""
+    """The blobs of this phrase as new instances, which nobody has encoded yet."""
     blobs = _draw_blobs(phrase)
     return Instances(blobs.masks, blobs.boxes, blobs.scores, blobs.presence, blobs.phrase)
 
 
 @dataclass(frozen=True)
 class BlobBackend:
-    """A backend that asks another one for everything and hands out blobs for what it has found."""
+    """A backend that lets another one do all the work and returns blobs instead of what that has found."""
 
     backend: Backend
 

@@ -1,6 +1,6 @@
-"""What the evaluation harness itself costs: `python -m bench.suites.evaluation`.
+"""The own cost of the evaluation harness: `python -m bench.suites.evaluation`.
 
-overhead: processor time per sample beside the agent's own, with a scripted planner and a scripted SAM 3: the picture is
+overhead: processor time per sample beside the agent's own, with a scripted planner and a scripted SAM 3: the image is
 read from a JPEG file, the answer's masks are encoded, the episode and the prediction are written. throughput: samples a
 second with a planner that waits one second per call, as for a server. omnilabel, saco: official files of the published
 size, generated, read and scored, with every interval of the report; each in a process of its own, for its memory.
@@ -37,18 +37,18 @@ from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import RleMask, compute_areas, encode_masks
 
 IMAGE_SIZE = 480, 640
-"""(height, width) of pictures."""
+"""(height, width) of images."""
 MASKS = 5
-"""That an episode finds."""
+"""Masks that an episode finds."""
 SAMPLES = 200
 OVERHEAD_GOAL, SPEED_UP_GOAL, SCORING_GOAL, MEMORY_GOAL = 15, 25, 60, 2048
-"""Milliseconds a sample; times as fast with 32 workers; seconds; MiB."""
+"""Milliseconds a sample; speed-up with 32 workers; seconds; MiB."""
 OMNILABEL_PAIRS, SACO_PAIRS = 28_000, 33_000
 SCRIPT = (Segment(phrases=["pebble"]), Answer(ids=list(range(1, MASKS + 1)), message="All of them."))
 
 
 class SlowPlanner(ScriptedPlanner):
-    """Takes a second for every decision, as a language model on a server does."""
+    """A scripted planner that takes a second for every decision, as a language model on a server does."""
 
     def decide(self, episode: Episode) -> Decision:
         time.sleep(1)
@@ -62,7 +62,7 @@ def make_scripted_sam3(chance: np.random.Generator) -> Sam3:
 
 
 def write_own_data(folder: Path, number: int, chance: np.random.Generator) -> Dataset:
-    """That many JPEG files, as hard to decode as photographs, and a query about each."""
+    """Write that many JPEG files, as hard to decode as photographs, and a query about each."""
     for index in range(number):
         clouds = cv2.resize(
             chance.integers(0, 256, (60, 80, 3), dtype=np.uint8), IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC
@@ -74,7 +74,7 @@ def write_own_data(folder: Path, number: int, chance: np.random.Generator) -> Da
 
 
 def run_evaluation(dataset: Dataset, solver: Solver, out: Path, *, workers: int) -> list[Prediction]:
-    """A run from its start to its last sample."""
+    """Run all samples in a new run folder."""
     settings = {"made_by": Provenance(planner="scripted", sam3="scripted"), "checkpoint": "", "threshold": 0.5}
     manifest = Manifest.from_dataset(dataset, dataset.collect_info(), ALL_SAMPLES, **settings)
     with RunFolder.start(out, manifest) as folder:
@@ -82,7 +82,7 @@ def run_evaluation(dataset: Dataset, solver: Solver, out: Path, *, workers: int)
 
 
 def measure_overhead(folder: Path) -> str:
-    """Both in one thread and in turn, so that a machine which is busy with other things is so for both."""
+    """Time the evaluation and the agent alone, in one thread and in turn, so that a busy machine hits both alike."""
     chance = np.random.default_rng(0)
     dataset, sam3, planner = (
         write_own_data(folder, SAMPLES, chance),
@@ -109,7 +109,7 @@ def measure_overhead(folder: Path) -> str:
 
 
 def measure_cpu_seconds(work: Callable[[], object]) -> float:
-    """Seconds of processor time."""
+    """Return the seconds of processor time of `work`."""
     began = time.process_time()
     work()
     return time.process_time() - began
@@ -133,7 +133,7 @@ def measure_throughput(folder: Path) -> str:
 
 
 def measure_omnilabel(folder: Path) -> str:
-    """2 boxes a pair that has any, 6 detections a pair; half of the pairs are plain categories."""
+    """Score OmniLabel: half of the pairs have 2 boxes, all have 6 detections, half are plain categories."""
     chance = np.random.default_rng(0)
     images = OMNILABEL_PAIRS // 8
     (folder / "coco").mkdir()
@@ -172,7 +172,7 @@ def _make_description(number: int, images: int) -> dict[str, Any]:
 
 
 def _make_boxes(chance: np.random.Generator, number: int) -> Iterator[list[float]]:
-    """x y w h in pixels."""
+    """Random boxes, x y w h in pixels."""
     for x, y, w, h in chance.random((number, 4)).tolist():
         yield [500 * x, 350 * y, 20 + 100 * w, 20 + 80 * h]
 
@@ -187,7 +187,7 @@ def _make_detections(chance: np.random.Generator, near: list[float] | None) -> l
 
 
 def measure_saco(folder: Path) -> str:
-    """Three annotators; 40 % of the pairs have objects, 1 to 8; masks of pictures of 1008 x 756."""
+    """Score SA-Co Gold: three annotators; 40 % of the pairs have 1 to 8 objects; masks of images of 1008 x 756."""
     chance = np.random.default_rng(0)
     height, width = 756, 1008
     bank = encode_masks(np.stack([draw_blob(height, width, chance) for _ in range(400)]))
@@ -227,7 +227,7 @@ def _make_saco_file(
 
 
 def measure_scoring(name: str, split: str, folder: Path, predict: Callable[[Sample], Prediction]) -> str:
-    """Reads the files, then scores with every interval: processor time of each, and the most memory."""
+    """Read the files and score with every interval; say the processor time of each, and the peak of memory."""
     began = time.process_time()
     dataset = load_dataset(name, folder, split)
     samples = dataset.list_samples()

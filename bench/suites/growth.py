@@ -1,7 +1,7 @@
-"""How time and memory grow with whatever can be many: `sam3-agent bench growth`.
+"""The growth of time and memory with the size of the work: `sam3-agent bench growth`.
 
-Masks, megapixels, phrases, concurrent episodes, samples of a data set. Nothing should grow faster than what is asked
-for: of every cost, the first table says with which power of the size it grows at the end, 1 being in proportion.
+The sizes are masks, megapixels, phrases, concurrent episodes, and samples of a data set. For each cost the first table
+says with which power of the size it grows at the end; 1 is in proportion, and nothing should grow faster.
 """
 
 import json
@@ -47,17 +47,18 @@ PHRASES = (1, 2, 4, 8, 16, 32, 64)
 EPISODES = (1, 2, 4, 8, 16, 32)
 SAMPLES = (10, 100, 1000)
 SIZE = (540, 960)
-"""Of the picture in which masks are counted: 1,000 of them fit into memory as arrays."""
+"""Height and width of the image of the masks: 1,000 of them fit into memory as arrays."""
 TENFOLD = 10
-"""The end of a growth: the sizes from a tenth of the largest one on."""
+"""A power is fitted to the sizes from a tenth of the largest one on."""
 NOISE_FLOOR = 5
-"""Milliseconds or MiB below which there is little but noise."""
+"""Milliseconds or MiB; below it there is little but noise."""
 ROUNDS = 4
 IMAGES = 10
-"""Of a data set, which asks about each of them again and again."""
+"""Images of a data set, which asks about each of them again and again."""
 
 
 def measure_growth() -> list[Table]:
+    """Return the powers of all costs, then the tables of the costs themselves."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     tables = [
@@ -71,7 +72,7 @@ def measure_growth() -> list[Table]:
 
 
 def fit_powers(tables: Sequence[Table]) -> Table:
-    """Every cost in these tables, the one that grows fastest first."""
+    """Return the power of every cost in these tables, the one that grows fastest first."""
     rows: list[tuple[str, str, Cell, Cell, float]] = []
     for table in tables:
         last = [row for row in table.rows if _to_float(row[0]) >= _to_float(table.rows[-1][0]) / TENFOLD]
@@ -87,7 +88,7 @@ def fit_powers(tables: Sequence[Table]) -> Table:
 
 
 def fit_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
-    """The slope of the line that fits best, both in logarithms; None if a cost is too small to be measured, or NaN.
+    """Return the slope of the line that fits the logarithms best; None if a cost is NaN or below the noise.
 
     >>> fit_exponent([1, 10, 100], [5, 50, 500]), fit_exponent([1, 10], [6, 600]), fit_exponent([1, 10], [0, 0.2])
     (1.0, 2.0, None)
@@ -103,7 +104,7 @@ def _to_float(cell: Cell) -> float:
 
 
 def measure_mask_growth(numbers: Sequence[int] = MASKS) -> Table:
-    """For all of so many masks."""
+    """Measure what is done to all masks of an image, for so many masks."""
     image, everything = draw_blob_scene(*SIZE, max(numbers))
     rows = [(number, *_measure_mask_work(image, everything[range(number)])) for number in numbers]
     names = ("into a workspace", "overlaps", "left of", "nearest", "draw")
@@ -136,9 +137,9 @@ def _relate_all_masks(image: Image, found: Instances, relation: str) -> None:
 
 
 def measure_megapixel_growth(sizes: Sequence[float] = MEGAPIXELS) -> Table:
-    """One phrase in pictures of all sizes, the embedded SAM 3."""
+    """Measure one phrase in images of all sizes, with the embedded SAM 3."""
     sam3 = Sam3.load("tiny")
-    sam3.segment(Image(draw_scene(HELD_OUT).pixels), "shape")  # what only the first call needs
+    sam3.segment(Image(draw_scene(HELD_OUT).pixels), "shape")  # the first call initialises libraries
     rows = [(size, *_measure_image_work(sam3, size)) for size in sizes]
     columns = ("megapixels", *_list_cost_columns(("new picture and phrase", "further phrase", "draw")))
     return Table("growth-megapixels", "Growth with the picture", columns, rows, _describe_conditions("4 x 3"))
@@ -156,18 +157,18 @@ def _measure_image_work(sam3: Sam3, megapixels: float) -> Sequence[Cell]:
 
 
 def _generate_images(pixels: np.ndarray) -> Iterator[Image]:
-    """Pictures that differ, so that none is known."""
+    """Images that differ, so that no cache knows one."""
     while True:
         pixels[0, 0] += 1
         yield Image(pixels.copy())
 
 
 def measure_phrase_growth(numbers: Sequence[int] = PHRASES) -> Table:
-    """So many phrases about a picture that is not known, in one call."""
+    """Measure so many phrases about a new image in one call."""
     sam3, images = Sam3.load("tiny"), _generate_images(draw_scene(HELD_OUT, size=(640, 480)).pixels)
     asked = [ConceptPrompt(f"{colour} {shape}") for colour, shape in product(COLOURS, SHAPES)][: max(numbers)]
     assert len(asked) == max(numbers)
-    _segment_phrases(sam3, images, asked)  # the phrases are known then
+    _segment_phrases(sam3, images, asked)  # so that the text encoder has seen the phrases
     rows = [(number, *measure_cost(partial(_segment_phrases, sam3, images, asked[:number]))) for number in numbers]
     columns = ("phrases", *_list_cost_columns(["picture and phrases"]))
     return Table("growth-phrases", "Growth with phrases", columns, rows, _describe_conditions("640 x 480"))
@@ -179,9 +180,9 @@ def _segment_phrases(sam3: Sam3, images: Iterator[Image], prompts: Sequence[Conc
 
 
 def measure_episode_growth(numbers: Sequence[int] = EPISODES) -> Table:
-    """So many episodes at a time on one SAM 3, each about a picture of its own."""
+    """Measure so many concurrent episodes on one SAM 3, each about an image of its own."""
     sam3, images = Sam3.load("tiny"), _generate_images(draw_scene(HELD_OUT, size=(640, 480)).pixels)
-    _run_episodes(sam3, images, 1)  # what only the first call needs
+    _run_episodes(sam3, images, 1)  # the first call initialises libraries
     rows = [(number, *measure_cost(partial(_run_episodes, sam3, images, number))) for number in numbers]
     columns = ("at a time", *_list_cost_columns(["all episodes"]))
     return Table("growth-episodes", "Growth with concurrent episodes", columns, rows, _describe_conditions("640 x 480"))
@@ -194,7 +195,7 @@ def _run_episodes(sam3: Sam3, images: Iterator[Image], number: int) -> None:
 
 
 def measure_sample_growth(numbers: Sequence[int] = SAMPLES) -> Table:
-    """A data set is read, its samples are asked with a scripted planner and SAM 3, scored and reported."""
+    """Measure a data set of so many samples: read, ask with a scripted planner and SAM 3, score, report."""
     with TemporaryDirectory() as folder:
         rows = [(number, *_measure_evaluation(Path(folder), number)) for number in numbers]
     columns = ("samples", *_list_cost_columns(("read", "ask", "score", "report")))
@@ -216,7 +217,7 @@ def _measure_evaluation(folder: Path, number: int) -> Sequence[Cell]:
 
 def _measure_evaluation_steps(evaluation: Evaluation) -> Iterator[tuple[float, float | None]]:
     solver = Solver(make_scripted_sam3(np.random.default_rng(0)), ScriptedPlanner(SCRIPT))
-    yield measure_cost(lambda: evaluation.ask_samples(solver), rounds=1)  # what is done is not asked again
+    yield measure_cost(lambda: evaluation.ask_samples(solver), rounds=1)  # a second round would find all samples done
     predictions = evaluation.load_predictions()
     yield measure_cost(lambda: evaluation.score(predictions))
     summary = evaluation.score(predictions)
@@ -224,7 +225,7 @@ def _measure_evaluation_steps(evaluation: Evaluation) -> Iterator[tuple[float, f
 
 
 def write_dataset(folder: Path, number: int) -> Dataset:
-    """So many queries with masks about `IMAGES` pictures, in one's own format."""
+    """Write so many queries with masks about `IMAGES` images, in the format of the user's own data."""
     chance = np.random.default_rng(0)
     for index in range(IMAGES):
         clouds = chance.integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -241,9 +242,9 @@ def write_dataset(folder: Path, number: int) -> Dataset:
 
 
 def measure_cost(work: Callable[[], object], *, rounds: int = ROUNDS) -> tuple[float, float | None]:
-    """The median of its milliseconds of processor time; the most MiB that all rounds had beside what was before.
+    """Return the median milliseconds of processor time, and the peak in MiB of all rounds.
 
-    Of several rounds the first warms up: its memory counts, its time does not.
+    The first of several rounds warms up: its memory counts, its time does not.
     """
     took: list[float] = []
     peak = measure_peak_mib(lambda: took.extend(1000 * measure_seconds(work, CPU) for _ in range(rounds)))
@@ -255,7 +256,7 @@ def _list_cost_columns(names: Sequence[str]) -> list[str]:
 
 
 def _flatten_costs(costs: Sequence[tuple[float, float | None]]) -> list[Cell]:
-    """All times, then all memory."""
+    """The cells of a row: all times, then all memory."""
     return [cell for column in zip(*costs, strict=True) for cell in column]
 
 

@@ -1,6 +1,6 @@
-"""What is done to masks, beside how the published agent does it: `sam3-agent bench masks`.
+"""Work on masks beside the published agent's way, and their memory: `sam3-agent bench masks`.
 
-Blobs of 1 to 25 % of the height on 1920 x 1080, one thread. Also what many masks take up in memory.
+Masks are blobs of 1 to 25 % of the height in 1920 x 1080 pixels; there is one thread.
 """
 
 import gc
@@ -18,7 +18,7 @@ from agent.core.workspace import Workspace
 from bench.harness.machine import describe_device
 from bench.harness.tables import Cell, Table
 from bench.harness.timing import time_alternatives
-from bench.suites import baselines as rivals
+from bench.suites import baselines
 from bench.suites.drawing import HEIGHT, WIDTH, draw_blob_scene
 from sam3_tool import Image, Instances, remove_overlaps
 from sam3_tool.backends.transformers.layers.upsampling import threshold_upsampled
@@ -31,20 +31,21 @@ Work = Callable[[tuple[Image, Instances]], object]
 
 
 def measure_masks(numbers: Sequence[int] = (10, 30, 100), *, rounds: int = 3) -> list[Table]:
-    """Overlaps and drawing for so many masks, beside the published way; upsampling; memory."""
+    """Measure overlaps and drawing for so many masks beside the published way, upsampling, and memory."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     return [*compare_with_published(numbers, rounds), measure_upsampling(rounds), measure_workspace_memory()]
 
 
 def compare_with_published(numbers: Sequence[int], rounds: int) -> list[Table]:
+    """Time overlap removal and drawing, ours and the published way."""
     overlaps: dict[str, Work] = {
         "ours": lambda given: remove_overlaps(replace(given[1])),
-        "published": lambda given: rivals.find_non_overlapping(given[1].masks, given[1].scores),
+        "published": lambda given: baselines.find_non_overlapping(given[1].masks, given[1].scores),
     }
     drawing: dict[str, Work] = {
         "ours": lambda given: draw_marks(*given),
-        "published": lambda given: rivals.draw_masks(given[0], given[1].masks),
+        "published": lambda given: baselines.draw_masks(given[0], given[1].masks),
     }
     return [
         _compare_ways("masks-overlaps", "Overlap removal, masks not yet encoded", overlaps, numbers, rounds),
@@ -66,7 +67,7 @@ def _draw_scene(number: int, _: int) -> tuple[Image, Instances]:
 
 
 def measure_upsampling(rounds: int) -> Table:
-    """Logits of the published size to masks of the picture's, where masks can be and everywhere."""
+    """Time the upsampling of logits to masks of the image's size: only where masks can be, and everywhere."""
     torch.manual_seed(0)
     small = [
         cv2.resize(mask.astype(np.float32), (CELLS, CELLS))
@@ -88,7 +89,7 @@ def measure_upsampling(rounds: int) -> Table:
 
 
 def measure_workspace_memory() -> Table:
-    """A workspace of many masks in a large picture: what it takes up, and what it would as arrays."""
+    """Measure the memory of a workspace of many masks in a large image, beside that of arrays."""
     height, width = HELD_SIZE
     found = draw_blob_scene(height, width, HELD_MASKS)[1]
     dense = found.masks.nbytes / 2**20

@@ -1,8 +1,8 @@
-"""What the agent itself costs per step, everything but the models: `python -m bench.suites.overhead`.
+"""The agent's own cost per step, without the models: `python -m bench.suites.overhead`.
 
-A picture of 1920 x 1080 with 20 masks, one thread. SAM 3 and the language model are scripted and cost nothing; what
-stands between them is real: conversations with their drawings, pictures to data URLs, requests to bytes, replies to
-calls, and the tools with their mask algebra. Every round has another picture, so that nothing is remembered.
+The image has 1920 x 1080 pixels and 20 masks; there is one thread. SAM 3 and the language model are scripted and cost
+nothing. All between them is real: conversations with their drawings, images as data URLs, requests as bytes, replies as
+calls, and the tools with their mask algebra. Every round has another image, so that no cache helps.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from agent.tools.segment import Segment
 from agent.tools.select import Rank, Relate
 from agent.tools.toolsets import Answer
 from bench.suites.drawing import HEIGHT, WIDTH, draw_blob
+from evals.reports.tables import format_columns
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.masks.boxes import masks_to_boxes
 
@@ -50,16 +51,16 @@ PLANS: dict[str, tuple[Tool, ...]] = {
     "close-ups": (FIND.model_copy(update={"close_ups": True}), ANSWER),
 }
 PARTS = ("conversation", "request", "reply", "tool")
-"""conversation: drawn and put together. request: data URLs and bytes. reply: read. tool: run, SAM 3 scripted."""
+"""conversation: drawn and put together. request: data URLs and bytes. reply: parsed. tool: run, SAM 3 scripted."""
 
 
 @dataclass
 class Stopwatch:
-    """Milliseconds of processor time, by part. A part inside another is not counted twice."""
+    """Measures milliseconds of processor time by part. A part inside another is not counted twice."""
 
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     inner: list[float] = field(default_factory=list)
-    """Of each part that is running, what parts inside it took."""
+    """For each part that is running, the time of the parts inside it."""
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
@@ -74,7 +75,7 @@ class Stopwatch:
 
 @dataclass
 class SerializingModel:
-    """A scripted model behind everything that a real one would make necessary: its replies come as text."""
+    """A scripted model that does all the work around a real one: it writes requests and parses replies from text."""
 
     inner: ScriptedModel
     stopwatch: Stopwatch
@@ -95,7 +96,7 @@ class SerializingModel:
 
 @dataclass
 class TimedPlanner:
-    """A planner whose time is that of its conversations; what its model takes of it counts elsewhere."""
+    """A planner that is timed as 'conversation'; the time of its model counts elsewhere."""
 
     inner: ChatPlanner
     stopwatch: Stopwatch
@@ -114,7 +115,7 @@ class TimedPlanner:
 
 
 def make_cloud_image(chance: np.random.Generator) -> Image:
-    """Clouds of all sizes: about as hard to encode as a photograph."""
+    """Return an image of clouds of all sizes, about as hard to encode as a photograph."""
     layers = [
         cv2.resize(chance.random((HEIGHT // size + 2, WIDTH // size + 2, 3)), (WIDTH, HEIGHT)) * size**0.5
         for size in (2, 8, 32, 128, 512)
@@ -124,7 +125,7 @@ def make_cloud_image(chance: np.random.Generator) -> Image:
 
 
 def make_instances(chance: np.random.Generator) -> dict[str, Instances]:
-    """Half of the masks for each phrase."""
+    """Return phrase -> half of the masks."""
     masks = np.stack([draw_blob(HEIGHT, WIDTH, chance) for _ in ALL])
     scores = np.linspace(0.99, 0.6, len(masks), dtype=np.float32)
     halves = {"pebble": slice(None, len(FIRST)), "shell": slice(len(FIRST), None)}
@@ -132,7 +133,7 @@ def make_instances(chance: np.random.Generator) -> dict[str, Instances]:
 
 
 def run_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
-    """Milliseconds by part, for each step of the plan; the picture was decoded before."""
+    """Return the milliseconds by part of each step of the plan. The image is decoded before."""
     chance = np.random.default_rng(seed)
     image = make_cloud_image(chance)
     stopwatch = Stopwatch()
@@ -153,7 +154,7 @@ def run_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
 
 
 def format_step_costs(plan: Sequence[Tool], rounds: Sequence[Sequence[dict[str, float]]]) -> str:
-    """The median of the rounds for each step and part, and of whole steps; the last line is the mean of all steps."""
+    """Return a table of each step's median by part and as a whole; its last line is the mean of all steps."""
     rows = []
     for place, _ in enumerate(plan):
         parts = [statistics.median(steps[place][part] for steps in rounds) for part in PARTS]
@@ -161,10 +162,11 @@ def format_step_costs(plan: Sequence[Tool], rounds: Sequence[Sequence[dict[str, 
         rows.append([*parts, statistics.median(whole), max(whole)])
     names = [*(step.name for step in plan), "mean"]
     lines = [
-        f"{name:>12}" + "".join(f"{number:>14.1f}" for number in row)
+        [name, *(f"{number:.1f}" for number in row)]
         for name, row in zip(names, [*rows, np.mean(rows, axis=0)], strict=True)
     ]
-    return "\n".join([f"{'ms':>12}" + "".join(f"{part:>14}" for part in (*PARTS, "sum", "slowest sum")), *lines])
+    head = ("ms", *PARTS, "sum", "slowest sum")
+    return format_columns(lines, head=head, right_aligned=range(1, len(head)))
 
 
 def main() -> None:

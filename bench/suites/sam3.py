@@ -1,4 +1,4 @@
-"""What SAM 3 costs, part by part, and k phrases or pictures side by side with the published way and transformers.
+"""The cost of SAM 3, part by part, and of k phrases or images beside the published way and transformers.
 
 `sam3-agent bench sam3 --size tiny|full`. Full size is the published architecture with random weights, made on the
 device: its times are real, its masks are noise.
@@ -25,7 +25,7 @@ from bench.harness.networks import Network, load_network
 from bench.harness.tables import Cell, Table
 from bench.harness.timing import Timing, read_clock, time_alternatives, time_runs
 from bench.harness.workload import Workload, choose_threshold, generate_phrases, get_scene, list_phrases, make_image
-from bench.suites import baselines as rivals
+from bench.suites import baselines
 from bench.suites.episode import measure_episode, time_mask_work
 from sam3_tool import ConceptPrompt, Image
 from sam3_tool.backends.transformers.backend import TransformersBackend
@@ -33,16 +33,21 @@ from sam3_tool.synthetic.nouns import STRANGERS
 from sam3_tool.synthetic.scenes import HELD_OUT, Scene, draw_scene
 
 THOUGHTS = (0.0, 0.05, 0.1, 0.5)
-"""Seconds. A language model thinks for half a second at the least."""
+"""Seconds. A language model thinks for half a second at least."""
 
 RICH_SCENE = 3
-"""Number of the scene that further phrases are asked of, where there are so many rounds."""
+"""Number of the scene that further phrases are asked of, if there are so many rounds."""
 CALL_PHRASES = 5
-"""Asked of it in a round: one, and then four together."""
+"""Phrases that are asked of it in a round: one, and then four together."""
 
 
 def measure_sam3(workload: Workload) -> Iterator[Table]:
-    """The chosen tables, each as soon as it is there. Raises BadInput for more than there are phrases for."""
+    """Yield each chosen table as soon as it is measured.
+
+    Raises:
+        UsageError: The workload takes more phrases than there are.
+        DeviceError: The device is not there.
+    """
     _check_phrase_counts(workload)
     torch.set_num_threads(workload.threads)
     measured = load_network(workload.size, device=workload.device, dtype=workload.dtype, compile=workload.compile)
@@ -69,7 +74,7 @@ def _check_phrase_count(table: str, option: str, needed: int, there: int) -> Non
 
 
 def measure_compiling(measured: Network, workload: Workload) -> Table:
-    """By the clock, ours with numbers of pictures and phrases that it meets for the first time, and once more."""
+    """Time ours by the clock with numbers of images and phrases that it meets for the first time, and once more."""
     sam3, fresh = measured.build_sam3(), count(1)
 
     def time_segmentation(image_count: int, phrases: int) -> float:
@@ -86,7 +91,7 @@ def measure_compiling(measured: Network, workload: Workload) -> Table:
 
 
 def measure_memory(_: Network, workload: Workload) -> Table:
-    """The most that there was of it up to here."""
+    """Read the peak of memory so far."""
     rows: list[Sequence[Cell]] = [("of the process", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)]
     if workload.device != "cpu":
         rows.append(("of the device", torch.cuda.max_memory_allocated(workload.device) / 2**30))
@@ -94,7 +99,7 @@ def measure_memory(_: Network, workload: Workload) -> Table:
 
 
 class Meter:
-    """Seconds and FLOP of the parts of a network, as it runs."""
+    """Measures seconds and FLOP of the parts of a network while it runs."""
 
     def __init__(self, parts: Mapping[str, torch.nn.Module], device: torch.device) -> None:
         self.device = device
@@ -122,7 +127,7 @@ class Meter:
 
 
 def create_flop_counter() -> FlopCounterMode:
-    """Two FLOP per multiplication and addition; PyTorch itself leaves out the attention it has for CPUs."""
+    """Return a counter of FLOP, two per multiplication and addition, that knows PyTorch's attention on CPUs too."""
 
     def count_attention_flop(query: Any, key: Any, value: Any, *rest: Any, **named: Any) -> int:  # their shapes
         return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
@@ -132,11 +137,11 @@ def create_flop_counter() -> FlopCounterMode:
 
 
 def measure_parts(measured: Network, workload: Workload) -> Table:
-    """One new picture and one new phrase: where the time goes, and how near it is to what the machine can do."""
+    """Measure one new image and one new phrase: the time of each part, and its share of what the machine can do."""
     backend = measured.build_backend()
     meter = Meter(backend.parts, measured.device)
     cut = choose_threshold(measured, workload.size)
-    backend.encode([make_image(0)])  # the first picture pays for what all of them share
+    backend.encode([make_image(0)])  # the first image pays for what all of them share
     runs = [_measure_run(backend, meter, number, cut) for number in range(workload.rounds + 1)]
     flop, counted = runs[0], runs[1:]
     peak = measure_matmul_rate(measured.device, workload.dtype)
@@ -156,7 +161,7 @@ def measure_parts(measured: Network, workload: Workload) -> Table:
 
 
 def _measure_run(backend: TransformersBackend, meter: Meter, number: int, cut: float) -> dict[str, float]:
-    """Seconds of each part and of what is around them; of run 0, FLOP."""
+    """Seconds of each part and of what is around them; for run 0, FLOP."""
     meter.reset(counting=number == 0)
     image, prompt = make_image(number), ConceptPrompt(list_phrases()[number], threshold=cut)
     began = read_clock(meter.device)
@@ -180,7 +185,7 @@ def _sum_weights(part: torch.nn.Module | None) -> float | None:
 
 
 def measure_calls(measured: Network, workload: Workload) -> Table:
-    """What a user of `Sam3` waits for, on scenes of 640 x 480; every phrase is asked once."""
+    """Time the calls that a user of `Sam3` waits for, on scenes of 640 x 480; every phrase is asked once."""
     sam3, rounds = measured.build_sam3(), workload.rounds
     images = [Image(_draw_small_scene(number).pixels) for number in range(rounds + 1)]
     image, present = images[RICH_SCENE % len(images)], _list_further_phrases(rounds)
@@ -200,7 +205,7 @@ def measure_calls(measured: Network, workload: Workload) -> Table:
 
 
 def _list_further_phrases(rounds: int) -> list[str]:
-    """What can be asked of the picture that is asked again and again."""
+    """The phrases for the image that is asked again and again."""
     return generate_phrases(_draw_small_scene(RICH_SCENE % (rounds + 1)))
 
 
@@ -209,7 +214,7 @@ def _draw_small_scene(number: int) -> Scene:
 
 
 class ThinkingPlanner(ScriptedPlanner):
-    """Thinks for so many seconds before its first call, as a language model does."""
+    """A planner that thinks for so many seconds before its first call, as a language model does."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__([Segment(phrases=["object"]), Answer(ids=[1])])
@@ -222,9 +227,9 @@ class ThinkingPlanner(ScriptedPlanner):
 
 
 def measure_first_mask(measured: Network, workload: Workload) -> Table:
-    """From the query to the first mask, for planners that think for so long; by the clock.
+    """Time from the query to the first mask by the clock, for planners that think for so long.
 
-    SAM 3 encodes the picture meanwhile, so that it should be the longer of the two and the decoder, not the sum.
+    SAM 3 encodes the image meanwhile, so the time should be the longer of the two plus the decoder, not the sum.
     """
     sam3, fresh = measured.build_sam3(), count(1)
 
@@ -250,11 +255,11 @@ def measure_first_mask(measured: Network, workload: Workload) -> Table:
 
 
 ImagesAndPhrases = tuple[Sequence[Image], Sequence[str]]
-"""New pictures, and the phrases that each of them is asked for."""
+"""New images, and the phrases that each of them is asked for."""
 
 
 def build_ways(measured: Network, workload: Workload) -> dict[str, Callable[[ImagesAndPhrases], object]]:
-    """Ours first, then the least it could take: the network's two halves and nothing else."""
+    """Return name -> way: ours, then 'ideal', the network's two halves and nothing else, then the baselines."""
     cut = choose_threshold(measured, workload.size)
     sam3, backend = measured.build_sam3(), measured.build_backend(compile=measured.compile)
 
@@ -269,24 +274,28 @@ def build_ways(measured: Network, workload: Workload) -> dict[str, Callable[[Ima
         return backend.decode(embeddings, build_prompts(asked[1]) * len(asked[0]))
 
     def run_published(asked: ImagesAndPhrases) -> object:
-        return [rivals.segment_as_published(measured, image, asked[1], cut) for image in asked[0]]
+        return [baselines.segment_as_published(measured, image, asked[1], cut) for image in asked[0]]
 
     def run_documented(asked: ImagesAndPhrases) -> object:
-        return [rivals.segment_as_documented(measured, image, asked[1], cut) for image in asked[0]]
+        return [baselines.segment_as_documented(measured, image, asked[1], cut) for image in asked[0]]
 
     default_network = measured.to_float32() if "float32" in workload.against else measured
 
     def run_float32(asked: ImagesAndPhrases) -> object:
-        return [rivals.segment_as_documented(default_network, image, asked[1], cut) for image in asked[0]]
+        return [baselines.segment_as_documented(default_network, image, asked[1], cut) for image in asked[0]]
 
-    chosen = {
-        "ours": run_ours, "ideal": run_ideal, "published": run_published, "transformers": run_documented, "float32": run_float32,
-    }  # fmt: skip
-    return {name: way for name, way in chosen.items() if name in ("ours", "ideal", *workload.against)}
+    ways = {
+        "ours": run_ours,
+        "ideal": run_ideal,
+        "published": run_published,
+        "transformers": run_documented,
+        "float32": run_float32,
+    }
+    return {name: way for name, way in ways.items() if name in ("ours", "ideal", *workload.against)}
 
 
 def measure_phrases(measured: Network, workload: Workload) -> Table:
-    """k phrases on one new picture; the last column counts operations, which no noise can touch."""
+    """Time k phrases on one new image; the last column counts operations, which no noise can touch."""
     compared = _compare_ways(measured, workload, "phrases", {k: (1, k) for k in workload.phrases})
     once, each, anew = count_operations(measured, workload.size)
     rows = [(*row, k * anew / (once + k * each)) for row, k in zip(compared.rows, workload.phrases, strict=True)]
@@ -294,20 +303,20 @@ def measure_phrases(measured: Network, workload: Workload) -> Table:
 
 
 def count_operations(measured: Network, size: str) -> tuple[int, int, int]:
-    """FLOP: ours for a picture, ours for each phrase, the published way's for each phrase with its picture."""
+    """Return FLOP: ours for an image, ours for each phrase, the published way's for each phrase with its image."""
     backend, phrase, cut = measured.build_backend(), list_phrases()[:1], choose_threshold(measured, size)
-    backend.encode([make_image(0)])  # the first picture pays for what all of them share
+    backend.encode([make_image(0)])  # the first image pays for what all of them share
     with create_flop_counter() as once:
         [embedding] = backend.encode([make_image(1)])
     with create_flop_counter() as each:
         backend.decode([embedding], [ConceptPrompt(phrase[0], threshold=cut)])
     with create_flop_counter() as anew:
-        rivals.segment_as_published(measured, make_image(1), phrase, cut)
+        baselines.segment_as_published(measured, make_image(1), phrase, cut)
     return once.get_total_flops(), each.get_total_flops(), anew.get_total_flops()
 
 
 def measure_images(measured: Network, workload: Workload) -> Table:
-    """Two phrases on each of n new pictures."""
+    """Time two phrases on each of n new images."""
     return _compare_ways(measured, workload, "pictures", {n: (n, 2) for n in workload.images})
 
 
@@ -338,4 +347,4 @@ TABLES = {
     "episode": measure_episode,
     "memory": measure_memory,
 }
-"""Name of a table, in the order in which they are measured -> what measures it."""
+"""Name of a table -> what measures it, in the order of measuring."""

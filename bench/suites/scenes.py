@@ -1,4 +1,4 @@
-"""The generated world end to end, in the official formats, in both protocols: `python -m bench.suites.scenes`.
+"""The generated world end to end, in the official formats, with both toolsets: `python -m bench.suites.scenes`.
 
 `eval make-scenes` writes the data, `eval run` asks GrammarPlanner and the embedded SAM 3, and the `scores.json` of all
 runs become one table. Run again with the same `--out`, it goes on where it stopped. SA-Co's phrases go to SAM 3 alone.
@@ -27,7 +27,7 @@ TOOLSET_NAMES = ("workspace", "paper")
 
 
 def run_benchmarks(out: Path, number: int) -> Iterator[tuple[str, str, Path]]:
-    """(data set, protocol, folder of the finished run), one after the other."""
+    """Yield (data set, toolset, folder of the finished run), one run after the other."""
     _run_eval("make-scenes", "--out", out / "data", "--number", number)
     for name, split in SPLITS.items():
         for toolset in TOOLSET_NAMES:
@@ -43,7 +43,7 @@ def _run_eval(*words: object) -> None:
 
 
 def summarize_run(run: Path) -> dict[str, object]:
-    """What is kept of a run: its headline with the interval, all its numbers, how samples ended, and what made it."""
+    """Return what is kept of a run: its headline with the interval, all numbers, statuses, and what made it."""
     summary = Summary.model_validate_json((run / "scores.json").read_bytes())
     manifest = Manifest.load(run / "manifest.json")
     return {
@@ -59,6 +59,7 @@ def summarize_run(run: Path) -> dict[str, object]:
 
 
 def format_scores(results: dict[str, dict[str, dict]]) -> str:
+    """Return a table in Markdown of the headlines with their intervals."""
     lines = [f"| data | metric | samples | {' | '.join(TOOLSET_NAMES)} |", "| --- | --- | --- | --- | --- |"]
     for name, found in results.items():
         first = found[TOOLSET_NAMES[0]]

@@ -1,6 +1,6 @@
-"""Visits without end, to see whether memory stays flat: `sam3-agent bench soak --seconds 3600`.
+"""Conversations without end, to see whether memory stays flat: `sam3-agent bench soak --seconds 3600`.
 
-Threads share one SAM 3, as they do in an evaluation and in the demo. Every visit has a picture of its own, so that
+Threads share one SAM 3, as they do in an evaluation and in the demo. Every visit has an image of its own, so that
 caches fill and have to give way: a query, what a language model would be shown of it, a click, a query that goes on.
 """
 
@@ -37,42 +37,42 @@ logger = logging.getLogger(__name__)
 
 WORKERS, SCENES = 8, 20
 CACHE_BYTES = 2**24
-"""Small, so that it is full within seconds and only what leaks goes on growing."""
+"""Small, so that the cache is full within seconds and only a leak goes on growing."""
 SAMPLES = 12
 SETTLING = 1 / 3
 """The share of the samples in which caches may fill."""
 MOST_GROWTH = 16.0
-"""MiB held. Runs that leak nothing came to 3 at most; one picture kept of every visit is more in half a minute, and
-what is a thousand times smaller in an hour."""
+"""MiB. Runs without a leak grew by 3 at most; one image kept of every visit is more within half a minute, and a leak
+a thousand times smaller within an hour."""
 PATIENCE = 10.0
-"""Seconds in which a picture that is encoded ahead of its questions, in a thread of its own, is done with."""
+"""Seconds in which the thread that encodes an image ahead of its queries is done."""
 GOES_ON = "only the largest one"
 
 
 @dataclass(frozen=True)
 class SoakResult:
-    """How a soak went."""
+    """The result of a soak."""
 
     table: Table
     growth: float
-    """MiB, from the first half of what is settled to the second."""
+    """MiB, from the first half of the settled samples to the second."""
     failed_visits: int
-    """Visits that raised, or whose turns ended otherwise than they should."""
+    """Visits that raised, or that had a turn with an unexpected outcome."""
     remaining_threads: int
-    """Threads that are there and were not at the beginning."""
+    """Threads that were not there at the beginning."""
 
     @property
     def complaint(self) -> str:
-        """What is wrong, in a sentence; empty if nothing is."""
+        """A sentence on what is wrong; empty if nothing is."""
         if self.failed_visits:
-            return f"{self.failed_visits} visits failed; the log tells how"
+            return f"{self.failed_visits} visits failed; the log says why"
         if self.growth > MOST_GROWTH:
             return f"memory grew by {self.growth:.0f} MiB once it had settled, expected {MOST_GROWTH:.0f} at most"
-        return f"threads that were left behind: {self.remaining_threads}" if self.remaining_threads else ""
+        return f"threads that were left behind: {self.remaining_threads}, expected 0" if self.remaining_threads else ""
 
 
 def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES) -> SoakResult:
-    """Memory and pace over time. Before each sample the crowd goes home, so that nothing counts but what is kept."""
+    """Measure memory over time. No visit is under way at a sample, so that only what is kept counts."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     crowd = Crowd(
@@ -87,7 +87,7 @@ def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES) -> SoakResult
 
 
 def compute_growth(memory: Sequence[float]) -> float:
-    """From the median of the first half of the settled samples to that of the second; 0 for a single sample.
+    """Return the growth from the median of the first half of the settled samples to that of the second.
 
     >>> compute_growth([10, 50, 100, 101, 99, 100, 120, 121])
     20.0
@@ -98,7 +98,7 @@ def compute_growth(memory: Sequence[float]) -> float:
 
 
 class Crowd:
-    """Visitors of one SAM 3, `WORKERS` at a time. Threads share it; `_lock` keeps its counts."""
+    """Visitors of one SAM 3, `WORKERS` at a time. Threads share it; `_lock` guards its counts."""
 
     def __init__(self, sam3: Sam3) -> None:
         self.visits = self.episodes = self.failed = 0
@@ -108,7 +108,7 @@ class Crowd:
         self._threads = threading.enumerate()
 
     def sample_memory(self, seconds: float, samples: int) -> Iterator[tuple[float, int, int, float, float, int]]:
-        """Runs for so long; every now and then, while nobody is there, a row of the table."""
+        """Run for so long, and yield a row of the table now and then, while no visit is under way."""
         began = time.perf_counter()
         for sample in range(1, samples + 1):
             with ThreadPoolExecutor(WORKERS) as pool:
@@ -127,7 +127,7 @@ class Crowd:
             )
 
     def find_remaining_threads(self) -> list[threading.Thread]:
-        """Threads that the visits have begun and that go on, but for the one that serves SAM 3's batches."""
+        """Return threads that the visits have begun and that go on, without the one that serves SAM 3's batches."""
         return [thread for thread in threading.enumerate() if thread not in self._threads and thread.name != "batcher"]
 
     def _run_visits_until(self, end: float) -> None:
@@ -144,14 +144,14 @@ class Crowd:
                 self.failed += not fine
 
     def run_visit(self, number: int) -> tuple[int, bool]:
-        """How many episodes it had, and whether all of them ended as they should."""
+        """Run one visit; return the number of its episodes, and whether all of them ended as they should."""
         query = self._asked[number % SCENES]
         conversation = Conversation.start(Image(np.roll(query.scene.pixels, number, axis=1)))
         conversation = conversation.say(query.text, GrammarPlanner(), self._sam3)
         draw_views(conversation)
         if conversation.selected:
             x0, y0, x1, y1 = conversation.workspace[conversation.selected[0]].box
-            with suppress(ConversationError):  # a hole, in which nothing is
+            with suppress(ConversationError):  # the middle of the box may lie beside the mask
                 conversation = conversation.click((x0 + x1) / 2, (y0 + y1) / 2, self._sam3)
             conversation = conversation.say(GOES_ON, GrammarPlanner(), self._sam3)
             draw_views(conversation)
@@ -161,7 +161,7 @@ class Crowd:
 
 
 def draw_views(conversation: Conversation) -> None:
-    """Draws all that a language model would be shown of the latest turn: overlays, close-ups."""
+    """Draw all that a language model would be shown of the latest turn: overlays, close-ups."""
     assert conversation.last_turn is not None
     build_messages(conversation.last_turn)
     if conversation.displayed_ids:
@@ -169,4 +169,5 @@ def draw_views(conversation: Conversation) -> None:
 
 
 def count_open_files() -> int:
+    """Return the number of files that this process has open. Linux only."""
     return len(list(Path("/proc/self/fd").iterdir()))

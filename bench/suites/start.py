@@ -1,4 +1,4 @@
-"""How long it takes from a cold process to the first answer: `sam3-agent bench start`."""
+"""The time from a cold process to the first answer: `sam3-agent bench start`."""
 
 import os
 import statistics
@@ -14,11 +14,11 @@ from bench.harness.tables import Cell, Table
 SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
 PROGRAM = (sys.executable, "-c", "from agent.cli.main import main; main()")
 LIBRARIES = "import gc; gc.disable(); import torch, transformers.models.sam3.modeling_sam3; gc.freeze()"
-"""What no other program over them could do without; garbage is not looked for, as in ours."""
+"""The imports that any program over these libraries needs, without garbage collection, as in ours."""
 
 
 def measure_start(*, rounds: int = 5) -> list[Table]:
-    """Seconds by the clock and of processor time, and memory, of whole processes."""
+    """Measure whole processes: seconds by the clock and of processor time, and memory."""
     with tempfile.TemporaryDirectory() as folder:
         commands: dict[str, Sequence[str]] = {
             "python -c pass": (sys.executable, "-c", "pass"),
@@ -45,7 +45,7 @@ def _measure_command(name: str, command: Sequence[str], rounds: int) -> Sequence
 
 
 def _time_process(command: Sequence[str]) -> tuple[float, float, float]:
-    """Seconds by the clock and of processor time, and the most memory in MiB."""
+    """Seconds by the clock and of processor time, and the peak of memory in MiB."""
     started = time.perf_counter()
     # with byte code, as a user's Python keeps it
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -1,8 +1,8 @@
-"""What the two protocols cost a language model for the same decisions: `python -m bench.suites.toolsets`.
+"""The cost of both toolsets for the same decisions of a language model: `python -m bench.suites.toolsets`.
 
-The task: find one phrase, judge each mask that it finds, answer with every second one, in a picture of 1920 x 1080. The
-replies are scripted and everything else is real: what the planner sends is counted. Beside them stands the published
-agent, as follows from the known lengths of its prompts: three pictures per mask, one request after the other.
+The task: find one phrase, judge each mask that it finds, answer with every second one, in an image of 1920 x 1080. The
+replies are scripted, all else is real, and the tokens that the planner sends are counted. The published agent's costs
+follow from the known lengths of its prompts: three images per mask, one request after the other.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndRetu
 from agent.tools.segment import Segment
 from agent.tools.toolsets import Answer
 from bench.harness.tokens import compute_image_tokens, count_image_tokens, count_text_tokens, load_token_counter
+from evals.reports.tables import format_columns
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.masks.boxes import masks_to_boxes
 
@@ -32,33 +33,34 @@ CANDIDATES = (3, 10, 30)
 PHRASE, QUERY = "pebble", "the pebbles that are wet"
 THOUGHT = "The picture shows many pebbles; I look at each of them before I answer."
 PUBLISHED, CHECKED, CLOSE_UPS, AT_SIGHT = "published agent", "every mask examined", "by close-ups", "at sight"
-"""At sight: by the picture with all masks in it, which is not the same look; what is left of each protocol then."""
+"""At sight: judged by the one image with all masks, which shows less, but is the least that each toolset needs."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one episode."""
+    """The cost of one episode."""
 
     model_calls: int
     rounds: int
     """Requests that wait for each other."""
     text_tokens: int
-    """Of all prompts together."""
+    """In all prompts together."""
     image_tokens: int
-    """Of all prompts together."""
+    """In all prompts together."""
 
     @property
     def tokens(self) -> int:
+        """Tokens of texts and images together."""
         return self.text_tokens + self.image_tokens
 
 
 @dataclass
 class CountingModel:
-    """A chat model that counts what another one is asked."""
+    """A chat model that lets another one reply and counts what it is asked."""
 
     inner: ChatModel
     batch_sizes: list[int] = field(default_factory=list)
-    """Per call of `generate_replies`, how many conversations were asked together."""
+    """The number of conversations of each call of `generate_replies`."""
     text_tokens: int = 0
     image_tokens: int = 0
 
@@ -72,7 +74,7 @@ class CountingModel:
         return self.inner.generate_replies(conversations, tools)
 
     def compute_cost(self, *, together: bool = True) -> Cost:
-        """`together`: requests of one call are sent at once, as they are; else as if one after the other."""
+        """Return the cost so far. `together`: requests of one call are sent at once; else one after the other."""
         return Cost(
             sum(self.batch_sizes),
             len(self.batch_sizes) if together else sum(self.batch_sizes),
@@ -82,7 +84,7 @@ class CountingModel:
 
 
 def make_pebble_image(number: int) -> tuple[Image, Instances]:
-    """A picture of noise, and this many discs that lie apart."""
+    """Return an image of noise, and this many discs that lie apart."""
     columns = 10
     y, x = np.ogrid[:HEIGHT, :WIDTH]
     centres = [(WIDTH * (k % columns + 0.5) / columns, HEIGHT * (k // columns + 0.5) / 3) for k in range(number)]
@@ -96,7 +98,7 @@ def make_pebble_image(number: int) -> tuple[Image, Instances]:
 def play_episode(
     toolset: Toolset, calls: Sequence[Tool], number: int, *, image_side: int
 ) -> tuple[CountingModel, Episode]:
-    """An episode of these calls, and what the model was asked in it."""
+    """Run an episode of these calls; return the model that counted, and the episode."""
     image, found = make_pebble_image(number)
     decisions = [call.to_decision() for call in calls]
     script = [
@@ -115,7 +117,7 @@ def play_episode(
 
 
 def build_scripts(number: int) -> dict[tuple[Toolset, str], list[Tool]]:
-    """The same decisions in both protocols, by all the ways of looking at masks."""
+    """Return (toolset, way of judging) -> calls that come to the same decisions."""
     wanted = list(range(1, number + 1, 2))
     find, search = SegmentPhrase(text_prompt=PHRASE), Segment(phrases=[PHRASE])
     renumbered = list(range(1, len(wanted) + 1))
@@ -129,11 +131,11 @@ def build_scripts(number: int) -> dict[tuple[Toolset, str], list[Tool]]:
 
 
 def compute_published_cost(number: int, *, width: int, height: int) -> Cost:
-    """The published agent with every mask examined; it sends pictures as they are.
+    """Return the cost of the published agent with every mask examined; it sends images at their full size.
 
     Tokens of its texts, counted once: 14 291 of the system prompt, 20 of the query, 68 after a phrase, 38 in place of
-    pictures that were taken away, 76 after the examination, 1 177 + 40 per mask examined. A close-up has 224, as is
-    typical. Its own replies, 500 tokens each as its prompt asks for, come back as history.
+    images that were taken away, 76 after the examination, 1 177 + 40 per mask examined. A close-up typically has 224.
+    Its own replies, 500 tokens each as its prompt asks for, come back as history.
     """
     system, query, found, placeholder, examined, check, reply = 14_291, 20, 68, 38, 76, 1_177 + 40, 500
     texts = [system + query, system + query + reply + found]
@@ -145,7 +147,7 @@ def compute_published_cost(number: int, *, width: int, height: int) -> Cost:
 
 
 def measure_costs(number: int, image_side: int) -> dict[str, Cost]:
-    """Every way, by its name."""
+    """Return the cost of every way by its name."""
     tallies = {
         (way[0].name, way[1]): play_episode(way[0], calls, number, image_side=image_side)[0]
         for way, calls in build_scripts(number).items()
@@ -165,18 +167,16 @@ def measure_costs(number: int, image_side: int) -> dict[str, Cost]:
 
 
 def format_token_costs(rows: dict[int, dict[str, Cost]], *, against: str) -> str:
-    """As text; the last two columns say how many times more than the row `against`."""
-    width = max(len(name) for costs in rows.values() for name in costs)
-    lines = [f"{'masks':>5}  {'':{width}}  calls  rounds    text   image     sum   tokens x  rounds x"]
+    """Return a table; its last two columns say how many times more than the row `against`."""
+    lines = []
     for number, costs in rows.items():
         least = costs[against]
         for name, cost in costs.items():
-            lines.append(
-                f"{number:>5}  {name:{width}}  {cost.model_calls:>5}  {cost.rounds:>6}  {cost.text_tokens:>6}"
-                f"  {cost.image_tokens:>6}  {cost.tokens:>6}"
-                f"   {cost.tokens / least.tokens:>8.2f}  {cost.rounds / least.rounds:>8.2f}"
-            )
-    return "\n".join(lines)
+            counts = (cost.model_calls, cost.rounds, cost.text_tokens, cost.image_tokens, cost.tokens)
+            ratios = (cost.tokens / least.tokens, cost.rounds / least.rounds)
+            lines.append([name, str(number), *map(str, counts), *(f"{ratio:.2f}" for ratio in ratios)])
+    head = ("way", "masks", "calls", "rounds", "text", "image", "sum", "tokens x", "rounds x")
+    return format_columns(lines, head=head, right_aligned=range(1, len(head)))
 
 
 def main() -> None:
@@ -186,7 +186,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = {number: measure_costs(number, arguments.image_side) for number in CANDIDATES}
     _, tokenizer = load_token_counter()
-    print(f"prompt tokens: text by {tokenizer}, pictures by the rule of Qwen3-VL, 1 per 32 x 32 pixels")
+    print(f"prompt tokens: text by {tokenizer}, images by the rule of Qwen3-VL, 1 per 32 x 32 pixels")
     print(f"tokens x, rounds x: how many times those of the workspace {CLOSE_UPS}")
     print(format_token_costs(rows, against=f"workspace, {CLOSE_UPS}"))
     if arguments.out:

@@ -121,7 +121,7 @@ def tiny_network():
 def test_the_published_way_finds_the_masks_that_ours_finds(tiny_network):
     """What is compared is two ways to one result."""
     picture, asked = make_image(7), list_phrases()[:2]
-    ours = tiny_network.build_sam3().segment_all([(picture, ConceptPrompt(phrase)) for phrase in asked])
+    ours = tiny_network.build_sam3().segment_batch([(picture, ConceptPrompt(phrase)) for phrase in asked])
     for mine, (masks, scores) in zip(ours, published_way(tiny_network, picture, asked, 0.5), strict=True):
         order = np.argsort(-scores, kind="stable")
         assert len(mine) == len(masks) > 0
