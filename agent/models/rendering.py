@@ -74,7 +74,7 @@ def render_tools(tools: Sequence[Schema], wire: Wire) -> str:
     if wire == "native" or not tools:
         return ""
     lines = [json.dumps(tool["function"], ensure_ascii=False) for tool in tools]
-    return "\n".join([prompts.load_prompt(f"wire_{wire}"), *lines])
+    return "\n".join([prompts.load_prompt(f"wire/{wire}"), *lines])
 
 
 def render_call(call: Call, wire: Wire, thought: str = "") -> str:

@@ -184,6 +184,7 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
     provenance = provenance.model_copy(update={"toolset": planner.toolset})
     if not isinstance(planner, ChatPlanner):
         return provenance
+
     model = {"model": planner.model.name, "capabilities": describe_capabilities(planner)}
     return provenance.model_copy(update={**model, "view": asdict(planner.view), "prompts": prompts.hash_prompts()})
 

@@ -77,7 +77,7 @@ def to_html(
             StepView.from_step(index, episode, provenance, prompt=sight) for index, sight in enumerate(step_prompts)
         ],
         shots=[_encode_data_url(image.to_pil()) for image in trace.images],
-        other_prompts=bool(provenance.prompts) and provenance.prompts != prompts.hash_prompts(),
+        other_prompts=bool(prompts.find_changed_prompts(provenance.prompts)),
         costs=_build_cost_table(episode, provenance.budget.price),
     )
     return make_encodable(text)

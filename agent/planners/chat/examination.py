@@ -73,13 +73,13 @@ def build_examination(episode: Episode, mask_id: int, toolset: Toolset, view: Vi
     )
     content = (
         reduce_image(image, view.image_side),
-        fill_query_prompt("examine_query", episode),
+        fill_query_prompt("examine/query", episode),
         draw_overlay(image, [candidate], [number], view.image_side),
         zoom_to_mask(image, candidate, number, view.image_side),
-        prompts.fill_prompt("examine_one_mask", number=number),
+        prompts.fill_prompt("examine/one_mask", number=number),
     )
     return limit_images(
-        [Message("system", (prompts.load_prompt("examine_one"),)), Message("user", content)], view.images
+        [Message("system", (prompts.load_prompt("examine/one"),)), Message("user", content)], view.images
     )
 
 
@@ -93,11 +93,11 @@ def build_sheet_examinations(
     image, ids = episode.task.image, [id for group in sheets for id in group]
     number_by_id = {id: get_display_number(id, episode, toolset) for id in ids}
     marked = draw_overlay(image, episode.workspace.pick(ids), [number_by_id[id] for id in ids], view.image_side)
-    beginning = (marked, fill_query_prompt("examine_query", episode))
+    beginning = (marked, fill_query_prompt("examine/query", episode))
     return [
         limit_images(
             [
-                Message("system", (prompts.load_prompt("examine_sheet"),)),
+                Message("system", (prompts.load_prompt("examine/sheet"),)),
                 Message(
                     "user",
                     (*beginning, *_build_sheet_content(episode, group, [number_by_id[id] for id in group], view)),
@@ -111,7 +111,7 @@ def build_sheet_examinations(
 
 def _build_sheet_content(episode: Episode, ids: Sequence[int], numbers: Sequence[int], view: View) -> tuple[Image, str]:
     closeups = draw_sheet(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)
-    return closeups, prompts.fill_prompt("examine_sheet_masks", numbers=", ".join(map(str, numbers)))
+    return closeups, prompts.fill_prompt("examine/sheet_masks", numbers=", ".join(map(str, numbers)))
 
 
 def get_display_number(mask_id: int, episode: Episode, toolset: Toolset) -> int:

@@ -67,9 +67,9 @@ def build_messages(
 
 def build_system_prompt(toolset: Toolset) -> str:
     """The text of the set's prompt, and after it what the added tools say of themselves."""
+    text = prompts.load_prompt(f"{toolset.prompt}/system")
     guidance = [f"- `{tool.name}`: {' '.join(tool.guidance.split())}" for tool in toolset.tools if tool.guidance]
-    text = prompts.load_prompt(toolset.prompt)
-    return "\n".join([text, "", "# Further tools", "", *guidance]) if guidance else text
+    return "\n\n".join([text, prompts.fill_prompt("further_tools", tools="\n".join(guidance))]) if guidance else text
 
 
 def build_schemas(toolset: Toolset, view: View) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def _build_opening(episode: Episode, start: int, toolset: Toolset, view: View, *
     image = episode.task.image
     drawn = _get_context_ids(episode, toolset)
     query = fill_query_prompt(
-        f"{toolset.prompt}_query", episode, coordinates=view.build_frame(image).describe_convention()
+        f"{toolset.prompt}/query", episode, coordinates=view.build_frame(image).describe_convention()
     )
     tried = _list_searches(episode, start)
     words = (*_describe_context(episode, drawn, toolset, short=short), query)
@@ -121,13 +121,13 @@ def _describe_context(episode: Episode, drawn: Sequence[int], toolset: Toolset, 
     if context.turns:
         max_turns = SHORT_TURNS if short else MAX_TURNS
         yield prompts.fill_prompt(
-            f"{toolset.prompt}_before", turns=truncate_text(format_turns(context, toolset, max_turns=max_turns))
+            f"{toolset.prompt}/before", turns=truncate_text(format_turns(context, toolset, max_turns=max_turns))
         )
     if context.workspace and context.workspace.searches and not toolset.renumbers_masks:
-        yield prompts.fill_prompt("workspace_before_found", searches=truncate_text(format_searches(context.workspace)))
+        yield prompts.fill_prompt("workspace/before_found", searches=truncate_text(format_searches(context.workspace)))
     if drawn:
         yield prompts.fill_prompt(
-            f"{toolset.prompt}_before_drawn", numbers=format_ids(_get_context_numbers(drawn, toolset))
+            f"{toolset.prompt}/before_drawn", numbers=format_ids(_get_context_numbers(drawn, toolset))
         )
 
 
@@ -144,9 +144,9 @@ def _get_context_numbers(drawn: Sequence[int], toolset: Toolset) -> Sequence[int
 def _describe_searches(searches: Sequence[SearchRecord], episode: Episode, toolset: Toolset) -> str:
     if toolset.renumbers_masks:
         phrases = dict.fromkeys(truncate_text(search.phrase) for search in searches)
-        return prompts.fill_prompt("paper_tried", phrases=", ".join(map(repr, phrases)))
+        return prompts.fill_prompt("paper/tried", phrases=", ".join(map(repr, phrases)))
     lines = [f"- {truncate_text(describe_search(search, episode.workspace))}" for search in searches]
-    return prompts.fill_prompt("workspace_tried", searches="\n".join(lines))
+    return prompts.fill_prompt("workspace/tried", searches="\n".join(lines))
 
 
 def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple[str | Image, ...]:
@@ -155,9 +155,9 @@ def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple
     if not toolset.renumbers_masks and not any(step.observation.shown for step in episode.steps):
         return ()  # what was there before is drawn at the beginning
     if not ids:
-        return (fill_query_prompt("paper_none", episode),) if toolset.renumbers_masks else ()
+        return (fill_query_prompt("paper/none", episode),) if toolset.renumbers_masks else ()
     numbers = [get_display_number(id, episode, toolset) for id in ids]
-    words = fill_query_prompt(f"{toolset.prompt}_drawn", episode, numbers=format_ids(numbers))
+    words = fill_query_prompt(f"{toolset.prompt}/drawn", episode, numbers=format_ids(numbers))
     marked = draw_overlay(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)
     return (
         words,
@@ -179,7 +179,7 @@ def _build_close_ups(ids: Sequence[int], episode: Episode, view: View) -> tuple[
     ids = ids[: MAX_SHEETS * MAX_MASKS]
     sheets = [ids[start : start + MAX_MASKS] for start in range(0, len(ids), MAX_MASKS)]
     side = view.image_side * 3 // 4
-    words = prompts.fill_prompt("workspace_close_ups", numbers=format_ids(ids))
+    words = prompts.fill_prompt("workspace/close_ups", numbers=format_ids(ids))
     return words, *(draw_sheet(episode.task.image, episode.workspace.pick(group), group, side) for group in sheets)
 
 

@@ -263,7 +263,9 @@ def test_close_ups_of_a_large_object_have_several_times_the_pixels_of_the_publis
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_system_prompt_says_nothing_twice(protocol):
     sentences = [
-        one.strip() for one in re.split(r"(?<=[.:;!?])\s+|\n+", prompts.load_prompt(protocol)) if len(one.split()) > 3
+        one.strip()
+        for one in re.split(r"(?<=[.:;!?])\s+|\n+", prompts.load_prompt(f"{protocol}/system"))
+        if len(one.split()) > 3
     ]
     assert len(sentences) > 20
     assert sorted(sentences) == sorted(set(sentences))
