@@ -36,9 +36,10 @@ docs: ## write the generated pages anew and build the site into site/
 	$(DEV) python docs/generate.py
 	$(DEV) zensical build --strict
 
-check: ## ruff, mypy --strict, hadolint, then the tests
+check: ## ruff, import-linter, mypy --strict, hadolint, then the tests
 	$(DEV) ruff check
 	$(DEV) ruff format --check
+	$(DEV) lint-imports
 	$(DEV) mypy
 	$(DEV) hadolint Containerfile
 	$(DEV) $(TESTS)
