@@ -121,7 +121,7 @@ class GRefCoco:
         """Of masks, and of boxes (GREC) as `grec_f1` where there are sentences with and without target."""
         counts = self._count_predictions(predictions)
         ids = [prediction.id for prediction in predictions]
-        alone = gres.compute_ious(counts, self.convention)
+        alone = gres.compute_sample_ious(counts, self.convention)
         metrics = self._score_masks(counts) | self._score_boxes(predictions)
         return Scores("giou", metrics, dict(zip(ids, alone.tolist(), strict=True)))
 
@@ -130,7 +130,7 @@ class GRefCoco:
             scores = gres.score_counts(counts, self.convention)
         except ScoringError:  # of one kind of sentences only, where the others' shares have no official value
             return {
-                "giou": gres.compute_giou(gres.compute_ious(counts, self.convention), self.convention),
+                "giou": gres.compute_giou(gres.compute_sample_ious(counts, self.convention), self.convention),
                 "n": len(counts),
             }
         return {name: value for name, value in scores.items() if name != "official"}
@@ -147,7 +147,7 @@ class GRefCoco:
         return grec.Sample(prediction.boxes, prediction.scores, corners, not sentence.annotations)
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        alone = gres.compute_ious(self._count_predictions(predictions), self.convention)
+        alone = gres.compute_sample_ious(self._count_predictions(predictions), self.convention)
         return lambda drawn: gres.compute_giou(alone[list(drawn)], self.convention)
 
 

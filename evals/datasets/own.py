@@ -292,7 +292,7 @@ class OwnDataset:
     def _judge_prediction(self, prediction: Prediction) -> PairOutcome:
         wanted = self._entries_by_id[prediction.id].boxes or ()
         kept = [box for box, score in zip(prediction.boxes, prediction.scores, strict=True) if score >= cgf1.MIN_SCORE]
-        return cgf1.match_instances(boxes.compute_ious(_to_xywh(kept), _to_xywh(wanted)))
+        return cgf1.match_instances(boxes.compute_box_ious(_to_xywh(kept), _to_xywh(wanted)))
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """A list of `{"id", "masks", "boxes", "scores"}`: COCO's run lengths, and x0, y0, x1, y1 in pixels."""

@@ -330,7 +330,7 @@ def _read_shape(entry: Entry, image: Entry, iou_type: IouType, name: Callable[[]
 def _compute_ious(predicted: Sequence[tuple], targets: Sequence[tuple], iou_type: IouType) -> np.ndarray:
     """float64, (predicted, targets) of (shape, name); -1 for masks of different sizes whose boxes meet."""
     if iou_type == "bbox":
-        ious = boxes.compute_ious([shape for shape, _ in predicted], [shape for shape, _ in targets])
+        ious = boxes.compute_box_ious([shape for shape, _ in predicted], [shape for shape, _ in targets])
     else:
         for mask, name in (*predicted, *targets):
             segments.check_mask(mask, name)

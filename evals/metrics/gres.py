@@ -104,7 +104,7 @@ def count_pixels(sample: Sample, *, convention: Convention = "rela", index: int 
     )
 
 
-def compute_ious(counts: Sequence[PixelCounts], convention: Convention = "rela") -> np.ndarray:
+def compute_sample_ious(counts: Sequence[PixelCounts], convention: Convention = "rela") -> np.ndarray:
     """float64, (n,): what every query adds to gIoU; 0 or 1 for one without target."""
     of_target = _compute_rela_iou if convention == "rela" else _compute_gsva_iou
     return np.array([float(c.declared) if c.missing else of_target(c) for c in counts])
@@ -131,7 +131,7 @@ def _score_rela(counts: Sequence[PixelCounts]) -> dict[str, Any]:
     ]
     intersection, union = (sum(column) for column in zip(*kept, strict=True))
     targets = [_compute_rela_iou(c) for c in counts if not c.missing]
-    mean = compute_giou(compute_ious(counts))
+    mean = compute_giou(compute_sample_ious(counts))
     n_acc, t_acc = _compute_accuracies(counts) if any(c.missing for c in counts) else (0.0, 0.0)
     reached = {at: sum(iou >= at for iou in targets) for at in PRECISION_THRESHOLDS}
     official = {
@@ -178,7 +178,7 @@ def _score_gsva(counts: Sequence[PixelCounts]) -> dict[str, Any]:
     union = np.float32(sum(c.union for c in counts if not (c.missing and c.declared)))
     n_acc, t_acc = _compute_accuracies(counts)
     official = {
-        "giou": compute_giou(compute_ious(counts, "gsva"), "gsva"),
+        "giou": compute_giou(compute_sample_ious(counts, "gsva"), "gsva"),
         "ciou": float(intersection / (union + np.float32(1e-10))),
         "N_acc": n_acc,
         "T_acc": t_acc,

@@ -275,7 +275,7 @@ def match_pair(targets: Sequence[Target], detections: Sequence[Detection]) -> Pa
 
 def _match_at_thresholds(detections: Sequence[Detection], targets: Sequence[Target]) -> Iterator[list[tuple[int, int]]]:
     """Per threshold, the matches (detection, target)."""
-    ious = boxes.compute_ious(
+    ious = boxes.compute_box_ious(
         [detection.bbox for detection in detections],
         [target.bbox for target in targets],
         [target.crowd for target in targets],

@@ -78,7 +78,7 @@ def compute_iou(mask: np.ndarray, truth: np.ndarray) -> float:
     return float((mask & truth).sum() / (mask | truth).sum())
 
 
-def format_table(numbers: dict[str, float]) -> str:
+def format_clicks_table(numbers: dict[str, float]) -> str:
     rows = [(name, f"{value:.3f}") for name, value in numbers.items() if name != "objects"]
     return f"mean IoU of {numbers['objects']:.0f} objects after\n{format_columns(rows)}"
 
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the numbers here as JSON, too")
     arguments = parser.parse_args()
     numbers = measure_clicks(Sam3.load(arguments.sam3), number=arguments.number, feed_mask=not arguments.no_mask)
-    print(format_table(numbers))
+    print(format_clicks_table(numbers))
     if arguments.out:
         rounded = {name: round(value, 4) for name, value in numbers.items()}
         arguments.out.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")

@@ -67,7 +67,7 @@ def summarize_by_kind(answered: Sequence[AnsweredTurn]) -> dict[str, dict[str, f
     return rows | {"overall": reasonseg.score(answer.mask_pair for answer in answered)}
 
 
-def format_table(rows: dict[str, dict[str, float]]) -> str:
+def format_turn_table(rows: dict[str, dict[str, float]]) -> str:
     cells = [(kind, f"{row['giou']:.3f}", f"{row['ciou']:.3f}", f"{row['n']:.0f}") for kind, row in rows.items()]
     return format_columns(cells, head=("kind of turn", "gIoU", "cIoU", "n"), right_aligned=(1, 2, 3))
 
@@ -90,7 +90,7 @@ def main() -> None:
     sam3 = Sam3(TruthBackend(scenes)) if arguments.sam3 == "truth" else Sam3.load(arguments.sam3)
     transcripts = [list(run_dialogue(dialogue, sam3)) for dialogue in dialogues]
     rows = summarize_by_kind([answer for transcript in transcripts for answer in transcript])
-    print(format_table(rows))
+    print(format_turn_table(rows))
     for transcript in transcripts:
         if any(reasonseg.score([answer.mask_pair])["giou"] < arguments.below for answer in transcript):
             print(format_transcript(transcript), file=sys.stderr)

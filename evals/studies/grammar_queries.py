@@ -47,7 +47,7 @@ def summarize_by_kind(answered: Sequence[AnsweredQuery]) -> dict[str, dict[str, 
     return rows | {"overall": reasonseg.score(a.mask_pair for a in answered)}
 
 
-def format_table(rows: dict[str, dict[str, float]]) -> str:
+def format_query_table(rows: dict[str, dict[str, float]]) -> str:
     cells = [(kind, f"{row['giou']:.3f}", f"{row['ciou']:.3f}", f"{row['n']:.0f}") for kind, row in rows.items()]
     return format_columns(cells, head=("kind", "gIoU", "cIoU", "n"), right_aligned=(1, 2, 3))
 
@@ -64,7 +64,7 @@ def main() -> None:
     sam3 = Sam3(TruthBackend([q.scene for q in queries])) if exact else Sam3.load(arguments.sam3)
     answered = answer_queries(sam3, queries)
     rows = summarize_by_kind(answered)
-    print(format_table(rows))
+    print(format_query_table(rows))
     for a in answered:
         if reasonseg.score([a.mask_pair])["giou"] < arguments.below:
             print(f"{a.query.kind}: {a.query.text!r} -> {a.episode.message}", file=sys.stderr)

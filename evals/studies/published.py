@@ -54,7 +54,7 @@ def load_published_runs() -> list[PublishedRun]:
     return [PublishedRun(**figures["models"][run["mllm"]], **run) for run in figures["runs"]]
 
 
-def format_table(rows: Sequence[PublishedRun], runs: Path) -> str:
+def format_comparison_table(rows: Sequence[PublishedRun], runs: Path) -> str:
     head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
     lines = [
         f"| {row.mllm} | {row.dataset} {row.split} | {_format_numbers(row.published)} |"
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="also RefCOCO, RefCOCO+ and RefCOCOg, from the appendix")
     options = parser.parse_args()
     print(
-        format_table(
+        format_comparison_table(
             [row for row in load_published_runs() if options.all or row.dataset in MAIN_BENCHMARKS], options.runs
         )
     )

@@ -14,7 +14,7 @@ from agent.report.output_folder import stage_files
 from sam3_tool import Image
 
 
-class QuitChat(Exception):
+class ChatEndedError(Exception):
     """The user leaves the chat."""
 
 
@@ -113,7 +113,7 @@ def _print_help(chat: Chat, conversation: Conversation, words: Sequence[str]) ->
 
 
 def _quit_chat(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    raise QuitChat
+    raise ChatEndedError
 
 
 COMMANDS: dict[str, Command] = {

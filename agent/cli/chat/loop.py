@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable, Iterator
 
-from agent.cli.chat.commands import COMMANDS, QuitChat
+from agent.cli.chat.commands import COMMANDS, ChatEndedError
 from agent.cli.chat.session import Chat, write_conversation
 from agent.cli.console import Progress, format_latest_step, show_progress, to_one_line
 from agent.cli.options import check_query
@@ -37,7 +37,7 @@ def chat_loop(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> I
         done = True
         try:
             conversation = answer_line(chat, line, conversation)
-        except QuitChat:
+        except ChatEndedError:
             return
         except UserError as error:
             done = False
@@ -50,7 +50,7 @@ def chat_loop(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> I
 
 
 def answer_line(chat: Chat, line: str, conversation: Conversation) -> Conversation:
-    """What comes of a line: a query, or a command with a slash before it. Raises UserError, and QuitChat."""
+    """What comes of a line: a query, or a command with a slash before it. Raises UserError, and ChatEndedError."""
     line = line.strip()
     if line.startswith("/"):
         return _run_command(chat, line[1:], conversation)

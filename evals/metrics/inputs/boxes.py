@@ -24,12 +24,14 @@ def check_box(box: Any, name: Callable[[], str] | str) -> list[float]:
         raise ScoringError(f"{resolve_name(name)}: `bbox` must be four numbers x, y, w, h ({error})") from error
 
 
-def compute_ious(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], crowd: Sequence[bool] = ()) -> np.ndarray:
+def compute_box_ious(
+    a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], crowd: Sequence[bool] = ()
+) -> np.ndarray:
     """float64, (len(a), len(b)); where `crowd[j]`, the intersection over the area of `a`'s box alone.
 
     0 for boxes that do not overlap, whatever their sizes; NaN where a side is NaN.
 
-    >>> compute_ious([[0, 0, 2, 1]], [[1, 0, 2, 1], [1, 0, 2, 1]], [False, True]).round(3).tolist()
+    >>> compute_box_ious([[0, 0, 2, 1]], [[1, 0, 2, 1], [1, 0, 2, 1]], [False, True]).round(3).tolist()
     [[0.333, 0.5]]
     """
     first, second = np.asarray(a, float).reshape(-1, 1, 4), np.asarray(b, float).reshape(1, -1, 4)
