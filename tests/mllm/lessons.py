@@ -128,19 +128,9 @@ def _workspace_reply(episode: Episode, colour: str) -> str:
     """What the model should write next. The kinds of query are told apart by their words."""
     noun, other = _nouns(episode.task.query)
     match episode.task.query.split(), _tools_used(episode):
-        case [*_, "nicest", "one"], []:
-            return _call("ask_user", question="Which one?", options=["the largest", "the ripest"])
-        case [*_, "goes", "with", "the", "colour"], []:
-            return _call("segment", phrases=[colour])
-        case [*_, "after", "a", "slip"], []:
-            return _call("segment", phrases=[noun], colour="any")
-        case [*_, "after", "some", "thought"], []:
-            return f"<think>\n{NOUNS[noun]}\n</think>\n\n" + _call("segment", phrases=[noun])
-        case [_, _, "and", *_], []:
-            return f"{_call('segment', phrases=[noun])}\n{_call('segment', phrases=[other])}"
-        case [_, _, "above", *_], []:
-            return _call("segment", phrases=[noun, other])
-        case _, [] | ["segment (a mistake)"]:
+        case _, []:
+            return _first_workspace_reply(episode.task.query, colour)
+        case _, ["segment (a mistake)"]:
             return _call("segment", phrases=[noun])
         case _ if not episode.current_ids:
             return _call("report_no_mask", reason="There is none.")
@@ -152,6 +142,25 @@ def _workspace_reply(episode: Episode, colour: str) -> str:
             return _call("examine", ids=list(episode.current_ids))
         case _:
             return _call("answer", ids=list(episode.current_ids), message="Done.")
+
+
+def _first_workspace_reply(query: str, colour: str) -> str:
+    noun, other = _nouns(query)
+    match query.split():
+        case [*_, "nicest", "one"]:
+            return _call("ask_user", question="Which one?", options=["the largest", "the ripest"])
+        case [*_, "goes", "with", "the", "colour"]:
+            return _call("segment", phrases=[colour])
+        case [*_, "after", "a", "slip"]:
+            return _call("segment", phrases=[noun], colour="any")
+        case [*_, "after", "some", "thought"]:
+            return f"<think>\n{NOUNS[noun]}\n</think>\n\n" + _call("segment", phrases=[noun])
+        case [_, _, "and", *_]:
+            return f"{_call('segment', phrases=[noun])}\n{_call('segment', phrases=[other])}"
+        case [_, _, "above", *_]:
+            return _call("segment", phrases=[noun, other])
+        case _:
+            return _call("segment", phrases=[noun])
 
 
 def _paper_reply(episode: Episode, _: str) -> str:
