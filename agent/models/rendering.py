@@ -120,7 +120,7 @@ class _ImageKey:
 @lru_cache(maxsize=64)
 def _encode_image_file(keyed: _ImageKey) -> tuple[str, str]:
     image = keyed.image()
-    assert image is not None, "whoever asks holds the picture"
+    assert image is not None, "the caller holds the image while it asks"
     file = io.BytesIO()
     if image.height * image.width <= MAX_PNG_PIXELS:
         image.to_pil().save(file, "PNG")

@@ -281,7 +281,7 @@ def _resolve_source(name: str) -> str:
 def _check_model_kind(source: str, config: Any) -> None:
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise ModelError(
-            f"the model {source} is of the kind {config.model_type!r}, which does not answer in text about pictures; "
+            f"the model {source} is of the kind {config.model_type!r}, which does not answer in text about images; "
             "expected a vision-language model such as Qwen/Qwen3-VL-8B-Instruct"
         )
 

@@ -214,7 +214,7 @@ class _EngineLoop:
             [id] = self.llm.enqueue_chat(
                 [request.messages], request.sampling_params, tools=request.tools, use_tqdm=False
             )
-        except Exception as error:  # of this request alone: too long, too many pictures
+        except Exception as error:  # this request alone is at fault: too long, too many images
             request.answer.set_exception(error)
         else:
             # vLLM makes the number it gave a request unique with random letters, and answers without them

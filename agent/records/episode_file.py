@@ -61,7 +61,7 @@ class SavedImage(SavedModel):
         """Add the pixels. Raise ValueError if they are those of another image."""
         if image.key != self.key:
             raise ValueError(
-                f"it is about another picture of {self.width} x {self.height} pixels"
+                f"it is about another image of {self.width} x {self.height} pixels"
                 f" than the one given, which has {image.width} x {image.height}"
             )
         return self.model_copy(update={"png": _encode_png(image)})
@@ -69,15 +69,15 @@ class SavedImage(SavedModel):
     def to_image(self) -> Image:
         """Decode the image. Raise ValueError if it is damaged or was left out."""
         if not self.png:
-            raise ValueError("its picture was left out when it was saved")
+            raise ValueError("its image was left out when it was saved")
         try:
             with PIL.Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
                 size = image.size
                 if size == (self.width, self.height):  # before anything large is decoded
                     return Image(np.asarray(image.convert("RGB")))
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-            raise ValueError("its picture is damaged") from error
-        raise ValueError(f"its picture is {size[0]} x {size[1]}, not {self.width} x {self.height}")
+            raise ValueError("its image is damaged") from error
+        raise ValueError(f"its image is {size[0]} x {size[1]}, not {self.width} x {self.height}")
 
 
 def _encode_png(image: Image) -> str:

@@ -79,9 +79,9 @@ def test_a_trace_is_the_episode_without_its_picture(world, done):
     sample = world.dataset.list_samples()[0]
     path = RunFolder(done).get_trace_path(sample.id)
     assert json.loads(path.read_text())["picture"]["png"] == ""
-    with pytest.raises(RecordError, match="cannot be used: its picture was left out when it was saved"):
+    with pytest.raises(RecordError, match="cannot be used: its image was left out when it was saved"):
         transcript.load_episode(path)
-    with pytest.raises(RecordError, match=r"is about another picture of .* pixels than the one given"):
+    with pytest.raises(RecordError, match=r"is about another image of .* pixels than the one given"):
         transcript.load_episode(path, image=Image(np.zeros((5, 5, 3), np.uint8)))
     episode = transcript.load_episode(path, image=sample.open_image()).episode
     assert episode.task.query == sample.query

@@ -335,7 +335,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "is damaged: at event 1: a turn was taken before any picture": edited(lambda held: held["events"].pop(0)),
     "is damaged: at event 1: it shows a picture 'x'": edited(lambda held: held["events"][0].update(picture="x")),
     "is damaged: at event 2: it shows masks": edited(lambda held: held["events"].pop(1)),
-    "is damaged: its picture is damaged": edited(lambda held: held["pictures"][0].update(png="AAAA")),
+    "is damaged: its image is damaged": edited(lambda held: held["pictures"][0].update(png="AAAA")),
     "is damaged: pictures.0.width": edited(lambda held: held["pictures"][0].update(width=-10_000)),
     "is damaged: the pixels of the picture \\w+ are not": edited(
         lambda held: held["pictures"][0].update(png=held["pictures"][1]["png"])

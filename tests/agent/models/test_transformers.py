@@ -152,7 +152,7 @@ UNUSABLE = {
     "no such folder": ("./nothing/here", "does not exist; expected a folder"),
     "a file": (str(ROOT / "README.md"), "is not a folder; expected a folder"),
     "a folder without a model": (str(ROOT / "examples"), "cannot be loaded"),
-    "a model that writes no text": (str(ROOT / "sam3_tool" / "tiny"), "does not answer in text about pictures"),
+    "a model that writes no text": (str(ROOT / "sam3_tool" / "tiny"), "does not answer in text about images"),
 }
 
 

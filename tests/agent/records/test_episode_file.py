@@ -236,7 +236,7 @@ DAMAGE = {
     "steps.2.added.candidates.0.id": (9, "mask 9"),
     "steps.2.added.candidates.0.rle.size": ([10, 10], "size"),
     "steps.2.added.candidates.0.rle.counts": ("ooo", "runs"),
-    "picture.png": ("AAAA", "picture is damaged"),
+    "picture.png": ("AAAA", "image is damaged"),
     "picture.width": (81, "picture is 80 x 60"),
 }
 
