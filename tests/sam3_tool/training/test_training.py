@@ -1,11 +1,12 @@
 """The trainer that makes the embedded checkpoint from the generated world."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from sam3_tool import Sam3
 from sam3_tool.image import Image
 from sam3_tool.synthetic.nouns import NOUNS
 from sam3_tool.synthetic.scenes import draw_scene
+from sam3_tool.training import train
 from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import PAD_LABEL, draw_batch
 from sam3_tool.training.export import export_checkpoint
@@ -127,14 +129,26 @@ def test_a_run_goes_through_both_stages_resumes_and_exports_a_loadable_checkpoin
     assert sam3.segment(Image(draw_scene(1).pixels), "red circle").phrase == "red circle"
 
 
-def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(tmp_path, tokenizer):
+@pytest.fixture
+def restored_settings() -> Iterator[None]:
+    """A training sets threads and denormal numbers for its whole process; the next test finds them as they were."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
+
+
+@pytest.mark.usefixtures("restored_settings")
+def test_a_run_that_was_killed_before_its_last_export_makes_up_for_it(tmp_path, tokenizer, monkeypatch):
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     recipe = Recipe(tmp_path, workers=1, trunk_steps=1, detector_steps=0, trunk_images=2)
     run = DetectorRun(recipe, worker=0)
     run.advance()
     run.save()
-    command = [sys.executable, "-m", "sam3_tool.training.train", "--out", str(tmp_path), "--workers", "1"]
-    subprocess.run([*command, "--trunk-steps", "1", "--detector-steps", "0"], check=True)
+    options = ["--out", str(tmp_path), "--workers", "1", "--trunk-steps", "1", "--detector-steps", "0"]
+    monkeypatch.setattr(sys, "argv", ["train", *options])
+    train.main()
     written = load_file(tmp_path / "checkpoint" / "model.safetensors")
     expected = {
         f"detector_model.{name}": value.half() for name, value in run.build_averaged_network().sam3.state_dict().items()
