@@ -5,7 +5,7 @@ Load a data set, ask a planner its samples, read the scores:
     >>> from evals import load_dataset
     >>> scenes = load_dataset("scenes", number=2)
     >>> [sample.query for sample in scenes.list_samples()]
-    ['the bird', 'the yellow bat']
+    ['show me all the vehicles', 'the pink hearts']
 
 `evaluate` has an example of a whole run, and `evals.metrics` holds the metrics as pure functions.
 """

@@ -126,7 +126,7 @@ def select_headline(official: Mapping[str, float], pairs: int) -> dict[str, floa
 def score_pairs(pairs: Iterable[tuple[Sequence[RleMask], Sequence[RleMask]]]) -> dict[str, float]:
     """The headline of (predicted, target) instances, one entry per (image, phrase) pair.
 
-    >>> disc = rle.encode(np.eye(8, dtype=bool))
+    >>> disc = rle.encode_mask(np.eye(8, dtype=bool))
     >>> scores = score_pairs([([disc], [disc]), ([], [])])
     >>> round(scores["cgF1"], 1), round(scores["IL_MCC"], 4)
     (100.0, 1.0)

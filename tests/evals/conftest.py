@@ -18,7 +18,7 @@ from evals.runs.solver import SampleResult, Solver
 from evals.samples import Dataset, Sample
 from sam3_tool import Sam3
 
-NUMBER = 12
+NUMBER, SIZE = 12, (200, 150)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class World:
 
     def manifest(self, selection: Selection = ALL_SAMPLES, **changes: object) -> Manifest:
         made_with = {"made_by": Provenance(planner="grammar", sam3="truth"), "checkpoint": "", "threshold": 0.5}
-        options = {"options": {"number": str(NUMBER)}}
+        options = {"options": {"number": str(NUMBER), "size": "{}x{}".format(*SIZE)}}
         return Manifest.from_dataset(
             self.dataset, self.dataset.collect_info(), selection, **{**made_with, **options, **changes}
         )
@@ -54,7 +54,8 @@ class World:
         with evaluation.run:
             predictions = evaluation.ask_samples(self.solver, **how)
             evaluation.write_predictions(predictions)
-        evaluation.write_report(evaluation.score(predictions, draws=50), predictions, pages=2)
+        pages = 0 if how else 2  # how samples were asked does not show in their pages
+        evaluation.write_report(evaluation.score(predictions, draws=50), predictions, pages=pages)
         return evaluation
 
     def failing(self, *places: int) -> Callable[[Sample], SampleResult]:
@@ -76,8 +77,8 @@ def broken_picture(sample: Sample) -> Sample:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    scenes = [query.scene for query in generate_queries(NUMBER, seed=0)]
-    dataset = load_dataset("scenes", number=NUMBER)
+    scenes = [query.scene for query in generate_queries(NUMBER, seed=0, sizes=(SIZE,))]
+    dataset = load_dataset("scenes", number=NUMBER, size="{}x{}".format(*SIZE))
     return World(dataset, Solver(Sam3(TruthBackend(scenes)), GrammarPlanner()), tmp_path_factory.mktemp("finished"))
 
 

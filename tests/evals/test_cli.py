@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from agent.cli.main import app
 
 PROGRAM = [sys.executable, "-c", "from agent.cli.main import main; main()", "eval"]
-SCENES = ["scenes", "--with", "number=10"]
+SCENES = ["scenes", "--with", "number=10", "--with", "size=200x150"]
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def _episode_without_an_end(folder: Path) -> Path:
             "which split of reasonseg? give --split, one of train, val, test",
         ),
         (["run", *SCENES, "--out", "a", "--with", "number"], "--with takes NAME=VALUE, got 'number'"),
-        (["run", *SCENES, "--out", "a", "--with", "size=3"], "scenes has the options number, seed, not size"),
+        (["run", *SCENES, "--out", "a", "--with", "kind=3"], "scenes has the options number, seed, size, not kind"),
         (["run", *SCENES, "--out", "a", "--ids", "x,y"], "scenes test has no sample x, y; an id is, e.g., scene-"),
         (["run", *SCENES, "--out", "a", "--limit", "0"], "--limit must be at least 1, got 0"),
         (["run", *SCENES, "--out", "a", "--planner", "chatgpt"], "there is no planner 'chatgpt'"),
@@ -224,7 +224,7 @@ def _heed_interruptions() -> None:
 
 def test_an_interruption_is_one_line_and_leaves_what_is_done(here):
     child = subprocess.Popen(
-        [*PROGRAM, "run", "scenes", "--with", "number=12", "--out", "a"],
+        [*PROGRAM, "run", "scenes", "--with", "number=12", "--with", "size=200x150", "--out", "a"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

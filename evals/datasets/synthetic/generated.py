@@ -4,6 +4,7 @@ A sample: scene 2**40 + 1_000_009, "the triangles left of the black pentagon", t
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,7 +16,7 @@ import numpy as np
 from evals.bootstrap import Measure
 from evals.datasets.formats.one_mask import OneMaskScorer, Target
 from evals.datasets.loading import dataset_loader
-from evals.datasets.synthetic.scenes import SceneQuery, generate_queries
+from evals.datasets.synthetic.scenes import SIZES, SceneQuery, generate_queries
 from evals.errors import DatasetError
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool import Image
@@ -23,15 +24,42 @@ from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.synthetic.scenes import draw_scene
 
+MIN_SIDE, MAX_SIDE = 72, 4096
+"""Pixels. A smaller scene has no room for its objects."""
+
 
 @dataset_loader(splits=["test"])
 def load(
-    data: Path = Path(), split: str = "test", *, number: int | str = 300, seed: int | str = 0
+    data: Path = Path(), split: str = "test", *, number: int | str = 300, seed: int | str = 0, size: str = ""
 ) -> "GeneratedScenes":
-    """`data` is not read; the only split is "test", of `number` queries, different ones for each `seed`."""
+    """Generate scenes with queries.
+
+    Args:
+        data: Not read.
+        split: "test".
+        number: Queries, at least 1.
+        seed: Other seeds give other queries, at least 0.
+        size: Pixels of every scene, "WIDTHxHEIGHT"; empty = four sizes of about 640 x 480 in turn.
+
+    Raises:
+        DatasetError: An option is none of these.
+    """
     if split != "test":
         raise DatasetError(f"the generated scenes have the split test, not {split!r}")
-    return GeneratedScenes(_parse_whole_number("number", number, least=1), _parse_whole_number("seed", seed, least=0))
+    return GeneratedScenes(
+        _parse_whole_number("number", number, least=1),
+        _parse_whole_number("seed", seed, least=0),
+        (_parse_size(size),) if size else SIZES,
+    )
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    sides = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
+    if sides is None or not all(MIN_SIDE <= int(side) <= MAX_SIDE for side in sides.groups()):
+        raise DatasetError(
+            f"the size of generated scenes must be WIDTHxHEIGHT, each from {MIN_SIDE} to {MAX_SIDE}, found {text!r}"
+        )
+    return int(sides[1]), int(sides[2])
 
 
 def _parse_whole_number(name: str, value: int | str, *, least: int) -> int:
@@ -83,8 +111,8 @@ class _StoredQuery:
 
 
 @lru_cache(maxsize=8)  # a run loads its data set again to score it, and drawing takes 0.2 s a query
-def _store_queries(number: int, seed: int) -> tuple[_StoredQuery, ...]:
-    return tuple(_StoredQuery.from_query(query) for query in generate_queries(number, seed=seed))
+def _store_queries(number: int, seed: int, sizes: tuple[tuple[int, int], ...]) -> tuple[_StoredQuery, ...]:
+    return tuple(_StoredQuery.from_query(query) for query in generate_queries(number, seed=seed, sizes=sizes))
 
 
 @dataclass(frozen=True)
@@ -93,6 +121,8 @@ class GeneratedScenes:
 
     number: int
     seed: int
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    """(width, height) of the scenes, in turn."""
 
     name = "scenes"
     split = "test"
@@ -100,7 +130,7 @@ class GeneratedScenes:
 
     @cached_property
     def _queries(self) -> Sequence[_StoredQuery]:
-        return _store_queries(self.number, self.seed)
+        return _store_queries(self.number, self.seed, self.sizes)
 
     def list_samples(self) -> Sequence[Sample]:
         return [query.to_sample() for query in self._queries]

@@ -1,7 +1,8 @@
 """Committed cases with the values that the official code gave for them, and how far ours are from those.
 
-`NAME.json` beside this file lists the cases of a metric; `official` in each is what the code named in FAMILIES
-returned. Masks are stored as COCO run lengths, label maps as one such mask per value, videos as their frames below each other.
+`NAME.json` beside this file lists the cases of a metric. The field `official` of a case is what the code named in
+FAMILIES returned. Masks are stored as COCO run lengths, label maps as one such mask per value, and videos as their
+frames below each other.
 """
 
 import json

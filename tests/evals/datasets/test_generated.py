@@ -11,7 +11,7 @@ from evals.errors import DatasetError
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return load_dataset("scenes", tmp_path_factory.mktemp("none"), "test", number=10)
+    return load_dataset("scenes", tmp_path_factory.mktemp("none"), "test", number=10, size="200x150")
 
 
 def test_scenes_need_no_file_and_are_drawn_again_the_same(dataset, predicted, nothing):
@@ -28,7 +28,7 @@ def test_scenes_need_no_file_and_are_drawn_again_the_same(dataset, predicted, no
 
 
 def test_another_seed_gives_other_scenes(dataset, tmp_path):
-    other = load_dataset("scenes", tmp_path, "test", number=10, seed=1)
+    other = load_dataset("scenes", tmp_path, "test", number=10, size="200x150", seed=1)
     assert not {sample.id for sample in other.list_samples()} & {sample.id for sample in dataset.list_samples()}
     assert other.collect_info().hash != dataset.collect_info().hash
 
@@ -40,6 +40,9 @@ def test_wrong_numbers_and_splits_are_told(tmp_path):
         load_dataset("scenes", tmp_path, "test", number=0)
     with pytest.raises(DatasetError, match=r"the seed .* from 0 on, found 'many'"):
         load_dataset("scenes", tmp_path, "test", seed="many")
+    for size in ("9x9", "200", "99999x200", "a x b"):
+        with pytest.raises(DatasetError, match=r"the size .* WIDTHxHEIGHT, each from 72 to 4096, found"):
+            load_dataset("scenes", tmp_path, "test", size=size)
 
 
 def test_fewer_scenes_in_the_same_folder_leave_none_of_the_earlier_ones_and_every_other_file(tmp_path):

@@ -37,7 +37,7 @@ class Counted:
 
 
 def test_one_worker_and_sixteen_leave_the_same_files(world, results, tmp_path):
-    world.ran(tmp_path / "one", workers=1)
+    world.ran(tmp_path / "one")
     world.ran(tmp_path / "sixteen", workers=16)
     assert results(tmp_path / "one") == results(tmp_path / "sixteen")
 
@@ -51,7 +51,7 @@ def test_predictions_come_in_the_order_of_the_data(world, tmp_path):
 def test_what_is_done_is_not_asked_again(world, tmp_path):
     ids = [sample.id for sample in world.dataset.list_samples()]
     first = Counted(world.solver)
-    world.ran(tmp_path, workers=3)
+    world.ran(tmp_path)
     with (evaluation := world.start(tmp_path)).run:
         assert [p.id for p in evaluation.ask_samples(first)] == ids
     assert first.asked == []

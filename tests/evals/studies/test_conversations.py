@@ -16,7 +16,7 @@ def talks():
 
 @pytest.fixture(scope="module")
 def answered(talks):
-    scenes = [scene for talk in talks for scene in (talk.scene, *(turn.shows for turn in talk.turns)) if scene]
+    scenes = [scene for talk in talks for scene in (talk.scene, *(turn.shown_scene for turn in talk.turns)) if scene]
     sam3 = Sam3(TruthBackend(scenes))
     return [one for talk in talks for one in run_dialogue(talk, sam3)]
 
@@ -26,10 +26,10 @@ def test_conversations_have_four_to_six_turns_about_objects_of_their_scenes(talk
     for talk in talks:
         scene = talk.scene
         for turn in talk.turns:
-            scene = turn.shows or scene
+            scene = turn.shown_scene or scene
             assert turn.targets
             assert max(turn.targets) < len(scene.objects)
-            assert set(turn.named) <= set(range(len(scene.objects)))
+            assert set(turn.named_objects) <= set(range(len(scene.objects)))
 
 
 def test_every_kind_of_turn_is_taken(talks):

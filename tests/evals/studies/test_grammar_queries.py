@@ -11,10 +11,12 @@ from evals.studies.checkpoint import measure_checkpoint, measure_exemplar_select
 from evals.studies.grammar_queries import answer_queries, format_table, summarize_by_kind
 from sam3_tool import Image, Sam3, ScriptedBackend
 
+SIZES = ((200, 150), (150, 200))
+
 
 @pytest.fixture(scope="module")
 def queries():
-    return list(generate_queries(40))
+    return list(generate_queries(40, sizes=SIZES))
 
 
 def test_all_kinds_are_asked_in_turn(queries):
@@ -29,7 +31,7 @@ def test_targets_are_objects_of_the_scene(queries):
 
 
 def test_queries_are_the_same_every_time(queries):
-    again = list(islice(generate_queries(40), 5))
+    again = list(islice(generate_queries(40, sizes=SIZES), 5))
     assert [(q.text, q.targets) for q in again] == [(q.text, q.targets) for q in queries[:5]]
 
 
