@@ -1,4 +1,4 @@
-"""What a benchmark is made of: samples to ask, predictions that came, and the data set that scores them."""
+"""What a benchmark consists of: samples to ask, predictions that came, and the data set that scores them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,14 @@ STATUS_BY_OUTCOME: Mapping[Outcome, Status] = {
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One query about one image."""
+    """One query about one image.
+
+    >>> import numpy as np
+    >>> from sam3_tool import Image
+    >>> sample = Sample("a", "cup", "a.png", lambda: Image(np.zeros((4, 4, 3), np.uint8)), group="a.png")
+    >>> sample.open_image().height
+    4
+    """
 
     id: str
     """Unique in its data set, and the same whenever it is loaded."""
@@ -39,7 +46,7 @@ class Sample:
     source: str
     """The image's file, relative to the data, for reports."""
     open_image: Callable[[], Image]
-    """Reads the image. Raises ImageError."""
+    """Reads the image when it is called. Raises ImageError."""
     group: str
     """The image: samples about one image are not independent, so that intervals are drawn over groups."""
     slices: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +62,11 @@ class Sample:
 
 
 class Prediction(BaseModel):
-    """What came of one sample: a line of `samples.jsonl`."""
+    """What came of one sample: a line of `samples.jsonl`.
+
+    >>> Prediction.make_failed("a", "no server").status
+    'failed'
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,6 +86,14 @@ class Prediction(BaseModel):
 
     @classmethod
     def from_instances(cls, id: str, found: Instances, status: Status, **more: Any) -> "Prediction":
+        """Make a prediction of instances.
+
+        Args:
+            id: Id of the sample.
+            found: The instances that answer it.
+            status: How the sample ended.
+            more: Other fields, e.g. `message`.
+        """
         return cls(
             id=id,
             status=status,
@@ -87,17 +106,31 @@ class Prediction(BaseModel):
 
     @classmethod
     def make_failed(cls, id: str, error: str, seconds: float = 0.0) -> "Prediction":
-        """Of a sample that failed before anything was found: it counts as an empty answer, never as absent."""
+        """Make the prediction of a sample that failed. It counts as an empty answer, never as absent.
+
+        Args:
+            id: Id of the sample.
+            error: What happened, in one line.
+            seconds: Time until then.
+        """
         return cls(id=id, status="failed", error=error, seconds=seconds)
 
     def merge_masks(self, height: int, width: int) -> np.ndarray:
-        """bool, (height, width): the pixels of all masks."""
+        """Merge all masks.
+
+        Args:
+            height: Of the image, in pixels.
+            width: Of the image, in pixels.
+
+        Returns:
+            bool, (height, width): the pixels of all masks; none are set where there is no mask.
+        """
         return np.asarray(decode_masks(self.masks, height, width).any(axis=0))
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known about a data set's files, before anything is run."""
+    """What is known about a data set's files before anything is run."""
 
     samples: int
     images: int
@@ -114,7 +147,12 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers of one run."""
+    """The numbers of one run.
+
+    >>> scores = Scores("giou", {"giou": 0.5, "ciou": 0.25})
+    >>> scores.metrics[scores.headline]
+    0.5
+    """
 
     headline: str
     """The name, in `metrics`, of the number that is quoted."""
@@ -125,32 +163,46 @@ class Scores:
 
 
 class Benchmark(Protocol):
-    """What is asked, and how answers are scored. Cheap to make: no sample's image is opened before its
-    `open_image` is called."""
+    """What is asked, and how answers are scored.
+
+    It is cheap to make: no image is opened before a sample's `open_image` is called.
+    """
 
     @property
     def name(self) -> str:
-        """E.g. 'reasonseg'."""
+        """The name of its entry point, e.g. 'reasonseg'."""
         ...
 
     @property
     def version(self) -> str:
-        """Of this task: changes whenever the same files would be asked or scored differently."""
+        """Version of the task. It changes whenever the same files would be asked or scored differently."""
         ...
 
     @property
-    def split(self) -> str: ...
-
-    def list_samples(self) -> Sequence[Sample]:
-        """In the data set's own order."""
+    def split(self) -> str:
+        """Name of the split, e.g. 'val'."""
         ...
 
-    def collect_info(self) -> DatasetInfo: ...
+    def list_samples(self) -> Sequence[Sample]:
+        """List the samples in the data set's own order, which is the same each time."""
+        ...
+
+    def collect_info(self) -> DatasetInfo:
+        """Describe the files: how many samples they hold, their hash, licence and source."""
+        ...
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
-        """The numbers of a file or folder in the benchmark's own format, whoever made it, the headline first.
+        """Score predictions in the benchmark's own format, whoever made them.
 
-        Raises ScoringError or DatasetError for what has no number.
+        Args:
+            predictions: A file, or a folder for benchmarks that take one.
+
+        Returns:
+            Numbers by name, the headline first.
+
+        Raises:
+            ScoringError: The predictions have no official score.
+            DatasetError: The data that they are compared with are not as published.
         """
         ...
 
@@ -159,13 +211,34 @@ class Dataset(Benchmark, Protocol):
     """A benchmark of images, which can be run."""
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        """File name -> content, in the benchmark's official format. `predictions`: one per sample, in their order."""
+        """Write predictions in the benchmark's official format.
+
+        Args:
+            predictions: One per sample that was asked, in the data set's order.
+
+        Returns:
+            File name -> content.
+        """
         ...
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """The official metric of one prediction per sample (of those that were asked), in the data set's order."""
+        """Compute the official metric.
+
+        Args:
+            predictions: One per sample that was asked, in the data set's order.
+
+        Returns:
+            All numbers of the benchmark, and which of them is quoted.
+        """
         ...
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        """A function from indices into `predictions`, which may repeat, to the headline number over those."""
+        """Build the function that scores a bootstrap draw.
+
+        Args:
+            predictions: One per sample that was asked, in the data set's order.
+
+        Returns:
+            A function from indices into `predictions`, which may repeat, to the headline number over those.
+        """
         ...

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent import GrammarPlanner
 from agent.records import episode_file as transcript
-from evals.errors import RunError
+from evals import RunError, compare_runs, evaluate, load_dataset
+from evals.datasets.synthetic.scenes import TruthBackend, generate_queries
 from evals.evaluation import Evaluation, load_costs
 from evals.runs.manifest import Selection
 from evals.runs.run_folder import RunFolder
 from evals.samples import Prediction, Sample
-from sam3_tool import Image
+from sam3_tool import Image, Sam3, ScriptedBackend
 from sam3_tool.errors import RecordError
 
 
@@ -241,3 +243,22 @@ def test_boxes_that_are_to_be_found_are_drawn_beside_those_that_were(world, tmp_
         [prediction] = evaluation.ask_samples(world.solver)
         html = evaluation.draw_page(boxed, prediction).read_text()
     assert f"boxes to be found: 2, in green; found: {len(prediction.boxes)}, in red" in html
+
+
+def test_a_run_from_python_goes_on_where_it_stopped_and_is_compared(tmp_path):
+    scenes = load_dataset("scenes", number=4, size="200x150")
+    sam3 = Sam3(TruthBackend([query.scene for query in generate_queries(4, sizes=((200, 150),))]))
+    asked: list[str] = []
+    settings = {"pages": 0, "draws": 10, "on_result": lambda sample, result: asked.append(sample.id)}
+    first = evaluate(scenes, GrammarPlanner(), sam3, out=tmp_path / "a", workers=2, **settings)
+    assert first.summary.metrics["giou"] == first.summary.overall.value > 0.9
+    assert sorted(asked) == sorted(sample.id for sample in scenes.list_samples())
+    assert [prediction.id for prediction in first.predictions] == [sample.id for sample in scenes.list_samples()]
+    again = evaluate(scenes, GrammarPlanner(), sam3, out=tmp_path / "a", **settings)
+    assert (len(asked), again.summary) == (4, first.summary)
+    with pytest.raises(RunError, match="holds another run"):
+        evaluate(scenes, GrammarPlanner(), sam3, out=tmp_path / "a", threshold=0.25, **settings)
+    evaluate(scenes, GrammarPlanner(), Sam3(ScriptedBackend({})), out=tmp_path / "b", **settings)
+    compared = compare_runs(tmp_path / "b", tmp_path / "a", draws=10)
+    assert (compared.samples, compared.second) == (4, first.summary.metrics["giou"])
+    assert compared.first < compared.second
