@@ -29,7 +29,7 @@ def test_the_embedded_checkpoint_reaches_its_goals_on_a_few_objects(tiny):
     assert numbers["1 click"] >= 0.70
     assert numbers["4 clicks"] >= 0.78
     assert numbers["box"] >= 0.70
-    assert clicks.format_table(numbers).startswith("mean IoU of 40 objects after\n1 click   0.")
+    assert clicks.format_clicks_table(numbers).startswith("mean IoU of 40 objects after\n1 click   0.")
 
 
 def test_pairs_share_a_kind_and_hold_others_too():

@@ -5,7 +5,7 @@ import pytest
 
 from evals.datasets.synthetic.conversations import KINDS, generate_dialogues
 from evals.datasets.synthetic.scenes import TruthBackend
-from evals.studies.conversations import format_table, format_transcript, run_dialogue, summarize_by_kind
+from evals.studies.conversations import format_turn_table, format_transcript, run_dialogue, summarize_by_kind
 from sam3_tool import Sam3
 
 
@@ -47,7 +47,7 @@ def test_with_exact_masks_every_answer_is_right(answered):
     rows = summarize_by_kind(answered)
     assert rows["overall"]["giou"] > 0.97, "\n".join(format_transcript([one]) for one in answered)
     assert rows["overall"]["n"] == len(answered)
-    assert format_table(rows).count("\n") == len(rows)
+    assert format_turn_table(rows).count("\n") == len(rows)
 
 
 def test_an_answer_says_how_well_it_went(answered):

@@ -8,7 +8,7 @@ import pytest
 from agent import GrammarPlanner, Task, run
 from evals.datasets.synthetic.scenes import KINDS, TruthBackend, generate_queries, parse_phrase
 from evals.studies.checkpoint import measure_checkpoint, measure_exemplar_selection
-from evals.studies.grammar_queries import answer_queries, format_table, summarize_by_kind
+from evals.studies.grammar_queries import answer_queries, format_query_table, summarize_by_kind
 from sam3_tool import Image, Sam3, ScriptedBackend
 
 SIZES = ((200, 150), (150, 200))
@@ -45,7 +45,7 @@ def test_with_exact_masks_the_grammar_plans_nearly_everything(queries):
     rows = summarize_by_kind(answered)
     assert rows["overall"]["giou"] > 0.95
     assert rows["overall"]["n"] == 40
-    assert format_table(rows).count("\n") == len(KINDS) + 1
+    assert format_query_table(rows).count("\n") == len(KINDS) + 1
     assert list(summarize_by_kind(answered[:3])) == [*list(KINDS)[:3], "overall"]
 
 
