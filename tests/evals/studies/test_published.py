@@ -59,7 +59,9 @@ def test_a_finished_run_fills_its_cells_and_a_part_of_one_does_not(tmp_path):
     assert run.load_our_scores(tmp_path) == {}
     (folder / "manifest.json").write_text(json.dumps({"testing_only": False}))
     assert run.load_our_scores(tmp_path) == {"giou": 62.5, "ciou": 50.0, "length: short": 50.0}
-    rows = format_comparison_table([run for run in load_published_runs() if run.dataset in MAIN_BENCHMARKS], tmp_path).splitlines()
+    rows = format_comparison_table(
+        [run for run in load_published_runs() if run.dataset in MAIN_BENCHMARKS], tmp_path
+    ).splitlines()
     assert len(rows) == 2 + 18
     assert [line for line in rows[2:] if "|  |" not in line] == [
         line for line in rows if "giou 62.5, ciou 50.0" in line
