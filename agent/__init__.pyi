@@ -1,16 +1,19 @@
 from .conversation.conversation import Conversation
 from .core.budget import Budget, Price
+from .core.calls import InvalidCall, ValidCall
+from .core.context import ConversationContext, PastTurn
 from .core.episode import Decision, Episode, Observation, Step, Task
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
 from .core.outcome import Outcome
 from .core.planner import Planner
 from .core.usage import Usage
 from .core.verdict import Verdict
-from .core.workspace import Candidate, Workspace
+from .core.workspace import Candidate, SearchRecord, Workspace
 from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.planner import ChatPlanner
 from .planners.chat.scripted_model import ScriptedModel
+from .planners.chat.views import View
 from .planners.grammar.planner import GrammarPlanner
 from .planners.loading import load_model, load_planner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner
@@ -27,13 +30,16 @@ __all__ = [
     "ChatModel",
     "ChatPlanner",
     "Conversation",
+    "ConversationContext",
     "ConversationError",
     "Decision",
     "Episode",
     "GrammarPlanner",
+    "InvalidCall",
     "Observation",
     "Outcome",
     "OutputError",
+    "PastTurn",
     "Planner",
     "PlannerError",
     "Price",
@@ -41,6 +47,7 @@ __all__ = [
     "ReplayPlanner",
     "ScriptedModel",
     "ScriptedPlanner",
+    "SearchRecord",
     "Step",
     "Task",
     "Tool",
@@ -49,7 +56,9 @@ __all__ = [
     "Transcript",
     "Usage",
     "UsageError",
+    "ValidCall",
     "Verdict",
+    "View",
     "Workspace",
     "load_episode",
     "load_model",

@@ -12,13 +12,30 @@ from sam3_tool import Sam3
 
 
 def run(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Episode:
-    """The finished episode: `outcome` says how it ended, `answer` holds the masks, `message` is for the user."""
+    """Answer a query.
+
+    Args:
+        task: The image and the query.
+        planner: It chooses the calls, among the tools of its toolset.
+        sam3: The segmenter.
+        budget: The limits of the episode.
+
+    Returns:
+        The finished episode: `outcome` says how it ended, `answer` holds the masks, `message` is for the user.
+
+    Raises:
+        PlannerError: The planner cannot even begin. Later, such an error ends the episode.
+    """
     *_, episode = watch(task, planner, sam3, budget=budget)
     return episode
 
 
 def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Iterator[Episode]:
-    """The episode after each step, for callers that show progress. The last one has an outcome."""
+    """Answer a query step by step, for callers that show progress. The arguments are those of `run`.
+
+    Yields:
+        The episode after each step. The last one has an outcome.
+    """
     sam3.prefetch(task.image)  # it looks while the planner thinks
     episode = Episode(task)
     while episode.outcome is None:
@@ -27,9 +44,9 @@ def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_
 
 
 def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
-    """One decision and its observation.
+    """Take one step: a decision and its observation.
 
-    A planner that cannot go on ends the episode, for what was found must not be lost; before the first step, and for
+    A planner that cannot go on ends the episode, for what was found must not be lost. Before the first step, and for
     any other error, the error is raised.
     """
     started = perf_counter()
@@ -44,7 +61,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
 
 
 def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) -> Observation:
-    """What the call brings. A planner's mistake is an observation too."""
+    """Run the call. A planner's mistake is an observation, too."""
     match decision.read_call(planner.toolset):
         case InvalidCall(message):
             return Observation(text=message, is_error=True)

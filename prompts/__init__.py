@@ -1,4 +1,4 @@
-"""What language models read: one file for each text and one folder for each conversation, as Jinja templates.
+"""Texts that language models read: one file for each and one folder for each conversation, as Jinja templates.
 
 A blank without a value is an error, and nothing in a value is ever read as a template.
 """

@@ -1,4 +1,4 @@
-"""What an episode may cost, and how it ends when that is spent."""
+"""A limit on the cost of an episode, and the end of an episode that reaches it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -12,14 +12,20 @@ from agent.core.usage import Usage
 
 @dataclass(frozen=True)
 class Price:
-    """What a language model costs, per million tokens, in any one currency."""
+    """The price of a language model, per million tokens, in any one currency.
+
+    Example:
+        >>> Price(prompt=0.4, completion=1.6).compute_cost(Usage(prompt_tokens=1_000_000))
+        0.4
+    """
 
     prompt: float = 0.0
     completion: float = 0.0
     cached: float | None = None
-    """Of prompt tokens that the server had cached; None = as any other."""
+    """For prompt tokens that the server had cached; None = as any other."""
 
     def compute_cost(self, usage: Usage) -> float:
+        """Compute what this usage costs, in the currency of the price."""
         cached = self.prompt if self.cached is None else self.cached
         prompt = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
         return (prompt + usage.completion_tokens * self.completion) / 1e6
@@ -30,7 +36,17 @@ FREE = Price()
 
 @dataclass(frozen=True)
 class Budget:
-    """What an episode may cost. It ends with the first step that reaches a limit."""
+    """Limits of an episode, which ends with the first step that reaches one of them.
+
+    A limit of None is none.
+
+    Raises:
+        ValueError: A limit is not positive.
+
+    Example:
+        >>> Budget(max_steps=5, max_seconds=60).max_model_calls is None
+        True
+    """
 
     max_steps: int = 12
     max_seconds: float | None = None
@@ -39,7 +55,7 @@ class Budget:
     max_model_calls: int | None = None
     """Requests to a language model, examinations included."""
     max_tokens: int | None = None
-    """Of prompts and completions together, cached ones included."""
+    """Tokens of prompts and completions together, cached ones included."""
     max_cost: float | None = None
     """In the currency of `price`."""
     price: Price = FREE
@@ -52,12 +68,20 @@ class Budget:
             raise ValueError(f"every limit of a budget must be positive, got {self}")
 
     def enforce(self, episode: Episode) -> Episode:
-        """The episode, ended with its best answer so far if it reached a limit and no tool has ended it."""
+        """End the episode with its best answer so far if it reached a limit and no tool has ended it.
+
+        Returns:
+            The episode, as it was or ended.
+        """
         reached = self.find_reached_limit(episode)
         return end_early(episode, *reached) if reached and episode.outcome is None else episode
 
     def find_reached_limit(self, episode: Episode) -> tuple[Outcome, str] | None:
-        """How the first limit that is reached ends an episode, and why in words."""
+        """Find the first limit that the episode has reached.
+
+        Returns:
+            The outcome, and the reason in words, e.g. 'at the limit of 12 steps'; None where no limit is reached.
+        """
         if mistakes := self._describe_mistakes(episode):
             return "failed", mistakes
         if len(episode.steps) >= self.max_steps:
@@ -70,7 +94,7 @@ class Budget:
         return f"after {pluralize(mistakes, 'mistake')} in a row" if mistakes > self.max_repairs else ""
 
     def _list_spending(self, usage: Usage) -> Iterable[tuple[float, float | None, str]]:
-        """What was spent, what may be, and the limit in words."""
+        """List each amount that was spent, its limit, and that limit in words."""
         yield usage.seconds, self.max_seconds, pluralize(self.max_seconds or 0, "second")
         yield usage.sam_decodes, self.max_sam_calls, f"{pluralize(self.max_sam_calls or 0, 'phrase')} for SAM 3"
         yield usage.model_calls, self.max_model_calls, pluralize(self.max_model_calls or 0, "model call")
@@ -82,9 +106,9 @@ DEFAULT_BUDGET = Budget()
 
 
 def end_early(episode: Episode, outcome: Outcome, reason: str) -> Episode:
-    """Ended at its last step, with the masks that were shown last as the answer, and said to the user: stopped `reason`.
+    """End an episode at its last step, with the masks that were shown last as the answer.
 
-    `reason`: e.g. 'at the limit of 12 steps'.
+    `reason`: e.g. 'at the limit of 12 steps'. The last observation says it to the user.
     """
     *steps, last = episode.steps
     best = episode.best_ids

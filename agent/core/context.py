@@ -1,4 +1,4 @@
-"""What was said and found in a conversation before a query."""
+"""The conversation before a query: its turns, and the masks that were found."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,17 +22,17 @@ class PastTurn:
     by_hand: bool = False
     """Whether the user did it with a mouse or a command; the query then says what was done."""
     elsewhere: bool = False
-    """Whether it was about an earlier picture, so that its numbers mean nothing in this one."""
+    """Whether it was about an earlier image, so that its numbers mean nothing in this one."""
     plan: dict[str, Any] | None = field(default=None, hash=False)
     """How the planner understood the query, as JSON in its own form; None where it did not say."""
 
 
 @dataclass(frozen=True)
 class ConversationContext:
-    """What a conversation has come to before a query."""
+    """The state of a conversation before a query."""
 
     workspace: Workspace | None = None
-    """Every mask found so far in this picture; None = none was."""
+    """Every mask found so far in this image; None = none was."""
     selected: tuple[int, ...] = ()
     """The masks of the current answer, which the query may speak of."""
     turns: tuple[PastTurn, ...] = ()

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 
 
 def format_ids(ids: Iterable[int], conjunction: str = "and") -> str:
-    """In the order given; three or more that follow each other are a run. `conjunction` is the word before the last one.
+    """Write mask ids in the order given; three or more that follow each other become a run.
+
+    `conjunction` is the word before the last one.
 
     >>> format_ids([1, 2, 3, 7])
     '1 to 3 and 7'

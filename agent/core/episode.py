@@ -1,4 +1,4 @@
-"""What happened: a task, and the steps taken on it. Immutable; nothing here calls a model."""
+"""A task and the steps taken on it. Everything is immutable, and nothing here calls a model."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Task:
+    """A query about an image, and the conversation that it goes on with."""
+
     image: Image
     query: str
     """What the user asks for, e.g. 'the dog that is not on a leash'."""
@@ -60,13 +62,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a tool answered."""
+    """The answer of a tool to a call."""
 
     text: str
     workspace: Workspace | None = None
     """The workspace after the call, when the tool changed it."""
     shown: tuple[int, ...] | None = None
-    """The masks this observation is about, to be drawn: the result of a tool, in the end the answer."""
+    """Ids of the masks that it is about, which are drawn: the result of a tool, in the end the answer."""
     outcome: Outcome | None = None
     """Set by a tool that ends the episode."""
     is_error: bool = False
@@ -81,24 +83,28 @@ class Observation:
 
 @dataclass(frozen=True)
 class Step:
+    """A decision and what came of it."""
+
     decision: Decision
     observation: Observation
     seconds: float = 0.0
 
     @property
     def usage(self) -> Usage:
+        """The cost of the decision and of the tool, and the seconds of both."""
         return self.decision.usage + self.observation.usage + Usage(seconds=self.seconds)
 
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """A task and the steps taken on it. Append-only."""
+    """A task and the steps taken on it. Steps are only ever appended."""
 
     task: Task
     steps: tuple[Step, ...] = ()
     outcome: Outcome | None = None
 
     def append(self, step: Step) -> "Episode":
+        """Return the episode with one more step; its outcome is the episode's."""
         return replace(self, steps=(*self.steps, step), outcome=step.observation.outcome)
 
     @property
@@ -111,13 +117,13 @@ class Episode:
 
     @property
     def searches(self) -> tuple[SearchRecord, ...]:
-        """Those made in this episode."""
+        """The searches made in this episode."""
         earlier = self.task.context.workspace
         return self.workspace.searches[len(earlier.searches) if earlier else 0 :]
 
     @property
     def current_ids(self) -> tuple[int, ...]:
-        """The numbers of the masks last shown: once the episode has an outcome, the answer.
+        """The ids of the masks last shown: once the episode has an outcome, the answer.
 
         Before the first ones, those of the conversation's answer so far.
         """
@@ -149,9 +155,10 @@ class Episode:
 
     @property
     def message(self) -> str:
-        """What the last step said, for the user."""
+        """The text of the last step, for the user."""
         return self.steps[-1].observation.text if self.steps else ""
 
     @property
     def usage(self) -> Usage:
+        """The cost of all steps."""
         return sum((step.usage for step in self.steps), Usage())

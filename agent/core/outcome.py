@@ -1,4 +1,4 @@
-"""How an episode ended."""
+"""The ways in which an episode ends."""
 
 from typing import Literal
 

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class Planner(Protocol):
-    """Chooses the next tool call. May be an LLM, a grammar, or a script; must be safe to share between threads."""
+    """Chooses the next tool call: a language model, a grammar, or a script.
+
+    Any class with these three members is a planner. One planner may serve many threads and episodes at a time, so
+    each decision must follow from the episode alone.
+    """
 
     @property
     def toolset(self) -> "Toolset":
@@ -18,13 +22,29 @@ class Planner(Protocol):
         ...
 
     def decide(self, episode: "Episode") -> "Decision":
-        """The next call, given everything that happened so far."""
+        """Choose the next call.
+
+        Args:
+            episode: Everything that happened so far.
+
+        Returns:
+            The call as text. What cannot be read is answered with a sentence about what to mend.
+
+        Raises:
+            PlannerError: The planner cannot go on.
+        """
         ...
 
     def examine(self, episode: "Episode", ids: Sequence[int], *, closely: bool = False) -> "list[Verdict]":
-        """For each of these masks, whether it belongs to the answer. `closely`: each one looked at by itself.
+        """Judge masks.
 
-        A mask that no verdict could be had for is left out; what was spent in vain may come as the usage of a verdict
-        on mask 0, which there never is.
+        Args:
+            episode: Everything that happened so far.
+            ids: The masks in question.
+            closely: Whether to look at each one by itself.
+
+        Returns:
+            At most one verdict for each mask; a mask without one is not judged. A verdict on mask 0, which there never
+            is, carries the cost of requests that brought no verdict.
         """
         ...

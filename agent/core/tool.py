@@ -13,31 +13,56 @@ if TYPE_CHECKING:
 
 
 class Tool(BaseModel):
-    """Something a planner can call: the docstring is its description, the fields are its arguments."""
+    """Something that a planner can call.
+
+    A subclass is a pydantic model: its docstring is the description that a language model reads, and its fields, with
+    their `description`, are the arguments.
+
+    Example:
+        >>> class CountMasks(Tool):
+        ...     "Count all masks found so far."
+        ...     name: ClassVar[str] = "count_masks"
+        ...     def run(self, episode, sam3, planner):
+        ...         return Observation(f"There are {len(episode.workspace)} masks.")
+        >>> CountMasks.to_planner_schema()["function"]["description"]
+        'Count all masks found so far.'
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]] = ()
-    """Other names it is called by; case, spaces and underscores never matter."""
+    """Other names that it is called by; case, spaces and underscores never matter."""
     field_aliases: ClassVar[Mapping[str, str]] = {}
     """Other name of a field -> the field."""
     guidance: ClassVar[str] = ""
     """When and how to call it, for a language model whose prompt does not speak of it yet. Plain text."""
 
     def run(self, episode: Episode, sam3: Sam3, planner: "Planner") -> Observation:
-        """Does it. Raises ToolError for a mistake of the planner's, before anything was computed."""
+        """Do what the call asks for.
+
+        Args:
+            episode: Everything that happened so far.
+            sam3: The segmenter.
+            planner: The planner that made the call; it can examine masks.
+
+        Returns:
+            What came of it, in words and masks.
+
+        Raises:
+            ToolError: The planner made a mistake; raised before anything was computed.
+        """
         raise NotImplementedError
 
     def to_decision(self, thought: str = "") -> Decision:
-        """The call as a planner would write it; arguments that have their default value are left out."""
+        """Write the call as a planner would. Arguments with their default value are left out."""
         return Decision(self.name, self.model_dump_json(exclude_defaults=True), thought)
 
     @classmethod
     def to_planner_schema(cls) -> dict[str, Any]:
-        """The tool in OpenAI function-calling form."""
+        """Describe the tool in the form of OpenAI's function calling."""
         parameters = _strip_titles(cls.model_json_schema())
-        description = " ".join(parameters.pop("description").split())
+        description = " ".join(parameters.pop("description", "").split())
         return {
             "type": "function",
             "function": {"name": cls.name, "description": description, "parameters": parameters},

@@ -7,7 +7,7 @@ from agent.core.usage import NO_COST, Usage
 
 @dataclass(frozen=True)
 class Verdict:
-    """A planner's opinion of one mask."""
+    """A planner says whether one mask belongs to the answer, how sure it is, and why."""
 
     id: int
     accept: bool

@@ -11,7 +11,7 @@ from sam3_tool.masks.rle import RleMask
 
 @dataclass(frozen=True)
 class Candidate:
-    """One numbered mask of an episode."""
+    """One mask of an episode, under its id."""
 
     id: int
     """Counts from 1; given once, never changed or reused in an episode."""
@@ -28,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """A phrase that SAM 3 was asked for, and what it said."""
+    """A phrase that SAM 3 was asked for, and the masks that it found."""
 
     phrase: str
     presence: float
@@ -41,7 +41,13 @@ class SearchRecord:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Every mask found so far, by number. Adding returns a new workspace."""
+    """Every mask found so far, by its id. Adding returns a new workspace.
+
+    Example:
+        >>> workspace = Workspace(height=60, width=100)
+        >>> len(workspace), 1 in workspace
+        (0, False)
+    """
 
     height: int
     width: int
@@ -64,19 +70,31 @@ class Workspace:
         return self.candidates[id - 1]
 
     def pick(self, ids: Sequence[int]) -> list[Candidate]:
+        """Return the masks with these ids, in this order. Raises KeyError for an id that there is not."""
         return [self[id] for id in ids]
 
     def get_rles(self, ids: Sequence[int]) -> list[RleMask]:
+        """Return the compressed masks with these ids, in this order."""
         return [candidate.rle for candidate in self.pick(ids)]
 
     def with_search(self, instances: Instances, *, origin: str = "segment", arguments: str = "") -> "Workspace":
-        """With `get_instances` added under new numbers, and the search remembered."""
+        """Add what a search found.
+
+        Args:
+            instances: The masks that SAM 3 found, best first.
+            origin: How they came about, e.g. 'segment in 10,20,200,220'.
+            arguments: What was asked beside the phrase, as JSON.
+
+        Returns:
+            A workspace with the masks under new ids, and with the search.
+        """
         grown = self.with_instances(instances, origin=origin)
         ids = tuple(range(len(self) + 1, len(grown) + 1))
         search = SearchRecord(instances.phrase, float(instances.presence), ids, arguments)
         return replace(grown, searches=(*self.searches, search))
 
     def with_instances(self, instances: Instances, *, origin: str) -> "Workspace":
+        """Add masks under new ids. `origin`: how they came about, e.g. 'merge of 2, 5'."""
         rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), strict=True)
         new = tuple(
             Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
@@ -85,7 +103,7 @@ class Workspace:
         return replace(self, candidates=(*self.candidates, *new))
 
     def get_instances(self, ids: Sequence[int]) -> Instances:
-        """The masks with these numbers, in this order. Phrases are joined; presence is the highest among them."""
+        """Return the masks with these ids, in this order. Phrases are joined; presence is the highest among them."""
         chosen = self.pick(ids)
         phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
         presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)

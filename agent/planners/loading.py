@@ -257,7 +257,7 @@ def _load_plain_planner(kind: str, spec: str, toolset: Toolset | str | None, opt
     # A replay knows its toolset; any other planner is given the default one.
     if toolset is None and parameter is not None and parameter.default is not parameter.empty:
         return cast(Planner, load(spec, **options))
-    return cast(Planner, load(spec, toolset=_to_toolset(toolset or "workspace"), **options))
+    return cast(Planner, load(spec, toolset=_to_toolset("workspace" if toolset is None else toolset), **options))
 
 
 def _load_chat_planner(
@@ -271,7 +271,7 @@ def _load_chat_planner(
     of_model = _list_parameters(load)
     of_view = _list_view_options(of_model)
     _refuse_unknown_options("planner", kind, options, ("toolset", *of_view, *of_model), load)
-    tools = _to_toolset(toolset or "workspace")
+    tools = _to_toolset("workspace" if toolset is None else toolset)
     view = {name: value for name, value in options.items() if name in of_view}
     model = load_model(f"{kind}:{model_name}", **{name: options[name] for name in options.keys() - view.keys()})
     return build_chat_planner(model, tools, view)

@@ -1,4 +1,4 @@
-"""What a planner can do."""
+"""The tools that a planner can call, and sets of them."""
 
 from agent.core.calls import parse_call
 from agent.core.errors import ToolError

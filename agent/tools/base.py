@@ -31,7 +31,7 @@ def _refuse_bool(value: object) -> object:
 
 
 def _refuse_huge(value: int) -> int:
-    """No picture has that many masks, and the sentence that refuses the number should stay short."""
+    """No image has that many masks, and the sentence that refuses the number should stay short."""
     if abs(value) >= 10**9:
         raise ValueError("should be a small number")
     return value

@@ -19,7 +19,7 @@ from sam3_tool import Sam3
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a planner said of masks. One that it said nothing of is not rejected."""
+    """The verdicts of a planner on masks. A mask without a verdict is not rejected."""
 
     ids: tuple[int, ...]
     """The masks in question."""

@@ -1,4 +1,4 @@
-"""How an episode ends: with an answer, with nothing found, or with a question to the user."""
+"""The tools that end an episode: with an answer, with nothing found, or with a question to the user."""
 
 from collections.abc import Sequence
 from dataclasses import replace

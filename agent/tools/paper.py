@@ -71,9 +71,8 @@ class SelectMasksAndReturn(Tool):
         ids = get_current_ids(episode)
         numbers = sorted(set(self.final_answer_masks))
         if unknown := [number for number in numbers if not 1 <= number <= len(ids)]:
-            raise ToolError(
-                f"There is no mask {format_ids(unknown, 'or')}; the valid numbers are {format_ids(get_mask_numbers(ids))}."
-            )
+            valid = format_ids(get_mask_numbers(ids))
+            raise ToolError(f"There is no mask {format_ids(unknown, 'or')}; the valid numbers are {valid}.")
         chosen = tuple(ids[number - 1] for number in numbers)
         return build_final_observation(
             episode, sam3, ids=chosen, outcome="answered", message=f"{format_mask_count(len(chosen))}."
@@ -130,7 +129,7 @@ def describe_found(workspace: Workspace, *, removed: int) -> str:
 
 
 def describe_examined(judgement: Judgement) -> str:
-    """What became of the current masks, by the numbers they had before."""
+    """Describe what became of the current masks, by the numbers they had before."""
     ids, kept = judgement.ids, judgement.kept
     number_by_id = {id: place for place, id in enumerate(ids, start=1)}
     unjudged = describe_unjudged([number_by_id[id] for id in judgement.unjudged])

@@ -1,4 +1,4 @@
-"""Why each mask belongs to the answer, in the many forms in which planners write it down."""
+"""Reasons why masks belong to the answer, in the many forms in which planners write them down."""
 
 import json
 import re
@@ -37,7 +37,7 @@ Reason = Annotated[
 
 
 def parse_reasons(value: Any, ids: Sequence[int]) -> Any:
-    """As a list of objects of id and reason, where it can be read as such; anything else as it is, to be refused.
+    """Read a list of objects of id and reason; anything else stays as it is, to be refused.
 
     Read: such a list or one such object, a mapping of ids to reasons, one reason for each of `ids` or for all of
     them, and each of these as JSON text.

@@ -106,7 +106,7 @@ class Refine(Tool):
         )
 
     def _build_prompt(self, earlier: Candidate | None, image: Image) -> VisualPrompt:
-        """With what the mask was made of already, as a correction of it. Raises ToolError for places that cannot be."""
+        """Build the prompt, with what the mask was made of already. Raises ToolError for places that cannot be."""
         clicks, box = _parse_origin(earlier)
         clicks += [(click.x, click.y, click.positive) for click in self._apply_labels()]
         box = box if self.box is None else _clip_box(self.box, image)
@@ -173,7 +173,7 @@ def _describe_result(new: int, earlier: Candidate | None, found: Instances) -> s
 
 
 def _compute_shown_ids(episode: Episode, earlier: Candidate | None, new: int) -> tuple[int, ...]:
-    """What was shown, with the corrected mask in the place of the one it corrects, or after all others."""
+    """Put the corrected mask in the place of the one it corrects, or after all others."""
     before: Any = episode.current_ids or episode.task.context.selected
     if earlier is not None and earlier.id in before:
         return tuple(new if id == earlier.id else id for id in before)

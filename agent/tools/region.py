@@ -1,4 +1,4 @@
-"""A part of a picture that SAM 3 looks at by itself."""
+"""A part of an image that SAM 3 looks at by itself."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ MIN_SIDE = 8
 
 @dataclass(frozen=True)
 class Region:
-    """Columns x0 to x1 and rows y0 to y1 of a picture; x1 and y1 are not part of it."""
+    """Columns x0 to x1 and rows y0 to y1 of an image; x1 and y1 are not part of it."""
 
     x0: int
     y0: int
@@ -23,7 +23,7 @@ class Region:
 
     @classmethod
     def from_box(cls, image: Image, box: list[float] | None) -> "Region":
-        """The whole pixels that `box` touches inside the picture. Raises ToolError where they are too few."""
+        """The whole pixels that `box` touches inside the image. Raises ToolError where they are too few."""
         if box is None:
             return cls(0, 0, image.width, image.height)
         size = (image.width, image.height)
@@ -40,13 +40,13 @@ class Region:
         return image if self._is_whole_image(image) else image.crop(self.x0, self.y0, self.x1, self.y1)
 
     def to_view_box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float] | None:
-        """The part of a box of the picture that is seen, in the view's own pixels; None when nothing is."""
+        """The part of a box of the image that is seen, in the view's own pixels; None when nothing is."""
         x0, y0 = max(box[0], self.x0) - self.x0, max(box[1], self.y0) - self.y0
         x1, y1 = min(box[2], self.x1) - self.x0, min(box[3], self.y1) - self.y0
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def to_image_pixels(self, found: Instances, image: Image) -> Instances:
-        """What was found in the view, in the pixels of the picture."""
+        """Convert what was found in the view to pixels of the image."""
         if self._is_whole_image(image):
             return found
         size = (image.height, image.width)

@@ -20,7 +20,7 @@ BORDER_MARGIN = 16
 
 @dataclass(frozen=True, eq=False)
 class _Edges:
-    """A mask along the border of a window: bool lines, one for each side that is not the picture's."""
+    """A mask along the border of a window: bool lines, one for each side that is not the image's."""
 
     inside: list[np.ndarray]
     """The last lines of the window."""
@@ -41,7 +41,7 @@ class _Edges:
         return cls([inside for inside, _ in inner], [outside for _, outside in inner])
 
     def continues_in(self, other: "_Edges") -> bool:
-        """Whether this mask, seen in the window, goes on in the other one beyond its border."""
+        """Say whether this mask, seen in the window, goes on in the other one beyond its border."""
         return any(
             (inside & outside).sum() > SHARED_EDGE * min(inside.sum(), outside.sum())
             for inside, outside in zip(self.inside, other.outside, strict=True)
@@ -91,7 +91,7 @@ def _find_region_ids(workspace: Workspace) -> set[int]:
 
 
 def _is_near_border(candidate: Candidate, region: Region) -> bool:
-    """Whether the window's border may cut its object, by its box alone."""
+    """Say by the box alone whether the window's border may cut the object."""
     x0, y0, x1, y1 = candidate.box
     outside = max(region.x0 - x1, x0 - region.x1, region.y0 - y1, y0 - region.y1) > BORDER_MARGIN
     inside = min(x0 - region.x0, region.x1 - x1, y0 - region.y0, region.y1 - y1) > BORDER_MARGIN
@@ -99,7 +99,7 @@ def _is_near_border(candidate: Candidate, region: Region) -> bool:
 
 
 def _include_merged_parts(ids: set[int], workspace: Workspace) -> set[int]:
-    """With every mask of a region that one of them was made one with before."""
+    """Add every mask of a region that was merged with one of these before."""
     for candidate in workspace:
         parts = get_merged_parts(candidate)
         if parts & ids and parts <= _find_region_ids(workspace):

@@ -1,4 +1,4 @@
-"""What SAM 3 found for a phrase: without what nobody can see, and in words."""
+"""The masks that SAM 3 found for a phrase: without those that nobody can see, and in words."""
 
 from collections.abc import Iterable
 

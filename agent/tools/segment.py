@@ -101,7 +101,7 @@ class Segment(Tool):
         return found if self.duplicates else drop_near_duplicates(found)
 
     def _find_known_searches(self, episode: Episode) -> dict[str, SearchRecord]:
-        """What earlier calls with the same arguments found, by the normal form of the phrase."""
+        """Find earlier searches with the same arguments, by the normal form of the phrase."""
         searches = episode.workspace.searches
         return {
             normalize_phrase(search.phrase): search for search in searches if search.how == self._serialize_question()
@@ -112,7 +112,7 @@ class Segment(Tool):
         return self.model_dump_json(exclude={"phrases", "close_ups"}, exclude_defaults=True)
 
     def _describe_scope(self, region: Region) -> str:
-        """What was special about the question, e.g. ' in 10,20,200,220 like 3'."""
+        """Describe what was special about the question, e.g. ' in 10,20,200,220 like 3'."""
         where = "" if self.region is None else f" in {region.x0},{region.y0},{region.x1},{region.y1}"
         like, unlike = (
             _format_examples(self.exemplars, self.boxes),

@@ -1,4 +1,4 @@
-"""How families of language models write places in a picture, and what that means in its pixels."""
+"""Places in an image as families of language models write them, and as pixels."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Convention = Literal["pixels", "qwen", "gemini"]
-"""pixels: x0 y0 x1 y1 in pixels of the picture as it is shown. qwen: x0 y0 x1 y1 in thousandths of its width and
+"""pixels: x0 y0 x1 y1 in pixels of the image as it is shown. qwen: x0 y0 x1 y1 in thousandths of its width and
 height. gemini: y0 x0 y1 x1 in thousandths."""
 
 CONVENTION_BY_FAMILY: tuple[tuple[str, Convention], ...] = (
@@ -24,7 +24,7 @@ AXES: dict[Convention, str] = {
 }
 
 MAX_PIXEL = 1e6
-"""Pixels from the picture's corner: farther out, one place is like another."""
+"""Pixels from the image's corner: farther out, one place is like another."""
 
 UNITS: dict[Convention, str] = {
     "pixels": "pixels",
@@ -42,14 +42,14 @@ _BRACKETED_BOX = re.compile(rf"((?:[Rr]egion|[Bb]ox) )\[{_NUMBER}, {_NUMBER}, {_
 _POINT = re.compile(rf"([Pp]oint )\[{_NUMBER}, {_NUMBER}\]")
 _MIN_DISTANCE = re.compile(r"at least \d+ apart")
 _IMAGE_SIZE = re.compile(r" in a picture \d+ wide and \d+ high|, which is \d+ wide and \d+ high")
-"""How tools speak of places: they know pixels of the whole picture alone."""
+"""How tools speak of places: they know pixels of the whole image alone."""
 
 
 def detect_convention(model_name: str) -> Convention:
-    """What a model of this name is known to write; pixels where nothing is known.
+    """Find how a model of this name writes places; pixels where nothing is known.
 
-    >>> detect_convention("openai:Qwen/Qwen3-VL-8B-Instruct"), detect_convention("Qwen2.5-VL-7B"), detect_convention("gemini-3-pro")
-    ('qwen', 'pixels', 'gemini')
+    >>> [detect_convention(name) for name in ("openai:Qwen/Qwen3-VL-8B-Instruct", "Qwen2.5-VL-7B", "gemini-3-pro")]
+    ['qwen', 'pixels', 'gemini']
     """
     return next(
         (convention for part, convention in CONVENTION_BY_FAMILY if re.search(part, model_name.lower())), "pixels"
@@ -58,18 +58,18 @@ def detect_convention(model_name: str) -> Convention:
 
 @dataclass(frozen=True)
 class CoordinateFrame:
-    """One picture, as one model writes about it."""
+    """One image, as one model writes about it."""
 
     convention: Convention
     width: int
-    """Of the whole picture, in pixels; so is `height`."""
+    """Of the whole image, in pixels; so is `height`."""
     height: int
     shown_width: int
-    """Of the picture as the model is shown it; so is `shown_height`."""
+    """Of the image as the model is shown it; so is `shown_height`."""
     shown_height: int
 
     def to_pixels(self, box: Sequence[float]) -> list[float]:
-        """Four numbers as the model writes them -> x0 y0 x1 y1 in pixels of the whole picture, and around it.
+        """Four numbers as the model writes them -> x0 y0 x1 y1 in pixels of the whole image, and around it.
 
         >>> CoordinateFrame("gemini", 1920, 1080, 1280, 720).to_pixels([0, 500, 1000, 1000])
         [960.0, 0.0, 1920.0, 1080.0]
@@ -79,14 +79,14 @@ class CoordinateFrame:
         return [_clamp_pixel(x0 * across), _clamp_pixel(y0 * down), _clamp_pixel(x1 * across), _clamp_pixel(y1 * down)]
 
     def from_pixels(self, box: Sequence[float]) -> list[int]:
-        """x0 y0 x1 y1 in finite pixels of the whole picture -> the whole numbers that the model would write."""
+        """x0 y0 x1 y1 in finite pixels of the whole image -> the whole numbers that the model would write."""
         x0, y0, x1, y1 = box
         across, down = self._pixels_per_unit
         place = [round(x0 / across), round(y0 / down), round(x1 / across), round(y1 / down)]
         return _swap_axes(place) if self.convention == "gemini" else place
 
     def to_pixel_units(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A call's arguments with every place in them in pixels of the whole picture.
+        """A call's arguments with every place in them in pixels of the whole image.
 
         >>> CoordinateFrame("qwen", 1920, 1080, 1280, 720).to_pixel_units({"id": 3, "points": [{"x": 500, "y": 100}]})
         {'id': 3, 'points': [{'x': 960.0, 'y': 108.0}]}
@@ -101,13 +101,14 @@ class CoordinateFrame:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the model writes pixels of the whole picture."""
+        """Whether the model writes pixels of the whole image."""
         return self.convention == "pixels" and (self.width, self.height) == (self.shown_width, self.shown_height)
 
     def rewrite_coordinates(self, text: str) -> str:
-        """What a tool says about places in the whole picture, as the model would write it.
+        """Rewrite what a tool says about places in the whole image as the model would write it.
 
-        >>> CoordinateFrame("qwen", 2000, 500, 1280, 320).rewrite_coordinates("Found nothing; looked in 1000,0,2000,250.")
+        >>> frame = CoordinateFrame("qwen", 2000, 500, 1280, 320)
+        >>> frame.rewrite_coordinates("Found nothing; looked in 1000,0,2000,250.")
         'Found nothing; looked in 500,0,1000,500.'
         """
         if self.is_plain:
@@ -128,7 +129,7 @@ class CoordinateFrame:
 
     @property
     def _pixels_per_unit(self) -> tuple[float, float]:
-        """Pixels of the whole picture to one unit of the model, across and down."""
+        """Pixels of the whole image to one unit of the model, across and down."""
         if self.convention == "pixels":
             return self.width / self.shown_width, self.height / self.shown_height
         return self.width / 1000, self.height / 1000

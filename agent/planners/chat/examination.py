@@ -1,4 +1,4 @@
-"""What a language model is asked when it is to judge masks: pure functions of the episode."""
+"""Requests for verdicts on masks: pure functions of the episode."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class VerdictRequest:
 def build_verdict_requests(
     episode: Episode, ids: Sequence[int], toolset: Toolset, view: View, *, closely: bool = False
 ) -> list[VerdictRequest]:
-    """The requests for verdicts on these masks, as a model is sent them first: a pure function of the episode."""
+    """Build the requests for verdicts on these masks, as a model is sent them first."""
     ids = list(dict.fromkeys(ids))
     number_by_id = {id: get_display_number(id, episode, toolset) for id in ids}
     if is_judged_singly(ids, toolset, closely):
@@ -48,13 +48,13 @@ def is_judged_singly(ids: Sequence[int], toolset: Toolset, closely: bool) -> boo
 
 
 def build_retry(messages: Messages, reply: Reply, complaint: str) -> list[Message]:
-    """The request once more, after the reply and what is wrong with it."""
+    """Build the request once more, after the reply and what is wrong with it."""
     call = reply.calls[0] if reply.calls else Call("", "")
     return [*messages, *build_turn(Decision(call.tool, call.arguments, reply.text), call.arguments, (complaint,))]
 
 
 def _split_evenly(ids: Sequence[int], max_size: int) -> Iterator[list[int]]:
-    """In order, in as few groups of at most `max_size` as there can be, of nearly equal size.
+    """Split ids, in order, into as few groups of at most `max_size` as there can be, of nearly equal size.
 
     >>> [len(group) for group in _split_evenly(range(13), 12)]
     [6, 7]
@@ -65,7 +65,7 @@ def _split_evenly(ids: Sequence[int], max_size: int) -> Iterator[list[int]]:
 
 
 def build_examination(episode: Episode, mask_id: int, toolset: Toolset, view: View) -> Messages:
-    """A request to judge one mask: the raw picture, the mask alone over it, and two close-ups."""
+    """Build a request to judge one mask: the raw image, the mask alone over it, and two close-ups."""
     image, candidate, number = (
         episode.task.image,
         episode.workspace[mask_id],
@@ -86,7 +86,7 @@ def build_examination(episode: Episode, mask_id: int, toolset: Toolset, view: Vi
 def build_sheet_examinations(
     episode: Episode, sheets: Sequence[Sequence[int]], toolset: Toolset, view: View
 ) -> list[Messages]:
-    """Requests to judge many masks, one for each group of ids: all of them over the picture, and a sheet of close-ups.
+    """Build requests to judge many masks, one for each group of ids: all over the image, and a sheet of close-ups.
 
     The requests differ in their sheet alone, so that a server reads the rest once.
     """
@@ -115,6 +115,6 @@ def _build_sheet_content(episode: Episode, ids: Sequence[int], numbers: Sequence
 
 
 def get_display_number(mask_id: int, episode: Episode, toolset: Toolset) -> int:
-    """What the model calls a mask: in the paper's protocol its place among the current ones, else its id."""
+    """Find how the model calls a mask: by its id, or by its place among masks that are counted anew."""
     current = episode.current_ids
     return current.index(mask_id) + 1 if toolset.renumbers_masks and mask_id in current else mask_id

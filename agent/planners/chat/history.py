@@ -1,4 +1,4 @@
-"""What was said before in a conversation, in words that a language model is told."""
+"""Earlier turns of a conversation, in words that a language model is told."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ MAX_TEXT_LENGTH = 240
 
 
 def format_turns(context: ConversationContext, toolset: Toolset, *, max_turns: int = MAX_TURNS) -> str:
-    """One line for each of the last `max_searches` turns, oldest first.
+    """Write one line for each of the last `max_turns` turns, oldest first.
 
     Masks are named by their ids, unless they are counted anew each time.
     """
@@ -30,7 +30,7 @@ def format_turns(context: ConversationContext, toolset: Toolset, *, max_turns: i
 
 
 def format_searches(workspace: Workspace, *, max_searches: int = MAX_SEARCHES) -> str:
-    """What each of the last `max_searches` phrases found."""
+    """Describe what each of the last `max_searches` phrases found."""
     return "\n".join(f"- {describe_search(search, workspace)}" for search in workspace.searches[-max_searches:])
 
 

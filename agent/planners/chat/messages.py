@@ -1,4 +1,4 @@
-"""The pieces of a conversation: texts, pictures and calls as any model can be told of them."""
+"""The pieces of a conversation: texts, images and calls as any model can be told of them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ MAX_NAME_LENGTH = 64
 
 
 def fill_query_prompt(prompt_name: str, episode: Episode, **values: object) -> str:
-    """The text with the user's query in it."""
+    """Fill in a text that speaks of the user's query."""
     return prompts.fill_prompt(prompt_name, query=truncate_text(episode.task.query.strip()), **values)
 
 
 def join_texts(words: str, *content: str | Image) -> tuple[str | Image, ...]:
-    """The texts as one, before the pictures, which some servers take in a turn of their own only."""
+    """Join the texts, before the images, which some servers take in a turn of their own only."""
     texts = [words, *(part for part in content if isinstance(part, str))]
     return "\n".join(filter(None, texts)), *(part for part in content if isinstance(part, Image))
 
@@ -34,7 +34,7 @@ def join_texts(words: str, *content: str | Image) -> tuple[str | Image, ...]:
 def build_turn(
     decision: Decision, arguments: str, answer: Sequence[str | Image], *, thoughts: bool = True
 ) -> list[Message]:
-    """A decision and what came of it. What cannot be sent as a call is sent as text: the model should see its slip.
+    """Build the messages of a step. What cannot be sent as a call is sent as text, so that a model sees its slip.
 
     `arguments`: those of the decision, as the model wrote them.
     """
@@ -67,7 +67,7 @@ def _escape_chat_markers(text: str) -> str:
 
 
 def limit_images(conversation: Sequence[Message], images: int | None) -> list[Message]:
-    """The conversation with at most so many pictures: the last ones."""
+    """Drop all but the last so many images; None = keep all."""
     image_count = sum(isinstance(part, Image) for message in conversation for part in message.content)
     surplus = 0 if images is None else max(0, image_count - images)
     kept: list[Message] = []
@@ -80,7 +80,7 @@ def limit_images(conversation: Sequence[Message], images: int | None) -> list[Me
 
 
 def _drop_images(content: tuple[str | Image, ...], count: int) -> tuple[str | Image, ...]:
-    """Without the first `count` pictures."""
+    """Drop the first `count` images."""
     places = [place for place, part in enumerate(content) if isinstance(part, Image)][:count]
     return tuple(part for place, part in enumerate(content) if place not in places)
 
@@ -94,7 +94,7 @@ def _build_call(tool_name: str, arguments: str) -> Call | None:
 
 
 def to_model_arguments(decision: Decision, toolset: Toolset, frame: CoordinateFrame) -> str:
-    """The arguments with places as the model writes them; a decision holds pixels of the whole picture."""
+    """Write the arguments with places as the model does; a decision holds pixels of the whole image."""
     match decision.read_call(toolset):
         case ValidCall(tool) if not frame.is_plain:
             return convert_coordinates(tool, decision.arguments, frame.to_model_units)
@@ -103,7 +103,7 @@ def to_model_arguments(decision: Decision, toolset: Toolset, frame: CoordinateFr
 
 
 def convert_coordinates(tool: Tool, arguments: str, convert: Callable[[Mapping[str, Any]], dict[str, Any]]) -> str:
-    """The arguments of a call with `convert` applied to the places in them; as they are where there is none."""
+    """Apply `convert` to the places in a call; its arguments stay as they were written where there is none."""
     values = tool.model_dump(mode="json", exclude_defaults=True)
     converted = convert(values)
     return arguments if converted == values else json.dumps(converted, ensure_ascii=False)

@@ -20,27 +20,42 @@ from agent.tools import WORKSPACE, Tool
 
 
 class ChatPlanner:
-    """Tells a language model of the episode and reads its reply: one tool call, or what comes nearest to one.
+    """A planner that tells a language model of the episode and reads its reply.
 
     Nothing that a model writes raises: what cannot be read is a decision that the loop answers with what to mend.
-    Safe to share between threads, as its model is: it holds nothing else, and changes nothing.
+    It may be shared between threads, as its model may: it holds nothing else, and changes nothing.
+
+    Example:
+        >>> from agent import ScriptedModel
+        >>> planner = ChatPlanner(ScriptedModel(["I see nothing."]))
+        >>> planner.toolset.name, planner.view.image_side
+        ('workspace', 1280)
     """
 
     def __init__(self, model: ChatModel, *, toolset: Toolset = WORKSPACE, view: View | None = None) -> None:
-        """`toolset`: what the model is offered. `view`: what it leaves open is taken from the model's name and its capabilities."""
+        """Make a planner.
+
+        Args:
+            model: The language model.
+            toolset: The tools that the model is offered.
+            view: How the model sees episodes. What it leaves open follows from the model's name and capabilities.
+        """
         self.model = model
         self.toolset = toolset
         self.view = _resolve_view(view or View(), model)
         self.schemas: Sequence[Schema] = prompt.build_schemas(toolset, self.view)
 
     def build_messages(self, episode: Episode, *, short: bool = False) -> Messages:
-        """What the model sees next; see `build_messages`."""
+        """Build what the model sees next; see `agent.planners.chat.prompt.build_messages`."""
         return prompt.build_messages(episode, self.toolset, self.view, short=short)
 
     def decide(self, episode: Episode) -> Decision:
-        """The next call. A reply that is cut off, or a request that is refused, is tried once more with less history.
+        """Ask the model for the next call.
 
-        Raises PlannerError when the model cannot be had.
+        A reply that is cut off, or a request that is refused, is tried once more with less history.
+
+        Raises:
+            PlannerError: The model cannot be had.
         """
         messages = self.build_messages(episode)
         reply, shortened = self._ask_model(messages), False
@@ -54,12 +69,19 @@ class ChatPlanner:
         return to_decision(reply, self.toolset, self.view.build_frame(episode.task.image), shortened=shortened)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        """Verdicts on these masks: each in a request of its own where they are few, where it is asked for, and in the
-        paper's protocol; else up to 12 on a sheet. All requests go out together.
+        """Ask the model for verdicts on these masks.
 
-        What cannot be read is asked for once more; a mask without a verdict after that is left out. The cost of a
-        request is carried by its first verdict. If there is none at all, a verdict on mask 0, which no episode has,
-        carries the cost.
+        Each mask has a request of its own where they are few, where it is asked for, and with the paper's tools; else
+        up to 12 share a sheet. All requests go out together. What cannot be read is asked for once more.
+
+        Args:
+            episode: Everything that happened so far.
+            ids: The masks in question.
+            closely: Whether each mask has a request of its own.
+
+        Returns:
+            At most one verdict for each mask. The first verdict of a request carries its cost; if there is none at
+            all, a verdict on mask 0, which no episode has, carries it.
         """
         requests = self.build_verdict_requests(episode, ids, closely=closely)
         tool = OneVerdict if is_judged_singly(ids, self.toolset, closely) else SheetVerdicts
@@ -78,7 +100,7 @@ class ChatPlanner:
     def build_verdict_requests(
         self, episode: Episode, ids: Sequence[int], *, closely: bool = False
     ) -> list[VerdictRequest]:
-        """The requests that `examine` makes; see `build_verdict_requests`."""
+        """Build the requests that `examine` makes."""
         return examination.build_verdict_requests(episode, ids, self.toolset, self.view, closely=closely)
 
     def _ask_model(self, messages: Messages) -> Reply:
@@ -98,13 +120,13 @@ def _resolve_view(view: View, model: ChatModel) -> View:
 
 
 def _is_worth_shortening(reply: Reply) -> bool:
-    """Whether less history might help: no room was left to call a tool, or the request was refused as it is."""
+    """Say whether less history might help: no room was left to call a tool, or the request was refused."""
     refused = bool(reply.error) and not reply.recoverable
     return refused or (reply.finish_reason == "length" and not reply.calls and not reply.error)
 
 
 def _merge_verdicts(first: ParsedVerdicts, second: ParsedVerdicts) -> ParsedVerdicts:
-    """What was said at first counts; the second reply fills the gaps."""
+    """Merge two replies: the first one counts, and the second fills its gaps."""
     known = {verdict.id for verdict in first.verdicts}
     return ParsedVerdicts((*first.verdicts, *(verdict for verdict in second.verdicts if verdict.id not in known)))
 

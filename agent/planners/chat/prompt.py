@@ -1,4 +1,4 @@
-"""What a language model is told of an episode: a pure function of the episode."""
+"""The conversation with a language model: a pure function of the episode."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -41,12 +41,12 @@ SHORT_TURNS = 2
 def build_messages(
     episode: Episode, toolset: Toolset = WORKSPACE, view: View | None = None, *, short: bool = False
 ) -> Messages:
-    """What the model sees next. Equal episodes have equal conversations, down to the last byte.
+    """Build what the model sees next. Equal episodes have equal conversations, down to the last byte.
 
-    Two pictures at most, three where the query goes on with a conversation, and the sheets of close-ups that the last
+    Two images at most, three where the query goes on with a conversation, and the sheets of close-ups that the last
     call asked for.
 
-    workspace: the query with the raw picture, then every turn, so that a conversation begins as the one before it;
+    workspace: the query with the raw image, then every turn, so that a conversation begins as the one before it;
     the last turn alone shows the masks that were found last, under their ids.
     What was said before the query, and the masks of the answer so far, are part of the first turn.
     paper: the published rule. The query, with the phrases that did not satisfy, and the turns since the last phrase
@@ -66,14 +66,14 @@ def build_messages(
 
 
 def build_system_prompt(toolset: Toolset) -> str:
-    """The text of the set's prompt, and after it what the added tools say of themselves."""
+    """Build the system prompt: the text of the set's prompt, then the guidance of the tools that have some."""
     text = prompts.load_prompt(f"{toolset.prompt}/system")
     guidance = [f"- `{tool.name}`: {' '.join(tool.guidance.split())}" for tool in toolset.tools if tool.guidance]
     return "\n\n".join([text, prompts.fill_prompt("further_tools", tools="\n".join(guidance))]) if guidance else text
 
 
 def build_schemas(toolset: Toolset, view: View) -> list[dict[str, Any]]:
-    """The tools, as they are offered to the model."""
+    """Describe the tools as they are offered to the model."""
     convention = "pixels" if view.coordinates == "auto" else view.coordinates
     return [adapt_schema(tool.to_planner_schema(), convention) for tool in toolset.tools]
 
@@ -101,7 +101,7 @@ def _assemble_messages(episode: Episode, toolset: Toolset, view: View, *, short:
 
 
 def _build_opening(episode: Episode, start: int, toolset: Toolset, view: View, *, short: bool) -> Message:
-    """The raw picture, what was said before, the query, and what was tried in the turns before `start`."""
+    """The raw image, what was said before, the query, and what was tried in the turns before `start`."""
     image = episode.task.image
     drawn = _get_context_ids(episode, toolset)
     query = fill_query_prompt(
@@ -116,7 +116,7 @@ def _build_opening(episode: Episode, start: int, toolset: Toolset, view: View, *
 
 
 def _describe_context(episode: Episode, drawn: Sequence[int], toolset: Toolset, *, short: bool) -> Iterator[str]:
-    """What was said before in the conversation, and what was found."""
+    """Describe the conversation before the query, and the masks that it found."""
     context = episode.task.context
     if context.turns:
         max_turns = SHORT_TURNS if short else MAX_TURNS
@@ -150,7 +150,7 @@ def _describe_searches(searches: Sequence[SearchRecord], episode: Episode, tools
 
 
 def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple[str | Image, ...]:
-    """What the model is told of the masks it may choose from now, and their picture."""
+    """Tell the model which masks it may choose from now, and draw them."""
     ids = episode.current_ids if toolset.renumbers_masks else episode.best_ids
     if not toolset.renumbers_masks and not any(step.observation.shown for step in episode.steps):
         return ()  # what was there before is drawn at the beginning
@@ -175,7 +175,7 @@ def _is_close_up_request(decision: Decision, toolset: Toolset) -> bool:
 
 
 def _build_close_ups(ids: Sequence[int], episode: Episode, view: View) -> tuple[str | Image, ...]:
-    """Sheets of the masks, and what they are. Coarser than those of an examination: they stand beside a picture."""
+    """Sheets of the masks, and what they are. Coarser than those of an examination: they stand beside an image."""
     ids = ids[: MAX_SHEETS * MAX_MASKS]
     sheets = [ids[start : start + MAX_MASKS] for start in range(0, len(ids), MAX_MASKS)]
     side = view.image_side * 3 // 4

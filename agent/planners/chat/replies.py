@@ -1,4 +1,4 @@
-"""From a language model's reply to a decision: one call, with places in pixels of the whole picture."""
+"""A language model's reply becomes a decision: one call, with places in pixels of the whole image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ CUT_OFF_NOTE = "The reply was cut off before it called a tool; think less and ca
 
 
 def to_decision(reply: Reply, toolset: Toolset, frame: CoordinateFrame, *, shortened: bool = False) -> Decision:
-    """The decision that a reply stands for. Calls of `segment` that ask alike are one call.
+    """Convert a reply to the decision that it stands for. Calls of `segment` that ask alike become one call.
 
     `shortened`: whether the model was asked with less history.
     """
@@ -39,7 +39,7 @@ def _make_first_call(decisions: Sequence[Decision], toolset: Toolset, frame: Coo
 
 
 def _merge_calls(alike: Sequence[Segment], call_count: int, said: Decision, frame: CoordinateFrame) -> Decision:
-    """One call for the phrases of all. `call_count`: of the reply."""
+    """Make one call with the phrases of all. `call_count`: how many calls the reply had."""
     phrases = list(dict.fromkeys(phrase for call in alike for phrase in call.phrases))
     merged = alike[0].model_copy(update={"phrases": phrases[:MAX_PHRASES]})
     notes = (_note_dropped_calls(call_count, call_count - len(alike)), _note_dropped_phrases(phrases[MAX_PHRASES:]))
@@ -48,7 +48,7 @@ def _merge_calls(alike: Sequence[Segment], call_count: int, said: Decision, fram
 
 
 def _find_mergeable_calls(decisions: Sequence[Decision], toolset: Toolset) -> list[Segment]:
-    """The first calls, as far as they are calls of `segment` that differ in their phrases alone."""
+    """Find the first calls, as far as they are calls of `segment` that differ in their phrases alone."""
     alike: list[Segment] = []
     for decision in decisions:
         match decision.read_call(toolset):

@@ -58,7 +58,7 @@ class ScriptedModel:
 
     def _choose_reply(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
         offered = {tool["function"]["name"] for tool in tools}
-        if offered <= VERDICT_TOOLS:
+        if offered and offered <= VERDICT_TOOLS:
             return self._give_verdicts(conversation, on_sheet=SheetVerdicts.name in offered)
         done = self._count_given_replies([turn for turn in conversation if turn.role == "assistant"])
         if done >= len(self.replies):

@@ -1,4 +1,4 @@
-"""How a language model says which masks belong to the answer, and how that is read."""
+"""Verdicts of a language model: the tools that it gives them with, and how its calls are read."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,7 +34,7 @@ def _parse_yes_or_no(value: object) -> object:
 
 
 def _parse_share(value: object) -> object:
-    """In [0, 1], for '80 %' and for numbers beyond; anything else as it is, to be refused."""
+    """Read a share in [0, 1], also '80 %' and numbers beyond; anything else stays as it is, to be refused."""
     try:
         number = float(value.strip(" %")) / 100 if isinstance(value, str) and "%" in value else float(cast(Any, value))
     except (OverflowError, TypeError, ValueError):
@@ -64,7 +64,7 @@ class OneVerdict(Tool):
 
 
 class NumberedVerdict(BaseModel):
-    """Of one mask on a sheet."""
+    """The verdict on one mask of a sheet."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -122,7 +122,7 @@ VerdictTool = TypeVar("VerdictTool", OneVerdict, SheetVerdicts)
 
 
 def complete_verdict(value: dict[str, Any]) -> dict[str, Any]:
-    """With what a model left out, where the rest tells it."""
+    """Fill in what a model left out, where the rest tells it."""
     known = {name: held for name, held in value.items() if held is not None}
     if "accept" in known and "probability" not in known:
         known["probability"] = float(_parse_yes_or_no(known["accept"]) in (True, "true", "yes"))
@@ -133,7 +133,7 @@ def complete_verdict(value: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ParsedVerdicts:
-    """What can be read of a reply."""
+    """The verdicts of a reply, and what is wrong with it."""
 
     verdicts: tuple[Verdict, ...]
     """At most one of each mask in question, without their cost."""
@@ -187,7 +187,7 @@ def _parse_sheet_verdicts(reply: Reply, ids_by_number: Mapping[int, int]) -> Par
 
 
 def _describe_missing(missing: Sequence[int], contradicted: Sequence[int]) -> str:
-    """In one sentence, what is wrong with the numbers that have no verdict; "" where there are none."""
+    """Describe in one sentence what is wrong with the numbers that have no verdict; "" where there are none."""
     wrong = [
         f"there is no verdict for {format_ids(missing)}" if missing else "",
         f"{format_ids(contradicted)} {'is' if len(contradicted) == 1 else 'are'} both accepted and rejected"

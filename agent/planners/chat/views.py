@@ -1,4 +1,4 @@
-"""What a language model is shown of a picture and its masks, at a size that it can afford."""
+"""Images and masks as a language model is shown them, at a size that it can afford."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,19 +18,23 @@ from sam3_tool.drawing.overlay import draw_marks, draw_zoom_pair
 from sam3_tool.masks.rle import RleMask, decode_mask, decode_tight
 
 SMALLEST_SIDE = 32
-"""Pixels: one token of a picture."""
+"""Pixels: one token of an image."""
 
 
 @dataclass(frozen=True)
 class View:
-    """How a language model sees episodes."""
+    """How a language model sees episodes.
+
+    Raises:
+        ValueError: The images would be too small, or there is no such way to write places.
+    """
 
     image_side: int = 1280
-    """Pixels of the long side of a picture; a larger one is reduced."""
+    """Pixels of the long side of an image; a larger one is reduced."""
     coordinates: Literal["auto", Convention] = "auto"
     """How the model writes places; 'auto' is what its name tells, or pixels where there is none."""
     images: int | None = None
-    """Most pictures in one request; None = no limit."""
+    """Most images in one request; None = no limit."""
     context: int | None = None
     """Tokens that a request and its reply may have; None = no limit."""
 
@@ -42,18 +46,18 @@ class View:
             raise ValueError(f"`coordinates` must be one of {expected}, got {self.coordinates!r}")
 
     def build_frame(self, image: Image) -> CoordinateFrame:
-        """How places in `image` are written."""
+        """Build the frame in which the model writes places in `image`."""
         convention: Convention = "pixels" if self.coordinates == "auto" else self.coordinates
         height, width = _fit_size(image.height, image.width, self.image_side)
         return CoordinateFrame(convention, image.width, image.height, width, height)
 
 
 _reduced_images: WeakKeyDictionary[Image, Image] = WeakKeyDictionary()
-"""A cache: for each picture that is alive, the reduced one that was asked for last."""
+"""A cache: for each image that is alive, the reduced one that was asked for last."""
 _OverlayKey = tuple[tuple[Candidate, ...], tuple[int, ...]]
 """Masks and their numbers."""
 _overlays: WeakKeyDictionary[Image, dict[_OverlayKey, Image]] = WeakKeyDictionary()
-"""A cache: for each picture that is alive, the `MAX_KEPT_OVERLAYS` overlays of it that were drawn last, the latest at the end."""
+"""A cache: for each image that is alive, its `MAX_KEPT_OVERLAYS` overlays drawn last, the latest at the end."""
 _lock = Lock()
 """Of both caches."""
 MAX_KEPT_OVERLAYS = 4
@@ -61,7 +65,7 @@ MAX_KEPT_OVERLAYS = 4
 
 
 def reduce_image(image: Image, side: int) -> Image:
-    """The picture with at most `side` pixels on its long side; itself where it has no more."""
+    """The image with at most `side` pixels on its long side; itself where it has no more."""
     height, width = _fit_size(image.height, image.width, side)
     if (height, width) == (image.height, image.width):
         return image
@@ -75,7 +79,7 @@ def reduce_image(image: Image, side: int) -> Image:
 
 
 def draw_overlay(image: Image, candidates: Sequence[Candidate], numbers: Sequence[int], side: int) -> Image:
-    """The masks over the reduced picture, under these numbers."""
+    """The masks over the reduced image, under these numbers."""
     small, marks = reduce_image(image, side), (tuple(candidates), tuple(numbers))
     with _lock:
         known = _overlays.setdefault(small, {}).get(marks)
@@ -99,13 +103,13 @@ def _render_overlay(small: Image, candidates: Sequence[Candidate], numbers: Sequ
 
 
 def zoom_to_mask(image: Image, candidate: Candidate, number: int, side: int) -> Image:
-    """Two close-ups of one mask, out of the whole picture."""
+    """Two close-ups of one mask, out of the whole image."""
     pair = draw_zoom_pair(image, decode_mask(candidate.rle), candidate.box, mask_id=number)
     return reduce_image(Image(np.asarray(pair)), side)
 
 
 def draw_sheet(image: Image, candidates: Sequence[Candidate], numbers: Sequence[int], side: int) -> Image:
-    """Close-ups of all these masks, out of the whole picture."""
+    """Close-ups of all these masks, out of the whole image."""
     return draw_contact_sheet(image, [candidate.rle for candidate in candidates], mask_ids=numbers, side=side)
 
 
@@ -126,7 +130,7 @@ class _Patch:
 
 @lru_cache(maxsize=128)
 def _scale_mask(rle: RleMask, height: int, width: int) -> _Patch:
-    """The mask in a picture of another size. Cached: a mask is drawn again at every step that shows it.
+    """The mask in an image of another size. Cached: a mask is drawn again at every step that shows it.
 
     A mask with pixels keeps at least one, or nobody could see that it is there.
     """
@@ -142,7 +146,7 @@ def _scale_mask(rle: RleMask, height: int, width: int) -> _Patch:
 
 
 def _scale_span(start: int, length: int, old_length: int, new_length: int) -> range:
-    """The pixels of an axis of `new_length` pixels that a span of an axis of `old_length` pixels covers; at least one."""
+    """Scale a span from an axis of `old_length` pixels to one of `new_length`; it keeps at least one pixel."""
     first = min(start * new_length // old_length, new_length - 1)
     return range(first, max(first + 1, round((start + length) * new_length / old_length)))
 

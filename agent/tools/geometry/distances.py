@@ -1,4 +1,4 @@
-"""How far apart masks are: the gap between two masks is the distance between their nearest pixels.
+"""Gaps between masks: the gap is the distance between their nearest pixels.
 
 It is 0 when they share a pixel, and 1 when they are neighbours.
 """
@@ -28,7 +28,7 @@ def compute_gap(a: Shape, b: Shape) -> float:
 
 
 def _compute_root(square: int) -> float:
-    """In single precision, as OpenCV measures distances."""
+    """Take the root in single precision, as OpenCV measures distances."""
     return float(np.sqrt(np.float32(square)))
 
 
@@ -59,12 +59,12 @@ def _find_least_square(a: np.ndarray, b: np.ndarray) -> int:
     free = np.ones((high - low + 1)[::-1], np.uint8)
     free[tuple((b - low).T[::-1])] = 0
     distances = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # whole again: the roots differ in their last bits with the size of the picture and the number of threads
+    # whole again: the roots differ in their last bits with the size of the image and the number of threads
     return round(float(distances[tuple((a - low).T[::-1])].min()) ** 2)
 
 
 def _bound_box_gap(a: Shape, b: Shape) -> float:
-    """What the gap is at least, for masks that are not empty."""
+    """Bound the gap from below, by the boxes of masks that are not empty."""
     dx = max(a.box[0], b.box[0]) - min(a.box[2], b.box[2]) + 1
     dy = max(a.box[1], b.box[1]) - min(a.box[3], b.box[3]) + 1
     return _compute_root(max(dx, 0) ** 2 + max(dy, 0) ** 2)
@@ -77,7 +77,7 @@ def bound_box_gaps(a: Shape, boxes: np.ndarray) -> np.ndarray:
 
 
 def is_within_gap(a: Shape, b: Shape, limit: float) -> bool:
-    """Whether the gap is at most `limit` pixels; cheap where the boxes alone are farther apart."""
+    """Say whether the gap is at most `limit` pixels; cheap where the boxes alone are farther apart."""
     return _bound_box_gap(a, b) <= limit and compute_gap(a, b) <= limit
 
 

@@ -1,4 +1,4 @@
-"""What masks measure, to rank them by: pure functions of masks, boolean or compressed."""
+"""Measures of masks, to rank them by: pure functions of masks, boolean or compressed."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from agent.tools.geometry.terms import MEASURES, Measure
 
 
 def measure_masks(by: Measure, masks: Masks, scores: np.ndarray, to: Masks) -> np.ndarray:
-    """One number per mask, float64 (N,), to rank by.
+    """Measure each mask: float64, (N,), to rank by.
 
     `scores`: float, (N,). `to` is used by distance only.
     size: area in pixels. x, y: centroid in pixels. width, height: of the mask's extents, in pixels. score: as given.

@@ -1,6 +1,6 @@
-"""Where masks lie and how they relate: pure functions of masks, boolean or compressed.
+"""Places and relations of masks: pure functions of masks, boolean or compressed.
 
-Every margin below is a fraction of the picture or of the objects; only contact has a floor in pixels. "Size" of an
+Every margin below is a fraction of the image or of the objects; only contact has a floor in pixels. "Size" of an
 object is the geometric mean of the sides of its box.
 """
 
@@ -22,11 +22,11 @@ from agent.tools.geometry.shapes import (
 from agent.tools.geometry.terms import PLACES, RELATIONS, Place, Relation
 
 SIDE_MARGIN = 0.02
-"""left_of, right_of, above, below: how far apart the centroids must be, as a share of the picture's width or height."""
+"""left_of, right_of, above, below: how far apart the centroids must be, as a share of the image's width or height."""
 SIZE_MARGIN = 1.05
 """larger, smaller: the least ratio of the two areas."""
 CONTACT = 0.005
-"""touching: the largest gap, as a share of the picture's diagonal (at least 2 pixels)."""
+"""touching: the largest gap, as a share of the image's diagonal (at least 2 pixels)."""
 INSIDE_SHARE = 0.75
 """inside: how much of the object lies within the other's filled outline."""
 SURROUNDED_SHARE = 0.75
@@ -44,11 +44,11 @@ OVERLAP_SHARE = 0.05
 CORRIDOR = 0.25
 """between: how far the centroid may be off the line that joins the two others, as a share of that line's length."""
 MIDDLE = (0.25, 0.75)
-"""located in the middle: the centroid's range on both axes, as a share of the picture."""
+"""located in the middle: the centroid's range on both axes, as a share of the image."""
 
 
 def find_related(relation: Relation, masks: Masks, to: Masks, other: Masks = ()) -> np.ndarray:
-    """Which of the N `masks` stand in the relation to at least one of `to`: bool, (N,).
+    """Find which of the N `masks` stand in the relation to at least one of `to`: bool, (N,).
 
     Empty masks stand in no relation, and neither does an object to itself (`SAME_OBJECT`).
 
@@ -89,9 +89,9 @@ def find_related(relation: Relation, masks: Masks, to: Masks, other: Masks = ())
 
 
 def find_located(place: Place, masks: Masks) -> np.ndarray:
-    """Which of the N `masks` lie at an absolute place, by their centroid: bool, (N,).
+    """Find which of the N `masks` lie at an absolute place, by their centroid: bool, (N,).
 
-    left, right, top, bottom: that half of the picture. middle: its central half on both axes (`MIDDLE`). top_left and
+    left, right, top, bottom: that half of the image. middle: its central half on both axes (`MIDDLE`). top_left and
     so on: that quarter. A centroid exactly on a line belongs to neither side; an empty mask lies nowhere.
 
     >>> corner = np.zeros((1, 8, 8), bool)
@@ -136,7 +136,7 @@ def _is_inside(a: Shape, b: Shape) -> bool:
 
 
 def _is_surrounded(a: Shape, b: Shape) -> bool:
-    """Whether rays from the centroid of `a` meet `b` in enough of 16 directions."""
+    """Say whether rays from the centroid of `a` meet `b` in enough of 16 directions."""
     reach = np.arange(int(np.hypot(b.box[2] - b.box[0], b.box[3] - b.box[1])) + 1)
     angles = np.arange(16)[:, None] * (np.pi / 8)
     columns = np.rint(a.x - b.box[0] + reach * np.cos(angles)).astype(int)
@@ -152,7 +152,7 @@ def _is_on(a: Shape, b: Shape) -> bool:
 
 
 def _is_supported(a: Shape, b: Shape) -> bool:
-    """Whether enough of the lowest part of `a` has pixels of `b` right below it."""
+    """Say whether enough of the lowest part of `a` has pixels of `b` right below it."""
     x0, y0, x1, y1 = a.box
     height = y1 - y0
     lowest = height - 1 - np.argmax(a.crop[::-1], axis=0)
@@ -178,7 +178,7 @@ def _is_touching(a: Shape, b: Shape) -> bool:
 
 
 def _get_contact_gap(a: Shape) -> float:
-    """The largest gap, in pixels, at which masks in this picture touch."""
+    """The largest gap, in pixels, at which masks in this image touch."""
     return max(2.0, CONTACT * float(np.hypot(a.height, a.width)))
 
 

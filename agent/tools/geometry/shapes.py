@@ -1,6 +1,6 @@
 """Masks as geometry works on them: cut to their boxes, with what predicates need of them computed once.
 
-Exact for pictures up to `LONGEST_SIDE` pixels. Larger masks are pooled to at most that side first: a pooled pixel is
+Exact for images up to `LONGEST_SIDE` pixels. Larger masks are pooled to at most that side first: a pooled pixel is
 set when any of its pixels is.
 """
 
@@ -17,7 +17,7 @@ from sam3_tool.masks.boxes import mask_to_box
 from sam3_tool.masks.rle import RleMask, decode_columns
 
 Masks: TypeAlias = np.ndarray | Sequence[RleMask]
-"""Of one picture: bool, (N, H, W), or compressed, which is quicker as only what the masks touch is ever decoded."""
+"""Of one image: bool, (N, H, W), or compressed, which is quicker as only what the masks touch is ever decoded."""
 PixelBox: TypeAlias = tuple[int, int, int, int]
 """x0 y0 x1 y1 in pixels, x1 and y1 exclusive."""
 LONGEST_SIDE = 2048
@@ -32,10 +32,10 @@ class Shape:
     """bool: the mask within its box; (0, 0) for an empty one."""
     left: int
     top: int
-    """Where the box begins in the picture; 0 for an empty mask."""
+    """Where the box begins in the image; 0 for an empty mask."""
     height: int
     width: int
-    """Of the picture."""
+    """Of the image."""
 
     @property
     def box(self) -> PixelBox:
@@ -75,7 +75,7 @@ class Shape:
 
     @cached_property
     def edge(self) -> np.ndarray:
-        """int32, (K, 2), x y in the picture: the pixels of the (not empty) mask with a neighbour that is not of it."""
+        """int32, (K, 2), x y in the image: the pixels of the (not empty) mask with a neighbour that is not of it."""
         pixels = self.crop.view(np.uint8)
         cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
         inner = cv2.erode(pixels, cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -96,7 +96,7 @@ class Shape:
         return np.stack([np.concatenate([first, last]), np.tile(rows, 2)], axis=1).astype(np.int32)
 
     def cut_part(self, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
-        """bool, (y1 - y0, x1 - x0): the mask in this part of the picture."""
+        """bool, (y1 - y0, x1 - x0): the mask in this part of the image."""
         part = np.zeros((y1 - y0, x1 - x0), dtype=bool)
         common = intersect_boxes(self.box, (x0, y0, x1, y1))
         if common is not None:
@@ -135,7 +135,7 @@ def _decode_touched_columns(rle: RleMask) -> tuple[int, np.ndarray]:
 
 
 def _pool_crop(crop: np.ndarray, x: int, y: int, step: int) -> np.ndarray:
-    """`crop`: bool, a part of the picture that begins at x, y, which need not be multiples of `step`."""
+    """`crop`: bool, a part of the image that begins at x, y, which need not be multiples of `step`."""
     if step == 1 or crop.size == 0:
         return crop
     height, width = crop.shape
@@ -164,13 +164,13 @@ def intersect_boxes(a: PixelBox, b: PixelBox) -> PixelBox | None:
 
 
 def slice_box(box: PixelBox, left: int, top: int) -> tuple[slice, slice]:
-    """Where the box is in an array that begins at `left`, `top`."""
+    """Slice the box out of an array that begins at `left`, `top`."""
     x0, y0, x1, y1 = box
     return slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
 
 
 def count_shared(a: Shape, of_a: np.ndarray, b: Shape, of_b: np.ndarray) -> int:
-    """How many pixels two crops (of `a` and of `b`) have in common."""
+    """Count the pixels that two crops (of `a` and of `b`) have in common."""
     common = intersect_boxes(a.box, b.box)
     if common is None:
         return 0
