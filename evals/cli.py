@@ -439,7 +439,7 @@ def _estimate_cost(planner: str, toolset: str, like: Path | None) -> "CostEstima
 
 
 def _format_statuses(predictions: "Sequence[Prediction]") -> str:
-    """How many samples ended how, in words."""
+    """Count the samples by how they ended, in words."""
     statuses = [prediction.status for prediction in predictions]
     return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
 

@@ -72,10 +72,12 @@ class Evaluation:
 
     @cached_property
     def info(self) -> DatasetInfo:
+        """The files of the data set, described."""
         return self.dataset.collect_info()
 
     @property
     def price(self) -> Price:
+        """Price of tokens, as the run's budget has it."""
         return self.run.manifest.made_by.budget.price
 
     def load_predictions(self) -> list[Prediction]:
@@ -141,6 +143,7 @@ class Evaluation:
         self.run.write_file("report.html", html.encode())
 
     def compute_costs(self, predictions: Sequence[Prediction]) -> Costs:
+        """Sum what the run has spent."""
         attempts = self.run.load_attempts()
         asked_again = len(attempts) - len({attempt.id for attempt in attempts})
         return sum_costs(predictions, price=self.price, asked_again=asked_again)
@@ -161,7 +164,7 @@ class Evaluation:
 
 
 def load_costs(path: Path) -> Costs:
-    """What a run has cost, by its `costs.json`. Raises RunError where that cannot be read."""
+    """Read what a run has cost from its `costs.json`. Raises RunError where that cannot be read."""
     try:
         return Costs.model_validate_json((path / "costs.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -178,7 +181,7 @@ def _select_for_pages(worst: Sequence[tuple[Sample, Prediction]], pages: int) ->
 def sort_worst_first(
     samples: Sequence[Sample], predictions: Sequence[Prediction], per_sample: Mapping[str, float]
 ) -> list[tuple[Sample, Prediction]]:
-    """By the sample's own number; where there is none, those that failed and those without a mask come first."""
+    """Sort by the sample's own number; where it has none, failed samples and those without a mask come first."""
 
     def get_badness(pair: tuple[Sample, Prediction]) -> tuple[float, bool, bool, str]:
         sample, prediction = pair
@@ -190,7 +193,7 @@ def sort_worst_first(
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """What came of `evaluate`."""
+    """The result of `evaluate`."""
 
     path: Path
     """Folder of the run: predictions, scores, report and pages."""

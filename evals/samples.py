@@ -1,4 +1,4 @@
-"""What a benchmark consists of: samples to ask, predictions that came, and the data set that scores them."""
+"""The parts of a benchmark: samples to ask, predictions that came, and the data set that scores them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Sample:
     direct: bool = False
     """A plain noun phrase, which SAM 3 is asked without a planner (OmniLabel's categories, SA-Co)."""
     presence: bool = True
-    """Of a direct sample: whether SAM 3's doubt that the phrase is there at all counts in the scores."""
+    """For a direct sample, True if SAM 3's doubt that the phrase is there at all counts in the scores."""
     target: Callable[[], np.ndarray] | None = None
     """Reads bool (H, W), what is to be found, for the report's images; None where there are only boxes."""
     target_boxes: Sequence[tuple[float, float, float, float]] | None = None
@@ -62,7 +62,7 @@ class Sample:
 
 
 class Prediction(BaseModel):
-    """What came of one sample: a line of `samples.jsonl`.
+    """The answer to one sample: a line of `samples.jsonl`.
 
     >>> Prediction.make_failed("a", "no server").status
     'failed'
@@ -82,7 +82,7 @@ class Prediction(BaseModel):
     usage: Usage = NO_COST
     seconds: float = 0.0
     error: Text = ""
-    """Of a failure: what happened, in one line."""
+    """The cause of a failure, in one line."""
 
     @classmethod
     def from_instances(cls, id: str, found: Instances, status: Status, **more: Any) -> "Prediction":
@@ -130,19 +130,19 @@ class Prediction(BaseModel):
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known about a data set's files before anything is run."""
+    """Facts about a data set's files, known before anything is run."""
 
     samples: int
     images: int
     hash: str
     """SHA-256 over the names and contents of the annotation files, in hexadecimal."""
     published: int | None
-    """How many samples the published split has."""
+    """Number of samples in the published split."""
     licence: str
     source: str
     """Where to get it, in words."""
     notes: tuple[str, ...] = ()
-    """What a reader of the numbers must know: version, variant, samples left out."""
+    """Facts that a reader of the numbers must know: version, variant, samples left out."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Scores:
 
 
 class Benchmark(Protocol):
-    """What is asked, and how answers are scored.
+    """The samples that are asked, and the scoring of the answers.
 
     It is cheap to make: no image is opened before a sample's `open_image` is called.
     """

@@ -118,7 +118,7 @@ class GRefCoco:
         return gres.count_pixels(sample, convention=self.convention)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """Of masks, and of boxes (GREC) as `grec_f1` where there are sentences with and without target."""
+        """Score masks; and boxes (GREC) as `grec_f1`, where there are sentences with and without target."""
         counts = self._count_predictions(predictions)
         ids = [prediction.id for prediction in predictions]
         alone = gres.compute_sample_ious(counts, self.convention)

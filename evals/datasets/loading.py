@@ -37,19 +37,21 @@ class DatasetLoader(Generic[P, B]):
     """A function that loads a data set, with what is known before it is called."""
 
     def __init__(self, function: Callable[P, B], splits: Iterable[str] = (), *, only_scored: bool = False) -> None:
+        """Declare a loader, as the decorator `dataset_loader` does."""
         self.function = function
         self.splits = tuple(splits)
         """Names of the splits; empty where they are not known beforehand, or any text is one."""
         self.only_scored = only_scored
-        """Whether predictions can be scored, but no planner can be asked."""
+        """True if predictions can be scored, but no planner can be asked."""
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> B:
+        """Load the data set, as the function does."""
         return self.function(*args, **kwargs)
 
     @property
     def needs_data(self) -> bool:
-        """Whether the data lie in a folder that must be given."""
+        """True if the data lie in a folder that must be given."""
         return self._path_and_split[0].default is Parameter.empty
 
     @property
@@ -66,7 +68,7 @@ class DatasetLoader(Generic[P, B]):
         }
 
     def is_path_option(self, name: str) -> bool:
-        """Whether an option takes a file or a folder."""
+        """Return True if an option takes a file or a folder."""
         return name in self.options and "Path" in str(self.options[name].annotation)
 
     @property
@@ -112,7 +114,7 @@ class LoadedDataset:
     path: Path | None
     """The folder of the data, absolute; None where there is none."""
     options: Mapping[str, str]
-    """What it was loaded with beside its split; paths are absolute, so that a run finds them from any folder."""
+    """Options that it was loaded with; paths are absolute, so that a run finds them from any folder."""
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -121,14 +123,17 @@ class LoadedDataset:
 
     @property
     def name(self) -> str:
+        """Name of the data set."""
         return self.dataset.name
 
     @property
     def version(self) -> str:
+        """Version of the task."""
         return self.dataset.version
 
     @property
     def split(self) -> str:
+        """Name of the split."""
         return self.dataset.split
 
     def list_samples(self) -> Sequence[Sample]:
@@ -211,7 +216,7 @@ def load_benchmark(
 
 
 def is_runnable(benchmark: Benchmark) -> TypeGuard[Dataset]:
-    """Whether a planner can be asked the samples of this benchmark, and its answers be scored."""
+    """Return True if a planner can be asked the samples, and its answers can be scored."""
     return all(hasattr(benchmark, method) for method in ("build_submission", "score", "build_measure"))
 
 

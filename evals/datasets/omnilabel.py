@@ -88,7 +88,7 @@ def _make_id(pair: Pair) -> str:
 
 
 def _get_length_slice(pair: Pair) -> dict[str, str]:
-    """Of a description, its official length group."""
+    """Get the official length group of a description; empty for a category."""
     names = {"descr_s": "short (to 3 words)", "descr_m": "medium (4 to 8)", "descr_l": "long (from 9)"}
     found = [name for group, name in names.items() if omnilabel.GROUPS[group].has_pair(pair)]
     return {"length": found[0]} if found else {}

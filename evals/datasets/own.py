@@ -167,7 +167,8 @@ def _make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """As RGB. Of a palette the colours count, not the numbers; Pillow warns unless transparency has its own step."""
+    """Convert to RGB: in a palette the colours count, not the numbers."""
+    # Pillow warns unless transparency has a step of its own
     return image.convert("RGBA").convert("RGB")
 
 
@@ -365,7 +366,7 @@ class OwnDataset:
 
 
 def _parse_prediction(id: str, entry: Mapping[str, Any]) -> Prediction:
-    """Of a file as `build_submission` writes it. Raises ScoringError."""
+    """Parse an entry of a file as `build_submission` writes it. Raises ScoringError."""
     name = f"prediction {id!r}"
     masks = [to_rle(mask, {}, lambda: name) for mask in require_list(entry.get("masks", ()), f"{name}: `masks`")]
     for mask in masks:

@@ -187,7 +187,7 @@ class SaCo:
         return cgf1.judge_pair(pair, answers, self.annotators, iou_type)
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
-        """Of masks; of boxes too, where every prediction has one."""
+        """Score masks; boxes too, where every prediction has one."""
         files = list(self.files)
         scores = cgf1.score(files, predictions)
         metrics = {name: value for name, value in scores.items() if name != "official"}
@@ -197,7 +197,7 @@ class SaCo:
         return metrics | _prefix_box_scores(cgf1.score(files, entries, "bbox"))
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """Of masks; of boxes too, under `bbox cgF1` …"""
+        """Score masks; boxes too, under `bbox cgF1` …"""
         outcomes = self._judge_predictions(predictions)
         metrics = cgf1.select_headline(cgf1.compute_official_numbers(outcomes), len(outcomes))
         of_boxes = cgf1.compute_official_numbers(

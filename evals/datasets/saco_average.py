@@ -30,7 +30,7 @@ def load_gold(data: Path, split: str, *, pictures: str | Path | None = None) -> 
 
 @dataset_loader(splits=[ALL, *saco.SILVER_SUBSETS])
 def load_silver(data: Path, split: str, *, pictures: str | Path | None = None) -> "SaCo | SaCoAverage":
-    """As for Gold."""
+    """Load SA-Co Silver, as `load_gold` loads Gold."""
     return _load_split("saco-silver", saco.SILVER_SOURCE, saco.load_silver, saco.SILVER_SUBSETS, data, split, pictures)
 
 

@@ -60,7 +60,7 @@ def load(data: Path, split: str) -> VideoBenchmark:
 
 
 def _build_sample(masks: Path, frames: Path) -> Sample:
-    """Of one object, whose masks lie in a folder of their own."""
+    """Build the sample of one object, whose masks lie in a folder of their own."""
     return Sample(
         id=f"{frames.name}/{masks.name}",
         query="the object masked where it first appears",

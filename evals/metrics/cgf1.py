@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class PairOutcome:
-    """What came of one pair, against the targets of one annotator."""
+    """The matches of one pair with the targets of one annotator."""
 
     predicted: int
     targets: int
@@ -109,7 +109,7 @@ def compute_official_numbers(outcomes: Sequence[PairOutcome]) -> dict[str, float
 
 
 def select_headline(official: Mapping[str, float], pairs: int) -> dict[str, float]:
-    """What papers quote: F1 scores in percent, IL_MCC in [-1, 1]."""
+    """Select the numbers that papers quote: F1 scores in percent, IL_MCC in [-1, 1]."""
     return {
         "cgF1": 100 * official["cgF1"],
         "pmF1": 100 * official["positive_micro_F1"],
@@ -367,7 +367,7 @@ def _score_thresholds(outcomes: Sequence[PairOutcome]) -> dict[str, np.ndarray]:
 
 
 def _score_image_level(outcomes: Sequence[PairOutcome]) -> dict[str, float]:
-    """Whether anything was predicted, against whether anything is there."""
+    """Compare by image: is anything predicted, and is anything there?"""
     pairs = Counter((outcome.targets > 0, outcome.predicted > 0) for outcome in outcomes)
     return _compute_image_level(pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False])
 

@@ -49,7 +49,7 @@ def count_instances(
     iom: float = 0.5,
     threshold: float = 0.5,
 ) -> int:
-    """How many of `masks`, run lengths or bool (N, H, W), are left by suppression and then score above `threshold`.
+    """Count those of `masks`, run lengths or bool (N, H, W), that suppression leaves and that score above `threshold`.
 
     >>> count_instances(np.ones((2, 4, 4), bool), [0.9, 0.8])
     1

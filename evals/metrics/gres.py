@@ -37,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class PixelCounts(NamedTuple):
-    """What is kept of one query."""
+    """The numbers that are kept of one query."""
 
     intersection: int
     union: int
@@ -71,7 +71,7 @@ def score(
 
 
 def score_counts(counts: Sequence[PixelCounts], convention: Convention = "rela") -> dict[str, Any]:
-    """What `score` gives, from what `count_pixels` keeps of every query."""
+    """Score as `score` does, from what `count_pixels` keeps of every query."""
     if not any(not entry.missing for entry in counts):
         raise ScoringError(f"none of {len(counts)} samples has a target: cIoU and T-acc have no official value")
     return _score_rela(counts) if convention == "rela" else _score_gsva(counts)

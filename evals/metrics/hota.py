@@ -72,7 +72,7 @@ def _match_frames(frames: Sequence[FrameDetections]) -> HotaFields:
 
 
 def _align_tracks(frames: Sequence[FrameDetections]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How well whole tracks agree, (G, D), and the frames of each track, (G, 1) and (1, D)."""
+    """Agreement of whole tracks, (G, D), and the frames of each track, (G, 1) and (1, D)."""
     number = [
         1 + max((int(tracks.max()) for tracks in column if len(tracks)), default=-1)
         for column in zip(*_list_tracks(frames), strict=True)

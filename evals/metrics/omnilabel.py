@@ -27,7 +27,7 @@ from evals.metrics.inputs.entries import Entry, JsonSource, get_field, get_key, 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_DETECTIONS = 100
-"""Of one pair that are looked at."""
+"""Most detections of one pair that are looked at."""
 VERSION = "0.1.3"
 _MAX_AREA = 1e5**2
 """Larger boxes are ignored, in square pixels."""
@@ -58,7 +58,7 @@ def score(ground_truth: JsonSource, predictions: JsonSource) -> dict[str, float]
 
 
 def score_matches(pairs: Sequence["Pair"], matches: Sequence["PairMatch"]) -> dict[str, float]:
-    """What `score` gives, from what came of every pair, in the order that breaks ties."""
+    """Score as `score` does, from the matches of every pair, in the order that breaks ties."""
     rankings = {
         name: _rank_matches(list(compress(matches, (group.has_pair(pair) for pair in pairs))))
         for name, group in GROUPS.items()
@@ -74,7 +74,7 @@ class Pair(NamedTuple):
     kind: Kind
     words: int
     boxes: int
-    """Of the description, in all images."""
+    """Boxes of the description, in all images."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _compute_area(bbox: Sequence[float]) -> float:
 
 
 class PairMatch(NamedTuple):
-    """What came of one pair; detections best first."""
+    """The matches of one pair; detections best first."""
 
     scores: np.ndarray
     """float64, (D,)."""

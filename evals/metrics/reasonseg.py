@@ -51,7 +51,7 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convent
 def score_counts(
     counted: Sequence[tuple[int, int]] | np.ndarray, *, convention: Convention = "lisa"
 ) -> dict[str, float]:
-    """What `score` gives, from the pixels of intersection and union of every sample, (n, 2); see `count_pixels`."""
+    """Score as `score` does, from the pixels of intersection and union of every sample, (n, 2); see `count_pixels`."""
     if not len(counted):
         raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
     giou, ciou = (_score_lisa if convention == "lisa" else _score_hf_bool)(np.asarray(counted))

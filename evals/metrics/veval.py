@@ -158,7 +158,7 @@ def _group_by_pair(tracks: Iterable[Track]) -> dict[PairId, list[Track]]:
 
 
 def _judge_pairs(truth: GroundTruth, tracks: Sequence[Track], iou_type: IouType) -> list[cgf1.PairOutcome]:
-    """Of every pair, in the official order: those with tracks by id, then the negatives."""
+    """List the pairs in the official order: those with tracks by id, then the negatives."""
     targets, found = _index_targets(truth.tracks), _group_by_pair(tracks)
     with_tracks = sorted({track.pair for track in (*truth.tracks, *tracks)})
     pairs = dict.fromkeys([*with_tracks, *(truth.negatives or ())])
@@ -166,7 +166,7 @@ def _judge_pairs(truth: GroundTruth, tracks: Sequence[Track], iou_type: IouType)
 
 
 def _index_targets(tracks: Sequence[Track]) -> dict[PairId, list[Track]]:
-    """By pair as the official loader looks them up: of a repeated id the last annotation counts, as often as it is."""
+    """Group by pair as the official loader does: the last annotation of a repeated id counts, each time."""
     last = {get_key(track.entry, "id", track.name): track for track in tracks}
     grouped = _group_by_pair(tracks)
     return _group_by_pair(last[track.entry["id"]] for pair in sorted(grouped) for track in grouped[pair])

@@ -10,7 +10,7 @@ from evals.samples import Dataset, Prediction, Sample
 
 @dataclass(frozen=True)
 class Comparison:
-    """By how much the second of two runs is better than the first."""
+    """The difference of two runs."""
 
     headline: str
     """Name of the number that is compared."""
@@ -22,6 +22,7 @@ class Comparison:
     """95 %, of second - first; the same images are drawn for both."""
 
     def __str__(self) -> str:
+        """Say both numbers and their difference in one line."""
         gain = self.second - self.first
         low, high = self.difference.low, self.difference.high
         return (

@@ -52,7 +52,7 @@ def _track_progress(faults: Iterable[str], total: int, on_progress: Callable[[st
 
 
 def _find_fault(sample: Sample) -> str:
-    """What is wrong with a sample's image; empty if nothing is."""
+    """Say what is wrong with a sample's image; empty if nothing is."""
     try:
         sample.open_image()
     except (OSError, ImageError) as error:
@@ -61,7 +61,7 @@ def _find_fault(sample: Sample) -> str:
 
 
 def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:
-    """What is known without opening an image, by name."""
+    """Describe the data set without opening an image, by name."""
     published = "not known" if info.published is None else f"{info.published:,}"
     same = info.published in (None, info.samples)
     direct = sum(sample.direct for sample in dataset.list_samples())
@@ -80,15 +80,15 @@ def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What one sample costs."""
+    """The cost of one sample."""
 
     usage: Usage
     seconds: float
-    """With nothing else at the same time."""
+    """Seconds with nothing else at the same time."""
     source: str
     """Where the numbers come from, in words."""
     agent_only: bool
-    """Of a sample that goes to the agent; otherwise a mean over samples of both kinds."""
+    """True if it is the cost of a sample that goes to the agent; else it is a mean over samples of both kinds."""
 
 
 # Requests and tokens are those of `python -m bench.suites.toolsets`: three masks, each examined; replies of 150 tokens.
@@ -113,7 +113,7 @@ def estimate_typical_cost(planner: str, toolset: str) -> CostEstimate:
 
 
 def estimate_from_run(costs: Costs, run_name: str) -> CostEstimate:
-    """As an earlier run went; its samples of both kinds together."""
+    """Estimate by what an earlier run spent, on samples of both kinds."""
     n = max(1, costs.samples)
     spent = costs.usage
     mean = Usage(*(getattr(spent, name) / n for name in Usage.__dataclass_fields__))
@@ -125,8 +125,10 @@ def estimate_from_run(costs: Costs, run_name: str) -> CostEstimate:
 def estimate_run(
     samples: Sequence[Sample], sample_cost: CostEstimate, *, workers: int, price: Price = FREE
 ) -> dict[str, str]:
-    """What asking these samples will take, by name. Samples asked of SAM 3 alone cost no model call; a mean over both
-    kinds counts for every sample."""
+    """Estimate what asking these samples will take, by name.
+
+    Samples asked of SAM 3 alone cost no model call; a mean over both kinds counts for every sample.
+    """
     of_agent = sum(not sample.direct for sample in samples)
     paid = of_agent if sample_cost.agent_only else len(samples)
     calls, prompt, completion = (

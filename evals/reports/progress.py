@@ -1,4 +1,4 @@
-"""How a run is getting on, in one line: rate, time left, the metric so far."""
+"""Progress of a run, in one line: rate, time left, the metric so far."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from time import monotonic
 from evals.samples import Dataset, Prediction, Sample
 
 METRIC_TIME_SHARE = 0.05
-"""Of a run's time that may go into the metric so far."""
+"""Share of a run's time that may go into the metric so far."""
 
 
 @dataclass
@@ -17,7 +17,7 @@ class ProgressMeter:
     dataset: Dataset
     samples: Sequence[Sample]
     done: dict[str, Prediction]
-    """What was done before."""
+    """Sample id -> prediction, of what was done before."""
     clock: Callable[[], float] = monotonic
     _started: float = field(init=False)
     _failed: int = field(init=False)
@@ -38,7 +38,7 @@ class ProgressMeter:
         self.done[prediction.id] = prediction
 
     def format_line(self) -> str:
-        """How it stands, for people."""
+        """Say how the run stands, for people."""
         failed = self._failed
         parts = [f"{len(self.done)} of {len(self.samples)} samples", *self._format_pace(), self._format_metric()]
         return ", ".join(part for part in (*parts, f"{failed} failed" if failed else "") if part)

@@ -96,13 +96,13 @@ def to_html(
 
 
 def list_banners(summary: Summary, manifest: Manifest) -> list[str]:
-    """What must be read before the numbers."""
+    """List the warnings that a reader must see before the numbers."""
     unasked = f"UNFINISHED: {summary.unasked} of {summary.overall.samples} samples were not asked; they count as empty."
     return [*([TESTING_ONLY] if manifest.testing_only else []), *([unasked] if summary.unasked else [])]
 
 
 def format_counts(summary: Summary) -> str:
-    """How many samples stand behind the headline, in one line."""
+    """Count the samples behind the headline, in one line."""
     return (
         f"{summary.overall.samples} scored, {summary.failed} failed, {summary.empty} empty,"
         f" {summary.statuses.get('budget', 0)} ended by the budget"
@@ -110,7 +110,7 @@ def format_counts(summary: Summary) -> str:
 
 
 def format_costs(costs: Costs) -> dict[str, str]:
-    """What the run spent, by name, and per sample."""
+    """Format what the run spent, by name, and per sample."""
     n, usage = max(1, costs.samples), costs.usage
     by_name = {
         "model calls": usage.model_calls,

@@ -38,7 +38,7 @@ def render_page(sample: Sample, prediction: Prediction, trace: Path, made_by: Pr
 
 
 def _build_direct_episode(sample: Sample, prediction: Prediction, image: Image) -> Episode:
-    """What SAM 3 found when it was asked directly, or the error of a sample that never got so far."""
+    """Show what SAM 3 found when it was asked directly, or the error of a sample that never got so far."""
     found = Instances(
         masks=decode_masks(prediction.masks, image.height, image.width),
         boxes=np.array(prediction.boxes, np.float32).reshape(-1, 4),

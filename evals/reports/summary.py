@@ -24,7 +24,7 @@ class SummaryRow(BaseModel):
     samples: int
     value: float
     low: float
-    """Of the 95 % interval, drawn over images."""
+    """Lower end of the 95 % interval, drawn over images."""
     high: float
 
 
@@ -54,6 +54,7 @@ class Summary(BaseModel):
 
     @property
     def failed(self) -> int:
+        """Samples that ended by an error."""
         return self.statuses.get("failed", 0)
 
 
@@ -68,12 +69,13 @@ class Costs(BaseModel):
     money: float
     """In the currency of the budget's price; 0 without a price."""
     seconds: float
-    """Of all samples together; they may have run at the same time."""
+    """Sum over all samples, which may have run at the same time."""
     asked_again: int = 0
     """Further tries of samples that had failed."""
 
 
 def sum_costs(predictions: Sequence[Prediction], *, price: Price = FREE, asked_again: int = 0) -> Costs:
+    """Sum what the samples that were asked have spent."""
     asked = [prediction for prediction in predictions if prediction.error != NOT_ASKED]
     usage = sum((prediction.usage for prediction in asked), NO_COST)
     seconds = sum(prediction.seconds for prediction in asked)

@@ -1,4 +1,4 @@
-"""What a run is made with: a planner and SAM 3, and both in words for the manifest."""
+"""The parts of a run: a planner and SAM 3, and both in words for the manifest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LOCAL_PLANNERS = ("transformers", "vllm")
 
 @dataclass(frozen=True, eq=False)
 class RunComponents:
-    """What answers the samples of a run."""
+    """The planner and the SAM 3 that answer the samples of a run."""
 
     solver: Solver
     made_by: Provenance

@@ -1,4 +1,4 @@
-"""What a run was made with: enough to make it again, and to refuse to mix two."""
+"""The manifest of a run: enough to make it again, and to refuse to mix two."""
 
 import platform
 import subprocess
@@ -67,7 +67,7 @@ class Manifest(BaseModel):
     """Version of the task."""
     split: str
     options: Mapping[str, str] = Field(default_factory=dict)
-    """What the data set was loaded with beside its split, e.g. its variant."""
+    """Options that the data set was loaded with, e.g. its variant."""
     data: str
     """Hash of the annotation files."""
     where: str = ""
@@ -75,13 +75,13 @@ class Manifest(BaseModel):
     samples: int
     limit: int | None = None
     only: tuple[str, ...] = ()
-    """As in `Selection`."""
+    """Only these samples, as in `Selection`."""
     ids: str
     """Hash of the ids of the samples that are asked, in order."""
     made_by: Provenance
     """Planner, model, protocol, prompts, budget and checkpoint."""
     generation: Mapping[str, JsonValue] = Field(default_factory=dict)
-    """How the model writes its replies: temperature, seed, most tokens, server."""
+    """Settings of the model's replies: temperature, seed, most tokens, server."""
     checkpoint: str
     """Hash of SAM 3's weights; empty where there are none."""
     runs_on: str = ""
@@ -89,7 +89,7 @@ class Manifest(BaseModel):
     batch: int = 1
     """Most requests that SAM 3 serves together; above 1, last digits depend on what else is asked at the time."""
     threshold: float
-    """Of samples that go to SAM 3 directly."""
+    """Threshold of samples that go to SAM 3 directly."""
     testing_only: bool = False
     """Not the whole split: its numbers are comparable with nothing."""
     commit: str = ""
@@ -127,11 +127,11 @@ class Manifest(BaseModel):
         return Selection(self.limit, self.only)
 
     def find_differences(self, other: "Manifest") -> list[str]:
-        """What would change results, one phrase each, e.g. 'planner: grammar, now openai:x'."""
+        """Find what would change results, one phrase each, e.g. 'planner: grammar, now openai:x'."""
         return [phrase for name, phrase in self._list_differences(other) if not _is_non_binding(name)]
 
     def find_harmless_differences(self, other: "Manifest") -> list[str]:
-        """What does not keep a run from going on: where the data are, code, packages, machine."""
+        """Find what does not keep a run from going on: where the data are, code, packages, machine."""
         return [phrase for name, phrase in self._list_differences(other) if _is_non_binding(name)]
 
     def _list_differences(self, other: "Manifest") -> Iterable[tuple[str, str]]:

@@ -16,7 +16,7 @@ from evals.samples import Prediction
 from sam3_tool.files import write_atomically
 
 MAX_NAME_LENGTH = 150
-"""Of a sample's id in a file name."""
+"""Characters of a sample's id in a file name."""
 
 
 class RunFolder:

@@ -65,7 +65,8 @@ MIN_SAMPLES_BEFORE_STOP = 20
 def _solve_concurrently(
     samples: Iterable[Sample], solve: SolveFn, workers: int
 ) -> Generator[tuple[Sample, SampleResult]]:
-    """As they finish. No more than twice `workers` are in flight, so that a stop leaves little undone."""
+    """Solve samples and give them as they finish."""
+    # no more than twice `workers` are in flight, so that a stop leaves little undone
     waiting = iter(samples)
     with ThreadPoolExecutor(workers) as pool:
         running: dict[Future[SampleResult], Sample] = {}

@@ -1,4 +1,4 @@
-"""How good a checkpoint is at the generated world: `python -m evals.studies.checkpoint --sam3 tiny`.
+"""Measure how good a checkpoint is at the generated world: `python -m evals.studies.checkpoint --sam3 tiny`.
 
 On held-out scenes, through the product's own path (`Sam3`): text prompts with 40 % negatives (cgF1 and its factors),
 whether a positive exemplar selects its kind, and text with a negative exemplar.

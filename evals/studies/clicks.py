@@ -1,4 +1,4 @@
-"""How good masks by clicks are, click by click, on held-out generated scenes.
+"""Measure masks by clicks, click by click, on held-out generated scenes.
 
 Run it: `python -m evals.studies.clicks --sam3 tiny`.
 
@@ -21,7 +21,7 @@ from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.clicking import find_centre_click, find_next_click
 
 FIRST_SCENE = 300_000
-"""Of the held-out scenes, whose others serve other measurements."""
+"""Number of the first held-out scene; other measurements use other scenes."""
 OBJECTS_PER_SCENE = 3
 CLICKS = 4
 
@@ -30,7 +30,7 @@ ObjectSample = tuple[Image, np.ndarray, tuple[float, float, float, float]]
 
 
 def generate_objects() -> Iterator[ObjectSample]:
-    """Of held-out scenes; of each scene a few at random."""
+    """Generate objects of held-out scenes, a few at random from each."""
     for number in count(FIRST_SCENE):
         scene = draw_scene(HELD_OUT + number, size=SIZES[number % len(SIZES)])
         chosen = np.random.default_rng(number).permutation(len(scene.objects))[:OBJECTS_PER_SCENE]

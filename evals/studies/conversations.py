@@ -1,4 +1,4 @@
-"""How well the grammar planner follows a conversation: `python -m evals.studies.conversations --sam3 tiny`.
+"""Measure how well the grammar planner follows a conversation: `python -m evals.studies.conversations --sam3 tiny`.
 
 gIoU of the answer after every turn, by kind of turn, over generated conversations about generated scenes; `--sam3
 truth` puts exact masks in SAM 3's place, so that errors of planning and errors of perception are told apart.
@@ -33,7 +33,7 @@ class AnsweredTurn:
 
     @property
     def mask_pair(self) -> tuple[np.ndarray, np.ndarray]:
-        """What the answer is after the turn (the union of its masks) and what it should be."""
+        """The union of the answer's masks after the turn, and the mask that it should be."""
         target = np.isin(self.scene.ids, np.array(self.turn.targets, int) + 1).astype(np.uint8)
         return self.conversation.answer.compute_union(), target
 
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def format_transcript(transcript: Sequence[AnsweredTurn]) -> str:
-    """What was said, what was answered, and how well."""
+    """Format each turn: its IoU, the query and the answer's message."""
     scored = [(answer, reasonseg.score([answer.mask_pair])["giou"]) for answer in transcript]
     return "\n".join([f"{iou:.2f} {answer.query} -> {answer.conversation.message}" for answer, iou in scored] + [""])
 

@@ -1,4 +1,4 @@
-"""How well an exemplar in one image finds its kind in another.
+"""Measure how well an exemplar in one image finds its kind in another.
 
 Run it: `python -m evals.studies.cross_image_exemplars --sam3 tiny`.
 
@@ -18,7 +18,7 @@ from sam3_tool.masks import rle
 from sam3_tool.synthetic.scenes import HELD_OUT, Scene, draw_scene
 
 FIRST_SCENE = 400_000
-"""Of the held-out scenes, whose others serve other measurements."""
+"""Number of the first held-out scene; other measurements use other scenes."""
 
 ScenePair = tuple[Scene, int, Scene]
 """A scene, the object boxed in it, and a scene with its kind and others."""

@@ -1,4 +1,4 @@
-"""How well the grammar planner answers complex queries: `python -m evals.studies.grammar_queries --sam3 tiny`.
+"""Measure how well the grammar planner answers complex queries: `python -m evals.studies.grammar_queries --sam3 tiny`.
 
 gIoU by kind of query on generated scenes; `--sam3 truth` puts exact masks in SAM 3's place, so that errors of planning
 and errors of perception are told apart.
@@ -27,7 +27,7 @@ class AnsweredQuery:
 
     @property
     def mask_pair(self) -> tuple[np.ndarray, np.ndarray]:
-        """What is answered (the union of the masks) and what was meant."""
+        """The union of the answer's masks, and the mask that was meant."""
         return self.episode.answer.compute_union(), self.query.target
 
 

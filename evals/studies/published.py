@@ -1,4 +1,6 @@
-"""What the SAM 3 paper says of its agent, beside what runs here gave: `python -m evals.studies.published --runs runs`.
+"""Print the SAM 3 paper's numbers of its agent beside those of runs here.
+
+Run it: `python -m evals.studies.published --runs runs`.
 
 Every row is one run: its published numbers, those of the run of that command where it is done, and the command.
 """

@@ -63,7 +63,7 @@ class DataSource:
             raise self.build_broken_error(path, f"is not JSON ({error})") from error
 
     def parse_json(self, path: Path, parse: Callable[[Any], T]) -> T:
-        """What `parse` makes of a JSON file's content; an entry that is not as published raises DatasetError."""
+        """Parse a JSON file's content; an entry that is not as published raises DatasetError."""
         content = self.read_json(path)
         try:
             return parse(content)
@@ -123,7 +123,7 @@ def hash_files(paths: Iterable[Path], root: Path) -> str:
 
 
 def to_json(value: Any) -> bytes:
-    """As a submission file holds it: one line, numbers in full."""
+    """Encode as a submission file holds it: one line, numbers in full."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 

@@ -22,7 +22,7 @@ from sam3_tool.masks.rle import RleMask
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What is to be found in one sample, read when it is called for."""
+    """The mask to be found in one sample, read when it is called for."""
 
     size: Callable[[], tuple[int, int]]
     """(height, width) of the image."""
@@ -33,7 +33,7 @@ class Target:
 @dataclass(frozen=True, eq=False)
 class OneMaskScorer:
     targets: Mapping[str, Target]
-    """By sample id."""
+    """Sample id -> target."""
     convention: Convention = "lisa"
     headline: Literal["giou", "ciou"] = "giou"
 

@@ -49,7 +49,7 @@ class Table:
         return sum(file.metadata.row_group(number).num_rows for file, number in self._groups)
 
     def find_present(self, column: str) -> list[bool]:
-        """Of every row, whether it has a value."""
+        """Find the rows that have a value: one bool per row."""
         self._check_columns([column])
         return [
             bool(there)

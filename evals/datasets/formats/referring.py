@@ -1,4 +1,4 @@
-"""What RefCOCO and gRefCOCO have in common: a list of refs over COCO's instances and images."""
+"""The shared format of RefCOCO and gRefCOCO: a list of refs over COCO's instances and images."""
 
 import json
 import pickle
@@ -20,11 +20,11 @@ class Sentence:
     id: str
     text: str
     image: Entry
-    """Of `instances.json`."""
+    """Entry of `instances.json`."""
     annotations: Sequence[Entry]
-    """What is referred to; empty for no target."""
+    """The objects that are meant; empty for no target."""
     path: Path
-    """Of the image."""
+    """File of the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,10 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _select_split(refs: Sequence[Entry], split: str) -> list[Entry]:
-    """As officially: testA and testB by their last letter, test by being in the name, others by the name."""
+    """Select a split as the official code does.
+
+    testA and testB go by their last letter, test by being in the name, others by the name.
+    """
     if split in ("testA", "testB", "testC"):
         return [ref for ref in refs if split[-1] in ref["split"]]
     if split == "test":

@@ -1,4 +1,4 @@
-"""What video benchmarks have in common: they are checked and scored here, from predictions in their own format."""
+"""The shared part of video benchmarks, which are checked here, and scored from predictions in their own format."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class VideoBenchmark:
     files: Callable[[], Sequence[Path]]
     """The annotations, all below `root`."""
     loaded_samples: Sequence[Sample]
-    """What a tracker would be asked; `open_image` gives the first frame, once all annotated ones exist."""
+    """Samples that a tracker would be asked; `open_image` gives the first frame, once all annotated ones exist."""
     judge: Judge
     """Predictions in the benchmark's own format -> its numbers, the headline first."""
     published: int | None = None

@@ -30,14 +30,14 @@ class Turn:
     kind: str
     """One of KINDS."""
     text: str
-    """What is said; '{0}', '{1}' stand for the numbers of the masks of the objects `named_objects`."""
+    """The user's words; '{0}', '{1}' stand for the numbers of the masks of the objects `named_objects`."""
     targets: tuple[int, ...]
     """Indices of the objects that are the answer afterwards."""
     named_objects: tuple[int, ...] = ()
     shown_scene: Scene | None = None
     """The image that is shown before it is said, where that is another one."""
     reapply: "Filter | None" = field(default=None, compare=False)
-    """What it makes of an answer in another image; None where that cannot be told."""
+    """The turn's effect on an answer in another image; None where that cannot be told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def _generate_dialogue(seed: int, used: Mapping[str, int]) -> SceneDialogue | No
 
 
 def _propose_turns(state: "_DialogueState", used: Mapping[str, int]) -> Iterator[list[Turn]]:
-    """What could be said next: the kinds that were used least come first."""
+    """Propose what to say next: the kinds that were used least come first."""
     often = {**used, "the largest of them": min(used[kind] for kind in _FOLLOW_UP_KINDS)}
     for kind in sorted(_PROPOSERS, key=lambda kind: (often[kind] + 3 * (kind in state.kinds), state.rng.random())):
         turns = _PROPOSERS[kind](state)
@@ -120,12 +120,12 @@ class _LinkedScene(MeasuredScene):
 _SIDES = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
 _SUPERLATIVES = ("largest", "smallest", *_SIDES)
 Filter = Callable[[_LinkedScene, tuple[int, ...]], tuple[int, ...] | None]
-"""What a turn makes of an answer, in whatever image."""
+"""The effect of a turn on an answer, in any image."""
 
 
 @dataclass(frozen=True, eq=False)
 class _DialogueState:
-    """What was said so far, and what the answer is now."""
+    """The turns so far, and the present answer."""
 
     view: _LinkedScene
     rng: np.random.Generator
@@ -135,7 +135,7 @@ class _DialogueState:
     """Before the last turn that changed the answer; what 'undo' brings back."""
     kinds: tuple[str, ...] = ()
     filters: tuple[Filter, ...] | None = ()
-    """What was asked for, to be asked of another image; None where that cannot be."""
+    """The accumulated query, to be asked of another image; None where that cannot be."""
 
     def apply_turn(self, turn: Turn) -> "_DialogueState":
         kinds = (*self.kinds, turn.kind)
@@ -163,7 +163,7 @@ class _DialogueState:
         return fits[self.rng.integers(len(fits))] if fits else None
 
     def choose_other_concept(self) -> Concept | None:
-        """What is in the image and shares nothing with the answer."""
+        """Choose something in the image that shares nothing with the answer."""
         fits = [
             concept for concept in self.view.list_concepts(1) if not {*self.view.find_matches(concept)} & {*self.answer}
         ]
@@ -327,7 +327,7 @@ def _choose_one(state: _DialogueState) -> ProposedTurns:
 
 
 def _follow_choice(state: _DialogueState, word: str, chosen: tuple[int, ...]) -> ProposedTurns:
-    """What can only be said straight after one was chosen."""
+    """Propose what can only be said straight after one object was chosen."""
     if state.rng.random() < 0.4:
         text = state.choose_text("the others", "the other ones", "the rest of them")
         return [Turn("the others", text, state.exclude_objects(chosen))] if len(state.answer) > 2 else None
@@ -472,5 +472,5 @@ _PROPOSERS: dict[str, Callable[[_DialogueState], ProposedTurns]] = {
     "another picture": _repeat_in_other_image,
 }
 _FOLLOW_UP_KINDS = ("the others", "no, the left one")
-"""What is only said straight after one was chosen."""
+"""Kinds of turns that only follow the choice of one object."""
 KINDS = (*_PROPOSERS, *_FOLLOW_UP_KINDS)

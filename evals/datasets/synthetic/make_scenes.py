@@ -164,7 +164,7 @@ def _build_box(case: _SceneCase, index: int, ids: list[int]) -> dict[str, Any]:
 # --- SA-Co ------------------------------------------------------------------------------------------------------------
 
 _GROWTH_BY_ANNOTATOR = {"a": 0, "b": 1, "c": -1}
-"""How many pixels an annotator's masks are larger than the objects."""
+"""Annotator -> pixels by which his masks are larger than the objects."""
 
 
 def _write_saco_gold(out: Path, cases: Sequence[_SceneCase]) -> None:

@@ -1,4 +1,4 @@
-"""What can be measured of a drawn scene's objects, for telling which of them a query describes."""
+"""Measurements of a drawn scene's objects, which tell the objects that a query describes."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -38,7 +38,7 @@ class SceneQuery:
     targets: tuple[int, ...]
     """Indices of the objects meant; empty for 'no target'."""
     seed: int = 0
-    """Of the scene: `draw_scene` draws it again."""
+    """Seed of the scene: `draw_scene` draws it again."""
 
     @property
     def target(self) -> np.ndarray:
@@ -96,7 +96,7 @@ class _SceneView(MeasuredScene):
         return list(dict.fromkeys([*plain, *coloured, *wider]))
 
     def choose_two_concepts(self, least: int) -> tuple[Concept, Concept, int] | None:
-        """What is asked for, a landmark that is unique here and no part of it, and the landmark's index."""
+        """Choose what is asked for, a landmark that is unique here and no part of it, and the landmark's index."""
         for _ in range(8):
             asked, landmark = self.choose_concept(least), self.choose_concept(1, 1)
             if asked and landmark and not set(self.find_matches(asked)) & set(self.find_matches(landmark)):

@@ -1,1 +1,1 @@
-"""What metrics read: the entries, masks and boxes of benchmark files."""
+"""Readers that metrics share: the entries, masks and boxes of benchmark files."""

@@ -14,7 +14,7 @@ Entry = Mapping[str, Any]
 
 
 def read_json(source: JsonSource, what: str) -> Any:
-    """What a JSON file holds; parsed JSON is handed through. `what` names it in messages: "predictions"."""
+    """Read a JSON file; parsed JSON is handed through. `what` names it in messages: "predictions"."""
     if not isinstance(source, str | PathLike):
         return source
     try:
@@ -58,7 +58,7 @@ def get_key(entry: Entry, key: str, name: Callable[[], str] | str) -> Any:
 
 
 def is_score_at_least(score: Any, threshold: float, name: Callable[[], str] | str) -> bool:
-    """Whether a score is at least `threshold`; NaN is not, whatever is no number is an error."""
+    """Return True if a score is at least `threshold`. NaN is not; a value that is no number raises ScoringError."""
     try:
         return bool(score >= threshold)
     except TypeError:

@@ -1,1 +1,1 @@
-"""What the official code of each metric gave on committed cases."""
+"""Committed cases, with the numbers that the official code of each metric gave for them."""

@@ -93,7 +93,7 @@ def _score_reasonseg(case: Case, convention: reasonseg.Convention) -> Numbers:
 
 
 def _count_polygon_differences(case: Case) -> Numbers:
-    """How many pixels are not those of the official mask."""
+    """Count the pixels that are not those of the official mask."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "annotation.json"
         path.write_bytes(json.dumps(case["file"], ensure_ascii=False).encode(case["encoding"]))
