@@ -1,4 +1,4 @@
-"""What a person has with the agent: turns about a picture, each an episode that starts from what was there before."""
+"""A conversation: turns about an image, each an episode that starts from the answer before it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,18 +30,23 @@ SCORE_EDIT_PREFIX = "keep what scores above"
 
 @dataclass(frozen=True, eq=False)
 class Conversation:
-    """Pictures shown and turns taken, in order, and how many of them count: the rest was undone.
+    """Hold images shown and turns taken, in order, and how many of them count; the rest was undone.
 
-    A value: whatever is done gives another conversation. Numbers of masks go on counting while the picture is the same.
+    A conversation is a value: every method returns another one. Mask ids go on counting while the image is the same.
 
-        conversation = Conversation.start(Picture.open("table.jpg"))
-        conversation = conversation.say("all the cups", planner, sam3)
-        conversation = conversation.say("only the red ones", planner, sam3).remove([3])
-        conversation.undo().selected
+    Example:
+        >>> import numpy as np
+        >>> from agent import GrammarPlanner
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> sam3 = Sam3(ScriptedBackend({}))
+        >>> conversation = Conversation.start(Image(np.zeros((4, 6, 3), np.uint8)), "cups.png")
+        >>> conversation = conversation.say("all the cups", GrammarPlanner(), sam3)
+        >>> conversation.outcome, conversation.selected, conversation.undo().can_redo
+        ('no_match', (), True)
     """
 
     events: tuple[Event, ...]
-    """The first one is a picture."""
+    """The first one shows an image."""
     cursor: int
     """How many events count; at least 1."""
 
@@ -53,7 +58,7 @@ class Conversation:
 
     @classmethod
     def start(cls, image: Image, name: str = "") -> "Conversation":
-        """`name`: of the picture's file."""
+        """Begin a conversation about an image. `name` is the name of the image's file."""
         return cls((ImageShown(image, Path(name).name),), 1)
 
     @classmethod
@@ -100,38 +105,38 @@ class Conversation:
 
     @property
     def image(self) -> Image:
-        """The one that is talked about now."""
+        """The image that the conversation is about now."""
         return self._image_event.image
 
     @property
     def name(self) -> str:
-        """Of the picture's file; may be empty."""
+        """The name of the image's file; it may be empty."""
         return self._image_event.name
 
     @property
     def turns(self) -> tuple[Episode, ...]:
-        """Those that count, about all pictures, oldest first."""
+        """The turns that count, about all images, oldest first."""
         return tuple(event for event in self.events[: self.cursor] if isinstance(event, Episode))
 
     @property
     def last_turn(self) -> Episode | None:
-        """The latest turn, where one was taken about this picture."""
+        """The latest turn, if it was about this image."""
         event = self.events[self.cursor - 1]
         return event if isinstance(event, Episode) else None
 
     @cached_property
     def context(self) -> ConversationContext:
-        """What the next query goes on with."""
+        """The context of the next query."""
         return build_context(self.events[: self.cursor])
 
     @property
     def workspace(self) -> Workspace:
-        """Every mask found in this picture, by number."""
+        """Every mask found in this image, by its id."""
         return self.context.workspace or Workspace(self.image.height, self.image.width)
 
     @property
     def selected(self) -> tuple[int, ...]:
-        """The numbers of the current answer's masks."""
+        """The ids of the current answer's masks."""
         return self.context.selected
 
     @property
@@ -141,12 +146,12 @@ class Conversation:
 
     @property
     def displayed_ids(self) -> tuple[int, ...]:
-        """The numbers of the masks to draw: while it asks, those in question; else the answer's."""
+        """The ids of the masks to draw: those in question while it asks, else those of the answer."""
         return (self.outcome == "asked" and self.last_turn is not None and self.last_turn.current_ids) or self.selected
 
     @property
     def outcome(self) -> Outcome | None:
-        """Of the latest turn."""
+        """The outcome of the latest turn."""
         return self.last_turn.outcome if self.last_turn else None
 
     @property
@@ -174,9 +179,18 @@ class Conversation:
         return {id: why for turn in events if isinstance(turn, Episode) for id, why in turn.reasons.items()}
 
     def mask_at(self, x: float, y: float, *, candidate_ids: Sequence[int] | None = None) -> int | None:
-        """The number of the smallest mask of the answer at this pixel; None where there is none.
+        """Find the smallest mask at a pixel.
 
-        `candidate_ids`: the numbers to look among instead.
+        Args:
+            x: Column in pixels, in [0, width).
+            y: Row in pixels, in [0, height).
+            candidate_ids: The mask ids to look among. Default: those of the answer.
+
+        Returns:
+            Its mask id; None where there is no mask.
+
+        Raises:
+            ConversationError: The pixel lies outside the image.
         """
         self._check_inside(x, y)
         ids = self.selected if candidate_ids is None else tuple(candidate_ids)
@@ -187,7 +201,7 @@ class Conversation:
     # saying something
 
     def build_task(self, query: str) -> Task:
-        """What a planner is asked when the user says this now."""
+        """Return the task that a planner gets when the user says this now."""
         return Task(self.image, query, self.context)
 
     def say(
@@ -198,11 +212,23 @@ class Conversation:
         *,
         budget: Budget = DEFAULT_BUDGET,
     ) -> "Conversation":
-        """With the turn that answers `query`; 'undo' and 'redo' are done at once, see `apply_command`.
+        """Take the turn that answers a query.
 
-        Only what is answered changes the selection: after 'nothing matches', after a question back, and after a turn
-        that was stopped, the answer before it stays. What was undone is forgotten. Raises PlannerError where the
-        planner cannot even begin, ConversationError where there is nothing to undo or redo.
+        Only an answer changes the selection. After 'nothing matches', a question back or a stopped turn, the earlier
+        answer stays. Undone turns are forgotten.
+
+        Args:
+            query: What the user says. 'undo' and 'redo' are done at once, see `apply_command`.
+            planner: Decides on the calls of the turn.
+            sam3: Finds the masks.
+            budget: Limits of the turn.
+
+        Returns:
+            The conversation with the turn.
+
+        Raises:
+            PlannerError: The planner cannot even begin.
+            ConversationError: There is nothing to undo or redo.
         """
         done = self.apply_command(query)
         return done or self.append(run(self.build_task(query), planner, sam3, budget=budget))
@@ -215,13 +241,14 @@ class Conversation:
         *,
         budget: Budget = DEFAULT_BUDGET,
     ) -> Iterator[Episode]:
-        """The turn's episode after each step, for callers that show progress. `append` takes the last one."""
+        """Yield the turn's episode after each step, for callers that show progress. `append` takes the last one."""
         return watch(self.build_task(query), planner, sam3, budget=budget)
 
     def apply_command(self, query: str) -> "Conversation | None":
-        """What comes of a query that asks for nothing but to go back or forth: 'undo', 'redo'; None for any other.
+        """Go back or forth if the query asks for nothing else, e.g. 'undo'; return None for any other query.
 
-        Raises ConversationError where there is nothing to undo or redo.
+        Raises:
+            ConversationError: There is nothing to undo or redo.
         """
         from agent.planners.grammar.dialogue.utterances import find_command  # loads the parser of queries
 
@@ -233,7 +260,11 @@ class Conversation:
         return None
 
     def append(self, episode: Episode) -> "Conversation":
-        """With a finished turn that began where this conversation stands. Raises ValueError for any other episode."""
+        """Add a finished turn that began where this conversation stands.
+
+        Raises:
+            ValueError: The episode has no outcome, or it began elsewhere.
+        """
         if episode.outcome is None:
             raise ValueError(f"the turn has no outcome yet, after {len(episode.steps)} steps")
         if episode.task.image.key != self.image.key or episode.task.context != self.context:
@@ -241,7 +272,7 @@ class Conversation:
         return self._append_event(episode)
 
     def show(self, image: Image, name: str = "") -> "Conversation":
-        """About another picture from here on: masks are counted from 1 again, what was said is kept."""
+        """Turn to another image: mask ids count from 1 again, and the earlier turns are kept."""
         return self._append_event(ImageShown(image, Path(name).name))
 
     def _append_event(self, event: Event) -> "Conversation":
@@ -258,13 +289,21 @@ class Conversation:
         return self.cursor < len(self.events)
 
     def undo(self) -> "Conversation":
-        """As it was before the latest turn, or before the latest picture. Raises ConversationError at the beginning."""
+        """Go back to before the latest turn or image.
+
+        Raises:
+            ConversationError: This is the beginning.
+        """
         if not self.can_undo:
             raise ConversationError("there is nothing to undo")
         return replace(self, cursor=self.cursor - 1)
 
     def redo(self) -> "Conversation":
-        """With what was undone last. Raises ConversationError where nothing was."""
+        """Take back the latest `undo`.
+
+        Raises:
+            ConversationError: Nothing was undone.
+        """
         if not self.can_redo:
             raise ConversationError("there is nothing to redo")
         return replace(self, cursor=self.cursor + 1)
@@ -272,17 +311,26 @@ class Conversation:
     # edits by hand: turns too, over the same tools
 
     def edit(self, decisions: Sequence[ScriptEntry], sam3: Sam3, description: str = "") -> "Conversation":
-        """With a turn made by hand: these calls, and then an answer with the masks that they end at.
+        """Take a turn by hand: these calls, and then an answer with the masks that they end at.
 
-        `turn`: what was done, in words. Raises ConversationError with a tool's sentence where it refuses a call; the
-        conversation is then as it was.
+        Args:
+            decisions: Tools, decisions, or functions from the episode so far to one of them.
+            sam3: Finds the masks.
+            description: What the user did, in words; it stands where other turns have a query.
+
+        Raises:
+            ConversationError: A tool refuses a call, with the tool's sentence. The conversation is as it was.
         """
         task = replace(self.build_task(description or "(edited by hand)"), by_hand=True)
         person = edits.ManualPlanner([*decisions, edits.answer_with_current])
         return self.append(run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2)))
 
     def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
-        """With these masks, and no others, as the answer. Raises ConversationError for one that there is not."""
+        """Make these masks the answer.
+
+        Raises:
+            ConversationError: There is no mask of an id.
+        """
         self._check_known(ids)
         wanted = tuple(dict.fromkeys(ids))
         nobody = Sam3(ScriptedBackend({}))  # to choose among known masks is to ask nothing
@@ -291,24 +339,41 @@ class Conversation:
         )
 
     def remove(self, ids: Sequence[int]) -> "Conversation":
-        """Without these masks in the answer. Raises ConversationError for one that is not in it."""
+        """Remove masks from the answer.
+
+        Raises:
+            ConversationError: A mask is not in the answer.
+        """
         self._check_selected(ids)
         return self.select([id for id in self.selected if id not in ids], f"remove {format_ids(dict.fromkeys(ids))}")
 
     def keep(self, ids: Sequence[int]) -> "Conversation":
-        """With only these of the answer's masks. Raises ConversationError for one that is not in it."""
+        """Keep only these masks of the answer.
+
+        Raises:
+            ConversationError: A mask is not in the answer.
+        """
         self._check_selected(ids)
         return self.select([id for id in self.selected if id in ids], f"keep only {format_ids(dict.fromkeys(ids))}")
 
     def restore(self, ids: Sequence[int]) -> "Conversation":
-        """With these known masks in the answer as well. Raises ConversationError for one that there is not."""
+        """Add known masks to the answer.
+
+        Raises:
+            ConversationError: There is no mask of an id.
+        """
         return self.select([*self.selected, *ids], f"add {format_ids(dict.fromkeys(ids))}")
 
     def filter_by_score(self, threshold: float) -> "Conversation":
-        """With those of the answer's masks that score above `threshold`, in [0, 1); no network is asked.
+        """Keep the masks of the answer that score above a threshold. No network is asked.
 
-        Straight after another threshold it takes that one's place, so that a slider can be moved back and forth; at 0
-        there is none, and no turn.
+        A threshold straight after another one takes its place, so that a slider can be moved back and forth.
+
+        Args:
+            threshold: In [0, 1). With 0 there is no threshold, and no turn.
+
+        Raises:
+            ConversationError: The threshold is out of range.
         """
         if not 0 <= threshold < 1:
             raise ConversationError(f"a threshold is at least 0 and below 1, not {threshold:g}")
@@ -326,11 +391,19 @@ class Conversation:
     def click(
         self, x: float, y: float, sam3: Sam3, *, positive: bool = True, mask_id: int | None = None
     ) -> "Conversation":
-        """With a mask corrected at this pixel: one more object, or mask `mask_id` with it; negative, a mask without it.
+        """Correct a mask at a pixel, or add the object there.
 
-        Without `mask_id` it is the smallest mask of the answer there, if there is one. A corrected mask takes the place of
-        the one it corrects, which keeps its number outside the answer. Raises ConversationError for a click beside the
-        picture, where nothing is found, and for a negative click where there is no mask.
+        A corrected mask takes the place of the one it corrects, which keeps its id outside the answer.
+
+        Args:
+            x: Column in pixels, in [0, width).
+            y: Row in pixels, in [0, height).
+            sam3: Makes the mask.
+            positive: True adds what is there, False takes it away.
+            mask_id: The mask to correct. Default: the smallest mask of the answer there; without one, a new object.
+
+        Raises:
+            ConversationError: The pixel lies outside the image, nothing is found, or a negative click hits no mask.
         """
         mask_id = self.mask_at(x, y) if mask_id is None else mask_id
         if mask_id is None and not positive:
@@ -345,10 +418,18 @@ class Conversation:
     def apply_box(
         self, x0: float, y0: float, x1: float, y1: float, sam3: Sam3, *, positive: bool = True
     ) -> "Conversation":
-        """With all that looks like what is in this box; negative, without what of the answer looks like it, or is it.
+        """Add everything that looks like the content of a box, or leave it out of the answer.
 
-        Pixels, in any order of the corners. Raises ConversationError for a box without a pixel in the picture, and for
-        a negative one while there is no answer.
+        Args:
+            x0: First column of any corner, in pixels.
+            y0: First row of that corner.
+            x1: Column of the opposite corner.
+            y1: Row of the opposite corner.
+            sam3: Finds what looks alike.
+            positive: True adds the objects, False leaves them out, that in the box included.
+
+        Raises:
+            ConversationError: The box has no pixel in the image, it changes nothing, or there is no answer to change.
         """
         box = self._clip_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
         where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}"
@@ -360,7 +441,7 @@ class Conversation:
         return self.edit(calls, sam3, f"leave out {where}")
 
     def _clip_box(self, box: Box) -> Box:
-        """The part of the box that lies in the picture. Raises ConversationError where that is none."""
+        """Cut the box to the image. Raises ConversationError where nothing of it is left."""
         edges = np.clip(box, 0, [self.image.width, self.image.height] * 2).tolist()
         x0, y0, x1, y1 = edges
         if not (np.isfinite(box).all() and x0 < x1 and y0 < y1):

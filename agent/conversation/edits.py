@@ -1,4 +1,4 @@
-"""What a person does to an answer by hand, as calls of the tools that planners have too."""
+"""Edits by hand, as calls of the tools that planners have too."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sam3_tool.prompts import Box
 
 
 class ManualPlanner(ScriptedPlanner):
-    """A person's calls. One that a tool refuses is a ConversationError, with the tool's sentence."""
+    """Makes a person's calls. A call that a tool refuses is a ConversationError with the tool's sentence."""
 
     def decide(self, episode: Episode) -> Decision:
         if episode.steps and episode.steps[-1].observation.is_error:
@@ -43,7 +43,7 @@ def build_refine_call(x: float, y: float, positive: bool, mask_id: int | None) -
 
 
 def answer_with_refined(mask_id: int | None, episode: Episode) -> Tool:
-    """With the mask that was just made in the place of `mask_id`, or of the same object, or after all others."""
+    """Answer with the new mask in the place of `mask_id`, or of the same object, or after all others."""
     selected, workspace = episode.task.context.selected, episode.workspace
     if episode.steps[-1].observation.workspace is None:
         raise ConversationError(episode.message)
@@ -62,19 +62,19 @@ def build_exemplar_call(box: Box) -> Decision:
 
 
 def union_with_answer(episode: Episode) -> Tool:
-    """The answer so far, and what was found now."""
+    """Add what was found now to the answer so far."""
     if not episode.current_ids:
         raise ConversationError("nothing looks like what is in the box, so the answer stays as it was")
     return Combine(op="union", a=[*episode.task.context.selected], b=[*episode.current_ids])
 
 
 def subtract_from_answer(episode: Episode) -> Tool:
-    """The answer so far without what was found now."""
+    """Take what was found now from the answer so far."""
     return Combine(op="minus", a=[*episode.task.context.selected], b=[*episode.current_ids])
 
 
 def exclude_boxed(box: Box, episode: Episode) -> Tool:
-    """Without what the box itself shows, whether or not SAM 3 found it."""
+    """Leave out what the box itself shows, whether or not SAM 3 found it."""
     kept = [
         candidate.id for candidate in episode.workspace.pick(episode.current_ids) if not _is_same_box(candidate, box)
     ]
@@ -84,7 +84,7 @@ def exclude_boxed(box: Box, episode: Episode) -> Tool:
 
 
 def _is_same_box(candidate: Candidate, box: Box) -> bool:
-    """Whether the mask's box and this one are mostly the same."""
+    """Tell whether the mask's box and this one are mostly the same."""
     overlap = _compute_box_area(
         tuple(map(max, candidate.box[:2], box[:2])) + tuple(map(min, candidate.box[2:], box[2:]))
     )

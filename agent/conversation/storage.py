@@ -1,4 +1,4 @@
-"""A saved conversation: one JSON file with every turn, what was undone too, and each picture once."""
+"""A saved conversation: one JSON file with every turn, undone ones too, and each image once."""
 
 import json
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """What `result.json` holds."""
 
+from typing import Any
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +15,7 @@ from sam3_tool.masks.rle import compute_areas
 
 
 class ImageSize(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     width: int
     height: int
@@ -22,7 +24,7 @@ class ImageSize(BaseModel):
 class Segmentation(BaseModel):
     """One mask as COCO files hold it; `pycocotools.mask.decode` reads it as it is."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     size: tuple[int, int]
     """(height, width) in pixels."""
@@ -30,7 +32,7 @@ class Segmentation(BaseModel):
 
 
 class Mask(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     id: int
     """The mask's number in the episode and on the overlay."""
@@ -63,7 +65,7 @@ class Mask(BaseModel):
 class Result(BaseModel):
     """What `result.json` holds: the answer to one query about one picture."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     query: Text
     outcome: Outcome
@@ -83,7 +85,15 @@ class Result(BaseModel):
 
     @classmethod
     def from_episode(cls, episode: Episode, *, seconds: float) -> "Result":
-        """The result of a finished episode. Raises ValueError for one that has no outcome yet."""
+        """Build the result of a finished episode.
+
+        Args:
+            episode: An episode with an outcome.
+            seconds: Time from the command to the answer, loading the network included.
+
+        Raises:
+            ValueError: The episode has no outcome yet.
+        """
         if episode.outcome is None:
             raise ValueError(f"the episode has no outcome yet, after {len(episode.steps)} steps")
         image = episode.task.image
@@ -106,4 +116,16 @@ class Result(BaseModel):
         return self.outcome in ("answered", "no_match")
 
     def to_json(self) -> str:
+        """Return the content of `result.json`, without the line break at its end."""
         return self.model_dump_json(indent=2)
+
+
+def build_result_schema() -> dict[str, Any]:
+    """Return the JSON schema of `result.json`, with a description of each field.
+
+    Example:
+        >>> sorted(build_result_schema()["properties"])[:4]
+        ['count', 'image', 'masks', 'message']
+    """
+    schema = Result.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -150,8 +150,8 @@ WRONG = {
     "/open none.json": "cannot read none.json: No such file or directory",
     "/save /nowhere/at/all": "cannot write /nowhere/at/all: No such file or directory",
     "/save": "it takes one file name, got 0",
-    "/export tiff": "no export format 'tiff'; there are: png-indexed",
-    "/export": "/export needs a format out of png-indexed",
+    "/export tiff": "no export format 'tiff'; there are: coco",
+    "/export": "/export needs a format out of coco",
     "/": "there is no command /; /help names those there are",
     "/nonsense": "there is no command /nonsense; /help names those there are",
     "/open 'x": "/open 'x cannot be read: No closing quotation",
@@ -264,9 +264,7 @@ def talked_to(program: "subprocess.Popen[bytes]", terminal: int) -> None:
     os.write(terminal, b"half a li")
     seen.until("half a li")
     program.send_signal(signal.SIGINT)
-    while not seen.comes("(Ctrl-D leaves)", seconds=5):  # readline misses one that comes just before it waits
-        program.send_signal(signal.SIGINT)
-    seen.until("> ")
+    seen.until("(Ctrl-D leaves)", "> ")
     os.write(terminal, b"all watermelons\n")
     seen.until("4 masks: 'watermelon'. [1 watermelon", "out/scene/overlay.png", "> ")
     os.write(terminal, b"\x04")

@@ -7,7 +7,7 @@ import pytest
 from agent import Decision, Episode, Task
 from agent.core.errors import OutputError
 from agent.report.output_folder import stage_files
-from agent.report.result import Result
+from agent.report.result import Result, build_result_schema
 
 NAMES = ("a.txt", "b.txt")
 
@@ -30,6 +30,14 @@ def test_a_result_holds_the_masks_that_were_answered(play):
     assert result.masks[0].bbox in {(5.0, 20.0, 10.0, 10.0), (55.0, 20.0, 20.0, 10.0)}
     assert (result.count, result.seconds, result.is_conclusive) == (2, 1.235, True)
     assert Result.model_validate_json(result.to_json()) == result
+
+
+def test_the_schema_describes_what_a_result_holds(play):
+    schema = build_result_schema()
+    held = Result.from_episode(play(Decision("segment", '{"phrases": ["red cup"]}')), seconds=1.0).model_dump()
+    assert set(schema["properties"]) == set(held)
+    assert set(schema["$defs"]["Mask"]["properties"]) == set(held["masks"][0])
+    assert schema["properties"]["message"]["description"] == "The answer in words."
 
 
 def test_an_episode_that_ran_out_of_steps_did_not_end_well(play):
