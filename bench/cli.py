@@ -29,6 +29,8 @@ app = typer.Typer(
 BASELINES = ("published", "transformers", "float32")
 """The last is transformers with the format that it loads by itself; the others get the format of ours."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
+SUITES = {"agent": ("overhead", "toolsets"), "eval": ("evaluation",), "demo": ("demo",)}
+"""Command -> modules of `bench.suites` whose `main` it runs, each in a process of its own."""
 OutputFolder = Annotated[
     Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")
 ]
@@ -113,20 +115,20 @@ def run_soak(
 @app.command("agent")
 def run_agent() -> None:
     """Measure the agent's own cost per step, and what each toolset sends to a language model."""
-    _run_modules("overhead", "toolsets")
+    _run_suites("agent")
 
 
 @app.command("eval")
 def run_evaluation() -> None:
     """Measure the evaluation's own cost per sample, its throughput with many workers, and its scoring speed."""
-    _run_modules("evaluation")
+    _run_suites("eval")
 
 
 @app.command("demo")
 def run_demo() -> None:
     """Measure the demo in Chromium: from the command to the first page, from a click to its mask."""
     _check_demo()
-    _run_modules("demo")
+    _run_suites("demo")
 
 
 @app.command("all")
@@ -191,9 +193,9 @@ def _report_errors() -> Iterator[None]:
         yield
 
 
-def _run_modules(*modules: str) -> None:
-    """Run these suites one after the other; the first that fails ends it with its exit code."""
-    for module in modules:
+def _run_suites(command: str) -> None:
+    """Run the suites of a command one after the other; the first that fails ends it with its exit code."""
+    for module in SUITES[command]:
         _run_program(f"from bench.suites.{module} import main; main()")
 
 

@@ -179,21 +179,23 @@ def format_token_costs(rows: dict[int, dict[str, Cost]], *, against: str) -> str
     return format_columns(lines, head=head, right_aligned=range(1, len(head)))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the costs. `arguments`: those of the command line if left out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image-side", type=int, default=View().image_side)
     parser.add_argument("--out", type=Path, help="also write the numbers there, as JSON")
-    arguments = parser.parse_args()
-    rows = {number: measure_costs(number, arguments.image_side) for number in CANDIDATES}
+    parser.add_argument("--masks", type=int, nargs="+", default=CANDIDATES, help="numbers of masks to judge")
+    options = parser.parse_args(arguments)
+    rows = {number: measure_costs(number, options.image_side) for number in options.masks}
     _, tokenizer = load_token_counter()
     print(f"prompt tokens: text by {tokenizer}, images by the rule of Qwen3-VL, 1 per 32 x 32 pixels")
     print(f"tokens x, rounds x: how many times those of the workspace {CLOSE_UPS}")
     print(format_token_costs(rows, against=f"workspace, {CLOSE_UPS}"))
-    if arguments.out:
+    if options.out:
         held = {number: {name: asdict(cost) for name, cost in costs.items()} for number, costs in rows.items()}
-        settings = {"width": WIDTH, "height": HEIGHT, "image_side": arguments.image_side, "text_tokens_by": tokenizer}
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps({**settings, "masks": held}, indent=1) + "\n", encoding="utf-8")
+        settings = {"width": WIDTH, "height": HEIGHT, "image_side": options.image_side, "text_tokens_by": tokenizer}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps({**settings, "masks": held}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

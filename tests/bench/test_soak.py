@@ -35,9 +35,7 @@ def test_a_soak_counts_what_is_kept_and_not_what_is_given_back():
 
 
 def test_a_visit_that_raises_is_counted_as_failed():
-    misfit = ScriptedBackend(
-        {None: {"": draw_blob_scene(8, 8, 1)[1]}}, normalize=lambda phrase: ""
-    )  # of no picture's size
+    misfit = ScriptedBackend({None: {"": draw_blob_scene(8, 8, 1)[1]}}, normalize=lambda phrase: "")  # fits no image
     crowd = soak.Crowd(Sam3(misfit))
     list(crowd.sample_memory(1.0, samples=1))
     assert crowd.failed == crowd.visits > 0

@@ -2,8 +2,7 @@
 
 import json
 import random
-import subprocess
-import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,12 +10,13 @@ import torch
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from typer.testing import CliRunner
 
-from bench.cli import app
+from bench.cli import SUITES, app
 from bench.harness.networks import FULL, load_network
 from bench.harness.plots import plot_table
 from bench.harness.tables import Table
 from bench.harness.tokens import LEAST, MOST, SIDE, compute_image_tokens, load_token_counter
 from bench.harness.workload import Workload, list_phrases, make_image
+from bench.suites import toolsets
 from bench.suites.baselines import find_non_overlapping
 from bench.suites.baselines import segment_as_published as published_way
 from bench.suites.drawing import draw_blob_scene
@@ -27,7 +27,7 @@ from bench.suites.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compu
 from sam3_tool import ConceptPrompt, remove_overlaps
 
 
-def test_picture_tokens_are_those_of_the_models_own_processor():
+def test_image_tokens_are_those_of_the_models_own_processor():
     chance = random.Random(0)
     for most in (300, 2000, 9000):
         for _ in range(500):
@@ -43,7 +43,7 @@ def test_text_tokens_are_counted_by_what_is_named():
 
 
 def test_the_published_agents_cost_is_that_of_its_requests():
-    """Per mask a check prompt and three pictures; three requests of the main conversation besides."""
+    """Per mask a check prompt and three images; three requests of the main conversation besides."""
     three, ten = (compute_published_cost(number, width=1024, height=768) for number in (3, 10))
     assert (three.rounds, ten.rounds, ten.model_calls) == (6, 13, 13)
     assert ten.text_tokens - three.text_tokens == 7 * (1177 + 40)
@@ -105,12 +105,18 @@ def test_more_phrases_than_there_are_is_one_line_before_anything_is_measured(tab
     assert (result.exit_code, result.output) == (2, f"error: the table {told}\n")
 
 
-def test_the_numbers_can_be_written_to_a_file(tmp_path):
-    program = [sys.executable, "-m", "bench.suites.toolsets", "--out", str(tmp_path / "there" / "protocols.json")]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
-    held = json.loads((tmp_path / "there" / "protocols.json").read_text("utf-8"))
-    assert set(held["masks"]) == {"3", "10", "30"}
-    assert held["text_tokens_by"] in done.stdout
+def test_the_numbers_can_be_written_to_a_file(tmp_path, capsys):
+    file = tmp_path / "there" / "toolsets.json"
+    toolsets.main(["--masks", "1", "3", "--out", str(file)])
+    saved = json.loads(file.read_text("utf-8"))
+    assert set(saved["masks"]) == {"1", "3"}
+    assert saved["text_tokens_by"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["agent", "eval", "demo"])
+def test_every_suite_that_a_command_runs_is_there(command):
+    for name in SUITES[command]:
+        assert callable(import_module(f"bench.suites.{name}").main)
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +126,9 @@ def tiny_network():
 
 def test_the_published_way_finds_the_masks_that_ours_finds(tiny_network):
     """What is compared is two ways to one result."""
-    picture, asked = make_image(7), list_phrases()[:2]
-    ours = tiny_network.build_sam3().segment_batch([(picture, ConceptPrompt(phrase)) for phrase in asked])
-    for mine, (masks, scores) in zip(ours, published_way(tiny_network, picture, asked, 0.5), strict=True):
+    image, asked = make_image(7), list_phrases()[:2]
+    ours = tiny_network.build_sam3().segment_batch([(image, ConceptPrompt(phrase)) for phrase in asked])
+    for mine, (masks, scores) in zip(ours, published_way(tiny_network, image, asked, 0.5), strict=True):
         order = np.argsort(-scores, kind="stable")
         assert len(mine) == len(masks) > 0
         shared, either = (mine.masks & masks[order]).sum(), (mine.masks | masks[order]).sum()
@@ -143,7 +149,7 @@ def test_parts_and_phrases_are_measured_beside_each_other(tiny_network):
     setting = Workload(rounds=1, phrases=(1, 2))
     of_parts, of_phrases = measure_parts(tiny_network, setting), measure_phrases(tiny_network, setting)
     vision = next(row for row in of_parts.rows if row[0] == "vision encoder")
-    assert 2.3 < vision[3] < 2.8  # GFLOP: 1.33 billion multiplications, the pixel decoder's share of a picture included
+    assert 2.3 < vision[3] < 2.8  # GFLOP: 1.33 billion multiplications, the pixel decoder's share of an image included
     assert [row[0] for row in of_phrases.rows] == [1, 2]
     assert of_phrases.columns[1:5] == ("ours, ms", "ideal, ms", "published, ms", "transformers, ms")
     assert all(cell > 0 for row in of_phrases.rows for cell in row[1:8])
@@ -182,7 +188,7 @@ def test_tables_are_written_as_markdown_and_json(tmp_path):
 
 
 def test_the_sam_side_of_an_episode_is_measured_to_its_end(tiny_network):
-    table = measure_episode(tiny_network, Workload(rounds=1, phrases=(2,)))
+    table = measure_episode(tiny_network, Workload(rounds=1, phrases=(1,)))
     [(phrases, ours, published, ratio, _)] = table.rows
     assert (phrases, ratio) == (2, published / ours)
     assert ratio > 2  # it has always been above 6
