@@ -99,6 +99,6 @@ def test_a_public_function_that_many_modules_define_is_an_interface() -> None:
 
 @pytest.mark.parametrize("word", ["picture", "pictures"])
 def test_an_image_is_called_an_image(word: str) -> None:
-    """One word, one meaning. Names that users' files and commands already hold are told in the module that reads them."""
+    """One word, one meaning; names that users' files and commands hold are told where they are read."""
     found = [place for place, name in FUNCTIONS if word in name.split("_")]
     assert found == []

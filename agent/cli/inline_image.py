@@ -25,8 +25,9 @@ def detect_inline_mode(environment: Mapping[str, str]) -> InlineMode:
 
     Inside tmux and screen, which keep pictures to themselves, and in any terminal that is not known: never.
 
-    >>> detect_inline_mode({"TERM": "xterm-kitty"}), detect_inline_mode({"TERM_PROGRAM": "iTerm.app"}), detect_inline_mode({"TERM": "xterm"})
-    ('kitty', 'iterm', 'never')
+    >>> known = ({"TERM": "xterm-kitty"}, {"TERM_PROGRAM": "iTerm.app"}, {"TERM": "xterm"})
+    >>> [detect_inline_mode(environment) for environment in known]
+    ['kitty', 'iterm', 'never']
     """
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if "TMUX" in environment or term.startswith(("screen", "tmux")):

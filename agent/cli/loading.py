@@ -41,7 +41,8 @@ def _load_sam3(options: Options, provenance: "Provenance") -> "Sam3":
 
 def _format_header(provenance: "Provenance") -> str:
     """Who plans, in one line."""
-    return f"{provenance.planner}, {provenance.toolset.name} toolset{provenance.capabilities and f'; {provenance.capabilities}'}"
+    capabilities = f"; {provenance.capabilities}" if provenance.capabilities else ""
+    return f"{provenance.planner}, {provenance.toolset.name} toolset{capabilities}"
 
 
 def freeze_and_enable_gc() -> None:

@@ -176,7 +176,8 @@ def parse_price(text: str) -> "Price":
 
 
 def format_flag(name: str) -> str:
-    """
+    """Write an option's name as its flag.
+
     >>> format_flag("max_steps")
     '--max-steps'
     """

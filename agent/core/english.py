@@ -18,7 +18,8 @@ def format_ids(ids: Iterable[int], conjunction: str = "and") -> str:
 
 
 def pluralize(number: float, noun: str) -> str:
-    """
+    """Format a number with its noun, in the singular only for exactly 1.
+
     >>> pluralize(1, "step"), pluralize(2.5, "second")
     ('1 step', '2.5 seconds')
     """
@@ -26,7 +27,8 @@ def pluralize(number: float, noun: str) -> str:
 
 
 def format_mask_count(count: int) -> str:
-    """
+    """Say how many masks there are.
+
     >>> format_mask_count(3)
     '3 masks'
     """

@@ -31,9 +31,9 @@ def strip_trailing_commas(text: str) -> str:
 
 
 def strip_code_fence(text: str) -> str:
-    """Without the fence that stands around code.
+    r"""Without the fence that stands around code.
 
-    >>> strip_code_fence('```json {"ids": [1]}\\n```')
+    >>> strip_code_fence('```json {"ids": [1]}\n```')
     '{"ids": [1]}'
     """
     return re.sub(r"^```\w*\s*", "", text.strip()).removesuffix("```").rstrip()

@@ -8,20 +8,20 @@ def make_encodable(value: str) -> str: ...
 @overload
 def make_encodable(value: object) -> object: ...
 def make_encodable(value: object) -> object:
-    """Text with halves of surrogate pairs, which UTF-8 has not and a language model may write, as '?'.
+    r"""Text with halves of surrogate pairs, which UTF-8 has not and a language model may write, as '?'.
 
     Anything but text stays as it is, for whoever checks it.
 
-    >>> make_encodable("half a \\ud83d pair"), make_encodable(3)
+    >>> make_encodable("half a \ud83d pair"), make_encodable(3)
     ('half a ? pair', 3)
     """
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def to_one_line(text: object) -> str:
-    """Text, or the message of an error, on one line: every run of white space is one space.
+    r"""Text, or the message of an error, on one line: every run of white space is one space.
 
-    >>> to_one_line("no capacity\\n left")
+    >>> to_one_line("no capacity\n left")
     'no capacity left'
     """
     return " ".join(str(text).split())

@@ -50,8 +50,8 @@ class ExportAnswer:
     def build_stem(name: str) -> str:
         """The file name without the ending that tells a picture's format.
 
-        >>> ExportAnswer.build_stem("photos/scene.final.png"), ExportAnswer.build_stem("../.."), ExportAnswer.build_stem("what?.v2")
-        ('scene.final', 'picture', 'what_.v2')
+        >>> [ExportAnswer.build_stem(name) for name in ("photos/scene.final.png", "../..", "what?.v2")]
+        ['scene.final', 'picture', 'what_.v2']
         """
         path = PurePosixPath(_sanitize_name(name))
         return path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else path.name
@@ -70,7 +70,7 @@ class ExportAnswer:
         return ((candidate, decode_mask(candidate.rle)) for candidate in self.candidates)
 
     def iterate_from_below(self) -> Iterator[tuple[Candidate, np.ndarray]]:
-        """As `iterate_masks`, the highest score last: what lies on top where masks overlap. Of equals, the earlier one is."""
+        """Iterate over masks, the highest score last: it lies on top where masks overlap. Of equals, the earlier does."""
         order = sorted(reversed(self.candidates), key=lambda candidate: candidate.score)
         return ((candidate, decode_mask(candidate.rle)) for candidate in order)
 
@@ -97,9 +97,9 @@ def to_json_bytes(content: object) -> bytes:
 
 
 def _sanitize_name(name: str) -> str:
-    """The last part of a path, with letters that any file system takes; 'picture' where nothing is left.
+    r"""The last part of a path, with letters that any file system takes; 'picture' where nothing is left.
 
-    >>> _sanitize_name("C:\\\\photos\\\\a:b.png"), _sanitize_name("..")
+    >>> _sanitize_name("C:\\photos\\a:b.png"), _sanitize_name("..")
     ('a_b.png', 'picture')
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]

@@ -23,7 +23,9 @@ class Exporter:
         ValueError: The suffix does not begin with a dot, or would lead to another folder.
 
     Example:
-        >>> mask_ids = Exporter(".ids.txt", "Ids", lambda answer: b",".join(b"%d" % mask.id for mask in answer.candidates))
+        >>> def encode_ids(answer):
+        ...     return b",".join(b"%d" % candidate.id for candidate in answer.candidates)
+        >>> mask_ids = Exporter(".ids.txt", "Ids", encode_ids)
         >>> mask_ids.build_file_name("scene.png")
         'scene.ids.txt'
     """

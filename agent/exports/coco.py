@@ -23,7 +23,7 @@ def encode_with_polygons(answer: ExportAnswer) -> bytes:
 
 
 def _flatten_ring(ring: polygons.Ring) -> list[float]:
-    """x0, y0, x1, y1, …"""
+    """List a ring's coordinates as x0, y0, x1, y1 and so on."""
     coordinates: list[float] = polygons.to_edge_coordinates(ring).ravel().tolist()
     return coordinates
 

@@ -24,7 +24,7 @@ _LENGTH_BITS = (3, 4, 8, 16)
 def encode_task(answer: ExportAnswer) -> bytes:
     """A JSON file for Label Studio's import, with one task: the picture itself, and a brush mask for each mask.
 
-    The project's labelling interface must have the tags of `meta.build_interface`, which can be pasted into it as it is.
+    The project's labelling interface must have the tags of `meta.interface`, which can be pasted into it as it is.
     """
     png_file = BytesIO()
     answer.image.to_pil().save(png_file, "PNG")
@@ -82,7 +82,10 @@ def encode_brush(mask: np.ndarray) -> bytes:
 
 
 def _encode_run(length: int, value: int) -> str:
-    """Bits: 1 for a repeated word, which of `_LENGTH_BITS`, the length less one, the word; over and over if too long."""
+    """Encode a run in bits: 1 for a repeated word, which of `_LENGTH_BITS`, the length less one, the word.
+
+    A run that is too long is written in pieces.
+    """
     most = 1 << _LENGTH_BITS[-1]
     pieces = [most] * (length // most) + ([length % most] if length % most else [])
     return "".join(

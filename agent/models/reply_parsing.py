@@ -82,10 +82,10 @@ def extract_calls(reply: Reply, *, tools: Sequence[Schema] = ()) -> Reply:
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """Split a text into what was said and what was thought. A tag inside a JSON object counts as said.
+    r"""Split a text into what was said and what was thought. A tag inside a JSON object counts as said.
 
     >>> split_thinking("so </think> Yes. <think> No </think> Done. <think> but")
-    ('Yes.\\nDone.', 'so\\nNo\\nbut')
+    ('Yes.\nDone.', 'so\nNo\nbut')
     """
     said: list[str] = []
     thought: list[str] = []

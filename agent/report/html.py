@@ -53,8 +53,8 @@ def to_html(
 ) -> str:
     """The episode as one HTML file that needs nothing else: no script, no request; its pictures are inside.
 
-    Whatever a person or a model wrote is escaped. `source`: the picture's file name, for the heading. `extra_images`: further
-    pictures by their captions, shown next to the answer.
+    Whatever a person or a model wrote is escaped. `source`: the image's file name, for the heading. `extra_images`:
+    further images by their captions, shown next to the answer.
     """
     masks, trace = build_mask_rows(episode), reconstruct_prompts(episode, provenance)
     step_prompts = trace.steps or (None,) * len(episode.steps)
@@ -223,7 +223,8 @@ def _describe_spending(usage: Usage, price: Price) -> str:
 
 
 def _format_amount(name: str, amount: str) -> str:
-    """
+    """Format an amount with its name, in the singular for exactly 1.
+
     >>> _format_amount("prompt tokens", "1,200"), _format_amount("model calls", "1")
     ('1,200 prompt tokens', '1 model call')
     """
@@ -263,7 +264,8 @@ def _describe_limits(budget: Budget) -> list[str]:
 
 def _describe_price(price: Price) -> str:
     cached = "" if price.cached is None else f", {format_money(price.cached)} of cached prompts"
-    return f"{format_money(price.prompt)} of prompts{cached}, {format_money(price.completion)} of completions, per million tokens"
+    prompts, completions = format_money(price.prompt), format_money(price.completion)
+    return f"{prompts} of prompts{cached}, {completions} of completions, per million tokens"
 
 
 def _draw_masks(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> PIL.Image.Image:

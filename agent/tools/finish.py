@@ -90,7 +90,8 @@ class AskUser(Tool):
 
 
 def append_options(question: str, options: Sequence[str]) -> str:
-    """
+    """Add numbered options to a question.
+
     >>> append_options("Which cup?", ["the red one", "the blue one"])
     'Which cup? (1) the red one; (2) the blue one.'
     """

@@ -72,7 +72,8 @@ def merge_across_border(ids: Sequence[int], workspace: Workspace, region: Region
 
 
 def describe_merges(whole_by_part: Mapping[int, int]) -> list[str]:
-    """
+    """Say which masks are parts of which merged mask.
+
     >>> describe_merges({3: 8, 7: 8})
     ['3 and 7 are parts of one object across the border, which is mask 8']
     """

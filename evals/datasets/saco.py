@@ -197,7 +197,7 @@ class SaCo:
         return metrics | _prefix_box_scores(cgf1.score(files, entries, "bbox"))
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """Score masks; boxes too, under `bbox cgF1` …"""
+        """Score masks, and boxes too: their numbers begin with `bbox`, e.g. `bbox cgF1`."""
         outcomes = self._judge_predictions(predictions)
         metrics = cgf1.select_headline(cgf1.compute_official_numbers(outcomes), len(outcomes))
         of_boxes = cgf1.compute_official_numbers(

@@ -43,8 +43,13 @@ SPLITS = tuple(f"{source}-{part}" for source in MEDIA for part in ("val", "test"
 
 @dataset_loader(splits=SPLITS, only_scored=True)
 def load(data: Path, split: str, *, pictures: str | Path | None = None) -> VideoBenchmark:
-    """`data`: the folder that holds `annotation/` and `media/`, or that of the annotations; `split`: e.g. "sav-test";
-    `pictures`: where the folders of `file_names` lie."""
+    """Load SA-Co/VEval.
+
+    Args:
+        data: The folder that holds `annotation/` and `media/`, or that of the annotations.
+        split: For example "sav-test".
+        pictures: Where the folders of `file_names` lie.
+    """
     if split not in SPLITS:
         raise DatasetError(f"SA-Co/VEval has the splits {', '.join(SPLITS)}, not {split!r}")
     source, part = split.split("-")

@@ -95,7 +95,7 @@ def choose_best_outcome(outcomes: Sequence[PairOutcome]) -> PairOutcome:
 
 
 def compute_official_numbers(outcomes: Sequence[PairOutcome]) -> dict[str, float]:
-    """The 26 numbers of the official evaluator, all as fractions: `cgF1`, `cgF1@0.5`, `IL_MCC` …
+    """Compute the 26 numbers of the official evaluator, all as fractions, such as `cgF1@0.5` and `IL_MCC`.
 
     A mean over thresholds leaves out those without a value; where none has one it is -1.
     """

@@ -364,8 +364,11 @@ class RankingPool:
         self._counted = [None if not row.any() else ~row for row in ignored]
 
     def compute_average_precision(self, times: np.ndarray) -> float:
-        """-1 where there are no boxes. `times`: int64, (pairs,), how often each is drawn: a pair's detections count as
-        often, where they stand in the ranking."""
+        """Compute the average precision over drawn pairs; -1 where there are no boxes.
+
+        `times`: int64, (pairs,), how often each is drawn. A pair's detections count as often, where they stand in the
+        ranking.
+        """
         number = int(self._boxes @ times)
         if number == 0:
             return -1.0

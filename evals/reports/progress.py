@@ -61,7 +61,8 @@ class ProgressMeter:
 
 
 def format_duration(seconds: float) -> str:
-    """
+    """Format seconds in the two units that a reader needs.
+
     >>> format_duration(48.2), format_duration(260), format_duration(9000)
     ('48 s', '4 min 20 s', '2 h 30 min')
     """

@@ -34,8 +34,9 @@ def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
 
 
 def to_fractions(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Convert pixels to fractions of the image's size, for any format: x and w go with the width, y and h with the
-    height.
+    """Convert pixels to fractions of the image's size, for any format.
+
+    x and w go with the width, y and h with the height.
     """
     return boxes / np.array([width, height, width, height], dtype=np.float64)
 

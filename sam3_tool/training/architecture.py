@@ -99,8 +99,9 @@ def build_video_config(detector: Sam3Config) -> Sam3VideoConfig:
 
 
 def create_model(vocabulary_size: int) -> Sam3Model:
-    """Create a model with weights that training can start from: transformers' normal(0, 0.02) is too faint at this
-    width.
+    """Create a model with weights that training can start from.
+
+    transformers' normal(0, 0.02) is too faint at this width.
     """
     model = Sam3Model(build_tiny_config(vocabulary_size))
     # the matrix form of attention: SDPA's backward pass on a CPU is several times slower for short keys

@@ -45,8 +45,7 @@ def export_checkpoint(model: Sam3Model, tokenizer: CLIPTokenizer, folder: Path) 
 
 
 def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:
-    """Write the checkpoint in `source` with this tracker head; every weight of its detector stays as it is, bit for
-    bit.
+    """Write the checkpoint in `source` with this tracker head; its detector stays as it is, bit for bit.
 
     `learnt`: the weights of a `LearningTracker` without its trunk.
     """

@@ -83,8 +83,9 @@ class Recipe:
         return self.trunk_steps + self.detector_steps
 
     def compute_lr_share(self, step: int) -> float:
-        """Return the share of the full learning rate at this step: each stage warms up, stays, and cools down at its
-        end.
+        """Return the share of the full learning rate at this step.
+
+        Each stage warms up, stays, and cools down at its end.
         """
         in_trunk = step < self.trunk_steps
         warm = (step if in_trunk else step - self.trunk_steps) + 1

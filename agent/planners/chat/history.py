@@ -66,7 +66,8 @@ def _describe_masks(ids: Sequence[int], workspace: Workspace | None) -> str:
 
 
 def _shorten_text(text: str) -> str:
-    """
+    """Put text on one line, and cut it after `MAX_TEXT_LENGTH` letters.
+
     >>> _shorten_text("a cup,   please"), len(_shorten_text("x" * 999))
     ('a cup, please', 240)
     """

@@ -180,8 +180,11 @@ def name_subject(term: Term, *, in_conversation: bool) -> Term:
 
 
 def name_by_neighbours(terms: Sequence[Term]) -> list[Term]:
-    """A noun left out is that of the term after ('the largest and the smallest star', 'red and blue stars') or before
-    ('the red star and the blue one')."""
+    """Fill in a noun that was left out with that of a neighbour.
+
+    It stands after ('the largest and the smallest star', 'red and blue stars') or before ('the red star and the blue
+    one').
+    """
     named = list(terms)
     # From the end, so that a name travels through "red, green and blue stars".
     for i in reversed(range(len(named) - 1)):
@@ -282,8 +285,7 @@ def _extend_description(
 
 
 def factor_shared_modifiers(coordination: Coordination) -> Coordination:
-    """What is said of all terms together stands apart: 'dogs and cats | left of the tree', 'the two largest | dogs and
-    cats'.
+    """Set apart what is said of all terms: 'dogs and cats | left of the tree', 'the two largest | dogs and cats'.
 
     That is the case where only the first term has an article or a ranking, and only the last one modifiers.
     """

@@ -225,8 +225,11 @@ _LOCAL_RELATIONS = ("inside", "on", "under", "touching", "overlapping", "next_to
 
 
 def _find_neighbours(a: Shape, others: list[Shape], boxes: np.ndarray) -> list[Shape]:
-    """All that can stand in such a relation to `a`, or `a` to them, and some more: no such relation reaches farther
-    than the longer side of either box, or what counts as contact. So few pairs need to be looked at."""
+    """Find all that can stand in such a relation to `a`, or `a` to them, and some more.
+
+    No such relation reaches farther than the longer side of either box, or what counts as contact. So few pairs need to
+    be looked at.
+    """
     longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     reach = np.maximum(longest, max(a.box[2] - a.box[0], a.box[3] - a.box[1], _get_contact_gap(a)))
     return [others[index] for index in np.flatnonzero(bound_box_gaps(a, boxes) <= reach + 1)]

@@ -28,8 +28,11 @@ SENTENCE_MIN_WORDS = 7
 def write_scenes(
     out: Path, *, number: int = 20, seed: int = 0, sizes: Sequence[tuple[int, int]] = SIZES
 ) -> dict[str, Path]:
-    """Benchmark -> its folder: `number` queries each in the formats of ReasonSeg, OmniLabel, SA-Co Gold and Silver,
-    RefCOCO and gRefCOCO, and as a folder of one's own. The same seed writes the same bytes. Raises OSError."""
+    """Write `number` queries in the format of each benchmark, and return benchmark -> its folder.
+
+    The formats are those of ReasonSeg, OmniLabel, SA-Co Gold and Silver, RefCOCO and gRefCOCO, and a folder of one's
+    own. The same seed writes the same bytes. Raises OSError.
+    """
     cases = [
         _SceneCase(index, query)
         for index, query in enumerate(generate_queries(number, seed=seed, sizes=sizes), start=1)

@@ -46,8 +46,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class ImageEmbedding:
-    """What detector and tracker read of one image. The tracker's own levels, made for the first click, live as long
-    (10 MB more for an image of facebook/sam3 in 16 bits)."""
+    """What detector and tracker read of one image.
+
+    The tracker's own levels, made for the first click, live as long (10 MB more for an image of facebook/sam3 in 16
+    bits).
+    """
 
     levels: tuple[torch.Tensor, ...]
     """The feature pyramid, finest level first, each (1, C, h, w); all but the coarsest as the pixel decoder shares them

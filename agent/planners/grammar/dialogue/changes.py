@@ -75,7 +75,7 @@ class AnswerChanger:
         return Interpretation(plan, notes=meant.notes, change="choose")
 
     def count_some(self, situation: Situation, words: str) -> Interpretation:
-        """Counts in a row are of the same masks: 'how many are red?', 'how many are blue?'"""
+        """Count the same masks as the counts just before: 'how many are red?', then 'how many are blue?'."""
         start, turns = situation.turn, self.history.turns
         while start and not turns[start - 1].elsewhere and self.history.interpretations[start - 1].change == "count":
             start -= 1

@@ -97,8 +97,10 @@ class QueryRepeater:
         return self.image_independent_plan(turn) if past.outcome == "answered" or alone else None
 
     def image_independent_plan(self, turn: int) -> Plan | None:
-        """Return what the turn asked for, without earlier answers; None where it cannot do without, or asked for
-        nothing."""
+        """Return what the turn asked for, without earlier answers.
+
+        None where it cannot do without them, or asked for nothing.
+        """
         interpretation = self.history.interpretations[turn]
         if interpretation.plan is None or interpretation.change == "stay":
             return None

@@ -40,8 +40,9 @@ def build_instances(
 
 
 def threshold_upsampled(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
-    """Return bool, (N, height, width): where logits, (N, h, w), on the CPU, exceed 0 once upsampled (corners not
-    aligned).
+    """Return bool, (N, height, width): where logits exceed 0 once upsampled, corners not aligned.
+
+    `logits`: (N, h, w), on the CPU.
     """
     masks = np.zeros((len(logits), height, width), dtype=bool)
     down, across = _Axis.from_sizes(logits.shape[1], height), _Axis.from_sizes(logits.shape[2], width)
@@ -82,8 +83,9 @@ class _Axis(NamedTuple):
 
     @classmethod
     def from_sizes(cls, cells: int, pixels: int) -> "_Axis":
-        """Compute an axis in the arithmetic of `upsample_bilinear2d`: rounding takes less than one pixel of a billion
-        over 0.
+        """Compute an axis in the arithmetic of `upsample_bilinear2d`.
+
+        Rounding takes less than one pixel of a billion over 0.
         """
         scale = torch.tensor(cells, dtype=torch.float32) / pixels
         place = (scale * (torch.arange(pixels, dtype=torch.float32) + 0.5) - 0.5).clamp(min=0)
