@@ -70,7 +70,7 @@ class ExportAnswer:
         return ((candidate, decode_mask(candidate.rle)) for candidate in self.candidates)
 
     def iterate_from_below(self) -> Iterator[tuple[Candidate, np.ndarray]]:
-        """Iterate over masks, the best score last, which lies on top where masks overlap. Of equals, the earlier does."""
+        """Iterate over masks, the best score last: it lies on top where masks overlap. Of equals, the earlier does."""
         order = sorted(reversed(self.candidates), key=lambda candidate: candidate.score)
         return ((candidate, decode_mask(candidate.rle)) for candidate in order)
 
