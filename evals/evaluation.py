@@ -260,7 +260,7 @@ def evaluate(
     >>> from sam3_tool import Sam3
     >>> with TemporaryDirectory() as folder:
     ...     run = evaluate(
-    ...         load_dataset("scenes", number=2), GrammarPlanner(), Sam3.load("tiny"), out=folder, pages=0, draws=10
+    ...         load_dataset("scenes", number=2, size="200x150"), GrammarPlanner(), Sam3.load("tiny"), out=folder
     ...     )
     >>> 0.0 <= run.summary.metrics["giou"] <= 1.0
     True
