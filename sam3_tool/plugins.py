@@ -41,6 +41,12 @@ def _scan_packages() -> Any:
     return entry_points()
 
 
+def forget_plugins() -> None:
+    """Forget which packages are installed, as after one was added to `sys.path`."""
+    _scan_packages.cache_clear()
+    find_plugins.cache_clear()
+
+
 def _is_ours(point: EntryPoint) -> bool:
     return point.dist is not None and point.dist.name == "sam3-agent"
 

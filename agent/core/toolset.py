@@ -15,7 +15,7 @@ PromptName = Literal["workspace", "paper"]
 
 @dataclass(frozen=True)
 class Toolset:
-    """What a planner can call, and how a language model is told of it.
+    """The tools that a planner can call, and the prompt that tells a language model of them.
 
     A planner owns its toolset; the loop, the prompts and the saved files read it from there.
 

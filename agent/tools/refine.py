@@ -158,7 +158,7 @@ def _format_origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
 
 
 def _format_pixels(pixels: float) -> str:
-    """To a hundredth of a pixel and without an exponent, as `_parse_origin` reads it.
+    """Write numbers to a hundredth of a pixel and without an exponent, as `_parse_origin` reads them.
 
     >>> _format_pixels(90.0), _format_pixels(30.5), _format_pixels(12345.678), _format_pixels(1e-5)
     ('90', '30.5', '12345.68', '0')

@@ -23,7 +23,7 @@ SMALLEST_SIDE = 32
 
 @dataclass(frozen=True)
 class View:
-    """How a language model sees episodes.
+    """The way in which a language model sees episodes.
 
     Raises:
         ValueError: The images would be too small, or there is no such way to write places.

@@ -27,8 +27,7 @@ WRONG = "not an exporter"
 
 
 def forget_plugins() -> None:
-    for function in (plugins.find_plugins, plugins._scan_packages):
-        function.cache_clear()
+    plugins.forget_plugins()
     invalidate_caches()
 
 

@@ -16,7 +16,7 @@ from agent.planners.loading import (
     load_planner,
     plans_with_model,
 )
-from sam3_tool.plugins import find_plugins
+from sam3_tool.plugins import forget_plugins
 
 
 @pytest.mark.parametrize("name", ["", "gramar", "chatgpt:5", ":x", "Grammar"])
@@ -169,9 +169,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(tmp_path)
-    find_plugins.cache_clear()
+    forget_plugins()
     yield
-    find_plugins.cache_clear()
+    forget_plugins()
     sys.modules.pop("mine_of_tests", None)
 
 

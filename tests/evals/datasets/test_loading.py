@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from agent.cli.main import app
 from evals import DatasetError, load_benchmark, load_dataset
 from evals.datasets.loading import DatasetLoader, find_loader
-from sam3_tool.plugins import PluginError, find_plugins
+from sam3_tool.plugins import PluginError, find_plugins, forget_plugins
 
 MODULE = '''
 from dataclasses import dataclass
@@ -103,12 +103,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture):
     (package / "my_benchmark.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(package))
     monkeypatch.chdir(tmp_path)
-    find_plugins.cache_clear()
+    forget_plugins()
     (tmp_path / "data").mkdir()
     for name, pixels in (("a", picture.pixels), ("b", np.full_like(picture.pixels, 255))):
         PIL.Image.fromarray(pixels).save(tmp_path / "data" / f"{name}.png")
     yield tmp_path / "data"
-    find_plugins.cache_clear()
+    forget_plugins()
 
 
 def evaluate(*words: object):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sam3_tool import CheckpointError, Image, Sam3
-from sam3_tool.plugins import PluginError, find_plugins
+from sam3_tool.plugins import PluginError, find_plugins, forget_plugins
 
 MODULE = """
 from sam3_tool import ScriptedBackend
@@ -40,9 +40,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "[sam3_agent.backends]\nmine = mine_sam3:load\nbroken = no_such_module:load\ntransformers = mine_sam3:load\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    find_plugins.cache_clear()
+    forget_plugins()
     yield
-    find_plugins.cache_clear()
+    forget_plugins()
 
 
 @pytest.fixture
