@@ -18,20 +18,20 @@ HEIGHT, WIDTH, MASKS, ON_SHEETS, COMPARED, ROUNDS = 1080, 1920, 20, 30, 100, 15
 
 def draw_blob_scene(height: int, width: int, n: int, *, seed: int = 0) -> tuple[Image, Instances]:
     """Return a gradient image and `n` wavy blobs of all sizes, some overlapping; the same ones for the same seed."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     image = Image(np.stack([across, down, 255 - across], axis=2).astype(np.uint8))
-    masks = np.stack([draw_blob(height, width, chance) for _ in range(n)])
+    masks = np.stack([draw_blob(height, width, rng) for _ in range(n)])
     return image, Instances(masks, masks_to_boxes(masks), np.linspace(0.99, 0.51, n, dtype=np.float32), 0.99, "blob")
 
 
-def draw_blob(height: int, width: int, chance: np.random.Generator) -> np.ndarray:
+def draw_blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Return a wavy ellipse, bool (height, width), with a radius of 1 to 25 % of the height."""
     angles = np.linspace(0, 2 * np.pi, 360, endpoint=False)
-    waves = sum(chance.uniform(0, 0.12) * np.sin(k * angles + chance.uniform(0, 6)) for k in range(2, 9))
-    radius = height * chance.uniform(0.01, 0.25) * (1 + waves)
-    center = chance.uniform(0, (width, height))
-    points = center + np.stack([chance.uniform(0.6, 1.8) * radius * np.cos(angles), radius * np.sin(angles)], axis=1)
+    waves = sum(rng.uniform(0, 0.12) * np.sin(k * angles + rng.uniform(0, 6)) for k in range(2, 9))
+    radius = height * rng.uniform(0.01, 0.25) * (1 + waves)
+    center = rng.uniform(0, (width, height))
+    points = center + np.stack([rng.uniform(0.6, 1.8) * radius * np.cos(angles), radius * np.sin(angles)], axis=1)
     return cv2.fillPoly(np.zeros((height, width), np.uint8), [points.round().astype(np.int32)], 1).astype(bool)
 
 

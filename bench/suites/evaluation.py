@@ -55,17 +55,17 @@ class SlowPlanner(ScriptedPlanner):
         return super().decide(episode)
 
 
-def make_scripted_sam3(chance: np.random.Generator) -> Sam3:
-    masks = np.stack([draw_blob(*IMAGE_SIZE, chance) for _ in range(MASKS)])
+def make_scripted_sam3(rng: np.random.Generator) -> Sam3:
+    masks = np.stack([draw_blob(*IMAGE_SIZE, rng) for _ in range(MASKS)])
     scores = np.linspace(0.99, 0.6, MASKS, dtype=np.float32)
     return Sam3(ScriptedBackend({None: {"pebble": Instances(masks, masks_to_boxes(masks), scores, 0.99, "pebble")}}))
 
 
-def write_own_data(folder: Path, number: int, chance: np.random.Generator) -> Dataset:
+def write_own_data(folder: Path, number: int, rng: np.random.Generator) -> Dataset:
     """Write that many JPEG files, as hard to decode as photographs, and a query about each."""
     for index in range(number):
         clouds = cv2.resize(
-            chance.integers(0, 256, (60, 80, 3), dtype=np.uint8), IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC
+            rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC
         )
         cv2.imwrite(str(folder / f"{index}.jpg"), clouds)
     lines = [json.dumps({"image": f"{index}.jpg", "query": "the pebbles"}) for index in range(number)]
@@ -83,10 +83,10 @@ def run_evaluation(dataset: Dataset, solver: Solver, out: Path, *, workers: int)
 
 def measure_overhead(folder: Path) -> str:
     """Time the evaluation and the agent alone, in one thread and in turn, so that a busy machine hits both alike."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     dataset, sam3, planner = (
-        write_own_data(folder, SAMPLES, chance),
-        make_scripted_sam3(chance),
+        write_own_data(folder, SAMPLES, rng),
+        make_scripted_sam3(rng),
         ScriptedPlanner(SCRIPT),
     )
     run_evaluation(dataset, Solver(sam3, planner), folder / "warm", workers=1)
@@ -116,12 +116,12 @@ def measure_cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def measure_throughput(folder: Path) -> str:
-    chance = np.random.default_rng(0)
-    sam3, rates = make_scripted_sam3(chance), {}
+    rng = np.random.default_rng(0)
+    sam3, rates = make_scripted_sam3(rng), {}
     for workers in (1, 8, 32):
         data = folder / f"data{workers}"
         data.mkdir()
-        dataset = write_own_data(data, 4 * workers, chance)
+        dataset = write_own_data(data, 4 * workers, rng)
         began = time.perf_counter()
         run_evaluation(dataset, Solver(sam3, SlowPlanner(SCRIPT)), folder / f"run{workers}", workers=workers)
         rates[workers] = 4 * workers / (time.perf_counter() - began)
@@ -134,7 +134,7 @@ def measure_throughput(folder: Path) -> str:
 
 def measure_omnilabel(folder: Path) -> str:
     """Score OmniLabel: half of the pairs have 2 boxes, all have 6 detections, half are plain categories."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     images = OMNILABEL_PAIRS // 8
     (folder / "coco").mkdir()
     cv2.imwrite(str(folder / "coco" / "0.jpg"), np.zeros((*IMAGE_SIZE, 3), np.uint8))
@@ -142,7 +142,7 @@ def measure_omnilabel(folder: Path) -> str:
     annotations: list[dict[str, Any]] = [
         {"id": 2 * number + index, "image_id": number % images, "bbox": box, "description_ids": [number], "iscrowd": 0}
         for number in range(0, OMNILABEL_PAIRS, 2)
-        for index, box in enumerate(_make_boxes(chance, 2))
+        for index, box in enumerate(_make_boxes(rng, 2))
     ]
     file = {
         "info": {"version": "0.1.3"},
@@ -154,7 +154,7 @@ def measure_omnilabel(folder: Path) -> str:
     }
     (folder / "dataset_all_val_v0.1.3.json").write_text(json.dumps(file), encoding="utf-8")
     truth = {annotation["description_ids"][0]: annotation["bbox"] for annotation in annotations}
-    detections = {number: _make_detections(chance, truth.get(number)) for number in range(OMNILABEL_PAIRS)}
+    detections = {number: _make_detections(rng, truth.get(number)) for number in range(OMNILABEL_PAIRS)}
 
     def predict(sample: Sample) -> Prediction:
         found = detections[int(sample.id.partition("-")[2])]
@@ -171,31 +171,29 @@ def _make_description(number: int, images: int) -> dict[str, Any]:
     return {"id": number, "text": text, "image_ids": [number % images], "anno_info": {"type": kind, "orig_id": number}}
 
 
-def _make_boxes(chance: np.random.Generator, number: int) -> Iterator[list[float]]:
+def _make_boxes(rng: np.random.Generator, number: int) -> Iterator[list[float]]:
     """Random boxes, x y w h in pixels."""
-    for x, y, w, h in chance.random((number, 4)).tolist():
+    for x, y, w, h in rng.random((number, 4)).tolist():
         yield [500 * x, 350 * y, 20 + 100 * w, 20 + 80 * h]
 
 
-def _make_detections(chance: np.random.Generator, near: list[float] | None) -> list[list[float]]:
+def _make_detections(rng: np.random.Generator, near: list[float] | None) -> list[list[float]]:
     hit = (
-        []
-        if near is None
-        else [[side + shift for side, shift in zip(near, chance.normal(0, 4, 4).tolist(), strict=True)]]
+        [] if near is None else [[side + shift for side, shift in zip(near, rng.normal(0, 4, 4).tolist(), strict=True)]]
     )
-    return [*([max(side, 1.0) for side in box] for box in hit), *_make_boxes(chance, 5)]
+    return [*([max(side, 1.0) for side in box] for box in hit), *_make_boxes(rng, 5)]
 
 
 def measure_saco(folder: Path) -> str:
     """Score SA-Co Gold: three annotators; 40 % of the pairs have 1 to 8 objects; masks of images of 1008 x 756."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     height, width = 756, 1008
-    bank = encode_masks(np.stack([draw_blob(height, width, chance) for _ in range(400)]))
+    bank = encode_masks(np.stack([draw_blob(height, width, rng) for _ in range(400)]))
     sizes = compute_areas(bank).tolist()
     (folder / "metaclip-images").mkdir()
     cv2.imwrite(str(folder / "metaclip-images" / "0.jpg"), np.zeros((*IMAGE_SIZE, 3), np.uint8))
-    counts = np.where(chance.random(SACO_PAIRS) < 0.4, chance.integers(1, 9, SACO_PAIRS), 0)
-    chosen = [chance.integers(0, len(bank), count).tolist() for count in counts]
+    counts = np.where(rng.random(SACO_PAIRS) < 0.4, rng.integers(1, 9, SACO_PAIRS), 0)
+    chosen = [rng.integers(0, len(bank), count).tolist() for count in counts]
     for annotator in "abc":
         file = _make_saco_file(chosen, bank, sizes, height, width)
         (folder / f"gold_metaclip_merged_{annotator}_release_test.json").write_text(json.dumps(file), encoding="utf-8")

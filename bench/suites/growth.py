@@ -226,13 +226,13 @@ def _measure_evaluation_steps(evaluation: Evaluation) -> Iterator[tuple[float, f
 
 def write_dataset(folder: Path, number: int) -> Dataset:
     """Write so many queries with masks about `IMAGES` images, in the format of the user's own data."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for index in range(IMAGES):
-        clouds = chance.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        clouds = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
         cv2.imwrite(
             str(folder / f"{index}.jpg"), cv2.resize(clouds, DATASET_IMAGE_SIZE[::-1], interpolation=cv2.INTER_CUBIC)
         )
-        cv2.imwrite(str(folder / f"{index}.png"), 255 * draw_blob(*DATASET_IMAGE_SIZE, chance).astype(np.uint8))
+        cv2.imwrite(str(folder / f"{index}.png"), 255 * draw_blob(*DATASET_IMAGE_SIZE, rng).astype(np.uint8))
     lines = [
         json.dumps({"image": f"{index % IMAGES}.jpg", "mask": f"{index % IMAGES}.png", "query": f"pebble {index}"})
         for index in range(number)

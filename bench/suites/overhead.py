@@ -114,19 +114,19 @@ class TimedPlanner:
             return self.inner.examine(episode, ids, closely=closely)
 
 
-def make_cloud_image(chance: np.random.Generator) -> Image:
+def make_cloud_image(rng: np.random.Generator) -> Image:
     """Return an image of clouds of all sizes, about as hard to encode as a photograph."""
     layers = [
-        cv2.resize(chance.random((HEIGHT // size + 2, WIDTH // size + 2, 3)), (WIDTH, HEIGHT)) * size**0.5
+        cv2.resize(rng.random((HEIGHT // size + 2, WIDTH // size + 2, 3)), (WIDTH, HEIGHT)) * size**0.5
         for size in (2, 8, 32, 128, 512)
     ]
     clouds = np.sum(layers, axis=0)
     return Image((255 * (clouds - clouds.min()) / np.ptp(clouds)).astype(np.uint8))
 
 
-def make_instances(chance: np.random.Generator) -> dict[str, Instances]:
+def make_instances(rng: np.random.Generator) -> dict[str, Instances]:
     """Return phrase -> half of the masks."""
-    masks = np.stack([draw_blob(HEIGHT, WIDTH, chance) for _ in ALL])
+    masks = np.stack([draw_blob(HEIGHT, WIDTH, rng) for _ in ALL])
     scores = np.linspace(0.99, 0.6, len(masks), dtype=np.float32)
     halves = {"pebble": slice(None, len(FIRST)), "shell": slice(len(FIRST), None)}
     return {name: Instances(masks[s], masks_to_boxes(masks[s]), scores[s], 0.99, name) for name, s in halves.items()}
@@ -134,13 +134,13 @@ def make_instances(chance: np.random.Generator) -> dict[str, Instances]:
 
 def run_round(plan: Sequence[Tool], seed: int) -> list[dict[str, float]]:
     """Return the milliseconds by part of each step of the plan. The image is decoded before."""
-    chance = np.random.default_rng(seed)
-    image = make_cloud_image(chance)
+    rng = np.random.default_rng(seed)
+    image = make_cloud_image(rng)
     stopwatch = Stopwatch()
     decisions = [step.to_decision() for step in plan]
     script = ScriptedModel([render_call(Call(decision.tool, decision.arguments), "tagged") for decision in decisions])
     planner = TimedPlanner(ChatPlanner(SerializingModel(script, stopwatch)), stopwatch)
-    sam3 = Sam3(ScriptedBackend({image.key: make_instances(chance)}))
+    sam3 = Sam3(ScriptedBackend({image.key: make_instances(rng)}))
     steps = watch(Task(Image(image.pixels.copy()), "the pebbles"), planner, sam3)
     spent = []
     for _ in plan:

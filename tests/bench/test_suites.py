@@ -28,10 +28,10 @@ from sam3_tool import ConceptPrompt, remove_overlaps
 
 
 def test_image_tokens_are_those_of_the_models_own_processor():
-    chance = random.Random(0)
+    rng = random.Random(0)
     for most in (300, 2000, 9000):
         for _ in range(500):
-            width, height = chance.randint(most // 10, most), chance.randint(most // 10, most)
+            width, height = rng.randint(most // 10, most), rng.randint(most // 10, most)
             rows, columns = smart_resize(height, width, factor=SIDE, min_pixels=LEAST, max_pixels=MOST)
             assert compute_image_tokens(width, height) == rows * columns / SIDE**2, (width, height)
 
