@@ -237,7 +237,7 @@ DAMAGE = {
     "steps.2.added.candidates.0.rle.size": ([10, 10], "size"),
     "steps.2.added.candidates.0.rle.counts": ("ooo", "runs"),
     "picture.png": ("AAAA", "image is damaged"),
-    "picture.width": (81, "picture is 80 x 60"),
+    "picture.width": (81, "image is 80 x 60"),
 }
 
 
