@@ -101,7 +101,7 @@ def test_the_papers_protocol_examines_masks_and_numbers_them_anew(answered):
     episode = answered("the ripe watermelons", protocol="paper")
     assert tools_of(episode) == ["segment_phrase", "examine_each_mask", "select_masks_and_return"]
     assert episode.outcome == "answered"
-    assert episode.shown == (1, 3)
+    assert episode.current_ids == (1, 3)
     assert episode.usage.model_calls == 3 + 4
 
 

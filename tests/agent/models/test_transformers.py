@@ -38,7 +38,7 @@ def scene() -> Image:
 
 def asked(query: str, picture: Image, *, images: int | None = None) -> Messages:
     """What a planner sends first. `images`: at most so many pictures."""
-    return build_messages(Episode(Task(picture, query)), "workspace", View(image_side=160, images=images))
+    return build_messages(Episode(Task(picture, query)), WORKSPACE, View(image_side=160, images=images))
 
 
 def test_what_it_can_do_is_known_from_its_files(model):
