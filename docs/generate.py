@@ -349,7 +349,7 @@ def requests() -> str:
 
 def official_code() -> str:
     """Return each metric beside its official code on the committed cases."""
-    from evals.metrics.cases import FAMILIES, compare_family
+    from evals.metrics.official.cases import FAMILIES, compare_family
 
     results = [(family, compare_family(family)) for family in FAMILIES]
     rows = [
