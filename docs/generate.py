@@ -11,6 +11,7 @@ import json
 import re
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -278,6 +279,31 @@ def export_formats() -> str:
     return table(["`--export`", "file", "holds"], rows)
 
 
+# import contracts
+
+
+def read_contracts(kind: str) -> list[dict[str, Any]]:
+    """Return the contracts of import-linter of one kind."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    return [contract for contract in settings["contracts"] if contract["type"] == kind]
+
+
+def import_layers() -> str:
+    """Return the layers of the packages and of the folders in them, the highest first."""
+    lines = [" > ".join(contract["layers"]) for contract in read_contracts("layers")]
+    names = [", ".join(contract.get("containers", ["the packages"])) for contract in read_contracts("layers")]
+    return table(["inside", "layers"], [[name, escape_cell(line)] for name, line in zip(names, lines, strict=True)])
+
+
+def import_owners() -> str:
+    """Return the libraries that only some modules may import."""
+    rows = [
+        [", ".join(map(code, contract["protected_modules"])), ", ".join(map(code, contract["allowed_importers"]))]
+        for contract in read_contracts("protected")
+    ]
+    return table(["library", "imported only in"], rows)
+
+
 # benchmarks
 
 
@@ -400,6 +426,8 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
     "datasets": datasets,
     "export-formats": export_formats,
+    "import-layers": import_layers,
+    "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,
     "grammar-queries": grammar_queries,
     "conversations": conversations,

@@ -53,7 +53,7 @@ class Block:
     @property
     def includes(self) -> list[str]:
         """The files that the site puts in its place."""
-        return re.findall(r'--8<-- "([^":]+)', self.code)
+        return re.findall(r"^--8<--\n(.+)\n--8<--$", self.code, re.MULTILINE)
 
     @property
     def commands(self) -> list[str]:
@@ -253,6 +253,25 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 def test_every_file_that_a_page_includes_exists(page: Path) -> None:
     names = [name for block in find_blocks(read_page(page)) for name in block.includes]
     assert [name for name in names if not (ROOT / name).is_file()] == []
+
+
+def find_own_parts(text: str) -> dict[str, dict[str, str]]:
+    """Group of entry points -> name -> value, of those that a page shows for the package in `examples/plugin`."""
+    parts: dict[str, dict[str, str]] = {}
+    for block in find_blocks(text):
+        if block.language == "toml" and "sam3_agent." in block.code:
+            for group, names in tomllib.loads(block.code)["project"]["entry-points"].items():
+                parts.setdefault(group, {}).update({k: v for k, v in names.items() if v.startswith("mine.")})
+    return parts
+
+
+def test_the_entry_points_that_pages_show_are_those_of_the_example() -> None:
+    example = tomllib.loads(read_page(ROOT / "examples" / "plugin" / "pyproject.toml"))["project"]["entry-points"]
+    shown: dict[str, dict[str, str]] = {}
+    for page in PAGES:
+        for group, names in find_own_parts(read_page(page)).items():
+            shown.setdefault(group, {}).update(names)
+    assert {group: names for group, names in shown.items() if names} == example
 
 
 # the front page
