@@ -13,9 +13,9 @@ _EXAMPLE = re.compile(r"(?:\n\s*Example:\n|\n\n)(?P<code>[ ]*>>> .*)\Z", re.DOTA
 
 
 def add_heading(docstring: str) -> str:
-    """Return the docstring with its examples under the heading that the parser knows.
+    r"""Return the docstring with its examples under the heading that the parser knows.
 
-    >>> print(add_heading("Add one.\\n\\n>>> add(1)\\n2"))
+    >>> print(add_heading("Add one.\n\n>>> add(1)\n2"))
     Add one.
     <BLANKLINE>
     Examples:
