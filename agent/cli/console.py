@@ -35,7 +35,7 @@ def report_user_errors(*, interrupted: str = "nothing was written") -> Iterator[
 
 @contextmanager
 def require_extra(extra: str, *libraries: str) -> Iterator[None]:
-    """Says how to install the optional libraries of this package where one of them is missing. Raises BadInput."""
+    """Says how to install the optional libraries of this package where one of them is missing. Raises UsageError."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -22,7 +22,7 @@ INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
 
 
 def check_query(query: str) -> None:
-    """Raises BadInput for what no planner could make sense of."""
+    """Raises UsageError for what no planner could make sense of."""
     if not query.strip():
         raise UsageError("the query is empty; say what to find, e.g. 'the second largest circle'")
     if any("\ud800" <= letter <= "\udfff" for letter in query):
@@ -51,13 +51,13 @@ class Options:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Options":
-        """From the options of a command by name, limits among them. Raises BadInput."""
+        """From the options of a command by name, limits among them. Raises UsageError."""
         own = {option_field.name for option_field in fields(cls)}
         limits = {name: value for name, value in values.items() if name not in own}
         return cls(limits=limits, **{name: value for name, value in values.items() if name in own})
 
     def __post_init__(self) -> None:
-        """Raises BadInput for a value that nothing could be made of, and for an option that would reach nobody."""
+        """Raises UsageError for a value that nothing could be made of, and for an option that would reach nobody."""
         self._check_options_apply()
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise UsageError(f"--threshold must be at least 0 and below 1, got {self.threshold:g}")
@@ -157,7 +157,7 @@ class Options:
 
 
 def parse_price(text: str) -> "Price":
-    """A price as the command line takes it, per million tokens. Raises BadInput.
+    """A price as the command line takes it, per million tokens. Raises UsageError.
 
     >>> parse_price("0.4,1.6,0.1")
     Price(prompt=0.4, completion=1.6, cached=0.1)
