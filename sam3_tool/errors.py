@@ -9,6 +9,7 @@
     │   ├── MissingPackageError an optional package is not installed
     │   ├── PluginError         no installed package has such a part              (sam3_tool.plugins)
     │   ├── PlannerError        a planner cannot be made, or cannot go on         (agent.core.errors)
+    │   │   └── ModelError      a chat model cannot be made                       (agent.models.base)
     │   ├── ConversationError   a turn cannot be made                             (agent.core.errors)
     │   ├── OutputError         a result cannot be written                        (agent.core.errors)
     │   ├── UsageError          an option or a command cannot be understood       (agent.core.errors)
