@@ -6,6 +6,8 @@ from .core.episode import Decision, Episode, Observation, Step, Task
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
 from .core.outcome import Outcome
 from .core.planner import Planner
+from .core.tool import Tool
+from .core.toolset import Toolset
 from .core.usage import Usage
 from .core.verdict import Verdict
 from .core.workspace import Candidate, SearchRecord, Workspace
@@ -20,7 +22,7 @@ from .planners.scripted import ReplayPlanner, ScriptedPlanner
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
-from .tools import PAPER, WORKSPACE, Tool, Toolset, parse_toolset
+from .tools.toolsets import PAPER, WORKSPACE, parse_toolset
 
 __all__ = [
     "PAPER",

@@ -31,10 +31,27 @@ def run(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BU
 
 
 def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Iterator[Episode]:
-    """Answer a query step by step, for callers that show progress. The arguments are those of `run`.
+    """Answer a query step by step, for callers that show progress.
+
+    Args:
+        task: The image and the query.
+        planner: It chooses the calls, among the tools of its toolset.
+        sam3: The segmenter.
+        budget: The limits of the episode.
 
     Yields:
         The episode after each step. The last one has an outcome.
+
+    Raises:
+        PlannerError: The planner cannot even begin. Later, such an error ends the episode.
+
+    Example:
+        >>> import numpy as np
+        >>> from agent import GrammarPlanner
+        >>> from sam3_tool import Image, ScriptedBackend
+        >>> task = Task(Image(np.zeros((4, 6, 3), np.uint8)), "all the cups")
+        >>> [episode.outcome for episode in watch(task, GrammarPlanner(), Sam3(ScriptedBackend({})))][-1]
+        'no_match'
     """
     sam3.prefetch(task.image)  # it looks while the planner thinks
     episode = Episode(task)

@@ -15,6 +15,13 @@ Measure = Callable[[Sequence[int]], float]
 
 @dataclass(frozen=True)
 class Interval:
+    """Hold the two ends of a 95 % interval of a number.
+
+    Example:
+        >>> str(Interval(41.23, 44.98))
+        '41.2 to 45.0'
+    """
+
     low: float
     high: float
 

@@ -93,6 +93,9 @@ class Prediction(BaseModel):
             found: The instances that answer it.
             status: How the sample ended.
             more: Other fields, e.g. `message`.
+
+        Returns:
+            The prediction, with masks, boxes and scores in the order of the instances.
         """
         return cls(
             id=id,
@@ -112,6 +115,9 @@ class Prediction(BaseModel):
             id: Id of the sample.
             error: What happened, in one line.
             seconds: Time until then.
+
+        Returns:
+            A prediction without masks.
         """
         return cls(id=id, status="failed", error=error, seconds=seconds)
 
@@ -166,6 +172,12 @@ class Benchmark(Protocol):
     """The samples that are asked, and the scoring of the answers.
 
     It is cheap to make: no image is opened before a sample's `open_image` is called.
+
+    Example:
+        >>> from evals import Benchmark, load_dataset
+        >>> benchmark: Benchmark = load_dataset("scenes", number=2)
+        >>> benchmark.name, len(benchmark.list_samples())
+        ('scenes', 2)
     """
 
     @property
@@ -184,11 +196,19 @@ class Benchmark(Protocol):
         ...
 
     def list_samples(self) -> Sequence[Sample]:
-        """List the samples in the data set's own order, which is the same each time."""
+        """List the samples.
+
+        Returns:
+            The samples in the data set's own order, which is the same each time.
+        """
         ...
 
     def collect_info(self) -> DatasetInfo:
-        """Describe the files: how many samples they hold, their hash, licence and source."""
+        """Describe the files.
+
+        Returns:
+            How many samples and images they hold, their hash, licence and source.
+        """
         ...
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
@@ -208,7 +228,15 @@ class Benchmark(Protocol):
 
 
 class Dataset(Benchmark, Protocol):
-    """A benchmark of images, which can be run."""
+    """A benchmark of images, which can be run.
+
+    Example:
+        >>> from evals import Dataset, load_dataset
+        >>> dataset: Dataset = load_dataset("scenes", number=2)
+        >>> failed = [Prediction.make_failed(sample.id, "no server") for sample in dataset.list_samples()]
+        >>> dataset.score(failed).headline
+        'giou'
+    """
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         """Write predictions in the benchmark's official format.

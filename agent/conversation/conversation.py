@@ -58,7 +58,15 @@ class Conversation:
 
     @classmethod
     def start(cls, image: Image, name: str = "") -> "Conversation":
-        """Begin a conversation about an image. `name` is the name of the image's file."""
+        """Begin a conversation about an image.
+
+        Args:
+            image: The image that the first query is about.
+            name: The image's file name. Folders before it are left out.
+
+        Returns:
+            A conversation without a turn.
+        """
         return cls((ImageShown(image, Path(name).name),), 1)
 
     @classmethod
@@ -78,6 +86,9 @@ class Conversation:
             max_masks: Masks that all its turns may have found together.
             max_steps: Images shown, turns and steps of turns that it may have together.
 
+        Returns:
+            The conversation, undone turns included.
+
         Raises:
             RecordError: The file is missing, foreign or damaged, or it is beyond a limit.
         """
@@ -91,6 +102,9 @@ class Conversation:
 
     def save(self, path: str | Path) -> None:
         """Write one JSON file with the images in it, whole or not at all.
+
+        Args:
+            path: The file; one of that name is replaced.
 
         Raises:
             OSError: The file cannot be written.
@@ -201,7 +215,14 @@ class Conversation:
     # saying something
 
     def build_task(self, query: str) -> Task:
-        """Return the task that a planner gets when the user says this now."""
+        """Build the task that a planner gets when the user says this now.
+
+        Args:
+            query: What the user says.
+
+        Returns:
+            The query with the current image and the context.
+        """
         return Task(self.image, query, self.context)
 
     def say(
@@ -241,11 +262,30 @@ class Conversation:
         *,
         budget: Budget = DEFAULT_BUDGET,
     ) -> Iterator[Episode]:
-        """Yield the turn's episode after each step, for callers that show progress. `append` takes the last one."""
+        """Take a turn step by step, for callers that show progress. `append` takes the last episode.
+
+        Args:
+            query: What the user says; 'undo' and 'redo' are queries like any other here.
+            planner: Decides on the calls of the turn.
+            sam3: Finds the masks.
+            budget: Limits of the turn.
+
+        Returns:
+            An iterator over the turn's episode after each step. The last one has an outcome.
+
+        Raises:
+            PlannerError: The planner cannot even begin.
+        """
         return watch(self.build_task(query), planner, sam3, budget=budget)
 
     def apply_command(self, query: str) -> "Conversation | None":
-        """Go back or forth if the query asks for nothing else, e.g. 'undo'; return None for any other query.
+        """Go back or forth if the query asks for nothing else, e.g. 'undo'.
+
+        Args:
+            query: What the user says.
+
+        Returns:
+            The conversation before or after a turn; None for any other query.
 
         Raises:
             ConversationError: There is nothing to undo or redo.
@@ -262,6 +302,12 @@ class Conversation:
     def append(self, episode: Episode) -> "Conversation":
         """Add a finished turn that began where this conversation stands.
 
+        Args:
+            episode: Its task is the one that `build_task` made, and it has an outcome.
+
+        Returns:
+            The conversation with the turn. Undone turns are forgotten.
+
         Raises:
             ValueError: The episode has no outcome, or it began elsewhere.
         """
@@ -272,7 +318,15 @@ class Conversation:
         return self._append_event(episode)
 
     def show(self, image: Image, name: str = "") -> "Conversation":
-        """Turn to another image: mask ids count from 1 again, and the earlier turns are kept."""
+        """Turn to another image: mask ids count from 1 again, and the earlier turns are kept.
+
+        Args:
+            image: The image that the next query is about.
+            name: The image's file name. Folders before it are left out.
+
+        Returns:
+            The conversation about the image. Undone turns are forgotten.
+        """
         return self._append_event(ImageShown(image, Path(name).name))
 
     def _append_event(self, event: Event) -> "Conversation":
@@ -291,6 +345,9 @@ class Conversation:
     def undo(self) -> "Conversation":
         """Go back to before the latest turn or image.
 
+        Returns:
+            The earlier conversation, which `redo` can take back.
+
         Raises:
             ConversationError: This is the beginning.
         """
@@ -300,6 +357,9 @@ class Conversation:
 
     def redo(self) -> "Conversation":
         """Take back the latest `undo`.
+
+        Returns:
+            The conversation as it was before.
 
         Raises:
             ConversationError: Nothing was undone.
@@ -318,6 +378,9 @@ class Conversation:
             sam3: Finds the masks.
             description: What the user did, in words; it stands where other turns have a query.
 
+        Returns:
+            The conversation with the turn.
+
         Raises:
             ConversationError: A tool refuses a call, with the tool's sentence. The conversation is as it was.
         """
@@ -327,6 +390,13 @@ class Conversation:
 
     def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
         """Make these masks the answer.
+
+        Args:
+            ids: Mask ids, from 1; one that is given twice counts once.
+            description: What the user did, in words.
+
+        Returns:
+            The conversation with the turn.
 
         Raises:
             ConversationError: There is no mask of an id.
@@ -341,6 +411,12 @@ class Conversation:
     def remove(self, ids: Sequence[int]) -> "Conversation":
         """Remove masks from the answer.
 
+        Args:
+            ids: Ids of masks of the answer.
+
+        Returns:
+            The conversation with the turn. The masks stay known: `restore` brings them back.
+
         Raises:
             ConversationError: A mask is not in the answer.
         """
@@ -350,6 +426,12 @@ class Conversation:
     def keep(self, ids: Sequence[int]) -> "Conversation":
         """Keep only these masks of the answer.
 
+        Args:
+            ids: Ids of masks of the answer.
+
+        Returns:
+            The conversation with the turn.
+
         Raises:
             ConversationError: A mask is not in the answer.
         """
@@ -358,6 +440,12 @@ class Conversation:
 
     def restore(self, ids: Sequence[int]) -> "Conversation":
         """Add known masks to the answer.
+
+        Args:
+            ids: Mask ids, from 1.
+
+        Returns:
+            The conversation with the turn.
 
         Raises:
             ConversationError: There is no mask of an id.
@@ -371,6 +459,9 @@ class Conversation:
 
         Args:
             threshold: In [0, 1). With 0 there is no threshold, and no turn.
+
+        Returns:
+            The conversation with the turn.
 
         Raises:
             ConversationError: The threshold is out of range.
@@ -402,6 +493,9 @@ class Conversation:
             positive: True adds what is there, False takes it away.
             mask_id: The mask to correct. Default: the smallest mask of the answer there; without one, a new object.
 
+        Returns:
+            The conversation with the turn.
+
         Raises:
             ConversationError: The pixel lies outside the image, nothing is found, or a negative click hits no mask.
         """
@@ -427,6 +521,9 @@ class Conversation:
             y1: Row of the opposite corner.
             sam3: Finds what looks alike.
             positive: True adds the objects, False leaves them out, that in the box included.
+
+        Returns:
+            The conversation with the turn.
 
         Raises:
             ConversationError: The box has no pixel in the image, it changes nothing, or there is no answer to change.

@@ -25,7 +25,14 @@ class Price:
     """For prompt tokens that the server had cached; None = as any other."""
 
     def compute_cost(self, usage: Usage) -> float:
-        """Compute what this usage costs, in the currency of the price."""
+        """Compute what this usage costs.
+
+        Args:
+            usage: Its tokens are counted; its cached tokens are among its prompt tokens.
+
+        Returns:
+            The cost, in the currency of the price.
+        """
         cached = self.prompt if self.cached is None else self.cached
         prompt = (usage.prompt_tokens - usage.cached_tokens) * self.prompt + usage.cached_tokens * cached
         return (prompt + usage.completion_tokens * self.completion) / 1e6
@@ -70,6 +77,9 @@ class Budget:
     def enforce(self, episode: Episode) -> Episode:
         """End the episode with its best answer so far if it reached a limit and no tool has ended it.
 
+        Args:
+            episode: At least one step was taken.
+
         Returns:
             The episode, as it was or ended.
         """
@@ -78,6 +88,9 @@ class Budget:
 
     def find_reached_limit(self, episode: Episode) -> tuple[Outcome, str] | None:
         """Find the first limit that the episode has reached.
+
+        Args:
+            episode: Its steps and its usage are compared with the limits.
 
         Returns:
             The outcome, and the reason in words, e.g. 'at the limit of 12 steps'; None where no limit is reached.

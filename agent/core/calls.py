@@ -28,14 +28,26 @@ _SHORT_REPR.maxstring = _SHORT_REPR.maxother = 80
 
 @dataclass(frozen=True)
 class ValidCall:
-    """A call that a tool can make."""
+    """A call that a tool can make.
+
+    Example:
+        >>> from agent import WORKSPACE
+        >>> WORKSPACE.parse(Decision("answer", '{"ids": [2]}'))
+        ValidCall(tool=Answer(ids=[2], message='', reasons=[]))
+    """
 
     tool: Tool
 
 
 @dataclass(frozen=True)
 class InvalidCall:
-    """A decision that is no call of any tool."""
+    """A decision that is no call of any tool.
+
+    Example:
+        >>> from agent import WORKSPACE
+        >>> WORKSPACE.parse(Decision("anwser", "{}")).message.partition(";")[0]
+        "There is no tool 'anwser'"
+    """
 
     message: str
     """What is wrong with it, in one sentence for the planner."""

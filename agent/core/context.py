@@ -29,7 +29,13 @@ class PastTurn:
 
 @dataclass(frozen=True)
 class ConversationContext:
-    """The state of a conversation before a query."""
+    """The state of a conversation before a query.
+
+    Example:
+        >>> turn = PastTurn("all the cups", "answered", "There are 2 masks.", selected=(1, 2))
+        >>> ConversationContext(selected=turn.selected, turns=(turn,)).turns[0].query
+        'all the cups'
+    """
 
     workspace: Workspace | None = None
     """Every mask found so far in this image; None = none was."""

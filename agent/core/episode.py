@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A query about an image, and the conversation that it goes on with."""
+    """A query about an image, and the conversation that it goes on with.
+
+    Example:
+        >>> import numpy as np
+        >>> task = Task(Image(np.zeros((4, 6, 3), np.uint8)), "the dog that is not on a leash")
+        >>> task.image.width, task.context.turns
+        (6, ())
+    """
 
     image: Image
     query: str
@@ -52,6 +59,17 @@ class Decision:
         """Read the call of one of these tools that it stands for, or what is wrong with it.
 
         It is read once; the loop, the prompts and the reports share what came of it.
+
+        Args:
+            toolset: The tools that the planner could call.
+
+        Returns:
+            `ValidCall` with the tool and its arguments, or `InvalidCall` with one sentence about what to mend.
+
+        Example:
+            >>> from agent import WORKSPACE
+            >>> Decision("answer", '{"ids": [2]}').read_call(WORKSPACE).tool.ids
+            [2]
         """
         # kept beside the fields: it follows from them, so it is neither compared nor saved
         read: dict[Toolset, ToolCall] = self.__dict__.setdefault("_calls", {})
@@ -97,14 +115,30 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """A task and the steps taken on it. Steps are only ever appended."""
+    """A task and the steps taken on it. Steps are only ever appended.
+
+    Example:
+        >>> import numpy as np
+        >>> episode = Episode(Task(Image(np.zeros((4, 6, 3), np.uint8)), "the cups"))
+        >>> step = Step(Decision("report_no_mask", "{}"), Observation("There is no cup.", outcome="no_match"), 0.5)
+        >>> ended = episode.append(step)
+        >>> ended.outcome, ended.message, len(ended.answer), ended.usage.seconds
+        ('no_match', 'There is no cup.', 0, 0.5)
+    """
 
     task: Task
     steps: tuple[Step, ...] = ()
     outcome: Outcome | None = None
 
     def append(self, step: Step) -> "Episode":
-        """Return the episode with one more step; its outcome is the episode's."""
+        """Append one step.
+
+        Args:
+            step: A decision and what came of it.
+
+        Returns:
+            The longer episode. The outcome of the step is its outcome.
+        """
         return replace(self, steps=(*self.steps, step), outcome=step.observation.outcome)
 
     @property

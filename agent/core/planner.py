@@ -14,6 +14,12 @@ class Planner(Protocol):
 
     Any class with these three members is a planner. One planner may serve many threads and episodes at a time, so
     each decision must follow from the episode alone.
+
+    Example:
+        >>> from agent import GrammarPlanner, Planner
+        >>> planner: Planner = GrammarPlanner()
+        >>> planner.toolset.name
+        'workspace'
     """
 
     @property

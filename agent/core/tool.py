@@ -55,12 +55,23 @@ class Tool(BaseModel):
         raise NotImplementedError
 
     def to_decision(self, thought: str = "") -> Decision:
-        """Write the call as a planner would. Arguments with their default value are left out."""
+        """Write the call as a planner would.
+
+        Args:
+            thought: What the planner says beside the call.
+
+        Returns:
+            The decision. Arguments with their default value are left out.
+        """
         return Decision(self.name, self.model_dump_json(exclude_defaults=True), thought)
 
     @classmethod
     def to_planner_schema(cls) -> dict[str, Any]:
-        """Describe the tool in the form of OpenAI's function calling."""
+        """Describe the tool in the form of OpenAI's function calling.
+
+        Returns:
+            A JSON object with the tool's name, its description, and the JSON schema of its arguments.
+        """
         parameters = _strip_titles(cls.model_json_schema())
         description = " ".join(parameters.pop("description", "").split())
         return {

@@ -63,6 +63,9 @@ class Toolset:
     def parse(self, decision: Decision) -> ToolCall:
         """Parse what a planner wrote. `Decision.read_call` does so once for each decision.
 
+        Args:
+            decision: A tool's name and its arguments as text, as the planner wrote them.
+
         Returns:
             `ValidCall` with the tool and its arguments, or `InvalidCall` with one sentence about what to mend.
         """

@@ -47,6 +47,12 @@ class Workspace:
         >>> workspace = Workspace(height=60, width=100)
         >>> len(workspace), 1 in workspace
         (0, False)
+        >>> mask = np.zeros((1, 60, 100), bool)
+        >>> mask[0, :4, :6] = True
+        >>> boxes, scores = np.array([[0, 0, 6, 4]], np.float32), np.array([0.5], np.float32)
+        >>> grown = workspace.with_search(Instances(mask, boxes, scores, 1.0, "cup"))
+        >>> grown[1].box, grown.searches[0].ids
+        ((0.0, 0.0, 6.0, 4.0), (1,))
     """
 
     height: int
@@ -70,11 +76,31 @@ class Workspace:
         return self.candidates[id - 1]
 
     def pick(self, ids: Sequence[int]) -> list[Candidate]:
-        """Return the masks with these ids, in this order. Raises KeyError for an id that there is not."""
+        """Return the masks with these ids.
+
+        Args:
+            ids: Mask ids, from 1; they may repeat.
+
+        Returns:
+            One mask per id, in this order.
+
+        Raises:
+            KeyError: There is no mask of an id.
+        """
         return [self[id] for id in ids]
 
     def get_rles(self, ids: Sequence[int]) -> list[RleMask]:
-        """Return the compressed masks with these ids, in this order."""
+        """Return the compressed masks with these ids.
+
+        Args:
+            ids: Mask ids, from 1; they may repeat.
+
+        Returns:
+            One compressed mask per id, in this order.
+
+        Raises:
+            KeyError: There is no mask of an id.
+        """
         return [candidate.rle for candidate in self.pick(ids)]
 
     def with_search(self, instances: Instances, *, origin: str = "segment", arguments: str = "") -> "Workspace":
@@ -94,7 +120,15 @@ class Workspace:
         return replace(grown, searches=(*self.searches, search))
 
     def with_instances(self, instances: Instances, *, origin: str) -> "Workspace":
-        """Add masks under new ids. `origin`: how they came about, e.g. 'merge of 2, 5'."""
+        """Add masks under new ids.
+
+        Args:
+            instances: The masks, in the order in which they get their ids.
+            origin: How they came about, e.g. 'merge of 2, 5'.
+
+        Returns:
+            A workspace with these masks after those of this one.
+        """
         rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), strict=True)
         new = tuple(
             Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
@@ -103,7 +137,17 @@ class Workspace:
         return replace(self, candidates=(*self.candidates, *new))
 
     def get_instances(self, ids: Sequence[int]) -> Instances:
-        """Return the masks with these ids, in this order. Phrases are joined; presence is the highest among them."""
+        """Return the masks with these ids as instances.
+
+        Args:
+            ids: Mask ids, from 1; they may repeat.
+
+        Returns:
+            One instance per id, in this order. Their phrases are joined; presence is the highest among them.
+
+        Raises:
+            KeyError: There is no mask of an id.
+        """
         chosen = self.pick(ids)
         phrases = list(dict.fromkeys(candidate.phrase for candidate in chosen))
         presence = max((search.presence for search in self.searches if search.phrase in phrases), default=0.0)

@@ -25,6 +25,15 @@ _MAX_STEM_BYTES, _MAX_SUFFIX_BYTES = 200, 20
 
 @dataclass(frozen=True, eq=False)
 class ExportAnswer:
+    """Hold what a format is made from: an image, and the masks that are the answer.
+
+    Example:
+        >>> scene = Image(np.zeros((4, 6, 3), np.uint8))
+        >>> answer = ExportAnswer.from_candidates(scene, [], "photos/scene.png", {})
+        >>> answer.name, answer.stem, answer.categories
+        ('scene.png', 'scene', [])
+    """
+
     image: Image
     candidates: tuple[Candidate, ...]
     """Each has a pixel at least."""
@@ -37,7 +46,20 @@ class ExportAnswer:
     def from_candidates(
         cls, image: Image, candidates: Sequence[Candidate], name: str, reasons: Mapping[int, str]
     ) -> "ExportAnswer":
-        """Raises ValueError for masks of another size than the picture's."""
+        """Check the masks, and leave out those without a pixel.
+
+        Args:
+            image: The image that the masks lie in.
+            candidates: The masks, in the order of the answer.
+            name: The image's file name. Only its last part and its harmless letters are used.
+            reasons: Mask id -> why the mask belongs to the answer.
+
+        Returns:
+            What `Exporter.encode` gets.
+
+        Raises:
+            ValueError: A mask has another size than the image.
+        """
         size = image.height, image.width
         for candidate in candidates:
             if candidate.rle.size != size:
@@ -48,7 +70,13 @@ class ExportAnswer:
 
     @staticmethod
     def build_stem(name: str) -> str:
-        """The file name without the ending that tells a picture's format.
+        """Return the file name without the ending that tells an image's format.
+
+        Args:
+            name: A file name; it may have folders before it.
+
+        Returns:
+            A name that any file system takes; 'picture' where nothing is left.
 
         >>> [ExportAnswer.build_stem(name) for name in ("photos/scene.final.png", "../..", "what?.v2")]
         ['scene.final', 'picture', 'what_.v2']
@@ -58,24 +86,40 @@ class ExportAnswer:
 
     @property
     def stem(self) -> str:
+        """The image's file name without the ending that tells its format."""
         return self.build_stem(self.name)
 
     @property
     def categories(self) -> list[str]:
-        """Each once, in the order of the masks."""
+        """The phrases that found the masks: each once, in the order of the masks."""
         return list(dict.fromkeys(get_category(candidate) for candidate in self.candidates))
 
     def iterate_masks(self) -> Iterator[tuple[Candidate, np.ndarray]]:
-        """Each with its mask, bool (height, width), one at a time."""
+        """Decode the masks one at a time.
+
+        Returns:
+            An iterator over the masks in the order of the answer, each with its pixels, bool (height, width).
+        """
         return ((candidate, decode_mask(candidate.rle)) for candidate in self.candidates)
 
     def iterate_from_below(self) -> Iterator[tuple[Candidate, np.ndarray]]:
-        """Iterate over masks, the best score last: it lies on top where masks overlap. Of equals, the earlier does."""
+        """Decode the masks one at a time, the best score last: it lies on top where masks overlap.
+
+        Returns:
+            An iterator over the masks, each with its pixels, bool (height, width). Of equals, the earlier comes last.
+        """
         order = sorted(reversed(self.candidates), key=lambda candidate: candidate.score)
         return ((candidate, decode_mask(candidate.rle)) for candidate in order)
 
     def describe_mask(self, candidate: Candidate) -> dict[str, Any]:
-        """What is known of a mask beside its pixels."""
+        """Describe a mask beside its pixels.
+
+        Args:
+            candidate: A mask of the answer.
+
+        Returns:
+            A JSON object with its id, phrase and score in [0, 1], and with the reason where there is one.
+        """
         reason = self.reasons.get(candidate.id, "")
         return {
             "id": candidate.id,

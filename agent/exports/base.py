@@ -68,5 +68,12 @@ class Exporter:
         return path
 
     def build_file_name(self, name: str) -> str:
-        """Return the name of the file that `write` makes for an image of this name."""
+        """Return the name of the file that `write` makes.
+
+        Args:
+            name: The image's file name; it may have folders before it.
+
+        Returns:
+            The file name, without a folder.
+        """
         return ExportAnswer.build_stem(name) + self.suffix

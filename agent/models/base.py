@@ -15,7 +15,12 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call as a model wrote it: nothing in it is validated."""
+    """A tool call as a model wrote it: nothing in it is validated.
+
+    Example:
+        >>> Reply(calls=(Call("segment", '{"phrases": ["cup"]}'),), finish_reason="tool_calls").calls[0].tool
+        'segment'
+    """
 
     tool: str
     arguments: str
@@ -24,7 +29,12 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """One turn. An assistant's turn may hold calls; a `tool` turn answers the calls of the turn before it."""
+    """One turn. An assistant's turn may hold calls; a `tool` turn answers the calls of the turn before it.
+
+    Example:
+        >>> Message("user", ("the red cup",)).calls
+        ()
+    """
 
     role: Role
     content: tuple[str | Image, ...]
@@ -37,7 +47,12 @@ Messages = Sequence[Message]
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said in one conversation."""
+    """What a model said in one conversation.
+
+    Example:
+        >>> Reply("I see no cup.").finish_reason
+        'stop'
+    """
 
     text: str = ""
     """Without the reasoning."""
@@ -88,7 +103,14 @@ def describe_missing_package(package: str, extra: str) -> str:
 
 
 class ChatModel(Protocol):
-    """A language model that chats and sees images. It must be safe to share between threads."""
+    """A language model that chats and sees images. It must be safe to share between threads.
+
+    Example:
+        >>> from agent import ChatModel, ScriptedModel
+        >>> model: ChatModel = ScriptedModel(["I see no cup."])
+        >>> [reply.text for reply in model.generate_replies([[Message("user", ("the cup",))]], [])]
+        ['I see no cup.']
+    """
 
     @property
     def name(self) -> str:

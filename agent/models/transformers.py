@@ -30,9 +30,15 @@ MAX_BATCH = 16
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How a model writes its replies."""
+    """How a model writes its replies.
+
+    Example:
+        >>> GenerationSettings(temperature=0.7, seed=1).max_tokens
+        2048
+    """
 
     max_tokens: int = 2048
+    """Most tokens of a reply."""
     temperature: float | None = 0.0
     """0 takes the likeliest token; None samples as the model's own settings say."""
     seed: int | None = None
@@ -54,6 +60,11 @@ class TransformersModel:
         name: Its name, without the kind.
         wire: How tools are offered; "auto" takes the chat template's own way where it knows tools.
         generation: How replies are written.
+
+    Example:
+        >>> TransformersModel.load("/nowhere")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        agent.models.base.ModelError: there is no model at /nowhere
     """
 
     def __init__(
@@ -94,6 +105,9 @@ class TransformersModel:
             temperature: 0 takes the likeliest token; None samples as the model's own settings say.
             seed: Seed of sampling.
 
+        Returns:
+            The model on its device.
+
         Raises:
             ModelError: There is no such model, or it cannot chat about images.
             DeviceError: There is no such device.
@@ -106,9 +120,15 @@ class TransformersModel:
         return cls(model.to(place), processor, name=str(path_or_name), wire=wire, generation=generation)
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """Generate one reply per conversation, in order; see `ChatModel`.
+        """Generate one reply per conversation; see `ChatModel`.
 
-        A conversation that leaves no room for a reply gets one without text, with the finish reason "length".
+        Args:
+            conversations: Any number of conversations.
+            tools: The tools that the model may call, in OpenAI function-calling form.
+
+        Returns:
+            One reply per conversation, in order. A conversation that leaves no room for a reply gets one without text,
+            with the finish reason "length".
         """
         return self._batcher([_Request(conversation, tools) for conversation in conversations])
 

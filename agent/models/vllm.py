@@ -38,9 +38,15 @@ ENVIRONMENT_DEFAULTS = {
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How a model writes its replies."""
+    """How a model writes its replies.
+
+    Example:
+        >>> SamplingSettings(temperature=0.7, seed=1).max_tokens
+        2048
+    """
 
     max_tokens: int = 2048
+    """Most tokens of a reply."""
     temperature: float | None = 0.0
     """0 takes the likeliest token; None samples as the model's own settings say."""
     seed: int | None = None
@@ -53,11 +59,19 @@ class VllmModel:
 
     It is safe to share between threads: one thread of its own steps the engine, and what is asked while others are
     being answered joins them at the next token. Prompts that begin alike share what was computed for their beginning.
+
+    Example:
+        A GPU and the model's weights are needed:
+
+        >>> model = VllmModel.load("Qwen/Qwen3-VL-8B-Instruct", gpu_memory=0.6)  # doctest: +SKIP
     """
 
     name: str
+    """'vllm:' and the name or the folder of the model."""
     capabilities: Capabilities
+    """What the model can do. A planner offers its tools accordingly."""
     sampling: SamplingSettings
+    """How it writes its replies."""
     engine: "Engine" = field(repr=False)
     """Copies with other settings, made with `dataclasses.replace`, share it."""
 
@@ -89,6 +103,9 @@ class VllmModel:
             gpu_memory: The part in (0, 1] of the GPU's memory that vLLM takes. SAM 3 needs some of the rest.
             engine: Further arguments of `vllm.LLM`.
 
+        Returns:
+            The model, on the GPU.
+
         Raises:
             ModelError: vLLM is not installed, finds no GPU, or cannot run the model.
         """
@@ -112,9 +129,15 @@ class VllmModel:
         return asdict(self.sampling)
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """Generate one reply per conversation, in order; see `ChatModel`.
+        """Generate one reply per conversation; see `ChatModel`.
 
-        A conversation that leaves no room for a reply gets one without text, with the finish reason "length".
+        Args:
+            conversations: Any number of conversations.
+            tools: The tools that the model may call, in OpenAI function-calling form.
+
+        Returns:
+            One reply per conversation, in order. A conversation that leaves no room for a reply gets one without text,
+            with the finish reason "length".
         """
         log.debug("asking %s %d conversations", self.name, len(conversations))
         answers = [

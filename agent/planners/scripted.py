@@ -49,6 +49,12 @@ class ScriptedPlanner:
     def decide(self, episode: Episode) -> Decision:
         """Return the next call.
 
+        Args:
+            episode: Its number of steps tells which call is next.
+
+        Returns:
+            The call, or what the function in its place made of the episode.
+
         Raises:
             PlannerError: The script has ended.
         """
@@ -58,7 +64,16 @@ class ScriptedPlanner:
         return _to_decision(self.script[step_count], episode)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        """Return the scripted verdicts, or accept every mask that is not in `rejects`."""
+        """Return the scripted verdicts, or accept every mask that is not in `rejects`.
+
+        Args:
+            episode: It changes nothing.
+            ids: The masks in question.
+            closely: It changes nothing.
+
+        Returns:
+            At most one verdict for each mask.
+        """
         if self.verdicts is not None:
             return [self.verdicts[id] for id in ids if id in self.verdicts]
         return build_certain_verdicts(ids, accepted=set(ids) - self.rejects)
@@ -75,6 +90,15 @@ class ReplayPlanner(ScriptedPlanner):
     Args:
         recorded: The episode to repeat.
         toolset: The toolset of the planner that made it.
+
+    Example:
+        >>> import numpy as np
+        >>> from agent import GrammarPlanner, Task, run
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> task, sam3 = Task(Image(np.zeros((4, 6, 3), np.uint8)), "all the cups"), Sam3(ScriptedBackend({}))
+        >>> recorded = run(task, GrammarPlanner(), sam3)
+        >>> run(task, ReplayPlanner(recorded), sam3).message == recorded.message
+        True
     """
 
     def __init__(self, recorded: Episode, *, toolset: Toolset = WORKSPACE) -> None:
@@ -82,7 +106,16 @@ class ReplayPlanner(ScriptedPlanner):
         self.recorded = recorded
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
-        """Return the verdicts of the same step. Where the record holds none, the masks shown then are accepted."""
+        """Return the verdicts of the same step. Where the record holds none, the masks shown then are accepted.
+
+        Args:
+            episode: Its number of steps tells which step is meant.
+            ids: The masks in question.
+            closely: It changes nothing.
+
+        Returns:
+            The recorded verdicts, or one for each mask.
+        """
         observation = self.recorded.steps[len(episode.steps)].observation
         return list(observation.verdicts) or build_certain_verdicts(ids, accepted=observation.shown or ())
 

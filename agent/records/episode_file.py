@@ -197,7 +197,14 @@ class SavedContext(SavedModel):
 
 
 class Transcript(SavedModel):
-    """One episode and what made it, as a file holds them."""
+    """One episode and what made it, as a file holds them.
+
+    Example:
+        >>> episode = Episode(Task(Image(np.zeros((4, 6, 3), np.uint8)), "cups"))
+        >>> transcript = Transcript.from_episode(episode, provenance=Provenance(planner="grammar", sam3="tiny"))
+        >>> transcript.picture.width, transcript.made_by.toolset.name
+        (6, 'workspace')
+    """
 
     format: Literal["sam3-agent episode"] = "sam3-agent episode"
     version: Literal[1, 2, 3] = VERSION
@@ -214,7 +221,17 @@ class Transcript(SavedModel):
     def from_episode(
         cls, episode: Episode, *, provenance: Provenance, source: str | Path = "", pixels: bool = True
     ) -> Self:
-        """Hold an episode. Without `pixels` the file only says which image it is; `load_episode` must be given it."""
+        """Hold an episode.
+
+        Args:
+            episode: It may be unfinished.
+            provenance: What made it.
+            source: The image's file, of which only the name is kept.
+            pixels: Whether the image itself is held. Else `load_episode` must be given the image.
+
+        Returns:
+            What a file holds.
+        """
         task = episode.task
         return cls(
             made_by=provenance,

@@ -34,7 +34,13 @@ ONLY_SCORED = (
 
 
 class DatasetLoader(Generic[P, B]):
-    """A function that loads a data set, with what is known before it is called."""
+    """A function that loads a data set, with what is known before it is called.
+
+    Example:
+        >>> from evals.datasets import reasonseg
+        >>> reasonseg.load.needs_data, reasonseg.load.only_scored
+        (True, False)
+    """
 
     def __init__(self, function: Callable[P, B], splits: Iterable[str] = (), *, only_scored: bool = False) -> None:
         """Declare a loader, as the decorator `dataset_loader` does."""
@@ -68,7 +74,14 @@ class DatasetLoader(Generic[P, B]):
         }
 
     def is_path_option(self, name: str) -> bool:
-        """Return True if an option takes a file or a folder."""
+        """Tell whether an option takes a file or a folder.
+
+        Args:
+            name: Name of the option; it may be unknown.
+
+        Returns:
+            True if the annotation of that keyword mentions `Path`.
+        """
         return name in self.options and "Path" in str(self.options[name].annotation)
 
     @property
@@ -108,7 +121,13 @@ def dataset_loader(
 
 @dataclass(frozen=True, eq=False)
 class LoadedDataset:
-    """A data set that knows where it was loaded from, so that a run of it can be opened again."""
+    """A data set that knows where it was loaded from, so that a run of it can be opened again.
+
+    Example:
+        >>> scenes = load_dataset("scenes", number=2)
+        >>> scenes.name, scenes.split, scenes.options
+        ('scenes', 'test', {'number': '2'})
+    """
 
     dataset: Dataset
     path: Path | None
@@ -137,27 +156,67 @@ class LoadedDataset:
         return self.dataset.split
 
     def list_samples(self) -> Sequence[Sample]:
-        """List the samples in the data set's own order."""
+        """List the samples.
+
+        Returns:
+            The samples in the data set's own order, which is the same each time.
+        """
         return self.dataset.list_samples()
 
     def collect_info(self) -> DatasetInfo:
-        """Describe the files."""
+        """Describe the files.
+
+        Returns:
+            How many samples and images they hold, their hash, licence and source.
+        """
         return self.dataset.collect_info()
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
-        """Score predictions in the benchmark's own format."""
+        """Score predictions in the benchmark's own format, whoever made them.
+
+        Args:
+            predictions: A file, or a folder for benchmarks that take one.
+
+        Returns:
+            Numbers by name, the headline first.
+
+        Raises:
+            ScoringError: The predictions have no official score.
+            DatasetError: The data that they are compared with are not as published.
+        """
         return self.dataset.score_file(predictions)
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        """Write predictions in the benchmark's official format."""
+        """Write predictions in the benchmark's official format.
+
+        Args:
+            predictions: One per sample that was asked, in the data set's order.
+
+        Returns:
+            File name -> content.
+        """
         return self.dataset.build_submission(predictions)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """Score one prediction per sample."""
+        """Compute the official metric.
+
+        Args:
+            predictions: One per sample that was asked, in the data set's order.
+
+        Returns:
+            All numbers of the benchmark, and which of them is quoted.
+        """
         return self.dataset.score(predictions)
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        """Build the function that scores a bootstrap draw."""
+        """Build the function that scores a bootstrap draw.
+
+        Args:
+            predictions: One per sample that was asked, in the data set's order.
+
+        Returns:
+            A function from indices into `predictions`, which may repeat, to the headline number over those.
+        """
         return self.dataset.build_measure(predictions)
 
 
@@ -211,7 +270,25 @@ def load_dataset(
 def load_benchmark(
     name: str, path: str | Path | None = None, split: str | None = None, **options: str | int | Path
 ) -> Benchmark:
-    """Load a benchmark as `load_dataset` does, also one that can only be scored."""
+    """Load a benchmark as `load_dataset` does, also one that can only be scored.
+
+    Args:
+        name: Name of an entry point in the group `sam3_agent.datasets`, e.g. "sav".
+        path: Folder of the data. Only a data set that needs no file, such as "scenes", goes without.
+        split: Name of the split; may be left out where the data set has a default.
+        options: Options of the data set.
+
+    Returns:
+        The benchmark. Its samples are in its own order.
+
+    Raises:
+        PluginError: There is no data set of that name.
+        DatasetError: There is no such split or option, files are missing or not as published, or an id is no Unicode
+            text.
+
+    >>> len(load_benchmark("scenes", number=3).list_samples())
+    3
+    """
     return _load_checked(find_loader(name), name, path, split, options)
 
 

@@ -17,6 +17,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class SampleResult:
+    """Hold the prediction of one sample, and the episode that led to it.
+
+    Example:
+        >>> SampleResult(Prediction.make_failed("a", "no server")).episode is None
+        True
+    """
+
     prediction: Prediction
     episode: Episode | None = None
     """None where no planner was asked, and for a failure."""

@@ -11,7 +11,13 @@ if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
 
 
 class Embedding(Protocol):
-    """Whatever a backend needs to know about one image to decode prompts. Opaque to others but for its size."""
+    """Whatever a backend needs to know about one image to decode prompts. Opaque to others but for its size.
+
+    >>> from sam3_tool import Embedding, ScriptedEmbedding
+    >>> embedding: Embedding = ScriptedEmbedding("a", height=4, width=6)
+    >>> embedding.nbytes
+    0
+    """
 
     @property
     def nbytes(self) -> int:
@@ -24,6 +30,9 @@ class CrossImageEmbedding:
     """The embedding of an image, and of another one that the boxes of its prompt lie in.
 
     A backend is given it for a `ConceptPrompt` with an `exemplar_image`.
+
+    >>> CrossImageEmbedding(target="what encode gave for one", exemplar="and for the other").target
+    'what encode gave for one'
     """
 
     target: Any

@@ -16,7 +16,11 @@ from sam3_tool.prompts import Box, ConceptPrompt, VisualPrompt
 
 @dataclass(frozen=True)
 class ScriptedEmbedding:
-    """Which image it is of, and the image's size in pixels."""
+    """Which image it is of, and the image's size in pixels.
+
+    >>> ScriptedEmbedding("a", height=4, width=6).width
+    6
+    """
 
     key: str
     height: int

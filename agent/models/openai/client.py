@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How a model is asked. It tells everything about it but the key."""
+    """How a model is asked. It tells everything about it but the key.
+
+    Example:
+        >>> ServerSettings("http://localhost:8000/v1", retries=0).timeout
+        120.0
+    """
 
     base_url: str
     """The server's address, without a name and a password in it."""

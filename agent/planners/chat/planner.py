@@ -46,13 +46,27 @@ class ChatPlanner:
         self.schemas: Sequence[Schema] = prompt.build_schemas(toolset, self.view)
 
     def build_messages(self, episode: Episode, *, short: bool = False) -> Messages:
-        """Build what the model sees next; see `agent.planners.chat.prompt.build_messages`."""
+        """Build what the model sees next; see `agent.planners.chat.prompt.build_messages`.
+
+        Args:
+            episode: Everything that happened so far.
+            short: Whether to leave out most of the history, for a model that had no room to reply.
+
+        Returns:
+            The conversation, system prompt first. It follows from the episode alone.
+        """
         return prompt.build_messages(episode, self.toolset, self.view, short=short)
 
     def decide(self, episode: Episode) -> Decision:
         """Ask the model for the next call.
 
         A reply that is cut off, or a request that is refused, is tried once more with less history.
+
+        Args:
+            episode: Everything that happened so far.
+
+        Returns:
+            The call as the model wrote it, with places in pixels of the image, and the cost of all requests.
 
         Raises:
             PlannerError: The model cannot be had.
@@ -100,7 +114,16 @@ class ChatPlanner:
     def build_verdict_requests(
         self, episode: Episode, ids: Sequence[int], *, closely: bool = False
     ) -> list[VerdictRequest]:
-        """Build the requests that `examine` makes."""
+        """Build the requests that `examine` makes.
+
+        Args:
+            episode: Everything that happened so far.
+            ids: The masks in question.
+            closely: Whether each mask has a request of its own.
+
+        Returns:
+            The requests. Each mask is in exactly one of them.
+        """
         return examination.build_verdict_requests(episode, ids, self.toolset, self.view, closely=closely)
 
     def _ask_model(self, messages: Messages) -> Reply:

@@ -50,7 +50,15 @@ class ScriptedModel:
         self.verdicts = dict(verdicts or {})
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
-        """Reply to each conversation. Where the script has ended, the reply is an error that says so."""
+        """Reply to each conversation.
+
+        Args:
+            conversations: Any number of conversations.
+            tools: The tools that the model may call. Where they are those of an examination, it gives verdicts.
+
+        Returns:
+            One reply per conversation, in order. Where the script has ended, the reply is an error that says so.
+        """
         return [
             self._add_usage(self._choose_reply(conversation, tools), conversation, tools)
             for conversation in conversations

@@ -27,6 +27,11 @@ class View:
 
     Raises:
         ValueError: The images would be too small, or there is no such way to write places.
+
+    Example:
+        >>> frame = View(image_side=640).build_frame(Image(np.zeros((600, 1280, 3), np.uint8)))
+        >>> frame.convention
+        'pixels'
     """
 
     image_side: int = 1280
@@ -46,7 +51,14 @@ class View:
             raise ValueError(f"`coordinates` must be one of {expected}, got {self.coordinates!r}")
 
     def build_frame(self, image: Image) -> CoordinateFrame:
-        """Build the frame in which the model writes places in `image`."""
+        """Build the frame in which the model writes places in an image.
+
+        Args:
+            image: The whole image, as the user gave it.
+
+        Returns:
+            The frame: from the places that the model writes to pixels of the image, and back.
+        """
         convention: Convention = "pixels" if self.coordinates == "auto" else self.coordinates
         height, width = _fit_size(image.height, image.width, self.image_side)
         return CoordinateFrame(convention, image.width, image.height, width, height)
