@@ -302,7 +302,9 @@ def check_dataset(
     toolset: shared_options.ToolsetOption = None,
     price: shared_options.PriceOption = None,
     workers: Workers = 1,
-    images: Annotated[int | None, typer.Option(min=0, help="Open only so many images (default: all).")] = None,
+    images: Annotated[
+        int | None, typer.Option("--pictures", min=0, help="Open only so many images (default: all).")
+    ] = None,
     like: Annotated[Path | None, typer.Option(help="Estimate by what this run has cost.")] = None,
 ) -> None:
     """Say whether the data are complete and as published, and what a run will cost. Asks no model.

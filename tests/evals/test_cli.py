@@ -147,6 +147,7 @@ def test_check_says_what_is_there_and_what_it_will_cost(here, data):
     assert "about 36" in done.stdout
     assert "rule of thumb" in done.stdout
     assert evaluate("check", *SCENES).exit_code == 0
+    assert "3 opened" in evaluate("check", *SCENES, "--pictures", "3").output
     picture = next((data / "own").glob("*.png"))
     kept = picture.read_bytes()
     picture.unlink()
