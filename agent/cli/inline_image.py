@@ -1,4 +1,4 @@
-"""A picture among the lines of a terminal: Kitty's protocol, iTerm2's, or sixels, as far as the terminal has one."""
+"""An image among the lines of a terminal: Kitty's protocol, iTerm2's, or sixels, as far as the terminal has one."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ MAX_SIDE = 800
 KITTY_CHUNK = 4096
 """Letters that Kitty's protocol takes at a time."""
 SIXEL_COLOURS = 255
-"""Of a picture in sixels."""
+"""Of an image in sixels."""
 SIXEL_ROWS = 6
 """Rows of pixels that one line of sixels holds."""
 
@@ -23,7 +23,7 @@ SIXEL_ROWS = 6
 def detect_inline_mode(environment: Mapping[str, str]) -> InlineMode:
     """What the terminal is known to show, by what it says of itself in the environment.
 
-    Inside tmux and screen, which keep pictures to themselves, and in any terminal that is not known: never.
+    Inside tmux and screen, which keep images to themselves, and in any terminal that is not known: never.
 
     >>> known = ({"TERM": "xterm-kitty"}, {"TERM_PROGRAM": "iTerm.app"}, {"TERM": "xterm"})
     >>> [detect_inline_mode(environment) for environment in known]
@@ -40,7 +40,7 @@ def detect_inline_mode(environment: Mapping[str, str]) -> InlineMode:
 
 
 def encode_inline_image(image: PIL.Image.Image, mode: InlineMode) -> str:
-    """What to print so that the terminal shows the picture; "" for never."""
+    """What to print so that the terminal shows the image; "" for never."""
     if mode == "never":
         return ""
     small = image.convert("RGB")

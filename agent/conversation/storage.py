@@ -58,7 +58,7 @@ class SavedConversation(SavedModel):
 
     @property
     def pixel_count(self) -> int:
-        """In all pictures together."""
+        """In all images together."""
         return sum(image.width * image.height for image in self.pictures)
 
     @property
@@ -67,7 +67,7 @@ class SavedConversation(SavedModel):
 
     @property
     def event_and_step_count(self) -> int:
-        """Pictures shown, turns taken, and their steps."""
+        """Images shown, turns taken, and their steps."""
         return len(self.events) + len(self._steps)
 
     def check_limits(

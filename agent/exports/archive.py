@@ -15,6 +15,6 @@ def build_archive(files: Mapping[str, bytes]) -> bytes:
         for path, content in files.items():
             entry = ZipInfo(path, _EARLIEST_TIME)
             entry.external_attr = 0o644 << 16
-            # pictures are compressed already
+            # images are compressed already
             zipped.writestr(entry, content, ZIP_STORED if path.endswith(".png") else ZIP_DEFLATED)
     return whole.getvalue()

@@ -1,4 +1,4 @@
-"""Masks as pictures: numbers at pixels, black and white, cut out."""
+"""Masks as images: numbers at pixels, black and white, cut out."""
 
 from io import BytesIO
 
@@ -16,14 +16,14 @@ from sam3_tool.masks.rle import decode_masks
 MAX_COLORS = 255
 """Of a palette, beside the background."""
 MANIFEST = "masks.json"
-"""The file of an archive that says which mask each picture is."""
+"""The file of an archive that says which mask each image is."""
 
 
 def encode_indexed(answer: ExportAnswer) -> bytes:
     """A PNG whose pixels are numbers: that of the mask, 0 for the background. Its palette has each mask's colour.
 
     Where masks overlap, the one with the higher score has the pixel, so that the other lacks it here; the other
-    formats hold overlaps. A palette ends at 255: with a higher number among the masks, it is a grey picture of 16
+    formats hold overlaps. A palette ends at 255: with a higher number among the masks, it is a grey image of 16
     bits. The text chunk `masks` says in JSON what each number is.
     """
     id_map = np.zeros(answer.image.pixels.shape[:2], np.uint16)
@@ -43,7 +43,7 @@ def _apply_palette(id_map: np.ndarray) -> PIL.Image.Image:
 
 
 def encode_black_and_white(answer: ExportAnswer) -> bytes:
-    """A ZIP of grey pictures, one per mask, in the picture's size: 255 where the mask is, else 0."""
+    """A ZIP of grey images, one per mask, in the image's size: 255 where the mask is, else 0."""
     files = {
         _build_file_name(candidate.id): _encode_png(PIL.Image.fromarray(mask.astype(np.uint8) * 255))
         for candidate, mask in answer.iterate_masks()
@@ -52,9 +52,9 @@ def encode_black_and_white(answer: ExportAnswer) -> bytes:
 
 
 def encode_cut_outs(answer: ExportAnswer) -> bytes:
-    """A ZIP of RGBA pictures: what each mask covers, cropped to it, and `all.png`, uncropped, what any of them does.
+    """A ZIP of RGBA images: what each mask covers, cropped to it, and `all.png`, uncropped, what any of them does.
 
-    Pixels outside the masks are transparent, and black, so that nothing of the picture is left in them.
+    Pixels outside the masks are transparent, and black, so that nothing of the image is left in them.
     """
     pixels = answer.image.pixels
     anywhere = np.asarray(

@@ -22,7 +22,7 @@ _LENGTH_BITS = (3, 4, 8, 16)
 
 
 def encode_task(answer: ExportAnswer) -> bytes:
-    """A JSON file for Label Studio's import, with one task: the picture itself, and a brush mask for each mask.
+    """A JSON file for Label Studio's import, with one task: the image itself, and a brush mask for each mask.
 
     The project's labelling interface must have the tags of `meta.interface`, which can be pasted into it as it is.
     """
@@ -68,7 +68,7 @@ def _build_region(answer: ExportAnswer, candidate: Candidate, mask: np.ndarray) 
 
 
 def encode_brush(mask: np.ndarray) -> bytes:
-    """`mask`, bool (H, W), as Label Studio keeps a brush: runs over the bytes of an RGBA picture, row by row.
+    """`mask`, bool (H, W), as Label Studio keeps a brush: runs over the bytes of an RGBA image, row by row.
 
     In the layout of @thi.ng/rle-pack: 32 bits say how many bytes there are, 5 how long a word is, 4 times 4 how
     long the lengths of runs may be; then the runs.

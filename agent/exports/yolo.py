@@ -12,9 +12,9 @@ from sam3_tool.masks import polygons
 
 
 def encode_data_set(answer: ExportAnswer) -> bytes:
-    """A ZIP that can be trained on as it is: the picture, its labels and `data.yaml`.
+    """A ZIP that can be trained on as it is: the image, its labels and `data.yaml`.
 
-    A line of the labels is one mask: its class from 0, then the corners of one polygon in fractions of the picture's
+    A line of the labels is one mask: its class from 0, then the corners of one polygon in fractions of the image's
     size. The format has no parts and no holes: they are joined by cuts of no width, of which OpenCV may draw a line
     of a pixel. It has no scores either.
     """
@@ -44,7 +44,7 @@ def _format_labels(answer: ExportAnswer) -> str:
 
 
 def _format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:
-    """`size`: width and height of the picture."""
+    """`size`: width and height of the image."""
     fractions = polygons.to_pixel_coordinates(polygons.join_rings(polygons.trace_rings(mask))) / size
     return " ".join(f"{coordinate:.6f}" for coordinate in fractions.ravel())
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from agent.records.provenance import Provenance
 
 MIN_SIDE, MAX_ANSWER_SIDE, MAX_STEP_SIDE = 480, 1280, 800
-"""Pixels of the long side: pictures are enlarged to the first, and reduced to the others, before marks are drawn."""
+"""Pixels of the long side: images are enlarged to the first, and reduced to the others, before marks are drawn."""
 
 
 def to_html(
@@ -51,7 +51,7 @@ def to_html(
     source: str = "",
     extra_images: Mapping[str, Image] = MappingProxyType({}),
 ) -> str:
-    """The episode as one HTML file that needs nothing else: no script, no request; its pictures are inside.
+    """The episode as one HTML file that needs nothing else: no script, no request; its images are inside.
 
     Whatever a person or a model wrote is escaped. `source`: the image's file name, for the heading. `extra_images`:
     further images by their captions, shown next to the answer.
@@ -147,7 +147,7 @@ class StepView:
     spent: str
     """On the model and on SAM 3, in words."""
     shown: list[tuple[int, str]]
-    """Number and colour of each mask in the picture."""
+    """Number and colour of each mask in the image."""
     image: Markup | None
     verdicts: list[VerdictRow]
     prompt: StepPrompt | None
@@ -287,7 +287,7 @@ def _fit_image(image: Image, limit: int) -> Image:
 
 
 def _resize_mask(mask: np.ndarray, image: Image) -> np.ndarray:
-    """bool, in the picture's size. A mask that has pixels keeps some, however small it gets."""
+    """bool, in the image's size. A mask that has pixels keeps some, however small it gets."""
     soft = np.asarray(
         PIL.Image.fromarray(mask).convert("L").resize((image.width, image.height), PIL.Image.Resampling.BILINEAR)
     )

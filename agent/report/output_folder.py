@@ -19,7 +19,7 @@ ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 
 
 def write_answer_files(episode: Episode, result: Result, folder: Path, *, provenance: Provenance, source: str) -> None:
-    """Writes `ANSWER_FILES`. `source`: the picture's file name."""
+    """Writes `ANSWER_FILES`. `source`: the image's file name."""
     overlay, answer, saved, page = (folder / name for name in ANSWER_FILES)
     draw_marks(episode.task.image, episode.answer, mask_ids=episode.current_ids).save(overlay)
     answer.write_text(result.to_json() + "\n", encoding="utf-8")
@@ -28,7 +28,7 @@ def write_answer_files(episode: Episode, result: Result, folder: Path, *, proven
 
 
 def write_exports(episode: Episode, formats: Sequence[Exporter], folder: Path, *, source: str) -> None:
-    """Writes the answer, or the best answer so far, in each of `formats`. `source`: the picture's file name."""
+    """Writes the answer, or the best answer so far, in each of `formats`. `source`: the image's file name."""
     chosen = episode.workspace.pick(episode.current_ids)
     for exporter in formats:
         exporter.write(episode.task.image, chosen, source, folder, episode.reasons)

@@ -37,12 +37,12 @@ class ImageRef:
 class PromptMessage:
     role: str
     parts: tuple[str | ImageRef, ...]
-    """Text and pictures, in reading order."""
+    """Text and images, in reading order."""
     calls: tuple[Call, ...]
 
     @classmethod
     def from_message(cls, message: Message, numbers: Mapping[str, int]) -> "PromptMessage":
-        """`numbers`: of each picture, by its key."""
+        """`numbers`: of each image, by its key."""
         parts = (
             part if isinstance(part, str) else ImageRef(numbers[part.key], part.width, part.height)
             for part in message.content
@@ -98,7 +98,7 @@ class PromptTrace:
     steps: tuple[StepPrompt, ...] = ()
     """One per step; none where no language model planned."""
     images: tuple[Image, ...] = ()
-    """Every picture in them, once."""
+    """Every image in them, once."""
 
 
 @dataclass(frozen=True, eq=False)

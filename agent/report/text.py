@@ -47,7 +47,7 @@ class MaskRow:
     score: str
     area: str
     share: str
-    """Of the picture."""
+    """Of the image."""
     box: str
     """x0 y0 x1 y1 in pixels."""
     origin: str

@@ -1,4 +1,4 @@
-"""The tool that asks SAM 3 for noun phrases, in the whole picture or a region of it."""
+"""The tool that asks SAM 3 for noun phrases, in the whole image or a region of it."""
 
 from collections.abc import Sequence
 from typing import ClassVar

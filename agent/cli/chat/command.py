@@ -59,7 +59,7 @@ def chat(
 
 
 def _open_conversation(image: Path | None, saved: Path | None) -> "Conversation":
-    """A conversation about this picture; the saved one, where it is given, goes on with the picture."""
+    """A conversation about this image; the saved one, where it is given, goes on with the image."""
     from agent.conversation.conversation import Conversation
     from sam3_tool import Image
 

@@ -52,7 +52,7 @@ class Chat:
         return conversation
 
     def _draw_overlay(self, conversation: Conversation) -> PIL.Image.Image:
-        """The masks over the picture, which is also written. Raises OutputError."""
+        """The masks over the image, which is also written. Raises OutputError."""
         masks = conversation.workspace.get_instances(conversation.displayed_ids)
         image = draw_marks(conversation.image, masks, mask_ids=conversation.displayed_ids)
         with stage_files(self.folder, [OVERLAY]) as stage:
