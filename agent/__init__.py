@@ -1,4 +1,4 @@
-"""An agent that answers a query about a picture with masks: a planner decides, tools do, SAM 3 segments.
+"""An agent that answers a query about an image with masks: a planner decides, tools do, SAM 3 segments.
 
 Load SAM 3, choose a planner, run a task:
 

@@ -1,4 +1,4 @@
-"""What every format is made from: a picture, and the masks that are its answer."""
+"""What every format is made from: an image, and the masks that are its answer."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class ExportAnswer:
     candidates: tuple[Candidate, ...]
     """Each has a pixel at least."""
     name: str
-    """The picture's file name, with no folder in it."""
+    """The image's file name, with no folder in it."""
     reasons: Mapping[int, str]
     """Why a mask belongs to the answer, by its number."""
 
