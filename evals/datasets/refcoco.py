@@ -56,7 +56,7 @@ def load_refcoco(data: Path, split: str, *, split_by: str = "unc", pictures: str
         data: The folder `refcoco`, or the one above.
         split: One of SPLITS[split_by].
         split_by: Who made the splits.
-        images: The folder train2014, if it does not lie where LISA's instructions put it.
+        pictures: The folder train2014, if it does not lie where LISA's instructions put it.
 
     Raises:
         DatasetError: There is no such split, or files are missing or not as published.

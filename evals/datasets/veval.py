@@ -48,7 +48,7 @@ def load(data: Path, split: str, *, pictures: str | Path | None = None) -> Video
     Args:
         data: The folder that holds `annotation/` and `media/`, or that of the annotations.
         split: For example "sav-test".
-        images: Where the folders of `file_names` lie.
+        pictures: Where the folders of `file_names` lie.
     """
     if split not in SPLITS:
         raise DatasetError(f"SA-Co/VEval has the splits {', '.join(SPLITS)}, not {split!r}")
