@@ -13,15 +13,7 @@ _EXAMPLE = re.compile(r"(?:\n\s*Example:\n|\n\n)(?P<code>[ ]*>>> .*)\Z", re.DOTA
 
 
 def add_heading(docstring: str) -> str:
-    r"""Return the docstring with its examples under the heading that the parser knows.
-
-    >>> print(add_heading("Add one.\n\n>>> add(1)\n2"))
-    Add one.
-    <BLANKLINE>
-    Examples:
-        >>> add(1)
-        2
-    """
+    """Return the docstring with its examples under the heading that the parser knows."""
     found = _EXAMPLE.search(docstring)
     if found is None:
         return docstring

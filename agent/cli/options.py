@@ -17,6 +17,8 @@ Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
 PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "coordinates", "record")
 """Those options that not every planner takes."""
+DEFAULT_SAM3 = "tiny"
+"""Also of an episode that was saved from Python without saying which checkpoint it used."""
 INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
 """Limits that count something."""
 
@@ -124,7 +126,7 @@ class Options:
             raise UsageError("--max-cost needs a price: --price PROMPT,COMPLETION[,CACHED], per million tokens")
         return Provenance(
             planner=self.planner,
-            sam3=self.sam3 or defaults.sam3,
+            sam3=self.sam3 or defaults.sam3 or DEFAULT_SAM3,
             toolset=defaults.toolset if self.toolset is None else parse_toolset(self.toolset),
             budget=budget,
         )
@@ -135,7 +137,7 @@ class Options:
         from sam3_tool.errors import RecordError
 
         if self.planner_kind != "replay" or not self.planner_spec:
-            return Provenance(planner=self.planner, sam3="tiny")
+            return Provenance(planner=self.planner, sam3=DEFAULT_SAM3)
         if self.recording_folder:
             from agent.records.model_recording import RecordingHeader
 

@@ -45,3 +45,9 @@ def test_no_page_loads_anything_from_another_server(site: Path) -> None:
         if 'rel="canonical"' not in tag
     }
     assert found == set()
+
+
+def test_the_examples_of_the_python_reference_are_code(site: Path) -> None:
+    pages = [path.read_text(encoding="utf-8") for path in sorted((site / "reference" / "python").glob("*/index.html"))]
+    assert sum(page.count("&gt;&gt;&gt;") for page in pages) > 20
+    assert all("<blockquote" not in page for page in pages)  # which `>>>` is to Markdown where it is no example
