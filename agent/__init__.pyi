@@ -1,24 +1,27 @@
 from .conversation.conversation import Conversation
+from .conversation.events import Event, ImageShown
 from .core.budget import Budget, Price
-from .core.calls import InvalidCall, ValidCall
+from .core.calls import InvalidCall, ToolCall, ValidCall
 from .core.context import ConversationContext, PastTurn
 from .core.episode import Decision, Episode, Observation, Step, Task
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
 from .core.outcome import Outcome
 from .core.planner import Planner
 from .core.tool import Tool
-from .core.toolset import Toolset
+from .core.toolset import PromptName, Toolset
 from .core.usage import Usage
 from .core.verdict import Verdict
 from .core.workspace import Candidate, SearchRecord, Workspace
 from .loop import run, watch
 from .models.base import ChatModel
+from .planners.chat.coordinates import Convention, CoordinateFrame
+from .planners.chat.examination import VerdictRequest
 from .planners.chat.planner import ChatPlanner
 from .planners.chat.scripted_model import ScriptedModel
 from .planners.chat.views import View
 from .planners.grammar.planner import GrammarPlanner
 from .planners.loading import load_model, load_planner
-from .planners.scripted import ReplayPlanner, ScriptedPlanner
+from .planners.scripted import ReplayPlanner, ScriptedPlanner, ScriptEntry
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
@@ -31,12 +34,16 @@ __all__ = [
     "Candidate",
     "ChatModel",
     "ChatPlanner",
+    "Convention",
     "Conversation",
     "ConversationContext",
     "ConversationError",
+    "CoordinateFrame",
     "Decision",
     "Episode",
+    "Event",
     "GrammarPlanner",
+    "ImageShown",
     "InvalidCall",
     "Observation",
     "Outcome",
@@ -45,14 +52,17 @@ __all__ = [
     "Planner",
     "PlannerError",
     "Price",
+    "PromptName",
     "Provenance",
     "ReplayPlanner",
+    "ScriptEntry",
     "ScriptedModel",
     "ScriptedPlanner",
     "SearchRecord",
     "Step",
     "Task",
     "Tool",
+    "ToolCall",
     "ToolError",
     "Toolset",
     "Transcript",
@@ -60,6 +70,7 @@ __all__ = [
     "UsageError",
     "ValidCall",
     "Verdict",
+    "VerdictRequest",
     "View",
     "Workspace",
     "load_episode",

@@ -1,5 +1,6 @@
 from .base import Call, Capabilities, ChatModel, Message, Messages, ModelError, Reply, Role, Schema
 from .openai.client import OpenAICompatible, ServerSettings
+from .rendering import Wire
 from .transformers import GenerationSettings, TransformersModel
 from .vllm import SamplingSettings, VllmModel
 
@@ -19,4 +20,5 @@ __all__ = [
     "ServerSettings",
     "TransformersModel",
     "VllmModel",
+    "Wire",
 ]

@@ -23,8 +23,6 @@ from agent.models.reply_parsing import read_reply
 from agent.models.schemas import build_reply_schema
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 
-Wire = Literal["native", "schema", "tagged"]
-
 log = logging.getLogger(__name__)
 
 ENVIRONMENT_DEFAULTS = {

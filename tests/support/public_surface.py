@@ -4,19 +4,26 @@ import ast
 import builtins
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, get_origin
+
+TYPE_VARIABLES = {"TypeVar", "ParamSpec"}
 
 
-def find_unexported(package: ModuleType) -> list[str]:
-    """Names of the package's own types that stand in the signatures of what it exports, but are not exported."""
-    root, exported = package.__name__, set(package.__all__)
+def find_unexported(package: ModuleType, others: Iterable[ModuleType] = ()) -> list[str]:
+    """Names of our own types that stand in the signatures of what a package exports, but that nobody exports.
+
+    Ours are the types of the package and of the `others`.
+    """
+    packages = [package, *others]
+    roots = {each.__name__.split(".")[0] for each in packages}
+    exported = {name for each in packages for name in each.__all__}
     missing = set()
-    for name in sorted(exported):
+    for name in sorted(package.__all__):
         module, node = _find_definition(package, name)
         for word in _list_signature_names(node):
-            if not hasattr(builtins, word) and _is_own(module, word, root) and word not in exported:
+            if not hasattr(builtins, word) and _is_own(module, word, roots) and word not in exported:
                 missing.add(f"{name}: {word}")
     return sorted(missing)
 
@@ -98,8 +105,8 @@ def _list_targets(statement: ast.stmt) -> list[str]:
 
 def _list_signature_names(node: ast.AST) -> Iterator[str]:
     """Every name in an annotation of a public function, method or field; of an alias, in its value."""
-    if isinstance(node, ast.Assign):
-        yield from _list_names(node.value)
+    if isinstance(node, ast.Assign):  # an alias of types; the value of a constant is no signature
+        yield from () if isinstance(node.value, ast.Call) else _list_names(node.value)
     elif isinstance(node, ast.FunctionDef):
         for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
             yield from _list_names(argument.annotation)
@@ -115,7 +122,15 @@ def _list_signature_names(node: ast.AST) -> Iterator[str]:
 def _list_names(annotation: ast.expr | None) -> Iterator[str]:
     if annotation is None:
         return
+    literals = {
+        inner
+        for node in ast.walk(annotation)
+        if isinstance(node, ast.Subscript) and _get_name(node.value) == "Literal"
+        for inner in ast.walk(node.slice)
+    }
     for node in ast.walk(annotation):
+        if node in literals:
+            continue
         if isinstance(node, ast.Name):
             yield node.id
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
@@ -124,15 +139,21 @@ def _list_names(annotation: ast.expr | None) -> Iterator[str]:
             yield from _list_names(ast.parse(node.value, mode="eval").body)
 
 
-def _is_own(module: ModuleType, word: str, root: str) -> bool:
-    """Whether the module defines the name, or imports it from the same package."""
+def _get_name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_own(module: ModuleType, word: str, roots: set[str]) -> bool:
+    """Whether the module defines the name, or imports it from one of our packages. An annotated type is the type."""
+    if get_origin(vars(module).get(word)) is Annotated:
+        return False
     for statement in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(statement, ast.ImportFrom) and any(
             (part.asname or part.name) == word for part in statement.names
         ):
-            return (statement.module or "").split(".")[0] == root
+            return (statement.module or "").split(".")[0] in roots
         if isinstance(statement, ast.ClassDef) and statement.name == word:
             return True
         if isinstance(statement, ast.Assign | ast.AnnAssign) and word in _list_targets(statement):
-            return not (isinstance(statement.value, ast.Call) and getattr(statement.value.func, "id", "") == "TypeVar")
+            return not (isinstance(statement.value, ast.Call) and _get_name(statement.value.func) in TYPE_VARIABLES)
     return False

@@ -58,7 +58,13 @@ def detect_convention(model_name: str) -> Convention:
 
 @dataclass(frozen=True)
 class CoordinateFrame:
-    """One image, as one model writes about it."""
+    """Hold how one model writes places in one image.
+
+    Example:
+        >>> frame = CoordinateFrame("qwen", width=1920, height=1080, shown_width=1280, shown_height=720)
+        >>> frame.from_pixels([960, 108, 1920, 1080])
+        [500, 100, 1000, 1000]
+    """
 
     convention: Convention
     width: int
@@ -69,7 +75,13 @@ class CoordinateFrame:
     shown_height: int
 
     def to_pixels(self, box: Sequence[float]) -> list[float]:
-        """Four numbers as the model writes them -> x0 y0 x1 y1 in pixels of the whole image, and around it.
+        """Convert a box that the model wrote to pixels.
+
+        Args:
+            box: Four numbers in the order and the unit of the convention.
+
+        Returns:
+            x0 y0 x1 y1 in pixels of the whole image; they may lie around it.
 
         >>> CoordinateFrame("gemini", 1920, 1080, 1280, 720).to_pixels([0, 500, 1000, 1000])
         [960.0, 0.0, 1920.0, 1080.0]
@@ -79,14 +91,27 @@ class CoordinateFrame:
         return [_clamp_pixel(x0 * across), _clamp_pixel(y0 * down), _clamp_pixel(x1 * across), _clamp_pixel(y1 * down)]
 
     def from_pixels(self, box: Sequence[float]) -> list[int]:
-        """x0 y0 x1 y1 in finite pixels of the whole image -> the whole numbers that the model would write."""
+        """Convert a box in pixels to what the model would write.
+
+        Args:
+            box: x0 y0 x1 y1 in finite pixels of the whole image.
+
+        Returns:
+            Four whole numbers in the order and the unit of the convention.
+        """
         x0, y0, x1, y1 = box
         across, down = self._pixels_per_unit
         place = [round(x0 / across), round(y0 / down), round(x1 / across), round(y1 / down)]
         return _swap_axes(place) if self.convention == "gemini" else place
 
     def to_pixel_units(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A call's arguments with every place in them in pixels of the whole image.
+        """Convert every place in the arguments of a call to pixels.
+
+        Args:
+            arguments: The arguments as the model wrote them, validated.
+
+        Returns:
+            The arguments, with places in pixels of the whole image.
 
         >>> CoordinateFrame("qwen", 1920, 1080, 1280, 720).to_pixel_units({"id": 3, "points": [{"x": 500, "y": 100}]})
         {'id': 3, 'points': [{'x': 960.0, 'y': 108.0}]}
@@ -95,7 +120,14 @@ class CoordinateFrame:
         return _map_places(arguments, self.to_pixels, lambda x, y: (_clamp_pixel(x * across), _clamp_pixel(y * down)))
 
     def to_model_units(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A call's arguments with every place in them as the model would write it."""
+        """Convert every place in the arguments of a call to what the model would write.
+
+        Args:
+            arguments: The arguments, with places in pixels of the whole image.
+
+        Returns:
+            The arguments, with places in the order and the unit of the convention.
+        """
         across, down = self._pixels_per_unit
         return _map_places(arguments, self.from_pixels, lambda x, y: (round(x / across), round(y / down)))
 
@@ -106,6 +138,12 @@ class CoordinateFrame:
 
     def rewrite_coordinates(self, text: str) -> str:
         """Rewrite what a tool says about places in the whole image as the model would write it.
+
+        Args:
+            text: A tool's sentences, with places in pixels of the whole image.
+
+        Returns:
+            The sentences, with places in the order and the unit of the convention.
 
         >>> frame = CoordinateFrame("qwen", 2000, 500, 1280, 320)
         >>> frame.rewrite_coordinates("Found nothing; looked in 1000,0,2000,250.")
@@ -123,7 +161,7 @@ class CoordinateFrame:
         return text.replace(AXES["pixels"], AXES[self.convention])
 
     def describe_convention(self) -> str:
-        """One sentence for the model."""
+        """Return one sentence, or two, that tell the model how to write places."""
         size = f" The picture is {self.shown_width} wide and {self.shown_height} high."
         return f"A region is written as {AXES[self.convention]}.{size if self.convention == 'pixels' else ''}"
 

@@ -23,6 +23,7 @@ class VerdictRequest:
     """A request for verdicts."""
 
     messages: Messages
+    """The conversation that the model gets, system prompt first."""
     ids_by_number: dict[int, int]
     """The numbers by which the model knows the masks in question -> their ids."""
 
