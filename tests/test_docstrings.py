@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -87,6 +88,16 @@ def test_a_public_class_or_its_package_shows_it_in_use(place: str) -> None:
     texts = [inspect.getdoc(CLASSES[place]) or "", inspect.getdoc(package) or ""]
     texts += [inspect.getdoc(function) or "" for other, function in CALLABLES.items() if other.startswith(f"{place}.")]
     assert any(">>>" in text for text in texts), place
+
+
+@pytest.mark.parametrize("place", CLASSES)
+def test_a_public_property_says_what_it_holds(place: str) -> None:
+    getters = {
+        name: member.fget if isinstance(member, property) else member.func
+        for name, member in vars(CLASSES[place]).items()
+        if isinstance(member, property | cached_property) and not name.startswith("_")
+    }
+    assert [name for name, getter in getters.items() if not inspect.getdoc(getter)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -336,10 +336,12 @@ class Conversation:
 
     @property
     def can_undo(self) -> bool:
+        """Whether a turn or another image can be taken back."""
         return self.cursor > 1
 
     @property
     def can_redo(self) -> bool:
+        """Whether something was undone and nothing came after it."""
         return self.cursor < len(self.events)
 
     def undo(self) -> "Conversation":

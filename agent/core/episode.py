@@ -37,7 +37,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Decision:
-    """A planner's choice, as the planner wrote it: not yet validated."""
+    """A planner's choice, as the planner wrote it: not yet validated.
+
+    Example:
+        >>> Decision("segment", '{"phrases": ["cup"]}', thought="I look for cups.").tool
+        'segment'
+    """
 
     tool: str
     """Tool name; empty when the planner called no tool."""
@@ -101,7 +106,14 @@ class Observation:
 
 @dataclass(frozen=True)
 class Step:
-    """A decision and what came of it."""
+    """A decision and what came of it.
+
+    Example:
+        >>> asked = Decision("report_no_mask", "{}", usage=Usage(model_calls=1, seconds=2.0))
+        >>> step = Step(asked, Observation("There is no cup.", outcome="no_match"), seconds=0.5)
+        >>> step.usage.model_calls, step.usage.seconds
+        (1, 2.5)
+    """
 
     decision: Decision
     observation: Observation

@@ -10,7 +10,12 @@ from evals.samples import Dataset, Prediction, Sample
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two runs."""
+    """The difference of two runs.
+
+    Example:
+        >>> str(Comparison("giou", 20, first=50.0, second=60.0, difference=Interval(2.5, 17.5)))
+        'giou over 20 samples: 50 -> 60, difference +10 (95 % interval +2.5 to +17.5)'
+    """
 
     headline: str
     """Name of the number that is compared."""

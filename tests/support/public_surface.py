@@ -28,52 +28,6 @@ def find_unexported(package: ModuleType, others: Iterable[ModuleType] = ()) -> l
     return sorted(missing)
 
 
-def find_undocumented(package: ModuleType) -> list[str]:
-    """Public functions, classes and methods of the package that lack a docstring, its sections or an example."""
-    lacking = []
-    for name in sorted(package.__all__):
-        _, node = _find_definition(package, name)
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            lacking += [f"{name}{where}: {what}" for where, what in _list_gaps(node)]
-    return lacking
-
-
-def _list_gaps(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.FunctionDef):
-        yield from (("", gap) for gap in _list_function_gaps(node))
-        return
-    text = ast.get_docstring(node) or ""
-    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-    if not text:
-        yield "", "no docstring"
-    elif ">>> " not in text and not any(base.endswith(("Error", "Exception")) for base in bases) and _has_body(node):
-        yield "", "no example"
-    for method in node.body:
-        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
-            yield from ((f".{method.name}", gap) for gap in _list_function_gaps(method))
-
-
-def _has_body(node: ast.ClassDef) -> bool:
-    return any(isinstance(part, ast.FunctionDef) and part.name != "nbytes" for part in node.body)
-
-
-def _list_function_gaps(node: ast.FunctionDef) -> Iterator[str]:
-    text = ast.get_docstring(node) or ""
-    decorators = {getattr(decorator, "id", "") for decorator in node.decorator_list}
-    if not text:
-        yield "no docstring"
-    elif not decorators & {"property", "cached_property"}:
-        if _list_arguments(node) and "Args:" not in text:
-            yield "no Args"
-        if not (isinstance(node.returns, ast.Constant) and node.returns.value is None) and "Returns:" not in text:
-            yield "no Returns"
-
-
-def _list_arguments(node: ast.FunctionDef) -> list[ast.arg]:
-    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-    return [argument for argument in arguments if argument.arg not in ("self", "cls")]
-
-
 def _find_definition(package: ModuleType, name: str) -> tuple[ModuleType, Any]:
     """The module that defines an exported name, and the statement that does."""
     stub = ast.parse(_read_stub(package))

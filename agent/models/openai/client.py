@@ -133,7 +133,10 @@ class OpenAICompatible:
         return {name: getattr(self.settings, name) for name in chosen}
 
     def with_probed_capabilities(self) -> Self:
-        """Return the same model with the capabilities that a probe finds.
+        """Ask the server what the model can do.
+
+        Returns:
+            The same model with the capabilities that the probe found.
 
         Raises:
             ModelError: The probe gets no answer.
