@@ -361,7 +361,7 @@ class Conversation:
         """Take back the latest `undo`.
 
         Returns:
-            The conversation as it was before.
+            The conversation as it was before that `undo`.
 
         Raises:
             ConversationError: Nothing was undone.

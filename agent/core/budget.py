@@ -20,7 +20,9 @@ class Price:
     """
 
     prompt: float = 0.0
+    """For a million prompt tokens."""
     completion: float = 0.0
+    """For a million completion tokens."""
     cached: float | None = None
     """For prompt tokens that the server had cached; None = as any other."""
 

@@ -7,7 +7,12 @@ from agent.core.usage import NO_COST, Usage
 
 @dataclass(frozen=True)
 class Verdict:
-    """A planner says whether one mask belongs to the answer, how sure it is, and why."""
+    """A planner says whether one mask belongs to the answer, how sure it is, and why.
+
+    Example:
+        >>> Verdict(3, accept=False, probability=0.1, reason="It is a bowl.").accept
+        False
+    """
 
     id: int
     accept: bool

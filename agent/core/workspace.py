@@ -11,7 +11,12 @@ from sam3_tool.masks.rle import RleMask
 
 @dataclass(frozen=True)
 class Candidate:
-    """One mask of an episode, under its id."""
+    """One mask of an episode, under its id.
+
+    Example:
+        >>> Candidate(1, RleMask((4, 6), "0h0"), (0.0, 0.0, 6.0, 4.0), 0.9, "cup").origin
+        'segment'
+    """
 
     id: int
     """Counts from 1; given once, never changed or reused in an episode."""
@@ -56,7 +61,9 @@ class Workspace:
     """
 
     height: int
+    """Of the image, in pixels."""
     width: int
+    """Of the image, in pixels."""
     candidates: tuple[Candidate, ...] = ()
     """Candidate k has id k + 1."""
     searches: tuple[SearchRecord, ...] = ()

@@ -50,7 +50,8 @@ class ChatPlanner:
 
         Args:
             episode: Everything that happened so far.
-            short: Whether to leave out most of the history, for a model that had no room to reply.
+            short: Whether to keep only the last two turns, and of all others the phrases. That is also done where
+                the whole would not fit into the view's `context`.
 
         Returns:
             The conversation, system prompt first. It follows from the episode alone.
