@@ -5,6 +5,7 @@ from .core.calls import InvalidCall, ToolCall, ValidCall
 from .core.context import ConversationContext, PastTurn
 from .core.episode import Decision, Episode, Observation, Step, Task
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
+from .core.examiner import Examiner
 from .core.outcome import Outcome
 from .core.planner import Planner
 from .core.tool import Tool
@@ -42,6 +43,7 @@ __all__ = [
     "Decision",
     "Episode",
     "Event",
+    "Examiner",
     "GrammarPlanner",
     "ImageShown",
     "InvalidCall",

@@ -79,7 +79,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
 
 def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) -> Observation:
     """Run the call. A planner's mistake is an observation, too."""
-    match decision.read_call(planner.toolset):
+    match planner.toolset.read_call(decision):
         case InvalidCall(message):
             return Observation(text=message, is_error=True)
         case ValidCall(tool):

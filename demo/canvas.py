@@ -83,7 +83,7 @@ def _list_points(conversation: Conversation) -> list[tuple[float, float, bool]]:
 def _parse_clicks(turn: Episode | None) -> Iterator[Click]:
     """The clicks of a turn made by hand. It may come from anybody's file, so what does not parse is left out."""
     for step in turn.steps if turn is not None and turn.task.by_hand else ():
-        match step.decision.read_call(WORKSPACE):
+        match WORKSPACE.read_call(step.decision):
             case ValidCall(Refine() as call):
                 yield from call.points
 

@@ -27,7 +27,7 @@ QUERY = "the watermelons above the banana except the largest one"
 PLOTS = DOCS / "assets" / "plots"
 SECTION = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-ERROR_MODULES = ("agent.core.errors", "evals.errors", "demo.sessions", "demo.requests")
+ERROR_MODULES = ("agent.core.errors", "agent.models.base", "evals.errors", "demo.sessions", "demo.requests")
 """Where errors are defined, beside `sam3_tool.errors`."""
 MEASURED = {"result-example"}
 """Sections whose numbers come from the network, so another processor may differ in the last digits."""
@@ -229,7 +229,9 @@ def errors() -> str:
 
 def _error_lines(error: type[Exception], depth: int) -> Iterator[str]:
     yield f"{'    ' * depth}- `{error.__name__}` (`{error.__module__}`): {first_paragraph(error.__doc__)}"
-    for inner in sorted(error.__subclasses__(), key=lambda one: one.__name__):
+    known = {"sam3_tool.errors", "sam3_tool.plugins", *ERROR_MODULES}  # a plugin or a test may define further ones
+    ours = [inner for inner in error.__subclasses__() if inner.__module__ in known]
+    for inner in sorted(ours, key=lambda inner: inner.__name__):
         yield from _error_lines(inner, depth + 1)
 
 

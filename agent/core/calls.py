@@ -32,7 +32,7 @@ class ValidCall:
 
     Example:
         >>> from agent import WORKSPACE
-        >>> WORKSPACE.parse(Decision("answer", '{"ids": [2]}'))
+        >>> WORKSPACE.read_call(Decision("answer", '{"ids": [2]}'))
         ValidCall(tool=Answer(ids=[2], message='', reasons=[]))
     """
 
@@ -45,7 +45,7 @@ class InvalidCall:
 
     Example:
         >>> from agent import WORKSPACE
-        >>> WORKSPACE.parse(Decision("anwser", "{}")).message.partition(";")[0]
+        >>> WORKSPACE.read_call(Decision("anwser", "{}")).message.partition(";")[0]
         "There is no tool 'anwser'"
     """
 

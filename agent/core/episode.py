@@ -1,7 +1,7 @@
 """A task and the steps taken on it. Everything is immutable, and nothing here calls a model."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.core.context import EMPTY_CONTEXT, ConversationContext
 from agent.core.outcome import Outcome
@@ -9,10 +9,6 @@ from agent.core.usage import NO_COST, Usage
 from agent.core.verdict import Verdict
 from agent.core.workspace import SearchRecord, Workspace
 from sam3_tool import Image, Instances
-
-if TYPE_CHECKING:
-    from agent.core.calls import ToolCall
-    from agent.core.toolset import Toolset
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,28 +55,6 @@ class Decision:
     """Whether the model answered when it was asked once more with less history; for the trace alone."""
     plan: dict[str, Any] | None = field(default=None, hash=False)
     """With a planner's first decision: how it understood the query, as JSON in its own form."""
-
-    def read_call(self, toolset: "Toolset") -> "ToolCall":
-        """Read the call of one of these tools that it stands for, or what is wrong with it.
-
-        It is read once; the loop, the prompts and the reports share what came of it.
-
-        Args:
-            toolset: The tools that the planner could call.
-
-        Returns:
-            `ValidCall` with the tool and its arguments, or `InvalidCall` with one sentence about what to mend.
-
-        Example:
-            >>> from agent import WORKSPACE
-            >>> Decision("answer", '{"ids": [2]}').read_call(WORKSPACE).tool.ids
-            [2]
-        """
-        # kept beside the fields: it follows from them, so it is neither compared nor saved
-        read: dict[Toolset, ToolCall] = self.__dict__.setdefault("_calls", {})
-        if toolset not in read:
-            read[toolset] = toolset.parse(self)
-        return read[toolset]
 
 
 @dataclass(frozen=True)

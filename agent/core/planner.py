@@ -1,15 +1,15 @@
 """The one seam between the loop and whatever does the thinking."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from agent.core.examiner import Examiner
 
 if TYPE_CHECKING:
     from agent.core.episode import Decision, Episode
     from agent.core.toolset import Toolset
-    from agent.core.verdict import Verdict
 
 
-class Planner(Protocol):
+class Planner(Examiner, Protocol):
     """Chooses the next tool call: a language model, a grammar, or a script.
 
     Any class with these three members is a planner. One planner may serve many threads and episodes at a time, so
@@ -38,19 +38,5 @@ class Planner(Protocol):
 
         Raises:
             PlannerError: The planner cannot go on.
-        """
-        ...
-
-    def examine(self, episode: "Episode", ids: Sequence[int], *, closely: bool = False) -> "list[Verdict]":
-        """Judge masks.
-
-        Args:
-            episode: Everything that happened so far.
-            ids: The masks in question.
-            closely: Whether to look at each one by itself.
-
-        Returns:
-            At most one verdict for each mask; a mask without one is not judged. A verdict on mask 0, which there never
-            is, carries the cost of requests that brought no verdict.
         """
         ...

@@ -9,7 +9,7 @@ from agent.core.episode import Decision, Episode, Observation
 from sam3_tool import Sam3
 
 if TYPE_CHECKING:
-    from agent.core.planner import Planner
+    from agent.core.examiner import Examiner
 
 
 class Tool(BaseModel):
@@ -38,7 +38,7 @@ class Tool(BaseModel):
     guidance: ClassVar[str] = ""
     """When and how to call it, for a language model whose prompt does not speak of it yet. Plain text."""
 
-    def run(self, episode: Episode, sam3: Sam3, planner: "Planner") -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: "Examiner") -> Observation:
         """Do what the call asks for.
 
         Args:

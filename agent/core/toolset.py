@@ -60,15 +60,29 @@ class Toolset:
         """
         return replace(self, name="+".join([self.name, *(tool.name for tool in added)]), tools=(*self.tools, *added))
 
-    def parse(self, decision: Decision) -> ToolCall:
-        """Parse what a planner wrote. `Decision.read_call` does so once for each decision.
+    def read_call(self, decision: Decision) -> ToolCall:
+        """Read what a planner wrote as a call of one of these tools.
+
+        It is read once: the loop, the prompts and the reports share what came of it.
 
         Args:
             decision: A tool's name and its arguments as text, as the planner wrote them.
 
         Returns:
             `ValidCall` with the tool and its arguments, or `InvalidCall` with one sentence about what to mend.
+
+        Example:
+            >>> from agent import WORKSPACE, Decision
+            >>> WORKSPACE.read_call(Decision("answer", '{"ids": [2]}')).tool.ids
+            [2]
         """
+        # Kept beside the decision's fields: it follows from them, so it is neither compared nor saved.
+        calls: dict[Toolset, ToolCall] = decision.__dict__.setdefault("_calls", {})
+        if self not in calls:
+            calls[self] = self._parse(decision)
+        return calls[self]
+
+    def _parse(self, decision: Decision) -> ToolCall:
         try:
             return ValidCall(parse_call(decision, self.tools))
         except ToolError as error:

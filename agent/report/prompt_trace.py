@@ -160,7 +160,7 @@ def _rebuild_examinations(decision: Decision, episode: Episode, toolset: Toolset
     from agent.planners.chat.examination import build_verdict_requests
 
     with suppress(ToolError):
-        match decision.read_call(toolset):
+        match toolset.read_call(decision):
             case ValidCall(Examine() as call):
                 requests = build_verdict_requests(
                     episode, validate_ids(call.ids, episode.workspace), toolset, view, closely=call.closely

@@ -10,7 +10,7 @@ from pydantic import Field
 from agent.core.english import format_ids
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.planner import Planner
+from agent.core.examiner import Examiner
 from agent.core.workspace import Candidate, Workspace
 from agent.tools.base import ANY_SPELLING, Ids, Tool
 from agent.tools.geometry.terms import SAME_OBJECT
@@ -35,7 +35,7 @@ class Combine(Tool):
     a: Ids = Field(description="Numbers of masks.")
     b: Ids = Field(description="Numbers of masks.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         workspace = episode.workspace
         a, b = validate_ids(self.a, workspace), validate_ids(self.b, workspace)
         if self.op == "merge":
@@ -58,7 +58,7 @@ class Count(Tool):
 
     ids: Ids = Field(description="Numbers of masks.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         ids = validate_ids(self.ids, episode.workspace)
         return Observation(f"{describe_ids(ids)}.", shown=ids)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Observation
-from agent.core.planner import Planner
+from agent.core.examiner import Examiner
 from agent.core.usage import NO_COST, Usage
 from agent.core.verdict import Verdict
 from agent.tools.base import Ids, Tool
@@ -29,7 +29,7 @@ class Judgement:
 
     @classmethod
     def from_planner(
-        cls, planner: Planner, episode: Episode, ids: Sequence[int], *, closely: bool = False
+        cls, planner: Examiner, episode: Episode, ids: Sequence[int], *, closely: bool = False
     ) -> "Judgement":
         given = planner.examine(episode, ids, closely=closely)
         by_id = {verdict.id: replace(verdict, usage=NO_COST) for verdict in given}
@@ -71,7 +71,7 @@ class Examine(Tool):
     ids: Ids = Field(min_length=1, description="Numbers of the masks to judge.")
     closely: bool = Field(default=False, description="Each mask in a request of its own: slower, but more exact.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         ids = validate_ids(self.ids, episode.workspace)
         judgement = Judgement.from_planner(planner, episode, ids, closely=self.closely)
         return judgement.to_observation(_describe_judgement(judgement))

@@ -9,8 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from agent.core.english import format_mask_count
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
+from agent.core.examiner import Examiner
 from agent.core.outcome import Outcome
-from agent.core.planner import Planner
 from agent.tools.base import FreeText, Ids, NonEmptyText, Phrases, Tool
 from agent.tools.ids import validate_ids
 from agent.tools.reasons import Reason, parse_reasons
@@ -42,7 +42,7 @@ class Answer(Tool):
     def _accept_reason_forms(cls, value: Any, info: ValidationInfo) -> Any:
         return parse_reasons(value, info.data.get("ids", ()))
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         ids = validate_ids(self.ids, episode.workspace)
         message = self.message.strip() or f"{format_mask_count(len(ids))}."
         reasons = tuple((reason.id, reason.reason) for reason in self.reasons if reason.id in episode.workspace)
@@ -60,7 +60,7 @@ class ReportNoMask(Tool):
 
     reason: FreeText = Field(default="", description="Why, for the user.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         message = self.reason.strip() or "Nothing in the picture matches."
         return build_final_observation(episode, sam3, ids=(), outcome="no_match", message=message)
 
@@ -80,7 +80,7 @@ class AskUser(Tool):
         min_length=2, max_length=MAX_OPTIONS, description="The readings, each as the user could have put it."
     )
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         options = tuple(dict.fromkeys(self.options))
         if len(options) == 1:
             raise ToolError(f"All options are {options[0]!r}; give different ones, or answer.")

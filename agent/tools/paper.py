@@ -11,7 +11,7 @@ from pydantic import Field
 from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.planner import Planner
+from agent.core.examiner import Examiner
 from agent.core.usage import Usage
 from agent.core.workspace import Workspace
 from agent.tools.base import Ids, Phrase, Tool
@@ -31,7 +31,7 @@ class SegmentPhrase(Tool):
 
     text_prompt: Phrase = Field(description="A short, simple noun phrase such as 'yellow school bus'.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         refuse_repetition(self.text_prompt, episode)
         report = sam3.run_requests([(episode.task.image, ConceptPrompt(self.text_prompt))])
         found = drop_empty(report.instances[0])
@@ -51,7 +51,7 @@ class ExamineEachMask(Tool):
     name: ClassVar[str] = "examine_each_mask"
     aliases: ClassVar = ("examine", "examine_masks", "examine_each", "examine_all_masks")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         judgement = Judgement.from_planner(planner, episode, get_current_ids(episode), closely=True)
         return judgement.to_observation(describe_examined(judgement))
 
@@ -67,7 +67,7 @@ class SelectMasksAndReturn(Tool):
 
     final_answer_masks: Ids = Field(min_length=1, description="Numbers of the masks, as drawn, counting from 1.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         ids = get_current_ids(episode)
         numbers = sorted(set(self.final_answer_masks))
         if unknown := [number for number in numbers if not 1 <= number <= len(ids)]:
@@ -85,7 +85,7 @@ class ReportNoMask(Tool):
     name: ClassVar[str] = "report_no_mask"
     aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         return build_final_observation(
             episode, sam3, ids=(), outcome="no_match", message="Nothing in the picture matches."
         )

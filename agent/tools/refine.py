@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.planner import Planner
+from agent.core.examiner import Examiner
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate
 from agent.tools.base import SmallInt, Tool
@@ -86,7 +86,7 @@ class Refine(Tool):
         default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels, around the object."
     )
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         workspace, image = episode.workspace, episode.task.image
         [earlier] = [None] if self.id is None else workspace.pick(validate_ids([self.id], workspace))
         prompt = self._build_prompt(earlier, image)

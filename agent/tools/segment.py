@@ -8,7 +8,7 @@ from pydantic import Field
 from agent.core.english import format_ids, pluralize
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.planner import Planner
+from agent.core.examiner import Examiner
 from agent.core.usage import Usage
 from agent.core.workspace import SearchRecord, Workspace
 from agent.tools.base import Boxes, Ids, Phrases, Tool
@@ -53,7 +53,7 @@ class Segment(Tool):
     duplicates: bool = Field(default=False, description="Keep masks that nearly repeat a better one of their phrase.")
     close_ups: bool = Field(default=False, description="Also show each mask enlarged, to judge it by its looks.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         before, image = episode.workspace, episode.task.image
         region = Region.from_box(image, self.region)
         prompts = {

@@ -9,7 +9,7 @@ from pydantic import Field
 from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.planner import Planner
+from agent.core.examiner import Examiner
 from agent.tools.base import ANY_SPELLING, Ids, SmallInt, Tool
 from agent.tools.geometry.terms import Measure, Place, Relation
 from agent.tools.ids import build_kept_observation, filter_ids, validate_ids
@@ -35,7 +35,7 @@ class Relate(Tool):
     to: Ids = Field(description="Numbers of the others.")
     other: Ids = Field(default=[], description="For `between` only: between one of `to` and one of these.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         from agent.tools.geometry.predicates import find_related  # loads OpenCV
 
         if self.other and self.relation != "between":
@@ -67,7 +67,7 @@ class Locate(Tool):
     ids: Ids = Field(description="Numbers of the masks to choose from.")
     place: Annotated[Place, ANY_SPELLING] = Field(description="A half, a quarter or the middle of the picture.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         from agent.tools.geometry.predicates import find_located  # loads OpenCV
 
         ids = validate_ids(self.ids, episode.workspace)
@@ -92,7 +92,7 @@ class Rank(Tool):
     take: SmallInt = Field(default=1, ge=1, description="How many to take.")
     to: Ids = Field(default=[], description="For `distance` only: the masks to measure from.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         from agent.tools.geometry.measures import measure_masks  # loads OpenCV
 
         if self.to and self.by != "distance":

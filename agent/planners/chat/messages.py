@@ -95,7 +95,7 @@ def _build_call(tool_name: str, arguments: str) -> Call | None:
 
 def to_model_arguments(decision: Decision, toolset: Toolset, frame: CoordinateFrame) -> str:
     """Write the arguments with places as the model does; a decision holds pixels of the whole image."""
-    match decision.read_call(toolset):
+    match toolset.read_call(decision):
         case ValidCall(tool) if not frame.is_plain:
             return convert_coordinates(tool, decision.arguments, frame.to_model_units)
         case _:

@@ -167,7 +167,7 @@ def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple
 
 
 def _is_close_up_request(decision: Decision, toolset: Toolset) -> bool:
-    match decision.read_call(toolset):
+    match toolset.read_call(decision):
         case ValidCall(Segment(close_ups=close_ups)):
             return close_ups
         case _:

@@ -31,7 +31,7 @@ def to_decision(reply: Reply, toolset: Toolset, frame: CoordinateFrame, *, short
 
 def _make_first_call(decisions: Sequence[Decision], toolset: Toolset, frame: CoordinateFrame) -> Decision:
     first, arguments = decisions[0], decisions[0].arguments
-    match first.read_call(toolset):
+    match toolset.read_call(first):
         case ValidCall(tool):
             arguments = convert_coordinates(tool, arguments, frame.to_pixel_units)
     made = replace(first, arguments=arguments, note=_note_dropped_calls(len(decisions), len(decisions) - 1))
@@ -51,7 +51,7 @@ def _find_mergeable_calls(decisions: Sequence[Decision], toolset: Toolset) -> li
     """Find the first calls, as far as they are calls of `segment` that differ in their phrases alone."""
     alike: list[Segment] = []
     for decision in decisions:
-        match decision.read_call(toolset):
+        match toolset.read_call(decision):
             case ValidCall(Segment() as call) if not alike or _is_same_question(call, alike[0]):
                 alike.append(call)
             case _:

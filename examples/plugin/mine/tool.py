@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent import Episode, Observation, Planner, Tool, ToolError
+from agent import Episode, Examiner, Observation, Tool, ToolError
 from sam3_tool import Sam3
 
 
@@ -18,7 +18,7 @@ class MeasureColor(Tool):
 
     ids: list[int] = Field(description="Ids of masks.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         unknown = [mask_id for mask_id in self.ids if mask_id not in episode.workspace]
         if unknown:
             raise ToolError(f"There is no mask {unknown[0]}; there are {len(episode.workspace)} masks.")

@@ -93,8 +93,8 @@ def test_a_place_in_a_models_own_units_is_read_as_written_and_as_converted(
 
 
 def test_a_decision_is_a_call_or_says_what_is_wrong() -> None:
-    assert Decision("count", '{"ids": "1, 2"}').read_call(WORKSPACE) == ValidCall(Count(ids=[1, 2]))
-    match Decision("count", "[").read_call(WORKSPACE):
+    assert WORKSPACE.read_call(Decision("count", '{"ids": "1, 2"}')) == ValidCall(Count(ids=[1, 2]))
+    match WORKSPACE.read_call(Decision("count", "[")):
         case InvalidCall(message):
             assert message.startswith("The arguments are not JSON")
         case call:
@@ -103,5 +103,5 @@ def test_a_decision_is_a_call_or_says_what_is_wrong() -> None:
 
 def test_what_was_read_is_no_part_of_a_decision() -> None:
     one, other = Decision("count", '{"ids": [1]}'), Decision("count", '{"ids": [1]}')
-    one.read_call(WORKSPACE)
+    WORKSPACE.read_call(one)
     assert (one, repr(one), hash(one)) == (other, repr(other), hash(other))

@@ -151,7 +151,7 @@ def test_after_a_damaged_reply_the_conversation_is_still_one_that_servers_and_te
         call = reply.calls[0] if reply.calls else Call("", "")
         planner = ScriptedPlanner([Decision(call.tool, call.arguments, reply.text, reasoning=reply.reasoning)])
         episode = run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_steps=1))
-        talk = build_messages(episode, "workspace", View(image_side=64))
+        talk = build_messages(episode, WORKSPACE, View(image_side=64))
         for wire in ("native", "schema", "tagged"):
             body = json.dumps(to_openai(talk, SCHEMAS, wire), allow_nan=False, ensure_ascii=False)
             assert len(body.encode("utf-8")) < 200_000

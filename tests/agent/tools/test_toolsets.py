@@ -12,9 +12,9 @@ from agent import (
     Budget,
     ChatPlanner,
     Episode,
+    Examiner,
     GrammarPlanner,
     Observation,
-    Planner,
     PlannerError,
     ReplayPlanner,
     ScriptedPlanner,
@@ -46,7 +46,7 @@ class ReadText(Tool):
 
     ids: list[int] = Field(min_length=1, description="Numbers of the masks.")
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Planner) -> Observation:
+    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         return Observation(f"It says 'tea' on {self.ids}.", shown=tuple(self.ids))
 
 
