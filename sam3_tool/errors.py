@@ -4,7 +4,7 @@
     ├── UserError               one line for a person: what was found, what was expected, what to do; exit code 2
     │   ├── ImageError          a file or an array is no image
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
-    │   ├── DeviceError         a model cannot run on the device that was asked for
+    │   ├── DeviceError         a model cannot run, or go on, on its device
     │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
     │   ├── MissingPackageError an optional package is not installed
     │   ├── PluginError         no installed package has such a part              (sam3_tool.plugins)
@@ -49,7 +49,7 @@ class CheckpointError(UserError, RuntimeError):
 
 
 class DeviceError(UserError, ValueError):
-    """Signal that a model cannot run on the device that was asked for."""
+    """Signal that a model cannot run, or go on, on its device: there is none, it failed, or its memory is full."""
 
 
 class RecordError(UserError, ValueError):

@@ -1,6 +1,7 @@
 """SAM 3 on transformers' detector and tracker: the function of the published model, with no post-processing."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 from sam3_tool.backends.base import CrossImageEmbedding
 from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, hash_checkpoint
 from sam3_tool.backends.transformers.compile import compile_parts
+from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
@@ -86,8 +88,9 @@ class ImageEmbedding:
 
     @torch.inference_mode()  # of the kind that the network has made, so that nothing is compiled anew for them
     def _copy_tensors(self, copy_tensor: Callable[[torch.Tensor], torch.Tensor]) -> "ImageEmbedding":
-        levels = tuple(copy_tensor(level) for level in self.levels)
-        return replace(self, levels=levels, trunk=copy_tensor(self.trunk), cls_token=copy_tensor(self.cls_token))
+        with explain_failures(self.device or self.trunk.device):
+            levels = tuple(copy_tensor(level) for level in self.levels)
+            return replace(self, levels=levels, trunk=copy_tensor(self.trunk), cls_token=copy_tensor(self.cls_token))
 
 
 class TransformersBackend:
@@ -143,19 +146,23 @@ class TransformersBackend:
         place = resolve_device(device)
         model, processors = read_detector(folder, _resolve_dtype(dtype, place, folder))
         try:
-            tracker = read_tracker(folder, model).to(place, memory_format=torch.channels_last)
+            tracker = read_tracker(folder, model)
         except CheckpointError as error:  # phrases and boxes work without it
             tracker = error
-        model = model.to(place, memory_format=torch.channels_last)
-        return cls(
-            model,
-            processors,
-            name=name,
-            vocabulary=Vocabulary.from_folder(folder),
-            tracker=tracker,
-            compile=compile,
-            folder=folder,
-        )
+        vocabulary = Vocabulary.from_folder(folder)
+        with explain_failures(place):
+            model = model.to(place, memory_format=torch.channels_last)
+            if not isinstance(tracker, CheckpointError):
+                tracker = tracker.to(place, memory_format=torch.channels_last)
+            return cls(
+                model,
+                processors,
+                name=name,
+                vocabulary=vocabulary,
+                tracker=tracker,
+                compile=compile,
+                folder=folder,
+            )
 
     @property
     def parts(self) -> dict[str, torch.nn.Module]:
@@ -187,19 +194,19 @@ class TransformersBackend:
         return "" if self._folder is None else hash_checkpoint(self._folder)
 
     def encode(self, images: Sequence[Image]) -> list[ImageEmbedding]:
-        with self._lock, torch.inference_mode():
+        with self._run_safely():
             return [embedding for batch in self._split_passes(images) for embedding in self._encode_pass(batch)]
 
     def decode(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         pairs = list(zip(embeddings, prompts, strict=True))
-        with self._lock, torch.inference_mode():
+        with self._run_safely():
             return [instances for batch in self._split_passes(pairs) for instances in self._decode_pass(batch)]
 
     def refine(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         if isinstance(self._tracker, CheckpointError):
             raise self._tracker
         pairs = list(zip(embeddings, prompts, strict=True))
-        with self._lock, torch.inference_mode():
+        with self._run_safely():
             return [
                 instances
                 for batch in self._split_passes(pairs)
@@ -217,6 +224,12 @@ class TransformersBackend:
         if words:
             return f"{checkpoint} does not know {words}; `--sam3 facebook/sam3` takes any phrase."
         return f"{checkpoint} has only ever seen drawn scenes; for photographs use `--sam3 facebook/sam3`."
+
+    @contextmanager
+    def _run_safely(self) -> Iterator[None]:
+        """Keep other threads out, and say in one sentence what the device cannot do."""
+        with self._lock, explain_failures(self._model.device), torch.inference_mode():
+            yield
 
     def _split_passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """Split into as few forward passes as memory allows, of nearly the same size."""

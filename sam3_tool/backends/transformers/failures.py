@@ -1,0 +1,67 @@
+"""What a device says when it cannot go on, as one sentence for a person."""
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+
+from sam3_tool.errors import DeviceError
+
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|can't allocate memory|unable to allocate|STATUS_ALLOC_FAILED"
+    r"|STATUS_NOT_INITIALIZED|std::bad_alloc",
+    re.IGNORECASE,
+)
+"""What PyTorch's allocators, cuBLAS, cuDNN, C++ and NumPy say. cuBLAS fails to begin where it finds no memory."""
+_LOST = re.compile(
+    r"(CUDA|HIP|cuDNN|cuBLAS|cuFFT|NVRTC|MPS|XPU)[\w ]*error|(CUDA|HIP) driver|CU(DNN|BLAS|FFT)_STATUS"
+    r"|device-side assert|no kernel image|NVIDIA driver|NVML",
+    re.IGNORECASE,
+)
+_SIZE = re.compile(r"[Tt]ried to allocate ([\d.]+ \w+)")
+
+
+@contextmanager
+def explain_failures(device: torch.device | str) -> Iterator[None]:
+    """Raise what a device cannot do as a `DeviceError`, and hand back what the attempt had taken of its memory.
+
+    Every other error is a defect and passes.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        message = _describe_failure(error, torch.device(device))
+        if message is None:
+            raise
+        traceback.clear_frames(error.__traceback__)  # whose variables hold the tensors that filled the memory
+        if torch.cuda.is_available():
+            with suppress(RuntimeError):  # a lost device refuses this, too
+                torch.cuda.empty_cache()
+        raise DeviceError(message) from error
+
+
+def _describe_failure(error: BaseException, device: torch.device) -> str | None:
+    """Say what happened and what to do; None for what is no failure of a device."""
+    said = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY.search(said):
+        size = _SIZE.search(said)
+        more = f" ({size[1]} more were asked for)" if size else ""
+        return f"SAM 3 ran out of memory on device {str(device)!r}{more}; {_advise(device)}"
+    if isinstance(error, torch.AcceleratorError) or (device.type != "cpu" and _LOST.search(said)):
+        first = " ".join(said.split("\n", 1)[0].split())[:200] or type(error).__name__
+        return f"device {str(device)!r} failed while SAM 3 ran ({first}); start again, or run with --device cpu"
+    return None
+
+
+def _advise(device: torch.device) -> str:
+    if device.type == "cpu":
+        return (
+            "end other programs, give a smaller image, or load SAM 3 in Python with dtype='bfloat16' and max_batch=1 "
+            "(`Sam3.load`)"
+        )
+    return (
+        "end what else runs there, run with --device cpu, give a smaller image, or load SAM 3 in Python with "
+        "dtype='bfloat16' and max_batch=1 (`Sam3.load`) or with a smaller cache_bytes (`Sam3`)"
+    )
