@@ -9,6 +9,7 @@ from agent.cli import shared_options
 from agent.cli.console import report_user_errors, require_extra
 from agent.cli.options import Options
 from agent.core.errors import UsageError
+from sam3_tool.http_environment import describe_http_fault
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
@@ -32,6 +33,8 @@ def open_demo(
     """Open a web page to segment images by talking and clicking. Ctrl-C ends it."""
     with report_user_errors(interrupted="the page is closed"):
         credentials = _parse_auth(auth or os.environ.get(AUTH))
+        if fault := describe_http_fault(encrypted=False):  # the page asks itself whether it is there
+            raise UsageError(fault)
         with require_extra("demo", "gradio"):
             from demo.engine import Engine
             from demo.server import ServerOptions, serve_page

@@ -22,3 +22,11 @@ def test_a_port_that_is_taken_is_one_line():
     assert done.exit_code == 2
     assert "choose another --port" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_proxy_that_the_page_cannot_use_is_one_line(monkeypatch):
+    monkeypatch.setenv("all_proxy", "socks4://127.0.0.1:9")
+    done = CliRunner().invoke(app, ["demo", "--port", "0"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: the environment variable all_proxy holds no address of a proxy")
+    assert done.stderr.count("\n") == 1

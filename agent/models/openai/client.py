@@ -17,6 +17,7 @@ from agent.models.openai.responses import MalformedResponseError, assemble_strea
 from agent.models.openai.retries import SharedLimits, compute_retry_delay, find_refused_field
 from agent.models.rendering import Wire, collect_images, to_openai
 from agent.models.reply_parsing import extract_calls
+from sam3_tool.http_environment import describe_http_fault, list_http_variables
 
 LIST_TIMEOUT = 30.0
 """Seconds that the list of models may take: it is asked for only to explain or to plan."""
@@ -112,7 +113,7 @@ class OpenAICompatible:
         settings = ServerSettings(
             endpoint.public_address, timeout, retries, first_delay, workers, max_tokens, temperature, stream, seed
         )
-        client = openai.OpenAI(api_key=endpoint.key, base_url=endpoint.address, timeout=timeout, max_retries=0)
+        client = _make_client(endpoint, timeout)
         assumed = Capabilities("native" if wire == "auto" else wire)
         unprobed = cls(client, model, settings, assumed, endpoint, SharedLimits(workers))
         try:
@@ -277,3 +278,15 @@ class OpenAICompatible:
             return []
         models = listed.get("data") if isinstance(listed, dict) else listed
         return [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
+
+
+def _make_client(endpoint: Endpoint, timeout: float) -> openai.OpenAI:
+    """Raise ModelError where the environment keeps the client from being made or from working."""
+    if fault := describe_http_fault(encrypted=endpoint.address.startswith("https:")):
+        raise ModelError(fault)
+    try:
+        return openai.OpenAI(api_key=endpoint.key, base_url=endpoint.address, timeout=timeout, max_retries=0)
+    except Exception as error:  # whatever the HTTP library makes of variables that are not known here
+        variables = ", ".join(list_http_variables()) or "for proxies and certificates"
+        what = endpoint.redact_key(f"{type(error).__name__}: {error}")
+        raise ModelError(f"no HTTP client can be made ({what}); check the environment variables {variables}") from error

@@ -1,6 +1,7 @@
 """Where a server is, and the key that it is asked with. Neither the key nor a password in the address is ever shown."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +11,12 @@ from agent.models.base import ModelError
 
 KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 """The environment variables with the key and, where none is given, the server's address."""
+HEADER_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY")
+"""The environment variables that the client library also sends, each as one header."""
+CUSTOM_HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
+"""The environment variable with further headers, each on a line of its own."""
+_HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+_HEADER_LINE = re.compile(r"(?:[\w!#$%&'*+.^`|~-]+\s*:)?[ -~]*", re.ASCII)
 PLACEHOLDER_KEY = "no-key"
 """Sent where there is no key: a private server asks for none, but the client library refuses to go without."""
 
@@ -27,9 +34,11 @@ class Endpoint:
         """Take the address from `base_url`, else from OPENAI_BASE_URL, else OpenAI's; the key from OPENAI_API_KEY.
 
         Raises:
-            ModelError: The address or the key is malformed, or OpenAI itself would be asked without a key.
+            ModelError: The address, the key or another header is malformed, or OpenAI itself would be asked without a
+                key.
         """
         address = _resolve_address(base_url)
+        _check_header_variables()
         return cls(address, _read_key(address))
 
     @property
@@ -75,3 +84,16 @@ def _read_key(address: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise ModelError(f"the environment variable {KEY_VARIABLE} holds no key: it has characters that no key has")
     return key or PLACEHOLDER_KEY
+
+
+def _check_header_variables() -> None:
+    """Raise ModelError, which never shows the value, for what cannot be sent and would end in a traceback."""
+    sent = {name: os.environ.get(name, "") for name in HEADER_VARIABLES}
+    wrong = [name for name, value in sent.items() if not _HEADER_VALUE.fullmatch(value)]
+    lines = filter(None, map(str.strip, os.environ.get(CUSTOM_HEADERS_VARIABLE, "").split("\n")))
+    if not all(_HEADER_LINE.fullmatch(line) for line in lines):
+        wrong.append(CUSTOM_HEADERS_VARIABLE)
+    if wrong:
+        raise ModelError(
+            f"the environment variable {wrong[0]} holds what cannot be sent to a server as a header; set it or unset it"
+        )

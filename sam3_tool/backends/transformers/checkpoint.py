@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
 )
 
 from sam3_tool.errors import CheckpointError
+from sam3_tool.http_environment import describe_http_fault
 
 EMBEDDED_NAME = "tiny"
 TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
@@ -58,7 +59,9 @@ def hash_checkpoint(folder: Path) -> str:
 def _download_checkpoint(repository: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=_FILES))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
+        if fault := describe_http_fault():
+            raise CheckpointError(f"{repository} could not be downloaded: {fault}. {TRY_TINY}") from error
         raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
 
 

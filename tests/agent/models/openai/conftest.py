@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from agent.models.openai.client import OpenAICompatible
+from sam3_tool.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key and no address, and no proxy between a test and its server."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", *list_http_variables()):
         monkeypatch.delenv(name, raising=False)
 
 

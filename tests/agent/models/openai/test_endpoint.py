@@ -69,3 +69,39 @@ def test_a_password_in_the_address_is_not_shown(server, load):
     server.script(refusal(400, "no"))
     model = load(base_url=server.url.replace("http://", "http://me:pa55word@"))
     assert "pa55word" not in repr(model) + repr(ask(model))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://me:pa55word@127.0.0.1:9"),
+        ("HTTP_PROXY", "pa55word:bar"),
+        ("https_proxy", "ftp://pa55word"),
+        ("SSL_CERT_FILE", "/nowhere/at/all"),
+        ("OPENAI_ORG_ID", "pa55word\nx"),
+        ("OPENAI_PROJECT_ID", "pa55wörd"),
+        ("OPENAI_ADMIN_KEY", "pa55word\tx"),
+        ("OPENAI_CUSTOM_HEADERS", "a: b\nc: pa55wörd"),
+    ],
+)
+def test_what_the_environment_does_to_the_client_is_one_line_that_names_the_variable(name, value, server, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ModelError, match=f"the environment variable {name} ") as raised:
+        OpenAICompatible.load("m", base_url=server.url)
+    assert str(raised.value).isprintable()
+    assert "pa55" not in str(raised.value)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPENAI_BASE_URL", ""),
+        ("OPENAI_CUSTOM_HEADERS", "a: b\nc: d"),
+        ("NO_PROXY", "[::1, ,*"),
+        ("OPENAI_ORG_ID", "org-1 x"),
+    ],
+)
+def test_what_does_no_harm_in_the_environment_is_no_error(name, value, server, load, monkeypatch):
+    monkeypatch.setenv(name, value)
+    assert ask(load()).text == "hello"
