@@ -5,6 +5,7 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +67,20 @@ def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
     >>> parse_call(Decision("Answer", '{"arguments": {"masks": "2"}}'), WORKSPACE.tools)
     Answer(ids=[2], message='', reasons=[])
     """
-    arguments = _read_arguments(decision)
+    arguments = {} if _is_call_without_arguments(decision, tools) else _read_arguments(decision)
     tool = _find_tool(decision.tool.strip() or _find_name_inside(arguments), tools)
     try:
         return tool.model_validate(_normalize_fields(tool, _unwrap_arguments(arguments)))
     except ValidationError as error:
         raise ToolError(_describe_invalid_call(tool, error)) from error
+
+
+def _is_call_without_arguments(decision: Decision, tools: Sequence[type[Tool]]) -> bool:
+    """Whether the tool has no fields and ignores whatever else is written."""
+    with suppress(ToolError):
+        tool = _find_tool(decision.tool.strip(), tools)
+        return tool.ignores_unknown_arguments and not tool.model_fields
+    return False
 
 
 def _read_arguments(decision: Decision) -> Any:
@@ -140,7 +149,15 @@ def _normalize_fields(tool: type[Tool], arguments: Any) -> dict[str, Any]:
     twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
     if twice:
         raise ToolError(f"The call of `{tool.name}` gives `{twice[0]}` more than once; call it again with one.")
-    return dict(pairs)
+    return _drop_unknown_arguments(tool, dict(pairs))
+
+
+def _drop_unknown_arguments(tool: type[Tool], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a tool that ignores all else. Where one is missing, what was written may be a slip of its name."""
+    required = {name for name, field in tool.model_fields.items() if field.is_required()}
+    if not tool.ignores_unknown_arguments or not required <= fields.keys():
+        return fields
+    return {name: value for name, value in fields.items() if name in tool.model_fields}
 
 
 def _describe_invalid_call(tool: type[Tool], error: ValidationError) -> str:

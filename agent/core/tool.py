@@ -35,6 +35,8 @@ class Tool(BaseModel):
     """Other names that it is called by; case, spaces and underscores never matter."""
     field_aliases: ClassVar[Mapping[str, str]] = {}
     """Other name of a field -> the field."""
+    ignores_unknown_arguments: ClassVar[bool] = False
+    """Whether arguments that it does not have are ignored; else the planner is told of them."""
     guidance: ClassVar[str] = ""
     """When and how to call it, for a language model whose prompt does not speak of it yet. Plain text."""
 

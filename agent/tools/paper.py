@@ -13,7 +13,7 @@ from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.examiner import Examiner
 from agent.core.usage import Usage
-from agent.core.workspace import Workspace
+from agent.core.workspace import SearchRecord, Workspace
 from agent.tools.base import Ids, Phrase, Tool
 from agent.tools.examine import Judgement, describe_unjudged, format_reason
 from agent.tools.finish import build_final_observation
@@ -22,7 +22,13 @@ from sam3_tool import ConceptPrompt, Sam3, remove_overlaps
 from sam3_tool.phrases import normalize_phrase
 
 
-class SegmentPhrase(Tool):
+class PaperTool(Tool):
+    """A tool of the published protocol, which reads its own arguments and ignores all others."""
+
+    ignores_unknown_arguments: ClassVar[bool] = True
+
+
+class SegmentPhrase(PaperTool):
     """Segment every instance of a simple noun phrase in the picture. The masks found replace the current masks."""
 
     name: ClassVar[str] = "segment_phrase"
@@ -32,20 +38,23 @@ class SegmentPhrase(Tool):
     text_prompt: Phrase = Field(description="A short, simple noun phrase such as 'yellow school bus'.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
-        refuse_repetition(self.text_prompt, episode)
+        workspace = episode.workspace
+        if known := find_known_search(self.text_prompt, workspace):
+            return Observation(text=describe_found(known, workspace, again=True), shown=known.ids)
         report = sam3.run_requests([(episode.task.image, ConceptPrompt(self.text_prompt))])
         found = drop_empty(report.instances[0])
         kept = remove_overlaps(found)
-        workspace = episode.workspace.with_search(kept)
+        workspace = workspace.with_search(kept)
+        search = workspace.searches[-1]
         return Observation(
-            text=describe_found(workspace, removed=len(found) - len(kept)),
+            text=describe_found(search, workspace, removed=len(found) - len(kept)),
             workspace=workspace,
-            shown=workspace.searches[-1].ids,
+            shown=search.ids,
             usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
         )
 
 
-class ExamineEachMask(Tool):
+class ExamineEachMask(PaperTool):
     """Look at each of the current masks by itself and keep those that match the query. They are numbered anew."""
 
     name: ClassVar[str] = "examine_each_mask"
@@ -56,7 +65,7 @@ class ExamineEachMask(Tool):
         return judgement.to_observation(describe_examined(judgement))
 
 
-class SelectMasksAndReturn(Tool):
+class SelectMasksAndReturn(PaperTool):
     """Answer with some of the current masks and finish."""
 
     name: ClassVar[str] = "select_masks_and_return"
@@ -79,7 +88,7 @@ class SelectMasksAndReturn(Tool):
         )
 
 
-class ReportNoMask(Tool):
+class ReportNoMask(PaperTool):
     """Finish: nothing in the picture matches the query. Only after several phrases were tried."""
 
     name: ClassVar[str] = "report_no_mask"
@@ -93,7 +102,7 @@ class ReportNoMask(Tool):
 
 def get_current_ids(episode: Episode) -> tuple[int, ...]:
     """The ids of the current masks: number k is at place k - 1. Raises ToolError when there are none."""
-    if not episode.searches and not episode.current_ids:
+    if not episode.current_ids and all(step.observation.shown is None for step in episode.steps):
         raise ToolError("There are no masks yet; call `segment_phrase` with a short noun phrase first.")
     if not episode.current_ids:
         raise ToolError("There are no masks left to choose from; call `segment_phrase` with another noun phrase.")
@@ -105,24 +114,20 @@ def get_mask_numbers(ids: Sequence[int]) -> range:
     return range(1, len(ids) + 1)
 
 
-def refuse_repetition(phrase: str, episode: Episode) -> None:
-    """Raises ToolError for a phrase that was used before, in whatever case and spacing."""
-    used = [search.phrase for search in episode.searches]
-    if normalize_phrase(phrase) in map(normalize_phrase, used):
-        still = (
-            f"masks {format_ids(get_mask_numbers(episode.current_ids))} are still valid"
-            if episode.current_ids
-            else "there are no masks now"
-        )
-        raise ToolError(
-            f"The phrase {phrase!r} was used before; use another than {', '.join(map(repr, used))}, or go on: {still}."
-        )
+def find_known_search(phrase: str, workspace: Workspace) -> SearchRecord | None:
+    """Find the search that these tools made for a phrase, in whatever case and spacing.
+
+    Searches of other tools are not theirs: those keep overlapping masks, or look in a region.
+    """
+    key = normalize_phrase(phrase)
+    return next(
+        (search for search in workspace.searches if not search.how and normalize_phrase(search.phrase) == key), None
+    )
 
 
-def describe_found(workspace: Workspace, *, removed: int) -> str:
-    """The last search in words. `removed`: how many of its masks overlapped a better one."""
-    search = workspace.searches[-1]
-    found = f"Found {describe_search(search, workspace, get_mask_numbers(search.ids))}"
+def describe_found(search: SearchRecord, workspace: Workspace, *, removed: int = 0, again: bool = False) -> str:
+    """A search in words. `removed`: how many of its masks overlapped a better one. `again`: it was made before."""
+    found = f"Found {describe_search(search, workspace, get_mask_numbers(search.ids), again=again)}"
     if not search.ids:
         return f"{found}; try another, perhaps more general, noun phrase."
     return f"{found}; {format_mask_count(removed)} more overlapped these and did not stay." if removed else f"{found}."

@@ -1,10 +1,13 @@
 import pytest
 
-from agent import PAPER, Decision, Episode
+from agent import PAPER, Decision, Episode, ScriptedPlanner, Task, run
+from agent.core.context import ConversationContext
 from agent.tools.paper import ExamineEachMask, ReportNoMask, SegmentPhrase, SelectMasksAndReturn
+from agent.tools.toolsets import Answer, Segment
 
 CUPS = SegmentPhrase(text_prompt="red cup")
 PLATE = SegmentPhrase(text_prompt="plate")
+TABLE = SegmentPhrase(text_prompt="table")
 END = ReportNoMask()
 
 
@@ -75,19 +78,74 @@ def test_overlapping_masks_are_removed_and_the_planner_is_told(episode_of):
 
 
 @pytest.mark.parametrize("phrase", ["red cup", " Red  CUP ", "RED\tCUP"])
-def test_a_repeated_phrase_is_refused_and_the_current_masks_stay(episode_of, phrase):
-    episode = episode_of(PLATE, CUPS, SegmentPhrase(text_prompt=phrase), select(2))
-    refusal = episode.steps[2].observation
-    assert refusal.is_error
-    assert refusal.text == (
-        f"The phrase {phrase.strip()!r} was used before; use another than 'plate', 'red cup', or go on:"
-        " masks 1 to 3 are still valid."
+@pytest.mark.parametrize("between", [(), (PLATE,), (TABLE,), (ExamineEachMask(),), (PLATE, TABLE, PLATE)])
+def test_the_masks_of_a_known_phrase_are_shown_again_without_asking_sam_3(episode_of, phrase, between):
+    episode = episode_of(CUPS, *between, SegmentPhrase(text_prompt=phrase), select(3, 1), rejects=(1,))
+    first, again = episode.steps[0].observation, episode.steps[-2].observation
+    assert (again.text, again.is_error) == (first.text.replace(").", "), as before."), False)
+    assert (again.shown, again.usage.sam_decodes) == (first.shown, 0)
+    asked = {call.text_prompt for call in (CUPS, *between) if isinstance(call, SegmentPhrase)}
+    assert (episode.outcome, episode.current_ids, episode.usage.sam_decodes) == ("answered", (1, 3), len(asked))
+
+
+def test_a_phrase_that_found_nothing_finds_nothing_again_without_asking_sam_3(episode_of):
+    episode = episode_of(CUPS, PLATE, PLATE, select(1), END)
+    assert episode.steps[2].observation.text == (
+        "Found nothing for 'plate' (presence 0.00), as before; try another, perhaps more general, noun phrase."
     )
-    assert (episode.outcome, episode.current_ids, episode.usage.sam_decodes) == ("answered", (2,), 2)
+    assert episode.steps[3].observation.text.startswith("There are no masks left to choose from")
+    assert (episode.outcome, episode.usage.sam_decodes) == ("no_match", 2)
 
 
-def test_a_repeated_phrase_that_found_nothing_says_that_there_are_no_masks(texts):
-    assert texts(PLATE, PLATE, END)[1].endswith("use another than 'plate', or go on: there are no masks now.")
+def test_masks_that_other_tools_found_for_a_phrase_are_not_those_of_this_protocol(kitchen, kitchen_sam3):
+    searched = run(Task(kitchen, "q"), ScriptedPlanner([Segment(phrases=["handle"]), Answer(ids=[1])]), kitchen_sam3)
+    context = ConversationContext(searched.workspace, (1,))
+    planner = ScriptedPlanner([SegmentPhrase(text_prompt="handle"), select(1)], toolset=PAPER)
+    episode = run(Task(kitchen, "q", context), planner, kitchen_sam3)
+    assert "overlapped these and did not stay" in episode.steps[0].observation.text
+    assert (episode.current_ids, episode.usage.sam_decodes) == ((3,), 1)
+
+
+def test_a_phrase_of_an_earlier_turn_is_known(kitchen, kitchen_sam3, episode_of):
+    context = ConversationContext(episode_of(CUPS, select(1)).workspace)
+    planner = ScriptedPlanner([CUPS, select(2)], toolset=PAPER)
+    episode = run(Task(kitchen, "q", context), planner, kitchen_sam3)
+    assert (episode.outcome, episode.current_ids, episode.usage.sam_decodes) == ("answered", (2,), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("report_no_mask", '{"reason": "none"}'),
+        ("report_no_mask", '{"parameters": {"message": "none", "final_answer_masks": []}}'),
+        ("report_no_mask", "[]"),
+        ("report_no_mask", '"nothing"'),
+        ("report_no_mask", "none"),
+        ("no_masks", "{'reason': 'none'}"),
+        ("functions.report_no_mask", "null"),
+    ],
+)
+def test_whatever_is_written_beside_the_end_without_masks_is_ignored(episode_of, name, arguments):
+    episode = episode_of(Decision(name, arguments))
+    assert (episode.outcome, episode.message, len(episode.steps)) == ("no_match", "Nothing in the picture matches.", 1)
+
+
+@pytest.mark.parametrize("arguments", ['{"masks": [1]}', "[1]", "1", '{"ids": "all", "closely": true}', "all of them"])
+def test_an_examination_is_of_all_masks_whatever_is_written_beside_it(episode_of, arguments):
+    episode = episode_of(CUPS, Decision("examine_each_mask", arguments), select(1), rejects=(2, 3))
+    assert episode.steps[1].observation.text.startswith("Kept 1 of 3 masks")
+
+
+@pytest.mark.parametrize("beside", ["reason", "confidence", "region", "mask_descriptions"])
+def test_arguments_that_the_published_tools_do_not_have_are_ignored(episode_of, beside):
+    found = Decision("segment_phrase", f'{{"text_prompt": "red cup", "{beside}": [1, 2]}}')
+    chosen = Decision("select_masks_and_return", f'{{"{beside}": {{"1": "x"}}, "final_answer_masks": [2]}}')
+    episode = episode_of(found, chosen)
+    assert (episode.outcome, episode.current_ids) == ("answered", (2,))
+
+
+def test_a_slip_in_the_name_of_an_argument_that_is_needed_is_told(texts):
+    assert "'txt_promt' is not one of its fields" in texts(Decision("segment_phrase", '{"txt_promt": "cup"}'), END)[0]
 
 
 def test_survivors_of_an_examination_are_renumbered_and_the_mapping_is_said(episode_of):
@@ -136,7 +194,7 @@ def test_at_the_limit_the_current_masks_are_the_answer(episode_of):
 
 
 def test_every_mistake_is_one_sentence(episode_of, is_one_sentence):
-    calls = [select(1), CUPS, CUPS, select(9), Decision("examine", "[]"), PLATE, Decision("segment", "{}"), END]
+    calls = [select(1), CUPS, select(9), PLATE, ExamineEachMask(), Decision("segment", "{}"), Decision("", ""), END]
     errors = [step.observation.text for step in episode_of(*calls).steps if step.observation.is_error]
     assert len(errors) == 5
     assert all(map(is_one_sentence, errors))

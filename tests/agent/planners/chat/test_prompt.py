@@ -359,8 +359,8 @@ def test_after_a_phrase_that_finds_nothing_another_is_asked_for_without_a_pictur
 
 @pytest.mark.parametrize(
     "mistake",
-    [PAPER_CUPS, SelectMasksAndReturn(final_answer_masks=[9]), Decision("", "segment_phrase would be good")],
-    ids=["repeated phrase", "no such mask", "no call"],
+    [SelectMasksAndReturn(final_answer_masks=[9]), Decision("", "segment_phrase would be good")],
+    ids=["no such mask", "no call"],
 )
 def test_a_mistake_takes_neither_the_masks_nor_their_picture_away(paper, mistake):
     talk = build_messages(paper(PAPER_CUPS, mistake), PAPER)
@@ -368,6 +368,14 @@ def test_a_mistake_takes_neither_the_masks_nor_their_picture_away(paper, mistake
     assert len(pictures(talk)) == 2
     assert has_color(pictures(talk)[1], 3)
     assert talk[2].calls == (Call("segment_phrase", '{"text_prompt":"red cup"}'),)
+
+
+def test_a_known_phrase_shows_its_masks_in_the_turn_that_asked_again(paper):
+    talk = build_messages(paper(PAPER_CUPS, SegmentPhrase(text_prompt="plate"), PAPER_CUPS), PAPER)
+    assert talk[-2].calls == (Call("segment_phrase", '{"text_prompt":"red cup"}'),)
+    assert "The current masks, 1 to 3, are drawn" in talk[-1].content[0]
+    assert [len(pictures([turn])) for turn in talk] == [0, 1, 0, 0, 0, 1]
+    assert has_color(pictures(talk)[1], 3)
 
 
 def test_a_phrase_in_the_thoughts_changes_nothing_about_what_is_kept(paper):

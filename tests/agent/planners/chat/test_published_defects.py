@@ -116,7 +116,7 @@ def test_a_word_in_prose_is_no_verdict_and_nothing_is_lost_by_it(kitchen, kitche
 
 def test_after_a_repeated_phrase_the_masks_can_be_seen_examined_and_selected(paper):
     episode, model = paper(CUPS, CUPS, CHECK, select(2), verdicts={1: 0.1})
-    assert [step.observation.is_error for step in episode.steps] == [False, True, False, False]
+    assert [step.observation.is_error for step in episode.steps] == [False] * 4
     _, found, repeated, *_, examined = model.pictures
     assert repeated[-1].key == found[-1].key != examined[-1].key
     assert (episode.outcome, episode.current_ids) == ("answered", (3,))
