@@ -122,7 +122,7 @@ class _OfferedTools:
     only: str = ""
     """The one tool, where it was one."""
     fields: frozenset[str] = frozenset()
-    """Its fields."""
+    """Its fields, spelled as `normalize_identifier` does."""
 
     @classmethod
     def from_schemas(cls, tools: Sequence[Schema]) -> "_OfferedTools":
@@ -130,7 +130,8 @@ class _OfferedTools:
         names = frozenset(normalize_identifier(function["name"]) for function in functions)
         if len(functions) != 1:
             return cls(names)
-        return cls(names, functions[0]["name"], frozenset(functions[0]["parameters"].get("properties", {})))
+        fields = functions[0]["parameters"].get("properties", {})
+        return cls(names, functions[0]["name"], frozenset(map(normalize_identifier, fields)))
 
 
 def _find_end_of_thinking(text: str, start: int) -> _Span:
@@ -255,7 +256,7 @@ def _read_call(value: dict[str, Any], offer: _OfferedTools, *, tagged: bool) -> 
         return Call(make_encodable(value[key]), _to_json(beside))
     if wrapper and offer.only and set(value) <= {wrapper, *THOUGHT_KEYS}:
         return Call(offer.only, _to_json(value[wrapper]))
-    return Call(offer.only, _to_json(value)) if offer.fields & set(value) else None
+    return Call(offer.only, _to_json(value)) if offer.fields & set(map(normalize_identifier, value)) else None
 
 
 def _read_thought(value: dict[str, Any]) -> str:
