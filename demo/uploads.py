@@ -9,7 +9,7 @@ from PIL import UnidentifiedImageError
 from agent.conversation.conversation import Conversation
 from sam3_tool import Image, ImageError
 from sam3_tool.errors import RecordError
-from sam3_tool.image import FORMATS
+from sam3_tool.image_files.reading import FORMATS
 
 MEGA = 10**6
 
@@ -49,7 +49,7 @@ def open_image(path: str | Path, limits: Limits) -> Image:
     file = Path(path)
     try:
         _check_image(file, limits)
-        return Image.open(file)
+        return Image.open(file, max_pixels=limits.max_pixels)
     except ImageError as error:
         # without the path, which is of no use to a visitor
         raise ImageError(f"{file.name}{str(error).removeprefix(str(file))}") from error

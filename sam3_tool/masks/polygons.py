@@ -1,12 +1,17 @@
 """Masks as polygons from which the same mask is drawn again, holes and parts included."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 Ring = np.ndarray
 """int, (P, 2), x y of a closed outline in half pixels: pixel p has the places 2 p and 2 p + 1. P is 4 or more."""
+
+_FEW_RINGS = 32
+"""So many are compared with each other one by one, which is faster than a tree."""
 
 
 def trace_rings(mask: np.ndarray) -> list[Ring]:
@@ -47,12 +52,83 @@ def _find_holes(outer: int, family: np.ndarray) -> Iterator[int]:
 
 
 def join_rings(rings: Sequence[Ring]) -> Ring:
-    """Return one ring that goes around all, from each to the next along a cut and back."""
-    whole = rings[0]
-    for ring in rings[1:]:
-        here = int(np.abs(whole - ring[0]).sum(axis=1).argmin())
-        whole = np.concatenate([whole[: here + 1], ring, ring[:1], whole[here:]])
-    return whole
+    """Return one ring that goes around all, from each to one before it along a cut and back.
+
+    A cut leads from a ring's first corner to the nearest corner of the rings before it, by the sum of steps across and
+    down; of equals, to the one that comes first.
+    """
+    if len(rings) == 1:
+        return rings[0]
+    corners = np.concatenate(rings)
+    starts = np.cumsum([0, *map(len, rings)])
+    anchors = _find_anchors(corners, starts)
+    return np.asarray(corners[_walk_rings(starts.tolist(), anchors.tolist())])
+
+
+def _find_anchors(corners: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return int, (R,): for each ring, the corner of the rings before it where it is joined; -1 for the first one.
+
+    `corners`: those of all rings, (C, 2). `starts`: where each ring begins among them, and where the last one ends.
+    """
+    count = len(starts) - 1
+    anchors, nearest = np.full(count, -1), np.full(count, np.inf)
+    halves = [(0, count)]
+    while halves:  # each ring is compared with all before it, in a number of trees that grows as the logarithm
+        first, last = halves.pop()
+        if last - first <= _FEW_RINGS:
+            for ring in range(first + 1, last):
+                steps = np.abs(corners[starts[first] : starts[ring]] - corners[starts[ring]]).sum(axis=1)
+                _update_anchors(anchors, nearest, ring, steps.min(), starts[first] + steps.argmin())
+            continue
+        middle = (first + last) // 2
+        halves += [(first, middle), (middle, last)]
+        steps, found = _query_corners(corners[starts[first] : starts[middle]], corners[starts[middle:last]])
+        _update_anchors(anchors, nearest, slice(middle, last), steps, starts[first] + found)
+    return anchors
+
+
+def _update_anchors(anchors: np.ndarray, nearest: np.ndarray, rings: int | slice, steps: Any, found: Any) -> None:
+    """Put corners in the place of those that are further away, or as far and later."""
+    is_better = (steps < nearest[rings]) | ((steps == nearest[rings]) & (found < anchors[rings]))
+    anchors[rings] = np.where(is_better, found, anchors[rings])
+    nearest[rings] = np.where(is_better, steps, nearest[rings])
+
+
+def _query_corners(corners: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many steps the nearest of `corners` is from each of `points`, and its index: of equals the first."""
+    from scipy.spatial import KDTree  # only masks of many rings need it
+
+    # a third coordinate, always below one step, ranks corners that are equally near; all sums are exact in float64
+    rank = np.arange(len(corners)) / 2.0 ** len(corners).bit_length()
+    tree = KDTree(np.column_stack([corners, rank]))
+    distances, found = tree.query(np.column_stack([points, np.zeros(len(points))]), p=1)
+    return np.floor(distances), np.asarray(found)
+
+
+def _walk_rings(starts: Sequence[int], anchors: Sequence[int]) -> list[int]:
+    """Return the order of corners around all rings: at an anchor, the ring that is joined there comes in between.
+
+    Each of these ends where it began, and the anchor follows again. Of several at one anchor, the last one comes first.
+    """
+    joined: dict[int, list[int]] = {}
+    for ring, anchor in enumerate(anchors[1:], start=1):
+        joined.setdefault(anchor, []).append(ring)
+    stops = sorted(joined)
+    order: list[int] = []
+    todo = [(0, starts[1], 0)]  # corners from, to, and from where on anchors count
+    while todo:
+        begin, end, unjoined = todo.pop()
+        index = bisect_left(stops, unjoined)
+        if index == len(stops) or stops[index] >= end:
+            order += range(begin, end)
+            continue
+        anchor = stops[index]
+        order += range(begin, anchor + 1)
+        todo.append((anchor, end, anchor + 1))
+        for number, ring in enumerate(joined[anchor]):
+            todo += [(anchor, anchor + 1, anchor + 1)] if number else []
+            todo += [(starts[ring], starts[ring] + 1, starts[ring] + 1), (starts[ring], starts[ring + 1], starts[ring])]
+    return order
 
 
 def to_edge_coordinates(ring: Ring) -> np.ndarray:

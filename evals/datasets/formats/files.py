@@ -101,7 +101,7 @@ def read_upright_size(path: Path) -> tuple[int, int]:
             if pil_image.format == "JPEG":
                 turned = pil_image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
                 return (width, height) if turned else (height, width)
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         pass  # said better by the reader of whole images
     try:
         image = Image.open(path)
