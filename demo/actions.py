@@ -243,7 +243,8 @@ class Actions:
                 return self.sessions.update(session_id, note=WAIT_MESSAGE)
             try:
                 conversation = change(session.conversation)
-                return self.sessions.update(session_id, conversation=conversation, note="", unanswered_query="")
+                note = _describe_new_image(session.conversation, conversation)
+                return self.sessions.update(session_id, conversation=conversation, note=note, unanswered_query="")
             except UserError as error:
                 return self.sessions.update(session_id, note=format_sentence(str(error)), unanswered_query="")
             except Exception as error:  # see `ask`
@@ -261,6 +262,12 @@ def _make_temporary_folder() -> Iterator[Path]:
     except BaseException:
         rmtree(folder, ignore_errors=True)
         raise
+
+
+def _describe_new_image(before: Conversation | None, after: Conversation) -> str:
+    """What had to be decided when an image that was not shown before was read; '' where nothing had to be."""
+    is_new = before is None or before.image is not after.image
+    return " ".join(after.image.notes) if is_new else ""
 
 
 def _append_turn(conversation: Conversation, episode: Episode | None) -> Conversation | None:

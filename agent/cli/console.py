@@ -1,6 +1,6 @@
 """What every command says to a person: one line for bad input, progress while it works, exit codes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from agent.core.errors import UsageError
+from agent.core.file_names import escape_unprintable
 from sam3_tool.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ def require_extra(extra: str, *libraries: str) -> Iterator[None]:
 
 
 def to_one_line(text: str) -> str:
-    return " ".join(text.split())
+    """As one line that cannot steer a terminal, whoever wrote it."""
+    return escape_unprintable(" ".join(text.split()))
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Says on stderr what had to be decided, in one line each."""
+    for note in notes:
+        typer.echo(f"note: {to_one_line(note)}", err=True)
 
 
 def format_latest_step(episode: "Episode") -> str:

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli import shared_options
-from agent.cli.console import FAILURE, format_latest_step, report_user_errors, show_progress, to_one_line
+from agent.cli.console import (
+    FAILURE,
+    format_latest_step,
+    print_notes,
+    report_user_errors,
+    show_progress,
+    to_one_line,
+)
 from agent.cli.loading import load_models
 from agent.cli.options import Options, check_query
+from agent.core.file_names import escape_unprintable, sanitize_file_name
 
 if TYPE_CHECKING:
     from agent.core.episode import Episode, Task
@@ -20,12 +28,13 @@ if TYPE_CHECKING:
 
 @shared_options.planning_options()
 def segment(
-    image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, BMP, TIFF or GIF.")],
+    image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF …")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
     options: Options,
     out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
     export: shared_options.ExportOption = None,
+    max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
@@ -44,8 +53,9 @@ def segment(
 
         formats = [] if export is None else [*select_exporters(export).values()]
         files = (*ANSWER_FILES, *(exporter.build_file_name(image.name) for exporter in formats))
-        task = Task(Image.open(image), query)
-        folder = out or Path("out", image.stem)
+        task = Task(Image.open(image, max_pixels=max_pixels), query)
+        print_notes(task.image.notes)
+        folder = out or Path("out", sanitize_file_name(image.stem))
         with stage_files(folder, files) as stage:
             episode, provenance = _run_task(task, options)
             result = Result.from_episode(episode, seconds=perf_counter() - started)
@@ -76,4 +86,6 @@ def _format_summary(result: "Result", folder: Path, files: Sequence[str]) -> str
     """The answer in one line, or the question with one line per option; and where the files are."""
     outcome = "" if result.is_conclusive else f"{result.outcome}: "
     options = [f"  {number}. {to_one_line(option)}" for number, option in enumerate(result.options, start=1)]
-    return "\n".join([f"{outcome}{to_one_line(result.message)}", *options, f"{folder}: {', '.join(files)}"])
+    return "\n".join(
+        [f"{outcome}{to_one_line(result.message)}", *options, f"{escape_unprintable(str(folder))}: {', '.join(files)}"]
+    )

@@ -28,6 +28,14 @@ ExportOption = Annotated[
     str | None,
     typer.Option(help=f"Also for other tools, with commas: {', '.join(find_plugins('exporters'))}."),
 ]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Pixels that a picture may have (or SAM3_AGENT_MAX_PIXELS; default: 89478485).",
+        rich_help_panel=LIMITS_PANEL,
+    ),
+]
 RecordOption = Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")]
 BaseUrlOption = Annotated[
     str | None,

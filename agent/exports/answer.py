@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.file_names import sanitize_file_name
 from agent.core.workspace import Candidate
-from sam3_tool.image import FORMATS, Image
+from sam3_tool.image import Image
+from sam3_tool.image_files.reading import FORMATS
 from sam3_tool.masks.rle import compute_areas, decode_mask
 
 GENERATOR_NAME = "sam3-agent"
 """What made the masks, for formats that ask."""
+DEFAULT_NAME = "picture"
+"""The name of an image that came from no file."""
 DEFAULT_CATEGORY = "object"
 """The category of a mask that no phrase found, e.g. one that was clicked."""
 
-_IMAGE_SUFFIXES = {".jpg", ".tif", *(f".{name.lower()}" for name in FORMATS)}
-_FORBIDDEN_LETTERS = '<>:"|?*\\/'
-_MAX_STEM_BYTES, _MAX_SUFFIX_BYTES = 200, 20
-"""Bytes of a name in UTF-8, before its last dot and from there: file systems take 255, a format's ending included."""
+_IMAGE_SUFFIXES = {".jpg", ".tif", ".jp2", ".pgm", *(f".{name.lower()}" for name in FORMATS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class ExportAnswer:
     candidates: tuple[Candidate, ...]
     """Each has a pixel at least."""
     name: str
-    """The image's file name, with no folder in it."""
+    """The image's file name as it is, with no folder in it: what finds the image again."""
     reasons: Mapping[int, str]
     """Why a mask belongs to the answer, by its number."""
 
@@ -51,7 +52,7 @@ class ExportAnswer:
         Args:
             image: The image that the masks lie in.
             candidates: The masks, in the order of the answer.
-            name: The image's file name. Only its last part and its harmless letters are used.
+            name: The image's file name. Folders before it are left out.
             reasons: Mask id -> why the mask belongs to the answer.
 
         Returns:
@@ -66,7 +67,7 @@ class ExportAnswer:
                 raise ValueError(f"mask {candidate.id} is {candidate.rle.size}, the picture is {size} (height, width)")
         filled = compute_areas([candidate.rle for candidate in candidates]) > 0
         kept = tuple(candidate for candidate, has_pixels in zip(candidates, filled, strict=True) if has_pixels)
-        return cls(image, kept, _sanitize_name(name), reasons)
+        return cls(image, kept, Path(name).name or DEFAULT_NAME, reasons)
 
     @staticmethod
     def build_stem(name: str) -> str:
@@ -81,7 +82,7 @@ class ExportAnswer:
         >>> [ExportAnswer.build_stem(name) for name in ("photos/scene.final.png", "../..", "what?.v2")]
         ['scene.final', 'picture', 'what_.v2']
         """
-        path = PurePosixPath(_sanitize_name(name))
+        path = PurePosixPath(sanitize_file_name(name, default=DEFAULT_NAME))
         return path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else path.name
 
     @property
@@ -138,20 +139,3 @@ def get_category(candidate: Candidate) -> str:
 def to_json_bytes(content: object) -> bytes:
     """What is not Unicode in a text becomes a question mark."""
     return json.dumps(content, ensure_ascii=False).encode(errors="replace")
-
-
-def _sanitize_name(name: str) -> str:
-    r"""The last part of a path, with letters that any file system takes; 'picture' where nothing is left.
-
-    >>> _sanitize_name("C:\\photos\\a:b.png"), _sanitize_name("..")
-    ('a_b.png', 'picture')
-    """
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    clean = "".join(letter if letter.isprintable() and letter not in _FORBIDDEN_LETTERS else "_" for letter in last)
-    path = Path(clean.strip(" ."))
-    return _truncate_bytes(path.stem, _MAX_STEM_BYTES) + _truncate_bytes(path.suffix, _MAX_SUFFIX_BYTES) or "picture"
-
-
-def _truncate_bytes(text: str, most: int) -> str:
-    """As many whole letters of its beginning as fit into `most` bytes."""
-    return text.encode()[:most].decode(errors="ignore")

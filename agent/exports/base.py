@@ -51,7 +51,7 @@ class Exporter:
         Args:
             image: The image that the masks lie in.
             candidates: The masks, in the order of the answer. Masks without a pixel are left out.
-            name: The image's file name, which the format stores. Only its harmless letters are used.
+            name: The image's file name, which the format stores; the file's own name is made from it.
             folder: An existing folder.
             reasons: Mask id -> why the mask belongs to the answer.
 

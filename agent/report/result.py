@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from agent.core.episode import Episode
 from agent.core.outcome import Outcome
@@ -19,6 +19,13 @@ class ImageSize(BaseModel):
 
     width: int
     height: int
+    notes: list[Text] = []
+    """What had to be decided when its file was read; left out where nothing had to be."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_missing_notes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        held: dict[str, Any] = handler(self)
+        return {name: value for name, value in held.items() if (name, value) != ("notes", [])}
 
 
 class Segmentation(BaseModel):
@@ -102,7 +109,7 @@ class Result(BaseModel):
             query=episode.task.query,
             outcome=episode.outcome,
             message=episode.message,
-            image=ImageSize(width=image.width, height=image.height),
+            image=ImageSize(width=image.width, height=image.height, notes=[*image.notes]),
             masks=[Mask.from_candidate(candidate, reasons.get(candidate.id, "")) for candidate in chosen],
             count=len(chosen),
             usage=episode.usage,

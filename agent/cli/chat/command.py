@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent.cli import shared_options
-from agent.cli.console import FAILURE, report_user_errors, show_progress
+from agent.cli.console import FAILURE, print_notes, report_user_errors, show_progress
 from agent.cli.loading import load_models
 from agent.cli.options import Options
 from agent.core.errors import UsageError
+from agent.core.file_names import sanitize_file_name
 
 if TYPE_CHECKING:
     from agent.conversation.conversation import Conversation
@@ -31,6 +32,7 @@ def chat(
         Literal["auto", "kitty", "iterm", "sixel", "never"],
         typer.Option(help="How the terminal shows pictures (auto: by its name; else their path is printed)."),
     ] = "auto",
+    max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
     """Talk about IMAGE: say what to find, then 'only the red ones', 'not number 3', 'undo'. /help says more.
 
@@ -46,26 +48,29 @@ def chat(
         interactive = not say and sys.stdin.isatty()
         if save is not None and (save.is_dir() or not save.parent.is_dir()):
             raise UsageError(f"--save needs the name of a file in a folder that is there, got {save}")
-        conversation = _open_conversation(image, open_)
+        conversation = _open_conversation(image, open_, max_pixels)
         with show_progress() as progress:
             planner, sam3, provenance = load_models(options, progress)
         kind = inline if inline != "auto" else detect_inline_mode(os.environ)
-        folder = out or Path("out", Path(conversation.name or "conversation").stem)
-        session = Chat(planner, sam3, provenance, folder, typer.echo, kind, interactive, save)
+        folder = out or Path("out", sanitize_file_name(Path(conversation.name or "conversation").stem))
+        session = Chat(planner, sam3, provenance, folder, typer.echo, kind, interactive, save, max_pixels)
     kept = "nothing was saved" if save is None else f"the conversation is in {save}"
     with report_user_errors(interrupted=kept):
         succeeded = run_chat(session, conversation, say or read_lines(interactive))
     raise typer.Exit(0 if succeeded or interactive else FAILURE)
 
 
-def _open_conversation(image: Path | None, saved: Path | None) -> "Conversation":
+def _open_conversation(image: Path | None, saved: Path | None, max_pixels: int | None) -> "Conversation":
     """A conversation about this image; the saved one, where it is given, goes on with the image."""
     from agent.conversation.conversation import Conversation
     from sam3_tool import Image
 
     if saved is not None:
         opened = Conversation.open(saved)
-        return opened if image is None else opened.show(Image.open(image), image.name)
-    if image is None:
+        if image is None:
+            return opened
+    elif image is None:
         raise UsageError("no picture to talk about; name one, or --open a saved conversation")
-    return Conversation.start(Image.open(image), image.name)
+    shown = Image.open(image, max_pixels=max_pixels)
+    print_notes(shown.notes)
+    return Conversation.start(shown, image.name) if saved is None else opened.show(shown, image.name)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from agent.cli.chat.session import Chat, write_conversation
+from agent.cli.console import print_notes
 from agent.conversation.conversation import Conversation
 from agent.core.errors import UsageError
+from agent.core.file_names import escape_unprintable
 from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
 from agent.report.output_folder import stage_files
@@ -42,7 +44,7 @@ def _redo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> 
 def _save_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     path = _parse_path(words) if words or chat.save_to is None else chat.save_to
     write_conversation(conversation, path)
-    chat.say(f"saved in {path}")
+    chat.say(f"saved in {escape_unprintable(str(path))}")
     return conversation
 
 
@@ -52,7 +54,9 @@ def _open_conversation(chat: Chat, conversation: Conversation, words: Sequence[s
 
 def _show_image(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     path = _parse_path(words)
-    return chat.report_state(conversation.show(Image.open(path), path.name))
+    image = Image.open(path, max_pixels=chat.max_pixels)
+    print_notes(image.notes)
+    return chat.report_state(conversation.show(image, path.name))
 
 
 def _list_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
@@ -100,7 +104,7 @@ def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str])
     with stage_files(chat.folder, names) as stage:
         for exporter in formats.values():
             exporter.write(conversation.image, masks, conversation.name, stage, conversation.reasons)
-    chat.say(f"{chat.folder}: {', '.join(names)}")
+    chat.say(f"{escape_unprintable(str(chat.folder))}: {', '.join(names)}")
     return conversation
 
 

@@ -12,6 +12,7 @@ from agent.conversation.conversation import Conversation
 from agent.core.english import pluralize
 from agent.core.episode import Episode
 from agent.core.errors import OutputError
+from agent.core.file_names import escape_unprintable
 from agent.core.planner import Planner
 from agent.records.provenance import Provenance
 from agent.report.output_folder import stage_files
@@ -38,6 +39,8 @@ class Chat:
     interactive: bool = False
     """Whether a person types the lines. Else each line brings one line, so that programs can read them."""
     save_to: Path | None = None
+    max_pixels: int | None = None
+    """Of an image that /picture opens."""
 
     def report_state(self, conversation: Conversation) -> Conversation:
         """Says where the conversation stands, and shows it."""
@@ -48,7 +51,9 @@ class Chat:
             self.say(f"error: {to_one_line(str(error))}")
         else:
             if self.interactive:
-                self.say(encode_inline_image(image, self.inline) or f"  {self.folder / OVERLAY}")
+                self.say(
+                    encode_inline_image(image, self.inline) or f"  {escape_unprintable(str(self.folder / OVERLAY))}"
+                )
         return conversation
 
     def _draw_overlay(self, conversation: Conversation) -> PIL.Image.Image:
@@ -65,7 +70,7 @@ def format_state(conversation: Conversation) -> str:
     masks = conversation.workspace.pick(conversation.displayed_ids)
     if conversation.last_turn is None:
         size = f"{conversation.image.width} x {conversation.image.height} pixels"
-        return f"{conversation.name or 'a picture'}, {size}: say what to find, or /help"
+        return f"{escape_unprintable(conversation.name) or 'a picture'}, {size}: say what to find, or /help"
     outcome = "" if conversation.outcome in ("answered", "no_match") else f"{conversation.outcome}: "
     named = "; ".join(
         f"{candidate.id} {candidate.phrase or '(by example)'} {candidate.score:.2f}"
