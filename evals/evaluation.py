@@ -29,6 +29,7 @@ from evals.runs.solver import SampleResult
 from evals.samples import Dataset, DatasetInfo, Prediction, Sample
 from sam3_tool import Sam3
 from sam3_tool.errors import UserError
+from sam3_tool.files import decode_text
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class Evaluation:
 def load_costs(path: Path) -> Costs:
     """Read what a run has cost from its `costs.json`. Raises RunError where that cannot be read."""
     try:
-        return Costs.model_validate_json((path / "costs.json").read_bytes())
+        return Costs.model_validate_json(decode_text((path / "costs.json").read_bytes()))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} has no costs.json that can be read; `sam3-agent eval score {path}` makes it") from error
 

@@ -1,7 +1,47 @@
-"""Writing a file so that nobody ever reads half of it."""
+"""Files: written so that nobody ever reads half of one, and text read in the encodings that editors save."""
 
+import json
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
+
+
+def decode_text(content: bytes, errors: str = "strict") -> str:
+    """Decode a file's text: UTF-8, UTF-16 or UTF-32, with a byte-order mark or without.
+
+    Args:
+        content: What the file holds.
+        errors: How letters that are none are handled, as `bytes.decode` takes it.
+
+    Returns:
+        The text, without a byte-order mark.
+
+    Raises:
+        UnicodeDecodeError: It is in another encoding.
+
+    >>> decode_text("a".encode("utf-8-sig")), decode_text("a".encode("utf-16"))
+    ('a', 'a')
+    """
+    return content.decode(json.detect_encoding(content), errors).removeprefix("\ufeff")
+
+
+def decode_json(content: bytes) -> Any:
+    """Parse a JSON file: the one way in which the product reads JSON that a person may have written or saved.
+
+    Args:
+        content: What the file holds, encoded as `decode_text` takes it.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+
+    >>> decode_json('{"a": 1}'.encode("utf-8-sig"))
+    {'a': 1}
+    """
+    return json.loads(decode_text(content, "surrogatepass"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,6 +1,5 @@
 """What every saved file shares: pydantic models that refuse unknown fields, and JSON with a format and a version."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from agent.core.text import make_encodable
 from sam3_tool.errors import RecordError
+from sam3_tool.files import decode_json
 
 Text = Annotated[str, BeforeValidator(make_encodable)]
 """Text that can be written to a file, whatever a language model put into it."""
@@ -33,7 +33,7 @@ def read_versioned_json(path: str | Path, *, kind: str, format: str, versions: S
         RecordError: The file is missing, foreign or cut off.
     """
     try:
-        held = json.loads(Path(path).read_bytes())
+        held = decode_json(Path(path).read_bytes())
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

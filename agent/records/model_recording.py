@@ -3,7 +3,6 @@
 The folder of a recording holds `planner.json` (what made it), `model/` (the replies) and `sam3/` (what SAM 3 found).
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from agent.records.base import first_validation_error
 from agent.records.provenance import Provenance
 from sam3_tool.backends.recording.format import AnswerCache, Question, Recorder, RecordingReader
 from sam3_tool.errors import RecordError
-from sam3_tool.files import write_atomically
+from sam3_tool.files import decode_json, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class RecordingHeader(BaseModel):
         """
         path = Path(folder) / HEADER_FILE
         try:
-            header = json.loads(path.read_bytes())
+            header = decode_json(path.read_bytes())
         except OSError as error:
             raise PlannerError(f"{folder} holds no recording: cannot read {HEADER_FILE} ({error.strerror})") from error
         except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from agent.records.provenance import Provenance
 from evals.errors import DatasetError, RunError
 from evals.samples import Benchmark, Dataset, DatasetInfo, Sample
-from sam3_tool.files import write_atomically
+from sam3_tool.files import decode_text, write_atomically
 
 RECORDED_PACKAGES = (
     "sam3-agent",
@@ -148,7 +148,7 @@ class Manifest(BaseModel):
     def load(cls, path: Path) -> Self:
         """Raises RunError for a file that is missing or no manifest."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(decode_text(path.read_bytes(), "replace"))
         except OSError as error:
             raise RunError(f"{path.parent} is not a run: cannot read {path.name} ({error.strerror})") from error
         except ValidationError as error:

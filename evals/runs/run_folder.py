@@ -1,5 +1,6 @@
 """A run's folder: its manifest, and one line per finished sample, appended the moment it is done."""
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 from evals.errors import RunError
 from evals.runs.manifest import Manifest
 from evals.samples import Prediction
-from sam3_tool.files import write_atomically
+from sam3_tool.files import decode_text, write_atomically
+from sam3_tool.masks.rle import check_runs
 
 MAX_NAME_LENGTH = 150
 """Characters of a sample's id in a file name."""
@@ -85,14 +87,17 @@ class RunFolder:
         if not self.samples_path.exists():
             return []
         # not str.splitlines, which also splits at U+2028 inside a query
-        lines = self.samples_path.read_bytes().split(b"\n")[:-1]
+        lines = _read_as_utf8(self.samples_path).split(b"\n")[:-1]
         return [self._parse_line(number, line) for number, line in enumerate(lines, start=1)]
 
     def _parse_line(self, number: int, line: bytes) -> Prediction:
         try:
-            return Prediction.model_validate_json(line)
-        except ValidationError as error:
-            what = error.errors(include_url=False)[0]["msg"]
+            prediction = Prediction.model_validate_json(line)
+            for mask in prediction.masks:
+                check_runs(mask)
+            return prediction
+        except ValueError as error:
+            what = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
             raise RunError(
                 f"{self.samples_path}, line {number} is damaged ({what}); delete that line, and its sample runs again"
             ) from error
@@ -109,8 +114,18 @@ class RunFolder:
     def _cut_torn_line(self) -> None:
         """A crash can leave the last line unfinished; its sample runs again."""
         if self.samples_path.exists():
+            if (content := _read_as_utf8(self.samples_path)) != self.samples_path.read_bytes():
+                self.write_file(self.samples_path.name, content)
             with self.samples_path.open("rb+") as file:
                 file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _read_as_utf8(path: Path) -> bytes:
+    """A file's content; in UTF-8, without a byte-order mark, if an editor saved it otherwise."""
+    content = path.read_bytes()
+    if not content.startswith((BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content
+    return decode_text(content, "replace").encode("utf-8", "replace")
 
 
 def _lock_folder(path: Path) -> FileLock:

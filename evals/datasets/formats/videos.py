@@ -9,6 +9,7 @@ from evals.metrics import jf
 from evals.metrics.jf import Convention
 from evals.samples import DatasetInfo, Sample
 from sam3_tool import Image, ImageError
+from sam3_tool.files import decode_text
 
 Judge = Callable[[Path], Mapping[str, float]]
 
@@ -74,7 +75,7 @@ def make_first_frame_opener(frames: Callable[[], Sequence[Path]]) -> Callable[[]
 def read_video_names(listing: Path, masks: Path, source: DataSource) -> list[str]:
     """The videos that a file lists, one a line, each of which has a folder in `masks`. Raises DatasetError."""
     try:
-        names = [line.strip() for line in listing.read_text("utf-8").split("\n") if line.strip()]
+        names = [line.strip() for line in decode_text(listing.read_bytes()).split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise source.build_broken_error(listing, f"cannot be read ({error})") from error
     if not names:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from sam3_tool.errors import RecordError
-from sam3_tool.files import write_atomically
+from sam3_tool.files import decode_json, write_atomically
 
 FORMAT, VERSION = "sam3-agent recorded call", 1
 
@@ -103,7 +103,7 @@ class AnswerCache:
     def get(self, question: Question) -> Any:
         """Return the answer, or None where there is none."""
         try:
-            content = json.loads(self._get_path(question).read_bytes())
+            content = decode_json(self._get_path(question).read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
         known = isinstance(content, dict) and content.get("version") == VERSION
@@ -140,7 +140,7 @@ def _append_answer(answer: Any, answers: list[Any], *, times: int) -> list[Any]:
 def _read_answers(path: Path) -> list[Any]:
     """Return the answers of a file, at least one. Raises RecordError if there are none."""
     try:
-        content = json.loads(path.read_bytes())
+        content = decode_json(path.read_bytes())
     except FileNotFoundError as error:
         raise RecordError(f"{path.parent} holds no recording of this call ({path.name})") from error
     except (OSError, ValueError, RecursionError) as error:

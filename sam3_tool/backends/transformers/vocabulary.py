@@ -1,12 +1,12 @@
 """Which words a small checkpoint was taught."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
 from sam3_tool.errors import CheckpointError
+from sam3_tool.files import decode_json
 
 _FILE = "vocabulary.json"
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -36,7 +36,7 @@ class Vocabulary:
         """
         file = folder / _FILE
         try:
-            return cls(json.loads(file.read_text(encoding="utf-8"))["words"]) if file.is_file() else None
+            return cls(decode_json(file.read_bytes())["words"]) if file.is_file() else None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise CheckpointError(
                 f'{file} cannot be read: {format_one_line(error)}; expected {{"words": [...]}}. {TRY_TINY}'

@@ -170,3 +170,25 @@ def test_any_id_is_one_file_inside_the_folder(world, tmp_path, id):
 
 def test_long_ids_that_begin_alike_have_files_of_their_own():
     assert encode_file_name("x" * 400 + "1") != encode_file_name("x" * 400 + "2")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_run_that_an_editor_saved_in_another_encoding_goes_on(world, tmp_path, encoding):
+    with world.start(tmp_path).run as run:
+        run.append(line("a", message="Tässchen"))
+    for path in (tmp_path / "manifest.json", tmp_path / "samples.jsonl"):
+        path.write_bytes(path.read_text("utf-8").encode(encoding))
+    assert RunFolder(tmp_path).load_predictions()["a"].message == "Tässchen"
+    with world.start(tmp_path).run as run:
+        run.append(line("b"))
+        assert list(run.load_predictions()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("counts", ["~~", "PPPPPPPPP", "0"])
+def test_a_mask_that_is_none_is_a_damaged_line(world, tmp_path, counts):
+    with world.start(tmp_path).run as run:
+        run.append(line("a", masks=[{"size": (2, 3), "counts": "06"}]))
+    path = tmp_path / "samples.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"06"', json.dumps(counts).encode()))
+    with pytest.raises(RunError, match=r"samples.jsonl, line 1 is damaged .*; delete that line"):
+        RunFolder(tmp_path).load_predictions()
