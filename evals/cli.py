@@ -381,7 +381,14 @@ def _format_scores(predictions: Path, benchmark: "Benchmark") -> list[tuple[str,
     """Score predictions; name and value of each number, in full precision."""
     if not predictions.exists():
         raise UsageError(f"there is no file or folder {predictions}")
-    return [(name, repr(value)) for name, value in benchmark.score_file(predictions).items()]
+    from evals.errors import ScoringError
+
+    try:
+        scores = benchmark.score_file(predictions)
+    except ScoringError as error:
+        about_predictions = str(error).startswith(("prediction ", "the image of prediction "))
+        raise ScoringError(f"{predictions}: {error}" if about_predictions else str(error)) from error
+    return [(name, repr(value)) for name, value in scores.items()]
 
 
 def _parse_ids(ids: str | None) -> tuple[str, ...]:

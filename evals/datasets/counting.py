@@ -13,7 +13,6 @@ The noun phrases that SAM 3 was asked were not released; give yours as a JSON ob
 SAM 3 directly, whose instances are counted after suppression by overlap; an agent's answer counts as many as it holds.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +32,8 @@ from evals.metrics import counting
 from evals.metrics.inputs.entries import get_field
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool import Image, ImageError
+from sam3_tool.files import decode_json
+from sam3_tool.masks.checks import is_number, shorten_value
 
 COUNTBENCH_SOURCE = DataSource(
     "CountBench",
@@ -99,6 +100,8 @@ class CountingEntry:
 def _build_entry(
     id: str, query: Any, number: Any, given: Mapping[str, str], open_image: Callable[[], Image], *, direct: bool = False
 ) -> CountingEntry:
+    if not is_number(number) or not float(number).is_integer() or number < 0:
+        raise DatasetError(f"row {id}: the number of objects must be a whole number, found {shorten_value(number)}")
     return CountingEntry(id, given.get(id, str(query)).strip(), int(number), open_image, direct or id in given)
 
 
@@ -117,8 +120,8 @@ def _read_phrases(path: str | Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        found = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
+        found = decode_json(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"the phrases {path} cannot be read as JSON ({error})") from error
     if not isinstance(found, dict) or not all(isinstance(phrase, str) and phrase.strip() for phrase in found.values()):
         raise DatasetError(

@@ -14,20 +14,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from evals.bootstrap import Measure
-from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
+from evals.datasets.formats.files import (
+    DataSource,
+    hash_files,
+    make_image_opener,
+    memoize_by_prediction,
+    name_file,
+    to_json,
+)
 from evals.datasets.formats.one_mask import get_target, merge_masks, merge_masks_rle, read_by_id
 from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import grec, gres, refcoco
 from evals.metrics.gres import Convention, PixelCounts
+from evals.metrics.inputs.boxes import check_box
 from evals.metrics.inputs.entries import Entry, get_field
-from evals.metrics.inputs.segments import check_mask, to_rle
+from evals.metrics.inputs.segments import read_image_size, to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks import rle
 
@@ -62,7 +69,7 @@ class GRefCoco:
 
     @property
     def version(self) -> str:
-        return f"1-{self.convention}"
+        return f"2-{self.convention}"
 
     def list_samples(self) -> Sequence[Sample]:
         return [_build_sample(sentence) for sentence in self.refs.sentences]
@@ -143,12 +150,18 @@ class GRefCoco:
 
     def _build_box_sample(self, prediction: Prediction) -> grec.Sample:
         sentence = get_target(self._sentences_by_id, prediction)
-        corners = [(x, y, x + w, y + h) for x, y, w, h in (annotation["bbox"] for annotation in sentence.annotations)]
+        with name_file(sentence.instances, sentence.of):
+            corners = [(x, y, x + w, y + h) for x, y, w, h in map(_read_box, sentence.annotations)]
         return grec.Sample(prediction.boxes, prediction.scores, corners, not sentence.annotations)
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
         alone = gres.compute_sample_ious(self._count_predictions(predictions), self.convention)
         return lambda drawn: gres.compute_giou(alone[list(drawn)], self.convention)
+
+
+def _read_box(annotation: Entry) -> list[float]:
+    name = f"annotation {annotation.get('id')!r}"
+    return check_box(get_field(annotation, "bbox", name), name)
 
 
 def _count_entry(sentence: Sentence, entry: Entry | None, convention: Convention) -> PixelCounts:
@@ -158,7 +171,6 @@ def _count_entry(sentence: Sentence, entry: Entry | None, convention: Convention
     mask, declared = np.zeros_like(target), True
     if entry is not None:
         runs, declared = to_rle(entry, {}, lambda: name), bool(get_field(entry, "no_target", name))
-        check_mask(runs, lambda: name)
         mask = rle.decode_mask(runs)
     if mask.shape != target.shape:
         raise ScoringError(f"{name}: its mask is {mask.shape}, its image {target.shape}")
@@ -179,15 +191,16 @@ def _build_sample(sentence: Sentence) -> Sample:
 
 
 def _get_size(sentence: Sentence) -> tuple[int, int]:
-    return int(sentence.image["height"]), int(sentence.image["width"])
+    with name_file(sentence.instances, sentence.of):
+        return read_image_size(sentence.image, f"image {sentence.image['id']!r}")
 
 
 def _build_target(sentence: Sentence) -> np.ndarray:
     """bool, (H, W): the union of the objects; crowds are left out, as officially."""
     size = _get_size(sentence)
-    parts: list[Any] = [
-        refcoco.build_target(annotation, *size, convention="rela")
-        for annotation in sentence.annotations
-        if not annotation.get("iscrowd")
-    ]
-    return np.asarray(np.any([np.zeros(size, bool), *parts], axis=0))
+    whole = np.zeros(size, bool)
+    for annotation in sentence.annotations:
+        if not annotation.get("iscrowd"):
+            with name_file(sentence.instances, sentence.of):
+                whole |= refcoco.build_target(annotation, *size, convention="rela") > 0
+    return whole

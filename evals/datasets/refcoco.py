@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from evals.bootstrap import Measure
-from evals.datasets.formats.files import DataSource, hash_files, make_image_opener
+from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, name_file
 from evals.datasets.formats.one_mask import OneMaskScorer, Target
 from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
 from evals.datasets.loading import dataset_loader
-from evals.errors import DatasetError
+from evals.errors import DatasetError, ScoringError
 from evals.metrics import refcoco
+from evals.metrics.inputs.segments import read_image_size
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 
 SOURCES = {
@@ -145,10 +146,15 @@ def _build_sample(sentence: Sentence) -> Sample:
 
 
 def _make_target(sentence: Sentence) -> Target:
-    height, width = int(sentence.image["height"]), int(sentence.image["width"])
+    def read_size() -> tuple[int, int]:
+        with name_file(sentence.instances, sentence.of):
+            return read_image_size(sentence.image, f"image {sentence.image['id']!r}")
 
     def build_mask() -> np.ndarray:
-        [annotation] = sentence.annotations
-        return refcoco.build_target(annotation, height, width)
+        height, width = read_size()
+        with name_file(sentence.instances, sentence.of):
+            if len(sentence.annotations) != 1:
+                raise ScoringError(f"sentence {sentence.id} is of {len(sentence.annotations)} annotations, not of one")
+            return refcoco.build_target(sentence.annotations[0], height, width)
 
-    return Target(lambda: (height, width), build_mask)
+    return Target(read_size, build_mask)

@@ -15,20 +15,27 @@ Asked, and scored, are the pairs that every annotator marked as exhaustive. Phra
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evals.bootstrap import Measure
-from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, memoize_by_prediction, to_json
+from evals.datasets.formats.files import (
+    DataSource,
+    hash_files,
+    make_image_opener,
+    memoize_by_prediction,
+    name_file,
+    to_json,
+)
 from evals.datasets.formats.one_mask import check_mask_sizes, get_target
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1
 from evals.metrics.cgf1 import Annotator, IouType, OutcomePool, PairOutcome
-from evals.metrics.inputs.entries import Entry, read_json, require_list
-from evals.metrics.inputs.segments import to_rle
+from evals.metrics.inputs.entries import Entry, get_field, read_json, require_list
+from evals.metrics.inputs.segments import read_image_size, to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks import rle
 
@@ -86,7 +93,7 @@ def _load_subset(
 ) -> "SaCo":
     folder = source.find_first([data / files[0], data / "gt-annotations" / files[0]], f"the file {files[0]}").parent
     paths = [source.find_first([folder / file], f"the files of all annotators: {', '.join(files)}") for file in files]
-    annotators = [source.parse_json(path, Annotator.from_json) for path in paths]
+    annotators = [source.parse_json(path, partial(Annotator.from_json, name=f"ground truth {path}")) for path in paths]
     try:
         pairs = cgf1.find_exhaustive_pairs(annotators)
     except ScoringError as error:
@@ -95,15 +102,17 @@ def _load_subset(
     places = source.find_image_folder(
         [Path(image_folder)] if image_folder else by_default, str(annotators[0].images[pairs[0]].get("file_name"))
     )
-    return SaCo(name, source, split, paths, annotators, [_build_sample(annotators[0], pair, places) for pair in pairs])
+    with name_file(paths[0], source.name):
+        samples = [_build_sample(annotators[0], pair, places) for pair in pairs]
+    return SaCo(name, source, split, paths, annotators, samples)
 
 
 def _build_sample(annotator: Annotator, pair: Any, folder: Path) -> Sample:
-    entry = annotator.images[pair]
-    file_name = str(entry["file_name"])
+    entry, name = annotator.images[pair], f"image {pair!r}"
+    file_name = str(get_field(entry, "file_name", name))
     return Sample(
         id=str(pair),
-        query=str(entry["text_input"]).strip(),
+        query=str(get_field(entry, "text_input", name)).strip(),
         source=file_name,
         open_image=make_image_opener(folder / file_name),
         group=file_name,
@@ -115,8 +124,14 @@ def _build_sample(annotator: Annotator, pair: Any, folder: Path) -> Sample:
 def _merge_targets(annotator: Annotator, pair: Any) -> np.ndarray:
     """bool, (H, W): all that this annotator found."""
     image = annotator.images[pair]
-    masks = [to_rle(entry["segmentation"], image, lambda: f"pair {pair!r}") for entry in annotator.get_targets(pair)]
-    return np.asarray(rle.decode_masks(masks, int(image["height"]), int(image["width"])).any(axis=0))
+    whole = np.zeros(read_image_size(image, f"{annotator.name} image {pair!r}"), bool)
+    for entry in annotator.get_targets(pair):
+        name = f"{annotator.name} annotation {entry['id']!r}"
+        mask = to_rle(get_field(entry, "segmentation", name), image, lambda name=name: name)  # type: ignore[misc]
+        if mask.size != whole.shape:
+            raise DatasetError(f"{name}: its mask is {mask.size}, its image {whole.shape}")
+        whole |= rle.decode_mask(mask)
+    return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +175,7 @@ class SaCo:
 
     def _build_entries(self, prediction: Prediction) -> Iterator[dict[str, Any]]:
         pair = get_target(self._pairs_by_id, prediction)
-        width, height = (int(self.annotators[0].images[pair][side]) for side in ("width", "height"))
+        height, width = read_image_size(self.annotators[0].images[pair], f"{self.annotators[0].name} image {pair!r}")
         check_mask_sizes(prediction, height, width)
         areas = rle.compute_areas(prediction.masks).tolist()
         for mask, box, score, area in zip(prediction.masks, prediction.boxes, prediction.scores, areas, strict=True):
@@ -192,7 +207,7 @@ class SaCo:
         scores = cgf1.score(files, predictions)
         metrics = {name: value for name, value in scores.items() if name != "official"}
         entries = require_list(read_json(predictions, "predictions"), "predictions")
-        if not all("bbox" in entry for entry in entries):
+        if not all(isinstance(entry, dict) and "bbox" in entry for entry in entries):
             return metrics
         return metrics | _prefix_box_scores(cgf1.score(files, entries, "bbox"))
 

@@ -7,15 +7,18 @@ MAE = mean |predicted - true|, RMSE = sqrt(mean (predicted - true)^2), accuracy 
 """
 
 from collections.abc import Iterable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from evals.errors import ScoringError
 from sam3_tool.masks import rle
+from sam3_tool.masks.checks import is_number, shorten_value
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.overlap import select_non_overlapping
+
+MAX_COUNT = 1e9
+"""Of objects in an image."""
 
 
 def score(samples: Iterable[tuple[Any, float]]) -> dict[str, float]:
@@ -68,6 +71,6 @@ def _count_prediction(prediction: Any, index: int) -> float:
 
 
 def _require_number(value: Any, index: int) -> float:
-    if not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise ScoringError(f"sample {index}: a count must be a number, found {value!r}")
+    if not is_number(value) or not abs(value) <= MAX_COUNT:
+        raise ScoringError(f"sample {index}: a count must be a number, found {shorten_value(value)}")
     return float(value)

@@ -204,5 +204,5 @@ def _binarize_frames(frames: np.ndarray, name: str) -> np.ndarray:
 def _read_frame(path: Path) -> np.ndarray:
     try:
         return np.asarray(PIL.Image.open(path))
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise ScoringError(f"{path} cannot be read as an image") from error

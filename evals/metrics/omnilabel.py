@@ -22,7 +22,17 @@ import numpy as np
 
 from evals.errors import ScoringError
 from evals.metrics.inputs import boxes
-from evals.metrics.inputs.entries import Entry, JsonSource, get_field, get_key, read_json, require_list, require_object
+from evals.metrics.inputs.entries import (
+    Entry,
+    JsonSource,
+    get_field,
+    get_key,
+    read_json,
+    require_list,
+    require_object,
+    sort_keys,
+)
+from sam3_tool.masks.checks import is_number, shorten_value
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -142,7 +152,7 @@ def load_truth(file: Any) -> GroundTruth:
             words[description],
             number[description],
         )
-        for image in sorted(images)
+        for image in sort_keys(images, "ground truth: the ids of `images`")
         for description, kind in spaces[image].items()
     ]
     return GroundTruth(pairs, targets, spaces)
@@ -168,10 +178,10 @@ def _read_label_spaces(file: Entry, images: set[Any]) -> tuple[dict[Any, dict[in
     ):
         name = f"ground truth description {index}"
         number = get_field(entry, "id", name)
-        if not isinstance(number, int):
+        if not isinstance(number, int) or isinstance(number, bool):
             raise ScoringError(f"{name}: `id` must be an integer, found {number!r}")
         kind = get_field(get_field(entry, "anno_info", name), "type", f"`anno_info` of {name}")
-        for image in require_list(get_field(entry, "image_ids", name), f"`image_ids` of {name}"):
+        for image in _list_ids(entry, "image_ids", name):
             if image not in images:
                 continue
             if number in spaces[image]:
@@ -179,6 +189,15 @@ def _read_label_spaces(file: Entry, images: set[Any]) -> tuple[dict[Any, dict[in
             spaces[image][number] = "D" if kind == "object_description" else "C"
         words[number] = len(str(get_field(entry, "text", name)).split())
     return spaces, words
+
+
+def _list_ids(entry: Entry, key: str, name: str) -> Sequence[Any]:
+    """The ids in a list of an entry, each of which can be looked up."""
+    ids = require_list(get_field(entry, key, name), f"`{key}` of {name}")
+    for id in ids:
+        if not isinstance(id, str | int | float):
+            raise ScoringError(f"`{key}` of {name} must be numbers or texts, found {shorten_value(id)}")
+    return ids
 
 
 def _read_targets(
@@ -194,7 +213,7 @@ def _read_targets(
         image, bbox = get_key(entry, "image_id", name), boxes.check_box(get_field(entry, "bbox", name), name)
         if image not in spaces:
             continue
-        for description in require_list(get_field(entry, "description_ids", name), f"`description_ids` of {name}"):
+        for description in _list_ids(entry, "description_ids", name):
             mentions.append((image, description))
             if description in spaces[image]:
                 targets[image, description].append(_read_target(entry, bbox, name))
@@ -203,7 +222,7 @@ def _read_targets(
 
 def _read_target(entry: Entry, bbox: Sequence[float], name: str) -> Target:
     crowd, number = get_field(entry, "iscrowd", name), get_field(entry, "id", name)
-    if not isinstance(crowd, Real) or not isinstance(number, Real):
+    if not isinstance(crowd, Real) or not is_number(number) or not np.isfinite(float(crowd)):
         raise ScoringError(f"{name}: `iscrowd` and `id` must be numbers, found {crowd!r} and {number!r}")
     return Target(bbox, bool(int(float(crowd))), bool(crowd) or _compute_area(bbox) > _MAX_AREA, number != 0)
 
@@ -229,12 +248,12 @@ def _read_detections(predictions: Sequence[Any], truth: GroundTruth) -> dict[tup
 
 def _read_scores(entry: Entry, name: str) -> Iterator[tuple[Any, float]]:
     """(description id, score) of a prediction."""
-    descriptions = require_list(get_field(entry, "description_ids", name), f"`description_ids` of {name}")
+    descriptions = _list_ids(entry, "description_ids", name)
     scores = require_list(get_field(entry, "scores", name), f"`scores` of {name}")
     if len(descriptions) != len(scores):
         raise ScoringError(f"{name} has {len(descriptions)} `description_ids` but {len(scores)} `scores`")
     for description, confidence in zip(descriptions, scores, strict=True):
-        if not isinstance(confidence, Real):
+        if not is_number(confidence):
             raise ScoringError(f"{name}: `scores` must be numbers, found {confidence!r}")
         yield description, float(confidence)
 

@@ -18,11 +18,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 from evals.errors import ScoringError
 from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object
+from evals.metrics.inputs.outlines import fill_polygon
+from evals.metrics.inputs.sorting import sort_like_numpy
+from sam3_tool.files import decode_text
+from sam3_tool.masks.checks import check_coordinates, shorten_value
 
 Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255
@@ -110,8 +113,8 @@ def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> 
     ]
     painted = [shape for shape in shapes if shape[0] != "flag"]
     mask = np.zeros((height, width), np.uint8)
-    for label, points in _sort_largest_first(painted, (height, width), name):
-        _paint_polygon(mask, points, IGNORED if "ignore" in label else 1, name)
+    for label, points in _sort_largest_first(painted, mask.shape):
+        mask[fill_polygon(points, *mask.shape)] = IGNORED if "ignore" in label else 1
     return mask, *_get_texts(file, name)
 
 
@@ -121,18 +124,24 @@ def load_texts(json_path: str | PathLike[str]) -> tuple[list[str], bool]:
 
 
 def _get_texts(file: Entry, name: str) -> tuple[list[str], bool]:
-    return get_field(file, "text", name), get_field(file, "is_sentence", name)
+    texts, is_sentence = get_field(file, "text", name), get_field(file, "is_sentence", name)
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ScoringError(f"{name}: `text` must be a list of texts, found {shorten_value(texts)}")
+    if is_sentence not in (True, False):
+        raise ScoringError(f"{name}: `is_sentence` must be true or false, found {shorten_value(is_sentence)}")
+    return texts, bool(is_sentence)
 
 
-LabelledShape = tuple[str, Any]
-"""(label in lower case, points x, y)."""
+LabelledShape = tuple[str, np.ndarray]
+"""(label in lower case, int64 (P, 2), x y of the corners)."""
 
 
 def _parse_shape(entry: Entry, name: str) -> LabelledShape:
     label, points = (get_field(entry, key, f"a shape of {name}") for key in ("label", "points"))
     if not isinstance(label, str):
-        raise ScoringError(f"{name}: `label` must be a text, found {label!r}")
-    return label.lower(), points
+        raise ScoringError(f"{name}: `label` must be a text, found {shorten_value(label)}")
+    return label.lower(), _parse_points(points, name)
 
 
 def _read_json_file(path: Path) -> Any:
@@ -140,26 +149,24 @@ def _read_json_file(path: Path) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise ScoringError(f"{path} cannot be read ({error.strerror})") from error
-    for encoding in ("utf-8", "cp1252"):
+    for decode in (decode_text, lambda content: content.decode("cp1252")):
         try:
-            return json.loads(content.decode(encoding))
-        except ValueError as error:
+            return json.loads(decode(content))
+        except (ValueError, RecursionError) as error:
             problem = error
     raise ScoringError(f"{path} is not JSON, in UTF-8 or cp1252 ({problem})")
 
 
-def _sort_largest_first(shapes: Sequence[LabelledShape], size: tuple[int, int], name: str) -> list[LabelledShape]:
-    areas = [_paint_polygon(np.zeros(size, np.uint8), points, 1, name).sum() for _, points in shapes]
-    # the order of equal areas is that of numpy's own sort, backwards: a stable sort would paint others on top
-    return [shapes[index] for index in np.argsort(areas)[::-1].astype(int)]
+def _sort_largest_first(shapes: Sequence[LabelledShape], size: tuple[int, int]) -> list[LabelledShape]:
+    areas = [int(fill_polygon(points, *size).sum()) for _, points in shapes]
+    return [shapes[index] for index in reversed(sort_like_numpy(areas))]
 
 
-def _paint_polygon(mask: np.ndarray, points: Any, value: int, name: str) -> np.ndarray:
-    """Outline and inside of a polygon, into `mask`; coordinates are cut off, not rounded."""
+def _parse_points(points: Any, name: str) -> np.ndarray:
+    """int64, (P, 2): the corners; coordinates are cut off, not rounded. Raises ScoringError."""
     try:
-        corners: Any = np.array([points], np.int32)
-        cv2.polylines(mask, corners, True, value, 1)
-        cv2.fillPoly(mask, corners, value)
-    except (cv2.error, TypeError, ValueError, OverflowError) as error:
-        raise ScoringError(f"{name}: `points` {repr(points)[:60]} are no polygon ({error})") from error
-    return mask
+        if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
+            raise ValueError("expected a list of [x, y]")
+        return np.array(check_coordinates([side for point in points for side in point])).reshape(-1, 2).astype(np.int64)
+    except ValueError as error:
+        raise ScoringError(f"{name}: `points` {shorten_value(points)} are no polygon ({error})") from error

@@ -4,7 +4,7 @@ Source: dvlab-research/LISA `train_ds.py: validate()` (which papers quote, as cI
 henghuiding/ReLA `refer.py: getMask`. Every sentence is a sample; the formulas are those of `reasonseg`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from evals.errors import ScoringError
 from evals.metrics import reasonseg
 from evals.metrics.inputs.entries import Entry, get_field
+from evals.metrics.inputs.segments import read_image_size, read_parts, to_rle
 from sam3_tool.masks import rle
+from sam3_tool.masks.checks import shorten_value
 from sam3_tool.masks.rle import RleMask
 
 
@@ -41,19 +43,25 @@ def build_target(
     if convention not in ("lisa", "rela"):
         raise ScoringError(f"`convention` must be 'lisa' or 'rela', found {convention!r}")
     name = f"annotation {annotation.get('id')!r}"
-    parts = rle.decode_masks(
-        _parse_parts(get_field(annotation, "segmentation", name), height, width, name), height, width
-    )
-    summed = parts.sum(axis=0).astype(np.uint8)
+    size = {"height": height, "width": width}
+    summed = np.zeros(read_image_size(size, lambda: f"the image of {name}"), np.uint8)
+    for part in _parse_parts(get_field(annotation, "segmentation", name), size, lambda: name):
+        if part.size != summed.shape:
+            found = f"{part.size[1]} x {part.size[0]}"
+            raise ScoringError(f"{name}: its mask is {found} pixels, its image is {width} x {height}")
+        summed += rle.decode_mask(part)
     return np.asarray(np.minimum(summed, 1) if convention == "rela" else summed)
 
 
-def _parse_parts(segmentation: Any, height: int, width: int, name: str) -> list[RleMask]:
+def _parse_parts(segmentation: Any, image: Entry, name: Callable[[], str]) -> list[RleMask]:
     match segmentation:
         case []:
             return []
-        case [first, *_] if isinstance(first, list):
-            return rle.from_polygons(segmentation, height, width)
-        case [{"counts": str() | bytes(), "size": _}, *_]:
-            return [RleMask.from_coco(part) for part in segmentation]
-    raise ScoringError(f"{name}: `segmentation` must be a list of polygons or of compressed masks")
+        case [{"counts": str() | bytes()}, *_]:
+            return [to_rle(part, image, name) for part in segmentation]
+        case list():
+            return read_parts(segmentation, image, name)
+    raise ScoringError(
+        f"{name()}: `segmentation` must be a list of polygons or of compressed masks, found"
+        f" {shorten_value(segmentation)}"
+    )

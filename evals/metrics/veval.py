@@ -19,6 +19,7 @@ import numpy as np
 from evals.errors import ScoringError
 from evals.metrics import cgf1, hota
 from evals.metrics.inputs import segments
+from evals.metrics.inputs.boxes import check_box
 from evals.metrics.inputs.entries import (
     Entry,
     JsonSource,
@@ -28,13 +29,16 @@ from evals.metrics.inputs.entries import (
     read_json,
     require_list,
     require_object,
+    sort_keys,
 )
 from sam3_tool.masks import rle
+from sam3_tool.masks.checks import is_number, shorten_value
 from sam3_tool.masks.rle import RleMask
 
 IouType = Literal["segm", "bbox"]
 PairId = tuple[Any, Any]
 """Video id, category id."""
+_IDS = "the ids of videos and categories"
 _HOTA = ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA", "OWTA")
 
 
@@ -90,6 +94,15 @@ class Track:
         key = "segmentations" if iou_type == "segm" else "bboxes"
         return require_list(get_field(self.entry, key, self.name), f"`{key}` of {self.name()}")
 
+    def check_boxes(self) -> None:
+        """Raise ScoringError for boxes and areas, where it has any, that are none."""
+        for key in ("bboxes", "areas"):
+            for value in require_list(self.entry.get(key) or (), f"`{key}` of {self.name()}"):
+                if key == "bboxes" and value:
+                    check_box(value, self.name)
+                if key == "areas" and value is not None and not is_number(value):
+                    raise ScoringError(f"{self.name()}: `areas` must be numbers, found {shorten_value(value)}")
+
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
@@ -126,7 +139,7 @@ def _read_tracks(predictions: Sequence[Any], truth: GroundTruth, iou_type: IouTy
 
 
 def _build_tracks(entries: Sequence[Any], what: str, videos: Mapping[Any, Entry]) -> list[Track]:
-    return [
+    tracks = [
         Track(
             _check_known(_get_pair_id(entry, f"{what} {index}"), videos, f"{what} {index}"),
             entry,
@@ -134,6 +147,9 @@ def _build_tracks(entries: Sequence[Any], what: str, videos: Mapping[Any, Entry]
         )
         for index, entry in enumerate(entries)
     ]
+    for track in tracks:
+        track.check_boxes()
+    return tracks
 
 
 def _make_entry_name(what: str, index: int) -> Callable[[], str]:
@@ -160,7 +176,7 @@ def _group_by_pair(tracks: Iterable[Track]) -> dict[PairId, list[Track]]:
 def _judge_pairs(truth: GroundTruth, tracks: Sequence[Track], iou_type: IouType) -> list[cgf1.PairOutcome]:
     """List the pairs in the official order: those with tracks by id, then the negatives."""
     targets, found = _index_targets(truth.tracks), _group_by_pair(tracks)
-    with_tracks = sorted({track.pair for track in (*truth.tracks, *tracks)})
+    with_tracks = sort_keys({track.pair for track in (*truth.tracks, *tracks)}, _IDS)
     pairs = dict.fromkeys([*with_tracks, *(truth.negatives or ())])
     return [_judge_pair(found.get(pair, []), targets.get(pair, []), iou_type) for pair in pairs]
 
@@ -169,7 +185,7 @@ def _index_targets(tracks: Sequence[Track]) -> dict[PairId, list[Track]]:
     """Group by pair as the official loader does: the last annotation of a repeated id counts, each time."""
     last = {get_key(track.entry, "id", track.name): track for track in tracks}
     grouped = _group_by_pair(tracks)
-    return _group_by_pair(last[track.entry["id"]] for pair in sorted(grouped) for track in grouped[pair])
+    return _group_by_pair(last[track.entry["id"]] for pair in sort_keys(grouped, _IDS) for track in grouped[pair])
 
 
 def _judge_pair(found: Sequence[Track], targets: Sequence[Track], iou_type: IouType) -> cgf1.PairOutcome:
@@ -199,14 +215,10 @@ def _compute_masklet_ious(found: Sequence[Track], targets: Sequence[Track]) -> n
 
 
 def _read_masks(track: Track) -> list[RleMask | None]:
-    masks = [
+    return [
         segments.to_rle(segmentation, {}, track.name) if segmentation else None
         for segmentation in track.get_shapes("segm")
     ]
-    for mask in masks:
-        if mask is not None:
-            segments.check_mask(mask, track.name)
-    return masks
 
 
 def _compute_overlaps(a: Sequence[RleMask | None], b: Sequence[RleMask | None]) -> tuple[np.ndarray, np.ndarray]:
@@ -246,7 +258,7 @@ def _read_boxes(tracks: Sequence[Track]) -> np.ndarray:
     try:
         boxes = np.array(rows)
         boxes = boxes.astype(np.int64 if boxes.dtype.kind in "iu" else np.float32).reshape(len(rows), -1, 4)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ScoringError(f"{tracks[0].name()}: `bboxes` of its pair are not equally many x, y, w, h") from error
     low: Any = boxes[..., :2]
     return np.concatenate([low, low + boxes[..., 2:]], axis=-1)
@@ -262,7 +274,7 @@ def compute_phrase_hota(truth: GroundTruth, tracks: Sequence[Track], iou_type: I
     targets, found = _group_by_pair(truth.tracks), _group_by_pair(kept)
     if not targets:
         raise ScoringError("ground truth: without any annotation pHOTA has no official value")
-    pairs = sorted(targets.keys() | found.keys())
+    pairs = sort_keys(targets.keys() | found.keys(), _IDS)
     sequences = [
         hota.score_sequence(
             _build_frames(targets.get(pair, []), found.get(pair, []), _count_frames(truth.videos[pair[0]]), iou_type)
@@ -286,7 +298,10 @@ def _count_frames(video: Entry) -> int:
 
 def _blank_unseen_frames(track: Track) -> Track:
     """The track with None in the frames where its area is 0 or its box is empty."""
-    columns = [get_field(track.entry, key, track.name) for key in ("areas", "bboxes", "segmentations")]
+    columns = [
+        require_list(get_field(track.entry, key, track.name), f"`{key}` of {track.name()}")
+        for key in ("areas", "bboxes", "segmentations")
+    ]
     if len({len(column) for column in columns}) > 1:
         raise ScoringError(f"{track.name()}: `areas`, `bboxes` and `segmentations` must have one entry per frame each")
     frames = [_blank_if_unseen(*frame) for frame in zip(*columns, strict=True)]
@@ -306,8 +321,8 @@ def _build_frames(
     for track in (*targets, *found):
         if len(track.get_shapes(iou_type)) < length:
             raise ScoringError(f"{track.name()} has {len(track.get_shapes(iou_type))} frames, its video {length}")
-    ids = [get_field(track.entry, "id", track.name) for track in targets]
-    order = {number: place for place, number in enumerate(sorted(set(ids)))}
+    ids = [get_key(track.entry, "id", track.name) for track in targets]
+    order = {number: place for place, number in enumerate(sort_keys(set(ids), "the ids of annotations"))}
     wanted = [
         (order[number], track.get_shapes(iou_type), track.name) for number, track in zip(ids, targets, strict=True)
     ]
@@ -338,8 +353,6 @@ def _build_frame(wanted: VisibleObjects, given: VisibleObjects, iou_type: IouTyp
 
 def _compute_mask_similarity(wanted: VisibleObjects, given: VisibleObjects) -> np.ndarray:
     masks = [[segments.to_rle(shape, {}, name) for _, shape, name in some] for some in (wanted, given)]
-    for mask, (_, _, name) in zip([*masks[0], *masks[1]], [*wanted, *given], strict=True):
-        segments.check_mask(mask, name)
     ious = rle.compute_ious(*masks)
     if (ious < 0).any():
         _, column = np.argwhere(ious < 0)[0]

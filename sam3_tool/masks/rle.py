@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from sam3_tool.masks.boxes import mask_to_box, xywh_to_xyxy
+from sam3_tool.masks.checks import check_counts, check_polygon, check_size, shorten_value
 
 _MAX_AREAS_PER_CALL = 255
 """Masks that pycocotools measures in one call: it counts them in a byte."""
@@ -114,12 +115,28 @@ def from_run_ends(ends: np.ndarray, height: int, width: int) -> RleMask:
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[RleMask]:
-    """Draw one mask per polygon, each x0, y0, x1, y1, … in pixels, with COCO's rasteriser."""
-    return (
-        [RleMask.from_coco(segmentation) for segmentation in coco.frPyObjects(list(polygons), height, width)]
-        if polygons
-        else []
-    )
+    """Draw one mask per polygon, each x0, y0, x1, y1, … in pixels, with COCO's rasteriser.
+
+    Raises ValueError for what is no polygon, or has no place in a mask of any image.
+    """
+    height, width = check_size(height, width)
+    checked = [check_polygon(polygon) for polygon in polygons]
+    # one by one: of a list, pycocotools takes a first polygon of four numbers for a box
+    return [RleMask.from_coco(coco.frPyObjects([polygon], height, width)[0]) for polygon in checked]
+
+
+def from_runs(counts: Sequence[int], height: int, width: int) -> RleMask:
+    """Compress a mask that a file holds as a list of run lengths, of zeros first, down the columns.
+
+    Raises ValueError unless they fill the mask exactly.
+
+    >>> decode_mask(from_runs([2, 4], 2, 3)).astype(int).tolist()
+    [[0, 1, 1], [0, 1, 1]]
+    """
+    height, width = check_size(height, width)
+    runs = check_counts(counts, height, width)
+    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return encode_mask(values.reshape(width, height).T)
 
 
 def decode_mask(rle: RleMask) -> np.ndarray:
@@ -170,6 +187,9 @@ def check_runs(rle: RleMask) -> None:
 
     pycocotools trusts what it decodes: it would read or write outside its memory.
     """
+    check_size(*rle.size)
+    if not isinstance(rle.counts, str):
+        raise ValueError(f"compressed runs are a text, found {shorten_value(rle.counts)}")
     if invalid := _INVALID_LETTER.search(rle.counts):
         raise ValueError(f"{invalid[0]!r} does not belong in a run-length mask")
     if _OVERLONG_RUN.search(rle.counts):

@@ -1,7 +1,8 @@
 """Reading a benchmark's files: where they must be, what to say when they are not, and a hash of what was read."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -16,6 +17,7 @@ from PIL import ExifTags
 from evals.errors import DatasetError, ScoringError
 from evals.samples import Prediction
 from sam3_tool import Image, ImageError
+from sam3_tool.files import decode_json
 
 T = TypeVar("T")
 
@@ -48,7 +50,7 @@ class DataSource:
     def find_image_folder(self, folders: Sequence[Path], example: str) -> Path:
         """The first folder that holds the image `example`. Raises DatasetError."""
         for folder in folders:
-            if (folder / example).is_file():
+            if find_file(folder, example) is not None:
                 return folder
         tried = " and ".join(str(folder) for folder in folders)
         raise self.build_missing_error(f"the image {example} is not in {tried}", "the images that the annotations name")
@@ -56,7 +58,7 @@ class DataSource:
     def read_json(self, path: Path) -> Any:
         """Raises DatasetError for a file that is not there or no JSON."""
         try:
-            return json.loads(path.read_bytes())
+            return decode_json(path.read_bytes())
         except OSError as error:
             raise self.build_missing_error(f"{path} cannot be read ({error.strerror})", "a JSON file") from error
         except (ValueError, RecursionError) as error:
@@ -71,6 +73,26 @@ class DataSource:
             raise self.build_broken_error(path, f"is not as published ({error})") from error
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise self.build_broken_error(path, f"is not as published ({type(error).__name__}: {error})") from error
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file of this name, which may have the separators of Windows; None where there is none."""
+    for path in (folder / name, folder / name.replace("\\", "/")):
+        try:
+            if path.is_file():
+                return path
+        except OSError:  # a name that is too long
+            continue
+    return None
+
+
+@contextmanager
+def name_file(path: Path, source: str) -> Iterator[None]:
+    """Raise DatasetError, which names the file, for an entry that raises ScoringError; `source` is whose file it is."""
+    try:
+        yield
+    except ScoringError as error:
+        raise DatasetError(f"{source}: {path}, {error}") from error
 
 
 def make_image_opener(path: Path) -> Callable[[], Image]:

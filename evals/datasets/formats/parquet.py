@@ -66,7 +66,12 @@ class Table:
         """A list of lists, as an array."""
         group, place = self._locate_row(row)
         rows = self._read_column(group, column)[place].values
-        return np.stack([np.asarray(line.values) for line in rows]) if len(rows) else np.zeros((0, 0), bool)
+        try:
+            return np.stack([np.asarray(line.values) for line in rows]) if len(rows) else np.zeros((0, 0), bool)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self.source.build_broken_error(
+                self.files[0], f"has in row {row} a `{column}` that is no list of equally long lists ({error})"
+            ) from error
 
     @property
     def names(self) -> Sequence[str]:

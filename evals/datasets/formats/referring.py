@@ -1,6 +1,5 @@
 """The shared format of RefCOCO and gRefCOCO: a list of refs over COCO's instances and images."""
 
-import json
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import Any
 
 from evals.datasets.formats.files import DataSource
 from evals.errors import DatasetError
-from evals.metrics.inputs.entries import Entry
+from evals.metrics.inputs.entries import Entry, get_key, require_object
+from sam3_tool.files import decode_json
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Sentence:
     """The objects that are meant; empty for no target."""
     path: Path
     """File of the image."""
+    of: str
+    """Name of the data set."""
+    instances: Path
+    """The file of `image` and `annotations`, for messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +49,8 @@ def read_refs(source: DataSource, data: Path, file: Path, split: str, image_fold
     named = str(_get_image(source, file, images, refs[0])["file_name"])
     folder = source.find_image_folder([Path(image_folder)] if image_folder else _list_image_folders(data), named)
     try:
-        sentences = list(_build_sentences(refs, images, annotations, folder))
-    except (KeyError, TypeError) as error:
+        sentences = list(_build_sentences(refs, images, annotations, folder, source.name, instances))
+    except (KeyError, TypeError, AttributeError) as error:
         raise source.build_broken_error(file, f"does not fit {instances} ({type(error).__name__}: {error})") from error
     return Refs([file, instances], sentences)
 
@@ -60,7 +64,13 @@ def _list_image_folders(data: Path) -> list[Path]:
 
 def _index_instances(content: Any) -> tuple[Mapping[Any, Entry], Mapping[Any, Entry]]:
     """Images and annotations by id."""
-    images, annotations = ({entry["id"]: entry for entry in content[key]} for key in ("images", "annotations"))
+    images, annotations = (
+        {
+            get_key(entry, "id", f"`{key}` {place}"): require_object(entry, f"`{key}` {place}")
+            for place, entry in enumerate(content[key])
+        }
+        for key in ("images", "annotations")
+    )
     return images, annotations
 
 
@@ -74,14 +84,25 @@ def _get_image(source: DataSource, file: Path, images: Mapping[Any, Entry], ref:
 def _load_refs(source: DataSource, file: Path) -> list[Any]:
     try:
         content = file.read_bytes()
-        refs = json.loads(content) if file.suffix == ".json" else _PlainUnpickler(BytesIO(content)).load()
+        refs = decode_json(content) if file.suffix == ".json" else _PlainUnpickler(BytesIO(content)).load()
     except OSError as error:
         raise source.build_missing_error(f"{file} cannot be read ({error.strerror})", "a file of refs") from error
-    except (ValueError, pickle.UnpicklingError, EOFError, IndexError, KeyError) as error:
+    except _UNREADABLE as error:
         raise source.build_broken_error(file, f"cannot be read ({error})") from error
-    if not isinstance(refs, list) or not all(isinstance(ref, dict) and "split" in ref for ref in refs):
+    if not isinstance(refs, list) or not all(isinstance(ref, dict) and _has_split(ref) for ref in refs):
         raise source.build_broken_error(file, "is not a list of refs with a `split`")
     return refs
+
+
+_UNREADABLE = (
+    *(ValueError, pickle.UnpicklingError, EOFError, IndexError, KeyError),
+    *(TypeError, AttributeError, OverflowError, MemoryError, RecursionError),
+)
+"""What a damaged pickle, which is a program for a stack machine, raises."""
+
+
+def _has_split(ref: Entry) -> bool:
+    return isinstance(ref.get("split"), str)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -107,7 +128,12 @@ def _select_split(refs: Sequence[Entry], split: str) -> list[Entry]:
 
 
 def _build_sentences(
-    refs: Sequence[Entry], images: Mapping[Any, Entry], annotations: Mapping[Any, Entry], folder: Path
+    refs: Sequence[Entry],
+    images: Mapping[Any, Entry],
+    annotations: Mapping[Any, Entry],
+    folder: Path,
+    of: str,
+    instances: Path,
 ) -> Iterator[Sentence]:
     for ref in refs:
         image = images[ref["image_id"]]
@@ -116,7 +142,7 @@ def _build_sentences(
         for sentence in ref["sentences"]:
             number = f"{ref['ref_id']}-{sentence['sent_id']}"
             text = str(sentence["sent"]).strip().lower()
-            yield Sentence(number, text, image, targets, folder / str(image["file_name"]))
+            yield Sentence(number, text, image, targets, folder / str(image["file_name"]), of, instances)
 
 
 def check_split(source: DataSource, split: str, splits: Sequence[str]) -> None:

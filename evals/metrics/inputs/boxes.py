@@ -1,27 +1,33 @@
 """Boxes as COCO compares them: x, y, w, h in float64."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from evals.errors import ScoringError
-from evals.metrics.inputs.entries import resolve_name
+from evals.metrics.inputs.entries import Name, resolve_name
 from sam3_tool.masks import rle
 from sam3_tool.masks.boxes import mask_to_box
+from sam3_tool.masks.checks import is_number, shorten_value
 from sam3_tool.masks.rle import RleMask
 
+MAX_SIDE = 1e9
+"""In pixels, either way: no image reaches so far, and the products of larger numbers are no numbers."""
 
-def check_box(box: Any, name: Callable[[], str] | str) -> list[float]:
-    """`box`, which must be four numbers."""
+
+def check_box(box: Any, name: Name) -> list[float]:
+    """Return `box`, which must be four numbers. Raises ScoringError."""
     if isinstance(box, np.ndarray):
         box = box.tolist()
-    if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(side, int | float) for side in box):
-        raise ScoringError(f"{resolve_name(name)}: `bbox` must be four numbers x, y, w, h, found {box!r}")
-    try:
-        return [float(side) for side in box]
-    except OverflowError as error:  # an integer of hundreds of digits
-        raise ScoringError(f"{resolve_name(name)}: `bbox` must be four numbers x, y, w, h ({error})") from error
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(is_number(side) for side in box):
+        raise ScoringError(f"{resolve_name(name)}: `bbox` must be four numbers x, y, w, h, found {shorten_value(box)}")
+    if not all(-MAX_SIDE <= side <= MAX_SIDE for side in box):  # NaN is not
+        raise ScoringError(
+            f"{resolve_name(name)}: `bbox` must be four numbers x, y, w, h of at most {MAX_SIDE:,.0f} pixels, found"
+            f" {shorten_value(box)}"
+        )
+    return [float(side) for side in box]
 
 
 def compute_box_ious(

@@ -1,63 +1,63 @@
 """Masks as benchmark files store them: COCO run lengths, lists of runs, polygons."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from evals.errors import ScoringError
-from evals.metrics.inputs.entries import Entry, get_field
+from evals.metrics.inputs.entries import Entry, Name, get_field, resolve_name
 from sam3_tool.masks import rle
+from sam3_tool.masks.checks import check_size, shorten_value
 from sam3_tool.masks.rle import RleMask
-
-
-def to_rle(segmentation: Any, image: Entry, name: Callable[[], str]) -> RleMask:
-    """Any form COCO allows: `{"size", "counts"}` compressed or as a list of runs, or polygons (their union).
-
-    `image` gives the `height` and `width` that polygons are drawn in. Raises ScoringError.
-    """
-    try:
-        return _parse_segmentation(segmentation, image, name)
-    except ScoringError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:  # of what stands where numbers should
-        raise ScoringError(f"{name()}: {_FORMS} ({error})") from error
-
 
 _FORMS = "`segmentation` must be run lengths with a size, or polygons"
 
 
-def _parse_segmentation(segmentation: Any, image: Entry, name: Callable[[], str]) -> RleMask:
-    match segmentation:
-        case RleMask():
-            return segmentation
-        case {"size": [_, _], "counts": str() | bytes()}:
-            return RleMask.from_coco(segmentation)
-        case {"size": [height, width], "counts": list(runs)}:
-            return _encode_runs(runs, int(height), int(width), name)
-        case [first, *_] if isinstance(first, list):
-            return rle.merge_masks(_draw_polygons(segmentation, image, name))
-    raise ScoringError(f"{name()}: {_FORMS}")
+def to_rle(segmentation: Any, image: Entry, name: Callable[[], str]) -> RleMask:
+    """Read any form COCO allows: `{"size", "counts"}` compressed or as a list of runs, or polygons (their union).
+
+    The mask is checked: it is as large as it says, and can be compared. `image` gives the `height` and `width` that
+    polygons are drawn in. Raises ScoringError.
+    """
+    parts = read_parts(segmentation, image, name)
+    return parts[0] if len(parts) == 1 else rle.merge_masks(parts)
 
 
-def _encode_runs(runs: Sequence[int], height: int, width: int, name: Callable[[], str]) -> RleMask:
-    if min(runs, default=0) < 0 or sum(runs) != height * width:
-        raise ScoringError(f"{name()}: the runs do not make up a mask of {width} x {height} pixels")
-    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return rle.encode_mask(values.reshape(width, height).T)
-
-
-def _draw_polygons(polygons: Sequence[Sequence[float]], image: Entry, name: Callable[[], str]) -> list[RleMask]:
-    height, width = (int(get_field(image, side, lambda: f"the image of {name()}")) for side in ("height", "width"))
+def read_parts(segmentation: Any, image: Entry, name: Callable[[], str]) -> list[RleMask]:
+    """Read the parts of a mask, as `to_rle` reads the whole: one or more, the polygons one by one."""
     try:
-        return rle.from_polygons(polygons, height, width)
-    except Exception as error:  # pycocotools raises bare Exceptions
-        raise ScoringError(f"{name()}: `segmentation` holds no polygons ({error})") from error
-
-
-def check_mask(mask: RleMask, name: Callable[[], str]) -> None:
-    """Raises ScoringError for a mask whose runs do not fill it exactly: comparing such masks may never end."""
-    try:
-        rle.check_runs(mask)
+        match segmentation:
+            case RleMask(size=(height, width), counts=counts) | {"size": [height, width], "counts": counts}:
+                return [_read_run_lengths(counts, height, width)]
+            case [[*_], *_] | [_, [*_], *_]:
+                return rle.from_polygons(segmentation, *read_image_size(image, lambda: f"the image of {name()}"))
+    except ScoringError:
+        raise
     except ValueError as error:
         raise ScoringError(f"{name()}: {error}") from error
+    raise ScoringError(f"{name()}: {_FORMS}, found {_describe_form(segmentation)}")
+
+
+def read_image_size(image: Entry, name: Name) -> tuple[int, int]:
+    """Read (height, width) of an entry of `images`. Raises ScoringError."""
+    height, width = (get_field(image, side, name) for side in ("height", "width"))
+    try:
+        return check_size(height, width)
+    except ValueError as error:
+        raise ScoringError(f"{resolve_name(name)}: {error}") from error
+
+
+def _read_run_lengths(counts: Any, height: Any, width: Any) -> RleMask:
+    size = check_size(height, width)
+    if isinstance(counts, list | tuple):
+        return rle.from_runs(counts, *size)
+    if not isinstance(counts, str | bytes):
+        raise ValueError(f"`counts` must be a text or a list of runs, found {shorten_value(counts)}")
+    mask = RleMask.from_coco({"size": size, "counts": counts})
+    rle.check_runs(mask)
+    return mask
+
+
+def _describe_form(segmentation: Any) -> str:
+    if isinstance(segmentation, Mapping) and "size" in segmentation and "counts" in segmentation:
+        return f"the size {shorten_value(segmentation['size'])}, which is no [height, width]"
+    return shorten_value(segmentation)
