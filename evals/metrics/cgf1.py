@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from evals.metrics.inputs.entries import (
     read_json,
     require_list,
     require_object,
+    sort_keys,
 )
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
@@ -78,9 +80,10 @@ class PairOutcome:
 
 
 def match_instances(ious: np.ndarray) -> PairOutcome:
-    """`ious`: float64, (predictions, targets)."""
+    """`ious`: float64, or float32 for boxes of videos, (predictions, targets)."""
     rows, columns = linear_sum_assignment(-ious)
-    hits = (ious[rows, columns][:, None] >= THRESHOLDS).sum(axis=0)
+    # in their own type, as in NumPy before 2, which sam3 pins
+    hits = (ious[rows, columns][:, None] >= THRESHOLDS.astype(ious.dtype)).sum(axis=0)
     predicted, targets = ious.shape
     return PairOutcome(predicted, targets, hits)
 
@@ -150,7 +153,9 @@ def score(
     """
     if iou_type not in ("segm", "bbox"):
         raise ScoringError(f"`iou_type` must be 'segm' or 'bbox', found {iou_type!r}")
-    annotators = [Annotator.from_json(read_json(file, "ground truth")) for file in _list_files(ground_truths)]
+    annotators = [
+        Annotator.from_json(read_json(file, "ground truth"), _name_source(file)) for file in _list_files(ground_truths)
+    ]
     answers = _group_by_image(require_list(read_json(predictions, "predictions"), "predictions"))
     pairs = find_exhaustive_pairs(annotators)
     _warn_of_unknown_images(answers, annotators[0])
@@ -171,24 +176,27 @@ class Annotator:
     annotations: Mapping[Any, Entry]
     ids: Mapping[Any, Sequence[Any]]
     """Annotation ids by image."""
+    name: str = "ground truth"
+    """For messages."""
 
     @classmethod
-    def from_json(cls, file: Any) -> "Annotator":
+    def from_json(cls, file: Any, name: str = "ground truth") -> "Annotator":
         file = require_object(file, "ground truth")
         listing = require_list(get_field(file, "images", "ground truth"), "ground truth `images`")
         ids: dict[Any, list[Any]] = defaultdict(list)
         annotations = {}
         for index, entry in enumerate(require_list(file.get("annotations", ()), "ground truth `annotations`")):
-            name = f"ground truth annotation {index}"
-            annotations[get_key(entry, "id", name)] = entry
-            ids[get_key(entry, "image_id", name)].append(entry["id"])
-            get_field(entry, "category_id", name)
+            what = f"ground truth annotation {index}"
+            annotations[get_key(entry, "id", what)] = entry
+            ids[get_key(entry, "image_id", what)].append(entry["id"])
+            get_field(entry, "category_id", what)
         return cls(
             {get_key(entry, "id", f"ground truth image {index}"): entry for index, entry in enumerate(listing)},
             listing,
             _read_categories(file),
             annotations,
             ids,
+            name,
         )
 
     def get_targets(self, image: Any) -> list[Entry]:
@@ -200,9 +208,14 @@ class Annotator:
         return [entry for category in self.categories for entry in entries if entry["category_id"] == category]
 
 
+def _name_source(file: JsonSource) -> str:
+    return f"ground truth {file}" if isinstance(file, str | PathLike) else "ground truth"
+
+
 def _read_categories(file: Entry) -> list[Any]:
     entries = require_list(get_field(file, "categories", "ground truth"), "ground truth `categories`")
-    return sorted(get_key(entry, "id", f"ground truth category {index}") for index, entry in enumerate(entries))
+    found = (get_key(entry, "id", f"ground truth category {index}") for index, entry in enumerate(entries))
+    return sort_keys(found, "ground truth: the ids of `categories`")
 
 
 def _list_files(ground_truths: JsonSource | Sequence[JsonSource]) -> Sequence[JsonSource]:
@@ -262,12 +275,12 @@ def _compare_with_annotator(
     image = annotator.images.get(pair, {})
     wanted = annotator.get_targets(pair)
     if wanted and not image and iou_type == "segm":
-        raise ScoringError(f"ground truth annotation {wanted[0]['id']!r}: image {pair!r} is not in its file")
+        raise ScoringError(f"{annotator.name} annotation {wanted[0]['id']!r}: image {pair!r} is not in its file")
     kept = [entry for entry in annotator.filter_known(predicted) if _is_kept(entry)]
     targets = [
         (_read_shape(entry, image, iou_type, name), name)
         for entry in wanted
-        for name in [_make_name("ground truth annotation", entry["id"])]
+        for name in [_make_name(f"{annotator.name} annotation", entry["id"])]
         if not get_field(entry, "iscrowd", name)
     ]
     if not kept or not targets:
@@ -322,8 +335,7 @@ def _read_shape(entry: Entry, image: Entry, iou_type: IouType, name: Callable[[]
     """A mask, or a box x, y, w, h."""
     if iou_type == "bbox":
         return boxes.check_box(get_field(entry, "bbox", name), name)
-    for side in ("height", "width"):
-        get_field(image, side, lambda: f"the image of {name()}")
+    segments.read_image_size(image, lambda: f"the image of {name()}")
     return segments.to_rle(get_field(entry, "segmentation", name), image, name)
 
 
@@ -332,8 +344,6 @@ def _compute_ious(predicted: Sequence[tuple], targets: Sequence[tuple], iou_type
     if iou_type == "bbox":
         ious = boxes.compute_box_ious([shape for shape, _ in predicted], [shape for shape, _ in targets])
     else:
-        for mask, name in (*predicted, *targets):
-            segments.check_mask(mask, name)
         ious = rle.compute_ious([mask for mask, _ in predicted], [mask for mask, _ in targets])
     if np.isnan(ious).any():
         row, _ = np.argwhere(np.isnan(ious))[0]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evals.errors import ScoringError
+from sam3_tool.masks.checks import shorten_value
 
 MIN_SCORE, MIN_IOU = 0.7, 0.5
 
@@ -21,7 +22,7 @@ class Sample(NamedTuple):
 
     boxes: Any
     scores: Any
-    """(N,); as float32 a score of 0.7 is just below the threshold, as officially."""
+    """(N,). They are compared in float32, in which 0.7 is just below the threshold, as officially."""
     target_boxes: Any
     no_target: bool | None = None
     """None: when there are no target boxes."""
@@ -81,20 +82,26 @@ def _judge_sample(sample: Sample, index: int) -> tuple[bool, bool, bool]:
 
 def _select_boxes(sample: Sample, index: int) -> np.ndarray:
     """Boxes with a score high enough, float32, (N, 4): best first, of equals the one with the greater coordinates."""
-    name = f"sample {index}: `boxes`"
-    boxes, scores = (
-        np.asarray(sample.boxes).reshape(-1, 4) if np.size(sample.boxes) else np.zeros((0, 4)),
-        sample.scores,
-    )
-    scores = np.asarray(scores).reshape(-1)
-    if len(scores) != len(boxes) or (len(scores) and np.isnan(scores).any()):
+    boxes = _parse_boxes(sample.boxes, f"sample {index}: `boxes`")
+    scores = _to_float32(sample.scores, f"sample {index}: `scores`").reshape(-1)
+    if len(scores) != len(boxes) or np.isnan(scores).any():
         raise ScoringError(f"sample {index}: {len(boxes)} boxes need as many scores, none of them NaN")
     ranked = sorted(zip(scores.tolist(), boxes.tolist(), strict=True), reverse=True)
-    return _parse_boxes([box for confidence, box in ranked if confidence >= MIN_SCORE], name)
+    return np.array([box for confidence, box in ranked if confidence >= MIN_SCORE], np.float32).reshape(-1, 4)
+
+
+def _to_float32(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ScoringError(f"{name} must be numbers, found {shorten_value(values)}") from error
 
 
 def _parse_boxes(values: Any, name: str) -> np.ndarray:
-    boxes = np.asarray(values, np.float32).reshape(-1, 4)
+    boxes = _to_float32(values, name)
+    if boxes.size % 4:
+        raise ScoringError(f"{name} must be x0, y0, x1, y1, found {shorten_value(values)}")
+    boxes = boxes.reshape(-1, 4)
     if not (boxes[:, 2:] >= boxes[:, :2]).all():
         raise ScoringError(f"{name} must be x0, y0, x1, y1 with x1 >= x0 and y1 >= y0")
     return boxes

@@ -56,9 +56,10 @@ def _match_frames(frames: Sequence[FrameDetections]) -> HotaFields:
         rows, columns = linear_sum_assignment(-alignment[np.ix_(frame.targets, frame.found)] * frame.similarity)
         similarity = frame.similarity[rows, columns]
         for place, alpha in enumerate(ALPHAS):
-            good = similarity >= alpha - _EPS
+            # in the similarity's own type, as in NumPy before 2, which sam3 pins: boxes are compared in float32
+            good = similarity >= similarity.dtype.type(alpha - _EPS)
             tp[place] += good.sum()
-            located[place] += sum(similarity[good])
+            located[place] += sum(similarity[good].tolist())
             matches[place, frame.targets[rows[good]], frame.found[columns[good]]] += 1
         fn += len(frame.targets)
         fp += len(frame.found)

@@ -17,7 +17,7 @@ def test_a_sample_is_right_only_if_all_boxes_match_and_none_is_left_over():
 
 
 def test_boxes_below_the_score_threshold_are_not_looked_at():
-    assert grec.score([([BOX, FAR], [0.7, 0.69], [BOX]), RIGHTLY_NONE])["f1"] == 1
+    assert grec.score([([BOX, FAR], [0.71, 0.69], [BOX]), RIGHTLY_NONE])["f1"] == 1
 
 
 def test_a_float32_score_of_point_seven_is_below_the_threshold():
@@ -58,3 +58,8 @@ def test_no_boxes_at_all_are_no_boxes_kept():
 def test_what_has_no_official_score_is_named(samples, complaint):
     with pytest.raises(ScoringError, match=complaint):
         grec.score(samples)
+
+
+def test_scores_are_compared_in_float32_in_which_seven_tenths_are_just_below_the_threshold():
+    for score, kept in ((0.7, False), (np.float32(0.7), False), (0.69999999, False), (0.7000001, True), (0.71, True)):
+        assert grec.score([([BOX], [score], [BOX]), ([BOX], [score], [])])["t_acc"] == kept
