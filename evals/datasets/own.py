@@ -1,13 +1,14 @@
-"""One's own images and queries: a folder with `queries.jsonl`, or a COCO file with captions.
+"""One's own images and queries: a folder with `queries.jsonl`, or a COCO file.
 
-`queries.jsonl`, one query a line. `mask` is an image that is not black where the target is (black where there is
-none), `boxes` are x0, y0, x1, y1 in pixels ([] where there is nothing to be found); both may be left out, and paths
-are relative to the folder:
+`queries.jsonl`, one query a line. `mask` is an image that is neither black nor transparent where the target is (in a
+JPEG: brighter than half), `boxes` are x0, y0, x1, y1 in pixels ([] where there is nothing to be found); both may be
+left out, and paths are relative to the folder:
 
     {"image": "a.jpg", "query": "the cup on the left", "mask": "masks/a.png", "boxes": [[10, 20, 40, 60]], "id": "a"}
 
-`annotations.json`, or any other `.json` file, is read as COCO with a caption per annotation; one image's annotations
-of equal captions are the targets of one query:
+`annotations.json`, or any other `.json` file, is read as COCO. The query is an annotation's caption, or the name of its
+category; one image's annotations of equal queries are the targets of one query. What is marked as a crowd is neither
+target nor background:
 
     {"images": [{"id": 1, "file_name": "a.jpg", "height": 480, "width": 640}],
      "annotations": [{"id": 1, "image_id": 1, "caption": "the cup", "segmentation": [[10, 20, 40, 20, 40, 60]],
@@ -16,20 +17,16 @@ of equal captions are the targets of one query:
 Masks are scored by gIoU and cIoU, boxes by cgF1; what has neither is only predicted.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
-from pydantic import ValidationError
 
 from evals.bootstrap import Measure
 from evals.datasets.formats.files import (
-    DataSource,
     hash_files,
     make_image_opener,
     memoize_by_prediction,
@@ -37,218 +34,50 @@ from evals.datasets.formats.files import (
     to_json,
 )
 from evals.datasets.formats.one_mask import OneMaskScorer, Target, get_target, read_by_id
+from evals.datasets.formats.own_coco import read_coco
+from evals.datasets.formats.own_entry import SOURCE, Box, OwnEntry
+from evals.datasets.formats.own_lines import read_lines
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import cgf1
 from evals.metrics.cgf1 import OutcomePool, PairOutcome
 from evals.metrics.inputs import boxes
 from evals.metrics.inputs.entries import require_list
-from evals.metrics.inputs.segments import check_mask, to_rle
+from evals.metrics.inputs.segments import to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
-from sam3_tool.masks import rle
-from sam3_tool.masks.rle import RleMask
+from sam3_tool.masks.checks import is_number, shorten_value
 
-SOURCE = DataSource("own data", "where you have it; its format stands at the top of evals/datasets/own.py", "yours")
 LIST_FILE, COCO_FILE = "queries.jsonl", "annotations.json"
-MAX_COORDINATE = 1e9
-"""In pixels: no image reaches so far, and no box of one's own may."""
-Box = tuple[float, float, float, float]
 
 
 @dataset_loader(splits=["all"])
 def load(data: Path, split: str = "all", *, pictures: str | Path | None = None) -> "OwnDataset":
     """`data`: a folder or a `.json` file; `split` is only a name; `pictures`: where COCO's file names lie."""
-    if data.suffix == ".json":
+    if data.suffix.lower() == ".json":
         file = data
     else:
-        file = SOURCE.find_first(
-            [data / LIST_FILE, data / COCO_FILE], f"{LIST_FILE}, or {COCO_FILE} as COCO has it with captions"
-        )
-    entries = list(_read_coco(file, pictures) if file.suffix == ".json" else _read_lines(file))
-    if not entries:
+        file = SOURCE.find_first([data / LIST_FILE, data / COCO_FILE], f"{LIST_FILE}, or {COCO_FILE} as COCO has it")
+    found = read_coco(file, pictures) if file.suffix.lower() == ".json" else read_lines(file)
+    if not found.entries:
         raise DatasetError(f"own data: {file} holds no query")
-    _check_ids(file, entries)
-    return OwnDataset(split, file, entries)
+    _check_entries(file, found.entries)
+    return OwnDataset(split, file, found.entries, found.notes)
 
 
-@dataclass(frozen=True, eq=False)
-class OwnEntry:
-    id: str
-    query: str
-    image_path: Path
-    mask: Callable[[], np.ndarray] | None
-    """Reads uint8 (H, W) out of 0 and 1, in the image's size; None where no mask is given."""
-    mask_file: Path | None
-    boxes: tuple[Box, ...] | None
-    """x0, y0, x1, y1 in pixels; None where none are given."""
-
-
-def _check_ids(file: Path, entries: Sequence[OwnEntry]) -> None:
-    seen: set[str] = set()
+def _check_entries(file: Path, entries: Sequence[OwnEntry]) -> None:
+    """Raises DatasetError for two entries that cannot be told apart."""
+    ids: set[str] = set()
+    asked: dict[tuple[Path, str], OwnEntry] = {}
     for entry in entries:
-        if entry.id in seen:
+        if entry.id in ids:
             raise DatasetError(f"own data: {file} has the id {entry.id!r} twice; every query needs one of its own")
-        seen.add(entry.id)
-
-
-# --- queries.jsonl
-
-
-def _read_lines(file: Path) -> Iterator[OwnEntry]:
-    try:
-        content = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"own data: {file} cannot be read as UTF-8 text ({error})") from error
-    # not str.splitlines, which also splits at U+2028 inside a query
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield _parse_entry(file, number, line)
-
-
-def _parse_entry(file: Path, number: int, line: str) -> OwnEntry:
-    name = f"own data: {file}, line {number}"
-    value = _parse_object(name, line)
-    image_path = file.parent / _get_text(name, value, "image")
-    mask = None if value.get("mask") is None else file.parent / _get_text(name, value, "mask")
-    for path in (image_path, *([mask] if mask else [])):
-        if not path.is_file():
-            raise DatasetError(f"{name}: there is no file {path}")
-    return OwnEntry(
-        id=str(value.get("id", f"{number}-{image_path.stem}")),
-        query=_get_text(name, value, "query"),
-        image_path=image_path,
-        mask=None if mask is None else _make_mask_reader(mask, image_path),
-        mask_file=mask,
-        boxes=None if value.get("boxes") is None else tuple(_parse_box(name, box) for box in value["boxes"]),
-    )
-
-
-def _parse_object(name: str, line: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{name} is not JSON ({error})") from error
-    if not isinstance(value, dict) or not isinstance(value.get("boxes", []), list | None):
-        raise DatasetError(
-            f'{name} must be an object such as {{"image": "a.jpg", "query": "the cup"}}, found {line[:80]}'
-        )
-    return value
-
-
-def _get_text(name: str, value: Mapping[str, Any], key: str) -> str:
-    text = value.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise DatasetError(f"{name}: `{key}` must be a text, found {text!r}")
-    return text.strip()
-
-
-def _parse_box(name: str, box: Any) -> Box:
-    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
-    if not numbers or not all(abs(side) < MAX_COORDINATE for side in box) or not (box[0] < box[2] and box[1] < box[3]):
-        raise DatasetError(f"{name}: a box is x0, y0, x1, y1 in pixels with x0 < x1 and y0 < y1, found {str(box)[:80]}")
-    return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-
-
-def _make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
-    def read_mask() -> np.ndarray:
-        try:
-            with PIL.Image.open(path) as image:
-                values = np.asarray(_to_rgb(image) if image.mode in ("P", "PA", "LA", "RGBA", "CMYK") else image)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DatasetError(f"own data: the mask {path} cannot be read as an image ({error})") from error
-        found = (values if values.ndim == 2 else values.any(axis=2)) != 0
-        height, width = read_upright_size(image_path)
-        if found.shape != (height, width):
-            size = f"{found.shape[1]} x {found.shape[0]}"
-            raise DatasetError(f"own data: the mask {path} is {size} pixels, its image is {width} x {height}")
-        return np.asarray(found, np.uint8)
-
-    return read_mask
-
-
-def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Convert to RGB: in a palette the colours count, not the numbers."""
-    # Pillow warns unless transparency has a step of its own
-    return image.convert("RGBA").convert("RGB")
-
-
-# --- COCO with captions
-
-
-def _read_coco(file: Path, image_folder: str | Path | None) -> Iterator[OwnEntry]:
-    images, groups = SOURCE.parse_json(file, _group_by_caption)
-    if not groups:
-        return
-    folders = [Path(image_folder)] if image_folder else [file.parent, file.parent / "images"]
-    folder = SOURCE.find_image_folder(folders, images[next(iter(groups))[0]]["file_name"])
-    for number, ((image, caption), annotations) in enumerate(groups.items(), start=1):
-        image_path = folder / images[image]["file_name"]
-        drawn = [annotation for annotation in annotations if annotation.get("segmentation")]
-        boxed = [annotation for annotation in annotations if annotation.get("bbox")]
-        yield OwnEntry(
-            id=f"{image}-{number}",
-            query=caption,
-            image_path=image_path,
-            mask=_make_drawn_mask_reader(file, images[image], image_path, drawn) if drawn else None,
-            mask_file=None,
-            boxes=tuple(_get_corners(file, annotation) for annotation in boxed) if boxed else None,
-        )
-
-
-def _group_by_caption(content: Any) -> tuple[dict[Any, Any], dict[tuple[Any, str], list[Any]]]:
-    """Images by id, and annotations by image and caption."""
-    images = {entry["id"]: entry for entry in content["images"]}
-    groups: dict[tuple[Any, str], list[Any]] = {}
-    for entry in content["annotations"]:
-        if not isinstance(entry["caption"], str):
-            raise ScoringError(f"annotation {entry.get('id')!r}: `caption` must be a text, found {entry['caption']!r}")
-        if caption := entry["caption"].strip():
-            image = _check_file_name(images[entry["image_id"]])["id"]  # KeyError for one that is not listed
-            groups.setdefault((image, caption), []).append(entry)
-    return images, groups
-
-
-def _check_file_name(image: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not isinstance(image.get("file_name"), str):
-        raise ScoringError(f"image {image['id']!r}: `file_name` must be a text, found {image.get('file_name')!r}")
-    return image
-
-
-def _get_corners(file: Path, annotation: Mapping[str, Any]) -> Box:
-    x, y, w, h = boxes.check_box(annotation["bbox"], f"own data: {file}, annotation {annotation.get('id')!r}")
-    return (x, y, x + w, y + h)
-
-
-def _make_drawn_mask_reader(
-    file: Path, image: Mapping[str, Any], image_path: Path, annotations: Sequence[Mapping[str, Any]]
-) -> Callable[[], np.ndarray]:
-    def read_drawn_mask() -> np.ndarray:
-        size = read_upright_size(image_path)
-        parts = [
-            _draw_annotation(f"own data: {file}, annotation {annotation.get('id')!r}", annotation, image, size)
-            for annotation in annotations
-        ]
-        return rle.decode_mask(rle.merge_masks(parts)).astype(np.uint8)
-
-    return read_drawn_mask
-
-
-def _draw_annotation(
-    name: str, annotation: Mapping[str, Any], image: Mapping[str, Any], size: tuple[int, int]
-) -> RleMask:
-    """`size`: (height, width) of the image's file. Raises DatasetError."""
-    try:
-        drawn = to_rle(annotation["segmentation"], image, lambda: name)
-        check_mask(drawn, lambda: name)
-    except ScoringError as error:
-        raise DatasetError(str(error)) from error
-    if drawn.size != size:
-        found = f"{drawn.size[1]} x {drawn.size[0]}"
-        raise DatasetError(f"{name}: its mask is {found} pixels, its image is {size[1]} x {size[0]}")
-    return drawn
-
-
-# --- the data set
+        ids.add(entry.id)
+        first = asked.setdefault((entry.image_path, entry.query), entry)
+        if first is not entry:
+            raise DatasetError(
+                f"own data: {file} asks {shorten_value(entry.query)} of {entry.image_path.name} twice, in"
+                f" {first.place} and {entry.place}; expected one query with all its targets"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,9 +85,11 @@ class OwnDataset:
     split: str
     file: Path
     entries: Sequence[OwnEntry]
+    notes: Sequence[str] = ()
+    """What in the file was not read."""
 
     name = "own"
-    version = "2"
+    version = "3"
 
     def list_samples(self) -> Sequence[Sample]:
         return [_build_sample(entry) for entry in self.entries]
@@ -273,7 +104,7 @@ class OwnDataset:
             published=None,
             licence=SOURCE.licence,
             source=str(self.file),
-            notes=(f"{masks} of {len(self.entries)} queries have a mask, {boxed} have boxes.",),
+            notes=(f"{masks} of {len(self.entries)} queries have a mask, {boxed} have boxes.", *self.notes),
         )
 
     @cached_property
@@ -369,16 +200,18 @@ def _parse_prediction(id: str, entry: Mapping[str, Any]) -> Prediction:
     """Parse an entry of a file as `build_submission` writes it. Raises ScoringError."""
     name = f"prediction {id!r}"
     masks = [to_rle(mask, {}, lambda: name) for mask in require_list(entry.get("masks", ()), f"{name}: `masks`")]
-    for mask in masks:
-        check_mask(mask, lambda: name)
-    found, scores = entry.get("boxes", ()), entry.get("scores", ())
-    try:
-        prediction = Prediction(id=id, status="ok", masks=tuple(masks), boxes=found, scores=scores)
-    except ValidationError as error:
-        raise ScoringError(f"{name}: `boxes` must be lists of x0, y0, x1, y1, and `scores` numbers") from error
-    if len(prediction.boxes) != len(prediction.scores):
-        raise ScoringError(f"{name}: {len(prediction.boxes)} boxes need as many scores, found {len(prediction.scores)}")
-    return prediction
+    found, scores = (require_list(entry.get(key, ()), f"{name}: `{key}`") for key in ("boxes", "scores"))
+    if not all(isinstance(box, list) and len(box) == 4 and all(map(_is_side, box)) for box in found) or not all(
+        map(_is_side, scores)
+    ):
+        raise ScoringError(f"{name}: `boxes` must be lists of x0, y0, x1, y1, and `scores` numbers")
+    if len(found) != len(scores):
+        raise ScoringError(f"{name}: {len(found)} boxes need as many scores, found {len(scores)}")
+    return Prediction(id=id, status="ok", masks=tuple(masks), boxes=tuple(map(tuple, found)), scores=tuple(scores))
+
+
+def _is_side(value: Any) -> bool:
+    return is_number(value) and abs(value) <= boxes.MAX_SIDE
 
 
 def _build_sample(entry: OwnEntry) -> Sample:
@@ -389,7 +222,7 @@ def _build_sample(entry: OwnEntry) -> Sample:
         source=entry.image_path.name,
         open_image=make_image_opener(entry.image_path),
         group=str(entry.image_path),
-        target=(lambda: reader() > 0) if reader else None,
+        target=(lambda: reader() == 1) if reader else None,
     )
 
 

@@ -10,7 +10,7 @@ labelled "ignore" counts for nothing. "hf-bool", the re-uploaded parquet files (
 ann_id, img_height, img_width), where it is target, scored as VisionReasoner does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from evals.datasets.formats.files import (
     hash_files,
     make_decoding_opener,
     make_image_opener,
+    name_file,
     read_upright_size,
 )
 from evals.datasets.formats.one_mask import OneMaskScorer, Target
@@ -30,6 +31,7 @@ from evals.datasets.formats.parquet import Table
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
+from evals.metrics.inputs.segments import read_image_size
 from evals.metrics.reasonseg import Convention
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 
@@ -43,6 +45,9 @@ HF_BOOL_SOURCE = DataSource(
     "huggingface.co/datasets/Ricky06662/ReasonSeg_val or Ricky06662/ReasonSeg_test",
     LISA_SOURCE.licence,
 )
+PHOTO_ENDINGS = {".jpg", ".jpeg"}
+IMAGE_ENDINGS = {*PHOTO_ENDINGS, ".png", ".webp", ".bmp", ".tif", ".tiff"}
+"""In small letters or capitals. The published images are .jpg; a file with another ending may be something else."""
 PUBLISHED = {"train": 239, "val": 200, "test": 779}
 
 
@@ -73,7 +78,7 @@ class ReasonSeg:
 
     @property
     def version(self) -> str:
-        return f"1-{self.variant}"
+        return f"{2 if self.variant == 'lisa' else 1}-{self.variant}"
 
     def list_samples(self) -> Sequence[Sample]:
         return self.loaded_samples
@@ -114,25 +119,47 @@ def _load_folder(data: Path, split: str) -> ReasonSeg:
         [data / split, data / "ReasonSeg" / split, data / "reason_seg" / "ReasonSeg" / split],
         f"the folder {split}/ with a .json file beside every .jpg",
     )
-    image_paths = sorted(folder.glob("*.jpg"))
-    if not image_paths:
-        raise LISA_SOURCE.build_missing_error(f"{folder} holds no .jpg file", "images with a .json file beside each")
+    image_paths = _list_images(folder)
     pairs = [_load_sample(image_path) for image_path in image_paths]
-    annotations = [image_path.with_suffix(".json") for image_path in image_paths]
+    annotations = [_find_annotation(image_path) for image_path in image_paths]
     return ReasonSeg(split, "lisa", folder, annotations, [s for s, _ in pairs], {s.id: target for s, target in pairs})
 
 
-def _load_sample(image_path: Path) -> tuple[Sample, Target]:
-    annotation = image_path.with_suffix(".json")
-    if not annotation.exists():
+def _list_images(folder: Path) -> list[Path]:
+    """Every image that has an annotation. Raises DatasetError for one without the other."""
+    images, annotations = (_group_by_stem(folder, endings) for endings in (IMAGE_ENDINGS, {".json"}))
+    photos = {stem for stem, paths in images.items() if any(path.suffix.lower() in PHOTO_ENDINGS for path in paths)}
+    if not images or (not annotations and not photos):
+        raise LISA_SOURCE.build_missing_error(f"{folder} holds no .jpg file", "images with a .json file beside each")
+    if alone := sorted(photos - annotations.keys()):
         raise LISA_SOURCE.build_missing_error(
-            f"{image_path} has no {annotation.name} beside it", "an annotation for every image"
+            f"{images[alone[0]][0]} has no {alone[0]}.json beside it", "an annotation for every image"
         )
+    if alone := sorted(annotations.keys() - images.keys()):
+        raise LISA_SOURCE.build_missing_error(
+            f"{annotations[alone[0]][0]} has no image beside it", "an image for every annotation"
+        )
+    if several := [paths for stem, paths in images.items() if stem in annotations and len(paths) > 1]:
+        names = " and ".join(path.name for path in several[0])
+        raise LISA_SOURCE.build_broken_error(folder, f"has {names} for one annotation; keep the image that it is of")
+    return sorted(images[stem][0] for stem in annotations)
+
+
+def _group_by_stem(folder: Path, endings: Set[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in endings and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _load_sample(image_path: Path) -> tuple[Sample, Target]:
+    annotation = _find_annotation(image_path)
     try:
         texts, is_sentence = reasonseg.load_texts(annotation)
     except ScoringError as error:
         raise LISA_SOURCE.build_broken_error(annotation, f"is not as published ({error})") from error
-    if not texts or not isinstance(texts[0], str) or not texts[0].strip():
+    if not texts or not texts[0].strip():
         raise LISA_SOURCE.build_broken_error(annotation, f"asks nothing: its `text` is {texts!r}")
     target = _make_folder_target(image_path, annotation)
     sample = Sample(
@@ -145,6 +172,12 @@ def _load_sample(image_path: Path) -> tuple[Sample, Target]:
         target=lambda: target.mask() == 1,
     )
     return sample, target
+
+
+def _find_annotation(image_path: Path) -> Path:
+    """The annotation beside an image, whose ending may be in capitals."""
+    small = image_path.with_suffix(".json")
+    return small if small.exists() else image_path.with_suffix(".JSON")
 
 
 def _make_folder_target(image_path: Path, annotation: Path) -> Target:
@@ -162,7 +195,11 @@ def _load_table(table: Table, data: Path, split: str) -> ReasonSeg:
 
 def _load_rows(table: Table) -> Iterator[tuple[Sample, Target]]:
     for number, row in enumerate(table.read_columns(["text", "ann_id", "image_id", "img_height", "img_width"])):
-        target = _make_row_target(table, number, (int(row["img_height"]), int(row["img_width"])))
+        if not isinstance(row["text"], str) or not row["text"].strip():
+            raise table.source.build_broken_error(table.files[0], f"asks nothing in row {number}: {row['text']!r}")
+        with name_file(table.files[0], table.source.name):
+            size = read_image_size({"height": row["img_height"], "width": row["img_width"]}, f"row {number}")
+        target = _make_row_target(table, number, size)
         yield (
             Sample(
                 id=str(row["ann_id"]),
@@ -183,6 +220,11 @@ def _read_image(table: Table, row: int) -> bytes:
 
 def _make_row_target(table: Table, number: int, size: tuple[int, int]) -> Target:
     def read_mask() -> np.ndarray:
-        return table.read_array(number, "mask").astype(np.uint8)
+        found = table.read_array(number, "mask").astype(np.uint8)
+        if found.shape != size:
+            raise table.source.build_broken_error(
+                table.files[0], f"has in row {number} a mask of {found.shape}, its image is {size}"
+            )
+        return found
 
     return Target(lambda: size, read_mask)

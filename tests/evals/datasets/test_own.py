@@ -97,7 +97,7 @@ def in_palette(mask, *colours, **saved):
     image.save(**saved)
 
 
-@pytest.mark.parametrize("more", [{}, {"transparency": 0}, {"transparency": bytes([0, 255])}])
+@pytest.mark.parametrize("more", [{}, {"transparency": 1}, {"transparency": bytes([255, 0])}])
 def test_of_a_mask_with_a_palette_the_colours_count_and_not_their_numbers(folder, more):
     outside = np.ones((12, 16), np.uint8)
     outside[2:6, 3:9] = 0
