@@ -37,7 +37,7 @@ def make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
 
 
 def _is_turned(image: PIL.Image.Image) -> bool:
-    return image.getexif().get(PIL.ExifTags.Base.Orientation, 1) != 1
+    return bool(image.getexif().get(PIL.ExifTags.Base.Orientation, 1) != 1)
 
 
 def _find_target(image: PIL.Image.Image, path: Path, *, is_lossy: bool) -> np.ndarray:
