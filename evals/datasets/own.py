@@ -61,7 +61,12 @@ def load(data: Path, split: str = "all", *, pictures: str | Path | None = None) 
     if not found.entries:
         raise DatasetError(f"own data: {file} holds no query")
     _check_entries(file, found.entries)
-    return OwnDataset(split, file, found.entries, found.notes)
+    ignored = [f"{COCO_FILE} beside {LIST_FILE} is not read."] if {LIST_FILE, COCO_FILE} <= _list_names(data) else []
+    return OwnDataset(split, file, found.entries, (*found.notes, *ignored))
+
+
+def _list_names(data: Path) -> set[str]:
+    return {path.name for path in data.iterdir()} if data.is_dir() else set()
 
 
 def _check_entries(file: Path, entries: Sequence[OwnEntry]) -> None:

@@ -211,6 +211,12 @@ def test_windows_separators_and_nested_folders_are_found(folder):
     assert sample.open_image().width == 16
 
 
+def test_a_file_that_is_not_read_is_told(folder):
+    write(folder, LINE)
+    (folder / "annotations.json").write_text("{}")
+    assert load_dataset("own", folder).collect_info().notes[-1] == "annotations.json beside queries.jsonl is not read."
+
+
 def test_a_crowd_is_neither_target_nor_background(folder, predicted):
     crowd = {"iscrowd": 1, "segmentation": {"size": [12, 16], "counts": [96, 96]}, "bbox": [8, 0, 8, 12]}
     dataset = read_coco(folder, coco({"segmentation": [SQUARE], "bbox": [3, 2, 6, 4]}, crowd))

@@ -14,7 +14,7 @@ def draw(*points: tuple[int, int], height: int = 9, width: int = 9) -> list[str]
 
 
 def test_a_side_between_two_columns_is_rounded_outwards():
-    """Where newer versions of OpenCV draw one pixel less in the second and sixth row."""
+    """Where newer versions of OpenCV draw one pixel less in the second, fourth and sixth row."""
     assert draw((8, 0), (5, 6), (1, 3)) == [
         ".......##",
         ".....####",
