@@ -135,14 +135,21 @@ def _list_images(folder: Path) -> list[Path]:
         raise LISA_SOURCE.build_missing_error(
             f"{images[alone[0]][0]} has no {alone[0]}.json beside it", "an annotation for every image"
         )
-    if alone := sorted(annotations.keys() - images.keys()):
-        raise LISA_SOURCE.build_missing_error(
-            f"{annotations[alone[0]][0]} has no image beside it", "an image for every annotation"
-        )
+    strays = [annotations[stem][0] for stem in sorted(annotations.keys() - images.keys())]
+    if alone := [path for path in strays if _is_annotation(path)]:
+        raise LISA_SOURCE.build_missing_error(f"{alone[0]} has no image beside it", "an image for every annotation")
     if several := [paths for stem, paths in images.items() if stem in annotations and len(paths) > 1]:
         names = " and ".join(path.name for path in several[0])
         raise LISA_SOURCE.build_broken_error(folder, f"has {names} for one annotation; keep the image that it is of")
-    return sorted(images[stem][0] for stem in annotations)
+    return sorted(images[stem][0] for stem in annotations.keys() & images.keys())
+
+
+def _is_annotation(path: Path) -> bool:
+    try:
+        reasonseg.load_texts(path)
+    except ScoringError:
+        return False
+    return True
 
 
 def _group_by_stem(folder: Path, endings: Set[str]) -> dict[str, list[Path]]:

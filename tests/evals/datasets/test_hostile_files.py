@@ -1,6 +1,7 @@
 """Files of benchmarks that hold what they should not: one sentence that names file and entry, whatever the format."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,15 @@ RUNS = [
 SPLITS = {"refcoco": "val", "grefcoco": "val", "saco-gold": "metaclip", "saco-silver": "sav", "reasonseg": "val"}
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> dict[str, Path]:
+    return write_scenes(tmp_path_factory.mktemp("small"), number=4, sizes=((160, 120),))
+
+
 @pytest.fixture
-def made(tmp_path) -> dict[str, Path]:
-    return write_scenes(tmp_path, number=4, sizes=((160, 120),))
+def made(small, tmp_path) -> dict[str, Path]:
+    """Files that a test may change."""
+    return {name: shutil.copytree(folder, tmp_path / folder.name) for name, folder in small.items()}
 
 
 def score_nothing(name: str, folder: Path) -> None:
