@@ -136,8 +136,8 @@ def _list_images(folder: Path) -> list[Path]:
             f"{images[alone[0]][0]} has no {alone[0]}.json beside it", "an annotation for every image"
         )
     strays = [annotations[stem][0] for stem in sorted(annotations.keys() - images.keys())]
-    if alone := [path for path in strays if _is_annotation(path)]:
-        raise LISA_SOURCE.build_missing_error(f"{alone[0]} has no image beside it", "an image for every annotation")
+    if lost := [path for path in strays if _is_annotation(path)]:
+        raise LISA_SOURCE.build_missing_error(f"{lost[0]} has no image beside it", "an image for every annotation")
     if several := [paths for stem, paths in images.items() if stem in annotations and len(paths) > 1]:
         names = " and ".join(path.name for path in several[0])
         raise LISA_SOURCE.build_broken_error(folder, f"has {names} for one annotation; keep the image that it is of")
