@@ -46,8 +46,8 @@ HF_BOOL_SOURCE = DataSource(
     LISA_SOURCE.licence,
 )
 PHOTO_ENDINGS = {".jpg", ".jpeg"}
-IMAGE_ENDINGS = {*PHOTO_ENDINGS, ".png", ".webp", ".bmp", ".tif", ".tiff"}
-"""In small letters or capitals. The published images are .jpg; a file with another ending may be something else."""
+OTHER_ENDINGS = {".png", ".webp", ".bmp", ".tif", ".tiff"}
+"""Of images, in small letters or capitals. The published ones are .jpg."""
 PUBLISHED = {"train": 239, "val": 200, "test": 779}
 
 
@@ -127,11 +127,11 @@ def _load_folder(data: Path, split: str) -> ReasonSeg:
 
 def _list_images(folder: Path) -> list[Path]:
     """Every image that has an annotation. Raises DatasetError for one without the other."""
-    images, annotations = (_group_by_stem(folder, endings) for endings in (IMAGE_ENDINGS, {".json"}))
-    photos = {stem for stem, paths in images.items() if any(path.suffix.lower() in PHOTO_ENDINGS for path in paths)}
+    photos, annotations = (_group_by_stem(folder, endings) for endings in (PHOTO_ENDINGS, {".json"}))
+    images = _group_by_stem(folder, OTHER_ENDINGS) | photos  # beside a photo, another image is something else
     if not images or (not annotations and not photos):
         raise LISA_SOURCE.build_missing_error(f"{folder} holds no .jpg file", "images with a .json file beside each")
-    if alone := sorted(photos - annotations.keys()):
+    if alone := sorted(photos.keys() - annotations.keys()):
         raise LISA_SOURCE.build_missing_error(
             f"{images[alone[0]][0]} has no {alone[0]}.json beside it", "an annotation for every image"
         )

@@ -93,9 +93,12 @@ def test_texts_of_reasonseg_that_would_be_misread_are_refused(made, key, value, 
 def test_reasonseg_says_which_file_has_no_other_beside_it(made):
     folder = made["reasonseg"] / "val"
     first, second, *_ = sorted(folder.glob("*.jpg"))
-    first.with_suffix(".png").write_bytes(first.read_bytes())
-    with pytest.raises(DatasetError, match=rf"has {first.name} and {first.stem}.png for one annotation"):
+    for ending in (".png", ".jpeg"):
+        first.with_suffix(ending).write_bytes(first.read_bytes())
+    with pytest.raises(DatasetError, match=rf"has {first.stem}.jpeg and {first.name} for one annotation"):
         load_dataset("reasonseg", made["reasonseg"], "val")
+    first.with_suffix(".jpeg").unlink()
+    assert load_dataset("reasonseg", made["reasonseg"], "val").list_samples()[0].source == f"val/{first.name}"
     first.unlink()
     (folder / "readme.png").write_bytes(b"")
     assert load_dataset("reasonseg", made["reasonseg"], "val").list_samples()[0].source == f"val/{first.stem}.png"
