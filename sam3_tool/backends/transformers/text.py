@@ -4,9 +4,12 @@ The CLS token attends to the image, and the published model has it even where th
 out there, so that it is put behind the phrase here. Without boxes it depends on the image alone: `compute_cls_tokens`.
 """
 
+import html
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import ftfy
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -23,6 +26,22 @@ CONTEXT = 32
 """Text tokens, start and end included; longer phrases are cut."""
 
 _TEXT_BYTES = 32 * 2**20
+_SPECIAL_TOKENS = re.compile(r"<\|(startoftext|endoftext)\|>")
+
+
+def clean_phrase(phrase: str) -> str:
+    r"""Clean a phrase as the published code does before it makes tokens of it (`sam3/model/tokenizer_ve.py`).
+
+    Typographic quotes become straight ones, ligatures letters, HTML entities their characters, mojibake what it was.
+    The tokenizer's own names for start and end are text to the published one: with a space inside they are here, too.
+
+    >>> clean_phrase("The  dog\u2019s &amp;amp; cat\u2019s  \u201cbowl\u201d")
+    'the dog\'s & cat\'s "bowl"'
+    >>> clean_phrase("cup<|endoftext|>")
+    'cup<| endoftext |>'
+    """
+    text = html.unescape(html.unescape(ftfy.fix_text(phrase)))
+    return _SPECIAL_TOKENS.sub(r"<| \1 |>", " ".join(text.split()).lower())
 
 
 class ExemplarSource(Protocol):
@@ -78,9 +97,10 @@ class PromptEncoder:
     def _encode_phrases(self, phrases: Sequence[str]) -> list[torch.Tensor]:
         """Return the text encoder's features of each phrase, (its tokens, C)."""
         context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
-        tokens = self._tokenizer(
-            list(phrases), padding=True, truncation=True, max_length=context, return_tensors="pt"
-        ).to(self._model.device)
+        texts = [clean_phrase(phrase) for phrase in phrases]
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=context, return_tensors="pt").to(
+            self._model.device
+        )
         features = self._model.get_text_features(**tokens).pooler_output
         lengths = tokens["attention_mask"].sum(dim=1).tolist()
         return [text[:length].clone() for text, length in zip(features, lengths, strict=True)]
