@@ -71,6 +71,11 @@ class VisualPrompt:
     """Around the object."""
     mask: np.ndarray | None = None
     """bool, (height, width) of the image: an answer that is nearly right, to be mended."""
+    multimask: bool = True
+    """Whether the answer is three candidates, for prompts that may mean several things, or the single mask that the
+    published notebooks take for several clicks, for a box and for a correction."""
+    fill_holes: bool = False
+    """Whether small holes of the masks are filled, as the published predictor for clicks does it."""
 
     def __post_init__(self) -> None:
         if not self.points and self.box is None and self.mask is None:
@@ -86,6 +91,11 @@ class VisualPrompt:
             _check_box(self.box)
         if self.mask is not None and (self.mask.dtype != bool or self.mask.ndim != 2):
             raise ValueError(f"`mask` must be bool (H, W), got {self.mask.dtype} {self.mask.shape}")
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether this may mean several things, such as a part and its whole: one click and nothing else."""
+        return len(self.points) == 1 and self.box is None and self.mask is None
 
     def check_fits(self, height: int, width: int) -> None:
         """Check that the prompt lies within an image.

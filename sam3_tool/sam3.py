@@ -1,5 +1,6 @@
 """`Sam3`: the segmenter that an agent holds."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Sam3:
             name_or_path: "tiny" (the embedded checkpoint), "facebook/sam3", a folder in transformers' format, or
                 "NAME:WEIGHTS" for an installed backend of that name (entry points `sam3_agent.backends`).
             device: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one.
-            dtype: "float32", "bfloat16" or "float16"; "auto" is bfloat16 on CUDA and, for large networks, on CPUs
+            dtype: "float32", "bfloat16" or "float16"; "auto" is bfloat16 on GPUs and, for large networks, on CPUs
                 with units for it; else float32.
             record: A folder that gets every call, for `Sam3.replay`.
             cache: A folder that remembers every answer, for whoever asks the same of the same weights.
@@ -121,7 +122,7 @@ class Sam3:
         'tiny'
         """
         network = load_backend(name_or_path, device=device, dtype=dtype, compile=compile)
-        room, spare = (GPU_BYTES, HOST_BYTES) if getattr(network, "is_on_gpu", False) else (CACHE_BYTES, 0)
+        room, spare = choose_cache_bytes(network, _read_memory_bytes())
         backend = network
         if cache is not None:
             made_with = _describe_maker(network)
@@ -219,6 +220,8 @@ class Sam3:
         *,
         box: Box | None = None,
         mask: np.ndarray | None = None,
+        multimask: bool = True,
+        fill_holes: bool = False,
     ) -> Instances:
         """Segment the one object that clicks, a box or an earlier mask show.
 
@@ -228,11 +231,15 @@ class Sam3:
             labels: 1 = on the object, 0 = on what does not belong to it, one per point. Default: all 1.
             box: x0 y0 x1 y1 in pixels, around the object.
             mask: bool, (height, width): an answer to be mended, such as the best candidate so far. Give all clicks
-                again with it.
+                again with it. The network's own numbers of its latest answers are remembered and used with it; a mask
+                from elsewhere is turned into such numbers first.
+            multimask: True gives three candidates, which suits a single click. False gives the single mask that the
+                published notebooks take for several clicks, for a box and for a correction.
+            fill_holes: Fill holes of up to 0.3 % of the image, as the published predictor for clicks does it.
 
         Returns:
-            Up to three candidates, best first. `scores` are the predicted IoU, `boxes` the extents of the masks, and
-            `presence` says how sure SAM 3 is that there is an object at all.
+            Up to three candidates, best first, or one. `scores` are the predicted IoU, `boxes` the extents of the
+            masks, and `presence` says how sure SAM 3 is that there is an object at all.
 
         Raises:
             ValueError: Nothing is given, a point lies outside the image, or the mask has another size.
@@ -247,7 +254,8 @@ class Sam3:
         """
         clicks = tuple((float(x), float(y)) for x, y in points)
         object_box = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        return self.segment_batch([(image, VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask))])[0]
+        prompt = VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask, multimask, fill_holes)
+        return self.segment_batch([(image, prompt)])[0]
 
     def segment_batch(self, requests: Sequence[SegmentationRequest]) -> list[Instances]:
         """Answer many prompts about many images.
@@ -327,6 +335,34 @@ class Sam3:
         "The embedded SAM 3 does not know 'giraffe'; `--sam3 facebook/sam3` takes any phrase."
         """
         return self._backend.vocabulary_warning(phrase)
+
+
+def choose_cache_bytes(network: Backend, memory_bytes: int) -> tuple[int, int]:
+    """Choose the room for embeddings on the network's device, and in the host's memory for what leaves a GPU.
+
+    Args:
+        network: A backend whose weights are loaded.
+        memory_bytes: The host's memory.
+
+    Returns:
+        `cache_bytes` and `host_bytes` of `Sam3`. On a small GPU that is a quarter of what is free there, for a pass
+        needs the rest; on a small host an eighth of its memory.
+
+    >>> from sam3_tool import ScriptedBackend
+    >>> choose_cache_bytes(ScriptedBackend({}), 2**36) == (CACHE_BYTES, 0)
+    True
+    """
+    if not getattr(network, "is_on_gpu", False):
+        return CACHE_BYTES, 0
+    free_bytes = int(getattr(network, "free_bytes", 4 * GPU_BYTES))
+    return min(GPU_BYTES, free_bytes // 4), min(HOST_BYTES, memory_bytes // 8)
+
+
+def _read_memory_bytes() -> int:
+    """Return the host's memory; where the system does not tell, what a large cache needs."""
+    with suppress(AttributeError, OSError, ValueError):  # there is no such function on Windows
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 8 * HOST_BYTES
 
 
 def _describe_maker(backend: Backend) -> dict[str, str]:

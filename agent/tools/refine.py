@@ -90,6 +90,8 @@ class Refine(Tool):
         workspace, image = episode.workspace, episode.task.image
         [earlier] = [None] if self.id is None else workspace.pick(validate_ids([self.id], workspace))
         prompt = self._build_prompt(earlier, image)
+        # as the published notebooks and predictor: candidates for one click alone, filled holes for a person's clicks
+        prompt = replace(prompt, multimask=prompt.is_ambiguous, fill_holes=episode.task.by_hand)
         report = sam3.run_requests([(image, prompt)])
         usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes)
         found = report.instances[0]

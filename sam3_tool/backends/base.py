@@ -51,6 +51,7 @@ class Backend(Protocol):
     - `runs_on: str`, e.g. "cpu float32", for headers and reports.
     - `fingerprint: str`, which tells its weights from all others; `Sam3.load(…, cache=…)` needs it.
     - `is_on_gpu: bool`: its embeddings are then `sam3_tool.backends.embeddings.MovableEmbedding`.
+    - `free_bytes: int`: memory that is free there. A quarter of it is room for embeddings.
 
     >>> from sam3_tool import Backend, ScriptedBackend
     >>> backend: Backend = ScriptedBackend({})
@@ -95,7 +96,7 @@ class Backend(Protocol):
             prompts: As many as embeddings.
 
         Returns:
-            The candidates of each prompt, best predicted quality first.
+            The candidates of each prompt, best predicted quality first; one alone where `multimask` is False.
 
         Raises:
             CheckpointError: These weights cannot follow clicks.

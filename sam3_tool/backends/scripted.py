@@ -98,7 +98,7 @@ class ScriptedBackend:
             prompts: As many as embeddings.
 
         Returns:
-            Up to three candidates per prompt, best agreement first.
+            Up to three candidates per prompt, or the best where one mask is asked for; best agreement first.
 
         Raises:
             ValueError: The scripted masks have another size than the image.
@@ -130,9 +130,10 @@ class ScriptedBackend:
         for phrase, instances in scripted.items():
             _check_size(instances, embedding, phrase)
         every = [instances.masks for instances in scripted.values()]
-        return rank_by_agreement(
+        found = rank_by_agreement(
             np.concatenate([np.zeros((0, embedding.height, embedding.width), bool), *every]), prompt
         )
+        return found if prompt.multimask else found[np.arange(len(found)) < 1]
 
     def _get_scripted(self, embedding: ScriptedEmbedding) -> Mapping[str, Instances]:
         """Return the instances of the image, by phrase."""

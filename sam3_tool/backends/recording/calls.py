@@ -17,6 +17,7 @@ from sam3_tool.prompts import ConceptPrompt, Prompt
 SAM3_FOLDER = "sam3"
 """Folder of SAM 3's calls inside the folder of a recording."""
 NAME_QUESTION: Question = {"what": "name"}
+_USUAL = (("multimask", True), ("fill_holes", False))
 
 
 def to_json(instances: Instances) -> dict[str, Any]:
@@ -64,7 +65,9 @@ def build_prompt_question(key: str, prompt: Prompt) -> Question:
         plain = {field.name: getattr(prompt, field.name) for field in fields(prompt) if field.name != "exemplar_image"}
         return {"what": "find", "picture": key, **plain, **exemplar_key}
     mask = None if prompt.mask is None else rle.encode_masks(prompt.mask[None])[0].counts
-    return {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
+    question = {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
+    # left out where they say nothing, so that the question is that of recordings made before there was a choice
+    return {name: value for name, value in question.items() if (name, value) not in _USUAL}
 
 
 def build_warning_question(phrase: str) -> Question:

@@ -1,8 +1,10 @@
 """A backend that reads recorded answers back: it needs no checkpoint, no torch and no GPU."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sam3_tool.backends.recording.calls import (
     NAME_QUESTION,
@@ -14,7 +16,7 @@ from sam3_tool.backends.recording.calls import (
     translate_errors,
 )
 from sam3_tool.backends.recording.format import RecordingReader
-from sam3_tool.errors import CheckpointError
+from sam3_tool.errors import CheckpointError, RecordError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
@@ -57,10 +59,24 @@ class ReplayingBackend:
         with translate_errors(f"nobody asked for the vocabulary warning on {phrase!r} when the recording was made"):
             return str(self._reader.read_answer(build_warning_question(phrase)))
 
+    def _read_answer(self, key: str, prompt: Prompt) -> Any:
+        """Read the answer. Raises RecordError if there is none.
+
+        A recording from before there was a choice of candidates holds three where one is asked for now.
+        """
+        try:
+            return self._reader.read_answer(build_prompt_question(key, prompt))
+        except RecordError:
+            if isinstance(prompt, VisualPrompt) and (prompt.fill_holes or not prompt.multimask):
+                with suppress(RecordError):
+                    plain = replace(prompt, multimask=True, fill_holes=False)
+                    return self._reader.read_answer(build_prompt_question(key, plain))
+            raise
+
     def _read_instances(self, key: str, prompt: Prompt) -> Instances:
         asked = prompt.phrase or "examples" if isinstance(prompt, ConceptPrompt) else "an object by clicks"
         with translate_errors(f"SAM 3 was not asked for {asked!r} in this way when the recording was made"):
-            saved = self._reader.read_answer(build_prompt_question(key, prompt))
+            saved = self._read_answer(key, prompt)
         try:
             return from_json(saved)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

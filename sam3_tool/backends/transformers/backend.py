@@ -16,11 +16,12 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends.base import CrossImageEmbedding
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, hash_checkpoint
+from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, format_one_line, hash_checkpoint
 from sam3_tool.backends.transformers.compile import compile_parts
 from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
+from sam3_tool.backends.transformers.layers.published import match_published_numbers
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
 from sam3_tool.backends.transformers.layers.upsampling import build_instances
@@ -65,6 +66,8 @@ class ImageEmbedding:
     checkpoint has no tracker."""
     cls_token: torch.Tensor
     """The CLS token of a prompt without boxes, (1, 1, C)."""
+    key: str
+    """The image's."""
     device: torch.device | None = None
     """The network's, while this waits in the host's memory."""
 
@@ -122,6 +125,7 @@ class TransformersBackend:
         self._folder = folder
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
+        match_published_numbers(model)
         replace_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers
         model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
@@ -181,6 +185,11 @@ class TransformersBackend:
     @property
     def is_on_gpu(self) -> bool:
         return bool(self._model.device.type == "cuda")
+
+    @property
+    def free_bytes(self) -> int:
+        """Memory that is free on the GPU, in bytes; 0 elsewhere."""
+        return torch.cuda.mem_get_info(self._model.device)[0] if self.is_on_gpu else 0
 
     @property
     def runs_on(self) -> str:
@@ -256,6 +265,7 @@ class TransformersBackend:
                 image.width,
                 trunk[row : row + 1].clone(),
                 cls_tokens[row : row + 1].clone(),
+                image.key,
             )
             for row, image in enumerate(images)
         ]
@@ -366,24 +376,28 @@ def resolve_device(name: str) -> torch.device:
     """Return the device of this name. Raises `DeviceError` if this machine has none."""
     try:
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+        torch.zeros(1, device=place).tolist()  # "meta" makes tensors, but without numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise DeviceError(f"device {name!r} cannot be used here ({format_one_line(error)}); try cpu") from error
     return place
 
 
 def _resolve_dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
     """Return the type of this name. Raises ValueError for a type that SAM 3 does not run in."""
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    narrow = device.type == "cuda" or (has_bfloat16_units() and _sum_weight_bytes(folder) > _SMALL_BYTES)
+    is_large = device.type == "cuda" or _sum_weight_bytes(folder) > _SMALL_BYTES
+    narrow = is_large and has_bfloat16_units(device)
     types["auto"] = torch.bfloat16 if narrow else torch.float32
     if name not in types:
         raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
     return types[name]
 
 
-def has_bfloat16_units() -> bool:
-    """Tell whether this CPU has units for bfloat16; without them it is far slower than float32."""
+def has_bfloat16_units(device: torch.device) -> bool:
+    """Tell whether this device has units for bfloat16; without them it is far slower than float32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 

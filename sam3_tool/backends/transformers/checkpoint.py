@@ -1,7 +1,9 @@
 """Finding the folder of a SAM 3 checkpoint. Quick to fail: neither torch nor transformers is loaded for it."""
 
 import importlib.resources
+import json
 import re
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -58,11 +60,38 @@ def hash_checkpoint(folder: Path) -> str:
 
 def _download_checkpoint(repository: str) -> Path:
     try:
-        return Path(snapshot_download(repository, allow_patterns=_FILES))
+        folder = Path(snapshot_download(repository, allow_patterns=_FILES))
     except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
         if fault := describe_http_fault():
             raise CheckpointError(f"{repository} could not be downloaded: {fault}. {TRY_TINY}") from error
         raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
+    # without the hub, whatever an earlier download has left is taken for the whole
+    missing = _list_missing_files(folder)
+    if missing:
+        what = f"{', '.join(missing[:3])}{' and more' * (len(missing) > 3)}"
+        raise CheckpointError(
+            f"{repository} is on this machine only in part, without {what}. {_format_advice(repository)}"
+        )
+    return folder
+
+
+def _list_missing_files(folder: Path) -> list[str]:
+    """Return what a whole checkpoint has and this folder has not: each file, or its usual name of several."""
+    groups: list[tuple[str, ...]] = [
+        ("config.json",),
+        ("tokenizer.json", "vocab.json"),
+        ("processor_config.json", "preprocessor_config.json"),
+        *((name,) for name in _list_weight_files(folder)),
+    ]
+    # a link whose target is gone does not exist either
+    return [group[0] for group in groups if not any((folder / name).exists() for name in group)]
+
+
+def _list_weight_files(folder: Path) -> list[str]:
+    index = folder / "model.safetensors.index.json"
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    return ["model.safetensors"]
 
 
 def _describe_obstacle(repository: str, error: Exception) -> str:

@@ -5,20 +5,25 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
-from torch.nn import functional
 
+from sam3_tool.backends.transformers.earlier_masks import EarlierMasks
+from sam3_tool.backends.transformers.layers.holes import fill_small_holes
 from sam3_tool.backends.transformers.layers.upsampling import build_instances
 from sam3_tool.instances import Instances
 from sam3_tool.prompts import VisualPrompt
 
-CERTAIN_LOGIT = 10.0
-"""Logit of a pixel in a mask that is given as a prompt, as the published video model has it; minus that outside."""
+EXACT_PARTS = ("prompt_encoder", "shared_image_embedding", "mask_downsample")
+"""Parts that stay in float32 in a 16-bit network: bfloat16 has steps of 4 pixels in a square of 1008."""
 
 
 class TrunkEmbedding(Protocol):
     """An image behind the vision trunk that detector and tracker share."""
+
+    @property
+    def key(self) -> str:
+        """The image's."""
+        ...
 
     @property
     def trunk(self) -> torch.Tensor:
@@ -39,20 +44,23 @@ class Tracker:
 
     - Places are scaled to the network's square as `Sam3TrackerProcessor` does, and padded as by itself.
     - Prompts of one kind share a pass; padding one kind to another would change its answer.
+    - A mask goes in as the published code gives it: see `EarlierMasks`. One that comes without a place has no token.
     - Mask logits are upsampled to the image (bilinear, corners not aligned) and cut at 0 after that.
     """
 
     def __init__(self, model: Any) -> None:
         """Take over a `Sam3TrackerModel` on its device, in evaluation mode."""
-        self.model = model if model.dtype == torch.float32 else _keep_coordinates_float32(model)
+        self._dtype: torch.dtype = model.mask_decoder.conv_s0.weight.dtype
+        self.model = model if self._dtype == torch.float32 else _keep_coordinates_float32(model, self._dtype)
         self._side: int = model.config.prompt_encoder_config.image_size
         self._levels: WeakKeyDictionary[TrunkEmbedding, list[torch.Tensor]] = WeakKeyDictionary()
+        self._earlier = EarlierMasks(model.prompt_encoder.mask_input_size, getattr(model, "mask_downsample", None))
 
     def refine(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
-        """Return the three candidates of each prompt, best predicted quality first; ties keep the network's order."""
-        kinds: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
+        """Return the candidates of each prompt, best predicted quality first; ties keep the network's order."""
+        kinds: dict[tuple[int, bool, bool, bool], list[int]] = defaultdict(list)
         for row, prompt in enumerate(prompts):
-            kinds[len(prompt.points), prompt.box is None, prompt.mask is None].append(row)
+            kinds[len(prompt.points), prompt.box is None, prompt.mask is None, prompt.multimask].append(row)
         found: dict[int, Instances] = {}
         for rows in kinds.values():
             found |= zip(
@@ -63,21 +71,50 @@ class Tracker:
     def _refine_group(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         """Refine prompts of one kind."""
         levels = zip(*(self._get_levels(embedding) for embedding in embeddings), strict=True)
-        output = self.model(
-            image_embeddings=[torch.cat(level) for level in levels],
-            **{name: value.to(self.model.device) for name, value in self._build_inputs(embeddings, prompts).items()},
+        *fine, coarse = (torch.cat(level) for level in levels)
+        sparse, dense = self._encode_prompts(embeddings, prompts)
+        masks, quality, _, presence = self.model.mask_decoder(
+            image_embeddings=coarse,
+            image_positional_embeddings=self.model.get_image_wide_positional_embeddings().repeat(len(prompts), 1, 1, 1),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=prompts[0].multimask,
+            high_resolution_features=fine,
         )
-        quality = output.iou_scores[:, 0].float().clamp(0, 1).cpu()
-        presence = output.object_score_logits[:, 0, 0].float().sigmoid().tolist()
+        scores, presences = quality[:, 0].float().clamp(0, 1).cpu(), presence[:, 0, 0].float().sigmoid().tolist()
         return [
-            _build_candidates(output.pred_masks[row, 0], quality[row], presence[row], embedding)
-            for row, embedding in enumerate(embeddings)
+            self._build_candidates(masks[row, 0], scores[row], presences[row], embedding, prompt)
+            for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True))
         ]
 
-    def _build_inputs(
+    def _encode_prompts(
+        self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the tokens of each prompt's places, (n, 1, T, C), and what its mask adds to the image, (n, C, h, w).
+
+        A mask without a place has no token, as in the published image predictor; `Sam3TrackerModel.forward` would add
+        two that say "no point".
+        """
+        encoder = self.model.prompt_encoder
+        device = encoder.no_mask_embed.weight.device
+        inputs: dict[str, torch.Tensor | None] = dict.fromkeys(
+            ("input_points", "input_labels", "input_boxes", "input_masks")
+        )
+        inputs |= {name: value.to(device) for name, value in self._build_places(embeddings, prompts).items()}
+        if prompts[0].mask is not None:
+            rows = [
+                self._earlier.to_logits(embedding.key, prompt.mask, device)
+                for embedding, prompt in zip(embeddings, prompts, strict=True)
+                if prompt.mask is not None
+            ]
+            inputs["input_masks"] = torch.cat(rows)
+        sparse, dense = encoder(**inputs)
+        return dense.new_zeros(len(prompts), 1, 0, dense.shape[1]) if sparse is None else sparse, dense
+
+    def _build_places(
         self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]
     ) -> dict[str, torch.Tensor]:
-        """Return what `Sam3TrackerModel.forward` takes: one object per row."""
+        """Return points and boxes as the prompt encoder takes them: one object per row."""
         first, inputs = prompts[0], {}
         # the network's square is stretched from the image, so that x and y scale differently
         steps = torch.tensor(
@@ -90,16 +127,28 @@ class Tracker:
         if first.box is not None:
             boxes = torch.tensor([prompt.box for prompt in prompts], dtype=torch.float32)
             inputs["input_boxes"] = (boxes * steps.repeat(1, 2))[:, None]
-        if first.mask is not None:
-            inputs["input_masks"] = torch.cat([self._to_logits(prompt.mask) for prompt in prompts])
         return inputs
 
-    def _to_logits(self, mask: np.ndarray | None) -> torch.Tensor:
-        """Return (1, 1, h, w), in the size of the network's own mask logits."""
-        certain = (2 * torch.tensor(mask)[None, None].float() - 1) * CERTAIN_LOGIT
-        size = self.model.prompt_encoder.mask_input_size
-        small = functional.interpolate(certain, size=size, mode="bilinear", align_corners=False, antialias=True)
-        return small.to(self.model.mask_decoder.conv_s0.weight.dtype)
+    def _build_candidates(
+        self,
+        logits: torch.Tensor,
+        quality: torch.Tensor,
+        presence: float,
+        embedding: TrunkEmbedding,
+        prompt: VisualPrompt,
+    ) -> Instances:
+        """Make instances of the candidates. `logits`: (C, h, w); `quality`: (C,)."""
+        order = quality.argsort(descending=True, stable=True)
+        ordered = logits[order.to(logits.device)]
+        found = build_instances(
+            fill_small_holes(ordered) if prompt.fill_holes else ordered,
+            embedding.height,
+            embedding.width,
+            scores=quality[order].numpy(),
+            presence=presence,
+        )
+        self._earlier.remember(embedding.key, found.rles, ordered)
+        return found
 
     def _get_levels(self, embedding: TrunkEmbedding) -> list[torch.Tensor]:
         """Return what the mask decoder reads of an image, finest level first; kept as long as the embedding is."""
@@ -116,21 +165,13 @@ class Tracker:
         return [decoder.conv_s0(finest), decoder.conv_s1(finer), coarse + past]
 
 
-def _build_candidates(
-    logits: torch.Tensor, quality: torch.Tensor, presence: float, embedding: TrunkEmbedding
-) -> Instances:
-    """Make instances of three candidates. `logits`: (3, h, w); `quality`: (3,)."""
-    order = quality.argsort(descending=True, stable=True)
-    ordered = logits[order.to(logits.device)]
-    return build_instances(ordered, embedding.height, embedding.width, scores=quality[order].numpy(), presence=presence)
-
-
-def _keep_coordinates_float32(model: Any) -> Any:
-    """Change a 16-bit model so that it knows places in float32: bfloat16 has steps of 4 pixels in a square of 1008."""
-    narrow = model.dtype
+def _keep_coordinates_float32(model: Any, narrow: torch.dtype) -> Any:
+    """Change a 16-bit model so that it knows places, and masks that it is given, in float32."""
 
     def narrow_output(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
-        return tuple(tensor.to(narrow) for tensor in output) if isinstance(output, tuple) else output.to(narrow)
+        if isinstance(output, tuple):  # a prompt without places has no tensor of them
+            return tuple(None if tensor is None else tensor.to(narrow) for tensor in output)
+        return output.to(narrow)
 
     for part in (model.prompt_encoder, model.shared_image_embedding):
         part.float().register_forward_hook(narrow_output)

@@ -13,6 +13,7 @@ from transformers import CLIPTokenizer, Sam3ImageProcessor, Sam3Model, Sam3Track
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
 
 _settings_lock = Lock()  # protects transformers' verbosity and progress bars, which are settings of the process
@@ -59,12 +60,17 @@ def read_tracker(folder: Path, detector: Any) -> Any:
 
     Raises `CheckpointError` if the checkpoint has none, or half of one.
     """
-    weights = {name: value.to(detector.dtype) for name, value in _read_tracker_weights(folder)}
+    weights = {
+        name: value.to(torch.float32 if name.startswith(EXACT_PARTS) else detector.dtype)
+        for name, value in _read_tracker_weights(folder)
+    }
     if not weights:
         raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {TRY_TINY}")
     try:
         with silence_transformers(), torch.device("meta"):  # nothing is made that is replaced at once
             tracker = Sam3TrackerModel(Sam3TrackerConfig.from_pretrained(folder, local_files_only=True))
+            if any(name.startswith("mask_downsample.") for name in weights):  # which the video class has
+                tracker.mask_downsample = torch.nn.Conv2d(1, 1, kernel_size=4, stride=4)
         tracker.vision_encoder.backbone = detector.vision_encoder.backbone
         missing = tracker.load_state_dict(weights, strict=False, assign=True).missing_keys
     except Exception as error:  # a damaged folder raises whatever its damaged part does

@@ -72,8 +72,43 @@ def test_further_clicks_are_told_together_with_all_earlier_ones(tiny, picture):
     ]
     assert episode.current_ids == (3,)
     before = episode.workspace.get_instances([2]).masks[0]
-    direct = tiny.refine(picture, [(90, 120), (245, 125), (60.5, 100)], [1, 0, 1], box=(30, 60, 150, 180), mask=before)
+    points, labels = [(90, 120), (245, 125), (60.5, 100)], [1, 0, 1]
+    direct = tiny.refine(picture, points, labels, box=(30, 60, 150, 180), mask=before, multimask=False)
     assert np.array_equal(episode.workspace.get_instances([3]).masks[0], direct.masks[0])
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize(
+    ("arguments", "ambiguous"),
+    [
+        ({"points": [CIRCLE]}, True),
+        ({"points": [[*CIRCLE, False]]}, True),
+        ({"points": [CIRCLE, [*SQUARE, False]]}, False),
+        ({"box": AROUND_THE_CIRCLE}, False),
+        ({"points": [CIRCLE], "box": AROUND_THE_CIRCLE}, False),
+        ({"points": [[60, 100]], "id": 1}, False),
+    ],
+)
+def test_only_one_click_alone_has_the_best_of_three_candidates(tiny, picture, arguments, ambiguous, by_hand):
+    """As the published notebooks; and a person's clicks have no small holes, as in the published predictor."""
+    first = called("refine", points=[CIRCLE])
+    calls = [first, called("refine", **arguments)] if "id" in arguments else [called("refine", **arguments)]
+    task, budget = Task(picture, "q", by_hand=by_hand), Budget(max_steps=len(calls))
+    episode = run(task, ScriptedPlanner(calls), tiny, budget=budget)
+    points = [tuple(map(float, point[:2])) for point in arguments.get("points", [])]
+    labels = [point[2] if len(point) > 2 else 1 for point in arguments.get("points", [])]
+    earlier = episode.workspace.get_instances([1]).masks[0] if "id" in arguments else None
+    direct = tiny.refine(
+        picture,
+        [CIRCLE, *points] if "id" in arguments else points,
+        [1, *labels] if "id" in arguments else labels,
+        box=arguments.get("box"),
+        mask=earlier,
+        multimask=ambiguous,
+        fill_holes=by_hand,
+    )
+    assert len(direct) == (3 if ambiguous else 1)
+    assert np.array_equal(episode.workspace.get_instances([len(episode.workspace)]).masks[0], direct.masks[0])
 
 
 def test_a_click_at_the_very_edge_is_told_again_as_it_was(picture, tiny):

@@ -36,6 +36,10 @@ class Direct:
     @classmethod
     def load(cls, folder: Path, dtype: torch.dtype = torch.float32) -> "Direct":
         model = Sam3Model.from_pretrained(folder, dtype=dtype).eval()
+        for part in model.vision_encoder.backbone.modules():  # as in the published code, unlike in its configuration
+            if isinstance(part, torch.nn.LayerNorm):
+                part.eps = 1e-5
+        model.detr_decoder.clamp_presence_logit_max_val = float("inf")
         return cls(model, Sam3Processor.from_pretrained(folder))
 
     @torch.inference_mode()

@@ -2,6 +2,8 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 from transformers import Sam3Model, Sam3TrackerModel, Sam3TrackerProcessor
 
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, ScriptedBackend, VisualPrompt
@@ -16,6 +19,8 @@ from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.earlier_masks import EarlierMasks
+from sam3_tool.masks.rle import RleMask
 
 EMBEDDED = locate_checkpoint("tiny")
 ON_THE_CIRCLE, ON_THE_SQUARE, NOWHERE = (90.0, 120.0), (245.0, 125.0), (180.0, 30.0)
@@ -45,8 +50,13 @@ def direct(network: TransformersBackend) -> tuple[Any, Any]:
 
 
 @torch.inference_mode()
-def published(direct: tuple[Any, Any], picture: Image, prompt: VisualPrompt) -> tuple[np.ndarray, np.ndarray, float]:
-    """Masks, predicted IoU and presence as `Sam3TrackerProcessor` and `Sam3TrackerModel` give them, best first."""
+def published(
+    direct: tuple[Any, Any], picture: Image, prompt: VisualPrompt, logits: torch.Tensor | None = None
+) -> tuple[np.ndarray, np.ndarray, float, torch.Tensor]:
+    """What `Sam3TrackerProcessor` and `Sam3TrackerModel` give, best first: masks, predicted IoU, presence and logits.
+
+    `logits`: of the mask that the prompt holds; else 10 inside and -10 outside.
+    """
     model, processor = direct
     inputs = processor(
         images=picture.to_pil(),
@@ -57,22 +67,161 @@ def published(direct: tuple[Any, Any], picture: Image, prompt: VisualPrompt) -> 
     )
     sizes = inputs.pop("original_sizes")
     if prompt.mask is not None:
-        inputs["input_masks"] = torch.tensor(prompt.mask)[None, None].float() * 20 - 10
-    output = model(**inputs)
-    [masks] = processor.post_process_masks(output.pred_masks, sizes)
-    quality = output.iou_scores[0, 0]
+        inputs["input_masks"] = logits if logits is not None else as_certain_logits(prompt.mask)
+    if prompt.points or prompt.box:
+        output = model(**inputs, multimask_output=prompt.multimask)
+        found = output.pred_masks, output.iou_scores, output.object_score_logits
+    else:
+        found = published_without_a_place(model, prompt.multimask, **inputs)
+    [masks] = processor.post_process_masks(found[0], sizes)
+    quality = found[1][0, 0]
     order = quality.argsort(descending=True, stable=True)
-    return masks[0][order].numpy(), quality[order].numpy(), output.object_score_logits.sigmoid().item()
+    return masks[0][order].numpy(), quality[order].numpy(), found[2].sigmoid().item(), found[0][0, 0][order]
 
 
-@pytest.mark.parametrize("kind", PROMPTS)
-def test_a_prompt_gives_what_the_published_tracker_gives(tiny, direct, picture, kind):
-    prompt = PROMPTS[kind]
-    found = tiny.refine(picture, prompt.points, prompt.labels, box=prompt.box, mask=prompt.mask)
-    masks, quality, presence = published(direct, picture, prompt)
+def published_without_a_place(
+    model: Any, multimask: bool, pixel_values: torch.Tensor, input_masks: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `SAM3InteractiveImagePredictor.predict(mask_input=…)`, whose prompt encoder gets no points."""
+    small = functional.interpolate(
+        input_masks, size=model.prompt_encoder.mask_input_size, mode="bilinear", antialias=True
+    )
+    *fine, coarse = model.get_image_embeddings(pixel_values)
+    masks, quality, _, presence = model.mask_decoder(
+        image_embeddings=coarse,
+        image_positional_embeddings=model.get_image_wide_positional_embeddings(),
+        sparse_prompt_embeddings=torch.zeros(1, 1, 0, coarse.shape[1]),
+        dense_prompt_embeddings=model.prompt_encoder.mask_embed(small),
+        multimask_output=multimask,
+        high_resolution_features=fine,
+    )
+    return masks, quality, presence
+
+
+def as_certain_logits(mask: np.ndarray) -> torch.Tensor:
+    return torch.tensor(mask)[None, None].float() * 20 - 10
+
+
+def assert_is(found: Instances, expected: tuple[np.ndarray, np.ndarray, float, torch.Tensor]) -> None:
+    masks, quality, presence, _ = expected
+    assert len(found) == len(masks)
     assert (found.masks != masks).mean() < 1e-4
     assert np.allclose(found.scores, quality, atol=1e-5)
     assert found.presence == pytest.approx(presence, abs=1e-5)
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_a_prompt_gives_what_the_published_tracker_gives(network, direct, picture, kind, multimask):
+    prompt = replace(PROMPTS[kind], multimask=multimask)
+    [found] = Sam3(network).segment_batch([(picture, prompt)])
+    assert_is(found, published(direct, picture, prompt))
+    assert len(found) == (3 if multimask else 1)
+
+
+# Corrections
+
+
+@pytest.mark.parametrize("kind", ["a click", "a box", "a box and a click"])
+@pytest.mark.parametrize("click", [(), ((130.0, 120.0),)])
+def test_the_numbers_of_an_earlier_answer_go_back_with_its_mask(network, direct, picture, kind, click):
+    first = PROMPTS[kind]
+    sam3 = Sam3(network)
+    *_, logits = published(direct, picture, first)
+    for chosen in (0, 2):
+        mask = sam3.segment_batch([(picture, first)])[0].masks[chosen]
+        again = VisualPrompt(first.points + click, first.labels + (1,) * len(click), first.box, mask, False)
+        expected = published(direct, picture, again, logits[chosen][None, None].clamp(-32, 32))
+        assert_is(sam3.segment_batch([(picture, again)])[0], expected)
+
+
+def test_the_numbers_of_another_image_or_of_another_mask_do_not_go_with_a_mask(network, direct, picture):
+    sam3 = Sam3(network)
+    other = Image(picture.pixels[::-1].copy())
+    mask = sam3.refine(other, [ON_THE_CIRCLE]).masks[0].copy()
+    for given in (mask, mask ^ disc()):
+        prompt = VisualPrompt((ON_THE_CIRCLE,), mask=given)
+        assert_is(sam3.segment_batch([(picture, prompt)])[0], published(direct, picture, prompt))
+
+
+def test_numbers_are_forgotten_when_there_is_no_room_for_them():
+    size, count = (64, 64), 3 * 2**26 // (64 * 64 * 4)
+    earlier = EarlierMasks(size, None)
+    pixels = torch.zeros(1, *size)
+    for number in range(count // 2):
+        earlier.remember("image", [RleMask((8, 8), str(number))], pixels)
+    assert earlier._logits.nbytes <= 2**26
+
+
+def test_masks_from_elsewhere_go_through_the_published_convolution_where_the_weights_have_it(direct, picture, tmp_path):
+    torch.manual_seed(0)
+    weight, bias = torch.randn(1, 1, 4, 4), torch.randn(1)
+    names = {"tracker_model.mask_downsample.weight": weight, "tracker_model.mask_downsample.bias": bias}
+    sam3 = Sam3.load(without(tmp_path, (), more=names), dtype="float32")
+    for prompt in (PROMPTS["a mask"], PROMPTS["a mask and a click"]):
+        pixels = torch.tensor(prompt.mask)[None, None].float()
+        large = functional.interpolate(pixels, size=(256, 256), mode="bilinear", antialias=True)
+        expected = published(direct, picture, prompt, functional.conv2d(large, weight, bias, stride=4))
+        assert_is(sam3.segment_batch([(picture, prompt)])[0], expected)
+
+
+def test_half_of_the_published_convolution_is_said(tiny, picture, tmp_path):
+    half = {"tracker_model.mask_downsample.weight": torch.zeros(1, 1, 4, 4)}
+    with pytest.raises(CheckpointError, match=r"no whole tracker for clicks: 1 weights are missing, e.g. mask_down"):
+        Sam3.load(without(tmp_path, (), more=half)).refine(picture, [ON_THE_CIRCLE])
+
+
+# 16 bits
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16", "float16"])
+def any_format(request) -> Sam3:
+    return Sam3.load("tiny", device="cpu", dtype=request.param)
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_every_prompt_works_in_every_format(any_format, network, picture, kind, multimask):
+    prompt = replace(PROMPTS[kind], multimask=multimask, fill_holes=True)
+    [found], [exact] = any_format.segment_batch([(picture, prompt)]), Sam3(network).segment_batch([(picture, prompt)])
+    assert np.isfinite(found.scores).all()
+    assert found.scores[0] == pytest.approx(exact.scores[0], abs=0.05)
+    assert (found.masks[0] != exact.masks[0]).mean() < 0.02
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_an_answer_can_be_corrected_in_every_format(any_format, picture, kind):
+    prompt = PROMPTS[kind]
+    mask = any_format.segment_batch([(picture, prompt)])[0].masks[0]
+    for again in (replace(prompt, mask=mask), VisualPrompt(mask=mask), VisualPrompt(((130.0, 120.0),), mask=mask)):
+        [found] = any_format.segment_batch([(picture, again)])
+        assert found.masks[0].any()
+        assert np.isfinite(found.scores).all()
+
+
+def test_prompts_of_all_kinds_together_work_in_every_format(any_format, picture):
+    prompts = [
+        *PROMPTS.values(),
+        *(replace(prompt, multimask=False) for prompt in PROMPTS.values()),
+        ConceptPrompt("red circle"),
+        ConceptPrompt(boxes=(AROUND_THE_CIRCLE,)),
+        ConceptPrompt("shape", boxes=(AROUND_THE_CIRCLE,), box_labels=(0,)),
+        ConceptPrompt(boxes=(AROUND_THE_CIRCLE,), exemplar_image=Image(picture.pixels[:, ::-1].copy())),
+    ]
+    found = any_format.segment_batch([(picture, prompt) for prompt in prompts])
+    assert [len(one) for one in found[:12]] == [3] * 6 + [1] * 6
+    assert all(np.isfinite(one.scores).all() for one in found)
+    assert len(found[12]) == 1
+
+
+def test_in_16_bits_places_and_masks_are_read_with_weights_of_32(any_format):
+    tracker = any_format._backend._tracker.model
+    exact = load_file(EMBEDDED / "model.safetensors")
+    for name, weight in tracker.prompt_encoder.state_dict().items():
+        assert torch.equal(weight, exact[f"tracker_model.prompt_encoder.{name}"].float()), name
+
+
+# Candidates
 
 
 def test_candidates_come_best_first_with_the_extents_of_their_masks(tiny, picture):
@@ -141,13 +290,13 @@ def test_a_prompt_that_cannot_be_followed_is_refused_in_one_sentence(tiny, pictu
         tiny.refine(picture, **given)
 
 
-def without(folder: Path, prefixes: tuple[str, ...]) -> Path:
-    """A copy of the embedded checkpoint that lacks the weights whose names begin so."""
+def without(folder: Path, prefixes: tuple[str, ...], more: dict[str, torch.Tensor] | None = None) -> Path:
+    """A copy of the embedded checkpoint that lacks the weights whose names begin so, and has `more`."""
     for file in EMBEDDED.glob("*.json"):
         (folder / file.name).write_bytes(file.read_bytes())
     weights = load_file(EMBEDDED / "model.safetensors")
     kept = {name: value for name, value in weights.items() if not name.startswith(prefixes)}
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(kept | (more or {}), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 
@@ -201,6 +350,29 @@ def test_clicks_are_recorded_and_replayed_bit_for_bit(network, picture, tmp_path
         assert (one.scores.tolist(), one.presence) == (again.scores.tolist(), again.presence)
     with pytest.raises(CheckpointError, match="was not asked for 'an object by clicks' in this way"):
         Sam3.replay(tmp_path).refine(picture, [NOWHERE])
+
+
+def test_recordings_from_before_there_was_a_choice_of_candidates_answer_for_one(picture, tmp_path):
+    recorder = Sam3(RecordingBackend(scripted(picture), tmp_path))
+    three = recorder.refine(picture, [ON_THE_CIRCLE], mask=disc())
+    [file] = [file for file in (tmp_path / "sam3").iterdir() if "refine" in file.read_text()]
+    assert {"multimask", "fill_holes"}.isdisjoint(json.loads(file.read_text())["asked"])
+    for choice in ({"multimask": False}, {"fill_holes": True}, {"multimask": False, "fill_holes": True}):
+        again = Sam3.replay(tmp_path).refine(picture, [ON_THE_CIRCLE], mask=disc(), **choice)
+        assert np.array_equal(again.masks, three.masks)
+    with pytest.raises(CheckpointError, match="was not asked for 'an object by clicks' in this way"):
+        Sam3.replay(tmp_path).refine(picture, [ON_THE_SQUARE], multimask=False)
+
+
+def test_a_choice_of_candidates_is_recorded_apart(network, picture, tmp_path):
+    prompts = [
+        VisualPrompt((ON_THE_CIRCLE,), multimask=many, fill_holes=fill)
+        for many, fill in product((False, True), repeat=2)
+    ]
+    found = Sam3(RecordingBackend(network, tmp_path)).segment_batch([(picture, prompt) for prompt in prompts])
+    for prompt, one in zip(prompts, found, strict=True):
+        [again] = Sam3.replay(tmp_path).segment_batch([(picture, prompt)])
+        assert (again.scores.tolist(), again.rles) == (one.scores.tolist(), one.rles)
 
 
 def test_a_recorded_click_holds_its_mask_as_text(picture, tmp_path):
