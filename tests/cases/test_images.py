@@ -108,6 +108,20 @@ def test_a_line_break_in_a_name_does_not_break_the_answer(here: Path) -> None:
     assert where.startswith(f"{Path('out', 'two_lines')}: overlay.png, ")
 
 
+def test_notes_are_told_on_stderr_and_in_the_result(here: Path) -> None:
+    done = segment(str(CASES / "12-bits-in-16" / "xray.png"), "circle", "--json")
+    note = "The grey values lie between 0 and 4095: 0 is shown as black, and 4095 as white."
+    assert (done.exit_code, done.stderr) == (0, f"note: {note}\n")
+    assert json.loads(done.stdout)["image"] == {"width": 60, "height": 40, "notes": [note]}
+
+
+def test_the_limit_of_pixels_is_an_option(here: Path) -> None:
+    done = segment(str(CASES / "uint32" / "u32.tif"), "circle", "--max-pixels", "2399")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "too large (2,400 pixels, and the limit is 2,399)" in done.stderr
+    assert [*here.iterdir()] == []
+
+
 # --- polygons
 
 

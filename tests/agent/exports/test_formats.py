@@ -1,6 +1,9 @@
 """What all formats have in common."""
 
+import json
 from dataclasses import replace
+from io import BytesIO
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -68,3 +71,22 @@ def test_masks_of_another_picture_are_refused(fruit, tmp_path):
 def test_an_unknown_format_is_one_line_with_those_that_there_are(names):
     with pytest.raises(UsageError, match=r"^no export format '.*'; there are: coco, .*, yolo-seg$"):
         select_exporters(names)
+
+
+@pytest.mark.parametrize(
+    "name", ["what?.png", "a:b.png", "two\nlines.png", "x" * 240 + ".png", "nul.png", "...png", "\u732b.png"]
+)
+@pytest.mark.parametrize("kind", ["coco", "coco-polygons", "label-studio", "png-masks"])
+def test_inside_a_file_the_image_has_its_real_name(write, kind, name):
+    content = write(kind, name=f"photos/{name}").read_bytes()
+    if kind == "png-masks":
+        with ZipFile(BytesIO(content)) as archive:
+            content = archive.read("masks.json")
+    held = json.loads(content)
+    match kind:
+        case "png-masks":
+            assert held["image"] == name
+        case "label-studio":
+            assert held[0]["data"]["file_name"] == name
+        case _:
+            assert held["images"][0]["file_name"] == name
