@@ -47,6 +47,7 @@ from agent.planners.grammar.vocabulary import (
     OUTERMOST_BY_SIDE,
     SIZES,
     SUPERLATIVES,
+    THINGS_TOO,
     drop_adjectives,
 )
 from agent.tools.base import MAX_PHRASE
@@ -139,6 +140,11 @@ class PlanCompiler:
     ) -> Plan:
         """`antecedent`: what a pronoun, or a noun left out, stands for. `within`: what must hold all that is named."""
         plans = [self.compile_term(term, antecedent, within=within) for term in coordination.terms]
+        if antecedent is None and _is_half_named(coordination):  # "which is larger, the dog or the cat"
+            raise QuerySyntaxError("a ranking without a noun")
+        alone = [isinstance(plan, Phrase) and _is_adjective_alone(plan) for plan in plans]
+        if any(alone) and not all(alone):  # "the cup, red"
+            raise QuerySyntaxError("an adjective without a noun")
         plan = plans[0] if len(plans) == 1 else Union(tuple(plans))
         return plan if coordination.shared is None else self.compile_term(coordination.shared, plan)
 
@@ -182,9 +188,11 @@ class PlanCompiler:
 
     def compile_named(self, noun: Noun) -> Plan:
         """'Non-red squares' are squares without red ones; in a conversation, 'these cups' are some of the answer."""
-        plan: Plan = _build_phrase(noun.words, noun.tail)
-        # "Non-red squares" lack red squares, but "non-circle objects" lack circles.
-        for word in noun.non:
+        # "Non-red squares" lack red squares, and "non-circle objects" circles, but "non-stick pan" is a name.
+        said_of_name = () if to_singular(noun.words[-1]) in _KINDS_OF_ANYTHING else noun.non
+        names = [word for word in said_of_name if word not in ADJECTIVES]
+        plan: Plan = _build_phrase((*(f"non-{word}" for word in names), *noun.words), noun.tail)
+        for word in (word for word in noun.non if word not in names):
             left_out = (word, *drop_adjectives(" ".join(noun.words)).split()) if word in ADJECTIVES else (word,)
             plan = Difference(plan, _build_phrase(left_out))
         if self.context is not None and noun.determiner in ("this", "that", "these", "those"):
@@ -243,6 +251,8 @@ class PlanCompiler:
     def compile_relationship(self, plan: Plan, relationship: Relationship) -> Plan:
         relation = "inside" if relationship.relation == "in" else relationship.relation
         noun = cast(Noun, relationship.to.noun)
+        if self.context is None and _is_quantity(noun, relation):
+            raise QuerySyntaxError(f"{relation} {noun.ranking.number}")
         # "Left of every square" is left of the leftmost one.
         objects = self.compile_object(relationship.to, plan)
         if relation in OUTERMOST_BY_RELATION and noun.determiner.split(" ")[0] in ("all", "each", "every"):
@@ -255,6 +265,8 @@ class PlanCompiler:
         refers = self.refers
         plan = self.compile_term(term, unite_plans(target_phrases(subject) or [Phrase(ANYTHING)]))
         self.refers = refers  # 'the plates next to them' are other things than they are
+        if any(_is_adjective_alone(phrase) for phrase in target_phrases(plan)):  # "left of the red and blue cups"
+            raise QuerySyntaxError("an adjective without a noun")
         return plan
 
     # rankings
@@ -287,11 +299,14 @@ class PlanCompiler:
     def compile_side(self, plan: Plan, ranking: Ranking, *, many: bool) -> Plan:
         """'The left cup' is the leftmost one; 'the left cups' are those in the left half."""
         superlative = OUTERMOST_BY_SIDE.get(ranking.side.removeprefix("far "))
+        if superlative is None and ranking.number is not None:  # "the middle two": no measure says which
+            raise QuerySyntaxError(f"{ranking.number} at the {ranking.side}")
         if superlative is None or (many and ranking.number is None and not ranking.side.startswith("far ")):
             return Located(plan, cast(Place, ranking.side))
         return self.compile_ranking(plan, replace(ranking, side="", superlative=superlative), None, many=False)
 
 
+_KINDS_OF_ANYTHING = {"animal", "item", "object", "shape", "thing", ANYTHING}
 _UNKNOWN_ORDER = {"extra", "following", "further", "next", "previous"}
 """What is next to be said of is not known."""
 
@@ -322,10 +337,27 @@ def _narrow_to(within: Plan, plan: Plan) -> Plan:
 
 def build_head_phrase(words: str) -> Phrase:
     """Return the phrase of a noun as it was said. Raises QuerySyntaxError for more than `segment` takes."""
-    return _build_phrase(words.split())
+    return _build_phrase(words.removesuffix("'s").removesuffix("'").split())
+
+
+def _is_half_named(coordination: Coordination) -> bool:
+    """Whether a ranking without a noun stands beside nouns of other terms."""
+    return {cast(Noun, term.noun).kind for term in coordination.terms} == {"bare", "named"}
+
+
+def _is_adjective_alone(phrase: Phrase) -> bool:
+    return set(phrase.text.split()) <= ADJECTIVES - THINGS_TOO
+
+
+def _is_quantity(noun: Noun, relation: str) -> bool:
+    """Whether a relation is to a number: 'under 5', 'larger than 100 pixels'; 'left of the two cups' is to things."""
+    only_number = noun.ranking.number is not None and noun.ranking == Ranking(number=noun.ranking.number)
+    return only_number and not noun.determiner and (noun.kind == "bare" or relation in ("larger", "smaller"))
 
 
 def _build_phrase(words: Sequence[str], tail: str = "") -> Phrase:
+    if words[-1].endswith(("'s", "s'")) and not tail:  # "the dog's": what it has is left out
+        raise QuerySyntaxError(words[-1])
     phrase = " ".join([*words[:-1], to_singular(words[-1]), *tail.split()])
     if len(phrase) > MAX_PHRASE:
         raise QuerySyntaxError(phrase)

@@ -5,7 +5,9 @@ from functools import lru_cache
 from typing import Literal
 
 from agent.planners.grammar.compiler import CompiledPlan, ReferenceContext, build_head_phrase, compile_plan
+from agent.planners.grammar.coverage import find_unused_words
 from agent.planners.grammar.lexer import tokenize, tokenize_beginning
+from agent.planners.grammar.list_notation import split_class_names
 from agent.planners.grammar.normalize import normalize
 from agent.planners.grammar.parser import find_head_phrase, parse
 from agent.planners.grammar.plan import Counted, Plan
@@ -14,6 +16,12 @@ from agent.planners.grammar.syntax import QuerySyntaxError
 Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
 """What a query makes of the answer so far: another one, some of what was meant, some of it, more, less, how many it is
 or nothing."""
+
+
+UNUSED = "These words were not understood: {}."
+NOTHING_WANTED = (
+    "The query says what to leave out, and not what to look for; name both, e.g. 'everything except the dogs'."
+)
 
 
 @dataclass(frozen=True)
@@ -57,14 +65,24 @@ def interpret_query(query: str) -> Interpretation:
     >>> interpretation.plan, interpretation.complete
     (Phrase(text='dog'), False)
     """
+    query = split_class_names(query)
     try:
         tokens = tokenize(query)
         selection = normalize(parse(tokens))
         compiled = compile_plan(selection)
-        return Interpretation(compiled.plan, notes=compiled.notes)
+        unused = find_unused_words(tokens, compiled.plan)
+        notes = (*compiled.notes, *([UNUSED.format(", ".join(map(repr, unused)))] if unused else []))
+        return Interpretation(compiled.plan, complete=not unused, notes=notes)
     except QuerySyntaxError:
-        head = find_head_phrase(tokenize_beginning(query))
-        return Interpretation(build_head_phrase(head) if head else None, complete=False)
+        return _read_head_phrase(query)
+
+
+def _read_head_phrase(query: str) -> Interpretation:
+    tokens = tokenize_beginning(query)
+    head = find_head_phrase(tokens)
+    only_excludes = not head and bool(tokens) and tokens[0].type == "EXCLUDING"
+    notes = (NOTHING_WANTED,) if only_excludes else ()
+    return Interpretation(build_head_phrase(head) if head else None, complete=False, notes=notes)
 
 
 @lru_cache(maxsize=256)

@@ -9,8 +9,11 @@ from pathlib import Path
 from lark import Lark, Token
 from lark.exceptions import LarkError
 
+from agent.planners.grammar.list_notation import join_list_items
+from agent.planners.grammar.nouns import tell_number
+from agent.planners.grammar.numerals import write_digits
 from agent.planners.grammar.syntax import QuerySyntaxError
-from agent.planners.grammar.vocabulary import NUMERALS
+from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, NUMERALS, THINGS_TOO, TYPOS
 
 MAX_WORDS = 60
 """Longer queries are not parsed: they hold more than one selection."""
@@ -45,7 +48,8 @@ def tokenize(query: str, *, in_conversation: bool = False) -> list[Token]:
 
 def tokenize_beginning(query: str) -> list[Token]:
     """Return the tokens of a query of any length, up to four times as many words as are parsed."""
-    return list(load_grammar().lex(" ".join(normalize_query(query).split()[: 4 * MAX_WORDS])))
+    text = re.sub(r"\b(\w+)(?: \1\b)+", r"\1", normalize_query(query))
+    return list(load_grammar().lex(" ".join(text.split()[: 4 * MAX_WORDS])))
 
 
 @cache
@@ -65,10 +69,13 @@ def load_grammar() -> Lark:
 def normalize_query(query: str) -> str:
     """Return lower case, plain spacing and punctuation, contractions written out, 'in the picture' left out.
 
+    Lists have commas, and large numbers have digits. What is plain already stays as it is.
+
     >>> normalize_query("Show me the left-most cup, that isn't RED, in this picture!")
     'show me the left most cup, that is not red'
     """
-    text = unicodedata.normalize("NFKC", query).casefold().replace("\u2019", "'")
+    text = unicodedata.normalize("NFKC", re.sub("[\u2460-\u2473]", " , ", query)).casefold().replace("\u2019", "'")
+    text = _TYPOS.sub(lambda typo: TYPOS[typo[0]], join_list_items(write_digits(text)))
     for pattern, plain in _REPLACEMENTS:
         text = pattern.sub(plain, text)
     return text.strip(" ,")
@@ -76,10 +83,35 @@ def normalize_query(query: str) -> str:
 
 _SIDES = r"(?:left|right|top|bottom|upper|lower|cent(?:er|re)|middle)"
 _ORDINALS = r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))"
+_PLURAL = r"(?:(?:the|all) )?(?:\w+ )?\w{3,}s"
+_NAMED_AGAIN = "a|an|the|i e|e g"
+_SAID_OF_IT = (
+    r"(?:left|right|top|bottom|middle|far|inside|outside|on|in|at|by|near|next|above|below|under|behind|between|with"
+    r"|without|that|which|who|not|but|and|or|except|excluding|excl|please|all|if|from|to|of|largest|smallest|leftmost"
+    r"|rightmost|the (?:left|right|top|bottom|largest|smallest|biggest|one|ones))\b"
+)
+"""How what is said in parentheses begins, where it goes on with the noun before it."""
 _IMAGES = r"(?:picture|image|photo|photograph|scene|screenshot|canvas|view|frame)"
+_ADJECTIVE = rf"(?:{'|'.join(sorted(ADJECTIVES - THINGS_TOO))})"
+_OUTERMOST = r"(?:\w+est|\w+most)"
+_TYPOS = re.compile(rf"\b(?:{'|'.join(TYPOS)})\b")
 _REPLACEMENTS = [
     (re.compile(pattern), plain)
     for pattern, plain in [
+        # addresses and files name nothing to look for
+        (r"\b(?:https?|ftp|file)://\S+|\b[a-z]:\\\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|tiff?)\b", " namely "),
+        (r"\$(\d+)", r"\1 dollar"),
+        (r"\u20ac(\d+)", r"\1 euro"),
+        (r"\u00a3(\d+)", r"\1 pound"),
+        # abbreviations
+        (r"\bw/o\b", "without"),
+        (r"\bw/(?=\s|\w)", "with "),
+        (r"\bexcl\b\.?", "excluding"),
+        (r"\b(st|mr|mrs|ms|dr|jr|sr|prof|vs|approx|mt)\.(?= )", r"\1"),
+        (r"\bvs\b", "versus"),
+        (r"%|\bper cent\b", " percent "),
+        (r"(?<=\d)\+(?= ?[a-z])", " or more "),
+        (r"(?<=[a-z])[(\[](e?s)[)\]]", r"\1"),
         # contractions
         (r"\b(is|are|was|were|do|does|did|can|could)n'?t\b", r"\1 not"),
         (r"\b(that|what)s\b", r"\1 is"),
@@ -87,6 +119,24 @@ _REPLACEMENTS = [
         (r"\b(what|where|that|who|which|there|it|here)'s\b", r"\1 is"),
         (r"\bi'd\b", "i would"),
         (r"\b(?:i|you|we)'(?:m|re|ve|ll)\b", "i am"),
+        # amounts that are no number
+        (r"(?<=\d)\s*/\s*(?=\d)", " percent "),
+        (r"(?<![\w-])(\d+) ?- ?(\d+)(?= (?!and\b|or\b|to\b)[a-z])", r"\1 up to \2"),
+        (r"\bno\.? ?(?=\d)", "number "),
+        (r"\ba couple (?=\w+s\b)(?!sits|stands|kisses|walks|hugs|dances|is|was|has)", "a couple of "),
+        (r"\bnothing but\b|\bnot only (?=.* but also\b)", "only "),
+        (r"\bbut also\b", "and "),
+        (r"\b(?:some|any|every)(?:one|body)\b", "every person"),
+        # what stands in parentheses: adjectives describe what is before it, other nouns do something unclear
+        (rf"(?<=\w)(?<! in)(?<! of) ?[(\[]((?:the )?{_ADJECTIVE}(?: ones?)?)[)\]]", r" that seem \1 "),
+        (rf"(?<=\w) ?[(\[](?=(?:(?:{_NAMED_AGAIN}) )?[a-z ]+[)\]])(?!{_SAID_OF_IT})", " , namely "),
+        (rf"^({_PLURAL}): (?=[a-z])", r"\1, namely "),
+        # a sign between nouns: "circles - red" leaves out the red ones, "dog - cat" could be a list
+        (rf"(?<=[a-z]) [-\u2013\u2212] (?={_ADJECTIVE}(?: ones?)?(?:$|,))", " except "),
+        (r"(?<=[a-z]) [-\u2212] (?=\S)", " versus "),
+        (r"(?<!\S)-(?=\d)", " minus "),
+        # quotes in pairs, so that an apostrophe that is left is a possessive
+        (r"(?<!\w)'([^']+)'(?!\w)", r" \1 "),
         # punctuation: what ends a clause is a comma, and a decimal point stays one word
         (r"&", " and "),
         (r"(?<=\d)\.(?=\d)", "_"),
@@ -99,10 +149,17 @@ _REPLACEMENTS = [
         (r"\bin the (?:middle|cent(?:er|re)) of (?=(?:the )?two\b)", "between "),
         (r"\bout of (?=(?:the|all)\b)", "of "),
         (r"\bnon-|\bun(?=(?:striped|dotted|spotted|patterned|colou?red)\b)", "non "),
+        (rf"\b(neither) ({_ADJECTIVE}) nor ({_ADJECTIVE}) (\w+)", r"\4 that are neither \2 nor \3"),
+        (rf"\b({_ADJECTIVE}) in (?:colou?r|shape|size)\b", r"\1"),
+        # what adds nothing to a superlative
+        (rf"\b(?:(?:very|absolutely|absolute|overall|single)|by far(?: the)?) (?={_OUTERMOST}\b)", ""),
+        (r"\b(?:second|next|one)[- ](?:to|but)[- ](?:the[- ])?last\b|\b(?:last but one|penultimate)\b", "last second"),
+        (rf"\b({_ORDINALS})[- ](?:to|from)[- ](?:the[- ])?last\b", r"last \1"),
+        (r"\b(and|but|or),? (?:please )?(?:leave out|exclude|omit|skip|ignore)\b", "except"),
         # what is left of hyphens, signs and quotes
         (r"(?<=\w)-(?=\w)", "_"),
         (r"[^\w',]", " "),
-        (r"(?<!\w)'|'(?!\w)", " "),
+        (r"(?<!\w)'|(?<!s)'(?!\w)|'(?! \w)(?!\w)", " "),
         # everything asked for is in the image, so that it need not be said
         (rf"\b(?:in|of|on|from|within|across) (?:the|this|that|my|your) (?:whole |entire |given )?{_IMAGES}\b", " "),
         (r"\s+", " "),
@@ -218,6 +275,9 @@ _NOMINALS = _RANKS | {"WORD", "PRONOUN", "EVERYTHING", "NON"} | _REFERENCES
 _SIZE_WORDS = {"big", "small", "large", "little", "tiny", "huge", "tall", "short", "long", "round"}
 
 
+_KINDS_OF_PRESENT = {"birthday", "christmas", "xmas", "wedding", "wrapped", "anniversary"}
+
+
 _Tokens = list[Token]
 
 
@@ -228,7 +288,10 @@ class TokenRelabeler:
     Each method returns what takes the place of its token, and may take neighbours away.
     """
 
-    always_accept = ("REQUEST", "ONE", "SIDE", "THAT", "AT", "COMMA", "DIRECTLY", "BEYOND")
+    always_accept = (
+        *("REQUEST", "ONE", "SIDE", "THAT", "AT", "COMMA", "DIRECTLY", "BEYOND"),
+        *("NAME", "ONLY", "PRESENT", "EXCLUDING", "EDITING", "UNCLEAR"),
+    )
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         # From the end, because more depends on what follows than on what went before.
@@ -241,6 +304,33 @@ class TokenRelabeler:
 
     def keep_token(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         return [token]
+
+    def relabel_name(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        return [_relabel("WORD", token)]
+
+    def relabel_number(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'Dogs 1 and 3' have numbers that nobody gave them; 'player 7' is called so."""
+        named = _find_label(before) == "WORD" and token.isdigit()
+        several = _find_label(after) in ("AND", "CONJ") and _find_label(after[:-1]) in ("NUMBER", "BEYOND")
+        plural = named and tell_number(str(before[-1])) == "many" and _find_label(after) != "WORD"
+        return [_relabel("BEYOND", token)] if plural or (named and several) else [token]
+
+    def relabel_with(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'How many legs has the dog' is not about legs that have something."""
+        inverted = token == "has" and _find_label(before) == "WORD" and tell_number(str(before[-1])) == "many"
+        return [_relabel("BEYOND", token)] if inverted else [token]
+
+    def relabel_unclear(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        return [_relabel("BEYOND", token)]
+
+    def relabel_only(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'The only dog', 'dogs only'; in 'bus only lane' it is a word of the noun."""
+        return [_relabel("WORD", token)] if _find_label(before) == _find_label(after) == "WORD" else []
+
+    def relabel_present(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'The dogs present' are those that can be seen, but 'the present' is a thing."""
+        is_thing = _find_label(before) != "WORD" or {str(before[-1])} & (ADJECTIVES | _KINDS_OF_PRESENT)
+        return [_relabel("WORD", token)] if is_thing and _find_label(before) != "IS" else []
 
     def relabel_request(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         return []
@@ -295,6 +385,9 @@ class TokenRelabeler:
             return [_relabel(f"{token.upper()}_OF", token)]
         if _find_label(after) in _NOMINALS or _is_before_side(after):
             return [token]
+        # "the jar top" is a part of it, but "pizza bottom" is short for the pizza at the bottom
+        if token in ("top", "bottom", "center", "centre") and _ends_noun_phrase(before):
+            return [_relabel("WORD", token)]
         return self.make_place(token, before, after)
 
     def make_place(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
@@ -316,7 +409,14 @@ class TokenRelabeler:
             or _find_label(after) in joins | _MODIFIERS | {"IS", "NOT"}
         ):
             return []
-        if before[-1] in _SIZE_WORDS:  # "the big, red ball"
+        if before[-1] in _SIZE_WORDS or _joins_colours(before, after):  # "the big, red ball"
+            return []
+        if _find_label(after) == "NON" and _find_label(before[:-1]) == "NON" and before[-1] in ADJECTIVES:
+            return []  # "non-red, non-blue circles"
+        # "a red, striped ball" is one, "red, blue circles" are two kinds
+        run = _read_words(after)
+        adjectives = {str(before[-1]), *run[:1]}
+        if len(run) > 1 and adjectives <= ADJECTIVES and not adjectives <= COLOURS:
             return []
         return [_relabel("AND", token)]
 
@@ -324,18 +424,30 @@ class TokenRelabeler:
         if _find_label(after) in _MODIFIERS:
             return [token]
         # "is neither" can be read; "neither of them" goes beyond the grammar
+        if token not in ("not", "neither") and _find_label(after) == "WORD":
+            return [_relabel("BEYOND", token)]  # "that do not bark": no verb can be looked for
+        all_of = _find_label(after) == "DET" and after[-1].split(" ")[0] in ("all", "every", "each", "both")
+        if token != "neither" and all_of:
+            return [_relabel("BEYOND", token)]  # how many "not all" are is not said
         if token == "neither":
             return [_relabel("NOT" if _find_label(before) == "IS" else "BEYOND", token)]
         if _find_label(before) in ("AND", "COMMA"):
             return [_relabel("EXCEPT", token)]
         # "not a dog" leaves something out, "not red" before a noun is an adjective
         first = _find_label(before) in ("", "REQUEST", "COUNT", "DET")
-        return [_relabel("NON", token)] if first and _find_label(after) == "WORD" else [token]
+        if not first or _find_label(after) != "WORD":
+            return [token]
+        return [_relabel("NON" if after[-1] in ADJECTIVES else "BEYOND", token)]
 
     def relabel_and(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         # of "and, except …" the second word counts
         if not before or _find_label(after) in ("", "AND", "EXCEPT"):
             return []
+        between_numbers = _find_label(before) == _find_label(after) == "NUMBER"
+        if token == "or" and between_numbers and _find_label(before[:-1]) != "WORD":
+            return [_relabel("BEYOND", token)]  # "two or three dogs"
+        if token == "and" and _joins_colours(before, after):
+            return [_relabel("WORD", token)]
         if token == "nor":  # what is "neither a dog nor a cat" is not a dog, and is not a cat
             return [_relabel("NOT", token), _relabel("IS", token), _relabel("CONJ", token)]
         return [_relabel("CONJ", token)] if _begins_modifier(after) else [token]
@@ -380,6 +492,8 @@ def _relabel(label: str, token: Token) -> Token:
 def _is_before_side(after: _Tokens) -> bool:
     """Whether 'and (the) right …' follows, as in 'the left and the right circle'."""
     rest = after[:-1] if _find_label(after) == "AND" else []
+    if _find_label(rest) == "WORD" and re.match("(left|right|upper|lower) ", rest[-1]):  # "the left and right ears"
+        return True
     return _find_label(rest[:-1] if _find_label(rest) == "DET" else rest) == "SIDE"
 
 
@@ -387,3 +501,26 @@ def _begins_modifier(after: _Tokens) -> bool:
     if _find_label(after) in ("NEAREST", "FARTHEST"):
         return _find_label(after[:-1]) in ("TO", "PLACE")
     return _find_label(after) in (_MODIFIERS - {"TO"}) | {"IS", "NOT"}
+
+
+def _read_words(after: _Tokens) -> list[str]:
+    """Return the words of the noun phrase that follows, in the order of the query."""
+    words: list[str] = []
+    for token in reversed(after):
+        if token.type != "WORD":
+            break
+        words.append(str(token))
+    return words
+
+
+def _ends_noun_phrase(before: _Tokens) -> bool:
+    """Whether the words just before are a noun with an article."""
+    start = next((i for i in reversed(range(len(before))) if before[i].type != "WORD"), -1)
+    return 0 <= start < len(before) - 1 and before[start].type == "DET"
+
+
+def _joins_colours(before: _Tokens, after: _Tokens) -> bool:
+    """Whether two colours are those of one thing: 'the red and white flag', but not 'red and white flags'."""
+    run = _read_words(after)
+    colours = {str(before[-1]), *run[:1]} if before else set()
+    return len(colours) == 2 and len(run) > 1 and colours <= COLOURS and tell_number(run[-1]) == "one"

@@ -76,6 +76,7 @@ class _Normalizer:
     def normalize_coordination(self, coordination: Coordination) -> Coordination:
         # Alternatives first: "red | or blue" is no second term whose noun could be filled in.
         terms = [attach_modifiers(term) for term in merge_alternatives(coordination).terms]
+        check_scope(terms)
         joined = replace(coordination, terms=tuple(name_by_neighbours(terms)))
         joined = factor_shared_modifiers(joined) if len(terms) > 1 else joined
         shared = None if joined.shared is None else self.normalize_term(joined.shared)
@@ -176,6 +177,8 @@ def name_subject(term: Term, *, in_conversation: bool) -> Term:
         return term
     if _is_mutual(term.modifiers[0]):
         raise QuerySyntaxError("each other")
+    if not in_conversation and _is_like_a_name(term.modifiers[0]):
+        raise QuerySyntaxError("a relation without an article after it")
     return replace(term, noun=Noun("pronoun", many=True) if in_conversation else Noun("everything"))
 
 
@@ -204,12 +207,24 @@ def _name_after(term: Term, following: Term) -> tuple[Term, Term]:
         return replace(term, noun=replace(noun, kind="pronoun")), following
     if known.kind != "named" or _is_all_adjectives(known):
         return term, following
+    if owned := _find_owned(noun, known):  # "the cat's and the dog's bowls"
+        return replace(term, noun=replace(noun, words=(*noun.words, *owned), tail=known.tail)), following
     if noun.kind == "bare" and known.ranking != UNRANKED:
         return _name_ranked(term, following, _rank_alike(noun, known.ranking), known)
     if _is_all_adjectives(noun) and known.words[0] in ADJECTIVES and not term.modifiers:
         words = (*noun.words, *_drop_adjectives(known.words))
         return replace(term, noun=replace(noun, words=words, tail=known.tail)), following
     return term, following
+
+
+def _find_owned(noun: Noun, known: Noun) -> tuple[str, ...]:
+    """Return what a possessive without its noun has: what that of a neighbour has; () where that is not so."""
+    owners = [i for i, word in enumerate(known.words[:-1]) if _is_possessive(word)]
+    return known.words[owners[-1] + 1 :] if owners and noun.words and _is_possessive(noun.words[-1]) else ()
+
+
+def _is_possessive(word: str) -> bool:
+    return word.endswith(("'s", "s'"))
 
 
 def _name_ranked(term: Term, following: Term, noun: Noun, known: Noun) -> tuple[Term, Term]:
@@ -253,6 +268,36 @@ def merge_alternatives(coordination: Coordination) -> Coordination:
         else:
             terms[-1] = replace(terms[-1], modifiers=(*terms[-1].modifiers[:-1], *extended))
     return replace(coordination, terms=tuple(terms))
+
+
+def check_scope(terms: Sequence[Term]) -> None:
+    """Raise QuerySyntaxError where a noun may belong to what is said of the one before it.
+
+    'The man with a hat and a scarf' may have both, and so may 'the cup on the table and chair' be on either; a noun
+    with an article of its own, or that more is said of, stands for itself.
+    """
+    for previous, term in pairwise(terms):
+        first, second = previous.noun, term.noun
+        if first is None or second is None or term.modifiers or not _is_bare_name(second):
+            continue
+        inner = first.tail.split(" ")[1:2] if first.tail and not previous.modifiers else []
+        last = _find_last_term(previous.modifiers[-1]) if previous.modifiers else None
+        if last is not None and last.noun is not None:
+            inner = [last.noun.determiner]
+        two_of_one = second.determiner in ("a", "an") and first.tail != "" and inner in (["a"], ["an"])
+        one_article = not second.determiner and inner not in ([], [""])
+        one_article = one_article and (bool(first.determiner) or inner[0] in ("a", "an", "the"))
+        if two_of_one or one_article or (previous.modifiers and _wears(previous.modifiers[-1], second)):
+            raise QuerySyntaxError("what 'and' joins is not clear")
+
+
+def _wears(modifier: Modifier, noun: Noun) -> bool:
+    """'The man in a black suit and a white shirt' may wear both."""
+    return _is_outfit(modifier) and bool({noun.words[-1], to_singular(noun.words[-1])} & CLOTHES)
+
+
+def _is_bare_name(noun: Noun) -> bool:
+    return noun.kind == "named" and noun.ranking == UNRANKED and not noun.tail
 
 
 def _extend_modifier(modifier: Modifier, term: Term, *, alternative: bool) -> list[Modifier] | None:
@@ -537,6 +582,18 @@ def _is_outfit(modifier: Modifier) -> bool:
     match modifier.what:
         case Relationship("in", Term(Noun("named", ranking=ranking, words=words))) if ranking == UNRANKED:
             return set(words) <= COLOURS or bool({words[-1], to_singular(words[-1])} & CLOTHES)
+    return False
+
+
+_LIKE_PREFIXES = ("inside", "under", "on", "in", "above", "below", "next_to")
+
+
+def _is_like_a_name(modifier: Modifier) -> bool:
+    """'Inside pocket' is more like a name than like whatever is inside one; 'inside the pocket' is not."""
+    match modifier.what:
+        case Relationship(relation, Term(Noun("named", "") as noun, ())) if relation in _LIKE_PREFIXES:
+            plain = noun.ranking == UNRANKED and not modifier.verb and not modifier.negated
+            return plain and _tell_number(noun) == "one"
     return False
 
 

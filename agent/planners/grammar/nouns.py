@@ -100,6 +100,8 @@ def to_singular(word: str) -> str:
     >>> [to_singular(word) for word in ("circles", "boxes", "cherries", "buses", "penknives", "glass", "scissors")]
     ['circle', 'box', 'cherry', 'bus', 'penknife', 'glass', 'scissors']
     """
+    if word.endswith(("'s", "s'")):  # a possessive says nothing of what it has
+        return word
     start, hyphen, last = word.rpartition("-")
     if hyphen:
         return f"{start}-{to_singular(last)}"

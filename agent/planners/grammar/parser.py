@@ -1,7 +1,7 @@
 """Tokens to syntax, by the LALR grammar in `query.lark`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from lark import Token, Transformer, v_args
 from lark.exceptions import LarkError
 
 from agent.planners.grammar.lexer import MAX_LETTERS, load_grammar
-from agent.planners.grammar.nouns import is_plural
+from agent.planners.grammar.nouns import is_plural, tell_number
 from agent.planners.grammar.syntax import (
     UNRANKED,
     AnswerMembership,
@@ -27,7 +27,15 @@ from agent.planners.grammar.syntax import (
     Selection,
     Term,
 )
-from agent.planners.grammar.vocabulary import NUMERALS, ORDINALS, OUTERMOST_BY_SIDE, SIDES
+from agent.planners.grammar.vocabulary import (
+    ADJECTIVES,
+    ANYTHING,
+    NUMERALS,
+    ORDINALS,
+    OUTERMOST_BY_SIDE,
+    SIDES,
+    THINGS_TOO,
+)
 
 MAX_NOUN_WORDS = 6
 """A longer run of unknown words is no noun phrase."""
@@ -63,33 +71,79 @@ def parse(tokens: Sequence[Token]) -> Selection:
 def find_head_phrase(tokens: Sequence[Token]) -> str:
     """Return the first chunk of a query that looks like a noun phrase: what is left when it cannot be parsed.
 
-    That is the first run of words that are no keyword of the grammar, up to a verb in -ing or a comparative. It is ''
-    where there is none.
+    That is the first run of words that are no keyword of the grammar, up to a verb in -ing or a comparative. What is
+    left out by the query, adjectives alone, and the image itself are passed over, and so is what only says what to do
+    with the noun after it: 'crop the dog'. It is '' where there is none.
 
     >>> from agent.planners.grammar.lexer import tokenize_beginning
     >>> find_head_phrase(tokenize_beginning("please show me the brown dog wearing a hat"))
     'brown dog'
     """
+    if tokens and tokens[0].type == "EXCLUDING":
+        return ""
+    denied = ""
+    left_out = False
+    for before, run, after in _split_runs(tokens):
+        left_out |= any(token.type == "EXCEPT" or token == "neither" for token in before)
+        adjectives_too = not any(token.type in ("NON", "NOT") for token in before[-3:])
+        phrase = "" if left_out else _trim_phrase(run, after, adjectives_too=adjectives_too)
+        # "no cats, only dogs": what there should be none of comes last
+        if phrase and before and before[-1] in ("no", "not", "without", "lacking", "missing"):
+            denied = denied or phrase
+        elif phrase:
+            return phrase
+    of_all = left_out and any(token.type == "EVERYTHING" for token in tokens)
+    return denied or (ANYTHING if of_all else "")
+
+
+def _split_runs(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], list[str], Token]]:
+    """Yield the runs of words that are no keyword, each with the keywords before it and the one after it."""
+    before: list[Token] = []
     run: list[str] = []
     for token in [*tokens, Token("END", "")]:
-        if token.type in ("WORD", "NUMBER") and (run or token.type == "WORD"):
+        if token.type == "WORD" or (token.type == "NUMBER" and run):
             run.append(_to_word(token))
-        elif phrase := _trim_phrase(run, token):
-            return phrase
-        else:
-            run = []
-    return ""
+            continue
+        if run:
+            yield before, run, token
+            before, run = [], []
+        before.append(token)
 
 
-def _trim_phrase(run: Sequence[str], following: Token) -> str:
-    """Return the noun phrase in a run of words; '' if there is none."""
+def _trim_phrase(run: Sequence[str], following: Token, *, adjectives_too: bool = True) -> str:
+    """Return the noun phrase in a run of words; '' if there is none. Of what is denied, adjectives are no part."""
     words = list(run)
-    # "a man riding", "circles redder than": the last word is no noun
-    while len(words) > 1 and (_is_verb(words[-1]) or (following == "than" and words[-1].endswith("er"))):
+    while words and (words[0] in _NO_NOUNS or (words[0] in ADJECTIVES and not adjectives_too)):
+        del words[0]
+    # "crop the dog", "a man eats the soup": a noun phrase does not end before an article
+    if words and following.type in ("DET", "EVERYTHING"):
         words.pop()
-    if not words or words[0] in ("i", "we", "you", "there") or any(len(word) > MAX_LETTERS for word in words):
+    # "a man riding", "circles redder than": the last word is no noun
+    while len(words) > 1 and (_ends_no_noun(words) or (following == "than" and words[-1].endswith("er"))):
+        words.pop()
+    if not words or any(len(word) > MAX_LETTERS for word in words) or _names_nothing(words):
         return ""
     return " ".join(words[-MAX_NOUN_WORDS:]) if re.search(r"[a-z]", " ".join(words)) else ""
+
+
+def _names_nothing(words: Sequence[str]) -> bool:
+    """Whether a run of words is a pronoun, adjectives alone, or the image itself."""
+    return set(words) <= ADJECTIVES - THINGS_TOO or (len(words) == 1 and words[0] in _IMAGE_ITSELF)
+
+
+_NO_NOUNS = {
+    "i", "we", "you", "there", "very", "really", "quite", "absolute", "absolutely", "extremely", "super", "so", "such",
+    "now", "then", "well", "out", "off", "up", "down", "away", "me", "us", "also", "am", "be", "been", "being",
+    "go", "to", "wonder", "wondering", "think", "hope", "trying", "try", "would", "like", "exactly",
+    "before", "after", "during", "what", "how", "why", "when", "where", "who", "whether", "let", "yes", "no",
+}  # fmt: skip
+_IMAGE_ITSELF = {"picture", "image", "photo", "photograph", "scene", "screenshot", "everything", "anyone", "someone"}
+
+
+def _ends_no_noun(words: Sequence[str]) -> bool:
+    """Whether the last word is a verb in -ing, a particle, or an adjective after its noun: 'paint the dog red'."""
+    after_noun = words[-1] in ADJECTIVES - THINGS_TOO and words[-2] not in ADJECTIVES
+    return _is_verb(words[-1]) or words[-1] in _NO_NOUNS or after_noun
 
 
 def _is_verb(word: str) -> bool:
@@ -189,8 +243,9 @@ class _SyntaxBuilder(Transformer[Token, Any]):
             raise QuerySyntaxError("more words than a noun phrase has")
         if spoken[-1] in non:
             raise QuerySyntaxError("an adjective without a noun")
+        words = [word for i in spoken if i not in non for word in _to_word(tokens[i]).split(" ")]
         return Noun(
-            words=tuple(_to_word(tokens[i]) for i in spoken if i not in non),
+            words=tuple(_put_adjectives_first(words)),
             non=tuple(_to_word(tokens[i]) for i in non),
         )
 
@@ -273,8 +328,18 @@ def _to_word(token: Token) -> str:
     return str(token).replace("_", "-")
 
 
+def _put_adjectives_first(words: list[str]) -> list[str]:
+    """Return 'red cars' for 'cars red'.
+
+    >>> _put_adjectives_first(["cars", "red"]), _put_adjectives_first(["navy", "blue"])
+    (['red', 'cars'], ['navy', 'blue'])
+    """
+    first = next((i for i in range(1, len(words)) if {*words[i:]} <= ADJECTIVES - THINGS_TOO), 0)
+    return [*words[first:], *words[:first]] if first and tell_number(words[first - 1]) == "many" else words
+
+
 def _to_number(token: str) -> int:
-    if token == "a couple of":
+    if token.endswith("couple of"):
         return 2
     return int(token) if token.isdigit() else NUMERALS.index(token) + 1
 

@@ -40,6 +40,26 @@ ORDINALS = (
     *("seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"),
 )
 
+TYPOS = {
+    "abvoe": "above", "adn": "and", "belwo": "below", "betwen": "between", "bewteen": "between", "biggets": "biggest",
+    "bigest": "biggest", "closset": "closest", "excpet": "except", "exept": "except", "hte": "the", "lagest": "largest",
+    "largets": "largest", "larget": "largest", "leftmots": "leftmost", "letfmost": "leftmost", "lfet": "left",
+    "nearset": "nearest", "nearets": "nearest", "rightmots": "rightmost", "rigthmost": "rightmost", "rigth": "right",
+    "rihgt": "right", "smalest": "smallest", "smallets": "smallest", "smallset": "smallest", "teh": "the",
+    "undre": "under", "wiht": "with", "wihtout": "without",
+}  # fmt: skip
+"""Of the words that a query turns on; other words are names, however they are written."""
+
+FOREIGN_ARTICLES = {
+    "das", "dem", "der", "een", "ein", "eine", "el", "gli", "het", "il", "la", "las", "le", "les", "los", "o", "un",
+    "una", "une",
+}  # fmt: skip
+FOREIGN_JOINS = {
+    "auf", "avec", "con", "dans", "derecha", "droite", "e", "en", "et", "gauche", "izquierda", "links", "mit", "neben",
+    "och", "og", "rechts", "sin", "sotto", "sous", "sur", "und", "unter", "y", "zwei",
+}  # fmt: skip
+"""Words of other languages that join or place things; with an article they tell that a query is not English."""
+
 SIDES = {
     "left": "left", "right": "right", "top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom",
     "middle": "middle", "center": "middle", "centre": "middle", "central": "middle",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agent.planners.grammar.interpretation import Change
 from agent.planners.grammar.lexer import normalize_query
+from agent.planners.grammar.list_notation import split_class_names
 from agent.planners.grammar.vocabulary import NUMERALS
 
 MAX_LETTERS = 2000
@@ -107,7 +108,7 @@ def _find_change(text: str, corrects: bool) -> Utterance | None:
 
 def _correct_typos(query: str) -> str:
     """Return the plain text of a query; the beginning of a long one is enough to tell what it does."""
-    text = normalize_query(re.sub(r"#\s*(?=\d)", " number ", query[:MAX_LETTERS]))
+    text = normalize_query(re.sub(r"#\s*(?=\d)", " number ", split_class_names(query[:MAX_LETTERS])))
     return _TYPOS.sub(lambda typo: TYPOS[typo[0]], text)
 
 
