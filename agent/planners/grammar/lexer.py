@@ -104,7 +104,9 @@ _REPLACEMENTS = [
         (r"\u20ac(\d+)", r"\1 euro"),
         (r"\u00a3(\d+)", r"\1 pound"),
         # abbreviations
-        (r"\bw/o\b", "without"),
+        (r"\bw/o(?:ut)?\b", "without"),
+        (r"\b(?:e\.? ?g|i\.? ?e|incl)\b\.? ?(?=[a-z])", " , namely "),
+        (r"\bone and only\b", "only"),
         (r"\bw/(?=\s|\w)", "with "),
         (r"\bexcl\b\.?", "excluding"),
         (r"\b(st|mr|mrs|ms|dr|jr|sr|prof|vs|approx|mt)\.(?= )", r"\1"),
@@ -443,11 +445,14 @@ class TokenRelabeler:
         # of "and, except …" the second word counts
         if not before or _find_label(after) in ("", "AND", "EXCEPT"):
             return []
-        between_numbers = _find_label(before) == _find_label(after) == "NUMBER"
+        between_numbers = _find_label(before) in ("NUMBER", "ONE") and _find_label(after) == "NUMBER"
         if token == "or" and between_numbers and _find_label(before[:-1]) != "WORD":
             return [_relabel("BEYOND", token)]  # "two or three dogs"
         if token == "and" and _joins_colours(before, after):
             return [_relabel("WORD", token)]
+        # "two red and white flags" may be two or four
+        if _find_label(before[:-1]) == "NUMBER" and {str(before[-1]), *_read_words(after)[:1]} <= COLOURS:
+            return [_relabel("BEYOND", token)]
         if token == "nor":  # what is "neither a dog nor a cat" is not a dog, and is not a cat
             return [_relabel("NOT", token), _relabel("IS", token), _relabel("CONJ", token)]
         return [_relabel("CONJ", token)] if _begins_modifier(after) else [token]

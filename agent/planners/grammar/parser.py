@@ -88,12 +88,13 @@ def find_head_phrase(tokens: Sequence[Token]) -> str:
         adjectives_too = not any(token.type in ("NON", "NOT") for token in before[-3:])
         phrase = "" if left_out else _trim_phrase(run, after, adjectives_too=adjectives_too)
         # "no cats, only dogs": what there should be none of comes last
-        if phrase and before and before[-1] in ("no", "not", "without", "lacking", "missing"):
+        said = [token for token in before if token.type != "DET"]
+        if phrase and said and said[-1] in ("no", "not", "without", "lacking", "missing"):
             denied = denied or phrase
         elif phrase:
             return phrase
-    of_all = left_out and any(token.type == "EVERYTHING" for token in tokens)
-    return denied or (ANYTHING if of_all else "")
+    of_all = any(token.type == "EVERYTHING" for token in tokens)
+    return ANYTHING if of_all and (left_out or denied) else denied
 
 
 def _split_runs(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], list[str], Token]]:
