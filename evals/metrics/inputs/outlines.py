@@ -10,15 +10,14 @@ between its third and fourth, and so on. Crossings advance from row to row in st
 are rounded to whole pixels for sides that lie within the image, and cut off for others, which are clipped first.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 Points = np.ndarray
-"""int64, (P, 2), x y in whole pixels, at least one; they may lie outside the image."""
+"""int64, (P, 2), x y in whole pixels; they may lie outside the image."""
+Sides = np.ndarray
+"""int64, (S, 2, 2): x y of both ends of each side."""
 Point = tuple[int, int]
 """x, y."""
-Side = tuple[Point, Point]
 _ONE = 1 << 16
 """A pixel, in the units of crossings."""
 
@@ -37,24 +36,24 @@ def fill_polygon(points: Points, height: int, width: int) -> np.ndarray:
     >>> fill_polygon(np.array([[1, 0], [3, 2], [1, 2]]), 3, 4).astype(int).tolist()
     [[0, 1, 0, 0], [0, 1, 1, 0], [0, 1, 1, 1]]
     """
-    corners = [(x, y) for x, y in points.tolist()]
-    sides = list(zip([corners[-1], *corners[:-1]], corners, strict=True))
-    mask = _fill_rows(sides, height, width)
-    for side in sides:
-        clipped, is_visible = _clip_side(side, height, width)
-        if is_visible:
-            x, y = _list_line_pixels(clipped)
-            mask[y, x] = True
+    sides = np.stack([np.roll(points, 1, axis=0), points], axis=1).astype(np.int64)
+    within = ((sides >= 0) & (sides < [width, height])).all(axis=(1, 2))
+    clipped, visible = sides.copy(), within.copy()
+    for place in np.flatnonzero(~within).tolist():
+        clipped[place], visible[place] = _clip_side(*sides[place].tolist(), height, width)
+    mask = _fill_rows(*_list_crossings(sides, clipped, within, height), height, width)
+    x, y = _list_line_pixels(clipped[visible])
+    mask[y, x] = True
     return mask
 
 
-def _clip_side(side: Side, height: int, width: int) -> tuple[Side, bool]:
+def _clip_side(start: Point, end: Point, height: int, width: int) -> tuple[tuple[Point, Point], bool]:
     """The part of a side within the image, and whether there is any; what is left of the side if there is none."""
-    (x1, y1), (x2, y2) = side
+    (x1, y1), (x2, y2) = start, end
     right, bottom = width - 1, height - 1
     first, second = _locate_point(x1, y1, right, bottom), _locate_point(x2, y2, right, bottom)
     if first & second or not first | second:
-        return side, not first | second
+        return ((x1, y1), (x2, y2)), not first | second
     if first & 12:
         edge = 0 if first < 8 else bottom
         x1, y1 = x1 + int(float(edge - y1) * (x2 - x1) / (y2 - y1)), edge
@@ -79,58 +78,48 @@ def _locate_point(x: int, y: int, right: int, bottom: int) -> int:
     return (x < 0) + 2 * (x > right) + 4 * (y < 0) + 8 * (y > bottom)
 
 
-def _list_line_pixels(side: Side) -> tuple[np.ndarray, np.ndarray]:
-    """x and y, int64 (N,) each, of the pixels of an eight-connected line, from its left end."""
-    (x1, y1), (x2, y2) = sorted(side, key=lambda point: point[0]) if side[1][0] < side[0][0] else side
-    wide, tall = x2 - x1, abs(y2 - y1)
-    down = 1 if y2 >= y1 else -1
-    steps = np.arange(max(wide, tall) + 1)
-    if tall > wide:
-        return x1 + _round_slope(steps, wide, tall), y1 + down * steps
-    return x1 + steps, y1 + down * _round_slope(steps, tall, wide)
+def _list_line_pixels(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
+    """x and y, int64 (N,) each, of the pixels of eight-connected lines, each from its left end."""
+    sides = np.where((sides[:, :1, :1] > sides[:, 1:, :1]), sides[:, ::-1], sides)
+    (x, y), (wide, down) = sides[:, 0].T, (sides[:, 1] - sides[:, 0]).T
+    less, more = np.minimum(wide, abs(down)), np.maximum(wide, abs(down))
+    side, steps = _count_up(more + 1)
+    # along the shorter way rounded to the nearest pixel, halves towards the start
+    few = (2 * less[side] * steps + more[side] - 1) // np.maximum(2 * more[side], 1)
+    few[more[side] == 0] = 0
+    is_steep = (abs(down) > wide)[side]
+    return x[side] + np.where(is_steep, few, steps), y[side] + np.sign(down)[side] * np.where(is_steep, steps, few)
 
 
-def _round_slope(steps: np.ndarray, less: int, more: int) -> np.ndarray:
-    """`steps` x less / more, rounded to the nearest pixel, halves towards the start."""
-    return np.asarray((2 * less * steps + more - 1) // (2 * more) if more else steps)
+def _count_up(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places and counts, int64 (N,) each: 0, 1 … up to each of `numbers`, exclusive."""
+    places = np.repeat(np.arange(len(numbers)), numbers)
+    return places, np.arange(len(places)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
 
 
-def _fill_rows(sides: list[Side], height: int, width: int) -> np.ndarray:
+def _list_crossings(sides: Sides, clipped: Sides, within: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that sides cross, and where, in 1 / 65536 pixels: int64 (N,) each. `within`: bool, (S,)."""
+    (_, y1), (_, y2) = sides[:, 0].T, sides[:, 1].T
+    top, bottom = np.minimum(y1, y2), np.maximum(y1, y2)
+    first = np.maximum(top, 0)
+    side, steps = _count_up(np.maximum(np.minimum(bottom, height) - first, 0))
+    # what is left of a side may be level, and then says nothing of its slope
+    level = clipped[:, 0, 1] == clipped[:, 1, 1]
+    ends = np.where(level[:, None, None], sides, clipped)
+    x = ends[..., 0] * _ONE + np.where(within, _ONE // 2, 0)[:, None]
+    across, along = x[:, 1] - x[:, 0], ends[:, 1, 1] - ends[:, 0, 1]
+    slope = np.sign(across) * np.sign(along) * (abs(across) // np.maximum(abs(along), 1))  # cut off
+    start = np.where(y1 < y2, x[:, 0] + (y1 - ends[:, 0, 1]) * slope, x[:, 1] + (y2 - ends[:, 1, 1]) * slope)
+    rows = first[side] + steps
+    return rows, start[side] + (rows - top[side]) * slope[side]
+
+
+def _fill_rows(y: np.ndarray, x: np.ndarray, height: int, width: int) -> np.ndarray:
     """bool, (height, width): what lies between the crossings, of which every row has an even number."""
     mask = np.zeros((height, width), bool)
-    if parts := list(_list_crossings(sides, height, width)):
-        y, x = np.concatenate(parts, axis=1)
-        order = np.lexsort((x, y))
-        left, right = (x[order] // _ONE).reshape(-1, 2).T
-        spans = zip(y[order][::2].tolist(), np.maximum(left, 0).tolist(), (right + 1).tolist(), strict=True)
-        for row, begin, end in spans:
-            mask[row, begin : max(end, 0)] = True
+    order = np.lexsort((x, y))
+    left, right = (x[order] // _ONE).reshape(-1, 2).T
+    spans = zip(y[order][::2].tolist(), np.maximum(left, 0).tolist(), (right + 1).tolist(), strict=True)
+    for row, begin, end in spans:
+        mask[row, begin : max(end, 0)] = True
     return mask
-
-
-def _list_crossings(sides: list[Side], height: int, width: int) -> Iterator[np.ndarray]:
-    """Per side int64, (2, N): the rows of the image that it crosses, and where, in 1 / 65536 pixels."""
-    for side in sides:
-        (_, y1), (_, y2) = side
-        top, bottom = min(y1, y2), max(y1, y2)
-        rows = np.arange(max(top, 0), min(bottom, height), dtype=np.int64)
-        if len(rows):
-            start, slope = _start_crossing(side, height, width)
-            yield np.stack([rows, start + (rows - top) * slope])
-
-
-def _start_crossing(side: Side, height: int, width: int) -> tuple[int, int]:
-    """Where a side that is not level begins at its upper end, and how far it goes from row to row."""
-    (_, y1), (_, y2) = side
-    (start, end), _ = _clip_side(side, height, width)
-    if start[1] == end[1]:  # what is left is level, and says nothing of the slope
-        start, end = side
-    more = _ONE // 2 if _is_within(side, height, width) else 0
-    x1, x2 = start[0] * _ONE + more, end[0] * _ONE + more
-    across, along = x2 - x1, end[1] - start[1]
-    slope = abs(across) // abs(along) * (1 if (across < 0) == (along < 0) else -1)
-    return (x1 + (y1 - start[1]) * slope, slope) if y1 < y2 else (x2 + (y2 - end[1]) * slope, slope)
-
-
-def _is_within(side: Side, height: int, width: int) -> bool:
-    return all(0 <= x < width and 0 <= y < height for x, y in side)
