@@ -37,10 +37,11 @@ def fill_polygon(points: Points, height: int, width: int) -> np.ndarray:
     [[0, 1, 0, 0], [0, 1, 1, 0], [0, 1, 1, 1]]
     """
     sides = np.stack([np.roll(points, 1, axis=0), points], axis=1).astype(np.int64)
-    within = ((sides >= 0) & (sides < [width, height])).all(axis=(1, 2))
+    within = np.asarray(((sides >= 0) & (sides < [width, height])).all(axis=(1, 2)))
     clipped, visible = sides.copy(), within.copy()
     for place in np.flatnonzero(~within).tolist():
-        clipped[place], visible[place] = _clip_side(*sides[place].tolist(), height, width)
+        start, end = sides[place].tolist()
+        clipped[place], visible[place] = _clip_side(start, end, height, width)
     mask = _fill_rows(*_list_crossings(sides, clipped, within, height), height, width)
     x, y = _list_line_pixels(clipped[visible])
     mask[y, x] = True
