@@ -1,14 +1,23 @@
 """The agent: ask the planner for a tool call, run it, write down what happened, repeat."""
 
+import logging
 from collections.abc import Iterator
 from time import perf_counter
+from typing import NoReturn
 
 from agent.core.budget import DEFAULT_BUDGET, Budget, end_early
 from agent.core.calls import InvalidCall, ValidCall
 from agent.core.episode import Decision, Episode, Observation, Step, Task
-from agent.core.errors import PlannerError, ToolError
+from agent.core.errors import FailedCallError, PlannerError, ToolError
 from agent.core.planner import Planner
+from agent.core.text import to_one_line
 from sam3_tool import Sam3
+from sam3_tool.errors import UserError
+
+log = logging.getLogger(__name__)
+
+MAX_ERROR_LENGTH = 200
+"""Letters of what a library says about an error, in the last line of an episode."""
 
 
 def run(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Episode:
@@ -24,7 +33,8 @@ def run(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BU
         The finished episode: `outcome` says how it ended, `answer` holds the masks, `message` is for the user.
 
     Raises:
-        PlannerError: The planner cannot even begin. Later, such an error ends the episode.
+        UserError: The planner or SAM 3 cannot even begin: PlannerError, DeviceError, FailedCallError and others. Later,
+            such an error ends the episode with its best answer.
     """
     *_, episode = watch(task, planner, sam3, budget=budget)
     return episode
@@ -43,7 +53,8 @@ def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_
         The episode after each step. The last one has an outcome.
 
     Raises:
-        PlannerError: The planner cannot even begin. Later, such an error ends the episode.
+        UserError: The planner or SAM 3 cannot even begin: PlannerError, DeviceError, FailedCallError and others. Later,
+            such an error ends the episode with its best answer.
 
     Example:
         >>> import numpy as np
@@ -63,17 +74,24 @@ def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_
 def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
     """Take one step: a decision and its observation.
 
-    A planner that cannot go on ends the episode, for what was found must not be lost. Before the first step, and for
-    any other error, the error is raised.
+    A planner or a SAM 3 that cannot go on ends the episode, for what was found must not be lost. Before the first step
+    there is nothing to lose, so the error is raised.
     """
     started = perf_counter()
     try:
         decision = planner.decide(episode)
-        observation = observe(decision, episode, planner, sam3)
     except PlannerError as error:
         if not episode.steps:
             raise
-        return end_early(episode, "failed", f"because the planner cannot go on: {error}")
+        return end_early(episode, "failed", _describe_planner_failure(error))
+    try:
+        observation = observe(decision, episode, planner, sam3)
+    except Exception as error:
+        if not episode.steps:
+            _raise_first_error(decision, error)
+        reason = _explain_failure(decision, error)
+        failed = Observation(text=f"`{decision.tool}` gave no result.", is_error=True)
+        return end_early(episode.append(Step(decision, failed, perf_counter() - started)), "failed", reason)
     return episode.append(Step(decision, observation, perf_counter() - started))
 
 
@@ -87,3 +105,30 @@ def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) 
                 return tool.run(episode, sam3, planner)
             except ToolError as error:
                 return Observation(text=str(error), is_error=True)
+
+
+def _describe_planner_failure(error: PlannerError) -> str:
+    return f"because the planner cannot go on: {error}"
+
+
+def _explain_failure(decision: Decision, error: Exception) -> str:
+    """Why a call gave no result. What says nothing to a person is a defect, and its traceback goes to the log."""
+    if isinstance(error, PlannerError):
+        return _describe_planner_failure(error)
+    if isinstance(error, UserError):
+        return f"because `{decision.tool}` cannot go on: {to_one_line(error)}"
+    log.error("the call of `%s` failed", decision.tool, exc_info=error)
+    return f"because `{decision.tool}` failed, and the log says where: {_format_error(error)}"
+
+
+def _raise_first_error(decision: Decision, error: Exception) -> NoReturn:
+    """Where nothing was found, raise one line for the user; any other defect as it is, with its traceback."""
+    if isinstance(error, UserError) or not isinstance(error, RuntimeError | MemoryError | OSError):
+        raise error
+    log.error("the call of `%s` failed", decision.tool, exc_info=error)
+    raise FailedCallError(f"`{decision.tool}` failed, and the log says where: {_format_error(error)}") from error
+
+
+def _format_error(error: Exception) -> str:
+    said = to_one_line(error)[:MAX_ERROR_LENGTH]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

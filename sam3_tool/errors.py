@@ -10,6 +10,7 @@
     │   ├── PluginError         no installed package has such a part              (sam3_tool.plugins)
     │   ├── PlannerError        a planner cannot be made, or cannot go on         (agent.core.errors)
     │   │   └── ModelError      a chat model cannot be made                       (agent.models.base)
+    │   ├── FailedCallError     SAM 3, or what it runs on, fails at the first call (agent.core.errors)
     │   ├── ConversationError   a turn cannot be made                             (agent.core.errors)
     │   ├── OutputError         a result cannot be written                        (agent.core.errors)
     │   ├── UsageError          an option or a command cannot be understood       (agent.core.errors)

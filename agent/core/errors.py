@@ -11,6 +11,12 @@ class PlannerError(UserError, ValueError):
     """A planner cannot be made, or cannot go on. The message is one line for the user."""
 
 
+class FailedCallError(UserError, RuntimeError):
+    """The first call of a tool fails, as SAM 3 or its device does. The message is one line; the cause is the error."""
+
+    exit_code = 1
+
+
 class ConversationError(UserError, ValueError):
     """A turn of a conversation cannot be made. The message is one line for the user."""
 

@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 
 from agent import Budget, Decision, Episode, ScriptedPlanner, Task, Usage, run, watch
-from agent.core.errors import PlannerError
+from agent.core.errors import FailedCallError, PlannerError
+from agent.report.result import Result
 from agent.tools.toolsets import Answer, Examine, Locate, ReportNoMask, Segment
 from sam3_tool import Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
+from sam3_tool.errors import CheckpointError, DeviceError, UserError
 
 CUPS = Segment(phrases=["red cup"])
 
@@ -53,18 +55,81 @@ class Unreachable(ScriptedPlanner):
 
 def test_a_planner_that_cannot_judge_masks_ends_the_episode_with_them(kitchen, kitchen_sam3):
     episode = run(Task(kitchen, "q"), Unreachable([CUPS, Examine(ids=[1, 2])]), kitchen_sam3)
-    assert (episode.outcome, episode.current_ids, len(episode.steps)) == ("failed", (1, 2, 3), 1)
+    assert (episode.outcome, episode.current_ids, len(episode.steps)) == ("failed", (1, 2, 3), 2)
     assert "the planner cannot go on: the server does not answer;" in episode.message
 
 
-class Broken(ScriptedBackend):
+class Failing(ScriptedBackend):
+    """Answers so many times, then fails."""
+
+    error: Exception = RuntimeError(
+        "CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later"
+    )
+    answers = 0
+
     def decode(self, embeddings, prompts):
-        raise RuntimeError("out of memory")
+        if self.answers == 0:
+            raise self.error
+        self.answers -= 1
+        return super().decode(embeddings, prompts)
 
 
-def test_any_other_error_is_raised(kitchen):
-    with pytest.raises(RuntimeError, match="out of memory"):
-        run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), Sam3(Broken({})))
+@pytest.fixture
+def failing_sam3(cups):
+    def failing_sam3(error: Exception, *, answers: int) -> Sam3:
+        backend = Failing({None: {"red cup": cups}})
+        backend.error, backend.answers = error, answers
+        return Sam3(backend)
+
+    return failing_sam3
+
+
+FAILURES = [
+    RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later"),
+    MemoryError(),
+    ConnectionResetError(104, "Connection reset by peer"),
+    DeviceError("SAM 3 ran out of memory on device 'cuda'; give a smaller image"),
+    CheckpointError("the recording holds no answer to 'plate'"),
+    TypeError("decode() got an unexpected keyword"),
+    KeyError("masks"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_a_sam_3_that_fails_later_ends_the_episode_with_its_best_answer(kitchen, failing_sam3, caplog, error):
+    asked = replace(Segment(phrases=["plate"]).to_decision(), usage=Usage(model_calls=1, prompt_tokens=300))
+    episode = run(Task(kitchen, "q"), ScriptedPlanner([CUPS, asked]), failing_sam3(error, answers=1))
+    assert (episode.outcome, episode.current_ids, len(episode.answer)) == ("failed", (1, 2, 3), 3)
+    assert episode.message.startswith("`segment` gave no result. Stopped because `segment` ")
+    assert episode.message.endswith("; the best answer so far is 3 masks: 1 to 3.")
+    assert " ".join(str(error).split()) in episode.message
+    assert "\n" not in episode.message
+    assert episode.usage.prompt_tokens == 300, "what the call cost is not lost"
+    assert [len(record.exc_info or ()) for record in caplog.records] == [3] * (not isinstance(error, UserError))
+    result = Result.from_episode(episode, seconds=1.0)
+    assert (result.count, result.outcome, result.message) == (3, "failed", episode.message)
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_a_sam_3_that_fails_at_once_is_one_line_unless_it_is_a_defect(kitchen, failing_sam3, caplog, error):
+    expected = type(error) if isinstance(error, UserError | TypeError | KeyError) else FailedCallError
+    with pytest.raises(expected) as raised:
+        run(Task(kitchen, "q"), ScriptedPlanner([CUPS]), failing_sam3(error, answers=0))
+    if expected is not FailedCallError:
+        assert raised.value is error
+        assert not caplog.records
+        return
+    assert (raised.value.exit_code, raised.value.__cause__) == (1, error)
+    assert "\n" not in str(raised.value)
+    assert type(error).__name__ in str(raised.value)
+    assert caplog.records[0].exc_info, "the log has the traceback"
+
+
+def test_a_sam_3_that_fails_before_anything_was_found_says_so(kitchen, failing_sam3):
+    script = [Segment(phrases=["plate"]), Segment(phrases=["cup"])]
+    episode = run(Task(kitchen, "q"), ScriptedPlanner(script), failing_sam3(DeviceError("full"), answers=1))
+    assert (episode.outcome, episode.current_ids) == ("failed", ())
+    assert episode.message.endswith("cannot go on: full; nothing was found so far.")
 
 
 def test_watch_yields_the_episode_after_every_step_and_the_last_one_has_the_outcome(kitchen, kitchen_sam3):
