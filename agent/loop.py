@@ -87,12 +87,17 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
     try:
         observation = observe(decision, episode, planner, sam3)
     except Exception as error:
-        if not episode.steps:
-            _raise_first_error(decision, error)
-        reason = _explain_failure(decision, error)
-        failed = Observation(text=f"`{decision.tool}` gave no result.", is_error=True)
-        return end_early(episode.append(Step(decision, failed, perf_counter() - started)), "failed", reason)
+        return end_failed(episode, decision, error, perf_counter() - started)
     return episode.append(Step(decision, observation, perf_counter() - started))
+
+
+def end_failed(episode: Episode, decision: Decision, error: Exception, seconds: float) -> Episode:
+    """End with the best answer so far, and with the call that gave no result as the last step."""
+    if not episode.steps:
+        _raise_first_error(decision, error)
+    reason = _explain_failure(decision, error)
+    failed = Observation(text=f"`{decision.tool}` gave no result.", is_error=True)
+    return end_early(episode.append(Step(decision, failed, seconds)), "failed", reason)
 
 
 def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) -> Observation:

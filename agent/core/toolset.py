@@ -76,11 +76,23 @@ class Toolset:
             >>> WORKSPACE.read_call(Decision("answer", '{"ids": [2]}')).tool.ids
             [2]
         """
-        # Kept beside the decision's fields: it follows from them, so it is neither compared nor saved.
-        calls: dict[Toolset, ToolCall] = decision.__dict__.setdefault("_calls", {})
+        calls = _get_read_calls(decision)
         if self not in calls:
             calls[self] = self._parse(decision)
         return calls[self]
+
+    def remember_call(self, decision: Decision, call: ToolCall) -> Decision:
+        """Note what a decision says, for it was read before it was rewritten.
+
+        Args:
+            decision: The decision as it will be made.
+            call: What `read_call` would read from it.
+
+        Returns:
+            The same decision.
+        """
+        _get_read_calls(decision)[self] = call
+        return decision
 
     def _parse(self, decision: Decision) -> ToolCall:
         try:
@@ -92,3 +104,9 @@ class Toolset:
     def renumbers_masks(self) -> bool:
         """Whether masks are counted from 1 after each change; else each keeps its id."""
         return self.prompt == "paper"
+
+
+def _get_read_calls(decision: Decision) -> dict[Toolset, ToolCall]:
+    """What was read from a decision, beside its fields: it follows from them, so it is neither compared nor saved."""
+    calls: dict[Toolset, ToolCall] = decision.__dict__.setdefault("_calls", {})
+    return calls

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 import prompts
 from agent.core.calls import ValidCall
 from agent.core.episode import Decision, Episode
@@ -104,9 +106,37 @@ def to_model_arguments(decision: Decision, toolset: Toolset, frame: CoordinateFr
 
 def convert_coordinates(tool: Tool, arguments: str, convert: Callable[[Mapping[str, Any]], dict[str, Any]]) -> str:
     """Apply `convert` to the places in a call; its arguments stay as they were written where there is none."""
+    converted = _convert_places(tool, convert)
+    return json.dumps(converted, ensure_ascii=False) if converted else arguments
+
+
+def to_pixel_call(tool: Tool, arguments: str, frame: CoordinateFrame) -> tuple[Tool, str]:
+    """Convert the places in a call as a model wrote it to pixels: the call, and its arguments as text."""
+    converted = _convert_places(tool, frame.to_pixel_units)
+    if not converted:
+        return tool, arguments
+    changed = {name: _replace_places(getattr(tool, name), value) for name, value in converted.items()}
+    return tool.model_copy(update=changed), json.dumps(converted, ensure_ascii=False)
+
+
+def _convert_places(tool: Tool, convert: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:
+    """The arguments of a call with its places converted; None where there is none to convert."""
     values = tool.model_dump(mode="json", exclude_defaults=True)
     converted = convert(values)
-    return arguments if converted == values else json.dumps(converted, ensure_ascii=False)
+    return None if converted == values else converted
+
+
+def _replace_places(value: Any, converted: Any) -> Any:
+    """The value of a field as it was validated, with the numbers of what was converted."""
+    match value:
+        case BaseModel():
+            return value.model_copy(update=converted)
+        case list():
+            return [_replace_places(*pair) for pair in zip(value, converted, strict=True)]
+        case float():
+            return float(converted)
+        case _:
+            return value
 
 
 def _sanitize_arguments(arguments: str) -> str | None:

@@ -8,7 +8,7 @@ from agent.core.episode import Decision
 from agent.core.toolset import Toolset
 from agent.models.base import Reply
 from agent.planners.chat.coordinates import CoordinateFrame
-from agent.planners.chat.messages import convert_coordinates
+from agent.planners.chat.messages import to_pixel_call
 from agent.tools.segment import MAX_PHRASES, Segment
 
 CUT_OFF_NOTE = "The reply was cut off before it called a tool; think less and call one."
@@ -25,26 +25,30 @@ def to_decision(reply: Reply, toolset: Toolset, frame: CoordinateFrame, *, short
     decisions = [replace(said, tool=call.tool, arguments=call.arguments) for call in dict.fromkeys(reply.calls)]
     alike = _find_mergeable_calls(decisions, toolset)
     if alike and (len(decisions) > 1 or alike[0].region is not None):
-        return _merge_calls(alike, len(decisions), said, frame)
+        return _merge_calls(alike, len(decisions), said, toolset, frame)
     return _make_first_call(decisions, toolset, frame)
 
 
 def _make_first_call(decisions: Sequence[Decision], toolset: Toolset, frame: CoordinateFrame) -> Decision:
-    first, arguments = decisions[0], decisions[0].arguments
+    first, note = decisions[0], _note_dropped_calls(len(decisions), len(decisions) - 1)
     match toolset.read_call(first):
         case ValidCall(tool):
-            arguments = convert_coordinates(tool, arguments, frame.to_pixel_units)
-    made = replace(first, arguments=arguments, note=_note_dropped_calls(len(decisions), len(decisions) - 1))
-    return first if made == first else made  # what was read already is not read again by the loop
+            placed, arguments = to_pixel_call(tool, first.arguments, frame)
+            return toolset.remember_call(replace(first, arguments=arguments, note=note), ValidCall(placed))
+        case invalid:
+            return toolset.remember_call(replace(first, note=note), invalid)
 
 
-def _merge_calls(alike: Sequence[Segment], call_count: int, said: Decision, frame: CoordinateFrame) -> Decision:
+def _merge_calls(
+    alike: Sequence[Segment], call_count: int, said: Decision, toolset: Toolset, frame: CoordinateFrame
+) -> Decision:
     """Make one call with the phrases of all. `call_count`: how many calls the reply had."""
     phrases = list(dict.fromkeys(phrase for call in alike for phrase in call.phrases))
     merged = alike[0].model_copy(update={"phrases": phrases[:MAX_PHRASES]})
     notes = (_note_dropped_calls(call_count, call_count - len(alike)), _note_dropped_phrases(phrases[MAX_PHRASES:]))
-    arguments = convert_coordinates(merged, merged.to_decision().arguments, frame.to_pixel_units)
-    return replace(said, tool=merged.name, arguments=arguments, note=" ".join(filter(None, notes)))
+    placed, arguments = to_pixel_call(merged, merged.to_decision().arguments, frame)
+    made = replace(said, tool=merged.name, arguments=arguments, note=" ".join(filter(None, notes)))
+    return toolset.remember_call(made, ValidCall(placed))
 
 
 def _find_mergeable_calls(decisions: Sequence[Decision], toolset: Toolset) -> list[Segment]:

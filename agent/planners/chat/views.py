@@ -15,6 +15,7 @@ from agent.planners.chat.coordinates import Convention, CoordinateFrame
 from sam3_tool import Image, Instances
 from sam3_tool.drawing.contact_sheet import draw_contact_sheet
 from sam3_tool.drawing.overlay import draw_marks, draw_zoom_pair
+from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import RleMask, decode_mask, decode_tight
 
 SMALLEST_SIDE = 32
@@ -115,8 +116,13 @@ def _render_overlay(small: Image, candidates: Sequence[Candidate], numbers: Sequ
 
 
 def zoom_to_mask(image: Image, candidate: Candidate, number: int, side: int) -> Image:
-    """Two close-ups of one mask, out of the whole image."""
-    pair = draw_zoom_pair(image, decode_mask(candidate.rle), candidate.box, mask_id=number)
+    """Two close-ups of one mask, out of the whole image.
+
+    They frame the mask and not the detector's box: where the two disagree, it is the mask that is judged.
+    """
+    mask = decode_mask(candidate.rle)
+    box = masks_to_boxes(mask[None])[0].tolist() if mask.any() else candidate.box
+    pair = draw_zoom_pair(image, mask, box, mask_id=number)
     return reduce_image(Image(np.asarray(pair)), side)
 
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import model_validator
 
 from agent import WORKSPACE, ChatPlanner, Decision, Episode, Task, Tool, Toolset, run
-from agent.core.calls import InvalidCall, ValidCall
-from agent.models.base import Call
+from agent.core.calls import InvalidCall, ToolCall, ValidCall
+from agent.models.base import Call, Reply
 from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View
 from agent.planners.loading import with_model_info
@@ -50,7 +50,9 @@ def counting(readings: Counter[str]) -> Toolset:
     return replace(WORKSPACE, tools=tuple(count_readings(tool, readings) for tool in WORKSPACE.tools))
 
 
-def play(toolset: Toolset, image: Image, sam3: Sam3, calls: list[Call], **view: Any) -> tuple[ChatPlanner, Episode]:
+def play(
+    toolset: Toolset, image: Image, sam3: Sam3, calls: list[Call | Reply], **view: Any
+) -> tuple[ChatPlanner, Episode]:
     planner = ChatPlanner(ScriptedModel(calls), toolset=toolset, view=View(**view))
     return planner, run(Task(image, "the left cup"), planner, sam3)
 
@@ -83,13 +85,46 @@ def test_a_loaded_episode_is_read_when_it_is_drawn_and_once(
     assert max(readings.values()) == 1
 
 
-def test_a_place_in_a_models_own_units_is_read_as_written_and_as_converted(
+REGION, POINT = '"region": [500, 0, 1000, 1000]', '{"id": 1, "points": [{"x": 500, "y": 100}, [20, 30, false]]}'
+ONE_REPLY_EACH = {
+    "a region": ([Call("segment", f'{{"phrases": ["unicorn"], {REGION}}}')], {"segment": 1}),
+    "boxes": ([Call("segment", '{"phrases": ["cup"], "boxes": [[100, 300, 200, 500]]}')], {"segment": 1}),
+    "points": ([Call("refine", POINT)], {"refine": 1}),
+    "two calls that are one": (
+        [Call("segment", f'{{"phrases": ["{name}"], {REGION}}}') for name in "ab"],
+        {"segment": 2},
+    ),
+    "a call and another": ([Call("locate", '{"ids": [1], "place": "left"}'), Call("count", "{}")], {"locate": 1}),
+    "a call twice": ([Call("locate", '{"ids": [1], "place": "left"}')] * 2, {"locate": 1}),
+    "a call that cannot be": ([Call("locate", '{"ids": [], "place": 3}'), Call("count", "{}")], {"locate": 1}),
+}
+
+
+@pytest.mark.parametrize("coordinates", ["pixels", "qwen", "gemini"])
+@pytest.mark.parametrize(("written", "once"), ONE_REPLY_EACH.values(), ids=ONE_REPLY_EACH)
+def test_each_call_of_a_reply_is_read_once_wherever_it_goes(
+    counting: Toolset, readings: Counter[str], kitchen: Image, kitchen_sam3: Sam3, coordinates, written, once
+) -> None:
+    script = [Call("segment", '{"phrases": ["red cup"]}'), Reply(calls=tuple(written)), *CALLS[-1:]]
+    planner, episode = play(counting, kitchen, kitchen_sam3, script, coordinates=coordinates, image_side=50)
+    planner.build_messages(episode)
+    assert readings == Counter(once) + Counter({"segment": 1, "answer": 1})
+    again = [WORKSPACE.read_call(replace(step.decision)) for step in episode.steps]
+    made = [counting.read_call(step.decision) for step in episode.steps]
+    assert [_write(call) for call in made] == [_write(call) for call in again], "it is what would be read"
+
+
+def _write(call: ToolCall) -> str:
+    return call.tool.model_dump_json() if isinstance(call, ValidCall) else call.message
+
+
+def test_a_place_in_a_models_own_units_is_that_place_in_pixels(
     counting: Toolset, readings: Counter[str], kitchen: Image, kitchen_sam3: Sam3
 ) -> None:
-    calls = [Call("segment", '{"phrases": ["cup"], "region": [500, 0, 1000, 1000]}'), *CALLS[-1:]]
+    calls = [Call("segment", f'{{"phrases": ["cup"], {REGION}}}'), *CALLS[-1:]]
     _, episode = play(counting, kitchen, kitchen_sam3, calls, coordinates="qwen")
     assert json.loads(episode.steps[0].decision.arguments)["region"] == [50, 0, 100, 60]
-    assert readings == {"segment": 2, "answer": 1}
+    assert readings == {"segment": 1, "answer": 1}
 
 
 def test_a_decision_is_a_call_or_says_what_is_wrong() -> None:

@@ -7,19 +7,20 @@ import pytest
 
 from agent import PAPER, WORKSPACE, Budget, Decision, Episode, ScriptedPlanner, Task, parse_toolset, run, watch
 from agent.conversation.conversation import Conversation
-from agent.core.workspace import Candidate
+from agent.core.workspace import Candidate, Workspace
 from agent.models.base import Call, Messages
 from agent.models.rendering import to_openai
 from agent.models.tokens import estimate_tokens
 from agent.planners.chat.examination import build_examination, build_sheet_examinations
 from agent.planners.chat.messages import MAX_TEXT_LENGTH
 from agent.planners.chat.prompt import build_messages
-from agent.planners.chat.views import View, draw_overlay
+from agent.planners.chat.views import View, draw_overlay, zoom_to_mask
 from agent.tools.paper import ExamineEachMask, SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import Answer, AskUser, Count, Locate, Segment
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.drawing.outlines import get_mask_color
-from sam3_tool.masks.rle import encode_mask
+from sam3_tool.drawing.overlay import draw_zoom_pair
+from sam3_tool.masks.rle import decode_mask, encode_mask
 
 CUPS = Segment(phrases=["red cup"])
 PAPER_CUPS = SegmentPhrase(text_prompt="red cup")
@@ -396,6 +397,18 @@ def test_one_mask_is_shown_raw_alone_and_close_up(begun, kitchen):
     assert asked.content[1] == "The query is: the big cup"
     assert asked.content[-1].endswith("Number: 3")
     assert "probability" in system.content[0]
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 100, 60), (-20, -5, 900, 900), (7, 22, 9, 24), (80, 40, 95, 55), (5, 20, 15, 30)]
+)
+def test_a_close_up_frames_the_mask_whatever_the_detectors_box_is(kitchen, cups, box):
+    candidate = Workspace(60, 100).with_instances(cups, origin="segment")[1]
+    assert candidate.box == (5, 20, 15, 30)
+    framed = zoom_to_mask(kitchen, candidate, 1, 1280)
+    mask = decode_mask(candidate.rle)
+    assert framed.key == Image(np.asarray(draw_zoom_pair(kitchen, mask, (5, 20, 15, 30), mask_id=1))).key
+    assert zoom_to_mask(kitchen, replace(candidate, box=box), 1, 1280).key == framed.key
 
 
 def test_in_the_papers_protocol_a_mask_goes_by_its_current_number(paper):
