@@ -19,6 +19,10 @@ PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "coordinates",
 """Those options that not every planner takes."""
 DEFAULT_SAM3 = "tiny"
 """Also of an episode that was saved from Python without saying which checkpoint it used."""
+PUBLISHED_CHOICES: Mapping[str, Any] = {"toolset": "paper", "max_steps": 100}
+"""What --as-published chooses where nothing else is given: the published agent's tools and its limit of requests."""
+PUBLISHED_GENERATION: Mapping[str, Any] = {"max_tokens": 4096, "temperature": None}
+"""How the published agent has its language model reply: tokens at most, and the server's own temperature."""
 INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
 """Limits that count something."""
 
@@ -48,12 +52,16 @@ class Options:
     coordinates: Coordinates | None = None
     record: Path | None = None
     price: str | None = None
+    as_published: bool = False
+    """Whether `PUBLISHED_CHOICES` and `PUBLISHED_GENERATION` are the defaults."""
     limits: Mapping[str, float | None] = field(default_factory=dict)
     """By the names of a budget's fields, e.g. 'max_steps'."""
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Options":
         """From the options of a command by name, limits among them. Raises UsageError."""
+        if values.get("as_published"):
+            values = {name: PUBLISHED_CHOICES.get(name) if held is None else held for name, held in values.items()}
         own = {option_field.name for option_field in fields(cls)}
         limits = {name: value for name, value in values.items() if name not in own}
         return cls(limits=limits, **{name: value for name, value in values.items() if name in own})
@@ -155,7 +163,9 @@ class Options:
         given = {name: getattr(self, name) for name in PLANNER_OPTIONS if name in taken}
         if "device" in taken:
             given["device"] = self.device
-        return {"toolset": provenance.toolset, **{name: value for name, value in given.items() if value is not None}}
+        published = {name: value for name, value in PUBLISHED_GENERATION.items() if self.as_published and name in taken}
+        given = {name: value for name, value in given.items() if value is not None}
+        return {"toolset": provenance.toolset, **published, **given}
 
 
 def parse_price(text: str) -> "Price":

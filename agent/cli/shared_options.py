@@ -23,6 +23,13 @@ PlannerOption = Annotated[
 ToolsetOption = Annotated[
     str | None, typer.Option(help="workspace or paper, also with added tools: workspace+TOOL (default: workspace).")
 ]
+AsPublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-published",
+        help="As the paper's agent: --toolset paper, 100 steps, 4096 tokens a reply, the server's temperature.",
+    ),
+]
 ThresholdOption = Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")]
 ExportOption = Annotated[
     str | None,
@@ -69,6 +76,7 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "sam3": Sam3Option,
     "device": DeviceOption,
     "toolset": ToolsetOption,
+    "as_published": AsPublishedOption,
     "threshold": ThresholdOption,
     "record": RecordOption,
     "base_url": BaseUrlOption,
@@ -83,7 +91,7 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "price": PriceOption,
 }
 """All that `Options` are made of, in the order of the help."""
-_DEFAULTS = {"planner": "grammar", "device": "auto"}
+_DEFAULTS = {"planner": "grammar", "device": "auto", "as_published": False}
 
 
 CommandFunction = Callable[..., None]

@@ -36,7 +36,7 @@ class PublishedRun:
     def format_command(self, runs: Path) -> str:
         data = f"data/{DATA_FOLDERS.get(self.dataset, 'refer_seg')}"
         return (
-            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --toolset paper"
+            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --as-published"
             f" --sam3 facebook/sam3 --planner {self.planner} --base-url {self.base_url} --out {runs / self.folder_name}"
         )
 

@@ -141,6 +141,46 @@ def test_a_limit_on_tokens_or_cost_ends_the_episode_with_what_was_found(server, 
     assert result("out/scene")["count"] > 1
 
 
+PUBLISHED_CALLS = [
+    ("segment_phrase", '{"text_prompt": "watermelon"}'),
+    ("select_masks_and_return", '{"final_answer_masks": [1]}'),
+]
+
+
+def choose_published_call(request: dict[str, Any]) -> dict[str, Any]:
+    done = sum(message["role"] == "assistant" for message in request["messages"])
+    return completion("", [PUBLISHED_CALLS[done]])
+
+
+@pytest.mark.parametrize(
+    ("beside", "toolset", "steps"),
+    [((), "paper", 100), (("--max-steps", "7"), "paper", 7), (("--toolset", "paper+count"), "paper+count", 100)],
+)
+def test_one_option_chooses_the_published_tools_and_limits(server, beside, toolset, steps) -> None:
+    server.script(choose_published_call)
+    done = segment("--planner", "openai:m", "--base-url", server.url, "--wire", "native", "--as-published", *beside)
+    assert (done.exit_code, done.stderr) == (0, "")
+    made_by = json.loads(Path("out/scene/episode.json").read_text("utf-8"))["made_by"]
+    assert (made_by["protocol"], made_by["budget"]["max_steps"]) == (toolset, steps)
+    asked = server.requests[-1]
+    assert asked["max_tokens"] == 4096
+    assert "temperature" not in asked
+
+
+def test_without_it_the_limits_are_those_of_this_program(server) -> None:
+    server.script(by_turn)
+    segment("--planner", "openai:m", "--base-url", server.url, "--wire", "native", "--toolset", "workspace")
+    made_by = json.loads(Path("out/scene/episode.json").read_text("utf-8"))["made_by"]
+    assert (made_by["protocol"], made_by["budget"]["max_steps"]) == ("workspace", 12)
+    assert (server.requests[-1]["max_tokens"], server.requests[-1]["temperature"]) == (2048, 0)
+
+
+def test_a_planner_without_a_language_model_takes_the_published_tools_too() -> None:
+    done = segment("--as-published")
+    made_by = json.loads(Path("out/scene/episode.json").read_text("utf-8"))["made_by"]
+    assert (done.stderr, made_by["protocol"], made_by["budget"]["max_steps"]) == ("", "paper", 100)
+
+
 def test_a_server_that_fails_later_leaves_what_was_found(server) -> None:
     server.script(by_turn, refusal(403, "not for you"))
     done = segment("--planner", "openai:m", "--base-url", server.url, "--wire", "native")
