@@ -57,8 +57,28 @@ def test_a_click_gives_the_mask_of_the_cpu(there, here):
     assert rle.compute_ious(one.rles[:1], other.rles[:1])[0, 0] > 0.9
 
 
+def test_corrections_work_there(there, here):
+    """By mask alone, by a click on a mask, and by a mask from elsewhere, several at once."""
+    [found] = here.decode(here.encode(PICTURES[:1]), [ConceptPrompt("object")])
+    rows, columns = np.nonzero(found.masks[0])
+    click = (float(np.median(columns)), float(np.median(rows)))
+    answers = []
+    for backend in (there, here):
+        [embedding] = backend.encode(PICTURES[:1])
+        [first] = backend.refine([embedding], [VisualPrompt((click,))])
+        masks = (first.masks[0], found.masks[0])
+        prompts = [
+            VisualPrompt(points, mask=mask, multimask=False, fill_holes=True)
+            for mask in masks
+            for points in ((), (click,))
+        ]
+        answers.append(backend.refine([embedding] * len(prompts), prompts))
+    for one, other in zip(*answers, strict=True):
+        assert rle.compute_ious(one.rles[:1], other.rles[:1])[0, 0] > 0.9
+
+
 def test_a_picture_is_squeezed_there_as_here_but_for_rounding(there, here):
-    apart = (there._square(PICTURES[0]).cpu() - here._square(PICTURES[0])) * here._std * 255
+    apart = (there._to_square(PICTURES[0]).cpu() - here._to_square(PICTURES[0])) * here._std * 255
     assert apart.abs().max() < 1.01
 
 
@@ -76,12 +96,12 @@ def test_masks_cut_there_are_those_cut_here_but_for_rounding():
 
 def test_embeddings_that_wait_on_the_host_come_back_bit_for_bit(there):
     [embedding] = there.encode(PICTURES[:1])
-    away = embedding.on_host()
+    away = embedding.copy_to_host()
     torch.cuda.synchronize()
     assert away.trunk.device.type == "cpu"
     assert away.trunk.is_pinned()
-    back = away.on_device()
-    tensors = zip(*((*one.levels, one.trunk, one.unprompted) for one in (embedding, back)), strict=True)
+    back = away.copy_to_device()
+    tensors = zip(*((*one.levels, one.trunk, one.cls_token) for one in (embedding, back)), strict=True)
     assert all(torch.equal(one, other) and one.stride() == other.stride() for one, other in tensors)
 
 

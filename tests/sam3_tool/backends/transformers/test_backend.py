@@ -334,3 +334,56 @@ def test_a_checkpoint_that_cannot_be_fetched_says_how_to_get_it_and_what_works_n
     for part in ("https://huggingface.co/facebook/sam3", "hf auth login", "HF_TOKEN", "--sam3 tiny"):
         assert part in done.stdout
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+# What an earlier download has left
+
+REPOSITORY = "facebook/sam3"
+
+
+@pytest.fixture
+def download_offline(tmp_path) -> Callable[..., str]:
+    """Load facebook/sam3 from a hub's cache that holds these files, with no hub to reach; return what is printed."""
+
+    def download(*names: str, **contents: str) -> str:
+        snapshot = tmp_path / "hub" / "models--facebook--sam3" / "snapshots" / ("0" * 40)
+        (tmp_path / "hub" / "models--facebook--sam3" / "refs").mkdir(parents=True)
+        (tmp_path / "hub" / "models--facebook--sam3" / "refs" / "main").write_text("0" * 40)
+        snapshot.mkdir(parents=True)
+        for name in names:
+            (snapshot / name).write_text(contents.get(name.split(".")[0], "{}"))
+        (snapshot / "tokenizer_config.json").symlink_to(tmp_path / "gone")
+        code = (
+            "from sam3_tool import CheckpointError\n"
+            "from sam3_tool.backends.transformers.checkpoint import locate_checkpoint\n"
+            f"try: print('found', locate_checkpoint({REPOSITORY!r}).name)\nexcept CheckpointError as e: print(e)"
+        )
+        settings = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(EMBEDDED.parent.parent)}
+        done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
+        assert (done.stdout.count("\n"), done.stderr) == (1, "")
+        return done.stdout
+
+    return download
+
+
+WHOLE = ("config.json", "tokenizer.json", "processor_config.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (WHOLE, "without model.safetensors."),
+        ((*WHOLE[1:], "model.safetensors"), "without config.json."),
+        ((*WHOLE, "model.safetensors.index.json"), "without model-1.safetensors, model-2.safetensors."),
+    ],
+)
+def test_half_a_download_says_what_is_missing_and_how_to_get_it(download_offline, names, missing):
+    index = json.dumps({"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors"}})
+    said = download_offline(*names, model=index)
+    assert f"facebook/sam3 is on this machine only in part, {missing}" in said
+    for part in ("https://huggingface.co/facebook/sam3", "hf auth login", "--sam3 tiny"):
+        assert part in said
+
+
+def test_a_whole_download_is_taken_without_the_hub(download_offline):
+    assert download_offline(*WHOLE, "model.safetensors").startswith("found 000")

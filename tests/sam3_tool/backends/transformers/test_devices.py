@@ -1,17 +1,22 @@
 """The network runs on a device that is not the CPU: on 'meta', which knows shapes and no numbers, any tensor that was
 left behind is an error."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sam3_tool import Image
-from sam3_tool.backends.transformers.backend import TransformersBackend
+from sam3_tool import Image, ScriptedBackend, VisualPrompt
+from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.weights import read_detector, read_tracker
+from sam3_tool.errors import DeviceError
+from sam3_tool.sam3 import CACHE_BYTES, GPU_BYTES, HOST_BYTES, choose_cache_bytes
 
 PICTURES = [Image(np.zeros((48, 64, 3), np.uint8)), Image(np.zeros((30, 20, 3), np.uint8))]
 
@@ -52,3 +57,118 @@ def test_pixels_are_a_copy_on_the_device():
     assert torch.equal(there, torch.tensor(pixels))
     assert upload_pixels(pixels, torch.device("meta")).device.type == "meta"
     assert to_host(to_device(there, torch.device("cpu"))) is there
+
+
+# Fake CUDA: kernels are not run, but every tensor must be on the device and of the right type
+
+
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16, torch.float16])
+def on_fake_cuda(request) -> tuple[Tracker, FakeTensorMode]:
+    model, _ = read_detector(locate_checkpoint("tiny"), request.param)
+    tracker = read_tracker(locate_checkpoint("tiny"), model)
+    tracker.mask_downsample = torch.nn.Conv2d(1, 1, 4, 4)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode, torch.no_grad():
+        for part in tracker.modules():
+            for name, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+                there = mode.from_tensor(tensor.detach()).to("cuda")
+                setattr(
+                    part, name, torch.nn.Parameter(there, requires_grad=False) if name in part._parameters else there
+                )
+        return Tracker(tracker), mode
+
+
+@dataclass(frozen=True, eq=False)
+class FakeEmbedding:
+    trunk: torch.Tensor
+    key: str = "image"
+    height: int = 240
+    width: int = 320
+
+
+POINTS, BOX, MASK = ((90.0, 120.0), (245.0, 125.0)), (30.0, 60.0, 150.0, 180.0), np.eye(240, 320, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        VisualPrompt(POINTS[:1]),
+        VisualPrompt(POINTS, (1, 0)),
+        VisualPrompt(box=BOX),
+        VisualPrompt(POINTS, box=BOX),
+        VisualPrompt(mask=MASK),
+        VisualPrompt(POINTS[:1], mask=MASK),
+        VisualPrompt(box=BOX, mask=MASK),
+        VisualPrompt(POINTS, box=BOX, mask=MASK, multimask=False),
+    ],
+)
+def test_what_a_prompt_becomes_is_on_the_gpu_in_the_format_of_the_network(on_fake_cuda, prompt):
+    tracker, mode = on_fake_cuda
+    with mode, torch.no_grad():
+        check_on_cuda(tracker, prompt, tracker._dtype)
+
+
+def check_on_cuda(tracker: Tracker, prompt: VisualPrompt, dtype: torch.dtype) -> None:
+    width = tracker.model.mask_decoder.hidden_size
+    trunk = torch.empty(
+        1, 256, tracker.model.vision_encoder.config.backbone_config.hidden_size, device="cuda", dtype=dtype
+    )
+    embeddings = [FakeEmbedding(trunk), FakeEmbedding(trunk)]
+    sparse, dense = tracker._encode_prompts(embeddings, [prompt, prompt])
+    assert (sparse.device.type, dense.device.type) == ("cuda", "cuda")
+    assert (sparse.dtype, dense.dtype) == (dtype, dtype)
+    places = len(prompt.points) + 2 * (prompt.box is not None)
+    assert sparse.shape == (2, 1, places + (places > 0), width)
+    levels = tracker._compute_levels(trunk)
+    *fine, coarse = (torch.cat([level, level]) for level in levels)
+    masks, quality, _, presence = tracker.model.mask_decoder(
+        image_embeddings=coarse,
+        image_positional_embeddings=tracker.model.get_image_wide_positional_embeddings().repeat(2, 1, 1, 1),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=prompt.multimask,
+        high_resolution_features=fine,
+    )
+    assert masks.shape[:3] == (2, 1, 3 if prompt.multimask else 1)
+    assert {found.dtype for found in (masks, quality, presence, *levels)} == {dtype}
+    assert {found.device.type for found in (masks, quality, presence, *levels)} == {"cuda"}
+
+
+# Number formats and memory
+
+
+@pytest.mark.parametrize(
+    "name", ["cuda", "cuda:7", "gpu", "", "meta", "hpu", "privateuseone", "xpu", "mps", "cpu:x", "CUDA"]
+)
+def test_a_device_that_is_not_here_is_one_sentence(name):
+    if name.startswith("cuda") and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(DeviceError, match="cannot be used here") as caught:
+        resolve_device(name)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("; try cpu")
+
+
+class OnGpu(ScriptedBackend):
+    """A backend that says how much room its GPU has."""
+
+    is_on_gpu = True
+    free_bytes = 2**31
+
+
+def test_a_small_gpu_and_a_small_host_get_small_caches():
+    assert choose_cache_bytes(OnGpu({}), 2**34) == (2**29, 2**31)
+
+
+def test_a_large_gpu_and_a_large_host_get_no_more_than_enough():
+    large = OnGpu({})
+    large.free_bytes = 2**37
+    assert choose_cache_bytes(large, 2**40) == (GPU_BYTES, HOST_BYTES)
+
+
+def test_a_backend_that_does_not_say_what_is_free_gets_the_usual_room():
+    class Silent(ScriptedBackend):
+        is_on_gpu = True
+
+    assert choose_cache_bytes(Silent({}), 2**40) == (GPU_BYTES, HOST_BYTES)
+    assert choose_cache_bytes(ScriptedBackend({}), 2**30) == (CACHE_BYTES, 0)
