@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import NoReturn
 
-from agent.core.budget import DEFAULT_BUDGET, Budget, end_early
+from agent.core.budget import DEFAULT_BUDGET, Budget, end_early, get_remaining_seconds, limit_time
 from agent.core.calls import InvalidCall, ValidCall
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.errors import FailedCallError, PlannerError, ToolError
@@ -67,7 +67,9 @@ def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_
     sam3.prefetch(task.image)  # it looks while the planner thinks
     episode = Episode(task)
     while episode.outcome is None:
-        episode = budget.enforce(advance(episode, planner, sam3))
+        with limit_time(None if budget.max_seconds is None else budget.max_seconds - episode.usage.seconds):
+            episode = advance(episode, planner, sam3)
+        episode = budget.enforce(episode)
         yield episode
 
 
@@ -83,6 +85,8 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
     except PlannerError as error:
         if not episode.steps:
             raise
+        if get_remaining_seconds() <= 0:
+            return end_early(episode, "budget", "at the limit of time")
         return end_early(episode, "failed", _describe_planner_failure(error))
     try:
         observation = observe(decision, episode, planner, sam3)

@@ -1,8 +1,12 @@
 """A limit on the cost of an episode, and the end of an episode that reaches it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from itertools import takewhile
+from math import inf
+from time import monotonic
 
 from agent.core.english import format_ids, format_mask_count, pluralize
 from agent.core.episode import Episode
@@ -135,3 +139,32 @@ def end_early(episode: Episode, outcome: Outcome, reason: str) -> Episode:
     text = f"{last.observation.text} Stopped {reason}; {so_far}."
     observation = replace(last.observation, text=text, shown=best, outcome=outcome)
     return replace(episode, steps=(*steps, replace(last, observation=observation)), outcome=outcome)
+
+
+# --- the time that is left, for whoever waits for something slow ---------------------------------
+
+_END: ContextVar[float] = ContextVar("end", default=inf)
+"""On the monotonic clock."""
+
+
+@contextmanager
+def limit_time(seconds: float | None) -> Iterator[None]:
+    """Let what is called here take so many seconds at most. A limit around it holds as well; None adds none.
+
+    Nothing is stopped from outside: what may wait for long asks `get_remaining_seconds`.
+    """
+    token = _END.set(min(_END.get(), inf if seconds is None else monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _END.reset(token)
+
+
+def get_remaining_seconds() -> float:
+    """Return the seconds that are left; infinity where there is no limit.
+
+    >>> with limit_time(0):
+    ...     get_remaining_seconds() <= 0
+    True
+    """
+    return _END.get() - monotonic()
