@@ -19,6 +19,7 @@ from agent.core.lenient_json import (
     load_lenient_json,
     normalize_identifier,
     strip_code_fence,
+    strip_namespace,
 )
 from agent.core.text import make_encodable
 from agent.core.tool import Tool
@@ -108,7 +109,7 @@ def _find_name_inside(arguments: Any) -> str:
 def _find_tool(name: str, tools: Sequence[type[Tool]]) -> type[Tool]:
     by_spelling = {normalize_identifier(alias): tool for tool in tools for alias in tool.aliases}
     by_spelling |= {normalize_identifier(tool.name): tool for tool in tools}
-    spelled = normalize_identifier(name.rpartition(".")[2])  # some models say 'functions.segment'
+    spelled = normalize_identifier(strip_namespace(name))  # some models say 'functions.segment'
     if spelled not in by_spelling:
         found = f"There is no tool {_shorten_value(name)}" if name else "No tool was called"
         raise ToolError(f"{found}; call exactly one of {', '.join(tool.name for tool in tools)}.")

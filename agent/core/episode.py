@@ -55,6 +55,8 @@ class Decision:
     """Whether the model answered when it was asked once more with less history; for the trace alone."""
     plan: dict[str, Any] | None = field(default=None, hash=False)
     """With a planner's first decision: how it understood the query, as JSON in its own form."""
+    extra: str = ""
+    """What a language model's server wrote with the call and may want back with it: JSON, or ""."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,20 @@ def strip_code_fence(text: str) -> str:
     return re.sub(r"^```\w*\s*", "", text.strip()).removesuffix("```").rstrip()
 
 
+_NAMESPACE = re.compile(r"^(?:[\w-]+(?:[.:/]|::))+(?=[A-Za-z_])")
+_NAME_END = re.compile(r"<\||:\d+\s*$")
+
+
+def strip_namespace(name: str) -> str:
+    """Return a tool's name without what chat templates and servers put before and after it.
+
+    >>> [strip_namespace(name) for name in ("functions.segment:0", "default_api:segment", "segment<|channel|>json")]
+    ['segment', 'segment', 'segment']
+    """
+    end = _NAME_END.search(name)
+    return _NAMESPACE.sub("", (name[: end.start()] if end else name).strip())
+
+
 def normalize_identifier(name: str) -> str:
     """Letters and digits alone: 'SegmentPhrase' and 'segment phrase' are 'segment_phrase'."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())

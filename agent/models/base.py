@@ -1,7 +1,7 @@
 """Chat models: conversations in, replies out. A planner cannot tell how a model is run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from agent.core.errors import PlannerError
@@ -9,6 +9,8 @@ from agent.core.usage import NO_COST, Usage
 from sam3_tool import Image
 
 Role = Literal["system", "user", "assistant", "tool"]
+NO_ANSWER = "no_answer"
+"""The finish reason where a server did not say a word, so that asking it something else is of no use."""
 Schema = Mapping[str, Any]
 """A tool in OpenAI function-calling form, as `Tool.to_planner_schema` gives it."""
 
@@ -25,6 +27,8 @@ class Call:
     tool: str
     arguments: str
     """Meant to be a JSON object."""
+    extra: str = field(default="", repr=False)
+    """What else the server wrote with the call and may want back with it, such as a thought signature: JSON, or ""."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,8 @@ class Message:
     content: tuple[str | Image, ...]
     """Texts and images, in reading order."""
     calls: tuple[Call, ...] = ()
+    reasoning: str = ""
+    """What an assistant thought before it said this. Only servers that demand it are told."""
 
 
 Messages = Sequence[Message]
@@ -57,7 +63,8 @@ class Reply:
     text: str = ""
     """Without the reasoning."""
     reasoning: str = ""
-    """The reasoning channel or <think> text. It is kept for the trace, never searched for calls, never sent back."""
+    """The reasoning channel or <think> text, kept for the trace. A call in it counts only where a server put the whole
+    reply there; it is sent back only to servers that demand it."""
     calls: tuple[Call, ...] = ()
     """Native tool calls, or those written into the text; none when the model called no tool."""
     finish_reason: str = "stop"

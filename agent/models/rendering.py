@@ -25,10 +25,19 @@ ContentPart: TypeAlias = str | Image
 MAX_PNG_PIXELS = 100_000
 """Pixels of the largest image that is sent as PNG; larger ones are sent as JPEG."""
 JPEG_QUALITY = 90
+REASONING_KEY = "reasoning_content"
+"""Where an assistant's thoughts stand in a message."""
 NOT_EXECUTED_MESSAGE = "Not done: only one call is carried out at a time."
 
 
-def to_openai(conversation: Messages, tools: Sequence[Schema], wire: Wire, *, strict: bool = False) -> dict[str, Any]:
+def to_openai(
+    conversation: Messages,
+    tools: Sequence[Schema],
+    wire: Wire,
+    *,
+    strict: bool = False,
+    jpeg_quality: int | None = None,
+) -> dict[str, Any]:
     """Render a conversation as the fields of a chat-completions request.
 
     Equal conversations have equal renderings, and a conversation that grew has the same beginning.
@@ -36,16 +45,18 @@ def to_openai(conversation: Messages, tools: Sequence[Schema], wire: Wire, *, st
     Args:
         conversation: Turns, in order.
         tools: The tools that the model may call.
-        wire: "native" writes calls as `tool_calls` with the ids call_1, call_2 …, and results as `tool` messages. The
-            images of a result come in a user message right after it, for a tool message can hold none. "schema"
+        wire: "native" writes calls as `tool_calls` with the ids call00001, call00002 …, for Mistral takes nothing but
+            nine letters and digits, and results as `tool` messages. What the server wrote with a call goes back with
+            it. The images of a result come in a user message right after it, for a tool message can hold none. "schema"
             describes the tools at the end of the system message, and demands one JSON object as the reply. "tagged"
             describes them there too, and calls are written between tags.
         strict: Whether native tools are marked strict.
+        jpeg_quality: Of every image, in [1, 100]; None sends small ones as PNG and others as good JPEG.
 
     Returns:
         `messages`, and by the wire `tools` or `response_format`.
     """
-    messages = [_to_openai_message(turn) for turn in _build_turns(conversation, tools, wire)]
+    messages = [_to_openai_message(turn, jpeg_quality) for turn in _build_turns(conversation, tools, wire)]
     if wire == "schema":
         form = {"name": "call", "strict": True, "schema": build_reply_schema(tools)}
         return {"messages": messages, "response_format": {"type": "json_schema", "json_schema": form}}
@@ -104,9 +115,12 @@ def collect_images(conversation: Messages) -> list[Image]:
     return [part for message in conversation for part in message.content if isinstance(part, Image)]
 
 
-def encode_image(image: Image) -> tuple[str, str]:
-    """Encode an image as (media type, base64 text): PNG if it is small, else JPEG. The last 64 are kept."""
-    return _encode_image_file(_ImageKey(image.key, weakref.ref(image)))
+def encode_image(image: Image, jpeg_quality: int | None = None) -> tuple[str, str]:
+    """Encode an image as (media type, base64 text): PNG if it is small, else JPEG. The last 64 are kept.
+
+    `jpeg_quality`: of a JPEG, whatever the image's size; None = as above.
+    """
+    return _encode_image_file(_ImageKey(image.key, weakref.ref(image)), jpeg_quality)
 
 
 @dataclass(frozen=True)
@@ -118,15 +132,15 @@ class _ImageKey:
 
 
 @lru_cache(maxsize=64)
-def _encode_image_file(keyed: _ImageKey) -> tuple[str, str]:
+def _encode_image_file(keyed: _ImageKey, jpeg_quality: int | None) -> tuple[str, str]:
     image = keyed.image()
     assert image is not None, "the caller holds the image while it asks"
     file = io.BytesIO()
-    if image.height * image.width <= MAX_PNG_PIXELS:
+    if jpeg_quality is None and image.height * image.width <= MAX_PNG_PIXELS:
         image.to_pil().save(file, "PNG")
         return "image/png", base64.b64encode(file.getvalue()).decode()
     # Colour at full resolution: the outlines of masks are thin and coloured.
-    image.to_pil().save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    image.to_pil().save(file, "JPEG", quality=jpeg_quality or JPEG_QUALITY, subsampling=0)
     return "image/jpeg", base64.b64encode(file.getvalue()).decode()
 
 
@@ -141,6 +155,8 @@ class _Turn:
     """Each with its id."""
     answered_call_id: str = ""
     """The id of the call that a tool turn answers."""
+    reasoning: str = ""
+    """What an assistant thought; it is sent where the server demands it."""
 
     @property
     def text(self) -> str:
@@ -161,11 +177,12 @@ def _build_native_turns(conversation: Messages) -> Iterator[_Turn]:
         if message.role != "assistant" or not message.calls:
             yield _Turn("user" if message.role == "tool" else message.role, message.content)
             continue
-        ids = [f"call_{made + nth}" for nth, _ in enumerate(message.calls, start=1)]
+        ids = [_get_signed_id(call) or f"call{made + nth:05d}" for nth, call in enumerate(message.calls, start=1)]
         made += len(ids)
         results = list(takewhile(lambda result: result.role == "tool", conversation[position:]))
         position += len(results)
-        yield _Turn("assistant", message.content, tuple(zip(ids, message.calls, strict=True)))
+        calls = tuple(zip(ids, message.calls, strict=True))
+        yield _Turn("assistant", message.content, calls, reasoning=message.reasoning)
         yield from _build_result_turns(ids, results)
 
 
@@ -229,28 +246,53 @@ def _join_user_turns(turns: Iterator[_Turn]) -> Iterator[_Turn]:
 # --- the two forms of a message ------------------------------------------------------------------
 
 
-def _to_openai_message(turn: _Turn) -> dict[str, Any]:
+def _to_openai_message(turn: _Turn, jpeg_quality: int | None) -> dict[str, Any]:
     has_images = any(isinstance(part, Image) for part in turn.parts)
     message: dict[str, Any] = {
         "role": turn.role,
-        "content": [_to_openai_part(part) for part in turn.parts] if has_images else turn.text,
+        "content": [_to_openai_part(part, jpeg_quality) for part in turn.parts] if has_images else turn.text,
     }
     if turn.calls:
-        message["tool_calls"] = [
-            {
-                "id": id,
-                "type": "function",
-                "function": {"name": _sanitize_tool_name(call), "arguments": _to_json(parse_arguments(call))},
-            }
-            for id, call in turn.calls
-        ]
+        # Beside calls, no text is null, as the API itself writes it: gateways to Bedrock refuse a blank text.
+        message["content"] = message["content"] or None
+        message["tool_calls"] = [_to_openai_call(id, call) for id, call in turn.calls]
+        message |= _load_extra(turn.calls[0][1]).get("message", {})
+    if turn.reasoning:
+        message[REASONING_KEY] = make_encodable(turn.reasoning)
     return message | ({"tool_call_id": turn.answered_call_id} if turn.answered_call_id else {})
 
 
-def _to_openai_part(part: ContentPart) -> dict[str, Any]:
+def _to_openai_call(id: str, call: Call) -> dict[str, Any]:
+    extra = _load_extra(call)
+    function = {"name": _sanitize_tool_name(call), "arguments": _to_json(parse_arguments(call))}
+    return {
+        **extra.get("call", {}),
+        "id": id,
+        "type": "function",
+        "function": {**extra.get("function", {}), **function},
+    }
+
+
+def _load_extra(call: Call) -> dict[str, dict[str, Any]]:
+    """Return what the server wrote with the call, beside it (`call`, `function`) or with its message (`message`)."""
+    try:
+        held = json.loads(call.extra or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    members = held if isinstance(held, dict) else {}
+    return {place: value for place, value in members.items() if isinstance(value, dict)}
+
+
+def _get_signed_id(call: Call) -> str:
+    """Return the server's own id where it is part of what the server wants back; else ""."""
+    id = _load_extra(call).get("call", {}).get("id", "")
+    return id if isinstance(id, str) else ""
+
+
+def _to_openai_part(part: ContentPart, jpeg_quality: int | None) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": make_encodable(part)}
-    mime, text = encode_image(part)
+    mime, text = encode_image(part, jpeg_quality)
     return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{text}"}}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,8 @@ _BRACKET = re.compile(r"[{}\[\]]")
 _BRACKET_OR_STRING = re.compile(r'[{}\[\]]|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 """With the string's closing quote; it may be missing in a text that was cut off."""
 _NAME = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
+_CALL_START = re.compile(r"<tool_calls?>|<function=|\[TOOL_CALLS?\]|<\|tool_call\|?>", re.IGNORECASE)
+_CALL_END = re.compile(r"(?:</tool_calls?>|</function>|\[/TOOL_CALLS?\]|[}\]])$", re.IGNORECASE)
 _FENCE = re.compile(r"```\w*")
 _MARKUP_LETTERS = " \t\r\n[]{},`"
 _OBJECT_START = re.compile(r'\{(?=\s*["}])')
@@ -92,13 +95,35 @@ def split_thinking(text: str) -> tuple[str, str]:
     position = 0
     inside = _find_objects(text) if _THINK.search(text) else []
     while tag := next((tag for tag in _THINK.finditer(text, position) if not _is_within(tag, inside)), None):
-        before = text[position : tag.start()]
+        said.append(text[position : tag.start()])
+        position = tag.end()
         if tag[1] or tag[2]:  # closes what began in the prompt
-            thought, said, position = [*thought, *said, before], [], tag.end()
+            thought += said
+            said.clear()
             continue
-        end = _find_end_of_thinking(text, tag.end())
-        said, thought, position = [*said, before], [*thought, text[tag.end() : end.start]], end.end
+        end = _find_end_of_thinking(text, position)
+        thought.append(text[position : end.start])
+        position = end.end
     return _join_parts(*said, text[position:]), _join_parts(*thought)
+
+
+def find_final_call(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
+    r"""Take the call out of the end of a text, if the text ends with a whole one; else the reply has no calls.
+
+    >>> found = find_final_call('A cup.\n<tool_call>{"name": "count", "arguments": {"ids": [1]}}</tool_call>')
+    >>> found.reasoning, found.calls
+    ('A cup.', (Call(tool='count', arguments='{"ids": [1]}'),))
+    """
+    offer = _OfferedTools.from_schemas(tools)
+    text = make_encodable(text).rstrip()
+    start = max((found.start() for found in _CALL_START.finditer(text)), default=-1)
+    if start < 0 or not _CALL_END.search(text):
+        return Reply(reasoning=text)
+    calls, rest = _find_calls(text[start:], offer)
+    whole = [call for call in calls if normalize_identifier(call.tool) in offer.names or not offer.names]
+    is_call = len(whole) == len(calls) > 0 and not rest
+    before = re.sub(r"<tool_calls?>\s*$", "", text[:start]).rstrip()
+    return Reply(reasoning=before, calls=tuple(calls)) if is_call else Reply(reasoning=text)
 
 
 @dataclass(frozen=True)
@@ -141,7 +166,9 @@ def _find_end_of_thinking(text: str, start: int) -> _Span:
 
 
 def _is_within(tag: re.Match[str], spans: Sequence[_Span]) -> bool:
-    return any(span.start < tag.start() < span.end for span in spans)
+    """`spans`: in order, none within another."""
+    place = bisect_left(spans, tag.start(), key=lambda span: span.start) - 1
+    return place >= 0 and tag.start() < spans[place].end
 
 
 def _join_parts(*parts: str) -> str:
@@ -183,8 +210,9 @@ def _parse_tagged_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], st
     calls: list[Call] = []
     rest: list[str] = []
     for part, is_call in _split_at_tags(said):
-        found, left = _parse_tagged_part(part, offer) if is_call else ([], part)
-        calls, rest = [*calls, *found], [*rest, left]
+        found, left = _parse_tagged_part(part, offer) if is_call and part.strip() else ([], part)
+        calls += found
+        rest.append(left)
     return calls, _strip_markup("".join(rest))
 
 
@@ -228,7 +256,8 @@ def _extract_object_calls(text: str, offer: _OfferedTools, *, tagged: bool) -> t
     for found in _find_objects(text, mend=True):
         if called := list(_read_calls(found.value, offer, tagged=tagged)):
             rest += [text[position : found.start], _read_thought(found.value)]
-            calls, position = [*calls, *called], found.end
+            calls += called
+            position = found.end
     return calls, _strip_markup("".join([*rest, text[position:]])) if calls else text
 
 

@@ -126,10 +126,10 @@ class SavedStep(SavedModel):
     verdicts: tuple[Verdict, ...] = ()
 
     @field_serializer("decision", mode="wrap")
-    def _leave_out_plan(self, decision: Decision, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The plan is for later turns; a conversation keeps it with the turn, and an episode alone has none."""
+    def _leave_out_unused(self, decision: Decision, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the plan, which a conversation keeps with the turn, and what no server wrote with the call."""
         held: dict[str, Any] = handler(decision)
-        return {name: value for name, value in held.items() if name != "plan"}
+        return {name: value for name, value in held.items() if name != "plan" and (name != "extra" or value)}
 
     @classmethod
     def from_step(cls, step: Step, before: Workspace) -> Self:

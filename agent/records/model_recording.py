@@ -112,7 +112,7 @@ class RecordingModel:
         model_facts = _describe_model(self.name, self.capabilities, {})
         with _raise_planner_errors():
             for conversation, reply in zip(conversations, replies, strict=True):
-                self._recorder.add_answer(_build_question(conversation, tools, model_facts), asdict(reply))
+                self._recorder.add_answer(_build_question(conversation, tools, model_facts), _serialize_reply(reply))
         return replies
 
 
@@ -209,7 +209,7 @@ class CachingModel:
     def _store_reply(self, question: Question, reply: Reply) -> None:
         if not reply.error:
             with _raise_planner_errors():
-                self._remembered.put(question, asdict(reply))
+                self._remembered.put(question, _serialize_reply(reply))
 
 
 @contextmanager
@@ -246,7 +246,16 @@ def _build_question(conversation: Messages, tools: Sequence[Schema], model_facts
 
 def _serialize_message(message: Message) -> Question:
     parts = [part if isinstance(part, str) else {"picture": part.key} for part in message.content]
-    return {"role": message.role, "content": parts, "calls": [asdict(call) for call in message.calls]}
+    return {"role": message.role, "content": parts, "calls": [_serialize_call(call) for call in message.calls]}
+
+
+def _serialize_reply(reply: Reply) -> dict[str, Any]:
+    return asdict(reply) | {"calls": [_serialize_call(call) for call in reply.calls]}
+
+
+def _serialize_call(call: Call) -> dict[str, str]:
+    """Leave out what no server wrote with the call: most write nothing."""
+    return {name: value for name, value in asdict(call).items() if name != "extra" or value}
 
 
 def _parse_reply(stored: Mapping[str, Any]) -> Reply:

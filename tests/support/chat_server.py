@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Any
 
 from agent.models.base import ChatModel, Message, Messages, Reply
@@ -28,10 +29,13 @@ class Answer:
     """What the server does with one request."""
 
     body: Any = ""
-    """A dict is sent as JSON, or as the events of a stream if the request asks for one; text is sent as it is."""
+    """A dict is sent as JSON, or as the events of a stream if the request asks for one; text and bytes as they are."""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    kind: str = "application/json"
+    kind: str | None = "application/json"
+    """None = the answer says nothing of its type."""
+    blanks: float = 0.0
+    """Seconds in which blanks keep the connection alive before the body comes."""
     stall: float = 0.0
     """Seconds before the answer."""
     drop: bool = False
@@ -131,13 +135,18 @@ class _Handler(BaseHTTPRequestHandler):
         if stream and isinstance(answer.body, dict) and "choices" in answer.body and answer.status == 200:
             self._stream(answer)
             return
-        text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        self._send_head(answer, answer.kind, len(text.encode()))
-        self.wfile.write(text.encode())
+        text = answer.body if isinstance(answer.body, str | bytes) else json.dumps(answer.body)
+        body = text if isinstance(text, bytes) else text.encode()
+        self._send_head(answer, answer.kind, None if answer.blanks else len(body))
+        ends = monotonic() + answer.blanks
+        while monotonic() < ends and not self.chat.over.wait(0.05):
+            self.wfile.write(b" ")
+        self.wfile.write(body)
 
-    def _send_head(self, answer: Answer, kind: str, length: int | None) -> None:
+    def _send_head(self, answer: Answer, kind: str | None, length: int | None) -> None:
         self.send_response(answer.status)
-        self.send_header("content-type", kind)
+        if kind is not None:
+            self.send_header("content-type", kind)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if length is not None:
@@ -166,7 +175,7 @@ def split_into_events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from (_build_event({key: piece}) for piece in _split_text(message.get(key) or ""))
     for index, call in enumerate(message.get("tool_calls") or ()):
         function = {"name": call["function"]["name"], "arguments": ""}
-        part = {"index": index, "id": call["id"], "type": "function", "function": function}
+        part = {**call, "index": index, "function": function}
         yield _build_event({"tool_calls": [part]})
         for piece in _split_text(call["function"]["arguments"]):
             yield _build_event({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})

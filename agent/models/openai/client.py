@@ -2,27 +2,54 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
+from threading import Event
 from typing import Any, Literal, Self
 
+import httpx2
 import openai
 
-from agent.models.base import Capabilities, Messages, ModelError, Reply, Schema
+from agent.core.budget import get_remaining_seconds
+from agent.models.base import Call, Capabilities, Messages, ModelError, Reply, Schema
+from agent.models.openai.dialect import Dialect, Request, Sending, build_request
 from agent.models.openai.endpoint import Endpoint
-from agent.models.openai.faults import Fault, FaultClassifier, parse_retry_after, read_error_message
+from agent.models.openai.faults import (
+    Fault,
+    FaultClassifier,
+    is_failed_generation,
+    is_unreachable,
+    parse_retry_after,
+    read_error_message,
+    read_failed_generation,
+)
+from agent.models.openai.lessons import Refusal, describe_lesson, learn_lesson
 from agent.models.openai.probe import probe_capabilities
-from agent.models.openai.responses import MalformedResponseError, assemble_stream, parse_response
-from agent.models.openai.retries import SharedLimits, compute_retry_delay, find_refused_field
-from agent.models.rendering import Wire, collect_images, to_openai
-from agent.models.reply_parsing import extract_calls
+from agent.models.openai.responses import MalformedResponseError, complete_reply, parse_response
+from agent.models.openai.retries import SharedLimits, compute_retry_delay
+from agent.models.openai.transport import Transport
+from agent.models.openai.waiting import CallClock, OutOfTimeError, Patience, map_in_threads
+from agent.models.rendering import Wire, collect_images
 from sam3_tool.http_environment import describe_http_fault, list_http_variables
 
 LIST_TIMEOUT = 30.0
 """Seconds that the list of models may take: it is asked for only to explain or to plan."""
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Where servers say, in the list of their models, how many tokens fit."""
+CALL_PATIENCES = 2
+"""How many times the patience for one try a call may take with all its tries."""
+MAX_LESSONS = 12
+"""Changes of one request that a server may teach."""
+_ANSWER_ERRORS = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    MalformedResponseError,
+    OutOfTimeError,
+    ValueError,
+    RecursionError,
+)
+"""All that a server can make of a request."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +66,8 @@ class ServerSettings:
     base_url: str
     """The server's address, without a name and a password in it."""
     timeout: float = 120.0
-    """Seconds without an answer (or, of a stream, without its next part) after which a request is given up."""
+    """Seconds without a whole answer (of a stream: without its next part) after which a try is given up, whatever keeps
+    the connection alive. A call with all its tries takes twice as long at most."""
     retries: int = 5
     """Further tries of a request that failed in a way that may pass."""
     first_delay: float = 1.0
@@ -52,6 +80,8 @@ class ServerSettings:
     """None = the server's own."""
     stream: bool = False
     seed: int | None = None
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of every request."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +100,8 @@ class OpenAICompatible:
     capabilities: Capabilities
     endpoint: Endpoint = field(repr=False)
     shared: SharedLimits = field(repr=False)
+    first_word_by: float = field(default=inf, repr=False)
+    """On the monotonic clock: when a server that has not answered yet is given up."""
 
     @classmethod
     def load(
@@ -86,6 +118,7 @@ class OpenAICompatible:
         stream: bool = False,
         seed: int | None = None,
         first_delay: float = 1.0,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> Self:
         """Connect to a model of a server. The key comes from OPENAI_API_KEY alone.
 
@@ -94,14 +127,15 @@ class OpenAICompatible:
             base_url: The server's address. Default: that of OPENAI_BASE_URL, else OpenAI's own.
             wire: How tools are offered. "auto" asks the server a few tiny questions and takes the best way that works;
                 any other is taken at its word and asks nothing.
-            timeout: Seconds without an answer after which a request is given up.
+            timeout: Seconds without a whole answer after which a try is given up.
             retries: Further tries of a request that failed in a way that may pass.
             workers: Most requests at a time.
-            max_tokens: Most tokens of a reply.
+            max_tokens: Most tokens of a reply; fewer where the context leaves less room.
             temperature: 0 takes the likeliest token; None leaves it to the server.
-            stream: Whether replies come in parts; then `timeout` holds for each part.
+            stream: Whether replies come in parts; then `timeout` holds for each part. A server that wants it gets it.
             seed: Seed of sampling, for servers that take one.
             first_delay: Seconds before the first further try; each later one waits twice as long.
+            extra_body: Further fields of every request, e.g. {"chat_template_kwargs": {"enable_thinking": False}}.
 
         Returns:
             The model, with the capabilities that were found.
@@ -111,7 +145,16 @@ class OpenAICompatible:
         """
         endpoint = Endpoint.from_environment(base_url)
         settings = ServerSettings(
-            endpoint.public_address, timeout, retries, first_delay, workers, max_tokens, temperature, stream, seed
+            endpoint.public_address,
+            timeout,
+            retries,
+            first_delay,
+            workers,
+            max_tokens,
+            temperature,
+            stream,
+            seed,
+            dict(extra_body or {}),
         )
         client = _make_client(endpoint, timeout)
         assumed = Capabilities("native" if wire == "auto" else wire)
@@ -131,7 +174,8 @@ class OpenAICompatible:
     def generation(self) -> dict[str, Any]:
         """What replies depend on beside the conversation, as plain JSON values."""
         chosen = ("base_url", "max_tokens", "temperature", "seed")
-        return {name: getattr(self.settings, name) for name in chosen}
+        further = {"extra_body": dict(self.settings.extra_body)} if self.settings.extra_body else {}
+        return {name: getattr(self.settings, name) for name in chosen} | further
 
     def with_probed_capabilities(self) -> Self:
         """Ask the server what the model can do.
@@ -146,7 +190,11 @@ class OpenAICompatible:
         models = self._list_models()
         listed = next((entry for entry in models if entry.get("id") == self.model), {})
         context = next((listed[key] for key in _CONTEXT_KEYS if isinstance(listed.get(key), int)), None)
-        hasty = replace(self, settings=replace(self.settings, retries=min(2, self.settings.retries)))
+        hasty = replace(
+            self,
+            settings=replace(self.settings, retries=min(2, self.settings.retries)),
+            first_word_by=time.monotonic() + self.settings.timeout,
+        )
         found = probe_capabilities(lambda assumed: replace(hasty, capabilities=assumed), context=context)
         log.debug("%s at %s can do: %s", self.model, self.settings.base_url, found)
         return replace(self, capabilities=found)
@@ -158,6 +206,8 @@ class OpenAICompatible:
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """Ask for one reply per conversation. Those of all callers together run at most `workers` at a time.
 
+        Nothing is waited for beyond the time that `limit_time` leaves. After Ctrl-C nothing more is sent.
+
         Args:
             conversations: Any number of conversations.
             tools: The tools that the model may call, in OpenAI function-calling form.
@@ -165,93 +215,132 @@ class OpenAICompatible:
         Returns:
             One reply per conversation, in order. A request that failed for good is a reply with an `error`.
         """
-        if len(conversations) < 2:
-            return [self._ask_with_retries(conversation, tools) for conversation in conversations]
-        pool = ThreadPoolExecutor(min(self.settings.workers, len(conversations)))
-        try:
-            return list(pool.map(lambda conversation: self._ask_with_retries(conversation, tools), conversations))
-        finally:
-            # After Ctrl-C, what has not begun is not begun, and nobody waits for the rest.
-            pool.shutdown(wait=False, cancel_futures=True)
+        stopped, latest = Event(), time.monotonic() + get_remaining_seconds()
 
-    def _ask_with_retries(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
-        request = self._build_request(conversation, tools)
-        images = len(collect_images(conversation))
-        for tries in range(self.settings.retries + 1):
+        def ask_once(conversation: Messages) -> Reply:
+            return self._ask_with_retries(conversation, tools, self._start_clock(latest, stopped))
+
+        if len(conversations) < 2:
+            return [ask_once(conversation) for conversation in conversations]
+        return map_in_threads(ask_once, conversations, threads=self.settings.workers, stopped=stopped)
+
+    def _start_clock(self, latest: float, stopped: Event) -> CallClock:
+        end = time.monotonic() + CALL_PATIENCES * self.settings.timeout
+        return CallClock(end if self.shared.is_proven else min(end, self.first_word_by), latest, stopped)
+
+    def _ask_with_retries(self, conversation: Messages, tools: Sequence[Schema], clock: CallClock) -> Reply:
+        for tries in range(1, self.settings.retries + 2):
             try:
-                return extract_calls(self._send_without_refused(request, images), tools=tools)
-            except (openai.OpenAIError, MalformedResponseError, ValueError, RecursionError) as error:
-                fault = self._faults.classify_error(error)
-            if fault.retry != "now" or tries == self.settings.retries:
+                reply = self._ask_in_its_words(conversation, tools, clock)
+                self.shared.mark_proven()
+                return self._redact_reply(reply)
+            except _ANSWER_ERRORS as error:
+                fault, said = self._classify_error(error, clock), read_failed_generation(error, tools)
+            delay = max(compute_retry_delay(self.settings.first_delay, tries - 1), self.shared.get_remaining_pause())
+            if fault.retry != "now" or tries > self.settings.retries or delay >= clock.seconds_left:
                 break
-            self._wait_before_retry(fault, tries)
-        sentence = fault.format_sentence(self.endpoint, self.settings.retries + 1)
+            self._wait_before_retry(fault, delay, tries, clock)
+        if said is not None:
+            return self._redact_reply(said)
+        sentence = fault.format_sentence(self.endpoint, tries)
         log.debug("given up: %s", sentence)
         return Reply(error=sentence, recoverable=fault.retry == "now", finish_reason=fault.finish_reason)
 
-    def _build_request(self, conversation: Messages, tools: Sequence[Schema]) -> dict[str, Any]:
-        capabilities, settings = self.capabilities, self.settings
-        request = {"model": self.model} | to_openai(conversation, tools, capabilities.wire, strict=capabilities.strict)
-        if "tools" in request:
-            request["tool_choice"] = "required"
-        if "tools" in request and capabilities.strict:
-            # Servers hold a model to the schema of one call, but not of several.
-            request["parallel_tool_calls"] = False
-        if settings.stream:
-            request |= {"stream": True, "stream_options": {"include_usage": True}}
-        chosen = {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "seed": settings.seed}
-        return request | {name: value for name, value in chosen.items() if value is not None}
+    def _classify_error(self, error: Exception, clock: CallClock) -> Fault:
+        if isinstance(error, OutOfTimeError) and clock.latest <= time.monotonic():
+            return Fault("did not answer before the time of the episode was over", "now")
+        return self._faults.classify_error(error)
 
-    def _send_without_refused(self, request: dict[str, Any], images: int) -> Reply:
-        """Return the server's answer. A field that it objects to is left out, now and from now on."""
-        while True:
-            body = self.shared.drop_refused(request)
+    def _ask_in_its_words(self, conversation: Messages, tools: Sequence[Schema], clock: CallClock) -> Reply:
+        """Return the server's reply. What it objects to is changed, now and from now on."""
+        for lessons_left in reversed(range(MAX_LESSONS + 1)):
+            dialect = self.shared.dialect
+            request = self._build_request(conversation, tools, dialect)
             try:
-                return self._send_when_allowed(body, images)
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                # Compare with what was sent: another thread may have been refused the same field meanwhile.
-                refused = find_refused_field(read_error_message(error), body)
-                if not refused:
-                    raise
-                log.info("%s refuses `%s`: asked without it from now on", self.settings.base_url, refused)
-                self.shared.update_refused(refused)
+                return self._send_when_allowed(request, conversation, tools, clock)
+            except openai.APIStatusError as error:
+                if (reply := read_failed_generation(error, tools)) and reply.calls:
+                    return reply
+                refusal = Refusal(error.status_code, read_error_message(error), request)
+                if lessons_left and not is_failed_generation(error) and self._learn_from(refusal, dialect):
+                    continue
+                if self._faults.is_lasting_refusal(error) and refusal.may_mind_history:
+                    return self._tell_as_text(error, conversation, tools, clock)
+                raise
+        raise AssertionError("the last round returns or raises")
 
-    def _send_when_allowed(self, body: dict[str, Any], images: int) -> Reply:
+    def _learn_from(self, refusal: Refusal, dialect: Dialect) -> bool:
+        """Whether there is a lesson, which another thread may have learnt meanwhile."""
+        learnt = learn_lesson(dialect, refusal)
+        known = self.shared.update_dialect(lambda known: learnt if known == dialect else known)
+        if known == dialect:
+            return False
+        log.info("%s refuses a request: %s from now on", self.settings.base_url, describe_lesson(dialect, known))
+        return True
+
+    def _tell_as_text(
+        self, error: openai.APIStatusError, conversation: Messages, tools: Sequence[Schema], clock: CallClock
+    ) -> Reply:
+        """Send a history of calls as text, and keep to that if it is taken. Raise `error` if it is not."""
+        request = self._build_request(conversation, tools, replace(self.shared.dialect, is_tagged=True))
+        try:
+            reply = self._send_when_allowed(request, conversation, tools, clock)
+        except _ANSWER_ERRORS:
+            raise error from None
+        log.info("%s refuses results of native calls: they are told as text from now on", self.settings.base_url)
+        self.shared.update_dialect(lambda known: replace(known, is_tagged=True))
+        return reply
+
+    def _build_request(self, conversation: Messages, tools: Sequence[Schema], dialect: Dialect) -> Request:
+        chosen, extra = self.settings, dict(self.settings.extra_body)
+        sending = Sending(self.model, chosen.max_tokens, chosen.temperature, chosen.seed, chosen.stream, extra)
+        return build_request(conversation, tools, self.capabilities, sending, dialect)
+
+    def _send_when_allowed(
+        self, request: Request, conversation: Messages, tools: Sequence[Schema], clock: CallClock
+    ) -> Reply:
         """Send the request when a slot is free and no pause is left, and pass on a pause that the server names."""
-        with self.shared.wait_for_slot():
+        images = len(collect_images(conversation))
+        with self.shared.wait_for_slot(clock):
+            log.debug("asking %s: %d messages, %d images", self.model, len(request.body["messages"]), images)
+            began = time.monotonic()
             try:
-                return self._post_request(body, images)
+                answer = self._transport.post_chat(request.body, self._start_patience(clock))
             except openai.APIStatusError as error:
                 # The pause must hold before the slot is free for the next request.
                 wait = parse_retry_after(error)
                 self.shared.update_pause(wait if wait <= self.settings.timeout else 0.0)
                 raise
-
-    def _post_request(self, body: dict[str, Any], images: int) -> Reply:
-        log.debug("asking %s: %d messages, %d images", self.model, len(body["messages"]), images)
-        began = time.monotonic()
-        # The client's typed method would build objects of whatever a server sends; plain JSON is checked here instead.
-        if self.settings.stream:
-            chunks = self.client.post(
-                "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=openai.Stream[object]
-            )
-            with chunks:
-                reply = parse_response(assemble_stream(chunks), images=images)
-        else:
-            reply = parse_response(self.client.post("/chat/completions", cast_to=object, body=body), images=images)
+        reply = complete_reply(parse_response(answer, images=images), tools)
         tokens, seconds = reply.usage.completion_tokens, time.monotonic() - began
         log.debug("%s answered in %.1f s: %d tokens, %s", self.model, seconds, tokens, reply.finish_reason)
         return reply
 
-    def _wait_before_retry(self, fault: Fault, tries: int) -> None:
-        delay = compute_retry_delay(self.settings.first_delay, tries)
+    def _start_patience(self, clock: CallClock) -> Patience:
+        """Wait as long as the user chose, and at a server's first word no longer than the probe does."""
+        return Patience(max(0.001, min(self.settings.timeout, clock.seconds_left)), clock)
+
+    @property
+    def _transport(self) -> Transport:
+        return Transport(self.client)
+
+    def _redact_reply(self, reply: Reply) -> Reply:
+        """Return the reply without the key, which some servers repeat: replies are written into files."""
+        if self.endpoint.key not in repr(reply) + "".join(call.extra for call in reply.calls):
+            return reply
+        redact = self.endpoint.replace_key
+        calls = tuple(Call(redact(c.tool), redact(c.arguments), redact(c.extra)) for c in reply.calls)
+        return replace(reply, text=redact(reply.text), reasoning=redact(reply.reasoning), calls=calls)
+
+    def _wait_before_retry(self, fault: Fault, delay: float, tries: int, clock: CallClock) -> None:
         log.info("%s: trying again", self.endpoint.redact_key(f"{self.settings.base_url} {fault.description}"))
-        log.debug("waiting %.1f s before try %d of %d", delay, tries + 2, self.settings.retries + 1)
-        time.sleep(delay)
+        log.debug("waiting %.1f s before try %d of %d", delay, tries + 1, self.settings.retries + 1)
+        clock.sleep(delay)
 
     @property
     def _faults(self) -> FaultClassifier:
-        return FaultClassifier(self.model, self.settings.timeout, self.endpoint, self._describe_models)
+        proven = self.shared.is_proven
+        return FaultClassifier(self.model, self.settings.timeout, self.endpoint, self._describe_models, proven)
 
     def _describe_models(self) -> str:
         """Say what the server offers instead of an unknown model."""
@@ -266,15 +355,15 @@ class OpenAICompatible:
 
     def _list_models(self) -> list[dict[str, Any]]:
         """Return what the server lists; [] where it has no list. Raises ModelError if there is no server."""
+        clock = CallClock(time.monotonic() + min(self.settings.timeout, LIST_TIMEOUT))
         try:
-            timeout = min(self.settings.timeout, LIST_TIMEOUT)
-            listed = self.client.get("/models", cast_to=object, options={"timeout": timeout})
-        except openai.APIStatusError:
-            return []
+            listed = self._transport.get_models(Patience(clock.seconds_left, clock))
         except openai.APIConnectionError as error:
+            if not is_unreachable(error):
+                return []
             fault = self._faults.classify_error(error)
             raise ModelError(fault.format_sentence(self.endpoint, tries=1)) from None
-        except ValueError:
+        except _ANSWER_ERRORS:
             return []
         models = listed.get("data") if isinstance(listed, dict) else listed
         return [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
@@ -285,7 +374,14 @@ def _make_client(endpoint: Endpoint, timeout: float) -> openai.OpenAI:
     if fault := describe_http_fault(encrypted=endpoint.address.startswith("https:")):
         raise ModelError(fault)
     try:
-        return openai.OpenAI(api_key=endpoint.key, base_url=endpoint.address, timeout=timeout, max_retries=0)
+        return openai.OpenAI(
+            api_key=endpoint.key,
+            base_url=endpoint.address,
+            default_query=endpoint.query,
+            default_headers=endpoint.headers,
+            timeout=timeout,
+            max_retries=0,
+        )
     except Exception as error:  # whatever the HTTP library makes of variables that are not known here
         variables = ", ".join(list_http_variables()) or "for proxies and certificates"
         what = endpoint.redact_key(f"{type(error).__name__}: {error}")

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from agent.core.text import make_encodable
 from agent.models.base import ModelError
@@ -28,6 +28,8 @@ class Endpoint:
     address: str = field(repr=False)
     """It may hold a name and a password."""
     key: str = field(repr=False)
+    query: dict[str, str] = field(default_factory=dict, repr=False)
+    """What stood after the question mark of the address, e.g. Azure's `api-version`; it goes with every request."""
 
     @classmethod
     def from_environment(cls, base_url: str | None) -> Self:
@@ -37,9 +39,18 @@ class Endpoint:
             ModelError: The address, the key or another header is malformed, or OpenAI itself would be asked without a
                 key.
         """
-        address = _resolve_address(base_url)
+        given = _resolve_address(base_url)
         _check_header_variables()
-        return cls(address, _read_key(address))
+        parts = urlsplit(given)
+        # Whoever copies the address of one request out of a vendor's page means the server.
+        path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/models")
+        address = urlunsplit((parts.scheme, parts.netloc, path, "", "")).rstrip("/")
+        return cls(address, _read_key(address), dict(parse_qsl(parts.query)))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Further headers: Azure's own address takes a key in `api-key` alone."""
+        return {"api-key": self.key} if "api-version" in self.query else {}
 
     @property
     def public_address(self) -> str:
@@ -56,7 +67,10 @@ class Endpoint:
 
     def redact_key(self, text: str) -> str:
         """Return the text on one line and without the key, which some servers repeat when they refuse it."""
-        text = " ".join(make_encodable(text).split())
+        return self.replace_key(" ".join(make_encodable(text).split()))
+
+    def replace_key(self, text: str) -> str:
+        """Return the text without the key."""
         return text if self.key == PLACEHOLDER_KEY else text.replace(self.key, "[the key]")
 
 

@@ -3,21 +3,52 @@
 import email.utils
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
+import httpx2
 import openai
 
+from agent.core.lenient_json import normalize_identifier
 from agent.core.text import make_encodable
+from agent.core.usage import Usage
+from agent.models.base import NO_ANSWER, Reply, Schema
 from agent.models.openai.endpoint import KEY_VARIABLE, Endpoint
-from agent.models.openai.responses import MalformedResponseError
+from agent.models.openai.responses import (
+    BrokenReplyError,
+    EmptyResponseError,
+    ForeignResponseError,
+    MalformedResponseError,
+    MovedResponseError,
+    WithheldReplyError,
+    read_error_words,
+)
+from agent.models.openai.waiting import OutOfTimeError
+from agent.models.reply_parsing import read_reply
 
+MAX_READ_LETTERS = 4000
+"""Letters of a server's words that are read."""
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
 """Statuses, beside 5xx, after which the same request may succeed."""
 _TOO_LONG_PATTERN = re.compile(
-    r"context.{0,20}(length|window|size)|maximum.{0,20}length|too long|too many tokens|number of tokens", re.IGNORECASE
+    r"context.{0,20}(length|window|size)|maximum.{0,20}length|too long|too many tokens|number of tokens"
+    r"|reduce (the|your) (length|prompt|input)|exceeds?.{0,30}token",
+    re.IGNORECASE,
 )
+_NEVER_PATTERN = re.compile(
+    r"--jinja|mmproj|(is|are) not supported|(does|do) not support|unsupported|not implemented|template", re.IGNORECASE
+)
+"""Words with which a 500 means never: a server that was started without what the request needs."""
+SHOWN_LETTERS = 300
+"""Letters of a server's words that a person is shown."""
+_TIME_UNITS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DELAY_FIELD = re.compile(r'"retry_?(?:delay|after)(?:_seconds)?"\s*:\s*"?(\d+(?:\.\d+)?)s?\b', re.IGNORECASE)
+_DELAY_WORDS = re.compile(
+    r"(?:retry|try again|wait)\b[^.\d]{0,30}?((?:\d+(?:\.\d+)?\s*(?:ms|h|m|s)[a-z]*\s*)+)", re.IGNORECASE
+)
+_DELAY_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|h|m|s)", re.IGNORECASE)
 _SURROGATE_MESSAGE = "surrogates not allowed"
 """Part of what vLLM says, with status 400, when the arguments in a reply hold a lone "\\ud800"."""
 
@@ -51,29 +82,56 @@ class FaultClassifier:
     endpoint: Endpoint
     describe_models: Callable[[], str]
     """Says what the server offers instead of an unknown model."""
+    is_proven: bool = False
+    """Whether the server has answered with a chat completion before."""
 
     def classify_error(self, error: Exception) -> Fault:
         """Return the fault behind what the client or the reading of an answer raised."""
         match error:
-            case openai.APITimeoutError():
-                return Fault(f"did not answer within {self.timeout:g} seconds", "now")
+            case openai.APITimeoutError() | OutOfTimeError() | httpx2.TimeoutException():
+                return Fault(f"did not answer within {self.timeout:g} seconds", "now", finish_reason=NO_ANSWER)
             case openai.APIStatusError():
                 return self._classify_status(error)
-            case openai.APIConnectionError():
-                return Fault("cannot be reached", "now", "is the server running, and is --base-url its address?")
-            case MalformedResponseError() if "no JSON" in str(error):
-                advice = "is it the address of a chat API? Most end in /v1"
-                return Fault(f"answered with {error}, not with a chat completion", "never", advice)
+            case openai.APIConnectionError() if is_unreachable(error):
+                advice = "is the server running, and is --base-url its address?"
+                return Fault("cannot be reached", "now", advice, finish_reason=NO_ANSWER)
+            case openai.APIConnectionError() | httpx2.HTTPError():
+                return Fault("closed the connection without an answer", "now")
             case MalformedResponseError():
-                return Fault(f"answered with {error}, not with a chat completion", "now")
+                return self._classify_answer(error)
             case openai.APIError():
-                return Fault(f"broke off its answer ({read_error_message(error)})", "now")
+                return Fault(f"broke off its answer ({_shorten_words(read_error_message(error))})", "now")
             case _:
                 return Fault("answered with damaged JSON, not with a chat completion", "now")
 
+    def _classify_answer(self, error: MalformedResponseError) -> Fault:
+        """Classify an answer that is no chat completion, or one without a reply."""
+        match error:
+            case MovedResponseError():
+                return _classify_moved(str(error))
+            case WithheldReplyError():
+                return Fault(
+                    f"withheld its reply ({_shorten_words(str(error))})", "never", finish_reason="content_filter"
+                )
+            case BrokenReplyError():
+                return Fault(f"broke off its answer ({_shorten_words(str(error))})", "now")
+            case ForeignResponseError() if not self.is_proven:
+                advice = "is it the address of a chat API? Most end in /v1"
+                return Fault(f"answered with {error}, not with a chat completion", "never", advice)
+            case EmptyResponseError():
+                return Fault("answered with nothing at all", "now")
+            case _:
+                return Fault(f"answered with {error}, not with a chat completion", "now")
+
+    def is_lasting_refusal(self, error: openai.APIStatusError) -> bool:
+        """Whether the server refuses the form of a request, and will refuse it again."""
+        return error.status_code in (400, 422) and self._classify_status(error).retry == "never"
+
     def _classify_status(self, error: openai.APIStatusError) -> Fault:
         message, status = read_error_message(error), error.status_code
-        about = f" ({message})" if message else ""
+        about = f" ({_shorten_words(message)})" if message else ""
+        if error.response.history and status in (400, 404, 405):
+            return _classify_moved(str(error.response.url))
         match status:
             case 401:
                 return Fault(f"refused the key{about}", "never", self.endpoint.key_advice)
@@ -81,12 +139,17 @@ class FaultClassifier:
                 return Fault(f"does not allow the use of {self.model!r}{about}", "never", self.endpoint.key_advice)
             case 404:
                 return Fault(f"does not know {self.model!r}{about}", "never", self.describe_models())
+            case 413 if not re.search(r"token|TPM|context|conversation", message):
+                why = f"does not take so large a request{about}"
+                return Fault(why, "changed", "send smaller pictures: --image-side 512", finish_reason="length")
             case 400 | 413 | 422 if status == 413 or is_too_long(message):
                 why = f"says that the conversation is too long for {self.model!r}{about}"
                 return Fault(why, "changed", finish_reason="length")
             case 400 if _SURROGATE_MESSAGE in message:
                 return Fault("could not send what the model wrote, which holds half a character", "now")
-            case _ if status in RETRYABLE_STATUSES or status >= 500:
+            case 400 if is_failed_generation(error):
+                return Fault(f"could not read the call that the model wrote{about}", "now")
+            case _ if status in RETRYABLE_STATUSES or (status >= 500 and not _means_never(status, message)):
                 return self._classify_temporary(error, f"answered {status}{about}")
             case _:
                 return Fault(f"refused the request with {status}{about}", "never")
@@ -100,6 +163,18 @@ class FaultClassifier:
         return Fault(description, "now")
 
 
+def _means_never(status: int, message: str) -> bool:
+    return status in (500, 501) and bool(_NEVER_PATTERN.search(message))
+
+
+def _classify_moved(url: str) -> Fault:
+    """A redirect drops what was posted, and then the server does not know what is asked."""
+    parts = urlsplit(url)
+    path = parts.path.removesuffix("/chat/completions").rstrip("/")
+    address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
+    return Fault(f"has moved to {address}", "never", f"try --base-url {address}")
+
+
 def is_too_long(message: str) -> bool:
     """Whether the server's words object to the length of the conversation.
 
@@ -110,32 +185,77 @@ def is_too_long(message: str) -> bool:
 
 
 def read_error_message(error: openai.APIError) -> str:
-    """Return the server's own words, on one short line."""
+    """Return the server's own words, on one line."""
     body: Any = error.body
     match body:
-        case (
-            {"message": str(message)}
-            | {"detail": str(message)}
-            | {"error": str(message)}
-            | {"error": {"message": str(message)}}
-        ):
-            text = message
         case str():
-            text = re.sub(r"<[^>]*>", " ", body)
+            text = re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", body, flags=re.DOTALL)
         case None:
             text = "" if isinstance(error, openai.APIStatusError) else error.message
         case _:
-            text = str(body)
-    line = " ".join(make_encodable(text).split()).rstrip(".")
-    return line if len(line) <= 300 else f"{line[:300]}…"
+            text = read_error_words(body) or str(body)
+    return " ".join(make_encodable(text[:MAX_READ_LETTERS]).split()).rstrip(".")
+
+
+def _shorten_words(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_LETTERS else f"{line[:SHOWN_LETTERS]}…"
+
+
+def is_failed_generation(error: openai.APIStatusError) -> bool:
+    """Whether the server says that the model itself wrote a bad call: another try may bring a good one."""
+    body: Any = error.body
+    return isinstance(body, dict) and (body.get("code") == "tool_use_failed" or "failed_generation" in body)
+
+
+def read_failed_generation(error: Exception, tools: Sequence[Schema]) -> Reply | None:
+    """Read what the model wrote where the server could not (Groq's `tool_use_failed`); None where there is nothing.
+
+    The reply has calls only if they are calls of tools that were offered.
+    """
+    body: Any = error.body if isinstance(error, openai.APIStatusError) else None
+    written = body.get("failed_generation") if isinstance(body, dict) else None
+    if not isinstance(written, str) or not written.strip():
+        return None
+    reply = read_reply(written, tools=tools)
+    names = {normalize_identifier(tool["function"]["name"]) for tool in tools}
+    offered = tuple(call for call in reply.calls if normalize_identifier(call.tool) in names)
+    text = reply.text if offered else make_encodable(written)
+    return replace(reply, text=text, calls=offered, finish_reason="stop", usage=Usage(model_calls=1))
+
+
+def is_unreachable(error: openai.APIConnectionError) -> bool:
+    """Whether there was no connection at all, in contrast to one that was closed."""
+    return isinstance(error.__cause__, httpx2.ConnectError | httpx2.UnsupportedProtocol | None)
 
 
 def parse_retry_after(error: openai.APIStatusError) -> float:
-    """Return the seconds that the server asks to wait, given as a number or a date; 0 where nothing can be read."""
+    """Return the seconds that the server asks to wait; 0 where nothing can be read.
+
+    It may say so in a header, as a number or a date, or in the body: in a field, or in words.
+    """
     headers = error.response.headers
     units = (("retry-after-ms", 0.001), ("retry-after", 1.0))
     for name, unit in units:
         if re.fullmatch(r"\s*\d+(\.\d+)?\s*", headers.get(name, "")):
             return float(headers[name]) * unit
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else 0.0
+    if date:
+        return max(0.0, email.utils.mktime_tz(date) - time.time())
+    return parse_delay_text(error.response.text) if error.status_code in (429, 503) else 0.0
+
+
+def parse_delay_text(text: str) -> float:
+    """Return the seconds to wait that the body of an answer names; 0 for none.
+
+    >>> [parse_delay_text(text) for text in ('{"retryDelay": "37s"}', "Please try again in 1m2.5s.", "no")]
+    [37.0, 62.5, 0.0]
+    """
+    if found := _DELAY_FIELD.search(text):
+        return float(found[1])
+    if found := _DELAY_WORDS.search(text):
+        parts = _DELAY_PART.findall(found[1])
+        return sum(
+            float(number) * _TIME_UNITS["ms" if unit.lower() == "milli" else unit.lower()] for number, unit in parts
+        )
+    return 0.0

@@ -1,6 +1,7 @@
 """A probe finds out by a few tiny requests what an endpoint can do."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,10 +9,14 @@ from typing import Any
 import numpy as np
 
 import prompts
-from agent.models.base import Capabilities, ChatModel, Message, ModelError, Reply
+from agent.models.base import NO_ANSWER, Capabilities, ChatModel, Message, ModelError, Reply
 from sam3_tool import Image
 
 COLOURS = ("red", "green", "blue", "yellow")
+SQUARE_COLOURS = ((214, 38, 40), (44, 84, 214))
+"""RGB, in [0, 255]."""
+SHOWN_COLOURS = ("red", "blue")
+"""Their names."""
 SQUARE_SIDE = 64
 """Pixels: small, but more than one patch of every vision encoder."""
 
@@ -42,10 +47,11 @@ def probe_capabilities(make_model: Callable[[Capabilities], ChatModel], *, conte
     """Find the best wire that works, whether images are seen, and whether there is a reasoning channel.
 
     What comes back counts. Tools that a server accepts and ignores do not work, and images that cost no tokens were not
-    seen. A model that calls no tool in any way gets the plainest wire, "tagged".
+    seen, unless the model names their colours without having been told. A model that calls no tool in any way gets the
+    plainest wire, "tagged".
 
     Args:
-        make_model: Makes the model as if it had these capabilities. It is asked at most six times.
+        make_model: Makes the model as if it had these capabilities. It is asked at most eight times.
         context: Tokens that the model takes, where they are known; the result repeats them.
 
     Returns:
@@ -59,6 +65,8 @@ def probe_capabilities(make_model: Callable[[Capabilities], ChatModel], *, conte
         replies.append(_ask_model(make_model(capabilities)))
         if _is_expected_call(replies[-1]):
             break
+        if replies[-1].finish_reason == NO_ANSWER and all(reply.error for reply in replies):
+            break  # a server that says nothing has no other way to say it
     else:
         capabilities = CAPABILITIES_BEST_FIRST[-1]
     if all(reply.error for reply in replies):
@@ -90,20 +98,36 @@ def _probe_image_limit(model: ChatModel, text_reply: Reply) -> tuple[int | None,
     replies: list[Reply] = []
     for image_count, limit in ((2, None), (1, 1)):
         replies.append(_ask_model(model, image_count))
-        if _has_seen_images(replies[-1], text_reply, image_count):
+        if replies[-1].error:
+            continue
+        if _has_charged_images(replies[-1], text_reply, image_count):
+            return limit, replies
+        replies.append(_ask_model(model, image_count, "probe_blind"))
+        if _names_colours(replies[-1], image_count):
             return limit, replies
     return 0, replies
 
 
-def _has_seen_images(reply: Reply, text_reply: Reply, image_count: int) -> bool:
-    """Whether the model saw the images. They must have cost tokens, if the server counts any."""
+def _has_charged_images(reply: Reply, text_reply: Reply, image_count: int) -> bool:
+    """Whether the images have cost tokens, if the server counts any. Some count text alone, or what is not cached."""
     before, after = text_reply.usage.prompt_tokens, reply.usage.prompt_tokens
-    return not reply.error and (not before or not after or after >= before + image_count)
+    return not before or not after or after >= before + image_count
 
 
-def _ask_model(model: ChatModel, image_count: int = 0) -> Reply:
-    squares = [_draw_square(colour) for colour in ((214, 38, 40), (44, 84, 214))[:image_count]]
-    return model.generate_replies([[Message("user", (*squares, prompts.load_prompt("probe")))]], [COLOUR_TOOL])[0]
+def _names_colours(reply: Reply, image_count: int) -> bool:
+    """Whether the model names the colours of the squares, which nobody has told it."""
+    shown = SHOWN_COLOURS[:image_count]
+    expected = {"left": shown[0], "right": shown[-1]}
+    if _is_expected_call(reply):
+        named = json.loads(reply.calls[0].arguments)
+        return named["left"] == expected["left"] and (image_count == 1 or named["right"] == expected["right"])
+    words = re.findall("|".join(COLOURS), reply.text.lower())
+    return not reply.error and list(dict.fromkeys(words)) == list(shown)
+
+
+def _ask_model(model: ChatModel, image_count: int = 0, prompt: str = "probe") -> Reply:
+    squares = [_draw_square(colour) for colour in SQUARE_COLOURS[:image_count]]
+    return model.generate_replies([[Message("user", (*squares, prompts.load_prompt(prompt)))]], [COLOUR_TOOL])[0]
 
 
 def _draw_square(colour: tuple[int, int, int]) -> Image:

@@ -1,21 +1,15 @@
-"""What the requests of one model share: slots, a pause that the server asked for, and the fields that it refuses."""
+"""What the requests of one model share: slots, a pause that the server asked for, and what its refusals have taught."""
 
 import logging
 import random
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
-from typing import Any
 
-from agent.models.openai.faults import is_too_long
+from agent.models.openai.dialect import Dialect
+from agent.models.openai.waiting import CallClock, OutOfTimeError
 
-FALLBACK_FIELDS = {
-    "max_tokens": "max_completion_tokens",
-    **dict.fromkeys(("temperature", "seed", "parallel_tool_calls", "tool_choice", "stream_options"), ""),
-}
-"""Field of a request that some servers refuse -> the field sent instead; "" = none."""
 MAX_DELAY = 30.0
 """Seconds between two tries, where the server does not ask for more."""
 
@@ -28,21 +22,57 @@ class SharedLimits:
     def __init__(self, workers: int) -> None:
         self._lock = Lock()
         self._slots = BoundedSemaphore(workers)
-        self._refused: frozenset[str] = frozenset()
+        self._dialect = Dialect()
+        self._is_proven = False
         self._paused_until = 0.0
         """On the monotonic clock."""
 
-    @contextmanager
-    def wait_for_slot(self) -> Iterator[None]:
-        """Hold one of the slots, once no pause is left."""
-        with self._slots:
-            # Another thread may be told to wait longer meanwhile.
-            while (left := self._get_remaining_pause()) > 0:
-                log.debug("waiting %.1f s, as the server asked", left)
-                time.sleep(left)
-            yield
+    @property
+    def dialect(self) -> Dialect:
+        """What the server has taught so far."""
+        with self._lock:
+            return self._dialect
 
-    def _get_remaining_pause(self) -> float:
+    def update_dialect(self, learn: Callable[[Dialect], Dialect]) -> Dialect:
+        """Remember a lesson for every later request, and return all that is known then."""
+        with self._lock:
+            self._dialect = learn(self._dialect)
+            return self._dialect
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the server has answered with a chat completion."""
+        with self._lock:
+            return self._is_proven
+
+    def mark_proven(self) -> None:
+        """Remember that the server has answered with a chat completion."""
+        with self._lock:
+            self._is_proven = True
+
+    @contextmanager
+    def wait_for_slot(self, clock: CallClock) -> Iterator[None]:
+        """Hold one of the slots, once no pause is left. Waiting for a slot is not held against the server."""
+        asked = time.monotonic()
+        while not self._slots.acquire(timeout=0.5):
+            clock.sleep(0)
+            if clock.latest <= time.monotonic():
+                raise OutOfTimeError
+        try:
+            clock.add_seconds(time.monotonic() - asked)
+            # Another thread may be told to wait longer meanwhile.
+            while (left := self.get_remaining_pause()) > 0:
+                log.debug("waiting %.1f s, as the server asked", left)
+                if clock.seconds_left <= 0:
+                    raise OutOfTimeError
+                clock.sleep(left)
+            clock.sleep(0)
+            yield
+        finally:
+            self._slots.release()
+
+    def get_remaining_pause(self) -> float:
+        """Return the seconds in which no request may begin."""
         with self._lock:
             return self._paused_until - time.monotonic()
 
@@ -50,28 +80,6 @@ class SharedLimits:
         """Let nobody begin a request within these seconds."""
         with self._lock:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
-
-    def update_refused(self, name: str) -> None:
-        """Remember that the server refuses this field."""
-        with self._lock:
-            self._refused |= {name}
-
-    def drop_refused(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the request with each refused field replaced or left out."""
-        with self._lock:
-            refused = self._refused
-        for name in FALLBACK_FIELDS.keys() & refused & request.keys():
-            value, instead = request[name], FALLBACK_FIELDS[name]
-            kept = {key: item for key, item in request.items() if key != name}
-            request = kept | ({instead: value} if instead else {})
-        return request
-
-
-def find_refused_field(message: str, request: dict[str, Any]) -> str:
-    """Return the field of the request that a server's words object to, if the request can do without; else ""."""
-    if is_too_long(message):
-        return ""
-    return next((name for name in FALLBACK_FIELDS if name in request and re.search(rf"\b{name}\b", message)), "")
 
 
 def compute_retry_delay(first_delay: float, tries: int) -> float:

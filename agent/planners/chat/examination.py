@@ -51,7 +51,8 @@ def is_judged_singly(ids: Sequence[int], toolset: Toolset, closely: bool) -> boo
 def build_retry(messages: Messages, reply: Reply, complaint: str) -> list[Message]:
     """Build the request once more, after the reply and what is wrong with it."""
     call = reply.calls[0] if reply.calls else Call("", "")
-    return [*messages, *build_turn(Decision(call.tool, call.arguments, reply.text), call.arguments, (complaint,))]
+    decision = Decision(call.tool, call.arguments, reply.text, reasoning=reply.reasoning, extra=call.extra)
+    return [*messages, *build_turn(decision, call.arguments, (complaint,))]
 
 
 def _split_evenly(ids: Sequence[int], max_size: int) -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -41,10 +42,10 @@ def build_turn(
     `arguments`: those of the decision, as the model wrote them.
     """
     thought = decision.thought.strip() if thoughts else ""
-    call = _build_call(decision.tool, arguments)
+    call = _build_call(decision.tool, arguments, decision.extra)
     if call is not None:
         return [
-            Message("assistant", (truncate_text(thought),) if thought else (), (call,)),
+            Message("assistant", (truncate_text(thought),) if thought else (), (call,), reasoning=decision.reasoning),
             Message("tool", tuple(answer)),
         ]
     text = "\n".join(filter(None, (thought, f"{decision.tool} {decision.arguments}".strip())))
@@ -77,7 +78,7 @@ def limit_images(conversation: Sequence[Message], images: int | None) -> list[Me
         own_images = [part for part in message.content if isinstance(part, Image)]
         content = _drop_images(message.content, surplus)
         surplus = max(0, surplus - len(own_images))
-        kept.append(Message(message.role, content, message.calls))
+        kept.append(replace(message, content=content))
     return kept
 
 
@@ -87,12 +88,12 @@ def _drop_images(content: tuple[str | Image, ...], count: int) -> tuple[str | Im
     return tuple(part for place, part in enumerate(content) if place not in places)
 
 
-def _build_call(tool_name: str, arguments: str) -> Call | None:
+def _build_call(tool_name: str, arguments: str, extra: str) -> Call | None:
     """The call as the model wrote it; None for what no server would take in a history."""
     safe_arguments, name = _sanitize_arguments(arguments), make_encodable(tool_name.strip())
     if not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH or safe_arguments is None:
         return None
-    return Call(name, safe_arguments)
+    return Call(name, safe_arguments, extra)
 
 
 def to_model_arguments(decision: Decision, toolset: Toolset, frame: CoordinateFrame) -> str:

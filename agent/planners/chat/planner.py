@@ -13,7 +13,7 @@ from agent.models.tokens import estimate_tokens
 from agent.planners.chat import examination, prompt
 from agent.planners.chat.coordinates import detect_convention
 from agent.planners.chat.examination import VerdictRequest, build_retry, is_judged_singly
-from agent.planners.chat.replies import to_decision
+from agent.planners.chat.replies import CUT_OFF_NOTE, to_decision
 from agent.planners.chat.verdicts import OneVerdict, ParsedVerdicts, SheetVerdicts, parse_verdicts
 from agent.planners.chat.views import View
 from agent.tools import WORKSPACE, Tool
@@ -81,6 +81,11 @@ class ChatPlanner:
                 reply, shortened = replace(again, usage=reply.usage + again.usage), True
         if reply.error:
             raise PlannerError(reply.error)
+        if _is_cut_off(reply) and episode.steps and episode.steps[-1].decision.note == CUT_OFF_NOTE:
+            raise PlannerError(
+                f"the replies of {self.model.name} are cut off before they call a tool; allow longer ones"
+                " (--reply-tokens), or a longer context"
+            )
         return to_decision(reply, self.toolset, self.view.build_frame(episode.task.image), shortened=shortened)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
@@ -146,7 +151,11 @@ def _resolve_view(view: View, model: ChatModel) -> View:
 def _is_worth_shortening(reply: Reply) -> bool:
     """Say whether less history might help: no room was left to call a tool, or the request was refused."""
     refused = bool(reply.error) and not reply.recoverable
-    return refused or (reply.finish_reason == "length" and not reply.calls and not reply.error)
+    return refused or _is_cut_off(reply)
+
+
+def _is_cut_off(reply: Reply) -> bool:
+    return reply.finish_reason == "length" and not reply.calls and not reply.error
 
 
 def _merge_verdicts(first: ParsedVerdicts, second: ParsedVerdicts) -> ParsedVerdicts:

@@ -22,9 +22,15 @@ def to_decision(reply: Reply, toolset: Toolset, frame: CoordinateFrame, *, short
     said = Decision("", "", reply.text, reply.usage, reply.reasoning, shortened=shortened)
     if not reply.calls:
         return replace(said, note=CUT_OFF_NOTE if reply.finish_reason == "length" else "")
-    decisions = [replace(said, tool=call.tool, arguments=call.arguments) for call in dict.fromkeys(reply.calls)]
+    # The first of equal calls is the one with what the server wants back.
+    different = {(call.tool, call.arguments): call for call in reversed(reply.calls)}
+    decisions = [
+        replace(said, tool=tool, arguments=arguments, extra=different[tool, arguments].extra)
+        for tool, arguments in dict.fromkeys((call.tool, call.arguments) for call in reply.calls)
+    ]
     alike = _find_mergeable_calls(decisions, toolset)
     if alike and (len(decisions) > 1 or alike[0].region is not None):
+        said = replace(said, extra=decisions[0].extra)
         return _merge_calls(alike, len(decisions), said, toolset, frame)
     return _make_first_call(decisions, toolset, frame)
 

@@ -55,10 +55,10 @@ def test_native_calls_have_ids_and_results_answer_them(talk):
     assert roles(rendered) == ["system", "user", "assistant", "tool", "assistant", "tool", "user"]
     _, _, first, result, second, other, _ = rendered["messages"]
     function = {"name": "segment", "arguments": '{"phrases": ["cup"]}'}
-    assert first["tool_calls"] == [{"id": "call_1", "type": "function", "function": function}]
+    assert first["tool_calls"] == [{"id": "call00001", "type": "function", "function": function}]
     assert first["content"] == "Cups."
-    assert (result["tool_call_id"], result["content"]) == ("call_1", "Found 1 mask.")
-    assert (second["tool_calls"][0]["id"], second["content"], other["tool_call_id"]) == ("call_2", "", "call_2")
+    assert (result["tool_call_id"], result["content"]) == ("call00001", "Found 1 mask.")
+    assert (second["tool_calls"][0]["id"], second["content"], other["tool_call_id"]) == ("call00002", None, "call00002")
     assert rendered["tools"] == OFFERED
 
 
@@ -80,8 +80,8 @@ def test_every_call_of_a_turn_has_a_result_as_servers_demand(square):
     asked = [Message("user", ("Query",)), Message("assistant", (), (SEGMENT, COUNT))]
     one = to_openai([*asked, Message("tool", ("Found 1 mask.",))], OFFERED, "native")["messages"]
     assert [(m["tool_call_id"], m["content"]) for m in one[2:]] == [
-        ("call_1", "Found 1 mask."),
-        ("call_2", NOT_EXECUTED_MESSAGE),
+        ("call00001", "Found 1 mask."),
+        ("call00002", NOT_EXECUTED_MESSAGE),
     ]
     two = to_openai([*asked, Message("tool", ("A.",)), Message("tool", ("B.", square))], OFFERED, "native")["messages"]
     assert [m["content"] for m in two[2:4]] == ["A.", "B."]

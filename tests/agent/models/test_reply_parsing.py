@@ -8,7 +8,7 @@ from agent.core.episode import Decision
 from agent.core.errors import ToolError
 from agent.core.usage import Usage
 from agent.models.base import Call, Reply
-from agent.models.reply_parsing import extract_calls, read_reply, split_thinking
+from agent.models.reply_parsing import extract_calls, find_final_call, read_reply, split_thinking
 from agent.tools import WORKSPACE, parse_call
 from agent.tools.toolsets import Count, Segment
 
@@ -286,3 +286,29 @@ def test_a_quote_that_nothing_closes_hides_no_brackets():
     assert read_reply(cut_off, tools=OFFERED).calls == (Call("count", '{"ids": [1]}'),)
     damaged = f"{cut_off}: }}}}"
     assert read_reply(damaged, tools=OFFERED).calls == (Call("count", damaged),), "what it means is not guessed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<tool_call>" * 60_000, "</think>" * 30_000, "<think></think>" * 20_000, "[TOOL_CALLS]" * 40_000],
+    ids=lambda text: text[:12],
+)
+def test_tags_without_end_are_read_in_one_pass(text):
+    assert read_reply(text).calls == ()
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "tools", "left"),
+    [
+        ('Hm.\n<tool_call>{"name": "segment", "arguments": {}}</tool_call>', ["segment"], "Hm."),
+        ("Hm. <tool_call>\n<function=segment>\n</function>\n</tool_call>", ["segment"], "Hm."),
+        ('Hm. <tool_call>{"name": "segment", "arguments": {}}</tool_call> Or not?', [], None),
+        ('Hm. <tool_call>{"name": "segment", "argu', [], None),
+        ("Hm. I could <tool_call> something }", [], None),
+        ("Hm.", [], None),
+    ],
+)
+def test_only_a_whole_call_at_the_end_of_a_text_is_a_final_call(reasoning, tools, left):
+    found = find_final_call(reasoning)
+    assert [call.tool for call in found.calls] == tools
+    assert found.reasoning == (reasoning if left is None else left)

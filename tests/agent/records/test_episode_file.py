@@ -421,3 +421,12 @@ def test_the_papers_protocol_shows_masks_by_their_place_and_the_answer_by_id(epi
     html = to_html(episode, MADE_BY.model_copy(update={"toolset": PAPER}))
     chips = [re.findall(r"</i>(\d+)</span>", part) for part in re.findall(r'<div class="chips">.*?</div>', html)]
     assert chips == [["1", "2"], ["1"], ["1", "3"]]
+
+
+def test_what_a_server_wants_back_with_a_call_is_kept_and_nothing_is_written_of_none(episode, tmp_path):
+    plain = episode.steps[0]
+    signed = replace(plain, decision=replace(plain.decision, extra='{"call": {"extra_content": {"sign": "a+/"}}}'))
+    save_episode(replace(episode, steps=(signed, *episode.steps[1:])), tmp_path / "signed.json", provenance=MADE_BY)
+    save_episode(episode, tmp_path / "plain.json", provenance=MADE_BY)
+    assert load_episode(tmp_path / "signed.json").episode.steps[0].decision.extra == signed.decision.extra
+    assert '"extra"' not in (tmp_path / "plain.json").read_text("utf-8")

@@ -260,3 +260,15 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_call(tmp_path: Pa
     for start in (lambda: RecordingModel(Counting(), tmp_path / "file"), lambda: header().save(tmp_path / "file")):
         with pytest.raises(PlannerError, match=r"cannot record into .*file"):
             start()
+
+
+def test_what_a_server_wants_back_with_a_call_is_recorded_and_part_of_the_next_question(tmp_path):
+    signed = Call("segment", "{}", '{"call": {"sign": "a+/"}}')
+    header().save(tmp_path)
+    recording = RecordingModel(Counting(lambda asked: Reply(calls=(signed,))), tmp_path)
+    asked = [say("What?"), [*say("What?"), Message("assistant", (), (signed,)), Message("tool", ("Nothing.",))]]
+    recording.generate_replies(asked, OFFERED)
+    replies = ReplayingModel(tmp_path).generate_replies(asked, OFFERED)
+    assert [reply.calls for reply in replies] == [(signed,)] * 2
+    unsigned = [*say("What?"), Message("assistant", (), (Call("segment", "{}"),)), Message("tool", ("Nothing.",))]
+    assert ReplayingModel(tmp_path).generate_replies([unsigned], OFFERED)[0].error

@@ -101,8 +101,23 @@ def test_a_server_without_eyes(able):
     assert blind.images == 0
 
 
-def test_pictures_that_cost_nothing_were_not_seen(able):
-    assert able(completion(calls=[REPORT], usage={"prompt_tokens": 60, "completion_tokens": 5})).images == 0
+@pytest.mark.parametrize(("guess", "images"), [('{"left": "green", "right": "red"}', 0), (REPORT[1], None)])
+def test_pictures_that_cost_nothing_were_seen_by_who_can_tell_their_colours(able, guess, images):
+    def answer(request):
+        told = "is red" in str(request["messages"])
+        usage = {"prompt_tokens": 60, "completion_tokens": 5}
+        return completion(calls=[(REPORT[0], REPORT[1] if told else guess)], usage=usage)
+
+    assert able(answer).images == images
+
+
+def test_colours_named_in_words_are_seen_too(able):
+    def answer(request):
+        told = "is red" in str(request["messages"])
+        usage = {"prompt_tokens": 60, "completion_tokens": 5}
+        return completion(calls=[REPORT], usage=usage) if told else completion("First red, then Blue.", usage=usage)
+
+    assert able(answer).images is None
 
 
 def test_where_tokens_are_not_counted_an_answer_is_enough(able):
