@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from agent.cli.doctor import Finding, check_checkpoints, check_planners
+from agent.cli.model_options import MODEL_OPTIONS
 from agent.cli.options import Options
 from agent.core.planner import Planner
 from agent.planners.loading import load_planner, with_model_info
@@ -141,6 +142,7 @@ PLANNER_NEUTRAL_OPTIONS: Mapping[str, Any] = {
     "wire": None,
     "image_side": None,
     "coordinates": None,
+    **dict.fromkeys(MODEL_OPTIONS),
 }
 """The options that one kind of planner takes only, unset."""
 

@@ -14,6 +14,7 @@ import typer
 
 from agent.cli import shared_options
 from agent.cli.console import FAILURE, Progress, report_user_errors, require_extra, show_progress, to_one_line
+from agent.cli.loading import print_warnings
 from agent.cli.options import Options, parse_price
 from agent.core.errors import UsageError
 from sam3_tool.errors import UserError
@@ -167,6 +168,7 @@ def run_benchmark(
         components = assemble_components(
             options, cache=cache_folder, threshold=direct_threshold, batch=batch, on_progress=display.show_status
         )
+        print_warnings(components.made_by)
         run_options: RunOptions = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
         failed = _predict_all(out, dataset, selection, components, run_options, display)
         if context.command.name == "run":

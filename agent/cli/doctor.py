@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.cli.model_options import parse_model_options
+
 OPTIONAL_PACKAGES = {
     "vllm": "vllm",
     "gradio": "demo",
@@ -188,10 +190,11 @@ def _check_local_planner(name: str, package: str, place: str) -> Finding:
 def try_planner(planner: str, **options: Any) -> Finding:
     """Makes a planner, as `load_planner` does, and says what its language model can do. Shows no secret."""
     from agent.core.errors import PlannerError
-    from agent.planners.loading import describe_capabilities, load_planner
+    from agent.planners.loading import describe_capabilities, list_planner_options, load_planner
 
     try:
-        made = load_planner(planner, **options)
+        of_environment = parse_model_options({}, list_planner_options(planner))
+        made = load_planner(planner, **of_environment, **options)
     except PlannerError as error:
         return Finding("tried", planner, "problem", str(error), f"make {planner} work, or use --planner grammar")
     return Finding("tried", planner, "ok", describe_capabilities(made) or "needs no model")

@@ -3,6 +3,8 @@
 import gc
 from typing import TYPE_CHECKING
 
+import typer
+
 from agent.cli.console import Progress
 from agent.cli.options import Options
 
@@ -22,6 +24,7 @@ def load_models(options: Options, progress: Progress) -> "tuple[Planner, Sam3, P
     planner = load_planner(options.planner, **planner_options)
     provenance = with_model_info(provenance, planner)
     progress.print_line(_format_header(provenance))
+    print_warnings(provenance)
     progress.show_status(f"loading SAM 3 ({provenance.sam3})")
     sam3 = _load_sam3(options, provenance)
     if options.record is not None:
@@ -43,6 +46,12 @@ def _format_header(provenance: "Provenance") -> str:
     """Who plans, in one line."""
     capabilities = f"; {provenance.capabilities}" if provenance.capabilities else ""
     return f"{provenance.planner}, {provenance.toolset.name} toolset{capabilities}"
+
+
+def print_warnings(provenance: "Provenance") -> None:
+    """Say on stderr what a user must know of answers that are made so, whoever reads stdout."""
+    for warning in provenance.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def freeze_and_enable_gc() -> None:

@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agent.cli.model_options import MODEL_OPTIONS, parse_model_options
 from agent.core.errors import PlannerError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
-PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "coordinates", "record")
+PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "coordinates", *MODEL_OPTIONS, "record")
 """Those options that not every planner takes."""
 DEFAULT_SAM3 = "tiny"
 """Also of an episode that was saved from Python without saying which checkpoint it used."""
@@ -50,6 +51,12 @@ class Options:
     wire: Wire | None = None
     image_side: int | None = None
     coordinates: Coordinates | None = None
+    reply_tokens: int | None = None
+    patience: float | None = None
+    temperature: str | None = None
+    seed: int | None = None
+    stream: bool | None = None
+    extra_body: str | None = None
     record: Path | None = None
     price: str | None = None
     as_published: bool = False
@@ -69,6 +76,7 @@ class Options:
     def __post_init__(self) -> None:
         """Raises UsageError for a value that nothing could be made of, and for an option that would reach nobody."""
         self._check_options_apply()
+        parse_model_options(self._given_model_options, MODEL_OPTIONS.values())
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise UsageError(f"--threshold must be at least 0 and below 1, got {self.threshold:g}")
         for name, limit in self._given_limits.items():
@@ -92,7 +100,9 @@ class Options:
         """Name the options of `PLANNER_OPTIONS` that the planner takes. A planner that there is not takes none."""
         from agent.planners.loading import list_planner_options
 
-        return (*list_planner_options(self.planner), *(("record",) if self.planner_kind != "replay" else ()))
+        parameters = list_planner_options(self.planner)
+        by_model = [name for name, parameter in MODEL_OPTIONS.items() if parameter in parameters]
+        return (*parameters, *by_model, *(("record",) if self.planner_kind != "replay" else ()))
 
     @property
     def planner_kind(self) -> str:
@@ -112,6 +122,10 @@ class Options:
             if self.planner_kind == "replay" and self.planner_spec and Path(self.planner_spec).is_dir()
             else None
         )
+
+    @property
+    def _given_model_options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in MODEL_OPTIONS}
 
     @property
     def _given_limits(self) -> dict[str, Any]:
@@ -160,12 +174,18 @@ class Options:
         from agent.planners.loading import list_planner_options
 
         taken = list_planner_options(self.planner)
-        given = {name: getattr(self, name) for name in PLANNER_OPTIONS if name in taken}
+        plain = [name for name in PLANNER_OPTIONS if name in taken and name not in MODEL_OPTIONS]
+        given = {name: getattr(self, name) for name in plain}
         if "device" in taken:
             given["device"] = self.device
-        published = {name: value for name, value in PUBLISHED_GENERATION.items() if self.as_published and name in taken}
+        of_model = parse_model_options(self._given_model_options, taken)
+        if self.as_published:
+            on_line = {MODEL_OPTIONS[name] for name, value in self._given_model_options.items() if value is not None}
+            of_model |= {
+                name: PUBLISHED_GENERATION[name] for name in (PUBLISHED_GENERATION.keys() & {*taken}) - on_line
+            }
         given = {name: value for name, value in given.items() if value is not None}
-        return {"toolset": provenance.toolset, **published, **given}
+        return {"toolset": provenance.toolset, **given, **of_model}
 
 
 def parse_price(text: str) -> "Price":

@@ -58,7 +58,7 @@ def segment(
         folder = out or Path("out", sanitize_file_name(image.stem))
         with stage_files(folder, files) as stage:
             episode, provenance = _run_task(task, options)
-            result = Result.from_episode(episode, seconds=perf_counter() - started)
+            result = Result.from_episode(episode, seconds=perf_counter() - started, warnings=provenance.warnings)
             write_answer_files(episode, result, stage, provenance=provenance, source=image.name)
             write_exports(episode, formats, stage, source=image.name)
     typer.echo(result.to_json() if json else _format_summary(result, folder, files))

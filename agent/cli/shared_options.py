@@ -60,6 +60,35 @@ CoordinatesOption = Annotated[
     options.Coordinates | None,
     typer.Option(help="How it writes places (default: by its name).", rich_help_panel=MODEL_PANEL),
 ]
+ReplyTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Most tokens of one reply (default: 2048, or what the context leaves).", rich_help_panel=MODEL_PANEL
+    ),
+]
+PatienceOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds for one answer (default: 120).", rich_help_panel=MODEL_PANEL),
+]
+TemperatureOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="Of its replies, or 'default' for the server's own (default: 0).",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+SeedOption = Annotated[int | None, typer.Option(help="Of sampling.", rich_help_panel=MODEL_PANEL)]
+StreamOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream", help="Take replies in parts (default: where it must).", rich_help_panel=MODEL_PANEL
+    ),
+]
+ExtraBodyOption = Annotated[
+    str | None,
+    typer.Option(metavar="JSON", help="Further fields of each request, as a JSON object.", rich_help_panel=MODEL_PANEL),
+]
 MaxStepsOption = Annotated[int | None, typer.Option(help="Steps (default: 12).", rich_help_panel=LIMITS_PANEL)]
 MaxSecondsOption = Annotated[float | None, typer.Option(help="Seconds.", rich_help_panel=LIMITS_PANEL)]
 MaxModelCallsOption = Annotated[
@@ -83,6 +112,12 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "wire": WireOption,
     "image_side": ImageSideOption,
     "coordinates": CoordinatesOption,
+    "reply_tokens": ReplyTokensOption,
+    "patience": PatienceOption,
+    "temperature": TemperatureOption,
+    "seed": SeedOption,
+    "stream": StreamOption,
+    "extra_body": ExtraBodyOption,
     "max_steps": MaxStepsOption,
     "max_seconds": MaxSecondsOption,
     "max_model_calls": MaxModelCallsOption,

@@ -45,6 +45,13 @@ class Provenance(SavedModel):
     version: str = Field(default_factory=lambda: version("sam3-agent"))
     """Of this program."""
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a user must know of an answer that was made so."""
+        if not self.model or self.view.get("images") != 0:
+            return []
+        return [f"{self.model} sees no images here: it plans by words alone, and what it says of looks is a guess"]
+
 
 UNKNOWN_PROVENANCE = Provenance(planner="", sam3="")
 """Of an episode that was run from Python, where nobody says by which planner and which checkpoint."""

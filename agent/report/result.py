@@ -1,5 +1,6 @@
 """What `result.json` holds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,14 +90,17 @@ class Result(BaseModel):
     """From the command to the answer, loading the network included."""
     options: list[Text] = []
     """When the outcome is 'asked': the readings between which the user may choose."""
+    warnings: list[Text] = []
+    """What one must know of how the answer was made, e.g. that the language model sees no images; absent for none."""
 
     @classmethod
-    def from_episode(cls, episode: Episode, *, seconds: float) -> "Result":
+    def from_episode(cls, episode: Episode, *, seconds: float, warnings: Sequence[str] = ()) -> "Result":
         """Build the result of a finished episode.
 
         Args:
             episode: An episode with an outcome.
             seconds: Time from the command to the answer, loading the network included.
+            warnings: What one must know of how the answer was made.
 
         Raises:
             ValueError: The episode has no outcome yet.
@@ -115,6 +119,7 @@ class Result(BaseModel):
             usage=episode.usage,
             seconds=round(seconds, 3),
             options=list(episode.steps[-1].observation.options),
+            warnings=list(warnings),
         )
 
     @property
@@ -123,8 +128,8 @@ class Result(BaseModel):
         return self.outcome in ("answered", "no_match")
 
     def to_json(self) -> str:
-        """Return the content of `result.json`, without the line break at its end."""
-        return self.model_dump_json(indent=2)
+        """Return the content of `result.json`, without the line break at its end; warnings only if there are any."""
+        return self.model_dump_json(indent=2, exclude=None if self.warnings else {"warnings"})
 
 
 def build_result_schema() -> dict[str, Any]:
