@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.console import FAILURE, report_user_errors, require_extra
+from agent.cli.path_parameters import path_option
+from agent.cli.streams import print_line, print_remark
 from agent.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "mem
 SUITES = {"agent": ("overhead", "toolsets"), "eval": ("evaluation",), "demo": ("demo",)}
 """Command -> modules of `bench.suites` whose `main` it runs, each in a process of its own."""
 OutputFolder = Annotated[
-    Path | None, typer.Option(help="Also write each table into this folder: JSON, Markdown, a plot.")
+    Path | None, path_option(help="Also write each table into this folder: JSON, Markdown, a plot.")
 ]
 NetworkSize = Annotated[str, typer.Option(help="tiny, full (random weights), or anything that --sam3 takes.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
@@ -108,7 +110,7 @@ def run_soak(
         result = measure_soak(seconds=seconds)
         _print_tables([result.table], out)
         if result.complaint:
-            typer.echo(f"error: {result.complaint}", err=True)
+            print_remark(f"error: {result.complaint}")
             raise typer.Exit(FAILURE)
 
 
@@ -152,7 +154,7 @@ def _check_demo() -> None:
 
 def _print_tables(tables: "Iterable[Table]", out: Path | None) -> None:
     for table in tables:
-        typer.echo(f"{table.to_text()}\n")
+        print_line(f"{table.to_text()}\n")
         if out is not None:
             from bench.harness.plots import plot_table
 

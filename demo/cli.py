@@ -1,6 +1,7 @@
 """`sam3-agent demo`: the page from the command line."""
 
 import os
+from time import sleep
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from agent.cli import shared_options
 from agent.cli.console import report_user_errors, require_extra
 from agent.cli.options import Options
+from agent.cli.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.http_environment import describe_http_fault
 
@@ -46,14 +48,17 @@ def open_demo(
             )
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error
-        typer.echo(f"{address} (Ctrl-C ends it)")
+        print_line(f"{address} (Ctrl-C ends it)")
         if host not in ("127.0.0.1", "localhost", "::1") and credentials is None:
-            typer.echo(
+            print_remark(
                 f"note: everybody who reaches {host}:{port} can use the page;"
-                f" set {AUTH}=USER:PASSWORD to ask for a password",
-                err=True,
+                f" set {AUTH}=USER:PASSWORD to ask for a password"
             )
-        page.block_thread()
+        try:
+            while page.is_running:  # gradio's own waiting takes an interruption for itself, and prints
+                sleep(0.1)
+        finally:
+            page.close(verbose=False)
 
 
 def _parse_auth(text: str | None) -> tuple[str, str] | None:

@@ -16,6 +16,8 @@ from agent.cli import shared_options
 from agent.cli.console import FAILURE, Progress, report_user_errors, require_extra, show_progress, to_one_line
 from agent.cli.loading import print_warnings
 from agent.cli.options import Options, parse_price
+from agent.cli.path_parameters import path_argument, path_option
+from agent.cli.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.errors import UserError
 
@@ -43,7 +45,7 @@ app = typer.Typer(
 
 DatasetName = Annotated[str, typer.Argument(help="Name of a data set, as `sam3-agent eval list` shows them.")]
 DataFolder = Annotated[
-    Path | None, typer.Option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA_PANEL)
+    Path | None, path_option(help="Folder of the data. Nothing is downloaded.", rich_help_panel=DATA_PANEL)
 ]
 Split = Annotated[str | None, typer.Option(help="E.g. val or test.", rich_help_panel=DATA_PANEL)]
 Variant = Annotated[
@@ -57,7 +59,7 @@ Limit = Annotated[
     int | None, typer.Option(help="Only the first so many samples: for testing.", rich_help_panel=DATA_PANEL)
 ]
 Ids = Annotated[str | None, typer.Option(help="Only these samples, with commas.", rich_help_panel=DATA_PANEL)]
-RunPath = Annotated[Path, typer.Argument(help="Folder of a run.")]
+RunPath = Annotated[Path, path_argument(help="Folder of a run.")]
 Workers = Annotated[int, typer.Option(min=1, help="Samples at a time.", rich_help_panel=RUNNING_PANEL)]
 Pages = Annotated[int, typer.Option(min=0, help="Samples that get a page of their own, the worst first.")]
 Draws = Annotated[int, typer.Option(min=10, help="Bootstrap draws for each interval.")]
@@ -121,7 +123,7 @@ dataset_options = shared_options.option_group("which", _DATASET_OPTIONS, lambda 
 def run_benchmark(
     context: typer.Context,
     name: DatasetName,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[Path, path_option(help="Folder of the run.")],
     options: Options,
     which: DatasetOptions,
     direct_threshold: Annotated[
@@ -138,7 +140,7 @@ def run_benchmark(
     ] = 1,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder that remembers replies (default: .cache beside OUT).", rich_help_panel=RUNNING_PANEL),
+        path_option(help="Folder that remembers replies (default: .cache beside OUT).", rich_help_panel=RUNNING_PANEL),
     ] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Remember nothing.", rich_help_panel=RUNNING_PANEL)
@@ -174,7 +176,7 @@ def run_benchmark(
         if context.command.name == "run":
             _score_finished_run(out, dataset, selection, pages, draws, display)
     if failed > fail_on_error:
-        typer.echo(f"error: {failed:.0%} of the samples failed, above --fail-on-error {fail_on_error:g}", err=True)
+        print_remark(f"error: {failed:.0%} of the samples failed, above --fail-on-error {fail_on_error:g}")
         raise typer.Exit(FAILURE)
 
 
@@ -196,14 +198,14 @@ def _predict_all(
     )
     with RunFolder.start(out, manifest) as run:
         for difference in run.manifest.find_harmless_differences(manifest):
-            typer.echo(f"note: {difference} (this run began otherwise)", err=True)
+            print_remark(f"note: {difference} (this run began otherwise)")
         evaluation = Evaluation(run, dataset, selection.select_samples(dataset))
         _print_banner(evaluation)
         predictions = evaluation.ask_samples(
             components.solver, on_result=_build_progress_callback(evaluation, display), **run_options
         )
         evaluation.write_predictions(predictions)
-    typer.echo(
+    print_line(
         f"{out}: {_format_statuses(predictions)}; predictions/ {', '.join(_list_file_names(out / 'predictions'))}"
     )
     return sum(prediction.status == "failed" for prediction in predictions) / len(predictions)
@@ -229,22 +231,22 @@ def _score_and_report(
     display.show_status("drawing pages")
     evaluation.write_report(summary, predictions, pages=pages, redraw=redraw)
     row = summary.overall
-    typer.echo(
+    print_line(
         f"{summary.headline} {row.value:.4g} (95 % interval {row.low:.4g} to {row.high:.4g}); {format_counts(summary)}"
     )
-    typer.echo(f"{evaluation.run.path}: scores.json, costs.json, report.md, report.html")
+    print_line(f"{evaluation.run.path}: scores.json, costs.json, report.md, report.html")
 
 
 @app.command("score")
 def rescore_run(
-    run: Annotated[Path, typer.Argument(help="Folder of a run; with --predictions, the name of a data set.")],
+    run: Annotated[Path, path_argument(help="Folder of a run; with --predictions, the name of a data set.")],
     data: DataFolder = None,
     split: Split = None,
     variant: Variant = None,
     with_: ExtraOptions = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Anybody's, in the benchmark's own format: a file, for DAVIS and SA-V a folder."),
+        path_option(help="Anybody's, in the benchmark's own format: a file, for DAVIS and SA-V a folder."),
     ] = None,
     pages: Pages = 50,
     draws: Draws = 1000,
@@ -267,7 +269,7 @@ def rescore_run(
 @app.command("compare")
 def compare_two_runs(
     first: RunPath,
-    second: Annotated[Path, typer.Argument(help="Folder of another run of the same data.")],
+    second: Annotated[Path, path_argument(help="Folder of another run of the same data.")],
     data: DataFolder = None,
     with_: ExtraOptions = None,
     draws: Draws = 1000,
@@ -277,7 +279,7 @@ def compare_two_runs(
         from evals.evaluation import compare_runs
 
         options = DatasetOptions(with_=with_).options
-        typer.echo(str(compare_runs(first, second, data=data, options=options, draws=draws)))
+        print_line(str(compare_runs(first, second, data=data, options=options, draws=draws)))
 
 
 @app.command("view")
@@ -292,7 +294,7 @@ def draw_sample_pages(
         evaluation = _open_evaluation(run, data, with_)
         for sample, prediction in _select_samples(evaluation, _parse_ids(ids)):
             page = evaluation.draw_page(sample, prediction)
-            typer.echo(page or f"{sample.id}: no page, its image or its episode cannot be read")
+            print_line(str(page) if page else f"{sample.id}: no page, its image or its episode cannot be read")
 
 
 @app.command("check")
@@ -307,7 +309,7 @@ def check_dataset(
     images: Annotated[
         int | None, typer.Option("--pictures", min=0, help="Open only so many images (default: all).")
     ] = None,
-    like: Annotated[Path | None, typer.Option(help="Estimate by what this run has cost.")] = None,
+    like: Annotated[Path | None, path_option(help="Estimate by what this run has cost.")] = None,
 ) -> None:
     """Say whether the data are complete and as published, and what a run will cost. Asks no model.
 
@@ -356,7 +358,7 @@ def _describe_loader(name: str) -> tuple[str, str]:
 
 @app.command("make-scenes")
 def write_generated_scenes(
-    out: Annotated[Path, typer.Option(help="Folder for them.")],
+    out: Annotated[Path, path_option(help="Folder for them.")],
     number: Annotated[int, typer.Option(min=1, help="Of queries.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds, other scenes.")] = 0,
 ) -> None:
@@ -369,7 +371,7 @@ def write_generated_scenes(
         except OSError as error:
             raise UsageError(f"cannot write into {out}: {error.strerror or error}") from error
     for name, folder in folders.items():
-        typer.echo(f"{name}: {folder}")
+        print_line(f"{name}: {folder}")
 
 
 @contextmanager
@@ -407,7 +409,7 @@ def _print_banner(evaluation: "Evaluation") -> None:
     from evals.reports.report import TESTING_ONLY
 
     if evaluation.run.manifest.testing_only:
-        typer.echo(TESTING_ONLY, err=True)
+        print_remark(TESTING_ONLY)
 
 
 def _build_progress_callback(evaluation: "Evaluation", display: Progress) -> "Callable[[Sample, SampleResult], None]":
@@ -424,7 +426,7 @@ def _build_progress_callback(evaluation: "Evaluation", display: Progress) -> "Ca
             display.show_status(meter.format_line())
         elif monotonic() - last_report > PROGRESS_INTERVAL:
             last_report = monotonic()
-            typer.echo(meter.format_line(), err=True)
+            print_remark(meter.format_line())
 
     return report_progress
 
@@ -462,4 +464,4 @@ def _list_file_names(folder: Path) -> list[str]:
 def _print_table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> None:
     from evals.reports.tables import format_columns
 
-    typer.echo(format_columns(rows, head=head))
+    print_line(format_columns(rows, head=head))

@@ -5,6 +5,7 @@
     │   ├── ImageError          a file or an array is no image
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
     │   ├── DeviceError         a model cannot run, or go on, on its device
+    │   ├── PathError           a path cannot name any file
     │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
     │   ├── MissingPackageError an optional package is not installed
     │   ├── PluginError         no installed package has such a part              (sam3_tool.plugins)
@@ -13,6 +14,7 @@
     │   ├── FailedCallError     SAM 3, or what it runs on, fails at the first call (agent.core.errors)
     │   ├── ConversationError   a turn cannot be made                             (agent.core.errors)
     │   ├── OutputError         a result cannot be written                        (agent.core.errors)
+    │   │   └── InterruptedOutputError  writing it failed after it had begun; exit code 1
     │   ├── UsageError          an option or a command cannot be understood       (agent.core.errors)
     │   ├── DatasetError        a benchmark's files are missing or not as published  (evals.errors)
     │   ├── RunError            a run's folder cannot be used                     (evals.errors)
@@ -51,6 +53,10 @@ class CheckpointError(UserError, RuntimeError):
 
 class DeviceError(UserError, ValueError):
     """Signal that a model cannot run, or go on, on its device: there is none, it failed, or its memory is full."""
+
+
+class PathError(UserError, ValueError):
+    """Signal that a text cannot be the path of any file, e.g. because it is empty."""
 
 
 class RecordError(UserError, ValueError):

@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
+
+from sam3_tool.unfinished_files import build_unfinished_path, clear_folder_once, hold_file
 
 
 def decode_text(content: bytes, errors: str = "strict") -> str:
@@ -51,9 +52,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Safe between threads and processes: the last of several writers wins. Raises OSError, and then leaves nothing.
     """
-    unfinished = path.with_name(f".unfinished-{token_hex(8)}")
-    try:
+    clear_folder_once(path.parent)
+    unfinished = build_unfinished_path(path.parent)
+    with hold_file(unfinished):
+        # written and closed here: some file systems say only on closing that there is no room
         unfinished.write_bytes(content)
         unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """What every command says to a person: one line for bad input, progress while it works, exit codes."""
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from agent.cli.signals import describe_interruption, get_exit_code
+from agent.cli.streams import PrintingError, discard_output, print_line, print_remark
 from agent.core.errors import UsageError
 from agent.core.file_names import escape_unprintable
 from sam3_tool.errors import UserError
@@ -15,23 +18,40 @@ from sam3_tool.errors import UserError
 if TYPE_CHECKING:
     from agent.core.episode import Episode
 
-FAILURE, INTERRUPTED = 1, 130
+FAILURE = 1
+MACHINE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""No room, or a broken disk: a failure that is nobody's bad input."""
 
 
 @contextmanager
-def report_user_errors(*, interrupted: str = "nothing was written") -> Iterator[None]:
-    """Turn a UserError and Ctrl-C into one line on stderr and an exit code. A defect keeps its traceback (code 1).
+def report_user_errors(*, interrupted: str | Callable[[], str] = "nothing was written") -> Iterator[None]:
+    """Turn a UserError, Ctrl-C and SIGTERM into one line on stderr and an exit code.
 
-    `interrupted`: what Ctrl-C leaves behind.
+    A defect keeps its traceback (code 1).
+
+    `interrupted`: what an interruption leaves behind; a function is asked once it is known.
     """
     try:
         yield
     except UserError as error:
-        typer.echo(f"error: {to_one_line(str(error))}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; {interrupted}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        if isinstance(error, PrintingError):
+            discard_output()
+        print_remark(f"error: {to_one_line(str(error))}")
+        raise typer.Exit(_get_exit_code(error)) from error
+    except KeyboardInterrupt as error:
+        left = interrupted if isinstance(interrupted, str) else interrupted()
+        print_remark(f"{describe_interruption(error)}; {left}")
+        raise typer.Exit(get_exit_code(error)) from None
+
+
+def _get_exit_code(error: UserError) -> int:
+    """That of the error's kind; but what the machine could not do is a failure, whatever said so."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in MACHINE_ERRNOS:
+            return FAILURE
+        cause = cause.__cause__
+    return error.exit_code
 
 
 @contextmanager
@@ -54,7 +74,7 @@ def to_one_line(text: str) -> str:
 def print_notes(notes: Iterable[str]) -> None:
     """Says on stderr what had to be decided, in one line each."""
     for note in notes:
-        typer.echo(f"note: {to_one_line(note)}", err=True)
+        print_remark(f"note: {to_one_line(note)}")
 
 
 def format_latest_step(episode: "Episode") -> str:
@@ -116,4 +136,4 @@ def print_table(rows: Sequence[tuple[str, ...]]) -> None:
         with console.capture() as captured:
             console.print(table)
         lines = [f"  {line.rstrip()}" for line in captured.get().splitlines()]
-        typer.echo("\n".join([heading, *lines]))
+        print_line("\n".join([heading, *lines]))

@@ -3,10 +3,9 @@
 import gc
 from typing import TYPE_CHECKING
 
-import typer
-
 from agent.cli.console import Progress
 from agent.cli.options import Options
+from agent.cli.streams import print_remark
 
 if TYPE_CHECKING:
     from agent.core.planner import Planner
@@ -51,7 +50,7 @@ def _format_header(provenance: "Provenance") -> str:
 def print_warnings(provenance: "Provenance") -> None:
     """Say on stderr what a user must know of answers that are made so, whoever reads stdout."""
     for warning in provenance.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        print_remark(f"warning: {warning}")
 
 
 def freeze_and_enable_gc() -> None:

@@ -7,7 +7,6 @@ import gc
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,8 @@ from agent.cli.chat.command import chat
 from agent.cli.console import FAILURE, print_table, report_user_errors
 from agent.cli.loading import freeze_and_enable_gc
 from agent.cli.segment import segment
+from agent.cli.signals import raise_terminations
+from agent.cli.streams import prepare_streams, print_line
 from sam3_tool.plugins import find_plugins, load_plugin
 
 
@@ -52,20 +53,19 @@ app = typer.Typer(
 
 def main(words: Sequence[str] | None = None) -> None:
     """The installed `sam3-agent` program. `words`: its arguments, those of the process when left out."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # a file name may hold bytes that are no text; it must not break the line that tells about the file
-            stream.reconfigure(errors="backslashreplace")
     gc.disable()  # a third of a cold start was the search for garbage among what is imported
     try:
-        app(words)
+        with report_user_errors(), raise_terminations(), prepare_streams():
+            app(words)
+    except typer.Exit as ended:  # which typer itself turns into this where it is raised inside of a command
+        sys.exit(ended.exit_code)
     finally:
         gc.enable()
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sam3-agent {version('sam3-agent')}")
+        print_line(f"sam3-agent {version('sam3-agent')}")
         raise typer.Exit
 
 
@@ -94,7 +94,7 @@ def doctor(
     findings = [*collect_findings(), *([] if planner is None else [try_planner(planner, **options)])]
     signs = {"ok": "ok", "absent": "-", "problem": "!!"}
     print_table([(finding.section, signs[finding.state], finding.name, finding.detail) for finding in findings])
-    typer.echo("What to do next")
+    print_line("What to do next")
     for line in suggest_next_steps(findings):
-        typer.echo(f"  - {line}")
+        print_line(f"  - {line}")
     raise typer.Exit(0 if is_healthy(findings) else FAILURE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agent.cli.model_options import MODEL_OPTIONS, parse_model_options
 from agent.core.errors import PlannerError, UsageError
+from sam3_tool.paths import expand_path, is_folder
 
 if TYPE_CHECKING:
     from agent.core.budget import Price
@@ -75,6 +76,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that nothing could be made of, and for an option that would reach nobody."""
+        if self.sam3 is not None and not self.sam3.strip():
+            raise UsageError("--sam3 is empty; is a variable not set? Expected tiny, facebook/sam3, or a folder")
         self._check_options_apply()
         parse_model_options(self._given_model_options, MODEL_OPTIONS.values())
         if self.threshold is not None and not 0 <= self.threshold < 1:
@@ -117,11 +120,10 @@ class Options:
     @property
     def recording_folder(self) -> Path | None:
         """The folder of the recording that is to be replayed."""
-        return (
-            Path(self.planner_spec)
-            if self.planner_kind == "replay" and self.planner_spec and Path(self.planner_spec).is_dir()
-            else None
-        )
+        if self.planner_kind != "replay" or not self.planner_spec:
+            return None
+        folder = expand_path(self.planner_spec)
+        return folder if is_folder(folder) else None
 
     @property
     def _given_model_options(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class Options:
 
             return RecordingHeader.load(self.recording_folder).made_by
         try:
-            return load_episode(self.planner_spec).made_by
+            return load_episode(expand_path(self.planner_spec)).made_by
         except RecordError as error:
             raise PlannerError(f"cannot replay: {error}") from error
 

@@ -18,6 +18,8 @@ from agent.cli.console import (
 )
 from agent.cli.loading import load_models
 from agent.cli.options import Options, check_query
+from agent.cli.path_parameters import path_argument, path_option
+from agent.cli.streams import print_json, print_line
 from agent.core.file_names import escape_unprintable, sanitize_file_name
 
 if TYPE_CHECKING:
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
 
 @shared_options.planning_options()
 def segment(
-    image: Annotated[Path, typer.Argument(help="A picture file: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF …")],
+    image: Annotated[Path, path_argument(help="A picture file: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF …")],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
     options: Options,
-    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
+    out: Annotated[Path | None, path_option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
     export: shared_options.ExportOption = None,
     max_pixels: shared_options.MaxPixelsOption = None,
@@ -43,11 +45,18 @@ def segment(
     Of a language model's server, the key is read from OPENAI_API_KEY and is never written anywhere.
     """
     started = perf_counter()
-    with report_user_errors():
+    recorded = "" if options.record is None else f"; the calls so far are recorded in {options.record}"
+    with report_user_errors(interrupted=f"no answer was written{recorded}" if recorded else "nothing was written"):
         check_query(query)
         from agent.core.episode import Task
         from agent.exports import select_exporters
-        from agent.report.output_folder import ANSWER_FILES, stage_files, write_answer_files, write_exports
+        from agent.report.output_folder import (
+            ANSWER_FILES,
+            raise_write_errors,
+            stage_files,
+            write_answer_files,
+            write_exports,
+        )
         from agent.report.result import Result
         from sam3_tool import Image
 
@@ -59,9 +68,14 @@ def segment(
         with stage_files(folder, files) as stage:
             episode, provenance = _run_task(task, options)
             result = Result.from_episode(episode, seconds=perf_counter() - started, warnings=provenance.warnings)
-            write_answer_files(episode, result, stage, provenance=provenance, source=image.name)
-            write_exports(episode, formats, stage, source=image.name)
-    typer.echo(result.to_json() if json else _format_summary(result, folder, files))
+            with raise_write_errors(folder):
+                write_answer_files(episode, result, stage, provenance=provenance, source=image.name)
+                write_exports(episode, formats, stage, source=image.name)
+    with report_user_errors(interrupted=f"the answer is in {folder}"):
+        if json:
+            print_json(result.to_json())
+        else:
+            print_line(_format_summary(result, folder, files))
     raise typer.Exit(0 if _is_success(result) else FAILURE)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from agent.cli import options
 from agent.cli.console import report_user_errors
+from agent.cli.path_parameters import path_option
 from sam3_tool.plugins import find_plugins
 
 MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
@@ -43,7 +44,7 @@ MaxPixelsOption = Annotated[
         rich_help_panel=LIMITS_PANEL,
     ),
 ]
-RecordOption = Annotated[Path | None, typer.Option(help="Write every call into this folder, for replay:DIR.")]
+RecordOption = Annotated[Path | None, path_option(help="Write every call into this folder, for replay:DIR.")]
 BaseUrlOption = Annotated[
     str | None,
     typer.Option(

@@ -25,5 +25,11 @@ class OutputError(UserError, OSError):
     """A result cannot be written. The message is one line for the user."""
 
 
+class InterruptedOutputError(OutputError):
+    """Writing a result failed after it had begun, e.g. on a full disk. The message is one line for the user."""
+
+    exit_code = 1
+
+
 class UsageError(UserError, ValueError):
     """An option or a command cannot be understood. The message is one line for the user."""

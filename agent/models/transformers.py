@@ -21,6 +21,8 @@ from sam3_tool.backends.transformers.backend import resolve_device
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.batching import Batcher
+from sam3_tool.errors import PathError
+from sam3_tool.paths import expand_path, is_folder, is_there
 
 log = logging.getLogger(__name__)
 
@@ -287,12 +289,16 @@ def _load_model(path_or_name: str | Path, dtype: str) -> tuple[Any, Any]:
 
 def _resolve_source(name: str) -> str:
     """Return the folder as given, or the name on the hub. Raise ModelError for what can be neither."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    try:
+        folder = expand_path(name)
+    except PathError as error:
+        raise ModelError(f"the model {name!r} cannot be loaded: {error}") from error
+    if is_folder(folder):
         return str(folder)
-    looks_like_a_path = folder.exists() or name.startswith(("/", ".", "~")) or name.count("/") > 1
-    if looks_like_a_path or not name.strip():
-        found = "is not a folder" if folder.exists() and name.strip() else "does not exist"
+    exists = is_there(folder)
+    looks_like_a_path = exists or name.startswith(("/", ".", "~")) or name.count("/") > 1
+    if looks_like_a_path:
+        found = "is not a folder" if exists else "does not exist"
         expected = "a folder with config.json, or a name such as OWNER/MODEL"
         raise ModelError(f"the model {name!r} {found}; expected {expected}")
     return name

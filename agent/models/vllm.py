@@ -22,6 +22,8 @@ from agent.models.rendering import collect_images, to_chat_template
 from agent.models.reply_parsing import read_reply
 from agent.models.schemas import build_reply_schema
 from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.errors import PathError
+from sam3_tool.paths import expand_path
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +109,10 @@ class VllmModel:
         Raises:
             ModelError: vLLM is not installed, finds no GPU, or cannot run the model.
         """
-        name = str(Path(name_or_path).expanduser())
+        try:
+            name = str(expand_path(name_or_path))
+        except PathError as error:
+            raise ModelError(f"the model {str(name_or_path)!r} cannot be loaded: {error}") from error
         log.debug("loading the model %s into vllm", name)
         options = _build_engine_options(context, images, gpu_memory) | dict(engine or {})
         try:

@@ -6,6 +6,8 @@ from agent.core.errors import PlannerError
 from agent.core.planner import Planner
 from agent.core.text import to_one_line
 from agent.core.toolset import Toolset
+from sam3_tool.errors import PathError
+from sam3_tool.paths import expand_path, is_folder
 from sam3_tool.plugins import find_plugins
 
 KIND = "replay"
@@ -23,10 +25,14 @@ def load_replay(spec: str, *, toolset: Toolset | None = None) -> Planner:
     """
     if not spec:
         raise PlannerError("the planner 'replay' names no recording; it is written replay:EPISODE.json or replay:DIR")
-    return _load_recording(spec, toolset) if Path(spec).is_dir() else _load_episode(spec, toolset)
+    try:
+        path = expand_path(spec)
+    except PathError as error:
+        raise PlannerError(f"cannot replay: {error}") from error
+    return _load_recording(path, toolset) if is_folder(path) else _load_episode(path, toolset)
 
 
-def _load_episode(file: str, toolset: Toolset | None) -> Planner:
+def _load_episode(file: Path, toolset: Toolset | None) -> Planner:
     from agent.planners.scripted import ReplayPlanner
     from agent.records.episode_file import load_episode
 
@@ -37,7 +43,7 @@ def _load_episode(file: str, toolset: Toolset | None) -> Planner:
         raise PlannerError(f"cannot replay {file}: {to_one_line(error)}") from error
 
 
-def _load_recording(folder: str, toolset: Toolset | None) -> Planner:
+def _load_recording(folder: Path, toolset: Toolset | None) -> Planner:
     """Load what was recorded: a language model's replies, or a planner that needs none and is made again."""
     from agent.planners.loading import build_chat_planner, load_planner
     from agent.records.model_recording import RecordingHeader, ReplayingModel

@@ -1,19 +1,20 @@
 """The files of an answer, which appear in their folder together or not at all."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agent.core.episode import Episode
-from agent.core.errors import OutputError
+from agent.core.errors import InterruptedOutputError, OutputError
 from agent.exports import Exporter
 from agent.records.episode_file import save_episode
 from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.result import Result
 from sam3_tool.drawing.overlay import draw_marks
+from sam3_tool.errors import UserError
+from sam3_tool.interruptions import defer_interruptions
+from sam3_tool.unfinished_files import make_unfinished_folder
 
 ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 
@@ -44,40 +45,46 @@ def stage_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """
     made: list[Path] = []
     try:
-        with _convert_os_errors(folder):
-            made += [parent for parent in (folder, *folder.parents) if not parent.exists()]
-            stage = _make_staging_folder(folder, names)
-        try:
+        with ExitStack() as exits:
+            with _convert_os_errors(folder, OutputError):
+                made += [parent for parent in (folder, *folder.parents) if not parent.exists()]
+                _make_folder(folder, names)
+                stage = exits.enter_context(make_unfinished_folder(folder))
             yield stage
-            with _convert_os_errors(folder):
+            with defer_interruptions(), raise_write_errors(folder):
                 for name in names:
                     (stage / name).replace(folder / name)
-        finally:
-            shutil.rmtree(stage)
     except BaseException:
         _remove_empty_folders(made)
         raise
 
 
-def _make_staging_folder(folder: Path, names: Sequence[str]) -> Path:
-    """A new folder inside `folder`, so that moving a file out of it is one atomic step of the file system."""
+@contextmanager
+def raise_write_errors(folder: Path) -> Iterator[None]:
+    """Say in one line why the work in the block could not write into `folder`. Raises InterruptedOutputError."""
+    with _convert_os_errors(folder, InterruptedOutputError):
+        yield
+
+
+def _make_folder(folder: Path, names: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         if (folder / name).is_dir():
             raise IsADirectoryError(f"{name} there is a folder")
-    return Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
 
 
 @contextmanager
-def _convert_os_errors(folder: Path) -> Iterator[None]:
+def _convert_os_errors(folder: Path, kind: type[OutputError]) -> Iterator[None]:
     try:
         yield
+    except UserError:  # some of them are OSErrors too
+        raise
     except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
+        raise kind(f"cannot write into {folder}: {error.strerror or error}") from error
 
 
 def _remove_empty_folders(folders: Sequence[Path]) -> None:
     """`folders`: innermost first."""
     for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # it is not empty, or is gone
             folder.rmdir()

@@ -22,6 +22,7 @@ from agent.core.text import make_encodable
 from evals.bootstrap import Measure
 from evals.errors import DatasetError
 from evals.samples import Benchmark, Dataset, DatasetInfo, Prediction, Sample, Scores
+from sam3_tool.paths import expand_path
 from sam3_tool.plugins import load_plugin
 
 P = ParamSpec("P")
@@ -261,10 +262,10 @@ def load_dataset(
     if not is_runnable(benchmark):
         raise DatasetError(refusal)
     texts = {
-        option: str(Path(value).absolute() if loader.is_path_option(option) else value)  # type: ignore[arg-type]
-        for option, value in options.items()
+        option: str(value.absolute() if isinstance(value, Path) else value)
+        for option, value in _expand_paths(loader, options).items()
     }
-    return LoadedDataset(benchmark, None if path is None else Path(path).absolute(), texts)
+    return LoadedDataset(benchmark, None if path is None else expand_path(path).absolute(), texts)
 
 
 def load_benchmark(
@@ -314,8 +315,13 @@ def _load_checked(
     chosen = loader.default_split if split is None else split
     if chosen is None:
         raise DatasetError(f"which split of {name}? give --split, one of {', '.join(loader.splits) or 'its own'}")
-    loaded = loader(Path(path or ""), chosen, **options)
-    return _check_loaded(loaded, name)
+    folder = Path() if path is None else expand_path(path)
+    return _check_loaded(loader(folder, chosen, **_expand_paths(loader, options)), name)
+
+
+def _expand_paths(loader: DatasetLoader[..., Benchmark], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with the home folder in the place of `~`. Raises PathError."""
+    return {name: expand_path(value) if loader.is_path_option(name) else value for name, value in options.items()}
 
 
 def _check_loaded(loaded: Benchmark, name: str) -> Benchmark:

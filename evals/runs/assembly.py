@@ -12,6 +12,7 @@ from agent.records.provenance import Provenance
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
+from sam3_tool.paths import expand_path, is_folder
 
 if TYPE_CHECKING:
     from agent.cli.options import Options
@@ -84,8 +85,10 @@ def assemble_components(
 
 def _fingerprint_model(options: "Options") -> dict[str, str]:
     """The hash of a language model that lies in a folder: its name alone does not say which it is."""
-    folder = Path(options.planner_spec).expanduser()
-    return {"weights": hash_checkpoint(folder)} if options.planner_kind in LOCAL_PLANNERS and folder.is_dir() else {}
+    if options.planner_kind not in LOCAL_PLANNERS:
+        return {}
+    folder = expand_path(options.planner_spec)
+    return {"weights": hash_checkpoint(folder)} if is_folder(folder) else {}
 
 
 def _load_sam3(options: "Options", made_by: Provenance, cache: Path | None, batch: int) -> Sam3:

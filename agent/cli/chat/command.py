@@ -11,8 +11,11 @@ from agent.cli import shared_options
 from agent.cli.console import FAILURE, print_notes, report_user_errors, show_progress
 from agent.cli.loading import load_models
 from agent.cli.options import Options
+from agent.cli.path_parameters import path_argument, path_option
+from agent.cli.streams import print_line
 from agent.core.errors import UsageError
 from agent.core.file_names import sanitize_file_name
+from sam3_tool.paths import is_folder
 
 if TYPE_CHECKING:
     from agent.conversation.conversation import Conversation
@@ -21,10 +24,10 @@ if TYPE_CHECKING:
 @shared_options.planning_options()
 def chat(
     options: Options,
-    image: Annotated[Path | None, typer.Argument(help="A picture file; may be left out with --open.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Output folder (default: out/<name of IMAGE>).")] = None,
-    open_: Annotated[Path | None, typer.Option("--open", help="Go on with a saved conversation.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Save the conversation there on leaving.")] = None,
+    image: Annotated[Path | None, path_argument(help="A picture file; may be left out with --open.")] = None,
+    out: Annotated[Path | None, path_option(help="Output folder (default: out/<name of IMAGE>).")] = None,
+    open_: Annotated[Path | None, path_option("--open", help="Go on with a saved conversation.")] = None,
+    save: Annotated[Path | None, path_option(help="Save the conversation there on leaving.")] = None,
     say: Annotated[
         list[str] | None, typer.Option(help="A line to say; given again, the next one. Then it leaves.")
     ] = None,
@@ -46,16 +49,25 @@ def chat(
         from agent.cli.inline_image import detect_inline_mode
 
         interactive = not say and sys.stdin.isatty()
-        if save is not None and (save.is_dir() or not save.parent.is_dir()):
+        if save is not None and (is_folder(save) or not is_folder(save.parent)):
             raise UsageError(f"--save needs the name of a file in a folder that is there, got {save}")
         conversation = _open_conversation(image, open_, max_pixels)
         with show_progress() as progress:
             planner, sam3, provenance = load_models(options, progress)
         kind = inline if inline != "auto" else detect_inline_mode(os.environ)
         folder = out or Path("out", sanitize_file_name(Path(conversation.name or "conversation").stem))
-        session = Chat(planner, sam3, provenance, folder, typer.echo, kind, interactive, save, max_pixels)
-    kept = "nothing was saved" if save is None else f"the conversation is in {save}"
-    with report_user_errors(interrupted=kept):
+        session = Chat(
+            planner,
+            sam3,
+            provenance,
+            folder,
+            print_line,
+            inline=kind,
+            interactive=interactive,
+            save_to=save,
+            max_pixels=max_pixels,
+        )
+    with report_user_errors(interrupted=session.saved.describe):
         succeeded = run_chat(session, conversation, say or read_lines(interactive))
     raise typer.Exit(0 if succeeded or interactive else FAILURE)
 

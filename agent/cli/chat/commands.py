@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.cli.chat.session import Chat, write_conversation
+from agent.cli.chat.session import Chat
 from agent.cli.console import print_notes
 from agent.conversation.conversation import Conversation
 from agent.core.errors import UsageError
 from agent.core.file_names import escape_unprintable
 from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
-from agent.report.output_folder import stage_files
+from agent.report.output_folder import raise_write_errors, stage_files
 from sam3_tool import Image
+from sam3_tool.paths import expand_path
 
 
 class ChatEndedError(Exception):
@@ -34,29 +35,29 @@ class Command:
 
 
 def _undo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.report_state(conversation.undo())
+    return conversation.undo()
 
 
 def _redo_step(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.report_state(conversation.redo())
+    return conversation.redo()
 
 
 def _save_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     path = _parse_path(words) if words or chat.save_to is None else chat.save_to
-    write_conversation(conversation, path)
+    chat.write_conversation(conversation, path)
     chat.say(f"saved in {escape_unprintable(str(path))}")
     return conversation
 
 
 def _open_conversation(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.report_state(Conversation.open(_parse_path(words)))
+    return Conversation.open(_parse_path(words))
 
 
 def _show_image(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     path = _parse_path(words)
     image = Image.open(path, max_pixels=chat.max_pixels)
     print_notes(image.notes)
-    return chat.report_state(conversation.show(image, path.name))
+    return conversation.show(image, path.name)
 
 
 def _list_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
@@ -69,30 +70,30 @@ def _click_pixel(chat: Chat, conversation: Conversation, words: Sequence[str]) -
     positive, rest = _parse_sign(words)
     x, y, *third = _parse_numbers(rest, 2, 3)
     mask_id, *_ = [*_to_integers(third), None]
-    return chat.report_state(conversation.click(x, y, chat.sam3, positive=positive, mask_id=mask_id))
+    return conversation.click(x, y, chat.sam3, positive=positive, mask_id=mask_id)
 
 
 def _apply_box(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     positive, rest = _parse_sign(words)
     x0, y0, x1, y1 = _parse_numbers(rest, 4, 4)
-    return chat.report_state(conversation.apply_box(x0, y0, x1, y1, chat.sam3, positive=positive))
+    return conversation.apply_box(x0, y0, x1, y1, chat.sam3, positive=positive)
 
 
 def _remove_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.report_state(conversation.remove(_parse_ids(words)))
+    return conversation.remove(_parse_ids(words))
 
 
 def _keep_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.report_state(conversation.keep(_parse_ids(words)))
+    return conversation.keep(_parse_ids(words))
 
 
 def _add_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
-    return chat.report_state(conversation.restore(_parse_ids(words)))
+    return conversation.restore(_parse_ids(words))
 
 
 def _apply_threshold(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     (threshold,) = _parse_numbers(words, 1, 1)
-    return chat.report_state(conversation.filter_by_score(threshold))
+    return conversation.filter_by_score(threshold)
 
 
 def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
@@ -101,7 +102,7 @@ def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str])
     formats = select_exporters(",".join(words))
     masks = conversation.workspace.pick(conversation.selected)
     names = [exporter.build_file_name(conversation.name) for exporter in formats.values()]
-    with stage_files(chat.folder, names) as stage:
+    with stage_files(chat.folder, names) as stage, raise_write_errors(chat.folder):
         for exporter in formats.values():
             exporter.write(conversation.image, masks, conversation.name, stage, conversation.reasons)
     chat.say(f"{escape_unprintable(str(chat.folder))}: {', '.join(names)}")
@@ -152,7 +153,7 @@ def _format_row(candidate: Candidate, selected: Sequence[int]) -> str:
 def _parse_path(words: Sequence[str]) -> Path:
     if len(words) != 1:
         raise UsageError(f"it takes one file name, got {len(words)}; a name with spaces is written in quotes")
-    return Path(words[0]).expanduser()
+    return expand_path(words[0])
 
 
 def _parse_sign(words: Sequence[str]) -> tuple[bool, list[str]]:

@@ -1,5 +1,6 @@
 """Lines of a chat: typed at a prompt with history and completion, or read from a pipe."""
 
+import os
 import re
 import shutil
 import sys
@@ -11,17 +12,20 @@ from platformdirs import user_state_path
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import History
+from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from agent.cli.chat.commands import COMMANDS
+from agent.cli.signals import TerminationError
+from agent.cli.streams import print_line
 from agent.exports import EXPORTERS
+from sam3_tool.paths import find_home
 
 PROMPT = "> "
 MAX_HISTORY = 1000
 """Lines of earlier chats that the arrow keys reach."""
-FORMER_HISTORY = Path("~/.local/state/sam3-agent/chat-history")
-"""Where the lines were kept on every system before each system's own place was asked for."""
+FORMER_HISTORY = Path(".local/state/sam3-agent/chat-history")
+"""Where, in the home folder, the lines were kept on every system before each system's own place was asked for."""
 EDITLINE_HEADER = "_HiStOrY_V2_"
 """First line of a history that readline's replacement on macOS wrote; its spaces are written \\040."""
 
@@ -38,7 +42,7 @@ def read_lines(interactive: bool) -> Iterator[str]:
 def _prompt_lines() -> Iterator[str]:
     session: PromptSession[str] = PromptSession(
         PROMPT,
-        history=LineHistory(find_history_file()),
+        history=_open_history(),
         completer=ChatCompleter(),
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
@@ -48,18 +52,31 @@ def _prompt_lines() -> Iterator[str]:
             line = session.prompt()
         except EOFError:
             return
+        except TerminationError:
+            raise
         except KeyboardInterrupt:
-            print("(Ctrl-D leaves)")
+            print_line("(Ctrl-D leaves)")
         else:
             yield line
 
 
-def find_history_file() -> Path:
-    """Return the file of earlier lines; a history at its former place is copied once."""
+def _open_history() -> History:
+    """Lines of earlier chats; those of this one alone where no home folder is known, as in some containers."""
+    path = find_history_file()
+    return InMemoryHistory() if path is None else LineHistory(path)
+
+
+def find_history_file() -> Path | None:
+    """Return the file of earlier lines; a history at its former place is copied once.
+
+    Without a home folder there is none, unless XDG_STATE_HOME names a folder for it.
+    """
+    if find_home() is None and not os.environ.get("XDG_STATE_HOME"):
+        return None
     path = user_state_path("sam3-agent", appauthor=False) / "chat-history"
     with suppress(OSError):
-        former = FORMER_HISTORY.expanduser()
-        if former.is_file() and not path.exists():
+        former = find_home()
+        if former is not None and (former := former / FORMER_HISTORY).is_file() and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(former, path)
     return path

@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from agent.cli.chat.commands import COMMANDS, ChatEndedError
-from agent.cli.chat.session import Chat, write_conversation
+from agent.cli.chat.session import Chat
 from agent.cli.console import Progress, format_latest_step, show_progress, to_one_line
 from agent.cli.options import check_query
+from agent.cli.signals import TerminationError
+from agent.cli.streams import PrintingError
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError
@@ -23,7 +25,7 @@ def run_chat(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> bo
             latest, well = gone_on, well and done
     finally:
         if chat.save_to is not None:
-            write_conversation(latest, chat.save_to)
+            chat.write_conversation(latest, chat.save_to, is_final=True)
     return well
 
 
@@ -31,21 +33,26 @@ def chat_loop(chat: Chat, conversation: Conversation, lines: Iterable[str]) -> I
     """The conversation after each line, until /quit, and whether the line could be done.
 
     What cannot be done is said in one line that begins with 'error:'. Ctrl-C ends a turn that a person waits for, and
-    leaves the conversation as it was.
+    leaves the conversation as it was. Whatever else ends the chat, a turn that was answered counts.
     """
     for line in filter(str.strip, lines):
-        done = True
+        done, before = True, conversation
         try:
             conversation = answer_line(chat, line, conversation)
+            if conversation is not before:
+                done = chat.report_state(conversation)
         except ChatEndedError:
             return
+        except (KeyboardInterrupt, PrintingError) as error:
+            if isinstance(error, TerminationError | PrintingError) or not chat.interactive:
+                yield conversation, False
+                raise
+            chat.say(
+                "stopped; the conversation is as it was" if conversation is before else "stopped; the answer counts"
+            )
         except UserError as error:
             done = False
             chat.say(f"error: {to_one_line(str(error))}")
-        except KeyboardInterrupt:
-            if not chat.interactive:
-                raise
-            chat.say("stopped; the conversation is as it was")
         yield conversation, done
 
 
@@ -55,8 +62,7 @@ def answer_line(chat: Chat, line: str, conversation: Conversation) -> Conversati
     if line.startswith("/"):
         return _run_command(chat, line[1:], conversation)
     check_query(line)
-    updated = conversation.apply_command(line) or _run_query(chat, line, conversation)
-    return chat.report_state(updated)
+    return conversation.apply_command(line) or _run_query(chat, line, conversation)
 
 
 def _run_query(chat: Chat, query: str, conversation: Conversation) -> Conversation:

@@ -1,7 +1,7 @@
 """What every line of a terminal chat is answered with, and how the conversation is shown there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import PIL.Image
@@ -11,17 +11,36 @@ from agent.cli.inline_image import InlineMode, encode_inline_image
 from agent.conversation.conversation import Conversation
 from agent.core.english import pluralize
 from agent.core.episode import Episode
-from agent.core.errors import OutputError
+from agent.core.errors import InterruptedOutputError, OutputError
 from agent.core.file_names import escape_unprintable
 from agent.core.planner import Planner
 from agent.records.provenance import Provenance
-from agent.report.output_folder import stage_files
+from agent.report.output_folder import raise_write_errors, stage_files
 from sam3_tool import Sam3
 from sam3_tool.drawing.overlay import draw_marks
+from sam3_tool.interruptions import defer_interruptions
 
 OVERLAY = "overlay.png"
 MAX_LISTED_MASKS = 12
 """Masks that the line of an answer names; /masks lists all."""
+
+
+@dataclass
+class SavedFile:
+    """What of a conversation is in a file by now. It changes as that happens, so that nothing untrue is said of it."""
+
+    path: Path | None = None
+    """The file that was written last."""
+    is_final: bool = False
+    """Whether it holds the conversation as it ended."""
+
+    def describe(self) -> str:
+        """Say what is kept of a conversation that was interrupted."""
+        if self.path is None:
+            return "nothing was saved"
+        if self.is_final:
+            return f"the conversation is in {self.path}"
+        return f"what came after it was saved in {self.path} was not saved"
 
 
 @dataclass(frozen=True)
@@ -41,26 +60,34 @@ class Chat:
     save_to: Path | None = None
     max_pixels: int | None = None
     """Of an image that /picture opens."""
+    saved: SavedFile = field(default_factory=SavedFile)
 
-    def report_state(self, conversation: Conversation) -> Conversation:
-        """Says where the conversation stands, and shows it."""
+    def report_state(self, conversation: Conversation) -> bool:
+        """Says where the conversation stands, and shows it; whether that could be done in full."""
         self.say(format_state(conversation))
         try:
             image = self._draw_overlay(conversation)
         except OutputError as error:  # what was answered counts all the same
             self.say(f"error: {to_one_line(str(error))}")
-        else:
-            if self.interactive:
-                self.say(
-                    encode_inline_image(image, self.inline) or f"  {escape_unprintable(str(self.folder / OVERLAY))}"
-                )
-        return conversation
+            return False
+        if self.interactive:
+            self.say(encode_inline_image(image, self.inline) or f"  {escape_unprintable(str(self.folder / OVERLAY))}")
+        return True
+
+    def write_conversation(self, conversation: Conversation, path: Path, *, is_final: bool = False) -> None:
+        """Save the conversation as it is; an interruption waits until that is done. Raises InterruptedOutputError."""
+        with defer_interruptions():
+            try:
+                conversation.save(path)
+            except OSError as error:
+                raise InterruptedOutputError(f"cannot write {path}: {error.strerror or error}") from error
+            self.saved.path, self.saved.is_final = path, is_final
 
     def _draw_overlay(self, conversation: Conversation) -> PIL.Image.Image:
         """The masks over the image, which is also written. Raises OutputError."""
         masks = conversation.workspace.get_instances(conversation.displayed_ids)
         image = draw_marks(conversation.image, masks, mask_ids=conversation.displayed_ids)
-        with stage_files(self.folder, [OVERLAY]) as stage:
+        with stage_files(self.folder, [OVERLAY]) as stage, raise_write_errors(self.folder):
             image.save(stage / OVERLAY)
         return image
 
@@ -87,11 +114,3 @@ def _format_cost(turn: Episode) -> str:
     usage = turn.usage
     tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
     return f" ({pluralize(usage.model_calls, 'model call')}, {tokens})" if usage.model_calls else ""
-
-
-def write_conversation(conversation: Conversation, path: Path) -> None:
-    """Raises OutputError."""
-    try:
-        conversation.save(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

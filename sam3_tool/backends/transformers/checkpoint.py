@@ -1,5 +1,6 @@
 """Finding the folder of a SAM 3 checkpoint. Quick to fail: neither torch nor transformers is loaded for it."""
 
+import errno
 import importlib.resources
 import json
 import re
@@ -16,8 +17,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from sam3_tool.errors import CheckpointError
+from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.http_environment import describe_http_fault
+from sam3_tool.paths import describe_missing_hub_home, expand_path, is_folder, is_there
 
 EMBEDDED_NAME = "tiny"
 TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
@@ -32,14 +34,17 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
     Raises `CheckpointError` if there is no such checkpoint, or no access to it.
     """
     name = str(name_or_path)
-    folder = Path(name).expanduser()
+    try:
+        folder = expand_path(name)
+    except PathError as error:
+        raise CheckpointError(f"SAM 3 checkpoint {name!r}: {error}") from error
     if name == EMBEDDED_NAME:
         return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
-    if folder.is_dir():
+    if is_folder(folder):
         return folder
-    if _HUB_ID.fullmatch(name) and not folder.exists():
+    if _HUB_ID.fullmatch(name) and not is_there(folder):
         return _download_checkpoint(name)
-    found = "not a folder" if folder.exists() else "no such folder"
+    found = "not a folder" if is_there(folder) else "no such folder"
     raise CheckpointError(
         f"SAM 3 checkpoint {name!r}: {found}; expected 'tiny' (embedded, works now), 'facebook/sam3', "
         "or a folder with config.json and model.safetensors"
@@ -62,7 +67,7 @@ def _download_checkpoint(repository: str) -> Path:
     try:
         folder = Path(snapshot_download(repository, allow_patterns=_FILES))
     except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
-        if fault := describe_http_fault():
+        if fault := describe_missing_hub_home() or describe_http_fault():
             raise CheckpointError(f"{repository} could not be downloaded: {fault}. {TRY_TINY}") from error
         raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
     # without the hub, whatever an earlier download has left is taken for the whole
@@ -102,6 +107,11 @@ def _describe_obstacle(repository: str, error: Exception) -> str:
             return f"{repository} is not on the Hugging Face hub, or it is private."
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
             return f"{repository} is not on this machine, and the Hugging Face hub cannot be reached."
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOSPC | errno.ENOTDIR):
+            return (
+                f"{repository} could not be downloaded: {error.filename or 'the cache of the Hugging Face hub'} cannot"
+                f" be written ({error.strerror}); set HF_HOME to a folder that can be written."
+            )
         case _:
             return f"{repository} could not be downloaded: {format_one_line(error)}."
 
