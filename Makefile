@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup try test test-vllm soak docs check
+.PHONY: help setup install try test test-vllm soak docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -14,6 +14,9 @@ help: ## list the commands
 
 setup: ## install what is missing: uv, Python if needed, the locked packages
 	$(UV) sync --locked --inexact
+
+install: ## install what the checks need as well
+	$(UV) sync --locked --inexact --extra dev --group owners --group docs
 
 try: setup ## answer a query about the example scene
 	$(RUN) sam3-agent segment examples/scene.png "the watermelons above the banana except the largest one"
@@ -36,10 +39,11 @@ docs: ## write the generated pages anew and build the site into site/
 	$(DEV) python docs/generate.py
 	$(DEV) zensical build --strict
 
-check: ## ruff, import-linter, mypy --strict, hadolint, then the tests
+static: ## ruff, import-linter, mypy --strict, hadolint
 	$(DEV) ruff check
 	$(DEV) ruff format --check
 	$(DEV) lint-imports
 	$(DEV) mypy
 	$(DEV) hadolint Containerfile
-	$(DEV) $(TESTS)
+
+check: static test ## all that must hold before a change is accepted

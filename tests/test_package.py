@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,21 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     call(uv, "venv", "--quiet", "--python", sys.executable, folder / "env")
     python = folder / "env" / "bin" / "python"
     call(uv, "pip", "install", "--quiet", "--python", python, "-c", folder / "constraints.txt", wheel, PLUGIN)
+    share_bytecode(folder / "env")
     return folder / "env"
+
+
+def share_bytecode(environment: Path) -> None:
+    """Copy the byte code of this environment's libraries; Python takes it where the source is the same file.
+
+    Without it the first start compiles all of torch, which takes half a minute.
+    """
+    ours, theirs = Path(sysconfig.get_path("purelib")), next(environment.glob("lib/python*/site-packages"))
+    for compiled in ours.rglob("*.pyc"):
+        target = theirs / compiled.relative_to(ours)
+        if target.parent.parent.is_dir() and not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(compiled, target)
 
 
 @pytest.fixture
