@@ -25,6 +25,8 @@ from sam3_tool.service import PrefetchRequest, SegmentationRequest, Segmentation
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
 """Room for 8 images of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
+FUNCTION_VERSION = "2"
+"""Goes up whenever the same weights answer otherwise than before, so that no cache serves what older code found."""
 GPU_BYTES = HOST_BYTES = 8 * CACHE_BYTES
 """Room for 64 images of facebook/sam3 on a GPU and for 64 more in the host's memory, which even a laptop has
 (pinned memory may be taken in powers of 2: up to twice as much). One that comes back is a copy of 63 MiB, a few
@@ -377,4 +379,5 @@ def _describe_maker(backend: Backend) -> dict[str, str]:
             " leave the cache out"
         )
     versions = {name: version(name) for name in ("sam3-agent", "torch", "transformers", "torchvision")}
-    return {"weights": fingerprint, "runs on": str(getattr(backend, "runs_on", "")), **versions}
+    runs_on = str(getattr(backend, "runs_on", ""))
+    return {"weights": fingerprint, "runs on": runs_on, "function": FUNCTION_VERSION, **versions}
