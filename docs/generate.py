@@ -281,6 +281,27 @@ def export_formats() -> str:
     return table(["`--export`", "file", "holds"], rows)
 
 
+# bad input
+
+
+def bad_input(kind: str) -> Callable[[], str]:
+    """Return a function that runs bad commands of a kind, and gives what each says."""
+
+    def render() -> str:
+        sys.path.insert(0, str(DOCS))  # `bad_input.py` belongs to no package, as this file
+        from bad_input import CASES, run_case
+
+        rows = []
+        for case in CASES[kind]:
+            exit_code, said = run_case(case)
+            rows.append(
+                [escape_cell(case.found), code(case.command.replace("|", "\\|")), escape_cell(said), str(exit_code)]
+            )
+        return table(["what is wrong", "command", "what it says", "exit code"], rows)
+
+    return render
+
+
 # import contracts
 
 
@@ -428,6 +449,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
     "datasets": datasets,
     "export-formats": export_formats,
+    **{f"bad-input/{kind}": bad_input(kind) for kind in ("images", "options", "environment", "data")},
     "import-layers": import_layers,
     "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,

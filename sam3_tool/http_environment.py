@@ -43,7 +43,7 @@ def list_http_variables(environment: Mapping[str, str] = os.environ) -> list[str
     """List the variables in an environment that HTTP clients read, by name.
 
     Example:
-        >>> list_http_variables({"HTTPS_PROXY": "http://proxy.local:3128", "HOME": "/home/me"})
+        >>> list_http_variables({"HTTPS_PROXY": "http://proxy.local:3128", "LANG": "C"})
         ['HTTPS_PROXY']
     """
     known = (*PROXY_VARIABLES, "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
