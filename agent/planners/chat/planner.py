@@ -113,7 +113,8 @@ class ChatPlanner:
         retries = [build_retry(requests[index].messages, replies[index], answers[index].complaint) for index in again]
         costs = [reply.usage for reply in replies]
         for index, reply in zip(again, self._request_verdicts(retries, tool), strict=True):
-            answers[index] = _merge_verdicts(answers[index], parse_verdicts(reply, requests[index].ids_by_number, tool))
+            parsed = parse_verdicts(reply, requests[index].ids_by_number, tool, is_last=True)
+            answers[index] = _merge_verdicts(answers[index], parsed)
             costs[index] += reply.usage
         return _attach_costs(answers, costs)
 

@@ -13,10 +13,10 @@ _BOTH = frozenset((True, False))
 # --- words ---------------------------------------------------------------------------------------
 
 _LABEL_NAMES = (
-    r"verdicts?|decision|answer|judge?ment|conclusion|result|outcome|status|ruling|assessment|response|determination"
+    r"verdicts?|decision|answer|final|judge?ment|conclusion|result|outcome|status|ruling|assessment|response|determination"
     r"|recommendation"
 )
-_POLAR_NAMES = r"accept(?:ed|s)?|match(?:es)?|belongs|reject(?:ed|s)?"
+_POLAR_NAMES = r"accept(?:ed|s)?|(?:is\s+)?(?:a\s+)?match(?:es)?|belongs|reject(?:ed|s)?"
 _WORD = r"(?P<word>accept(?:ed|s|able|ing|ance)?|unacceptable|reject(?:ed|s|ing|ion)?)"
 _NEGATION = r"(?:(?:do|does|did|is|are|was|should|would|could|can|must|will)(?:\s+not|n't)|cannot|not|never|no)"
 _SEPARATOR = r"(?:\s*(?:[:=,\-–—>→]|\bis\b|\b(?:would|should|must)\s+be\b))+\s*"  # noqa: RUF001
@@ -39,7 +39,10 @@ _READING = re.compile(
     re.DOTALL,
 )
 _POLAR_FIELD = re.compile(
-    rf"(?P<name>{_POLAR_NAMES}){_SEPARATOR}(?P<value>yes|no|true|false|1|0)\b(?P<rest>(?:\s*[,;.].*)?)", re.DOTALL
+    rf"(?:{_LABEL}{_SEPARATOR})?(?P<name>{_POLAR_NAMES})"
+    rf"(?:(?:{_SEPARATOR}|\s*\?\s*)(?P<value>yes|no|true|false)|\s*[:=]\s*(?P<digit>[01])(?!\.\d))\b"
+    r"(?P<rest>(?:\s*[,;.].*)?)",
+    re.DOTALL,
 )
 _PLAIN_ANSWER = re.compile(
     rf"(?P<label>{_LABEL}{_SEPARATOR})?"
@@ -49,9 +52,16 @@ _PLAIN_ANSWER = re.compile(
     re.DOTALL,
 )
 _LABEL_ALONE = re.compile(rf"{_LABEL}(?:\s+is)?")
-_MENTION = re.compile(rf"(?P<negation>{_NEGATION}\s+(?:\w+\s+){{0,2}})?{_WORD}\b")
+_MENTION = re.compile(rf"(?P<negation>{_NEGATION}\s+(?:\w+\s+){{0,2}})?{_WORD}\b(?P<denial>\s*[:=?]\s*(?:no|false)\b)?")
+_PLAIN_NO = re.compile(
+    r"\W*(?:no|nope|wrong|incorrect)\b(?=\s*(?:[.,;:!\-–—]|mask|$)).*|.*\b(?:does(?:\s+not|n't)|not(?:\s+a)?)\s+match\b.*",  # noqa: RUF001
+    re.DOTALL,
+)
+"""What rejects without the word, said twice."""
 _REASON_START = re.compile(r"\s*(?:[.,;:!\-–—>→/]|(?:because|as|since|due|for|with|at)\b)")  # noqa: RUF001
 _CONDITION_START = re.compile(r"\W*(?:if|unless|or|and/or|only|whether|when|maybe|perhaps|except|but only)\b")
+_OTHER_VALUE = re.compile(r"\s*[:=]\s*(?:\d|null\b|none\b|nil\b|n/a\b|unknown\b|unclear\b|undecided\b)")
+"""After 'accept': a field whose value is no verdict."""
 _RESERVATION = re.compile(r"\b(?:but|however|unless|except|although|though)\b")
 
 _NUMBERS = r"(?P<numbers>\d+(?:\s*(?:,\s*and\b|,|&|\band\b)\s*\d+)*)"
@@ -60,6 +70,15 @@ _NUMBERS_FIRST = re.compile(
     re.DOTALL,
 )
 _NUMBERS_LAST = re.compile(rf"{_LEAD}(?P<said>[a-z' ]+?)(?:{_SEPARATOR}|\s+)(?:masks?|numbers?)?\s*{_NUMBERS}")
+_NUMBER_WITH_DOT = re.compile(r"(?<![(\[])\b(\d+)[.)](?=\s)")
+_NUMBER_IN_BRACKETS = re.compile(r"\((\d+)\)")
+_RANGE = re.compile(r"\b(\d{1,3})\s*(?:[-–]|to|through)\s*(\d{1,3})(?=\s*(?:[:,]|are|is|should|all|accept|reject|$))")  # noqa: RUF001
+_ROW_END = re.compile(
+    r"[;.]|,\s*(?:and\s+)?(?=(?:masks?\s*)?\d+\s*[:=\-–—]?\s*(?:is\s+|are\s+)?(?:accept|reject))"  # noqa: RUF001
+)
+_ORDER_END = re.compile(r";|[,.]\s*(?:and\s+)?(?=accept|reject)|\band\s+(?=accept|reject)")
+_ORDER_START = re.compile(r"\W*[a-z]*\s*(?:accept|reject)")
+"""A line of the form 'accept 1 and 3, reject 2', in contrast to '1 accept, 2 reject'."""
 _ALL_ROW = re.compile(
     r"(?:all(?:\s+of\s+them|\s+\d*\s*masks)?(?:\s+are)?\s+(?P<state>accepted|rejected)"
     r"|(?P<order>accept|reject)\s+(?:them\s+)?all(?:\s+\d*\s*masks)?)"
@@ -70,6 +89,25 @@ _ALL_ROW = re.compile(
 _TAG = re.compile(r"[<\[]\s*(?P<closing>/?)\s*(?P<name>(?:final )?[a-z]+)(?P<held>[^<>\[\]]{0,80}?)/?\s*[>\]]")
 _HELD_VALUE = re.compile(r"\"([^\"]*)\"|'([^']*)'|[:=]\s*([\w ]+)\s*$")
 _FIELD_NAME = re.compile(rf"(?:final )?(?:{_LABEL_NAMES}|{_POLAR_NAMES})|mask|number")
+_SPECIAL_TOKEN = re.compile(r"<[|\uff5c][^<>|\uff5c]{1,40}[|\uff5c]>|\[/?inst\]|</?s>")
+"""Of a chat template, which a server left in the text."""
+_EMPTY_BOX = re.compile(r"(?:\[\s*\]|\(\s*\)|[☐□◯○⬜])\s*(?:accept|reject)\w*")
+_TICKED_BOX = re.compile(r"(?:\[\s*[x✓✔]\s*\]|\(\s*[x•●✓✔]\s*\)|[☑☒])")
+_REPEATED_CHOICE = re.compile(
+    r"(?:accept\s*(?:/|\||\bor\b)\s*reject|reject\s*(?:/|\||\bor\b)\s*accept)\W+(?=(?:accept|reject)(?:ed)?\W*$)",
+    re.MULTILINE,
+)
+"""The question once more, before its answer at the end of a line."""
+_OTHER_WORDS = {
+    "accept": "✅ ✔ ✓ 👍 接受 采纳 採用 수락 akzeptieren akzeptiert annehmen aceptar aceptado"
+    " accepter accepté acceptée aceitar aceito accettare принять принято",
+    "reject": "❌ ✖ ✗ ✘ 👎 拒绝 拒絕 不接受 不采纳 却下 거부 ablehnen abgelehnt rechazar rechazado"
+    " rejeter rejeté rejetée refuser rejeitar rejeitado rifiutare отклонить отклонено",
+}
+"""Signs and other languages' words, which count where a text has none of the words that were asked for."""
+_MEANINGS = {sign: f" {word} " for word, signs in _OTHER_WORDS.items() for sign in signs.split()}
+_LONGEST_FIRST = sorted(map(re.escape, _MEANINGS), key=len, reverse=True)
+_SIGN = re.compile(rf"(?P<negation>\b(?:nicht|non|não|не|pas)\s+)?(?P<sign>{'|'.join(_LONGEST_FIRST)})")
 _LATEX = re.compile(r"\\[a-z]+\s*(?=\{)")
 _PUNCTUATION = str.maketrans(
     {
@@ -124,6 +162,19 @@ def find_opinions(text: str) -> frozenset[bool]:
     return _BOTH if reserved or (not accept) in mentioned else accepts
 
 
+def find_insistence(text: str) -> frozenset[bool]:
+    """Find what a text says that answers once more, anywhere in it: a rejection by itself is taken for one.
+
+    >>> [sorted(find_insistence(said)) for said in ("I am afraid it's a reject.", "Accept it or reject it?")]
+    [[False], [False, True]]
+    """
+    said = " ".join(_split_lines(text))
+    mentioned = _find_mentions(said)
+    if not mentioned and _PLAIN_NO.fullmatch(said):
+        return frozenset({False})
+    return find_opinions(text) or (mentioned if False in mentioned else frozenset())
+
+
 def find_numbered_opinions(text: str) -> dict[int, frozenset[bool]]:
     """Find what a text says about numbered masks, line by line, or between semicolons.
 
@@ -131,11 +182,27 @@ def find_numbered_opinions(text: str) -> dict[int, frozenset[bool]]:
     {1: [True], 2: [False]}
     """
     found: dict[int, frozenset[bool]] = {}
-    for line in _split_lines(re.sub(r"(\d)[.)](?=\s)", r"\1:", text)):
-        for part in line.split(";"):
-            for number, accepts in _read_numbered_part(part.strip()):
+    for line in _split_lines(_NUMBER_IN_BRACKETS.sub(r"; \1: ", _NUMBER_WITH_DOT.sub(r"\1:", text))):
+        for part in _split_rows(_RANGE.sub(_write_out_range, line)):
+            for number, accepts in _read_numbered_part(part):
                 found[number] = found.get(number, frozenset()) | accepts
     return found
+
+
+def _split_rows(line: str) -> Iterator[str]:
+    """Split a line into rows that each say something of some numbers."""
+    row = ""
+    for part in (_ORDER_END if _ORDER_START.match(line) else _ROW_END).split(line):
+        row = f"{row}, {part}" if row else part
+        if _MENTION.search(row):
+            yield row.strip(" ,")
+            row = ""
+    yield row.strip(" ,")
+
+
+def _write_out_range(found: re.Match[str]) -> str:
+    first, last = int(found[1]), int(found[2])
+    return ", ".join(map(str, range(first, last + 1))) if first < last else found[0]
 
 
 def find_common_opinion(text: str) -> frozenset[bool]:
@@ -179,7 +246,7 @@ def _list_edge_sentences(line: str, *, is_first: bool, is_last: bool) -> list[st
 def _read_opinion(line: str, *, alone: bool, with_reason: bool) -> _Opinion | None:
     """Read a line that is a verdict, perhaps with a reason after it. `alone`: it is all that was said."""
     if polar := _POLAR_FIELD.fullmatch(line):
-        accept = polar["value"] in ("yes", "true", "1")
+        accept = (polar["value"] or polar["digit"]) in ("yes", "true", "1")
         return _Opinion(frozenset({accept != polar["name"].startswith("reject")}), polar["rest"])
     plain = _PLAIN_ANSWER.fullmatch(line)
     if plain and (plain["label"] or (alone and not plain["rest"])):
@@ -194,7 +261,8 @@ def _read_opinion(line: str, *, alone: bool, with_reason: bool) -> _Opinion | No
         return None
     accept = _is_acceptance(read)
     is_double_negative = read["negation"] is not None and accept
-    is_unclear = is_double_negative or _CONDITION_START.match(rest) or (not accept) in _find_mentions(rest)
+    is_doubtful = _CONDITION_START.match(rest) or _OTHER_VALUE.match(rest)
+    is_unclear = is_double_negative or is_doubtful or (not accept) in _find_mentions(rest)
     return _Opinion(_BOTH if is_unclear else frozenset({accept}), rest)
 
 
@@ -203,15 +271,17 @@ def _is_acceptance(found: re.Match[str]) -> bool:
 
 
 def _find_mentions(text: str) -> frozenset[bool]:
-    return frozenset(_is_acceptance(found) for found in _MENTION.finditer(text))
+    return frozenset(_is_acceptance(found) != bool(found["denial"]) for found in _MENTION.finditer(text))
 
 
 def _split_lines(text: str) -> list[str]:
     """Split into lines that are not empty, in small letters, without markup. A label alone joins the next line."""
     if len(text) > MAX_LETTERS:
         text = f"{text[: MAX_LETTERS // 2]}\n{text[-MAX_LETTERS // 2 :]}"
-    text = "".join(letter for letter in unicodedata.normalize("NFKC", text).lower() if not _is_decoration(letter))
-    text = re.sub(r"(?<=[a-z])_(?=[a-z])", " ", text)
+    text = _SPECIAL_TOKEN.sub("\n", _translate_signs(unicodedata.normalize("NFKC", text).lower()))
+    text = _TICKED_BOX.sub(" ", _EMPTY_BOX.sub(" ", text))
+    text = "".join(letter for letter in text if not _is_decoration(letter))
+    text = _REPEATED_CHOICE.sub("", re.sub(r"(?<=[a-z])_(?=[a-z\d])", " ", text))
     text = _TAG.sub(_write_tag_as_label, _LATEX.sub("", text))
     text = _LOOSE_APOSTROPHE.sub("", text.translate(_PUNCTUATION))
     lines = [_LINE_END.sub("", _LINE_START.sub("", line.strip())) for line in text.splitlines()]
@@ -222,6 +292,12 @@ def _split_lines(text: str) -> list[str]:
         else:
             joined.append(" ".join(line.split()))
     return joined
+
+
+def _translate_signs(text: str) -> str:
+    if _MENTION.search(text):
+        return text
+    return _SIGN.sub(lambda found: "not" * bool(found["negation"]) + _MEANINGS[found["sign"]], text)
 
 
 def _is_decoration(letter: str) -> bool:

@@ -16,7 +16,12 @@ from agent.core.lenient_json import normalize_identifier
 from agent.core.verdict import Verdict
 from agent.models.base import Reply, Schema
 from agent.models.reply_parsing import read_reply
-from agent.planners.chat.spoken_verdicts import find_common_opinion, find_numbered_opinions, find_opinions
+from agent.planners.chat.spoken_verdicts import (
+    find_common_opinion,
+    find_insistence,
+    find_numbered_opinions,
+    find_opinions,
+)
 from agent.tools import Tool, parse_call
 from agent.tools.base import FreeText, SmallInt
 
@@ -204,16 +209,19 @@ MAX_SPOKEN_REASON = 200
 """Letters of what a model said around its verdict; of more, nothing is taken for its reason."""
 
 
-def parse_verdicts(reply: Reply, ids_by_number: Mapping[int, int], tool: type[Tool]) -> ParsedVerdicts:
+def parse_verdicts(
+    reply: Reply, ids_by_number: Mapping[int, int], tool: type[Tool], *, is_last: bool = False
+) -> ParsedVerdicts:
     """`ids_by_number`: by number, as the model knows the masks. `tool`: OneVerdict, for one mask, or SheetVerdicts.
 
     Several calls may say the same. A mask that one accepts and another rejects has no verdict. Where no call can be
-    read, the words count, and a rejection in words is never overruled by a call.
+    read, the words count, and a rejection in words is never overruled by a call. `is_last`: the model is not asked
+    again, so that a rejection counts wherever it stands.
     """
     reply = reply if reply.calls else replace(reply, calls=read_reply(reply.text, tools=[_ALIAS_SCHEMAS[tool]]).calls)
     try:
         return (
-            _parse_one_verdict(reply, *ids_by_number.values())
+            _parse_one_verdict(reply, *ids_by_number.values(), is_last=is_last)
             if tool is OneVerdict
             else _parse_sheet_verdicts(reply, ids_by_number)
         )
@@ -221,10 +229,10 @@ def parse_verdicts(reply: Reply, ids_by_number: Mapping[int, int], tool: type[To
         return ParsedVerdicts((), str(error))
 
 
-def _parse_one_verdict(reply: Reply, mask_id: int) -> ParsedVerdicts:
+def _parse_one_verdict(reply: Reply, mask_id: int, *, is_last: bool) -> ParsedVerdicts:
     calls = [*_parse_calls(reply, OneVerdict), *_read_calls_in_words(reply)]
     accepts = {call.accept for call in calls}
-    said = find_opinions(reply.text)
+    said = find_insistence(reply.text) if is_last else find_opinions(reply.text)
     if not calls and len(said) == 1:
         return ParsedVerdicts((_to_verdict(mask_id, _make_spoken_verdict(reply.text, accept=said == {True})),))
     if len(accepts) > 1:
@@ -237,7 +245,8 @@ def _parse_one_verdict(reply: Reply, mask_id: int) -> ParsedVerdicts:
 def _parse_sheet_verdicts(reply: Reply, ids_by_number: Mapping[int, int]) -> ParsedVerdicts:
     calls = _parse_calls(reply, SheetVerdicts)
     verdicts = [verdict for call in calls for verdict in call.verdicts if verdict.number in ids_by_number]
-    spoken = _read_spoken_sheet(reply.text, ids_by_number)
+    words = read_reply(reply.text, tools=[_ALIAS_SCHEMAS[SheetVerdicts]]).text if calls else reply.text
+    spoken = _read_spoken_sheet(words, ids_by_number)
     if not calls and not spoken:
         _raise_unreadable(reply, SheetVerdicts)
     called = {verdict.number for verdict in verdicts}

@@ -82,6 +82,23 @@ REJECTIONS = [
     Reply(calls=(Call("verdict", "Reject"),)),
     Reply(calls=(Call("verdict", '"Reject"'),)),
     Reply("Accept", calls=(Call("verdict", '{"accept": false}'),)),
+    "verdict(accept=False)",
+    "is_match: no",
+    "Accepted? No",
+    "reject, 0.95",
+    "mask_1: reject",
+    "Final: Reject",
+    "[ ] Accept\n[x] Reject",
+    "☐ Accept\n☑ Reject",
+    "Accept/Reject: Reject",
+    "Accept or Reject? Reject",
+    "<|channel|>final<|message|>Reject",
+    "Reject<|eot_id|>",
+    "[/INST] Reject</s>",
+    "❌",
+    "拒绝",
+    "Rechazado.",
+    "Nicht akzeptiert",
 ]
 ACCEPTANCES = [
     "Accept.",
@@ -96,10 +113,18 @@ ACCEPTANCES = [
     "accept: true\nprobability: 0.9",
     '{"answer": "Accept"}',
     '{"verdict": "Accept", "reason": "there is nothing to reject"}',
+    "accept, 0.95",
+    "- [x] Accept\n- [ ] Reject",
+    "✅",
+    "接受",
 ]
 NEITHER = [
     "",
     "...",
+    '{"accept": null}',
+    "accept: 0.1",
+    "accept = unknown",
+    "(x) Accept (x) Reject",
     "It looks right to me.",
     "Accept or reject?",
     "Accept/Reject",
@@ -148,6 +173,22 @@ def test_what_says_both_or_neither_is_asked_for_again(said, is_one_sentence):
 
 
 @pytest.mark.parametrize(
+    "said",
+    ["It's a reject from me.", "I'm rejecting this.", "95% reject", "no, it's the wrong cup", "**No** - it is a bowl.",
+     'verdict(reason="x", accept=false, probability=0.1)', "It does not match the words."],
+)  # fmt: skip
+def test_a_rejection_in_doubtful_words_is_asked_for_again_and_then_counts(said):
+    assert parse_verdicts(read(said), {1: 7}, OneVerdict).verdicts == ()
+    insisting = parse_verdicts(read(said), {1: 7}, OneVerdict, is_last=True)
+    assert [verdict.accept for verdict in insisting.verdicts] == [False]
+
+
+@pytest.mark.parametrize("said", ["I can accept this", "Others would reject it, but I accept it.", "No doubt a cup"])
+def test_doubtful_words_that_do_not_reject_never_count(said):
+    assert parse_verdicts(read(said), {1: 7}, OneVerdict, is_last=True).verdicts == ()
+
+
+@pytest.mark.parametrize(
     ("said", "accepts"),
     [
         ("1: Accept\n2: Reject, a bowl\n3: Reject", {1: True, 2: False, 3: False}),
@@ -165,6 +206,14 @@ def test_what_says_both_or_neither_is_asked_for_again(said, is_one_sentence):
         ('{"verdicts": [{"mask": 3, "verdict": "Reject"}], "summary": "one"}', {3: False}),
         ("1: accept or reject\n2: reject", {2: False}),
         ("1. The dog\n2. The cat", {}),
+        ("Mask 1 accept, mask 2 reject, mask 3 accept", {1: True, 2: False, 3: True}),
+        ("(1) reject (2) accept (3) reject", {1: False, 2: True, 3: False}),
+        ("Accept 1 and 3, reject 2.", {1: True, 2: False, 3: True}),
+        ("Accepted: [1, 3]; rejected: [2]", {1: True, 2: False, 3: True}),
+        ('{"accept": [1, 3], "reject": [2]}', {1: True, 2: False, 3: True}),
+        ("1-3: reject", {1: False, 2: False, 3: False}),
+        ("1 ✓, 2 ✗", {1: True, 2: False}),
+        ("All accepted except 2", {}),
         ("Reject", {}),
     ],
     ids=str,
@@ -221,7 +270,8 @@ def test_a_spoken_rejection_takes_the_mask_away_at_the_first_request(
 @pytest.mark.parametrize(
     "hostile",
     ["accept " * 5000, "accept\n" * 5000, "verdict: " * 5000, "1 " * 20000, "1, " * 20000, "<" * 50000, "[a " * 20000,
-     "not " * 10000, "it is " * 9000, "reject: 1 " * 5000, "x" * 10**6, "\ud800" * 1000],
+     "not " * 10000, "it is " * 9000, "reject: 1 " * 5000, "x" * 10**6, "\ud800" * 1000,
+     "(1) " * 20000, "1-99 " * 5000, "accept, 1, " * 5000, "[ ] accept " * 5000],
     ids=lambda text: text[:10].encode("ascii", "backslashreplace").decode(),
 )  # fmt: skip
 def test_a_hostile_text_is_read_in_a_moment(hostile):
