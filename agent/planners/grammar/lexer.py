@@ -1,7 +1,6 @@
-"""Text to tokens: plain text, then words of the grammar in `query.lark`, then labels that depend on neighbours."""
+"""Text to tokens: words of the grammar in `query.lark`, then labels that depend on neighbours."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,11 +8,11 @@ from pathlib import Path
 from lark import Lark, Token
 from lark.exceptions import LarkError
 
-from agent.planners.grammar.list_notation import join_list_items
+from agent.planners.grammar.mask_references import mark_references
 from agent.planners.grammar.nouns import tell_number
-from agent.planners.grammar.numerals import write_digits
+from agent.planners.grammar.plain_text import normalize_query
 from agent.planners.grammar.syntax import QuerySyntaxError
-from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, NUMERALS, THINGS_TOO, TYPOS
+from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS
 
 MAX_WORDS = 60
 """Longer queries are not parsed: they hold more than one selection."""
@@ -41,7 +40,7 @@ def tokenize(query: str, *, in_conversation: bool = False) -> list[Token]:
         raise QuerySyntaxError(text[:MAX_LETTERS])
     # The words are counted before lark sees them: its regular expressions take long on hostile input.
     try:
-        return list(load_grammar().lex(text))
+        return _lex(text)
     except LarkError as error:
         raise QuerySyntaxError(text[-MAX_LETTERS:]) from error
 
@@ -49,7 +48,13 @@ def tokenize(query: str, *, in_conversation: bool = False) -> list[Token]:
 def tokenize_beginning(query: str) -> list[Token]:
     """Return the tokens of a query of any length, up to four times as many words as are parsed."""
     text = re.sub(r"\b(\w+)(?: \1\b)+", r"\1", normalize_query(query))
-    return list(load_grammar().lex(" ".join(text.split()[: 4 * MAX_WORDS])))
+    return _lex(" ".join(text.split()[: 4 * MAX_WORDS]))
+
+
+def _lex(text: str) -> list[Token]:
+    # Lark's own `lex` builds a lexer for each text, which takes as long as all the rest.
+    start = load_grammar().parse_interactive(text)
+    return list(start.lexer_thread.lex(start.parser_state))
 
 
 @cache
@@ -61,203 +66,6 @@ def load_grammar() -> Lark:
         postlex=TokenRelabeler(),
         maybe_placeholders=True,
     )
-
-
-# text to plain text
-
-
-def normalize_query(query: str) -> str:
-    """Return lower case, plain spacing and punctuation, contractions written out, 'in the picture' left out.
-
-    Lists have commas, and large numbers have digits. What is plain already stays as it is.
-
-    >>> normalize_query("Show me the left-most cup, that isn't RED, in this picture!")
-    'show me the left most cup, that is not red'
-    """
-    text = unicodedata.normalize("NFKC", re.sub("[\u2460-\u2473]", " , ", query)).casefold().replace("\u2019", "'")
-    text = _TYPOS.sub(lambda typo: TYPOS[typo[0]], join_list_items(write_digits(text)))
-    for pattern, plain in _REPLACEMENTS:
-        text = pattern.sub(plain, text)
-    return text.strip(" ,")
-
-
-_SIDES = r"(?:left|right|top|bottom|upper|lower|cent(?:er|re)|middle)"
-_ORDINALS = r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))"
-_PLURAL = r"(?:(?:the|all) )?(?:\w+ )?\w{3,}s"
-_NAMED_AGAIN = "a|an|the|i e|e g"
-_SAID_OF_IT = (
-    r"(?:left|right|top|bottom|middle|far|inside|outside|on|in|at|by|near|next|above|below|under|behind|between|with"
-    r"|without|that|which|who|not|but|and|or|except|excluding|excl|please|all|if|from|to|of|largest|smallest|leftmost"
-    r"|rightmost|the (?:left|right|top|bottom|largest|smallest|biggest|one|ones))\b"
-)
-"""How what is said in parentheses begins, where it goes on with the noun before it."""
-_IMAGES = r"(?:picture|image|photo|photograph|scene|screenshot|canvas|view|frame)"
-_ADJECTIVE = rf"(?:{'|'.join(sorted(ADJECTIVES - THINGS_TOO))})"
-_OUTERMOST = r"(?:\w+est|\w+most)"
-_TYPOS = re.compile(rf"\b(?:{'|'.join(TYPOS)})\b")
-_REPLACEMENTS = [
-    (re.compile(pattern), plain)
-    for pattern, plain in [
-        # addresses and files name nothing to look for
-        (r"\b(?:https?|ftp|file)://\S+|\b[a-z]:\\\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|tiff?)\b", " namely "),
-        (r"\$(\d+)", r"\1 dollar"),
-        (r"\u20ac(\d+)", r"\1 euro"),
-        (r"\u00a3(\d+)", r"\1 pound"),
-        # abbreviations
-        (r"\bw/o(?:ut)?\b", "without"),
-        (r"\b(?:e\.? ?g|i\.? ?e|incl)\b\.? ?(?=[a-z])", " , namely "),
-        (r"\bone and only\b", "only"),
-        (r"\bw/(?=\s|\w)", "with "),
-        (r"\bexcl\b\.?", "excluding"),
-        (r"\b(st|mr|mrs|ms|dr|jr|sr|prof|vs|approx|mt)\.(?= )", r"\1"),
-        (r"\bvs\b", "versus"),
-        (r"%|\bper cent\b", " percent "),
-        (r"(?<=\d)\+(?= ?[a-z])", " or more "),
-        (r"(?<=[a-z])[(\[](e?s)[)\]]", r"\1"),
-        # contractions
-        (r"\b(is|are|was|were|do|does|did|can|could)n'?t\b", r"\1 not"),
-        (r"\b(that|what)s\b", r"\1 is"),
-        (r"\bcan not\b", "cannot"),
-        (r"\b(what|where|that|who|which|there|it|here)'s\b", r"\1 is"),
-        (r"\bi'd\b", "i would"),
-        (r"\b(?:i|you|we)'(?:m|re|ve|ll)\b", "i am"),
-        # amounts that are no number
-        (r"(?<=\d)\s*/\s*(?=\d)", " percent "),
-        (r"(?<![\w-])(\d+) ?- ?(\d+)(?= (?!and\b|or\b|to\b)[a-z])", r"\1 up to \2"),
-        (r"\bno\.? ?(?=\d)", "number "),
-        (r"\ba couple (?=\w+s\b)(?!sits|stands|kisses|walks|hugs|dances|is|was|has)", "a couple of "),
-        (r"\bnothing but\b|\bnot only (?=.* but also\b)", "only "),
-        (r"\bbut also\b", "and "),
-        (r"\b(?:some|any|every)(?:one|body)\b", "every person"),
-        # what stands in parentheses: adjectives describe what is before it, other nouns do something unclear
-        (rf"(?<=\w)(?<! in)(?<! of) ?[(\[]((?:the )?{_ADJECTIVE}(?: ones?)?)[)\]]", r" that seem \1 "),
-        (rf"(?<=\w) ?[(\[](?=(?:(?:{_NAMED_AGAIN}) )?[a-z ]+[)\]])(?!{_SAID_OF_IT})", " , namely "),
-        (rf"^({_PLURAL}): (?=[a-z])", r"\1, namely "),
-        # a sign between nouns: "circles - red" leaves out the red ones, "dog - cat" could be a list
-        (rf"(?<=[a-z]) [-\u2013\u2212] (?={_ADJECTIVE}(?: ones?)?(?:$|,))", " except "),
-        (r"(?<=[a-z]) [-\u2212] (?=\S)", " versus "),
-        (r"(?<!\S)-(?=\d)", " minus "),
-        # quotes in pairs, so that an apostrophe that is left is a possessive
-        (r"(?<!\w)'([^']+)'(?!\w)", r" \1 "),
-        # punctuation: what ends a clause is a comma, and a decimal point stays one word
-        (r"&", " and "),
-        (r"(?<=\d)\.(?=\d)", "_"),
-        (r"[.;:?!()\[\]{}/\u2013\u2014]|--+", " , "),
-        # hyphens: "left-most" is two words, "t-shirt" is one
-        (rf"\b({_SIDES})-(?=(?:left|right|most|hand|side)\b)", r"\1 "),
-        (rf"\b({_ORDINALS})-(?=\w+(?:est|most)\b)", r"\1 "),
-        # what has a plainer way to say it
-        (r"\boutside(?: of)? (?=(?:the|a|an|all|any|every|each|both|this|that)\b)", "not inside "),
-        (r"\bin the (?:middle|cent(?:er|re)) of (?=(?:the )?two\b)", "between "),
-        (r"\bout of (?=(?:the|all)\b)", "of "),
-        (r"\bnon-|\bun(?=(?:striped|dotted|spotted|patterned|colou?red)\b)", "non "),
-        (rf"\b(neither) ({_ADJECTIVE}) nor ({_ADJECTIVE}) (\w+)", r"\4 that are neither \2 nor \3"),
-        (rf"\b({_ADJECTIVE}) in (?:colou?r|shape|size)\b", r"\1"),
-        # what adds nothing to a superlative
-        (rf"\b(?:(?:very|absolutely|absolute|overall|single)|by far(?: the)?) (?={_OUTERMOST}\b)", ""),
-        (r"\b(?:second|next|one)[- ](?:to|but)[- ](?:the[- ])?last\b|\b(?:last but one|penultimate)\b", "last second"),
-        (rf"\b({_ORDINALS})[- ](?:to|from)[- ](?:the[- ])?last\b", r"last \1"),
-        (r"\b(and|but|or),? (?:please )?(?:leave out|exclude|omit|skip|ignore)\b", "except"),
-        # what is left of hyphens, signs and quotes
-        (r"(?<=\w)-(?=\w)", "_"),
-        (r"[^\w',]", " "),
-        (r"(?<!\w)'|(?<!s)'(?!\w)|'(?! \w)(?!\w)", " "),
-        # everything asked for is in the image, so that it need not be said
-        (rf"\b(?:in|of|on|from|within|across) (?:the|this|that|my|your) (?:whole |entire |given )?{_IMAGES}\b", " "),
-        (r"\s+", " "),
-        (r"(?: ?,)+ ?", ", "),
-    ]
-]
-
-
-def mark_references(text: str) -> str:
-    """Mark what points at masks of a conversation: '<3>', '<2_4>', '<them>', '<of_them>', '<it>', '<rest>'.
-
-    `text`: as `normalize_query` gives it, which holds no angle bracket.
-
-    >>> mark_references("the cups next to number 3, but none of them under 2 or 4")
-    'the cups next to <3>, but none <of_them> under <2_4>'
-    >>> mark_references("the largest of these and the others")
-    'the largest <of_them> and <rest>'
-    """
-    for pattern, plain in _REFERRING:
-        text = pattern.sub(plain, text)
-    text = _NUMBERED.sub(_mark_numbers, text)
-    return _BARE_NUMBERS.sub(_mark_numbers, text)
-
-
-_NUMERAL = rf"(?:\d{{1,4}}|{'|'.join(NUMERALS)})"
-_NUMBER_WORD = r"(?:numbers?|nr|no(?= \d)|masks?|ids?(?= \d)|(?:objects?|items?|instances?)(?= \d))"
-_LIST = r"(?:, (?:and |or )?| and | or | to | through |_| )"
-_NUMBERED = re.compile(
-    rf"(?:\bthe )?\b{_NUMBER_WORD}(?: {_NUMBER_WORD})? ({_NUMERAL}(?:{_LIST}(?:{_NUMBER_WORD} )?{_NUMERAL})*)\b"
-)
-_AFTER_NO_RANK = "".join(f"(?<!{end} )" for end in ("est", "most", "first", "last", "top", "bottom", "left", "right"))
-_BARE_NUMBERS = re.compile(
-    r"(?<![\w<])"
-    + _AFTER_NO_RANK
-    + rf"(?:the )?(\d{{1,4}}(?:{_LIST}(?:{_NUMBER_WORD} )?\d{{1,4}})*)(?=$|,| and\b| or\b)"
-)
-"""Digits that no noun follows, and that count nothing: 'drop 2', 'left of 3 and 4', but not 'the largest 2'."""
-_AFTER_THESE = (
-    r"(?=$|,| (?:and|or|but|is|are|that|which|left|right|above|below|on|in|under|next|near|to|from|except)\b)"
-)
-_BEFORE_OF = "".join(
-    f"(?<!{word} )"
-    for word in ("left", "right", "top", "front", "side", "part", "inside", "middle", "center", "centre")
-)
-"""'Left of them' is a relation."""
-_REFERRING = [
-    (re.compile(pattern), plain)
-    for pattern, plain in [
-        # The order counts: possessives and "the rest" go before the pronouns in them.
-        (r"\b(?:to|on|at) (?:its|his|her) (left|right)(?: side)?\b", r"\1 of it"),
-        (r"\b(?:to|on|at) their (left|right)(?: side)?\b", r"\1 of them"),
-        (r"\b(?:the )?(?:rest|remainder)(?: of (?:them|these|those|it|the (?:masks|answer|selection)))?\b", "<rest>"),
-        (r"\b(?:all )?(?:of )?(?:the )?others\b|\b(?:everything|all|the ones) else\b", "<rest>"),
-        (r"\bthe remaining(?: (ones))?(?=$|,)", "<rest>"),
-        (rf"\b(?:other|remaining) (?!one\b)({_NUMERAL})\b(?! of\b)", r"\1 <rest>"),
-        (r"\b(?:other|remaining)\b(?! than\b)", "<rest>"),
-        (rf"\b(?:all|both|each|any) of (?:them\b|(?:these|those){_AFTER_THESE})", "<them>"),
-        (rf"{_BEFORE_OF}\b(?:of|among|amongst|from|out of) (?:them\b|(?:these|those){_AFTER_THESE})", "<of_them>"),
-        (r"(?<![<_])\b(?:them|they)(?: all)?\b|\b(?:these|those)(?=$|,| and\b| or\b)", "<them>"),
-        (r"\b(?:this|that) (?:one|mask)\b(?! that\b)|\b(?:it|him|he|she)\b|\b(?:this|that)(?=$|,)", "<it>"),
-        # "are any of them red" becomes "of them are red", which the grammar has
-        (r"^(is|are|was|were) (?:(?:any|some|one) )?(<it>|<them>|<of_them>) ", r"\2 \1 "),
-    ]
-]
-
-
-def _mark_numbers(match: re.Match[str]) -> str:
-    """Return the mark of a list of numbers.
-
-    >>> _mark_numbers(re.match(r"(.*)", "two to 4, 7"))
-    '<2_3_4_7>'
-    """
-    numbers: list[int] = []
-    up_to = False
-    for word in re.findall(rf"{_NUMERAL}|to\b|through|_", match[1]):
-        # "2 to 4" and "2-4" are runs
-        if word in ("to", "through", "_"):
-            up_to = True
-            continue
-        number = NUMERALS.index(word) + 1 if word in NUMERALS else int(word)
-        if up_to:
-            numbers[-1:] = _list_span(numbers[-1], number)
-        else:
-            numbers.append(number)
-        up_to = False
-    return f"<{'_'.join(map(str, numbers))}>"
-
-
-def _list_span(one: int, other: int) -> range:
-    """Return both and what is between them, ascending; 101 numbers at most.
-
-    >>> list(_list_span(2, 4)), list(_list_span(4, 2)), list(_list_span(3, 3))
-    ([2, 3, 4], [2, 3, 4], [3])
-    """
-    first, last = sorted((one, other))
-    return range(first, last + 1)[:101]
 
 
 # tokens to labelled tokens

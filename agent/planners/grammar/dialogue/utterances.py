@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from agent.planners.grammar.interpretation import Change
-from agent.planners.grammar.lexer import normalize_query
 from agent.planners.grammar.list_notation import split_class_names
+from agent.planners.grammar.plain_text import normalize_query
 from agent.planners.grammar.vocabulary import NUMERALS
 
 MAX_LETTERS = 2000
