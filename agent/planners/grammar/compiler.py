@@ -1,6 +1,6 @@
 """Normalised syntax to a plan: which phrases are asked for, and what is done with them. No tree is rewritten."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
@@ -162,6 +162,8 @@ class PlanCompiler:
         if noun.many and _is_only_size(noun.ranking) and selects_known_masks(plan):
             return RelativeToMean(plan, *SUPERLATIVES[noun.ranking.superlative])
         # Distances are measured last, since a pronoun in them stands for what is left.
+        if term.distance_to is not None and _is_part_of_image(cast(Noun, term.distance_to.noun), _VIEWERS):
+            raise QuerySyntaxError("an image has no depth")
         to = None if term.distance_to is None else self.compile_object(term.distance_to, plan)
         plan = self.compile_ranking(plan, noun.ranking, to, many=noun.many)
         return Unique(plan) if noun.kind in ("rest", "rest_of") and not noun.many else plan
@@ -262,6 +264,8 @@ class PlanCompiler:
 
     def compile_object(self, term: Term, subject: Plan) -> Plan:
         """What something is compared to; a pronoun in it stands for the kind of thing that is compared."""
+        if not term.modifiers and _is_part_of_image(cast(Noun, term.noun), _PARTS_OF_IMAGE):
+            raise QuerySyntaxError("a part of the image")
         refers = self.refers
         plan = self.compile_term(term, unite_plans(target_phrases(subject) or [Phrase(ANYTHING)]))
         self.refers = refers  # 'the plates next to them' are other things than they are
@@ -306,6 +310,12 @@ class PlanCompiler:
         return self.compile_ranking(plan, replace(ranking, side="", superlative=superlative), None, many=False)
 
 
+_PARTS_OF_IMAGE = {
+    "background", "border", "corner", "distance", "edge", "end", "foreground", "margin", "side",
+}  # fmt: skip
+"""They are no objects where they are not said to be of one: 'people in the background'."""
+_VIEWERS = {"camera", "lens", "observer", "photographer", "viewer"}
+"""What is nearest to them is in front, and an image has no depth."""
 _KINDS_OF_ANYTHING = {"animal", "item", "object", "shape", "thing", ANYTHING}
 _UNKNOWN_ORDER = {"extra", "following", "further", "next", "previous"}
 """What is next to be said of is not known."""
@@ -343,6 +353,11 @@ def build_head_phrase(words: str) -> Phrase:
 def _is_half_named(coordination: Coordination) -> bool:
     """Whether a ranking without a noun stands beside nouns of other terms."""
     return {cast(Noun, term.noun).kind for term in coordination.terms} == {"bare", "named"}
+
+
+def _is_part_of_image(noun: Noun, parts: Set[str]) -> bool:
+    said = noun.kind == "named" and not noun.tail and noun.determiner not in ("a", "an")
+    return said and len(noun.words) == 1 and to_singular(noun.words[0]) in parts
 
 
 def _is_adjective_alone(phrase: Phrase) -> bool:

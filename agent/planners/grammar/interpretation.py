@@ -94,7 +94,7 @@ def compile_phrase(words: str, context: ReferenceContext) -> CompiledPlan:
         context: What they may point at.
 
     Raises:
-        QuerySyntaxError: They go beyond the grammar.
+        QuerySyntaxError: They go beyond the grammar, or the plan makes nothing of some of them.
 
     >>> from agent.planners.grammar.plan import Phrase, PreviousAnswer
     >>> cups = PreviousAnswer(0, ("cup",))
@@ -103,7 +103,11 @@ def compile_phrase(words: str, context: ReferenceContext) -> CompiledPlan:
     """
     tokens = tokenize(words, in_conversation=True)
     selection = normalize(parse(tokens), in_conversation=True, of_answer=context.within is not None)
-    return compile_plan(selection, context)
+    compiled = compile_plan(selection, context)
+    known = (context.now, context.ones, context.everything)
+    if unused := find_unused_words(tokens, compiled.plan, known=known):
+        raise QuerySyntaxError(", ".join(unused))
+    return compiled
 
 
 def drop_count(plan: Plan) -> Plan:

@@ -12,7 +12,7 @@ from agent.planners.grammar.mask_references import mark_references
 from agent.planners.grammar.nouns import tell_number
 from agent.planners.grammar.plain_text import normalize_query
 from agent.planners.grammar.syntax import QuerySyntaxError
-from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS
+from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, NOUNS_TOO, PREDICATES, PRINTED
 
 MAX_WORDS = 60
 """Longer queries are not parsed: they hold more than one selection."""
@@ -122,8 +122,12 @@ class TokenRelabeler:
         """'Dogs 1 and 3' have numbers that nobody gave them; 'player 7' is called so."""
         named = _find_label(before) == "WORD" and token.isdigit()
         several = _find_label(after) in ("AND", "CONJ") and _find_label(after[:-1]) in ("NUMBER", "BEYOND")
-        plural = named and tell_number(str(before[-1])) == "many" and _find_label(after) != "WORD"
-        return [_relabel("BEYOND", token)] if plural or (named and several) else [token]
+        after_many = _find_label(before) == "WORD" and tell_number(str(before[-1])) == "many"
+        if named and (several or (after_many and _find_label(after) != "WORD")):
+            return [_relabel("BEYOND", token)]
+        if after_many and _ends_counted(before):  # "2 dogs 3 cats"
+            return [token, _relabel("AND", token)]
+        return [token] if named else [_relabel(_label_number(token, _read_words(after)), token)]
 
     def relabel_with(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         """'How many legs has the dog' is not about legs that have something."""
@@ -131,6 +135,8 @@ class TokenRelabeler:
         return [_relabel("BEYOND", token)] if inverted else [token]
 
     def relabel_unclear(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        if token == "can" and len(_read_words(after)) != 1 and after[0].type == "WORD":  # "can dogs fly"
+            after[0] = _relabel("BEYOND", after[0])
         return [_relabel("BEYOND", token)]
 
     def relabel_only(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
@@ -143,6 +149,23 @@ class TokenRelabeler:
         return [_relabel("WORD", token)] if is_thing and _find_label(before) != "IS" else []
 
     def relabel_request(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'Do dogs bite' ends with a verb, and 'is the dog brown' with what the dog is."""
+        *asked, verb = re.findall(r"\w+", token)
+        run = _read_words(after[:-1] if _find_label(after) == "DET" else after)
+        last = len(after) - len(run) - (_find_label(after) == "DET")
+        ends = last == 0 or (_find_label(after[:last]) == "AND" and last > 1 and after[last - 2] in ADJECTIVES)
+        if len(run) < 2 or not ends:
+            if verb in ("is", "are") and len(after) > 1 and after[0] in ADJECTIVES - NOUNS_TOO and not ends:
+                after[0] = _relabel("BEYOND", after[0])  # "is the cup on the table red"
+            return []
+        if verb in ("do", "does", "did"):
+            after[last] = _relabel("BEYOND", after[last])
+        elif verb in ("is", "are", "was", "were") and not {*asked} & {"where", "who", "what", "which", "there", "here"}:
+            is_said = run[-1] in (ADJECTIVES - NOUNS_TOO) | PREDICATES or tell_number(run[-2]) == "many"
+            if is_said:
+                after.insert(last + 1, _relabel("IS", Token("IS", verb)))
+            elif len(after) > len(run):
+                after[last] = _relabel("BEYOND", after[last])
         return []
 
     def relabel_directly(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
@@ -170,6 +193,10 @@ class TokenRelabeler:
             "some",
             "many",
         )
+        # "both ways arrow": an arrow is not both
+        run = _read_words(after)
+        if token in ("both", "several", "many") and _label_number(token, run) != "NUMBER":
+            return [_relabel("BEYOND", token)]
         return [_relabel("PRONOUN", token)] if stands_alone else [token]
 
     def relabel_one(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
@@ -196,7 +223,7 @@ class TokenRelabeler:
         if _find_label(after) in _NOMINALS or _is_before_side(after):
             return [token]
         # "the jar top" is a part of it, but "pizza bottom" is short for the pizza at the bottom
-        if token in ("top", "bottom", "center", "centre") and _ends_noun_phrase(before):
+        if token in ("top", "bottom", "center", "centre") and (_ends_noun_phrase(before) or _lacks_noun(before)):
             return [_relabel("WORD", token)]
         return self.make_place(token, before, after)
 
@@ -239,6 +266,8 @@ class TokenRelabeler:
         all_of = _find_label(after) == "DET" and after[-1].split(" ")[0] in ("all", "every", "each", "both")
         if token != "neither" and all_of:
             return [_relabel("BEYOND", token)]  # how many "not all" are is not said
+        if token == "not" and _find_label(before) == "WORD" and _names_one(_read_words(after)):
+            return [_relabel("BEYOND", token)]  # "cup not mug": a mug is nothing that a cup can be like
         if token == "neither":
             return [_relabel("NOT" if _find_label(before) == "IS" else "BEYOND", token)]
         if _find_label(before) in ("AND", "COMMA"):
@@ -330,6 +359,37 @@ def _ends_noun_phrase(before: _Tokens) -> bool:
     """Whether the words just before are a noun with an article."""
     start = next((i for i in reversed(range(len(before))) if before[i].type != "WORD"), -1)
     return 0 <= start < len(before) - 1 and before[start].type == "DET"
+
+
+def _names_one(run: list[str]) -> bool:
+    """Whether a run is a noun, as far as its ending tells."""
+    describes = len(run) != 1 or run[0] in ADJECTIVES | PREDICATES or re.search(r"(ing|ed|en|y|ful|less|able)$", run[0])
+    return not describes and tell_number(run[0]) == "one"
+
+
+def _lacks_noun(before: _Tokens) -> bool:
+    """Whether the word just before only describes what follows: 'spinning top', 'red top', but not 'pizza top'."""
+    word = str(before[-1]) if _find_label(before) == "WORD" and _find_label(before[:-1]) != "WORD" else ""
+    return word in ADJECTIVES - NOUNS_TOO or (len(word) > 5 and word.endswith("ing"))
+
+
+def _ends_counted(before: _Tokens) -> bool:
+    """Whether the words just before are counted."""
+    start = next((i for i in reversed(range(len(before))) if before[i].type != "WORD"), -1)
+    return start >= 0 and before[start].type == "NUMBER"
+
+
+def _label_number(token: Token, run: list[str]) -> str:
+    """Return what a number before a run of words is: NUMBER, a WORD of a name, or BEYOND where that is not clear.
+
+    Two of a kind are plural, so that 'five guys logo' is a name, and 'ten pin bowling' is not clear.
+    """
+    one_of_many = len(run) > 1 and tell_number(run[-1]) == "one" and str(token) not in ("1", "one")
+    described = {*run[:-1]} <= ADJECTIVES or run[-1:] == ["ones"]
+    predicate = run[-1:] != [] and (run[-1] in (ADJECTIVES - NOUNS_TOO) | PREDICATES or run[-1].endswith("ing"))
+    if not one_of_many or described or (predicate and tell_number(run[-2]) == "many"):
+        return "NUMBER"
+    return "WORD" if tell_number(run[0]) == "many" and run[-1] in PRINTED else "BEYOND"
 
 
 def _joins_colours(before: _Tokens, after: _Tokens) -> bool:

@@ -38,7 +38,9 @@ def join_list_items(text: str) -> str:
 
 
 _TAG_OF_STYLE = re.compile(r"</?(?:a|b|big|code|em|font|i|mark|s|small|span|strong|sub|sup|u)(?:\s[^<>]*)?/?>")
-_OTHER_TAG = re.compile(r"</?(?:br|div|hr|li|ol|p|ref|table|t[dhr]|ul)(?:\s[^<>]*)?/?>|<(?=[a-z][^<>]*>)|(?<=[a-z])>")
+_OTHER_TAG = re.compile(
+    r"<\|[^|<>]*\|>|</?(?:br|div|hr|li|ol|p|ref|table|t[dhr]|ul)(?:\s[^<>]*)?/?>|<(?=[a-z][^<>]*>)|(?<=[a-z])>"
+)
 _BULLETS = "•·▪‣◦●○■□➤→"
 _MARKER = re.compile(
     rf"^\s*(?:[-*+>{_BULLETS}\u2013\u2014](?:\s+|(?=[a-z\"']))|\d{{1,3}}(?:[.):]\s*(?=\D)|\t)|\(\d{{1,3}}\)\s*"

@@ -2,6 +2,7 @@
 
 import re
 
+from agent.planners.grammar.numerals import read_number
 from agent.planners.grammar.vocabulary import NUMERALS
 
 
@@ -76,7 +77,7 @@ def _mark_numbers(match: re.Match[str]) -> str:
         if word in ("to", "through", "_"):
             up_to = True
             continue
-        number = NUMERALS.index(word) + 1 if word in NUMERALS else int(word)
+        number = read_number(word)
         if up_to:
             numbers[-1:] = _list_span(numbers[-1], number)
         else:

@@ -31,7 +31,9 @@ from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
     CLOTHES,
     COLOURS,
+    NOUNS_TOO,
     OUTERMOST_BY_SIDE,
+    PRINTED,
     SIZES,
     THINGS_TOO,
     drop_adjectives,
@@ -66,6 +68,7 @@ class _Normalizer:
 
     def normalize_selection(self, selection: Selection) -> Selection:
         # "All but the largest circle" has to be about circles before its superlative can be looked at.
+        check_exceptions(selection, in_conversation=self.in_conversation)
         selection = lift_superlative(name_what_exceptions_are_of(selection))
         first, minus = selection.first, tuple(name_ones(coordination) for coordination in selection.minus)
         first = name_answer_ones(first, articles=self.of_answer) if self.in_conversation else first
@@ -119,6 +122,15 @@ class _Normalizer:
 # selections: exclusions
 
 
+def check_exceptions(selection: Selection, *, in_conversation: bool) -> None:
+    """Raise QuerySyntaxError where only a number is left out: 'all but two dogs' does not say which two."""
+    for term in (term for coordination in selection.minus for term in coordination.terms):
+        noun = term.noun
+        only_counted = noun is not None and not noun.determiner and _is_only_number(noun.ranking)
+        if only_counted and not term.modifiers and not in_conversation:
+            raise QuerySyntaxError("which ones are left out is not said")
+
+
 def name_what_exceptions_are_of(selection: Selection) -> Selection:
     """'All but the largest circle' are circles."""
     first = selection.first.terms[0].noun
@@ -154,9 +166,12 @@ def name_ones(coordination: Coordination) -> Coordination:
 
 def name_one(term: Term) -> Term:
     """The same of one term."""
-    if term.noun is None or term.noun.determiner or not _is_all_adjectives(term.noun):
+    noun = term.noun
+    if noun is None or noun.determiner not in ("", "the") or not _is_all_adjectives(noun):
         return term
-    return replace(term, noun=replace(term.noun, kind="pronoun"))
+    if noun.determiner and {*noun.words} & NOUNS_TOO:
+        return term
+    return replace(term, noun=replace(noun, kind="pronoun"))
 
 
 def name_answer_ones(coordination: Coordination, *, articles: bool) -> Coordination:
@@ -248,9 +263,15 @@ def _rank_alike(noun: Noun, ranking: Ranking) -> Noun:
 
 def _name_before(term: Term, previous: Term) -> Term:
     noun, known = term.noun, previous.noun
-    if noun is None or known is None or noun.kind not in ("pronoun", "bare") or known.kind != "named":
+    if noun is None or known is None or noun.kind not in ("pronoun", "bare"):
+        return term
+    if known.kind == "bare" and known.ranking.superlative:  # "the second largest and the third"
+        return replace(term, noun=_rank_alike(noun, known.ranking))
+    if known.kind != "named":
         return term
     words = (*noun.words, *_drop_adjectives(known.words)) if noun.words else known.words
+    # "the second largest cup and the third": the third largest
+    noun = _rank_alike(noun, known.ranking) if noun.kind == "bare" and known.ranking.superlative else noun
     return replace(term, noun=replace(noun, kind="named", words=words))
 
 
@@ -278,6 +299,8 @@ def check_scope(terms: Sequence[Term]) -> None:
     """
     for previous, term in pairwise(terms):
         first, second = previous.noun, term.noun
+        if previous.modifiers and _is_between_two(previous.modifiers[-1]) and not term.modifiers:
+            raise QuerySyntaxError("between more than two")
         if first is None or second is None or term.modifiers or not _is_bare_name(second):
             continue
         inner = first.tail.split(" ")[1:2] if first.tail and not previous.modifiers else []
@@ -289,6 +312,10 @@ def check_scope(terms: Sequence[Term]) -> None:
         one_article = one_article and (bool(first.determiner) or inner[0] in ("a", "an", "the"))
         if two_of_one or one_article or (previous.modifiers and _wears(previous.modifiers[-1], second)):
             raise QuerySyntaxError("what 'and' joins is not clear")
+
+
+def _is_between_two(modifier: Modifier) -> bool:
+    return isinstance(modifier.what, Relationship) and modifier.what.other is not None
 
 
 def _wears(modifier: Modifier, noun: Noun) -> bool:
@@ -476,6 +503,8 @@ def collect_rankings(term: Term) -> Term:
             case DistanceTarget(target):
                 to = target
             case CountingStart(side, ordinal):
+                if noun.kind == "bare" and not noun.determiner and _is_only_number(ranking):
+                    raise QuerySyntaxError("two, or the second?")  # "2 from left"
                 ranking = _count_from(side, _merge_rankings(ranking, ordinal))
             case Location(place) if place.startswith("far "):
                 ranking = _merge_rankings(ranking, Ranking(side=place))
@@ -593,7 +622,12 @@ def _is_like_a_name(modifier: Modifier) -> bool:
     match modifier.what:
         case Relationship(relation, Term(Noun("named", "") as noun, ())) if relation in _LIKE_PREFIXES:
             plain = noun.ranking == UNRANKED and not modifier.verb and not modifier.negated
-            return plain and _tell_number(noun) == "one"
+            described = noun.words[0] in ADJECTIVES or noun.words[0].endswith(("ed", "ing"))
+            of_two = len(noun.words) > 1 and not described and relation != "next_to"
+            return plain and (_tell_number(noun) == "one" or of_two)
+        case Relationship(relation, Term(Noun("named", "the", words=words), ())) if relation in _LIKE_PREFIXES:
+            # "under the sea poster" is printed, "under the poster" is a place
+            return len(words) > 1 and words[0] not in ADJECTIVES and words[-1] in PRINTED - {"sign", "box", "shop"}
     return False
 
 

@@ -1,4 +1,4 @@
-"""Text to text: number words to digits, beyond those that the grammar knows by their words."""
+"""Number words: those of the grammar as numbers, and those beyond them as digits."""
 
 import re
 
@@ -9,6 +9,26 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _MULTIPLES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _UNITS = r"(?:dollar|euro|pound|cent|island|year|years?_old|mile|meter|metre|foot)\b"
 """'A hundred dollar bill' is one bill."""
+
+
+def read_number(word: str) -> int:
+    """Return the number that digits or a word of `NUMERALS` say.
+
+    >>> read_number("12"), read_number("twelve"), read_number("a couple of")
+    (12, 12, 2)
+    """
+    if word.endswith("couple of"):
+        return 2
+    return int(word) if word.isdigit() else NUMERALS.index(word) + 1
+
+
+def read_ordinal(word: str) -> int:
+    """Return the number of a place in an order.
+
+    >>> read_ordinal("3rd"), read_ordinal("third")
+    (3, 3)
+    """
+    return int(word[:-2]) if word[0].isdigit() else ORDINALS.index(word) + 1
 
 
 def write_digits(text: str) -> str:
@@ -56,12 +76,10 @@ def _write_ordinal(found: re.Match[str]) -> str:
 
 
 def _write_product(found: re.Match[str]) -> str:
-    factor, rest = _read_number(found["factor"], least=1), _read_number(found["rest"], least=0)
+    factor, rest = _read_factor(found["factor"], least=1), _read_factor(found["rest"], least=0)
     return str(factor * _MULTIPLES[found["first"]] * _MULTIPLES.get(found["second"] or "", 1) + rest)
 
 
-def _read_number(word: str | None, *, least: int) -> int:
+def _read_factor(word: str | None, *, least: int) -> int:
     """Return the number that a word says; `least` where it says none, as an article."""
-    if word is None or (word not in NUMERALS and not word.isdigit()):
-        return least
-    return int(word) if word.isdigit() else NUMERALS.index(word) + 1
+    return least if word is None or (word not in NUMERALS and not word.isdigit()) else read_number(word)

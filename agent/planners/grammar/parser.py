@@ -10,6 +10,7 @@ from lark.exceptions import LarkError
 
 from agent.planners.grammar.lexer import MAX_LETTERS, load_grammar
 from agent.planners.grammar.nouns import is_plural, tell_number
+from agent.planners.grammar.numerals import read_number, read_ordinal
 from agent.planners.grammar.syntax import (
     UNRANKED,
     AnswerMembership,
@@ -30,8 +31,6 @@ from agent.planners.grammar.syntax import (
 from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
     ANYTHING,
-    NUMERALS,
-    ORDINALS,
     OUTERMOST_BY_SIDE,
     SIDES,
     THINGS_TOO,
@@ -86,7 +85,11 @@ def find_head_phrase(tokens: Sequence[Token]) -> str:
     for before, run, after in _split_runs(tokens):
         left_out |= any(token.type == "EXCEPT" or token == "neither" for token in before)
         adjectives_too = not any(token.type in ("NON", "NOT") for token in before[-3:])
-        phrase = "" if left_out else _trim_phrase(run, after, adjectives_too=adjectives_too)
+        if before and before[-1] in _SPEAKERS:  # 'where should we eat'
+            del run[0]
+        named = len(run) == 1 and any(token.type == "DET" and token != "that" for token in before[-1:])
+        following = _END if named else after  # 'the dog that chased the cat': no verb is called 'the dog'
+        phrase = "" if left_out else _trim_phrase(run, following, adjectives_too=adjectives_too)
         # "no cats, only dogs": what there should be none of comes last
         said = [token for token in before if token.type != "DET"]
         if phrase and said and said[-1] in ("no", "not", "without", "lacking", "missing"):
@@ -97,11 +100,14 @@ def find_head_phrase(tokens: Sequence[Token]) -> str:
     return ANYTHING if of_all and (left_out or denied) else denied
 
 
+_END = Token("END", "")
+
+
 def _split_runs(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], list[str], Token]]:
     """Yield the runs of words that are no keyword, each with the keywords before it and the one after it."""
     before: list[Token] = []
     run: list[str] = []
-    for token in [*tokens, Token("END", "")]:
+    for token in [*tokens, _END]:
         if token.type == "WORD" or (token.type == "NUMBER" and run):
             run.append(_to_word(token))
             continue
@@ -114,6 +120,8 @@ def _split_runs(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], list[str
 def _trim_phrase(run: Sequence[str], following: Token, *, adjectives_too: bool = True) -> str:
     """Return the noun phrase in a run of words; '' if there is none. Of what is denied, adjectives are no part."""
     words = list(run)
+    if (speaker := next((i for i, word in enumerate(words) if word in _SPEAKERS), None)) is not None:
+        words = words[:speaker] or words[speaker + 2 :]  # 'the thing I need', 'I sit'
     while words and (words[0] in _NO_NOUNS or (words[0] in ADJECTIVES and not adjectives_too)):
         del words[0]
     # "crop the dog", "a man eats the soup": a noun phrase does not end before an article
@@ -132,8 +140,9 @@ def _names_nothing(words: Sequence[str]) -> bool:
     return set(words) <= ADJECTIVES - THINGS_TOO or (len(words) == 1 and words[0] in _IMAGE_ITSELF)
 
 
+_SPEAKERS = {"i", "we", "you"}
 _NO_NOUNS = {
-    "i", "we", "you", "there", "very", "really", "quite", "absolute", "absolutely", "extremely", "super", "so", "such",
+    "there", "much", "very", "really", "quite", "absolute", "absolutely", "extremely", "super", "so", "such",
     "now", "then", "well", "out", "off", "up", "down", "away", "me", "us", "also", "am", "be", "been", "being",
     "go", "to", "wonder", "wondering", "think", "hope", "trying", "try", "would", "like", "exactly",
     "before", "after", "during", "what", "how", "why", "when", "where", "who", "whether", "let", "yes", "no",
@@ -186,6 +195,8 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         return Term(noun, tuple(modifiers))
 
     def build_noun(self, determiner: Token | None, ranking: Ranking | None, noun: Noun) -> Noun:
+        if ranking is not None and any(map(_is_owner, noun.words[:-1])):
+            raise QuerySyntaxError("of the owner, or of what it has?")  # "the tallest building's roof"
         return replace(noun, determiner=str(determiner or noun.determiner), ranking=ranking or UNRANKED)
 
     def build_bare_noun(self, determiner: Token | None, ranking: Ranking) -> Noun:
@@ -309,14 +320,19 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         return Modifier(CountingStart(_to_place(side), self.build_ranking(ordinal)), False, *_read_verb(verb))
 
 
+def _is_owner(word: str) -> bool:
+    """Whether it tells whose something is, and not of what kind: 'men's shirts'."""
+    return word.endswith(("'s", "s'")) and word not in ("men's", "women's", "children's", "kids'", "ladies'")
+
+
 def _add_rank(ranking: Ranking, token: Token) -> Ranking:
     """Return the ranking with one more word. Raises QuerySyntaxError for a second one of its sort, and for number 0."""
     match token.type:
-        case "NUMBER" if ranking.number is None and (number := _to_number(token)) > 0:
+        case "NUMBER" if ranking.number is None and (number := read_number(token)) > 0:
             return replace(ranking, number=number)
         case "ORDINAL" if token == "last" and not ranking.last:
             return replace(ranking, last=True)
-        case "ORDINAL" if ranking.ordinal is None and (ordinal := _to_ordinal(token)) > 0:
+        case "ORDINAL" if ranking.ordinal is None and (ordinal := read_ordinal(token)) > 0:
             return replace(ranking, ordinal=ordinal)
         case "SIDE" if not ranking.side and not ranking.superlative:
             return replace(ranking, side=_to_place(token))
@@ -337,16 +353,6 @@ def _put_adjectives_first(words: list[str]) -> list[str]:
     """
     first = next((i for i in range(1, len(words)) if {*words[i:]} <= ADJECTIVES - THINGS_TOO), 0)
     return [*words[first:], *words[:first]] if first and tell_number(words[first - 1]) == "many" else words
-
-
-def _to_number(token: str) -> int:
-    if token.endswith("couple of"):
-        return 2
-    return int(token) if token.isdigit() else NUMERALS.index(token) + 1
-
-
-def _to_ordinal(token: str) -> int:
-    return int(token[:-2]) if token[0].isdigit() else ORDINALS.index(token) + 1
 
 
 def _is_plural_pronoun(pronoun: Token) -> bool:

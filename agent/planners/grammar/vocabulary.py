@@ -27,6 +27,22 @@ THINGS_TOO = {
 }  # fmt: skip
 """Adjectives that ask for a thing where they stand alone."""
 
+NOUNS_TOO = THINGS_TOO | {
+    "blond", "blonde", "bronze", "cream", "flat", "ivory", "light", "lilac", "medium", "metal", "navy", "plaid",
+    "plastic", "silver", "solid", "tan", "teal",
+}  # fmt: skip
+"""Adjectives that may end the name of a thing: 'traffic light', 'ice cream'."""
+PREDICATES = {
+    "alike", "alive", "alone", "apart", "asleep", "awake", "indoors", "open", "outdoors", "together", "upright",
+}  # fmt: skip
+"""Words that say something of the noun before them, and are none themselves."""
+PRINTED = {
+    "ad", "album", "banner", "bar", "billboard", "book", "bottle", "box", "burger", "can", "cap", "card", "dvd", "game",
+    "hat", "hotel", "jersey", "logo", "magazine", "menu", "movie", "mug", "pack", "poster", "restaurant", "shirt",
+    "shop", "sign", "soundtrack", "sticker", "store", "t-shirt", "toy", "truck",
+}  # fmt: skip
+"""What is called by whatever stands on it: 'five guys logo', 'under the sea poster'."""
+
 CLOTHES = {
     "armor", "blazer", "boot", "cap", "clothes", "coat", "costume", "dress", "glasses", "hat", "helmet", "hoodie",
     "jacket", "jeans", "jersey", "outfit", "overalls", "pants", "robe", "sandal", "scarf", "shirt", "shoe", "shorts",
@@ -51,14 +67,22 @@ TYPOS = {
 """Of the words that a query turns on; other words are names, however they are written."""
 
 FOREIGN_ARTICLES = {
-    "das", "dem", "der", "een", "ein", "eine", "el", "gli", "het", "il", "la", "las", "le", "les", "los", "o", "un",
-    "una", "une",
+    "das", "de", "dem", "den", "der", "des", "det", "die", "een", "ein", "eine", "el", "en", "ett", "gli", "het", "il",
+    "la", "las", "le", "les", "los", "o", "os", "un", "una", "une",
 }  # fmt: skip
 FOREIGN_JOINS = {
-    "auf", "avec", "con", "dans", "derecha", "droite", "e", "en", "et", "gauche", "izquierda", "links", "mit", "neben",
-    "och", "og", "rechts", "sin", "sotto", "sous", "sur", "und", "unter", "y", "zwei",
+    "avec", "con", "dans", "derecha", "dos", "droite", "e", "en", "et", "gauche", "izquierda", "links", "mit", "och",
+    "og", "rechts", "sin", "sotto", "sous", "sur", "y",
+    "azul", "bianco", "blanco", "blau", "bleu", "blå", "branco", "grande", "grandes", "grau", "grosse", "gross",
+    "grüne", "grön", "kleine", "kleinen", "klein", "negro", "nero", "petit", "petite", "rode", "roja", "rojo", "rossa",
+    "rosso", "rot", "rote", "roten", "rouge", "röda", "schwarze", "stora", "verde", "vermelho", "vert", "weisse",
 }  # fmt: skip
-"""Words of other languages that join or place things; with an article they tell that a query is not English."""
+"""Words of other languages that join, place or describe; with an article they tell that a query is not English."""
+FOREIGN_WORDS = {
+    "auf", "deux", "dois", "drei", "größte", "größten", "grösste", "grössten", "neben", "trois", "unter", "und",
+    "zwei",
+}  # fmt: skip
+"""The same, where no article is needed."""
 
 SIDES = {
     "left": "left", "right": "right", "top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom",

@@ -27,6 +27,7 @@ from agent.planners.grammar.lexer import tokenize_beginning
 from agent.planners.grammar.parser import find_head_phrase
 from agent.planners.grammar.plan import Counted, MaskIds, PreviousAnswer, walk_parts
 from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.vocabulary import NUMERALS
 
 DEPTH = {
     "behind": ("above", "next to"),
@@ -158,7 +159,10 @@ class DialogueState:
         return meant.refers or any(isinstance(part, PreviousAnswer | MaskIds) for part in walk_parts(meant.plan))
 
 
-_ONES = re.compile(r"^(?:the |any )?(?:\w+ )?(?:ones?|those|these|them|it)\b")
+_ONES = re.compile(
+    r"^(?:the |any )?(?:\w+ )?(?:ones?|those|these|them|it)\b"
+    rf"|^(?:the )?(?:{'|'.join(NUMERALS)}|\d+) (?:in|on|at|near|with|without|behind|wearing|holding)\b"
+)
 """The beginning of what names nothing by itself, so that no other noun in it can be what is meant."""
 _OPENING: dict[Change, str] = {"keep": "only ", "add": "also ", "remove": "not "}
 

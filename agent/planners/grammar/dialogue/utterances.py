@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agent.planners.grammar.interpretation import Change
 from agent.planners.grammar.list_notation import split_class_names
+from agent.planners.grammar.numerals import read_number
 from agent.planners.grammar.plain_text import normalize_query
 from agent.planners.grammar.vocabulary import NUMERALS
 
@@ -94,7 +95,7 @@ def parse_utterance(query: str) -> Utterance:
     for change, pattern in _MORE:
         if found := pattern.fullmatch(text):
             what = re.sub("^(?=ones? )", "the ", found["what"] or found["of"] or "")
-            return Utterance(what, change, corrects, more=_read_number(found["number"] or "one"))
+            return Utterance(what, change, corrects, more=read_number(found["number"] or "one"))
     return _find_change(text, corrects) or Utterance(text, corrects=corrects)
 
 
@@ -119,10 +120,6 @@ def _split_correction(text: str) -> tuple[bool, str]:
         if found and found["what"]:
             return True, _BEFORE.sub("", found["what"])
     return False, text
-
-
-def _read_number(text: str) -> int:
-    return int(text) if text.isdigit() else NUMERALS.index(text) + 1
 
 
 def _join_alternatives(*alternatives: str) -> str:

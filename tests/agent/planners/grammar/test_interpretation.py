@@ -17,7 +17,7 @@ PHRASES = {
     "circles with stripes": "circle with stripes",
     "the woman in red": "woman in red",
     "cup of coffee": "cup of coffee",
-    "la voiture rouge": "la voiture rouge",
+    "la croix can": "la croix can",
     "the big, red ball": "big red ball",
     "show me the masks for all dogs": "dog",
     "dots": "dot",

@@ -137,7 +137,8 @@ COORDINATIONS = {
 TERMS = {
     name_one: {
         "red": ("(red)", "(pronoun red)"),
-        "the red": ("(red)", "(red)"),
+        "the red": ("(red)", "(pronoun red)"),
+        "the light": ("(light)", "(light)"),
         "square": ("(square)", "(square)"),
     },
     attach_modifiers: {

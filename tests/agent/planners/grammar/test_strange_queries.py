@@ -1,6 +1,7 @@
 """What strangers ask: a right plan, or an incomplete reading; never a wrong plan that passes for certain."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from agent.planners.grammar.lexer import tokenize
 from agent.planners.grammar.list_notation import join_list_items
 from agent.planners.grammar.numerals import write_digits
 from agent.planners.grammar.plain_text import normalize_query
-from agent.planners.grammar.plan import Difference, Phrase, Ranked
+from agent.planners.grammar.plan import Difference, Phrase, PreviousAnswer, Ranked, Related
 from sam3_tool import Sam3, ScriptedBackend
 
 ROWS = list(
@@ -108,6 +109,22 @@ def test_words_without_a_part_in_the_plan_are_named():
     assert find_unused_words(tokens, Phrase("red cup")) == ["two", "on", "table", "except", "largest"]
     ranked = Ranked(Phrase("red cup"), "size", "descending", take=2)
     assert find_unused_words(tokens, Difference(ranked, Phrase("table"))) == ["on"]
+
+
+def test_a_ranking_stands_for_its_own_number_and_measure_alone():
+    tokens = tokenize("the two tallest cups")
+    tallest = Ranked(Phrase("cup"), "height", "descending", take=2)
+    assert find_unused_words(tokens, tallest) == []
+    assert find_unused_words(tokens, replace(tallest, take=3)) == ["two"]
+    assert find_unused_words(tokens, replace(tallest, by="size")) == ["tallest"]
+    assert find_unused_words(tokenize("the third cup"), replace(tallest, by="x", start=2)) == ["third"]
+
+
+def test_a_follow_up_need_not_ask_again_for_what_was_found():
+    tokens = tokenize("the cup on the table")
+    answer = PreviousAnswer(0, ("cup",))
+    assert find_unused_words(tokens, Related(answer, "on", Phrase("table"))) == []
+    assert find_unused_words(tokens, Phrase("table"), known=[answer]) == ["on"]
 
 
 def test_unused_words_make_a_reading_incomplete_and_stand_in_its_note():

@@ -285,6 +285,18 @@ def test_what_was_said_before_decides_what_is_meant(written, turns, query, plan)
     assert (written(interpretation.plan), interpretation.complete) == (plan, True)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("only the two in the background", "the one closest to the camera", "without the ones on the side"),
+        *("hund und katze", "now the tallest man's hat", "the largest by height", "the ones we need", "can cups fly"),
+    ],
+)
+def test_a_follow_up_that_is_doubtful_is_incomplete(query):
+    reading = interpret_follow_up(query, before())
+    assert (reading.complete, reading.change in ("new", "choose", "keep")) == (False, True)
+
+
 def test_without_anything_before_a_query_is_read_by_itself():
     assert interpret_follow_up("only the red ones", ConversationContext()) == interpret_query("only the red ones")
 
