@@ -54,7 +54,7 @@ def tokenize_beginning(query: str) -> list[Token]:
 def _lex(text: str) -> list[Token]:
     # Lark's own `lex` builds a lexer for each text, which takes as long as all the rest.
     start = load_grammar().parse_interactive(text)
-    return list(start.lexer_thread.lex(start.parser_state))
+    return list(start.lexer_thread.lexer.lex(start.lexer_thread.state, start.parser_state))
 
 
 @cache
