@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from lark import Token
 
 from agent.planners.grammar.nouns import to_singular
-from agent.planners.grammar.numerals import read_number, read_ordinal
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
@@ -20,6 +19,7 @@ from agent.planners.grammar.plan import (
     RelativeToMean,
     walk_parts,
 )
+from agent.planners.grammar.text.numerals import read_number, read_ordinal
 from agent.planners.grammar.vocabulary import FOREIGN_ARTICLES, FOREIGN_JOINS, FOREIGN_WORDS, SIZES, SUPERLATIVES
 
 _PLACES = ("PLACE", "SIDE", "FROM_SIDE")

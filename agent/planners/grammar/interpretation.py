@@ -7,11 +7,11 @@ from typing import Literal
 from agent.planners.grammar.compiler import CompiledPlan, ReferenceContext, build_head_phrase, compile_plan
 from agent.planners.grammar.coverage import find_unused_words
 from agent.planners.grammar.lexer import tokenize, tokenize_beginning
-from agent.planners.grammar.list_notation import split_class_names
 from agent.planners.grammar.normalize import normalize
 from agent.planners.grammar.parser import find_head_phrase, parse
 from agent.planners.grammar.plan import Counted, Plan
 from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.text.list_notation import split_class_names
 
 Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
 """What a query makes of the answer so far: another one, some of what was meant, some of it, more, less, how many it is

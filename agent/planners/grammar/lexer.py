@@ -8,10 +8,10 @@ from pathlib import Path
 from lark import Lark, Token
 from lark.exceptions import LarkError
 
-from agent.planners.grammar.mask_references import mark_references
 from agent.planners.grammar.nouns import tell_number
-from agent.planners.grammar.plain_text import normalize_query
 from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.text.mask_references import mark_references
+from agent.planners.grammar.text.plain_text import normalize_query
 from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, NOUNS_TOO, PREDICATES, PRINTED
 
 MAX_WORDS = 60

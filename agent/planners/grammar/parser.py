@@ -10,7 +10,6 @@ from lark.exceptions import LarkError
 
 from agent.planners.grammar.lexer import MAX_LETTERS, load_grammar
 from agent.planners.grammar.nouns import is_plural, tell_number
-from agent.planners.grammar.numerals import read_number, read_ordinal
 from agent.planners.grammar.syntax import (
     UNRANKED,
     AnswerMembership,
@@ -28,6 +27,7 @@ from agent.planners.grammar.syntax import (
     Selection,
     Term,
 )
+from agent.planners.grammar.text.numerals import read_number, read_ordinal
 from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
     ANYTHING,

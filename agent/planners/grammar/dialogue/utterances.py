@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from agent.planners.grammar.interpretation import Change
-from agent.planners.grammar.list_notation import split_class_names
-from agent.planners.grammar.numerals import read_number
-from agent.planners.grammar.plain_text import normalize_query
+from agent.planners.grammar.text.list_notation import split_class_names
+from agent.planners.grammar.text.numerals import read_number
+from agent.planners.grammar.text.plain_text import normalize_query
 from agent.planners.grammar.vocabulary import NUMERALS
 
 MAX_LETTERS = 2000

@@ -3,8 +3,8 @@
 import re
 import unicodedata
 
-from agent.planners.grammar.list_notation import join_list_items
-from agent.planners.grammar.numerals import write_digits
+from agent.planners.grammar.text.list_notation import join_list_items
+from agent.planners.grammar.text.numerals import write_digits
 from agent.planners.grammar.vocabulary import ADJECTIVES, THINGS_TOO, TYPOS
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from agent.planners.grammar.numerals import read_number
+from agent.planners.grammar.text.numerals import read_number
 from agent.planners.grammar.vocabulary import NUMERALS
 
 

@@ -1,0 +1,1 @@
+"""Text to text: each module brings one thing that people write in several ways to one of them."""
