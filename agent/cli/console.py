@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agent.cli.signals import describe_interruption, get_exit_code
+from agent.cli.signals import describe_interruption, find_termination, get_exit_code
 from agent.cli.streams import PrintingError, discard_output, print_line, print_remark
 from agent.core.errors import UsageError
 from agent.core.file_names import escape_unprintable
@@ -36,12 +36,18 @@ def report_user_errors(*, interrupted: str | Callable[[], str] = "nothing was wr
     except UserError as error:
         if isinstance(error, PrintingError):
             discard_output()
+            if (ended := find_termination(error)) is not None:  # that is why nobody reads any more
+                raise _report_interruption(ended, interrupted) from None
         print_remark(f"error: {to_one_line(str(error))}")
         raise typer.Exit(_get_exit_code(error)) from error
     except KeyboardInterrupt as error:
-        left = interrupted if isinstance(interrupted, str) else interrupted()
-        print_remark(f"{describe_interruption(error)}; {left}")
-        raise typer.Exit(get_exit_code(error)) from None
+        raise _report_interruption(error, interrupted) from None
+
+
+def _report_interruption(interruption: KeyboardInterrupt, interrupted: str | Callable[[], str]) -> typer.Exit:
+    left = interrupted if isinstance(interrupted, str) else interrupted()
+    print_remark(f"{describe_interruption(interruption)}; {to_one_line(left)}")
+    return typer.Exit(get_exit_code(interruption))
 
 
 def _get_exit_code(error: UserError) -> int:

@@ -29,12 +29,17 @@ INTEGER_LIMITS = ("max_steps", "max_model_calls", "max_tokens")
 """Limits that count something."""
 
 
-def check_query(query: str) -> None:
-    """Raises UsageError for what no planner could make sense of."""
-    if not query.strip():
+def read_query(words: str) -> str:
+    """Return the query that was typed. Raises UsageError for what no planner could make sense of.
+
+    Where the locale is "C", letters beyond ASCII come as bytes that are no text, but they are UTF-8 all the same.
+    """
+    if not words.strip():
         raise UsageError("the query is empty; say what to find, e.g. 'the second largest circle'")
-    if any("\ud800" <= letter <= "\udfff" for letter in query):
-        raise UsageError("the query is not UTF-8 text")
+    try:
+        return words.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as error:
+        raise UsageError("the query is not UTF-8 text") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from agent.cli.console import (
     to_one_line,
 )
 from agent.cli.loading import load_models
-from agent.cli.options import Options, check_query
+from agent.cli.options import Options, read_query
 from agent.cli.path_parameters import path_argument, path_option
 from agent.cli.streams import print_json, print_line
 from agent.core.file_names import escape_unprintable, sanitize_file_name
@@ -47,7 +47,7 @@ def segment(
     started = perf_counter()
     recorded = "" if options.record is None else f"; the calls so far are recorded in {options.record}"
     with report_user_errors(interrupted=f"no answer was written{recorded}" if recorded else "nothing was written"):
-        check_query(query)
+        query = read_query(query)
         from agent.core.episode import Task
         from agent.exports import select_exporters
         from agent.report.output_folder import (

@@ -39,6 +39,17 @@ def raise_terminations() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def find_termination(error: BaseException) -> TerminationError | None:
+    """Return the signal that was ending the program when this error came; None if there was none.
+
+    A terminal that closes sends SIGHUP, and then nothing can be printed on it.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, TerminationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
 def describe_interruption(interruption: KeyboardInterrupt) -> str:
     """Say in a few words what ended the program.
 

@@ -44,16 +44,19 @@ def print_remark(text: str) -> None:
 def prepare_streams() -> Iterator[None]:
     """Make the standard streams of this process safe to use.
 
-    In the block, and at its end, whatever cannot be printed on stdout raises PrintingError, whoever prints it.
+    In the block, and at its end, whatever cannot be printed on stdout raises PrintingError, whoever prints it. What
+    cannot be printed on stderr is lost: it must not change how the program ends.
     """
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # a file name may hold bytes that are no text; it must not break the line that tells about the file
             stream.reconfigure(errors="backslashreplace")
-    original = sys.stdout
+    original, original_stderr = sys.stdout, sys.stderr
     if isinstance(original, TextIOWrapper) and original is sys.__stdout__:
-        sys.stdout = _guard_stdout(original)
+        sys.stdout = _guard_stream(original, _GuardedOutput)
+    if isinstance(original_stderr, TextIOWrapper) and original_stderr is sys.__stderr__:
+        sys.stderr = _guard_stream(original_stderr, _OptionalOutput)
     try:
         yield
         sys.stdout.flush()
@@ -61,7 +64,8 @@ def prepare_streams() -> Iterator[None]:
         sys.stdout.flush()
         raise
     finally:
-        sys.stdout = original
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = original, original_stderr
 
 
 class _GuardedOutput(FileIO):
@@ -72,9 +76,19 @@ class _GuardedOutput(FileIO):
             return super().write(content)
 
 
-def _guard_stdout(original: TextIOWrapper) -> TextIOWrapper:
-    output = BufferedWriter(_GuardedOutput(original.fileno(), "w", closefd=False))
-    return TextIOWrapper(output, original.encoding, "backslashreplace", line_buffering=original.isatty())
+class _OptionalOutput(FileIO):
+    """Stderr of this process: what nobody can read is taken for written."""
+
+    def write(self, content: Any) -> Any:
+        try:
+            return super().write(content)
+        except OSError:
+            return memoryview(content).nbytes
+
+
+def _guard_stream(original: TextIOWrapper, raw_type: type[FileIO]) -> TextIOWrapper:
+    output = BufferedWriter(raw_type(original.fileno(), "w", closefd=False))
+    return TextIOWrapper(output, original.encoding, "backslashreplace", line_buffering=original.line_buffering)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from agent.cli.chat.commands import COMMANDS, ChatEndedError
 from agent.cli.chat.session import Chat
 from agent.cli.console import Progress, format_latest_step, show_progress, to_one_line
-from agent.cli.options import check_query
+from agent.cli.options import read_query
 from agent.cli.signals import TerminationError
 from agent.cli.streams import PrintingError
 from agent.conversation.conversation import Conversation
@@ -61,8 +61,8 @@ def answer_line(chat: Chat, line: str, conversation: Conversation) -> Conversati
     line = line.strip()
     if line.startswith("/"):
         return _run_command(chat, line[1:], conversation)
-    check_query(line)
-    return conversation.apply_command(line) or _run_query(chat, line, conversation)
+    query = read_query(line)
+    return conversation.apply_command(query) or _run_query(chat, query, conversation)
 
 
 def _run_query(chat: Chat, query: str, conversation: Conversation) -> Conversation:

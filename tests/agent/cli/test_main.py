@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from agent.cli.main import app, main
+from agent.cli.options import read_query
 from agent.report.output_folder import ANSWER_FILES
 from sam3_tool import Image
 
@@ -290,3 +291,13 @@ def test_the_program_says_its_version():
     done = CliRunner().invoke(app, ["--version"])
     assert done.exit_code == 0
     assert done.stdout.startswith("sam3-agent 0.")
+
+
+@pytest.mark.parametrize("query", ["é", "les bananes mûres", "日本", "🍌"])
+def test_a_query_that_the_locale_takes_for_bytes_is_read_as_utf_8(query: str) -> None:
+    assert read_query(query.encode().decode("ascii", "surrogateescape")) == query
+
+
+def test_a_query_that_is_no_text_in_any_locale_is_bad_input(here) -> None:
+    done = segment("scene.png", b"caf\xe9".decode("ascii", "surrogateescape"))
+    assert (done.exit_code, done.stderr) == (2, "error: the query is not UTF-8 text\n")

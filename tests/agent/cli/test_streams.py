@@ -40,6 +40,14 @@ def test_what_cannot_be_printed_is_one_line_and_exit_code_1(command: str, why: s
     assert done.stderr == f"error: cannot write to standard output: {why}\n"
 
 
+@pytest.mark.parametrize("stream", ["2> /dev/full", "2>&-", "2> >(true)"])
+def test_a_complaint_that_nobody_can_read_keeps_its_exit_code(stream: str) -> None:
+    there = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = ["bash", "-c", f"{PROGRAM} segment --no-such-option {stream}"]
+    done = subprocess.run(words, env=there, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8:strict"])
 def test_help_can_be_printed_in_any_encoding(encoding: str) -> None:
     there = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": encoding}
@@ -68,6 +76,23 @@ def test_a_second_signal_from_a_closing_terminal_breaks_nothing_off() -> None:
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_terminal_that_closes_is_told_as_that_and_not_as_what_cannot_be_printed_on_it(capsys) -> None:
+    def lose_terminal() -> None:
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            raise PrintingError("cannot write to standard output: Input/output error")
+
+    with (
+        pytest.raises(typer.Exit) as ended,
+        raise_terminations(),
+        report_user_errors(interrupted="the conversation is in talk.json"),
+    ):
+        lose_terminal()
+    assert ended.value.exit_code == 129
+    assert capsys.readouterr().err == "ended by SIGHUP; the conversation is in talk.json\n"
 
 
 def test_a_signal_that_the_process_was_told_to_ignore_stays_ignored() -> None:
