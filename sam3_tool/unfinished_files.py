@@ -1,10 +1,10 @@
 """Files and folders that are not finished yet, and clearing away those that killed processes left.
 
 Whatever is not finished has a name of its own, ".unfinished-HOST-TOKEN", and a lock that the system takes back when its
-process ends, however that ends. A name that nobody holds is a leftover.
+process ends, however that ends. A name that nobody holds is a leftover. Windows neither moves nor removes a file that
+is open, so there nothing is held, and a leftover is what is old.
 """
 
-import fcntl  # filelock does the same, but takes a tenth of a second to import
 import os
 import platform
 import re
@@ -16,6 +16,13 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+
+try:
+    import fcntl  # filelock does the same, but takes a tenth of a second to import
+except ModuleNotFoundError:  # Windows
+    CAN_LOCK = False
+else:
+    CAN_LOCK = True
 
 PREFIX = ".unfinished-"
 LOCK_SUFFIX = ".lock"
@@ -78,21 +85,32 @@ def build_unfinished_path(folder: Path) -> Path:
 @contextmanager
 def hold_file(path: Path) -> Iterator[None]:
     """Make a file and hold it locked; at the end it is gone, unless it was moved. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    with _lock_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _lock_file(path: Path, flags: int) -> Iterator[bool]:
+    """Open a file and lock it; yield False where another process holds it. Raises OSError.
+
+    False also where the file system has no locks: then nobody can lock the file to remove it, either.
+    """
+    descriptor = os.open(path, flags, 0o666)
+    if not CAN_LOCK:
+        os.close(descriptor)
+        yield True
+        return
     try:
-        _lock_descriptor(descriptor)
-        yield
+        yield _lock_descriptor(descriptor)
     finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _lock_descriptor(descriptor: int) -> bool:
-    """Lock an open file, if no process holds it; False also where the file system has no locks.
-
-    Then nobody can lock the file to remove it, either.
-    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -104,14 +122,12 @@ def _remove_unheld_file(path: Path) -> None:
     """Remove a file that no process holds, and the folder that it stands for. Raises OSError."""
     if not _may_be_left(path):
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if _lock_descriptor(descriptor):
+    no_surprise = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+    with _lock_file(path, os.O_RDWR | no_surprise) as is_unheld:
+        if is_unheld:
             if path.name.endswith(LOCK_SUFFIX):
                 shutil.rmtree(path.with_name(path.name.removesuffix(LOCK_SUFFIX)), ignore_errors=True)
             path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_unheld_folder(path: Path) -> None:
@@ -122,7 +138,7 @@ def _remove_unheld_folder(path: Path) -> None:
 
 def _may_be_left(path: Path) -> bool:
     """Whether the lock of an unfinished file can be trusted to say that nobody writes it."""
-    return path.name.startswith(f"{PREFIX}{_get_host_tag()}-") or _is_old(path)
+    return (CAN_LOCK and path.name.startswith(f"{PREFIX}{_get_host_tag()}-")) or _is_old(path)
 
 
 def _is_old(path: Path) -> bool:
