@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 import PIL.Image
+from PIL.PngImagePlugin import PngInfo
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
@@ -21,6 +22,7 @@ from pydantic import (
 from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.outcome import Outcome
+from agent.core.text import make_encodable
 from agent.core.usage import Usage
 from agent.core.verdict import Verdict
 from agent.core.workspace import Candidate, SearchRecord, Workspace
@@ -39,6 +41,9 @@ READABLE_VERSIONS = (1, 2, 3)
 Version 2 is without what was said before in a conversation.
 """
 
+_NOTES_KEYWORD = "Comment"
+"""Of the text in a PNG file that holds an image's notes, one in each line."""
+
 
 class SavedImage(SavedModel):
     """An image without loss; or only which image it is, where its pixels are kept elsewhere."""
@@ -50,7 +55,7 @@ class SavedImage(SavedModel):
     key: str
     """The image's content key."""
     png: str = ""
-    """The image's PNG file in base64; empty where the pixels are left out."""
+    """The image's PNG file in base64; empty where the pixels are left out. Its comment holds the image's notes."""
 
     @classmethod
     def from_image(cls, image: Image, name: str, *, pixels: bool = True) -> Self:
@@ -74,16 +79,19 @@ class SavedImage(SavedModel):
             with PIL.Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
                 size = image.size
                 if size == (self.width, self.height):  # before anything large is decoded
-                    return Image(np.asarray(image.convert("RGB")))
+                    notes = str(image.info.get(_NOTES_KEYWORD, "")).splitlines()
+                    return Image(np.asarray(image.convert("RGB")), tuple(notes))
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
             raise ValueError("its image is damaged") from error
         raise ValueError(f"its image is {size[0]} x {size[1]}, not {self.width} x {self.height}")
 
 
 def _encode_png(image: Image) -> str:
-    """Encode an image as PNG in base64."""
-    file = BytesIO()
-    image.to_pil().save(file, "PNG", compress_level=1)
+    """Encode an image as PNG in base64, with its notes, which earlier versions of the program do not read."""
+    file, notes = BytesIO(), PngInfo()
+    if image.notes:
+        notes.add_text(_NOTES_KEYWORD, make_encodable("\n".join(image.notes)))
+    image.to_pil().save(file, "PNG", compress_level=1, pnginfo=notes)
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 

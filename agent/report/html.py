@@ -236,6 +236,7 @@ def _collect_facts(episode: Episode, provenance: "Provenance", source: str) -> d
     image, price = episode.task.image, provenance.budget.price
     return {
         "picture": f"{source} {image.width} x {image.height}".strip(),
+        "read": " ".join(image.notes),
         "planner": provenance.planner,
         "model": "" if provenance.planner == provenance.model else provenance.model,
         "offered": provenance.capabilities,

@@ -430,3 +430,18 @@ def test_what_a_server_wants_back_with_a_call_is_kept_and_nothing_is_written_of_
     save_episode(episode, tmp_path / "plain.json", provenance=MADE_BY)
     assert load_episode(tmp_path / "signed.json").episode.steps[0].decision.extra == signed.decision.extra
     assert '"extra"' not in (tmp_path / "plain.json").read_text("utf-8")
+
+
+NOTES = ("The grey values lie between 0 and 4095: 0 is shown as black, and 4095 as white.", "2 Bänder · 図")
+
+
+def test_notes_of_an_image_are_kept_where_earlier_versions_do_not_look(tmp_path: Path) -> None:
+    pixels = np.full((4, 6, 3), 90, np.uint8)
+    texts = []
+    for image in (Image(pixels), Image(pixels, NOTES)):
+        save_episode(Episode(Task(image, "cups")), tmp_path / "episode.json")
+        held = load_episode(tmp_path / "episode.json")
+        assert held.episode.task.image.notes == image.notes
+        assert set(held.picture.model_dump()) == {"name", "width", "height", "key", "png"}
+        texts.append(to_html(held.episode, held.made_by))
+    assert all(note in texts[1] and note not in texts[0] for note in NOTES)
