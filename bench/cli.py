@@ -85,14 +85,15 @@ def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFold
 @app.command("start")
 def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
     """Measure the time from a cold process to help, to an import, to an answer."""
-    from bench.suites.start import measure_start
+    with _report_errors():
+        from bench.suites.start import measure_start
 
-    _print_tables(measure_start(rounds=rounds), out)
+        _print_tables(measure_start(rounds=rounds), out)
 
 
 @app.command("growth")
 def run_growth(out: OutputFolder = None) -> None:
-    """Measure how fast time and memory grow with masks, megapixels, phrases, concurrent episodes and samples."""
+    """Measure how fast time and memory grow with masks, holes, megapixels, phrases, concurrent episodes and samples."""
     with _report_errors():
         from bench.suites.growth import measure_growth
 
@@ -191,7 +192,8 @@ def _parse_names(text: str, known: Sequence[str], option: str) -> list[str]:
 
 @contextmanager
 def _report_errors() -> Iterator[None]:
-    with report_user_errors(), require_extra("bench", "matplotlib", "skimage"):
+    left = "no further table was measured"
+    with report_user_errors(interrupted=left), require_extra("bench", "matplotlib", "skimage"):
         yield
 
 
@@ -202,6 +204,7 @@ def _run_suites(command: str) -> None:
 
 
 def _run_program(program: str, *words: str) -> None:
-    code = subprocess.run([sys.executable, "-c", program, *words], check=False).returncode
+    with _report_errors():
+        code = subprocess.run([sys.executable, "-c", program, *words], check=False).returncode
     if code:
         raise typer.Exit(code)

@@ -1,7 +1,8 @@
 """The growth of time and memory with the size of the work: `sam3-agent bench growth`.
 
-The sizes are masks, megapixels, phrases, concurrent episodes, and samples of a data set. For each cost the first table
-says with which power of the size it grows at the end; 1 is in proportion, and nothing should grow faster.
+The sizes are masks, holes of a mask, megapixels, phrases, concurrent episodes, and samples of a data set. For each cost
+the first table says with which power of the size it grows at the end; 1 is in proportion, and nothing should grow
+faster.
 """
 
 import json
@@ -37,11 +38,13 @@ from evals.runs.solver import Solver
 from evals.samples import Dataset
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend, remove_overlaps
 from sam3_tool.drawing.overlay import draw_marks
+from sam3_tool.masks.polygons import trace_rings
 from sam3_tool.synthetic.nouns import COLOURS, SHAPES
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 
 CPU = torch.device("cpu")
 MASKS = (1, 10, 100, 300, 1000)
+HOLES = (100, 400, 1600, 6400, 25_600)
 MEGAPIXELS = (0.1, 0.5, 2, 8, 24, 50)
 PHRASES = (1, 2, 4, 8, 16, 32, 64)
 EPISODES = (1, 2, 4, 8, 16, 32)
@@ -63,6 +66,7 @@ def measure_growth() -> list[Table]:
     cv2.setNumThreads(1)
     tables = [
         measure_mask_growth(),
+        measure_hole_growth(),
         measure_megapixel_growth(),
         measure_phrase_growth(),
         measure_episode_growth(),
@@ -134,6 +138,23 @@ def _relate_all_masks(image: Image, found: Instances, relation: str) -> None:
         Decision("answer", '{"ids": [1]}'),
     ]
     assert run(Task(image, "all"), ScriptedPlanner(calls), sam3).outcome == "answered"
+
+
+def measure_hole_growth(numbers: Sequence[int] = HOLES) -> Table:
+    """Measure the polygons of one mask with so many holes, as exports write them."""
+    rows = [(number, *_flatten_costs([measure_cost(partial(trace_rings, _draw_holes(number)))])) for number in numbers]
+    return Table(
+        "growth-holes", "Growth with holes", ("holes", *_list_cost_columns(["polygons"])), rows, _describe_conditions()
+    )
+
+
+def _draw_holes(number: int) -> np.ndarray:
+    """A mask with so many holes of one pixel, in a square as good as possible: bool (H, W)."""
+    side = math.isqrt(number - 1) + 1
+    mask = np.ones((4 * side, 4 * side), bool)
+    rows, columns = np.divmod(np.arange(number), side)
+    mask[4 * rows + 1, 4 * columns + 1] = False
+    return mask
 
 
 def measure_megapixel_growth(sizes: Sequence[float] = MEGAPIXELS) -> Table:

@@ -1,8 +1,11 @@
 """What the benchmarks count is right; how fast things are, only running them tells."""
 
 import json
+import os
 import random
+import signal
 from importlib import import_module
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from typer.testing import CliRunner
 
+from agent.cli.main import main
 from bench.cli import SUITES, app
 from bench.harness.networks import FULL, load_network
 from bench.harness.plots import plot_table
@@ -196,3 +200,13 @@ def test_the_sam_side_of_an_episode_is_measured_to_its_end(tiny_network):
 
 def test_only_the_tables_that_are_asked_for_are_measured(tiny_network):
     assert [table.name for table in measure_sam3(Workload(tables=("memory",)))] == ["sam3-memory"]
+
+
+def test_a_benchmark_that_is_ended_is_one_line_and_leaves_nothing_running(capfd):
+    Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "start", "--rounds", "1000"])
+    assert ended.value.code == 143
+    assert capfd.readouterr() == ("", "ended by SIGTERM; no further table was measured\n")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

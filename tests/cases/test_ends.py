@@ -3,11 +3,13 @@
 import json
 import os
 import pty
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -90,22 +92,25 @@ def test_ctrl_c_twice_saves_or_says_that_it_did_not(here: Path) -> None:
     assert not list(here.rglob(".unfinished-*"))
 
 
-def run_limited(kibibytes: int, *words: str) -> "subprocess.CompletedProcess[str]":
-    """The command where no file may be larger: what a full disk is, without one."""
-    limited = ["bash", "-c", f'ulimit -f {kibibytes}; exec "$@"', "bash", *PROGRAM, *words]
-    return subprocess.run(limited, capture_output=True, text=True, check=False)
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """No file may have more than 20 KiB: what a full disk is, without one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20 * 2**10, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_without_room_a_chat_goes_on_and_a_query_is_one_line(here: Path) -> None:
+def test_without_room_a_chat_goes_on_and_a_query_is_one_line(here: Path, no_room: None) -> None:
     talk = [word for line in ("the banana", "the watermelons too") for word in ("--say", line)]
-    done = run_limited(20, "chat", str(SCENE), *talk, "--out", "d/o")
-    assert (done.returncode, done.stderr) == (1, "")
+    done = CliRunner().invoke(app, ["chat", str(SCENE), *talk, "--out", "d/o"])
+    assert (done.exit_code, done.stderr) == (1, "")
     first, error, second, again = done.stdout.splitlines()
     assert first.startswith("1 mask: 'banana'.")
     assert second.startswith("Added 4 to the banana")
     assert error == again == "error: cannot write into d/o: File too large"
-    done = run_limited(20, "segment", str(SCENE), "the banana", "--out", "d/o")
-    assert (done.returncode, done.stdout) == (1, "")
+    done = CliRunner().invoke(app, ["segment", str(SCENE), "the banana", "--out", "d/o"])
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "error: cannot write into d/o: File too large\n"
     assert not Path("d").exists()
 

@@ -219,11 +219,16 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
 
 
 def _heed_interruptions() -> None:
-    """What was started in the background ignores Ctrl-C, and passes that on to what it starts."""
+    """What was started in the background ignores Ctrl-C and SIGHUP, and passes that on to what it starts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def test_an_interruption_is_one_line_and_leaves_what_is_done(here):
+@pytest.mark.parametrize(
+    ("number", "code", "ended"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
+)
+def test_an_interruption_is_one_line_and_leaves_what_is_done(here, number, code, ended):
     child = subprocess.Popen(
         [*PROGRAM, "run", "scenes", "--with", "number=12", "--with", "size=200x150", "--out", "a"],
         stdout=subprocess.PIPE,
@@ -233,10 +238,10 @@ def test_an_interruption_is_one_line_and_leaves_what_is_done(here):
     )
     while child.poll() is None and not Path("a/samples.jsonl").exists():
         time.sleep(0.01)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     stdout, stderr = child.communicate()
-    assert (child.returncode, stdout) == (130, "")
-    assert stderr == "interrupted; run the same command again to go on\n"
+    assert (child.returncode, stdout) == (code, "")
+    assert stderr == f"{ended}; run the same command again to go on\n"
     assert 1 <= Path("a/samples.jsonl").read_bytes().count(b"\n") < 12
 
 
