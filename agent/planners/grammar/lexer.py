@@ -155,7 +155,8 @@ class TokenRelabeler:
         last = len(after) - len(run) - (_find_label(after) == "DET")
         ends = last == 0 or (_find_label(after[:last]) == "AND" and last > 1 and after[last - 2] in ADJECTIVES)
         if len(run) < 2 or not ends:
-            if verb in ("is", "are") and len(after) > 1 and after[0] in ADJECTIVES - NOUNS_TOO and not ends:
+            said_last = len(after) > 1 and after[0] in ADJECTIVES - NOUNS_TOO and tell_number(after[1]) == "one"
+            if verb in ("is", "are") and said_last and not ends:
                 after[0] = _relabel("BEYOND", after[0])  # "is the cup on the table red"
             return []
         if verb in ("do", "does", "did"):
