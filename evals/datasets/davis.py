@@ -10,6 +10,7 @@ object numbers (255 is void):
 Predictions: a folder with `bike-packing/00000.png`, object numbers again. J&F in DAVIS' convention.
 """
 
+from functools import partial
 from pathlib import Path
 
 from evals.datasets.formats.files import DataSource
@@ -22,6 +23,7 @@ from evals.datasets.formats.videos import (
 )
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
+from evals.metrics.jf import list_frames
 from evals.samples import Sample
 
 SOURCE = DataSource(
@@ -51,7 +53,7 @@ def load(data: Path, split: str, *, resolution: str = "480p") -> VideoBenchmark:
         SOURCE,
         split,
         root,
-        lambda: [listing, *(path for name in names for path in sorted((masks / name).glob("*.png")))],
+        lambda: [listing, *(path for name in names for path in list_frames(masks / name))],
         [_build_sample(name, masks / name, frames / name) for name in names],
         make_jf_judge(masks, names, "davis"),
         PUBLISHED[split],
@@ -64,6 +66,6 @@ def _build_sample(name: str, masks: Path, frames: Path) -> Sample:
         id=name,
         query="the objects masked in the first frame",
         source=f"{frames.parent.name}/{name}",
-        open_image=make_first_frame_opener(make_frame_finder(masks, frames)),
+        open_image=make_first_frame_opener(make_frame_finder(masks, frames), partial(list_frames, masks)),
         group=name,
     )

@@ -10,6 +10,7 @@ fourth frame:
 Predictions: a folder with `sav_000262/000/00000.png`, not black where the object is. J&F in SA-V's convention.
 """
 
+from functools import partial
 from pathlib import Path
 
 from evals.datasets.formats.files import DataSource
@@ -22,6 +23,7 @@ from evals.datasets.formats.videos import (
 )
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
+from evals.metrics.jf import list_folders, list_frames
 from evals.samples import Sample
 
 SOURCE = DataSource("SA-V", "ai.meta.com/datasets/segment-anything-video (sav_val.tar, sav_test.tar)", "CC BY 4.0")
@@ -46,13 +48,8 @@ def load(data: Path, split: str) -> VideoBenchmark:
         SOURCE,
         split,
         root,
-        lambda: [listing, *(path for name in names for path in sorted((masks / name).rglob("*.png")))],
-        [
-            _build_sample(part, frames / name)
-            for name in names
-            for part in sorted((masks / name).iterdir())
-            if part.is_dir()
-        ],
+        lambda: [listing, *(path for name in names for path in _list_masks(masks / name))],
+        [_build_sample(part, frames / name) for name in names for part in list_folders(masks / name)],
         make_jf_judge(masks, names, "sav"),
         PUBLISHED[split],
         ("Convention: SA-V; first and last annotated frame left out, an object's frames count from its entry on.",),
@@ -65,6 +62,11 @@ def _build_sample(masks: Path, frames: Path) -> Sample:
         id=f"{frames.name}/{masks.name}",
         query="the object masked where it first appears",
         source=frames.name,
-        open_image=make_first_frame_opener(make_frame_finder(masks, frames)),
+        open_image=make_first_frame_opener(make_frame_finder(masks, frames), partial(_list_masks, masks.parent)),
         group=frames.name,
     )
+
+
+def _list_masks(video: Path) -> list[Path]:
+    """The masks of all objects of a video."""
+    return [mask for part in list_folders(video) for mask in list_frames(part)]

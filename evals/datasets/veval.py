@@ -24,6 +24,7 @@ from evals.datasets.formats.videos import Judge, VideoBenchmark, make_first_fram
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import veval
+from evals.metrics.inputs.entries import require_list
 from evals.samples import Sample
 
 SOURCE = DataSource(
@@ -77,9 +78,11 @@ def _find_frames(data: Path, source: str) -> Path:
 
 
 def _build_samples(content: Any, frames: Path) -> Iterator[Sample]:
+    veval.check_truth(content)
     videos = {video["id"]: video for video in content["videos"]}
     for pair in content["video_np_pairs"]:
         video = videos[pair["video_id"]]
+        require_list(video["file_names"], f"`file_names` of video {video['id']!r}")
         yield Sample(
             id=f"{pair['video_id']}-{pair['category_id']}",
             query=str(pair["noun_phrase"]),

@@ -169,8 +169,8 @@ def read_folders(
     is of a first or last frame that does not count. In SA-V's form every object is a video of its own, named
     VIDEO/OBJECT, with the object number 1.
     """
-    for name in sorted(path.name for path in targets.iterdir() if path.is_dir()) if names is None else names:
-        parts = sorted(path.name for path in (targets / name).iterdir() if path.is_dir())
+    for name in [path.name for path in list_folders(targets)] if names is None else names:
+        parts = [path.name for path in list_folders(targets / name)]
         for part in [f"{name}/{part}" for part in parts] or [name]:
             found, wanted = _read_video(targets / part, predictions / part, part, skip_first_and_last)
             yield part, *((_binarize_frames(found, part), _binarize_frames(wanted, part)) if parts else (found, wanted))
@@ -178,18 +178,12 @@ def read_folders(
 
 def _read_video(targets: Path, predictions: Path, video: str, skip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and target, (T, H, W) each, as the images hold them."""
-    names = sorted(path.name for path in targets.glob("*.png"))
+    names = [path.name for path in list_frames(targets)]
     if not names:
         raise ScoringError(f"video {video!r} has no PNG among the targets")
-    wanted = [_read_frame(targets / name) for name in names]
-    found = (
-        [_read_frame(predictions / name) for name in names[1:-1]]
-        if skip
-        else [_read_frame(predictions / n) for n in names]
-    )
-    for frame in (*found, *wanted):
-        if frame.shape != wanted[0].shape:
-            raise ScoringError(f"video {video!r} has a mask of {frame.shape}, its first target is {wanted[0].shape}")
+    wanted = list(read_masks([targets / name for name in names]))
+    given = names[1:-1] if skip else names
+    found = list(read_masks([predictions / name for name in given], wanted[0]))
     blank = [np.zeros_like(wanted[0])] if skip else []
     return np.stack([*blank, *found, *blank][: len(wanted)]), np.stack(wanted)
 
@@ -201,8 +195,35 @@ def _binarize_frames(frames: np.ndarray, name: str) -> np.ndarray:
     return np.asarray(frames > 0)
 
 
-def _read_frame(path: Path) -> np.ndarray:
+def list_frames(folder: Path) -> list[Path]:
+    """The masks of a video, or of one of its objects, by name; without the hidden files that file systems leave."""
+    return sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name, without hidden ones."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def read_masks(paths: Iterable[Path], first: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Read masks as the images hold them, (H, W), all as large as `first`, else as the first. Raises ScoringError."""
+    for path in paths:
+        mask = _read_mask(path)
+        first = mask if first is None else first
+        if mask.ndim != 2 or mask.shape != first.shape[:2]:
+            channels = f" in {mask.shape[2]} channels" if mask.ndim > 2 else ""
+            raise ScoringError(
+                f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels{channels}, expected one value a pixel in"
+                f" the size of the video's first target, {first.shape[1]} x {first.shape[0]}"
+            )
+        yield mask
+
+
+def _read_mask(path: Path) -> np.ndarray:
     try:
-        return np.asarray(PIL.Image.open(path))
+        with PIL.Image.open(path) as image:
+            return np.asarray(image)
+    except FileNotFoundError:
+        raise ScoringError(f"there is no mask {path}") from None
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise ScoringError(f"{path} cannot be read as an image") from error

@@ -112,6 +112,13 @@ class GroundTruth:
     """All of `video_np_pairs`; None where the file has none."""
 
 
+def check_truth(file: Any) -> None:
+    """Raise ScoringError for a ground truth, parsed, with a mask, a box or an id that cannot be compared."""
+    truth = _read_truth(file)
+    for pair, tracks in _group_by_pair(truth.tracks).items():
+        _build_frames(tracks, [], _count_frames(truth.videos[pair[0]]), "segm")
+
+
 def _read_truth(file: Any) -> GroundTruth:
     file = require_object(file, "ground truth")
     listing = require_list(get_field(file, "videos", "ground truth"), "ground truth `videos`")

@@ -129,7 +129,8 @@ def is_number(value: Any) -> bool:
     >>> is_number(1.5), is_number(True), is_number("1")
     (True, False, False)
     """
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    # the first test is the second one of all that JSON has, and ten times as fast
+    return type(value) in (float, int) or (isinstance(value, Real) and not isinstance(value, bool | np.bool_))
 
 
 def shorten_value(value: Any) -> str:

@@ -54,13 +54,20 @@ class VideoBenchmark:
 
 def make_frame_finder(masks: Path, frames: Path) -> Callable[[], list[Path]]:
     """The frames in `frames` that have a PNG in `masks`."""
-    return lambda: [frames / f"{mask.stem}.jpg" for mask in sorted(masks.glob("*.png"))]
+    return lambda: [frames / f"{mask.stem}.jpg" for mask in jf.list_frames(masks)]
 
 
-def make_first_frame_opener(frames: Callable[[], Sequence[Path]]) -> Callable[[], Image]:
-    """Reads the first of a video's annotated frames when it is called; ImageError if any of them is missing."""
+def make_first_frame_opener(
+    frames: Callable[[], Sequence[Path]], masks: Callable[[], Sequence[Path]] = lambda: ()
+) -> Callable[[], Image]:
+    """Reads the first of a video's annotated frames when it is called, after all of its masks.
+
+    It raises ImageError if any of the frames is missing, and ScoringError if a mask cannot be used.
+    """
 
     def open_image() -> Image:
+        for _ in jf.read_masks(masks()):
+            pass
         paths = frames()
         if not paths:
             raise ImageError("a video without a single annotated frame")

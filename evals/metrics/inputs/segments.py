@@ -9,14 +9,14 @@ from sam3_tool.masks import rle
 from sam3_tool.masks.checks import check_size, shorten_value
 from sam3_tool.masks.rle import RleMask
 
-_FORMS = "`segmentation` must be run lengths with a size, or polygons"
+_FORMS = "`segmentation` must be run lengths with a size"
 
 
 def to_rle(segmentation: Any, image: Entry, name: Callable[[], str]) -> RleMask:
     """Read any form COCO allows: `{"size", "counts"}` compressed or as a list of runs, or polygons (their union).
 
     The mask is checked: it is as large as it says, and can be compared. `image` gives the `height` and `width` that
-    polygons are drawn in. Raises ScoringError.
+    polygons are drawn in; where it is empty, polygons are refused. Raises ScoringError.
     """
     parts = read_parts(segmentation, image, name)
     return parts[0] if len(parts) == 1 else rle.merge_masks(parts)
@@ -28,13 +28,14 @@ def read_parts(segmentation: Any, image: Entry, name: Callable[[], str]) -> list
         match segmentation:
             case RleMask(size=(height, width), counts=counts) | {"size": [height, width], "counts": counts}:
                 return [_read_run_lengths(counts, height, width)]
-            case [[*_], *_] | [_, [*_], *_]:
+            case [[*_], *_] | [_, [*_], *_] if image:
                 return rle.from_polygons(segmentation, *read_image_size(image, lambda: f"the image of {name()}"))
     except ScoringError:
         raise
     except ValueError as error:
         raise ScoringError(f"{name()}: {error}") from error
-    raise ScoringError(f"{name()}: {_FORMS}, found {_describe_form(segmentation)}")
+    forms = f"{_FORMS}, or polygons" if image else _FORMS
+    raise ScoringError(f"{name()}: {forms}, found {_describe_form(segmentation)}")
 
 
 def read_image_size(image: Entry, name: Name) -> tuple[int, int]:

@@ -126,7 +126,7 @@ def test_a_first_and_last_frame_need_no_prediction_and_any_other_does(davis):
         (predictions / f"dogs/{number:05d}.png").unlink()
     assert load_benchmark("davis", root, "val").score_file(predictions)["jf"] == 100
     (predictions / "dogs/00002.png").unlink()
-    with pytest.raises(ScoringError, match=r"dogs/00002\.png cannot be read"):
+    with pytest.raises(ScoringError, match=r"there is no mask .*dogs/00002\.png"):
         load_benchmark("davis", root, "val").score_file(predictions)
 
 
@@ -192,3 +192,69 @@ def test_broken_listings_and_files_are_named(davis, saco):
 def test_videos_are_not_run(davis):
     with pytest.raises(DatasetError, match="davis cannot be run: there is no video tracker here yet"):
         load_dataset("davis", davis[0], "val")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "segmentations",
+            [{"size": [24, 32], "counts": "PP"}, None, None],
+            "the runs do not make up a mask of 32 x 24",
+        ),
+        ("segmentations", [[[1, 1, 5, 1, 5, 5]], None, None], "`segmentation` must be run lengths with a size, found"),
+        ("segmentations", [None, None], "has 2 frames, its video 3"),
+        ("segmentations", None, "must be a list, found NoneType"),
+        ("id", [1], "`id` must be a number or a text"),
+    ],
+)
+def test_a_broken_masklet_is_told_when_the_data_are_loaded(saco, key, value, said):
+    file = saco[0] / "annotation/saco_veval_sav_test.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0][key] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=rf"saco_veval_sav_test.json is not as published \(.*annotation 0.*{said}"):
+        load_benchmark("saco-veval", saco[0], "sav-test")
+
+
+def test_videos_without_a_list_of_frames_are_refused(saco):
+    file = saco[0] / "annotation/saco_veval_sav_test.json"
+    content = json.loads(file.read_text())
+    content["annotations"], content["videos"][0]["file_names"] = [], None
+    file.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="`file_names` of video 0 must be a list, found NoneType"):
+        load_benchmark("saco-veval", saco[0], "sav-test")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be read as an image"),
+        (lambda path: PIL.Image.new("RGB", (32, 24)).save(path), "is 32 x 24 pixels in 3 channels, expected one value"),
+        (lambda path: PIL.Image.new("L", (10, 9)).save(path), "is 10 x 9 pixels, expected one value a pixel"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [("davis", "Annotations/480p/dogs/00002.png"), ("sav", "Annotations_6fps/sav_000001/001/00008.png")],
+)
+def test_masks_of_the_truth_that_cannot_be_used_are_found_by_a_check(request, name, mask, spoil, said):
+    root, _ = request.getfixturevalue(name)
+    spoil(root / mask)
+    [fault] = check_images(load_benchmark(name, root, "val").list_samples()).broken
+    assert str(root / mask) in fault
+    assert said in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("davis", "Annotations/480p/dogs"), ("sav", "Annotations_6fps/sav_000001/000")]
+)
+def test_hidden_files_and_folders_are_neither_masks_nor_objects(request, name, folder):
+    root, predictions = request.getfixturevalue(name)
+    before = load_benchmark(name, root, "val").collect_info().hash
+    (root / folder / "._00000.png").write_bytes(b"left by a file system")
+    (root / folder / "../.ipynb_checkpoints").mkdir()
+    benchmark = load_benchmark(name, root, "val")
+    assert benchmark.collect_info().hash == before
+    assert not check_images(benchmark.list_samples()).broken
+    assert benchmark.score_file(predictions)["jf"] == 100
