@@ -102,6 +102,8 @@ def _build_entry(
 ) -> CountingEntry:
     if not is_number(number) or not float(number).is_integer() or number < 0:
         raise DatasetError(f"row {id}: the number of objects must be a whole number, found {shorten_value(number)}")
+    if id not in given and (not isinstance(query, str) or not query.strip()):
+        raise DatasetError(f"row {id}: the query must be a text, found {shorten_value(query)}")
     return CountingEntry(id, given.get(id, str(query)).strip(), int(number), open_image, direct or id in given)
 
 

@@ -37,6 +37,7 @@ from evals.metrics.inputs.entries import Entry, get_field
 from evals.metrics.inputs.segments import read_image_size, to_rle
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks import rle
+from sam3_tool.masks.checks import shorten_value
 
 SOURCE = DataSource(
     "gRefCOCO",
@@ -170,11 +171,13 @@ def _count_entry(sentence: Sentence, entry: Entry | None, convention: Convention
     name = f"prediction {sentence.id!r}"
     mask, declared = np.zeros_like(target), True
     if entry is not None:
-        runs, declared = to_rle(entry, {}, lambda: name), bool(get_field(entry, "no_target", name))
+        runs, declared = to_rle(entry, {}, lambda: name), get_field(entry, "no_target", name)
+        if declared not in (True, False):
+            raise ScoringError(f"{name}: `no_target` must be true or false, found {shorten_value(declared)}")
         mask = rle.decode_mask(runs)
     if mask.shape != target.shape:
         raise ScoringError(f"{name}: its mask is {mask.shape}, its image {target.shape}")
-    return gres.count_pixels(gres.Sample(mask, target, declared, not sentence.annotations), convention=convention)
+    return gres.count_pixels(gres.Sample(mask, target, bool(declared), not sentence.annotations), convention=convention)
 
 
 def _build_sample(sentence: Sentence) -> Sample:

@@ -11,6 +11,7 @@ It returns a `Dataset`, or a `Benchmark` that can only be scored, whose `name` i
 `dataset_loader` tells beforehand which splits there are; without it nothing is known of them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -248,7 +249,7 @@ def load_dataset(
     Raises:
         PluginError: There is no data set of that name.
         DatasetError: There is no such split or option; files are missing or not as published; an id is no Unicode
-            text; or the data set can only be scored, as videos are.
+            text, or there twice; or the data set can only be scored, as videos are.
 
     >>> scenes = load_dataset("scenes", number=3)
     >>> scenes.split, len(scenes.list_samples())
@@ -327,7 +328,11 @@ def _expand_paths(loader: DatasetLoader[..., Benchmark], options: Mapping[str, A
 def _check_loaded(loaded: Benchmark, name: str) -> Benchmark:
     if loaded.name != name:  # a run's manifest keeps the name, by which its data set is loaded again
         raise DatasetError(f"the data set {name!r} calls itself {loaded.name!r}; both names must be the same")
-    if unwritable := [sample.id for sample in loaded.list_samples() if make_encodable(sample.id) != sample.id]:
+    ids = [sample.id for sample in loaded.list_samples()]
+    if is_runnable(loaded) and len(set(ids)) < len(ids):  # answers are kept by it
+        twice = next(id for id, number in Counter(ids).items() if number > 1)
+        raise DatasetError(f"{name} has the id {twice!r} twice; every sample needs one of its own")
+    if unwritable := [id for id in ids if make_encodable(id) != id]:
         raise DatasetError(
             f"{name} has the id {unwritable[0]!r}, which is no Unicode text; give that sample another one"
         )

@@ -204,6 +204,8 @@ def _load_rows(table: Table) -> Iterator[tuple[Sample, Target]]:
     for number, row in enumerate(table.read_columns(["text", "ann_id", "image_id", "img_height", "img_width"])):
         if not isinstance(row["text"], str) or not row["text"].strip():
             raise table.source.build_broken_error(table.files[0], f"asks nothing in row {number}: {row['text']!r}")
+        if row["ann_id"] is None:
+            raise table.source.build_broken_error(table.files[0], f"has no `ann_id` in row {number}")
         with name_file(table.files[0], table.source.name):
             size = read_image_size({"height": row["img_height"], "width": row["img_width"]}, f"row {number}")
         target = _make_row_target(table, number, size)
@@ -221,8 +223,8 @@ def _load_rows(table: Table) -> Iterator[tuple[Sample, Target]]:
 
 
 def _read_image(table: Table, row: int) -> bytes:
-    encoded: bytes = table.read_cell(row, "image")["bytes"]
-    return encoded
+    encoded: bytes | None = (table.read_cell(row, "image") or {}).get("bytes")
+    return encoded or b""
 
 
 def _make_row_target(table: Table, number: int, size: tuple[int, int]) -> Target:

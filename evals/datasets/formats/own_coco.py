@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evals.datasets.formats.files import find_file, name_file, read_upright_size
-from evals.datasets.formats.own_entry import SOURCE, Box, OwnEntry, OwnFile
+from evals.datasets.formats.own_entry import SOURCE, Box, OwnEntry, OwnFile, are_shares
 from evals.errors import ScoringError
 from evals.metrics.inputs import boxes
 from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object
@@ -132,16 +132,26 @@ def _name_annotation(entry: Entry, place: int | None = None) -> str:
 
 
 def _is_partly(group: Sequence[Entry], key: str) -> bool:
-    given = [bool(entry.get(key)) for entry in group if not _is_crowd(entry)]
+    given = [_has(entry, key) for entry in group if not _is_crowd(entry)]
     return any(given) and not all(given)
 
 
 def _has_all(group: Sequence[Entry], key: str) -> bool:
-    return bool(group) and all(entry.get(key) for entry in group)
+    return bool(group) and all(_has(entry, key) for entry in group)
+
+
+def _has(entry: Entry, key: str) -> bool:
+    """Tell whether an annotation has a mask or a box; label tools write a box of zeros where they have none."""
+    value = entry.get(key)
+    return bool(value) and not (key == "bbox" and value == [0, 0, 0, 0])
 
 
 def _is_crowd(entry: Entry) -> bool:
-    return bool(entry.get("iscrowd"))
+    """Raises ScoringError for "false", which would be true."""
+    value = entry.get("iscrowd") or 0
+    if value not in (0, 1):
+        raise ScoringError(f"{_name_annotation(entry, 0)}: `iscrowd` must be 0 or 1, found {shorten_value(value)}")
+    return bool(value)
 
 
 def _build_entry(
@@ -149,7 +159,7 @@ def _build_entry(
 ) -> OwnEntry:
     objects = [entry for entry in annotations if not _is_crowd(entry)]
     crowds = [entry for entry in annotations if _is_crowd(entry) and entry.get("segmentation")]
-    corners = tuple(_get_corners(entry) for entry in objects if entry.get("bbox"))
+    corners = tuple(_get_corners(entry) for entry in objects if _has(entry, "bbox"))
     is_drawn, is_boxed = (_has_all(objects, key) for key in ("segmentation", "bbox"))
     return OwnEntry(
         id=id,
@@ -163,7 +173,12 @@ def _build_entry(
 
 
 def _get_corners(annotation: Entry) -> Box:
-    x, y, w, h = boxes.check_box(annotation["bbox"], _name_annotation(annotation, 0))
+    name = _name_annotation(annotation, 0)
+    x, y, w, h = boxes.check_box(annotation["bbox"], name)
+    if w <= 0 or h <= 0 or are_shares((x, y, w, h)):
+        raise ScoringError(
+            f"{name}: `bbox` is x, y, w, h in pixels with w and h above 0, found {shorten_value(annotation['bbox'])}"
+        )
     return (x, y, x + w, y + h)
 
 
@@ -182,12 +197,23 @@ def _make_mask_reader(
     return read_drawn_mask
 
 
+def _lie_outside(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> bool:
+    """Tell whether no polygon reaches into the image, of `size` (height, width)."""
+    corners = [np.array(polygon, float).reshape(-1, 2) for polygon in polygons]
+    return all((points.max(axis=0) <= 0).any() or (points.min(axis=0) >= size[::-1]).any() for points in corners)
+
+
 def _draw_annotation(annotation: Entry, image: Entry, size: tuple[int, int]) -> RleMask:
     """`size`: (height, width) of the image's file. Raises ScoringError."""
     name = _name_annotation(annotation, 0)
     sides = {key: image.get(key, side) for key, side in zip(("height", "width"), size, strict=True)}
-    drawn = to_rle(annotation["segmentation"], sides, lambda: name)
+    segmentation = annotation["segmentation"]
+    drawn = to_rle(segmentation, sides, lambda: name)
+    if isinstance(segmentation, list) and all(are_shares(polygon) for polygon in segmentation):
+        raise ScoringError(f"{name}: a polygon is in pixels, found shares of the image, {shorten_value(segmentation)}")
     if drawn.size != size:
         found = f"{drawn.size[1]} x {drawn.size[0]}"
         raise ScoringError(f"{name}: its mask is {found} pixels, its image is {size[1]} x {size[0]}")
+    if isinstance(segmentation, list) and _lie_outside(segmentation, size):
+        raise ScoringError(f"{name}: its polygons lie outside its image, which is {size[1]} x {size[0]} pixels")
     return drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.datasets.formats.files import find_file
-from evals.datasets.formats.own_entry import Box, OwnEntry, OwnFile
+from evals.datasets.formats.own_entry import Box, OwnEntry, OwnFile, are_shares
 from evals.datasets.formats.own_masks import make_mask_reader
 from evals.errors import DatasetError
 from evals.metrics.inputs.boxes import MAX_SIDE
@@ -124,5 +124,9 @@ def _parse_box(name: str, box: Any) -> Box:
     if not numbers or not all(abs(side) < MAX_SIDE for side in box) or not (box[0] < box[2] and box[1] < box[3]):
         raise DatasetError(
             f"{name}: a box is x0, y0, x1, y1 in pixels with x0 < x1 and y0 < y1, found {shorten_value(box)}"
+        )
+    if are_shares(box):
+        raise DatasetError(
+            f"{name}: a box is x0, y0, x1, y1 in pixels, found shares of the image, {shorten_value(box)}"
         )
     return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))

@@ -23,6 +23,8 @@ def make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
         height, width = read_upright_size(image_path)
         try:
             with PIL.Image.open(path) as image:
+                if (pages := getattr(image, "n_frames", 1)) > 1:
+                    raise DatasetError(f"own data: the mask {path} has {pages} pages; expected one")
                 upright = PIL.ImageOps.exif_transpose(image) if _is_turned(image) else image
                 if upright.size != (width, height):
                     size = f"{upright.width} x {upright.height}"

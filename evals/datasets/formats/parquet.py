@@ -67,10 +67,14 @@ class Table:
         group, place = self._locate_row(row)
         rows = self._read_column(group, column)[place].values
         try:
-            return np.stack([np.asarray(line.values) for line in rows]) if len(rows) else np.zeros((0, 0), bool)
+            found = np.stack([np.asarray(line.values) for line in rows]) if len(rows) else np.zeros((0, 0), bool)
+            if found.dtype.kind not in "biu":
+                raise ValueError(f"its values are of type {found.dtype}")
+            return found
         except (ValueError, TypeError, AttributeError) as error:
             raise self.source.build_broken_error(
-                self.files[0], f"has in row {row} a `{column}` that is no list of equally long lists ({error})"
+                self.files[0],
+                f"has in row {row} a `{column}` that is no list of equally long lists of true and false ({error})",
             ) from error
 
     @property

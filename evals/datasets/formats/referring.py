@@ -7,10 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from evals.datasets.formats.files import DataSource
-from evals.errors import DatasetError
-from evals.metrics.inputs.entries import Entry, get_key, require_object
+from evals.datasets.formats.files import DataSource, name_file
+from evals.errors import DatasetError, ScoringError
+from evals.metrics.inputs.entries import Entry, get_field, get_key, require_object
 from sam3_tool.files import decode_json
+from sam3_tool.masks.checks import shorten_value
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ def read_refs(source: DataSource, data: Path, file: Path, split: str, image_fold
     if not refs:
         raise source.build_broken_error(file, f"has no refs of the split {split!r}")
     images, annotations = source.parse_json(instances, _index_instances)
-    named = str(_get_image(source, file, images, refs[0])["file_name"])
+    with name_file(instances, source.name):
+        named = _get_file_name(_get_image(source, file, images, refs[0]))
     folder = source.find_image_folder([Path(image_folder)] if image_folder else _list_image_folders(data), named)
     try:
-        sentences = list(_build_sentences(refs, images, annotations, folder, source.name, instances))
+        with name_file(file, source.name):
+            sentences = list(_build_sentences(refs, images, annotations, folder, source.name, instances))
     except (KeyError, TypeError, AttributeError) as error:
         raise source.build_broken_error(file, f"does not fit {instances} ({type(error).__name__}: {error})") from error
     return Refs([file, instances], sentences)
@@ -79,6 +82,10 @@ def _get_image(source: DataSource, file: Path, images: Mapping[Any, Entry], ref:
         return images[ref["image_id"]]
     except (KeyError, TypeError) as error:
         raise source.build_broken_error(file, f"names an image that instances.json does not have ({error})") from error
+
+
+def _get_file_name(image: Entry) -> str:
+    return str(get_field(image, "file_name", lambda: f"image {image['id']!r}"))
 
 
 def _load_refs(source: DataSource, file: Path) -> list[Any]:
@@ -138,11 +145,24 @@ def _build_sentences(
     for ref in refs:
         image = images[ref["image_id"]]
         ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
-        targets = [] if ids == [-1] else [annotations[number] for number in ids]
+        targets = [] if ids == [-1] else [_find_entry(annotations, number, ref) for number in ids]
         for sentence in ref["sentences"]:
             number = f"{ref['ref_id']}-{sentence['sent_id']}"
-            text = str(sentence["sent"]).strip().lower()
-            yield Sentence(number, text, image, targets, folder / str(image["file_name"]), of, instances)
+            if not isinstance(sentence["sent"], str):
+                raise ScoringError(f"sentence {number}: `sent` must be a text, found {shorten_value(sentence['sent'])}")
+            text = sentence["sent"].strip().lower()
+            with name_file(instances, of):
+                path = folder / _get_file_name(image)
+            yield Sentence(number, text, image, targets, path, of, instances)
+
+
+def _find_entry(annotations: Mapping[Any, Entry], id: Any, ref: Entry) -> Entry:
+    try:
+        return annotations[id]
+    except (KeyError, TypeError):
+        raise ScoringError(
+            f"ref {ref['ref_id']!r} is of annotation {shorten_value(id)}, which instances.json does not have"
+        ) from None
 
 
 def check_split(source: DataSource, split: str, splits: Sequence[str]) -> None:

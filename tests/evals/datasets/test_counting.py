@@ -129,3 +129,15 @@ def test_other_files_and_phrases_are_told(tmp_path, countbench):
     (tmp_path / "broken" / "x.parquet").write_bytes(b"PAR1")
     with pytest.raises(DatasetError, match="cannot be read"):
         load_dataset("countbench", tmp_path / "broken", "train")
+
+
+@pytest.mark.parametrize("query", [None, "", " "])
+def test_a_row_that_asks_nothing_is_refused_unless_a_phrase_is_given(tmp_path, query):
+    image = {"bytes": b"", "path": None}
+    rows = [{"image": image, "text": "three dogs", "number": 3}, {"image": image, "text": query, "number": 1}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "test.parquet")
+    with pytest.raises(DatasetError, match="row 1: the query must be a text, found"):
+        load_dataset("countbench", tmp_path)
+    (tmp_path / "phrases.json").write_text('{"1": "dog"}')
+    dataset = load_dataset("countbench", tmp_path, phrases=tmp_path / "phrases.json")
+    assert [sample.query for sample in dataset.list_samples()] == ["three dogs", "dog"]
