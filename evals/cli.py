@@ -163,7 +163,12 @@ def run_benchmark(
         if not 0 <= direct_threshold < 1:
             raise UsageError(f"--direct-threshold must be at least 0 and below 1, got {direct_threshold:g}")
         dataset, selection = which.open_dataset(name), which.build_selection()
-        selection.select_samples(dataset)
+        samples, is_scored = selection.select_samples(dataset), context.command.name == "run"
+        if is_scored:
+            from evals.reports.preflight import rehearse_scoring
+
+            display.show_status(f"reading the ground truth of {name}")
+            rehearse_scoring(dataset, samples)
         from evals.runs.assembly import assemble_components
 
         cache_folder = None if no_cache else cache or out.parent / ".cache"
@@ -173,7 +178,7 @@ def run_benchmark(
         print_warnings(components.made_by)
         run_options: RunOptions = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}
         failed = _predict_all(out, dataset, selection, components, run_options, display)
-        if context.command.name == "run":
+        if is_scored:
             _score_finished_run(out, dataset, selection, pages, draws, display)
     if failed > fail_on_error:
         print_remark(f"error: {failed:.0%} of the samples failed, above --fail-on-error {fail_on_error:g}")
@@ -313,15 +318,17 @@ def check_dataset(
 ) -> None:
     """Say whether the data are complete and as published, and what a run will cost. Asks no model.
 
-    Exit codes: 0 as published; 1 images are missing or broken, or the number of samples is another; 2 bad input.
+    Exit codes: 0 as published; 1 images or ground truth are broken, or the number of samples is another; 2 bad input.
     """
     with _report_errors(), show_progress() as display:
         from evals.datasets.loading import ONLY_SCORED, is_runnable
-        from evals.reports.preflight import check_images, describe_dataset, estimate_run
+        from evals.reports.preflight import check_images, describe_dataset, describe_truth, estimate_run
 
         dataset = which.open_benchmark(name)
         samples, info = which.build_selection().select_samples(dataset), dataset.collect_info()
         image_check = check_images(samples, max_images=images, on_progress=display.show_status)
+        display.show_status("reading the ground truth")
+        truth, is_usable = describe_truth(dataset, samples)
         sample_cost = _estimate_cost(planner, toolset or "workspace", like)
         cost = (
             estimate_run(
@@ -330,8 +337,9 @@ def check_dataset(
             if is_runnable(dataset)
             else {"scored only": ONLY_SCORED.format(name=name, split=dataset.split)}
         )
-    _print_table(list({**describe_dataset(dataset, info), "image files": str(image_check), **cost}.items()))
-    if image_check.broken or info.published not in (None, info.samples):
+    found = {"image files": str(image_check), **({"ground truth": truth} if truth else {})}
+    _print_table(list({**describe_dataset(dataset, info), **found, **cost}.items()))
+    if image_check.broken or not is_usable or info.published not in (None, info.samples):
         raise typer.Exit(FAILURE)
 
 
@@ -390,7 +398,7 @@ def _format_scores(predictions: Path, benchmark: "Benchmark") -> list[tuple[str,
     try:
         scores = benchmark.score_file(predictions)
     except ScoringError as error:
-        about_predictions = str(error).startswith(("prediction ", "the image of prediction "))
+        about_predictions = str(error).startswith(("prediction ", "predictions must "))
         raise ScoringError(f"{predictions}: {error}" if about_predictions else str(error)) from error
     return [(name, repr(value)) for name, value in scores.items()]
 

@@ -7,6 +7,10 @@ class DatasetError(UserError, ValueError):
     """A benchmark's files are missing or not as published. The message is one sentence: found, expected, what to do."""
 
 
+class NoTruthError(DatasetError):
+    """A data set gives nothing that answers could be compared with. Its samples can be asked, but not scored."""
+
+
 class ScoringError(UserError, ValueError):
     """An input has no official score. The message is one sentence that names the entry."""
 

@@ -18,6 +18,7 @@ from evals.bootstrap import DEFAULT_DRAWS
 from evals.datasets.loading import LoadedDataset, load_dataset
 from evals.errors import RunError
 from evals.reports.compare import Comparison, compare_predictions
+from evals.reports.preflight import rehearse_scoring
 from evals.reports.report import to_html, to_markdown
 from evals.reports.sample_page import render_page
 from evals.reports.summary import NOT_ASKED, Costs, Summary, group_by_slice, sum_costs, summarize_run
@@ -253,7 +254,7 @@ def evaluate(
     Raises:
         RunError: The folder holds another run or cannot be written, another process is at work in it, or too many
             samples failed.
-        DatasetError: `limit` and `ids` leave no sample, or an id does not exist.
+        DatasetError: `limit` and `ids` leave no sample, an id does not exist, or the ground truth cannot be used.
 
     >>> from tempfile import TemporaryDirectory
     >>> from agent import GrammarPlanner
@@ -271,6 +272,7 @@ def evaluate(
     selection = Selection(limit, tuple(ids))
     samples = selection.select_samples(dataset)
     components = describe_components(planner, sam3, budget=budget, threshold=threshold)
+    rehearse_scoring(dataset, samples)
     origin = dataset.origin if isinstance(dataset, LoadedDataset) else {}
     manifest = Manifest.from_dataset(dataset, dataset.collect_info(), selection, **components.manifest_fields, **origin)
     with RunFolder.start(Path(out), manifest) as run:

@@ -38,7 +38,7 @@ from evals.datasets.formats.own_coco import read_coco
 from evals.datasets.formats.own_entry import SOURCE, Box, OwnEntry
 from evals.datasets.formats.own_lines import read_lines
 from evals.datasets.loading import dataset_loader
-from evals.errors import DatasetError, ScoringError
+from evals.errors import DatasetError, NoTruthError, ScoringError
 from evals.metrics import cgf1
 from evals.metrics.cgf1 import OutcomePool, PairOutcome
 from evals.metrics.inputs import boxes
@@ -148,13 +148,18 @@ class OwnDataset:
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         """A query that the file lacks counts as one without an answer."""
         entries = read_by_id(predictions, self._entries_by_id)
+        for id, entry in entries.items():
+            if "masks" not in entry and "boxes" not in entry:
+                raise ScoringError(
+                    f"prediction {id!r} has neither `masks` nor `boxes`; give [] where nothing was found"
+                )
         scores = self.score([_parse_prediction(id, entries.get(id, {})) for id in self._entries_by_id])
         return {scores.headline: scores.metrics.get(scores.headline, 0.0), **scores.metrics}
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """gIoU and cIoU over the samples with a mask, `box_cgF1` … over those with boxes.
 
-        Raises DatasetError if there is nothing to score against.
+        Raises NoTruthError if there is nothing to score against.
         """
         masked, boxed = self._select_with_masks(predictions), self._select_with_boxes(predictions)
         if not masked and not boxed:
@@ -194,10 +199,10 @@ class OwnDataset:
             prediction for prediction in predictions if get_target(self._entries_by_id, prediction).boxes is not None
         ]
 
-    def _build_no_target_error(self) -> DatasetError:
-        return DatasetError(
-            f"own data: {self.file} gives these queries neither a mask nor boxes, so there is nothing to score against:"
-            " the predictions are there; add `mask` or `boxes` to score them"
+    def _build_no_target_error(self) -> NoTruthError:
+        return NoTruthError(
+            f"own data: {self.file} gives these queries neither a mask nor boxes, so there is nothing to score against;"
+            " add `mask` or `boxes`, or use `sam3-agent eval predict`, which only asks"
         )
 
 

@@ -8,12 +8,17 @@ from agent.core.budget import FREE, Price
 from agent.core.usage import NO_COST, Usage
 from agent.planners.loading import plans_with_model
 from agent.tools import parse_toolset
+from evals.datasets.loading import is_runnable
+from evals.errors import DatasetError, NoTruthError
 from evals.reports.progress import format_duration
 from evals.reports.summary import Costs
-from evals.samples import Benchmark, DatasetInfo, Sample
-from sam3_tool import ImageError
+from evals.samples import Benchmark, Dataset, DatasetInfo, Prediction, Sample
+from sam3_tool import Image
+from sam3_tool.errors import UserError
 
 MAX_NAMED_FAULTS = 5
+MAX_REHEARSED_IMAGES = 4
+"""Images that are opened before a run. Those of a data set are all resized, or none is."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,18 @@ def check_images(
     on_progress: Callable[[str], object] = lambda text: None,
 ) -> ImageCheck:
     """Opens every different image; `max_images`: only so many, evenly spread."""
-    images = list({sample.group: sample for sample in samples}.values())
-    if max_images is not None and max_images < len(images):
-        images = [images[place * len(images) // max_images] for place in range(max_images)]
+    images = _select_images(samples, max_images)
     with ThreadPoolExecutor() as pool:
         faults = list(_track_progress(pool.map(_find_fault, images), len(images), on_progress))
     return ImageCheck(len(images), tuple(fault for fault in faults if fault))
+
+
+def _select_images(samples: Sequence[Sample], max_images: int | None) -> list[Sample]:
+    """The first sample of every image; of more than `max_images`, so many, evenly spread."""
+    images = list({sample.group: sample for sample in samples}.values())
+    if max_images is None or max_images >= len(images):
+        return images
+    return [images[place * len(images) // max_images] for place in range(max_images)]
 
 
 def _track_progress(faults: Iterable[str], total: int, on_progress: Callable[[str], object]) -> Iterator[str]:
@@ -54,10 +65,53 @@ def _track_progress(faults: Iterable[str], total: int, on_progress: Callable[[st
 def _find_fault(sample: Sample) -> str:
     """Say what is wrong with a sample's image; empty if nothing is."""
     try:
-        sample.open_image()
-    except (OSError, ImageError) as error:
+        return _find_other_size(sample, sample.open_image())
+    except (OSError, UserError) as error:
         return str(error)
-    return ""
+
+
+def _find_other_size(sample: Sample, image: Image) -> str:
+    """Say that an image is not as large as its ground truth; empty if it is, or if there is none that can be read."""
+    try:
+        size = None if sample.target is None else sample.target().shape
+    except UserError:  # said by who looks at the ground truth
+        return ""
+    if size in (None, (image.height, image.width)):
+        return ""
+    return (
+        f"{sample.source} is {image.width} x {image.height} pixels, the ground truth of sample {sample.id} is"
+        f" {size[1]} x {size[0]}; expected the image in the size in which it was annotated"
+    )
+
+
+def rehearse_scoring(dataset: Dataset, samples: Sequence[Sample]) -> None:
+    """Score empty answers, so that what is wrong with the ground truth is said before a sample is asked.
+
+    Some images are opened, too: resized ones do not fit the ground truth. Images that cannot be opened are left to the
+    run, in which only their samples fail. Raises UserError, as scoring would at the end of the run; NoTruthError where
+    there is nothing to score against.
+    """
+    dataset.score([Prediction.make_failed(sample.id, "") for sample in samples])
+    for sample in _select_images(samples, MAX_REHEARSED_IMAGES):
+        try:
+            fault = _find_other_size(sample, sample.open_image())
+        except (OSError, UserError):
+            continue
+        if fault:
+            raise DatasetError(f"{dataset.name}: {fault}")
+
+
+def describe_truth(benchmark: Benchmark, samples: Sequence[Sample]) -> tuple[str, bool]:
+    """Say in words whether answers can be scored, and whether that is as it should be."""
+    if not is_runnable(benchmark):
+        return "", True
+    try:
+        rehearse_scoring(benchmark, samples)
+    except NoTruthError as error:
+        return f"none: {error}", True
+    except UserError as error:
+        return f"CANNOT BE SCORED: {error}", False
+    return "whole", True
 
 
 def describe_dataset(dataset: Benchmark, info: DatasetInfo) -> dict[str, str]:

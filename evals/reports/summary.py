@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from agent.core.budget import FREE, Price
 from agent.core.usage import NO_COST, Usage
 from evals.bootstrap import DEFAULT_DRAWS, Measure, compute_interval
+from evals.errors import NoTruthError
 from evals.samples import Dataset, Prediction, Sample, Scores, Status
 
 NOT_ASKED = "not asked yet"
@@ -113,7 +114,10 @@ def summarize_run(
 
 def _score_successes(dataset: Dataset, predictions: Sequence[Prediction]) -> Scores:
     kept = [prediction for prediction in predictions if prediction.status != "failed"]
-    return dataset.score(kept) if kept else Scores("", {})
+    try:
+        return dataset.score(kept) if kept else Scores("", {})
+    except NoTruthError:  # only samples without ground truth have succeeded
+        return Scores("", {})
 
 
 def _build_row(name: str, chosen: Sequence[int], samples: Sequence[Sample], measure: Measure, draws: int) -> SummaryRow:

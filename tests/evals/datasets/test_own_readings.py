@@ -9,6 +9,8 @@ import pytest
 
 from evals.datasets.loading import load_dataset
 from evals.errors import DatasetError
+from evals.reports.summary import summarize_run
+from evals.samples import Prediction
 
 SHAPE = np.zeros((12, 16), bool)
 SHAPE[2:6, 3:9] = True
@@ -271,3 +273,78 @@ def test_polygons_need_no_size_where_the_image_has_one(folder):
 def test_a_coco_file_that_would_be_misread_is_refused(folder, content, said):
     with pytest.raises(DatasetError, match=said):
         read_coco(folder, content)
+
+
+def read_annotation(folder, **changes):
+    annotation = {"id": 1, "image_id": 1, "caption": "cup", "segmentation": [SQUARE], "bbox": [3, 2, 6, 4]} | changes
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [annotation]}
+    (folder / "annotations.json").write_text(json.dumps(content))
+    dataset = load_dataset("own", folder)
+    return dataset, [sample.target() for sample in dataset.list_samples() if sample.target]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bbox": [0.1, 0.1, 0.5, 1]}, r"`bbox` is x, y, w, h in pixels .*, found \[0.1, 0.1, 0.5, 1\]"),
+        ({"bbox": [3, 2, -6, 4]}, "`bbox` is x, y, w, h in pixels with w and h above 0"),
+        ({"bbox": [3, 2, 0, 4]}, "`bbox` is x, y, w, h in pixels with w and h above 0"),
+        ({"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]]}, "a polygon is in pixels, found shares of the image"),
+        ({"segmentation": [[300, 2, 900, 2, 900, 6]]}, "its polygons lie outside its image, which is 16 x 12 pixels"),
+        ({"segmentation": [[3, -9, 9, -9, 9, -1]]}, "its polygons lie outside its image, which is 16 x 12 pixels"),
+        ({"iscrowd": "0"}, "`iscrowd` must be 0 or 1, found '0'"),
+        ({"iscrowd": "false"}, "`iscrowd` must be 0 or 1, found 'false'"),
+        ({"iscrowd": [0]}, r"`iscrowd` must be 0 or 1, found \[0\]"),
+    ],
+)
+def test_annotations_that_would_be_misread_are_refused(folder, changes, said):
+    with pytest.raises(DatasetError, match=f"annotations.json, annotation 1: {said}"):
+        read_annotation(folder, **changes)
+
+
+def test_coordinates_that_are_small_or_reach_out_of_the_image_are_pixels(folder):
+    dataset, [mask] = read_annotation(folder, bbox=[0, 0, 1, 1], segmentation=[[-3, -3, 5, -3, 5, 5, -3, 5]])
+    assert dataset.dataset.entries[0].boxes == ((0, 0, 1, 1),)
+    assert mask.sum() == 25
+    dataset, [mask] = read_annotation(folder, segmentation=[SQUARE, [300, 2, 900, 2, 900, 6]], iscrowd=False)
+    assert np.array_equal(mask, SHAPE)
+
+
+def test_a_box_of_zeros_is_none(folder):
+    dataset, [mask] = read_annotation(folder, bbox=[0, 0, 0, 0])
+    assert (dataset.dataset.entries[0].boxes, mask.sum()) == (None, 24)
+
+
+def test_a_box_in_shares_of_the_image_is_refused(folder):
+    with pytest.raises(
+        DatasetError, match=r"line 1: a box is x0, y0, x1, y1 in pixels, found shares of the image, \[0"
+    ):
+        write(folder, {"image": "a.png", "query": "cup", "boxes": [[0.1, 0.2, 0.5, 1.0]]})
+    assert write(folder, {"image": "a.png", "query": "cup", "boxes": [[0, 0, 1, 1]]}).dataset.entries[0].boxes
+
+
+@pytest.mark.parametrize("ending", [".tif", ".gif", ".webp"])
+def test_a_mask_of_several_pages_is_refused(folder, ending):
+    pages = [grey(np.where(shape, np.uint8(255), np.uint8(0))) for shape in (SHAPE, ~SHAPE)]
+    pages[0].save(folder / f"mask{ending}", save_all=True, append_images=pages[1:])
+    [sample] = write(folder, {"image": "a.png", "query": "cup", "mask": f"mask{ending}"}).list_samples()
+    with pytest.raises(DatasetError, match=rf"mask{ending} has 2 pages; expected one"):
+        sample.target()
+
+
+def test_messages_about_ones_own_data_send_nobody_elsewhere(folder):
+    (folder / "x.json").write_bytes(b"{")
+    for data in (folder / "x.json", folder / "nowhere"):
+        with pytest.raises(DatasetError, match="own data: ") as caught:
+            load_dataset("own", data)
+        assert "get " not in str(caught.value)
+        assert "download" not in str(caught.value)
+
+
+def test_a_run_in_which_only_queries_without_truth_succeeded_is_summed_up(folder):
+    lines = [{"image": "a.png", "query": "cup", "mask": "deep/mask.png"}, {"image": "a.png", "query": "a plate"}]
+    dataset = write(folder, *lines)
+    first, second = dataset.list_samples()
+    answered = [Prediction.make_failed(first.id, "no server"), Prediction(id=second.id, status="no_mask")]
+    summary = summarize_run(dataset, [first, second], answered, draws=10)
+    assert (summary.metrics["giou"], summary.metrics_of_successes) == (0, {})

@@ -8,9 +8,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from evals.datasets.loading import load_benchmark
+from evals.datasets.loading import load_benchmark, load_dataset
 from evals.errors import DatasetError
 from evals.metrics import reasonseg
+from evals.reports.preflight import rehearse_scoring
+from sam3_tool.errors import UserError
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.plugins import PluginError
@@ -215,6 +217,38 @@ def test_the_parquet_files_are_a_variant_of_their_own(tmp_path, predicted, nothi
     assert dataset.score(perfect).metrics == {"giou": 1.0, "ciou": 1.0, "n": 5}
     assert dataset.score(nothing(samples)).metrics["giou"] == 0
     assert "hf-bool" in dataset.collect_info().notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ann_id": None}, "has no `ann_id` in row 1"),
+        ({"ann_id": "a0"}, "reasonseg has the id 'a0' twice"),
+        ({"mask": None}, "in row 1 a `mask` that is no list of equally long lists of true and false"),
+        ({"mask": [None] * 6}, "in row 1 a `mask` that is no list of equally long lists of true and false"),
+        ({"mask": [[True], [True, False]]}, "in row 1 a `mask` that is no list of equally long lists"),
+        ({"img_height": 7}, r"has in row 1 a mask of \(6, 8\), its image is \(7, 8\)"),
+        ({"image": None}, "a1: cannot be read as an image"),
+    ],
+)
+def test_a_broken_row_of_the_parquet_files_is_told_before_a_run(tmp_path, changes, said):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    content = BytesIO()
+    PIL.Image.new("RGB", (8, 6), "red").save(content, "PNG")
+    first = {"image": {"bytes": content.getvalue(), "path": None}, "text": "a cup", "mask": [[True] * 8] * 6}
+    first |= {"image_id": "a0", "ann_id": "a0", "img_height": 6, "img_width": 8}
+    rows = [first, first | {"image_id": "a1", "ann_id": "a1"} | changes]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "test.parquet")
+    with pytest.raises(UserError, match=said):
+        prepare_table(tmp_path)
+
+
+def prepare_table(folder):
+    dataset = load_dataset("reasonseg", folder, "test", variant="hf-bool")
+    rehearse_scoring(dataset, dataset.list_samples())
+    dataset.list_samples()[1].open_image()
 
 
 def load_version(folder):
