@@ -36,6 +36,7 @@ def describe_own_data(segmentation: str, image_id: int = 1) -> dict[str, str]:
 
 
 CHECK = "sam3-agent eval check own --data ."
+RUN = "sam3-agent eval run own --data . --out runs/a"
 MODEL = "sam3-agent segment photo.png cup --planner openai:x --base-url http://127.0.0.1:9/v1"
 
 IMAGES = [
@@ -73,9 +74,9 @@ ENVIRONMENT = [
     Case("a limit that is no number", "SAM3_AGENT_MAX_PIXELS=many sam3-agent segment photo.png cup"),
 ]
 DATA = [
-    Case("a coordinate that is no number", CHECK, describe_own_data("[[1, 1, 9, NaN, 9, 9]]")),
-    Case("a polygon of two points", CHECK, describe_own_data("[[1, 1, 5, 5]]")),
-    Case("runs of another size", CHECK, describe_own_data('{"size": [64, 96], "counts": [6000, 9]}')),
+    Case("a coordinate that is no number", RUN, describe_own_data("[[1, 1, 9, NaN, 9, 9]]")),
+    Case("a polygon of two points", RUN, describe_own_data("[[1, 1, 5, 5]]")),
+    Case("runs of another size", RUN, describe_own_data('{"size": [64, 96], "counts": [6000, 9]}')),
     Case("an annotation of no image", CHECK, describe_own_data("[]", image_id=5)),
     Case("a misspelt key", CHECK, {"queries.jsonl": '{"image": "photo.png", "query": "cup", "boxs": []}\n'}),
     Case("no data", "sam3-agent eval check reasonseg --data folder --split val"),
