@@ -6,6 +6,7 @@ HEAD_BYTES = 4096
 _TO_PNG = "convert it to PNG, JPEG or TIFF first"
 _HEIC = "an HEIC (HEIF) photo, which cannot be read here; convert it first, e.g. heif-convert IMAGE.heic IMAGE.jpg"
 _RAW = "a raw camera file, which cannot be read here; develop it first, e.g. to TIFF or JPEG"
+_NO_IMAGE = "not an image but"
 _VIDEO = "a video; extract a frame first, e.g. ffmpeg -i VIDEO -frames:v 1 IMAGE.png"
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -22,6 +23,21 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"#?RADIANCE", f"a Radiance HDR image; {_TO_PNG}"),
     (0, b"DDS ", f"a DirectDraw texture; {_TO_PNG}"),
     (0, b"qoif", f"a QOI image; {_TO_PNG}"),
+    (0, b"\x0a\x05\x01\x08", f"a PCX image; {_TO_PNG}"),
+    (0, b"\x01\xda", f"an SGI image; {_TO_PNG}"),
+    (0, b"\x59\xa6\x6a\x95", f"a Sun raster image; {_TO_PNG}"),
+    (0, b"P7\n", f"a PAM image; {_TO_PNG}"),
+    (0, b"P7 332", f"an XV thumbnail; {_TO_PNG}"),
+    (0, b"PF\n", f"a PFM image in colour; {_TO_PNG}"),
+    (0, b"PF4\n", f"a PFM image in colour; {_TO_PNG}"),
+    (0, b"id=ImageMagick", f"an image in ImageMagick's own format; {_TO_PNG}"),
+    (0, b"/* XPM */", f"an XPM image; {_TO_PNG}"),
+    (0, b"\x8bMNG", f"an MNG animation; {_TO_PNG}"),
+    (0, b"\x8bJNG", f"a JNG image; {_TO_PNG}"),
+    (0, b"\xabKTX", f"a KTX texture; {_TO_PNG}"),
+    (0, b"NRRD000", "an NRRD volume; save a slice as PNG or TIFF first"),
+    (0, b"\xd7\xcd\xc6\x9a", f"a Windows metafile; {_TO_PNG}"),
+    (40, b" EMF", f"a Windows metafile; {_TO_PNG}"),
     (0, b"icns", f"an Apple icon file; {_TO_PNG}"),
     (0, b"AT&TFORM", f"a DjVu document; {_TO_PNG}"),
     (0, b"SIMPLE  =", f"a FITS file; {_TO_PNG}"),
@@ -57,6 +73,16 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BZh", "not an image but a bzip2 archive; unpack it first"),
     (0, b"\xfd7zXZ", "not an image but an xz archive; unpack it first"),
     (0, b"7z\xbc\xaf", "not an image but a 7z archive; unpack it first"),
+    (257, b"ustar", "not an image but a tar archive; unpack it first"),
+    (0, b"(\xb5/\xfd", "not an image but a Zstandard archive; unpack it first"),
+    (
+        0,
+        b"\0\x05\x16\x07",
+        f"{_NO_IMAGE} what macOS keeps beside a file (its name begins with ._); take the file itself",
+    ),
+    (0, b"\0\0\0\x01Bud1", f"{_NO_IMAGE} what macOS keeps of a folder (.DS_Store)"),
+    (0, b"{\\rtf", f"{_NO_IMAGE} an RTF document"),
+    (0, b"\x80\x04\x95", f"{_NO_IMAGE} a Python pickle; save an image as PNG or TIFF first"),
     (0, b"Rar!", "not an image but a RAR archive; unpack it first"),
     (0, b"\xd0\xcf\x11\xe0", "not an image but an office document"),
     (0, b"\x7fELF", "not an image but a program"),
@@ -77,6 +103,10 @@ _READABLE: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
 """How files begin that can be read, if they are whole."""
+_MAX_BEFORE = 64
+"""Bytes before the beginning of an image, as a byte-order mark or the line break of a script leaves them."""
+_BASE64_STARTS = ("ivborw0kggo", "/9j/", "r0lgodlh", "uklgr")
+"""How PNG, JPEG, GIF and WebP files begin as base64, in small letters."""
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -98,6 +128,9 @@ def describe_file_kind(head: bytes) -> str:
     for signature, name in _READABLE:
         if head.startswith(signature):
             return f"a damaged or incomplete {name} file; get it again from where it came from"
+        before = head[: _MAX_BEFORE + len(signature)].find(signature)
+        if before > 0 and not signature.isascii():  # letters might stand in any text
+            return f"a damaged {name} file: {before} other bytes stand before its beginning; get it again"
     if head and not head.strip(b"\0"):
         return "not an image but zero bytes, as an interrupted download leaves; get the file again"
     text = _decode_text(head)
@@ -126,6 +159,8 @@ def _describe_text(text: str) -> str:
         return "not an image but a data URL as text; decode its base64 into a file first"
     if start.startswith("<"):
         return "not an image but an XML file, perhaps what a server says in place of the image"
+    if start.startswith(_BASE64_STARTS):
+        return "not an image but one as base64 text; decode it into a file first"
     if start.startswith(("{", "[")):
         return "not an image but a JSON file, perhaps what a server says in place of the image"
     return "not an image but a text file"

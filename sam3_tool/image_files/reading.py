@@ -18,7 +18,7 @@ from PIL import ExifTags, ImageChops, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from sam3_tool.errors import ImageError
-from sam3_tool.image_files import tiff
+from sam3_tool.image_files import jpeg2000, tiff
 from sam3_tool.image_files.brightness import SampleMeaning, to_8_bits
 from sam3_tool.image_files.file_kinds import HEAD_BYTES, describe_file_kind
 from sam3_tool.image_files.limits import check_pixel_count, describe_excess
@@ -43,7 +43,8 @@ _ERRORS = (
 )
 # Where a program turns warnings into errors, Pillow's about metadata are some too.
 _DAMAGE = (*_ERRORS, UserWarning)
-_BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
+BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
+"""What Pillow raises inside `guard_pillow` on too many pixels."""
 
 _EXIF_TRANSPOSES = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -118,17 +119,17 @@ def _check_file(path: Path) -> None:
 def _read_source(source: Source, path: Path, max_pixels: int) -> FileContent:
     """Read a file as Pillow does, or as `tiff` does where Pillow would lose what samples mean."""
     try:
-        with _guard_pillow(max_pixels):
+        with guard_pillow(max_pixels):
             image = PIL.Image.open(source if isinstance(source, BytesIO) else os.fspath(source), formats=FORMATS)
         with image:
             return _read_opened(image, path, max_pixels)
-    except _BOMBS as error:
+    except BOMBS as error:
         found = re.search(r"\d+", str(error))
         raise ImageError(describe_excess(f"{int(found[0]):,}" if found else "too many", max_pixels)) from error
 
 
 @contextmanager
-def _guard_pillow(max_pixels: int) -> Iterator[None]:
+def guard_pillow(max_pixels: int) -> Iterator[None]:
     """Silence Pillow's warnings about metadata, and let it raise on images of more than `max_pixels`."""
     with _pillow_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -145,7 +146,7 @@ def _read_opened(image: PIL.Image.Image, path: Path, max_pixels: int) -> FileCon
         raise OSError(f"it has no pixels ({image.width} x {image.height})")
     notes: tuple[str, ...] = ()
     if isinstance(image, TiffImageFile):
-        with _guard_pillow(max_pixels):
+        with guard_pillow(max_pixels):
             notes = tiff.seek_main_page(image)
         check_pixel_count(image.width, image.height, max_pixels)
         if tiff.has_wide_samples(image) and not tiff.is_read_by_pillow(image):
@@ -202,6 +203,11 @@ def _describe_equal_frames(image: PIL.Image.Image) -> tuple[str, ...]:
 
 def _read_pixels(image: PIL.Image.Image, path: Path, max_pixels: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return uint8, (H, W, 3), and notes on its brightness."""
+    if image.format == "JPEG2000" and image.mode in ("LA", "RGB", "RGBA"):
+        bands = jpeg2000.read_wide_bands(path.read_bytes())
+        if bands is not None:
+            content = _convert_bands(bands, _EXIF_TRANSPOSES.get(_read_orientation(image)))
+            return content.pixels, content.notes
     is_wide_colour = _has_wide_colour(image)
     image.load()  # TIFF files turn themselves upright now, and forget their orientation
     if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
@@ -212,9 +218,9 @@ def _read_pixels(image: PIL.Image.Image, path: Path, max_pixels: int) -> tuple[n
         pixels, notes = to_8_bits(_to_samples(upright, image.format))
         return _to_rgb(PIL.Image.fromarray(pixels)), notes
     if is_wide_colour and _is_dark(upright):
-        content = _read_wide_colour(image, path, max_pixels, turn)
-        if content is not None:
-            return content.pixels, content.notes
+        wide = _read_wide_colour(image, path, max_pixels, turn)
+        if wide is not None:
+            return wide.pixels, wide.notes
     return _to_rgb(upright), ()
 
 
@@ -287,8 +293,15 @@ def _read_wide_colour(
     bands = cv2.imdecode(np.frombuffer(strip_metadata(content) or content, np.uint8), cv2.IMREAD_UNCHANGED)
     if bands is None or bands.ndim != 3 or bands.dtype != np.uint16:
         return None
-    alpha = bands[..., 3] if bands.shape[2] == 4 else None
-    return _convert_samples(bands[..., 2::-1], alpha, SampleMeaning(), turn)
+    in_order = [2, 1, 0, 3][: bands.shape[2]]  # OpenCV's first band is blue
+    return _convert_bands(bands[..., in_order], turn)
+
+
+def _convert_bands(bands: np.ndarray, turn: PIL.Image.Transpose | None) -> FileContent:
+    """Convert (H, W, bands): grey or colours, and what is opaque where there are two or four."""
+    count = bands.shape[2]
+    alpha = bands[..., -1] if count in (2, 4) else None
+    return _convert_samples(bands[..., :3] if count > 2 else bands[..., 0], alpha, SampleMeaning(), turn)
 
 
 def _read_tiff(path: Path, max_pixels: int) -> FileContent:

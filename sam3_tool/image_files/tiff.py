@@ -204,7 +204,14 @@ def _decode_page(page: "TiffPage") -> np.ndarray:
     size = page.imagelength, page.imagewidth
     planar = page.planarconfig == _SEPARATE and page.samplesperpixel > 1
     bands = values.reshape(page.samplesperpixel, *size).transpose(1, 2, 0) if planar else values.reshape(*size, -1)
-    return bands.astype(np.uint8) * 255 if bands.dtype == np.bool_ else bands
+    if bands.dtype == np.bool_:
+        return bands.astype(np.uint8) * 255
+    return _fill_byte(bands, page.bitspersample) if bands.dtype == np.uint8 else bands
+
+
+def _fill_byte(bands: np.ndarray, bits: int) -> np.ndarray:
+    """Scale samples of fewer than 8 bits, which nothing stretches afterwards: their white is 255."""
+    return bands if bits >= 8 else np.rint(bands * (255 / (2**bits - 1))).astype(np.uint8)
 
 
 def _split_bands(page: "TiffPage", bands: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
@@ -234,7 +241,10 @@ def _read_meaning(page: "TiffPage") -> SampleMeaning:
 
 def _read_declared_range(page: "TiffPage") -> tuple[float, float] | None:
     least, most = (_parse_number(page.tags.valueof(tag)) for tag in (_LEAST, _MOST))
-    return (least, most) if least is not None and most is not None and least < most else None
+    if least is not None and most is not None and least < most:
+        return least, most
+    is_packed = page.dtype is not None and page.dtype.kind == "u" and page.bitspersample < 8 * page.dtype.itemsize
+    return (0.0, 2.0**page.bitspersample - 1) if is_packed else None
 
 
 def _parse_number(value: Any) -> float | None:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
@@ -463,6 +464,17 @@ def test_lab_is_read(tmp_path):
         (b"PK\3\4\0\0", "a ZIP archive"),
         (bytes(4000), "zero bytes"),
         (b"GIF89a", "a damaged or incomplete GIF file"),
+        (b"P7\nWIDTH 4\nHEIGHT 4\n", "a PAM image"),
+        (b"\x0a\x05\x01\x08\0\0", "a PCX image"),
+        (b"\0\x05\x16\x07\0\2\0\0Mac OS X        ", "what macOS keeps beside a file"),
+        (b"\0\0\0\1Bud1\0\0", "what macOS keeps of a folder"),
+        (b"{\\rtf1\\ansi", "an RTF document"),
+        (b"iVBORw0KGgoAAAANSUhEUgAA\n", "one as base64 text"),
+        (b"/9j/4AAQSkZJRgABAQ==", "one as base64 text"),
+        (b"a" * 257 + b"ustar\x0000", "a tar archive"),
+        (b"\xef\xbb\xbf\x89PNG\r\n\x1a\n", "a damaged PNG file: 3 other bytes stand before its beginning"),
+        (b"\r\n\xff\xd8\xff\xe0\0\x10JFIF", "a damaged JPEG file: 2 other bytes stand before its beginning"),
+        (b"A text about RIFF and GIF89a", "a text file"),
         (b"\x89PNG\r\n\x1a\n", "a damaged or incomplete PNG file"),
         (b"II*\0\x08\0\0\0", "a damaged or incomplete TIFF file"),
     ],
@@ -571,3 +583,54 @@ def test_the_limit_that_a_program_gave_to_pillow_is_left_as_it_is(tmp_path):
         assert PIL.Image.MAX_IMAGE_PIXELS == 100
     finally:
         PIL.Image.MAX_IMAGE_PIXELS = usual
+
+
+def encode_packed_tiff(values: np.ndarray, bits: int) -> bytes:
+    """A TIFF file of so many bits in each sample, (H, W, bands): rows begin at whole bytes."""
+    height, width, bands = values.shape
+    digits = (values.reshape(height, -1, 1) >> np.arange(bits - 1, -1, -1)) & 1
+    data = np.packbits(digits.reshape(height, -1).astype(np.uint8), axis=1).tobytes()
+    photometric = 2 if bands == 3 else 1
+    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 1, bits), (259, 3, 1, 1), (262, 3, 1, photometric)]
+    tags += [(273, 4, 1, 0), (277, 3, 1, bands), (278, 3, 1, height), (279, 4, 1, len(data))]
+    start = 8 + 2 + 12 * len(tags) + 4
+    if bands == 3:
+        tags[2] = (258, 3, 3, start)
+        data, start = struct.pack("<3H", bits, bits, bits) + data, start + 6
+    tags[5] = (273, 4, 1, start)
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 10, 12, 14])
+def test_the_white_of_a_tiff_is_the_largest_value_that_its_bits_hold(tmp_path, bits, bands):
+    steps = np.rint(RAMP * (2**bits - 1)).astype(np.int64)
+    shown = open_bytes(tmp_path, encode_packed_tiff(np.repeat(steps[..., None], bands, 2), bits))
+    expected = np.rint(steps * (255 / (2**bits - 1)))
+    assert np.abs(shown.pixels - expected[..., None]).max() <= 1
+
+
+@pytest.mark.parametrize("bands", [2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 16])
+def test_white_stays_white_in_a_jpeg_2000_of_any_depth(tmp_path, bits, bands):
+    values = np.repeat(np.rint(RAMP * (2**bits - 1))[..., None], bands, 2).astype(np.uint8 if bits == 8 else np.uint16)
+    if bands != 3:
+        values[..., -1] = 2**bits - 1  # opaque
+    content = imagecodecs.jpeg2k_encode(values, codecformat="jp2", bitspersample=bits, reversible=True)
+    shown = open_bytes(tmp_path, content)
+    assert shown.notes == ()
+    assert np.abs(shown.pixels.astype(int) - BYTES[..., None]).max() <= 1
+
+
+def test_colours_with_a_sign_in_a_jpeg_2000_begin_at_black(tmp_path):
+    values = np.repeat(np.rint(RAMP * 65535 - 32768)[..., None], 3, 2).astype(np.int16)
+    shown = open_bytes(tmp_path, imagecodecs.jpeg2k_encode(values, codecformat="jp2", reversible=True))
+    assert np.abs(shown.pixels.astype(int) - BYTES[..., None]).max() <= 1
+
+
+def test_a_jpeg_2000_of_many_bits_that_is_cut_off_is_one_line(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (HEIGHT, WIDTH, 3)).astype(np.uint16)
+    content = imagecodecs.jpeg2k_encode(values, codecformat="jp2", bitspersample=12, reversible=True)
+    for end in range(0, len(content), 97):
+        assert "expected an image file" in refuse(tmp_path, content[:end])
