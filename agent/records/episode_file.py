@@ -31,6 +31,7 @@ from agent.records.provenance import UNKNOWN_PROVENANCE, Provenance
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.files import write_atomically
+from sam3_tool.image_files.reading import BOMBS, guard_pillow
 from sam3_tool.masks import rle
 
 FORMAT = "sam3-agent episode"
@@ -76,12 +77,15 @@ class SavedImage(SavedModel):
         if not self.png:
             raise ValueError("its image was left out when it was saved")
         try:
-            with PIL.Image.open(BytesIO(base64.b64decode(self.png, validate=True)), formats=["PNG"]) as image:
+            file = BytesIO(base64.b64decode(self.png, validate=True))
+            with guard_pillow(self.width * self.height), PIL.Image.open(file, formats=["PNG"]) as image:
                 size = image.size
                 if size == (self.width, self.height):  # before anything large is decoded
                     notes = str(image.info.get(_NOTES_KEYWORD, "")).splitlines()
                     return Image(np.asarray(image.convert("RGB")), tuple(notes))
-        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        except BOMBS as error:
+            raise ValueError(f"its image has more pixels than {self.width} x {self.height}") from error
+        except (OSError, SyntaxError, ValueError) as error:
             raise ValueError("its image is damaged") from error
         raise ValueError(f"its image is {size[0]} x {size[1]}, not {self.width} x {self.height}")
 

@@ -445,3 +445,13 @@ def test_notes_of_an_image_are_kept_where_earlier_versions_do_not_look(tmp_path:
         assert set(held.picture.model_dump()) == {"name", "width", "height", "key", "png"}
         texts.append(to_html(held.episode, held.made_by))
     assert all(note in texts[1] and note not in texts[0] for note in NOTES)
+
+
+def test_a_saved_image_is_read_whatever_pillow_allows_and_never_more_pixels_than_its_file_says(tmp_path, monkeypatch):
+    path = tmp_path / "episode.json"
+    save_episode(Episode(Task(Image(np.full((40, 60, 3), 90, np.uint8)), "cups")), path)
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 10)  # a program's own limit; larger images were opened by ours
+    assert load_episode(path).episode.task.image.width == 60
+    path.write_text(path.read_text().replace('"width": 60', '"width": 6'))
+    with pytest.raises(RecordError, match="is damaged: its image has more pixels than 6 x 40"):
+        load_episode(path)
