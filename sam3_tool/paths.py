@@ -1,6 +1,7 @@
 """Paths as people write them: `~` is the home folder, which a container may not have, and an empty one is a mistake."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def expand_path(text: str | Path) -> Path:
         raise PathError("the path is empty; is a variable not set? Expected the name of a file or a folder")
     if "\0" in path:
         raise PathError(f"{path!r} is no path: no file can have a NUL character in its name")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        raise PathError(f"{path!r} is a URL, and here stands the name of a file or a folder; download it first")
     _check_lengths(path)
     if not path.startswith("~"):
         return Path(text)

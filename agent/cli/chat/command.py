@@ -48,6 +48,8 @@ def chat(
         from agent.cli.chat.session import Chat
         from agent.cli.inline_image import detect_inline_mode
 
+        if not all(map(str.strip, say or ())):
+            raise UsageError("--say is empty; is a variable not set? Expected a line to say")
         interactive = not say and sys.stdin.isatty()
         if save is not None and (is_folder(save) or not is_folder(save.parent)):
             raise UsageError(f"--save needs the name of a file in a folder that is there, got {save}")

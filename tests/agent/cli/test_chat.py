@@ -318,6 +318,7 @@ def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
     wanted = {
         (): "error: no picture to talk about; name one, or --open a saved conversation\n",
         ("none.png",): "error: none.png: no such file; ",
+        (EXAMPLE, "--say", "the banana", "--say", " "): "error: --say is empty; is a variable not set?",
         (EXAMPLE, "--save", tmp_path): "error: --save needs the name of a file in a folder that is there, got ",
         (EXAMPLE, "--save", tmp_path / "none" / "talk.json"): "error: --save needs the name of a file in a folder",
         ("--open", broken): f"error: {broken} is not a saved conversation: it is not JSON, or cut off\n",
