@@ -70,13 +70,14 @@ def load_network(name: str, *, device: str, dtype: torch.dtype, compile: str | N
     """
     place = resolve_device(device)
     model, readers = (
-        _build_random_network(place, dtype) if name == FULL else read_detector(locate_checkpoint(name), dtype)
+        build_random_network(place, dtype) if name == FULL else read_detector(locate_checkpoint(name), dtype)
     )
     processor = Sam3Processor(readers.image_processor, readers.tokenizer)
     return Network(model.eval().to(place, memory_format=torch.channels_last), processor, compile)
 
 
-def _build_random_network(device: torch.device, dtype: torch.dtype) -> tuple[Any, Processors]:
+def build_random_network(device: torch.device, dtype: torch.dtype) -> tuple[Any, Processors]:
+    """Make SAM 3 of full size with random weights on a device, in the format that its weights have from the start."""
     torch.manual_seed(0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # a later conversion would need memory for the weights twice

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from agent.cli.main import main
 from bench.cli import SUITES, app
-from bench.harness.networks import FULL, load_network
+from bench.harness.networks import build_random_network, load_network
 from bench.harness.plots import plot_table
 from bench.harness.tables import Table
 from bench.harness.tokens import LEAST, MOST, SIDE, compute_image_tokens, load_token_counter
@@ -82,7 +82,7 @@ def test_every_step_of_the_overhead_is_measured_in_all_its_parts(plan):
 
 
 def test_the_network_of_full_size_is_made_on_its_device():
-    model = load_network(FULL, device="meta", dtype=torch.bfloat16).model
+    model, _ = build_random_network(torch.device("meta"), torch.bfloat16)
     assert sum(weight.numel() for weight in model.parameters()) > 8e8
     assert {(weight.device.type, weight.dtype) for weight in model.parameters()} == {("meta", torch.bfloat16)}
     assert torch.get_default_dtype() == torch.float32

@@ -229,7 +229,7 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
     script = tmp_path / "drawing.png"
     script.write_text("<svg onload=alert(1)>")
     visitor.upload(script)
-    visitor.reads("drawing.png: not an image")
+    visitor.reads("drawing.png: an SVG drawing; render it first")
     huge = tmp_path / "huge.png"
     PIL.Image.new("1", (9000, 6000)).save(huge)
     visitor.upload(huge)

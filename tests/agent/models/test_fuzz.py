@@ -73,11 +73,12 @@ def test_a_model_of_random_weights_never_raises_and_every_episode_ends(finished)
     processor = AutoProcessor.from_pretrained(MODEL)
     generation = GenerationSettings(max_tokens=12, temperature=1.0, seed=0)
     model = TransformersModel(network, processor, name="random", generation=generation)
-    episodes, replies = finished(model, REPLIES // 4)
+    episodes, replies = finished(model, REPLIES // 2)
     assert len(replies) >= REPLIES
     assert [reply.error for reply in replies if reply.error] == []
     assert {episode.outcome for episode in episodes} == {"failed"}
-    assert all("mistakes in a row" in episode.message for episode in episodes)
+    reasons = ("mistakes in a row", "are cut off before they call a tool")
+    assert all(any(reason in episode.message for reason in reasons) for episode in episodes)
 
 
 def test_a_model_that_half_knows_what_to_say_never_raises_and_every_episode_ends(finished):
