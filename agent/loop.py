@@ -68,12 +68,12 @@ def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_
     episode = Episode(task)
     while episode.outcome is None:
         with limit_time(None if budget.max_seconds is None else budget.max_seconds - episode.usage.seconds):
-            episode = advance(episode, planner, sam3)
+            episode = advance(episode, planner, sam3, budget=budget)
         episode = budget.enforce(episode)
         yield episode
 
 
-def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
+def advance(episode: Episode, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_BUDGET) -> Episode:
     """Take one step: a decision and its observation.
 
     A planner or a SAM 3 that cannot go on ends the episode, for what was found must not be lost. Before the first step
@@ -86,7 +86,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3) -> Episode:
         if not episode.steps:
             raise
         if get_remaining_seconds() <= 0:
-            return end_early(episode, "budget", "at the limit of time")
+            return end_early(episode, "budget", budget.describe_time_limit())
         return end_early(episode, "failed", _describe_planner_failure(error))
     try:
         observation = observe(decision, episode, planner, sam3)

@@ -158,9 +158,15 @@ class Actions:
                 session_id, pending, "The answer was stopped before its first step. You can ask again."
             )
         else:
+            # What one must know of the answer, said with it: a command that asks no model has none.
+            note = "" if episode is None else self._describe_warnings(models)
             yield from self.sessions.update_answer(
-                session_id, pending, conversation=done, pending_answer=None, note="", unanswered_query=""
+                session_id, pending, conversation=done, pending_answer=None, note=note, unanswered_query=""
             )
+
+    def _describe_warnings(self, models: ModelSelection) -> str:
+        warnings = self.engine.get_provenance(models.planner, models.sam3).warnings
+        return " ".join(map(format_sentence, warnings))
 
     def _end_answer(self, session_id: str, pending: PendingAnswer, note: str) -> list[Session]:
         """The session without an answer and with this note, unless the visitor no longer waits for it."""

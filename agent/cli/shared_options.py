@@ -18,9 +18,12 @@ MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
 
 Sam3Option = Annotated[str | None, typer.Option("--sam3", help="tiny, facebook/sam3, or a folder (default: tiny).")]
 DeviceOption = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1 …")]
-PlannerOption = Annotated[
-    str, typer.Option(help="grammar, openai:MODEL, vllm:MODEL, transformers:MODEL, replay:EPISODE.json or replay:DIR.")
-]
+_SPECS = {"grammar": "grammar", "replay": "replay:EPISODE.json, replay:DIR"}
+_PLANNERS = (
+    *(_SPECS.get(kind, f"{kind}:SPEC") for kind in find_plugins("planners")),
+    *(f"{kind}:MODEL" for kind in find_plugins("models")),
+)
+PlannerOption = Annotated[str, typer.Option(help=f"One of {', '.join(_PLANNERS)}.")]
 ToolsetOption = Annotated[
     str | None, typer.Option(help="workspace or paper, also with added tools: workspace+TOOL (default: workspace).")
 ]

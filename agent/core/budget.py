@@ -108,6 +108,10 @@ class Budget:
         spent = next((limit for value, most, limit in self._list_spending(episode.usage) if most and value >= most), "")
         return ("budget", f"at the limit of {spent}") if spent else None
 
+    def describe_time_limit(self) -> str:
+        """Return why an episode ends whose time was over while it waited, e.g. 'at the limit of 60 seconds'."""
+        return f"at the limit of {'time' if self.max_seconds is None else pluralize(self.max_seconds, 'second')}"
+
     def _describe_mistakes(self, episode: Episode) -> str:
         mistakes = sum(1 for _ in takewhile(lambda step: step.observation.is_error, reversed(episode.steps)))
         return f"after {pluralize(mistakes, 'mistake')} in a row" if mistakes > self.max_repairs else ""

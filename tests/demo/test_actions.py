@@ -10,14 +10,19 @@ from threading import Event as Signal
 import PIL.Image
 import pytest
 
+from agent.cli.options import Options
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, ModelSelection
 from demo.app import EXAMPLES
 from demo.canvas import canvas_state
-from demo.chat import build_messages
+from demo.chat import build_messages, escape_text
+from demo.engine import Engine
 from demo.sessions import SessionStore, count_image_bytes
 from demo.uploads import MEGA, Limits
+from sam3_tool.http_environment import list_http_variables
+from tests.support.chat_server import ChatServer, refusal
+from tests.support.deviations import count_pictures, reply_by_the_book
 
 CHOSEN = ModelSelection("grammar", "tiny")
 
@@ -47,6 +52,30 @@ def test_a_session_with_very_many_images_is_refused_the_next_one_and_nobody_is_f
     assert other_actions.edit(session_id, Conversation.undo).note == ""
     PIL.Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
     assert other_actions.open_file(session_id, str(tmp_path / "a.png")).note == ""
+
+
+@pytest.mark.parametrize("images", [0, 1])
+def test_a_model_that_sees_no_images_is_named_once_with_each_answer(actions, monkeypatch, images):
+    for name in ("OPENAI_API_KEY", *list_http_variables()):
+        monkeypatch.delenv(name, raising=False)
+    server = ChatServer()
+
+    def answer(request):
+        if count_pictures(request) > images:
+            return refusal(404, "No endpoints found that support image input")
+        return reply_by_the_book(request)
+
+    server.script(answer)
+    engine = Engine(Options(planner="openai:m", base_url=server.url))
+    page = replace(actions, engine=engine, sessions=SessionStore())
+    session_id = page.sessions.open()
+    page.open_example(session_id, "fruit")
+    *_, session = page.ask(session_id, "the red cup", ModelSelection("openai:m", "tiny"))
+    assert session.conversation is not None
+    assert ("sees no images here: it plans by words alone" in session.note) == (images == 0)
+    assert ("class='note'>" + escape_text(session.note) in str(build_messages(session)[-1])) == (images == 0)
+    assert page.edit(session_id, Conversation.undo).note == ""
+    server.close()
 
 
 def write_crafted(session, path, change):

@@ -40,6 +40,8 @@ class Answer:
     """Seconds before the answer."""
     drop: bool = False
     """Close the connection instead; of a stream, after its first events."""
+    raw: bytes = b""
+    """Everything that is written, head included, instead of all this."""
 
 
 def completion(text: Any = None, calls: Sequence[tuple[str, str]] = (), **other: Any) -> dict[str, Any]:
@@ -71,6 +73,8 @@ class ChatServer:
         self.models: Any = {"object": "list", "data": [{"id": "m"}, {"id": "m-large"}]}
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        """With what stands after the question mark, of every request for a reply."""
         self.most_at_once = 0
         self._now = 0
         self._lock = Lock()
@@ -122,6 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.chat.paths.append(self.path)
         answer = self.chat.choose_answer(request, {name.lower(): value for name, value in self.headers.items()})
         self.chat.over.wait(answer.stall)
         self.chat.mark_answered()
@@ -129,6 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer, stream=request.get("stream", False))
 
     def _send(self, answer: Answer, *, stream: bool) -> None:
+        if answer.raw:
+            self.wfile.write(answer.raw)
+            self.close_connection = True
+            return
         if answer.drop and not (stream and answer.body):
             self._drop()
             return

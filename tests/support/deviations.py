@@ -1,13 +1,13 @@
 """What servers of the chat-completions API send beside the book: one row for each way, where it was seen, its end.
 
-Run `python -m tests.support.play_deviation` to print the table: a real server plays every row to the real client.
+`tests.support.play_deviation` lists all rows and plays them.
 """
 # ruff: noqa: E501 - what servers say stays in one piece
 
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -46,6 +46,8 @@ class Deviation:
     """Of the client."""
     models: Any = None
     """The list of models."""
+    key: str = ""
+    """In the environment; it must not appear in anything that comes of the episode."""
     check: Callable[[list[dict[str, Any]]], bool] = lambda requests: True
     """What must hold of the requests that were sent."""
 
@@ -250,17 +252,6 @@ def shows_all_pictures(requests: list[dict[str, Any]]) -> bool:
 
 
 # --- the table ---------------------------------------------------------------------------------------
-
-
-def list_deviations() -> Iterator[Deviation]:
-    """Every row."""
-    yield from REPLY_ROWS
-    yield from WIRE_ROWS
-    yield from REFUSAL_ROWS
-    yield from LENGTH_ROWS
-    yield from PASSING_ROWS
-    yield from LASTING_ROWS
-    yield from MODELS_ROWS
 
 
 def _row(name: str, seen_at: str, answer: Answerer, **other: Any) -> Deviation:
@@ -835,3 +826,4 @@ MODELS_ROWS = tuple(
         ("a small context", {"data": [{"id": "m", "max_model_len": 3000}]}),
     )
 )
+ROWS = (*REPLY_ROWS, *WIRE_ROWS, *REFUSAL_ROWS, *LENGTH_ROWS, *PASSING_ROWS, *LASTING_ROWS, *MODELS_ROWS)

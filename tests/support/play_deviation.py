@@ -3,9 +3,11 @@
 Run it as a module to print the table of all of them; an argument is a pattern of the names to play.
 """
 
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -15,9 +17,14 @@ import numpy as np
 from agent import ChatPlanner, Episode, Task, run
 from agent.core.errors import PlannerError
 from agent.models.openai.client import OpenAICompatible
+from agent.models.openai.endpoint import KEY_VARIABLE
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from tests.support.answer_deviations import ANSWER_ROWS
 from tests.support.chat_server import ChatServer
-from tests.support.deviations import Deviation, State, is_probe, list_deviations, reply_by_the_book
+from tests.support.deviations import ROWS, Deviation, State, is_probe, reply_by_the_book
+from tests.support.vendor_deviations import VENDOR_ROWS
+
+DEVIATIONS = (*ROWS, *ANSWER_ROWS, *VENDOR_ROWS)
 
 
 @dataclass(frozen=True)
@@ -44,14 +51,18 @@ def play_deviation(row: Deviation, server: ChatServer, solve: Callable[[], Episo
     if row.models is not None:
         server.models = row.models
     try:
-        episode = solve()
+        with set_key(row.key):
+            episode = solve()
         end, message, masks = str(episode.outcome), episode.steps[-1].observation.text, len(episode.best_ids)
+        message += f" The key is there: {episode.steps}" if row.key and row.key in repr(episode.steps) else ""
     except PlannerError as error:
         end, message, masks = "error", str(error), 0
     return Outcome(end, masks, len(server.requests), _find_complaint(row, server, end, message, masks))
 
 
 def _find_complaint(row: Deviation, server: ChatServer, end: str, message: str, masks: int) -> str:
+    if row.key and row.key in message:
+        return f"the key is shown: {message}"
     told = f"{end} after {len(server.requests)} requests: {message}"
     if row.wanted == "answered" and (end != "answered" or not row.check(server.requests)):
         return told
@@ -66,18 +77,32 @@ def _find_complaint(row: Deviation, server: ChatServer, end: str, message: str, 
 def print_table(pattern: str = "") -> int:
     """Play every deviation whose name matches, print a row for each, and return how many do not end as wanted."""
     print("| deviation | seen at | wanted | got | requests | s | verdict |\n|---|---|---|---|---|---|---|")
-    wrong = 0
-    for row in list_deviations():
+    wrong = played = 0
+    for row in DEVIATIONS:
         if not re.search(pattern, row.name):
             continue
         server, began = ChatServer(), monotonic()
         outcome = play_deviation(row, server, lambda row=row, server=server: solve_with(row, server))
         server.close()
+        played += 1
         wrong += bool(outcome.complaint)
         verdict = f"WRONG: {outcome.complaint}" if outcome.complaint else "ok"
         got = f"{outcome.end}, {outcome.masks} masks | {outcome.requests} | {monotonic() - began:.1f}"
         print(f"| {row.name} | {row.seen_at} | {row.wanted} | {got} | {verdict} |", flush=True)
+    print(f"\n{played} deviations: {played - wrong} ok, {wrong} not")
     return wrong
+
+
+@contextmanager
+def set_key(key: str) -> Iterator[None]:
+    """Put a key into the environment, if there is one."""
+    if key:
+        os.environ[KEY_VARIABLE] = key
+    try:
+        yield
+    finally:
+        if key:
+            del os.environ[KEY_VARIABLE]
 
 
 def solve_with(row: Deviation, server: ChatServer) -> Episode:

@@ -23,10 +23,11 @@ from agent.models.openai.faults import (
     parse_retry_after,
     read_error_message,
     read_failed_generation,
+    to_status_error,
 )
 from agent.models.openai.lessons import Refusal, describe_lesson, learn_lesson
 from agent.models.openai.probe import probe_capabilities
-from agent.models.openai.responses import MalformedResponseError, complete_reply, parse_response
+from agent.models.openai.responses import MalformedResponseError, ReportedError, complete_reply, parse_response
 from agent.models.openai.retries import SharedLimits, compute_retry_delay
 from agent.models.openai.transport import Transport
 from agent.models.openai.waiting import CallClock, OutOfTimeError, Patience, map_in_threads
@@ -231,7 +232,7 @@ class OpenAICompatible:
     def _ask_with_retries(self, conversation: Messages, tools: Sequence[Schema], clock: CallClock) -> Reply:
         for tries in range(1, self.settings.retries + 2):
             try:
-                reply = self._ask_in_its_words(conversation, tools, clock)
+                reply = self._ask_in_its_words(conversation, tools, clock, is_last=tries > self.settings.retries)
                 self.shared.mark_proven()
                 return self._redact_reply(reply)
             except _ANSWER_ERRORS as error:
@@ -251,7 +252,9 @@ class OpenAICompatible:
             return Fault("did not answer before the time of the episode was over", "now")
         return self._faults.classify_error(error)
 
-    def _ask_in_its_words(self, conversation: Messages, tools: Sequence[Schema], clock: CallClock) -> Reply:
+    def _ask_in_its_words(
+        self, conversation: Messages, tools: Sequence[Schema], clock: CallClock, *, is_last: bool
+    ) -> Reply:
         """Return the server's reply. What it objects to is changed, now and from now on."""
         for lessons_left in reversed(range(MAX_LESSONS + 1)):
             dialect = self.shared.dialect
@@ -262,12 +265,20 @@ class OpenAICompatible:
                 if (reply := read_failed_generation(error, tools)) and reply.calls:
                     return reply
                 refusal = Refusal(error.status_code, read_error_message(error), request)
-                if lessons_left and not is_failed_generation(error) and self._learn_from(refusal, dialect):
+                if lessons_left and self._is_refusal(error) and self._learn_from(refusal, dialect):
                     continue
-                if self._faults.is_lasting_refusal(error) and refusal.may_mind_history:
+                fails_for_good = self._faults.is_lasting_refusal(error) or (is_last and error.status_code == 500)
+                if fails_for_good and refusal.may_mind_history:
                     return self._tell_as_text(error, conversation, tools, clock)
                 raise
+            except ReportedError as error:
+                if not (lessons_left and self._learn_from(Refusal(200, str(error), request), dialect)):
+                    raise
         raise AssertionError("the last round returns or raises")
+
+    def _is_refusal(self, error: openai.APIStatusError) -> bool:
+        """Whether the request is at fault: neither what the model wrote, nor the moment."""
+        return not is_failed_generation(error) and not self._faults.is_passing(error)
 
     def _learn_from(self, refusal: Refusal, dialect: Dialect) -> bool:
         """Whether there is a lesson, which another thread may have learnt meanwhile."""
@@ -306,6 +317,8 @@ class OpenAICompatible:
             began = time.monotonic()
             try:
                 answer = self._transport.post_chat(request.body, self._start_patience(clock))
+                if reported := to_status_error(answer):
+                    raise reported
             except openai.APIStatusError as error:
                 # The pause must hold before the slot is free for the next request.
                 wait = parse_retry_after(error)

@@ -125,8 +125,12 @@ def build_request(
         body["parallel_tool_calls"] = False
     if sending.stream if dialect.streams is None else dialect.streams:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    length = dialect.choose_reply_length(sending.max_tokens, estimate, capabilities.context)
-    length_field = next((name for name in LENGTH_FIELDS if name not in dialect.left_out), None)
+    extra = dict(sending.extra_body)
+    named = next((name for name in LENGTH_FIELDS if isinstance(extra.get(name), int)), None)
+    wanted = extra.pop(named) if named else sending.max_tokens
+    length = dialect.choose_reply_length(wanted, estimate, capabilities.context)
+    by_choice = sorted(LENGTH_FIELDS, key=lambda name: name != named)
+    length_field = next((name for name in by_choice if name not in dialect.left_out), None)
     chosen = {
         "temperature": sending.temperature,
         "seed": sending.seed,
@@ -134,7 +138,7 @@ def build_request(
     }
     body |= {name: value for name, value in chosen.items() if value is not None}
     kept = {name: value for name, value in body.items() if name not in dialect.left_out}
-    return Request(kept | sending.extra_body, estimate)
+    return Request(kept | extra, estimate)
 
 
 def _adapt_message(message: dict[str, Any], dialect: Dialect) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from agent.models.openai.responses import (
     ForeignResponseError,
     MalformedResponseError,
     MovedResponseError,
+    ReportedError,
     WithheldReplyError,
     read_error_words,
 )
@@ -30,17 +31,24 @@ from agent.models.reply_parsing import read_reply
 
 MAX_READ_LETTERS = 4000
 """Letters of a server's words that are read."""
-RETRYABLE_STATUSES = frozenset({408, 409, 429})
+RETRYABLE_STATUSES = frozenset({408, 409, 424, 425, 429, 498, 499})
 """Statuses, beside 5xx, after which the same request may succeed."""
 _TOO_LONG_PATTERN = re.compile(
     r"context.{0,20}(length|window|size)|maximum.{0,20}length|too long|too many tokens|number of tokens"
-    r"|reduce (the|your) (length|prompt|input)|exceeds?.{0,30}token",
+    r"|reduce (the|your) (length|prompt|input)|exceeds?.{0,30}token|larger context|range of input length"
+    r"|(input|prompt|token)s?\b.{0,40}less than.{0,24}\d{3}|超长|过长|超(过|出).{0,12}(长度|上下文|限制)",
     re.IGNORECASE,
 )
 _NEVER_PATTERN = re.compile(
     r"--jinja|mmproj|(is|are) not supported|(does|do) not support|unsupported|not implemented|template", re.IGNORECASE
 )
 """Words with which a 500 means never: a server that was started without what the request needs."""
+_PASSING_PATTERN = re.compile(
+    r"throttl|too many requests|overloaded|model (has |was |is )?(crashed|unloaded|reloaded|currently loading)"
+    r"|try again (later|in \d)|temporarily",
+    re.IGNORECASE,
+)
+"""Words with which a refusal means later."""
 SHOWN_LETTERS = 300
 """Letters of a server's words that a person is shown."""
 _TIME_UNITS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -90,6 +98,9 @@ class FaultClassifier:
         match error:
             case openai.APITimeoutError() | OutOfTimeError() | httpx2.TimeoutException():
                 return Fault(f"did not answer within {self.timeout:g} seconds", "now", finish_reason=NO_ANSWER)
+            case openai.APIStatusError() if self.is_passing(error):
+                words = _shorten_words(read_error_message(error))
+                return self._classify_temporary(error, f"answered {error.status_code} ({words})")
             case openai.APIStatusError():
                 return self._classify_status(error)
             case openai.APIConnectionError() if is_unreachable(error):
@@ -118,6 +129,9 @@ class FaultClassifier:
             case ForeignResponseError() if not self.is_proven:
                 advice = "is it the address of a chat API? Most end in /v1"
                 return Fault(f"answered with {error}, not with a chat completion", "never", advice)
+            case ReportedError():
+                words = _shorten_words(str(error))
+                return Fault(f"answered with an error ({words}), not with a chat completion", "now")
             case EmptyResponseError():
                 return Fault("answered with nothing at all", "now")
             case _:
@@ -125,14 +139,22 @@ class FaultClassifier:
 
     def is_lasting_refusal(self, error: openai.APIStatusError) -> bool:
         """Whether the server refuses the form of a request, and will refuse it again."""
-        return error.status_code in (400, 422) and self._classify_status(error).retry == "never"
+        return error.status_code in (400, 422, 500) and self.classify_error(error).retry == "never"
+
+    def is_passing(self, error: openai.APIStatusError) -> bool:
+        """Whether a request is refused only now."""
+        message = read_error_message(error)
+        if self.is_proven and error.status_code in (403, 404, 405) and isinstance(error.body, str):
+            return True  # a proxy says that: the API has answered before, and would answer in JSON
+        said = error.status_code in (400, 403, 404, 422) and _PASSING_PATTERN.search(message)
+        return bool(said) and not is_too_long(message)
 
     def _classify_status(self, error: openai.APIStatusError) -> Fault:
         message, status = read_error_message(error), error.status_code
         about = f" ({_shorten_words(message)})" if message else ""
-        if error.response.history and status in (400, 404, 405):
-            return _classify_moved(str(error.response.url))
         match status:
+            case 400 | 404 | 405 if error.response.history:
+                return _classify_moved(str(error.response.url))
             case 401:
                 return Fault(f"refused the key{about}", "never", self.endpoint.key_advice)
             case 403:
@@ -182,6 +204,20 @@ def is_too_long(message: str) -> bool:
     True
     """
     return bool(_TOO_LONG_PATTERN.search(message))
+
+
+def to_status_error(answer: Any) -> openai.APIStatusError | None:
+    """Take an answer with status 200 that holds an error for what it is, if it names the status that it should have.
+
+    >>> to_status_error({"error": {"message": "Overloaded", "code": 502}}).status_code
+    502
+    """
+    held = answer.get("error") if isinstance(answer, dict) and not answer.get("choices") else None
+    code = str(held.get("code", held.get("status"))) if isinstance(held, dict) else ""
+    if not re.fullmatch(r"[45]\d\d", code):
+        return None
+    response = httpx2.Response(int(code), json=answer, request=httpx2.Request("POST", "http://server"))
+    return openai.APIStatusError(read_error_words(answer), response=response, body=held)
 
 
 def read_error_message(error: openai.APIError) -> str:

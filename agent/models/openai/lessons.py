@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from agent.models.openai.dialect import LENGTH_FIELDS, Dialect, Request
 from agent.models.openai.faults import is_too_long
 
-TEACHING_STATUSES = frozenset({400, 404, 413, 415, 422, 500, 501})
-"""Statuses whose words may tell what to change. llama.cpp says 500 where a chat template objects."""
+TEACHING_STATUSES = frozenset({200, 400, 402, 404, 413, 415, 422, 500, 501})
+"""Statuses whose words may tell what to change. llama.cpp says 500 where a chat template objects, OpenRouter 402 where
+the credit is too little for so long a reply, and MiniMax 200."""
 LEAST_REPLY = 64
 """Tokens: with less room no tool can be called, and the conversation is too long."""
 JPEG_QUALITIES = (70, 40, 20)
@@ -210,7 +211,7 @@ def _learn_streaming(dialect: Dialect, refusal: Refusal) -> Dialect | None:
 
 def _learn_field(dialect: Dialect, refusal: Refusal) -> Dialect | None:
     """Leave out the field that the words name."""
-    named = (name for name in OPTIONAL_FIELDS if re.search(rf"\b{name}\b", refusal.message))
+    named = (name for name in OPTIONAL_FIELDS if re.search(rf"\b{name}\b", refusal.message, re.ASCII))
     found = next((name for name in named if name in refusal.request.body), "")
     if not found or is_too_long(refusal.message):
         return None

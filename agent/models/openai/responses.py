@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from agent.core.lenient_json import strip_namespace
@@ -43,6 +44,10 @@ class WithheldReplyError(MalformedResponseError):
     """The model refused to reply, or a filter held its reply back."""
 
 
+class ReportedError(MalformedResponseError):
+    """An answer says what is wrong instead of a reply. The message is its words."""
+
+
 class BrokenReplyError(MalformedResponseError):
     """The server says itself that it could not finish the reply."""
 
@@ -71,12 +76,17 @@ def decode_answer(text: str) -> Any:
 
 def _decode_events(text: str) -> Iterator[Any]:
     """Yield the JSON of each event. What is not even meant to be JSON is a sign of life."""
-    for line in _DATA_LINE.finditer(text.replace("\r\n", "\n")):
+    for line in _DATA_LINE.finditer(text.replace("\r\n", "\n").replace("\r", "\n")):
         data = line[1].strip()
         if data == "[DONE]":
+            yield _DONE
             return
         if data.startswith(("{", "[")):
             yield json.loads(data)
+
+
+_DONE = {"done": True}
+"""The end of a stream as an event."""
 
 
 def is_last_event(text: str) -> bool:
@@ -85,7 +95,7 @@ def is_last_event(text: str) -> bool:
     >>> is_last_event('data: {"choices": []}\n\ndata: [DONE]\n\n')
     True
     """
-    return bool(re.search(r"^data:[ ]?\[DONE\]", text, re.MULTILINE))
+    return bool(re.search(r"(?:^|[\r\n])data:[ ]?\[DONE\]", text))
 
 
 def parse_response(response: Any, *, images: int) -> Reply:
@@ -103,6 +113,8 @@ def parse_response(response: Any, *, images: int) -> Reply:
     if isinstance(choice, dict) and (why := _describe_broken_reply(choice)):
         raise BrokenReplyError(why)
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        if words := read_error_words(response):
+            raise ReportedError(words)
         raise MalformedResponseError(_describe_content(response))
     message = choice["message"]
     text, calls = _read_text(message.get("content")), tuple(_read_calls(message))
@@ -120,6 +132,9 @@ def parse_response(response: Any, *, images: int) -> Reply:
 def assemble_stream(chunks: Iterable[Any]) -> dict[str, Any]:
     """Add the chunks of a stream up to an answer in the form of one that was not streamed.
 
+    Returns:
+        The answer; or the error with which the stream began.
+
     Raises:
         MalformedResponseError: The stream ended before the server said that the reply does.
     """
@@ -130,7 +145,11 @@ def assemble_stream(chunks: Iterable[Any]) -> dict[str, Any]:
     usage: Any = None
     for chunk in filter(lambda item: isinstance(item, dict), chunks):
         if chunk.get("error"):
+            if not calls and not any(map("".join, texts.values())):
+                return _to_dict(chunk)
             raise BrokenReplyError(read_error_words(chunk))
+        if chunk == _DONE and (calls or any(texts["content"])):
+            finish_reason = finish_reason or "stop"  # some servers give no other reason
         usage = chunk.get("usage") or usage
         for choice in _to_dicts(chunk.get("choices"))[:1]:
             delta = _to_dict(choice.get("delta")) or _to_dict(choice.get("message"))
@@ -155,11 +174,13 @@ def _update_calls(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
     index, id = part.get("index"), part.get("id")
     same = [call for call in calls if index is None or call["index"] == index]
     call = same[-1] if same else None
-    if call is None or (id and call["id"] and id != call["id"]):
+    function = _to_dict(part.get("function"))
+    name = _read_text(function.get("name"))
+    # Some servers give each part another id, and some repeat the name in each part: neither begins a call by itself.
+    if call is None or (name and id and call["id"] and id != call["id"]):
         call = {"index": index, "id": id, "function": {"name": "", "arguments": ""}}
         calls.append(call)
-    function = _to_dict(part.get("function"))
-    call["function"]["name"] += _read_text(function.get("name"))
+    call["function"]["name"] += name if name != call["function"]["name"] else ""
     call["function"]["arguments"] += _read_arguments(function.get("arguments"))
     call |= {key: value for key, value in part.items() if key not in _KNOWN_CALL_KEYS and value is not None}
     call["function"] |= {key: value for key, value in function.items() if key not in ("name", "arguments") and value}
@@ -226,22 +247,19 @@ def _read_usage(usage: Any, images: int) -> Usage:
     fields = _to_dict(usage)
     return Usage(
         model_calls=1,
-        prompt_tokens=_read_token_count(fields.get("prompt_tokens")),
+        prompt_tokens=_read_token_count(fields.get("prompt_tokens", fields.get("input_tokens"))),
         cached_tokens=_read_token_count(_to_dict(fields.get("prompt_tokens_details")).get("cached_tokens")),
-        completion_tokens=_read_token_count(fields.get("completion_tokens")),
+        completion_tokens=_read_token_count(fields.get("completion_tokens", fields.get("output_tokens"))),
         images=images,
     )
 
 
 def _read_token_count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return int(value) if isinstance(value, int | float) and 0 < value < inf else 0
 
 
 def _describe_content(response: Any) -> str:
     """Say what an answer is that is no completion."""
-    words = read_error_words(response)
-    if words:
-        return f"an error ({words})"
     match response:
         case dict():
             return "JSON without a choice"
@@ -287,14 +305,19 @@ _FILTER_REASONS = ("content_filter", "safety", "refusal", "prohibited_content", 
 
 def _describe_withheld_reply(choice: dict[str, Any], text: str) -> str:
     """Say why there is no reply though nothing failed; "" where there is one."""
-    refusal = _read_text(choice["message"].get("refusal"))
+    message = choice["message"]
+    parts = _to_dicts(message.get("content"))
+    refusal = _read_text(message.get("refusal")) or "".join(_read_text(part.get("refusal")) for part in parts)
     if refusal and not text.strip():
         return f"the model refuses: {refusal}"
     reason = _read_text(choice.get("finish_reason"))
     return f"finish_reason {reason!r}" if reason.lower() in _FILTER_REASONS else ""
 
 
-_WORD_KEYS = ("error", "message", "detail", "msg", "error_msg", "errors", "status_msg", "base_resp", "error_message")
+_WORD_KEYS = (
+    *("error", "message", "detail", "msg", "error_msg", "errors", "status_msg", "base_resp", "error_message"),
+    *("promptFeedback", "blockReason"),
+)
 """Where servers write what is wrong: a text, or an object or a list that holds it."""
 
 

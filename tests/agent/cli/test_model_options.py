@@ -59,6 +59,26 @@ def test_the_environment_is_asked_where_the_command_line_says_nothing(server, mo
     assert (sent["max_tokens"], sent["seed"], "temperature" in sent) == (777, 2, False)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), (777, 0.5)),
+        (("--as-published",), (4096, None)),
+        (("--as-published", "--reply-tokens", 99), (99, None)),
+        (("--as-published", "--reply-tokens", 99, "--temperature", 0), (99, 0)),
+    ],
+    ids=str,
+)
+def test_the_command_line_comes_before_the_published_choices_and_they_before_the_environment(
+    server, monkeypatch, words, expected
+) -> None:
+    monkeypatch.setenv("SAM3_AGENT_REPLY_TOKENS", "777")
+    monkeypatch.setenv("SAM3_AGENT_TEMPERATURE", "0.5")
+    ask_server(server, *words)
+    sent = server.requests[0]
+    assert (sent["max_tokens"], sent.get("temperature")) == expected
+
+
 def test_a_variable_does_not_keep_a_planner_from_working_that_takes_none(monkeypatch) -> None:
     monkeypatch.setenv("SAM3_AGENT_PATIENCE", "10")
     assert segment().exit_code == 0

@@ -37,6 +37,33 @@ def test_the_key_is_sent_and_appears_nowhere_else(server, load, monkeypatch, cap
     assert "[the key]" in replies[1].error
 
 
+@pytest.mark.parametrize("key", ["test", "ollama", "EMPTY", "sk-no-key-required", "lm-studio", "not-needed", "sk-1234"])
+def test_a_word_in_the_place_of_a_key_may_stand_in_a_reply(key, server, load, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    server.script(completion(f"The {key} is a red cup."), refusal(400, f"{key} is no model"))
+    model = load()
+    assert ask(model).text == f"The {key} is a red cup."
+    assert f"({key} is no model)" in ask(model).error
+
+
+@pytest.mark.parametrize("key", ["sk-testing-5up3r-s3cr3t", "gsk_a1b2c3d4e5", "hf_abcdefgh", "correct horse battery"])
+def test_a_key_that_may_be_a_secret_is_taken_out_of_a_reply(key, server, load, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    server.script(completion(f"You sent {key}!"))
+    assert ask(load()).text == "You sent [the key]!"
+
+
+def test_azures_classic_address_keeps_its_version_and_takes_the_key_in_a_header_of_its_own(server, load, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.script(completion("fine"))
+    address = f"{server.url.removesuffix('/v1')}/openai/deployments/m/chat/completions?api-version=2024-10-21"
+    model = load(base_url=address)
+    assert ask(model).text == "fine"
+    assert server.paths == ["/openai/deployments/m/chat/completions?api-version=2024-10-21"]
+    assert server.headers[0]["api-key"] == KEY
+    assert "api-version" not in model.settings.base_url
+
+
 def test_a_key_that_is_none_is_not_repeated(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nand more")
     with pytest.raises(ModelError) as raised:

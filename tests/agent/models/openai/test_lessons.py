@@ -108,6 +108,17 @@ def test_a_lesson_is_in_every_later_request():
     assert (body["stream"], body["max_completion_tokens"], body.keys() & {"seed", "max_tokens"}) == (True, 100, set())
 
 
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_a_length_among_the_further_fields_is_kept_to_what_was_learnt(field):
+    def build(dialect: Dialect) -> dict[str, object]:
+        sending = Sending("m", 2048, 0.0, 1, False, {field: 5000, "top_k": 3})
+        return build_request(CONVERSATION, TOOL_SCHEMAS, STRICT, sending, dialect).body
+
+    assert (build(Dialect())[field], build(Dialect(reply_limit=815))[field]) == (5000, 815)
+    assert [name for name in build(Dialect()) if name.startswith("max_")] == [field]
+    assert build(Dialect(left_out=frozenset({field})))["top_k"] == 3
+
+
 def test_a_reply_gets_what_the_context_leaves_and_an_estimate_does_not_starve_it():
     assert Dialect().choose_reply_length(2048, 3000, 4096) == 1096
     assert Dialect().choose_reply_length(2048, 4000, 4096) == 2048  # the server will say what fits
