@@ -11,7 +11,7 @@ from agent.cli.console import report_user_errors, require_extra
 from agent.cli.options import Options
 from agent.cli.streams import print_line, print_remark
 from agent.core.errors import UsageError
-from sam3_tool.http_environment import describe_http_fault
+from sam3_tool.system.http_environment import describe_http_fault
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 

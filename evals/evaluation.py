@@ -30,7 +30,7 @@ from evals.runs.solver import SampleResult
 from evals.samples import Dataset, DatasetInfo, Prediction, Sample
 from sam3_tool import Sam3
 from sam3_tool.errors import UserError
-from sam3_tool.files import decode_text
+from sam3_tool.system.files import decode_text
 
 logger = logging.getLogger(__name__)
 

@@ -57,8 +57,8 @@ sys.modules["fcntl"] = None  # so that importing it fails
 del os.O_NOFOLLOW, os.O_NONBLOCK, signal.SIGHUP
 import sam3_tool, agent, agent.cli.main, evals
 from pathlib import Path
-from sam3_tool.files import write_atomically
-from sam3_tool.unfinished_files import FOREIGN_AGE, build_unfinished_path, make_unfinished_folder
+from sam3_tool.system.files import write_atomically
+from sam3_tool.system.unfinished_files import FOREIGN_AGE, build_unfinished_path, make_unfinished_folder
 fresh, old = (build_unfinished_path(Path()) for _ in range(2))
 for path, age in ((fresh, 0), (old, 2 * FOREIGN_AGE)):
     path.touch()

@@ -12,8 +12,8 @@ import typer
 from agent.cli.signals import describe_interruption, find_termination, get_exit_code
 from agent.cli.streams import PrintingError, discard_output, print_line, print_remark
 from agent.core.errors import UsageError
-from agent.core.file_names import escape_unprintable
 from sam3_tool.errors import UserError
+from sam3_tool.system.file_names import escape_unprintable
 
 if TYPE_CHECKING:
     from agent.core.episode import Episode

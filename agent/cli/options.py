@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agent.cli.model_options import MODEL_OPTIONS, parse_model_options
 from agent.core.errors import PlannerError, UsageError
-from sam3_tool.paths import expand_path, is_folder
+from sam3_tool.system.paths import expand_path, is_folder
 
 if TYPE_CHECKING:
     from agent.core.budget import Price

@@ -8,7 +8,7 @@ import typer
 from agent.cli.console import report_user_errors
 from agent.core.errors import UsageError
 from sam3_tool.errors import PathError
-from sam3_tool.paths import expand_path
+from sam3_tool.system.paths import expand_path
 
 
 def path_option(*names: str, **settings: Any) -> Any:

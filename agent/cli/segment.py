@@ -20,7 +20,7 @@ from agent.cli.loading import load_models
 from agent.cli.options import Options, read_query
 from agent.cli.path_parameters import path_argument, path_option
 from agent.cli.streams import print_json, print_line
-from agent.core.file_names import escape_unprintable, sanitize_file_name
+from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
 
 if TYPE_CHECKING:
     from agent.core.episode import Episode, Task

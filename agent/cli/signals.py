@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from sam3_tool.interruptions import SIGNALS
+from sam3_tool.system.interruptions import SIGNALS
 
 CONVENTIONAL_OFFSET = 128
 """A shell adds a signal's number to this for the exit code of a process that the signal ended."""

@@ -15,7 +15,7 @@ from agent.records.base import SavedModel, Text, first_validation_error, read_ve
 from agent.records.episode_file import SavedImage, SavedStep, rebuild_episode, to_saved_steps
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
-from sam3_tool.files import write_atomically
+from sam3_tool.system.files import write_atomically
 
 FORMAT = "sam3-agent conversation"
 VERSION: Final = 1

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from agent.core.file_names import sanitize_file_name
 from agent.core.workspace import Candidate
 from sam3_tool.image import Image
 from sam3_tool.image_files.reading import FORMATS
 from sam3_tool.masks.rle import compute_areas, decode_mask
+from sam3_tool.system.file_names import sanitize_file_name
 
 GENERATOR_NAME = "sam3-agent"
 """What made the masks, for formats that ask."""

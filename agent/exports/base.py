@@ -6,8 +6,8 @@ from pathlib import Path
 
 from agent.core.workspace import Candidate
 from agent.exports.answer import ExportAnswer
-from sam3_tool.files import write_atomically
 from sam3_tool.image import Image
+from sam3_tool.system.files import write_atomically
 
 
 @dataclass(frozen=True)

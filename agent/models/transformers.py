@@ -22,7 +22,7 @@ from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.batching import Batcher
 from sam3_tool.errors import PathError
-from sam3_tool.paths import expand_path, is_folder, is_there
+from sam3_tool.system.paths import expand_path, is_folder, is_there
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from agent.models.reply_parsing import read_reply
 from agent.models.schemas import build_reply_schema
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.errors import PathError
-from sam3_tool.paths import expand_path
+from sam3_tool.system.paths import expand_path
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from agent.core.planner import Planner
 from agent.core.text import to_one_line
 from agent.core.toolset import Toolset
 from sam3_tool.errors import PathError
-from sam3_tool.paths import expand_path, is_folder
 from sam3_tool.plugins import find_plugins
+from sam3_tool.system.paths import expand_path, is_folder
 
 KIND = "replay"
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from agent.core.text import make_encodable
 from sam3_tool.errors import RecordError
-from sam3_tool.files import decode_json
+from sam3_tool.system.files import decode_json
 
 Text = Annotated[str, BeforeValidator(make_encodable)]
 """Text that can be written to a file, whatever a language model put into it."""

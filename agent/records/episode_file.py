@@ -30,9 +30,9 @@ from agent.records.base import SavedModel, Text, first_validation_error, read_ve
 from agent.records.provenance import UNKNOWN_PROVENANCE, Provenance
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
-from sam3_tool.files import write_atomically
 from sam3_tool.image_files.reading import BOMBS, guard_pillow
 from sam3_tool.masks import rle
+from sam3_tool.system.files import write_atomically
 
 FORMAT = "sam3-agent episode"
 VERSION: Final = 3

@@ -20,7 +20,7 @@ from agent.records.base import first_validation_error
 from agent.records.provenance import Provenance
 from sam3_tool.backends.recording.format import AnswerCache, Question, Recorder, RecordingReader
 from sam3_tool.errors import RecordError
-from sam3_tool.files import decode_json, write_atomically
+from sam3_tool.system.files import decode_json, write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from agent.report.text import (
 )
 from sam3_tool import Image
 from sam3_tool.drawing.overlay import draw_marks
-from sam3_tool.files import write_atomically
+from sam3_tool.system.files import write_atomically
 
 if TYPE_CHECKING:
     from agent.records.provenance import Provenance

@@ -13,8 +13,8 @@ from agent.report.html import to_html
 from agent.report.result import Result
 from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.errors import UserError
-from sam3_tool.interruptions import defer_interruptions
-from sam3_tool.unfinished_files import make_unfinished_folder
+from sam3_tool.system.interruptions import defer_interruptions
+from sam3_tool.system.unfinished_files import make_unfinished_folder
 
 ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 

@@ -32,8 +32,8 @@ from evals.metrics import counting
 from evals.metrics.inputs.entries import get_field
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool import Image, ImageError
-from sam3_tool.files import decode_json
 from sam3_tool.masks.checks import is_number, shorten_value
+from sam3_tool.system.files import decode_json
 
 COUNTBENCH_SOURCE = DataSource(
     "CountBench",

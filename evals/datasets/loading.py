@@ -23,8 +23,8 @@ from agent.core.text import make_encodable
 from evals.bootstrap import Measure
 from evals.errors import DatasetError
 from evals.samples import Benchmark, Dataset, DatasetInfo, Prediction, Sample, Scores
-from sam3_tool.paths import expand_path
 from sam3_tool.plugins import load_plugin
+from sam3_tool.system.paths import expand_path
 
 P = ParamSpec("P")
 B = TypeVar("B", bound=Benchmark)

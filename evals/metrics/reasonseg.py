@@ -24,8 +24,8 @@ from evals.errors import ScoringError
 from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object
 from evals.metrics.inputs.outlines import fill_polygon
 from evals.metrics.inputs.sorting import sort_like_numpy
-from sam3_tool.files import decode_text
 from sam3_tool.masks.checks import check_coordinates, shorten_value
+from sam3_tool.system.files import decode_text
 
 Convention = Literal["lisa", "hf-bool"]
 IGNORED = 255

@@ -12,7 +12,7 @@ from agent.records.provenance import Provenance
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
-from sam3_tool.paths import expand_path, is_folder
+from sam3_tool.system.paths import expand_path, is_folder
 
 if TYPE_CHECKING:
     from agent.cli.options import Options

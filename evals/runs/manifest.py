@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from agent.records.provenance import Provenance
 from evals.errors import DatasetError, RunError
 from evals.samples import Benchmark, Dataset, DatasetInfo, Sample
-from sam3_tool.files import decode_text, write_atomically
+from sam3_tool.system.files import decode_text, write_atomically
 
 RECORDED_PACKAGES = (
     "sam3-agent",

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from evals.errors import RunError
 from evals.runs.manifest import Manifest
 from evals.samples import Prediction
-from sam3_tool.files import decode_text, write_atomically
 from sam3_tool.masks.rle import check_runs
+from sam3_tool.system.files import decode_text, write_atomically
 
 MAX_NAME_LENGTH = 150
 """Characters of a sample's id in a file name."""

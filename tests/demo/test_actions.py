@@ -20,7 +20,7 @@ from demo.chat import build_messages, escape_text
 from demo.engine import Engine
 from demo.sessions import SessionStore, count_image_bytes
 from demo.uploads import MEGA, Limits
-from sam3_tool.http_environment import list_http_variables
+from sam3_tool.system.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer, refusal
 from tests.support.deviations import count_pictures, reply_by_the_book
 

@@ -14,8 +14,8 @@ from agent.cli.options import Options
 from agent.cli.path_parameters import path_argument, path_option
 from agent.cli.streams import print_line
 from agent.core.errors import UsageError
-from agent.core.file_names import sanitize_file_name
-from sam3_tool.paths import is_folder
+from sam3_tool.system.file_names import sanitize_file_name
+from sam3_tool.system.paths import is_folder
 
 if TYPE_CHECKING:
     from agent.conversation.conversation import Conversation

@@ -9,12 +9,12 @@ from agent.cli.chat.session import Chat
 from agent.cli.console import print_notes
 from agent.conversation.conversation import Conversation
 from agent.core.errors import UsageError
-from agent.core.file_names import escape_unprintable
 from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
 from agent.report.output_folder import raise_write_errors, stage_files
 from sam3_tool import Image
-from sam3_tool.paths import expand_path
+from sam3_tool.system.file_names import escape_unprintable
+from sam3_tool.system.paths import expand_path
 
 
 class ChatEndedError(Exception):

@@ -19,7 +19,7 @@ from agent.cli.chat.commands import COMMANDS
 from agent.cli.signals import TerminationError
 from agent.cli.streams import print_line
 from agent.exports import EXPORTERS
-from sam3_tool.paths import find_home
+from sam3_tool.system.paths import find_home
 
 PROMPT = "> "
 MAX_HISTORY = 1000

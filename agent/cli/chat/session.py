@@ -12,13 +12,13 @@ from agent.conversation.conversation import Conversation
 from agent.core.english import pluralize
 from agent.core.episode import Episode
 from agent.core.errors import InterruptedOutputError, OutputError
-from agent.core.file_names import escape_unprintable
 from agent.core.planner import Planner
 from agent.records.provenance import Provenance
 from agent.report.output_folder import raise_write_errors, stage_files
 from sam3_tool import Sam3
 from sam3_tool.drawing.overlay import draw_marks
-from sam3_tool.interruptions import defer_interruptions
+from sam3_tool.system.file_names import escape_unprintable
+from sam3_tool.system.interruptions import defer_interruptions
 
 OVERLAY = "overlay.png"
 MAX_LISTED_MASKS = 12

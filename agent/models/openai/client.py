@@ -32,7 +32,7 @@ from agent.models.openai.retries import SharedLimits, compute_retry_delay
 from agent.models.openai.transport import Transport
 from agent.models.openai.waiting import CallClock, OutOfTimeError, Patience, map_in_threads
 from agent.models.rendering import Wire, collect_images
-from sam3_tool.http_environment import describe_http_fault, list_http_variables
+from sam3_tool.system.http_environment import describe_http_fault, list_http_variables
 
 LIST_TIMEOUT = 30.0
 """Seconds that the list of models may take: it is asked for only to explain or to plan."""

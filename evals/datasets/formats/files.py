@@ -17,7 +17,7 @@ from PIL import ExifTags
 from evals.errors import DatasetError, ScoringError
 from evals.samples import Prediction
 from sam3_tool import Image, ImageError
-from sam3_tool.files import decode_json
+from sam3_tool.system.files import decode_json
 
 T = TypeVar("T")
 

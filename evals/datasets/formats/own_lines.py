@@ -12,8 +12,8 @@ from evals.datasets.formats.own_entry import Box, OwnEntry, OwnFile, are_shares
 from evals.datasets.formats.own_masks import make_mask_reader
 from evals.errors import DatasetError
 from evals.metrics.inputs.boxes import MAX_SIDE
-from sam3_tool.files import decode_text
 from sam3_tool.masks.checks import is_number, shorten_value
+from sam3_tool.system.files import decode_text
 
 KEYS = ("image", "query", "mask", "boxes", "id")
 OTHER_NAMES = {

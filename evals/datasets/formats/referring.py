@@ -10,8 +10,8 @@ from typing import Any
 from evals.datasets.formats.files import DataSource, name_file
 from evals.errors import DatasetError, ScoringError
 from evals.metrics.inputs.entries import Entry, get_field, get_key, require_object
-from sam3_tool.files import decode_json
 from sam3_tool.masks.checks import shorten_value
+from sam3_tool.system.files import decode_json
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from evals.metrics import jf
 from evals.metrics.jf import Convention
 from evals.samples import DatasetInfo, Sample
 from sam3_tool import Image, ImageError
-from sam3_tool.files import decode_text
+from sam3_tool.system.files import decode_text
 
 Judge = Callable[[Path], Mapping[str, float]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import ScoringError
-from sam3_tool.files import decode_json
 from sam3_tool.masks.checks import is_number, shorten_value
+from sam3_tool.system.files import decode_json
 
 JsonSource = str | PathLike[str] | Mapping[str, Any] | Sequence[Any]
 """A JSON file, or what it holds."""

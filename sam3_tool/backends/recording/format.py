@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from sam3_tool.errors import RecordError
-from sam3_tool.files import decode_json, write_atomically
+from sam3_tool.system.files import decode_json, write_atomically
 
 FORMAT, VERSION = "sam3-agent recorded call", 1
 

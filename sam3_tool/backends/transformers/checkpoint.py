@@ -18,8 +18,8 @@ from huggingface_hub.errors import (
 )
 
 from sam3_tool.errors import CheckpointError, PathError
-from sam3_tool.http_environment import describe_http_fault
-from sam3_tool.paths import describe_missing_hub_home, expand_path, is_folder, is_there
+from sam3_tool.system.http_environment import describe_http_fault
+from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder, is_there
 
 EMBEDDED_NAME = "tiny"
 TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
 from sam3_tool.errors import CheckpointError
-from sam3_tool.files import decode_json
+from sam3_tool.system.files import decode_json
 
 _FILE = "vocabulary.json"
 _LETTERS = re.compile(r"[^\W\d_]+")

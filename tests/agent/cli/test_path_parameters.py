@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from agent.cli import path_parameters
 from agent.cli.main import app
 from sam3_tool.errors import PathError
-from sam3_tool.paths import describe_missing_hub_home, expand_path, find_home, is_folder
+from sam3_tool.system.paths import describe_missing_hub_home, expand_path, find_home, is_folder
 
 TAKING_PATHS = {"segment", "chat", "eval run", "eval predict", "eval score", "eval compare", "eval view", "eval check"}
 """Commands that must be among those that take one, so that a walk over nothing is no proof."""

@@ -6,7 +6,7 @@ import pytest
 
 from agent.records.base import read_versioned_json
 from sam3_tool.errors import RecordError
-from sam3_tool.files import decode_json, decode_text
+from sam3_tool.system.files import decode_json, decode_text
 
 HELD = {"format": "x", "version": 1, "text": "Tässchen"}
 

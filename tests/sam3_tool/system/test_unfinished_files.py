@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from sam3_tool.files import write_atomically
-from sam3_tool.interruptions import defer_interruptions
-from sam3_tool.unfinished_files import FOREIGN_AGE, clear_leftovers, make_unfinished_folder
+from sam3_tool.system.files import write_atomically
+from sam3_tool.system.interruptions import defer_interruptions
+from sam3_tool.system.unfinished_files import FOREIGN_AGE, clear_leftovers, make_unfinished_folder
 
 WRITER = """
 import sys
 from pathlib import Path
-from sam3_tool.unfinished_files import build_unfinished_path, hold_file, make_unfinished_folder
+from sam3_tool.system.unfinished_files import build_unfinished_path, hold_file, make_unfinished_folder
 
 folder = Path(sys.argv[1])
 with make_unfinished_folder(folder) as stage, hold_file(build_unfinished_path(folder)):

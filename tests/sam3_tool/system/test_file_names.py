@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.core.file_names import escape_unprintable, sanitize_file_name
+from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
 
 NAMES = [
     *("..", "...", "../..", "...png", "/", "\\", "", " ", ". .", "~", "a/", "C:\\x\\a.png", "..\\..\\a.png", "\0"),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sam3_tool.unfinished_files import build_unfinished_path, clear_folder_once, hold_file
+from sam3_tool.system.unfinished_files import build_unfinished_path, clear_folder_once, hold_file
 
 
 def decode_text(content: bytes, errors: str = "strict") -> str:
