@@ -1,4 +1,5 @@
 import os
+import signal
 
 # the tests run beside each other, a process a core; set before torch is imported, and for programs they start
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,6 +10,10 @@ import pytest
 from PIL import ImageDraw
 
 from sam3_tool import Image, Sam3
+
+# nohup, or a shell that starts the tests in its background, has them ignore these, and so would each program they start
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

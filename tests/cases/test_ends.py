@@ -37,14 +37,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     return tmp_path
 
 
-def heed_interruptions() -> None:
-    """What was started in the background ignores Ctrl-C, and passes that on to what it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start(*words: str) -> "subprocess.Popen[str]":
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([*PROGRAM, *words], text=True, preexec_fn=heed_interruptions, **pipes)
+    return subprocess.Popen([*PROGRAM, *words], text=True, **pipes)
 
 
 def end_while_working(number: int) -> tuple[int, str]:

@@ -218,12 +218,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
     assert not Path("a").exists()
 
 
-def _heed_interruptions() -> None:
-    """What was started in the background ignores Ctrl-C and SIGHUP, and passes that on to what it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(
     ("number", "code", "ended"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
@@ -234,7 +228,6 @@ def test_an_interruption_is_one_line_and_leaves_what_is_done(here, number, code,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_interruptions,
     )
     while child.poll() is None and not Path("a/samples.jsonl").exists():
         time.sleep(0.01)

@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import sys
 import termios
@@ -281,8 +280,6 @@ def take_terminal() -> None:
     """Make stdin the terminal that a new session is typed at, so that Ctrl-C there reaches the program."""
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # what was started in the background ignores Ctrl-C, and passes that on to what it starts
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Reader:

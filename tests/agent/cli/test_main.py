@@ -76,17 +76,10 @@ def test_a_broken_picture_is_one_line_on_stderr(here):
     assert "broken.png" in done.stderr
 
 
-def _heed_interruptions() -> None:
-    """What was started in the background ignores Ctrl-C, and passes that on to what it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_an_interruption_is_one_line(here):
     os.mkfifo("pipe")
     program = [PROGRAM, "segment", "scene.png", "watermelon", "--planner", "replay:pipe"]
-    process = subprocess.Popen(
-        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interruptions
-    )
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process, Path("pipe").open("w"):  # which opens as soon as the program reads from it
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate()

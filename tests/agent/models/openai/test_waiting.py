@@ -94,15 +94,6 @@ def test_a_call_in_flight_ends_with_the_seconds_of_the_episode(server, load, kit
     assert "at the limit of 1.5 seconds" in episode.steps[-1].observation.text
 
 
-@pytest.fixture
-def heeds_ctrl_c():
-    """A shell lets what it starts in the background ignore Ctrl-C, and then nothing would end here."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_ends_pooled_requests_and_nothing_more_is_sent(server, load):
     server.script(Answer("{}", 503, stall=60.0))
     model = load(workers=2, retries=5, timeout=300.0)
@@ -121,7 +112,6 @@ def test_ctrl_c_ends_pooled_requests_and_nothing_more_is_sent(server, load):
     assert all(thread.daemon for thread in list_threads() if thread.name.startswith("request"))
 
 
-@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_between_two_tries_ends_them(server, load):
     server.script(refusal(503, "busy"))
     model = load(workers=2, retries=50, first_delay=30.0, timeout=300.0)
