@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from sam3_tool import Image, ScriptedBackend, VisualPrompt
 from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.layers.mask_runs import find_run_ends
 from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.weights import read_detector, read_tracker
@@ -132,6 +134,26 @@ def check_on_cuda(tracker: Tracker, prompt: VisualPrompt, dtype: torch.dtype) ->
     assert masks.shape[:3] == (2, 1, 3 if prompt.multimask else 1)
     assert {found.dtype for found in (masks, quality, presence, *levels)} == {dtype}
     assert {found.device.type for found in (masks, quality, presence, *levels)} == {"cuda"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_an_embedding_waits_in_the_hosts_memory_and_comes_back_in_its_format(dtype):
+    with FakeTensorMode():
+        there = torch.empty(1, 256, 64, device="cuda", dtype=dtype)
+        waiting = to_host(there)
+        back = to_device(waiting, torch.device("cuda"))
+    assert [(copy.device.type, copy.dtype, copy.shape) for copy in (waiting, back)] == [
+        ("cpu", dtype, there.shape),
+        ("cuda", dtype, there.shape),
+    ]
+
+
+def test_ends_of_runs_are_found_where_the_masks_are():
+    with FakeTensorMode(shape_env=ShapeEnv()):  # how many there are depends on the numbers
+        places, counts = find_run_ends(torch.empty(3, 30, 40, device="cuda", dtype=torch.bool))
+    assert {found.device.type for found in (places, counts)} == {"cuda"}
+    assert {found.dtype for found in (places, counts)} == {torch.int64}
+    assert counts.shape == (3,)
 
 
 # Number formats and memory
