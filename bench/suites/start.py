@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.harness.tables import Cell, Table
+from sam3_tool.system.interruptions import defer_interruptions
 
 SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
 PROGRAM = (sys.executable, "-c", "from agent.cli.main import main; main()")
@@ -49,12 +50,15 @@ def _time_process(command: Sequence[str]) -> tuple[float, float, float]:
     started = time.perf_counter()
     # with byte code, as a user's Python keeps it
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = None
     try:
+        with defer_interruptions():  # one that came in the middle would leave a process that nobody knows
+            process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
     except BaseException:  # an interruption leaves nothing running
-        process.kill()
-        process.wait()
+        if process is not None:
+            process.kill()
+            process.wait()
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -27,7 +27,7 @@ from sam3_tool import Image
 
 MODEL = Path(__file__).parents[2] / "mllm" / "model"
 SCHEMAS = [tool.to_planner_schema() for tool in WORKSPACE.tools]
-REPLIES = 300
+REPLIES = 150
 AT_ONCE = 16
 """Episodes."""
 
