@@ -78,7 +78,7 @@ def _find_extent(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Stamp:
+class Stamp:
     """An object about to be placed."""
 
     scene_object: SceneObject
@@ -92,13 +92,13 @@ def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: b
     """Draw the scene of this seed. `size` is (width, height) in pixels, which the seed chooses if it is left out."""
     rng = np.random.default_rng(seed)
     width, height = size or IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
-    kinds = _choose_kinds(rng, shapes_only=shapes_only)
+    kinds = choose_kinds(rng, shapes_only=shapes_only)
     pixels = draw_background(rng, width, height, avoid=[COLOURS[c] for _, c in kinds if c])
     ids = np.zeros((height, width), np.uint8)
     objects: list[SceneObject] = []
     outlined = rng.random() < 0.25
     for _ in range(int(rng.integers(1, MAX_OBJECTS + 1))):
-        stamp = _draw_object(rng, kinds[rng.integers(len(kinds))], float(np.sqrt(width * height)), outlined)
+        stamp = draw_object(rng, kinds[rng.integers(len(kinds))], float(np.sqrt(width * height)), outlined)
         corner = _find_place(rng, ids, stamp.alpha > 0.5, nested=rng.random() < 0.2)
         if corner is not None:
             _paste_stamp(pixels, ids, stamp, corner, len(objects) + 1)
@@ -106,7 +106,7 @@ def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: b
     return _keep_visible(_add_film_grain(rng, pixels), ids, objects)
 
 
-def _choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[str, str | None]]:
+def choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[str, str | None]]:
     """Choose a few (noun, colour) that the objects are drawn from, so that kinds repeat and near misses occur."""
     share_of_things = rng.choice([0.0, 0.5, 1.0], p=[0.35, 0.35, 0.30]) * (not shapes_only)
     shapes = rng.choice(SHAPES, rng.integers(1, 5), replace=False)
@@ -126,20 +126,21 @@ def _choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[
 # --- objects ---------------------------------------------------------------------------------------------------------
 
 
-def _draw_object(rng: np.random.Generator, kind: tuple[str, str | None], scale: float, outlined: bool) -> _Stamp:
+def draw_object(rng: np.random.Generator, kind: tuple[str, str | None], scale: float, outlined: bool) -> Stamp:
+    """Draw an object of a (noun, colour). `scale`: sqrt(width * height) of the image; `outlined`: if it is plain."""
     noun, colour = kind
     size = str(rng.choice(SIZES, p=[0.34, 0.33, 0.33]))
     side = max(8, round(rng.uniform(*SIZE_RANGES[size]) * scale))
     if noun in THINGS:
         rgb, alpha = _draw_thing(rng, noun, side)
-        return _Stamp(SceneObject(noun, colour, None, size), rgb, alpha)
+        return Stamp(SceneObject(noun, colour, None, size), rgb, alpha)
     pattern = "plain" if side < 18 else str(rng.choice(PATTERNS, p=[0.64, 0.18, 0.18]))
     alpha = _draw_shape_alpha(rng, noun, side)
     rgb = _draw_texture(rng, COLOURS[str(colour)], pattern, side)
     if outlined and pattern == "plain":
         rim = alpha - cv2.erode(alpha, np.ones((3, 3)))
         rgb = (rgb * (1 - 0.55 * rim[..., None])).astype(np.uint8)
-    return _Stamp(SceneObject(noun, colour, pattern, size), rgb, alpha)
+    return Stamp(SceneObject(noun, colour, pattern, size), rgb, alpha)
 
 
 def _draw_thing(rng: np.random.Generator, noun: str, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -290,7 +291,7 @@ def _find_place(
     return None
 
 
-def _paste_stamp(pixels: np.ndarray, ids: np.ndarray, stamp: _Stamp, corner: tuple[int, int], object_id: int) -> None:
+def _paste_stamp(pixels: np.ndarray, ids: np.ndarray, stamp: Stamp, corner: tuple[int, int], object_id: int) -> None:
     """Draw the stamp into `pixels` and write its number into `ids`."""
     height, width = ids.shape
     (x, y), (h, w) = corner, stamp.alpha.shape
