@@ -17,6 +17,7 @@ from .plugins import PluginError
 from .prompts import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 from .sam3 import Sam3, SegmentationReport
 from .service import SegmentationRequest
+from .video.masklets import Masklet, Masklets
 
 __all__ = [
     "Backend",
@@ -29,6 +30,8 @@ __all__ = [
     "Image",
     "ImageError",
     "Instances",
+    "Masklet",
+    "Masklets",
     "MissingPackageError",
     "PluginError",
     "Point",
