@@ -8,6 +8,7 @@ from .errors import (
     RecordError,
     Sam3AgentError,
     UserError,
+    VideoError,
 )
 from .image import Image
 from .instances import Instances
@@ -18,6 +19,7 @@ from .prompts import Box, ConceptPrompt, Point, Prompt, VisualPrompt
 from .sam3 import Sam3, SegmentationReport
 from .service import SegmentationRequest
 from .video.masklets import Masklet, Masklets
+from .video.video import FrameSource, Video
 
 __all__ = [
     "Backend",
@@ -27,6 +29,7 @@ __all__ = [
     "CrossImageEmbedding",
     "DeviceError",
     "Embedding",
+    "FrameSource",
     "Image",
     "ImageError",
     "Instances",
@@ -45,6 +48,8 @@ __all__ = [
     "SegmentationReport",
     "SegmentationRequest",
     "UserError",
+    "Video",
+    "VideoError",
     "VisualPrompt",
     "remove_overlaps",
 ]

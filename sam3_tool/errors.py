@@ -3,6 +3,7 @@
     Sam3AgentError
     ├── UserError               one line for a person: what was found, what was expected, what to do; exit code 2
     │   ├── ImageError          a file or an array is no image
+    │   ├── VideoError          a file, a folder or a list of images is no video
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
     │   ├── DeviceError         a model cannot run, or go on, on its device
     │   ├── PathError           a path cannot name any file
@@ -45,6 +46,10 @@ class UserError(Sam3AgentError):
 
 class ImageError(UserError, ValueError):
     """Signal that a file or an array is no image that can be used."""
+
+
+class VideoError(UserError, ValueError):
+    """Signal that a file, a folder or a list of images is no video that can be used."""
 
 
 class CheckpointError(UserError, RuntimeError):

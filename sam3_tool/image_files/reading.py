@@ -42,7 +42,7 @@ _ERRORS = (
     zlib.error,
 )
 # Where a program turns warnings into errors, Pillow's about metadata are some too.
-_DAMAGE = (*_ERRORS, UserWarning)
+DAMAGE = (*_ERRORS, UserWarning)
 BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 """What Pillow raises inside `guard_pillow` on too many pixels."""
 
@@ -100,7 +100,7 @@ def read_image_file(path: Path, max_pixels: int) -> FileContent:
         return _read_source(path, path, max_pixels)
     except ImageError as error:
         raise ImageError(f"{_format_name(path)}: {error}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if (content := _read_repaired(path, max_pixels)) is not None:
             return content
         raise ImageError(f"{_format_name(path)}: {_describe_damage(path, error)}; {EXPECTED}") from error
@@ -163,7 +163,7 @@ def _seek_largest_frame(image: PIL.Image.Image, max_pixels: int) -> None:
     for index in range(getattr(image, "n_frames", 1)):
         try:
             image.seek(index)
-        except _DAMAGE:  # what a camera adds to an image may be damaged
+        except DAMAGE:  # what a camera adds to an image may be damaged
             break
         sizes.append(image.width * image.height)
     image.seek(sizes.index(max(sizes)))
@@ -182,7 +182,7 @@ def _describe_other_images(image: PIL.Image.Image) -> tuple[str, ...]:
             return _describe_equal_frames(image)
     try:
         count = getattr(image, "n_frames", 1)
-    except _DAMAGE:
+    except DAMAGE:
         count = 1
     return (f"The file is an animation of {count} frames; the first one is read.",) if count > 1 else ()
 
@@ -193,7 +193,7 @@ def _describe_equal_frames(image: PIL.Image.Image) -> tuple[str, ...]:
     for index in range(getattr(image, "n_frames", 1)):
         try:
             image.seek(index)
-        except _DAMAGE:
+        except DAMAGE:
             break
         equal += image.size == size
     if read:
@@ -216,12 +216,12 @@ def _read_pixels(image: PIL.Image.Image, path: Path, max_pixels: int) -> tuple[n
     upright = image if turn is None else image.transpose(turn)
     if upright.mode.startswith(("I", "F")):
         pixels, notes = to_8_bits(_to_samples(upright, image.format))
-        return _to_rgb(PIL.Image.fromarray(pixels)), notes
+        return convert_to_rgb(PIL.Image.fromarray(pixels)), notes
     if is_wide_colour and _is_dark(upright):
         wide = _read_wide_colour(image, path, max_pixels, turn)
         if wide is not None:
             return wide.pixels, wide.notes
-    return _to_rgb(upright), ()
+    return convert_to_rgb(upright), ()
 
 
 def _is_dark(image: PIL.Image.Image) -> bool:
@@ -242,7 +242,7 @@ def _to_samples(image: PIL.Image.Image, format: str | None) -> np.ndarray:
     return samples.astype(samples.dtype.newbyteorder("="), copy=False)
 
 
-def _to_rgb(image: PIL.Image.Image) -> np.ndarray:
+def convert_to_rgb(image: PIL.Image.Image) -> np.ndarray:
     """Return uint8, (H, W, 3), on white where the image is transparent."""
     if image.has_transparency_data:
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
@@ -260,7 +260,7 @@ def _read_orientation(image: PIL.Image.Image) -> int:
         warnings.simplefilter("ignore")
         try:
             return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-        except _DAMAGE:
+        except DAMAGE:
             return 1
 
 
@@ -285,7 +285,7 @@ def _read_wide_colour(
     if isinstance(image, TiffImageFile):
         try:
             return _read_tiff(path, max_pixels)
-        except _DAMAGE:
+        except DAMAGE:
             return None
     import cv2  # only few files need it
 
@@ -320,7 +320,7 @@ def _convert_samples(
         opaque = 1.0 if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
         share = np.nan_to_num(alpha.astype(np.float32)).clip(0, opaque) * (255 / opaque)
         image.putalpha(PIL.Image.fromarray(np.rint(share).astype(np.uint8)))
-    return FileContent(_to_rgb(image if turn is None else image.transpose(turn)), notes)
+    return FileContent(convert_to_rgb(image if turn is None else image.transpose(turn)), notes)
 
 
 # --- files that Pillow refuses
@@ -345,7 +345,7 @@ def _read_repaired(path: Path, max_pixels: int) -> FileContent | None:
         read = _read_source(BytesIO(stripped), path, max_pixels)
     except ImageError as error:
         raise ImageError(f"{_format_name(path)}: {error}") from error
-    except _DAMAGE:
+    except DAMAGE:
         return _read_unfinished_jpeg(stripped, path, max_pixels) if head.startswith(JPEG_START) else None
     is_cut = head.startswith(PNG_SIGNATURE) and b"IEND" not in content
     return read.add_note("The file is cut off after its last pixel; the image is complete.") if is_cut else read
@@ -382,7 +382,7 @@ def _read_unfinished_jpeg(content: bytes, path: Path, max_pixels: int) -> FileCo
             _read_source(BytesIO(body + padding + JPEG_END), path, max_pixels)
             for padding in (b"", b"\x55\xaa\x33" * 1000)
         )
-    except _DAMAGE:
+    except DAMAGE:
         return None
     if not np.array_equal(first.pixels, second.pixels):
         return None
