@@ -34,7 +34,7 @@ from agent.report.text import (
     get_options,
 )
 from sam3_tool import Image
-from sam3_tool.drawing.overlay import draw_marks
+from sam3_tool.drawing.overlay import draw_marks, resize_mask
 from sam3_tool.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _describe_price(price: Price) -> str:
 def _draw_masks(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> PIL.Image.Image:
     image = _fit_image(episode.task.image, limit)
     found = episode.workspace.get_instances(ids)
-    masks = np.array([_resize_mask(mask, image) for mask in found.masks], dtype=bool)
+    masks = np.array([resize_mask(mask, image.width, image.height) for mask in found.masks], dtype=bool)
     fitted = replace(found, masks=masks.reshape(-1, image.height, image.width))
     return draw_marks(image, fitted, mask_ids=numbers)
 
@@ -285,14 +285,6 @@ def _fit_image(image: Image, limit: int) -> Image:
         return image
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return Image(np.asarray(image.to_pil().resize(size, PIL.Image.Resampling.LANCZOS)))
-
-
-def _resize_mask(mask: np.ndarray, image: Image) -> np.ndarray:
-    """bool, in the image's size. A mask that has pixels keeps some, however small it gets."""
-    soft = np.asarray(
-        PIL.Image.fromarray(mask).convert("L").resize((image.width, image.height), PIL.Image.Resampling.BILINEAR)
-    )
-    return soft > min(127, int(soft.max()) // 2)
 
 
 def _encode_data_url(image: PIL.Image.Image) -> Markup:

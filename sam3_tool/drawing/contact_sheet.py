@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw
 
-from sam3_tool.drawing.outlines import ZOOM_STYLE, Mark, choose_ink, draw_outline, get_mask_color
+from sam3_tool.drawing.outlines import ZOOM_STYLE, Color, Mark, choose_ink, draw_outline, get_mask_color
 from sam3_tool.drawing.overlay import MASK_SHARE, PANEL_GAP, compute_close_up, enlarge_crop, load_font
 from sam3_tool.image import Image
 from sam3_tool.masks.rle import RleMask, decode_tight
@@ -35,27 +35,37 @@ def draw_contact_sheet(
     # the smallest square grid that holds them all
     columns = isqrt(len(masks) - 1) + 1
     rows = ceil(len(masks) / columns)
-    cell = _compute_cell_side(columns, rows, side)
-    across, down = cell + PANEL_GAP, cell + CAPTION_HEIGHT + PANEL_GAP
+    cell = compute_cell_side(columns, rows, side)
+    cells = [
+        (_draw_caption(mask_id, cell), draw_close_up(image, mask, mask_id, cell))
+        for mask, mask_id in zip(masks, mask_ids, strict=True)
+    ]
+    return compose_sheet(cells, columns, cell, cell)
+
+
+def compose_sheet(cells: Sequence[tuple[np.ndarray, np.ndarray]], columns: int, width: int, height: int) -> Image:
+    """Put views of at most `width` x `height` pixels in rows, each in the middle of its place, on white.
+
+    `cells`: for each, its caption, uint8 (CAPTION_HEIGHT, `width`, 3), and the view, uint8 (H, W, 3).
+    """
+    across, down = width + PANEL_GAP, height + CAPTION_HEIGHT + PANEL_GAP
+    rows = ceil(len(cells) / columns)
     sheet = np.full((rows * down - PANEL_GAP, columns * across - PANEL_GAP, 3), 255, np.uint8)
-    for place, (mask, mask_id) in enumerate(zip(masks, mask_ids, strict=True)):
+    for place, (caption, view) in enumerate(cells):
         x, y = place % columns * across, place // columns * down
-        sheet[y : y + CAPTION_HEIGHT, x : x + cell] = _draw_caption(mask_id, cell)
-        _paste_centered(
-            sheet[y + CAPTION_HEIGHT : y + CAPTION_HEIGHT + cell, x : x + cell],
-            _draw_close_up(image, mask, mask_id, cell),
-        )
+        sheet[y : y + CAPTION_HEIGHT, x : x + width] = caption
+        _paste_centered(sheet[y + CAPTION_HEIGHT : y + CAPTION_HEIGHT + height, x : x + width], view)
     return Image(sheet)
 
 
-def _compute_cell_side(columns: int, rows: int, side: int) -> int:
+def compute_cell_side(columns: int, rows: int, side: int) -> int:
     """Return pixels of the side of each close-up."""
     widest = (side + PANEL_GAP) // columns - PANEL_GAP
     highest = (side + PANEL_GAP) // rows - PANEL_GAP - CAPTION_HEIGHT
     return max(1, min(widest, highest, MAX_CELL_SIDE))
 
 
-def _draw_close_up(image: Image, mask: RleMask, mask_id: int, cell: int) -> np.ndarray:
+def draw_close_up(image: Image, mask: RleMask, mask_id: int, cell: int) -> np.ndarray:
     """Return uint8, (H, W, 3): what is around a mask, with its outline. An empty mask has none, and shows the image."""
     x, y, tight_mask = decode_tight(mask)
     if not tight_mask.size:
@@ -96,14 +106,13 @@ def _paste_centered(cell: np.ndarray, view: np.ndarray) -> None:
 
 def _draw_caption(mask_id: int, width: int) -> np.ndarray:
     """Return uint8, (CAPTION_HEIGHT, width, 3): the mask id on its mask's colour."""
-    strip = PIL.Image.new("RGB", (width, CAPTION_HEIGHT), get_mask_color(mask_id))
+    return draw_caption(str(mask_id), width, get_mask_color(mask_id))
+
+
+def draw_caption(text: str, width: int, color: Color) -> np.ndarray:
+    """Return uint8, (CAPTION_HEIGHT, width, 3): a short text in the middle of a strip."""
+    strip = PIL.Image.new("RGB", (width, CAPTION_HEIGHT), color)
     pen = ImageDraw.Draw(strip)
-    pen.text(
-        (width / 2, CAPTION_HEIGHT / 2),
-        str(mask_id),
-        choose_ink(get_mask_color(mask_id)),
-        load_font(CAPTION_HEIGHT - 6),
-        "mm",
-        stroke_width=0.5,
-    )
+    middle = width / 2, CAPTION_HEIGHT / 2
+    pen.text(middle, text, choose_ink(color), load_font(CAPTION_HEIGHT - 6), "mm", stroke_width=0.5)
     return np.asarray(strip)

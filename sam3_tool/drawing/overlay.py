@@ -1,6 +1,6 @@
 """Numbered masks over an image, and close-ups of one mask, as planners and people see them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import cv2
@@ -45,11 +45,16 @@ def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | 
     mask_ids = range(1, len(instances) + 1) if mask_ids is None else mask_ids
     if instances.masks.shape[1:] != image.pixels.shape[:2]:
         raise ValueError(f"masks are {instances.masks.shape[1:]}, the image is {image.pixels.shape[:2]}")
-    style = Style.from_size(image.height, image.width)
-    marks = [Mark(mask_id, mask) for mask_id, mask in zip(mask_ids, instances.masks, strict=True) if mask.any()]
+    return draw_numbered_masks(
+        image.pixels.copy(), zip(mask_ids, instances.masks, strict=True), Style.from_size(image.height, image.width)
+    )
+
+
+def draw_numbered_masks(canvas: np.ndarray, masks: Iterable[tuple[int, np.ndarray]], style: Style) -> PIL.Image.Image:
+    """Draw masks with their numbers on `canvas`, which is used up. `masks`: number and bool (H, W) of each."""
+    marks = [Mark(mask_id, mask) for mask_id, mask in masks if mask.any()]
     # large masks first, so that small ones lie on top of them
     marks.sort(key=lambda mark: -mark.area)
-    canvas = image.pixels.copy()
     paint_marks(canvas, marks, style)
     return _draw_labels(canvas, marks, style)
 
@@ -173,7 +178,14 @@ def enlarge_crop(pixels: np.ndarray, crop: np.ndarray, side: int = PANEL_SIDE) -
     cut = pixels[crop[1] : crop[3], crop[0] : crop[2]]
     scale = min(side / max(cut.shape[:2]), MAX_ENLARGEMENT)
     size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
-    return cv2.resize(cut, size, interpolation=cv2.INTER_CUBIC) if scale > 1 else shrink_pixels(cut, size), scale
+    return resize_pixels(cut, size), scale
+
+
+def resize_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge or reduce pixels, uint8 (H, W, 3) or (H, W), to `size` = width and height, in about their proportions."""
+    if max(size) > max(pixels.shape[:2]):
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC)
+    return shrink_pixels(pixels, size)
 
 
 def shrink_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -189,6 +201,12 @@ def shrink_pixels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     # only one side still has to be more than halved: bilinear would skip pixels along it
     oblong = pixels.shape[1] > 2 * width or pixels.shape[0] > 2 * height
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if oblong else cv2.INTER_LINEAR)
+
+
+def resize_mask(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return bool, (height, width). A mask that has pixels keeps some, however small it gets."""
+    soft = np.asarray(PIL.Image.fromarray(mask).convert("L").resize((width, height), PIL.Image.Resampling.BILINEAR))
+    return np.asarray(soft > min(127, int(soft.max()) // 2))
 
 
 def _join_panels(context: np.ndarray, detail: np.ndarray) -> PIL.Image.Image:
