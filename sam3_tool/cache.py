@@ -50,7 +50,7 @@ class ByteCache(Generic[Key, Value]):
 
     def __setitem__(self, key: Key, value: Value) -> None:
         """Keep a value. One that is larger than the budget is not kept here, and nothing is forgotten for it."""
-        self._drop_value(key)
+        self.drop_value(key)
         if self._size(value) > self.budget:
             self._evict_value(key, value)
             return
@@ -65,11 +65,12 @@ class ByteCache(Generic[Key, Value]):
         self.nbytes -= self._size(value)
         return value
 
-    def _drop_value(self, key: Key) -> None:
+    def drop_value(self, key: Key) -> None:
+        """Forget a value, if it is there."""
         if key in self._values:
             self._pop_value(key)
         if self._spill_over is not None:
-            self._spill_over.cache._drop_value(key)
+            self._spill_over.cache.drop_value(key)
 
     def _evict_value(self, key: Key, value: Value) -> None:
         if self._spill_over is not None and self._size(value) <= self._spill_over.cache.budget:

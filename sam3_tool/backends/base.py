@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
+    import numpy as np
+
     from sam3_tool.image import Image
     from sam3_tool.instances import Instances
     from sam3_tool.prompts import ConceptPrompt, VisualPrompt
@@ -111,5 +113,139 @@ class Backend(Protocol):
 
         Returns:
             One sentence, or "" if they are not.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LowMasks:
+    """Objects on one frame of a video, as the network sees them: small, and before anything is decided about them.
+
+    >>> import numpy as np
+    >>> LowMasks((3,), np.full((1, 4, 4), -1024, np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32)).ids
+    (3,)
+    """
+
+    ids: tuple[int, ...]
+    """Of K objects."""
+    logits: "np.ndarray"
+    """float32, (K, h, w): mask logits; -1024 everywhere where an object is not on the frame."""
+    presences: "np.ndarray"
+    """float32, (K,): logits; above 0 an object is on the frame."""
+    scores: "np.ndarray"
+    """float32, (K,), in [0, 1]: predicted IoU of the masks; 1 for a mask that was given."""
+
+
+class ObjectMemory(Protocol):
+    """What a backend remembers of the objects of one video. Its size does not grow with the video.
+
+    Objects are known by ids that the caller chooses. A frame with a prompt is a conditioning frame of its object; later
+    frames are compared with it however far away it is. Of other frames only the latest are remembered.
+    """
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The objects, in the order in which they came."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, in bytes."""
+        ...
+
+    def prompt(self, embedding: Any, frame: int, object_id: int, prompt: "VisualPrompt") -> LowMasks:
+        """Show one object by clicks, a box or a mask, or correct it.
+
+        What is known of the object on this frame goes in with clicks; what is known of other frames does not. A mask
+        alone is taken for the answer.
+
+        Args:
+            embedding: What `encode` gave for the frame.
+            frame: Its number, from 0.
+            object_id: A new object, or one that is corrected.
+            prompt: All clicks on this frame; `multimask` and `fill_holes` do not count.
+
+        Returns:
+            The one object.
+        """
+        ...
+
+    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: "np.ndarray") -> None:
+        """Take masks that were found by other means for the answer, of new objects or of those that are followed.
+
+        Args:
+            embedding: What `encode` gave for the frame.
+            frame: Its number, from 0.
+            ids: K objects.
+            logits: float32, (K, h, w).
+        """
+        ...
+
+    def propagate(self, embedding: Any, frame: int, *, reverse: bool = False, remember: bool = True) -> LowMasks:
+        """Find all objects on a frame, by what is known of frames before it (and of any conditioning frame).
+
+        Args:
+            embedding: What `encode` gave for the frame.
+            frame: Its number, from 0.
+            reverse: Whether frames come in descending order.
+            remember: Whether what was found is remembered at once; otherwise `remember` does it.
+
+        Returns:
+            All objects, in the order of `ids`. Where an object was prompted on this frame, that is its answer.
+        """
+        ...
+
+    def remember(self, embedding: Any, frame: int, ids: Sequence[int], logits: "np.ndarray") -> None:
+        """Remember objects on a frame for which `propagate` was asked, with masks that somebody has worked on.
+
+        An object that the others of this call cover for the most part is remembered as absent.
+
+        Args:
+            embedding: What `encode` gave for the frame.
+            frame: Its number, from 0.
+            ids: K objects, of one concept.
+            logits: float32, (K, h, w).
+        """
+        ...
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Forget objects.
+
+        Args:
+            ids: Objects; unknown ones are ignored.
+        """
+        ...
+
+
+@runtime_checkable
+class VideoBackend(Backend, Protocol):
+    """A backend that can follow objects through a video."""
+
+    def open_memory(self, height: int, width: int, length: int) -> ObjectMemory:
+        """Make room for the objects of one video.
+
+        Args:
+            height: Height of the video in pixels.
+            width: Width of the video in pixels.
+            length: Number of its frames.
+
+        Returns:
+            A memory without objects.
+
+        Raises:
+            CheckpointError: These weights cannot follow objects.
+        """
+        ...
+
+    def enlarge_masks(self, logits: "np.ndarray", height: int, width: int) -> "np.ndarray":
+        """Turn mask logits into masks at the video's own size, as `decode` does it for images.
+
+        Args:
+            logits: float32, (K, h, w).
+            height: Height of the video in pixels.
+            width: Width of the video in pixels.
+
+        Returns:
+            Masks, bool, (K, height, width).
         """
         ...

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,17 +25,21 @@ from sam3_tool.backends.transformers.layers.precision import keep_residuals_floa
 from sam3_tool.backends.transformers.layers.published import match_published_numbers
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
-from sam3_tool.backends.transformers.layers.upsampling import build_instances
+from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_upsampled
 from sam3_tool.backends.transformers.text import PromptEncoder
 from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.vocabulary import Vocabulary
-from sam3_tool.backends.transformers.weights import Processors, read_detector, read_tracker
+from sam3_tool.backends.transformers.weights import Processors, read_detector, read_memory, read_tracker
 from sam3_tool.errors import CheckpointError, DeviceError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import to_pixels
 from sam3_tool.prompts import ConceptPrompt, VisualPrompt
+
+if TYPE_CHECKING:
+    from sam3_tool.backends.transformers.video.memory import VideoMemory
+    from sam3_tool.backends.transformers.video.network import VideoNetwork
 
 _SMALL_BYTES = 100 * 2**20
 """Bytes of weights below which a network gains nothing from 16 bits on a CPU."""
@@ -223,6 +228,36 @@ class TransformersBackend:
                     [embedding for embedding, _ in batch], [prompt for _, prompt in batch]
                 )
             ]
+
+    def open_memory(self, height: int, width: int, length: int) -> "VideoMemory":
+        from sam3_tool.backends.transformers.video.memory import VideoMemory
+        from sam3_tool.backends.transformers.video.network import FrameLevels
+
+        network, tracker = self._video_network, self._tracker
+        assert isinstance(tracker, Tracker)  # the network was made of it
+        return VideoMemory(
+            network,
+            (height, width),
+            length,
+            compute_levels=lambda embedding: FrameLevels(*tracker.compute_levels(embedding.trunk)),
+            run_safely=self._run_safely,
+        )
+
+    @cached_property
+    def _video_network(self) -> "VideoNetwork":
+        """The tracker with its memory, which is read when the first video comes."""
+        from sam3_tool.backends.transformers.video.network import VideoNetwork
+
+        if isinstance(self._tracker, CheckpointError):
+            raise self._tracker
+        if self._folder is None:
+            raise CheckpointError(f"SAM 3 {self.name!r} was made without memory weights, so it cannot follow objects")
+        with self._run_safely():
+            memory = read_memory(self._folder, self._model.dtype).to(self._model.device)
+            return VideoNetwork(self._tracker.model, memory)
+
+    def enlarge_masks(self, logits: np.ndarray, height: int, width: int) -> np.ndarray:
+        return threshold_upsampled(torch.from_numpy(logits), height, width)
 
     def vocabulary_warning(self, phrase: str) -> str:
         """Say in one sentence what a checkpoint with a closed vocabulary does not know, and what to use instead."""

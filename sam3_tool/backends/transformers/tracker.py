@@ -72,6 +72,8 @@ class Tracker:
         """Refine prompts of one kind."""
         levels = zip(*(self._get_levels(embedding) for embedding in embeddings), strict=True)
         *fine, coarse = (torch.cat(level) for level in levels)
+        # The published model marks the level that the prompts attend to as that of an image without a past.
+        coarse = coarse + self.model.no_memory_embedding.view(1, -1, 1, 1)
         sparse, dense = self._encode_prompts(embeddings, prompts)
         masks, quality, _, presence = self.model.mask_decoder(
             image_embeddings=coarse,
@@ -153,16 +155,15 @@ class Tracker:
     def _get_levels(self, embedding: TrunkEmbedding) -> list[torch.Tensor]:
         """Return what the mask decoder reads of an image, finest level first; kept as long as the embedding is."""
         if embedding not in self._levels:
-            self._levels[embedding] = self._compute_levels(embedding.trunk)
+            self._levels[embedding] = self.compute_levels(embedding.trunk)
         return self._levels[embedding]
 
-    def _compute_levels(self, trunk: torch.Tensor) -> list[torch.Tensor]:
+    def compute_levels(self, trunk: torch.Tensor) -> list[torch.Tensor]:
+        """Return the levels that the mask decoder reads, finest first, each (1, C, h, w), of the trunk's last state."""
         sizes, decoder = self.model.backbone_feature_sizes, self.model.mask_decoder
         grid = trunk.transpose(1, 2).reshape(1, -1, *sizes[-1])
         finest, finer, coarse = (level(grid) for level in self.model.vision_encoder.neck.fpn_layers[: len(sizes)])
-        # The published model marks the level that the prompts attend to as that of an image without a past.
-        past = self.model.no_memory_embedding.view(1, -1, 1, 1)
-        return [decoder.conv_s0(finest), decoder.conv_s1(finer), coarse + past]
+        return [decoder.conv_s0(finest), decoder.conv_s1(finer), coarse]
 
 
 def _keep_coordinates_float32(model: Any, narrow: torch.dtype) -> Any:

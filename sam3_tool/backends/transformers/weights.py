@@ -5,16 +5,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors import safe_open
-from transformers import CLIPTokenizer, Sam3ImageProcessor, Sam3Model, Sam3TrackerConfig, Sam3TrackerModel
+from transformers import (
+    CLIPTokenizer,
+    Sam3ImageProcessor,
+    Sam3Model,
+    Sam3TrackerConfig,
+    Sam3TrackerModel,
+    Sam3VideoConfig,
+)
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from sam3_tool.backends.transformers.video.network import MemoryWeights
 
 _settings_lock = Lock()  # protects transformers' verbosity and progress bars, which are settings of the process
 
@@ -51,6 +61,16 @@ def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
     return model.eval(), processors
 
 
+MEMORY_PARTS = (
+    "memory_attention.",
+    "memory_encoder.",
+    "memory_temporal_positional_encoding",
+    "no_object_pointer",
+    "object_pointer_proj.",
+    "occlusion_spatial_embedding_parameter",
+    "temporal_positional_encoding_projection_layer.",
+)
+"""Weights of `Sam3TrackerVideoModel` that nothing but a video needs."""
 _TRACKER_PREFIXES = {"tracker_neck.": "vision_encoder.neck.", "tracker_model.": ""}
 """Prefix of names in a checkpoint of `Sam3VideoModel` -> their prefix in `Sam3TrackerModel`."""
 
@@ -62,7 +82,7 @@ def read_tracker(folder: Path, detector: Any) -> Any:
     """
     weights = {
         name: value.to(torch.float32 if name.startswith(EXACT_PARTS) else detector.dtype)
-        for name, value in _read_tracker_weights(folder)
+        for name, value in _read_tracker_weights(folder, lambda name: not name.startswith(MEMORY_PARTS))
     }
     if not weights:
         raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {TRY_TINY}")
@@ -83,14 +103,47 @@ def read_tracker(folder: Path, detector: Any) -> Any:
     return tracker.eval()
 
 
-def _read_tracker_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield weights under their names in `Sam3TrackerModel`."""
+def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
+    """Return what the tracker remembers videos with, in evaluation mode and on the CPU.
+
+    `dtype`: of memory attention; all else is small and stays in float32.
+
+    Raises `CheckpointError` if the checkpoint has none of it, or not all.
+    """
+    # 0.1 s that nobody waits for who asks about images
+    from sam3_tool.backends.transformers.video.network import MemoryWeights
+
+    parts = (*MEMORY_PARTS, "mask_downsample.")
+    weights = {
+        name: value.float() for name, value in _read_tracker_weights(folder, lambda name: name.startswith(parts))
+    }
+    if not any(name.startswith(MEMORY_PARTS) for name in weights):
+        raise CheckpointError(
+            f"{folder} has no memory weights, so it cannot follow objects through a video; "
+            "`--sam3 facebook/sam3` has them"
+        )
+    try:
+        with silence_transformers():
+            memory = MemoryWeights(Sam3VideoConfig.from_pretrained(folder, local_files_only=True).tracker_config)
+        missing = sorted(memory.load_state_dict(weights, strict=False).missing_keys)
+    except Exception as error:  # a damaged folder raises whatever its damaged part does
+        what = format_one_line(error)
+        raise CheckpointError(f"{folder} cannot be read as a SAM 3 video tracker: {what}. {TRY_TINY}") from error
+    if missing:
+        what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
+        raise CheckpointError(f"{folder} has no whole memory for videos: {what}. {TRY_TINY}")
+    memory.memory_attention.to(dtype)
+    return memory.eval().requires_grad_(False)
+
+
+def _read_tracker_weights(folder: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield weights under their names in `Sam3TrackerModel` and `Sam3TrackerVideoModel`; see `is_wanted`."""
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - it is no dictionary
                 prefix = next((prefix for prefix in _TRACKER_PREFIXES if name.startswith(prefix)), None)
-                if prefix is not None:
-                    yield _TRACKER_PREFIXES[prefix] + name.removeprefix(prefix), tensors.get_tensor(name)
+                if prefix is not None and is_wanted(own := _TRACKER_PREFIXES[prefix] + name.removeprefix(prefix)):
+                    yield own, tensors.get_tensor(name)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class RotaryAttention(nn.Module):
         """
         # (B, h w, query | key | value, heads, D)
         projected = self.inputs(tokens.flatten(1, 2)).unflatten(-1, (3, self._heads, -1))
-        turned = _rotate_pairs(projected[:, :, :2], turns[:, None, None])
+        turned = rotate_pairs(projected[:, :, :2], turns[:, None, None])
         query, key, value = (tensor.transpose(1, 2) for tensor in (*turned.unbind(2), projected[:, :, 2]))
         attended = functional.scaled_dot_product_attention(query, key, value, scale=self._scale)
         return self.output(attended.transpose(1, 2).reshape(tokens.shape)), None
@@ -59,7 +59,7 @@ def replace_rotary_attention(trunk: Any) -> None:
         layer.attention, layer.rotary_emb = RotaryAttention(layer.attention), CachedRotaryEmbedding(layer)
 
 
-def _rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+def rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Multiply pairs of the last axis, as complex numbers, by the turns; in float32, as published."""
     pairs = tokens.float().view(*tokens.shape[:-1], -1, 2)
     if torch.compiler.is_compiling():  # PyTorch fuses steps in real numbers alone

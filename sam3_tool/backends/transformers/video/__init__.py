@@ -1,0 +1,1 @@
+"""Objects followed through a video: the memory of SAM 3's tracker."""

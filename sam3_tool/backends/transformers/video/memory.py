@@ -1,0 +1,404 @@
+"""What is remembered of the objects of one video, on the network's device, within a budget of bytes."""
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from math import exp
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from sam3_tool.backends.base import LowMasks
+from sam3_tool.backends.transformers.transfers import to_device, to_host
+from sam3_tool.backends.transformers.video.attention import MemoryGroup
+from sam3_tool.backends.transformers.video.network import (
+    DecodedObjects,
+    FrameLevels,
+    Places,
+    VideoNetwork,
+)
+from sam3_tool.backends.transformers.video.selection import (
+    MAX_CONDITIONING,
+    MAX_POINTERS,
+    MAX_SPATIAL,
+    MIN_CONFIDENCE,
+    choose_conditioning,
+    choose_others,
+)
+from sam3_tool.cache import ByteCache, SpillOver
+from sam3_tool.prompts import VisualPrompt
+
+SPARE_BYTES = 64 * 2**20
+"""Room for memories beyond those that the next frame needs. They serve corrections further back."""
+HOST_BYTES = 512 * 2**20
+"""Room in the host's memory for what leaves a GPU."""
+LOGIT_BYTES = 64 * 2**20
+"""Room for masks as the network gave them, which a correction starts from: of 200 object-frames of facebook/sam3."""
+MAX_LOGIT = 32.0
+"""Logits are cut there before they are corrected, as published."""
+MAX_CLICKS = 16
+"""Clicks on one frame that go in: of more than that the first and the last half (`max_point_num_in_prompt_enc`)."""
+_CPU_TOKENS, _GPU_TOKENS = 2 * 72 * 72, 32 * 72 * 72
+"""Image tokens of all objects that go through the network together."""
+
+Item = TypeVar("Item")
+
+
+class FrameEmbedding(Protocol):
+    """A frame as the image backend encodes it."""
+
+    @property
+    def trunk(self) -> torch.Tensor:
+        """The trunk's last state, (1, tokens, C)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """One object on one frame."""
+
+    features: torch.Tensor | None
+    """bfloat16, (h w, c); None until the frame is remembered."""
+    pointer: torch.Tensor
+    """float32, (C,)."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.pointer.nbytes + (0 if self.features is None else self.features.nbytes)
+
+
+@dataclass
+class FollowedObject:
+    """Where an object was prompted and where it was found."""
+
+    serial: int
+    """Unlike an id, no two objects ever have the same."""
+    answers: dict[int, LowMasks] = field(default_factory=dict)
+    """Conditioning frame -> the answer to the prompt, of this object alone."""
+    pinned: dict[int, Memory] = field(default_factory=dict)
+    """Memories of conditioning frames that were asked for by a person, or that made the object: they always stay."""
+    tracked: set[int] = field(default_factory=set)
+    """Other frames."""
+    found: list[int] = field(default_factory=list)
+    """Those of them, ascending, on which the object was found with some certainty."""
+
+    @property
+    def nbytes(self) -> int:
+        answers = sum(answer.logits.nbytes for answer in self.answers.values())
+        return answers + sum(memory.nbytes for memory in self.pinned.values())
+
+    def note_tracked(self, frame: int, confidence: float) -> None:
+        self.leave_out(frame)
+        self.tracked.add(frame)
+        if confidence > MIN_CONFIDENCE:
+            insort(self.found, frame)
+
+    def note_answer(self, frame: int, answer: LowMasks) -> None:
+        self.leave_out(frame)
+        self.answers[frame] = answer
+
+    def leave_out(self, frame: int) -> None:
+        """Forget that the object was tracked on this frame."""
+        self.tracked.discard(frame)
+        if frame in self.found:
+            self.found.remove(frame)
+
+
+class Recollection(NamedTuple):
+    """What one object's memory shows to one frame."""
+
+    ranks: list[int]
+    """Of remembered frames; 0 is a conditioning frame, 1 the latest other one."""
+    features: list[torch.Tensor]
+    """Of these frames, each bfloat16 (h w, c)."""
+    offsets: list[int]
+    """How far away the object pointers are."""
+    pointers: list[torch.Tensor]
+    """Each float32 (C,)."""
+
+
+class VideoMemory:
+    """An `ObjectMemory`. Not safe between threads but for the lock in `run_safely`.
+
+    Objects do not know of each other: each has conditioning frames of its own.
+    """
+
+    def __init__(
+        self,
+        network: VideoNetwork,
+        size: tuple[int, int],
+        length: int,
+        *,
+        compute_levels: Callable[[FrameEmbedding], FrameLevels],
+        run_safely: Callable[[], AbstractContextManager[None]],
+        spare_bytes: int = SPARE_BYTES,
+        host_bytes: int = HOST_BYTES,
+    ) -> None:
+        """Make room for a video of `length` frames of this size, (height, width).
+
+        `compute_levels`: what the tracker reads of a frame. `run_safely`: keeps other threads out of the network.
+        """
+        self._network, self._size, self._length = network, size, length
+        self._compute_levels, self._run_safely = compute_levels, run_safely
+        self._objects: dict[int, FollowedObject] = {}
+        self._serials = count()
+        self._spare_bytes = spare_bytes
+        self._memories = _build_cache(network.memory_places.device, spare_bytes, host_bytes)
+        self._logits: ByteCache[tuple[int, int], np.ndarray] = ByteCache(LOGIT_BYTES, size=lambda kept: kept.nbytes)
+        self._frame: tuple[FrameEmbedding, FrameLevels] | None = None
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(self._objects)
+
+    @property
+    def nbytes(self) -> int:
+        return self._memories.nbytes + self._logits.nbytes + sum(item.nbytes for item in self._objects.values())
+
+    def prompt(self, embedding: FrameEmbedding, frame: int, object_id: int, prompt: VisualPrompt) -> LowMasks:
+        with self._run_safely():
+            levels = self._get_levels(embedding)
+            if prompt.mask is not None and not prompt.points and prompt.box is None:
+                found = self._network.take_masks(
+                    levels, *self._network.shrink_video_masks(self._upload(prompt.mask[None]))
+                )
+            else:
+                places, earlier = self._build_places(prompt), self._get_earlier_logits(frame, object_id, prompt)
+                found = self._network.decode(levels, self._network.forget_past(levels), places, earlier)
+            self._store_answers(levels, frame, [object_id], found, pin=True)
+            return _to_low_masks([object_id], found)
+
+    def begin(self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
+        with self._run_safely():
+            levels = self._get_levels(embedding)
+            for rows in self._split_passes(range(len(ids))):
+                masks = self._network.adopt_logits(self._upload(logits[list(rows)]), self._size)
+                found = self._network.take_masks(levels, *masks)
+                self._store_answers(levels, frame, [ids[row] for row in rows], found, pin=False)
+
+    def propagate(
+        self, embedding: FrameEmbedding, frame: int, *, reverse: bool = False, remember: bool = True
+    ) -> LowMasks:
+        with self._run_safely():
+            levels = self._get_levels(embedding)
+            self._make_room()
+            found = {
+                object_id: item.answers[frame] for object_id, item in self._objects.items() if frame in item.answers
+            }
+            followed = [object_id for object_id in self._objects if object_id not in found]
+            for ids in self._split_passes(followed):
+                for low in self._track_pass(levels, frame, ids, reverse, remember):
+                    found[low.ids[0]] = low
+            return _join_low_masks([found[object_id] for object_id in self._objects], self._network.low_size)
+
+    def remember(self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
+        if not ids:
+            return
+        with self._run_safely():
+            levels = self._get_levels(embedding)
+            masks, presences = self._network.separate_associated(self._upload(logits))
+            for rows in self._split_passes(range(len(ids))):
+                features = self._network.remember(levels, masks[list(rows)], presences[list(rows)])
+                for row, made in zip(rows, features, strict=True):
+                    self._update_features(frame, self._objects[ids[row]], made.clone())
+
+    def forget(self, ids: Sequence[int]) -> None:
+        for item in [self._objects.pop(object_id) for object_id in ids if object_id in self._objects]:
+            for frame in (*item.tracked, *item.answers):
+                self._memories.drop_value((item.serial, frame))
+                self._logits.drop_value((item.serial, frame))
+
+    # Following
+
+    def _track_pass(
+        self, levels: FrameLevels, frame: int, ids: Sequence[int], reverse: bool, remember: bool
+    ) -> Iterator[LowMasks]:
+        """Follow objects that were not prompted on this frame."""
+        shapes: dict[tuple[int, int], list[tuple[int, Recollection]]] = defaultdict(list)
+        for object_id in ids:
+            recollection = self._recollect(self._objects[object_id], frame, reverse)
+            shapes[len(recollection.ranks), len(recollection.offsets)].append((object_id, recollection))
+        groups = [self._build_group([recollection for _, recollection in rows]) for rows in shapes.values()]
+        order = [object_id for rows in shapes.values() for object_id, _ in rows]
+        found = self._network.decode(levels, self._network.recall(levels, groups))
+        masks = self._network.soften_tracked(found.logits) if remember else None
+        features = None if masks is None else self._network.remember(levels, masks, found.presences)
+        low = _to_low_masks(order, found)
+        for row, (object_id, single) in enumerate(zip(order, _split_low_masks(low), strict=True)):
+            item = self._objects[object_id]
+            item.note_tracked(frame, compute_confidence(single))
+            # clones, because a view would keep all objects of the frame
+            made = None if features is None else features[row].clone()
+            self._memories[item.serial, frame] = Memory(made, found.pointers[row].clone())
+            self._logits[item.serial, frame] = single.logits
+            yield single
+
+    def _recollect(self, item: FollowedObject, frame: int, reverse: bool) -> Recollection:
+        memories = {other: memory for other in item.answers if (memory := self._get_memory(item, other)) is not None}
+        for other in item.answers.keys() - memories.keys():  # there was no room for them any more
+            del item.answers[other]
+        chosen = choose_conditioning(memories.keys(), frame)
+        others = choose_others(item.found, frame, self._length, reverse=reverse)
+        latest = [
+            (rank, memory)
+            for rank, other in enumerate(reversed(others), start=1)
+            if other not in chosen and (memory := self._get_memory(item, other)) is not None
+        ]
+        seen = [(0, memories[other]) for other in chosen] + [pair for pair in latest if pair[0] <= MAX_SPATIAL]
+        past = [other for other in chosen if (other >= frame if reverse else other <= frame)]
+        pointed = [(abs(frame - other), memories[other]) for other in past]
+        pointed += [pair for pair in latest if pair[0] < min(len(others), self._length, MAX_POINTERS)]
+        shown = [(rank, memory.features) for rank, memory in seen if memory.features is not None]
+        return Recollection(
+            [rank for rank, _ in shown],
+            [features for _, features in shown],
+            [offset for offset, _ in pointed],
+            [memory.pointer for _, memory in pointed],
+        )
+
+    def _build_group(self, rows: Sequence[Recollection]) -> MemoryGroup:
+        """Stack the memories of objects that have as many of each kind."""
+        network = self._network
+        features = torch.stack([tokens for row in rows for tokens in row.features]).float()
+        values = features.view(len(rows), -1, features.shape[-1])
+        keys = values + network.place_memories([row.ranks for row in rows])
+        if not rows[0].pointers:
+            return MemoryGroup(values, keys, 0)
+        pointers = torch.stack([pointer for row in rows for pointer in row.pointers])
+        tokens = network.split_pointers(pointers.view(len(rows), -1, pointers.shape[-1]))
+        places = network.place_pointers([row.offsets for row in rows], min(self._length, MAX_POINTERS))
+        return MemoryGroup(
+            torch.cat((values, tokens), dim=1), torch.cat((keys, tokens + places), dim=1), tokens.shape[1]
+        )
+
+    # Keeping
+
+    def _store_answers(
+        self, levels: FrameLevels, frame: int, ids: Sequence[int], found: DecodedObjects, *, pin: bool
+    ) -> None:
+        features = self._network.remember(levels, self._network.harden_prompted(found.logits), found.presences)
+        for row, single in enumerate(_split_low_masks(_to_low_masks(ids, found))):
+            object_id = single.ids[0]
+            is_new = object_id not in self._objects
+            item = self._objects.setdefault(object_id, FollowedObject(next(self._serials)))
+            item.note_answer(frame, single)
+            memory = Memory(features[row].clone(), found.pointers[row].clone())
+            if pin or is_new or frame in item.pinned:
+                item.pinned[frame] = memory
+            else:
+                self._memories[item.serial, frame] = memory
+
+    def _update_features(self, frame: int, item: FollowedObject, features: torch.Tensor) -> None:
+        memory = self._get_memory(item, frame)
+        if memory is None:
+            raise ValueError(f"frame {frame} cannot be remembered before the object was looked for there")
+        changed = replace(memory, features=features)
+        if frame in item.pinned:
+            item.pinned[frame] = changed
+        else:
+            self._memories[item.serial, frame] = changed
+
+    def _get_memory(self, item: FollowedObject, frame: int) -> Memory | None:
+        return item.pinned.get(frame) or self._memories.get((item.serial, frame))
+
+    def _make_room(self) -> None:
+        """Let the budget hold what the next frame needs of every object."""
+        places, channels = self._network.memory_places, self._network.channels
+        memory_bytes = 2 * places.numel() + 4 * channels
+        self._memories.budget = self._spare_bytes + memory_bytes * len(self._objects) * (
+            MAX_CONDITIONING + MAX_POINTERS
+        )
+
+    def _get_levels(self, embedding: FrameEmbedding) -> FrameLevels:
+        """Return what the tracker reads of a frame; that of the latest one is kept."""
+        if self._frame is None or self._frame[0] is not embedding:
+            self._frame = embedding, self._compute_levels(embedding)
+        return self._frame[1]
+
+    # Prompts
+
+    def _build_places(self, prompt: VisualPrompt) -> Places:
+        """Return clicks as the prompt encoder takes them, the corners of the box first."""
+        corners = [] if prompt.box is None else [prompt.box[:2], prompt.box[2:]]
+        points, labels = [*corners, *prompt.points], [2, 3][: len(corners)] + list(prompt.labels)
+        if len(points) > MAX_CLICKS:
+            half = MAX_CLICKS // 2
+            points, labels = points[:half] + points[-half:], labels[:half] + labels[-half:]
+        height, width = self._size
+        step = torch.tensor([self._network.side / width, self._network.side / height])
+        device = self._network.memory_places.device
+        return Places((torch.tensor([points]) * step).to(device), torch.tensor([labels], device=device))
+
+    def _get_earlier_logits(self, frame: int, object_id: int, prompt: VisualPrompt) -> torch.Tensor | None:
+        """Return what the clicks are to mend, float32, (1, 1, h, w)."""
+        if prompt.mask is not None:
+            masks, _ = self._network.shrink_video_masks(self._upload(prompt.mask[None]))
+            mended: torch.Tensor = self._network.weights.mask_downsample(masks)
+            return mended
+        item = self._objects.get(object_id)
+        if item is None:
+            return None
+        answer = item.answers.get(frame)
+        logits = self._logits.get((item.serial, frame)) if answer is None else answer.logits
+        return None if logits is None else self._upload(logits).clamp(-MAX_LOGIT, MAX_LOGIT)[None]
+
+    def _upload(self, array: np.ndarray) -> torch.Tensor:
+        return torch.tensor(array, device=self._network.memory_places.device)
+
+    def _split_passes(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        height, width = self._network.grid
+        is_on_gpu = self._network.memory_places.device.type == "cuda"
+        most = max(1, (_GPU_TOKENS if is_on_gpu else _CPU_TOKENS) // (height * width))
+        for start in range(0, len(items), most):
+            yield items[start : start + most]
+
+
+def compute_confidence(low: LowMasks) -> float:
+    """Compute how sure the network was to have found one object, in [0, 1] (`cal_mem_score`)."""
+    presence = float(low.presences[0])
+    return (2 / (1 + exp(-presence)) - 1) * float(low.scores[0]) if presence > 0 else 0.0
+
+
+def _to_low_masks(ids: Sequence[int], found: DecodedObjects) -> LowMasks:
+    return LowMasks(
+        tuple(ids), *(tensor.float().cpu().numpy() for tensor in (found.logits, found.presences, found.scores))
+    )
+
+
+def _split_low_masks(low: LowMasks) -> Iterator[LowMasks]:
+    for row, object_id in enumerate(low.ids):
+        # copies, because a view would keep all objects of the frame
+        part = slice(row, row + 1)
+        yield LowMasks((object_id,), low.logits[part].copy(), low.presences[part].copy(), low.scores[part].copy())
+
+
+def _join_low_masks(parts: Sequence[LowMasks], size: tuple[int, int]) -> LowMasks:
+    if not parts:
+        return LowMasks((), np.zeros((0, *size), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+    return LowMasks(
+        tuple(part.ids[0] for part in parts),
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.presences for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )
+
+
+def _build_cache(device: torch.device, budget: int, host_bytes: int) -> ByteCache[tuple[int, int], Memory]:
+    """Make a cache of memories; what leaves a GPU goes to the host."""
+    spill_over = SpillOver[tuple[int, int], Memory](
+        ByteCache(host_bytes, size=lambda memory: memory.nbytes),
+        evict=lambda memory: _copy_memory(memory, to_host),
+        restore=lambda memory: _copy_memory(memory, lambda tensor: to_device(tensor, device)),
+    )
+    return ByteCache(
+        budget, size=lambda memory: memory.nbytes, spill_over=spill_over if device.type == "cuda" else None
+    )
+
+
+def _copy_memory(memory: Memory, copy_tensor: Callable[[torch.Tensor], torch.Tensor]) -> Memory:
+    features = None if memory.features is None else copy_tensor(memory.features)
+    return Memory(features, copy_tensor(memory.pointer))
