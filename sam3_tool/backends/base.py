@@ -195,16 +195,27 @@ class ObjectMemory(Protocol):
         """
         ...
 
-    def remember(self, embedding: Any, frame: int, ids: Sequence[int], logits: "np.ndarray") -> None:
+    def remember(
+        self,
+        embedding: Any,
+        frame: int,
+        ids: Sequence[int],
+        logits: "np.ndarray",
+        *,
+        groups: Sequence[int] | None = None,
+        conditioning: Sequence[int] = (),
+    ) -> None:
         """Remember objects on a frame for which `propagate` was asked, with masks that somebody has worked on.
 
-        An object that the others of this call cover for the most part is remembered as absent.
+        An object that others of its group cover for the most part is remembered as absent.
 
         Args:
             embedding: What `encode` gave for the frame.
             frame: Its number, from 0.
-            ids: K objects, of one concept.
+            ids: K objects.
             logits: float32, (K, h, w).
+            groups: One number per object; left out, all belong together.
+            conditioning: Those of the objects for which this becomes a conditioning frame.
         """
         ...
 

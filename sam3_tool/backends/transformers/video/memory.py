@@ -195,16 +195,27 @@ class VideoMemory:
                     found[low.ids[0]] = low
             return _join_low_masks([found[object_id] for object_id in self._objects], self._network.low_size)
 
-    def remember(self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
+    def remember(
+        self,
+        embedding: FrameEmbedding,
+        frame: int,
+        ids: Sequence[int],
+        logits: np.ndarray,
+        *,
+        groups: Sequence[int] | None = None,
+        conditioning: Sequence[int] = (),
+    ) -> None:
         if not ids:
             return
         with self._run_safely():
             levels = self._get_levels(embedding)
-            masks, presences = self._network.separate_associated(self._upload(logits))
+            masks, presences = self._separate_groups(self._upload(logits), groups or [0] * len(ids))
             for rows in self._split_passes(range(len(ids))):
                 features = self._network.remember(levels, masks[list(rows)], presences[list(rows)])
                 for row, made in zip(rows, features, strict=True):
                     self._update_features(frame, self._objects[ids[row]], made.clone())
+            for object_id in conditioning:
+                self._promote_frame(object_id, frame, logits[list(ids).index(object_id)])
 
     def forget(self, ids: Sequence[int]) -> None:
         for item in [self._objects.pop(object_id) for object_id in ids if object_id in self._objects]:
@@ -301,6 +312,22 @@ class VideoMemory:
             item.pinned[frame] = changed
         else:
             self._memories[item.serial, frame] = changed
+
+    def _separate_groups(self, logits: torch.Tensor, groups: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Do `separate_associated` for each group, and return the rows in their order."""
+        rows = [[row for row, other in enumerate(groups) if other == group] for group in dict.fromkeys(groups)]
+        parts = [self._network.separate_associated(logits[members]) for members in rows]
+        order = torch.tensor([row for members in rows for row in members], device=logits.device).argsort()
+        masks, presences = (torch.cat(part)[order] for part in zip(*parts, strict=True))
+        return masks, presences
+
+    def _promote_frame(self, object_id: int, frame: int, logits: np.ndarray) -> None:
+        """Let a frame on which an object was followed count as one on which it was prompted."""
+        item = self._objects[object_id]
+        if frame not in item.answers:
+            presences = np.full(1, 10 if (logits > 0).any() else -10, np.float32)
+            answer = LowMasks((object_id,), logits[None].copy(), presences, np.ones(1, np.float32))
+            item.note_answer(frame, answer)
 
     def _get_memory(self, item: FollowedObject, frame: int) -> Memory | None:
         return item.pinned.get(frame) or self._memories.get((item.serial, frame))

@@ -253,7 +253,7 @@ class VideoNetwork:
         return self._enlarge_to_memory(_stretch((self._enlarge_to_square(logits) > 0).float()))
 
     def separate_associated(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn logits (K, 4 h, 4 w) of all objects of a phrase into masks for `remember`, and their presences.
+        """Turn logits (K, 4 h, 4 w) of all objects of a concept into masks for `remember`, and their presences.
 
         An object that others cover for the most part is not remembered there.
         """
