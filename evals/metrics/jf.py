@@ -6,26 +6,34 @@ Sources, which disagree where an object enters late, so that the convention must
   count from the first in which it is in the target or the prediction; objects that are never in the target do not.
 - "davis": davis2017-evaluation, semi-supervised: the objects are those of the first target frame and all their
   frames count, also those in which neither mask has the object (1).
+- "unsupervised": davis2017-evaluation, unsupervised, as wjn922/ReferFormer has it for Ref-DAVIS17: as "davis", but
+  every predicted object may be any of the target; those are paired by which J&F is highest. Void pixels count as
+  nothing in either.
+- "mevis": henghuiding/MeViS `tools/eval_mevis.py`, and showlab/VideoLISA's `eval_reason_vos.py`: one object a video,
+  which is all that an expression means; all frames count.
 
 J = intersection / union, 1 if both masks are empty. F = harmonic mean of the shares of either boundary that lie within
-ceil(0.008 x diagonal) pixels of the other, 1 if both are empty. First and last frame are left out.
+ceil(0.008 x diagonal) pixels of the other, 1 if both are empty. First and last frame are left out in "sav" and "davis".
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 import PIL.Image
+from scipy.optimize import linear_sum_assignment
 
 from evals.errors import ScoringError
 
-Convention = Literal["sav", "davis"]
+Convention = Literal["sav", "davis", "unsupervised", "mevis"]
 Video = tuple[str, np.ndarray, np.ndarray]
 """(name, prediction, target): object numbers, integers (T, H, W), 0 = background; bool for one object."""
 VOID = 255
+MAX_PROPOSALS = 20
+"""Objects that a prediction may have at most where they are paired."""
 _BOUNDARY = 0.008
 
 
@@ -36,22 +44,24 @@ def score(
 
     `official` is what the code prints: for DAVIS J&F-Mean, J-Mean, J-Recall, J-Decay, F-Mean … as fractions. Masks of
     different sizes, no objects, and, for DAVIS, object numbers that the first frame lacks, raise ScoringError.
+    `skip_first_and_last`: only said of "sav" and "davis".
 
     >>> still = np.ones((3, 8, 8), np.uint8)
     >>> score([("still", still, still)])["jf"]
     100.0
     """
-    if convention not in ("sav", "davis"):
-        raise ScoringError(f"`convention` must be 'sav' or 'davis', found {convention!r}")
-    curves = _compute_sav_curves if convention == "sav" else _compute_davis_curves
-    kept = slice(1, -1) if skip_first_and_last else slice(None)
+    if convention not in get_args(Convention):
+        known = ", ".join(map(repr, get_args(Convention)))
+        raise ScoringError(f"`convention` must be one of {known}, found {convention!r}")
+    curves, summarize = _CONVENTIONS[convention]
+    skips = skip_first_and_last and convention in ("sav", "davis")
+    kept = slice(1, -1) if skips else slice(None)
     objects = {
         (name, number): rows for name, p, t in map(_check_shapes, videos) for number, rows in curves(name, p, t, kept)
     }
     if not objects:
         raise ScoringError("no object is in any target: J and F are means over at least one")
-    rows = list(objects.values())
-    return _summarize_sav(objects, rows) if convention == "sav" else _summarize_davis(objects, rows)
+    return summarize(objects)
 
 
 def _check_shapes(video: Video) -> Video:
@@ -77,7 +87,7 @@ def _compute_sav_curves(
     for number in np.unique(target[target != 0]).tolist():
         there, wanted = prediction == number, target == number
         first = int((there | wanted).any(axis=(1, 2)).argmax())
-        yield number, _compute_curves(there[first:], wanted[first:])
+        yield number, compute_curves(zip(there[first:], wanted[first:], strict=True))
 
 
 def _compute_davis_curves(
@@ -88,15 +98,46 @@ def _compute_davis_curves(
     if highest > number:
         raise ScoringError(f"video {name!r}: the prediction has an object {highest}, the first frame has {number}")
     for object_id in range(1, number + 1):
-        yield object_id, _compute_curves(prediction[kept] == object_id, target[kept] == object_id)
+        yield object_id, _compute_object_curves(prediction[kept], target[kept], object_id, object_id)
 
 
-def _compute_curves(prediction: np.ndarray, target: np.ndarray) -> Curves:
-    """`prediction`, `target`: bool, (T, H, W)."""
-    frames = list(zip(prediction, target, strict=True))
-    return np.array([compute_region_overlap(*frame) for frame in frames], float), np.array(
-        [compute_boundary_accuracy(*frame) for frame in frames], float
-    )
+def _compute_object_curves(prediction: np.ndarray, target: np.ndarray, found: int, wanted: int) -> Curves:
+    """Of one object number of each."""
+    return compute_curves(zip(prediction == found, target == wanted, strict=True))
+
+
+def _compute_paired_curves(
+    name: str, prediction: np.ndarray, target: np.ndarray, kept: slice
+) -> Iterator[tuple[int, Curves]]:
+    """Pair predicted objects with those of the first target frame so that the sum of J&F is highest."""
+    void = target == VOID
+    target = np.where(void, 0, target)
+    wanted, found = int(target[0].max()), int(prediction.max(initial=0))
+    if found > MAX_PROPOSALS:
+        raise ScoringError(f"video {name!r}: the prediction has an object {found}, {MAX_PROPOSALS} are allowed")
+    prediction = np.where(void, 0, prediction)
+    proposals = range(1, max(found, wanted) + 1)
+    pairs = {
+        (one, other): _compute_object_curves(prediction, target, one, other)
+        for one in proposals
+        for other in range(1, wanted + 1)
+    }
+    means = np.array([(j.mean() + f.mean()) / 2 for j, f in pairs.values()]).reshape(len(proposals), wanted)
+    for row, column in zip(*linear_sum_assignment(-means), strict=True):
+        yield int(column) + 1, pairs[int(row) + 1, int(column) + 1]
+
+
+def _compute_expression_curves(
+    name: str, prediction: np.ndarray, target: np.ndarray, kept: slice
+) -> Iterator[tuple[int, Curves]]:
+    yield 1, compute_curves(zip(prediction > 0, target > 0, strict=True))
+
+
+def compute_curves(frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> Curves:
+    """J and F of each frame; `frames`: (prediction, target), bool (H, W) each."""
+    rows = [(compute_region_overlap(*frame), compute_boundary_accuracy(*frame)) for frame in frames]
+    j, f = np.array(rows, float).reshape(-1, 2).T
+    return np.ascontiguousarray(j), np.ascontiguousarray(f)
 
 
 def compute_region_overlap(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -128,24 +169,53 @@ def _make_disk(radius: int) -> np.ndarray:
     return (steps**2 + steps[:, None] ** 2 <= radius**2).astype(np.uint8)
 
 
-def _summarize_sav(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
+CurvesByObject = Mapping[tuple[str, int], Curves]
+"""(video, object number) -> its curves."""
+
+
+def _summarize_sav(objects: CurvesByObject) -> dict[str, Any]:
     means = {key: tuple(float(np.mean(curve) * 100) for curve in curves) for key, curves in objects.items()}
     j, f = (float(np.array(column).mean()) for column in zip(*means.values(), strict=True))
     jf = (j + f) / 2
     official = {"J&F": jf, "J": j, "F": f}
-    return {"jf": jf, "j": j, "f": f, "objects": len(rows), "per_object": means, "official": official}
+    return {"jf": jf, "j": j, "f": f, "objects": len(objects), "per_object": means, "official": official}
 
 
-def _summarize_davis(objects: dict[tuple[str, int], Curves], rows: Sequence[Curves]) -> dict[str, Any]:
+def _summarize_expressions(objects: CurvesByObject) -> dict[str, Any]:
+    columns = zip(*((curve.mean() for curve in curves) for curves in objects.values()), strict=True)
+    j, f = (float(np.mean(column)) for column in columns)
+    jf = (j + f) / 2
+    means = {key: tuple(100 * float(curve.mean()) for curve in curves) for key, curves in objects.items()}
+    official = {"J": j, "F": f, "J&F": jf}
+    return {
+        "jf": 100 * jf,
+        "j": 100 * j,
+        "f": 100 * f,
+        "objects": len(objects),
+        "per_object": means,
+        "official": official,
+    }
+
+
+def _summarize_davis(objects: CurvesByObject) -> dict[str, Any]:
     official = {}
-    for letter, curves in zip("JF", zip(*rows, strict=True), strict=True):
+    for letter, curves in zip("JF", zip(*objects.values(), strict=True), strict=True):
         statistics = np.array([_compute_statistics(curve) for curve in curves])
         for name, column in zip(("Mean", "Recall", "Decay"), statistics.T, strict=True):
             official[f"{letter}-{name}"] = float(np.mean(column))
     official = {"J&F-Mean": (official["J-Mean"] + official["F-Mean"]) / 2.0, **official}
     j, f, jf = (100 * official[f"{name}-Mean"] for name in ("J", "F", "J&F"))
     means = {key: tuple(100 * float(curve.mean()) for curve in curves) for key, curves in objects.items()}
-    return {"jf": jf, "j": j, "f": f, "objects": len(rows), "per_object": means, "official": official}
+    return {"jf": jf, "j": j, "f": f, "objects": len(objects), "per_object": means, "official": official}
+
+
+CurvesFn = Callable[[str, np.ndarray, np.ndarray, slice], Iterator[tuple[int, Curves]]]
+_CONVENTIONS: Mapping[Convention, tuple[CurvesFn, Callable[[CurvesByObject], dict[str, Any]]]] = {
+    "sav": (_compute_sav_curves, _summarize_sav),
+    "davis": (_compute_davis_curves, _summarize_davis),
+    "unsupervised": (_compute_paired_curves, _summarize_davis),
+    "mevis": (_compute_expression_curves, _summarize_expressions),
+}
 
 
 def _compute_statistics(curve: np.ndarray) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LENGTH = 16
+LENGTH = 20
 """Frames."""
 OUTSIDE = 0.25
 """How far beyond the border an object waits."""
@@ -80,38 +80,38 @@ def _shuffle(rng: np.random.Generator, parts: list[Part]) -> list[Part]:
 def stage_entries(rng: np.random.Generator) -> Stage:
     """Two to four come in, one after the other; at times another one is there from the start."""
     number = int(rng.integers(2, 4))
-    asked = [_live(rng, time, None) for time in _choose_times(rng, number, 2, 12)]
+    asked = [_live(rng, time, None) for time in _choose_times(rng, number, 4, 15)]
     asked += [_live(rng, None, None)] if rng.random() < 0.4 else []
-    return Stage(_shuffle(rng, asked), extra=_live(rng, 1, None) if rng.random() < 0.5 else None)
+    return Stage(_shuffle(rng, asked), extra=_live(rng, 2, None) if rng.random() < 0.5 else None)
 
 
 def stage_exits(rng: np.random.Generator) -> Stage:
     """Two to four leave, one after the other; at times another one stays."""
     number = int(rng.integers(2, 4))
-    asked = [_live(rng, None, time) for time in _choose_times(rng, number, 4, 14)]
+    asked = [_live(rng, None, time) for time in _choose_times(rng, number, 5, 16)]
     asked += [_live(rng, None, None)] if rng.random() < 0.4 else []
-    return Stage(_shuffle(rng, asked), extra=_live(rng, None, 15) if rng.random() < 0.5 else None)
+    return Stage(_shuffle(rng, asked), extra=_live(rng, None, 17) if rng.random() < 0.5 else None)
 
 
 def stage_comers(rng: np.random.Generator) -> Stage:
     """Some come in, the others are there from the start, and stay or leave."""
     comers, others = int(rng.integers(1, 3)), int(rng.integers(1, 3))
-    asked = [_live(rng, int(time), None) for time in rng.integers(3, 11, comers)]
-    asked += [_live(rng, None, 12 if rng.random() < 0.4 else None) for _ in range(others)]
+    asked = [_live(rng, int(time), None) for time in rng.integers(4, 14, comers)]
+    asked += [_live(rng, None, 15 if rng.random() < 0.4 else None) for _ in range(others)]
     return Stage(_shuffle(rng, asked), extra=_live(rng, 5, None) if rng.random() < 0.5 else None)
 
 
 def stage_leavers(rng: np.random.Generator) -> Stage:
     """Some leave, the others stay, and are there from the start or come in."""
     leavers, others = int(rng.integers(1, 3)), int(rng.integers(1, 3))
-    asked = [_live(rng, None, int(time)) for time in rng.integers(5, 14, leavers)]
-    asked += [_live(rng, 4 if rng.random() < 0.4 else None, None) for _ in range(others)]
+    asked = [_live(rng, None, int(time)) for time in rng.integers(6, 16, leavers)]
+    asked += [_live(rng, 5 if rng.random() < 0.4 else None, None) for _ in range(others)]
     return Stage(_shuffle(rng, asked), extra=_live(rng, None, 9) if rng.random() < 0.5 else None)
 
 
 def stage_entries_with_landmark(rng: np.random.Generator) -> Stage:
     """All come in, the landmark too, some before it and some after it."""
-    *times, between = _choose_times(rng, 4, 2, 12) if rng.random() < 0.5 else _choose_times(rng, 3, 2, 12)
+    *times, between = _choose_times(rng, int(rng.integers(3, 5)), 4, 15)
     order = rng.permutation([*times, between]).tolist()
     return Stage([_live(rng, int(time), None) for time in order[1:]], landmark=_live(rng, int(order[0]), None))
 
@@ -119,7 +119,7 @@ def stage_entries_with_landmark(rng: np.random.Generator) -> Stage:
 def stage_event(rng: np.random.Generator) -> Stage:
     """All are there the whole time; the landmark comes in, or leaves, half-way."""
     comes = rng.random() < 0.5
-    time = int(rng.integers(6, 11))
+    time = int(rng.integers(7, 14))
     asked = [_move([0, LENGTH - 1], rng.uniform(0.2, 0.8, 2).tolist()) for _ in range(int(rng.integers(1, 3)))]
     return Stage(asked, landmark=_live(rng, *((time, None) if comes else (None, time))), extra=_stand(0.5))
 
@@ -127,8 +127,8 @@ def stage_event(rng: np.random.Generator) -> Stage:
 def stage_spans(rng: np.random.Generator) -> Stage:
     """All come and go; one stays much longer than the others."""
     number = int(rng.integers(2, 4))
-    starts = rng.integers(2, 5, number)
-    stops = [14, *(starts[1:] + 6).tolist()]
+    starts = rng.integers(4, 7, number)
+    stops = [17, *(starts[1:] + 7).tolist()]
     asked = [_live(rng, int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
     return Stage(_shuffle(rng, asked), extra=_live(rng, None, None) if rng.random() < 0.5 else None)
 
@@ -176,7 +176,7 @@ def stage_touches(rng: np.random.Generator) -> Stage:
     """The landmark stands; one comes up to it in its lane, and stays or goes back; others move elsewhere."""
     start = float(rng.choice([0.08, 0.92]))
     back = start if rng.random() < 0.5 else 0.5
-    touching = Part(draw_curve([0, 9, LENGTH - 1], [start, 0.5, back]), np.ones(LENGTH), lane_of_landmark=True)
+    touching = Part(draw_curve([0, 12, LENGTH - 1], [start, 0.5, back]), np.ones(LENGTH), lane_of_landmark=True)
     others = [_travel(rng, bool(rng.random() < 0.5), 0.4) for _ in range(int(rng.integers(1, 3)))]
     return Stage(_shuffle(rng, [touching, *others]), landmark=_stand(0.5))
 
@@ -199,7 +199,7 @@ def stage_sizes(rng: np.random.Generator, *, grows: bool) -> Stage:
 def stage_heights(rng: np.random.Generator) -> Stage:
     """The landmark stands half-way up; one goes from above it to below it, or the other way."""
     ends = rng.permutation([0.14, 0.86]).tolist()
-    return Stage([_move([4, 11], ends)], landmark=_stand(0.5), extra=_stand(0.2), upright=True)
+    return Stage([_move([6, 13], ends)], landmark=_stand(0.5), extra=_stand(0.2), upright=True)
 
 
 StageFn = Callable[[np.random.Generator], Stage]

@@ -24,6 +24,8 @@ CLEARLY_APART = 0.05
 """Shares of the image: between centres, where one is called above the other or on a side of it."""
 GAP = 3
 """Pixels that at least lie between objects that never touch."""
+MIN_FRAMES_AWAY = 3
+"""That an object which comes in is not there at first, and that one which leaves is gone at last."""
 MIN_FRAMES_MEANT = 3
 """Of a query that says when: frames that are meant, and frames that are not."""
 Event = Literal["always", "enters", "leaves"]
@@ -63,9 +65,11 @@ class ClipView:
 
     @property
     def is_simple(self) -> bool:
-        """True if everything is seen at some time, and nothing is hidden and seen again."""
-        starts = np.diff(self.clip.seen.astype(np.int8), axis=0, prepend=0) == 1
-        return bool((starts.sum(axis=0) == 1).all())
+        """True if everything is seen at some time, nothing comes back, and nothing is away for a moment alone."""
+        seen = self.clip.seen
+        starts = np.diff(seen.astype(np.int8), axis=0, prepend=0) == 1
+        away_shortly = (seen[MIN_FRAMES_AWAY - 1] & ~seen[0]) | (seen[-MIN_FRAMES_AWAY] & ~seen[-1])
+        return bool((starts.sum(axis=0) == 1).all() and not away_shortly.any())
 
     def find_entry(self, index: int) -> int | None:
         """The first frame in which it is seen; None if it is there from the start."""

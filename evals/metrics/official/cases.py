@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.metrics import cgf1, grec, gres, jf, omnilabel, reasonseg, veval
+from evals.metrics import cgf1, grec, gres, jf, omnilabel, reasonseg, revos, veval
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.overlap import select_non_overlapping
@@ -119,6 +119,39 @@ def _score_jf(case: Case, convention: jf.Convention) -> Numbers:
     return official
 
 
+def _score_expressions(case: Case) -> Numbers:
+    expressions = [
+        (str(place), decode_labels(expression["prediction"]), _add_annotations(expression))
+        for place, expression in enumerate(case["expressions"])
+    ]
+    official: Numbers = jf.score(expressions, convention="mevis")["official"]
+    return official
+
+
+def _add_annotations(expression: Case) -> np.ndarray:
+    """uint8, (T, H, W): how many annotations cover each pixel."""
+    return np.asarray(sum(decode_labels(target) for target in expression["targets"]))
+
+
+def _score_revos(case: Case) -> Numbers:
+    foreground = decode_labels(case["foreground"])
+    scores = [(entry["type_id"], _score_revos_expression(entry, foreground)) for entry in case["expressions"]]
+    return _flatten_numbers(revos.summarize_expressions(scores)["official"])
+
+
+def _score_revos_expression(expression: Case, foreground: np.ndarray) -> revos.ExpressionScore:
+    if expression["prediction"] is None:
+        return revos.MISSED
+    prediction = decode_labels(expression["prediction"])
+    return revos.score_expression(zip(prediction, _add_annotations(expression), foreground, strict=True))
+
+
+def _flatten_numbers(nested: Mapping[str, Numbers]) -> Numbers:
+    return {
+        f"{kind} {name}": value for kind, numbers in sorted(nested.items()) for name, value in sorted(numbers.items())
+    }
+
+
 def _score_suppression(case: Case) -> Numbers:
     """Which masks are kept, as a number for each."""
     masks = [RleMask.from_coco(mask) for mask in case["masks"]]
@@ -212,6 +245,25 @@ FAMILIES: Sequence[MetricFamily] = (
         "jf_davis.json",
         "davischallenge/davis2017-evaluation ac7c43f, semi-supervised",
         lambda case: _score_jf(case, "davis"),
+    ),
+    MetricFamily(
+        "J&F, Ref-DAVIS17",
+        "jf_unsupervised.json",
+        "wjn922/ReferFormer 06fc218, davis2017, unsupervised",
+        lambda case: _score_jf(case, "unsupervised"),
+    ),
+    MetricFamily(
+        "J&F, MeViS and ReasonVOS",
+        "jf_mevis.json",
+        "henghuiding/MeViS 7c0620b, eval_mevis.py; showlab/VideoLISA 146f2bc, eval_reason_vos.py",
+        _score_expressions,
+    ),
+    MetricFamily(
+        "ReVOS: J&F, A, R (15)",
+        "revos.json",
+        "cilinyan/VISA ec158fd, eval_revos.py",
+        _score_revos,
+        lambda case: _flatten_numbers(case["official"]),
     ),
     MetricFamily(
         "counting: which masks are kept",
