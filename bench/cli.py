@@ -93,7 +93,7 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
 
 @app.command("growth")
 def run_growth(out: OutputFolder = None) -> None:
-    """Measure how fast time and memory grow with masks, holes, megapixels, phrases, concurrent episodes and samples."""
+    """Measure how fast time and memory grow with masks, holes, megapixels, frames, phrases, episodes and samples."""
     with _report_errors():
         from bench.suites.growth import measure_growth
 

@@ -1,8 +1,8 @@
 """The growth of time and memory with the size of the work: `sam3-agent bench growth`.
 
-The sizes are masks, holes of a mask, megapixels, phrases, concurrent episodes, and samples of a data set. For each cost
-the first table says with which power of the size it grows at the end; 1 is in proportion, and nothing should grow
-faster.
+The sizes are masks, holes of a mask, megapixels, frames of a video, phrases, concurrent episodes, and samples of a data
+set. For each cost the first table says with which power of the size it grows at the end; 1 is in proportion, and
+nothing should grow faster. The memory that it takes to read a video should not grow at all.
 """
 
 import json
@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from evals.runs.manifest import ALL_SAMPLES, Manifest
 from evals.runs.run_folder import RunFolder
 from evals.runs.solver import Solver
 from evals.samples import Dataset
-from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend, remove_overlaps
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3, ScriptedBackend, Video, remove_overlaps
 from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.masks.polygons import trace_rings
 from sam3_tool.synthetic.nouns import COLOURS, SHAPES
@@ -46,6 +47,7 @@ CPU = torch.device("cpu")
 MASKS = (1, 10, 100, 300, 1000)
 HOLES = (100, 400, 1600, 6400, 25_600)
 MEGAPIXELS = (0.1, 0.5, 2, 8, 24, 50)
+FRAMES = (100, 1000, 10_000)
 PHRASES = (1, 2, 4, 8, 16, 32, 64)
 EPISODES = (1, 2, 4, 8, 16, 32)
 SAMPLES = (10, 100, 1000)
@@ -56,6 +58,8 @@ TENFOLD = 10
 NOISE_FLOOR = 5
 """Milliseconds or MiB; below it there is little but noise."""
 ROUNDS = 4
+VIDEO_SIZE = (360, 640)
+"""Height and width of a video, of which 100 frames fill what is remembered."""
 IMAGES = 10
 """Images of a data set, which asks about each of them again and again."""
 
@@ -68,6 +72,7 @@ def measure_growth() -> list[Table]:
         measure_mask_growth(),
         measure_hole_growth(),
         measure_megapixel_growth(),
+        measure_frame_growth(),
         measure_phrase_growth(),
         measure_episode_growth(),
         measure_sample_growth(),
@@ -182,6 +187,35 @@ def _generate_images(pixels: np.ndarray) -> Iterator[Image]:
     while True:
         pixels[0, 0] += 1
         yield Image(pixels.copy())
+
+
+def measure_frame_growth(numbers: Sequence[int] = FRAMES, size: tuple[int, int] = VIDEO_SIZE) -> Table:
+    """Measure a video of so many frames: open it, read it to its end, and read a frame in its middle."""
+    with TemporaryDirectory() as folder:
+        rows = [(number, *_measure_video(Path(folder, f"{number}.mp4"), number, size)) for number in numbers]
+    columns = ("frames", *_list_cost_columns(("open", "read all", "jump")))
+    return Table("growth-frames", "Growth with a video", columns, rows, _describe_conditions(f"{size[1]} x {size[0]}"))
+
+
+def _measure_video(path: Path, number: int, size: tuple[int, int]) -> Sequence[Cell]:
+    _write_video(path, number, size)
+    opened = measure_cost(lambda: Video.open(path))
+    video = Video.open(path)
+    read = measure_cost(lambda: sum(1 for _ in video.iterate_frames()), rounds=1)
+    jump = measure_cost(lambda: Video.open(path).read_frame(number // 2))
+    return _flatten_costs((opened, read, jump))
+
+
+def _write_video(path: Path, number: int, size: tuple[int, int]) -> None:
+    """Write clouds that drift, in groups of 250 frames as x264 makes them by itself."""
+    clouds = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    picture = np.asarray(cv2.resize(clouds, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
+        stream.height, stream.width = size
+        for index in range(number):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(picture, index, axis=1), "rgb24")))
+        file.mux(stream.encode())
 
 
 def measure_phrase_growth(numbers: Sequence[int] = PHRASES) -> Table:

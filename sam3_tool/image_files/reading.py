@@ -26,6 +26,8 @@ from sam3_tool.image_files.metadata import JPEG_END, JPEG_START, PNG_SIGNATURE, 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "ICO")
 """What can be read, in Pillow's names."""
+_PLAIN_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "AVIF", "PPM")
+"""Those whose header alone tells the size of the image that is read."""
 EXPECTED = "expected an image file (PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF, JPEG 2000, PNM or ICO)"
 
 # What Pillow's readers raise on damaged files: they do not agree on one type.
@@ -56,6 +58,8 @@ _EXIF_TRANSPOSES = {
     8: PIL.Image.Transpose.ROTATE_90,
 }
 """EXIF orientation -> what makes the image upright."""
+_FIRST_SIDEWAYS = 5
+"""EXIF orientations from this one on swap width and height."""
 _DARK = 64
 """Colours of 16 bits whose upper 8 bits all lie below it fill less than a quarter of their range."""
 _MAX_REPAIRED_BYTES = 2**30
@@ -106,6 +110,30 @@ def read_image_file(path: Path, max_pixels: int) -> FileContent:
         raise ImageError(f"{_format_name(path)}: {_describe_damage(path, error)}; {EXPECTED}") from error
 
 
+def read_image_size(path: Path, max_pixels: int) -> tuple[int, int]:
+    """Return width and height of an image, upright: from its header where that is enough.
+
+    Args:
+        path: A file in one of `FORMATS`.
+        max_pixels: What has more is refused.
+
+    Raises:
+        ImageError: The file is missing, damaged, too large, or of another kind.
+    """
+    try:
+        _check_file(path)
+        with guard_pillow(max_pixels):
+            image = PIL.Image.open(os.fspath(path), formats=_PLAIN_FORMATS)
+        with image:
+            width, height = image.size
+            if 0 < width * height <= max_pixels:
+                return (height, width) if _read_orientation(image) >= _FIRST_SIDEWAYS else (width, height)
+    except (*BOMBS, *DAMAGE):
+        pass  # it is read as a whole, which says what is wrong
+    height, width = read_image_file(path, max_pixels).pixels.shape[:2]
+    return width, height
+
+
 def _check_file(path: Path) -> None:
     """Raise OSError for what Pillow would not explain plainly. Only regular files pass: a pipe would block."""
     if path.is_dir():
@@ -124,8 +152,13 @@ def _read_source(source: Source, path: Path, max_pixels: int) -> FileContent:
         with image:
             return _read_opened(image, path, max_pixels)
     except BOMBS as error:
-        found = re.search(r"\d+", str(error))
-        raise ImageError(describe_excess(f"{int(found[0]):,}" if found else "too many", max_pixels)) from error
+        raise ImageError(describe_bomb(error, max_pixels)) from error
+
+
+def describe_bomb(error: Exception, max_pixels: int) -> str:
+    """Say in our words what one of `BOMBS` says in Pillow's."""
+    found = re.search(r"\d+", str(error))
+    return describe_excess(f"{int(found[0]):,}" if found else "too many", max_pixels)
 
 
 @contextmanager

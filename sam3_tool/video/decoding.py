@@ -64,3 +64,8 @@ class FrameReader(Generic[Raw]):
                 self._running, self._next = running, number + 1
                 return raw
         raise AssertionError(f"frame {index} was promised and not decoded")
+
+
+def describe_cut(count: int) -> str:
+    """Say that a file ends early, after so many frames."""
+    return f"The file is cut off or damaged after frame {count - 1}; what follows is not read."

@@ -8,9 +8,17 @@ import numpy as np
 from sam3_tool.errors import VideoError
 from sam3_tool.image import Image
 
+DEFAULT_FRAME_RATE = 24.0
+"""Frames a second where nothing says it: of frames in a folder or in memory. DAVIS is shown at that rate."""
+
 
 class ImageSequence:
-    """Images of one size, shown one after the other at a fixed rate."""
+    """Images of one size, shown one after the other at a fixed rate.
+
+    Raises:
+        VideoError: There is no image, or they differ in size.
+        ValueError: The frame rate is not above 0.
+    """
 
     notes: tuple[str, ...] = ()
 
@@ -29,9 +37,11 @@ class ImageSequence:
         self.times = compute_regular_times(len(images), frame_rate)
 
     def read_frame(self, index: int) -> Image:
+        """Return a frame."""
         return self._images[index]
 
     def compute_key(self) -> str:
+        """Return a digest of the frames and their times."""
         digest = blake2b(self.times.tobytes(), digest_size=16)
         for image in self._images:
             digest.update(bytes.fromhex(image.key))

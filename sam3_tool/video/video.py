@@ -11,11 +11,8 @@ import numpy as np
 from sam3_tool.errors import VideoError
 from sam3_tool.image import Image
 from sam3_tool.image_files.limits import get_max_pixels
-from sam3_tool.video.memory import ImageSequence
+from sam3_tool.video.memory import DEFAULT_FRAME_RATE, ImageSequence
 from sam3_tool.video.opening import open_frame_source
-
-DEFAULT_FRAME_RATE = 24.0
-"""Frames a second where nothing says it: of frames in a folder or in memory. DAVIS is shown at that rate."""
 
 
 class FrameSource(Protocol):

@@ -13,10 +13,11 @@ def test_the_peak_of_a_work_is_what_it_had_at_most_and_not_what_it_kept():
     assert peak is None or 39 < peak < 100
 
 
-def test_masks_holes_phrases_episodes_and_samples_are_counted_and_the_growth_of_each_told_as_a_power():
+def test_masks_holes_frames_phrases_episodes_and_samples_are_counted_and_the_growth_of_each_told_as_a_power():
     tables = [
         growth.measure_mask_growth((2, 20)),
         growth.measure_hole_growth((400, 4000)),
+        growth.measure_frame_growth((4, 40), (48, 64)),
         growth.measure_phrase_growth((1, 2)),
         growth.measure_episode_growth((1, 2)),
         growth.measure_sample_growth((4, 20)),
@@ -27,7 +28,7 @@ def test_masks_holes_phrases_episodes_and_samples_are_counted_and_the_growth_of_
         times = [cell for name, cell in zip(table.columns, large, strict=True) if name.endswith(", ms")]
         assert min(times) > 0
     told = growth.fit_powers(tables)
-    assert {row[1] for row in told.rows} == {"masks", "holes", "phrases", "at a time", "samples"}
+    assert {row[1] for row in told.rows} == {"masks", "holes", "frames", "phrases", "at a time", "samples"}
     powers = [row[-1] for row in told.rows]
     assert powers == sorted(powers, reverse=True)
 
