@@ -69,11 +69,11 @@ class Questions:
 def build_image_batch(scenes: Sequence[Scene]) -> ImageBatch:
     rows = [_build_image_row(scene) for scene in scenes]
     masks, boxes, exist, attributes = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
-    pixels = torch.stack([_to_square(scene.pixels) for scene in scenes])
+    pixels = torch.stack([to_square(scene.pixels) for scene in scenes])
     return ImageBatch(pixels, masks, boxes, exist, attributes)
 
 
-def _to_square(pixels: np.ndarray) -> torch.Tensor:
+def to_square(pixels: np.ndarray) -> torch.Tensor:
     """Return the image as SAM 3 sees it: stretched to a square, antialiased bilinear on bytes, scaled to [-1, 1]."""
     channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
     square: torch.Tensor = image.resize(channels_first, [IMAGE_SIDE, IMAGE_SIDE], antialias=True)

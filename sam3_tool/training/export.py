@@ -66,6 +66,22 @@ def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Pat
             shutil.copyfile(source / name, folder / name)
 
 
+def export_memory(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:
+    """Write the checkpoint in `source` with this memory; all that was there before stays as it is, bit for bit.
+
+    `learnt`: weights of a `LearningMemory`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = load_file(source / "model.safetensors")
+    for name, value in learnt.items():
+        key = TRACKER_PREFIX + name.removeprefix(_LEARNT)
+        weights[key] = value.detach().to(torch.float16).contiguous()
+    _save_whole(weights, folder / "model.safetensors")
+    for name in _BESIDES_WEIGHTS:
+        if folder.resolve() != source.resolve():
+            shutil.copyfile(source / name, folder / name)
+
+
 def _save_whole(weights: dict[str, torch.Tensor], path: Path) -> None:
     """Write under another name until it is whole: a run may be killed, or export over the checkpoint it started from.
 

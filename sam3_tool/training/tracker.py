@@ -157,14 +157,14 @@ def compute_click_losses(found: Candidates, truth: torch.Tensor, real: torch.Ten
     rough = F.avg_pool2d(truth[:, None], FINE_SIDE // MASK_SIDE)
     # the candidate that fits best is chosen by the loss itself, as in SAM's training
     with torch.no_grad():
-        wrong = 6 * _compute_cross_entropy(logits, rough) + 5 * _compute_dice_loss(logits, rough)
-        overlap = _compute_iou(upsample_logits(logits) > 0, truth[:, None] > 0.5)
+        wrong = 6 * compute_cross_entropy(logits, rough) + 5 * compute_dice_loss(logits, rough)
+        overlap = compute_iou(upsample_logits(logits) > 0, truth[:, None] > 0.5)
     rows, best = torch.arange(len(logits)), wrong.argmin(dim=1)
     chosen = upsample_logits(logits[rows, best][:, None])
     others = F.binary_cross_entropy_with_logits(logits, rough.expand_as(logits))
     return losses | {
-        "mask": 6 * _compute_cross_entropy(chosen, truth[:, None]).mean(),
-        "dice": 5 * _compute_dice_loss(chosen, truth[:, None]).mean(),
+        "mask": 6 * compute_cross_entropy(chosen, truth[:, None]).mean(),
+        "dice": 5 * compute_dice_loss(chosen, truth[:, None]).mean(),
         "others": 0.3 * others,
         **_compute_hint_losses(found.patches[:, real], found.gaze[:, real], truth),
         "quality": 2 * (quality - overlap).abs().mean(),
@@ -179,12 +179,12 @@ def _compute_hint_losses(patches: torch.Tensor, gaze: torch.Tensor, truth: torch
     on = ((gaze * cover.flatten(1)).sum(2) / cover.flatten(1).amax(1)).clamp(min=1e-4)
     return {
         "patches": 2 * F.binary_cross_entropy_with_logits(maps, cover.expand_as(maps))
-        + _compute_dice_loss(maps, cover).mean(),
+        + compute_dice_loss(maps, cover).mean(),
         "gaze": -0.2 * on.log().mean(),
     }
 
 
-def _compute_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def compute_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return (R, C). Pixels in and near the object weigh seven times those far away."""
     touched = F.max_pool2d(F.adaptive_max_pool2d(truth, GRID), 3, stride=1, padding=1) > 0
     weight = 0.15 + 0.85 * F.interpolate(touched.float(), size=truth.shape[-2:])
@@ -192,14 +192,14 @@ def _compute_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.T
     return (wrong * weight).sum((2, 3)) / weight.sum((2, 3))
 
 
-def _compute_dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def compute_dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return (R, C)."""
     likely = logits.sigmoid()
     both = (likely * truth).sum((2, 3))
     return 1 - (2 * both + 1) / (likely.sum((2, 3)) + truth.sum((2, 3)) + 1)
 
 
-def _compute_iou(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def compute_iou(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return (R, C), of bool masks."""
     union = (masks | truth).sum((2, 3)).clamp(min=1)
     return (masks & truth).sum((2, 3)) / union

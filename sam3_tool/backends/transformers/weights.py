@@ -20,6 +20,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
 
@@ -89,7 +90,7 @@ def read_tracker(folder: Path, detector: Any) -> Any:
     try:
         with silence_transformers(), torch.device("meta"):  # nothing is made that is replaced at once
             tracker = Sam3TrackerModel(Sam3TrackerConfig.from_pretrained(folder, local_files_only=True))
-            if any(name.startswith("mask_downsample.") for name in weights):  # which the video class has
+            if _is_mask_learnt(weights):
                 tracker.mask_downsample = torch.nn.Conv2d(1, 1, kernel_size=4, stride=4)
         tracker.vision_encoder.backbone = detector.vision_encoder.backbone
         missing = tracker.load_state_dict(weights, strict=False, assign=True).missing_keys
@@ -101,6 +102,15 @@ def read_tracker(folder: Path, detector: Any) -> Any:
         what = f"{len(lost)} weights are missing, e.g. {lost[0]}"
         raise CheckpointError(f"{folder} has no whole tracker for clicks: {what}. {TRY_TINY}")
     return tracker.eval()
+
+
+def _is_mask_learnt(weights: dict[str, torch.Tensor]) -> bool:
+    """Return whether the weights tell how a mask becomes logits, otherwise than it is done where they do not."""
+    weight, bias = (weights.get(f"mask_downsample.{name}") for name in ("weight", "bias"))
+    if weight is None or bias is None:
+        return False
+    plain = 2 * CERTAIN_LOGIT / weight.numel()
+    return bool((weight != plain).any() or (bias != -CERTAIN_LOGIT).any())
 
 
 def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
