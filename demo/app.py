@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from agent.exports import EXPORTERS
+from agent.exports import list_formats
 from agent.planners.chat.views import reduce_image
 from demo.actions import CONVERSATION, TRACE, Actions
 from demo.banner import render_banner, render_header
@@ -73,7 +73,7 @@ def build_page(actions: Actions) -> Any:
 def list_downloads() -> dict[str, str]:
     """Return name -> description of everything that can be downloaded, the installed export formats first."""
     return {
-        **{name: exporter.description for name, exporter in EXPORTERS.items()},
+        **{name: exporter.description for name, exporter in list_formats("image").items()},
         CONVERSATION: "This conversation, to go on with later",
         TRACE: "The latest answer, step by step (HTML)",
     }

@@ -277,8 +277,15 @@ def export_formats() -> str:
     from agent.exports import EXPORTERS
 
     exporters = {name: EXPORTERS[name] for name in list_own_plugins("exporters")}
-    rows = [[code(name), code(one.suffix), escape_cell(one.description)] for name, one in exporters.items()]
-    return table(["`--export`", "file", "holds"], rows)
+    rows = [
+        [code(name), _list_media(one), code(one.suffix), escape_cell(one.description)]
+        for name, one in exporters.items()
+    ]
+    return table(["`--export`", "of", "file", "holds"], rows)
+
+
+def _list_media(exporter: Any) -> str:
+    return " and ".join(f"{medium}s" for medium in ("image", "video") if exporter.handles(medium))
 
 
 # bad input

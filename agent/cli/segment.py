@@ -60,7 +60,7 @@ def segment(
         from agent.report.result import Result
         from sam3_tool import Image
 
-        formats = [] if export is None else [*select_exporters(export).values()]
+        formats = [] if export is None else [*select_exporters(export, "image").values()]
         files = (*ANSWER_FILES, *(exporter.build_file_name(image.name) for exporter in formats))
         task = Task(Image.open(image, max_pixels=max_pixels), query)
         print_notes(task.image.notes)

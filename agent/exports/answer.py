@@ -21,7 +21,11 @@ DEFAULT_NAME = "picture"
 DEFAULT_CATEGORY = "object"
 """The category of a mask that no phrase found, e.g. one that was clicked."""
 
-_IMAGE_SUFFIXES = {".jpg", ".tif", ".jp2", ".pgm", *(f".{name.lower()}" for name in FORMATS)}
+_SUFFIXES = {
+    *(".jpg", ".tif", ".jp2", ".pgm", *(f".{name.lower()}" for name in FORMATS)),
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".ogv", ".wmv", ".flv", ".3gp"),
+}
+"""Of images and of videos."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class ExportAnswer:
 
     @staticmethod
     def build_stem(name: str) -> str:
-        """Return the file name without the ending that tells an image's format.
+        """Return the file name without the ending that tells the format of an image or a video.
 
         Args:
             name: A file name; it may have folders before it.
@@ -83,7 +87,7 @@ class ExportAnswer:
         ['scene.final', 'picture', 'what_.v2']
         """
         path = PurePosixPath(sanitize_file_name(name, default=DEFAULT_NAME))
-        return path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else path.name
+        return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
     @property
     def stem(self) -> str:
@@ -132,7 +136,12 @@ class ExportAnswer:
 
 def get_category(candidate: Candidate) -> str:
     """Its phrase, on one line, without what is no letter to any format."""
-    line = " ".join(candidate.phrase.split())
+    return to_category(candidate.phrase)
+
+
+def to_category(phrase: str) -> str:
+    """On one line, without what is no letter to any format."""
+    line = " ".join(phrase.split())
     return "".join(letter for letter in line if letter.isprintable()) or DEFAULT_CATEGORY
 
 

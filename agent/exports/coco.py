@@ -8,6 +8,7 @@ import numpy as np
 from agent.core.workspace import Candidate
 from agent.exports.answer import GENERATOR_NAME, ExportAnswer, get_category, to_json_bytes
 from agent.exports.base import Exporter
+from agent.exports.video.coco import write_frames
 from sam3_tool.masks import polygons
 from sam3_tool.masks.boxes import mask_to_box
 
@@ -59,5 +60,5 @@ def _build_annotation(answer: ExportAnswer, candidate: Candidate, mask: np.ndarr
     }
 
 
-RUN_LENGTHS = Exporter(".coco.json", "COCO JSON, run lengths", encode_with_runs)
+RUN_LENGTHS = Exporter(".coco.json", "COCO JSON, run lengths", encode_with_runs, write_video=write_frames)
 POLYGONS = Exporter(".coco-polygons.json", "COCO JSON, polygons", encode_with_polygons)

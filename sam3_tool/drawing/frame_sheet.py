@@ -53,9 +53,9 @@ def draw_frame_sheet(
     for frame, time in zip(frames, _format_times(video, frames), strict=True):
         pixels = resize_pixels(video.read_frame(frame).pixels, (width, height)).copy()
         seen = [(track_id, rle) for track_id, each in zip(ids, masklets, strict=True) if (rle := each.at(frame))]
-        masks = ((track_id, resize_mask(decode_mask(rle), width, height)) for track_id, rle in seen)
-        caption = draw_caption(time, width, STRIP)
-        cells.append((caption, np.asarray(draw_numbered_masks(pixels, masks, CELL_STYLE))))
+        masks = [(track_id, resize_mask(decode_mask(rle), width, height)) for track_id, rle in seen]
+        drawn, _ = draw_numbered_masks(pixels, masks, CELL_STYLE)
+        cells.append((draw_caption(time, width, STRIP), np.asarray(drawn)))
     return compose_sheet(cells, columns, width, height)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 Rect = tuple[int, int, int, int]
 """x0 y0 x1 y1 in pixels; x1 and y1 lie just outside."""
+Offset = tuple[float, float]
+"""x y in pixels, from the centre of a mask's box to the centre of its plate."""
 
 PLATE_GAPS = (0.3, 0.9, 1.8, 3.5, 6.0)
 """Distances beside its mask at which a plate may stand, in plate heights."""
@@ -16,6 +18,8 @@ BESIDE_COST = 0.06
 """Cost of a plate off its mask: that of hiding this share of one. So large masks carry their plate inside."""
 CLASH_COST = 10.0
 """Cost of lying wholly under other plates."""
+STAY_BONUS = 0.1
+"""What a better place must be better by, for a plate to leave where it stood on the frame before."""
 MAX_SPOTS = 6
 """Places inside a mask that are tried, at most."""
 
@@ -30,11 +34,22 @@ class Target:
     """uint8, (box height, box width): 1 where the mask is."""
     plate: tuple[int, int]
     """(width, height) of its plate in pixels."""
+    earlier: Offset | None = None
+    """Where its plate stood on the frame before."""
 
     @cached_property
     def area(self) -> int:
         """Pixels of the mask."""
         return cv2.countNonZero(self.patch)
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """x y of the middle of its box."""
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+    def measure_offset(self, plate: Rect) -> Offset:
+        """Measure where a plate stands."""
+        return (plate[0] + plate[2]) / 2 - self.center[0], (plate[1] + plate[3]) / 2 - self.center[1]
 
 
 def place_plates(targets: Sequence[Target], height: int, width: int) -> list[Rect]:
@@ -62,7 +77,8 @@ def place_plates(targets: Sequence[Target], height: int, width: int) -> list[Rec
 
 def _choose_rect(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: np.ndarray) -> np.ndarray:
     height, width = crowd.shape
-    centers = np.concatenate([_find_inner_spots(target, crowd[to_slices(target.box)]), _list_outer_spots(target)])
+    stay = np.add([target.earlier] if target.earlier else np.zeros((0, 2)), target.center)
+    centers = np.concatenate([stay, _find_inner_spots(target, crowd[to_slices(target.box)]), _list_outer_spots(target)])
     rects = _build_rects(centers, target.plate, height, width)
     area = target.plate[0] * target.plate[1]
     off = 1 - _count_hidden_pixels(rects, target) / area
@@ -71,6 +87,7 @@ def _choose_rect(target: Target, crowd: np.ndarray, shares: np.ndarray, taken: n
     # plates that touch read as one number
     clearance = target.plate[1] // 3 * np.array([-1, -1, 1, 1])
     costs += CLASH_COST * compute_covered_areas(rects, taken + clearance) / area
+    costs[: len(stay)] -= STAY_BONUS
     return np.asarray(rects[costs.argmin()])
 
 
@@ -99,7 +116,7 @@ def _list_outer_spots(target: Target) -> np.ndarray:
     between = np.array([(0.5, -1), (1, -0.5), (-0.5, -1), (1, 0.5), (0.5, 1), (-1, -0.5), (-0.5, 1), (-1, 0.5)])
     reach = np.array([[(x1 - x0 + plate_width) / 2, (y1 - y0 + plate_height) / 2]])
     rings = [np.concatenate([around, between]) * (reach + gap * plate_height) for gap in PLATE_GAPS]
-    return np.asarray(np.concatenate(rings) + np.array([(x0 + x1) / 2, (y0 + y1) / 2]))
+    return np.asarray(np.concatenate(rings) + target.center)
 
 
 def _build_rects(centers: np.ndarray, plate: tuple[int, int], height: int, width: int) -> np.ndarray:

@@ -1,14 +1,16 @@
 """Numbered masks over an image, and close-ups of one mask, as planners and people see them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from sam3_tool.drawing.labels import Rect, Target, place_plates
+from sam3_tool.drawing.labels import Offset, Rect, Target, place_plates
 from sam3_tool.drawing.outlines import (
     FRACTION_BITS,
     HAIRLINE_STYLE,
@@ -45,18 +47,32 @@ def draw_marks(image: Image, instances: Instances, *, mask_ids: Sequence[int] | 
     mask_ids = range(1, len(instances) + 1) if mask_ids is None else mask_ids
     if instances.masks.shape[1:] != image.pixels.shape[:2]:
         raise ValueError(f"masks are {instances.masks.shape[1:]}, the image is {image.pixels.shape[:2]}")
-    return draw_numbered_masks(
-        image.pixels.copy(), zip(mask_ids, instances.masks, strict=True), Style.from_size(image.height, image.width)
-    )
+    numbered = [*zip(mask_ids, instances.masks, strict=True)]
+    return draw_numbered_masks(image.pixels.copy(), numbered, Style.from_size(image.height, image.width))[0]
 
 
-def draw_numbered_masks(canvas: np.ndarray, masks: Iterable[tuple[int, np.ndarray]], style: Style) -> PIL.Image.Image:
-    """Draw masks with their numbers on `canvas`, which is used up. `masks`: number and bool (H, W) of each."""
+def draw_numbered_masks(
+    canvas: np.ndarray,
+    masks: Sequence[tuple[int, np.ndarray]],
+    style: Style,
+    *,
+    earlier: Mapping[int, Offset] = MappingProxyType({}),
+) -> tuple[PIL.Image.Image, dict[int, Offset]]:
+    """Draw masks with their numbers on `canvas`, which is used up, and return where each number stands, too.
+
+    `masks`: number and bool (H, W) of each. `earlier`: where numbers stood on the frame before. They stay
+    there while that is a good place, so that they do not jump about in a video.
+    """
     marks = [Mark(mask_id, mask) for mask_id, mask in masks if mask.any()]
     # large masks first, so that small ones lie on top of them
     marks.sort(key=lambda mark: -mark.area)
     paint_marks(canvas, marks, style)
-    return _draw_labels(canvas, marks, style)
+    targets = [replace(_build_target(mark, style), earlier=earlier.get(mark.mask_id)) for mark in marks]
+    plates = place_plates(targets, canvas.shape[0], canvas.shape[1])
+    offsets = {
+        mark.mask_id: target.measure_offset(plate) for mark, target, plate in zip(marks, targets, plates, strict=True)
+    }
+    return _draw_labels(canvas, marks, plates, style), offsets
 
 
 def draw_zoom_pair(image: Image, mask: np.ndarray, box: Sequence[float], *, mask_id: int = 1) -> PIL.Image.Image:
@@ -97,10 +113,8 @@ def compute_close_up(box: np.ndarray, area: int, share: float, height: int, widt
     return corners
 
 
-def _draw_labels(canvas: np.ndarray, marks: Sequence[Mark], style: Style) -> PIL.Image.Image:
+def _draw_labels(canvas: np.ndarray, marks: Sequence[Mark], plates: Sequence[Rect], style: Style) -> PIL.Image.Image:
     """Draw a number plate for each mark, and a line to it where the plate stands beside its mask."""
-    targets = [_build_target(mark, style) for mark in marks]
-    plates = place_plates(targets, canvas.shape[0], canvas.shape[1])
     for mark, plate in zip(marks, plates, strict=True):
         _draw_leader(canvas, mark, plate, style)
     for mark, plate in zip(marks, plates, strict=True):

@@ -139,6 +139,16 @@ def from_runs(counts: Sequence[int], height: int, width: int) -> RleMask:
     return encode_mask(values.reshape(width, height).T)
 
 
+def to_runs(rle: RleMask) -> list[int]:
+    """Return the lengths of the runs, of zeros first, down the columns: what some files hold instead of letters.
+
+    >>> to_runs(from_runs([2, 4], 2, 3))
+    [2, 4]
+    """
+    lengths: list[int] = _decode_runs(rle.counts).tolist()
+    return lengths
+
+
 def decode_mask(rle: RleMask) -> np.ndarray:
     """Return bool, (H, W)."""
     return np.asarray(coco.decode(rle.to_coco())).view(bool)

@@ -1,6 +1,8 @@
 """Files: written so that nobody ever reads half of one, and text read in the encodings that editors save."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +54,19 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Safe between threads and processes: the last of several writers wins. Raises OSError, and then leaves nothing.
     """
+    with replace_atomically(path) as unfinished:
+        # written and closed here: some file systems say only on closing that there is no room
+        unfinished.write_bytes(content)
+
+
+@contextmanager
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write and close, and move it into its place when the block ends well.
+
+    It is `write_atomically` for what is written piece by piece.
+    """
     clear_folder_once(path.parent)
     unfinished = build_unfinished_path(path.parent)
     with hold_file(unfinished):
-        # written and closed here: some file systems say only on closing that there is no room
-        unfinished.write_bytes(content)
+        yield unfinished
         unfinished.replace(path)

@@ -1,6 +1,8 @@
 """Times within a clip as people read them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 
 
 def format_time(seconds: float, *, digits: int = 1) -> str:
@@ -27,3 +29,13 @@ def format_times(seconds: Sequence[float]) -> list[str]:
         if len(set(texts)) == len(set(seconds)):
             break
     return texts
+
+
+def measure_durations(seconds: Sequence[float]) -> list[float]:
+    """Return for how long each frame is shown; the last as long as is usual among them, a single one for a second.
+
+    >>> measure_durations([0, 0.5, 1, 3]), measure_durations([0])
+    ([0.5, 0.5, 2, 0.5], [1.0])
+    """
+    durations = [later - earlier for earlier, later in pairwise(seconds)]
+    return [*durations, median(durations) if durations else 1.0]

@@ -99,7 +99,7 @@ def _apply_threshold(chat: Chat, conversation: Conversation, words: Sequence[str
 def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     if not words:
         raise UsageError(f"/export needs a format out of {', '.join(EXPORTERS)}")
-    formats = select_exporters(",".join(words))
+    formats = select_exporters(",".join(words), "image")
     masks = conversation.workspace.pick(conversation.selected)
     names = [exporter.build_file_name(conversation.name) for exporter in formats.values()]
     with stage_files(chat.folder, names) as stage, raise_write_errors(chat.folder):

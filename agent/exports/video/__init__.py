@@ -1,0 +1,1 @@
+"""The objects of an answer about a video in the formats of other tools."""
