@@ -1,6 +1,7 @@
 """COCO instance files of a video: its frames are the images, each mask on a frame is an annotation."""
 
 from pathlib import Path
+from typing import Any
 
 from agent.exports.answer import GENERATOR_NAME, to_json_bytes
 from agent.exports.video.answer import VideoExportAnswer
@@ -14,7 +15,7 @@ def write_frames(answer: VideoExportAnswer, path: Path) -> None:
     size = {"width": answer.video.width, "height": answer.video.height}
     times = answer.video.times.tolist()
     names = answer.categories
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id, seen in enumerate(answer.iterate_frames(), start=1):
         for track, mask, place in seen:
             x0, y0, x1, y1 = track.masklet.boxes[place].tolist()
