@@ -1,4 +1,12 @@
-from .backends.base import Backend, CrossImageEmbedding, Embedding
+from .backends.base import (
+    Backend,
+    CrossImageEmbedding,
+    Detections,
+    Embedding,
+    LowMasks,
+    ObjectMemory,
+    VideoBackend,
+)
 from .backends.scripted import ScriptedBackend, ScriptedEmbedding
 from .errors import (
     CheckpointError,
@@ -15,9 +23,12 @@ from .instances import Instances
 from .masks.rle import RleMask
 from .overlap import remove_overlaps
 from .plugins import PluginError
-from .prompts import Box, ConceptPrompt, Point, Prompt, VisualPrompt
+from .prompts import Box, ConceptPrompt, FramePrompt, Point, Prompt, VisualPrompt
 from .sam3 import Sam3, SegmentationReport
 from .service import SegmentationRequest
+from .tracking.frames import TrackedFrame, collect_masklets
+from .tracking.rules import TrackingRules
+from .tracking.streaming import TrackingPrompt
 from .video.masklets import Masklet, Masklets
 from .video.video import FrameSource, Video
 
@@ -27,15 +38,19 @@ __all__ = [
     "CheckpointError",
     "ConceptPrompt",
     "CrossImageEmbedding",
+    "Detections",
     "DeviceError",
     "Embedding",
+    "FramePrompt",
     "FrameSource",
     "Image",
     "ImageError",
     "Instances",
+    "LowMasks",
     "Masklet",
     "Masklets",
     "MissingPackageError",
+    "ObjectMemory",
     "PluginError",
     "Point",
     "Prompt",
@@ -47,9 +62,14 @@ __all__ = [
     "ScriptedEmbedding",
     "SegmentationReport",
     "SegmentationRequest",
+    "TrackedFrame",
+    "TrackingPrompt",
+    "TrackingRules",
     "UserError",
     "Video",
+    "VideoBackend",
     "VideoError",
     "VisualPrompt",
+    "collect_masklets",
     "remove_overlaps",
 ]

@@ -1,6 +1,6 @@
-"""What SAM 3 can be asked for: a concept, everywhere in an image; or the one object that clicks or a box show."""
+"""What SAM 3 can be asked for: a concept, everywhere in an image or a video; or the one object that clicks show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 import numpy as np
@@ -49,6 +49,43 @@ class ConceptPrompt:
             raise ValueError("`exemplar_image` needs `boxes` that lie in it, but there is no box")
         for box in self.boxes:
             _check_box(box)
+
+
+@dataclass(frozen=True)
+class FramePrompt:
+    """A question for a concept through a video, with exemplar boxes that lie in one of its frames.
+
+    As in the published model, the boxes count on that frame alone. What they find there is followed; the phrase, where
+    there is one, is looked for on every frame.
+
+    Raises:
+        ValueError: The frame is negative.
+
+    >>> FramePrompt(12, ConceptPrompt("cup", boxes=((10, 10, 40, 50),))).get_at(13)
+    ConceptPrompt(phrase='cup', boxes=(), box_labels=(), threshold=0.5, exemplar_image=None)
+    """
+
+    frame: int
+    """Index of the frame that the boxes lie in."""
+    prompt: ConceptPrompt
+
+    def __post_init__(self) -> None:
+        if self.frame < 0:
+            raise ValueError(f"frames count from 0, got {self.frame}")
+
+    def get_at(self, frame: int) -> ConceptPrompt | None:
+        """Return what is asked on a frame.
+
+        Args:
+            frame: Index of a frame of the video.
+
+        Returns:
+            The prompt, on another frame without its boxes; None if nothing is left of it then.
+        """
+        prompt = self.prompt
+        if frame == self.frame or not prompt.boxes or prompt.exemplar_image is not None:
+            return prompt
+        return replace(prompt, boxes=(), box_labels=()) if (prompt.phrase or "").strip() else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,17 @@
 """`Sam3`: the segmenter that an agent holds."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends.base import Backend
+from sam3_tool.backends.base import Backend, VideoBackend
 from sam3_tool.backends.loading import load_backend
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
@@ -20,7 +21,21 @@ from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.prompts import Box, ConceptPrompt, Point, VisualPrompt
-from sam3_tool.service import PrefetchRequest, SegmentationRequest, SegmentationServer, ServedRequest, group_by_image
+from sam3_tool.service import (
+    AnyRequest,
+    EmbeddingPrompt,
+    SegmentationRequest,
+    SegmentationServer,
+    Served,
+    ServedEmbedding,
+    ServedRequest,
+    group_by_image,
+)
+from sam3_tool.tracking.frames import TrackedFrame, collect_masklets
+from sam3_tool.tracking.rules import TrackingRules
+from sam3_tool.tracking.streaming import TrackingPrompt, TrackingRun, get_phrases
+from sam3_tool.video.masklets import Masklets
+from sam3_tool.video.video import Video
 
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
@@ -82,9 +97,7 @@ class Sam3:
     ) -> None:
         self._backend = backend
         server = SegmentationServer(backend, cache_bytes, host_bytes)
-        self._batcher: Batcher[PrefetchRequest | SegmentationRequest, ServedRequest | None] = Batcher(
-            server.serve, max_size=max_batch
-        )
+        self._batcher: Batcher[AnyRequest, Served] = Batcher(server.serve, max_size=max_batch)
 
     @classmethod
     def load(
@@ -299,12 +312,108 @@ class Sam3:
                 prompt.check_fits(image.height, image.width)
         order = group_by_image(requests)
         served = self._batcher([requests[index] for index in order])
-        found = {index: result for index, result in zip(order, served, strict=True) if result is not None}
+        found = {
+            index: result for index, result in zip(order, served, strict=True) if isinstance(result, ServedRequest)
+        }
         return SegmentationReport(
             instances=[found[index].instances for index in range(len(requests))],
             encodes=sum(result.encoded for result in found.values()),
             decodes=len(found),
         )
+
+    def track(
+        self,
+        video: Video,
+        prompts: TrackingPrompt | Sequence[TrackingPrompt],
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        reverse: bool = False,
+        rules: TrackingRules | None = None,
+    ) -> Iterator[TrackedFrame]:
+        """Find every instance of concepts in a video, and follow each of them, frame by frame.
+
+        Every frame is encoded once for all prompts, and all objects are decoded together. Prompts do not influence each
+        other. Output is held back for `rules.hot_start` frames, because an object that the detector does not confirm is
+        taken back; what was yielded stays. Memory does not grow with the length of the video. Whoever has seen enough
+        stops iterating, or calls `close` of what is returned.
+
+        Args:
+            video: The video to search.
+            prompts: A phrase, a `ConceptPrompt`, a `FramePrompt` (boxes that lie in one frame), or several of these. A
+                prompt's `threshold` cuts the detections.
+            start: First frame, counted from 0.
+            stop: The frame to end before. Default: none.
+            reverse: Take the frames from the last to the first.
+            rules: When objects begin and are taken back. Default: as published.
+
+        Returns:
+            An iterator of frames, in the order in which they are taken.
+
+        Raises:
+            ValueError: There is no prompt, boxes have no frame, or their frame lies outside `start` to `stop`.
+            IndexError: `start` to `stop` lie outside the video.
+            CheckpointError: The backend cannot follow objects.
+
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> video = Video.from_images([Image(np.zeros((4, 6, 3), np.uint8))] * 3)
+        >>> [tracked.frame for tracked in Sam3(ScriptedBackend({})).track(video, ["cup", "hat"])]
+        [0, 1, 2]
+        """
+        run = TrackingRun.from_arguments(
+            video, prompts, start=start, stop=stop, reverse=reverse, rules=rules or TrackingRules()
+        )
+        return run.stream(self._get_video_backend(), self._embed_images)
+
+    def track_masklets(
+        self,
+        video: Video,
+        prompts: TrackingPrompt | Sequence[TrackingPrompt],
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        reverse: bool = False,
+        rules: TrackingRules | None = None,
+    ) -> list[Masklets]:
+        """Find every instance of concepts in a video, as masklets: `track`, and `collect_masklets` of what it yields.
+
+        Args:
+            video: The video to search.
+            prompts: As for `track`.
+            start: First frame, counted from 0.
+            stop: The frame to end before. Default: none.
+            reverse: Take the frames from the last to the first.
+            rules: When objects begin and are taken back. Default: as published.
+
+        Returns:
+            One value per prompt, in order, of the length of the whole video.
+
+        Raises:
+            ValueError: As `track`.
+            IndexError: As `track`.
+            CheckpointError: As `track`.
+
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> video = Video.from_images([Image(np.zeros((4, 6, 3), np.uint8))] * 3)
+        >>> [len(found) for found in Sam3(ScriptedBackend({})).track_masklets(video, ["cup", "hat"])]
+        [0, 0]
+        """
+        frames = self.track(video, prompts, start=start, stop=stop, reverse=reverse, rules=rules)
+        return collect_masklets(frames, video, get_phrases(prompts))
+
+    def _get_video_backend(self) -> VideoBackend:
+        """Return the backend, which must follow objects. Raises CheckpointError if it does not."""
+        if not isinstance(self._backend, VideoBackend):
+            raise CheckpointError(
+                f"the SAM 3 backend {self._backend.name!r} cannot follow objects through a video; load the weights"
+                " without a recording, or another backend"
+            )
+        return self._backend
+
+    def _embed_images(self, images: Sequence[Image]) -> list[Any]:
+        """Return the images' embeddings, encoded now or remembered."""
+        served = self._batcher([(image, EmbeddingPrompt()) for image in images])
+        return [result.embedding for result in served if isinstance(result, ServedEmbedding)]
 
     def prefetch(self, image: Image) -> None:
         """Begin to encode the image, and return at once.

@@ -16,6 +16,14 @@ PrefetchRequest = tuple[Image, None]
 """An image about which nothing is asked yet."""
 
 
+@dataclass(frozen=True)
+class EmbeddingPrompt:
+    """Asks for the embedding itself, which whoever follows objects through a video holds on to."""
+
+
+EmbeddingRequest = tuple[Image, EmbeddingPrompt]
+
+
 @dataclass(frozen=True, eq=False)
 class ServedRequest:
     """What one request found, and what it cost."""
@@ -23,6 +31,19 @@ class ServedRequest:
     instances: Instances
     encoded: int
     """Images that this request made be encoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServedEmbedding:
+    """An embedding, and what it cost."""
+
+    embedding: Any
+    encoded: int
+    """Images that this request made be encoded: 0 or 1."""
+
+
+AnyRequest = PrefetchRequest | EmbeddingRequest | SegmentationRequest
+Served = ServedRequest | ServedEmbedding | None
 
 
 class SegmentationServer:
@@ -34,7 +55,7 @@ class SegmentationServer:
         self._prefetched: set[str] = set()
         """Images that were encoded before anybody asked about them."""
 
-    def serve(self, requests: list[PrefetchRequest | SegmentationRequest]) -> list[ServedRequest | None]:
+    def serve(self, requests: list[AnyRequest]) -> list[Served]:
         """Answer every request in order. A prefetch request has the answer None."""
         images = {image.key: image for image, _ in requests}
         images |= {other.key: other for _, prompt in requests if (other := _get_exemplar_image(prompt)) is not None}
@@ -42,19 +63,27 @@ class SegmentationServer:
         embeddings = self._cache.get_or_compute(
             images, lambda keys: self._backend.encode([images[key] for key in keys])
         )
-        questions = [(image.key, prompt) for image, prompt in requests if prompt is not None]
-        found = self._answer_prompts(
-            [(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions]
+        questions = [
+            (image.key, prompt) for image, prompt in requests if isinstance(prompt, ConceptPrompt | VisualPrompt)
+        ]
+        found = iter(
+            self._answer_prompts([(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions])
         )
-        answers = []
-        for (key, prompt), instances in zip(questions, found, strict=True):
-            needed = {key} if (other := _get_exemplar_image(prompt)) is None else {key, other.key}
-            answers.append(ServedRequest(instances, encoded=len(needed & uncharged)))
+        answers: list[Served] = []
+        for image, prompt in requests:
+            if prompt is None:
+                answers.append(None)
+                continue
+            needed = {image.key} if (other := _get_exemplar_image(prompt)) is None else {image.key, other.key}
+            encoded = len(needed & uncharged)
             uncharged -= needed  # only the first of its requests pays for an image
+            if isinstance(prompt, EmbeddingPrompt):
+                answers.append(ServedEmbedding(embeddings[image.key], encoded))
+            else:
+                answers.append(ServedRequest(next(found), encoded))
         # what was encoded and nobody has paid for yet is still owed by its first question
         self._prefetched = {key for key in (self._prefetched - images.keys()) | uncharged if key in self._cache}
-        remaining = iter(answers)
-        return [None if prompt is None else next(remaining) for _, prompt in requests]
+        return answers
 
     def _answer_prompts(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
         """Ask the detector and the tracker, each for its own requests, and return the results in order."""
@@ -81,7 +110,7 @@ def group_by_image(requests: Sequence[SegmentationRequest]) -> list[int]:
     return sorted(range(len(requests)), key=lambda index: first[requests[index][0].key])
 
 
-def _get_exemplar_image(prompt: Prompt | None) -> Image | None:
+def _get_exemplar_image(prompt: Prompt | EmbeddingPrompt | None) -> Image | None:
     return prompt.exemplar_image if isinstance(prompt, ConceptPrompt) else None
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
 
     from sam3_tool.image import Image
     from sam3_tool.instances import Instances
+    from sam3_tool.masks.rle import RleMask
     from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 
 
@@ -118,6 +119,36 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Detections:
+    """What the detector finds in one image for one prompt, before masks have the image's size.
+
+    `decode` enlarges the very same logits, so that a frame of a video is found as it would be as an image.
+
+    >>> from sam3_tool import ConceptPrompt, Image
+    >>> from sam3_tool.backends.loading import load_backend
+    >>> from sam3_tool.synthetic.scenes import draw_scene
+    >>> tiny = load_backend("tiny", device="cpu", dtype="auto", compile=None)
+    >>> [embedding] = tiny.encode([Image(draw_scene(6).pixels)])
+    >>> [found] = tiny.detect([embedding], [ConceptPrompt("object")])
+    >>> len(found.logits) == len(found.scores) == len(found.boxes)
+    True
+    """
+
+    logits: "np.ndarray"
+    """float32, (N, h, w): mask logits; above 0 is inside."""
+    scores: "np.ndarray"
+    """float32, (N,), in [0, 1], strictly above the prompt's threshold, best first."""
+    boxes: "np.ndarray"
+    """float32, (N, 4), x0 y0 x1 y1 in pixels: the detector's."""
+    presence: float
+    """In [0, 1]: how sure SAM 3 is that the concept is in the image at all."""
+
+    def __getitem__(self, rows: "np.ndarray") -> "Detections":
+        """Return those at these indices."""
+        return Detections(self.logits[rows], self.scores[rows], self.boxes[rows], self.presence)
+
+
+@dataclass(frozen=True, eq=False)
 class LowMasks:
     """Objects on one frame of a video, as the network sees them: small, and before anything is decided about them.
 
@@ -141,6 +172,11 @@ class ObjectMemory(Protocol):
 
     Objects are known by ids that the caller chooses. A frame with a prompt is a conditioning frame of its object; later
     frames are compared with it however far away it is. Of other frames only the latest are remembered.
+
+    >>> from sam3_tool import ScriptedBackend
+    >>> memory: ObjectMemory = ScriptedBackend({}).open_memory(height=4, width=6, length=10)
+    >>> memory.ids
+    ()
     """
 
     @property
@@ -230,7 +266,12 @@ class ObjectMemory(Protocol):
 
 @runtime_checkable
 class VideoBackend(Backend, Protocol):
-    """A backend that can follow objects through a video."""
+    """A backend that can follow objects through a video. Threads may share it, each with a memory of its own.
+
+    >>> from sam3_tool import ScriptedBackend
+    >>> isinstance(ScriptedBackend({}), VideoBackend)
+    True
+    """
 
     def open_memory(self, height: int, width: int, length: int) -> ObjectMemory:
         """Make room for the objects of one video.
@@ -248,7 +289,19 @@ class VideoBackend(Backend, Protocol):
         """
         ...
 
-    def enlarge_masks(self, logits: "np.ndarray", height: int, width: int) -> "np.ndarray":
+    def detect(self, embeddings: Sequence[Any], prompts: "Sequence[ConceptPrompt]") -> list[Detections]:
+        """Find what `decode` finds, without masks of the image's size.
+
+        Args:
+            embeddings: As for `decode`.
+            prompts: As many as embeddings.
+
+        Returns:
+            The detections of each prompt.
+        """
+        ...
+
+    def upsample_masks(self, logits: "np.ndarray", height: int, width: int) -> "list[RleMask]":
         """Turn mask logits into masks at the video's own size, as `decode` does it for images.
 
         Args:
@@ -257,6 +310,6 @@ class VideoBackend(Backend, Protocol):
             width: Width of the video in pixels.
 
         Returns:
-            Masks, bool, (K, height, width).
+            One mask per row.
         """
         ...

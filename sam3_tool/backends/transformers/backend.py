@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import resize
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from sam3_tool.backends.base import CrossImageEmbedding
+from sam3_tool.backends.base import CrossImageEmbedding, Detections
 from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, format_one_line, hash_checkpoint
 from sam3_tool.backends.transformers.compile import compile_parts
 from sam3_tool.backends.transformers.failures import explain_failures
@@ -25,7 +25,7 @@ from sam3_tool.backends.transformers.layers.precision import keep_residuals_floa
 from sam3_tool.backends.transformers.layers.published import match_published_numbers
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
-from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_upsampled
+from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
 from sam3_tool.backends.transformers.text import PromptEncoder
 from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
@@ -35,6 +35,7 @@ from sam3_tool.errors import CheckpointError, DeviceError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import to_pixels
+from sam3_tool.masks.rle import RleMask
 from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 
 if TYPE_CHECKING:
@@ -256,8 +257,18 @@ class TransformersBackend:
             memory = read_memory(self._folder, self._model.dtype).to(self._model.device)
             return VideoNetwork(self._tracker.model, memory)
 
-    def enlarge_masks(self, logits: np.ndarray, height: int, width: int) -> np.ndarray:
-        return threshold_upsampled(torch.from_numpy(logits), height, width)
+    def detect(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
+        pairs = list(zip(embeddings, prompts, strict=True))
+        with self._run_safely():
+            return [
+                Detections(found.logits.float().cpu().numpy(), found.scores, found.boxes, found.presence)
+                for batch in self._split_passes(pairs)
+                for found in self._detect_pass(batch)
+            ]
+
+    def upsample_masks(self, logits: np.ndarray, height: int, width: int) -> list[RleMask]:
+        with self._run_safely():
+            return threshold_to_rles(torch.from_numpy(logits).to(self._model.device), height, width)
 
     def vocabulary_warning(self, phrase: str) -> str:
         """Say in one sentence what a checkpoint with a closed vocabulary does not know, and what to use instead."""
@@ -315,6 +326,22 @@ class TransformersBackend:
     def _decode_pass(
         self, pairs: Sequence[tuple[ImageEmbedding | CrossImageEmbedding, ConceptPrompt]]
     ) -> list[Instances]:
+        return [
+            build_instances(
+                found.logits,
+                _get_target(embedding).height,
+                _get_target(embedding).width,
+                boxes=found.boxes,
+                scores=found.scores,
+                presence=found.presence,
+                phrase=prompt.phrase or "",
+            )
+            for found, (embedding, prompt) in zip(self._detect_pass(pairs), pairs, strict=True)
+        ]
+
+    def _detect_pass(
+        self, pairs: Sequence[tuple[ImageEmbedding | CrossImageEmbedding, ConceptPrompt]]
+    ) -> list["_Found"]:
         embeddings, prompts = [_get_target(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
         examples = [_get_exemplar(embedding) for embedding, _ in pairs]
         features, mask = self._prompts(prompts, examples, self._positions[-1])
@@ -333,20 +360,15 @@ class TransformersBackend:
             order[row[order] > prompt.threshold] for row, order, prompt in zip(scores, orders, prompts, strict=True)
         ]
         logits = self._compute_logits(output.pred_masks, kept)
-        found = []
-        for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
-            size = (embedding.height, embedding.width)
-            found.append(
-                build_instances(
-                    logits[row],
-                    *size,
-                    boxes=to_pixels(predicted[row][kept[row].numpy()], *size).astype(np.float32),
-                    scores=scores[row][kept[row]].numpy(),
-                    presence=presence[row],
-                    phrase=prompt.phrase or "",
-                )
+        return [
+            _Found(
+                logits[row],
+                scores[row][kept[row]].numpy(),
+                to_pixels(predicted[row][kept[row].numpy()], embedding.height, embedding.width).astype(np.float32),
+                presence[row],
             )
-        return found
+            for row, embedding in enumerate(embeddings)
+        ]
 
     def _stack_vision(self, embeddings: Sequence[ImageEmbedding]) -> Sam3VisionEncoderOutput:
         """Stack one row per embedding. An image that is alone in the batch is not copied for its many prompts."""
@@ -386,6 +408,15 @@ class TransformersBackend:
             inputs["prompt_mask"][row_index].bool(),
         )
         return made
+
+
+class _Found(NamedTuple):
+    """The `Detections` of one prompt, whose logits, (N, h, w), are still on the network's device."""
+
+    logits: torch.Tensor
+    scores: np.ndarray
+    boxes: np.ndarray
+    presence: float
 
 
 def _get_target(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:

@@ -39,6 +39,13 @@ def build_instances(
     return Instances.from_rles(rles, (height, width), boxes=boxes, scores=scores, presence=presence, phrase=phrase)
 
 
+def threshold_to_rles(logits: torch.Tensor, height: int, width: int) -> list[rle.RleMask]:
+    """Return the masks of logits, (N, h, w), on any device, as runs."""
+    if logits.device.type == "cpu":
+        return rle.encode_masks(threshold_upsampled(logits, height, width))
+    return threshold_to_runs(logits, height, width)
+
+
 def threshold_upsampled(logits: torch.Tensor, height: int, width: int) -> np.ndarray:
     """Return bool, (N, height, width): where logits exceed 0 once upsampled, corners not aligned.
 
