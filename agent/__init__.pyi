@@ -8,6 +8,7 @@ from .core.errors import ConversationError, OutputError, PlannerError, ToolError
 from .core.examiner import Examiner
 from .core.outcome import Outcome
 from .core.planner import Planner
+from .core.timeline import Timeline
 from .core.tool import Tool
 from .core.toolset import PromptName, Toolset
 from .core.usage import Usage
@@ -26,10 +27,11 @@ from .planners.scripted import ReplayPlanner, ScriptedPlanner, ScriptEntry
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
-from .tools.toolsets import PAPER, WORKSPACE, parse_toolset
+from .tools.toolsets import PAPER, VIDEO, WORKSPACE, parse_toolset
 
 __all__ = [
     "PAPER",
+    "VIDEO",
     "WORKSPACE",
     "Budget",
     "Candidate",
@@ -63,6 +65,7 @@ __all__ = [
     "SearchRecord",
     "Step",
     "Task",
+    "Timeline",
     "Tool",
     "ToolCall",
     "ToolError",

@@ -1,19 +1,23 @@
 """A task and the steps taken on it. Everything is immutable, and nothing here calls a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from agent.core.context import EMPTY_CONTEXT, ConversationContext
 from agent.core.outcome import Outcome
+from agent.core.timeline import Timeline
 from agent.core.usage import NO_COST, Usage
 from agent.core.verdict import Verdict
 from agent.core.workspace import SearchRecord, Workspace
-from sam3_tool import Image, Instances
+from sam3_tool import Image, Instances, Masklet, Masklets, Video
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A query about an image, and the conversation that it goes on with.
+    """A query about an image or a video, and the conversation that it goes on with.
 
     Example:
         >>> import numpy as np
@@ -23,12 +27,54 @@ class Task:
     """
 
     image: Image
+    """Of a video, the first frame of the part that the query is about."""
     query: str
     """What the user asks for, e.g. 'the dog that is not on a leash'."""
     context: ConversationContext = EMPTY_CONTEXT
     """The conversation that the query goes on with."""
     by_hand: bool = False
     """Whether the user does it with a mouse or a command; the query then says what is done."""
+    video: Video | None = None
+    """The video that the query is about; None for an image, and where a saved episode is read without it."""
+    timeline: Timeline | None = None
+    """When the frames of the video are shown, and which of them the query is about; None for an image."""
+    video_key: str = ""
+    """The content key of the video, of a saved episode that is read without it."""
+
+    @classmethod
+    def from_video(
+        cls,
+        video: Video,
+        query: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        context: ConversationContext = EMPTY_CONTEXT,
+    ) -> "Task":
+        """Make the task of a query about a video.
+
+        Args:
+            video: The video.
+            query: What the user asks for, e.g. 'the dog that jumps over the fence'.
+            since: Seconds: what is shown before is left out. Default: the beginning.
+            until: Seconds: what is shown after that is left out. Default: the end.
+            context: The conversation that the query goes on with.
+
+        Returns:
+            A task for planners with the toolset `VIDEO`.
+
+        Raises:
+            ValueError: No frame is shown then.
+
+        Example:
+            >>> import numpy as np
+            >>> frames = [Image(np.zeros((4, 6, 3), np.uint8))] * 8
+            >>> task = Task.from_video(Video.from_images(frames, frame_rate=4), "the dog", since=1.0)
+            >>> task.timeline.start, task.timeline.stop
+            (4, 8)
+        """
+        timeline = Timeline(tuple(video.times.tolist())).cut_part(since, until)
+        return cls(video.read_frame(timeline.start), query, context, video=video, timeline=timeline)
 
 
 @dataclass(frozen=True)
@@ -78,6 +124,8 @@ class Observation:
     """With an answer: a mask's number, and why it belongs there."""
     verdicts: tuple[Verdict, ...] = ()
     """Of an examination; what they cost is in `usage`."""
+    spans: tuple[tuple[int, float, float], ...] = ()
+    """With an answer about a video: a mask's number, and since and until when it belongs there, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +214,38 @@ class Episode:
         return {id: why for id, why in [*((verdict.id, verdict.reason) for verdict in verdicts), *said] if why}
 
     @property
+    def spans(self) -> dict[int, tuple[tuple[float, float], ...]]:
+        """When a track belongs to the answer, in seconds, as the last step says; a track that is left out always does.
+
+        Only answers about a video have them.
+        """
+        said = self.steps[-1].observation.spans if self.steps else ()
+        return {id: tuple((since, until) for other, since, until in said if other == id) for id, *_ in said}
+
+    @property
+    def masklets(self) -> Masklets:
+        """The tracks of the answer to a query about a video, cut to the times in which they belong there.
+
+        Their ids are mask ids. A frame's presence is the highest score of what is seen on it.
+
+        Raises:
+            ValueError: The query is about an image.
+        """
+        if self.task.timeline is None:
+            raise ValueError("an episode about an image has no masklets; see `answer`")
+        chosen, length = self.workspace.pick(self.current_ids), len(self.task.timeline.times)
+        cut = tuple(
+            _cut_masklet(masklet, self.spans.get(id, ()), self.task.timeline)
+            for id, masklet in zip(self.current_ids, self.workspace.get_masklets(self.current_ids), strict=True)
+        )
+        presence = [0.0] * length
+        for masklet in cut:
+            for frame, score in zip(masklet.frames, masklet.scores, strict=True):
+                presence[frame] = max(presence[frame], score)
+        size, phrases = (self.task.image.height, self.task.image.width), dict.fromkeys(one.phrase for one in chosen)
+        return Masklets(cut, self.current_ids, size, length, ", ".join(phrases), np.array(presence, np.float32))
+
+    @property
     def answer(self) -> Instances:
         """The masks of the answer; of the best answer so far while (or if) there is none."""
         return self.workspace.get_instances(self.current_ids)
@@ -184,3 +264,17 @@ class Episode:
     def usage(self) -> Usage:
         """The cost of all steps."""
         return sum((step.usage for step in self.steps), Usage())
+
+
+def _cut_masklet(masklet: Masklet, spans: Sequence[tuple[float, float]], timeline: Timeline) -> Masklet:
+    """Keep the frames of these spans of time; all where there is none."""
+    if not spans:
+        return masklet
+    parts = [timeline.find_part(since, until) for since, until in spans]
+    kept = [place for place, frame in enumerate(masklet.frames) if any(start <= frame < stop for start, stop in parts)]
+    return Masklet(
+        tuple(masklet.frames[place] for place in kept),
+        tuple(masklet.rles[place] for place in kept),
+        tuple(masklet.scores[place] for place in kept),
+        masklet.score,
+    )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from sam3_tool.video.time_stamps import format_time
+
 ROUNDING = 1e-6
 """Seconds by which two times may differ and be the same: people and models write them with few digits."""
 
@@ -114,16 +116,6 @@ def _find_nearest(times: Sequence[float], seconds: float) -> int:
     """Find the index of the time that is nearest to `seconds`; the earlier of two."""
     after = min(bisect_left(times, seconds), len(times) - 1)
     return after - 1 if after and seconds - times[after - 1] <= times[after] - seconds else after
-
-
-def format_time(seconds: float) -> str:
-    """Write a time as people read it.
-
-    >>> format_time(1.24), format_time(59.97), format_time(83)
-    ('0:01.2', '1:00.0', '1:23.0')
-    """
-    minutes, tenths = divmod(round(seconds * 10), 600)
-    return f"{minutes}:{tenths // 10:02d}.{tenths % 10}"
 
 
 def format_span(since: float, until: float) -> str:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from agent.core.calls import InvalidCall, ToolCall, ValidCall, parse_call
-from agent.core.episode import Decision
-from agent.core.errors import ToolError
+from agent.core.episode import Decision, Task
+from agent.core.errors import PlannerError, ToolError
 from agent.core.tool import Tool
 
-PromptName = Literal["workspace", "paper"]
-"""workspace: every mask keeps its id. paper: one current set of masks, counted from 1 after each change."""
+PromptName = Literal["workspace", "paper", "video"]
+"""workspace: every mask keeps its id. paper: one current set of masks, counted from 1 after each change. video: every
+track of a video keeps its id."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Toolset:
         if not self.tools:
             raise ValueError(f"the toolset {self.name!r} has no tools")
         if self.prompt not in get_args(PromptName):
-            raise ValueError(f"`prompt` must be 'workspace' or 'paper', got {self.prompt!r}")
+            raise ValueError(f"`prompt` must be {', '.join(map(repr, get_args(PromptName)))}, got {self.prompt!r}")
         repeated = [name for name, count in Counter(tool.name for tool in self.tools).items() if count > 1]
         if repeated:
             raise ValueError(f"the toolset {self.name!r} has more than one tool {repeated[0]!r}")
@@ -99,6 +100,22 @@ class Toolset:
             return ValidCall(parse_call(decision, self.tools))
         except ToolError as error:
             return InvalidCall(str(error))
+
+    def require_subject(self, task: Task) -> None:
+        """Check that these tools are for what the task is about.
+
+        Raises:
+            PlannerError: They are for images and it is about a video, or the other way round.
+        """
+        if self.is_for_videos and task.timeline is None:
+            raise PlannerError(f"the toolset {self.name!r} is for videos, and here stands a picture; take 'workspace'")
+        if not self.is_for_videos and task.timeline is not None:
+            raise PlannerError(f"the toolset {self.name!r} is for pictures, and here stands a video; take 'video'")
+
+    @property
+    def is_for_videos(self) -> bool:
+        """Whether the tools work on tracks of a video; else on masks of an image."""
+        return self.prompt == "video"
 
     @property
     def renumbers_masks(self) -> bool:

@@ -1,11 +1,11 @@
 """Every mask found so far, and every phrase that SAM 3 was asked for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sam3_tool import Instances
+from sam3_tool import Instances, Masklet, Masklets
 from sam3_tool.masks.rle import RleMask
 
 
@@ -29,6 +29,30 @@ class Candidate:
     """The noun phrase that found it."""
     origin: str = "segment"
     """How it came about: 'segment', 'segment in 10,20,200,220', 'merge of 2, 5' …"""
+    masklet: Masklet | None = field(default=None, compare=False)
+    """In a video: where the object is on every frame. `rle` and `box` are those of the frame where it is largest."""
+
+    @classmethod
+    def from_masklet(cls, id: int, masklet: Masklet, phrase: str, origin: str = "segment") -> "Candidate":
+        """Make the candidate of an object in a video.
+
+        Args:
+            id: Its number.
+            masklet: Where it is; it must be seen on a frame.
+            phrase: The noun phrase that found it.
+            origin: How it came about.
+
+        Returns:
+            The candidate, with the mask and the box of the frame where it is largest.
+        """
+        place = masklet.frames.index(masklet.key_frame)
+        x0, y0, x1, y1 = masklet.boxes[place].tolist()
+        return cls(id, masklet.rles[place], (x0, y0, x1, y1), masklet.score, phrase, origin, masklet)
+
+    @property
+    def key_frame(self) -> int:
+        """In a video: the frame of `rle` and `box`, where the object is largest."""
+        return 0 if self.masklet is None else self.masklet.key_frame
 
 
 @dataclass(frozen=True)
@@ -142,6 +166,48 @@ class Workspace:
             for id, (rle, box, score) in enumerate(rows, start=len(self) + 1)
         )
         return replace(self, candidates=(*self.candidates, *new))
+
+    def with_tracks(self, found: Masklets, *, origin: str = "segment", arguments: str | None = None) -> "Workspace":
+        """Add objects of a video under new ids.
+
+        Args:
+            found: The objects, in the order in which they get their ids; one that is seen on no frame gets none.
+            origin: How they came about.
+            arguments: What was asked beside the phrase, as JSON; None = it was no search for a phrase.
+
+        Returns:
+            A workspace with these objects, and with the search.
+        """
+        seen = [masklet for masklet in found.masklets if len(masklet)]
+        new = tuple(
+            Candidate.from_masklet(id, masklet, found.phrase, origin)
+            for id, masklet in enumerate(seen, start=len(self) + 1)
+        )
+        grown = replace(self, candidates=(*self.candidates, *new))
+        if arguments is None:
+            return grown
+        ids = tuple(candidate.id for candidate in new)
+        search = SearchRecord(found.phrase, float(found.presence.max(initial=0.0)), ids, arguments)
+        return replace(grown, searches=(*self.searches, search))
+
+    def get_masklets(self, ids: Sequence[int]) -> list[Masklet]:
+        """Return the objects of a video with these ids.
+
+        Args:
+            ids: Mask ids, from 1; they may repeat.
+
+        Returns:
+            One masklet per id, in this order.
+
+        Raises:
+            KeyError: There is no mask of an id.
+            ValueError: A mask is of an image.
+        """
+        masklets = [candidate.masklet for candidate in self.pick(ids)]
+        found = [masklet for masklet in masklets if masklet is not None]
+        if len(found) < len(masklets):
+            raise ValueError(f"mask {ids[masklets.index(None)]} is of an image, and here stands a video")
+        return found
 
     def get_instances(self, ids: Sequence[int]) -> Instances:
         """Return the masks with these ids as instances.

@@ -56,8 +56,9 @@ class ScriptedPlanner:
             The call, or what the function in its place made of the episode.
 
         Raises:
-            PlannerError: The script has ended.
+            PlannerError: The script has ended, or its tools are not for what the task is about.
         """
+        self.toolset.require_subject(episode.task)
         step_count = len(episode.steps)
         if step_count >= len(self.script):
             raise PlannerError(f"the script ended after {pluralize(len(self.script), 'call')}, before the episode did")

@@ -15,7 +15,7 @@ from agent.core.workspace import Candidate, Workspace
 from agent.tools.base import ANY_SPELLING, Ids, Tool
 from agent.tools.geometry.terms import SAME_OBJECT
 from agent.tools.ids import describe_ids, filter_ids, validate_ids
-from sam3_tool import Sam3
+from sam3_tool import Masklet, Sam3
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import compute_ious, decode_masks, merge_masks
 
@@ -64,7 +64,12 @@ class Count(Tool):
 
 
 def find_same_objects(a: Sequence[int], b: Sequence[int], workspace: Workspace) -> np.ndarray:
-    """bool, (len(a), len(b)): whether two masks are one object."""
+    """bool, (len(a), len(b)): whether two masks are one object; of a video, whether they are that on all frames."""
+    if any(candidate.masklet for candidate in workspace):
+        from agent.tools.geometry.tracks import is_same_track  # loads OpenCV
+
+        tracks = workspace.get_masklets(a), workspace.get_masklets(b)
+        return np.array([[is_same_track(x, y) for y in tracks[1]] for x in tracks[0]], bool).reshape(len(a), len(b))
     overlap = compute_ious(workspace.get_rles(a), workspace.get_rles(b))
     return np.asarray((overlap > SAME_OBJECT) | np.equal.outer(np.array(a, int), np.array(b, int)))
 
@@ -89,10 +94,27 @@ def merge_candidates(ids: tuple[int, ...], workspace: Workspace) -> Observation:
     known = next((candidate.id for candidate in workspace if candidate.origin == origin), None)
     if known is not None:
         return Observation(f"{format_ids(ids)} are mask {known} already.", shown=(known,))
-    id, parts = len(workspace) + 1, workspace.pick(ids)
+    whole = _merge_parts(workspace.pick(ids), len(workspace) + 1, origin, workspace)
+    grown = replace(workspace, candidates=(*workspace.candidates, whole))
+    return Observation(f"{format_ids(ids)} together are mask {whole.id}.", workspace=grown, shown=(whole.id,))
+
+
+def _merge_parts(parts: Sequence[Candidate], id: int, origin: str, workspace: Workspace) -> Candidate:
+    phrase = ", ".join(dict.fromkeys(part.phrase for part in parts))
+    if masklets := [part.masklet for part in parts if part.masklet]:
+        return Candidate.from_masklet(id, merge_masklets(masklets), phrase, origin)
     rle = merge_masks([part.rle for part in parts])
     x0, y0, x1, y1 = masks_to_boxes(decode_masks([rle], workspace.height, workspace.width))[0].tolist()
-    phrase = ", ".join(dict.fromkeys(part.phrase for part in parts))
-    whole = Candidate(id, rle, (x0, y0, x1, y1), max(part.score for part in parts), phrase, origin)
-    grown = replace(workspace, candidates=(*workspace.candidates, whole))
-    return Observation(f"{format_ids(ids)} together are mask {id}.", workspace=grown, shown=(id,))
+    return Candidate(id, rle, (x0, y0, x1, y1), max(part.score for part in parts), phrase, origin)
+
+
+def merge_masklets(parts: Sequence[Masklet]) -> Masklet:
+    """Put all pixels of all frames together; scores are the highest among the parts."""
+    frames = tuple(sorted({frame for part in parts for frame in part.frames}))
+    places = [[(part, place) for part in parts if (place := part.find_place(frame)) is not None] for frame in frames]
+    return Masklet(
+        frames,
+        tuple(merge_masks([part.rles[place] for part, place in seen]) for seen in places),
+        tuple(max(part.scores[place] for part, place in seen) for seen in places),
+        max(part.score for part in parts),
+    )

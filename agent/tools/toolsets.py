@@ -1,4 +1,4 @@
-"""The two sets of tools of this project, and sets by their names."""
+"""The sets of tools of this project, and sets by their names."""
 
 from agent.core.errors import PlannerError
 from agent.core.tool import Tool
@@ -10,22 +10,35 @@ from agent.tools.finish import Answer, AskUser, ReportNoMask
 from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 from agent.tools.select import Locate, Rank, Relate
+from agent.tools.video.finish import AnswerWithTracks, ReportNoTrack
+from agent.tools.video.look import Look
+from agent.tools.video.segment import SegmentVideo
+from agent.tools.video.select import FilterByMotion, LocateTracks, RankTracks, RelateTracks
 from sam3_tool.plugins import PluginError, load_plugin
 
 __all__ = [
     "PAPER",
+    "VIDEO",
     "WORKSPACE",
     "Answer",
+    "AnswerWithTracks",
     "AskUser",
     "Combine",
     "Count",
     "Examine",
+    "FilterByMotion",
     "Locate",
+    "LocateTracks",
+    "Look",
     "Rank",
+    "RankTracks",
     "Refine",
     "Relate",
+    "RelateTracks",
     "ReportNoMask",
+    "ReportNoTrack",
     "Segment",
+    "SegmentVideo",
     "parse_saved_toolset",
     "parse_toolset",
 ]
@@ -41,15 +54,24 @@ PAPER = Toolset(
     prompt="paper",
 )
 """The four published tools, so that results stay comparable."""
-_BASES = {toolset.name: toolset for toolset in (WORKSPACE, PAPER)}
+VIDEO = Toolset(
+    "video",
+    (
+        *(SegmentVideo, Look, FilterByMotion, RelateTracks, LocateTracks, RankTracks),
+        *(Combine, Count, Examine, AnswerWithTracks, ReportNoTrack, AskUser),
+    ),
+    prompt="video",
+)
+"""For videos: every track ever found keeps its id on all frames, and tools know what happens in the course of time."""
+_BASES = {toolset.name: toolset for toolset in (WORKSPACE, PAPER, VIDEO)}
 
 
 def parse_toolset(text: str) -> Toolset:
     """Find the set of tools that a text names.
 
     Args:
-        text: 'workspace' or 'paper', and after a '+' each tool that is added, by its name among the entry points
-            `sam3_agent.tools`, e.g. 'workspace+ocr'.
+        text: 'workspace', 'paper' or 'video', and after a '+' each tool that is added, by its name among the entry
+            points `sam3_agent.tools`, e.g. 'workspace+ocr'.
 
     Returns:
         The toolset. Its name is `text`.
@@ -64,8 +86,8 @@ def parse_toolset(text: str) -> Toolset:
     base, *names = text.split("+")
     if base not in _BASES:
         raise PlannerError(
-            f"there is no toolset {base!r}; there are 'workspace' and 'paper', each also with tools of other packages,"
-            " e.g. 'workspace+NAME'"
+            f"there is no toolset {base!r}; there are 'workspace', 'paper' and 'video', each also with tools of other"
+            " packages, e.g. 'workspace+NAME'"
         )
     try:
         tools = (*_BASES[base].tools, *map(_load_tool, names))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from agent import WORKSPACE, Budget, Episode, ScriptedPlanner, Task, Toolset, Verdict, run
+from agent import VIDEO, WORKSPACE, Budget, Episode, ScriptedPlanner, Task, Toolset, Verdict, run
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
@@ -22,8 +22,9 @@ from agent.planners.grammar.plan import (
     Unique,
     list_children,
 )
-from sam3_tool import Image, Instances, Sam3
+from sam3_tool import Image, Instances, Sam3, Video
 from sam3_tool.backends.scripted import ScriptedBackend
+from tests.support.clips import make_dog_clip
 
 HEIGHT, WIDTH = 60, 100
 TABLE = {
@@ -74,6 +75,24 @@ def play(kitchen, kitchen_sam3) -> Callable[..., Episode]:
     ) -> Episode:
         planner = ScriptedPlanner(calls, toolset=toolset, rejects=rejects, verdicts=verdicts)
         return run(Task(kitchen, "q"), planner, kitchen_sam3, budget=Budget(max_steps=len(calls)))
+
+    return play
+
+
+@pytest.fixture(scope="session")
+def dog_clip() -> tuple[Video, Sam3]:
+    """A clip of two seconds with three dogs and a post, and a SAM 3 that finds and follows them."""
+    return make_dog_clip()
+
+
+@pytest.fixture
+def play_clip(dog_clip) -> Callable[..., Episode]:
+    """The episode of these calls about the clip; the step limit ends it after the last one, where no tool does."""
+    video, sam3 = dog_clip
+
+    def play(*calls: object, **part: float) -> Episode:
+        planner = ScriptedPlanner(calls, toolset=VIDEO)
+        return run(Task.from_video(video, "q", **part), planner, sam3, budget=Budget(max_steps=len(calls)))
 
     return play
 

@@ -120,6 +120,7 @@ class PlanExecutor:
         self.threshold = threshold
         self.results = PlanResults(answers)
         self.workspace = start.workspace
+        self.timeline = start.task.timeline
         self.asks = interpretation.change != "new"
         """Whether it asks back where several masks fit equally well; the first of them is taken otherwise."""
         self.replies = list(interpretation.chosen)
@@ -247,7 +248,7 @@ class PlanExecutor:
     def evaluate_relative_size(self, plan: RelativeToMean) -> Steps:
         """Take as many of the sorted ones as are above, or below, the mean."""
         ids = yield from self.require(plan.of)
-        sizes = measure_candidates(plan.by, ids, (), self.workspace)
+        sizes = measure_candidates(plan.by, ids, (), self.workspace, self.timeline)
         mean = sum(sizes) / len(sizes)
         take = sum(size > mean if plan.order == "descending" else size < mean for size in sizes)
         if not take:
@@ -260,7 +261,7 @@ class PlanExecutor:
         ids = yield from self.require(plan.of)
         to = (yield from self.require(plan.to)) if plan.to else ()
         # A first question takes the first of equals, since nobody has seen their numbers yet.
-        clear, tied = split_ties(plan, ids, to, self.workspace) if self.asks else ((), ())
+        clear, tied = split_ties(plan, ids, to, self.workspace, self.timeline) if self.asks else ((), ())
         if tied:
             which = f"Numbers {format_ids(tied)} are equally {describe_plan(plan, self.results.count_of)}"
             question = f"{which}, as far as can be told; which is meant?"

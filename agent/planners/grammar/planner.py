@@ -1,12 +1,12 @@
 """A planner without a language model: a grammar reads the query, a plan follows from it, and every run is the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 from agent.core.episode import Decision, Episode, Step
 from agent.core.errors import PlannerError
-from agent.core.toolset import Toolset
+from agent.core.toolset import PromptName, Toolset
 from agent.core.verdict import Verdict
 from agent.planners.grammar.descriptions import Ids
 from agent.planners.grammar.dialogue.answer_history import list_selections
@@ -18,8 +18,10 @@ from agent.planners.grammar.interpretation import Interpretation
 from agent.planners.grammar.plan import list_phrases, target_phrases
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.toolsets import PAPER, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
+from agent.tools.toolsets import PAPER, VIDEO, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
 from sam3_tool import Sam3
+
+_NEEDED_TOOLSETS: Mapping[PromptName, Toolset] = {"workspace": WORKSPACE, "paper": PAPER, "video": VIDEO}
 
 
 class GrammarPlanner:
@@ -35,7 +37,7 @@ class GrammarPlanner:
     said before it, and the episode alone, so one planner may serve many threads.
 
     Args:
-        toolset: `WORKSPACE` or `PAPER`. The planner makes no use of tools that are added to either.
+        toolset: `WORKSPACE`, `PAPER` or `VIDEO`. The planner makes no use of tools that are added to them.
         threshold: In [0, 1), of its `segment` calls; the published set of tools has no such argument.
 
     Raises:
@@ -51,7 +53,7 @@ class GrammarPlanner:
     """
 
     def __init__(self, toolset: Toolset = WORKSPACE, *, threshold: float = 0.5) -> None:
-        needed = PAPER.tools if toolset.renumbers_masks else WORKSPACE.tools
+        needed = _NEEDED_TOOLSETS[toolset.prompt].tools
         if missing := [tool.name for tool in needed if tool not in toolset.tools]:
             raise ValueError(f"the grammar needs the tool {missing[0]!r}, which toolset {toolset.name!r} has not")
         self.toolset = toolset
@@ -67,6 +69,7 @@ class GrammarPlanner:
             The tool call. The first one carries the plan, so that later turns of a conversation need not read the query
             again.
         """
+        self.toolset.require_subject(episode.task)
         interpretation = interpret_follow_up(episode.task.query, episode.task.context)
         saved = interpretation_to_json(interpretation)
         answers, start = list_selections(episode.task.context), replace(episode, steps=())
@@ -130,7 +133,7 @@ def load_grammar_planner(spec: str, *, toolset: Toolset, threshold: float = 0.5)
 
     Args:
         spec: Empty; the grammar has no variants.
-        toolset: The workspace's tools or the paper's.
+        toolset: The workspace's tools, the paper's or those for videos.
         threshold: In [0, 1), of its `segment` calls.
 
     Raises:

@@ -4,6 +4,7 @@ from math import isfinite
 
 import numpy as np
 
+from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.planners.grammar.plan import Ranked
 from agent.tools.geometry.terms import Measure
@@ -15,7 +16,7 @@ SIZE_MARGIN = 1.05
 
 
 def split_ties(
-    plan: Ranked, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace
+    plan: Ranked, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace, timeline: Timeline | None = None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return who belongs to a ranking's result beyond doubt; and all who might, where they are too many to tell.
 
@@ -24,10 +25,11 @@ def split_ties(
         ids: The masks that it ranks.
         to: The masks that distances are measured to.
         workspace: Where these masks are.
+        timeline: Of a video, the part that the query is about.
     """
     if plan.by == "score":
         return (), ()
-    measures = zip(ids, measure_candidates(plan.by, ids, to, workspace), strict=True)
+    measures = zip(ids, measure_candidates(plan.by, ids, to, workspace, timeline), strict=True)
     values = {id: value for id, value in measures if isfinite(value)}  # as `Rank` does
     ranked = sorted(values, key=lambda id: values[id] if plan.order == "ascending" else -values[id])
     taken = ranked[plan.start - 1 : plan.start - 1 + plan.take]
@@ -50,9 +52,15 @@ def _is_alike(by: str, first: float, second: float, workspace: Workspace) -> boo
             return max(first, second) < SIZE_MARGIN * min(first, second)
 
 
-def measure_candidates(by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace) -> list[float]:
-    """Return one value for each of `ids`, measured as the tool `rank` does."""
-    from agent.tools.geometry.measures import measure_masks  # loads OpenCV
+def measure_candidates(
+    by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace, timeline: Timeline | None = None
+) -> list[float]:
+    """Return one value for each of `ids`, measured as the tool `rank` does. `timeline`: of a video."""
+    from agent.tools.geometry.encounters import measure_tracks  # loads OpenCV
+    from agent.tools.geometry.measures import measure_masks
 
     scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
+    if timeline is not None:
+        tracks = workspace.get_masklets(ids), workspace.get_masklets(to)
+        return [float(value) for value in measure_tracks(by, tracks[0], scores, tracks[1], timeline)]
     return [float(value) for value in measure_masks(by, workspace.get_rles(ids), scores, workspace.get_rles(to))]

@@ -1,45 +1,29 @@
 """How objects stand to each other in the course of a video: pure functions of tracks.
 
-A relation of images is looked up frame by frame, among the frames on which both objects are seen; the majority of each
-three frames in a row counts, so that a single bad mask decides nothing. What only time can tell is defined here.
+A relation of images is looked up frame by frame, among the frames on which both objects are seen, without flicker
+(`find_moments`). What only time can tell is defined here.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 import numpy as np
 
 from agent.core.timeline import Timeline
 from agent.tools.geometry.measures import measure_masks
-from agent.tools.geometry.motions import TRACK_MEASURES, WAY_SHARE, measure_track
+from agent.tools.geometry.motions import WAY_SHARE, measure_track
 from agent.tools.geometry.predicates import find_located, find_related
 from agent.tools.geometry.terms import MEASURES, RELATIONS, Place
+from agent.tools.geometry.time_words import ENCOUNTERS, TRACK_MEASURES, When
 from agent.tools.geometry.tracks import (
     Spans,
     Track,
+    find_moments,
     is_same_track,
     join_frames,
     select_ends,
-    smooth_flags,
     to_tracks,
 )
 from sam3_tool.video.masklets import Masklet
-
-Encounter = Literal[
-    "moving_toward",
-    "moving_away_from",
-    "passing",
-    "passing_over",
-    "crossing",
-    "appearing_before",
-    "appearing_after",
-    "disappearing_before",
-    "disappearing_after",
-    "seen_with",
-]
-ENCOUNTERS: tuple[str, ...] = get_args(Encounter)
-When = Literal["mostly", "ever", "always"]
-"""mostly: on more than half of the frames. ever: at some time. always: on all of them."""
 
 TOWARD_SHARE = 0.5
 """moving_toward, moving_away_from: the least share of its way that leads there (away)."""
@@ -93,11 +77,10 @@ def find_encounters(
 
 def find_places(place: Place, masklets: Sequence[Masklet], timeline: Timeline, *, when: When = "mostly") -> list[Spans]:
     """Find for each of N objects when it lies in a part of the frame, as `when` says: () = it does not."""
-    found: list[Spans] = []
-    for track in to_tracks(masklets, timeline):
-        flags = find_located(place, track.rles) if len(track) else np.zeros(0, bool)
-        found.append(_judge_flags(track.frames, flags, when))
-    return found
+    return [
+        _judge_flags(find_located(place, track.rles), track.frames, timeline, when) if len(track) else ()
+        for track in to_tracks(masklets, timeline)
+    ]
 
 
 def measure_tracks(
@@ -169,16 +152,16 @@ def _find_by_frames(
                 seen[index].append(frame)
                 flags[index].append(flag)
     return [
-        _judge_flags(np.array(frames, np.int64), np.array(own, bool), when)
+        _judge_flags(np.array(own, bool), np.array(frames, np.int64), timeline, when) if frames else ()
         for frames, own in zip(seen, flags, strict=True)
     ]
 
 
-def _judge_flags(frames: np.ndarray, flags: np.ndarray, when: When) -> Spans:
-    """Return the spans of the smoothed flags, bool (K,) on frames (K,), where they hold as `when` says."""
-    smooth = smooth_flags(flags)
-    enough = {"mostly": 2 * int(smooth.sum()) > len(smooth), "ever": bool(smooth.any()), "always": bool(smooth.all())}
-    return join_frames(frames, smooth) if len(smooth) and enough[when] else ()
+def _judge_flags(flags: np.ndarray, frames: np.ndarray, timeline: Timeline, when: When) -> Spans:
+    """Return the moments of flags, bool (K,) on frames, int (K,), where they hold as `when` says."""
+    moments = find_moments(flags, frames, timeline)
+    enough = {"mostly": 2 * int(moments.sum()) > len(moments), "ever": True, "always": bool(moments.all())}
+    return join_frames(frames, moments) if enough[when] else ()
 
 
 # in the course of time
@@ -239,7 +222,7 @@ def _find_crossing(a: Track, b: Track) -> Spans:
         return ()
     of, to = _share_frames(a, b)
     touching = [bool(find_related("touching", [x], [y])[0]) for x, y in zip(of.rles, to.rles, strict=True)]
-    return _judge_flags(of.frames, np.array(touching, bool), "ever")
+    return _judge_flags(np.array(touching, bool), of.frames, of.timeline, "ever")
 
 
 def _find_seen_with(a: Track, b: Track) -> Spans:

@@ -5,32 +5,12 @@ object's time are its first and last quarter, so that a single bad mask decides 
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 
+from agent.core.timeline import ROUNDING
+from agent.tools.geometry.time_words import MOTIONS, TRACK_MEASURES, Motion, TrackMeasure
 from agent.tools.geometry.tracks import BRIDGE_SECONDS, SIDE_SHARE, Spans, Track
-
-Motion = Literal[
-    "moves",
-    "still",
-    "moves_left",
-    "moves_right",
-    "moves_up",
-    "moves_down",
-    "turns",
-    "crosses",
-    "grows",
-    "shrinks",
-    "appears",
-    "disappears",
-    "enters",
-    "leaves",
-    "comes_back",
-]
-MOTIONS: tuple[str, ...] = get_args(Motion)
-TrackMeasure = Literal["speed", "way", "growth", "duration", "first_seen", "last_seen"]
-TRACK_MEASURES: tuple[str, ...] = get_args(TrackMeasure)
 
 WAY_SHARE = 0.05
 """moves_left and so on: the least way along that axis, as a share of the frame's width or height."""
@@ -62,14 +42,16 @@ def find_motion(motion: Motion, track: Track) -> Spans:
     - crosses: it goes at least `CROSS_SHARE` of the frame's width, or of its height.
     - grows, shrinks: the median area in its last quarter is at least `GROWTH` times (at most 1 / `GROWTH` times) that
       in its first one. Frames on which the frame's edge cuts it are left out where enough others remain.
-    - appears: it is not there in the first `BRIDGE_SECONDS` of the part, and is later. disappears: it is there, and not
-      in the last `BRIDGE_SECONDS`. They hold at its first and at its last frame.
+    - appears: it is not there in the first `BRIDGE_SECONDS` of the part, nor on its first two frames, and is later.
+      disappears: it is there, and is not in the last `BRIDGE_SECONDS`, nor on the last two frames. They hold at its
+      first and at its last frame.
     - enters, leaves: it appears (disappears) at the frame's edge: there, or one step of its way beyond its first (last)
       place, its box comes within `SIDE_SHARE` of the frame's side.
     - comes_back: it is there again after a break that is no flicker. It holds at the first frame after each break.
 
     >>> from agent.core.timeline import Timeline
-    >>> from agent.tools.geometry.tracks import to_tracks
+    >>> from agent.tools.geometry.time_words import MOTIONS, TRACK_MEASURES, Motion, TrackMeasure
+    from agent.tools.geometry.tracks import to_tracks
     >>> from sam3_tool.video.masklets import Masklet
     >>> masks = [np.zeros((10, 40), bool) for _ in range(8)]
     >>> for frame, mask in enumerate(masks):
@@ -144,13 +126,14 @@ def _find_cut_frames(track: Track) -> np.ndarray:
 
 def _appears(track: Track) -> bool:
     timeline = track.timeline
-    late = timeline.times[track.first] - timeline.times[timeline.start] > BRIDGE_SECONDS
+    late = timeline.times[track.first] - timeline.times[timeline.start] >= BRIDGE_SECONDS - ROUNDING
     return late and track.first - timeline.start > 1
 
 
 def _disappears(track: Track) -> bool:
     timeline = track.timeline
-    gone = timeline.end - timeline.times[track.last] - timeline.measure_seconds(track.last) > BRIDGE_SECONDS
+    seen_until = timeline.times[track.last] + timeline.measure_seconds(track.last)
+    gone = timeline.end - seen_until >= BRIDGE_SECONDS - ROUNDING
     return gone and timeline.stop - 1 - track.last > 1
 
 

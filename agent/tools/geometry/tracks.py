@@ -8,14 +8,16 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from agent.core.timeline import Timeline
+from agent.core.timeline import ROUNDING, Timeline
 from agent.tools.geometry.shapes import compute_centroid
 from agent.tools.geometry.terms import SAME_OBJECT
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_ious, decode_columns
 from sam3_tool.video.masklets import Masklet
 
 BRIDGE_SECONDS = 0.25
-"""An object that is not found for so long at most, or on a single frame, was there all the same."""
+"""An object that is not found for less than that, or on a single frame only, was there all the same."""
+MOMENT_SECONDS = 0.1
+"""What holds for less than that is taken for flicker: two frames of a usual video, but a single one of 8 a second."""
 STEP_SECONDS = 0.25
 """Ways are measured between frames at least so far apart, so that shaking outlines do not count as a way."""
 QUARTER = 0.25
@@ -63,14 +65,14 @@ class Track:
     def runs(self) -> tuple[slice, ...]:
         """Where in the K frames it is there without a break.
 
-        Breaks of at most `BRIDGE_SECONDS`, or of a single frame, are none; after that, a run of a single frame counts
+        Breaks of less than `BRIDGE_SECONDS`, or of a single frame, are none; after that, a run of a single frame counts
         only if there is no longer one.
         """
         if not len(self):
             return ()
         breaks = np.diff(self.frames) - 1
         gone = np.diff(self.times) - [self.timeline.measure_seconds(int(frame)) for frame in self.frames[:-1]]
-        ends = np.flatnonzero((breaks > 1) & (gone > BRIDGE_SECONDS)) + 1
+        ends = np.flatnonzero((breaks > 1) & (gone >= BRIDGE_SECONDS - ROUNDING)) + 1
         runs = [slice(low, high) for low, high in zip([0, *ends.tolist()], [*ends.tolist(), len(self)], strict=True)]
         longer = [run for run in runs if run.stop - run.start > 1]
         return tuple(longer or runs)
@@ -105,7 +107,7 @@ class Track:
         for run in self.runs:
             here = run.start
             for index in range(run.start + 1, run.stop):
-                if self.times[index] - self.times[here] >= STEP_SECONDS - 1e-9 or index == run.stop - 1:
+                if self.times[index] - self.times[here] >= STEP_SECONDS - ROUNDING or index == run.stop - 1:
                     pairs.append((here, index))
                     here = index
         return np.array(pairs, np.int64).reshape(-1, 2)
@@ -185,19 +187,30 @@ def smooth_values(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values[:1], inner, values[-1:]])
 
 
-def smooth_flags(flags: np.ndarray) -> np.ndarray:
-    """Take the majority of each three flags in a row, bool (K,); the first and the last stay as they are.
+def find_moments(flags: np.ndarray, frames: np.ndarray, timeline: Timeline) -> np.ndarray:
+    """Find where flags, bool (K,) on frames, int (K,), hold for longer than a flicker: bool, (K,).
 
-    >>> smooth_flags(np.array([True, False, True, True, False, True, False])).tolist()
-    [True, True, True, True, True, False, False]
+    A single frame between two that are flagged is taken for flagged; then, what lasts less than `MOMENT_SECONDS` is
+    not.
+
+    >>> timeline = Timeline(tuple(frame / 25 for frame in range(9)))
+    >>> find_moments(np.array([1, 0, 1, 1, 0, 0, 1, 0, 0], bool), np.arange(9), timeline).astype(int).tolist()
+    [1, 1, 1, 1, 0, 0, 0, 0, 0]
     """
-    return np.asarray(smooth_values(flags.astype(np.float64)) > 0.5)
+    closed = flags.copy()
+    closed[1:-1] |= flags[:-2] & flags[2:]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], closed, [False]]).astype(np.int8))).reshape(-1, 2)
+    for low, high in edges.tolist():
+        last = int(frames[high - 1])
+        lasted = timeline.times[last] - timeline.times[int(frames[low])] + timeline.measure_seconds(last)
+        closed[low:high] = lasted >= MOMENT_SECONDS - ROUNDING
+    return closed
 
 
 def select_ends(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Select what lies in the first and in the last quarter of the time from the first to the last of `times`."""
     quarter = QUARTER * (times[-1] - times[0])
-    return times <= times[0] + quarter + 1e-9, times >= times[-1] - quarter - 1e-9
+    return times <= times[0] + quarter + ROUNDING, times >= times[-1] - quarter - ROUNDING
 
 
 def join_frames(frames: np.ndarray, flags: np.ndarray) -> Spans:

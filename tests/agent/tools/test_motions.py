@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from agent.core.timeline import Timeline
-from agent.tools.geometry.encounters import ENCOUNTERS, find_encounters, find_places, measure_tracks
-from agent.tools.geometry.motions import MOTIONS, find_motion, measure_track
+from agent.tools.geometry.encounters import find_encounters, find_places, measure_tracks
+from agent.tools.geometry.motions import find_motion, measure_track
+from agent.tools.geometry.time_words import ENCOUNTERS, MOTIONS
 from agent.tools.geometry.tracks import is_same_track, to_tracks
 from tests.support.clips import make_masklet, slide_rectangle
 
@@ -184,9 +185,16 @@ def test_the_majority_of_the_frames_decides_where_something_lies():
     assert encounter("left_of", mover, POST, timeline=CLIP.cut_part(None, 0.4))
 
 
-def test_contact_on_a_single_frame_is_taken_for_flicker():
+def test_contact_of_less_than_a_tenth_of_a_second_is_taken_for_flicker():
     flash = [(22, 20, 29, 30) if frame == 7 else (5, 20, 12, 30) for frame in range(COUNT)]
-    assert not encounter("touching", flash, POST, when="ever")
+    assert encounter("touching", flash, POST, when="ever") == ((7, 8),)
+    quick = Timeline(tuple(frame / 24 for frame in range(COUNT)))
+    assert not encounter("touching", flash, POST, when="ever", timeline=quick)
+
+
+def test_a_relation_that_is_missed_on_one_frame_holds_there_too():
+    missed = [(60, 20, 67, 30) if frame == 7 else (22, 20, 29, 30) for frame in range(COUNT)]
+    assert encounter("touching", missed, POST, when="always") == ((0, COUNT),)
 
 
 def test_an_object_found_twice_meets_itself_nowhere():
