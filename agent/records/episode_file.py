@@ -13,9 +13,11 @@ import numpy as np
 import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    WrapSerializer,
     field_serializer,
 )
 
@@ -23,12 +25,13 @@ from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.outcome import Outcome
 from agent.core.text import make_encodable
+from agent.core.timeline import Timeline
 from agent.core.usage import Usage
 from agent.core.verdict import Verdict
 from agent.core.workspace import Candidate, SearchRecord, Workspace
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
 from agent.records.provenance import UNKNOWN_PROVENANCE, Provenance
-from sam3_tool import Image
+from sam3_tool import Image, Masklet
 from sam3_tool.errors import RecordError
 from sam3_tool.image_files.reading import BOMBS, guard_pillow
 from sam3_tool.masks import rle
@@ -36,7 +39,9 @@ from sam3_tool.system.files import write_atomically
 
 FORMAT = "sam3-agent episode"
 VERSION: Final = 3
-READABLE_VERSIONS = (1, 2, 3)
+VIDEO_VERSION: Final = 4
+"""Of an episode about a video; those about images are as version 3 has them."""
+READABLE_VERSIONS = (1, 2, 3, 4)
 """Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view.
 
 Version 2 is without what was said before in a conversation.
@@ -99,10 +104,55 @@ def _encode_png(image: Image) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
+class SavedVideo(SavedModel):
+    """Which video it is, and when its frames are shown. Its pixels stay where they are."""
+
+    key: str
+    """The video's content key."""
+    times: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Seconds, one for each frame."""
+    start: int
+    """The first frame of the part that the query is about."""
+    stop: int
+    """The frame after the last one of that part."""
+
+    @classmethod
+    def from_task(cls, task: Task) -> Self | None:
+        if task.timeline is None:
+            return None
+        timeline = task.timeline
+        key = task.video.key if task.video is not None else task.video_key
+        return cls(key=key, times=timeline.times, start=timeline.start, stop=timeline.stop)
+
+    def to_timeline(self) -> Timeline:
+        """Rebuild the times. Raise ValueError if they do not fit together."""
+        return Timeline(self.times, self.start, self.stop)
+
+
+def _write_candidate(candidate: Candidate, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """Write the object of a video as its own short form, and leave it out for an image."""
+    held: dict[str, Any] = handler(replace(candidate, masklet=None))
+    del held["masklet"]
+    return held if candidate.masklet is None else {**held, "masklet": candidate.masklet.to_dict()}
+
+
+def _read_candidate(held: Any) -> Any:
+    """Read the object of a video, whose masks are of the size of the candidate's."""
+    if not isinstance(held, dict) or held.get("masklet") is None:
+        return held
+    match held.get("rle"):
+        case {"size": [int() as height, int() as width]}:
+            return {**held, "masklet": Masklet.from_dict(held["masklet"], (height, width))}
+    raise ValueError("a mask of a video has no size")
+
+
+SavedCandidate = Annotated[Candidate, WrapSerializer(_write_candidate), BeforeValidator(_read_candidate)]
+
+
 class WorkspaceDelta(SavedModel):
     """What a step added to the workspace; earlier steps hold the rest."""
 
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[SavedCandidate, ...] = ()
     searches: tuple[SearchRecord, ...] = ()
 
     @classmethod
@@ -118,6 +168,8 @@ class WorkspaceDelta(SavedModel):
             if candidate.id != id or candidate.rle.size != (before.height, before.width):
                 raise ValueError(f"mask {candidate.id} of size {candidate.rle.size} stands where mask {id} should")
             rle.check_runs(candidate.rle)
+            if candidate.masklet is not None and candidate.rle not in candidate.masklet.rles:
+                raise ValueError(f"mask {candidate.id} is none of those that it has in the video")
         candidates = (*before.candidates, *self.candidates)
         return Workspace(before.height, before.width, candidates, (*before.searches, *self.searches))
 
@@ -136,6 +188,8 @@ class SavedStep(SavedModel):
     options: tuple[Text, ...] = ()
     reasons: tuple[tuple[int, Text], ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    spans: Annotated[tuple[tuple[int, float, float], ...], Field(exclude_if=lambda spans: not spans)] = ()
+    """Of an answer about a video."""
 
     @field_serializer("decision", mode="wrap")
     def _leave_out_unused(self, decision: Decision, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -158,6 +212,7 @@ class SavedStep(SavedModel):
             options=observation.options,
             reasons=observation.reasons,
             verdicts=observation.verdicts,
+            spans=observation.spans,
         )
 
     def to_step(self, before: Workspace) -> Step:
@@ -174,6 +229,7 @@ class SavedStep(SavedModel):
             options=self.options,
             reasons=self.reasons,
             verdicts=self.verdicts,
+            spans=self.spans,
         )
         return Step(self.decision, observation, self.seconds)
 
@@ -219,7 +275,7 @@ class Transcript(SavedModel):
     """
 
     format: Literal["sam3-agent episode"] = "sam3-agent episode"
-    version: Literal[1, 2, 3] = VERSION
+    version: Literal[1, 2, 3, 4] = VERSION
     made_by: Provenance
     query: Text
     by_hand: bool = False
@@ -228,6 +284,9 @@ class Transcript(SavedModel):
     outcome: Outcome | None
     steps: tuple[SavedStep, ...]
     picture: SavedImage
+    """Of a video, the first frame of the part that the query is about."""
+    video: Annotated[SavedVideo | None, Field(exclude_if=lambda video: video is None)] = None
+    """None for an episode about an image."""
 
     @classmethod
     def from_episode(
@@ -246,6 +305,7 @@ class Transcript(SavedModel):
         """
         task = episode.task
         return cls(
+            version=VERSION if task.timeline is None else VIDEO_VERSION,
             made_by=provenance,
             query=task.query,
             by_hand=task.by_hand,
@@ -253,6 +313,7 @@ class Transcript(SavedModel):
             outcome=episode.outcome,
             steps=to_saved_steps(episode),
             picture=SavedImage.from_image(task.image, Path(source).name, pixels=pixels),
+            video=SavedVideo.from_task(task),
         )
 
     @cached_property
@@ -260,7 +321,14 @@ class Transcript(SavedModel):
         """The episode that was saved. Its first use raises ValueError if the file's parts do not fit together."""
         image = self.picture.to_image()
         context = EMPTY_CONTEXT if self.before is None else self.before.to_context(image)
-        return rebuild_episode(Task(image, self.query, context, self.by_hand), self.steps, self.outcome)
+        timeline = None if self.video is None else self.video.to_timeline()
+        task = Task(image, self.query, context, self.by_hand, timeline=timeline, video_key=self.video_key)
+        return rebuild_episode(task, self.steps, self.outcome)
+
+    @property
+    def video_key(self) -> str:
+        """The content key of the video; empty for an episode about an image."""
+        return "" if self.video is None else self.video.key
 
 
 def to_saved_steps(episode: Episode) -> tuple[SavedStep, ...]:

@@ -33,6 +33,7 @@ from agent.report.text import (
     format_money,
     get_options,
 )
+from agent.report.tracks import draw_tracks
 from sam3_tool import Image
 from sam3_tool.drawing.overlay import draw_marks, resize_mask
 from sam3_tool.system.files import write_atomically
@@ -270,6 +271,8 @@ def _describe_price(price: Price) -> str:
 
 
 def _draw_masks(episode: Episode, ids: Sequence[int], numbers: Sequence[int], limit: int) -> PIL.Image.Image:
+    if episode.task.timeline is not None:
+        return draw_tracks(episode.task, numbers, episode.workspace.get_masklets(ids), side=limit).to_pil()
     image = _fit_image(episode.task.image, limit)
     found = episode.workspace.get_instances(ids)
     masks = np.array([resize_mask(mask, image.width, image.height) for mask in found.masks], dtype=bool)

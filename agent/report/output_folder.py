@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import PIL.Image
+
 from agent.core.episode import Episode
 from agent.core.errors import InterruptedOutputError, OutputError
 from agent.exports import Exporter
@@ -11,21 +13,32 @@ from agent.records.episode_file import save_episode
 from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.result import Result
+from agent.report.tracks import draw_tracks
 from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.errors import UserError
 from sam3_tool.system.interruptions import defer_interruptions
 from sam3_tool.system.unfinished_files import make_unfinished_folder
 
+MAX_SHEET_SIDE = 1600
+"""Pixels of the long side of the frames of a video with its answer."""
 ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 
 
 def write_answer_files(episode: Episode, result: Result, folder: Path, *, provenance: Provenance, source: str) -> None:
     """Writes `ANSWER_FILES`. `source`: the image's file name."""
     overlay, answer, saved, page = (folder / name for name in ANSWER_FILES)
-    draw_marks(episode.task.image, episode.answer, mask_ids=episode.current_ids).save(overlay)
+    _draw_answer(episode).save(overlay)
     answer.write_text(result.to_json() + "\n", encoding="utf-8")
     save_episode(episode, saved, provenance=provenance, source=source)
     page.write_text(to_html(episode, provenance, source=source), encoding="utf-8")
+
+
+def _draw_answer(episode: Episode) -> PIL.Image.Image:
+    """Draw the masks of the answer; of a video, frames with its tracks."""
+    if episode.task.timeline is None:
+        return draw_marks(episode.task.image, episode.answer, mask_ids=episode.current_ids)
+    answer = episode.masklets
+    return draw_tracks(episode.task, answer.ids, answer.masklets, side=MAX_SHEET_SIDE).to_pil()
 
 
 def write_exports(episode: Episode, formats: Sequence[Exporter], folder: Path, *, source: str) -> None:

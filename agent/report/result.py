@@ -1,18 +1,20 @@
 """What `result.json` holds."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from agent.core.episode import Episode
 from agent.core.outcome import Outcome
+from agent.core.timeline import Timeline
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate
 from agent.records.base import Text
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import compute_areas
+from sam3_tool.video.masklets import Masklet
 
 
 class ImageSize(BaseModel):
@@ -39,6 +41,54 @@ class Segmentation(BaseModel):
     counts: str
 
 
+class Track(BaseModel):
+    """Where an object of a video is, on every frame on which it belongs to the answer."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    key_frame: int
+    """The frame of `bbox`, `area` and `segmentation`, where the object is largest; frames count from 0."""
+    spans: list[tuple[float, float]]
+    """When it is seen, in seconds: time stamps of the first and the last frame of each unbroken run."""
+    frames: list[int]
+    """The frames on which it is seen, increasing."""
+    scores: list[float]
+    """In [0, 1], one for each of `frames`."""
+    counts: list[str]
+    """Its mask on each of `frames`: the counts of a segmentation whose size is that of the video."""
+
+    @classmethod
+    def from_masklet(cls, masklet: Masklet, key_frame: int, timeline: Timeline) -> "Track":
+        times = timeline.times
+        return cls(
+            key_frame=key_frame,
+            spans=[(times[start], times[stop - 1]) for start, stop in masklet.spans],
+            frames=[*masklet.frames],
+            scores=[*masklet.scores],
+            counts=[rle.counts for rle in masklet.rles],
+        )
+
+
+class VideoInfo(BaseModel):
+    """The video that the query is about."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    frames: int
+    """How many it has."""
+    times: list[float]
+    """When each frame is shown, in seconds."""
+    first_frame: int
+    """Of the part that the query is about."""
+    last_frame: int
+    """Of that part."""
+
+    @classmethod
+    def from_timeline(cls, timeline: Timeline) -> "VideoInfo":
+        times = [*timeline.times]
+        return cls(frames=len(times), times=times, first_frame=timeline.start, last_frame=timeline.stop - 1)
+
+
 class Mask(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -55,9 +105,11 @@ class Mask(BaseModel):
     segmentation: Segmentation
     reason: Text = ""
     """Why it belongs to the answer, where the planner said so."""
+    track: Annotated[Track | None, Field(exclude_if=lambda track: track is None)] = None
+    """In a video: where the object is on every frame; absent for an image."""
 
     @classmethod
-    def from_candidate(cls, candidate: Candidate, reason: str = "") -> "Mask":
+    def from_candidate(cls, candidate: Candidate, reason: str = "", track: Track | None = None) -> "Mask":
         x, y, width, height = xyxy_to_xywh(np.array(candidate.box)).tolist()
         return cls(
             id=candidate.id,
@@ -67,11 +119,12 @@ class Mask(BaseModel):
             area=int(compute_areas([candidate.rle])[0]),
             segmentation=Segmentation(size=candidate.rle.size, counts=candidate.rle.counts),
             reason=reason,
+            track=track,
         )
 
 
 class Result(BaseModel):
-    """What `result.json` holds: the answer to one query about one picture."""
+    """What `result.json` holds: the answer to one query about one picture or one video."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -92,6 +145,8 @@ class Result(BaseModel):
     """When the outcome is 'asked': the readings between which the user may choose."""
     warnings: list[Text] = []
     """What one must know of how the answer was made, e.g. that the language model sees no images; absent for none."""
+    video: Annotated[VideoInfo | None, Field(exclude_if=lambda video: video is None)] = None
+    """The video that the query is about; absent for an image."""
 
     @classmethod
     def from_episode(cls, episode: Episode, *, seconds: float, warnings: Sequence[str] = ()) -> "Result":
@@ -113,13 +168,17 @@ class Result(BaseModel):
             query=episode.task.query,
             outcome=episode.outcome,
             message=episode.message,
-            image=ImageSize(width=image.width, height=image.height, notes=[*image.notes]),
-            masks=[Mask.from_candidate(candidate, reasons.get(candidate.id, "")) for candidate in chosen],
+            image=ImageSize(width=image.width, height=image.height, notes=_list_notes(episode)),
+            masks=[
+                Mask.from_candidate(candidate, reasons.get(candidate.id, ""), track)
+                for candidate, track in zip(chosen, _list_tracks(episode), strict=True)
+            ],
             count=len(chosen),
             usage=episode.usage,
             seconds=round(seconds, 3),
             options=list(episode.steps[-1].observation.options),
             warnings=list(warnings),
+            video=None if episode.task.timeline is None else VideoInfo.from_timeline(episode.task.timeline),
         )
 
     @property
@@ -130,6 +189,23 @@ class Result(BaseModel):
     def to_json(self) -> str:
         """Return the content of `result.json`, without the line break at its end; warnings only if there are any."""
         return self.model_dump_json(indent=2, exclude=None if self.warnings else {"warnings"})
+
+
+def _list_notes(episode: Episode) -> list[str]:
+    """What had to be decided when the image or the video was read."""
+    video = episode.task.video
+    return [*episode.task.image.notes] if video is None else [*video.notes]
+
+
+def _list_tracks(episode: Episode) -> list[Track | None]:
+    """Where the objects of the answer are in a video; None for each mask of an image."""
+    timeline, chosen = episode.task.timeline, episode.workspace.pick(episode.current_ids)
+    if timeline is None:
+        return [None] * len(chosen)
+    return [
+        Track.from_masklet(masklet, candidate.key_frame, timeline)
+        for masklet, candidate in zip(episode.masklets.masklets, chosen, strict=True)
+    ]
 
 
 def build_result_schema() -> dict[str, Any]:
