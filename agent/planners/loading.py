@@ -186,7 +186,11 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
         return provenance
 
     model = {"model": planner.model.name, "capabilities": describe_capabilities(planner)}
-    return provenance.model_copy(update={**model, "view": asdict(planner.view), "prompts": prompts.hash_prompts()})
+    view, texts = asdict(planner.view), prompts.hash_prompts()
+    if not planner.toolset.is_for_videos:  # what no such planner shows or says
+        del view["frames"]
+        texts = {name: hashed for name, hashed in texts.items() if not name.startswith("video")}
+    return provenance.model_copy(update={**model, "view": view, "prompts": texts})
 
 
 def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Path, **options: Any) -> Planner:

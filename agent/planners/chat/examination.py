@@ -9,11 +9,19 @@ import prompts
 from agent.core.episode import Decision, Episode
 from agent.core.toolset import Toolset
 from agent.models.base import Call, Message, Messages, Reply
+from agent.planners.chat import video_views
 from agent.planners.chat.messages import build_turn, fill_query_prompt, limit_images
+from agent.planners.chat.video_views import TRACKS_PER_SHEET
 from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image, zoom_to_mask
+from agent.tools.video.look import MAX_CLOSE_UPS, MAX_FRAMES, Look
+from agent.tools.video.track_table import describe_track_table
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
+MAX_TRACKS = MAX_CLOSE_UPS
+"""In one request: each has a sheet of close-ups."""
+CLOSE_UP_FRAMES = 6
+"""Close-ups of a track on its sheet."""
 MAX_SINGLE_VERDICTS = 3
 """Masks that are judged one by one, whether that was asked for or not."""
 
@@ -34,6 +42,8 @@ def build_verdict_requests(
     """Build the requests for verdicts on these masks, as a model is sent them first."""
     ids = list(dict.fromkeys(ids))
     number_by_id = {id: get_display_number(id, episode, toolset) for id in ids}
+    if toolset.is_for_videos:
+        return build_track_requests(episode, ids, view, singly=is_judged_singly(ids, toolset, closely))
     if is_judged_singly(ids, toolset, closely):
         return [VerdictRequest(build_examination(episode, id, toolset, view), {number_by_id[id]: id}) for id in ids]
     sheets = list(_split_evenly(ids, MAX_MASKS))
@@ -42,6 +52,46 @@ def build_verdict_requests(
         VerdictRequest(messages, {number_by_id[id]: id for id in group})
         for messages, group in zip(conversations, sheets, strict=True)
     ]
+
+
+def build_track_requests(
+    episode: Episode, ids: Sequence[int], view: View, *, singly: bool = False, closer: bool = False
+) -> list[VerdictRequest]:
+    """Build the requests for verdicts on tracks: whole frames with them, and close-ups of each in the course of time.
+
+    `singly`: each track in a request of its own. `closer`: with twice the frames, and the track alone on them.
+    """
+    groups = [[id] for id in ids] if singly or closer else list(_split_evenly(ids, MAX_TRACKS))
+    return [
+        VerdictRequest(_build_track_examination(episode, group, view, singly=singly or closer, closer=closer), numbers)
+        for group in groups
+        for numbers in [{id: id for id in group}]
+    ]
+
+
+def _build_track_examination(
+    episode: Episode, ids: Sequence[int], view: View, *, singly: bool, closer: bool
+) -> Messages:
+    frames = min(MAX_FRAMES, 2 * view.frames) if closer else view.frames
+    # alone on the frames, a track is judged by itself; among others, by how it differs from them
+    shown = ids if closer or len(episode.current_ids) > TRACKS_PER_SHEET else {*episode.current_ids, *ids}
+    whole = video_views.group_tracks(sorted(shown), episode, frames)
+    close = Look(ids=[*ids], frames=min(frames, CLOSE_UP_FRAMES * (2 if closer else 1)), close=True)
+    words = {"table": describe_track_table(ids, episode)}
+    request = (
+        prompts.fill_prompt("video/examine_track", number=ids[0], **words)
+        if singly
+        else prompts.fill_prompt("video/examine_tracks", numbers=", ".join(map(str, ids)), **words)
+    )
+    content = (
+        *video_views.draw_views(whole, episode, view),
+        *video_views.draw_views(close.choose_views(episode), episode, view),
+        fill_query_prompt("examine/query", episode),
+        request,
+    )
+    return limit_images(
+        [Message("system", (prompts.load_prompt("video/examine"),)), Message("user", content)], view.images
+    )
 
 
 def is_judged_singly(ids: Sequence[int], toolset: Toolset, closely: bool) -> bool:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from agent.core.context import ConversationContext, PastTurn
 from agent.core.english import format_ids, format_mask_count
+from agent.core.timeline import Timeline
 from agent.core.toolset import Toolset
 from agent.core.workspace import Workspace
 from agent.tools.search_text import describe_search
+from agent.tools.video.segment import describe_search as describe_tracked_search
 
 MAX_TURNS = 12
 MAX_SEARCHES = 16
@@ -29,9 +31,13 @@ def format_turns(context: ConversationContext, toolset: Toolset, *, max_turns: i
     return "\n".join([*first, *rows])
 
 
-def format_searches(workspace: Workspace, *, max_searches: int = MAX_SEARCHES) -> str:
-    """Describe what each of the last `max_searches` phrases found."""
-    return "\n".join(f"- {describe_search(search, workspace)}" for search in workspace.searches[-max_searches:])
+def format_searches(workspace: Workspace, *, max_searches: int = MAX_SEARCHES, timeline: Timeline | None = None) -> str:
+    """Describe what each of the last `max_searches` phrases found. `timeline`: of a video."""
+    described = (
+        describe_search(search, workspace) if timeline is None else describe_tracked_search(search, workspace, timeline)
+        for search in workspace.searches[-max_searches:]
+    )
+    return "\n".join(f"- {words}" for words in described)
 
 
 def _format_turn(turn: PastTurn, workspace: Workspace | None) -> str:

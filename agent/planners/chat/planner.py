@@ -18,6 +18,9 @@ from agent.planners.chat.verdicts import OneVerdict, ParsedVerdicts, SheetVerdic
 from agent.planners.chat.views import View
 from agent.tools import WORKSPACE, Tool
 
+UNSURE = (0.35, 0.65)
+"""Probabilities from where to where a track is looked at once more."""
+
 
 class ChatPlanner:
     """A planner that tells a language model of the episode and reads its reply.
@@ -70,8 +73,9 @@ class ChatPlanner:
             The call as the model wrote it, with places in pixels of the image, and the cost of all requests.
 
         Raises:
-            PlannerError: The model cannot be had.
+            PlannerError: The model cannot be had, or the tools are not for what the task is about.
         """
+        self.toolset.require_subject(episode.task)
         messages = self.build_messages(episode)
         reply, shortened = self._ask_model(messages), False
         if _is_worth_shortening(reply) and episode.steps:
@@ -86,13 +90,15 @@ class ChatPlanner:
                 f"the replies of {self.model.name} are cut off before they call a tool; allow longer ones"
                 " (--reply-tokens), or a longer context"
             )
-        return to_decision(reply, self.toolset, self.view.build_frame(episode.task.image), shortened=shortened)
+        frame = self.view.build_frame(episode.task.image, is_video=self.toolset.is_for_videos)
+        return to_decision(reply, self.toolset, frame, shortened=shortened)
 
     def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
         """Ask the model for verdicts on these masks.
 
         Each mask has a request of its own where they are few, where it is asked for, and with the paper's tools; else
-        up to 12 share a sheet. All requests go out together. What cannot be read is asked for once more.
+        up to 12 share a sheet. All requests go out together. What cannot be read is asked for once more. Tracks of a
+        video that the model is unsure of are shown to it once more, alone, on more frames.
 
         Args:
             episode: Everything that happened so far.
@@ -105,6 +111,17 @@ class ChatPlanner:
         """
         requests = self.build_verdict_requests(episode, ids, closely=closely)
         tool = OneVerdict if is_judged_singly(ids, self.toolset, closely) else SheetVerdicts
+        verdicts = self._collect_verdicts(requests, tool)
+        unsure = [
+            one.id for one in verdicts if UNSURE[0] <= one.probability <= UNSURE[1] and one.id in episode.workspace
+        ]
+        if not self.toolset.is_for_videos or not unsure:
+            return verdicts
+        closer = examination.build_track_requests(episode, unsure, self.view, closer=True)
+        return _replace_verdicts(verdicts, self._collect_verdicts(closer, OneVerdict))
+
+    def _collect_verdicts(self, requests: Sequence[VerdictRequest], tool: type[Tool]) -> list[Verdict]:
+        """Ask for the verdicts, and once more for those that cannot be read."""
         replies = self._request_verdicts([exam.messages for exam in requests], tool)
         answers = [
             parse_verdicts(reply, exam.ids_by_number, tool) for reply, exam in zip(replies, requests, strict=True)
@@ -138,6 +155,19 @@ class ChatPlanner:
 
     def _request_verdicts(self, conversations: Sequence[Messages], tool: type[Tool]) -> list[Reply]:
         return self.model.generate_replies(conversations, [tool.to_planner_schema()]) if conversations else []
+
+
+def _replace_verdicts(first: Sequence[Verdict], second: Sequence[Verdict]) -> list[Verdict]:
+    """The second look counts where there was one; nothing of the cost is lost."""
+    again = {verdict.id: verdict for verdict in second}
+    latest = [(verdict, again.pop(verdict.id, None)) for verdict in first]
+    merged = [old if new is None else replace(new, usage=old.usage + new.usage) for old, new in latest]
+    return [*merged, *again.values()]
+
+
+def _is_unsure(verdict: Verdict) -> bool:
+    least, most = UNSURE
+    return least <= verdict.probability <= most
 
 
 def _resolve_view(view: View, model: ChatModel) -> View:

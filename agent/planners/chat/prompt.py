@@ -12,6 +12,7 @@ from agent.core.toolset import Toolset
 from agent.core.workspace import SearchRecord
 from agent.models.base import Message, Messages
 from agent.models.tokens import estimate_tokens
+from agent.planners.chat import video_views
 from agent.planners.chat.coordinates import adapt_schema
 from agent.planners.chat.examination import get_display_number
 from agent.planners.chat.history import MAX_TURNS, format_searches, format_turns
@@ -27,6 +28,7 @@ from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_ima
 from agent.tools import WORKSPACE
 from agent.tools.search_text import describe_search
 from agent.tools.segment import Segment
+from agent.tools.video.segment import describe_search as describe_tracked_search
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
@@ -49,6 +51,7 @@ def build_messages(
     workspace: the query with the raw image, then every turn, so that a conversation begins as the one before it;
     the last turn alone shows the masks that were found last, under their ids.
     What was said before the query, and the masks of the answer so far, are part of the first turn.
+    video: as workspace, with a sheet of frames in the place of each image.
     paper: the published rule. The query, with the phrases that did not satisfy, and the turns since the last phrase
     that SAM 3 was given; the current masks are drawn in the turn that changed them last, numbered from 1.
 
@@ -82,7 +85,7 @@ def _assemble_messages(episode: Episode, toolset: Toolset, view: View, *, short:
     start = _find_last_search(episode) if toolset.renumbers_masks else 0
     if short:
         start = max(start, len(episode.steps) - SHORT_TURNS)
-    frame = view.build_frame(episode.task.image)
+    frame = view.build_frame(episode.task.image, is_video=toolset.is_for_videos)
     drawn = _find_drawn_step(episode, toolset)
     conversation = [
         Message("system", (build_system_prompt(toolset),)),
@@ -104,12 +107,18 @@ def _build_opening(episode: Episode, start: int, toolset: Toolset, view: View, *
     """The raw image, what was said before, the query, and what was tried in the turns before `start`."""
     image = episode.task.image
     drawn = _get_context_ids(episode, toolset)
-    query = fill_query_prompt(
-        f"{toolset.prompt}/query", episode, coordinates=view.build_frame(image).describe_convention()
+    query = (
+        video_views.describe_opening(episode, view)
+        if toolset.is_for_videos
+        else fill_query_prompt(
+            f"{toolset.prompt}/query", episode, coordinates=view.build_frame(image).describe_convention()
+        )
     )
     tried = _list_searches(episode, start)
     words = (*_describe_context(episode, drawn, toolset, short=short), query)
     text = "\n\n".join((*words, _describe_searches(tried, episode, toolset)) if tried else words)
+    if toolset.is_for_videos:
+        return Message("user", (*video_views.show_opening(episode, drawn, view), text))
     numbers = list(_get_context_numbers(drawn, toolset))
     marked = [draw_overlay(image, episode.workspace.pick(drawn), numbers, view.image_side)] if drawn else []
     return Message("user", (reduce_image(image, view.image_side), *marked, text))
@@ -124,7 +133,8 @@ def _describe_context(episode: Episode, drawn: Sequence[int], toolset: Toolset, 
             f"{toolset.prompt}/before", turns=truncate_text(format_turns(context, toolset, max_turns=max_turns))
         )
     if context.workspace and context.workspace.searches and not toolset.renumbers_masks:
-        yield prompts.fill_prompt("workspace/before_found", searches=truncate_text(format_searches(context.workspace)))
+        found = format_searches(context.workspace, timeline=episode.task.timeline)
+        yield prompts.fill_prompt("workspace/before_found", searches=truncate_text(found))
     if drawn:
         yield prompts.fill_prompt(
             f"{toolset.prompt}/before_drawn", numbers=format_ids(_get_context_numbers(drawn, toolset))
@@ -145,17 +155,28 @@ def _describe_searches(searches: Sequence[SearchRecord], episode: Episode, tools
     if toolset.renumbers_masks:
         phrases = dict.fromkeys(truncate_text(search.phrase) for search in searches)
         return prompts.fill_prompt("paper/tried", phrases=", ".join(map(repr, phrases)))
-    lines = [f"- {truncate_text(describe_search(search, episode.workspace))}" for search in searches]
+    timeline = episode.task.timeline
+    described = [
+        describe_search(search, episode.workspace)
+        if timeline is None
+        else describe_tracked_search(search, episode.workspace, timeline)
+        for search in searches
+    ]
+    lines = [f"- {truncate_text(words)}" for words in described]
     return prompts.fill_prompt("workspace/tried", searches="\n".join(lines))
 
 
 def _show_current_masks(episode: Episode, toolset: Toolset, view: View) -> tuple[str | Image, ...]:
     """Tell the model which masks it may choose from now, and draw them."""
+    if toolset.is_for_videos and (looked := video_views.show_look(episode.steps[-1].decision, episode, toolset, view)):
+        return looked
     ids = episode.current_ids if toolset.renumbers_masks else episode.best_ids
     if not toolset.renumbers_masks and not any(step.observation.shown for step in episode.steps):
         return ()  # what was there before is drawn at the beginning
     if not ids:
         return (fill_query_prompt("paper/none", episode),) if toolset.renumbers_masks else ()
+    if toolset.is_for_videos:
+        return video_views.show_tracks(ids, episode, view)
     numbers = [get_display_number(id, episode, toolset) for id in ids]
     words = fill_query_prompt(f"{toolset.prompt}/drawn", episode, numbers=format_ids(numbers))
     marked = draw_overlay(episode.task.image, episode.workspace.pick(ids), numbers, view.image_side)

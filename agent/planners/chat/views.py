@@ -14,6 +14,7 @@ from agent.core.workspace import Candidate
 from agent.planners.chat.coordinates import Convention, CoordinateFrame
 from sam3_tool import Image, Instances
 from sam3_tool.drawing.contact_sheet import draw_contact_sheet
+from sam3_tool.drawing.frame_sheet import MAX_FRAMES
 from sam3_tool.drawing.overlay import draw_marks, draw_zoom_pair
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import RleMask, decode_mask, decode_tight
@@ -43,25 +44,32 @@ class View:
     """Most images in one request; None = no limit."""
     context: int | None = None
     """Tokens that a request and its reply may have; None = no limit."""
+    frames: int = 8
+    """Frames of a video on one sheet, at most; fewer are shown larger."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.frames <= MAX_FRAMES:
+            raise ValueError(f"`frames` must be from 1 to {MAX_FRAMES}, got {self.frames}")
         if self.image_side < SMALLEST_SIDE:
             raise ValueError(f"`image_side` must be at least {SMALLEST_SIDE} pixels, got {self.image_side}")
         if self.coordinates not in ("auto", *get_args(Convention)):
             expected = ", ".join(("auto", *get_args(Convention)))
             raise ValueError(f"`coordinates` must be one of {expected}, got {self.coordinates!r}")
 
-    def build_frame(self, image: Image) -> CoordinateFrame:
+    def build_frame(self, image: Image, *, is_video: bool = False) -> CoordinateFrame:
         """Build the frame in which the model writes places in an image.
 
         Args:
             image: The whole image, as the user gave it.
+            is_video: Whether it is a frame of a video, whose places are those of the whole frame, however it is shown.
 
         Returns:
             The frame: from the places that the model writes to pixels of the image, and back.
         """
         convention: Convention = "pixels" if self.coordinates == "auto" else self.coordinates
-        height, width = _fit_size(image.height, image.width, self.image_side)
+        height, width = image.height, image.width
+        if not is_video:
+            height, width = _fit_size(height, width, self.image_side)
         return CoordinateFrame(convention, image.width, image.height, width, height)
 
 
