@@ -112,6 +112,11 @@ class Options:
         by_model = [name for name, parameter in MODEL_OPTIONS.items() if parameter in parameters]
         return (*parameters, *by_model, *(("record",) if self.planner_kind != "replay" else ()))
 
+    def for_subject(self, *, is_video: bool) -> "Options":
+        """The same options; for a video with its tools, where no others were chosen."""
+        chosen = not is_video or self.toolset is not None or self.planner_kind == "replay"
+        return self if chosen else replace(self, toolset="video")
+
     @property
     def planner_kind(self) -> str:
         """Of planner, e.g. 'openai'."""

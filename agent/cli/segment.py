@@ -1,4 +1,4 @@
-"""`sam3-agent segment`: one query about one image, four files and one line out."""
+"""`sam3-agent segment`: one query about one image or video, four files and one line out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,15 +30,21 @@ if TYPE_CHECKING:
 
 @shared_options.planning_options()
 def segment(
-    image: Annotated[Path, path_argument(help="A picture file: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF …")],
+    image: Annotated[
+        Path, path_argument(help="A picture file, or a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames.")
+    ],
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
     options: Options,
     out: Annotated[Path | None, path_option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print result.json, and nothing else, on stdout.")] = False,
     export: shared_options.ExportOption = None,
+    start: Annotated[float | None, typer.Option(min=0, help="Of a video: look only from this second on.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Of a video: look only up to this second.")] = None,
     max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
+
+    In a video, what is found is followed through all frames, and overlay.png shows some of them.
 
     Exit codes: 0 answered, nothing matched, or asked back; 1 failure, or stopped before an answer; 2 bad usage or bad
     input. Stopped, it gives the best answer so far. A replay takes what is left out here from what it repeats.
@@ -48,7 +54,7 @@ def segment(
     recorded = "" if options.record is None else f"; the calls so far are recorded in {options.record}"
     with report_user_errors(interrupted=f"no answer was written{recorded}" if recorded else "nothing was written"):
         query = read_query(query)
-        from agent.core.episode import Task
+        from agent.cli.subjects import build_task, open_subject
         from agent.exports import select_exporters
         from agent.report.output_folder import (
             ANSWER_FILES,
@@ -58,37 +64,42 @@ def segment(
             write_exports,
         )
         from agent.report.result import Result
-        from sam3_tool import Image
 
         formats = [] if export is None else [*select_exporters(export, "image").values()]
         files = (*ANSWER_FILES, *(exporter.build_file_name(image.name) for exporter in formats))
-        task = Task(Image.open(image, max_pixels=max_pixels), query)
-        print_notes(task.image.notes)
+        subject = open_subject(image, max_pixels=max_pixels)
+        task = build_task(subject, query, start=start, end=end)
+        print_notes(subject.notes)
+        options = options.for_subject(is_video=task.timeline is not None)
         folder = out or Path("out", sanitize_file_name(image.stem))
         with stage_files(folder, files) as stage:
-            episode, provenance = _run_task(task, options)
+            episode, provenance, interruption = _run_task(task, options)
             result = Result.from_episode(episode, seconds=perf_counter() - started, warnings=provenance.warnings)
             with raise_write_errors(folder):
                 write_answer_files(episode, result, stage, provenance=provenance, source=image.name)
                 write_exports(episode, formats, stage, source=image.name)
-    with report_user_errors(interrupted=f"the answer is in {folder}"):
+    kept = "the answer" if interruption is None else "what was found until then"
+    with report_user_errors(interrupted=f"{kept} is in {folder}"):
         if json:
             print_json(result.to_json())
         else:
             print_line(_format_summary(result, folder, files))
+        if interruption is not None:
+            raise interruption
     raise typer.Exit(0 if _is_success(result) else FAILURE)
 
 
-def _run_task(task: "Task", options: Options) -> "tuple[Episode, Provenance]":
-    """The finished episode and what made it, with progress on the terminal."""
+def _run_task(task: "Task", options: Options) -> "tuple[Episode, Provenance, KeyboardInterrupt | None]":
+    """The finished episode, what made it, and the interruption that ended it early, with progress on the terminal."""
     from agent import watch
+    from agent.core.progress import keep_interrupted_work, listen_to_progress
 
-    with show_progress() as progress:
+    with show_progress() as progress, listen_to_progress(progress.show_status), keep_interrupted_work() as kept:
         planner, sam3, provenance = load_models(options, progress)
         progress.show_status("thinking")
         for episode in watch(task, planner, sam3, budget=provenance.budget):
             progress.show_status(format_latest_step(episode))
-    return episode, provenance
+    return episode, provenance, kept.interruption
 
 
 def _is_success(result: "Result") -> bool:

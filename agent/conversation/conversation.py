@@ -16,13 +16,16 @@ from agent.core.episode import Episode, Task
 from agent.core.errors import ConversationError
 from agent.core.outcome import Outcome
 from agent.core.planner import Planner
+from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.loop import run, watch
 from agent.planners.scripted import ScriptEntry
-from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+from agent.tools import VIDEO, WORKSPACE
+from sam3_tool import Image, Instances, Sam3, ScriptedBackend, Video
 from sam3_tool.errors import RecordError
-from sam3_tool.masks.rle import compute_areas, decode_masks
+from sam3_tool.masks.rle import RleMask, compute_areas, decode_masks
 from sam3_tool.prompts import Box
+from sam3_tool.video.time_stamps import format_time
 
 SCORE_EDIT_PREFIX = "keep what scores above"
 """How the words of such an edit begin: of several in a row, the last one counts alone."""
@@ -68,6 +71,27 @@ class Conversation:
             A conversation without a turn.
         """
         return cls((ImageShown(image, Path(name).name),), 1)
+
+    @classmethod
+    def start_video(
+        cls, video: Video, name: str = "", *, since: float | None = None, until: float | None = None
+    ) -> "Conversation":
+        """Begin a conversation about a video.
+
+        Args:
+            video: The video that the first query is about.
+            name: The video's file name. Folders before it are left out.
+            since: Seconds: what is shown before is left out. Default: the beginning.
+            until: Seconds: what is shown after that is left out. Default: the end.
+
+        Returns:
+            A conversation without a turn, for planners with the toolset `VIDEO`.
+
+        Raises:
+            ValueError: No frame is shown then.
+        """
+        task = Task.from_video(video, "", since=since, until=until)
+        return cls((ImageShown(task.image, Path(name).name, video, task.timeline),), 1)
 
     @classmethod
     def open(
@@ -123,8 +147,18 @@ class Conversation:
         return self._image_event.image
 
     @property
+    def video(self) -> Video | None:
+        """The video that the conversation is about now; None for an image, and where the video is not at hand."""
+        return self._image_event.video
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """When the frames of the video are shown; None for an image."""
+        return self._image_event.timeline
+
+    @property
     def name(self) -> str:
-        """The name of the image's file; it may be empty."""
+        """The name of the file of the image or the video; it may be empty."""
         return self._image_event.name
 
     @property
@@ -192,13 +226,16 @@ class Conversation:
         events = self.events[self.events.index(self._image_event) : self.cursor]
         return {id: why for turn in events if isinstance(turn, Episode) for id, why in turn.reasons.items()}
 
-    def mask_at(self, x: float, y: float, *, candidate_ids: Sequence[int] | None = None) -> int | None:
+    def mask_at(
+        self, x: float, y: float, *, candidate_ids: Sequence[int] | None = None, at: float | None = None
+    ) -> int | None:
         """Find the smallest mask at a pixel.
 
         Args:
             x: Column in pixels, in [0, width).
             y: Row in pixels, in [0, height).
             candidate_ids: The mask ids to look among. Default: those of the answer.
+            at: Of a video, the second in which the frame is shown. Default: its first frame.
 
         Returns:
             Its mask id; None where there is no mask.
@@ -208,9 +245,19 @@ class Conversation:
         """
         self._check_inside(x, y)
         ids = self.selected if candidate_ids is None else tuple(candidate_ids)
-        pixels = decode_masks(self.workspace.get_rles(ids), self.image.height, self.image.width)[:, int(y), int(x)]
-        hit = [id for id, covered in zip(ids, pixels.tolist(), strict=True) if covered]
-        return min(hit, key=lambda id: compute_areas(self.workspace.get_rles([id]))[0], default=None)
+        rles = self._find_masks(ids, at)
+        pixels = decode_masks([*rles.values()], self.image.height, self.image.width)[:, int(y), int(x)]
+        hit = [id for id, covered in zip(rles, pixels.tolist(), strict=True) if covered]
+        return min(hit, key=lambda id: compute_areas([rles[id]])[0], default=None)
+
+    def _find_masks(self, ids: Sequence[int], at: float | None) -> dict[int, RleMask]:
+        """The masks by id; of a video, those on the frame that is shown at that second."""
+        timeline = self.timeline
+        if timeline is None:
+            return dict(zip(ids, self.workspace.get_rles(ids), strict=True))
+        frame = timeline.start if at is None else timeline.find_frame(at)
+        masks = zip(ids, (masklet.at(frame) for masklet in self.workspace.get_masklets(ids)), strict=True)
+        return {id: mask for id, mask in masks if mask is not None}
 
     # saying something
 
@@ -223,7 +270,7 @@ class Conversation:
         Returns:
             The query with the current image and the context.
         """
-        return Task(self.image, query, self.context)
+        return self._image_event.build_task(query, self.context)
 
     def say(
         self,
@@ -329,6 +376,22 @@ class Conversation:
         """
         return self._append_event(ImageShown(image, Path(name).name))
 
+    def show_video(self, video: Video, name: str = "") -> "Conversation":
+        """Turn to another video, or hand in the video that a saved conversation is about.
+
+        Args:
+            video: The video that the next query is about.
+            name: The video's file name. Folders before it are left out.
+
+        Returns:
+            The conversation about the video. If it is the one that the conversation was about when it was saved, it
+            goes on as it was; else mask ids count from 1 again, and undone turns are forgotten.
+        """
+        if self.timeline is None or self._image_event.video_key != video.key:
+            begun = Conversation.start_video(video, name)
+            return self._append_event(begun.events[0])
+        return replace(self, events=tuple(_hand_in_video(event, video) for event in self.events))
+
     def _append_event(self, event: Event) -> "Conversation":
         return Conversation((*self.events[: self.cursor], event), self.cursor + 1)
 
@@ -387,7 +450,8 @@ class Conversation:
             ConversationError: A tool refuses a call, with the tool's sentence. The conversation is as it was.
         """
         task = replace(self.build_task(description or "(edited by hand)"), by_hand=True)
-        person = edits.ManualPlanner([*decisions, edits.answer_with_current])
+        toolset = WORKSPACE if self.timeline is None else VIDEO
+        person = edits.ManualPlanner([*decisions, edits.answer_with_current], toolset=toolset)
         return self.append(run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2)))
 
     def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
@@ -482,7 +546,14 @@ class Conversation:
         return start.select(ids, f"{SCORE_EDIT_PREFIX} {threshold:g}")
 
     def click(
-        self, x: float, y: float, sam3: Sam3, *, positive: bool = True, mask_id: int | None = None
+        self,
+        x: float,
+        y: float,
+        sam3: Sam3,
+        *,
+        positive: bool = True,
+        mask_id: int | None = None,
+        at: float | None = None,
     ) -> "Conversation":
         """Correct a mask at a pixel, or add the object there.
 
@@ -494,6 +565,7 @@ class Conversation:
             sam3: Makes the mask.
             positive: True adds what is there, False takes it away.
             mask_id: The mask to correct. Default: the smallest mask of the answer there; without one, a new object.
+            at: Of a video, the second in which the frame is shown. Default: its first frame.
 
         Returns:
             The conversation with the turn.
@@ -501,18 +573,39 @@ class Conversation:
         Raises:
             ConversationError: The pixel lies outside the image, nothing is found, or a negative click hits no mask.
         """
-        mask_id = self.mask_at(x, y) if mask_id is None else mask_id
+        mask_id = self.mask_at(x, y, at=at) if mask_id is None else mask_id
         if mask_id is None and not positive:
             raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
         self._check_known([] if mask_id is None else [mask_id])
         return self.edit(
-            [edits.build_refine_call(x, y, positive, mask_id), partial(edits.answer_with_refined, mask_id)],
+            [
+                edits.build_refine_call(x, y, positive, mask_id, self._get_second(at)),
+                partial(edits.answer_with_refined, mask_id),
+            ],
             sam3,
-            edits.describe_click(x, y, positive, mask_id),
+            edits.describe_click(x, y, positive, mask_id) + self._describe_moment(at),
         )
 
+    def _get_second(self, at: float | None) -> float | None:
+        """The second of a frame of the video; None for an image."""
+        if self.timeline is None:
+            return None
+        return self.timeline.times[self.timeline.start] if at is None else at
+
+    def _describe_moment(self, at: float | None) -> str:
+        second = self._get_second(at)
+        return "" if second is None else f" at {format_time(second)}"
+
     def apply_box(
-        self, x0: float, y0: float, x1: float, y1: float, sam3: Sam3, *, positive: bool = True
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        sam3: Sam3,
+        *,
+        positive: bool = True,
+        at: float | None = None,
     ) -> "Conversation":
         """Add everything that looks like the content of a box, or leave it out of the answer.
 
@@ -523,6 +616,7 @@ class Conversation:
             y1: Row of the opposite corner.
             sam3: Finds what looks alike.
             positive: True adds the objects, False leaves them out, that in the box included.
+            at: Of a video, the second in which the frame with the box is shown. Default: its first frame.
 
         Returns:
             The conversation with the turn.
@@ -531,12 +625,13 @@ class Conversation:
             ConversationError: The box has no pixel in the image, it changes nothing, or there is no answer to change.
         """
         box = self._clip_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
-        where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}"
+        where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}{self._describe_moment(at)}"
+        call = edits.build_exemplar_call(box, self._get_second(at))
         if positive:
-            return self.edit([edits.build_exemplar_call(box), edits.union_with_answer], sam3, f"add {where}")
+            return self.edit([call, edits.union_with_answer], sam3, f"add {where}")
         if not self.selected:
             raise ConversationError("there is no answer yet to take anything from")
-        calls = (edits.build_exemplar_call(box), edits.subtract_from_answer, partial(edits.exclude_boxed, box))
+        calls = (call, edits.subtract_from_answer, partial(edits.exclude_boxed, box))
         return self.edit(calls, sam3, f"leave out {where}")
 
     def _clip_box(self, box: Box) -> Box:
@@ -561,3 +656,10 @@ class Conversation:
         if unknown := [id for id in dict.fromkeys(ids) if id not in self.selected]:
             has = f"which has {format_ids(self.selected)}" if self.selected else "which has no masks"
             raise ConversationError(f"mask {format_ids(unknown, 'or')} is not in the answer, {has}")
+
+
+def _hand_in_video(event: Event, video: Video) -> Event:
+    """The event with the video, if it is about it."""
+    if isinstance(event, ImageShown):
+        return replace(event, video=video) if event.video_key == video.key else event
+    return replace(event, task=replace(event.task, video=video)) if event.task.video_key == video.key else event

@@ -36,10 +36,10 @@ def answer_with_ids(ids: Sequence[int], episode: Episode) -> Tool:
     return Answer(ids=[*ids], message=said) if ids else ReportNoMask(reason=said)
 
 
-def build_refine_call(x: float, y: float, positive: bool, mask_id: int | None) -> Decision:
-    return _build_decision(
-        "refine", points=[{"x": x, "y": y, "positive": positive}], **({} if mask_id is None else {"id": mask_id})
-    )
+def build_refine_call(x: float, y: float, positive: bool, mask_id: int | None, at: float | None = None) -> Decision:
+    """`at`: of a video, the second of the frame."""
+    whose, when = {} if mask_id is None else {"id": mask_id}, {} if at is None else {"at": at}
+    return _build_decision("refine", points=[{"x": x, "y": y, "positive": positive}], **whose, **when)
 
 
 def answer_with_refined(mask_id: int | None, episode: Episode) -> Tool:
@@ -57,8 +57,9 @@ def answer_with_refined(mask_id: int | None, episode: Episode) -> Tool:
     return Answer(ids=[*dict.fromkeys([*kept, new])], message=episode.message)
 
 
-def build_exemplar_call(box: Box) -> Decision:
-    return _build_decision("segment", phrases=[], boxes=[box])
+def build_exemplar_call(box: Box, at: float | None = None) -> Decision:
+    """`at`: of a video, the second of the frame."""
+    return _build_decision("segment", phrases=[], boxes=[box], **({} if at is None else {"at": at}))
 
 
 def union_with_answer(episode: Episode) -> Tool:

@@ -4,18 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
-from agent.core.episode import Episode
+from agent.core.episode import Episode, Task
 from agent.core.outcome import EARLY_STOP_OUTCOMES
-from sam3_tool import Image
+from agent.core.timeline import Timeline
+from sam3_tool import Image, Video
 
 
 @dataclass(frozen=True, eq=False)
 class ImageShown:
-    """The conversation turns to this image."""
+    """The conversation turns to this image, or to this video."""
 
     image: Image
+    """Of a video, the first frame of the part that is talked about."""
     name: str = ""
-    """The image's file name, without folders."""
+    """The file name of the image or the video, without folders."""
+    video: Video | None = None
+    """None for an image, and where a saved conversation is read without the video."""
+    timeline: Timeline | None = None
+    """When the frames of the video are shown, and which of them are talked about; None for an image."""
+    video_key: str = ""
+    """The content key of the video, of a saved conversation that is read without it."""
+
+    def build_task(self, query: str, context: ConversationContext = EMPTY_CONTEXT, *, by_hand: bool = False) -> Task:
+        """Build the task of a query about it."""
+        return Task(self.image, query, context, by_hand, self.video, self.timeline, self.video_key)
 
 
 Event = ImageShown | Episode

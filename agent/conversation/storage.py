@@ -9,16 +9,18 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError
 
 from agent.conversation.events import Event, ImageShown, build_context
-from agent.core.episode import Episode, Task
+from agent.core.episode import Episode
 from agent.core.outcome import Outcome
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
-from agent.records.episode_file import SavedImage, SavedStep, rebuild_episode, to_saved_steps
+from agent.records.episode_file import SavedImage, SavedStep, SavedVideo, rebuild_episode, to_saved_steps
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.system.files import write_atomically
 
 FORMAT = "sam3-agent conversation"
 VERSION: Final = 1
+VIDEO_VERSION: Final = 2
+"""Of a conversation in which a video was shown; all others are as version 1 has them."""
 
 
 class SavedImageShown(SavedModel):
@@ -26,6 +28,8 @@ class SavedImageShown(SavedModel):
     picture: str
     """Its content key."""
     name: Text
+    video: Annotated[SavedVideo | None, Field(exclude_if=lambda video: video is None)] = None
+    """The video, of which the picture is a frame; None for an image."""
 
 
 class SavedTurn(SavedModel):
@@ -49,7 +53,7 @@ class SavedTurn(SavedModel):
 
 class SavedConversation(SavedModel):
     format: Literal["sam3-agent conversation"] = "sam3-agent conversation"
-    version: Literal[1] = VERSION
+    version: Literal[1, 2] = VERSION
     cursor: int
     """How many of the events count; the others were undone."""
     events: tuple[SavedImageShown | SavedTurn, ...]
@@ -92,6 +96,7 @@ class SavedConversation(SavedModel):
         image_events = [event for event in events if isinstance(event, ImageShown)]
         images = {event.image.key: SavedImage.from_image(event.image, event.name) for event in reversed(image_events)}
         return cls(
+            version=VERSION if all(event.timeline is None for event in image_events) else VIDEO_VERSION,
             cursor=cursor,
             events=tuple(_to_saved_event(event) for event in events),
             pictures=tuple(images[key] for key in dict.fromkeys(event.image.key for event in image_events)),
@@ -124,7 +129,7 @@ def load_conversation(
 
     Raises RecordError for a file that is missing, foreign or damaged, or beyond a limit.
     """
-    held = read_versioned_json(path, kind="conversation", format=FORMAT, versions=(VERSION,))
+    held = read_versioned_json(path, kind="conversation", format=FORMAT, versions=(VERSION, VIDEO_VERSION))
     try:
         saved = SavedConversation.model_validate(held)
         saved.check_limits(path, max_pixels=max_pixels, max_masks=max_masks, max_steps=max_steps)
@@ -141,7 +146,7 @@ def _to_saved_event(event: Event) -> SavedImageShown | SavedTurn:
     return (
         SavedTurn.from_episode(event)
         if isinstance(event, Episode)
-        else SavedImageShown(picture=event.image.key, name=event.name)
+        else SavedImageShown(picture=event.image.key, name=event.name, video=SavedVideo.from_task(event.build_task("")))
     )
 
 
@@ -149,11 +154,13 @@ def _restore_event(saved: SavedImageShown | SavedTurn, earlier: list[Event], ima
     if isinstance(saved, SavedImageShown):
         if saved.picture not in images:
             raise ValueError(f"it shows a picture {saved.picture!r} that the file does not hold")
-        return ImageShown(images[saved.picture], Path(saved.name).name)
+        timeline = None if saved.video is None else saved.video.to_timeline()
+        key = "" if saved.video is None else saved.video.key
+        return ImageShown(images[saved.picture], Path(saved.name).name, timeline=timeline, video_key=key)
     image_event = next((event for event in reversed(earlier) if isinstance(event, ImageShown)), None)
     if image_event is None:
         raise ValueError("a turn was taken before any picture was shown")
-    task = Task(image_event.image, saved.query, build_context(earlier), saved.by_hand)
+    task = image_event.build_task(saved.query, build_context(earlier), by_hand=saved.by_hand)
     return _restore_plan(rebuild_episode(task, saved.steps, saved.outcome), saved.plan)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @shared_options.planning_options()
 def chat(
     options: Options,
-    image: Annotated[Path | None, path_argument(help="A picture file; may be left out with --open.")] = None,
+    image: Annotated[Path | None, path_argument(help="A picture or a video; may be left out with --open.")] = None,
     out: Annotated[Path | None, path_option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     open_: Annotated[Path | None, path_option("--open", help="Go on with a saved conversation.")] = None,
     save: Annotated[Path | None, path_option(help="Save the conversation there on leaving.")] = None,
@@ -54,6 +54,7 @@ def chat(
         if save is not None and (is_folder(save) or not is_folder(save.parent)):
             raise UsageError(f"--save needs the name of a file in a folder that is there, got {save}")
         conversation = _open_conversation(image, open_, max_pixels)
+        options = options.for_subject(is_video=conversation.timeline is not None)
         with show_progress() as progress:
             planner, sam3, provenance = load_models(options, progress)
         kind = inline if inline != "auto" else detect_inline_mode(os.environ)
@@ -75,7 +76,8 @@ def chat(
 
 
 def _open_conversation(image: Path | None, saved: Path | None, max_pixels: int | None) -> "Conversation":
-    """A conversation about this image; the saved one, where it is given, goes on with the image."""
+    """A conversation about this image or video; the saved one, where it is given, goes on with it."""
+    from agent.cli.subjects import open_subject
     from agent.conversation.conversation import Conversation
     from sam3_tool import Image
 
@@ -85,6 +87,8 @@ def _open_conversation(image: Path | None, saved: Path | None, max_pixels: int |
             return opened
     elif image is None:
         raise UsageError("no picture to talk about; name one, or --open a saved conversation")
-    shown = Image.open(image, max_pixels=max_pixels)
-    print_notes(shown.notes)
-    return Conversation.start(shown, image.name) if saved is None else opened.show(shown, image.name)
+    subject = open_subject(image, max_pixels=max_pixels)
+    print_notes(subject.notes)
+    if isinstance(subject, Image):
+        return Conversation.start(subject, image.name) if saved is None else opened.show(subject, image.name)
+    return Conversation.start_video(subject, image.name) if saved is None else opened.show_video(subject, image.name)

@@ -7,12 +7,14 @@ from typing import Literal
 
 from agent.cli.chat.session import Chat
 from agent.cli.console import print_notes
+from agent.cli.subjects import open_subject
 from agent.conversation.conversation import Conversation
 from agent.core.errors import UsageError
 from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
 from agent.report.output_folder import raise_write_errors, stage_files
-from sam3_tool import Image
+from agent.tools.video.times import parse_time
+from sam3_tool import Video
 from sam3_tool.system.file_names import escape_unprintable
 from sam3_tool.system.paths import expand_path
 
@@ -55,9 +57,16 @@ def _open_conversation(chat: Chat, conversation: Conversation, words: Sequence[s
 
 def _show_image(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     path = _parse_path(words)
-    image = Image.open(path, max_pixels=chat.max_pixels)
-    print_notes(image.notes)
-    return conversation.show(image, path.name)
+    subject = open_subject(path, max_pixels=chat.max_pixels)
+    if isinstance(subject, Video) != chat.planner.toolset.is_for_videos:
+        kind = "a video" if isinstance(subject, Video) else "a picture"
+        raise UsageError(f"this chat is not about that kind; leave it, and start one with {path.name}, which is {kind}")
+    print_notes(subject.notes)
+    return (
+        conversation.show_video(subject, path.name)
+        if isinstance(subject, Video)
+        else conversation.show(subject, path.name)
+    )
 
 
 def _list_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
@@ -67,16 +76,18 @@ def _list_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) ->
 
 
 def _click_pixel(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    at, words = _parse_moment(words, conversation)
     positive, rest = _parse_sign(words)
     x, y, *third = _parse_numbers(rest, 2, 3)
     mask_id, *_ = [*_to_integers(third), None]
-    return conversation.click(x, y, chat.sam3, positive=positive, mask_id=mask_id)
+    return conversation.click(x, y, chat.sam3, positive=positive, mask_id=mask_id, at=at)
 
 
 def _apply_box(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
+    at, words = _parse_moment(words, conversation)
     positive, rest = _parse_sign(words)
     x0, y0, x1, y1 = _parse_numbers(rest, 4, 4)
-    return conversation.apply_box(x0, y0, x1, y1, chat.sam3, positive=positive)
+    return conversation.apply_box(x0, y0, x1, y1, chat.sam3, positive=positive, at=at)
 
 
 def _remove_masks(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
@@ -129,13 +140,15 @@ COMMANDS: dict[str, Command] = {
     "keep": Command("ID …", "only these masks of the answer", _keep_masks),
     "add": Command("ID …", "known masks that belong there too", _add_masks),
     "click": Command(
-        "X Y [-] [ID]",
-        "one more object at this pixel, or more of the mask there, or of mask ID; - = less of it",
+        "X Y [-] [ID] [@TIME]",
+        "one more object at this pixel, or more of the mask there, or of mask ID; - = less of it; @0:01.2 in a video",
         _click_pixel,
     ),
-    "box": Command("X0 Y0 X1 Y1 [-]", "all that looks like what is in this box; - = leave that out", _apply_box),
+    "box": Command(
+        "X0 Y0 X1 Y1 [-] [@TIME]", "all that looks like what is in this box; - = leave that out", _apply_box
+    ),
     "threshold": Command("T", "only masks that score above T", _apply_threshold),
-    "picture": Command("FILE", "go on with another picture", _show_image, "file"),
+    "picture": Command("FILE", "go on with another picture, or another video", _show_image, "file"),
     "export": Command("FORMAT …", f"the answer for other tools: {', '.join(EXPORTERS)}", _export_answer, "format"),
     "save": Command("[FILE]", "the whole conversation in one file", _save_conversation, "file"),
     "open": Command("FILE", "a saved conversation in the place of this one", _open_conversation, "file"),
@@ -159,6 +172,20 @@ def _parse_path(words: Sequence[str]) -> Path:
 def _parse_sign(words: Sequence[str]) -> tuple[bool, list[str]]:
     """Whether no minus stands among the words, and the other words."""
     return "-" not in words, [word for word in words if word not in "+-"]
+
+
+def _parse_moment(words: Sequence[str], conversation: Conversation) -> tuple[float | None, list[str]]:
+    """The second that is written @TIME, and the other words. Of a video, it must be there."""
+    moments = [word[1:] for word in words if word.startswith("@")]
+    rest = [word for word in words if not word.startswith("@")]
+    if conversation.timeline is None:
+        if moments:
+            raise UsageError(f"@{moments[0]} is a time in a video, and here stands a picture")
+        return None, rest
+    at = parse_time(moments[0]) if len(moments) == 1 else None
+    if not isinstance(at, float):
+        raise UsageError("say once in which frame of the video, as @0:01.2 or @1.2 for the second in which it is shown")
+    return at, rest
 
 
 def _parse_numbers(words: Sequence[str], min_count: int, max_count: int) -> list[float]:

@@ -12,6 +12,7 @@ from agent.cli.streams import PrintingError
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError
+from agent.core.progress import listen_to_progress
 from sam3_tool.errors import UserError
 
 
@@ -67,7 +68,7 @@ def answer_line(chat: Chat, line: str, conversation: Conversation) -> Conversati
 
 def _run_query(chat: Chat, query: str, conversation: Conversation) -> Conversation:
     turns = conversation.watch(query, chat.planner, chat.sam3, budget=chat.provenance.budget)
-    with show_progress() as progress:
+    with show_progress() as progress, listen_to_progress(progress.show_status):
         progress.show_status("thinking")
         *_, episode = (_report_step(episode, progress) for episode in turns)
     return conversation.append(episode)

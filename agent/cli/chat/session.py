@@ -13,8 +13,10 @@ from agent.core.english import pluralize
 from agent.core.episode import Episode
 from agent.core.errors import InterruptedOutputError, OutputError
 from agent.core.planner import Planner
+from agent.core.timeline import format_span
 from agent.records.provenance import Provenance
-from agent.report.output_folder import raise_write_errors, stage_files
+from agent.report.output_folder import MAX_SHEET_SIDE, raise_write_errors, stage_files
+from agent.report.tracks import draw_tracks
 from sam3_tool import Sam3
 from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.system.file_names import escape_unprintable
@@ -85,11 +87,19 @@ class Chat:
 
     def _draw_overlay(self, conversation: Conversation) -> PIL.Image.Image:
         """The masks over the image, which is also written. Raises OutputError."""
-        masks = conversation.workspace.get_instances(conversation.displayed_ids)
-        image = draw_marks(conversation.image, masks, mask_ids=conversation.displayed_ids)
+        image = _draw_masks(conversation)
         with stage_files(self.folder, [OVERLAY]) as stage, raise_write_errors(self.folder):
             image.save(stage / OVERLAY)
         return image
+
+
+def _draw_masks(conversation: Conversation) -> PIL.Image.Image:
+    """The masks in question over the image; of a video, over some of its frames."""
+    ids = conversation.displayed_ids
+    if conversation.timeline is None:
+        return draw_marks(conversation.image, conversation.workspace.get_instances(ids), mask_ids=ids)
+    tracks = conversation.workspace.get_masklets(ids)
+    return draw_tracks(conversation.build_task(""), ids, tracks, side=MAX_SHEET_SIDE).to_pil()
 
 
 def format_state(conversation: Conversation) -> str:
@@ -97,7 +107,10 @@ def format_state(conversation: Conversation) -> str:
     masks = conversation.workspace.pick(conversation.displayed_ids)
     if conversation.last_turn is None:
         size = f"{conversation.image.width} x {conversation.image.height} pixels"
-        return f"{escape_unprintable(conversation.name) or 'a picture'}, {size}: say what to find, or /help"
+        timeline, kind = conversation.timeline, "a picture" if conversation.timeline is None else "a video"
+        length = "" if timeline is None else f", {pluralize(timeline.stop - timeline.start, 'frame')}"
+        until = "" if timeline is None else f", {format_span(timeline.times[timeline.start], timeline.end)}"
+        return f"{escape_unprintable(conversation.name) or kind}, {size}{length}{until}: say what to find, or /help"
     outcome = "" if conversation.outcome in ("answered", "no_match") else f"{conversation.outcome}: "
     named = "; ".join(
         f"{candidate.id} {candidate.phrase or '(by example)'} {candidate.score:.2f}"
