@@ -145,6 +145,13 @@ def paper_tools() -> str:
     return "\n\n".join(map(_describe_tool, PAPER.tools))
 
 
+def video_tools() -> str:
+    """Return the tools of the toolset for videos that the default toolset has not."""
+    from agent import VIDEO, WORKSPACE
+
+    return "\n\n".join(_describe_tool(tool) for tool in VIDEO.tools if tool not in WORKSPACE.tools)
+
+
 def _describe_tool(tool: Any) -> str:
     schema = tool.to_planner_schema()["function"]
     fields, required = schema["parameters"].get("properties", {}), schema["parameters"].get("required", [])
@@ -451,6 +458,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "command-line": command_line,
     "workspace-tools": workspace_tools,
     "paper-tools": paper_tools,
+    "video-tools": video_tools,
     "result-schema": result_schema,
     "result-example": result_example,
     "errors": errors,
