@@ -14,7 +14,7 @@ from tests.support.public_surface import find_unexported
 PACKAGES = ("agent", "agent.exports", "agent.models", "evals", "sam3_tool")
 
 INNER_TYPES = {
-    "agent": {"Transcript: SavedContext", "Transcript: SavedImage", "Transcript: SavedStep"},
+    "agent": {"Transcript: SavedContext", "Transcript: SavedImage", "Transcript: SavedStep", "Transcript: SavedVideo"},
     "agent.models": {"OpenAICompatible: Endpoint", "OpenAICompatible: SharedLimits", "VllmModel: Engine"},
 }
 """Fields that `load_episode` and the models' `load` fill: nobody else makes or reads them."""

@@ -44,7 +44,7 @@ def segment(
 ) -> None:
     """Find what QUERY asks for in IMAGE; write overlay.png, result.json, episode.json and episode.html.
 
-    In a video, what is found is followed through all frames, and overlay.png shows some of them.
+    In a video, what is found is followed through all frames. overlay.png shows some of them, and overlay.mp4 all.
 
     Exit codes: 0 answered, nothing matched, or asked back; 1 failure, or stopped before an answer; 2 bad usage or bad
     input. Stopped, it gives the best answer so far. A replay takes what is left out here from what it repeats.
@@ -55,9 +55,9 @@ def segment(
     with report_user_errors(interrupted=f"no answer was written{recorded}" if recorded else "nothing was written"):
         query = read_query(query)
         from agent.cli.subjects import build_task, open_subject
-        from agent.exports import select_exporters
+        from agent.exports import check_formats, select_exporters
         from agent.report.output_folder import (
-            ANSWER_FILES,
+            list_answer_files,
             raise_write_errors,
             stage_files,
             write_answer_files,
@@ -65,12 +65,17 @@ def segment(
         )
         from agent.report.result import Result
 
-        formats = [] if export is None else [*select_exporters(export, "image").values()]
-        files = (*ANSWER_FILES, *(exporter.build_file_name(image.name) for exporter in formats))
+        exporters = {} if export is None else select_exporters(export)
         subject = open_subject(image, max_pixels=max_pixels)
         task = build_task(subject, query, start=start, end=end)
+        is_video = task.timeline is not None
+        check_formats(exporters, "video" if is_video else "image")
         print_notes(subject.notes)
-        options = options.for_subject(is_video=task.timeline is not None)
+        options, formats = options.for_subject(is_video=is_video), [*exporters.values()]
+        files = (
+            *list_answer_files(is_video=is_video),
+            *(exporter.build_file_name(image.name) for exporter in formats),
+        )
         folder = out or Path("out", sanitize_file_name(image.stem))
         with stage_files(folder, files) as stage:
             episode, provenance, interruption = _run_task(task, options)
@@ -92,7 +97,7 @@ def segment(
 def _run_task(task: "Task", options: Options) -> "tuple[Episode, Provenance, KeyboardInterrupt | None]":
     """The finished episode, what made it, and the interruption that ended it early, with progress on the terminal."""
     from agent import watch
-    from agent.core.progress import keep_interrupted_work, listen_to_progress
+    from agent.tools.video.progress import keep_interrupted_work, listen_to_progress
 
     with show_progress() as progress, listen_to_progress(progress.show_status), keep_interrupted_work() as kept:
         planner, sam3, provenance = load_models(options, progress)

@@ -26,7 +26,16 @@ class ImageShown:
     """The content key of the video, of a saved conversation that is read without it."""
 
     def build_task(self, query: str, context: ConversationContext = EMPTY_CONTEXT, *, by_hand: bool = False) -> Task:
-        """Build the task of a query about it."""
+        """Build the task of a query about it.
+
+        Args:
+            query: What the user says or does.
+            context: The conversation before it.
+            by_hand: Whether the user does it with a mouse or a command.
+
+        Returns:
+            The task, about the image or the video.
+        """
         return Task(self.image, query, context, by_hand, self.video, self.timeline, self.video_key)
 
 

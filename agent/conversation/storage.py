@@ -28,7 +28,7 @@ class SavedImageShown(SavedModel):
     picture: str
     """Its content key."""
     name: Text
-    video: Annotated[SavedVideo | None, Field(exclude_if=lambda video: video is None)] = None
+    video: SavedVideo | None = Field(default=None, exclude_if=lambda video: video is None)
     """The video, of which the picture is a frame; None for an image."""
 
 

@@ -56,6 +56,13 @@ class Timeline:
     def find_part(self, since: float | None, until: float | None) -> tuple[int, int]:
         """Find the frames of the part that are shown from `since` to `until`, both included.
 
+        Args:
+            since: Seconds from the beginning of the video; None = from the beginning of the part.
+            until: Seconds; None = to the end of the part.
+
+        Returns:
+            The first frame, and the frame after the last one.
+
         Raises:
             ValueError: There are none. The message is a clause for a sentence.
         """
@@ -69,11 +76,25 @@ class Timeline:
         return start, max(stop, start + 1)
 
     def find_frame(self, seconds: float) -> int:
-        """Find the frame of the whole video that is shown at a time; before the first and after the last, those."""
+        """Find the frame of the whole video that is shown at a time.
+
+        Args:
+            seconds: From the beginning of the video.
+
+        Returns:
+            The frame; before the first and after the last one, that one.
+        """
         return max(0, bisect_right(self.times, seconds + ROUNDING) - 1)
 
     def measure_seconds(self, frame: int) -> float:
-        """Measure how long a frame is shown; the last one as long as is usual in this video."""
+        """Measure how long a frame is shown.
+
+        Args:
+            frame: A frame of the whole video.
+
+        Returns:
+            Seconds; of the last frame, as many as is usual in this video.
+        """
         if frame + 1 < len(self.times):
             return self.times[frame + 1] - self.times[frame]
         return median(later - earlier for earlier, later in pairwise(self.times)) if len(self.times) > 1 else 1.0

@@ -104,6 +104,9 @@ class Toolset:
     def require_subject(self, task: Task) -> None:
         """Check that these tools are for what the task is about.
 
+        Args:
+            task: About an image or a video.
+
         Raises:
             PlannerError: They are for images and it is about a video, or the other way round.
         """

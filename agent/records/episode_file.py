@@ -188,7 +188,7 @@ class SavedStep(SavedModel):
     options: tuple[Text, ...] = ()
     reasons: tuple[tuple[int, Text], ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    spans: Annotated[tuple[tuple[int, float, float], ...], Field(exclude_if=lambda spans: not spans)] = ()
+    spans: tuple[tuple[int, float, float], ...] = Field(default=(), exclude_if=lambda spans: not spans)
     """Of an answer about a video."""
 
     @field_serializer("decision", mode="wrap")
@@ -285,7 +285,7 @@ class Transcript(SavedModel):
     steps: tuple[SavedStep, ...]
     picture: SavedImage
     """Of a video, the first frame of the part that the query is about."""
-    video: Annotated[SavedVideo | None, Field(exclude_if=lambda video: video is None)] = None
+    video: SavedVideo | None = Field(default=None, exclude_if=lambda video: video is None)
     """None for an episode about an image."""
 
     @classmethod

@@ -1,7 +1,8 @@
 """The files of an answer, which appear in their folder together or not at all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import PIL.Image
@@ -9,12 +10,14 @@ import PIL.Image
 from agent.core.episode import Episode
 from agent.core.errors import InterruptedOutputError, OutputError
 from agent.exports import Exporter
+from agent.exports.video.answer import ExportTrack, VideoExportAnswer
 from agent.records.episode_file import save_episode
 from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.result import Result
 from agent.report.tracks import draw_tracks
 from sam3_tool.drawing.overlay import draw_marks
+from sam3_tool.drawing.overlay_video import write_overlay_video
 from sam3_tool.errors import UserError
 from sam3_tool.system.interruptions import defer_interruptions
 from sam3_tool.system.unfinished_files import make_unfinished_folder
@@ -22,15 +25,24 @@ from sam3_tool.system.unfinished_files import make_unfinished_folder
 MAX_SHEET_SIDE = 1600
 """Pixels of the long side of the frames of a video with its answer."""
 ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
+VIDEO_FILE = "overlay.mp4"
+
+
+def list_answer_files(*, is_video: bool) -> tuple[str, ...]:
+    """Name the files of an answer: for a video also one that plays, where PyAV is there to write it."""
+    return (*ANSWER_FILES, VIDEO_FILE) if is_video and find_spec("av") else ANSWER_FILES
 
 
 def write_answer_files(episode: Episode, result: Result, folder: Path, *, provenance: Provenance, source: str) -> None:
-    """Writes `ANSWER_FILES`. `source`: the image's file name."""
+    """Writes what `list_answer_files` names. `source`: the file name of the image or the video."""
     overlay, answer, saved, page = (folder / name for name in ANSWER_FILES)
     _draw_answer(episode).save(overlay)
     answer.write_text(result.to_json() + "\n", encoding="utf-8")
     save_episode(episode, saved, provenance=provenance, source=source)
     page.write_text(to_html(episode, provenance, source=source), encoding="utf-8")
+    if episode.task.video is not None and VIDEO_FILE in list_answer_files(is_video=True):
+        tracks = episode.masklets
+        write_overlay_video(folder / VIDEO_FILE, episode.task.video, tracks.masklets, ids=tracks.ids)
 
 
 def _draw_answer(episode: Episode) -> PIL.Image.Image:
@@ -41,11 +53,30 @@ def _draw_answer(episode: Episode) -> PIL.Image.Image:
     return draw_tracks(episode.task, answer.ids, answer.masklets, side=MAX_SHEET_SIDE).to_pil()
 
 
-def write_exports(episode: Episode, formats: Sequence[Exporter], folder: Path, *, source: str) -> None:
-    """Writes the answer, or the best answer so far, in each of `formats`. `source`: the image's file name."""
-    chosen = episode.workspace.pick(episode.current_ids)
+def write_exports(
+    episode: Episode,
+    formats: Sequence[Exporter],
+    folder: Path,
+    *,
+    source: str,
+    reasons: Mapping[int, str] | None = None,
+) -> None:
+    """Writes the answer, or the best answer so far, in each of `formats`.
+
+    `source`: the file name of the image or the video. `reasons`: why masks belong there; None = as the episode says.
+    """
+    chosen, reasons = episode.workspace.pick(episode.current_ids), episode.reasons if reasons is None else reasons
+    if episode.task.video is not None:
+        tracks = [
+            ExportTrack(one.id, masklet, one.phrase, reasons.get(one.id, ""))
+            for one, masklet in zip(chosen, episode.masklets.masklets, strict=True)
+        ]
+        answer = VideoExportAnswer.from_tracks(episode.task.video, tracks, source)
+        for exporter in formats:
+            exporter.write_video_answer(answer, folder)
+        return
     for exporter in formats:
-        exporter.write(episode.task.image, chosen, source, folder, episode.reasons)
+        exporter.write(episode.task.image, chosen, source, folder, reasons)
 
 
 @contextmanager

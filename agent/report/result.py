@@ -1,7 +1,7 @@
 """What `result.json` holds."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -105,7 +105,7 @@ class Mask(BaseModel):
     segmentation: Segmentation
     reason: Text = ""
     """Why it belongs to the answer, where the planner said so."""
-    track: Annotated[Track | None, Field(exclude_if=lambda track: track is None)] = None
+    track: Track | None = Field(default=None, exclude_if=lambda track: track is None)
     """In a video: where the object is on every frame; absent for an image."""
 
     @classmethod
@@ -145,7 +145,7 @@ class Result(BaseModel):
     """When the outcome is 'asked': the readings between which the user may choose."""
     warnings: list[Text] = []
     """What one must know of how the answer was made, e.g. that the language model sees no images; absent for none."""
-    video: Annotated[VideoInfo | None, Field(exclude_if=lambda video: video is None)] = None
+    video: VideoInfo | None = Field(default=None, exclude_if=lambda video: video is None)
     """The video that the query is about; absent for an image."""
 
     @classmethod

@@ -9,10 +9,11 @@ from agent.cli.chat.session import Chat
 from agent.cli.console import print_notes
 from agent.cli.subjects import open_subject
 from agent.conversation.conversation import Conversation
+from agent.core.episode import Episode
 from agent.core.errors import UsageError
 from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
-from agent.report.output_folder import raise_write_errors, stage_files
+from agent.report.output_folder import raise_write_errors, stage_files, write_exports
 from agent.tools.video.times import parse_time
 from sam3_tool import Video
 from sam3_tool.system.file_names import escape_unprintable
@@ -110,12 +111,13 @@ def _apply_threshold(chat: Chat, conversation: Conversation, words: Sequence[str
 def _export_answer(chat: Chat, conversation: Conversation, words: Sequence[str]) -> Conversation:
     if not words:
         raise UsageError(f"/export needs a format out of {', '.join(EXPORTERS)}")
-    formats = select_exporters(",".join(words), "image")
-    masks = conversation.workspace.pick(conversation.selected)
+    formats = select_exporters(",".join(words), "image" if conversation.timeline is None else "video")
+    if conversation.timeline is not None and conversation.video is None:
+        raise UsageError("the video itself is not at hand; hand it in with /picture FILE, then export")
     names = [exporter.build_file_name(conversation.name) for exporter in formats.values()]
+    answer = Episode(conversation.build_task(""))
     with stage_files(chat.folder, names) as stage, raise_write_errors(chat.folder):
-        for exporter in formats.values():
-            exporter.write(conversation.image, masks, conversation.name, stage, conversation.reasons)
+        write_exports(answer, [*formats.values()], stage, source=conversation.name, reasons=conversation.reasons)
     chat.say(f"{escape_unprintable(str(chat.folder))}: {', '.join(names)}")
     return conversation
 

@@ -12,7 +12,7 @@ from agent.cli.streams import PrintingError
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError
-from agent.core.progress import listen_to_progress
+from agent.tools.video.progress import listen_to_progress
 from sam3_tool.errors import UserError
 
 

@@ -50,8 +50,7 @@ def find_motion(motion: Motion, track: Track) -> Spans:
     - comes_back: it is there again after a break that is no flicker. It holds at the first frame after each break.
 
     >>> from agent.core.timeline import Timeline
-    >>> from agent.tools.geometry.time_words import MOTIONS, TRACK_MEASURES, Motion, TrackMeasure
-    from agent.tools.geometry.tracks import to_tracks
+    >>> from agent.tools.geometry.tracks import to_tracks
     >>> from sam3_tool.video.masklets import Masklet
     >>> masks = [np.zeros((10, 40), bool) for _ in range(8)]
     >>> for frame, mask in enumerate(masks):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from agent.core.budget import get_remaining_seconds
 from agent.core.episode import Episode, Observation
 from agent.core.outcome import Outcome
-from agent.core.progress import note_interruption, report_progress
 from agent.core.text import to_one_line
 from agent.core.timeline import Timeline
 from agent.core.usage import Usage
+from agent.tools.video.progress import note_interruption, report_progress
 from sam3_tool import Masklets, UserError, Video
 from sam3_tool.tracking.frames import TrackedFrame, collect_masklets
 from sam3_tool.video.time_stamps import format_time

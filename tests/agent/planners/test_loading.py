@@ -83,13 +83,13 @@ def test_a_server_that_is_not_there_is_one_sentence(no_server):
     ("name", "options", "complaint"),
     [
         ("grammar", {"base_url": "http://localhost"}, "planner 'grammar' has no option 'base_url'"),
-        ("grammar", {"toolset": "tcp"}, "there is no toolset 'tcp'; there are 'workspace' and 'paper'"),
+        ("grammar", {"toolset": "tcp"}, "there is no toolset 'tcp'; there are 'workspace', 'paper' and 'video'"),
         (
             "openai:m",
             {"colour": "red"},
             "planner 'openai' has no option 'colour'; its options are: toolset, image_side",
         ),
-        ("openai:m", {"toolset": "tcp"}, "there is no toolset 'tcp'; there are 'workspace' and 'paper'"),
+        ("openai:m", {"toolset": "tcp"}, "there is no toolset 'tcp'; there are 'workspace', 'paper' and 'video'"),
         ("transformers:m", {"base_url": "http://localhost"}, "planner 'transformers' has no option 'base_url'"),
         ("replay:file.json", {"image_side": 640}, "planner 'replay' has no option 'image_side'"),
     ],

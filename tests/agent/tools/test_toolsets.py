@@ -151,7 +151,10 @@ def test_sets_by_name() -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("tcp", "there is no toolset 'tcp'; there are 'workspace' and 'paper', each also with tools of other packages"),
+        (
+            "tcp",
+            "there is no toolset 'tcp'; there are 'workspace', 'paper' and 'video', each also with",
+        ),
         ("workspace+ocr", "the toolset 'workspace+ocr' cannot be had: there is no tool 'ocr'; there are answer, "),
         ("workspace+segment", "the toolset 'workspace+segment' has more than one tool 'segment'"),
         ("workspace+", "there is no tool ''"),

@@ -3,8 +3,8 @@
 import pytest
 
 from agent import VIDEO, Budget, Episode, GrammarPlanner, ScriptedPlanner, Task, run
-from agent.core.progress import keep_interrupted_work, listen_to_progress
 from agent.tools.toolsets import SegmentVideo
+from agent.tools.video.progress import keep_interrupted_work, listen_to_progress
 from sam3_tool import Video, VideoError
 from sam3_tool.errors import UserError
 from tests.support.clips import make_clip
