@@ -156,7 +156,7 @@ def open_memory(network: VideoNetwork, levels: list[FrameLevels], **options: Any
         network,
         (HEIGHT, WIDTH),
         len(levels),
-        compute_levels=lambda embedding: levels[embedding.trunk],
+        read_frame=lambda trunk: levels[trunk],
         run_safely=lambda: nullcontext() if torch.is_inference_mode_enabled() else torch.inference_mode(),
         **options,
     )

@@ -40,7 +40,7 @@ from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.video.memory import VideoMemory
-    from sam3_tool.backends.transformers.video.network import VideoNetwork
+    from sam3_tool.backends.transformers.video.network import FrameReader, VideoNetwork
 
 _SMALL_BYTES = 100 * 2**20
 """Bytes of weights below which a network gains nothing from 16 bits on a CPU."""
@@ -232,22 +232,14 @@ class TransformersBackend:
 
     def open_memory(self, height: int, width: int, length: int) -> "VideoMemory":
         from sam3_tool.backends.transformers.video.memory import VideoMemory
-        from sam3_tool.backends.transformers.video.network import FrameLevels
 
-        network, tracker = self._video_network, self._tracker
-        assert isinstance(tracker, Tracker)  # the network was made of it
-        return VideoMemory(
-            network,
-            (height, width),
-            length,
-            compute_levels=lambda embedding: FrameLevels(*tracker.compute_levels(embedding.trunk)),
-            run_safely=self._run_safely,
-        )
+        network, read_frame = self._video_parts
+        return VideoMemory(network, (height, width), length, read_frame=read_frame, run_safely=self._run_safely)
 
     @cached_property
-    def _video_network(self) -> "VideoNetwork":
+    def _video_parts(self) -> "tuple[VideoNetwork, FrameReader]":
         """The tracker with its memory, which is read when the first video comes."""
-        from sam3_tool.backends.transformers.video.network import VideoNetwork
+        from sam3_tool.backends.transformers.video.network import FrameReader, VideoNetwork
 
         if isinstance(self._tracker, CheckpointError):
             raise self._tracker
@@ -255,7 +247,7 @@ class TransformersBackend:
             raise CheckpointError(f"SAM 3 {self.name!r} was made without memory weights, so it cannot follow objects")
         with self._run_safely():
             memory = read_memory(self._folder, self._model.dtype).to(self._model.device)
-            return VideoNetwork(self._tracker.model, memory)
+            return VideoNetwork(self._tracker.model, memory), FrameReader(self._tracker.model)
 
     def detect(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
         pairs = list(zip(embeddings, prompts, strict=True))

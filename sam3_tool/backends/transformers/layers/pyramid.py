@@ -34,7 +34,7 @@ class SharedPyramid(nn.Module):
         super().__init__()
         *fine, coarse, _ = neck.fpn_layers
         needed = list(convolutions)[: len(fine)][::-1]
-        convolved = (_fuse_convolution(level, convolution) for level, convolution in zip(fine, needed, strict=True))
+        convolved = (fuse_convolution(level, convolution) for level, convolution in zip(fine, needed, strict=True))
         self.levels = nn.ModuleList([*convolved, coarse])
         self.position_encoding = neck.position_encoding
 
@@ -46,7 +46,7 @@ class SharedPyramid(nn.Module):
         return levels, tuple(places)
 
 
-def _fuse_convolution(level: Any, convolution: nn.Conv2d) -> nn.Module:
+def fuse_convolution(level: Any, convolution: nn.Conv2d) -> nn.Module:
     """Join a level of the neck and the convolution after it, in the form that takes fewer operations."""
     doubling, projection, smoothing = level.scale_layers[-1], level.proj1, level.proj2
     apart = sum(_count_operations(layer) for layer in (doubling, projection, smoothing, convolution))

@@ -36,6 +36,9 @@ class MemoryAttention:
         cosines, sines = type(whole.rotary_emb)(whole.config)(places, whole.position_ids.cpu())
         # transformers repeats each angle for both numbers of a pair; one of them is enough
         self._turns = torch.stack((cosines, sines), dim=-1)[0, :, ::2].contiguous().to(places.device)
+        self.max_folded_weights = 2**20
+        """Of one object; more of them would not stay in a processor's cache."""
+        self._turns_by_shape: dict[tuple[int, int], torch.Tensor] = {}
 
     def __call__(self, tokens: torch.Tensor, groups: Sequence[MemoryGroup]) -> torch.Tensor:
         """Return (K, h w, C), of one frame's tokens (1, h w, C), in the order of the groups' objects."""
@@ -56,30 +59,61 @@ class MemoryAttention:
 
     def _attend_to_self(self, layer: Any, hidden: torch.Tensor) -> torch.Tensor:
         part, tokens = layer.self_attn, self._normalize(layer.layer_norm1, hidden)
-        query, key = (self._turn(_split_heads(part, project(tokens))) for project in (part.q_proj, part.k_proj))
-        return _attend(part, query, key, _split_heads(part, part.v_proj(tokens)))
+        query, key = (_rotate(part, project(tokens), self._turns) for project in (part.q_proj, part.k_proj))
+        return _attend(part, query, key, _split_heads(part, part.v_proj(tokens)).transpose(1, 2))
 
     def _project_queries(self, layer: Any, hidden: torch.Tensor) -> torch.Tensor:
         part = layer.cross_attn_image
-        return self._turn(_split_heads(part, part.q_proj(self._normalize(layer.layer_norm2, hidden))))
+        return _rotate(part, part.q_proj(self._normalize(layer.layer_norm2, hidden)), self._turns)
 
     def _attend_to_memory(self, layer: Any, query: torch.Tensor, group: MemoryGroup) -> torch.Tensor:
-        part = layer.cross_attn_image
-        key = _split_heads(part, part.k_proj(group.keys.to(self._dtype)))
-        seen = key.shape[2] - group.pointer_count
-        rows, heads, _, width = key.shape
-        turned = self._turn(key[:, :, :seen].reshape(rows, heads, -1, *self._turns.shape[:1], width)).flatten(2, 3)
-        key = torch.cat((turned, key[:, :, seen:]), dim=2) if group.pointer_count else turned
-        return _attend(part, query, key, _split_heads(part, part.v_proj(group.values.to(self._dtype))))
+        part, turns = layer.cross_attn_image, self._get_turns(group)
+        key = _rotate(part, part.k_proj(group.keys.to(self._dtype)), turns)
+        weights = query.shape[2] * key.shape[2]
+        if self._can_fold(part, query) and weights <= self.max_folded_weights:
+            return self._attend_folded(part, query, key, group.values)
+        return _attend(part, query, key, _split_heads(part, part.v_proj(group.values.to(self._dtype))).transpose(1, 2))
 
-    def _turn(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Turn (…, h w, D) by the places in the image."""
-        return rotate_pairs(tokens, self._turns)
+    def _can_fold(self, part: Any, query: torch.Tensor) -> bool:
+        return query.device.type == "cpu" and query.dtype == torch.float32 and part.num_attention_heads == 1
+
+    def _attend_folded(self, part: Any, query: torch.Tensor, key: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Attend to the remembered numbers themselves, and project what comes of it.
+
+        Values are a linear function of them, half as wide, and weights sum to 1: sum(w (V m + b)) = V sum(w m) + b. One
+        object after the other, because its weights then stay in the processor's cache.
+        """
+        query = query[:, 0] * part.scaling
+        seen = torch.stack(
+            [
+                torch.softmax(one @ other.T, dim=-1) @ tokens
+                for one, other, tokens in zip(query, key[:, 0], values, strict=True)
+            ]
+        )
+        weight = part.o_proj.weight @ part.v_proj.weight
+        return functional.linear(seen, weight, part.o_proj.weight @ part.v_proj.bias + part.o_proj.bias)
+
+    def _get_turns(self, group: MemoryGroup) -> torch.Tensor:
+        """Return the turns of a memory's tokens: those of its frames' places, none for object pointers."""
+        tokens = group.keys.shape[1]
+        shape = (tokens, group.pointer_count)
+        if shape not in self._turns_by_shape:
+            frames = (tokens - group.pointer_count) // len(self._turns)
+            none = torch.tensor([1.0, 0.0], device=self._turns.device).expand(
+                group.pointer_count, *self._turns.shape[1:]
+            )
+            self._turns_by_shape = {shape: torch.cat((self._turns.repeat(frames, 1, 1), none))}  # the last one is kept
+        return self._turns_by_shape[shape]
 
 
 def _split_heads(part: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Return (R, heads, n, D) of (R, n, heads D)."""
-    return tokens.view(*tokens.shape[:2], part.num_attention_heads, part.head_dim).transpose(1, 2)
+    """Return (R, n, heads, D) of (R, n, heads D)."""
+    return tokens.view(*tokens.shape[:2], part.num_attention_heads, part.head_dim)
+
+
+def _rotate(part: Any, tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Return (R, heads, n, D) of (R, n, heads D), turned by their places (n, D / 2, 2)."""
+    return rotate_pairs(_split_heads(part, tokens), turns[:, None]).transpose(1, 2)
 
 
 def _share_rows(queries: torch.Tensor, counts: Sequence[int]) -> Sequence[torch.Tensor]:

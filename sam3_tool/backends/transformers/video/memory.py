@@ -133,17 +133,18 @@ class VideoMemory:
         size: tuple[int, int],
         length: int,
         *,
-        compute_levels: Callable[[FrameEmbedding], FrameLevels],
+        read_frame: Callable[[torch.Tensor], FrameLevels],
         run_safely: Callable[[], AbstractContextManager[None]],
         spare_bytes: int = SPARE_BYTES,
         host_bytes: int = HOST_BYTES,
     ) -> None:
         """Make room for a video of `length` frames of this size, (height, width).
 
-        `compute_levels`: what the tracker reads of a frame. `run_safely`: keeps other threads out of the network.
+        `read_frame`: turns the trunk's last state into what the tracker reads. `run_safely`: keeps other threads out of
+        the network.
         """
         self._network, self._size, self._length = network, size, length
-        self._compute_levels, self._run_safely = compute_levels, run_safely
+        self._read_frame, self._run_safely = read_frame, run_safely
         self._objects: dict[int, FollowedObject] = {}
         self._serials = count()
         self._spare_bytes = spare_bytes
@@ -343,7 +344,7 @@ class VideoMemory:
     def _get_levels(self, embedding: FrameEmbedding) -> FrameLevels:
         """Return what the tracker reads of a frame; that of the latest one is kept."""
         if self._frame is None or self._frame[0] is not embedding:
-            self._frame = embedding, self._compute_levels(embedding)
+            self._frame = embedding, self._read_frame(embedding.trunk)
         return self._frame[1]
 
     # Prompts

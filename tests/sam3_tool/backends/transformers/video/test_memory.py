@@ -20,7 +20,7 @@ from sam3_tool import VisualPrompt
 from sam3_tool.backends.base import LowMasks
 from sam3_tool.backends.transformers.video.attention import MemoryAttention, MemoryGroup
 from sam3_tool.backends.transformers.video.memory import VideoMemory
-from sam3_tool.backends.transformers.video.network import FrameLevels, VideoNetwork
+from sam3_tool.backends.transformers.video.network import FrameLevels, FrameReader, VideoNetwork
 from tests.support.small_tracker import (
     PHRASE_SCENARIO,
     SCENARIO,
@@ -96,15 +96,18 @@ def test_objects_in_one_batch_are_found_as_each_is_found_alone(small, levels):
                 assert found.presences[0] == pytest.approx(low.presences[row], abs=0.01)
 
 
+@pytest.mark.parametrize("folded", [True, False])
 @torch.inference_mode()
-def test_memory_attention_is_that_of_transformers_for_every_length_of_memory(small):
+def test_memory_attention_is_that_of_transformers_for_every_length_of_memory(small, folded):
     whole, tokens = small.weights.memory_attention, torch.randn(1, 64, 128, generator=torch.Generator().manual_seed(1))
     places = torch.randn(1, 64, 128, generator=torch.Generator().manual_seed(2))
     groups = [
         MemoryGroup(*(torch.randn(count, 64 * frames + pointers, 64) for _ in range(2)), pointers)
         for count, frames, pointers in ((2, 3, 4), (1, 1, 0), (3, 2, 6))
     ]
-    found = MemoryAttention(whole, places, torch.float32)(tokens, groups)
+    attention = MemoryAttention(whole, places, torch.float32)
+    attention.max_folded_weights *= folded
+    found = attention(tokens, groups)
     rows = [(group, row) for group in groups for row in range(len(group.values))]
     for (group, row), one in zip(rows, found, strict=True):
         expected = whole(
@@ -195,3 +198,10 @@ def test_phrases_do_not_compete_and_a_frame_may_become_one_that_was_prompted(sma
     one_phrase, two_phrases = follow(), follow(groups=(0, 1, 0))
     assert not np.array_equal(one_phrase.logits[1], two_phrases.logits[1])
     assert np.abs(one_phrase.logits[[0, 2]] - two_phrases.logits[[0, 2]]).max() < 0.02
+
+
+@torch.inference_mode()
+def test_a_frame_is_read_as_the_tracker_reads_an_image(network, picture):
+    tracker, trunk = network._tracker, network.encode([picture])[0].trunk
+    for found, expected in zip(FrameReader(tracker.model)(trunk), tracker.compute_levels(trunk), strict=True):
+        assert torch.allclose(found, expected, atol=1e-4)
