@@ -111,7 +111,7 @@ class Sam3:
         max_batch: int = MAX_BATCH,
         compile: str | None = None,
     ) -> "Sam3":
-        """Load SAM 3 by name.
+        """Load SAM 3 by name. A network that is in use already is shared: two of them take the memory of one.
 
         Args:
             name_or_path: "tiny" (the embedded checkpoint), "facebook/sam3", a folder in transformers' format, or

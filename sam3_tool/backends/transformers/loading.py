@@ -1,16 +1,23 @@
 """SAM 3 on transformers by the name of its weights; registered as the backend `transformers`."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.backend import TransformersBackend
+
+_networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend]" = WeakValueDictionary()
+"""What was loaded and is not yet let go, by all that it depends on."""
 
 
 def load_transformers_backend(
     weights: str | Path, *, device: str = "auto", dtype: str = "auto", compile: str | None = None
 ) -> "TransformersBackend":
-    """Load a checkpoint by its name or folder. The arguments are those of `Sam3.load`.
+    """Load a checkpoint by its name or folder, or return the network where it is in use already.
+
+    The arguments are those of `Sam3.load`.
 
     Raises `CheckpointError` if it is missing or is not a SAM 3, and `DeviceError` if the device is missing.
     """
@@ -18,6 +25,22 @@ def load_transformers_backend(
     from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 
     folder = locate_checkpoint(weights)  # before the next import, which takes seconds
-    from sam3_tool.backends.transformers.backend import TransformersBackend
+    import torch
 
-    return TransformersBackend.load(folder, name=str(weights), device=device, dtype=dtype, compile=compile)
+    from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
+
+    name, place = str(weights), torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
+    key = (folder.resolve(), _stamp_files(folder), name, place, dtype, compile)
+    network = _networks_in_use.get(key)
+    if network is None:
+        network = TransformersBackend.load(folder, name=name, device=str(place), dtype=dtype, compile=compile)
+        _networks_in_use[key] = network
+    return network
+
+
+def _stamp_files(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Name, number, size and time of each file: other ones mean that the checkpoint was written anew."""
+    with suppress(OSError):  # which loading says better
+        stamps = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.exists()]
+        return tuple((name, stamp.st_ino, stamp.st_size, stamp.st_mtime_ns) for name, stamp in stamps)
+    return ()

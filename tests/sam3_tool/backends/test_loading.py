@@ -1,5 +1,8 @@
 """Backends by name: ours, and one that another installed package adds."""
 
+import gc
+import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 
 from sam3_tool import CheckpointError, Image, Sam3
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.plugins import PluginError, find_plugins, forget_plugins
 
 MODULE = """
@@ -83,6 +87,21 @@ def test_a_backend_that_cannot_be_imported_is_refused_in_one_line():
 def test_ours_is_registered_in_the_same_way_and_keeps_its_name():
     assert {"transformers", "mine", "broken"} <= set(find_plugins("backends"))
     assert Sam3.load("transformers:tiny").name == "tiny"
+
+
+def test_a_network_in_use_is_shared_until_its_files_change_or_nobody_has_it(tmp_path: Path):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(locate_checkpoint("tiny"), folder)
+    first, second = (Sam3.load(folder, device="cpu") for _ in range(2))
+    assert first._backend is second._backend
+    assert Sam3.load(folder, device="cpu", dtype="bfloat16").runs_on == "cpu bfloat16"
+    (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
+    other = Sam3.load(folder, device="cpu")
+    assert other._backend is not first._backend
+    held = weakref.ref(other._backend)
+    del other
+    gc.collect()
+    assert held() is None
 
 
 @pytest.mark.parametrize("name", ["nobody:weights", "C:\\weights", "sam4"])
