@@ -1,6 +1,7 @@
 """A tool: something a planner can call."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -74,12 +75,18 @@ class Tool(BaseModel):
         Returns:
             A JSON object with the tool's name, its description, and the JSON schema of its arguments.
         """
-        parameters = _strip_titles(cls.model_json_schema())
+        parameters = _strip_titles(_build_json_schema(cls))
         description = " ".join(parameters.pop("description", "").split())
         return {
             "type": "function",
             "function": {"name": cls.name, "description": description, "parameters": parameters},
         }
+
+
+@cache
+def _build_json_schema(tool: type[Tool]) -> dict[str, Any]:
+    """The schema of a tool's arguments, which pydantic takes milliseconds to make."""
+    return tool.model_json_schema()
 
 
 def _strip_titles(schema: Any) -> Any:
