@@ -20,10 +20,13 @@ from typer.testing import CliRunner
 from agent.cli.main import app
 from agent.conversation.conversation import Conversation
 from agent.report.output_folder import ANSWER_FILES
+from tests.support.program import run_program, start_program
+
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
 CASES = Path(__file__).parent
 SCENE = CASES.parents[1] / "examples" / "scene.png"
-PROGRAM = [sys.executable, "-c", "from agent.cli.main import main; main()"]
+INSTALLED = [sys.executable, "-c", "from agent.cli.main import main; main()"]
 
 
 @pytest.fixture
@@ -37,14 +40,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     return tmp_path
 
 
-def start(*words: str) -> "subprocess.Popen[str]":
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen([*PROGRAM, *words], text=True, **pipes)
-
-
 def end_while_working(number: int) -> tuple[int, str]:
     """Exit code and stderr of a command that gets this signal once its output folder is there."""
-    process = start("segment", "a.png", "circle", "--out", "o")
+    process = start_program("segment", "a.png", "circle", "--out", "o")
     while not list(Path().glob("o/.unfinished-*[0-9a-f]")):
         assert process.poll() is None
         time.sleep(0.002)
@@ -71,7 +69,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(here: Path) -> None:
 def test_ctrl_c_twice_saves_or_says_that_it_did_not(here: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), np.uint8)
     PIL.Image.fromarray(noise).save("big.png")
-    chat = start("chat", "big.png", "--out", "o", "--save", "talk.json")
+    chat = start_program("chat", "big.png", "--out", "o", "--save", "talk.json", stdin=subprocess.PIPE)
     assert chat.stdin is not None
     assert chat.stdout is not None
     print("circle", file=chat.stdin, flush=True)
@@ -113,17 +111,15 @@ def test_without_room_a_chat_goes_on_and_a_query_is_one_line(here: Path, no_room
 @pytest.mark.parametrize("here", ["stdout"], indirect=True)
 def test_an_answer_that_cannot_be_printed_is_one_line(here: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        words = [*PROGRAM, "segment", "a.png", "circle", "--out", "o", "--json"]
-        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = run_program("segment", "a.png", "circle", "--out", "o", "--json", stdout=full)
     assert (done.returncode, done.stderr) == (1, "error: cannot write to standard output: No space left on device\n")
     assert {path.name for path in Path("o").iterdir()} == set(ANSWER_FILES)
 
 
 @pytest.mark.parametrize("here", ["stdout-not-utf8"], indirect=True)
 def test_json_is_json_in_any_encoding(here: Path) -> None:
-    words = [*PROGRAM, "segment", "a.png", "circle 🍌", "--out", "o", "--json"]
     latin = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    done = subprocess.run(words, env=latin, capture_output=True, check=True)
+    done = run_program("segment", "a.png", "circle 🍌", "--out", "o", "--json", env=latin, text=False)
     assert json.loads(done.stdout.decode("latin-1"))["query"] == "circle 🍌"
 
 
@@ -139,7 +135,7 @@ can_be_nobody = pytest.mark.skipif(
 def test_a_chat_starts_for_a_user_without_a_home(here: Path) -> None:
     ours, theirs = pty.openpty()
     here.chmod(0o777)
-    words = [*CONTAINER_USER, "-u", "XDG_STATE_HOME", "TERM=dumb", *PROGRAM, "chat", "a.png"]
+    words = [*CONTAINER_USER, "-u", "XDG_STATE_HOME", "TERM=dumb", *INSTALLED, "chat", "a.png"]
     chat = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     seen = b""
@@ -157,7 +153,7 @@ def test_a_chat_starts_for_a_user_without_a_home(here: Path) -> None:
 @can_be_nobody
 @pytest.mark.parametrize("here", ["container-user"], indirect=True)
 def test_a_checkpoint_of_the_hub_needs_a_home_or_hf_home(here: Path) -> None:
-    words = [*CONTAINER_USER, "-u", "HF_HOME", *PROGRAM, "segment", "a.png", "circle", "--sam3", "facebook/sam3"]
+    words = [*CONTAINER_USER, "-u", "HF_HOME", *INSTALLED, "segment", "a.png", "circle", "--sam3", "facebook/sam3"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "set HOME or HF_HOME to a folder that can be written" in done.stderr

@@ -12,6 +12,8 @@ from evals.datasets.loading import load_dataset
 from evals.datasets.synthetic.make_scenes import write_scenes
 from evals.metrics import reasonseg
 
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 CASES = Path(__file__).parent
 
 

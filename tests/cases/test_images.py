@@ -14,6 +14,8 @@ from sam3_tool import Image
 from sam3_tool.masks.polygons import mask_to_polygons
 from sam3_tool.masks.rle import decode_mask, from_polygons, merge_masks
 
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 CASES = Path(__file__).parent
 RED, BLUE = [200, 0, 0], [0, 0, 200]
 

@@ -9,6 +9,8 @@ from agent.planners.grammar.interpretation import Interpretation, interpret_quer
 from agent.planners.grammar.nouns import to_singular
 from agent.planners.grammar.plan import Difference, Located, Phrase, Plan, Ranked, Union, target_phrases
 
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 HERE = Path(__file__).parent
 RIGHT: dict[str, Plan] = {
     "dog": Phrase("dog"),

@@ -27,6 +27,8 @@ from typer.testing import CliRunner
 
 from agent.cli.main import app
 
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]

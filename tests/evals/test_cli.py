@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli.main import app
+from tests.support.program import start_program
 
-PROGRAM = [sys.executable, "-c", "from agent.cli.main import main; main()", "eval"]
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 SCENES = ["scenes", "--with", "number=7", "--with", "size=200x150"]
 
 
@@ -49,7 +51,7 @@ def telling(*modules: str, words: list[str]) -> "subprocess.CompletedProcess[str
 
 def killed_after(lines: int, run: Path, *words: str) -> None:
     """Starts the program and ends it without a warning once that many samples are done."""
-    child = subprocess.Popen([*PROGRAM, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = start_program("eval", *words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     done = run / "samples.jsonl"
     while child.poll() is None and (not done.exists() or done.read_bytes().count(b"\n") < lines):
         time.sleep(0.002)
@@ -223,12 +225,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
 )
 def test_an_interruption_is_one_line_and_leaves_what_is_done(here, number, code, ended):
-    child = subprocess.Popen(
-        [*PROGRAM, "run", "scenes", "--with", "number=12", "--with", "size=200x150", "--out", "a"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    child = start_program("eval", "run", "scenes", "--with", "number=12", "--with", "size=200x150", "--out", "a")
     while child.poll() is None and not Path("a/samples.jsonl").exists():
         time.sleep(0.01)
     child.send_signal(number)

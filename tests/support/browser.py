@@ -1,13 +1,13 @@
 """The demo in tests: a page served from here, the program itself, a person in front of a browser."""
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
+
+from tests.support import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,15 +28,13 @@ class Program:
     """`sam3-agent demo` as a program of its own."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: program.Program
 
     @classmethod
     def start(cls, *options: str, **environment: str) -> "Program":
         """Returns once it listens."""
-        command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", "0", *options]
-        # without byte code it would compile all of torch again
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        process = subprocess.Popen(command, cwd=ROOT, env={**kept, **environment}, stdout=subprocess.PIPE, text=True)
+        words = ["demo", "--port", "0", *options]
+        process = program.start_program(*words, cwd=ROOT, env={**os.environ, **environment}, stderr=2)
         assert process.stdout is not None
         address = process.stdout.readline()
         assert address.startswith("http://127.0.0.1:"), address

@@ -1,13 +1,10 @@
 """`sam3-agent chat`: lines in, answers out."""
 
-import fcntl
 import os
 import pty
 import re
 import select
 import subprocess
-import sys
-import termios
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -28,9 +25,11 @@ from agent.planners.chat.scripted_model import ScriptedModel
 from agent.records.provenance import Provenance
 from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import Image, Sam3
+from tests.support.program import Program, run_program, start_program
+
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
-PROGRAM = Path(sys.executable).with_name("sam3-agent")
 
 Said = tuple[Conversation, list[str]]
 
@@ -203,8 +202,8 @@ def test_a_person_is_told_where_the_overlay_is_or_shown_it(chat, tmp_path: Path)
 
 def test_queries_come_from_a_pipe_and_answers_go_to_one(tmp_path: Path) -> None:
     lines = "all watermelons\n/remove 1\nthe unicorns\n/keep 99\nundo\n"
-    words = [PROGRAM, "chat", EXAMPLE, "--out", tmp_path / "there", "--save", tmp_path / "talk.json"]
-    done = subprocess.run(words, input=lines, capture_output=True, text=True, check=False, cwd=tmp_path)
+    words = ["chat", EXAMPLE, "--out", tmp_path / "there", "--save", tmp_path / "talk.json"]
+    done = run_program(*words, said=lines, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, ""), "one line could not be done"
     answers = done.stdout.splitlines()
     assert len(answers) == 5
@@ -219,10 +218,8 @@ def test_queries_come_from_a_pipe_and_answers_go_to_one(tmp_path: Path) -> None:
 
 
 def test_a_line_from_a_pipe_that_is_not_utf_8_is_one_error_and_the_next_is_answered(tmp_path: Path) -> None:
-    words = [PROGRAM, "chat", EXAMPLE]
-    done = subprocess.run(
-        words, input=b"le ch\xe2teau\nall watermelons\n", capture_output=True, check=False, cwd=tmp_path
-    )
+    lines = b"le ch\xe2teau\nall watermelons\n"
+    done = run_program("chat", EXAMPLE, said=lines, text=False, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, b"")
     error, answer = done.stdout.decode().splitlines()
     assert error.startswith("error: the query is not UTF-8 text")
@@ -241,12 +238,11 @@ def test_lines_may_be_said_on_the_command_line(tmp_path: Path, monkeypatch: pyte
 
 def test_a_person_at_a_terminal_has_a_prompt_a_history_and_ctrl_d(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    words = [PROGRAM, "chat", "scene.png", "--save", "talk.json"]
+    words = ["chat", "scene.png", "--save", "talk.json"]
     here = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb"}
     (tmp_path / "scene.png").symlink_to(EXAMPLE)
-    program = subprocess.Popen(
-        words, stdin=theirs, stdout=theirs, stderr=theirs, env=here, cwd=tmp_path, preexec_fn=take_terminal
-    )
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    program = start_program(*words, **streams, terminal=True, env=here, cwd=tmp_path)
     os.close(theirs)
     try:
         talked_to(program, ours)
@@ -259,7 +255,7 @@ def test_a_person_at_a_terminal_has_a_prompt_a_history_and_ctrl_d(tmp_path: Path
     assert "all watermelons" in history
 
 
-def talked_to(program: "subprocess.Popen[bytes]", terminal: int) -> None:
+def talked_to(program: Program, terminal: int) -> None:
     """A line that is thought better of, a query, and Ctrl-D."""
     seen = Reader(terminal)
     seen.until("scene.png, 640 x 480 pixels: say what to find, or /help", "out/scene/overlay.png", "> ")
@@ -274,12 +270,6 @@ def talked_to(program: "subprocess.Popen[bytes]", terminal: int) -> None:
         with suppress(subprocess.TimeoutExpired):
             program.wait(timeout=5)
             break
-
-
-def take_terminal() -> None:
-    """Make stdin the terminal that a new session is typed at, so that Ctrl-C there reaches the program."""
-    os.setsid()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Reader:
@@ -304,11 +294,6 @@ class Reader:
         return True
 
 
-def run(*words: object) -> "subprocess.CompletedProcess[str]":
-    done = [PROGRAM, "chat", *map(str, words)]
-    return subprocess.run(done, input="", capture_output=True, text=True, check=False)
-
-
 def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
@@ -321,7 +306,7 @@ def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
         ("--open", broken): f"error: {broken} is not a saved conversation: it is not JSON, or cut off\n",
     }
     for words, said in wanted.items():
-        done = run(*words)
+        done = run_program("chat", *words, said="")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(said)
         assert len(done.stderr.splitlines()) == 1

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +16,11 @@ from agent.cli.main import app, main
 from agent.cli.options import read_query
 from agent.report.output_folder import ANSWER_FILES
 from sam3_tool import Image
+from tests.support.program import run_program, start_program
+
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
-PROGRAM = Path(sys.executable).with_name("sam3-agent")
 
 
 @pytest.fixture
@@ -43,10 +43,6 @@ def segment(*words: object):
     return CliRunner().invoke(app, ["segment", *map(str, words)])
 
 
-def installed(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False)
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -62,14 +58,14 @@ def test_the_answer_is_one_line_and_four_files(here):
 
 
 def test_with_json_nothing_but_json_is_on_stdout(here):
-    done = installed("segment", "scene.png", "all watermelons", "--json", "--out", "there")
+    done = run_program("segment", "scene.png", "all watermelons", "--json", "--out", "there")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads(Path("there/result.json").read_text("utf-8"))
 
 
 def test_a_broken_picture_is_one_line_on_stderr(here):
     Path("broken.png").write_bytes(Path("scene.png").read_bytes()[:500])
-    done = installed("segment", "broken.png", "all watermelons")
+    done = run_program("segment", "broken.png", "all watermelons")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ")
@@ -78,9 +74,8 @@ def test_a_broken_picture_is_one_line_on_stderr(here):
 
 def test_an_interruption_is_one_line(here):
     os.mkfifo("pipe")
-    program = [PROGRAM, "segment", "scene.png", "watermelon", "--planner", "replay:pipe"]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with process, Path("pipe").open("w"):  # which opens as soon as the program reads from it
+    process = start_program("segment", "scene.png", "watermelon", "--planner", "replay:pipe")
+    with Path("pipe").open("w"):  # which opens as soon as the program reads from it
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate()
     assert (process.returncode, printed) == (130, "")

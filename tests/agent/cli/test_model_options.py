@@ -14,6 +14,8 @@ from agent.cli.model_options import MODEL_OPTIONS, get_variable_name, parse_mode
 from agent.core.errors import UsageError
 from tests.support.chat_server import ChatServer, completion, refusal
 
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 KEY = "sk-planted-4711-long"
 

@@ -1,6 +1,6 @@
 """`sam3-agent segment` with language models: a real server, and recordings of it.
 
-One test runs the installed program; the others run the same command in this process, where torch is loaded once.
+One test runs the program; the others run the same command in this process, where torch is loaded once.
 """
 
 import json
@@ -31,9 +31,11 @@ from agent.records.provenance import Provenance
 from agent.tools.toolsets import AskUser
 from sam3_tool import Image, Sam3
 from tests.support.chat_server import ChatServer, completion, refusal
+from tests.support.program import run_program
+
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
-PROGRAM = Path(sys.executable).with_name("sam3-agent")
 WITHOUT_NETWORKS = (
     "import sys; sys.modules |= dict.fromkeys(('torch', 'openai')); from agent.cli.main import main; main()"
 )
@@ -59,12 +61,6 @@ def segment(*words: object) -> Result:
 
 def replay(folder: str, *words: object) -> Result:
     return segment("--planner", f"replay:{folder}", *words)
-
-
-def run_installed(*words: object) -> "subprocess.CompletedProcess[str]":
-    """The installed program."""
-    program = [PROGRAM, "segment", "scene.png", QUERY, *map(str, words)]
-    return subprocess.run(program, capture_output=True, text=True, check=False)
 
 
 def replay_without_networks(folder: str, *words: object) -> "subprocess.CompletedProcess[str]":
@@ -102,8 +98,8 @@ def by_turn(request: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_model_behind_a_server_answers_and_its_recording_is_replayed_without_it(server) -> None:
     server.script(by_turn)
-    words = ("--planner", "openai:m", "--wire", "native", "--image-side", "320")
-    asked = run_installed(*words, "--base-url", server.url, "--record", "calls", "--out", "first")
+    words = ("segment", "scene.png", QUERY, "--planner", "openai:m", "--wire", "native", "--image-side", "320")
+    asked = run_program(*words, "--base-url", server.url, "--record", "calls", "--out", "first")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout.startswith("Two of them.")
     assert result("first")["usage"]["prompt_tokens"] == 2000

@@ -13,6 +13,8 @@ from agent.cli.main import app
 from sam3_tool.errors import PathError
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, find_home, is_folder
 
+pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
+
 TAKING_PATHS = {"segment", "chat", "eval run", "eval predict", "eval score", "eval compare", "eval view", "eval check"}
 """Commands that must be among those that take one, so that a walk over nothing is no proof."""
 
