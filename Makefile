@@ -5,8 +5,8 @@
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
 DEV = $(RUN) --extra dev --group owners --group docs
-# one file's tests stay together, since they share a model or a server
-TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# one file's tests stay together, since they share a model or a server; long files come first (tests/conftest.py)
+TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VLLM = .tools/vllm-env
 
 help: ## list the commands

@@ -3,6 +3,8 @@ import signal
 
 # the tests run beside each other, a process a core; set before torch is imported, and for programs they start
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# no test may reach a network; read where huggingface_hub is imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import PIL.Image
@@ -14,6 +16,20 @@ from sam3_tool import Image, Sam3
 # nohup, or a shell that starts the tests in its background, has them ignore these, and so would each program they start
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONG_FILES = (
+    *("demo/test_page.py", "test_package.py", "sam3_tool/backends/transformers/test_tracker.py", "mllm/test_served.py"),
+    *("sam3_tool/training/test_clicks.py", "sam3_tool/backends/transformers/test_backend.py", "evals/test_cli.py"),
+    *("bench/test_suites.py", "docs/test_pages.py", "cases/test_ends.py", "agent/models/openai/test_deviations.py"),
+    *("agent/models/test_fuzz.py", "demo/test_story.py", "bench/test_growth.py"),
+)
+"""What takes longest to run, first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that no process of tests is left with one when the others have ended."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +37,13 @@ TABLE = {
     "ghost": [(7, 7, 7, 7, 0.9), (60, 40, 70, 50, 0.6)],
 }
 """Phrase -> the rectangles that are found for it: x0, y0, x1, y1, score."""
+
+
+@pytest.fixture(autouse=True)
+def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test encrypts what it sends; to read the machine's certificates takes each client 50 ms of a processor."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(Path(__file__).parent))
 
 
 def rectangles(rows, height: int = HEIGHT, width: int = WIDTH) -> Instances:
