@@ -28,6 +28,7 @@ from .sam3 import Sam3, SegmentationReport
 from .service import SegmentationRequest
 from .tracking.frames import TrackedFrame, collect_masklets
 from .tracking.rules import TrackingRules
+from .tracking.session import TrackingSession
 from .tracking.streaming import TrackingPrompt
 from .video.masklets import Masklet, Masklets
 from .video.video import FrameSource, Video
@@ -65,6 +66,7 @@ __all__ = [
     "TrackedFrame",
     "TrackingPrompt",
     "TrackingRules",
+    "TrackingSession",
     "UserError",
     "Video",
     "VideoBackend",

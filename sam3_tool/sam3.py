@@ -33,6 +33,7 @@ from sam3_tool.service import (
 )
 from sam3_tool.tracking.frames import TrackedFrame, collect_masklets
 from sam3_tool.tracking.rules import TrackingRules
+from sam3_tool.tracking.session import TrackingSession
 from sam3_tool.tracking.streaming import TrackingPrompt, TrackingRun, get_phrases
 from sam3_tool.video.masklets import Masklets
 from sam3_tool.video.video import Video
@@ -400,6 +401,28 @@ class Sam3:
         """
         frames = self.track(video, prompts, start=start, stop=stop, reverse=reverse, rules=rules)
         return collect_masklets(frames, video, get_phrases(prompts))
+
+    def open_tracking(self, video: Video, *, rules: TrackingRules | None = None) -> TrackingSession:
+        """Begin to follow objects that clicks, boxes or masks show, through a video.
+
+        Args:
+            video: The video that they are in.
+            rules: Only `hole_area` counts. Default: as published.
+
+        Returns:
+            A session without objects.
+
+        Raises:
+            CheckpointError: The weights cannot follow objects.
+
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> video = Video.from_images([Image(np.zeros((4, 6, 3), np.uint8))])
+        >>> Sam3(ScriptedBackend({})).open_tracking(video).ids
+        ()
+        """
+        return TrackingSession(
+            video, self._get_video_backend(), self._embed_images, rules=TrackingRules() if rules is None else rules
+        )
 
     def _get_video_backend(self) -> VideoBackend:
         """Return the backend, which must follow objects. Raises CheckpointError if it does not."""
