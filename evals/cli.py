@@ -251,7 +251,7 @@ def rescore_run(
     with_: ExtraOptions = None,
     predictions: Annotated[
         Path | None,
-        path_option(help="Anybody's, in the benchmark's own format: a file, for DAVIS and SA-V a folder."),
+        path_option(help="Anybody's, in the benchmark's own format: a file, or a folder of masks."),
     ] = None,
     pages: Pages = 50,
     draws: Draws = 1000,
@@ -376,6 +376,24 @@ def write_generated_scenes(
 
         try:
             folders = write_scenes(out, number=number, seed=seed)
+        except OSError as error:
+            raise UsageError(f"cannot write into {out}: {error.strerror or error}") from error
+    for name, folder in folders.items():
+        print_line(f"{name}: {folder}")
+
+
+@app.command("make-videos")
+def write_generated_videos(
+    out: Annotated[Path, path_option(help="Folder for them.")],
+    number: Annotated[int, typer.Option(min=1, help="Of clips.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other clips.")] = 0,
+) -> None:
+    """Write staged clips in the official formats of the video benchmarks, so that every loader has files to read."""
+    with _report_errors():
+        from evals.datasets.synthetic.make_videos import write_videos
+
+        try:
+            folders = write_videos(out, number=number, seed=seed)
         except OSError as error:
             raise UsageError(f"cannot write into {out}: {error.strerror or error}") from error
     for name, folder in folders.items():

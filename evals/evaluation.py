@@ -188,7 +188,7 @@ def sort_worst_first(
     def get_badness(pair: tuple[Sample, Prediction]) -> tuple[float, bool, bool, str]:
         sample, prediction = pair
         own = per_sample.get(sample.id, 0.0)
-        return own, prediction.status != "failed", bool(prediction.masks), sample.id
+        return own, prediction.status != "failed", not prediction.is_empty, sample.id
 
     return sorted(zip(samples, predictions, strict=True), key=get_badness)
 

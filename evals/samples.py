@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.outcome import Outcome
 from agent.core.usage import NO_COST, Usage
 from agent.records.base import Text
 from evals.bootstrap import Measure
-from sam3_tool import Image, Instances
-from sam3_tool.masks.rle import RleMask, decode_masks
+from sam3_tool import Image, Instances, Masklet, Masklets, Video
+from sam3_tool.masks.rle import RleMask, decode_masks, merge_masks
 
 Status = Literal["ok", "no_mask", "asked", "budget", "failed"]
 """'ok': answered with masks; 'no_mask': answered that there is none; 'asked': a question instead of an answer;
@@ -30,8 +30,17 @@ STATUS_BY_OUTCOME: Mapping[Outcome, Status] = {
 
 
 @dataclass(frozen=True, eq=False)
+class GivenMask:
+    """An object that is shown by its mask on one frame of a video, to be followed from there."""
+
+    frame: int
+    """Index in the video."""
+    mask: RleMask
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
-    """One query about one image.
+    """One query about one image, or about one video.
 
     >>> import numpy as np
     >>> from sam3_tool import Image
@@ -46,9 +55,9 @@ class Sample:
     source: str
     """The image's file, relative to the data, for reports."""
     open_image: Callable[[], Image]
-    """Reads the image when it is called. Raises ImageError."""
+    """Reads the image, or the video's first frame, when it is called. Raises ImageError."""
     group: str
-    """The image: samples about one image are not independent, so that intervals are drawn over groups."""
+    """The image or video: samples about one are not independent, so that intervals are drawn over groups."""
     slices: Mapping[str, str] = field(default_factory=dict)
     """Which rows of the report it counts in, e.g. {"length": "short"}."""
     direct: bool = False
@@ -59,6 +68,22 @@ class Sample:
     """Reads bool (H, W), what is to be found, for the report's images; None where there are only boxes."""
     target_boxes: Sequence[tuple[float, float, float, float]] | None = None
     """x0 y0 x1 y1 in pixels: the same, where there are only boxes."""
+    open_video: Callable[[], Video] | None = None
+    """Opens the video when it is called; None where the sample is about an image. Raises VideoError."""
+    given: Callable[[], Sequence[GivenMask]] | None = None
+    """Reads the objects that are to be followed; None where `query` is asked."""
+
+
+class SavedMasklet(BaseModel):
+    """One object through a video, as `Masklet.to_dict` writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    score: float
+    frames: tuple[int, ...]
+    scores: tuple[float, ...]
+    counts: tuple[str, ...]
+    """Run lengths of its mask on each of `frames`."""
 
 
 class Prediction(BaseModel):
@@ -83,6 +108,10 @@ class Prediction(BaseModel):
     seconds: float = 0.0
     error: Text = ""
     """The cause of a failure, in one line."""
+    masklets: tuple[SavedMasklet, ...] = Field(default=(), exclude_if=lambda masklets: not masklets)
+    """Of a video: the objects that answer, or one for each that was given, in their order."""
+    video_size: tuple[int, int] | None = Field(default=None, exclude_if=lambda size: size is None)
+    """Height and width of the masklets' masks; None where there is no video, or no answer."""
 
     @classmethod
     def from_instances(cls, id: str, found: Instances, status: Status, **more: Any) -> "Prediction":
@@ -106,6 +135,53 @@ class Prediction(BaseModel):
             presence=float(found.presence),
             **more,
         )
+
+    @classmethod
+    def from_masklets(cls, id: str, found: Masklets, status: Status, **more: Any) -> "Prediction":
+        """Make a prediction of objects in a video.
+
+        Args:
+            id: Id of the sample.
+            found: The objects that answer it.
+            status: How the sample ended.
+            more: Other fields, e.g. `message`.
+
+        Returns:
+            The prediction, with the objects in their order.
+        """
+        saved = tuple(SavedMasklet.model_validate(masklet.to_dict()) for masklet in found.masklets)
+        presence = float(found.presence.max(initial=0.0))
+        return cls(id=id, status=status, masklets=saved, video_size=found.size, presence=presence, **more)
+
+    def load_masklets(self) -> list[Masklet]:
+        """Convert the objects back.
+
+        Returns:
+            One per object, in their order.
+
+        Raises:
+            ValueError: They are damaged.
+        """
+        if self.video_size is None:
+            return []
+        return [Masklet.from_dict(saved.model_dump(mode="json"), self.video_size) for saved in self.masklets]
+
+    def merge_masklets(self) -> dict[int, RleMask]:
+        """Merge all objects.
+
+        Returns:
+            Frame -> the pixels of all objects; without frames on which there are none.
+        """
+        by_frame: dict[int, list[RleMask]] = {}
+        for masklet in self.load_masklets():
+            for frame, mask in zip(masklet.frames, masklet.rles, strict=True):
+                by_frame.setdefault(frame, []).append(mask)
+        return {frame: masks[0] if len(masks) == 1 else merge_masks(masks) for frame, masks in sorted(by_frame.items())}
+
+    @property
+    def is_empty(self) -> bool:
+        """True if it has no mask, no box and no object of a video."""
+        return not (self.masks or self.boxes or any(masklet.frames for masklet in self.masklets))
 
     @classmethod
     def make_failed(cls, id: str, error: str, seconds: float = 0.0) -> "Prediction":

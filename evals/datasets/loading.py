@@ -30,7 +30,7 @@ P = ParamSpec("P")
 B = TypeVar("B", bound=Benchmark)
 
 ONLY_SCORED = (
-    "there is no video tracker here yet, so that videos are scored from predictions only:"
+    "its samples can only be scored, from predictions:"
     " sam3-agent eval score {name} --data FOLDER --split {split} --predictions FILE-OR-FOLDER"
 )
 
@@ -40,17 +40,15 @@ class DatasetLoader(Generic[P, B]):
 
     Example:
         >>> from evals.datasets import reasonseg
-        >>> reasonseg.load.needs_data, reasonseg.load.only_scored
-        (True, False)
+        >>> reasonseg.load.needs_data, reasonseg.load.splits
+        (True, ('train', 'val', 'test'))
     """
 
-    def __init__(self, function: Callable[P, B], splits: Iterable[str] = (), *, only_scored: bool = False) -> None:
+    def __init__(self, function: Callable[P, B], splits: Iterable[str] = ()) -> None:
         """Declare a loader, as the decorator `dataset_loader` does."""
         self.function = function
         self.splits = tuple(splits)
         """Names of the splits; empty where they are not known beforehand, or any text is one."""
-        self.only_scored = only_scored
-        """True if predictions can be scored, but no planner can be asked."""
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> B:
@@ -102,14 +100,11 @@ class DatasetLoader(Generic[P, B]):
         return positional
 
 
-def dataset_loader(
-    *, splits: Iterable[str] = (), only_scored: bool = False
-) -> Callable[[Callable[P, B]], DatasetLoader[P, B]]:
+def dataset_loader(*, splits: Iterable[str] = ()) -> Callable[[Callable[P, B]], DatasetLoader[P, B]]:
     """Declare a function to be the loader of a data set.
 
     Args:
         splits: Names of the splits, in the order in which a user should read them; empty = not known beforehand.
-        only_scored: Predictions can be scored, but no planner can be asked, as for videos.
 
     Returns:
         A decorator. What it makes can be called as before, and has `splits`.
@@ -118,7 +113,7 @@ def dataset_loader(
     >>> reasonseg.load.splits
     ('train', 'val', 'test')
     """
-    return lambda function: DatasetLoader(function, splits, only_scored=only_scored)
+    return lambda function: DatasetLoader(function, splits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,19 +244,16 @@ def load_dataset(
     Raises:
         PluginError: There is no data set of that name.
         DatasetError: There is no such split or option; files are missing or not as published; an id is no Unicode
-            text, or there twice; or the data set can only be scored, as videos are.
+            text, or there twice; or the data set can only be scored.
 
     >>> scenes = load_dataset("scenes", number=3)
     >>> scenes.split, len(scenes.list_samples())
     ('test', 3)
     """
     loader = find_loader(name)
-    refusal = f"{name} cannot be run: {ONLY_SCORED.format(name=name, split=split or 'SPLIT')}"
-    if loader.only_scored:
-        raise DatasetError(refusal)
     benchmark = _load_checked(loader, name, path, split, options)
     if not is_runnable(benchmark):
-        raise DatasetError(refusal)
+        raise DatasetError(f"{name} cannot be run: {ONLY_SCORED.format(name=name, split=split or 'SPLIT')}")
     texts = {
         option: str(value.absolute() if isinstance(value, Path) else value)
         for option, value in _expand_paths(loader, options).items()

@@ -53,14 +53,31 @@ def score(
     if convention not in get_args(Convention):
         known = ", ".join(map(repr, get_args(Convention)))
         raise ScoringError(f"`convention` must be one of {known}, found {convention!r}")
-    curves, summarize = _CONVENTIONS[convention]
+    return summarize_curves(
+        {
+            (video[0], number): curves
+            for video in videos
+            for number, curves in compute_object_curves(video, convention, skip_first_and_last=skip_first_and_last)
+        },
+        convention,
+    )
+
+
+def compute_object_curves(
+    video: Video, convention: Convention, *, skip_first_and_last: bool = True
+) -> Iterator[tuple[int, "Curves"]]:
+    """J and F by frame of each object of a video, by its number. Raises ScoringError as `score` does."""
+    name, prediction, target = _check_shapes(video)
     skips = skip_first_and_last and convention in ("sav", "davis")
-    kept = slice(1, -1) if skips else slice(None)
-    objects = {
-        (name, number): rows for name, p, t in map(_check_shapes, videos) for number, rows in curves(name, p, t, kept)
-    }
+    compute, _ = _CONVENTIONS[convention]
+    yield from compute(name, prediction, target, slice(1, -1) if skips else slice(None))
+
+
+def summarize_curves(objects: "CurvesByObject", convention: Convention) -> dict[str, Any]:
+    """The numbers over all objects, as `score` gives them. Raises ScoringError where there is no object."""
     if not objects:
         raise ScoringError("no object is in any target: J and F are means over at least one")
+    _, summarize = _CONVENTIONS[convention]
     return summarize(objects)
 
 

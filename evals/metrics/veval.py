@@ -68,6 +68,48 @@ def score(ground_truth: JsonSource, predictions: JsonSource, iou_type: IouType =
     )
 
 
+@dataclass(frozen=True, eq=False)
+class PairScore:
+    """What one pair adds to cgF1 and to pHOTA."""
+
+    outcome: cgf1.PairOutcome
+    sequence: hota.HotaFields | None
+    """None where neither annotations nor confident predictions have it."""
+
+    @property
+    def f1(self) -> float:
+        """The pair's own F1, the mean over thresholds; 1 for a pair rightly left empty."""
+        return 1.0 if self.outcome.is_empty else float(np.nan_to_num(self.outcome.f1.mean()))
+
+
+class PairJudge:
+    """Scores the masklets of pairs one by one, by masks; `summarize_pairs` gives the numbers of `score`."""
+
+    def __init__(self, ground_truth: JsonSource) -> None:
+        """Raises ScoringError for annotations that cannot be compared."""
+        self._truth = _read_truth(read_json(ground_truth, "ground truth"))
+        self._targets = _index_targets(self._truth.tracks)
+        self._annotated = _group_by_pair(self._truth.tracks)
+
+    def judge_pair(self, pair: PairId, predictions: Sequence[Entry]) -> PairScore:
+        """`predictions`: all masklets that were found for it, as `score` takes them. Raises ScoringError."""
+        tracks = _build_tracks(predictions, f"prediction for {pair}", self._truth.videos)
+        kept = [_blank_unseen_frames(track) for track in tracks if _is_confident(track)]
+        wanted = self._annotated.get(pair, [])
+        length = _count_frames(self._truth.videos[pair[0]])
+        sequence = hota.score_sequence(_build_frames(wanted, kept, length, "segm")) if wanted or kept else None
+        return PairScore(_judge_pair(tracks, self._targets.get(pair, []), "segm"), sequence)
+
+
+def summarize_pairs(pairs: Sequence[PairScore]) -> dict[str, float]:
+    """The numbers over pairs, named as those of `score`; pHOTA is 0 where there is nothing that it could be about."""
+    numbers = cgf1.compute_official_numbers([pair.outcome for pair in pairs])
+    sequences = [pair.sequence for pair in pairs if pair.sequence is not None]
+    fields = hota.combine_sequences(sequences) if sequences else dict.fromkeys(("HOTA", "DetA", "AssA"), np.zeros(1))
+    means = {f"p{name}": 100 * float(np.mean(fields[name])) for name in ("HOTA", "DetA", "AssA")}
+    return cgf1.select_headline(numbers, len(pairs)) | means
+
+
 def _name_official(numbers: Mapping[str, float], kind: str) -> dict[str, float]:
     named: dict[str, float] = {}
     for suffix, at in (("50_95", ""), ("50", "@0.5"), ("75", "@0.75")):

@@ -60,7 +60,7 @@ class SampleRow:
             source=sample.source,
             status=prediction.status,
             error=prediction.error,
-            masks=len(prediction.masks),
+            masks=len(prediction.masks) + len(prediction.masklets),
             score="" if score is None else _format_number(score),
             page=page,
         )

@@ -107,7 +107,7 @@ def summarize_run(
         ),
         per_sample=scores.per_sample,
         statuses={status: statuses[status] for status in get_args(Status)},
-        empty=sum(not prediction.masks and not prediction.boxes for prediction in predictions),
+        empty=sum(prediction.is_empty for prediction in predictions),
         unasked=sum(prediction.error == NOT_ASKED for prediction in predictions),
     )
 

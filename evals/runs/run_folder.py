@@ -95,6 +95,7 @@ class RunFolder:
             prediction = Prediction.model_validate_json(line)
             for mask in prediction.masks:
                 check_runs(mask)
+            prediction.load_masklets()
             return prediction
         except ValueError as error:
             what = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error

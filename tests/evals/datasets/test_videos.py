@@ -1,4 +1,4 @@
-"""SA-Co/VEval, DAVIS and SA-V in their official folders: checked, scored from predictions, and not run."""
+"""SA-Co/VEval, DAVIS and SA-V in their official folders: checked, and scored from predictions."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from evals.datasets.loading import load_benchmark, load_dataset
+from evals.datasets.loading import load_benchmark
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import jf, veval
 from evals.reports.preflight import check_images
@@ -187,11 +187,6 @@ def test_broken_listings_and_files_are_named(davis, saco):
     (saco[0] / "annotation/saco_veval_sav_test.json").write_text('{"videos": []}')
     with pytest.raises(DatasetError, match="is not as published"):
         load_benchmark("saco-veval", saco[0], "sav-test")
-
-
-def test_videos_are_not_run(davis):
-    with pytest.raises(DatasetError, match="davis cannot be run: there is no video tracker here yet"):
-        load_dataset("davis", davis[0], "val")
 
 
 @pytest.mark.parametrize(

@@ -14,25 +14,18 @@ from functools import partial
 from pathlib import Path
 
 from evals.datasets.formats.files import DataSource
-from evals.datasets.formats.videos import (
-    VideoBenchmark,
-    make_first_frame_opener,
-    make_frame_finder,
-    make_jf_judge,
-    read_video_names,
-)
+from evals.datasets.formats.videos import FollowedVideo, FollowingDataset, list_jpegs, read_video_names
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics.jf import list_folders, list_frames
-from evals.samples import Sample
 
 SOURCE = DataSource("SA-V", "ai.meta.com/datasets/segment-anything-video (sav_val.tar, sav_test.tar)", "CC BY 4.0")
 PUBLISHED = {"val": 293, "test": 278}
 """Objects."""
 
 
-@dataset_loader(splits=PUBLISHED, only_scored=True)
-def load(data: Path, split: str) -> VideoBenchmark:
+@dataset_loader(splits=PUBLISHED)
+def load(data: Path, split: str) -> FollowingDataset:
     """`data`: the folder sav_val (sav_test), or the one above."""
     if split not in PUBLISHED:
         raise DatasetError(f"SA-V has the splits {', '.join(PUBLISHED)} with masks of every object, not {split!r}")
@@ -43,27 +36,31 @@ def load(data: Path, split: str) -> VideoBenchmark:
     masks = SOURCE.find_first([root / "Annotations_6fps"], f"the masks of {split}")
     frames = SOURCE.find_first([root / "JPEGImages_24fps"], f"the frames of {split}")
     names = read_video_names(listing, masks, SOURCE)
-    return VideoBenchmark(
+    return FollowingDataset(
         "sav",
         SOURCE,
         split,
         root,
         lambda: [listing, *(path for name in names for path in _list_masks(masks / name))],
-        [_build_sample(part, frames / name) for name in names for part in list_folders(masks / name)],
-        make_jf_judge(masks, names, "sav"),
+        [_build_video(part, frames / name) for name in names for part in list_folders(masks / name)],
+        masks,
+        names,
+        "sav",
         PUBLISHED[split],
         ("Convention: SA-V; first and last annotated frame left out, an object's frames count from its entry on.",),
     )
 
 
-def _build_sample(masks: Path, frames: Path) -> Sample:
-    """Build the sample of one object, whose masks lie in a folder of their own."""
-    return Sample(
-        id=f"{frames.name}/{masks.name}",
-        query="the object masked where it first appears",
-        source=frames.name,
-        open_image=make_first_frame_opener(make_frame_finder(masks, frames), partial(_list_masks, masks.parent)),
-        group=frames.name,
+def _build_video(masks: Path, frames: Path) -> FollowedVideo:
+    """One object, whose masks lie in a folder of their own."""
+    return FollowedVideo(
+        f"{frames.name}/{masks.name}",
+        "the object masked where it first appears",
+        frames.name,
+        partial(list_jpegs, frames),
+        partial(list_frames, masks),
+        is_one_object=True,
+        frame_rate=24.0,
     )
 
 

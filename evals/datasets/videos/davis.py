@@ -14,17 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from evals.datasets.formats.files import DataSource
-from evals.datasets.formats.videos import (
-    VideoBenchmark,
-    make_first_frame_opener,
-    make_frame_finder,
-    make_jf_judge,
-    read_video_names,
-)
+from evals.datasets.formats.videos import FollowedVideo, FollowingDataset, list_jpegs, read_video_names
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics.jf import list_frames
-from evals.samples import Sample
 
 SOURCE = DataSource(
     "DAVIS 2017",
@@ -35,8 +28,8 @@ PUBLISHED = {"train": 60, "val": 30}
 """Videos."""
 
 
-@dataset_loader(splits=PUBLISHED, only_scored=True)
-def load(data: Path, split: str, *, resolution: str = "480p") -> VideoBenchmark:
+@dataset_loader(splits=PUBLISHED)
+def load(data: Path, split: str, *, resolution: str = "480p") -> FollowingDataset:
     """`data`: the folder DAVIS, or the one above; `resolution`: "480p" or "Full-Resolution"."""
     if split not in PUBLISHED:
         raise DatasetError(f"DAVIS 2017 has the splits {', '.join(PUBLISHED)} with masks, not {split!r}")
@@ -48,24 +41,28 @@ def load(data: Path, split: str, *, resolution: str = "480p") -> VideoBenchmark:
     masks = SOURCE.find_first([root / "Annotations" / resolution], f"the masks of {split} in it")
     frames = SOURCE.find_first([root / "JPEGImages" / resolution], f"the frames of {split} in it")
     names = read_video_names(listing, masks, SOURCE)
-    return VideoBenchmark(
+    return FollowingDataset(
         "davis",
         SOURCE,
         split,
         root,
         lambda: [listing, *(path for name in names for path in list_frames(masks / name))],
-        [_build_sample(name, masks / name, frames / name) for name in names],
-        make_jf_judge(masks, names, "davis"),
+        [_build_video(name, masks / name, frames / name) for name in names],
+        masks,
+        names,
+        "davis",
         PUBLISHED[split],
         ("Convention: DAVIS, semi-supervised; first and last frame left out, late entries counted from the start.",),
     )
 
 
-def _build_sample(name: str, masks: Path, frames: Path) -> Sample:
-    return Sample(
-        id=name,
-        query="the objects masked in the first frame",
-        source=f"{frames.parent.name}/{name}",
-        open_image=make_first_frame_opener(make_frame_finder(masks, frames), partial(list_frames, masks)),
-        group=name,
+def _build_video(name: str, masks: Path, frames: Path) -> FollowedVideo:
+    return FollowedVideo(
+        name,
+        "the objects masked in the first frame",
+        name,
+        partial(list_jpegs, frames),
+        partial(list_frames, masks),
+        is_one_object=False,
+        frame_rate=24.0,
     )

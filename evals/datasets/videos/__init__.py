@@ -1,0 +1,1 @@
+"""Benchmarks whose samples are about videos."""
