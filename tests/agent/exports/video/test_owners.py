@@ -16,8 +16,8 @@ from pycocotools.coco import COCO
 
 from agent.exports import ExportTrack
 from agent.exports.video.davis import build_palette
-from evals.datasets import sav
-from evals.datasets.davis import load as load_davis
+from evals.datasets.videos import sav
+from evals.datasets.videos.davis import load as load_davis
 from sam3_tool import Masklet
 from tests.agent.exports.video.conftest import HEIGHT, LENGTH, WIDTH, decode_track, remove_overlaps
 
