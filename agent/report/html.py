@@ -34,6 +34,7 @@ from agent.report.text import (
     get_options,
 )
 from agent.report.tracks import draw_tracks
+from agent.report.video_view import VideoView, list_frame_edges
 from sam3_tool import Image
 from sam3_tool.drawing.overlay import draw_marks, resize_mask
 from sam3_tool.system.files import write_atomically
@@ -66,6 +67,7 @@ def to_html(
         options=get_options(episode),
         made_by=provenance,
         facts=_collect_facts(episode, provenance, source),
+        video=_build_video_view(episode),
         picture=_encode_data_url(_fit_image(episode.task.image, MAX_ANSWER_SIDE).to_pil()),
         answer=_encode_data_url(_draw_masks(episode, episode.current_ids, episode.current_ids, MAX_ANSWER_SIDE)),
         beside={
@@ -82,6 +84,16 @@ def to_html(
         costs=_build_cost_table(episode, provenance.budget.price),
     )
     return make_encodable(text)
+
+
+def _build_video_view(episode: Episode) -> VideoView | None:
+    """Of a video: its answer in the course of time."""
+    task, timeline = episode.task, episode.task.timeline
+    if timeline is None:
+        return None
+    phrases = [candidate.phrase for candidate in episode.workspace.pick(episode.current_ids)]
+    part = range(timeline.start, timeline.stop)
+    return VideoView.from_masklets(episode.masklets, phrases, list_frame_edges(timeline.times), part, task.video)
 
 
 def write_html(

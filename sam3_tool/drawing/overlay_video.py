@@ -21,26 +21,29 @@ def write_overlay_video(
     masklets: Sequence[Masklet],
     *,
     ids: Sequence[int] | None = None,
+    frames: range | None = None,
     side: int | None = None,
     quality: int = QUALITY,
 ) -> None:
     """Write the clip as MP4 with every object tinted, outlined and numbered on the frames on which it is seen.
 
     One frame is in memory at a time, and each keeps its time stamp. `ids`: the objects' numbers, and with them their
-    colours (1 to N by default); `side`: pixels of the longer side at most (by default those of the clip); `quality`
-    and what is raised: as for `write_mp4`.
+    colours (1 to N by default); `frames`: which are written (all by default); `side`: pixels of the longer side at
+    most (by default those of the clip); `quality` and what is raised: as for `write_mp4`.
     """
     numbers = range(1, len(masklets) + 1) if ids is None else ids
-    write_mp4(path, draw_overlay_frames(video, masklets, numbers, side=side), video.times.tolist(), quality=quality)
+    chosen = range(len(video)) if frames is None else frames
+    times = [float(video.times[index]) for index in chosen]
+    write_mp4(path, draw_overlay_frames(video, masklets, numbers, chosen, side=side), times, quality=quality)
 
 
 def draw_overlay_frames(
-    video: Video, masklets: Sequence[Masklet], ids: Sequence[int], *, side: int | None = None
+    video: Video, masklets: Sequence[Masklet], ids: Sequence[int], frames: range, *, side: int | None = None
 ) -> Iterator[np.ndarray]:
-    """Draw every frame, one at a time: uint8, (H, W, 3). See `write_overlay_video`."""
+    """Draw these frames, one at a time: uint8, (H, W, 3). See `write_overlay_video`."""
     painter = OverlayPainter(video.height, video.width, side)
     tracks = [*zip(ids, masklets, strict=True)]
-    for index, image in video.iterate_frames():
+    for index, image in video.iterate_frames(frames.start, frames.stop, step=frames.step):
         seen = [(track_id, rle) for track_id, each in tracks if (rle := each.at(index))]
         yield painter.draw_frame(image, seen)
 

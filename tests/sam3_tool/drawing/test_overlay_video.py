@@ -24,7 +24,7 @@ def make_clip(height: int = 121, width: int = 161, length: int = 6) -> tuple[Vid
 
 def test_a_frame_looks_as_an_image_with_the_same_masks() -> None:
     video, square = make_clip()
-    frames = [*draw_overlay_frames(video, [square], [5])]
+    frames = [*draw_overlay_frames(video, [square], [5], range(6))]
     assert (frames[2] == GREY).all()
     mask = square.at(0)
     assert mask is not None
@@ -61,8 +61,9 @@ def test_the_file_has_the_clip_s_times_and_an_even_size(tmp_path: Path) -> None:
     assert [color < 150 for color in colors] == [True, True, False, True, True, True]
 
 
-def test_a_large_clip_can_be_reduced(tmp_path: Path) -> None:
+def test_a_large_clip_can_be_reduced_and_shortened(tmp_path: Path) -> None:
     video, square = make_clip()
-    write_overlay_video(tmp_path / "x.mp4", video, [square], side=80)
+    write_overlay_video(tmp_path / "x.mp4", video, [square], side=80, frames=range(1, 6, 2))
     read = Video.open(tmp_path / "x.mp4")
+    assert read.times == pytest.approx(video.times[1::2] - video.times[1], abs=1e-4)
     assert (read.width, read.height) == (80, 60)
