@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
-PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "coordinates", *MODEL_OPTIONS, "record")
+PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "frames", "coordinates", *MODEL_OPTIONS, "record")
 """Those options that not every planner takes."""
 DEFAULT_SAM3 = "tiny"
 """Also of an episode that was saved from Python without saying which checkpoint it used."""
@@ -56,6 +56,8 @@ class Options:
     base_url: str | None = None
     wire: Wire | None = None
     image_side: int | None = None
+    frames: int | None = None
+    """Of a video, on one sheet."""
     coordinates: Coordinates | None = None
     reply_tokens: int | None = None
     patience: float | None = None

@@ -60,6 +60,12 @@ WireOption = Annotated[
 ImageSideOption = Annotated[
     int | None, typer.Option(help="Longest side of a picture it sees (default: 1280).", rich_help_panel=MODEL_PANEL)
 ]
+FramesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=16, help="Frames of a video that it sees on one sheet (default: 8).", rich_help_panel=MODEL_PANEL
+    ),
+]
 CoordinatesOption = Annotated[
     options.Coordinates | None,
     typer.Option(help="How it writes places (default: by its name).", rich_help_panel=MODEL_PANEL),
@@ -115,6 +121,7 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "base_url": BaseUrlOption,
     "wire": WireOption,
     "image_side": ImageSideOption,
+    "frames": FramesOption,
     "coordinates": CoordinatesOption,
     "reply_tokens": ReplyTokensOption,
     "patience": PatienceOption,

@@ -31,7 +31,7 @@ from agent.core.verdict import Verdict
 from agent.core.workspace import Candidate, SearchRecord, Workspace
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
 from agent.records.provenance import UNKNOWN_PROVENANCE, Provenance
-from sam3_tool import Image, Masklet
+from sam3_tool import Image, Masklet, Video
 from sam3_tool.errors import RecordError
 from sam3_tool.image_files.reading import BOMBS, guard_pillow
 from sam3_tool.masks import rle
@@ -325,6 +325,20 @@ class Transcript(SavedModel):
         task = Task(image, self.query, context, self.by_hand, timeline=timeline, video_key=self.video_key)
         return rebuild_episode(task, self.steps, self.outcome)
 
+    def hand_in_video(self, video: Video) -> None:
+        """Give the episode the frames of its video.
+
+        Args:
+            video: The video that it is about.
+
+        Raises:
+            ValueError: It is about another video, or about an image.
+        """
+        if self.video_key != video.key:
+            raise ValueError("it is about another video than the one given")
+        episode = self.episode
+        self.__dict__["episode"] = replace(episode, task=replace(episode.task, video=video))
+
     @property
     def video_key(self) -> str:
         """The content key of the video; empty for an episode about an image."""
@@ -382,28 +396,31 @@ def save_episode(
     write_atomically(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
 
-def load_episode(path: str | Path, *, image: Image | None = None) -> Transcript:
+def load_episode(path: str | Path, *, image: Image | None = None, video: Video | None = None) -> Transcript:
     """Load a saved episode and check it.
 
     Args:
         path: What `save_episode` wrote, with this version of the format or an earlier one.
         image: The image, for a file that was saved without its pixels.
+        video: The video that the episode is about. Without it, the episode has its tracks and times, and no frames.
 
     Returns:
         What the file holds; its `episode` is the episode.
 
     Raises:
-        RecordError: The file is missing, foreign or damaged, or `image` is another image.
+        RecordError: The file is missing, foreign or damaged, or `image` or `video` is another one.
     """
     held = read_versioned_json(path, kind="episode", format=FORMAT, versions=READABLE_VERSIONS)
     try:
         transcript = Transcript.model_validate(held)
         if image is not None:
             transcript = transcript.model_copy(update={"picture": transcript.picture.with_pixels(image)})
+        if video is not None:
+            transcript.hand_in_video(video)
         _ = transcript.episode
     except ValidationError as error:
         raise RecordError(f"{path} is damaged: {first_validation_error(error)}") from error
     except ValueError as error:
-        what = "cannot be used" if not transcript.picture.png else "is damaged"
+        what = "cannot be used" if not transcript.picture.png or video is not None else "is damaged"
         raise RecordError(f"{path} {what}: {error}") from error
     return transcript

@@ -19,6 +19,7 @@ from agent.report.html import to_html
 from agent.report.output_folder import ANSWER_FILES, write_answer_files
 from agent.report.result import Result
 from agent.tools.toolsets import AnswerWithTracks, SegmentVideo
+from sam3_tool import Video
 from sam3_tool.errors import RecordError, UserError
 from sam3_tool.masks.rle import RleMask, decode_mask
 from tests.support.clips import COUNT, RUNNER, draw_rectangle
@@ -44,6 +45,10 @@ def test_a_saved_episode_is_the_episode_without_the_video(answered, dog_clip, tm
     save_episode(read, again, provenance=transcript.made_by, source="dogs.mp4")
     assert again.read_bytes() == path.read_bytes()
     video, sam3 = dog_clip
+    assert load_episode(path, video=video).episode.task.video is video
+    other = Video.from_images([video.read_frame(0)])
+    with pytest.raises(RecordError, match="it is about another video than the one given"):
+        load_episode(path, video=other)
     replayed = run(Task.from_video(video, "the leftmost dog", until=1.5), ReplayPlanner(read, toolset=VIDEO), sam3)
     assert replayed.message == answered.message
 
