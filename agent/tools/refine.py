@@ -25,6 +25,10 @@ _CLICK_PATTERN = re.compile(r"([+-])(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
 _BOX_PATTERN = re.compile(r"in (\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
 
 
+Clicks = list[tuple[float, float, bool]]
+"""x, y in pixels, and whether what is there belongs to the object."""
+
+
 class Click(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -103,14 +107,19 @@ class Refine(Tool):
         return Observation(
             text=_describe_result(new, earlier, found),
             workspace=workspace.with_instances(best, origin=_format_origin(earlier, prompt)),
-            shown=_compute_shown_ids(episode, earlier, new),
+            shown=compute_shown_ids(episode, earlier, new),
             usage=usage,
         )
 
     def _build_prompt(self, earlier: Candidate | None, image: Image) -> VisualPrompt:
         """Build the prompt, with what the mask was made of already. Raises ToolError for places that cannot be."""
-        clicks, box = _parse_origin(earlier)
-        clicks += [(click.x, click.y, click.positive) for click in self._apply_labels()]
+        clicks, box = self.add_marks(*_parse_origin(earlier), image)
+        mask = None if earlier is None else decode_masks([earlier.rle], image.height, image.width)[0]
+        return VisualPrompt(tuple((x, y) for x, y, _ in clicks), tuple(int(yes) for *_, yes in clicks), box, mask)
+
+    def add_marks(self, clicks: Clicks, box: Box | None, image: Image) -> tuple[Clicks, Box | None]:
+        """Add what is marked now to the clicks and the box of before. Raises ToolError for places that cannot be."""
+        clicks = [*clicks, *((click.x, click.y, click.positive) for click in self._apply_labels())]
         box = box if self.box is None else _clip_box(self.box, image)
         if not self.points and self.box is None:
             raise ToolError("`refine` needs `points`, a `box` or both; give at least one point in pixels.")
@@ -118,8 +127,7 @@ class Refine(Tool):
             if not (0 <= x <= image.width and 0 <= y <= image.height):
                 size = f"{image.width} wide and {image.height} high"
                 raise ToolError(f"The point [{x:g}, {y:g}] lies outside the picture, which is {size}.")
-        mask = None if earlier is None else decode_masks([earlier.rle], image.height, image.width)[0]
-        return VisualPrompt(tuple((x, y) for x, y, _ in clicks), tuple(int(yes) for *_, yes in clicks), box, mask)
+        return clicks, box
 
     def _apply_labels(self) -> list[Click]:
         if not self.labels:
@@ -139,24 +147,38 @@ def _clip_box(box: Sequence[float], image: Image) -> Box:
     return inside
 
 
-def _parse_origin(earlier: Candidate | None) -> tuple[list[tuple[float, float, bool]], Box | None]:
+def _parse_origin(earlier: Candidate | None) -> tuple[Clicks, Box | None]:
     """The clicks and the box behind a refined mask: the network is told all of them again with each further one."""
     if earlier is None or not earlier.origin.startswith(REFINE_ORIGIN):
         return [], None
-    clicks = [(float(x), float(y), sign == "+") for sign, x, y in _CLICK_PATTERN.findall(earlier.origin)]
-    box = _BOX_PATTERN.search(earlier.origin)
+    return parse_marks(earlier.origin)
+
+
+def parse_marks(text: str) -> tuple[Clicks, Box | None]:
+    """The clicks and the box that a text names.
+
+    >>> parse_marks("+90,120 -30.5,40 in 30,60,150,180")
+    ([(90.0, 120.0, True), (30.5, 40.0, False)], (30.0, 60.0, 150.0, 180.0))
+    """
+    clicks = [(float(x), float(y), sign == "+") for sign, x, y in _CLICK_PATTERN.findall(text)]
+    box = _BOX_PATTERN.search(text)
     return clicks, None if box is None else tuple(map(float, box.groups()))  # type: ignore[return-value]
 
 
 def _format_origin(earlier: Candidate | None, prompt: VisualPrompt) -> str:
     """E.g. 'refine of 3: +90,120 -30.5,40 in 30,60,150,180'."""
     whose = f" of {earlier.id}" if earlier else ""
+    return f"{REFINE_ORIGIN}{whose}: {format_marks(prompt)}"
+
+
+def format_marks(prompt: VisualPrompt) -> str:
+    """Write the clicks and the box of a prompt, as `parse_marks` reads them."""
     signs = ("+" if label else "-" for label in prompt.labels)
     clicks = [
         f"{sign}{_format_pixels(x)},{_format_pixels(y)}" for sign, (x, y) in zip(signs, prompt.points, strict=True)
     ]
     box = [] if prompt.box is None else ["in " + ",".join(map(_format_pixels, prompt.box))]
-    return f"{REFINE_ORIGIN}{whose}: {' '.join(clicks + box)}"
+    return " ".join(clicks + box)
 
 
 def _format_pixels(pixels: float) -> str:
@@ -174,7 +196,7 @@ def _describe_result(new: int, earlier: Candidate | None, found: Instances) -> s
     return f"{what} (score {found.scores[0]:.2f}){doubt}."
 
 
-def _compute_shown_ids(episode: Episode, earlier: Candidate | None, new: int) -> tuple[int, ...]:
+def compute_shown_ids(episode: Episode, earlier: Candidate | None, new: int) -> tuple[int, ...]:
     """Put the corrected mask in the place of the one it corrects, or after all others."""
     before: Any = episode.current_ids or episode.task.context.selected
     if earlier is not None and earlier.id in before:

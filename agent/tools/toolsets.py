@@ -12,6 +12,7 @@ from agent.tools.segment import Segment
 from agent.tools.select import Locate, Rank, Relate
 from agent.tools.video.finish import AnswerWithTracks, ReportNoTrack
 from agent.tools.video.look import Look
+from agent.tools.video.refine import RefineTrack
 from agent.tools.video.segment import SegmentVideo
 from agent.tools.video.select import FilterByMotion, LocateTracks, RankTracks, RelateTracks
 from sam3_tool.plugins import PluginError, load_plugin
@@ -33,6 +34,7 @@ __all__ = [
     "Rank",
     "RankTracks",
     "Refine",
+    "RefineTrack",
     "Relate",
     "RelateTracks",
     "ReportNoMask",
@@ -57,7 +59,7 @@ PAPER = Toolset(
 VIDEO = Toolset(
     "video",
     (
-        *(SegmentVideo, Look, FilterByMotion, RelateTracks, LocateTracks, RankTracks),
+        *(SegmentVideo, RefineTrack, Look, FilterByMotion, RelateTracks, LocateTracks, RankTracks),
         *(Combine, Count, Examine, AnswerWithTracks, ReportNoTrack, AskUser),
     ),
     prompt="video",

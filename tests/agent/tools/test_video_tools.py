@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent import VIDEO, Episode, GrammarPlanner, Task, run
+from agent import VIDEO, Conversation, ConversationError, Episode, GrammarPlanner, Task, run
 from agent.tools.toolsets import (
     AnswerWithTracks,
     Combine,
@@ -10,6 +10,7 @@ from agent.tools.toolsets import (
     LocateTracks,
     Look,
     RankTracks,
+    RefineTrack,
     RelateTracks,
     SegmentVideo,
 )
@@ -158,3 +159,39 @@ def test_the_grammar_reads_queries_without_time_as_of_an_image(dog_clip, query, 
     video, sam3 = dog_clip
     episode = run(Task.from_video(video, query), GrammarPlanner(VIDEO), sam3)
     assert (episode.outcome, episode.current_ids) == ("answered", ids), episode.message
+
+
+def test_an_object_that_no_phrase_finds_is_followed_from_a_click_in_both_directions(play_clip):
+    episode = play_clip(RefineTrack(points=[[86, 10]], at=1.0))
+    assert say(episode) == "The object there is track 1 (0:00.0 to 0:01.9)."
+    assert episode.workspace[1].masklet.frames == tuple(range(COUNT))
+    assert episode.workspace[1].origin == "refine: frame 8: +86,10"
+    assert episode.current_ids == (1,)
+
+
+def test_a_correction_takes_the_place_of_the_track_and_remembers_all_clicks(play_clip):
+    episode = play_clip(
+        SegmentVideo(phrases=["dog"]),
+        RefineTrack(id=3, points=[[92, 27]], at=1.0),
+        RefineTrack(id=4, points=[{"x": 50, "y": 30, "positive": False}], at="0:01.5"),
+    )
+    assert say(episode, 1) == "Track 3 corrected is track 4 (0:01.0 to 0:01.9)."
+    assert episode.workspace[5].origin == "refine of 4: frame 8: +92,27; frame 12: -50,30"
+    assert episode.current_ids == (1, 2, 5)
+
+
+def test_a_click_on_nothing_leaves_the_track_as_it_was(play_clip):
+    episode = play_clip(SegmentVideo(phrases=["dog"]), RefineTrack(points=[[2, 2]], at=0))
+    assert say(episode) == "Nothing was found there at 0:00.0."
+    assert episode.current_ids == (1, 2, 3)
+
+
+def test_a_click_by_hand_in_a_conversation_is_one_on_a_frame(dog_clip):
+    video, sam3 = dog_clip
+    talk = Conversation.start_video(video).say("the post", GrammarPlanner(VIDEO), sam3)
+    added = talk.click(86, 10, sam3, at=1.0)
+    assert added.selected == (1, 2)
+    assert added.turns[-1].task.query == "add what is at 86, 10 at 0:01.0"
+    assert added.undo().selected == (1,)
+    with pytest.raises(ConversationError, match="Nothing was found there"):
+        talk.click(2, 2, sam3)
