@@ -7,6 +7,8 @@ import numpy as np
 
 from sam3_tool.image import Image
 
+PUBLISHED_THRESHOLDS = (0.88, 0.95)
+"""Predicted IoU and stability that everything mode asks for, as published for SAM with its largest encoder."""
 Point = tuple[float, float]
 """x y in pixels of the upright image."""
 Box = tuple[float, float, float, float]
@@ -151,6 +153,40 @@ class VisualPrompt:
                 raise ValueError(f"the point {(x, y)} lies outside the image, which is {width} wide and {height} high")
         if self.mask is not None and self.mask.shape != (height, width):
             raise ValueError(f"`mask` must have the image's size ({height}, {width}), got {self.mask.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class PointsPrompt:
+    """A question for whatever lies under each of many points, one click each; only good masks are wanted.
+
+    Raises:
+        ValueError: The points are no (N, 2) array of finite numbers, or another number is out of its range.
+
+    >>> points = np.array([[12, 30], [40, 8]], np.float32)
+    >>> len(PointsPrompt(points, min_score=0.88, min_stability=0.95, stability_offset=1.0).points)
+    2
+    """
+
+    points: np.ndarray
+    """float32, (N, 2), x y in pixels."""
+    min_score: float
+    """In [0, 1): candidates with a predicted IoU strictly above it are kept."""
+    min_stability: float
+    """In [0, 1]: those are kept whose mask hardly changes where its logits are cut: the IoU of the masks at an offset
+    above and below 0 is at least that."""
+    stability_offset: float
+    """Of the logits."""
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] != 2 or not np.isfinite(self.points).all():
+            raise ValueError(f"`points` must be finite (N, 2), got {self.points.shape}")
+        if not (0 <= self.min_score < 1 and 0 <= self.min_stability <= 1):
+            raise ValueError(
+                "`min_score` must lie in [0, 1) and `min_stability` in [0, 1],"
+                f" got {self.min_score} and {self.min_stability}"
+            )
+        if not 0 < self.stability_offset < inf:
+            raise ValueError(f"`stability_offset` must be above 0, got {self.stability_offset}")
 
 
 Prompt = ConceptPrompt | VisualPrompt

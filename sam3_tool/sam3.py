@@ -20,7 +20,7 @@ from sam3_tool.batching import Batcher
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
-from sam3_tool.prompts import Box, ConceptPrompt, Point, VisualPrompt
+from sam3_tool.prompts import PUBLISHED_THRESHOLDS, Box, ConceptPrompt, Point, PointsPrompt, VisualPrompt
 from sam3_tool.service import (
     AnyRequest,
     EmbeddingPrompt,
@@ -272,6 +272,76 @@ class Sam3:
         object_box = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
         prompt = VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask, multimask, fill_holes)
         return self.segment_batch([(image, prompt)])[0]
+
+    def segment_everything(
+        self,
+        image: Image,
+        *,
+        points_per_side: int | None = None,
+        min_score: float | None = None,
+        min_stability: float | None = None,
+        stability_offset: float = 1.0,
+        max_box_iou: float = 0.7,
+        crop_layers: int = 0,
+        min_region_area: int = 0,
+    ) -> Instances:
+        """Segment everything, without a prompt: the automatic mask generation of SAM, also known as everything mode.
+
+        The tracker is asked for three candidates under each point of a grid. Kept are those with a high predicted IoU
+        whose mask is stable; of masks with nearly the same box, the one with the highest score. The defaults are
+        those that were published with SAM, but for the embedded checkpoint, which is less sure of its masks.
+
+        Args:
+            image: The image. It is encoded once, and so is each crop.
+            points_per_side: Points of the grid along each side. Default: 32, or as many as lie 8 pixels apart.
+            min_score: In [0, 1): candidates with a predicted IoU strictly above it are kept. Default: 0.88, and 0.75
+                for the embedded checkpoint.
+            min_stability: In [0, 1]: the IoU of the masks that the logits give when cut at `stability_offset` above
+                and below 0 must be at least that. Default: 0.95, and 0.85 for the embedded checkpoint.
+            stability_offset: Above 0, in logits.
+            max_box_iou: In [0, 1]: of masks whose boxes overlap by more, one is kept.
+            crop_layers: How many times the image is also cut up and searched in parts: 1 adds 4 crops, 2 adds 16 more.
+                This finds smaller things.
+            min_region_area: Pixels; smaller holes are filled, and smaller islands dropped. 0 leaves masks as they are.
+
+        Returns:
+            The masks, best score first. `scores` are the predicted IoU, `boxes` the extents of the masks, and
+            `presence` says how sure SAM 3 is that there is an object under one of the points.
+
+        Raises:
+            ValueError: A number is out of its range.
+            CheckpointError: The checkpoint has no tracker, or it is a recording.
+
+        >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
+        >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
+        ...                 np.array([0.9], np.float32), 1.0, "cup")
+        >>> len(Sam3(ScriptedBackend({None: {"cup": cup}})).segment_everything(Image(np.zeros((4, 6, 3), np.uint8))))
+        1
+        """
+        from sam3_tool.everything.generator import EverythingRules, find_everything
+
+        segment_points = getattr(self._backend, "segment_points", None)
+        if segment_points is None:
+            raise CheckpointError(
+                f"the SAM 3 backend {self._backend.name!r} cannot segment everything; load the weights without a"
+                " recording and without a cache"
+            )
+        score, stability = getattr(self._backend, "point_thresholds", PUBLISHED_THRESHOLDS)
+        rules = EverythingRules(
+            points_per_side=points_per_side,
+            min_score=score if min_score is None else min_score,
+            min_stability=stability if min_stability is None else min_stability,
+            stability_offset=stability_offset,
+            max_box_iou=max_box_iou,
+            crop_layers=crop_layers,
+            min_region_area=min_region_area,
+        )
+
+        def ask_points(part: Image, prompt: PointsPrompt) -> Instances:
+            found: Instances = segment_points(*self._embed_images([part]), prompt)
+            return found
+
+        return find_everything(image, ask_points, rules)
 
     def segment_batch(self, requests: Sequence[SegmentationRequest]) -> list[Instances]:
         """Answer many prompts about many images.

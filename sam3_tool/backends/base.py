@@ -54,6 +54,9 @@ class Backend(Protocol):
     - `runs_on: str`, e.g. "cpu float32", for headers and reports.
     - `fingerprint: str`, which tells its weights from all others; `Sam3.load(…, cache=…)` needs it.
     - `is_on_gpu: bool`: its embeddings are then `sam3_tool.backends.embeddings.MovableEmbedding`.
+    - `segment_points(embedding, prompt: PointsPrompt) -> Instances`, for `Sam3.segment_everything`: of the candidates
+      under each point, in the order of the points, those that are good enough. `point_thresholds: tuple[float, float]`
+      are its defaults of `min_score` and `min_stability`.
     - `free_bytes: int`: memory that is free there. A quarter of it is room for embeddings.
 
     >>> from sam3_tool import Backend, ScriptedBackend

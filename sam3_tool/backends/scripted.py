@@ -11,7 +11,7 @@ from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import RleMask, compute_ious, encode_masks
 from sam3_tool.phrases import normalize_phrase
-from sam3_tool.prompts import Box, ConceptPrompt, VisualPrompt
+from sam3_tool.prompts import Box, ConceptPrompt, PointsPrompt, VisualPrompt
 from sam3_tool.video.masklets import Masklets
 from sam3_tool.video.video import Video
 
@@ -227,6 +227,23 @@ class ScriptedBackend:
             numbers = ids.get(phrase, range(len(instances)))
             objects |= {(phrase, number): mask for number, mask in zip(numbers, instances.masks, strict=True)}
         return objects
+
+    def segment_points(self, embedding: ScriptedEmbedding, prompt: PointsPrompt) -> Instances:
+        """Return the scripted masks that lie under each point. See `Backend`.
+
+        Args:
+            embedding: What `encode` gave.
+            prompt: Many points.
+
+        Returns:
+            The masks, each with the score 1, as often as points lie on it.
+        """
+        found = [self._refine_prompt(embedding, VisualPrompt(points=((x, y),))) for x, y in prompt.points.tolist()]
+        size = (embedding.height, embedding.width)
+        rles = [mask for candidates in found for mask in candidates.rles]
+        boxes = np.concatenate([candidates.boxes for candidates in found])
+        scores = np.ones(len(rles), np.float32)
+        return Instances.from_rles(rles, size, boxes=boxes, scores=scores, presence=float(bool(rles)), phrase="")
 
     def vocabulary_warning(self, phrase: str) -> str:
         """Say nothing: a script has no vocabulary.

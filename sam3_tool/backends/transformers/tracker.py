@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 
 from sam3_tool.backends.transformers.earlier_masks import EarlierMasks
 from sam3_tool.backends.transformers.layers.holes import fill_small_holes
+from sam3_tool.backends.transformers.layers.stability import keep_stable_masks
 from sam3_tool.backends.transformers.layers.upsampling import build_instances
 from sam3_tool.instances import Instances
-from sam3_tool.prompts import VisualPrompt
+from sam3_tool.masks import rle
+from sam3_tool.prompts import PointsPrompt, VisualPrompt
 
 EXACT_PARTS = ("prompt_encoder", "shared_image_embedding", "mask_downsample")
 """Parts that stay in float32 in a 16-bit network: bfloat16 has steps of 4 pixels in a square of 1008."""
@@ -70,6 +73,46 @@ class Tracker:
 
     def _refine_group(self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         """Refine prompts of one kind."""
+        logits, scores, presences = self._predict_masks(embeddings, prompts)
+        return [
+            self._build_candidates(logits[row], scores[row], presences[row], embedding, prompt)
+            for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True))
+        ]
+
+    def segment_points(self, embedding: TrunkEmbedding, prompt: PointsPrompt, *, batch_size: int) -> Instances:
+        """Return the good ones of the three candidates under each point, in the order of points and candidates."""
+        clicks = [VisualPrompt(points=((x, y),)) for x, y in prompt.points.tolist()]
+        rles, kept_scores, presence = [], [np.zeros(0, np.float32)], 0.0
+        for first in range(0, len(clicks), batch_size):
+            batch = clicks[first : first + batch_size]
+            logits, scores, presences = self._predict_masks([embedding] * len(batch), batch)
+            good = scores.flatten() > prompt.min_score
+            stable, masks = keep_stable_masks(
+                logits.flatten(0, 1)[good.to(logits.device)],
+                embedding.height,
+                embedding.width,
+                offset=prompt.stability_offset,
+                least=prompt.min_stability,
+            )
+            rles += masks
+            kept_scores.append(scores.flatten()[good].numpy()[stable])
+            presence = max(presence, *presences)
+        return Instances.from_rles(
+            rles,
+            (embedding.height, embedding.width),
+            boxes=rle.compute_boxes(rles),
+            scores=np.concatenate(kept_scores),
+            presence=presence,
+            phrase="",
+        )
+
+    def _predict_masks(
+        self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]
+    ) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+        """Decode prompts of one kind in one pass.
+
+        Returns mask logits, (N, C, h, w), predicted IoUs, float32 (N, C) on the CPU, and N presences in [0, 1].
+        """
         levels = zip(*(self._get_levels(embedding) for embedding in embeddings), strict=True)
         *fine, coarse = (torch.cat(level) for level in levels)
         # The published model marks the level that the prompts attend to as that of an image without a past.
@@ -84,10 +127,7 @@ class Tracker:
             high_resolution_features=fine,
         )
         scores, presences = quality[:, 0].float().clamp(0, 1).cpu(), presence[:, 0, 0].float().sigmoid().tolist()
-        return [
-            self._build_candidates(masks[row, 0], scores[row], presences[row], embedding, prompt)
-            for row, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True))
-        ]
+        return masks[:, 0], scores, presences
 
     def _encode_prompts(
         self, embeddings: Sequence[TrunkEmbedding], prompts: Sequence[VisualPrompt]
