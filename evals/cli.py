@@ -172,8 +172,13 @@ def run_benchmark(
         from evals.runs.assembly import assemble_components
 
         cache_folder = None if no_cache else cache or out.parent / ".cache"
+        is_video = any(sample.open_video is not None for sample in samples)
         components = assemble_components(
-            options, cache=cache_folder, threshold=direct_threshold, batch=batch, on_progress=display.show_status
+            options.for_subject(is_video=is_video),
+            cache=cache_folder,
+            threshold=direct_threshold,
+            batch=batch,
+            on_progress=display.show_status,
         )
         print_warnings(components.made_by)
         run_options: RunOptions = {"workers": workers, "fail_on_error": fail_on_error, "retry_failed": retry_failed}

@@ -72,6 +72,8 @@ class Sample:
     """Opens the video when it is called; None where the sample is about an image. Raises VideoError."""
     given: Callable[[], Sequence[GivenMask]] | None = None
     """Reads the objects that are to be followed; None where `query` is asked."""
+    target_masklets: Callable[[], Sequence[Masklet]] | None = None
+    """Reads what is to be found in the video, for the report's images; None where nobody knows it."""
 
 
 class SavedMasklet(BaseModel):
@@ -165,6 +167,22 @@ class Prediction(BaseModel):
         if self.video_size is None:
             return []
         return [Masklet.from_dict(saved.model_dump(mode="json"), self.video_size) for saved in self.masklets]
+
+    def to_masklets(self, length: int, phrase: str = "") -> Masklets | None:
+        """Convert to objects with ids, counted from 1.
+
+        Args:
+            length: Frames of the video.
+            phrase: What was asked.
+
+        Returns:
+            The objects; None where there was no answer.
+        """
+        if self.video_size is None:
+            return None
+        masklets = tuple(self.load_masklets())
+        presence = np.full(length, self.presence, np.float32)
+        return Masklets(masklets, tuple(range(1, len(masklets) + 1)), self.video_size, length, phrase, presence)
 
     def merge_masklets(self) -> dict[int, RleMask]:
         """Merge all objects.

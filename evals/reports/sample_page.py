@@ -1,6 +1,7 @@
 """A sample's page: its episode, with the ground truth beside the answer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from evals.errors import DatasetError
 from evals.samples import Prediction, Sample
-from sam3_tool import Image, Instances
+from sam3_tool import Image, Instances, Masklet, Video
+from sam3_tool.drawing.frame_sheet import draw_frame_sheet
 from sam3_tool.drawing.overlay import draw_marks
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import decode_masks
@@ -23,11 +25,15 @@ HIT_COLOUR, MISSED_COLOUR, WRONG_COLOUR = (50, 180, 75), (30, 120, 255), (240, 5
 """Colours of pixels: in both, in the target alone, in the answer alone."""
 FILL_OPACITY = 0.6
 """Opacity of these colours."""
+MAX_TARGET_FRAMES = 9
+"""Frames of a video that show what was to be found."""
 OUTCOME_BY_STATUS: dict[str, Outcome] = {"ok": "answered", "no_mask": "no_match", "failed": "failed"}
 
 
 def render_page(sample: Sample, prediction: Prediction, trace: Path, made_by: Provenance) -> str:
     """Raises ImageError, DatasetError or RecordError where something it shows cannot be read."""
+    if sample.open_video is not None:
+        return _render_video_page(sample, sample.open_video(), prediction, trace, made_by)
     image = sample.open_image()
     if trace.exists():
         loaded = load_episode(trace, image=image)
@@ -35,6 +41,42 @@ def render_page(sample: Sample, prediction: Prediction, trace: Path, made_by: Pr
     else:
         episode = _build_direct_episode(sample, prediction, image)
     return to_html(episode, made_by, source=sample.source, extra_images=_draw_comparisons(sample, prediction, image))
+
+
+def _render_video_page(sample: Sample, video: Video, prediction: Prediction, trace: Path, made_by: Provenance) -> str:
+    """The same of a video: frames with the answer's tracks, and with those that were to be found."""
+    if trace.exists():
+        loaded = load_episode(trace, image=video.read_frame(0))
+        episode, made_by = loaded.episode, loaded.made_by
+        episode = replace(episode, task=replace(episode.task, video=video))
+    else:
+        episode = _build_tracked_episode(sample, prediction, video)
+    sheets = {} if sample.target_masklets is None else _draw_targets(video, sample.target_masklets())
+    return to_html(episode, made_by, source=sample.source, extra_images=sheets)
+
+
+def _build_tracked_episode(sample: Sample, prediction: Prediction, video: Video) -> Episode:
+    """Show what SAM 3 found or followed without a planner, or the error of a sample that never got so far."""
+    space, found = Workspace(video.height, video.width), prediction.to_masklets(len(video), sample.query)
+    if found is not None:
+        space = space.with_tracks(found)
+    outcome = OUTCOME_BY_STATUS.get(prediction.status, "failed")
+    text = prediction.error or f"SAM 3 was asked directly; {len(space)} objects were followed."
+    seen = Observation(
+        text,
+        workspace=space,
+        shown=tuple(candidate.id for candidate in space),
+        outcome=outcome,
+        is_error=bool(prediction.error),
+    )
+    is_planned = sample.given is None and not sample.direct
+    step = Step(Decision(tool="" if is_planned else "segment", arguments="{}"), seen, prediction.seconds)
+    return Episode(Task.from_video(video, sample.query)).append(step)
+
+
+def _draw_targets(video: Video, targets: Sequence[Masklet]) -> dict[str, Image]:
+    frames = np.unique(np.linspace(0, len(video) - 1, MAX_TARGET_FRAMES).round().astype(int)).tolist()
+    return {f"ground truth: {len(targets)} objects": draw_frame_sheet(video, frames, targets)}
 
 
 def _build_direct_episode(sample: Sample, prediction: Prediction, image: Image) -> Episode:

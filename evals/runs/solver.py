@@ -1,4 +1,7 @@
-"""From a sample to its prediction: the agent's answer, or SAM 3's own to a plain noun phrase. Never raises."""
+"""From a sample to its prediction: the agent's answer, SAM 3's own to a plain noun phrase, or objects followed by it.
+
+It never raises.
+"""
 
 import logging
 from dataclasses import dataclass, replace
@@ -10,7 +13,17 @@ from agent import Budget, Episode, Planner, Task, run
 from agent.core.budget import DEFAULT_BUDGET
 from agent.core.usage import Usage
 from evals.samples import STATUS_BY_OUTCOME, Prediction, Sample, Status
-from sam3_tool import ConceptPrompt, Instances, Sam3
+from sam3_tool import (
+    ConceptPrompt,
+    Instances,
+    Masklet,
+    Masklets,
+    Sam3,
+    Video,
+    VisualPrompt,
+    collect_masklets,
+)
+from sam3_tool.masks.rle import decode_mask
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +56,8 @@ class Solver:
         """A sample that raises, whatever it raises, is a failed prediction with no masks: it counts as wrong."""
         started = perf_counter()
         try:
+            if sample.open_video is not None:
+                return self._solve_video(sample, sample.open_video(), started)
             return self._ask_sam3(sample, started) if sample.direct else self._ask_agent(sample, started)
         except Exception as error:
             logger.warning("sample %s failed", sample.id, exc_info=error)
@@ -71,6 +86,44 @@ class Solver:
             error=episode.message if episode.outcome == "failed" else "",
         )
         return SampleResult(prediction, episode)
+
+    def _solve_video(self, sample: Sample, video: Video, started: float) -> SampleResult:
+        if sample.given is not None:
+            return _build_tracked(sample, self._follow_given(sample, video), started)
+        if sample.direct:
+            [found] = self.sam3.track_masklets(video, ConceptPrompt(sample.query, threshold=self.threshold))
+            return _build_tracked(sample, found, started)
+        episode = run(Task.from_video(video, sample.query), self.planner, self.sam3, budget=self.budget)
+        assert episode.outcome is not None
+        prediction = Prediction.from_masklets(
+            sample.id,
+            episode.masklets,
+            STATUS_BY_OUTCOME[episode.outcome],
+            message=episode.message,
+            usage=episode.usage,
+            seconds=perf_counter() - started,
+            error=episode.message if episode.outcome == "failed" else "",
+        )
+        return SampleResult(prediction, episode)
+
+    def _follow_given(self, sample: Sample, video: Video) -> Masklets:
+        """One masklet for each object that is given, in their order; an empty one of an object that is never seen."""
+        session = self.sam3.open_tracking(video)
+        given = [] if sample.given is None else sample.given()
+        ids = [session.add_prompt(one.frame, VisualPrompt(mask=decode_mask(one.mask)))[0] for one in given]
+        if not ids:
+            return Masklets.empty(video.height, video.width, len(video))
+        [found] = collect_masklets(session.propagate(), video, [""])
+        by_id = dict(zip(found.ids, found.masklets, strict=True))
+        return replace(found, ids=tuple(ids), masklets=tuple(by_id.get(id, Masklet((), (), (), 0.0)) for id in ids))
+
+
+def _build_tracked(sample: Sample, found: Masklets, started: float) -> SampleResult:
+    """Of what SAM 3 gave without a planner."""
+    seconds = perf_counter() - started
+    status: Status = "ok" if any(masklet.frames for masklet in found.masklets) else "no_mask"
+    usage = Usage(seconds=seconds)
+    return SampleResult(Prediction.from_masklets(sample.id, found, status, usage=usage, seconds=seconds))
 
 
 def remove_presence_factor(found: Instances, threshold: float) -> Instances:

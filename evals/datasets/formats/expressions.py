@@ -17,6 +17,7 @@ from evals.errors import DatasetError, NoTruthError
 from evals.metrics import jf
 from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object
 from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from sam3_tool import Masklet
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 
@@ -55,7 +56,9 @@ class Expression:
         """(height, width) of the video. Raises DatasetError."""
         return read_upright_size(self.frames[0])
 
-    def to_sample(self, check_truth: Callable[[], object]) -> Sample:
+    def to_sample(
+        self, check_truth: Callable[[], object], target: Callable[[], Sequence[Masklet]] | None = None
+    ) -> Sample:
         return Sample(
             id=self.id,
             query=" ".join(self.text.split()),
@@ -64,6 +67,7 @@ class Expression:
             group=self.video,
             slices=self.slices,
             open_video=make_video_opener(lambda: self.frames, FRAME_RATE),
+            target_masklets=target,
         )
 
 
@@ -75,6 +79,8 @@ class Referee(Protocol):
     """What a benchmark makes of an expression's masks."""
 
     headline: str
+    is_known: bool
+    """True if the truth can be read; else only a server knows it."""
 
     def read_truth(self, expression: Expression) -> FrameMasks:
         """Raises DatasetError, or NoTruthError where only a server knows it."""
@@ -116,7 +122,20 @@ class ExpressionDataset:
 
     @cached_property
     def _samples(self) -> list[Sample]:
-        return [expression.to_sample(self._make_truth_check(expression)) for expression in self.expressions]
+        return [
+            one.to_sample(self._make_truth_check(one), self._make_target_reader(one) if self.referee.is_known else None)
+            for one in self.expressions
+        ]
+
+    def _make_target_reader(self, expression: Expression) -> Callable[[], list[Masklet]]:
+        def read_target() -> list[Masklet]:
+            """All that is meant, as one object."""
+            frames = zip(expression.judged.values(), self.referee.read_truth(expression), strict=True)
+            seen = {frame: rle.merge_masks(list(masks)) for frame, masks in frames if masks}
+            shown = {frame: mask for frame, mask in seen.items() if rle.compute_areas([mask])[0]}
+            return [Masklet(tuple(shown), tuple(shown.values()), (1.0,) * len(shown), 1.0)] if shown else []
+
+        return read_target
 
     def _make_truth_check(self, expression: Expression) -> Callable[[], object]:
         def check_truth() -> None:
@@ -226,6 +245,7 @@ class OverlapReferee:
     truth: Callable[[Expression], FrameMasks]
     missing: Callable[[Expression, MaskTree], tuple[float, float]]
     """J and F of an expression without masks. Raises ScoringError where that is an error."""
+    is_known: bool = True
 
     headline = "jf"
 

@@ -16,6 +16,7 @@ from evals.errors import DatasetError, ScoringError
 from evals.metrics import jf
 from evals.metrics.jf import Curves
 from evals.samples import DatasetInfo, GivenMask, Prediction, Sample, Scores
+from sam3_tool import Masklet
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.system.files import decode_text
@@ -45,6 +46,7 @@ class FollowedVideo:
             group=self.video,
             open_video=make_video_opener(self.list_frames, self.frame_rate),
             given=self.list_given,
+            target_masklets=self.list_targets,
         )
 
     def _list_annotated_frames(self) -> list[Path]:
@@ -68,6 +70,17 @@ class FollowedVideo:
             return [by_name[mask.stem] for mask in self.list_masks()]
         except KeyError as error:
             raise DatasetError(f"video {self.video!r} has no frame {error.args[0]}, which is annotated") from None
+
+    def list_targets(self) -> list[Masklet]:
+        """Each object on the annotated frames. Raises ScoringError."""
+        labels, places = self.read_labels(), self.places
+        numbers = [number for number in np.unique(labels).tolist() if number not in (0, jf.VOID)]
+        return [self._build_target(labels == number, places) for number in numbers]
+
+    @staticmethod
+    def _build_target(masks: np.ndarray, places: Sequence[int]) -> Masklet:
+        seen = {place: rle.encode_mask(mask) for place, mask in zip(places, masks, strict=True) if mask.any()}
+        return Masklet(tuple(seen), tuple(seen.values()), (1.0,) * len(seen), 1.0)
 
     def list_given(self) -> list[GivenMask]:
         """Each object where it is first seen: in the first frame, if several are numbered. Raises ScoringError."""

@@ -58,7 +58,9 @@ def load(data: Path, split: str) -> ExpressionDataset:
         root,
         [file] if masks is None else [file, masks],
         expressions,
-        OverlapReferee(_refuse_truth if masks is None else MaskDict(SOURCE, masks).read_truth, judge_missing),
+        OverlapReferee(
+            _refuse_truth if masks is None else MaskDict(SOURCE, masks).read_truth, judge_missing, masks is not None
+        ),
         PUBLISHED[split],
         ("Convention: MeViS; all frames count, and those without an object are right where nothing is predicted.",),
     )

@@ -62,7 +62,7 @@ def load(data: Path, split: str) -> ExpressionDataset:
         data,
         list(metas.values()),
         expressions,
-        OverlapReferee(_refuse_truth if masks is None else _make_reader(masks), judge_missing),
+        OverlapReferee(_refuse_truth if masks is None else _make_reader(masks), judge_missing, masks is not None),
         PUBLISHED[split],
         ("Only valid is published about; there is no official code for other splits: theirs is MeViS' convention.",),
         within="Annotations",

@@ -91,6 +91,7 @@ class RevosReferee:
     foreground_path: Path
 
     headline = "jf"
+    is_known = True
 
     def read_truth(self, expression: Expression) -> FrameMasks:
         return self.masks.read_truth(expression)
