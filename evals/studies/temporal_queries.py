@@ -91,7 +91,7 @@ def answer_queries(
     return answered
 
 
-def summarize_by_kind(answered: Sequence[AnsweredQuery]) -> dict[str, dict[str, float]]:
+def average_by_kind(answered: Sequence[AnsweredQuery]) -> dict[str, dict[str, float]]:
     """`jf`, `j`, `f` as fractions, and `n`, of every kind that was asked and over all."""
     by_kind = {kind: [one for one in answered if one.query.kind == kind] for kind in KINDS}
     rows = {kind: _average(some) for kind, some in by_kind.items() if some}
@@ -110,7 +110,8 @@ def format_temporal_table(rows: dict[str, dict[str, float]]) -> str:
     return format_columns(cells, head=("kind", "J&F", "J", "F", "n"), right_aligned=(1, 2, 3, 4))
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """`words`: instead of those of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planner", default="grammar", help="as `sam3-agent segment --planner` takes it")
     parser.add_argument("--sam3", default="tiny", help="'tiny', 'facebook/sam3', a folder, or 'truth': exact masklets")
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--kinds", help="only these kinds, with commas")
     parser.add_argument("--out", type=Path, help="write the numbers here as JSON, too")
     parser.add_argument("--below", type=float, default=0.0, help="list the queries whose J&F is below this")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     kinds = arguments.kinds.split(",") if arguments.kinds else None
     queries = list(generate_temporal_queries(arguments.number, kinds=kinds))
     if arguments.sam3 == "truth":
@@ -130,7 +131,7 @@ def main() -> None:
             return sam3
 
     answered = answer_queries(load_planner(arguments.planner, toolset=VIDEO), find_sam3, queries)
-    rows = summarize_by_kind(answered)
+    rows = average_by_kind(answered)
     print(format_temporal_table(rows))
     for one in answered:
         if sum(one.curves) / 2 < arguments.below:

@@ -78,9 +78,13 @@ FrameMasks = Sequence[Sequence[RleMask]]
 class Referee(Protocol):
     """What a benchmark makes of an expression's masks."""
 
-    headline: str
-    is_known: bool
-    """True if the truth can be read; else only a server knows it."""
+    @property
+    def headline(self) -> str:
+        """Name of the number that is quoted."""
+
+    @property
+    def is_known(self) -> bool:
+        """True if the truth can be read; else only a server knows it."""
 
     def read_truth(self, expression: Expression) -> FrameMasks:
         """Raises DatasetError, or NoTruthError where only a server knows it."""
