@@ -145,7 +145,7 @@ def _draw_path(rng: np.random.Generator, count: int, *, enters: bool, fast: bool
     if rng.random() < 0.5:
         reach, pace = rng.uniform(0.01, 0.08, 2), 2 * np.pi * rng.uniform(0.3, 1.5) / count
         phase = rng.uniform(0, 2 * np.pi, 2)
-        path += reach * (np.sin(pace * t + phase) - np.sin(phase))
+        path = path + reach * (np.sin(pace * t + phase) - np.sin(phase))
     if rng.random() < 0.35:  # slows down, stops or turns round
         change = int(rng.integers(count // 4, 3 * count // 4 + 1))
         path[change:] = path[change] + (path[change:] - path[change]) * rng.uniform(-0.2, 0.4)

@@ -375,7 +375,7 @@ def _draw_boxes(truth: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Te
     boxes = np.array(extents, np.float32)
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     rough = boxes + rng.normal(0, 0.03, boxes.shape).astype(np.float32) * sides
-    return torch.from_numpy(rough).unflatten(1, (2, 2)), torch.tensor([[2, 3]]).expand(len(truth), -1)
+    return torch.from_numpy(rough.reshape(-1, 2, 2)), torch.tensor([[2, 3]]).expand(len(truth), -1)
 
 
 def follow_clip(network: LearningMemory, features: ClipFeatures, clip: int) -> torch.Tensor:

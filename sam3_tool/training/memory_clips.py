@@ -83,7 +83,7 @@ def write_clip_features(folder: Path, network: LearningMemory, *, count: int, fi
 
 def _encode_clip(network: LearningMemory, clip: Clip, *, at_once: int = 8) -> Levels:
     squares = torch.stack([to_square(frame) for frame in clip.frames])
-    parts = [network.encode_frames(part) for part in squares.split(at_once)]
+    parts = [network.encode_frames(part) for part in torch.split(squares, at_once)]
     return [torch.cat(level) for level in zip(*parts, strict=True)]
 
 
@@ -94,9 +94,9 @@ def _read_ready(folder: Path) -> list[int]:
 
 def _create_array(folder: Path, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     path = folder / f"{name}.npy"
-    if path.exists():
-        return np.lib.format.open_memmap(path, "r+")
-    return np.lib.format.open_memmap(path, "w+", dtype, shape)
+    mode = "r+" if path.exists() else "w+"
+    array: np.ndarray = np.lib.format.open_memmap(path, mode, dtype, shape)  # type: ignore[no-untyped-call]
+    return array
 
 
 def _open_array(folder: Path, name: str) -> np.ndarray:

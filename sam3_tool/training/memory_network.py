@@ -155,7 +155,7 @@ class LearningMemory(nn.Module):
         """
         side = 4 * MASK_SIDE
         large = F.interpolate(masks[:, None], (side, side), mode="bilinear", align_corners=False)
-        prompts = self.sam3.mask_downsample(large)
+        prompts: torch.Tensor = self.sam3.mask_downsample(large)
         return self._decode(levels, levels[2], *self._point_nowhere(len(masks)), prompts, several=False)
 
     def _point_nowhere(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -188,7 +188,8 @@ class LearningMemory(nn.Module):
     def point_at(self, tokens: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
         """Return the object pointers, (R, WIDTH)."""
         seen = (presence > 0).float()[:, None]
-        return seen * self.sam3.object_pointer_proj(tokens) + (1 - seen) * self.sam3.no_object_pointer
+        pointers: torch.Tensor = self.sam3.object_pointer_proj(tokens)
+        return seen * pointers + (1 - seen) * self.sam3.no_object_pointer
 
     def encode_masks(self, coarse: torch.Tensor, cover: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
         """Return the memory of a frame, (GRID * GRID, R, 64).

@@ -1,6 +1,7 @@
 """Weights from which the memory can start: before anything is learnt, a place looks at what was like it nearby."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -97,7 +98,7 @@ def _initialize_encoder(
     encoder.projection.weight.copy_(torch.cat([main.T, (unused @ read).T])[:, :, None, None])
 
 
-def _initialize_attention(layer: nn.Module, main: torch.Tensor, generator: torch.Generator) -> None:
+def _initialize_attention(layer: Any, main: torch.Tensor, generator: torch.Generator) -> None:
     attention = layer.cross_attn_image
     turn = _draw_orthogonal(WIDTH, LOOK_CHANNELS, generator) * 0.9
     attention.q_proj.weight.copy_(turn @ main.T)
@@ -114,4 +115,4 @@ def _initialize_attention(layer: nn.Module, main: torch.Tensor, generator: torch
 
 def _draw_orthogonal(rows: int, columns: int, generator: torch.Generator) -> torch.Tensor:
     """Return float32, (rows, columns), whose columns are orthonormal."""
-    return torch.linalg.qr(torch.randn(rows, columns, generator=generator)).Q
+    return torch.as_tensor(torch.linalg.qr(torch.randn(rows, columns, generator=generator)).Q)
