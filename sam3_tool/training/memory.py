@@ -50,8 +50,8 @@ class Recipe:
     fresh: bool = False
     """Whether the memory begins from nothing, as it does where the checkpoint has none."""
     seed: int = 0
-    steps: int = 1300
-    cooldown_steps: int = 1050
+    steps: int = 720
+    cooldown_steps: int = 480
     """The last of `steps`."""
     warmup_steps: int = 30
     groups: int = 6
@@ -74,7 +74,9 @@ class Recipe:
     rescue_steps: int = 400
     lr: tuple[float, float] = (1.5e-3, 5e-4)
     """Muon, AdamW."""
-    averaging: float = 0.995
+    peak: float = 1.0
+    """Share of `lr` between warm-up and cool-down."""
+    averaging: float = 0.99
     """Decay of the running average of the weights, which is what is shipped."""
     save_every: int = 50
     log_every: int = 10
@@ -83,7 +85,8 @@ class Recipe:
 
     def compute_lr_share(self, step: int) -> float:
         """Return the share of the full learning rate at this step: it warms up, stays, and cools down."""
-        return min(1.0, (step + 1) / self.warmup_steps, max(0.02, (self.steps - step) / self.cooldown_steps))
+        share = min(1.0, (step + 1) / self.warmup_steps, max(0.02, (self.steps - step) / self.cooldown_steps))
+        return self.peak * share
 
     def compute_rescue(self, step: int) -> float:
         first, last = self.rescue
@@ -427,6 +430,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="begin from nothing, not from the checkpoint's memory")
     for name in ("seed", "steps", "cooldown_steps"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe, name))
+    parser.add_argument("--peak", type=float, default=Recipe.peak, help="share of the recipe's learning rate")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
