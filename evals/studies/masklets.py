@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from evals.metrics import veval
 from evals.reports.tables import format_columns
@@ -24,6 +23,7 @@ from sam3_tool.masks.rle import encode_mask
 from sam3_tool.synthetic.clips import Clip, draw_clip
 from sam3_tool.synthetic.nouns import NOUNS
 from sam3_tool.synthetic.scenes import HELD_OUT
+from sam3_tool.tracking.association import compute_mask_ious
 
 FIRST_CLIP = 30_000
 """Number of the first held-out clip; other measurements use other clips."""
@@ -103,28 +103,21 @@ class _Track:
 
 
 def _join_masks(tracks: list[_Track], frame: int, masks: np.ndarray, scores: np.ndarray) -> None:
-    """Add the masks of a frame to the tracks that they overlap most with, or begin new ones."""
+    """Add the masks of a frame to the tracks that they overlap, most first, and begin new ones with the others."""
     live = [track for track in tracks if frame - track.last <= PATIENCE]
-    taken: set[int] = set()
-    if live and len(masks):
-        before = np.stack([track.masks[track.last] for track in live])
-        overlaps = _compute_ious(before, masks)
-        for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
-            if overlaps[row, column] >= JOINING_OVERLAP:
-                live[row].masks[frame], live[row].scores[frame] = masks[column], float(scores[column])
-                taken.add(int(column))
-    tracks += [
-        _Track({frame: mask}, {frame: float(score)})
-        for column, (mask, score) in enumerate(zip(masks, scores, strict=True))
-        if column not in taken
-    ]
-
-
-def _compute_ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return float64, (N, M), of masks bool (N, H, W) and (M, H, W)."""
-    a, b = (masks.reshape(len(masks), -1).astype(np.float64) for masks in (first, second))
-    both = a @ b.T
-    return np.asarray(both / np.maximum(1, a.sum(axis=1)[:, None] + b.sum(axis=1)[None] - both))
+    fresh = [_Track({}, {}) for _ in masks]
+    owners: dict[int, _Track] = {}
+    if live:
+        overlaps = compute_mask_ious(np.stack([track.masks[track.last] for track in live]), masks)
+        for place in np.argsort(-overlaps, axis=None, kind="stable"):
+            row, column = divmod(int(place), len(masks))
+            is_free = column not in owners and not any(owner is live[row] for owner in owners.values())
+            if overlaps[row, column] >= JOINING_OVERLAP and is_free:
+                owners[column] = live[row]
+    tracks += [track for column, track in enumerate(fresh) if column not in owners]
+    for column, (mask, score) in enumerate(zip(masks, scores, strict=True)):
+        track = owners.get(column, fresh[column])
+        track.masks[frame], track.scores[frame] = mask, float(score)
 
 
 def _to_masklets(tracks: list[_Track], video: Video, phrase: str) -> Masklets:
