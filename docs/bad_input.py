@@ -41,7 +41,6 @@ MODEL = "sam3-agent segment photo.png cup --planner openai:x --base-url http://1
 
 IMAGES = [
     Case("no such file", "sam3-agent segment photos.png cup"),
-    Case("a folder", "sam3-agent segment folder cup"),
     Case("an empty file", "sam3-agent segment empty.png cup"),
     Case("an HTML page", "sam3-agent segment page.jpg cup", {"page.jpg": "<!DOCTYPE html><html>Not found</html>"}),
     Case(
@@ -53,6 +52,14 @@ IMAGES = [
     Case("a PDF", "sam3-agent segment scan.pdf cup", {"scan.pdf": "%PDF-1.7\n"}),
     Case("a JPEG cut off in the middle", "sam3-agent segment half.jpg cup"),
     Case("more pixels than allowed", "sam3-agent segment photo.png cup --max-pixels 1000"),
+]
+VIDEOS = [
+    Case("a video whose end is missing", "sam3-agent segment half.mp4 cup"),
+    Case("a text", "sam3-agent segment notes.mp4 cup", {"notes.mp4": "Bring the cups\n"}),
+    Case("frames of different sizes", "sam3-agent segment frames cup"),
+    Case("frames beside their masks", "sam3-agent segment twins cup"),
+    Case("a folder without images", "sam3-agent segment folder cup"),
+    Case("frames larger than allowed", "sam3-agent segment frames cup --max-pixels 1000"),
 ]
 OPTIONS = [
     Case("an empty query", "sam3-agent segment photo.png ''"),
@@ -82,11 +89,11 @@ DATA = [
     Case("no data", "sam3-agent eval check reasonseg --data folder --split val"),
 ]
 
-CASES = {"images": IMAGES, "options": OPTIONS, "environment": ENVIRONMENT, "data": DATA}
+CASES = {"images": IMAGES, "videos": VIDEOS, "options": OPTIONS, "environment": ENVIRONMENT, "data": DATA}
 
 
 def write_files(folder: Path) -> None:
-    """Write an image, a JPEG that ends in its middle, a photo of a phone, an empty file and an empty folder."""
+    """Write an image, files that are not whole, a photo of a phone, frames that do not fit, and an empty folder."""
     import PIL.Image
 
     image = PIL.Image.linear_gradient("L").resize((96, 64)).convert("RGB")
@@ -95,6 +102,11 @@ def write_files(folder: Path) -> None:
     image.save(whole, "JPEG", quality=95)
     (folder / "half.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    (folder / "half.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomavc1" + b"\0\0\1\0mdat" + bytes(64))
+    for name, frames in {"frames": ("1.png", "2.png"), "twins": ("1.png", "1.jpg")}.items():
+        (folder / name).mkdir()
+        for index, frame in enumerate(frames):
+            image.resize((96 - 32 * index, 64)).save(folder / name / frame)
     (folder / "empty.png").touch()
     (folder / "folder").mkdir()
 

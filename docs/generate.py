@@ -464,7 +464,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
     "datasets": datasets,
     "export-formats": export_formats,
-    **{f"bad-input/{kind}": bad_input(kind) for kind in ("images", "options", "environment", "data")},
+    **{f"bad-input/{kind}": bad_input(kind) for kind in ("images", "videos", "options", "environment", "data")},
     "import-layers": import_layers,
     "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,
