@@ -82,6 +82,22 @@ def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFold
         _print_tables(measure_masks(counts, rounds=rounds), out)
 
 
+@app.command("tracking")
+def run_tracking(
+    sam3: Annotated[str, typer.Option(help="Anything that --sam3 takes, if it can follow objects.")] = "tiny",
+    tracks: Counts = "1,4,16",
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each video. Memory stays flat however many.")] = 40,
+    device: Device = "cpu",
+    out: OutputFolder = None,
+) -> None:
+    """Measure what a frame of a video costs by the number of tracks, and what is remembered of them."""
+    with _report_errors():
+        counts = _parse_numbers(tracks)
+        from bench.suites.tracking import measure_tracking
+
+        _print_tables(measure_tracking(sam3, tracks=counts, frames=frames, device=device), out)
+
+
 @app.command("start")
 def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
     """Measure the time from a cold process to help, to an import, to an answer."""
@@ -139,7 +155,7 @@ def run_all(out: OutputFolder = None) -> None:
     """Measure all of these with their defaults, each in a process of its own, so that none warms up the next."""
     _check_demo()
     written = [] if out is None else ["--out", str(out)]
-    for command in ("sam3", "masks", "start", "growth", "soak"):
+    for command in ("sam3", "masks", "tracking", "start", "growth", "soak"):
         _run_program("from agent.cli.main import main; main()", "bench", command, *written)
     for program in (run_agent, run_evaluation, run_demo):
         program()
