@@ -82,17 +82,17 @@ class TimedBackend:
     """A video backend whose network is timed; its memory is its own `ObjectMemory`."""
 
     def __init__(self, backend: Any, stopwatch: Stopwatch) -> None:
-        self.stopwatch, self.memory = stopwatch, None
-        self._backend = backend
+        self.stopwatch, self._backend = stopwatch, backend
+        self.memory: Any = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
     def open_memory(self, height: int, width: int, length: int) -> "TimedMemory":
-        self.memory = TimedMemory(self._backend.open_memory(height, width, length), self.stopwatch)
-        return self.memory
+        memory = self.memory = TimedMemory(self._backend.open_memory(height, width, length), self.stopwatch)
+        return memory
 
-    def embed(self, images: Sequence[Image]) -> list[Any]:
+    def encode_apart(self, images: Sequence[Image]) -> list[Any]:
         """Encode frame by frame, so that no frame pays for another one."""
         with self.stopwatch("encode"):
             return [self._backend.encode([image])[0] for image in images]
@@ -171,7 +171,7 @@ def measure_count(backend: Any, count: int, frames: int) -> tuple[float | int, .
     """Return the row of one number of tracks."""
     stopwatch, source = Stopwatch(), DrawnFrames(frames, count)
     timed: Any = TimedBackend(backend, stopwatch)
-    session = TrackingSession(TimedVideo(source, stopwatch), timed, timed.embed, rules=TrackingRules())
+    session = TrackingSession(TimedVideo(source, stopwatch), timed, timed.encode_apart, rules=TrackingRules())
     for number in range(count):
         x0, y0, x1, y1 = source.locate_object(number, 0)
         session.add_prompt(0, VisualPrompt(box=(x0, y0, x1, y1)))
