@@ -17,7 +17,10 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from math import isclose
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+if TYPE_CHECKING:
+    from evals.studies.published import PublishedRun
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -426,8 +429,21 @@ def published_numbers() -> str:
     """Return the paper's numbers, and the command of the run that would stand beside each."""
     from evals.studies.published import MAIN_BENCHMARKS, load_published_runs
 
-    runs = [run for run in load_published_runs() if run.dataset in MAIN_BENCHMARKS]
-    rows = [[run.mllm, f"{run.dataset} {run.split}", _list_numbers(run.published), ""] for run in runs]
+    return _tabulate_published([run for run in load_published_runs() if run.dataset in MAIN_BENCHMARKS])
+
+
+def published_video_numbers() -> str:
+    """Return the numbers of agents on video in the same way."""
+    from evals.studies.published import load_published_runs
+
+    return _tabulate_published(load_published_runs(videos=True))
+
+
+def _tabulate_published(runs: "Sequence[PublishedRun]") -> str:
+    rows = [
+        [" ".join(filter(None, (run.system, run.mllm))), f"{run.dataset} {run.split}", _list_numbers(run.published), ""]
+        for run in runs
+    ]
     commands = "\n".join(run.format_command(Path("runs")) for run in runs)
     return "\n\n".join(
         [
@@ -474,6 +490,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "requests": requests,
     "official-code": official_code,
     "published-numbers": published_numbers,
+    "published-video-numbers": published_video_numbers,
     **{f"bench/{name}": speed_table(name) for name in SPEED_TABLES},
 }
 

@@ -2,7 +2,8 @@
 
 Run it: `python -m evals.studies.published --runs runs`.
 
-Every row is one run: its published numbers, those of the run of that command where it is done, and the command.
+Every row is one run: its published numbers, those of the run of that command where it is done, and the command. With
+`--videos` they are those of agents on video, with a language model of the same name.
 """
 
 import argparse
@@ -16,7 +17,13 @@ from evals.reports.summary import Summary
 FIGURES_PATH = Path(__file__).with_name("published.json")
 MAIN_BENCHMARKS = ("reasonseg", "omnilabel")
 """The benchmarks of the paper's own table; the others stand in its appendix."""
-DATA_FOLDERS = {"reasonseg": "ReasonSeg", "omnilabel": "omnilabel"}
+DATA_FOLDERS = {
+    "reasonseg": "ReasonSeg",
+    "omnilabel": "omnilabel",
+    "mevis": "mevis",
+    "revos": "ReVOS",
+    "reasonvos": "ReasonVOS",
+}
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,24 @@ class PublishedRun:
     split: str
     published: Mapping[str, float]
     """Metric, or slice of the headline as in 'length: short' -> percent."""
+    system: str = ""
+    """Whose agent it is; empty for that of the SAM 3 paper."""
+
+    @property
+    def is_video(self) -> bool:
+        """True for agents on video, whose toolset is not the paper's, and whose numbers are in percent."""
+        return bool(self.system)
 
     @property
     def folder_name(self) -> str:
-        return f"{self.dataset}-{self.split}-{self.mllm.lower().replace(' ', '-')}"
+        system = "-".join(filter(None, (self.system, self.mllm))).lower().replace(" ", "-")
+        return f"{self.dataset}-{self.split}-{system}"
 
     def format_command(self, runs: Path) -> str:
         data = f"data/{DATA_FOLDERS.get(self.dataset, 'refer_seg')}"
+        tools = "--toolset video" if self.is_video else "--as-published"
         return (
-            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} --as-published"
+            f"uv run sam3-agent eval run {self.dataset} --data {data} --split {self.split} {tools}"
             f" --sam3 facebook/sam3 --planner {self.planner} --base-url {self.base_url} --out {runs / self.folder_name}"
         )
 
@@ -47,19 +63,21 @@ class PublishedRun:
             return {}
         summary = Summary.model_validate_json(path.read_bytes())
         found = {**summary.metrics, **{row.name: row.value for row in summary.slices}}
-        return {name: 100 * found[name] for name in self.published if name in found}
+        scale = 1 if self.is_video else 100
+        return {name: scale * found[name] for name in self.published if name in found}
 
 
-def load_published_runs() -> list[PublishedRun]:
-    """In the order of the paper."""
+def load_published_runs(*, videos: bool = False) -> list[PublishedRun]:
+    """In the order of the paper; `videos`: those of agents on video."""
     figures = json.loads(FIGURES_PATH.read_text("utf-8"))
-    return [PublishedRun(**figures["models"][run["mllm"]], **run) for run in figures["runs"]]
+    runs = figures["video_runs" if videos else "runs"]
+    return [PublishedRun(**figures["models"][run["mllm"]], **run) for run in runs]
 
 
 def format_comparison_table(rows: Sequence[PublishedRun], runs: Path) -> str:
     head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
     lines = [
-        f"| {row.mllm} | {row.dataset} {row.split} | {_format_numbers(row.published)} |"
+        f"| {' '.join(filter(None, (row.system, row.mllm)))} | {row.dataset} {row.split} | {_format_numbers(row.published)} |"
         f" {_format_numbers(row.load_our_scores(runs))} | `{row.format_command(runs)}` |"
         for row in rows
     ]
@@ -74,12 +92,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The paper's numbers beside ours, with the command for each.")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--all", action="store_true", help="also RefCOCO, RefCOCO+ and RefCOCOg, from the appendix")
+    parser.add_argument("--videos", action="store_true", help="those of agents on video instead")
     options = parser.parse_args()
-    print(
-        format_comparison_table(
-            [row for row in load_published_runs() if options.all or row.dataset in MAIN_BENCHMARKS], options.runs
-        )
-    )
+    rows = load_published_runs(videos=options.videos)
+    shown = [row for row in rows if options.all or options.videos or row.dataset in MAIN_BENCHMARKS]
+    print(format_comparison_table(shown, options.runs))
 
 
 if __name__ == "__main__":

@@ -299,3 +299,16 @@ def test_without_scikit_image_no_scene_is_drawn_and_one_line_says_what_to_instal
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert "uv sync --inexact --extra train" in done.stderr
+
+
+def test_videos_are_written_and_checked_as_pictures_are(tmp_path):
+    done = evaluate("make-videos", "--out", tmp_path, "--number", 1)
+    assert done.exit_code == 0
+    assert f"revos: {tmp_path / 'revos'}" in done.stdout
+    checked = evaluate("check", "davis", "--data", tmp_path / "davis", "--split", "val", "--pictures", 1)
+    assert checked.exit_code == 1  # one video, and thirty are published
+    assert "THIS IS ANOTHER NUMBER" in checked.stdout
+    refused = evaluate("run", "mevis", "--data", tmp_path / "mevis", "--split", "valid", "--out", tmp_path / "run")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "the masks of MeViS valid are not published" in refused.stderr
+    assert not (tmp_path / "run").exists()

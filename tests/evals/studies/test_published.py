@@ -27,12 +27,21 @@ def test_the_published_numbers_are_consistent_with_each_other():
 def test_every_command_is_one_that_the_program_takes(tmp_path, monkeypatch):
     """It stops at what is missing here: the data."""
     monkeypatch.chdir(tmp_path)
-    for dataset in {run.dataset for run in load_published_runs()}:
-        run = next(run for run in load_published_runs() if run.dataset == dataset)
+    every = [*load_published_runs(), *load_published_runs(videos=True)]
+    for dataset in {run.dataset for run in every}:
+        run = next(run for run in every if run.dataset == dataset)
         words = shlex.split(run.format_command(tmp_path))
         done = CliRunner().invoke(app, words[words.index("sam3-agent") + 1 :])
         assert done.exit_code == 2
         assert "nothing is downloaded here: get it from" in done.stderr
+
+
+def test_rows_of_agents_on_video_are_commands_of_their_own():
+    runs = load_published_runs(videos=True)
+    assert len({run.folder_name for run in runs}) == len(runs) == 5 * 3
+    for run in runs:
+        if "jf_reason" in run.published:
+            assert abs((run.published["jf_referring"] + run.published["jf_reason"]) / 2 - run.published["jf"]) < 0.1
 
 
 def test_a_finished_run_fills_its_cells_and_a_part_of_one_does_not(tmp_path):
