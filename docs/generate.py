@@ -440,10 +440,7 @@ def published_video_numbers() -> str:
 
 
 def _tabulate_published(runs: "Sequence[PublishedRun]") -> str:
-    rows = [
-        [" ".join(filter(None, (run.system, run.mllm))), f"{run.dataset} {run.split}", _list_numbers(run.published), ""]
-        for run in runs
-    ]
+    rows = [[run.name, f"{run.dataset} {run.split}", _list_numbers(run.published), ""] for run in runs]
     commands = "\n".join(run.format_command(Path("runs")) for run in runs)
     return "\n\n".join(
         [

@@ -44,9 +44,13 @@ class PublishedRun:
         return bool(self.system)
 
     @property
+    def name(self) -> str:
+        """The system, unless it is the paper's, and its language model."""
+        return f"{self.system} {self.mllm}".strip()
+
+    @property
     def folder_name(self) -> str:
-        system = "-".join(filter(None, (self.system, self.mllm))).lower().replace(" ", "-")
-        return f"{self.dataset}-{self.split}-{system}"
+        return f"{self.dataset}-{self.split}-{self.name.lower().replace(' ', '-')}"
 
     def format_command(self, runs: Path) -> str:
         data = f"data/{DATA_FOLDERS.get(self.dataset, 'refer_seg')}"
@@ -77,7 +81,7 @@ def load_published_runs(*, videos: bool = False) -> list[PublishedRun]:
 def format_comparison_table(rows: Sequence[PublishedRun], runs: Path) -> str:
     head = "| language model | benchmark | published | ours | command |\n| --- | --- | --- | --- | --- |"
     lines = [
-        f"| {' '.join(filter(None, (row.system, row.mllm)))} | {row.dataset} {row.split} | {_format_numbers(row.published)} |"
+        f"| {row.name} | {row.dataset} {row.split} | {_format_numbers(row.published)} |"
         f" {_format_numbers(row.load_our_scores(runs))} | `{row.format_command(runs)}` |"
         for row in rows
     ]
