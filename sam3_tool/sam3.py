@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends.base import Backend, VideoBackend
+from sam3_tool.backends.base import Backend, require_video
 from sam3_tool.backends.loading import load_backend
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
@@ -434,7 +434,7 @@ class Sam3:
         run = TrackingRun.from_arguments(
             video, prompts, start=start, stop=stop, reverse=reverse, rules=rules or TrackingRules()
         )
-        return run.stream(self._get_video_backend(), self._embed_images)
+        return run.stream(require_video(self._backend), self._embed_images)
 
     def track_masklets(
         self,
@@ -490,18 +490,7 @@ class Sam3:
         >>> Sam3(ScriptedBackend({})).open_tracking(video).ids
         ()
         """
-        return TrackingSession(
-            video, self._get_video_backend(), self._embed_images, rules=TrackingRules() if rules is None else rules
-        )
-
-    def _get_video_backend(self) -> VideoBackend:
-        """Return the backend, which must follow objects. Raises CheckpointError if it does not."""
-        if not isinstance(self._backend, VideoBackend):
-            raise CheckpointError(
-                f"the SAM 3 backend {self._backend.name!r} cannot follow objects through a video; load the weights"
-                " without a recording, or another backend"
-            )
-        return self._backend
+        return TrackingSession(video, require_video(self._backend), self._embed_images, rules=rules or TrackingRules())
 
     def _embed_images(self, images: Sequence[Image]) -> list[Any]:
         """Return the images' embeddings, encoded now or remembered."""

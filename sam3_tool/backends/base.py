@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from sam3_tool.errors import CheckpointError
+
 if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
     import numpy as np
 
@@ -316,3 +318,16 @@ class VideoBackend(Backend, Protocol):
             One mask per row.
         """
         ...
+
+
+def require_video(backend: Backend) -> VideoBackend:
+    """Return the backend itself.
+
+    Raises CheckpointError, in one sentence, if it cannot follow objects.
+    """
+    if not isinstance(backend, VideoBackend):
+        raise CheckpointError(
+            f"SAM 3 backend {backend.name!r} cannot follow objects through a video; take one that can, and leave a"
+            " recording out"
+        )
+    return backend

@@ -62,7 +62,10 @@ class TrackingRun:
         return cls(video, tuple(_to_frame_prompt(prompt, frames) for prompt in several), frames, rules)
 
     def stream(self, backend: VideoBackend, embed: EmbedFn) -> Iterator[TrackedFrame]:
-        """Follow the prompts, and yield each frame once nothing of it can be taken back any more."""
+        """Follow the prompts, and yield each frame once nothing of it can be taken back any more.
+
+        Raises CheckpointError at once if these weights cannot follow objects.
+        """
         height, width = self.video.height, self.video.width
         tracker = ConceptTracker(
             backend.open_memory(height, width, len(self.video)),
@@ -72,8 +75,13 @@ class TrackingRun:
             rules=self.rules,
             reverse=self.frames.step < 0,
         )
+        return self._hold_back(tracker, self._search_frames(backend, embed))
+
+    def _hold_back(
+        self, tracker: ConceptTracker, searched: Iterator[tuple[int, Any, list[Detections | None]]]
+    ) -> Iterator[TrackedFrame]:
         held: deque[HeldFrame] = deque()
-        for frame, embedding, found in self._search_frames(backend, embed):
+        for frame, embedding, found in searched:
             held.append(tracker.step(frame, embedding, found))
             if len(held) >= self.rules.hot_start:
                 yield held.popleft().release(tracker.removed)

@@ -3,9 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
-from sam3_tool.backends.base import Backend, CrossImageEmbedding, Embedding
+import numpy as np
+
+from sam3_tool.backends.base import (
+    Backend,
+    CrossImageEmbedding,
+    Detections,
+    Embedding,
+    ObjectMemory,
+    VideoBackend,
+    require_video,
+)
 from sam3_tool.backends.embeddings import build_embedding_cache
 from sam3_tool.backends.recording.calls import (
     SAM3_FOLDER,
@@ -17,8 +28,10 @@ from sam3_tool.backends.recording.calls import (
     translate_errors,
 )
 from sam3_tool.backends.recording.format import AnswerCache, Question
+from sam3_tool.backends.recording.memory import TranslatingMemory
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
+from sam3_tool.masks.rle import RleMask
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
 AnyPrompt = TypeVar("AnyPrompt", ConceptPrompt, VisualPrompt)
@@ -45,7 +58,8 @@ class CachingBackend:
     """A backend that asks another one only what nobody has asked before about images of the same content.
 
     Answers are as that backend gave them first, bit for bit. An image of which everything asked is known is never
-    encoded. As safe between threads as the other backend, if one thread at a time calls it.
+    encoded. What is asked about a video goes to the other backend every time. One thread at a time may ask about
+    images.
     """
 
     def __init__(
@@ -66,6 +80,7 @@ class CachingBackend:
         self._backend = backend
         self._made_with = dict(made_with)
         self._embeddings = build_embedding_cache(cache_bytes, host_bytes)
+        self._lock = Lock()  # of the embeddings, which images and videos share
         with translate_errors():
             self._answer_cache = AnswerCache(Path(folder) / SAM3_FOLDER)
 
@@ -92,8 +107,21 @@ class CachingBackend:
     def refine(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         return self._answer_requests(list(zip(embeddings, prompts, strict=True)), self._backend.refine)
 
+    def detect(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
+        return self._get_video_backend().detect(self._encode_lazy(embeddings), prompts)
+
+    def open_memory(self, height: int, width: int, length: int) -> ObjectMemory:
+        memory = self._get_video_backend().open_memory(height, width, length)
+        return TranslatingMemory(memory, lambda embedding: self._encode_lazy([embedding])[0])
+
+    def upsample_masks(self, logits: np.ndarray, height: int, width: int) -> list[RleMask]:
+        return self._get_video_backend().upsample_masks(logits, height, width)
+
     def vocabulary_warning(self, phrase: str) -> str:
         return self._backend.vocabulary_warning(phrase)
+
+    def _get_video_backend(self) -> VideoBackend:
+        return require_video(self._backend)
 
     def _answer_requests(
         self, requests: Sequence[tuple[LazyEmbedding, AnyPrompt]], ask: AnswerFn[AnyPrompt]
@@ -116,18 +144,21 @@ class CachingBackend:
     ) -> list[Instances]:
         if not requests:
             return []
-        every = [part for embedding, _ in requests for part in split_embedding(embedding)]
-        images = {part.key: part.image for part in every}
-        embeddings = self._embeddings.get_or_compute(
-            images, lambda keys: self._backend.encode([images[key] for key in keys])
-        )
-        found = ask(
-            [_look_up_embedding(embedding, embeddings) for embedding, _ in requests], [prompt for _, prompt in requests]
-        )
+        embeddings = self._encode_lazy([embedding for embedding, _ in requests])
+        found = ask(embeddings, [prompt for _, prompt in requests])
         with translate_errors():
             for (embedding, prompt), instances in zip(requests, found, strict=True):
                 self._answer_cache.put(self._build_question(embedding, prompt), to_json(instances))
         return found
+
+    def _encode_lazy(self, lazy: Sequence[LazyEmbedding | CrossImageEmbedding]) -> list[Any]:
+        """Return the other backend's embeddings, encoded now or remembered."""
+        images = {part.key: part.image for embedding in lazy for part in split_embedding(embedding)}
+        with self._lock:
+            embeddings = self._embeddings.get_or_compute(
+                images, lambda keys: self._backend.encode([images[key] for key in keys])
+            )
+        return [_look_up_embedding(embedding, embeddings) for embedding in lazy]
 
     def _build_question(self, embedding: LazyEmbedding, prompt: Prompt) -> Question:
         return {**self._made_with, **build_prompt_question(get_target(embedding).key, prompt)}

@@ -22,6 +22,7 @@ from sam3_tool import (
     Video,
     collect_masklets,
 )
+from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.scripted import ScriptedMemory
 
@@ -249,6 +250,19 @@ def test_what_cannot_be_tracked_is_refused_at_once(prompts: object, options: dic
 def test_a_backend_without_memory_is_refused_at_once(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="'scripted' cannot follow objects through a video"):
         Sam3(RecordingBackend(ScriptedBackend({}), tmp_path)).track(make_video(1), "bar")
+
+
+def test_a_cache_of_answers_hands_videos_on(tmp_path) -> None:
+    """And encodes each frame once, although it holds images until something is asked."""
+    video, script = make_video(6), {"bar": make_masklets(make_masklet([BAR] * 6), length=6)}
+    inner = CountingBackend(ScriptedBackend.from_video(video, script)._script)
+    caching = CachingBackend(inner, tmp_path, made_with={}, cache_bytes=2**20)
+    [found] = Sam3(caching).track_masklets(video, "bar")
+    assert found.masklets[0].frames == (0, 1, 2, 3, 4, 5)
+    assert len(inner.encoded) == 6
+    recording = RecordingBackend(ScriptedBackend({}), tmp_path / "calls")
+    with pytest.raises(CheckpointError, match="'scripted' cannot follow objects"):
+        Sam3(CachingBackend(recording, tmp_path, made_with={}, cache_bytes=0)).track(video, "bar")
 
 
 def test_frames_are_collected_in_any_order_and_the_later_of_two_counts() -> None:
