@@ -406,8 +406,8 @@ class Sam3:
 
         Every frame is encoded once for all prompts, and all objects are decoded together. Prompts do not influence each
         other. Output is held back for `rules.hot_start` frames, because an object that the detector does not confirm is
-        taken back; what was yielded stays. Memory does not grow with the length of the video. Whoever has seen enough
-        stops iterating, or calls `close` of what is returned.
+        taken back; what was yielded stays. Memory grows with the number of objects, not with the length of the video.
+        Whoever has seen enough stops iterating, or calls `close` of what is returned.
 
         Args:
             video: The video to search.

@@ -1,6 +1,7 @@
 """Phrases through a video, with a script in the network's place: what the rules do, exactly."""
 
 import gc
+import tracemalloc
 import weakref
 from collections.abc import Sequence
 
@@ -211,6 +212,23 @@ def test_stopping_in_the_middle_frees_the_memory() -> None:
     frames.close()
     gc.collect()
     assert backend.memory() is None
+
+
+def test_memory_does_not_grow_with_the_video() -> None:
+    """As long as no new objects come: one that is followed is never given up, as published."""
+    still = make_masklets(make_masklet([BAR]), length=1).at(0)
+    video = Video.from_images([make_video(1).read_frame(0)] * 200)
+    used = []
+    tracemalloc.start()
+    try:
+        for tracked in Sam3(ScriptedBackend({None: {"bar": still}})).track(video, "bar"):
+            assert tracked.ids == ((1,),)
+            if tracked.frame in (60, 180):
+                gc.collect()
+                used.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert used[1] < used[0] + 10_000
 
 
 def test_videos_one_after_another_know_nothing_of_each_other() -> None:
