@@ -23,7 +23,7 @@ from .instances import Instances
 from .masks.rle import RleMask
 from .overlap import remove_overlaps
 from .plugins import PluginError
-from .prompts import Box, ConceptPrompt, FramePrompt, Point, Prompt, VisualPrompt
+from .prompts import Box, ConceptPrompt, FramePrompt, Point, PointsPrompt, Prompt, VisualPrompt
 from .sam3 import Sam3, SegmentationReport
 from .service import SegmentationRequest
 from .tracking.frames import TrackedFrame, collect_masklets
@@ -54,6 +54,7 @@ __all__ = [
     "ObjectMemory",
     "PluginError",
     "Point",
+    "PointsPrompt",
     "Prompt",
     "RecordError",
     "RleMask",
