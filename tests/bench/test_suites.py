@@ -29,6 +29,7 @@ from bench.suites.episode import measure_episode
 from bench.suites.overhead import PARTS, PLANS, run_round
 from bench.suites.sam3 import count_operations, measure_parts, measure_phrases, measure_sam3
 from bench.suites.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compute_published_cost, measure_costs
+from bench.suites.tracking import OVERHEAD_TRACKS, DrawnFrames, measure_tracking
 from sam3_tool import ConceptPrompt, remove_overlaps
 
 
@@ -216,3 +217,16 @@ def test_a_benchmark_that_is_ended_is_one_line_and_leaves_nothing_running(capfd)
     assert ended.value.code == 143
     assert capfd.readouterr() == ("", "ended by SIGTERM; no further table was measured\n")
     assert list_children() <= before
+
+
+def test_a_frame_of_a_video_is_measured_part_by_part():
+    [table] = measure_tracking(tracks=(1,), frames=4)
+    assert [row[0] for row in table.rows] == [1, OVERHEAD_TRACKS]
+    for row in table.rows:
+        told = dict(zip(table.columns, row, strict=True))
+        assert all(isinstance(cell, int | float) and cell > 0 for cell in row)
+        assert told["follow, ms a track"] == pytest.approx(told["follow, ms"] / told["tracks"])
+    source = DrawnFrames(3, 5)
+    boxes = [source.locate_object(number, 2) for number in range(5)]
+    pixels = source.read_frame(2).pixels
+    assert all((pixels[(y0 + y1) // 2, (x0 + x1) // 2] != 208).any() for x0, y0, x1, y1 in boxes)

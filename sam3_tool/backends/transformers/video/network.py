@@ -47,6 +47,24 @@ class MemoryWeights(nn.Module):
         self.occlusion_spatial_embedding_parameter = nn.Parameter(torch.zeros(1, narrow))
 
 
+class ChannelNorm(nn.Module):
+    """Replaces a `Sam3TrackerVideoLayerNorm` over the channels of large maps: the same function, up to rounding.
+
+    That one turns the map so that channels come last; four channels of a large map make rows too short to be quick.
+    """
+
+    def __init__(self, whole: nn.LayerNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self._epsilon = whole.weight, whole.bias, whole.eps
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (K, C, h, w), of the same."""
+        centered = pixels - pixels.mean(dim=1, keepdim=True)
+        variance = (centered * centered).mean(dim=1, keepdim=True)
+        scaled = centered * torch.rsqrt(variance + self._epsilon)
+        return torch.addcmul(self.bias[:, None, None], scaled, self.weight[:, None, None])
+
+
 class FrameLevels(NamedTuple):
     """One frame as the tracker reads it."""
 
@@ -132,6 +150,9 @@ class VideoNetwork:
         self._image_places = heads.get_image_wide_positional_embeddings()
         self.attention = MemoryAttention(weights.memory_attention, places.flatten(2).transpose(1, 2), self.dtype)
         encoder = weights.memory_encoder
+        for layer in encoder.mask_downsampler.layers:
+            if not isinstance(layer.layer_norm, ChannelNorm):
+                layer.layer_norm = ChannelNorm(layer.layer_norm)
         narrow = encoder.projection.out_channels
         spots = encoder.position_encoding((1, narrow, *self.grid), device, torch.float32)
         self.memory_places: torch.Tensor = spots.flatten(2).transpose(1, 2)[0]
