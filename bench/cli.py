@@ -86,7 +86,7 @@ def run_masks(numbers: Counts = "10,30,100", rounds: Rounds = 3, out: OutputFold
 def run_tracking(
     sam3: Annotated[str, typer.Option(help="Anything that --sam3 takes, if it can follow objects.")] = "tiny",
     tracks: Counts = "1,4,16",
-    frames: Annotated[int, typer.Option(min=2, help="Frames of each video. Memory stays flat however many.")] = 40,
+    frames: Annotated[int, typer.Option(min=8, help="Frames of each video. Memory stays flat however many.")] = 40,
     device: Device = "cpu",
     out: OutputFolder = None,
 ) -> None:

@@ -21,6 +21,7 @@ from bench.harness.tables import Table
 from sam3_tool import Image, TrackingRules, TrackingSession, Video, VisualPrompt
 from sam3_tool.backends.base import LowMasks
 from sam3_tool.backends.loading import load_backend
+from sam3_tool.tracking.streaming import FRAMES_AHEAD
 
 WIDTH, HEIGHT = 1280, 720
 OVERHEAD_TRACKS, OVERHEAD_GOAL = 10, 15
@@ -183,7 +184,7 @@ def measure_count(backend: Any, count: int, frames: int) -> tuple[float | int, .
             tracked = next(stream)
         took.append(dict(stopwatch.spent))
         seen = len(tracked.ids[0])
-    late = took[frames // 2 :]
+    late = took[frames // 2 // FRAMES_AHEAD * FRAMES_AHEAD :]
     parts = {part: statistics.fmean(frame.get(part, 0.0) for frame in late) for part in ("encode", "follow", "draw")}
     follow = statistics.median(frame["follow"] for frame in late)
     # several frames are encoded at a time, so that one frame is no measure of the rest
