@@ -631,7 +631,7 @@ class Conversation:
             return self.edit([call, edits.union_with_answer], sam3, f"add {where}")
         if not self.selected:
             raise ConversationError("there is no answer yet to take anything from")
-        calls = (call, edits.subtract_from_answer, partial(edits.exclude_boxed, box))
+        calls = (call, edits.subtract_from_answer, partial(edits.exclude_boxed, box, self._get_second(at)))
         return self.edit(calls, sam3, f"leave out {where}")
 
     def _clip_box(self, box: Box) -> Box:

@@ -74,22 +74,33 @@ def subtract_from_answer(episode: Episode) -> Tool:
     return Combine(op="minus", a=[*episode.task.context.selected], b=[*episode.current_ids])
 
 
-def exclude_boxed(box: Box, episode: Episode) -> Tool:
-    """Leave out what the box itself shows, whether or not SAM 3 found it."""
+def exclude_boxed(box: Box, at: float | None, episode: Episode) -> Tool:
+    """Leave out what the box itself shows, whether or not SAM 3 found it. `at`: of a video, the second of the frame."""
+    timeline = episode.task.timeline
+    frame = None if timeline is None or at is None else timeline.find_frame(at)
     kept = [
-        candidate.id for candidate in episode.workspace.pick(episode.current_ids) if not _is_same_box(candidate, box)
+        candidate.id
+        for candidate in episode.workspace.pick(episode.current_ids)
+        if not _is_same_box(_find_box(candidate, frame), box)
     ]
     if len(kept) == len(episode.task.context.selected):
         raise ConversationError("nothing in the answer looks like what is in the box, so it stays as it was")
     return answer_with_ids(kept, episode)
 
 
-def _is_same_box(candidate: Candidate, box: Box) -> bool:
-    """Tell whether the mask's box and this one are mostly the same."""
-    overlap = _compute_box_area(
-        tuple(map(max, candidate.box[:2], box[:2])) + tuple(map(min, candidate.box[2:], box[2:]))
-    )
-    return overlap > SAME_OBJECT * (_compute_box_area(candidate.box) + _compute_box_area(box) - overlap)
+def _find_box(candidate: Candidate, frame: int | None) -> Sequence[float]:
+    """The mask's box; of a video, that on the frame, which has no inside where the object is not seen."""
+    masklet = candidate.masklet
+    if masklet is None or frame is None:
+        return candidate.box
+    place = masklet.find_place(frame)
+    return (0.0, 0.0, 0.0, 0.0) if place is None else masklet.boxes[place].tolist()
+
+
+def _is_same_box(own: Sequence[float], box: Box) -> bool:
+    """Tell whether the box of a mask and this one are mostly the same."""
+    overlap = _compute_box_area(tuple(map(max, own[:2], box[:2])) + tuple(map(min, own[2:], box[2:])))
+    return overlap > SAME_OBJECT * (_compute_box_area(own) + _compute_box_area(box) - overlap)
 
 
 def _compute_box_area(box: Sequence[float]) -> float:

@@ -56,12 +56,13 @@ class ReportNoMask(Tool):
 
     name: ClassVar[str] = "report_no_mask"
     aliases: ClassVar = ("report_no_masks", "no_mask", "no_masks", "no_match")
+    nothing: ClassVar[str] = "Nothing in the picture matches."
     field_aliases: ClassVar = {"message": "reason", "explanation": "reason"}
 
     reason: FreeText = Field(default="", description="Why, for the user.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
-        message = self.reason.strip() or "Nothing in the picture matches."
+        message = self.reason.strip() or self.nothing
         return build_final_observation(episode, sam3, ids=(), outcome="no_match", message=message)
 
 

@@ -143,8 +143,12 @@ class PlanExecutor:
         if plan not in self.results.found:
             self.results.found[plan] = yield from self.evaluate(plan)
         if not self.results.found[plan]:
-            raise EmptySetError(describe_empty(plan, self.results.count_of))
+            raise EmptySetError(self._explain_empty(plan))
         return self.results.found[plan]
+
+    def _explain_empty(self, plan: Plan) -> str:
+        reason, unseen = describe_empty(plan, self.results.count_of), "nothing in the picture was found"
+        return reason if self.timeline is None else reason.replace(unseen, unseen.replace("picture", "video"))
 
     def try_to_find(self, plan: Plan) -> Steps:
         """Return the objects of a plan; () where anything it needs is missing."""
@@ -252,7 +256,7 @@ class PlanExecutor:
         mean = sum(sizes) / len(sizes)
         take = sum(size > mean if plan.order == "descending" else size < mean for size in sizes)
         if not take:
-            raise EmptySetError(describe_empty(plan, self.results.count_of))
+            raise EmptySetError(self._explain_empty(plan))
         tool = Rank(ids=[*ids], by=plan.by, order=plan.order, take=take)
         return (yield Move(tool, f"Take {describe_plan(plan, self.results.count_of)}.")).current_ids
 

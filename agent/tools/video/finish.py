@@ -118,3 +118,5 @@ def describe_answer_times(
 
 class ReportNoTrack(ReportNoMask):
     """Finish: nothing in the video matches the query."""
+
+    nothing: ClassVar[str] = "Nothing in the video matches."

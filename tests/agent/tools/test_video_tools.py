@@ -161,6 +161,12 @@ def test_the_grammar_reads_queries_without_time_as_of_an_image(dog_clip, query, 
     assert (episode.outcome, episode.current_ids) == ("answered", ids), episode.message
 
 
+def test_the_grammar_says_that_a_video_does_not_have_it(dog_clip):
+    video, sam3 = dog_clip
+    episode = run(Task.from_video(video, "the cats"), GrammarPlanner(VIDEO), sam3)
+    assert (episode.outcome, episode.message) == ("no_match", "Nothing in the video was found for 'cat'.")
+
+
 def test_an_object_that_no_phrase_finds_is_followed_from_a_click_in_both_directions(play_clip):
     episode = play_clip(RefineTrack(points=[[86, 10]], at=1.0))
     assert say(episode) == "The object there is track 1 (0:00.0 to 0:01.9)."
@@ -195,3 +201,12 @@ def test_a_click_by_hand_in_a_conversation_is_one_on_a_frame(dog_clip):
     assert added.undo().selected == (1,)
     with pytest.raises(ConversationError, match="Nothing was found there"):
         talk.click(2, 2, sam3)
+
+
+def test_what_looks_like_a_box_is_added_and_left_out_on_its_frame(dog_clip):
+    video, sam3 = dog_clip
+    talk = Conversation.start_video(video).say("the dogs", GrammarPlanner(VIDEO), sam3)
+    without = talk.apply_box(44, 40, 54, 50, sam3, positive=False, at=1.0)
+    assert without.selected == (2, 3)
+    with pytest.raises(ConversationError, match="nothing in the answer looks like what is in the box"):
+        talk.apply_box(44, 40, 54, 50, sam3, positive=False, at=0.0)
