@@ -1,5 +1,7 @@
 """Images and videos on the command line: told apart by what they are."""
 
+import json
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 from agent.cli.main import app
 from agent.cli.subjects import open_subject
 from sam3_tool import Image, Video
+from sam3_tool.synthetic.clips import draw_clip
 
 
 def draw_frames(count: int) -> list[PIL.Image.Image]:
@@ -69,3 +72,53 @@ def test_what_does_not_fit_is_one_line_and_exit_code_2(here, words, complaint):
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (here / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def penguins(tmp_path_factory):
+    """An animation of one second with two penguins."""
+    path = tmp_path_factory.mktemp("clips") / "penguins.webp"
+    first, *others = map(PIL.Image.fromarray, draw_clip(900023, length=8, size=(192, 144)).frames)
+    first.save(path, save_all=True, append_images=others, duration=125, lossless=True)
+    return path
+
+
+def test_a_video_is_answered_by_tracks_in_every_file(penguins, tmp_path):
+    words = ["segment", str(penguins), "the penguins", "--out", str(tmp_path), "--end", "0.7", "--export", "davis"]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.stderr) == (0, "")
+    answer, files = done.stdout.splitlines()
+    assert answer == "2 masks: 'penguin'. Tracks 1 and 2, 0:00.0 to 0:00.6."
+    assert all((tmp_path / name).stat().st_size for name in files.partition(": ")[2].split(", "))
+    held = json.loads((tmp_path / "result.json").read_text())
+    assert [mask["track"]["frames"] for mask in held["masks"]] == [[*range(6)]] * 2
+    assert (held["video"]["frames"], held["video"]["last_frame"]) == (8, 5)
+
+
+def test_a_chat_about_a_video_goes_on_from_its_tracks(penguins, tmp_path):
+    lines = [
+        word for line in ("the penguins", "only the left one", "/undo", "/export davis") for word in ("--say", line)
+    ]
+    done = CliRunner().invoke(app, ["chat", str(penguins), "--out", str(tmp_path), *lines])
+    assert (done.exit_code, done.stderr) == (0, "")
+    both, left, undone, _ = done.stdout.splitlines()
+    assert both.startswith("2 masks: 'penguin'. Tracks 1 and 2, 0:00.0 to 0:00.9.")
+    assert left.startswith("Kept 1 of the 2 penguins: the leftmost. Track ")
+    assert undone == both
+    assert (tmp_path / "overlay.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("/click 5 5", "error: say once in which frame of the video, as @0:01.2 or @1.2"),
+        ("/click 5 5 @soon", "error: say once in which frame of the video"),
+        ("/picture one.png", "error: "),
+        ("/export yolo-seg", "error: the format yolo-seg is for pictures; for videos there are: "),
+    ],
+)
+def test_a_command_that_does_not_fit_a_video_is_one_line(penguins, tmp_path, line, complaint):
+    done = CliRunner().invoke(app, ["chat", str(penguins), "--out", str(tmp_path), "--say", line])
+    assert done.exit_code == 1
+    assert done.stdout.startswith(complaint)
+    assert len(done.stdout.splitlines()) == 1
