@@ -83,7 +83,7 @@ def _build_track_examination(
         if singly
         else prompts.fill_prompt("video/examine_tracks", numbers=", ".join(map(str, ids)), **words)
     )
-    content = (
+    content: tuple[str | Image, ...] = (
         *video_views.draw_views(whole, episode, view),
         *video_views.draw_views(close.choose_views(episode), episode, view),
         fill_query_prompt("examine/query", episode),

@@ -99,12 +99,8 @@ class RelateTracks(Tool):
             raise ToolError(f"`other` is for the relation 'between' only, not {self.relation!r}; leave it out.")
         workspace, timeline = episode.workspace, get_timeline(episode, self.since, self.until)
         ids, to, other = (validate_ids(group, workspace) for group in (self.ids, self.to, self.other))
-        spans = find_encounters(
-            self.relation,
-            *(workspace.get_masklets(group) for group in (ids, to, other)),
-            timeline,
-            when=self.when,
-        )
+        of, those, seconds = (workspace.get_masklets(group) for group in (ids, to, other))
+        spans = find_encounters(self.relation, of, those, seconds, timeline, when=self.when)
         holds = {id: span for id, span in zip(ids, spans, strict=True) if span}
         part = describe_part(timeline) if timeline != episode.task.timeline else ""
         condition = f"{self._describe_condition(to, other)}{WHEN_WORDS[self.when]}{part}"
