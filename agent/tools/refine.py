@@ -72,7 +72,14 @@ class Refine(Tool):
     """
 
     name: ClassVar[str] = "refine"
-    aliases: ClassVar = ("refine_mask", "correct", "correct_mask", "click", "segment_point", "segment_object")
+    aliases: ClassVar[tuple[str, ...]] = (
+        "refine_mask",
+        "correct",
+        "correct_mask",
+        "click",
+        "segment_point",
+        "segment_object",
+    )
     field_aliases: ClassVar = {
         **dict.fromkeys(("mask", "mask_id"), "id"),
         **dict.fromkeys(("point", "clicks", "click"), "points"),

@@ -33,7 +33,7 @@ class RefineTrack(Refine):
     """
 
     name: ClassVar[str] = "refine"
-    aliases: ClassVar = (*Refine.aliases, "refine_track", "correct_track")
+    aliases: ClassVar[tuple[str, ...]] = (*Refine.aliases, "refine_track", "correct_track")
     field_aliases: ClassVar = {
         **Refine.field_aliases,
         **dict.fromkeys(("track", "track_id"), "id"),
