@@ -68,6 +68,8 @@ class ReferenceContext:
     """What must also hold what is named: 'keep the cups' keeps those of the answer."""
     mask_count: int = 0
     """Masks have ids from 1 to this."""
+    on_video: bool = False
+    """Whether they are tracks of a video, so that words may say what these do in the course of time."""
 
 
 @dataclass(frozen=True)

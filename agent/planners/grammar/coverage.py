@@ -29,10 +29,10 @@ _RELATIONS = (
     *("LEFT_OF", "RIGHT_OF", "ABOVE", "BELOW", "INSIDE", "IN", "ON", "UNDER", "TOUCHING", "OVERLAPPING"),
     *("NEXT_TO", "BETWEEN", "LARGER", "SMALLER"),
 )
-_SUPERLATIVES_BY_MEASURE = {
+_SUPERLATIVES_BY_MEASURE: dict[str, list[str]] = {
     measure: [label for label, (by, _) in SUPERLATIVES.items() if by == measure] for measure, _ in SUPERLATIVES.values()
 }
-_SIZES_BY_MEASURE = {
+_SIZES_BY_MEASURE: dict[str, list[str]] = {
     measure: [word for word, (by, _) in SIZES.items() if by == measure] for measure, _ in SIZES.values()
 }
 _CHECKED = {"WORD", "COUNT", *_PLACES, *_RANKS, *_DENIALS, *_RELATIONS}

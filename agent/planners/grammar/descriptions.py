@@ -11,7 +11,10 @@ from agent.planners.grammar.nouns import to_plural
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
+    Encountered,
     Fallback,
+    InMotion,
+    InSeconds,
     Intersection,
     Located,
     MaskIds,
@@ -21,12 +24,15 @@ from agent.planners.grammar.plan import (
     Ranked,
     Related,
     RelativeToMean,
+    TimedByEvent,
     Union,
     Unique,
+    While,
     source_set,
     target_phrases,
 )
 from agent.planners.grammar.vocabulary import NUMERALS, ORDINALS
+from sam3_tool.video.time_stamps import format_time
 
 REMEDY = "a planner with a multimodal language model (MLLM) can read such queries"
 EXPECTED = (
@@ -61,6 +67,14 @@ SUPERLATIVE_WORDS = {
     ("score", "ascending"): "least certain",
     ("distance", "ascending"): "nearest",
     ("distance", "descending"): "farthest",
+    ("speed", "descending"): "fastest",
+    ("speed", "ascending"): "slowest",
+    ("duration", "descending"): "longest seen",
+    ("duration", "ascending"): "shortest seen",
+    ("first_seen", "ascending"): "earliest",
+    ("first_seen", "descending"): "latest",
+    ("last_seen", "ascending"): "earliest",
+    ("last_seen", "descending"): "latest",
 }
 SIDE_WORDS = {"leftmost": "left", "rightmost": "right", "topmost": "top", "bottommost": "bottom"}
 
@@ -172,7 +186,13 @@ def _describe_more(what: str, number: int) -> str:
     return f"{_say_number(number)} more {'of ' * what.startswith('those')}{what}"
 
 
-def describe_condition(plan: Intersection | Related | Located | RelativeToMean, count_of: CountOf) -> str:
+Condition = (
+    Intersection | Related | Located | RelativeToMean | InMotion | Encountered | While | TimedByEvent | InSeconds
+)
+"""What chooses among a set without sorting it."""
+
+
+def describe_condition(plan: Condition, count_of: CountOf) -> str:
     """Return what sets the result of a plan apart from what it chooses among.
 
     >>> describe_condition(Located(Phrase("cup"), "top_left"), len)
@@ -190,6 +210,32 @@ def describe_condition(plan: Intersection | Related | Located | RelativeToMean, 
             return f"{RELATION_WORDS.get(relation) or relation.replace('_', ' ')} {describe_plan(to, count_of)}{more}"
         case RelativeToMean():
             return _describe_mean(plan)
+        case _:
+            return _describe_in_time(plan, count_of)
+
+
+def _describe_in_time(plan: InMotion | Encountered | While | TimedByEvent | InSeconds, count_of: CountOf) -> str:
+    match plan:
+        case InMotion(_, motion):
+            return f"where it {'is still' if motion == 'still' else motion.replace('_', ' ')}"
+        case Encountered(_, encounter, to):
+            return f"{encounter.replace('_', ' ')} {describe_plan(to, count_of)} at some time"
+        case While(_, relation, to):
+            return f"while {RELATION_WORDS.get(relation) or relation.replace('_', ' ')} {describe_plan(to, count_of)}"
+        case TimedByEvent(_, side, event, to):
+            return f"{side} {describe_plan(to, count_of)} {event}"
+        case InSeconds():
+            return _describe_seconds(plan)
+
+
+def _describe_seconds(plan: InSeconds) -> str:
+    """Return 'between 0:02 and 0:04'."""
+    since, until = (None if seconds is None else format_time(seconds) for seconds in (plan.since, plan.until))
+    if plan.from_end:
+        return f"in the last {plan.since:g} seconds"
+    if since is None:
+        return f"until {until}"
+    return f"from {since} on" if until is None else f"between {since} and {until}"
 
 
 def describe_count(plan: Plan, number: int, count_of: CountOf) -> str:

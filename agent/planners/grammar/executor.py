@@ -7,6 +7,7 @@ from typing import Literal
 
 from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode
+from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.planners.grammar.descriptions import (
     Ids,
@@ -24,7 +25,10 @@ from agent.planners.grammar.interpretation import Interpretation
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
+    Encountered,
     Fallback,
+    InMotion,
+    InSeconds,
     Intersection,
     Located,
     MaskIds,
@@ -34,15 +38,33 @@ from agent.planners.grammar.plan import (
     Ranked,
     Related,
     RelativeToMean,
+    TimedByEvent,
     Union,
     Unique,
+    While,
     list_phrases,
 )
+from agent.planners.grammar.temporal.spans import AnswerSpans, find_event_spans, find_relation_spans, find_second_spans
 from agent.planners.grammar.ties import measure_candidates, split_ties
 from agent.tools import Tool
 from agent.tools.finish import MAX_OPTIONS
+from agent.tools.geometry.time_words import TRACK_MEASURES
 from agent.tools.segment import MAX_PHRASES
-from agent.tools.toolsets import Answer, AskUser, Combine, Count, Locate, Rank, Relate, ReportNoMask, Segment
+from agent.tools.toolsets import (
+    Answer,
+    AnswerWithTracks,
+    AskUser,
+    Combine,
+    Count,
+    FilterByMotion,
+    Locate,
+    Rank,
+    RankTracks,
+    Relate,
+    RelateTracks,
+    ReportNoMask,
+    Segment,
+)
 from sam3_tool.phrases import normalize_phrase
 
 PARTS_ONE_BY_ONE = 6
@@ -108,7 +130,7 @@ def execute(interpretation: Interpretation, threshold: float, start: Episode, an
         yield Move(ReportNoMask(reason=reason), "Nothing is left to answer with.")
     else:
         message = describe_answer(interpretation, ids, executor.results)
-        yield Move(Answer(ids=list(ids), message=message), "That is what the query asks for.")
+        yield Move(executor.build_answer(interpretation.plan, ids, message), "That is what the query asks for.")
 
 
 class PlanExecutor:
@@ -121,6 +143,8 @@ class PlanExecutor:
         self.results = PlanResults(answers)
         self.workspace = start.workspace
         self.timeline = start.task.timeline
+        self.spans: dict[Plan, AnswerSpans] = {}
+        """Of what is meant at some times alone: when."""
         self.asks = interpretation.change != "new"
         """Whether it asks back where several masks fit equally well; the first of them is taken otherwise."""
         self.replies = list(interpretation.chosen)
@@ -136,6 +160,12 @@ class PlanExecutor:
             self.workspace = (yield Move(call, thought)).workspace
             found = _find_results(call, self.workspace)
             self.results.found |= {Phrase(phrase): found.get(normalize_phrase(phrase), ()) for phrase in asked}
+
+    def build_answer(self, plan: Plan, ids: Ids, message: str) -> Tool:
+        """Build the call that ends the episode; with the times that are meant, where the query says when."""
+        if plan not in self.spans:
+            return Answer(ids=[*ids], message=message)
+        return AnswerWithTracks.model_validate({"ids": ids, "message": message, "spans": self.spans[plan]})
 
     def require(self, plan: Plan) -> Steps:
         """Return the objects of a plan. Raises EmptySetError where there are none."""
@@ -271,8 +301,55 @@ class PlanExecutor:
             question = f"{which}, as far as can be told; which is meant?"
             more = yield from self.ask_user(tied, question, wanted=plan.take - len(clear))
             return tuple(sorted({*clear, *more}, key=ids.index))
-        tool = Rank(ids=[*ids], by=plan.by, order=plan.order, start=plan.start, take=plan.take, to=[*to])
+        kind = RankTracks if plan.by in TRACK_MEASURES else Rank
+        tool = kind.model_validate(
+            {"ids": ids, "by": plan.by, "order": plan.order, "start": plan.start, "take": plan.take, "to": to}
+        )
         return (yield Move(tool, f"Take {describe_plan(plan, self.results.count_of)}.")).current_ids
+
+    # what only a video can tell
+
+    @evaluate.register
+    def evaluate_motion(self, plan: InMotion) -> Steps:
+        tool = FilterByMotion(ids=[*(yield from self.require(plan.of))], motion=plan.motion)
+        return (yield Move(tool, f"Keep those {describe_condition(plan, self.results.count_of)}.")).current_ids
+
+    @evaluate.register
+    def evaluate_encounter(self, plan: Encountered) -> Steps:
+        ids = yield from self.require(plan.of)
+        to = yield from self.require(plan.to)
+        tool = RelateTracks(ids=[*ids], relation=plan.encounter, to=[*to], when="ever")
+        return (yield Move(tool, f"Keep those {describe_condition(plan, self.results.count_of)}.")).current_ids
+
+    @evaluate.register
+    def evaluate_while(self, plan: While) -> Steps:
+        ids = yield from self.require(plan.of)
+        to = yield from self.require(plan.to)
+        self.spans[plan] = find_relation_spans(plan, ids, to, self.workspace, self.require_timeline())
+        tool = RelateTracks(ids=[*ids], relation=plan.relation, to=[*to], when="ever")
+        found = (yield Move(tool, f"Find when they are {describe_condition(plan, self.results.count_of)}.")).current_ids
+        return tuple(id for id in found if any(span["id"] == id for span in self.spans[plan]))
+
+    @evaluate.register
+    def evaluate_event(self, plan: TimedByEvent) -> Steps:
+        ids = yield from self.require(plan.of)
+        to = yield from self.require(plan.to)
+        tool = FilterByMotion(ids=[*to], motion=plan.event)
+        thought = f"Find when {describe_plan(plan.to, self.results.count_of)} {plan.event}."
+        events = (yield Move(tool, thought)).current_ids
+        self.spans[plan] = find_event_spans(plan, ids, events, self.workspace, self.require_timeline())
+        return tuple(id for id in ids if any(span["id"] == id for span in self.spans[plan]))
+
+    @evaluate.register
+    def evaluate_seconds(self, plan: InSeconds) -> Steps:
+        ids = yield from self.require(plan.of)
+        self.spans[plan] = find_second_spans(plan, ids, self.workspace, self.require_timeline())
+        return tuple(id for id in ids if any(span["id"] == id for span in self.spans[plan]))
+
+    def require_timeline(self) -> Timeline:
+        if self.timeline is None:
+            raise EmptySetError("an image does not show when something happens")
+        return self.timeline
 
     def ask_user(self, ids: Sequence[int], question: str, *, wanted: int) -> Steps:
         """Return which `wanted` of these the user means, as was replied before. Raises AmbiguityError if not."""

@@ -1,7 +1,7 @@
 """How a query is understood: from text to a plan, with what was assumed for it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 from agent.planners.grammar.compiler import CompiledPlan, ReferenceContext, build_head_phrase, compile_plan
@@ -11,6 +11,7 @@ from agent.planners.grammar.normalize import normalize
 from agent.planners.grammar.parser import find_head_phrase, parse
 from agent.planners.grammar.plan import Counted, Plan
 from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.temporal.reading import read_temporal_query
 from agent.planners.grammar.text.list_notation import split_class_names
 
 Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
@@ -50,11 +51,12 @@ class Interpretation:
 
 
 @lru_cache(maxsize=256)
-def interpret_query(query: str) -> Interpretation:
+def interpret_query(query: str, *, on_video: bool = False) -> Interpretation:
     """Interpret a query by itself. A query that cannot be parsed is read as its head noun phrase.
 
     Args:
         query: Any text.
+        on_video: Whether it is about a video, so that it may say what happens in the course of time.
 
     Returns:
         What it asks for; `complete` tells whether that is all of it.
@@ -67,14 +69,23 @@ def interpret_query(query: str) -> Interpretation:
     """
     query = split_class_names(query)
     try:
-        tokens = tokenize(query)
-        selection = normalize(parse(tokens))
-        compiled = compile_plan(selection)
-        unused = find_unused_words(tokens, compiled.plan)
+        unused: list[str] = []
+        compiled = read_temporal_query(query, partial(_compile_words, unused=unused)) if on_video else None
+        if compiled is None:
+            unused.clear()
+            compiled = _compile_words(query, unused)
         notes = (*compiled.notes, *([UNUSED.format(", ".join(map(repr, unused)))] if unused else []))
         return Interpretation(compiled.plan, complete=not unused, notes=notes)
     except QuerySyntaxError:
         return _read_head_phrase(query)
+
+
+def _compile_words(words: str, unused: list[str]) -> CompiledPlan:
+    """Compile a noun phrase that says nothing of time. `unused`: gets the words that the plan makes nothing of."""
+    tokens = tokenize(words)
+    compiled = compile_plan(normalize(parse(tokens)))
+    unused += find_unused_words(tokens, compiled.plan)
+    return compiled
 
 
 def _read_head_phrase(query: str) -> Interpretation:
@@ -101,6 +112,14 @@ def compile_phrase(words: str, context: ReferenceContext) -> CompiledPlan:
     >>> compile_phrase("the red ones", ReferenceContext(cups, cups, Phrase("cup"))).plan
     Intersection(of=PreviousAnswer(turn=0, phrases=('cup',)), other=Phrase(text='red cup'))
     """
+    if context.on_video:
+        compiled = read_temporal_query(words, partial(_compile_phrase_words, context=context))
+        if compiled is not None:
+            return compiled
+    return _compile_phrase_words(words, context)
+
+
+def _compile_phrase_words(words: str, context: ReferenceContext) -> CompiledPlan:
     tokens = tokenize(words, in_conversation=True)
     selection = normalize(parse(tokens), in_conversation=True, of_answer=context.within is not None)
     compiled = compile_plan(selection, context)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from agent.tools.geometry.terms import Measure, Place, Relation
+from agent.tools.geometry.time_words import Encounter, Motion, TrackMeasure
 
 Order = Literal["ascending", "descending"]
 
@@ -84,7 +85,7 @@ class Ranked:
     """`take` of `of`, sorted by a measure, from number `start` (counting from 1) on."""
 
     of: "Plan"
-    by: Measure
+    by: Measure | TrackMeasure
     order: Order
     start: int = 1
     take: int = 1
@@ -99,6 +100,55 @@ class RelativeToMean:
     of: "Plan"
     by: Measure
     order: Order
+
+
+@dataclass(frozen=True)
+class InMotion:
+    """Those of `of` that do something in the course of a video: 'that move left'."""
+
+    of: "Plan"
+    motion: Motion
+
+
+@dataclass(frozen=True)
+class Encountered:
+    """Those of `of` that at some time do something with at least one of `to`: 'that pass the tree'."""
+
+    of: "Plan"
+    encounter: Encounter | Relation
+    to: "Plan"
+
+
+@dataclass(frozen=True)
+class While:
+    """Those of `of`, as long as they stand in a relation to at least one of `to`: 'while it is above the box'."""
+
+    of: "Plan"
+    relation: Relation | Encounter
+    to: "Plan"
+
+
+@dataclass(frozen=True)
+class TimedByEvent:
+    """All of `of`, before or after `to` comes or goes: 'until the cat has left'."""
+
+    of: "Plan"
+    side: Literal["before", "after"]
+    event: Literal["appears", "disappears"]
+    to: "Plan"
+
+
+@dataclass(frozen=True)
+class InSeconds:
+    """All of `of`, in some seconds of the video: 'in the first two seconds'."""
+
+    of: "Plan"
+    since: float | None
+    """None = from the beginning."""
+    until: float | None
+    """None = to the end."""
+    from_end: bool = False
+    """Whether `since` counts back from the end."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +184,11 @@ Plan = (
     | Located
     | Ranked
     | RelativeToMean
+    | InMotion
+    | Encountered
+    | While
+    | TimedByEvent
+    | InSeconds
     | Unique
     | Fallback
     | Counted
@@ -159,7 +214,9 @@ def list_children(plan: Plan) -> list[Plan]:
             return [of, to] if other is None else [of, to, other]
         case Ranked(of, to=to):
             return [of] if to is None else [of, to]
-        case Located(of) | Counted(of) | RelativeToMean(of) | Unique(of):
+        case Encountered(of, to=to) | While(of, to=to) | TimedByEvent(of, to=to):
+            return [of, to]
+        case Located(of) | Counted(of) | RelativeToMean(of) | InMotion(of) | InSeconds(of) | Unique(of):
             return [of]
 
 

@@ -70,7 +70,8 @@ class GrammarPlanner:
             again.
         """
         self.toolset.require_subject(episode.task)
-        interpretation = interpret_follow_up(episode.task.query, episode.task.context)
+        on_video = self.toolset.prompt == "video"
+        interpretation = interpret_follow_up(episode.task.query, episode.task.context, on_video=on_video)
         saved = interpretation_to_json(interpretation)
         answers, start = list_selections(episode.task.context), replace(episode, steps=())
         if self.toolset.renumbers_masks:

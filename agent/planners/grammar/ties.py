@@ -1,6 +1,7 @@
 """When masks measure so alike that a ranking cannot tell which of them is meant."""
 
 from math import isfinite
+from typing import cast
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.planners.grammar.plan import Ranked
 from agent.tools.geometry.terms import Measure
+from agent.tools.geometry.time_words import TrackMeasure
 
 MARGIN = 0.02
 """Places, gaps: how far apart they must be to be told apart, as a share of the image's width, height or diagonal."""
@@ -53,7 +55,11 @@ def _is_alike(by: str, first: float, second: float, workspace: Workspace) -> boo
 
 
 def measure_candidates(
-    by: Measure, ids: tuple[int, ...], to: tuple[int, ...], workspace: Workspace, timeline: Timeline | None = None
+    by: Measure | TrackMeasure,
+    ids: tuple[int, ...],
+    to: tuple[int, ...],
+    workspace: Workspace,
+    timeline: Timeline | None = None,
 ) -> list[float]:
     """Return one value for each of `ids`, measured as the tool `rank` does. `timeline`: of a video."""
     from agent.tools.geometry.encounters import measure_tracks  # loads OpenCV
@@ -63,4 +69,5 @@ def measure_candidates(
     if timeline is not None:
         tracks = workspace.get_masklets(ids), workspace.get_masklets(to)
         return [float(value) for value in measure_tracks(by, tracks[0], scores, tracks[1], timeline)]
-    return [float(value) for value in measure_masks(by, workspace.get_rles(ids), scores, workspace.get_rles(to))]
+    sizes = cast(Measure, by)  # an image has no time
+    return [float(value) for value in measure_masks(sizes, workspace.get_rles(ids), scores, workspace.get_rles(to))]

@@ -17,6 +17,8 @@ class AnswerHistory:
     context: ConversationContext
     interpretations: tuple[Interpretation, ...] = ()
     """Those of the first turns, as many as are known."""
+    on_video: bool = False
+    """Whether the conversation is about a video."""
 
     @property
     def turns(self) -> tuple[PastTurn, ...]:

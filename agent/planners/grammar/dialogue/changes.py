@@ -178,5 +178,6 @@ def compile_words(
     situation: Situation, words: str, *, ones: Plan | None = None, within: Plan | None = None
 ) -> CompiledPlan:
     """`ones`: what 'the red one' is one of; the current answer, if left out. `within`: what must hold what is named."""
-    now = situation.now
-    return compile_phrase(words, ReferenceContext(now, ones or now, situation.pool, within, situation.mask_count))
+    now, known = situation.now, situation.mask_count
+    context = ReferenceContext(now, ones or now, situation.pool, within, known, on_video=situation.on_video)
+    return compile_phrase(words, context)

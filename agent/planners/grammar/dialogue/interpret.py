@@ -37,12 +37,13 @@ DEPTH = {
 """What an image does not show -> how it may look in the image plane."""
 
 
-def interpret_follow_up(query: str, context: ConversationContext) -> Interpretation:
+def interpret_follow_up(query: str, context: ConversationContext, *, on_video: bool = False) -> Interpretation:
     """Interpret a query in a conversation; without one, as it is by itself. It never fails.
 
     Args:
         query: Any text.
         context: What was said and answered before.
+        on_video: Whether it is about a video.
 
     Returns:
         What it asks for, and what becomes of the answer so far.
@@ -53,13 +54,13 @@ def interpret_follow_up(query: str, context: ConversationContext) -> Interpretat
     Difference(of=PreviousAnswer(turn=0, phrases=()), minus=MaskIds(ids=(3,), phrases=()))
     """
     if not context.turns:
-        return interpret_query(query)
-    return DialogueState(read_history(context)).interpret(len(context.turns), query)
+        return interpret_query(query, on_video=on_video)
+    return DialogueState(read_history(context, on_video=on_video)).interpret(len(context.turns), query)
 
 
-def read_history(context: ConversationContext) -> AnswerHistory:
+def read_history(context: ConversationContext, *, on_video: bool = False) -> AnswerHistory:
     """Return the conversation with how each of its turns was understood: as was saved, else by reading it again."""
-    history = AnswerHistory(context)
+    history = AnswerHistory(context, on_video=on_video)
     # Each turn is understood from those before it.
     for turn in range(len(context.turns)):
         history = history.with_next(_read_turn(history, turn))
@@ -75,7 +76,9 @@ def _read_turn(history: AnswerHistory, turn: int) -> Interpretation:
             return interpretation_from_json(past.plan, turn=turn)
         except ValueError:
             pass  # what another version saved is read again, as turns without a plan are
-    return DialogueState(history).interpret(turn, past.query) if turn else interpret_query(past.query)
+    if turn:
+        return DialogueState(history).interpret(turn, past.query)
+    return interpret_query(past.query, on_video=history.on_video)
 
 
 class DialogueState:
@@ -134,7 +137,7 @@ class DialogueState:
         if not head or _ONES.search(said.rest):
             return Interpretation(None, complete=False)
         if said.change == "count" or (said.change is None and not said.more):
-            return interpret_query(query)
+            return interpret_query(query, on_video=self.history.on_video)
         try:
             changed = self.changer.change_answer(turn, replace(said, rest=head, instead_of=""))
             return replace(changed, complete=False)

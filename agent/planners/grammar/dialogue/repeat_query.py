@@ -45,6 +45,8 @@ class Situation:
     """Whether there was an answer in its image when the turn was taken."""
     mask_count: int
     """Masks have ids from 1 to this."""
+    on_video: bool
+    """Whether these are tracks of a video."""
 
 
 class QueryRepeater:
@@ -69,6 +71,7 @@ class QueryRepeater:
             pool=answer if answer and whole else enclosing or generalize_kinds(now),
             has_answer=self.history.has_answer(turn),
             mask_count=self.history.count_masks(),
+            on_video=self.history.on_video,
         )
 
     def repeat_query(self, turn: int) -> Interpretation:

@@ -12,7 +12,10 @@ from agent.planners.grammar.plan import (
     CHILD_FIELDS,
     Counted,
     Difference,
+    Encountered,
     Fallback,
+    InMotion,
+    InSeconds,
     Intersection,
     Located,
     MaskIds,
@@ -22,11 +25,14 @@ from agent.planners.grammar.plan import (
     Ranked,
     Related,
     RelativeToMean,
+    TimedByEvent,
     Union,
     Unique,
+    While,
     walk_parts,
 )
 from agent.tools.geometry.terms import MEASURES, PLACES, RELATIONS
+from agent.tools.geometry.time_words import ENCOUNTERS, MOTIONS, TRACK_MEASURES
 
 MOST_NESTED = 100
 """Levels of a saved plan: JSON libraries take some 200. 'The same' after hundreds of turns is read again instead."""
@@ -126,6 +132,11 @@ OPERATIONS: dict[str, type[Plan]] = {
     "locate": Located,
     "rank": Ranked,
     "compare_to_mean": RelativeToMean,
+    "filter_by_motion": InMotion,
+    "encounter": Encountered,
+    "while": While,
+    "time_by_event": TimedByEvent,
+    "in_seconds": InSeconds,
     "unique": Unique,
     "fallback": Fallback,
     "count": Counted,
@@ -147,7 +158,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 def _value_to_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_value_to_json(item) for item in value]
-    return value if isinstance(value, str | int) else plan_to_json(value)
+    return value if value is None or isinstance(value, str | int | float) else plan_to_json(value)
 
 
 def plan_from_json(saved: Any) -> Plan:
@@ -193,9 +204,16 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "turn": lambda value: isinstance(value, int) and value >= 0,
     "start": lambda value: isinstance(value, int) and value >= 1,
     "take": lambda value: isinstance(value, int) and value >= 1,
-    "relation": lambda value: value in RELATIONS,
+    "relation": lambda value: value in (*RELATIONS, *ENCOUNTERS),
+    "encounter": lambda value: value in (*RELATIONS, *ENCOUNTERS),
+    "motion": lambda value: value in MOTIONS,
+    "side": lambda value: value in ("before", "after"),
+    "event": lambda value: value in ("appears", "disappears"),
     "place": lambda value: value in PLACES,
-    "by": lambda value: value in MEASURES,
+    "by": lambda value: value in (*MEASURES, *TRACK_MEASURES),
     "order": lambda value: value in ("ascending", "descending"),
+    "since": lambda value: value is None or (isinstance(value, int | float) and 0 <= value < 1e9),
+    "until": lambda value: value is None or (isinstance(value, int | float) and 0 <= value < 1e9),
+    "from_end": lambda value: isinstance(value, bool),
 }
 """What a field of a saved plan has to be, so that a damaged file is told from a plan."""

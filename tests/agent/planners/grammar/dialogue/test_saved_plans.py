@@ -40,6 +40,7 @@ from agent.records.episode_file import save_episode
 from agent.records.provenance import Provenance
 from sam3_tool import Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
+from tests.agent.planners.grammar.test_temporal import PLANS as TEMPORAL_PLANS
 
 CUP, PLATE = Phrase("cup"), Phrase("plate")
 PLANS = [
@@ -85,8 +86,9 @@ def talk(sam3: Sam3, *queries: str) -> Conversation:
 
 
 def test_every_kind_of_plan_is_saved_as_json_and_comes_back():
-    assert {type(plan) for plan in PLANS} == set(OPERATIONS.values())
-    assert [plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) for plan in PLANS] == PLANS
+    plans = [*PLANS, *TEMPORAL_PLANS.values()]
+    assert {type(plan) for plan in plans} == set(OPERATIONS.values())
+    assert [plan_from_json(json.loads(json.dumps(plan_to_json(plan)))) for plan in plans] == plans
 
 
 @pytest.mark.parametrize("interpretation", INTERPRETATIONS, ids=lambda interpretation: str(interpretation.plan))
