@@ -9,18 +9,22 @@ from pathlib import Path
 from queue import Empty, Queue
 from shutil import rmtree
 from threading import Thread
+from time import monotonic
 
+from agent.cli.subjects import VIDEO_SUFFIXES, is_animation
 from agent.conversation.conversation import Conversation
 from agent.core.budget import end_early
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
-from agent.exports import EXPORTERS, ExportAnswer
+from agent.exports import EXPORTERS, ExportAnswer, VideoExportAnswer, check_formats
 from agent.report.html import to_html
+from agent.tools.video.progress import listen_to_progress
 from demo.engine import Engine
-from demo.requests import InvalidEventError
+from demo.film import encode_film, list_tracks
+from demo.requests import Corners, InvalidEventError, Point
 from demo.sessions import PendingAnswer, Session, SessionStore, count_image_bytes
-from demo.uploads import Limits, open_conversation, open_image
-from sam3_tool import Image, ImageError
+from demo.uploads import Limits, open_conversation, open_image, open_video
+from sam3_tool import Image, ImageError, Video, VideoError
 from sam3_tool.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -33,6 +37,8 @@ IMAGES_FULL_MESSAGE = (
     " another tab to start a new conversation. You can continue or download this one here."
 )
 DEFECT_MESSAGE = "This failed because of a defect in the program: {}. Your image and your masks are unchanged."
+PROGRESS_INTERVAL = 0.5
+"""Seconds between two lines on the progress of a step."""
 CONVERSATION, TRACE = "conversation", "trace"
 """Downloads that are not masks."""
 
@@ -88,20 +94,23 @@ class Actions:
         """Make a turn by hand, or undo one."""
         return self._edit_conversation(session_id, change)
 
-    def click(self, session_id: str, sam3: str, x: float, y: float, *, positive: bool, mask_id: int | None) -> Session:
-        """Add an object at x y, in pixels, or correct the mask `mask_id` there."""
-        return self._edit_conversation(
-            session_id,
-            lambda conversation: conversation.click(
-                x, y, self.engine.get_sam3(sam3), positive=positive, mask_id=mask_id
-            ),
-        )
+    def click(self, session_id: str, sam3: str, point: Point) -> Session:
+        """Add an object at a point, or correct the mask there; of a video, on the frame that was clicked."""
 
-    def add_box(self, session_id: str, sam3: str, box: tuple[float, float, float, float]) -> Session:
-        """Add everything that looks like the content of a box, x0 y0 x1 y1 in pixels."""
-        return self._edit_conversation(
-            session_id, lambda conversation: conversation.apply_box(*box, self.engine.get_sam3(sam3))
-        )
+        def click_point(conversation: Conversation) -> Conversation:
+            loaded, at = self.engine.get_sam3(sam3), get_second(conversation, point.frame)
+            return conversation.click(point.x, point.y, loaded, positive=point.positive, mask_id=point.active, at=at)
+
+        return self._edit_conversation(session_id, click_point)
+
+    def add_box(self, session_id: str, sam3: str, corners: Corners) -> Session:
+        """Add everything that looks like the content of a box; of a video, on the frame that it is on."""
+
+        def apply_box(conversation: Conversation) -> Conversation:
+            at = get_second(conversation, corners.frame)
+            return conversation.apply_box(*corners.box, self.engine.get_sam3(sam3), at=at)
+
+        return self._edit_conversation(session_id, apply_box)
 
     def stop(self, session_id: str) -> Session:
         """Stop the answer that is under way, if there is one."""
@@ -147,10 +156,11 @@ class Actions:
         done = conversation.apply_command(pending.query)
         episode = None
         if done is None:
-            for episode in _iterate_until_stopped(
+            for news in _iterate_until_stopped(
                 pending, lambda: self._watch_episodes(conversation, pending.query, models)
             ):
-                step = replace(pending, episode=episode)
+                episode, progress = (episode, news) if isinstance(news, str) else (news, "")
+                step = replace(pending, episode=episode, progress=progress)
                 yield from self.sessions.update_answer(session_id, pending, pending_answer=step)
             done = _append_turn(conversation, episode)
         if done is None:
@@ -175,8 +185,10 @@ class Actions:
         )
 
     def _watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
-        planner, sam3 = self.engine.get_planner(models.planner), self.engine.get_sam3(models.sam3)
-        provenance = self.engine.get_provenance(models.planner, models.sam3)
+        is_video = conversation.timeline is not None
+        planner = self.engine.get_planner(models.planner, is_video=is_video)
+        sam3 = self.engine.get_sam3(models.sam3)
+        provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
         return conversation.watch(query, planner, sam3, budget=provenance.budget)
 
     def download(self, session_id: str, kind: str, models: ModelSelection) -> Path:
@@ -205,15 +217,20 @@ class Actions:
                 return path
             if kind == TRACE:
                 return self._write_trace(conversation, folder / f"{stem}.trace.html", models)
-            candidates = conversation.workspace.pick(conversation.selected)
-            if not candidates:
+            if not conversation.selected:
                 raise ConversationError("There are no masks in the answer yet.")
+            check_formats({kind: EXPORTERS[kind]}, "image" if conversation.timeline is None else "video")
+            if conversation.video is not None:
+                answer = VideoExportAnswer.from_tracks(conversation.video, list_tracks(conversation), name)
+                return EXPORTERS[kind].write_video_answer(answer, folder)
+            candidates = conversation.workspace.pick(conversation.selected)
             return EXPORTERS[kind].write(conversation.image, candidates, name, folder, conversation.reasons)
 
     def _write_trace(self, conversation: Conversation, path: Path, models: ModelSelection) -> Path:
         if not conversation.turns:
             raise ConversationError("Nothing was asked yet.")
-        provenance = self.engine.get_provenance(models.planner, models.sam3)
+        is_video = conversation.timeline is not None
+        provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
         asked = [turn for turn in conversation.turns if not turn.task.by_hand] or conversation.turns
         path.write_text(to_html(asked[-1], provenance, source=conversation.name), encoding="utf-8")
         return path
@@ -221,7 +238,19 @@ class Actions:
     def _open_upload(self, conversation: Conversation | None, file: Path) -> Conversation:
         if file.suffix.lower() == ".json":
             return open_conversation(file, self.limits)
+        if file.suffix.lower() in VIDEO_SUFFIXES or is_animation(file):
+            return self._show_video(conversation, open_video(file, self.limits), file.name)
         return self._show_image(conversation, open_image(file, self.limits), file.name)
+
+    def _show_video(self, conversation: Conversation | None, video: Video, name: str) -> Conversation:
+        """The conversation about this video. Raises VideoError if the browser cannot be given it, or for its size."""
+        encode_film(video)  # a server that cannot do it should say so now
+        if conversation is None:
+            return Conversation.start_video(video, name)
+        shown = conversation.show_video(video, name)
+        if (found := count_image_bytes(shown)) > self.limits.max_session_bytes:
+            raise VideoError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
+        return shown
 
     def _show_image(self, conversation: Conversation | None, image: Image, name: str) -> Conversation:
         """The conversation about this image. Raises ImageError if its images would take too much memory."""
@@ -273,7 +302,17 @@ def _make_temporary_folder() -> Iterator[Path]:
 def _describe_new_image(before: Conversation | None, after: Conversation) -> str:
     """What had to be decided when an image that was not shown before was read; '' where nothing had to be."""
     is_new = before is None or before.image is not after.image
-    return " ".join(after.image.notes) if is_new else ""
+    notes = after.image.notes if after.video is None else after.video.notes
+    return " ".join(notes) if is_new else ""
+
+
+def get_second(conversation: Conversation, frame: int | None) -> float | None:
+    """When a frame of the video is shown. Raises InvalidEventError for one that it does not have."""
+    if conversation.timeline is None or frame is None:
+        return None
+    if frame >= len(conversation.timeline.times):
+        raise InvalidEventError(f"there is no frame {frame} in the video")
+    return conversation.timeline.times[frame]
 
 
 def _append_turn(conversation: Conversation, episode: Episode | None) -> Conversation | None:
@@ -283,12 +322,15 @@ def _append_turn(conversation: Conversation, episode: Episode | None) -> Convers
     return conversation.append(episode if episode.outcome else end_early(episode, "budget", "by you"))
 
 
-def _iterate_until_stopped(pending: PendingAnswer, episodes: Callable[[], Iterator[Episode]]) -> Iterator[Episode]:
+def _iterate_until_stopped(
+    pending: PendingAnswer, episodes: Callable[[], Iterator[Episode]]
+) -> Iterator[Episode | str]:
     """Yield each episode as soon as it is there, until the last one or until the answer is stopped.
 
-    A thread of its own makes them: a step of a slow model cannot be interrupted, but nobody has to wait for it.
+    Between them comes what a slow step says of its progress. A thread of its own makes them: a step of a slow model
+    cannot be interrupted, but nobody has to wait for it.
     """
-    queue: Queue[Episode | BaseException | None] = Queue()
+    queue: Queue[Episode | str | BaseException | None] = Queue()
     Thread(target=_produce_episodes, args=(pending, episodes, queue), daemon=True).start()
     while not pending.stop_event.is_set():
         try:
@@ -303,16 +345,32 @@ def _iterate_until_stopped(pending: PendingAnswer, episodes: Callable[[], Iterat
 
 
 def _produce_episodes(
-    pending: PendingAnswer, episodes: Callable[[], Iterator[Episode]], queue: "Queue[Episode | BaseException | None]"
+    pending: PendingAnswer,
+    episodes: Callable[[], Iterator[Episode]],
+    queue: "Queue[Episode | str | BaseException | None]",
 ) -> None:
     try:
-        for episode in episodes():
-            queue.put(episode)
-            if pending.stop_event.is_set():
-                return
+        with listen_to_progress(_limit_rate(queue.put)):
+            for episode in episodes():
+                queue.put(episode)
+                if pending.stop_event.is_set():
+                    return
         queue.put(None)
     except BaseException as error:  # raised again where it is waited for
         queue.put(error)
+
+
+def _limit_rate(say: Callable[[str], object]) -> Callable[[str], None]:
+    """Pass on what is said, but not more often than a page can show it."""
+    last = -PROGRESS_INTERVAL
+
+    def say_now_and_then(text: str) -> None:
+        nonlocal last
+        if (now := monotonic()) - last >= PROGRESS_INTERVAL:
+            last = now
+            say(text)
+
+    return say_now_and_then
 
 
 def format_sentence(text: str) -> str:

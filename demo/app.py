@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from agent.exports import list_formats
 from agent.planners.chat.views import reduce_image
-from demo.actions import CONVERSATION, TRACE, Actions
+from demo.actions import Actions
 from demo.banner import render_banner, render_header
 from demo.canvas import encode_data_url
 from demo.chat import WELCOME
+from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
 from sam3_tool import Image
@@ -70,15 +70,6 @@ def build_page(actions: Actions) -> Any:
     return page
 
 
-def list_downloads() -> dict[str, str]:
-    """Return name -> description of everything that can be downloaded, the installed export formats first."""
-    return {
-        **{name: exporter.description for name, exporter in list_formats("image").items()},
-        CONVERSATION: "This conversation, to go on with later",
-        TRACE: "The latest answer, step by step (HTML)",
-    }
-
-
 def _build_custom_component(name: str, **props: Any) -> Any:
     """A component of our own: `web/NAME.html`, moved by `web/NAME.js`."""
     return gr.HTML(
@@ -120,12 +111,7 @@ def _build_chat() -> tuple[Any, Any]:
 
 def _build_download_row() -> tuple[Any, Any, Any]:
     with gr.Row(elem_id="save"):
-        kind = gr.Dropdown(
-            [(description, name) for name, description in list_downloads().items()],
-            value="png-masks",
-            label="Download as",
-            elem_id="kind",
-        )
+        kind = gr.Dropdown(**describe_downloads(None), label="Download as", elem_id="kind")
         fetch = gr.Button("Download", elem_id="fetch")
     return kind, fetch, gr.DownloadButton("File", visible="hidden", elem_id="file")
 

@@ -8,9 +8,6 @@ from io import BytesIO
 from itertools import count
 from typing import Any
 
-import cv2
-import numpy as np
-
 from agent.conversation.conversation import SCORE_EDIT_PREFIX, Conversation
 from agent.core.calls import ValidCall
 from agent.core.episode import Episode
@@ -20,15 +17,15 @@ from agent.planners.chat.views import reduce_image
 from agent.report.text import format_css_color, format_share
 from agent.tools import WORKSPACE
 from agent.tools.refine import Click, Refine
+from demo.film import describe_film, describe_track, encode_film, find_masklets
+from demo.outlines import trace_outline
 from demo.sessions import Session
-from sam3_tool import Image
+from sam3_tool import Image, Masklet
 from sam3_tool.drawing.outlines import Color, get_mask_color
-from sam3_tool.masks.rle import RleMask, compute_areas, decode_columns
+from sam3_tool.masks.rle import compute_areas
 
 IMAGE_SIDE = 1600
 """Pixels of the long side of the image on the page; a larger one is reduced."""
-OUTLINE_SIDE = 1200
-"""Pixels along an axis; outlines of a larger mask are traced at this reduced size."""
 EQUAL_CONTRAST_LUMINANCE = 0.19
 """The relative luminance (WCAG 2.2) on which dark and light letters have the same contrast."""
 EMPTY_CANVAS: Mapping[str, Any] = {"key": "", "masks": [], "points": [], "width": 0, "height": 0, "active": None}
@@ -46,13 +43,19 @@ def canvas_state(session: Session) -> dict[str, Any]:
     episode = pending.episode if pending else None
     workspace = (episode or conversation).workspace
     selected = episode.current_ids if episode else conversation.displayed_ids
+    rows = build_mask_rows(tuple(workspace), selected, episode.reasons if episode else conversation.reasons)
+    film = describe_film(conversation)
+    if film is not None:
+        rows = _add_tracks(rows, find_masklets(conversation, episode))
     return {
         "serial": next(_serial),
-        "key": conversation.image.key,
+        "film": film,
+        "progress": pending.progress if pending else "",
+        "key": get_subject_key(conversation),
         "name": conversation.name,
         "width": conversation.image.width,
         "height": conversation.image.height,
-        "masks": build_mask_rows(tuple(workspace), selected, episode.reasons if episode else conversation.reasons),
+        "masks": rows,
         "points": _list_points(conversation),
         "active": _find_active_mask(conversation),
         "threshold": _parse_threshold(conversation),
@@ -62,9 +65,22 @@ def canvas_state(session: Session) -> dict[str, Any]:
     }
 
 
-def image_payload(image: Image) -> dict[str, str]:
-    """Return the image at the size of the page, with the key by which the script knows it."""
-    return {"key": image.key, "url": encode_data_url(reduce_image(image, IMAGE_SIDE), quality=88)}
+def _add_tracks(rows: list[dict[str, Any]], masklets: Mapping[int, Masklet]) -> list[dict[str, Any]]:
+    """The rows with where each object is in a video; only of the answer are there outlines."""
+    return [{**row, **describe_track(masklets[row["id"]], with_outlines=row["selected"])} for row in rows]
+
+
+def get_subject_key(conversation: Conversation) -> str:
+    """Return by what the script knows the image, or the video, that the conversation is about."""
+    return ("" if conversation.video is None else "video ") + conversation.image.key
+
+
+def subject_payload(conversation: Conversation) -> dict[str, str]:
+    """Return the image or the video at the size of the page, with the key by which the script knows it."""
+    if conversation.video is not None:
+        return {"key": get_subject_key(conversation), "film": encode_film(conversation.video)}
+    url = encode_data_url(reduce_image(conversation.image, IMAGE_SIDE), quality=88)
+    return {"key": get_subject_key(conversation), "url": url}
 
 
 @lru_cache(maxsize=8)
@@ -113,7 +129,7 @@ def build_mask_rows(
 
 def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:
     height, width = candidate.rle.size
-    path, x, y = _trace_outline(candidate.rle)
+    path, x, y = trace_outline(candidate.rle)
     area = int(compute_areas([candidate.rle])[0])
     return {
         "id": candidate.id,
@@ -136,33 +152,3 @@ def _choose_ink(color: Color) -> str:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in color)]
     luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return "#101010" if luminance > EQUAL_CONTRAST_LUMINANCE else "#ffffff"
-
-
-@lru_cache(maxsize=2048)
-def _trace_outline(rle: RleMask) -> tuple[str, float, float]:
-    """An SVG path around the mask in the image's pixels, and x, y of a point well inside it."""
-    left, columns = decode_columns(rle)
-    if len(columns) == 0:
-        return "", 0.0, 0.0
-    mask = np.ascontiguousarray(columns.T).view(np.uint8)
-    step = max(1, -(-max(mask.shape) // OUTLINE_SIDE))
-    size = -(-mask.shape[1] // step), -(-mask.shape[0] // step)
-    shares = cv2.resize(mask * 255, size, interpolation=cv2.INTER_AREA)
-    coarse = (shares >= min(128, int(shares.max()))).astype(np.uint8)  # a mask with a pixel keeps one
-    return _format_svg_path(coarse, left, step), *_find_deepest_point(coarse, left, step)
-
-
-def _format_svg_path(mask: np.ndarray, left: int, step: int) -> str:
-    """Trace a mask, uint8 (H, W), at 1 / `step` of its size, that begins `left` pixels from the image's edge."""
-    # OpenCV's contours run through pixel centres; at twice the size they follow the pixels' edges
-    double = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(np.pad(double, 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    lines = [cv2.approxPolyDP(contour, 0.9, closed=True)[:, 0] for contour in contours if len(contour) > 3]
-    scaled = [(line - 0.5) * (step / 2) + np.array([left, 0]) for line in lines]
-    return "".join("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in line) + "Z" for line in scaled)
-
-
-def _find_deepest_point(mask: np.ndarray, left: int, step: int) -> tuple[float, float]:
-    distances = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, cv2.DIST_MASK_3)
-    _, _, _, (x, y) = cv2.minMaxLoc(distances)
-    return left + (x - 0.5) * step, (y - 0.5) * step

@@ -9,14 +9,16 @@ from typing import Any
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import ImageShown
 from agent.core.english import pluralize
-from agent.core.episode import Episode, Step
+from agent.core.episode import Episode, Step, Task
 from agent.core.text import make_encodable
 from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments
+from agent.report.tracks import draw_tracks
 from demo.canvas import encode_data_url
-from demo.sessions import Session
+from demo.sessions import PendingAnswer, Session
 from sam3_tool import Image
+from sam3_tool.video.time_stamps import format_time
 
 STEP_IMAGE_SIDE = 560
 """Pixels of the long side of a step's image."""
@@ -27,7 +29,8 @@ PROSE_ARGUMENTS = ("message", "question", "reason", "reasons")
 Message = dict[str, Any]
 
 WELCOME = (
-    "Drop an image, then ask for something in it: **all the watermelons**, **only the two largest**, **not number 3**."
+    "Drop an image or a video, then ask for something in it: **all the watermelons**, **only the two largest**,"
+    " **not number 3**."
 )
 
 
@@ -38,7 +41,7 @@ def build_messages(session: Session) -> list[Message]:
     """
     said = [] if session.conversation is None else list(_format_events(session.conversation))
     if session.pending_answer is not None:
-        said += _format_running_turn(session.pending_answer.query, session.pending_answer.episode)
+        said += _format_running_turn(session.pending_answer)
     if session.note:
         refused = session.unanswered_query and (
             session.pending_answer is None or session.unanswered_query != session.pending_answer.query
@@ -70,7 +73,11 @@ def _format_events(conversation: Conversation) -> Iterator[Message]:
 
 
 def _describe_image(event: ImageShown) -> str:
-    return f"{event.name or 'Your image'}, {event.image.width} x {event.image.height} pixels."
+    size = f"{event.image.width} x {event.image.height} pixels"
+    if event.timeline is None:
+        return f"{event.name or 'Your image'}, {size}."
+    times = event.timeline.times
+    return f"{event.name or 'Your video'}, {size}, {pluralize(len(times), 'frame')}, {format_time(event.timeline.end)}."
 
 
 def _format_turn(episode: Episode, *, with_images: bool, with_options: bool) -> Iterator[Message]:
@@ -85,12 +92,14 @@ def _format_turn(episode: Episode, *, with_images: bool, with_options: bool) -> 
     yield {**_make_agent_message(escape_text(episode.message)), "options": options}
 
 
-def _format_running_turn(query: str, episode: Episode | None) -> Iterator[Message]:
-    yield _make_user_message(escape_text(query))
+def _format_running_turn(pending: PendingAnswer) -> Iterator[Message]:
+    episode = pending.episode
+    yield _make_user_message(escape_text(pending.query))
     if episode is not None:
         yield from (_format_step(step, episode, with_image=True) for step in episode.steps)
     if episode is None or episode.outcome is None:
-        yield {**_make_agent_message(""), "metadata": {"title": "Thinking", "status": "pending"}}
+        title = clean_title(pending.progress) or "Thinking"
+        yield {**_make_agent_message(""), "metadata": {"title": title, "status": "pending"}}
 
 
 def _format_step(step: Step, episode: Episode, *, with_image: bool) -> Message:
@@ -149,9 +158,18 @@ def _render_step_image(step: Step, episode: Episode) -> str:
     ids = step.observation.shown or ()
     if not ids:
         return ""
+    if episode.task.video is not None:
+        alt = f"Frames with {pluralize(len(ids), 'object')} outlined: {', '.join(map(str, ids))}"
+        return f'<img alt="{alt}" src="{_encode_sheet(episode.task, tuple(ids), tuple(episode.workspace.pick(ids)))}">'
     candidates = tuple(episode.workspace.pick(ids))
     alt = f"The image with {pluralize(len(ids), 'mask')} outlined: {', '.join(map(str, ids))}"
     return f'<img alt="{alt}" src="{_encode_overlay(episode.task.image, candidates, tuple(ids))}">'
+
+
+@lru_cache(maxsize=16)
+def _encode_sheet(task: Task, ids: Sequence[int], candidates: Sequence[Candidate]) -> str:
+    masklets = [candidate.masklet for candidate in candidates if candidate.masklet is not None]
+    return encode_data_url(draw_tracks(task, ids, masklets, side=STEP_IMAGE_SIDE), quality=80)
 
 
 @lru_cache(maxsize=64)

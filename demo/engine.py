@@ -80,15 +80,16 @@ class Engine:
         loaded: Sam3 = self._get_future("sam3", name).result()
         return loaded
 
-    def get_planner(self, name: str) -> Planner:
-        """Return a planner once it is loaded. Raises PlannerError."""
-        loaded: Planner = self._get_future("planner", name).result()
+    def get_planner(self, name: str, *, is_video: bool = False) -> Planner:
+        """Return a planner once it is loaded: with the tools for images, or those for videos. Raises PlannerError."""
+        loaded: Planner = self._get_future("video planner" if is_video else "planner", name).result()
         return loaded
 
-    def get_provenance(self, planner: str, sam3: str) -> Provenance:
+    def get_provenance(self, planner: str, sam3: str, *, is_video: bool = False) -> Provenance:
         """Return the provenance that an episode of these two models is saved with."""
-        provenance = self._get_options(planner).build_provenance().model_copy(update={"sam3": sam3})
-        return with_model_info(provenance, self.get_planner(planner))
+        options = self._get_options(planner).for_subject(is_video=is_video)
+        provenance = options.build_provenance().model_copy(update={"sam3": sam3})
+        return with_model_info(provenance, self.get_planner(planner, is_video=is_video))
 
     def describe_state(self, planner: str, sam3: str) -> ModelState:
         """Return the state of both models together; each begins to load if nobody has asked for it yet."""
@@ -116,15 +117,16 @@ class Engine:
 
     def _load_model(self, future: "Future[Any]", kind: str, name: str) -> None:
         try:
-            future.set_result(self._load_sam3(name) if kind == "sam3" else self._load_planner(name))
+            is_video = kind == "video planner"
+            future.set_result(self._load_sam3(name) if kind == "sam3" else self._load_planner(name, is_video=is_video))
         except Exception as error:  # `Future.result` raises it where it is waited for
             future.set_exception(error)
 
     def _load_sam3(self, name: str) -> Sam3:
         return Sam3.load(name, device=self.options.device)
 
-    def _load_planner(self, name: str) -> Planner:
-        options = self._get_options(name)
+    def _load_planner(self, name: str, *, is_video: bool) -> Planner:
+        options = self._get_options(name).for_subject(is_video=is_video)
         return load_planner(name, **options.to_planner_options(options.build_provenance()))
 
     def _get_options(self, planner: str) -> Options:

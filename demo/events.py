@@ -12,8 +12,9 @@ import gradio as gr
 from agent.conversation.conversation import Conversation
 from demo.actions import Actions, ModelSelection, format_sentence
 from demo.banner import render_banner, render_header
-from demo.canvas import canvas_state, image_payload
+from demo.canvas import canvas_state, get_subject_key, subject_payload
 from demo.chat import build_messages
+from demo.downloads import describe_downloads
 from demo.requests import Corners, Example, Kept, Point, Threshold, parse_event
 from demo.sessions import Session
 from sam3_tool.errors import UserError
@@ -48,7 +49,7 @@ class PageComponents:
     @property
     def outputs(self) -> list[Any]:
         """The components that an action may change, in the order of `render_session`."""
-        return [self.canvas, self.masks, self.chat, self.query]
+        return [self.canvas, self.masks, self.chat, self.download_kind, self.query]
 
     @property
     def models(self) -> list[Any]:
@@ -83,11 +84,12 @@ def render_session(session: Session, *, with_chat: bool = True, with_image: bool
     state, busy = canvas_state(session), session.pending_answer is not None
     canvas_value: Any = state
     if with_image and session.conversation is not None:
-        canvas_value = gr.HTML(state, image=image_payload(session.conversation.image))
+        canvas_value = gr.HTML(state, image=subject_payload(session.conversation))
     return [
         canvas_value,
         {"masks": state["masks"], "busy": busy},
         build_messages(session) if with_chat else gr.skip(),
+        gr.Dropdown(**describe_downloads(session.conversation)) if with_image else gr.skip(),
         gr.Textbox(**_describe_query_box(session)),
     ]
 
@@ -159,7 +161,11 @@ def _connect_chat(components: PageComponents, actions: Actions) -> None:
 
 def _connect_uploads(components: PageComponents, actions: Actions) -> None:
     picker = gr.UploadButton(
-        "Open an image", file_types=["image", ".json"], type="filepath", visible="hidden", elem_id="picker"
+        "Open an image or a video",
+        file_types=["image", "video", ".json"],
+        type="filepath",
+        visible="hidden",
+        elem_id="picker",
     )
 
     def upload(session_id: str, path: str) -> list[Any]:
@@ -178,8 +184,7 @@ def _connect_canvas(components: PageComponents, actions: Actions) -> None:
     """Every event that the canvas's script triggers, by its name there."""
 
     def add_point(session_id: str, sam3: str, event: Any) -> Session:
-        point = parse_event(Point, event)
-        return actions.click(session_id, sam3, point.x, point.y, positive=point.positive, mask_id=point.active)
+        return actions.click(session_id, sam3, parse_event(Point, event))
 
     def keep_masks(session_id: str, sam3: str, event: Any) -> Session:
         ids = parse_event(Kept, event).ids
@@ -191,7 +196,7 @@ def _connect_canvas(components: PageComponents, actions: Actions) -> None:
 
     handlers: dict[str, Callable[[str, str, Any], Session]] = {
         "point": add_point,
-        "box": lambda session_id, sam3, event: actions.add_box(session_id, sam3, parse_event(Corners, event).box),
+        "box": lambda session_id, sam3, event: actions.add_box(session_id, sam3, parse_event(Corners, event)),
         "keep": keep_masks,
         "threshold": filter_masks,
         "undo": lambda session_id, *_: actions.edit(session_id, Conversation.undo),
@@ -282,5 +287,5 @@ def _build_event_options(progress: str, lane: str = "edits", **more: Any) -> dic
 
 
 def _get_image_key(session: Session) -> str:
-    """The key of the session's image; '' before the first one."""
-    return "" if session.conversation is None else session.conversation.image.key
+    """The key of the session's image or video; '' before the first one."""
+    return "" if session.conversation is None else get_subject_key(session.conversation)

@@ -18,6 +18,9 @@ class PageEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+Frame = Annotated[int, Field(ge=0, lt=10**6)]
+
+
 class Point(PageEvent):
     """A click that adds an object or corrects a mask."""
 
@@ -29,6 +32,8 @@ class Point(PageEvent):
     """The point belongs to the object."""
     active: Id | None = None
     """The id of the mask that is corrected; None for a new object."""
+    frame: Frame | None = None
+    """Of a video: which frame was clicked, from 0."""
 
 
 class Corners(PageEvent):
@@ -36,6 +41,8 @@ class Corners(PageEvent):
 
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
     """x0 y0 x1 y1 in pixels."""
+    frame: Frame | None = None
+    """Of a video: which frame it is on, from 0."""
 
 
 class Kept(PageEvent):

@@ -13,6 +13,8 @@ from agent.conversation.events import ImageShown
 from agent.core.episode import Episode
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError
+from sam3_tool.video.decoding import REMEMBERED_BYTES
+from sam3_tool.video.video import Video
 
 HOUR = 3600.0
 """Seconds."""
@@ -33,6 +35,8 @@ class PendingAnswer:
     query: str
     episode: Episode | None = None
     """The episode so far; None before the first step."""
+    progress: str = ""
+    """How far the step has come that is under way, in words."""
     stop_event: Event = field(default_factory=Event)
     """Ends the answer once it is set."""
 
@@ -137,9 +141,16 @@ class SessionStore:
 
 
 def count_image_bytes(conversation: Conversation) -> int:
-    """Return the bytes of a conversation's images in memory, each image counted once."""
-    images = [event.image for event in conversation.events if isinstance(event, ImageShown)]
-    return sum({id(image): image.pixels.nbytes for image in images}.values())
+    """Return the bytes of a conversation's images, and of frames of its videos, in memory, each counted once."""
+    shown = [event for event in conversation.events if isinstance(event, ImageShown)]
+    images = {id(event.image): event.image.pixels.nbytes for event in shown}
+    videos = {id(event.video): _weigh_video(event.video) for event in shown if event.video is not None}
+    return sum(images.values()) + sum(videos.values())
+
+
+def _weigh_video(video: Video) -> int:
+    """Bytes of the frames that a video remembers, at most: some as they are decoded, and some as images."""
+    return min(3 * len(video) * video.width * video.height, 2 * REMEMBERED_BYTES)
 
 
 def _weigh_session(session: Session) -> int:

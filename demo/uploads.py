@@ -1,14 +1,15 @@
-"""Uploaded files: an image, of which only the pixels are kept, or a conversation, within limits."""
+"""Uploaded files: an image, of which only the pixels are kept, a video, or a conversation, within limits."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import finalize
 
 import PIL.Image
 from PIL import UnidentifiedImageError
 
 from agent.conversation.conversation import Conversation
-from sam3_tool import Image, ImageError
-from sam3_tool.errors import RecordError
+from sam3_tool import Image, ImageError, Video
+from sam3_tool.errors import RecordError, UserError, VideoError
 from sam3_tool.image_files.reading import FORMATS
 
 MEGA = 10**6
@@ -24,6 +25,8 @@ class Limits:
     """Masks of a conversation; the page gets an outline of each."""
     max_steps: int = 4000
     """Images, turns and steps of a conversation; a click takes four: a turn, and three calls."""
+    max_frames: int = 900
+    """Of a video: half a minute at 30 frames a second. Each of them is searched for every query."""
 
     @property
     def max_session_bytes(self) -> int:
@@ -55,6 +58,37 @@ def open_image(path: str | Path, limits: Limits) -> Image:
         raise ImageError(f"{file.name}{str(error).removeprefix(str(file))}") from error
     finally:
         file.unlink(missing_ok=True)
+
+
+def open_video(path: str | Path, limits: Limits) -> Video:
+    """Open an uploaded video. The file is kept as long as the video, whose frames are read when they are needed.
+
+    Args:
+        path: The uploaded file.
+        limits: What a video may have.
+
+    Returns:
+        The video. Its file is removed with it.
+
+    Raises:
+        VideoError: One sentence for the page.
+        MissingPackageError: The server cannot read videos.
+    """
+    file = Path(path)
+    try:
+        if problem := _describe_excess_bytes(file, limits):
+            raise VideoError(f"{file}: {problem}")
+        video = Video.open(file, max_pixels=limits.max_pixels)
+        if len(video) > limits.max_frames:
+            raise VideoError(
+                f"{file}: {len(video):,} frames; this page takes videos of up to {limits.max_frames:,}. Cut it shorter."
+            )
+    except UserError as error:
+        file.unlink(missing_ok=True)
+        # without the path, which is of no use to a visitor
+        raise type(error)(f"{file.name}{str(error).removeprefix(str(file))}") from error
+    finalize(video, file.unlink, missing_ok=True)
+    return video
 
 
 def open_conversation(path: str | Path, limits: Limits) -> Conversation:

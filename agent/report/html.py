@@ -248,7 +248,7 @@ def _collect_facts(episode: Episode, provenance: "Provenance", source: str) -> d
     """What the page says below its heading, by name; what is empty is left out."""
     image, price = episode.task.image, provenance.budget.price
     return {
-        "picture": f"{source} {image.width} x {image.height}".strip(),
+        "picture" if episode.task.timeline is None else "video": f"{source} {image.width} x {image.height}".strip(),
         "read": " ".join(image.notes),
         "planner": provenance.planner,
         "model": "" if provenance.planner == provenance.model else provenance.model,

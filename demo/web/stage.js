@@ -2,6 +2,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const find = (selector) => element.querySelector(selector);
 const stage = find('.stage'), frame = find('.frame'), photo = find('.photo'), tip = find('.tip'), hint = find('.hint');
+const film = find('.film'), scrub = find('.scrub'), clock = find('.clock');
 const masks = find('svg.masks'), marks = find('svg.marks'), threshold = find('.threshold input');
 const HINTS = {
   select: 'Click a mask to choose it. Delete takes it out of the answer.',
@@ -9,17 +10,21 @@ const HINTS = {
   remove: 'Click the part that a mask should not cover.',
   box: 'Click two opposite corners around one object: everything that looks like it is added.',
 };
-const NOTHING = { key: '', masks: [], points: [], width: 0, height: 0, active: null, threshold: 0 };
+const NOTHING = { key: '', masks: [], points: [], width: 0, height: 0, active: null, threshold: 0, film: null, progress: '' };
 let state = NOTHING;
 let cross = null;   // x y in the image's pixels, moved by the arrow keys
 let corner = null;  // the first click of a box
 let pressed = null; // where the pointer went down, for a box that is dragged
 let compared = false;
+let moment = 0;     // the frame of a video that is shown
 
 const getMode = () => find('input[name=mode]:checked').value;
 const getScale = () => state.width / Math.max(1, frame.clientWidth);
 const findMask = (id) => state.masks.find((mask) => mask.id === id);
-const listShown = () => state.masks.filter((mask) => mask.selected && mask.score > Number(threshold.value));
+const listChosen = () => state.masks.filter((mask) => mask.selected && mask.score > Number(threshold.value));
+const listShown = () => state.film ? listChosen().filter((mask) => mask.frames[moment]).map(toFrame) : listChosen();
+const toFrame = (mask) => { const [path, x, y] = mask.frames[moment]; return { ...mask, path, at: [x, y] }; };
+const countFrames = () => state.film ? state.film.edges.length - 1 : 0;
 
 function appendSvg(parent, tag, attributes, text) {
   const made = document.createElementNS(SVG, tag);
@@ -36,16 +41,97 @@ function update() {
   for (const button of element.querySelectorAll('.start button')) button.disabled = !state.serial; // until the session has begun
   stage.dataset.busy = state.busy ? 'yes' : 'no';
   if (has && photo.dataset.key !== state.key) {
-    photo.src = props.image.url;
     photo.dataset.key = state.key;
+    showSubject(props.image);
     cross = corner = null;
   }
+  stage.dataset.medium = has && state.film ? 'video' : 'image';
   if (document.activeElement !== threshold) threshold.value = state.threshold || 0;
   frame.style.setProperty('--ratio', state.width / Math.max(1, state.height));
   const names = [...new Set(listShown().map((mask) => mask.phrase))].join(', ');
   photo.alt = has ? `${state.name || 'Your image'}, ${state.width} by ${state.height} pixels` : '';
   frame.setAttribute('aria-label', `${photo.alt}; ${listShown().length} masks${names ? ': ' + names : ''}`);
   draw();
+}
+
+function showSubject(subject) {
+  film.pause();
+  moment = 0;
+  scrub.max = Math.max(0, countFrames() - 1);
+  if (subject.film) {
+    photo.removeAttribute('src');
+    film.src = subject.film;
+    film.load();
+    seekFrame(0);
+  } else {
+    film.removeAttribute('src');
+    film.load();
+    photo.src = subject.url;
+  }
+}
+
+function seekFrame(index) {
+  if (!state.film) return;
+  moment = Math.min(Math.max(index, 0), countFrames() - 1);
+  const [start, end] = state.film.edges.slice(moment, moment + 2);
+  film.currentTime = (start + end) / 2;
+  corner = null;
+  draw();
+}
+
+function followFilm(_, shown) {
+  if (state.film && !film.paused) {
+    const next = state.film.edges.findIndex((edge) => edge > shown.mediaTime + 1e-4);
+    moment = Math.min(Math.max((next < 0 ? countFrames() : next) - 1, 0), countFrames() - 1);
+    draw();
+  }
+  film.requestVideoFrameCallback(followFilm);
+}
+
+function stepFrame(count) {
+  film.pause();
+  seekFrame(moment + count);
+}
+
+function togglePlay() {
+  if (!film.paused) return film.pause();
+  if (moment >= countFrames() - 1) seekFrame(0);
+  film.play();
+}
+
+function formatTime(seconds) {
+  const tenths = Math.round(seconds * 10);
+  return `${Math.floor(tenths / 600)}:${String(Math.floor(tenths / 10) % 60).padStart(2, '0')}.${tenths % 10}`;
+}
+
+function drawTime() {
+  stage.dataset.frame = moment;
+  if (!state.film) return;
+  const edges = state.film.edges, whole = edges[edges.length - 1];
+  if (document.activeElement !== scrub || Number(scrub.value) !== moment) scrub.value = moment;
+  scrub.setAttribute('aria-valuetext', `${formatTime(edges[moment])}, frame ${moment + 1} of ${countFrames()}`);
+  clock.textContent = `${formatTime(edges[moment])} / ${formatTime(whole)}`;
+  const key = listChosen().map((mask) => `${mask.id}:${mask.spans.join()}`).join(' ') + state.active;
+  const bars = find('.bars');
+  if (bars.dataset.key !== key) {
+    bars.dataset.key = key;
+    bars.replaceChildren(...listChosen().sort((a, b) => a.id - b.id).map((mask) => buildBar(mask, edges, whole)));
+  }
+  find('.time').style.setProperty('--now', `${(edges[moment] + edges[moment + 1]) / 2 / whole * 100}%`);
+}
+
+function buildBar(mask, edges, whole) {
+  const bar = document.createElement('div');
+  bar.className = mask.id === state.active ? 'track active' : 'track';
+  bar.dataset.id = mask.id;
+  bar.title = `${mask.id} · ${mask.phrase}: ${mask.spans.map(([start, stop]) => `${formatTime(edges[start])} to ${formatTime(edges[stop])}`).join(', ')}`;
+  bar.style.setProperty('--color', mask.color);
+  for (const [start, stop] of mask.spans) {
+    const part = bar.appendChild(document.createElement('i'));
+    part.style.left = `${edges[start] / whole * 100}%`;
+    part.style.width = `${(edges[stop] - edges[start]) / whole * 100}%`;
+  }
+  return bar;
 }
 
 function draw() {
@@ -61,11 +147,13 @@ function draw() {
   find('.threshold output').textContent = Number(threshold.value).toFixed(2);
   for (const [act, able] of Object.entries({ undo: state.canUndo, redo: state.canRedo, drop: state.active !== null && findMask(state.active)?.selected }))
     find(`[data-do=${act}]`).disabled = !able || state.busy;
-  hint.textContent = state.busy ? '' : HINTS[getMode()];
+  hint.textContent = state.busy ? state.progress : HINTS[getMode()];
   frame.style.setProperty('--wipe', compared ? `${find('.compare input').value}%` : '0%');
   stage.dataset.compare = compared ? 'yes' : 'no';
   stage.dataset.mode = getMode();
   stage.dataset.masks = drawn.length;
+  stage.dataset.tracks = state.film ? listChosen().length : 0;
+  drawTime();
   window.dispatchEvent(new CustomEvent('sam3-view', { detail: { active: state.active, threshold: Number(threshold.value) } }));
 }
 
@@ -123,7 +211,7 @@ function handleClick(at) {
 function sendPoint(x, y, positive, active) {
   drawPoint(x, y, positive, getScale());
   markBusy();
-  trigger('point', { x, y, positive, active });
+  trigger('point', { x, y, positive, active, frame: state.film ? moment : null });
 }
 
 function sendBox(from, to) {
@@ -131,7 +219,7 @@ function sendBox(from, to) {
   const edges = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
   if (edges[2] - edges[0] < 3 || edges[3] - edges[1] < 3) return draw(); // a double click
   markBusy();
-  trigger('box', { box: edges });
+  trigger('box', { box: edges, frame: state.film ? moment : null });
 }
 
 function drawBand(to) {
@@ -167,6 +255,9 @@ const ACTS = {
   redo: () => { markBusy(); trigger('redo'); },
   drop: dropActive,
   open: () => openFile(null),
+  play: togglePlay,
+  back: () => stepFrame(-1),
+  ahead: () => stepFrame(1),
   compare: () => { compared = !compared; find('[data-do=compare]').setAttribute('aria-pressed', compared); draw(); },
 };
 
@@ -195,8 +286,19 @@ frame.addEventListener('pointermove', (event) => {
   tip.style.top = `${at[1] / state.height * 100}%`;
 });
 frame.addEventListener('pointerleave', () => { tip.textContent = ''; highlight(null); });
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const LETTERS = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] };
+function moveInTime(event) {
+  const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (way) stepFrame(way * (event.shiftKey ? 10 : 1));
+  else if (event.key === ' ') togglePlay();
+  else return false;
+  event.preventDefault();
+  return true;
+}
 frame.addEventListener('keydown', (event) => {
-  const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (state.film && moveInTime(event)) return;
+  const way = state.film ? LETTERS[event.key.toLowerCase()] : ARROWS[event.key];
   if (way) {
     const far = event.shiftKey ? 1 : Math.max(1, Math.round(Math.max(state.width, state.height) / 40));
     cross = cross || [state.width / 2, state.height / 2];
@@ -225,6 +327,22 @@ for (const radio of element.querySelectorAll('input[name=mode]')) radio.addEvent
 threshold.addEventListener('input', draw);
 threshold.addEventListener('change', () => trigger('threshold', { value: Number(threshold.value) }));
 find('.compare input').addEventListener('input', draw);
+find('.time').addEventListener('keydown', (event) => {
+  if (event.key === ' ' && event.target.closest('button')) return; // that presses it
+  moveInTime(event);
+});
+scrub.addEventListener('input', () => { film.pause(); seekFrame(Number(scrub.value)); });
+find('.bars').addEventListener('click', (event) => {
+  const box = find('.bars').getBoundingClientRect(), edges = state.film.edges;
+  const time = (event.clientX - box.left) / box.width * edges[edges.length - 1];
+  film.pause();
+  seekFrame(edges.findIndex((edge) => edge > time) - 1);
+  const bar = event.target.closest('.track');
+  if (bar) chooseMask(Number(bar.dataset.id));
+});
+for (const kind of ['play', 'pause', 'ended'])
+  film.addEventListener(kind, () => { find('[data-do=play]').setAttribute('aria-pressed', !film.paused); if (film.paused) seekFrame(moment); });
+film.requestVideoFrameCallback?.(followFilm);
 
 function highlight(id) {
   for (const path of masks.querySelectorAll('.mask')) path.classList.toggle('lit', Number(path.dataset.id) === id);

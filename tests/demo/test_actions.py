@@ -18,6 +18,7 @@ from demo.app import EXAMPLES
 from demo.canvas import canvas_state
 from demo.chat import build_messages, escape_text
 from demo.engine import Engine
+from demo.requests import Point
 from demo.sessions import SessionStore, count_image_bytes
 from demo.uploads import MEGA, Limits
 from sam3_tool.system.http_environment import list_http_variables
@@ -115,7 +116,7 @@ CRAFTED = {
 
 @pytest.mark.parametrize("what", CRAFTED)
 def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tmp_path, what):
-    clicked = actions.click(melons, "tiny", 340, 140, positive=True, mask_id=None)
+    clicked = actions.click(melons, "tiny", Point(x=340, y=140, positive=True))
     assert canvas_state(clicked)["points"] == [(340, 140, True)]
     actions.open_file(melons, write_crafted(clicked, tmp_path / "talk.json", CRAFTED[what]))
     seen = actions.arrive(melons)
@@ -127,7 +128,7 @@ def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tm
 
 
 def test_a_click_whose_sign_is_left_out_is_positive(actions, melons, tmp_path):
-    clicked = actions.click(melons, "tiny", 340, 140, positive=True, mask_id=None)
+    clicked = actions.click(melons, "tiny", Point(x=340, y=140, positive=True))
     unsigned = with_click('{"points": [{"x": 340, "y": 140}]}')
     opened = actions.open_file(melons, write_crafted(clicked, tmp_path / "talk.json", unsigned))
     assert canvas_state(opened)["points"] == [(340, 140, True)]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from agent.core.workspace import Candidate
-from agent.exports import EXPORTERS
+from agent.exports import list_formats
 from demo.actions import CONVERSATION, TRACE
-from demo.app import list_downloads
 from demo.banner import list_known_nouns, render_banner
 from demo.canvas import build_mask_rows
 from demo.chat import escape_text
+from demo.downloads import describe_downloads
 from sam3_tool.masks.rle import encode_mask
 
 
@@ -22,9 +22,9 @@ def test_words_are_written_so_that_nothing_reads_markup_in_them(text):
 
 
 def test_every_export_format_can_be_downloaded():
-    downloads = list_downloads()
-    assert set(downloads) == {*EXPORTERS, CONVERSATION, TRACE}
-    assert all(downloads[name] == exporter.description for name, exporter in EXPORTERS.items())
+    downloads = {name: description for description, name in describe_downloads(None)["choices"]}
+    assert set(downloads) == {*list_formats("image"), CONVERSATION, TRACE}
+    assert all(downloads[name] == exporter.description for name, exporter in list_formats("image").items())
     assert len(set(downloads.values())) == len(downloads)
 
 

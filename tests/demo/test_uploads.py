@@ -1,5 +1,6 @@
 """An upload is read within the limits and then deleted."""
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,12 @@ import PIL.Image
 import pytest
 
 from agent.conversation.conversation import Conversation
-from demo.sessions import SessionStore
-from demo.uploads import Limits, open_image
-from sam3_tool import Image, ImageError
+from demo.actions import get_second
+from demo.requests import InvalidEventError
+from demo.sessions import SessionStore, count_image_bytes
+from demo.uploads import Limits, open_image, open_video
+from sam3_tool import Image, ImageError, VideoError
+from sam3_tool.video.writing import write_mp4
 
 
 def test_an_upload_is_deleted_once_it_was_read(tmp_path):
@@ -44,3 +48,51 @@ def test_a_conversation_is_opened_within_the_same_limits_and_deleted(actions, tm
             assert session.conversation is None
             assert session.note.startswith("My talk.JSON")
             assert ("too large" if limits.max_file_bytes > 100 else "this page takes files up to") in session.note
+
+
+@pytest.fixture
+def clip_file(tmp_path):
+    """A video of five frames."""
+    file = tmp_path / "clip.mp4"
+    write_mp4(file, [np.full((48, 64, 3), 40 * index, np.uint8) for index in range(5)], np.arange(5) / 4)
+    return file
+
+
+def test_a_video_keeps_its_file_as_long_as_somebody_has_it(clip_file):
+    video = open_video(clip_file, Limits())
+    assert (len(video), video.read_frame(4).width, clip_file.exists()) == (5, 64, True)
+    del video
+    gc.collect()
+    assert not clip_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(max_frames=4), r"^clip.mp4: 5 frames; this page takes videos of up to 4. Cut it shorter.$"),
+        (Limits(max_file_bytes=100), "^clip.mp4: .*this page takes files up to"),
+        (Limits(max_pixels=100), "^clip.mp4: "),
+    ],
+)
+def test_a_video_beyond_a_limit_is_refused_without_its_path_and_deleted(clip_file, limits, reason):
+    with pytest.raises(VideoError, match=reason):
+        open_video(clip_file, limits)
+    assert not clip_file.exists()
+
+
+def test_a_damaged_video_is_one_sentence_on_the_page(actions, clip_file):
+    clip_file.write_bytes(clip_file.read_bytes()[:300])
+    session = actions.open_file(actions.sessions.open(), str(clip_file))
+    assert session.conversation is None
+    assert session.note.startswith("Clip.mp4: ")
+    assert str(clip_file.parent) not in session.note
+
+
+def test_a_video_is_shown_and_counts_in_the_memory_of_its_session(actions, clip_file):
+    session = actions.open_file(actions.sessions.open(), str(clip_file))
+    assert session.conversation is not None
+    assert (session.note, len(session.conversation.video)) == ("", 5)
+    assert count_image_bytes(session.conversation) == 64 * 48 * 3 * (1 + 5)
+    with pytest.raises(InvalidEventError, match="no frame 5"):
+        get_second(session.conversation, 5)
+    assert get_second(session.conversation, 4) == pytest.approx(1)

@@ -104,6 +104,10 @@ class Visitor:
     def click(self, x: float, y: float) -> None:
         self.page.mouse.click(*self.point(x, y))
 
+    def click_frame(self, x: float, y: float, size: tuple[int, int]) -> None:
+        """A pixel of a video of this width and height."""
+        self.page.mouse.click(*self.point(x, y, size))
+
     def act(self, name: str) -> None:
         self.page.locator(f".stage [data-do={name}]").click()
 
