@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from agent import Conversation, GrammarPlanner
+from agent.planners.grammar.interpretation import interpret_query
+from agent.planners.grammar.plan import Phrase
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "grammar.md").read_text(encoding="utf-8")
@@ -47,6 +49,13 @@ def is_understood(query: str, conversation: Conversation, sam3: Sam3) -> bool:
 @pytest.mark.parametrize("query", find_examples("A query"))
 def test_a_query_is_understood(query: str, empty: Conversation, sam3: Sam3) -> None:
     assert is_understood(query, empty, sam3)
+
+
+@pytest.mark.parametrize("query", find_examples("In a video"))
+def test_a_query_about_a_video_is_understood(query: str) -> None:
+    read = interpret_query(query, on_video=True)
+    assert read.complete
+    assert not isinstance(read.plan, Phrase)
 
 
 @pytest.mark.parametrize("query", find_examples("A follow-up"))
