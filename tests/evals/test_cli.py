@@ -263,7 +263,7 @@ def test_anybodys_predictions_are_scored_without_a_run_and_without_a_model(here,
         assert said in done.stderr
 
 
-def test_videos_are_checked_and_not_run(here):
+def test_videos_are_checked_scored_and_run(here):
     Path("frames/JPEGImages/480p/dog").mkdir(parents=True)
     Path("frames/Annotations/480p/dog").mkdir(parents=True)
     Path("frames/ImageSets/2017").mkdir(parents=True)
@@ -275,11 +275,10 @@ def test_videos_are_checked_and_not_run(here):
     checked = evaluate("check", *words)
     assert checked.exit_code == 1
     assert "1 (published: 30; THIS IS ANOTHER NUMBER)" in checked.stdout
-    assert "there is no video tracker here yet" in checked.stdout
-    refused = evaluate("run", *words, "--out", "runs/x")
-    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
-    assert "sam3-agent eval score davis --data FOLDER --split val --predictions" in refused.stderr
-    assert not Path("runs").exists()
+    run = evaluate("run", *words, "--out", "runs/x", "--planner", "grammar", "--sam3", "tiny", "--draws", 10)
+    assert (run.exit_code, run.stdout.splitlines()[0]) == (0, "runs/x: 1 ok; predictions/ dog")
+    assert evaluate("score", "runs/x", "--draws", 10).stdout == run.stdout.split("\n", 1)[1]
+    assert "| protocol | video |" in Path("runs/x/report.md").read_text(encoding="utf-8")
     scored = evaluate("score", *words, "--predictions", "frames/Annotations/480p")
     assert (scored.exit_code, scored.stdout.splitlines()[0].split()) == (0, ["jf", "100.0"])
 
