@@ -29,7 +29,7 @@ from .service import SegmentationRequest
 from .tracking.frames import TrackedFrame, collect_masklets
 from .tracking.rules import TrackingRules
 from .tracking.session import TrackingSession
-from .tracking.streaming import TrackingPrompt
+from .tracking.streaming import EmbedFn, TrackingPrompt
 from .video.masklets import Masklet, Masklets
 from .video.video import FrameSource, Video
 
@@ -41,6 +41,7 @@ __all__ = [
     "CrossImageEmbedding",
     "Detections",
     "DeviceError",
+    "EmbedFn",
     "Embedding",
     "FramePrompt",
     "FrameSource",

@@ -24,6 +24,22 @@ def clean_logits(logits: np.ndarray, *, most_area: int) -> np.ndarray:
 
 
 def _clean_mask(logits: np.ndarray, most_area: int) -> np.ndarray:
+    """Clean the part around what is inside: whatever reaches further out is no hole, for it is larger."""
+    inside = logits > 0
+    window = tuple(_find_window(inside.any(axis=axis), most_area + 1) for axis in (1, 0))
+    cleaned = logits.copy()
+    cleaned[window] = _clean_part(logits[window], most_area)
+    return cleaned
+
+
+def _find_window(occupied: np.ndarray, margin: int) -> slice:
+    places = np.flatnonzero(occupied)
+    return slice(max(0, places[0] - margin), places[-1] + margin + 1) if len(places) else slice(0, 0)
+
+
+def _clean_part(logits: np.ndarray, most_area: int) -> np.ndarray:
+    if not logits.size:
+        return logits
     filled = np.where(_find_small_regions(logits <= 0, most_area), np.float32(FILLED_LOGIT), logits)
     inside = filled > 0
     specks = _find_small_regions(inside, min(most_area, int(np.count_nonzero(inside)) // 2))

@@ -143,12 +143,16 @@ def test_of_overlapping_detections_the_best_stays(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_small_holes_are_filled_and_small_specks_removed(seed: int) -> None:
     """transformers drops this step as well; officially skimage counts the components on a CPU."""
-    logits = np.repeat(np.random.default_rng(seed).normal(0.3, 1, (2, 144, 288)), 2, axis=1).astype(np.float32)
-    logits[1] = -1
+    rng = np.random.default_rng(seed)
+    logits = np.repeat(rng.normal(0.3, 1, (5, 144, 288)), 2, axis=1).astype(np.float32)
+    logits[1:] = -1
     logits[1, 3:5, 3:6] = 1  # tiny, and all that there is
+    for mask in logits[2:4]:  # small, with holes, and often at an edge; the last one is empty
+        y, x = rng.choice([0, 1, 100, 270, 276], 2)
+        mask[y : y + 12, x : x + 12] = rng.normal(0.3, 1, (12, 12))
     expected = logits.copy()
     for mask in expected:
-        mask[select_small(mask <= 0, 16)] = 0.1
+        mask[select_small(mask <= 0, 16)] = np.float32(0.1)
         inside = mask > 0
         mask[select_small(inside, min(16, np.count_nonzero(inside) // 2))] = -0.1
     assert (clean_logits(logits, most_area=16) == expected).all()
