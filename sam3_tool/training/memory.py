@@ -77,7 +77,10 @@ class Recipe:
     peak: float = 1.0
     """Share of `lr` between warm-up and cool-down."""
     averaging: float = 0.99
-    """Decay of the running average of the weights, which is what is shipped."""
+    """Decay of the running average of the weights, of which the shipped memory is made."""
+    kept: float = 0.35
+    """Share of the weights that the run began with in what is shipped, unless it began from nothing. Between the two
+    lies a memory better than either (Wortsman et al., 2022)."""
     save_every: int = 50
     log_every: int = 10
     look_every: int = 200
@@ -159,10 +162,12 @@ class MemoryRun:
         if recipe.fresh or report["missing_keys"]:
             initialize_mask_prompt(sam3)
             initialize_memory(sam3, self._sample_frames(), recipe.seed)
+        self.kept = 0.0 if recipe.fresh or report["missing_keys"] else recipe.kept
         self.network = LearningMemory(sam3.eval())
         self.groups: dict[int, Group] = {}
         self.step = 0
         self.average = {name: value.detach().clone() for name, value in self._get_learnt_weights().items()}
+        self.beginning = {name: value.clone() for name, value in self.average.items()}
         muon, adamw = recipe.lr
         self.optimizer = Optimizer(self.network, vision_share=1.0, muon_lr=muon, adamw_lr=adamw)
 
@@ -246,7 +251,8 @@ class MemoryRun:
     def export(self) -> None:
         parameters = self.network.sam3.named_parameters()
         added = {f"sam3.{name}": value for name, value in parameters if name.startswith(ADDED_PARTS)}
-        export_memory(added | self.average, locate_checkpoint(self.recipe.start), self.recipe.out / "checkpoint")
+        shipped = {name: value.lerp(self.beginning[name], self.kept) for name, value in self.average.items()}
+        export_memory(added | shipped, locate_checkpoint(self.recipe.start), self.recipe.out / "checkpoint")
 
     def resume(self) -> None:
         state = load_state(self.recipe.out)
