@@ -1,11 +1,13 @@
 """Objects that somebody shows by clicks, boxes or masks, followed through a video and corrected on the way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from typing import Any
 
 import numpy as np
 
 from sam3_tool.backends.base import LowMasks, VideoBackend
+from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks import rle
 from sam3_tool.prompts import VisualPrompt
@@ -13,7 +15,7 @@ from sam3_tool.tracking.frames import TrackedFrame
 from sam3_tool.tracking.holding import HeldFrame, SeenByPrompt, SeenObject
 from sam3_tool.tracking.holes import clean_logits
 from sam3_tool.tracking.rules import TrackingRules
-from sam3_tool.tracking.streaming import FRAMES_AHEAD, EmbedFn
+from sam3_tool.tracking.streaming import FRAMES_AHEAD
 from sam3_tool.video.video import Video
 
 
@@ -34,7 +36,14 @@ class TrackingSession:
     [0, 1, 2, 3]
     """
 
-    def __init__(self, video: Video, backend: VideoBackend, embed: EmbedFn, *, rules: TrackingRules) -> None:
+    def __init__(
+        self,
+        video: Video,
+        backend: VideoBackend,
+        embed: Callable[[Sequence[Image]], Sequence[Any]],
+        *,
+        rules: TrackingRules,
+    ) -> None:
         self._video, self._backend, self._embed, self._rules = video, backend, embed, rules
         self._memory = backend.open_memory(video.height, video.width, len(video))
         self._new_ids = count(1)
