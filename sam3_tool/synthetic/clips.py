@@ -185,7 +185,8 @@ def _paste_actor(pixels: np.ndarray, ids: np.ndarray, actor: _Actor, t: int, obj
     if x1 <= x0 or y1 <= y0:
         return
     place = cv2.getRotationMatrix2D((w / 2, h / 2), actor.turn[t], actor.zoom[t])
-    place[:, 2] += (x - w / 2 - x0, y - h / 2 - y0)
+    place[0, 2] += x - w / 2 - x0
+    place[1, 2] += y - h / 2 - y0
     alpha = actor.stamp.alpha[..., None]
     # premultiplied, so that the warp mixes no colour from outside
     drawing = np.dstack([actor.stamp.colour.astype(np.float32) * alpha, alpha])

@@ -189,7 +189,7 @@ class LearningMemory(nn.Module):
         """Return the object pointers, (R, WIDTH)."""
         seen = (presence > 0).float()[:, None]
         pointers: torch.Tensor = self.sam3.object_pointer_proj(tokens)
-        return seen * pointers + (1 - seen) * self.sam3.no_object_pointer
+        return torch.as_tensor(seen * pointers + (1 - seen) * self.sam3.no_object_pointer)
 
     def encode_masks(self, coarse: torch.Tensor, cover: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
         """Return the memory of a frame, (GRID * GRID, R, 64).
