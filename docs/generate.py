@@ -371,6 +371,22 @@ def embedded_checkpoint() -> str:
     return table(["measured", "value"], rows)
 
 
+def followed_objects() -> str:
+    """Return J&F of objects that are given on the first frame, and of ways without memory."""
+    rows = [[way, *(f"{row[name]:.1f}" for name in ("jf", "j", "f"))] for way, row in read_study("following").items()]
+    return table(["given on the first frame", "J&F", "J", "F"], rows)
+
+
+def phrase_masklets() -> str:
+    """Return video cgF1 and pHOTA, with memory and without."""
+    names = ("cgF1", "pmF1", "IL_MCC", "pHOTA", "pDetA", "pAssA")
+    rows = [
+        [way, *(f"{row[name]:.3f}" if name == "IL_MCC" else f"{row[name]:.1f}" for name in names)]
+        for way, row in read_study("masklets").items()
+    ]
+    return table(["phrase to masklets", *names], rows)
+
+
 def grammar_queries() -> str:
     """Return gIoU by kind of query, with the embedded SAM 3 and with exact masks."""
     tiny, truth = read_study("queries-tiny"), read_study("queries-truth")
@@ -481,6 +497,8 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "import-layers": import_layers,
     "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,
+    "followed-objects": followed_objects,
+    "phrase-masklets": phrase_masklets,
     "grammar-queries": grammar_queries,
     "conversations": conversations,
     "scenes": scenes,
