@@ -26,7 +26,7 @@ def clean_logits(logits: np.ndarray, *, most_area: int) -> np.ndarray:
 def _clean_mask(logits: np.ndarray, most_area: int) -> np.ndarray:
     """Clean the part around what is inside: whatever reaches further out is no hole, for it is larger."""
     inside = logits > 0
-    window = tuple(_find_window(inside.any(axis=axis), most_area + 1) for axis in (1, 0))
+    window = tuple(_find_window(np.asarray(inside.any(axis=axis)), most_area + 1) for axis in (1, 0))
     cleaned = logits.copy()
     cleaned[window] = _clean_part(logits[window], most_area)
     return cleaned

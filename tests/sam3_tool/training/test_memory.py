@@ -16,11 +16,11 @@ from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.prompts import VisualPrompt
 from sam3_tool.synthetic.clips import Clip, draw_clip
 from sam3_tool.training.batch import to_square
-from sam3_tool.training.memory import Conditioning, Recipe, remember_answer, train_memory
-from sam3_tool.training.memory_clips import CLIP_LENGTH, ClipFeatures, write_clip_features
-from sam3_tool.training.memory_losses import compute_memory_losses
-from sam3_tool.training.memory_network import ADDED_PARTS, Answer, LearningMemory, Memory
-from sam3_tool.training.memory_start import initialize_mask_prompt, initialize_memory
+from sam3_tool.training.memory.clips import CLIP_LENGTH, ClipFeatures, write_clip_features
+from sam3_tool.training.memory.losses import compute_memory_losses
+from sam3_tool.training.memory.network import ADDED_PARTS, Answer, LearningMemory, Memory
+from sam3_tool.training.memory.start import initialize_mask_prompt, initialize_memory
+from sam3_tool.training.memory.train import Conditioning, Recipe, remember_answer, train_memory
 
 MEMORY = tuple(f"tracker_model.{part}" for part in ADDED_PARTS)
 EMBEDDED = locate_checkpoint("tiny")

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from sam3_tool.training.architecture import FINE_SIDE, MASK_SIDE
-from sam3_tool.training.memory_network import Answer
+from sam3_tool.training.memory.network import Answer
 from sam3_tool.training.tracker import Losses, compute_cross_entropy, compute_dice_loss, compute_iou, upsample_logits
 
 

@@ -1,4 +1,4 @@
-"""Train the tracker's memory of the embedded checkpoint: `python -m sam3_tool.training.memory --out runs/memory`.
+"""Train the tracker's memory of the embedded checkpoint: `python -m sam3_tool.training.memory.train --out runs/memory`.
 
 Trunk, detector, prompt encoder and mask decoder stay as they are, bit for bit; the memory learns to make of a new
 frame and of earlier ones what lets the frozen decoder draw the same object again (SAM 2, 2024). Objects are followed
@@ -25,10 +25,10 @@ from sam3_tool.training.architecture import FINE_SIDE, MASK_SIDE
 from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.export import export_memory
 from sam3_tool.training.log import log_steps
-from sam3_tool.training.memory_clips import CLIP_LENGTH, ClipFeatures
-from sam3_tool.training.memory_losses import compute_memory_losses, measure_overlap
-from sam3_tool.training.memory_network import ADDED_PARTS, Answer, LearningMemory, Levels, Memory
-from sam3_tool.training.memory_start import initialize_mask_prompt, initialize_memory
+from sam3_tool.training.memory.clips import CLIP_LENGTH, ClipFeatures
+from sam3_tool.training.memory.losses import compute_memory_losses, measure_overlap
+from sam3_tool.training.memory.network import ADDED_PARTS, Answer, LearningMemory, Levels, Memory
+from sam3_tool.training.memory.start import initialize_mask_prompt, initialize_memory
 from sam3_tool.training.optimizer import Optimizer
 from sam3_tool.training.state import load_state, save_state
 from sam3_tool.training.tracker import CERTAIN_LOGIT, Losses, to_points, upsample_logits
@@ -42,7 +42,7 @@ class Recipe:
 
     out: Path
     clips: Path
-    """What `memory_clips` wrote."""
+    """What `memory.clips` wrote."""
     held_out: Path | None = None
     """The same, of clips that are only looked at now and then."""
     start: str = "tiny"
@@ -430,7 +430,7 @@ def train_memory(recipe: Recipe) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
-    parser.add_argument("--clips", type=Path, required=True, help="folder that `memory_clips` wrote")
+    parser.add_argument("--clips", type=Path, required=True, help="folder that `memory.clips` wrote")
     parser.add_argument("--held-out", type=Path, help="the same, of held-out clips, to look at now and then")
     parser.add_argument("--start", default=Recipe.start, help="checkpoint to go on from (default: tiny)")
     parser.add_argument("--fresh", action="store_true", help="begin from nothing, not from the checkpoint's memory")

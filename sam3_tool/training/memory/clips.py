@@ -1,4 +1,4 @@
-"""What the frozen trunk sees in generated clips, kept in files: `python -m sam3_tool.training.memory_clips FOLDER`.
+"""What the frozen trunk sees in generated clips, kept in files: `python -m sam3_tool.training.memory.clips FOLDER`.
 
 Half a minute of one core for a minute of training, once; training then reads clips as often as it likes. A run that
 was ended goes on where it stood, and training may start while clips are still being added.
@@ -20,7 +20,7 @@ from sam3_tool.synthetic.clips import Clip, draw_clip
 from sam3_tool.synthetic.scenes import HELD_OUT
 from sam3_tool.training.architecture import FINE_SIDE, GRID, MASK_SIDE, WIDTH
 from sam3_tool.training.batch import to_square
-from sam3_tool.training.memory_network import LearningMemory, Levels
+from sam3_tool.training.memory.network import LearningMemory, Levels
 
 CLIP_LENGTH = 24
 ID_SIDE = 2 * FINE_SIDE
