@@ -12,7 +12,7 @@ from .reports.compare import Comparison
 from .reports.summary import Costs, Summary, SummaryRow
 from .runs.runner import ProgressCallback
 from .runs.solver import SampleResult
-from .samples import Benchmark, Dataset, DatasetInfo, Prediction, Sample, Scores, Status
+from .samples import Benchmark, Dataset, DatasetInfo, GivenMask, Prediction, Sample, SavedMasklet, Scores, Status
 
 __all__ = [
     "Benchmark",
@@ -23,6 +23,7 @@ __all__ = [
     "DatasetInfo",
     "DatasetLoader",
     "FinishedRun",
+    "GivenMask",
     "Interval",
     "LoadedDataset",
     "Measure",
@@ -31,6 +32,7 @@ __all__ = [
     "RunError",
     "Sample",
     "SampleResult",
+    "SavedMasklet",
     "Scores",
     "ScoringError",
     "Status",

@@ -31,7 +31,11 @@ STATUS_BY_OUTCOME: Mapping[Outcome, Status] = {
 
 @dataclass(frozen=True, eq=False)
 class GivenMask:
-    """An object that is shown by its mask on one frame of a video, to be followed from there."""
+    """An object that is shown by its mask on one frame of a video, to be followed from there.
+
+    >>> GivenMask(0, RleMask((4, 6), "0h0")).mask.size
+    (4, 6)
+    """
 
     frame: int
     """Index in the video."""
@@ -77,7 +81,11 @@ class Sample:
 
 
 class SavedMasklet(BaseModel):
-    """One object through a video, as `Masklet.to_dict` writes it."""
+    """One object through a video, as `Masklet.to_dict` writes it.
+
+    >>> SavedMasklet(score=0.9, frames=(2,), scores=(0.8,), counts=("0h0",)).frames
+    (2,)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -15,7 +15,6 @@ from transformers import (
     Sam3Model,
     Sam3TrackerConfig,
     Sam3TrackerModel,
-    Sam3VideoConfig,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -121,6 +120,8 @@ def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
     Raises `CheckpointError` if the checkpoint has none of it, or not all.
     """
     # 0.1 s that nobody waits for who asks about images
+    from transformers import Sam3VideoConfig
+
     from sam3_tool.backends.transformers.video.network import MemoryWeights
 
     parts = (*MEMORY_PARTS, "mask_downsample.")
