@@ -21,7 +21,7 @@ def complete(line: str) -> list[str]:
         ("/un", ["/undo"]),
         ("/re", ["/redo", "/remove"]),
         ("/export co", ["/export coco", "/export coco-polygons"]),
-        ("/export coco yo", ["/export coco yolo-seg"]),
+        ("/export coco yo", ["/export coco yolo-seg", "/export coco youtube-vis"]),
         ("/open ta", ["/open talk.json"]),
         ("/picture 'a p", ["/picture 'a picture.png"]),
         ("/undo ta", []),

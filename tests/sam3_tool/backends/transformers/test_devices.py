@@ -48,7 +48,7 @@ def test_pictures_are_squeezed_and_seen_where_the_network_is(network):
 
 @torch.inference_mode()
 def test_what_a_click_needs_is_made_where_the_network_is(network):
-    levels = network._tracker._compute_levels(seen(network).last_hidden_state[:1])
+    levels = network._tracker.compute_levels(seen(network).last_hidden_state[:1])
     assert {level.device.type for level in levels} == {"meta"}
 
 
@@ -121,7 +121,7 @@ def check_on_cuda(tracker: Tracker, prompt: VisualPrompt, dtype: torch.dtype) ->
     assert (sparse.dtype, dense.dtype) == (dtype, dtype)
     places = len(prompt.points) + 2 * (prompt.box is not None)
     assert sparse.shape == (2, 1, places + (places > 0), width)
-    levels = tracker._compute_levels(trunk)
+    levels = tracker.compute_levels(trunk)
     *fine, coarse = (torch.cat([level, level]) for level in levels)
     masks, quality, _, presence = tracker.model.mask_decoder(
         image_embeddings=coarse,
