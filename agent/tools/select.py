@@ -93,30 +93,35 @@ class Rank(Tool):
     to: Ids = Field(default=[], description="For `distance` only: the masks to measure from.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
-        from agent.tools.geometry.measures import measure_masks  # loads OpenCV
-
         if self.to and self.by != "distance":
             raise ToolError(f"`to` is for sorting by 'distance' only, not by {self.by!r}; leave it out.")
-        workspace = episode.workspace
-        ids, to = validate_ids(self.ids, workspace), validate_ids(self.to, workspace)
-        scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
-        values = measure_masks(self.by, workspace.get_rles(ids), scores, workspace.get_rles(to))
+        ids, to = validate_ids(self.ids, episode.workspace), validate_ids(self.to, episode.workspace)
+        scores = np.array([candidate.score for candidate in episode.workspace.pick(ids)], np.float32)
+        values = self._measure(ids, scores, to, episode)
         measured = np.isfinite(values)  # an object has no distance to itself
         ids, values = filter_ids(ids, measured), values[measured]
         ranked = np.lexsort((np.array(ids), values if self.order == "ascending" else -values))
         taken = ranked[self.start - 1 : self.start - 1 + self.take]
         return Observation(self._describe_ranking(ids, values, taken), shown=tuple(ids[index] for index in taken))
 
+    def _measure(self, ids: Sequence[int], scores: np.ndarray, to: Sequence[int], episode: Episode) -> np.ndarray:
+        from agent.tools.geometry.measures import measure_masks  # loads OpenCV
+
+        return measure_masks(self.by, episode.workspace.get_rles(ids), scores, episode.workspace.get_rles(to))
+
     def _describe_ranking(self, ids: Sequence[int], values: np.ndarray, taken: np.ndarray) -> str:
         last = self.start + len(taken) - 1
-        by = f"By {self.by}, {self.order}"
+        by = f"By {self.by.replace('_', ' ')}, {self.order}"
         if len(taken) == 0:
             nothing = "" if self.by != "distance" or self.to else ", as `to` is empty"
-            return f"{by}, there is no place {self.start} among {format_mask_count(len(ids))}{nothing}."
+            return f"{by}, there is no place {self.start} among {self._format_count(len(ids))}{nothing}."
         places = (
             f"place {last} of {len(ids)} is" if len(taken) == 1 else f"places {self.start} to {last} of {len(ids)} are"
         )
         return f"{by}, {places} {', '.join(f'{ids[index]} ({self._format_value(values[index])})' for index in taken)}."
+
+    def _format_count(self, count: int) -> str:
+        return format_mask_count(count)
 
     def _format_value(self, value: float) -> str:
         match self.by:

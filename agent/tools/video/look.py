@@ -47,8 +47,8 @@ class Look(Tool):
     field_aliases: ClassVar = {**PART_ALIASES, "start": "since", "tracks": "ids", "count": "frames"}
 
     ids: Ids = Field(default=[], description="Numbers of the tracks to draw; none for the bare frames.")
-    since: Seconds | None = Field(default=None, ge=0, description="Seconds: the first frame to show.")
-    until: Seconds | None = Field(default=None, ge=0, description="Seconds: the last frame to show.")
+    since: Seconds | None = Field(default=None, description="Seconds: the first frame to show.")
+    until: Seconds | None = Field(default=None, description="Seconds: the last frame to show.")
     frames: SmallInt = Field(default=8, ge=1, le=MAX_FRAMES, description="How many; fewer are shown larger.")
     close: bool = Field(default=False, description="Each track enlarged, on a sheet of its own.")
 

@@ -42,7 +42,6 @@ class RefineTrack(Refine):
 
     at: Seconds | None = Field(
         default=None,
-        ge=0,
         description="When the frame is shown, in seconds; left out, where the track is largest, or the first frame.",
     )
 

@@ -44,10 +44,10 @@ class SegmentVideo(Tool):
     )
     exemplars: Ids = Field(default=[], description="Numbers of tracks that show what is meant.")
     boxes: Boxes = Field(default=[], max_length=16, description="Exemplars as boxes, x0, y0, x1, y1 in pixels.")
-    at: Seconds | None = Field(default=None, ge=0, description="When the frame with `boxes` is shown, in seconds.")
+    at: Seconds | None = Field(default=None, description="When the frame with `boxes` is shown, in seconds.")
     threshold: float = Field(default=0.5, ge=0, lt=1, description="Detections with a score above this are followed.")
-    since: Seconds | None = Field(default=None, ge=0, description="Seconds: look only from here on.")
-    until: Seconds | None = Field(default=None, ge=0, description="Seconds: look only up to here.")
+    since: Seconds | None = Field(default=None, description="Seconds: look only from here on.")
+    until: Seconds | None = Field(default=None, description="Seconds: look only up to here.")
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         before, timeline = episode.workspace, get_timeline(episode, self.since, self.until)

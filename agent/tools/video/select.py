@@ -10,11 +10,11 @@ from agent.core.english import format_ids
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.examiner import Examiner
-from agent.tools.base import ANY_SPELLING, Ids, SmallInt, Tool
+from agent.tools.base import ANY_SPELLING, Ids, Tool
 from agent.tools.geometry.terms import Measure, Place, Relation
 from agent.tools.geometry.time_words import Encounter, Motion, TrackMeasure, When
-from agent.tools.ids import filter_ids, validate_ids
-from agent.tools.select import RELATION_PHRASES
+from agent.tools.ids import validate_ids
+from agent.tools.select import RELATION_PHRASES, Rank
 from agent.tools.video.times import Seconds, describe_part, describe_spans, format_track_count, get_timeline
 from sam3_tool import Sam3
 from sam3_tool.video.time_stamps import format_time
@@ -40,8 +40,8 @@ class FilterByMotion(Tool):
         description="What they must do; enters and leaves are through the edge of the picture, appears and disappears"
         " anywhere, comes_back after being out of sight, crosses from one side of the picture to the other."
     )
-    since: Seconds | None = Field(default=None, ge=0, description=SINCE)
-    until: Seconds | None = Field(default=None, ge=0, description=UNTIL)
+    since: Seconds | None = Field(default=None, description=SINCE)
+    until: Seconds | None = Field(default=None, description=UNTIL)
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         from agent.tools.geometry.motions import find_motion  # loads OpenCV
@@ -89,8 +89,8 @@ class RelateTracks(Tool):
         default="mostly",
         description="Of relations that each frame has, on how many of the frames with both: more than half, any, all.",
     )
-    since: Seconds | None = Field(default=None, ge=0, description=SINCE)
-    until: Seconds | None = Field(default=None, ge=0, description=UNTIL)
+    since: Seconds | None = Field(default=None, description=SINCE)
+    until: Seconds | None = Field(default=None, description=UNTIL)
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         from agent.tools.geometry.encounters import find_encounters  # loads OpenCV
@@ -131,8 +131,8 @@ class LocateTracks(Tool):
     when: Annotated[When, ANY_SPELLING] = Field(
         default="mostly", description="On more than half of the frames on which it is seen, on any, or on all."
     )
-    since: Seconds | None = Field(default=None, ge=0, description=SINCE)
-    until: Seconds | None = Field(default=None, ge=0, description=UNTIL)
+    since: Seconds | None = Field(default=None, description=SINCE)
+    until: Seconds | None = Field(default=None, description=UNTIL)
 
     def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
         from agent.tools.geometry.encounters import find_places  # loads OpenCV
@@ -149,15 +149,13 @@ class LocateTracks(Tool):
         return Observation(f"{found}: {describe_spans(holds, timeline)}.", shown=tuple(holds))
 
 
-class RankTracks(Tool):
+class RankTracks(Rank):
     """Sort tracks and take some: the fastest (by speed, descending), the second to appear (first_seen, start 2)."""
 
-    name: ClassVar[str] = "rank"
-    aliases: ClassVar = ("sort", "order")
     field_aliases: ClassVar = {**PART_ALIASES}
 
     ids: Ids = Field(description="Numbers of the tracks to choose from.")
-    by: Annotated[Measure | TrackMeasure, ANY_SPELLING] = Field(
+    by: Annotated[Measure | TrackMeasure, ANY_SPELLING] = Field(  # type: ignore[assignment]
         description="What to sort by. Of all frames with all of them, the median: area, centre (y grows downwards), gap"
         " to the nearest of `to`, extent. Or speed, way from beginning to end, growth, time on screen, first or last"
         " time seen, score."
@@ -165,44 +163,22 @@ class RankTracks(Tool):
     order: Annotated[Literal["ascending", "descending"], ANY_SPELLING] = Field(
         description="ascending: the smallest, leftmost, topmost, nearest, slowest or earliest first."
     )
-    start: SmallInt = Field(default=1, ge=1, description="The first place to take, counting from 1.")
-    take: SmallInt = Field(default=1, ge=1, description="How many to take.")
     to: Ids = Field(default=[], description="For `distance` only: the tracks to measure from.")
-    since: Seconds | None = Field(default=None, ge=0, description=SINCE)
-    until: Seconds | None = Field(default=None, ge=0, description=UNTIL)
+    since: Seconds | None = Field(default=None, description=SINCE)
+    until: Seconds | None = Field(default=None, description=UNTIL)
 
-    def run(self, episode: Episode, sam3: Sam3, planner: Examiner) -> Observation:
+    def _measure(self, ids: Sequence[int], scores: np.ndarray, to: Sequence[int], episode: Episode) -> np.ndarray:
+        """NaN for what is not seen, too."""
         from agent.tools.geometry.encounters import measure_tracks  # loads OpenCV
 
-        if self.to and self.by != "distance":
-            raise ToolError(f"`to` is for sorting by 'distance' only, not by {self.by!r}; leave it out.")
-        workspace, timeline = episode.workspace, get_timeline(episode, self.since, self.until)
-        ids, to = validate_ids(self.ids, workspace), validate_ids(self.to, workspace)
-        scores = np.array([candidate.score for candidate in workspace.pick(ids)], np.float32)
-        values = measure_tracks(self.by, workspace.get_masklets(ids), scores, workspace.get_masklets(to), timeline)
-        measured = np.isfinite(values)  # no distance to itself, and nothing of what is not seen
-        ids, values = filter_ids(ids, measured), values[measured]
-        ranked = np.lexsort((np.array(ids), values if self.order == "ascending" else -values))
-        taken = ranked[self.start - 1 : self.start - 1 + self.take]
-        return Observation(self._describe_ranking(ids, values, taken), shown=tuple(ids[index] for index in taken))
+        tracks, others = episode.workspace.get_masklets(ids), episode.workspace.get_masklets(to)
+        return measure_tracks(self.by, tracks, scores, others, get_timeline(episode, self.since, self.until))
 
-    def _describe_ranking(self, ids: Sequence[int], values: np.ndarray, taken: np.ndarray) -> str:
-        last = self.start + len(taken) - 1
-        by = f"By {self.by.replace('_', ' ')}, {self.order}"
-        if len(taken) == 0:
-            nothing = "" if self.by != "distance" or self.to else ", as `to` is empty"
-            return f"{by}, there is no place {self.start} among {format_track_count(len(ids))}{nothing}."
-        places = (
-            f"place {last} of {len(ids)} is" if len(taken) == 1 else f"places {self.start} to {last} of {len(ids)} are"
-        )
-        return f"{by}, {places} {', '.join(f'{ids[index]} ({self._format_value(values[index])})' for index in taken)}."
+    def _format_count(self, count: int) -> str:
+        return format_track_count(count)
 
     def _format_value(self, value: float) -> str:
         match self.by:
-            case "score":
-                return f"{value:.2f}"
-            case "size":
-                return f"{value:.0f} pixels"
             case "speed":
                 return f"{value:.0f} px/s"
             case "growth":
@@ -212,4 +188,4 @@ class RankTracks(Tool):
             case "first_seen" | "last_seen":
                 return format_time(value)
             case _:
-                return f"{value:.0f} px"
+                return super()._format_value(value)

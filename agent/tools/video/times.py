@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from agent.core.english import format_ids, pluralize
 from agent.core.episode import Episode
@@ -36,7 +36,7 @@ def parse_time(value: object) -> object:
     return sum(part * 60**place for place, part in enumerate(reversed(parts)))
 
 
-Seconds = Annotated[float, BeforeValidator(parse_time)]
+Seconds = Annotated[float, Field(ge=0), BeforeValidator(parse_time)]
 """From the beginning of the video; also written 0:01.2."""
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from agent import (
     PAPER,
+    VIDEO,
     WORKSPACE,
     Budget,
     ChatPlanner,
@@ -87,6 +88,28 @@ def test_a_tool_of_ones_own_is_offered_described_and_called(model: Listening, ep
     assert system.endswith("- `read_text`: What is written on a thing you read with this tool, not by eye.")
     assert (episode.outcome, episode.current_ids) == ("answered", (2,))
     assert episode.steps[1].observation.text == "It says 'tea' on [2]."
+
+
+def _list_keywords(schema: Schema) -> set[str]:
+    """The keywords of a JSON schema, at any depth; names of properties are none."""
+    found = set(schema)
+    for keyword, value in schema.items():
+        inner = [*value.values()] if keyword == "properties" else value if isinstance(value, list) else [value]
+        found |= {name for part in inner if isinstance(part, dict) for name in _list_keywords(part)}
+    return found
+
+
+@pytest.mark.parametrize("toolset", [WORKSPACE, PAPER, VIDEO], ids=lambda toolset: toolset.name)
+def test_every_schema_is_plain_json_schema(toolset: Toolset) -> None:
+    said = {
+        keyword
+        for tool in toolset.tools
+        for keyword in _list_keywords(tool.to_planner_schema()["function"]["parameters"])
+    }
+    assert said <= {
+        *("type", "properties", "required", "additionalProperties", "description", "default", "enum", "anyOf"),
+        *("items", "minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMaximum"),
+    }
 
 
 def test_its_call_is_drawn_in_the_trace_as_the_model_saw_it(model: Listening, episode: Episode, tmp_path) -> None:
