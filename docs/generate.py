@@ -394,6 +394,16 @@ def grammar_queries() -> str:
     return table(["kind of query", "embedded SAM 3", "ground-truth masks"], rows)
 
 
+def temporal_queries() -> str:
+    """Return J&F by kind of temporal query, with the embedded SAM 3 and with exact masklets."""
+    tiny, truth = read_study("temporal-queries-tiny"), read_study("temporal-queries-truth")
+    rows = [
+        [kind, f"{tiny[kind]['jf']:.3f}", f"{tiny[kind]['n']:.0f}", f"{row['jf']:.3f}", f"{row['n']:.0f}"]
+        for kind, row in truth.items()
+    ]
+    return table(["kind of query", "embedded SAM 3", "queries", "exact masklets", "queries"], rows)
+
+
 def conversations() -> str:
     """Return gIoU by kind of turn, with the embedded SAM 3 and with exact masks."""
     tiny, truth = read_study("conversations-tiny"), read_study("conversations-truth")
@@ -500,6 +510,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "followed-objects": followed_objects,
     "phrase-masklets": phrase_masklets,
     "grammar-queries": grammar_queries,
+    "temporal-queries": temporal_queries,
     "conversations": conversations,
     "scenes": scenes,
     "requests": requests,

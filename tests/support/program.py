@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 READ_AT_START = ("CUDA_", "HF_", "HOME", "LANG", "LC_", "OMP_", "PYTHON", "TORCH", "TRANSFORMERS_", "XDG_CACHE_")
 """How the names of variables begin that Python or a library reads before the program begins."""
 READ_BY_FORKS = ("PYTHONIOENCODING", "PYTHONPATH")
+SET_BY_LIBRARIES = ("HF_HUB_DISABLE_TELEMETRY", "TORCH_CPP_LOG_LEVEL", "TORCHINDUCTOR_CACHE_DIR")
+"""What gradio, ultralytics and torch set in the process of the tests, where an earlier test needed them."""
 
 
 @dataclass
@@ -115,7 +117,8 @@ def start_program(
     environment = dict(os.environ if env is None else env)
     requests, former = open_fork_server()
     changed = {name for name in {*environment, *former} if environment.get(name) != former.get(name)}
-    ignored = [name for name in changed - set(READ_BY_FORKS) if name.startswith(READ_AT_START)]
+    heeded = {*READ_BY_FORKS, *SET_BY_LIBRARIES}
+    ignored = [name for name in changed - heeded if name.startswith(READ_AT_START)]
     assert not ignored, f"a fork would not heed {ignored}; start the installed program with subprocess"
     ends = [_open_stream(*stream, text) for stream in ((stdin, "r"), (stdout, "w"), (stderr, "w"))]
     ours, theirs = socket.socketpair()
