@@ -6,6 +6,7 @@ It never raises.
 import logging
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,9 @@ class Solver:
         try:
             if sample.open_video is not None:
                 return self._solve_video(sample, sample.open_video(), started)
-            return self._ask_sam3(sample, started) if sample.direct else self._ask_agent(sample, started)
+            if sample.direct:
+                return self._ask_sam3(sample, started)
+            return self._ask_agent(sample, Task(sample.open_image(), sample.query), started)
         except Exception as error:
             logger.warning("sample %s failed", sample.id, exc_info=error)
             what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -73,19 +76,19 @@ class Solver:
         status: Status = "ok" if len(found) else "no_mask"
         return SampleResult(Prediction.from_instances(sample.id, found, status, usage=usage, seconds=seconds))
 
-    def _ask_agent(self, sample: Sample, started: float) -> SampleResult:
-        episode = run(Task(sample.open_image(), sample.query), self.planner, self.sam3, budget=self.budget)
+    def _ask_agent(self, sample: Sample, task: Task, started: float) -> SampleResult:
+        episode = run(task, self.planner, self.sam3, budget=self.budget)
         assert episode.outcome is not None
-        prediction = Prediction.from_instances(
-            sample.id,
-            episode.answer,
-            STATUS_BY_OUTCOME[episode.outcome],
-            message=episode.message,
-            usage=episode.usage,
-            seconds=perf_counter() - started,
-            error=episode.message if episode.outcome == "failed" else "",
-        )
-        return SampleResult(prediction, episode)
+        status = STATUS_BY_OUTCOME[episode.outcome]
+        told: dict[str, Any] = {
+            "message": episode.message,
+            "usage": episode.usage,
+            "seconds": perf_counter() - started,
+            "error": episode.message if episode.outcome == "failed" else "",
+        }
+        if task.video is None:
+            return SampleResult(Prediction.from_instances(sample.id, episode.answer, status, **told), episode)
+        return SampleResult(Prediction.from_masklets(sample.id, episode.masklets, status, **told), episode)
 
     def _solve_video(self, sample: Sample, video: Video, started: float) -> SampleResult:
         if sample.given is not None:
@@ -93,18 +96,7 @@ class Solver:
         if sample.direct:
             [found] = self.sam3.track_masklets(video, ConceptPrompt(sample.query, threshold=self.threshold))
             return _build_tracked(sample, found, started)
-        episode = run(Task.from_video(video, sample.query), self.planner, self.sam3, budget=self.budget)
-        assert episode.outcome is not None
-        prediction = Prediction.from_masklets(
-            sample.id,
-            episode.masklets,
-            STATUS_BY_OUTCOME[episode.outcome],
-            message=episode.message,
-            usage=episode.usage,
-            seconds=perf_counter() - started,
-            error=episode.message if episode.outcome == "failed" else "",
-        )
-        return SampleResult(prediction, episode)
+        return self._ask_agent(sample, Task.from_video(video, sample.query), started)
 
     def _follow_given(self, sample: Sample, video: Video) -> Masklets:
         """One masklet for each object that is given, in their order; an empty one of an object that is never seen."""
