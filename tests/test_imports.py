@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("agent", "bench", "demo", "evals", "prompts", "sam3_tool")
+PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
 MAX_MODULES = 17
 """Modules in one folder, `__init__.py` not counted."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("agent", "bench", "demo", "evals", "prompts", "sam3_tool")
+PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
 VERBS = frozenset((ROOT / "tests" / "support" / "verbs.txt").read_text(encoding="utf-8").split())
 """Imperatives that begin a name, and the words that begin a predicate or a conversion: is, has, can, to, from, with."""
 SHADOWED = {

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "examples" / "plugin"
-PACKAGES = ("agent", "bench", "demo", "evals", "prompts", "sam3_tool")
+PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
 RED = "d62628"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
