@@ -10,10 +10,13 @@ from .backends.base import (
 from .backends.scripted import ScriptedBackend, ScriptedEmbedding
 from .errors import (
     CheckpointError,
+    DeadlineError,
     DeviceError,
     ImageError,
     MissingPackageError,
+    OverloadedError,
     RecordError,
+    RequestCancelledError,
     Sam3AgentError,
     UserError,
     VideoError,
@@ -24,7 +27,7 @@ from .masks.rle import RleMask
 from .overlap import remove_overlaps
 from .plugins import PluginError
 from .prompts import Box, ConceptPrompt, FramePrompt, Point, PointsPrompt, Prompt, VisualPrompt
-from .sam3 import Sam3, SegmentationReport
+from .sam3 import BatchReport, Sam3, SegmentationReport
 from .service import SegmentationRequest
 from .tracking.frames import TrackedFrame, collect_masklets
 from .tracking.rules import TrackingRules
@@ -35,10 +38,12 @@ from .video.video import FrameSource, Video
 
 __all__ = [
     "Backend",
+    "BatchReport",
     "Box",
     "CheckpointError",
     "ConceptPrompt",
     "CrossImageEmbedding",
+    "DeadlineError",
     "Detections",
     "DeviceError",
     "EmbedFn",
@@ -53,11 +58,13 @@ __all__ = [
     "Masklets",
     "MissingPackageError",
     "ObjectMemory",
+    "OverloadedError",
     "PluginError",
     "Point",
     "PointsPrompt",
     "Prompt",
     "RecordError",
+    "RequestCancelledError",
     "RleMask",
     "Sam3",
     "Sam3AgentError",

@@ -8,6 +8,9 @@
     │   ├── DeviceError         a model cannot run, or go on, on its device
     │   ├── PathError           a path cannot name any file
     │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
+    │   ├── OverloadedError     too much waits already
+    │   ├── DeadlineError       the work had not begun when it was too late
+    │   ├── RequestCancelledError  whoever asked no longer wants an answer
     │   ├── MissingPackageError an optional package is not installed
     │   ├── PluginError         no installed package has such a part              (sam3_tool.plugins)
     │   ├── PlannerError        a planner cannot be made, or cannot go on         (agent.core.errors)
@@ -66,6 +69,18 @@ class PathError(UserError, ValueError):
 
 class RecordError(UserError, ValueError):
     """Signal that a saved episode, conversation or recording cannot be read or written."""
+
+
+class OverloadedError(UserError, RuntimeError):
+    """Signal that so much waits already that more is not taken. It may be taken in a moment."""
+
+
+class DeadlineError(UserError, TimeoutError):
+    """Signal that a request had not begun by its deadline. It was not computed."""
+
+
+class RequestCancelledError(UserError, RuntimeError):
+    """Signal that a request was cancelled before it had begun. It was not computed."""
 
 
 class MissingPackageError(UserError, ImportError):

@@ -69,6 +69,29 @@ class Image:
         content = read_image_file(Path(path), get_max_pixels() if max_pixels is None else max_pixels)
         return cls(content.pixels, content.notes)
 
+    @classmethod
+    def read(cls, content: bytes, *, max_pixels: int | None = None) -> "Image":
+        """Read the content of an image file, as `open` reads the file itself.
+
+        Args:
+            content: All bytes of the file.
+            max_pixels: Refuse larger images, before they are decoded. Default: as for `open`.
+
+        Returns:
+            The image, with its EXIF orientation applied.
+
+        Raises:
+            ImageError: The content is damaged, too large, or of another kind.
+
+        >>> from io import BytesIO
+        >>> file = BytesIO()
+        >>> PIL.Image.new("RGB", (4, 3), "white").save(file, "PNG")
+        >>> Image.read(file.getvalue()).pixels.shape
+        (3, 4, 3)
+        """
+        found = read_image_file(bytes(content), get_max_pixels() if max_pixels is None else max_pixels)
+        return cls(found.pixels, found.notes)
+
     def crop(self, x0: int, y0: int, x1: int, y1: int) -> "Image":
         """Cut a part out, as an image of its own.
 

@@ -1,12 +1,14 @@
 """`Sam3`: the segmenter that an agent holds."""
 
+import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from sam3_tool.backends.loading import load_backend
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.recording.replay import ReplayingBackend
-from sam3_tool.batching import Batcher
+from sam3_tool.batching.batcher import Batcher, BatchLimits, BatchRun
+from sam3_tool.batching.calls import Ticket
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
@@ -30,6 +33,7 @@ from sam3_tool.service import (
     ServedEmbedding,
     ServedRequest,
     group_by_image,
+    list_needed_images,
 )
 from sam3_tool.tracking.frames import TrackedFrame, collect_masklets
 from sam3_tool.tracking.rules import TrackingRules
@@ -68,6 +72,35 @@ class SegmentationReport:
     """Prompts that went through the detector, or through the tracker."""
 
 
+@dataclass(frozen=True)
+class BatchReport:
+    """What a batch of requests took, for whoever measures a service. A batch that fails is reported, too.
+
+    >>> from sam3_tool import Image, Sam3, ScriptedBackend
+    >>> reports = []
+    >>> _ = Sam3(ScriptedBackend({}), on_batch=reports.append).segment(Image(np.zeros((48, 64, 3), np.uint8)), "cup")
+    >>> [(report.size, report.images, report.encodes, report.waiting) for report in reports]
+    [(1, 1, 1, 0)]
+    """
+
+    size: int
+    """Requests that were served together."""
+    images: int
+    """Images that they were about."""
+    encodes: int
+    """Images that went through the vision encoder; the others were remembered."""
+    seconds: float
+    """How long the network ran."""
+    waited: float
+    """Seconds that its oldest call had waited when it began."""
+    waiting: int
+    """Requests that waited when it ended."""
+    cache_bytes: int
+    """Bytes of the embeddings that are kept, on a GPU in its memory."""
+    failed: bool
+    """Whether it raised an error. If several calls shared it, each is then served alone, which is a batch again."""
+
+
 class Sam3:
     """Find every instance of a concept in any number of images at once, and one object by clicks.
 
@@ -80,6 +113,11 @@ class Sam3:
         max_batch: Requests that are served together, at most.
         cache_bytes: Room for embeddings, on a GPU in its memory. The least recently used ones leave first.
         host_bytes: Room in the host's memory for what leaves a GPU; from there it is copied back.
+        max_waiting: Requests that may wait; a call that would make them more is refused, unless nothing waits.
+            Default: no limit.
+        max_encode: Images that are encoded together, at most, for they take more memory than prompts. Prompts about
+            images that are remembered do not count. Default: no limit beside `max_batch`.
+        on_batch: Is told of each batch, in the thread that runs batches. What it raises is logged.
 
     >>> from sam3_tool import Image, Sam3
     >>> from sam3_tool.synthetic.scenes import draw_scene
@@ -94,11 +132,28 @@ class Sam3:
     """
 
     def __init__(
-        self, backend: Backend, *, max_batch: int = MAX_BATCH, cache_bytes: int = CACHE_BYTES, host_bytes: int = 0
+        self,
+        backend: Backend,
+        *,
+        max_batch: int = MAX_BATCH,
+        cache_bytes: int = CACHE_BYTES,
+        host_bytes: int = 0,
+        max_waiting: int | None = None,
+        max_encode: int | None = None,
+        on_batch: Callable[[BatchReport], None] | None = None,
     ) -> None:
         self._backend = backend
+        self._ticket = Ticket()
         server = SegmentationServer(backend, cache_bytes, host_bytes)
-        self._batcher: Batcher[AnyRequest, Served] = Batcher(server.serve, max_size=max_batch)
+        limits = BatchLimits[AnyRequest](
+            max_size=max_batch,
+            max_waiting=max_waiting,
+            max_new=max_encode,
+            list_needs=list_needed_images,
+            is_ready=server.is_encoded,
+        )
+        report = None if on_batch is None else partial(_report_batch, server, on_batch)
+        self._batcher: Batcher[AnyRequest, Served] = Batcher(server.serve, limits, on_batch=report)
 
     @classmethod
     def load(
@@ -111,6 +166,9 @@ class Sam3:
         cache: str | Path | None = None,
         max_batch: int = MAX_BATCH,
         compile: str | None = None,
+        max_waiting: int | None = None,
+        max_encode: int | None = None,
+        on_batch: Callable[[BatchReport], None] | None = None,
     ) -> "Sam3":
         """Load SAM 3 by name. A network that is in use already is shared: two of them take the memory of one.
 
@@ -125,6 +183,9 @@ class Sam3:
             max_batch: 1 makes answers independent, to the last bit, of what else is asked at the same time.
             compile: "default", "reduce-overhead" (CUDA graphs) or "max-autotune" have PyTorch compile the network
                 with a C++ compiler. That takes minutes of the first answers; on a CPU it gains 7 % of an encode.
+            max_waiting: Requests that may wait; see `Sam3`.
+            max_encode: Images that are encoded together; see `Sam3`.
+            on_batch: Is told of each batch; see `Sam3`.
 
         Returns:
             A segmenter with these weights.
@@ -146,7 +207,15 @@ class Sam3:
             room, spare = CACHE_BYTES, 0  # for images, which have not been encoded
         if record is not None:
             backend = RecordingBackend(backend, record)
-        return cls(backend, max_batch=max_batch, cache_bytes=room, host_bytes=spare)
+        return cls(
+            backend,
+            max_batch=max_batch,
+            cache_bytes=room,
+            host_bytes=spare,
+            max_waiting=max_waiting,
+            max_encode=max_encode,
+            on_batch=on_batch,
+        )
 
     @classmethod
     def replay(cls, folder: str | Path) -> "Sam3":
@@ -186,6 +255,46 @@ class Sam3:
     def fingerprint(self) -> str:
         """SHA-256 of the weights in hexadecimal; empty where there is no network. Large weights take seconds."""
         return str(getattr(self._backend, "fingerprint", ""))
+
+    def for_caller(
+        self, name: str, *, is_batch: bool = False, deadline: float | None = None, cancel: Event | None = None
+    ) -> "Sam3":
+        """Return the same segmenter for one of several callers, who take turns.
+
+        What it computes belongs to that caller, whatever is asked of it: a caller with much to ask does not hold up
+        one with little. Weights, remembered images and the line are shared with all others.
+
+        Args:
+            name: Who asks. Segmenters with the same name take turns as one; calls without a name are each their own.
+            is_batch: Whether nobody sits and waits: such calls get one request in four while others wait.
+            deadline: In seconds of `time.monotonic()`. What has not begun by then raises DeadlineError.
+            cancel: Once it is set, what has not begun raises RequestCancelledError.
+
+        Returns:
+            A segmenter of that caller.
+
+        >>> sam3 = Sam3.load("tiny").for_caller("alice")
+        >>> len(sam3.segment(Image(np.zeros((48, 64, 3), np.uint8)), "cup"))
+        0
+        """
+        view = copy.copy(self)
+        view._ticket = Ticket(name, is_batch, deadline, cancel)
+        return view
+
+    @property
+    def waiting(self) -> int:
+        """Requests of all callers that wait now."""
+        return self._batcher.waiting
+
+    def close(self) -> None:
+        """End the thread that serves requests. What waits, and what is asked later, raises RuntimeError.
+
+        Nobody needs to call it: a segmenter that is no longer used ends by itself.
+
+        >>> from sam3_tool import ScriptedBackend
+        >>> Sam3(ScriptedBackend({})).close()
+        """
+        self._batcher.close()
 
     def segment(
         self,
@@ -382,7 +491,7 @@ class Sam3:
             if isinstance(prompt, VisualPrompt):
                 prompt.check_fits(image.height, image.width)
         order = group_by_image(requests)
-        served = self._batcher([requests[index] for index in order])
+        served = self._batcher([requests[index] for index in order], self._ticket)
         found = {
             index: result for index, result in zip(order, served, strict=True) if isinstance(result, ServedRequest)
         }
@@ -494,7 +603,7 @@ class Sam3:
 
     def _embed_images(self, images: Sequence[Image]) -> list[Any]:
         """Return the images' embeddings, encoded now or remembered."""
-        served = self._batcher([(image, EmbeddingPrompt()) for image in images])
+        served = self._batcher([(image, EmbeddingPrompt()) for image in images], self._ticket)
         return [result.embedding for result in served if isinstance(result, ServedEmbedding)]
 
     def prefetch(self, image: Image) -> None:
@@ -513,7 +622,7 @@ class Sam3:
 
     def _encode_quietly(self, image: Image) -> None:
         with suppress(Exception):
-            self._batcher([(image, None)])
+            self._batcher([(image, None)], self._ticket)
 
     def vocabulary_warning(self, phrase: str) -> str:
         """Say what a user should know before trusting an answer about a phrase.
@@ -528,6 +637,22 @@ class Sam3:
         "The embedded SAM 3 does not know 'giraffe'; `--sam3 facebook/sam3` takes any phrase."
         """
         return self._backend.vocabulary_warning(phrase)
+
+
+def _report_batch(server: SegmentationServer, on_batch: Callable[[BatchReport], None], run: BatchRun) -> None:
+    load = server.last_load
+    on_batch(
+        BatchReport(
+            size=run.size,
+            images=load.images,
+            encodes=load.encodes,
+            seconds=run.seconds,
+            waited=run.waited,
+            waiting=run.waiting,
+            cache_bytes=server.cache_bytes,
+            failed=run.failed,
+        )
+    )
 
 
 def choose_cache_bytes(network: Backend, memory_bytes: int) -> tuple[int, int]:

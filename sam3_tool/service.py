@@ -46,6 +46,16 @@ AnyRequest = PrefetchRequest | EmbeddingRequest | SegmentationRequest
 Served = ServedRequest | ServedEmbedding | None
 
 
+@dataclass(frozen=True)
+class ServerLoad:
+    """What a batch asked of the encoder."""
+
+    images: int
+    """Images that its requests are about."""
+    encodes: int
+    """Those of them that had not been encoded."""
+
+
 class SegmentationServer:
     """Serves batches of requests. Only one thread at a time may call it."""
 
@@ -54,12 +64,16 @@ class SegmentationServer:
         self._cache = build_embedding_cache(cache_bytes, host_bytes)
         self._prefetched: set[str] = set()
         """Images that were encoded before anybody asked about them."""
+        self.last_load = ServerLoad(0, 0)
+        """Of the latest batch."""
 
     def serve(self, requests: list[AnyRequest]) -> list[Served]:
         """Answer every request in order. A prefetch request has the answer None."""
         images = {image.key: image for image, _ in requests}
         images |= {other.key: other for _, prompt in requests if (other := _get_exemplar_image(prompt)) is not None}
-        uncharged = {key for key in images if key not in self._cache or key in self._prefetched}
+        unencoded = {key for key in images if key not in self._cache}
+        self.last_load = ServerLoad(len(images), len(unencoded))
+        uncharged = unencoded | (images.keys() & self._prefetched)
         embeddings = self._cache.get_or_compute(
             images, lambda keys: self._backend.encode([images[key] for key in keys])
         )
@@ -70,11 +84,12 @@ class SegmentationServer:
             self._answer_prompts([(_select_embedding(key, prompt, embeddings), prompt) for key, prompt in questions])
         )
         answers: list[Served] = []
-        for image, prompt in requests:
+        for request in requests:
+            image, prompt = request
             if prompt is None:
                 answers.append(None)
                 continue
-            needed = {image.key} if (other := _get_exemplar_image(prompt)) is None else {image.key, other.key}
+            needed = list_needed_images(request)
             encoded = len(needed & uncharged)
             uncharged -= needed  # only the first of its requests pays for an image
             if isinstance(prompt, EmbeddingPrompt):
@@ -84,6 +99,15 @@ class SegmentationServer:
         # what was encoded and nobody has paid for yet is still owed by its first question
         self._prefetched = {key for key in (self._prefetched - images.keys()) | uncharged if key in self._cache}
         return answers
+
+    def is_encoded(self, key: str) -> bool:
+        """Whether the image with this key is remembered."""
+        return key in self._cache
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of the embeddings that are kept, on a GPU in its memory."""
+        return self._cache.nbytes
 
     def _answer_prompts(self, requests: Sequence[tuple[Any, Prompt]]) -> list[Instances]:
         """Ask the detector and the tracker, each for its own requests, and return the results in order."""
@@ -100,6 +124,13 @@ class SegmentationServer:
             else ()
         )
         return [next(found if isinstance(prompt, ConceptPrompt) else refined) for _, prompt in requests]
+
+
+def list_needed_images(request: AnyRequest) -> frozenset[str]:
+    """Return the keys of the images that have to be encoded for a request."""
+    image, prompt = request
+    other = _get_exemplar_image(prompt)
+    return frozenset({image.key} if other is None else {image.key, other.key})
 
 
 def group_by_image(requests: Sequence[SegmentationRequest]) -> list[int]:

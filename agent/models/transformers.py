@@ -20,7 +20,7 @@ from agent.models.reply_parsing import read_reply
 from sam3_tool.backends.transformers.backend import resolve_device
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.weights import silence_transformers
-from sam3_tool.batching import Batcher
+from sam3_tool.batching.batcher import Batcher, BatchLimits
 from sam3_tool.errors import PathError
 from sam3_tool.system.paths import expand_path, is_folder, is_there
 
@@ -82,7 +82,7 @@ class TransformersModel:
         self.capabilities = _read_capabilities(model, processor, wire)
         self.generation = asdict(generation)
         network = _Network(model, processor, self.capabilities, generation)
-        self._batcher: Batcher[_Request, Reply] = Batcher(network.answer_requests, max_size=MAX_BATCH)
+        self._batcher: Batcher[_Request, Reply] = Batcher(network.answer_requests, BatchLimits(max_size=MAX_BATCH))
 
     @classmethod
     def load(

@@ -83,31 +83,33 @@ class FileContent:
         return FileContent(self.pixels, (*self.notes, note))
 
 
+Origin = Path | bytes
+"""A file, or the content of one."""
 Source = Path | BytesIO
-"""A file, or the content of one after a repair."""
+"""What Pillow reads: a file, or the content of one, maybe after a repair."""
 
 
-def read_image_file(path: Path, max_pixels: int) -> FileContent:
+def read_image_file(origin: Origin, max_pixels: int) -> FileContent:
     """Read an image file.
 
     A whole image is read whatever is wrong with its metadata.
 
     Args:
-        path: A file in one of `FORMATS`.
+        origin: A file in one of `FORMATS`, or the content of one.
         max_pixels: What has more is refused before it is decoded.
 
     Raises:
         ImageError: The file is missing, damaged, too large, or of another kind.
     """
     try:
-        _check_file(path)
-        return _read_source(path, path, max_pixels)
+        _check_file(origin)
+        return _read_source(BytesIO(origin) if isinstance(origin, bytes) else origin, origin, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_format_name(path)}: {error}") from error
+        raise ImageError(f"{_format_name(origin)}: {error}") from error
     except DAMAGE as error:
-        if (content := _read_repaired(path, max_pixels)) is not None:
+        if (content := _read_repaired(origin, max_pixels)) is not None:
             return content
-        raise ImageError(f"{_format_name(path)}: {_describe_damage(path, error)}; {EXPECTED}") from error
+        raise ImageError(f"{_format_name(origin)}: {_describe_damage(origin, error)}; {EXPECTED}") from error
 
 
 def read_image_size(path: Path, max_pixels: int) -> tuple[int, int]:
@@ -134,23 +136,32 @@ def read_image_size(path: Path, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
-def _check_file(path: Path) -> None:
+def _check_file(origin: Origin) -> None:
     """Raise OSError for what Pillow would not explain plainly. Only regular files pass: a pipe would block."""
-    if path.is_dir():
-        raise IsADirectoryError("a folder")
-    if path.exists() and not path.is_file():
-        raise OSError("not a regular file")
-    if path.stat().st_size == 0:
+    if isinstance(origin, Path):
+        if origin.is_dir():
+            raise IsADirectoryError("a folder")
+        if origin.exists() and not origin.is_file():
+            raise OSError("not a regular file")
+    if _count_bytes(origin) == 0:
         raise OSError("the file is empty")
 
 
-def _read_source(source: Source, path: Path, max_pixels: int) -> FileContent:
+def _count_bytes(origin: Origin) -> int:
+    return len(origin) if isinstance(origin, bytes) else origin.stat().st_size
+
+
+def _read_bytes(origin: Origin) -> bytes:
+    return origin if isinstance(origin, bytes) else origin.read_bytes()
+
+
+def _read_source(source: Source, origin: Origin, max_pixels: int) -> FileContent:
     """Read a file as Pillow does, or as `tiff` does where Pillow would lose what samples mean."""
     try:
         with guard_pillow(max_pixels):
             image = PIL.Image.open(source if isinstance(source, BytesIO) else os.fspath(source), formats=FORMATS)
         with image:
-            return _read_opened(image, path, max_pixels)
+            return _read_opened(image, origin, max_pixels)
     except BOMBS as error:
         raise ImageError(describe_bomb(error, max_pixels)) from error
 
@@ -174,7 +185,7 @@ def guard_pillow(max_pixels: int) -> Iterator[None]:
             PIL.Image.MAX_IMAGE_PIXELS = others_limit
 
 
-def _read_opened(image: PIL.Image.Image, path: Path, max_pixels: int) -> FileContent:
+def _read_opened(image: PIL.Image.Image, origin: Origin, max_pixels: int) -> FileContent:
     if 0 in image.size:
         raise OSError(f"it has no pixels ({image.width} x {image.height})")
     notes: tuple[str, ...] = ()
@@ -183,10 +194,10 @@ def _read_opened(image: PIL.Image.Image, path: Path, max_pixels: int) -> FileCon
             notes = tiff.seek_main_page(image)
         check_pixel_count(image.width, image.height, max_pixels)
         if tiff.has_wide_samples(image) and not tiff.is_read_by_pillow(image):
-            return _read_tiff(path, max_pixels)
+            return _read_tiff(origin, max_pixels)
     elif image.format == "MPO":
         _seek_largest_frame(image, max_pixels)
-    pixels, brightness_notes = _read_pixels(image, path, max_pixels)
+    pixels, brightness_notes = _read_pixels(image, origin, max_pixels)
     return FileContent(pixels, (*notes, *_describe_other_images(image), *brightness_notes))
 
 
@@ -234,10 +245,10 @@ def _describe_equal_frames(image: PIL.Image.Image) -> tuple[str, ...]:
     return (f"The file has {equal} images of this size; the first one is read.",) if equal > 1 else ()
 
 
-def _read_pixels(image: PIL.Image.Image, path: Path, max_pixels: int) -> tuple[np.ndarray, tuple[str, ...]]:
+def _read_pixels(image: PIL.Image.Image, origin: Origin, max_pixels: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return uint8, (H, W, 3), and notes on its brightness."""
     if image.format == "JPEG2000" and image.mode in ("LA", "RGB", "RGBA"):
-        bands = jpeg2000.read_wide_bands(path.read_bytes())
+        bands = jpeg2000.read_wide_bands(_read_bytes(origin))
         if bands is not None:
             content = _convert_bands(bands, _EXIF_TRANSPOSES.get(_read_orientation(image)))
             return content.pixels, content.notes
@@ -251,7 +262,7 @@ def _read_pixels(image: PIL.Image.Image, path: Path, max_pixels: int) -> tuple[n
         pixels, notes = to_8_bits(_to_samples(upright, image.format))
         return convert_to_rgb(PIL.Image.fromarray(pixels)), notes
     if is_wide_colour and _is_dark(upright):
-        wide = _read_wide_colour(image, path, max_pixels, turn)
+        wide = _read_wide_colour(image, origin, max_pixels, turn)
         if wide is not None:
             return wide.pixels, wide.notes
     return convert_to_rgb(upright), ()
@@ -312,17 +323,17 @@ def _has_wide_colour(image: PIL.Image.Image) -> bool:
 
 
 def _read_wide_colour(
-    image: PIL.Image.Image, path: Path, max_pixels: int, turn: PIL.Image.Transpose | None
+    image: PIL.Image.Image, origin: Origin, max_pixels: int, turn: PIL.Image.Transpose | None
 ) -> FileContent | None:
     """Read dark colours of 16 bits with all bits, for most likely fewer are in use; None where that cannot be done."""
     if isinstance(image, TiffImageFile):
         try:
-            return _read_tiff(path, max_pixels)
+            return _read_tiff(origin, max_pixels)
         except DAMAGE:
             return None
     import cv2  # only few files need it
 
-    content = path.read_bytes()
+    content = _read_bytes(origin)
     bands = cv2.imdecode(np.frombuffer(strip_metadata(content) or content, np.uint8), cv2.IMREAD_UNCHANGED)
     if bands is None or bands.ndim != 3 or bands.dtype != np.uint16:
         return None
@@ -337,8 +348,8 @@ def _convert_bands(bands: np.ndarray, turn: PIL.Image.Transpose | None) -> FileC
     return _convert_samples(bands[..., :3] if count > 2 else bands[..., 0], alpha, SampleMeaning(), turn)
 
 
-def _read_tiff(path: Path, max_pixels: int) -> FileContent:
-    held = tiff.read_samples(path, max_pixels)
+def _read_tiff(origin: Origin, max_pixels: int) -> FileContent:
+    held = tiff.read_samples(origin, max_pixels)
     converted = _convert_samples(held.values, held.alpha, held.meaning, _EXIF_TRANSPOSES.get(held.orientation))
     return FileContent(converted.pixels, (*held.notes, *converted.notes))
 
@@ -359,52 +370,54 @@ def _convert_samples(
 # --- files that Pillow refuses
 
 
-def _read_repaired(path: Path, max_pixels: int) -> FileContent | None:
+def _read_repaired(origin: Origin, max_pixels: int) -> FileContent | None:
     """Read a file whose pixels are whole though Pillow refuses it; None for any other.
 
     Raises:
         ImageError: It is known what the file is, and that it cannot be read.
     """
-    head = _read_head(path)
+    head = _read_head(origin)
     if head.startswith(tiff.MAGIC):
-        return _read_refused_tiff(path, max_pixels)
-    if not head.startswith((PNG_SIGNATURE, JPEG_START, b"RIFF")) or path.stat().st_size > _MAX_REPAIRED_BYTES:
+        return _read_refused_tiff(origin, max_pixels)
+    if not head.startswith((PNG_SIGNATURE, JPEG_START, b"RIFF")) or _count_bytes(origin) > _MAX_REPAIRED_BYTES:
         return None
-    content = path.read_bytes()
+    content = _read_bytes(origin)
     stripped = strip_metadata(content)
     if stripped is None:
         return None
     try:
-        read = _read_source(BytesIO(stripped), path, max_pixels)
+        read = _read_source(BytesIO(stripped), origin, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_format_name(path)}: {error}") from error
+        raise ImageError(f"{_format_name(origin)}: {error}") from error
     except DAMAGE:
-        return _read_unfinished_jpeg(stripped, path, max_pixels) if head.startswith(JPEG_START) else None
+        return _read_unfinished_jpeg(stripped, origin, max_pixels) if head.startswith(JPEG_START) else None
     is_cut = head.startswith(PNG_SIGNATURE) and b"IEND" not in content
     return read.add_note("The file is cut off after its last pixel; the image is complete.") if is_cut else read
 
 
-def _read_head(path: Path) -> bytes:
+def _read_head(origin: Origin) -> bytes:
     """Return the first bytes of a file; nothing of what is none, or cannot be read."""
+    if isinstance(origin, bytes):
+        return origin[:HEAD_BYTES]
     try:
-        if not path.is_file():
+        if not origin.is_file():
             return b""
-        with path.open("rb") as file:
+        with origin.open("rb") as file:
             return file.read(HEAD_BYTES)
     except OSError:
         return b""
 
 
-def _read_refused_tiff(path: Path, max_pixels: int) -> FileContent | None:
+def _read_refused_tiff(origin: Origin, max_pixels: int) -> FileContent | None:
     try:
-        return _read_tiff(path, max_pixels)
+        return _read_tiff(origin, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_format_name(path)}: {error}") from error
+        raise ImageError(f"{_format_name(origin)}: {error}") from error
     except Exception:  # tifffile raises errors of many types on damaged files
         return None
 
 
-def _read_unfinished_jpeg(content: bytes, path: Path, max_pixels: int) -> FileContent | None:
+def _read_unfinished_jpeg(content: bytes, origin: Origin, max_pixels: int) -> FileContent | None:
     """Read a JPEG file that lacks its end; None where pixels are missing too.
 
     None is missing if the same image is decoded whatever follows.
@@ -412,7 +425,7 @@ def _read_unfinished_jpeg(content: bytes, path: Path, max_pixels: int) -> FileCo
     body = content.rstrip(b"\xff")
     try:
         first, second = (
-            _read_source(BytesIO(body + padding + JPEG_END), path, max_pixels)
+            _read_source(BytesIO(body + padding + JPEG_END), origin, max_pixels)
             for padding in (b"", b"\x55\xaa\x33" * 1000)
         )
     except DAMAGE:
@@ -422,18 +435,18 @@ def _read_unfinished_jpeg(content: bytes, path: Path, max_pixels: int) -> FileCo
     return first.add_note("The file is cut off after its last pixel; the image is complete.")
 
 
-def _format_name(path: Path) -> str:
-    name = str(path)
+def _format_name(origin: Origin) -> str:
+    name = "image" if isinstance(origin, bytes) else str(origin)
     return name if name.isprintable() else repr(name)
 
 
-def _describe_damage(path: Path, error: Exception) -> str:
+def _describe_damage(origin: Origin, error: Exception) -> str:
     match error:
         case FileNotFoundError():
             return "no such file"
         case PermissionError():
             return "no permission to read it"
-    kind = describe_file_kind(_read_head(path))
+    kind = describe_file_kind(_read_head(origin))
     if isinstance(error, UnidentifiedImageError):
         return kind or "not an image, or of a kind that is not supported"
     return f"cannot be read as an image ({' '.join(str(error).split()) or type(error).__name__})"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,12 @@ def _get_number(tags: Any, tag: int, default: int = 0) -> int:
     return int(first) if isinstance(first, int | float) else default
 
 
-def read_samples(path: Path, max_pixels: int) -> TiffSamples:
+def read_samples(origin: Path | bytes, max_pixels: int) -> TiffSamples:
     """Read the main page of a TIFF file as its file holds it.
+
+    Args:
+        origin: The file, or its content.
+        max_pixels: What has more is refused.
 
     Raises:
         ImageError: The page is of a kind that cannot be shown, or too large. The message names no file.
@@ -122,9 +127,10 @@ def read_samples(path: Path, max_pixels: int) -> TiffSamples:
     from tifffile import TiffFile  # only files that Pillow cannot read well need it
 
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it prints what is odd about tags
-    with TiffFile(path) as tiff:
+    content, size = (BytesIO(origin), len(origin)) if isinstance(origin, bytes) else (origin, origin.stat().st_size)
+    with TiffFile(content) as tiff:
         page, notes = _find_main_page(tiff)
-        _check_page(page, path.stat().st_size, max_pixels)
+        _check_page(page, size, max_pixels)
         values = _decode_page(page)
         colours, alpha, band_notes = _split_bands(page, values)
         return TiffSamples(colours, alpha, _read_meaning(page), _read_tag(page, _ORIENTATION, 1), (*notes, *band_notes))

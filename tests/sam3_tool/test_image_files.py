@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import struct
 import warnings
 import zlib
@@ -30,15 +31,20 @@ HEIGHTS = (100 + RAMP * 2900).astype(np.float32)
 
 def open_bytes(folder: Path, content: bytes) -> Image:
     (folder / "a.bin").write_bytes(content)
-    return Image.open(folder / "a.bin")
+    image = Image.open(folder / "a.bin")
+    same = Image.read(content)
+    assert (same.key, same.notes) == (image.key, image.notes)
+    return image
 
 
 def refuse(folder: Path, content: bytes) -> str:
     with pytest.raises(ImageError) as caught:
         open_bytes(folder, content)
-    message = str(caught.value)
+    message = str(caught.value).removeprefix(f"{folder / 'a.bin'}: ")
     assert "\n" not in message
-    return message.removeprefix(f"{folder / 'a.bin'}: ")
+    with pytest.raises(ImageError, match=f"^image: {re.escape(message)}$"):
+        Image.read(content)
+    return message
 
 
 def encode_tiff(values: np.ndarray, **how: object) -> bytes:
