@@ -27,6 +27,7 @@ from .planners.scripted import ReplayPlanner, ScriptedPlanner, ScriptEntry
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
+from .sources.answering import SourceAnswer, segment_source
 from .tools.toolsets import PAPER, VIDEO, WORKSPACE, parse_toolset
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "ScriptedModel",
     "ScriptedPlanner",
     "SearchRecord",
+    "SourceAnswer",
     "Step",
     "Task",
     "Timeline",
@@ -84,6 +86,7 @@ __all__ = [
     "parse_toolset",
     "run",
     "save_episode",
+    "segment_source",
     "watch",
     "write_html",
 ]

@@ -11,13 +11,13 @@ from shutil import rmtree
 from threading import Thread
 from time import monotonic
 
-from agent.cli.subjects import VIDEO_SUFFIXES, is_animation
 from agent.conversation.conversation import Conversation
 from agent.core.budget import end_early
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
 from agent.exports import EXPORTERS, ExportAnswer, VideoExportAnswer, check_formats
 from agent.report.html import to_html
+from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from agent.tools.video.progress import listen_to_progress
 from demo.engine import Engine
 from demo.film import encode_film, list_tracks

@@ -1,7 +1,7 @@
 """Planner and SAM 3 as the command line asks for them, and the garbage collector's part in a quick start."""
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agent.cli.console import Progress
 from agent.cli.options import Options
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from sam3_tool import Sam3
 
 
-def load_models(options: Options, progress: Progress) -> "tuple[Planner, Sam3, Provenance]":
+Models: TypeAlias = "tuple[Planner, Sam3, Provenance]"
+
+
+def load_models(options: Options, progress: Progress) -> Models:
     """Load the planner and SAM 3, and say what files call them. Raises UserError for what cannot be loaded."""
     from agent.planners.loading import load_planner, with_model_info, wrap_recording
 

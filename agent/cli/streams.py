@@ -11,11 +11,18 @@ from typing import Any
 
 import typer
 
-from agent.core.errors import InterruptedOutputError
+from agent.core.errors import InterruptedOutputError, UsageError
 
 
 class PrintingError(InterruptedOutputError):
     """What was asked for cannot be printed: nobody reads it, or there is no room for it."""
+
+
+def read_stdin() -> bytes:
+    """Return all that is on standard input. Raises UsageError where that is a terminal."""
+    if sys.stdin.isatty():
+        raise UsageError("standard input is a terminal; pipe an image or a list of paths into it")
+    return sys.stdin.buffer.read()
 
 
 def print_line(text: str) -> None:

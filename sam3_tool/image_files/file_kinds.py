@@ -103,6 +103,7 @@ _READABLE: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
 """How files begin that can be read, if they are whole."""
+_TEXT = "not an image but a text file"
 _MAX_BEFORE = 64
 """Bytes before the beginning of an image, as a byte-order mark or the line break of a script leaves them."""
 _BASE64_STARTS = ("ivborw0kggo", "/9j/", "r0lgodlh", "uklgr")
@@ -137,6 +138,15 @@ def describe_file_kind(head: bytes) -> str:
     return "" if text is None else _describe_text(text)
 
 
+def is_plain_text(head: bytes) -> bool:
+    r"""Tell whether a file is a text that is no markup, no JSON and no image in letters.
+
+    >>> is_plain_text(b"photos/1.jpg\n"), is_plain_text(b"<svg/>"), is_plain_text(b"\x89PNG"), is_plain_text(b"")
+    (True, False, False, False)
+    """
+    return describe_file_kind(head) == _TEXT
+
+
 def _decode_text(head: bytes) -> str | None:
     """Return the beginning of a text; None for anything else."""
     encoding = "utf-16" if head.startswith(_UTF_16_MARKS) else "utf-8-sig"
@@ -163,4 +173,4 @@ def _describe_text(text: str) -> str:
         return "not an image but one as base64 text; decode it into a file first"
     if start.startswith(("{", "[")):
         return "not an image but a JSON file, perhaps what a server says in place of the image"
-    return "not an image but a text file"
+    return _TEXT

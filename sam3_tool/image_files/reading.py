@@ -26,6 +26,11 @@ from sam3_tool.image_files.metadata import JPEG_END, JPEG_START, PNG_SIGNATURE, 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "ICO")
 """What can be read, in Pillow's names."""
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".j2k"),
+    *(".pbm", ".pgm", ".pnm", ".ppm", ".ico"),
+)
+"""How the names of such files end, in small letters."""
 _PLAIN_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "AVIF", "PPM")
 """Those whose header alone tells the size of the image that is read."""
 EXPECTED = "expected an image file (PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF, JPEG 2000, PNM or ICO)"

@@ -43,6 +43,31 @@ def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
     return [to_edge_coordinates(ring).ravel().tolist() for ring in trace_rings(mask)]
 
 
+def trace_outlines(mask: np.ndarray, *, tolerance: float = 1.0, min_share: float = 0.01) -> list[np.ndarray]:
+    """Return the outer outlines of `mask`, bool (H, W), with few corners, for people to move; the largest part first.
+
+    Holes are lost, and so are parts that are smaller than `min_share` of the largest one.
+
+    Args:
+        mask: What to outline.
+        tolerance: Pixels by which an outline may miss the mask's edge.
+        min_share: In [0, 1].
+
+    Returns:
+        float64, (P, 2) each with P of 3 or more: x y in pixels, where pixel p reaches from p to p + 1.
+
+    >>> [outline.tolist() for outline in trace_outlines(np.ones((2, 3), bool))]
+    [[[0.25, 0.25], [0.25, 1.75], [2.75, 1.75], [2.75, 0.25]]]
+    """
+    twice = np.repeat(np.repeat(mask.view(np.uint8), 2, axis=0), 2, axis=1)
+    outlines, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    by_area = sorted(((cv2.contourArea(outline), outline) for outline in outlines), key=lambda pair: -pair[0])
+    kept = [outline for area, outline in by_area if area >= min_share * by_area[0][0]]
+    simple = [cv2.approxPolyDP(outline, 2 * tolerance, True) for outline in kept]
+    rings = [few if len(few) > 2 else outline for few, outline in zip(simple, kept, strict=True)]
+    return [to_edge_coordinates(ring.reshape(-1, 2)) for ring in rings]
+
+
 def _find_holes(outer: int, family: np.ndarray) -> Iterator[int]:
     """Yield the holes of an outline. `family`: next and previous outline, first child, parent of each; -1 for none."""
     hole = family[outer][2]

@@ -10,11 +10,10 @@ from threading import Lock
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import ImageError, VideoError
 from sam3_tool.image import Image
-from sam3_tool.image_files.reading import read_image_size
+from sam3_tool.image_files.reading import IMAGE_SUFFIXES, read_image_size
 from sam3_tool.video.decoding import REMEMBERED_BYTES
 from sam3_tool.video.memory import compute_regular_times
 
-_IMAGE_SUFFIX = re.compile(r"\.(png|jpe?g|jpe|jfif|webp|avif|bmp|tiff?|gif|jp2|j2k|p[bgnp]m|ico)", re.IGNORECASE)
 _SYSTEM_NAMES = frozenset(("thumbs.db", "desktop.ini"))
 """What systems leave in a folder of images, beside hidden files."""
 _MAX_NAMES = 3
@@ -95,7 +94,7 @@ def _list_frames(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
 
 
 def _has_image_name(path: Path) -> bool:
-    return _IMAGE_SUFFIX.fullmatch(path.suffix) is not None
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _check_names(frames: Sequence[Path]) -> None:

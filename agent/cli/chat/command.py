@@ -77,8 +77,8 @@ def chat(
 
 def _open_conversation(image: Path | None, saved: Path | None, max_pixels: int | None) -> "Conversation":
     """A conversation about this image or video; the saved one, where it is given, goes on with it."""
-    from agent.cli.subjects import open_subject
     from agent.conversation.conversation import Conversation
+    from agent.sources.opening import open_subject
     from sam3_tool import Image
 
     if saved is not None:

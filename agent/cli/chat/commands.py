@@ -7,13 +7,13 @@ from typing import Literal
 
 from agent.cli.chat.session import Chat
 from agent.cli.console import print_notes
-from agent.cli.subjects import open_subject
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError
 from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, select_exporters
 from agent.report.output_folder import raise_write_errors, stage_files, write_exports
+from agent.sources.opening import open_subject
 from agent.tools.video.times import parse_time
 from sam3_tool import Video
 from sam3_tool.system.file_names import escape_unprintable

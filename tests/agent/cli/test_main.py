@@ -267,7 +267,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, no_server, words, co
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("words", [["--colour", "red"], ["--threshold", "half"], ["--wire", "http"], ["extra"]])
+@pytest.mark.parametrize("words", [["--colour", "red"], ["--threshold", "half"], ["--wire", "http"]])
 def test_bad_usage_is_explained(here, words):
     done = segment("scene.png", "watermelon", *words)
     assert (done.exit_code, done.stdout) == (2, "")

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli.main import app
-from agent.cli.subjects import open_subject
+from agent.sources.opening import open_subject
 from sam3_tool import Image, Video
 from sam3_tool.synthetic.clips import draw_clip
 

@@ -1,14 +1,12 @@
-"""What a path on the command line is about: an image, or a video."""
+"""What a path holds: an image, or a video."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from agent.core.errors import UsageError
+from sam3_tool.errors import VideoError
+from sam3_tool.image import Image
+from sam3_tool.image_files.reading import IMAGE_SUFFIXES
 from sam3_tool.system.paths import is_folder
-
-if TYPE_CHECKING:
-    from agent.core.episode import Task
-    from sam3_tool import Image, Video
+from sam3_tool.video.video import Video
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts", ".ts"),
@@ -18,13 +16,29 @@ HEAD_BYTES = 4096
 """Where an animation says that it is one."""
 
 
-def open_subject(path: Path, *, max_pixels: int | None) -> "Image | Video":
+def open_subject(path: Path, *, max_pixels: int | None) -> Image | Video:
     """Open a video file, a folder of frames, an animation or an image. Raises UserError for what is none of these."""
-    from sam3_tool import Image, Video
-
-    if is_folder(path) or path.suffix.lower() in VIDEO_SUFFIXES or is_animation(path):
+    if is_folder(path):
+        return _open_frames(path, max_pixels)
+    if path.suffix.lower() in VIDEO_SUFFIXES or is_animation(path):
         return Video.open(path, max_pixels=max_pixels)
     return Image.open(path, max_pixels=max_pixels)
+
+
+def has_subject_name(path: Path) -> bool:
+    """Whether a file is named like an image or a video.
+
+    >>> [has_subject_name(Path(name)) for name in ("a.JPG", "a.mp4", "a.txt", "jpg")]
+    [True, True, False, False]
+    """
+    return path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+
+
+def _open_frames(folder: Path, max_pixels: int | None) -> Video:
+    try:
+        return Video.open(folder, max_pixels=max_pixels)
+    except VideoError as error:
+        raise VideoError(f"{error}; if it holds images and not the frames of a video, add --each") from error
 
 
 def is_animation(path: Path) -> bool:
@@ -51,18 +65,3 @@ def _has_frames(path: Path) -> bool:
             return getattr(image, "n_frames", 1) > 1
     except (OSError, SyntaxError, ValueError):
         return False  # whoever reads it says what is wrong
-
-
-def build_task(subject: "Image | Video", query: str, *, start: float | None, end: float | None) -> "Task":
-    """Build the task of a query about an image, or about a video from `start` to `end` seconds. Raises UsageError."""
-    from agent.core.episode import Task
-    from sam3_tool import Image
-
-    if isinstance(subject, Image):
-        if start is not None or end is not None:
-            raise UsageError(f"{'--end' if start is None else '--start'} is for videos, and here stands a picture")
-        return Task(subject, query)
-    try:
-        return Task.from_video(subject, query, since=start, until=end)
-    except ValueError as error:
-        raise UsageError(f"with --start and --end as given, {error}") from error
