@@ -52,6 +52,10 @@ IMAGES = [
     Case("a PDF", "sam3-agent segment scan.pdf cup", {"scan.pdf": "%PDF-1.7\n"}),
     Case("a JPEG cut off in the middle", "sam3-agent segment half.jpg cup"),
     Case("more pixels than allowed", "sam3-agent segment photo.png cup --max-pixels 1000"),
+    Case("a pattern that matches nothing", "sam3-agent segment 'photos/*.jpg' cup"),
+    Case("no query", "sam3-agent segment photo.png"),
+    Case("a query without quotes", "sam3-agent segment photo.png the red cup"),
+    Case("nothing on standard input", "sam3-agent segment - cup"),
 ]
 VIDEOS = [
     Case("a video whose end is missing", "sam3-agent segment half.mp4 cup"),

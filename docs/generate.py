@@ -109,6 +109,8 @@ def _describe_command(path: str, command: Any) -> str:
 
 def _argument_name(param: Any) -> str:
     name = param.name.upper()
+    if param.nargs == -1:
+        return f"{name}..."
     return name if param.required else f"[{name}]"
 
 

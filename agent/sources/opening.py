@@ -1,5 +1,6 @@
 """What a path holds: an image, or a video."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from sam3_tool.errors import VideoError
@@ -38,7 +39,15 @@ def _open_frames(folder: Path, max_pixels: int | None) -> Video:
     try:
         return Video.open(folder, max_pixels=max_pixels)
     except VideoError as error:
+        if not _holds_subjects(folder):
+            raise
         raise VideoError(f"{error}; if it holds images and not the frames of a video, add --each") from error
+
+
+def _holds_subjects(folder: Path) -> bool:
+    with suppress(OSError):
+        return any(map(has_subject_name, folder.iterdir()))
+    return False
 
 
 def is_animation(path: Path) -> bool:
