@@ -23,6 +23,9 @@
     │   ├── DatasetError        a benchmark's files are missing or not as published  (evals.errors)
     │   ├── RunError            a run's folder cannot be used                     (evals.errors)
     │   ├── ScoringError        predictions cannot be scored                      (evals.errors)
+    │   ├── SourceError         there are no images where they were looked for       (annotate.errors)
+    │   ├── AnnotationError     the folder of a run over many images cannot be used  (annotate.errors)
+    │   │   └── WorkerError     its workers cannot go on; exit code 1
     │   ├── SessionExpiredError a visitor's session is gone                       (demo.sessions)
     │   └── InvalidEventError   the page sent what is no event                    (demo.requests)
     └── ToolError               a mistake that the planner can mend, written to it   (agent.core.errors)

@@ -1,4 +1,4 @@
-"""Numbers of masks in English."""
+"""Numbers in English: of masks, of seconds."""
 
 from collections.abc import Iterable, Sequence
 
@@ -33,6 +33,19 @@ def format_mask_count(count: int) -> str:
     '3 masks'
     """
     return pluralize(count, "mask")
+
+
+def format_duration(seconds: float) -> str:
+    """Format seconds in the two units that a reader needs.
+
+    >>> format_duration(48.2), format_duration(260), format_duration(9000), format_duration(200_000)
+    ('48 s', '4 min 20 s', '2 h 30 min', '2 d 7 h')
+    """
+    whole = round(seconds)
+    for size, unit, smaller, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {small}"
+    return f"{whole} s"
 
 
 def format_scores(values: Sequence[float]) -> str:

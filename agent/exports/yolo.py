@@ -22,15 +22,15 @@ def encode_data_set(answer: ExportAnswer) -> bytes:
     answer.image.to_pil().save(png_file, "PNG")
     return build_archive(
         {
-            "data.yaml": _build_description(answer.categories).encode(),
+            "data.yaml": build_description(answer.categories).encode(),
             f"images/{answer.stem}.png": png_file.getvalue(),
             f"labels/{answer.stem}.txt": _format_labels(answer).encode(),
         }
     )
 
 
-def _build_description(names: list[str]) -> str:
-    """Paths are seen from the file itself. JSON's strings are YAML's too."""
+def build_description(names: list[str]) -> str:
+    """Build `data.yaml`. Paths are seen from the file itself. JSON's strings are YAML's too."""
     class_names = [f"{class_id}: {json.dumps(name, ensure_ascii=False)}" for class_id, name in enumerate(names)]
     return "\n".join(["train: images", "val: images", "names: {" + ", ".join(class_names) + "}", ""])
 
@@ -38,13 +38,13 @@ def _build_description(names: list[str]) -> str:
 def _format_labels(answer: ExportAnswer) -> str:
     names, size = answer.categories, (answer.image.width, answer.image.height)
     return "".join(
-        f"{names.index(get_category(candidate))} {_format_corners(mask, size)}\n"
+        f"{names.index(get_category(candidate))} {format_corners(mask, size)}\n"
         for candidate, mask in answer.iterate_masks()
     )
 
 
-def _format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:
-    """`size`: width and height of the image."""
+def format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:
+    """Write one polygon in fractions of the image's `size`, which is its width and height."""
     fractions = polygons.to_pixel_coordinates(polygons.join_rings(polygons.trace_rings(mask))) / size
     return " ".join(f"{coordinate:.6f}" for coordinate in fractions.ravel())
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from agent.core.budget import FREE, Price
+from agent.core.english import format_duration
 from agent.core.usage import NO_COST, Usage
 from agent.planners.loading import plans_with_model
 from agent.tools import parse_toolset
 from evals.datasets.loading import is_runnable
 from evals.errors import DatasetError, NoTruthError
-from evals.reports.progress import format_duration
 from evals.reports.summary import Costs
 from evals.samples import Benchmark, Dataset, DatasetInfo, Prediction, Sample
 from sam3_tool import Image

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
+from agent.core.english import format_duration
 from evals.samples import Dataset, Prediction, Sample
 
 METRIC_TIME_SHARE = 0.05
@@ -58,17 +59,3 @@ class ProgressMeter:
             self._metric = f"{scores.headline} {scores.metrics[scores.headline]:.4g} so far"
             self._next = self.clock() + (self.clock() - now) / METRIC_TIME_SHARE
         return self._metric
-
-
-def format_duration(seconds: float) -> str:
-    """Format seconds in the two units that a reader needs.
-
-    >>> format_duration(48.2), format_duration(260), format_duration(9000)
-    ('48 s', '4 min 20 s', '2 h 30 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

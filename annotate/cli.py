@@ -1,0 +1,460 @@
+"""`sam3-agent annotate`: phrases or a query over any number of images, from the command line.
+
+Whatever is slow to import is imported inside the function that needs it, so that `--help` answers at once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+import typer.core
+
+from agent.cli import shared_options
+from agent.cli.console import (
+    FAILURE,
+    Progress,
+    print_notes,
+    print_table,
+    report_user_errors,
+    require_extra,
+    show_progress,
+    to_one_line,
+)
+from agent.cli.options import Options, read_query
+from agent.cli.path_parameters import path_argument, path_option
+from agent.cli.streams import print_json, print_line, print_remark
+from agent.core.errors import UsageError
+from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
+
+if TYPE_CHECKING:
+    from annotate.job import Job
+    from annotate.plan import Plan
+    from annotate.progress import ProgressMeter
+    from annotate.questions import Question
+    from annotate.shards import ShardFolder, Summary
+    from annotate.sources.base import Listing
+
+IMAGES_PANEL, RUNNING_PANEL = "Images", "Running"
+"""Headings in the help."""
+PROGRESS_INTERVAL = 60.0
+"""Seconds between two lines of progress where stderr is no terminal."""
+SHOWN_ERRORS = 20
+"""Lines that `status` prints of them."""
+FormatsOption = Annotated[
+    str,
+    typer.Option(
+        "--to", help="Formats, with commas: parquet (always there), coco, yolo-seg, webdataset, or any of --export."
+    ),
+]
+OneFileOption = Annotated[bool, typer.Option("--one-file", help="COCO as one file, however many masks there are.")]
+
+
+class RunGroup(typer.core.TyperGroup):
+    """Commands of which the first word may be left out: `annotate SOURCE` is `annotate run SOURCE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `run` before what names none of the commands."""
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=RunGroup,
+    help="Ask the same about every image of a source: `annotate SOURCE`, which is `annotate run SOURCE`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command("run")
+@shared_options.planning_options(without=("record",))
+def annotate_source(
+    source: Annotated[
+        Path,
+        path_argument(
+            help="A folder, a parquet file, tar archives (webdataset), a list of paths or URLs (.txt), or one image."
+        ),
+    ],
+    options: Options,
+    phrases: Annotated[
+        str | None, typer.Option(help="A file with a phrase on each line, or phrases with commas: 'cat, dog'.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="A query for the agent, in your own words.")] = None,
+    out: Annotated[Path | None, path_option(help="Folder of the results (default: out/<name of SOURCE>).")] = None,
+    to: FormatsOption = "parquet",
+    one_file: OneFileOption = False,
+    column: Annotated[
+        str, typer.Option(help="Of a parquet file: the one with the images.", rich_help_panel=IMAGES_PANEL)
+    ] = "image",
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="Fetch the URLs of a list.", rich_help_panel=IMAGES_PANEL)
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many images.", rich_help_panel=IMAGES_PANEL)
+    ] = None,
+    sample: Annotated[
+        float | None,
+        typer.Option(
+            help="Ask this share of the images, e.g. 0.01, say what all will cost, and keep nothing.",
+            rich_help_panel=IMAGES_PANEL,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes (default: one, or one for each GPU).", rich_help_panel=RUNNING_PANEL),
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="Their numbers, with commas: 0,1.", rich_help_panel=RUNNING_PANEL)
+    ] = None,
+    on: Annotated[
+        Literal["processes", "ray"],
+        typer.Option(help="Where workers run: here, or on a Ray cluster.", rich_help_panel=RUNNING_PANEL),
+    ] = "processes",
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_536,
+            help="Images of a file of results (default: by their number, 256 at most).",
+            rich_help_panel=RUNNING_PANEL,
+        ),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Do part K of N, for N machines with one results folder.", rich_help_panel=RUNNING_PANEL
+        ),
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, max=256, help="Requests that SAM 3 serves together.", rich_help_panel=RUNNING_PANEL)
+    ] = 8,
+    episodes: Annotated[
+        int,
+        typer.Option(
+            min=1, max=256, help="Of a query: images at a time in each worker.", rich_help_panel=RUNNING_PANEL
+        ),
+    ] = 4,
+    stall: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds after which a silent worker is ended.", rich_help_panel=RUNNING_PANEL),
+    ] = 1800.0,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where it stopped, which is done anyway.", rich_help_panel=RUNNING_PANEL),
+    ] = True,
+    retry_errors: Annotated[
+        bool,
+        typer.Option("--retry-errors", help="Ask again what could not be answered.", rich_help_panel=RUNNING_PANEL),
+    ] = False,
+    max_pixels: shared_options.MaxPixelsOption = None,
+) -> None:
+    """Ask phrases or a query about every image of SOURCE; the same command again goes on where it stopped.
+
+    Each shard of images is one parquet file, written whole or not at all. An image that cannot be answered is a row
+    that says why, and so is one that ends its worker.
+
+    Exit codes: 0 done, also with such rows; 1 stopped by a failure, or no image could be answered; 2 bad usage or bad
+    input; 130 and 143 interrupted.
+    """
+    with report_errors("nothing was begun"), show_progress() as display:
+        from annotate.exporting import parse_formats
+
+        formats = parse_formats(to)
+        question = build_question(options, phrases, query, batch=batch, episodes=episodes, max_pixels=max_pixels)
+        folder = out or Path("out", sanitize_file_name(source.stem))
+        display.show_status(f"listing {source}")
+        reading = {"column": column, "allow_urls": allow_urls, "limit": limit, "max_pixels": max_pixels}
+        listing = open_listing(source, reading, folder)
+        print_notes(listing.notes)
+        job = build_job(source, listing, question, folder, reading, shard=shard, batch=batch, display=display)
+        job = place_job(job, options, workers=workers, gpus=gpus, on=on, share=share, stall=stall)
+        if sample is not None:
+            print_forecast(job, sample, display)
+            return
+        run_job(job, retry_errors=retry_errors)
+        summary = finish_job(job, formats, one_file=one_file, display=display)
+    if summary.images and sum(summary.errors.values()) == summary.images:
+        raise typer.Exit(FAILURE)
+
+
+@app.command("status")
+def print_status(
+    out: Annotated[Path, path_argument(help="Folder of the results.")],
+    errors: Annotated[bool, typer.Option("--errors", help="List every image that could not be answered.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")] = False,
+) -> None:
+    """Say how far a run is, and which images could not be answered. Loads no network, and disturbs no run."""
+    with report_errors("nothing was changed"):
+        from annotate.plan import Plan
+        from annotate.shards import ShardFolder
+
+        plan, folder = Plan.load(out), ShardFolder(out)
+        summary, done = folder.sum_up(), len(folder.find_done())
+        if json:
+            print_json(to_status_json(plan, summary, done))
+            return
+        print_table([("", *row) for row in describe_status(plan, summary, done)])
+        for number, line in enumerate(list_error_lines(folder)):
+            if number >= SHOWN_ERRORS and not errors:
+                print_line(f"… and more; --errors lists all {sum(summary.errors.values()):,}")
+                break
+            print_line(line)
+
+
+@app.command("export")
+def export_results(
+    out: Annotated[Path, path_argument(help="Folder of the results of a finished run.")],
+    to: FormatsOption,
+    one_file: OneFileOption = False,
+) -> None:
+    """Write the results of a finished run in further formats."""
+    with report_errors("what was begun is not complete; run the same command again"), show_progress() as display:
+        from annotate.exporting import parse_formats
+        from annotate.plan import Plan
+        from annotate.shards import ShardFolder
+        from annotate.sources.base import Listing
+
+        plan, formats = Plan.load(out), parse_formats(to)
+        if open_shards := plan.shards - len(ShardFolder(out).find_done()):
+            raise UsageError(f"{open_shards:,} of {plan.shards:,} shards in {out} are not done; let the run end first")
+        needs_pixels = any(name not in ("parquet", "coco") for name in formats)
+        listing = open_listing(Path(plan.source), plan.reading, out) if needs_pixels else Listing(None, ())
+        if needs_pixels and listing.digest != plan.listing:
+            raise UsageError(f"{plan.source} holds other images than when {out} was made, and {to} needs them")
+        print_line(write_exports(out, plan, listing, formats, one_file=one_file, display=display))
+
+
+@contextmanager
+def report_errors(interrupted: str | Callable[[], str]) -> Iterator[None]:
+    """Report errors as every command does."""
+    with report_user_errors(interrupted=interrupted), require_extra("parquet", "pyarrow"), require_extra("ray", "ray"):
+        yield
+
+
+def open_listing(source: Path, reading: Any, out: Path) -> "Listing":
+    """List the images. Raises SourceError."""
+    from annotate.sources.opening import SourceOptions, open_source
+
+    return open_source(source, SourceOptions(**reading), out=out)
+
+
+def build_question(
+    options: Options, phrases: str | None, query: str | None, *, batch: int, episodes: int, max_pixels: int | None
+) -> "Question":
+    """What is asked. Raises UsageError unless it is either phrases or a query."""
+    from annotate.questions import ask_phrases, ask_query, read_phrases
+
+    if (phrases is None) == (query is None):
+        raise UsageError("say what to find: either --phrases FILE, --phrases 'cat, dog', or --query 'the cat that …'")
+    if query is not None:
+        return ask_query(options, read_query(query), batch=batch, episodes=episodes, max_pixels=max_pixels)
+    if options.planner != "grammar":
+        raise UsageError("--phrases go to SAM 3 alone; --planner is for --query")
+    return ask_phrases(options, read_phrases(phrases or ""), batch=batch, max_pixels=max_pixels)
+
+
+def build_job(
+    source: Path,
+    listing: "Listing",
+    question: "Question",
+    out: Path,
+    reading: Any,
+    *,
+    shard: int | None,
+    batch: int,
+    display: Progress,
+) -> "Job":
+    """Everything about a run but where it runs."""
+    from annotate.job import Job
+    from annotate.plan import Plan, choose_shard_size
+    from annotate.worker import WorkerSetup
+
+    plan = Plan(
+        source=str(source.absolute()),
+        listing=listing.digest,
+        images=len(listing),
+        shard=shard or choose_shard_size(len(listing), question.phrases),
+        question=question.asked,
+        options=question.options,
+        reading=reading,
+        notes=listing.notes,
+    )
+    ahead = 2 * max(1, batch // question.phrases)
+    setup = WorkerSetup(out, listing.reader, question.build_asker, ahead, plan.hash)
+    report_progress = build_progress_callback(display)
+    return Job(plan=plan, listing=listing, out=out, setup=setup, on_note=print_note, on_progress=report_progress)
+
+
+def place_job(
+    job: "Job",
+    options: Options,
+    *,
+    workers: int | None,
+    gpus: str | None,
+    on: Literal["processes", "ray"],
+    share: str | None,
+    stall: float,
+) -> "Job":
+    """The same run, with workers. Raises UsageError."""
+    from dataclasses import replace
+
+    chosen = parse_gpus(gpus)
+    number = workers or max(1, len(chosen))
+    devices = [chosen[worker % len(chosen)] if chosen else options.device for worker in range(number)]
+    return replace(job, devices=devices, place=on, share=parse_share(share), stall=stall)
+
+
+def parse_gpus(text: str | None) -> list[str]:
+    """Read `--gpus`. Raises UsageError.
+
+    >>> parse_gpus("0, 2")
+    ['cuda:0', 'cuda:2']
+    """
+    numbers = [number.strip() for number in (text or "").split(",") if number.strip()]
+    if text is not None and (not numbers or not all(number.isdecimal() for number in numbers)):
+        raise UsageError(f"--gpus takes their numbers with commas, e.g. 0,1, got {text!r}")
+    return [f"cuda:{int(number)}" for number in dict.fromkeys(numbers)]
+
+
+def parse_share(text: str | None) -> tuple[int, int]:
+    """Read `--share`, which counts from 1. Raises UsageError.
+
+    >>> parse_share("2/8")
+    (1, 8)
+    """
+    part, slash, whole = (text or "1/1").partition("/")
+    if not (slash and part.isdecimal() and whole.isdecimal() and 1 <= int(part) <= int(whole)):
+        raise UsageError(f"--share takes K/N with K from 1 to N, e.g. 1/4, got {text!r}")
+    return int(part) - 1, int(whole)
+
+
+def print_note(text: str) -> None:
+    """Say on stderr what happened, in one line that stays."""
+    print_remark(f"note: {to_one_line(text)}")
+
+
+def build_progress_callback(display: Progress) -> "Callable[[ProgressMeter], None]":
+    """Tells how the run is getting on: all the time at a terminal, else once a minute."""
+    last_report = monotonic()
+
+    def report_progress(meter: "ProgressMeter") -> None:
+        nonlocal last_report
+        if display.is_visible:
+            display.show_status(meter.format_line())
+        elif monotonic() - last_report > PROGRESS_INTERVAL:
+            last_report = monotonic()
+            print_remark(meter.format_line())
+
+    return report_progress
+
+
+def run_job(job: "Job", *, retry_errors: bool) -> None:
+    """Bring every shard to its end; what an interruption leaves behind is said."""
+    job.prepare_folder()
+    if retry_errors:
+        print_note(f"{job.reopen_errors():,} images that could not be answered are asked again")
+    before = job.build_meter().done
+    if before:
+        print_note(f"{before:,} of {job.plan.images:,} images in {job.out} are done, and are not asked again")
+    with report_errors(lambda: describe_rest(job)):
+        job.run()
+
+
+def describe_rest(job: "Job") -> str:
+    """What an interrupted run leaves behind."""
+    done = job.build_meter().done
+    return f"{done:,} of {job.plan.images:,} images are done and in {job.out}; the same command again goes on"
+
+
+def finish_job(job: "Job", formats: Sequence[str], *, one_file: bool, display: Progress) -> "Summary":
+    """Write the formats and say what there is; where other machines are at work, only that."""
+    summary = job.sum_up()
+    left = job.plan.shards - len(job.folder.find_done())
+    if left:
+        print_line(f"{job.out}: this share is done; {left:,} of {job.plan.shards:,} shards are those of other machines")
+        return summary
+    with report_errors("the results are complete; the formats are not: run the same command again"):
+        written = write_exports(job.out, job.plan, job.listing, formats, one_file=one_file, display=display)
+    print_line(f"{format_summary(summary)}; {written}")
+    return summary
+
+
+def write_exports(
+    out: Path, plan: "Plan", listing: "Listing", formats: Sequence[str], *, one_file: bool, display: Progress
+) -> str:
+    """Write every format; say where they are."""
+    from agent.core.errors import InterruptedOutputError
+    from annotate.exporting import ExportJob
+    from annotate.job import raise_output_errors
+    from annotate.shards import ShardFolder
+
+    export = ExportJob(ShardFolder(out), plan, listing, display.show_status, one_file)
+    with raise_output_errors(out, InterruptedOutputError):
+        paths = export.write_formats(formats)
+    return f"{escape_unprintable(str(out))}: {', '.join(path.name for path in paths)}"
+
+
+def format_summary(summary: "Summary") -> str:
+    """What was found, in a few words."""
+    from annotate.progress import format_errors
+
+    return ", ".join([f"{summary.images:,} images", f"{summary.masks:,} masks", *format_errors(summary.errors)])
+
+
+def print_forecast(job: "Job", share: float, display: Progress) -> None:
+    """Ask a part of the images and say what all of them will take."""
+    from annotate.forecast import forecast_run
+
+    if not 0 < share <= 1:
+        raise UsageError(f"--sample takes a share above 0 and up to 1, e.g. 0.01, got {share:g}")
+    display.show_status("asking a sample")
+    print_line(forecast_run(job, share).format_lines())
+
+
+def describe_status(plan: "Plan", summary: "Summary", done: int) -> list[tuple[str, str]]:
+    """Name and value of each line of `status`."""
+    from agent.core.english import format_duration
+    from annotate.progress import format_bytes, format_errors
+
+    asked = plan.question.get("query") or ", ".join(plan.question.get("phrases", ()))
+    lines = {
+        "source": plan.source,
+        "asked": asked if len(asked) <= 200 else f"{asked[:197]}…",
+        "weights": plan.weights,
+        "images": f"{summary.images:,} of {plan.images:,}",
+        "shards": f"{done:,} of {plan.shards:,}, of {plan.shard:,} images",
+        "rows": f"{summary.rows:,}",
+        "masks": f"{summary.masks:,}",
+        "size": format_bytes(summary.bytes),
+        "time": f"{format_duration(summary.seconds)} of SAM 3, over all workers",
+        "tokens": f"{summary.tokens:,}" if summary.tokens else "",
+        "cost": f"{summary.cost:.4g}" if summary.cost else "",
+        "errors": ", ".join(format_errors(summary.errors)) or "none",
+    }
+    return [(name, to_one_line(value)) for name, value in lines.items() if value]
+
+
+def to_status_json(plan: "Plan", summary: "Summary", done: int) -> str:
+    """The same for programs."""
+    from dataclasses import asdict
+    from json import dumps
+
+    told = {"plan": plan.hash, "images": plan.images, "shards": plan.shards, "weights": plan.weights}
+    return dumps({**told, "done": {**asdict(summary), "shards": done}}, indent=1)
+
+
+def list_error_lines(folder: "ShardFolder") -> Iterator[str]:
+    """Yield a line for each image that could not be answered."""
+    from annotate.shards import read_shard, read_summary
+
+    for number in sorted(folder.find_done()):
+        path = folder.get_shard_path(number)
+        if read_summary(path).errors:
+            for rows in read_shard(path):
+                if rows[0].error_kind:
+                    yield f"{escape_unprintable(rows[0].image)}: {rows[0].error_kind}: {to_one_line(rows[0].error)}"

@@ -1,0 +1,119 @@
+"""What is asked about every image, as the command line says it; and how a worker loads what answers it."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from agent.core.errors import UsageError
+from sam3_tool.errors import PathError
+from sam3_tool.system.files import decode_text
+from sam3_tool.system.paths import expand_path
+
+if TYPE_CHECKING:
+    from agent.cli.options import Options
+    from annotate.asking import Asker, PhraseAsker
+    from annotate.querying import QueryAsker
+
+MAX_PHRASE_LETTERS = 2000
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, in the words of a plan, and what answers it."""
+
+    asked: Mapping[str, Any]
+    options: Mapping[str, Any]
+    build_asker: "Callable[[str], Asker]"
+    """Makes what answers on a device; it can be pickled."""
+    phrases: int
+    """Rows of an image."""
+
+
+def read_phrases(text: str) -> tuple[str, ...]:
+    """Read the phrases that `--phrases` asks for: the lines of a file, or the words themselves, with commas.
+
+    Args:
+        text: The name of a file, or phrases. Empty lines are passed over, and so is a phrase that was there before.
+
+    Returns:
+        The phrases, in their order.
+
+    Raises:
+        UsageError: There is none, one is too long, or the file cannot be read.
+
+    >>> read_phrases("red cup, hat,, red  cup")
+    ('red cup', 'hat')
+    """
+    lines = _read_lines(text)
+    phrases = tuple(dict.fromkeys(phrase for line in lines if (phrase := " ".join(line.split()))))
+    if not phrases:
+        raise UsageError(f"--phrases holds no phrase ({text!r}); expected a file with one on each line, or 'cat, dog'")
+    if long := [phrase for phrase in phrases if len(phrase) > MAX_PHRASE_LETTERS]:
+        raise UsageError(
+            f"a phrase of {len(long[0]):,} letters is too long ({long[0][:40]!r}…); expected a short noun phrase"
+        )
+    return phrases
+
+
+def _read_lines(text: str) -> Sequence[str]:
+    try:
+        path = expand_path(text)
+    except PathError:  # no path is that long, but phrases may be
+        return text.split(",")
+    try:
+        return decode_text(path.read_bytes()).replace("\r", "\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--phrases: {path} is no text in UTF-8 or UTF-16; save it so") from error
+    except OSError as error:
+        # a folder of that name, or a file that is there and cannot be read, or one that should be there
+        if os.path.lexists(path) or path.suffix.lower() in (".txt", ".lst", ".csv", ".tsv"):
+            raise UsageError(f"--phrases: {path} cannot be read ({error.strerror or error})") from error
+        return text.split(",")
+
+
+def ask_phrases(options: "Options", phrases: Sequence[str], *, batch: int, max_pixels: int | None) -> Question:
+    """Ask SAM 3 for phrases."""
+    sam3 = options.sam3 or "tiny"
+    threshold = 0.5 if options.threshold is None else options.threshold
+    return Question(
+        {"phrases": list(phrases), "threshold": threshold},
+        {"sam3": sam3, "max_pixels": max_pixels},
+        partial(load_phrase_asker, sam3=sam3, phrases=tuple(phrases), threshold=threshold, batch=batch),
+        len(phrases),
+    )
+
+
+def ask_query(options: "Options", query: str, *, batch: int, episodes: int, max_pixels: int | None) -> Question:
+    """Ask the agent a query. Raises UserError for a planner that there is not."""
+    made_by = options.build_provenance().model_dump(mode="json", exclude={"version"})
+    return Question(
+        {"query": query, "threshold": options.threshold},
+        {**made_by, "max_pixels": max_pixels},
+        partial(load_query_asker, options=options, query=query, batch=batch, episodes=episodes),
+        1,
+    )
+
+
+def load_phrase_asker(device: str, *, sam3: str, phrases: Sequence[str], threshold: float, batch: int) -> "PhraseAsker":
+    """Load SAM 3 onto a device. Raises CheckpointError or DeviceError."""
+    from annotate.asking import PhraseAsker
+    from sam3_tool.sam3 import Sam3
+
+    return PhraseAsker(Sam3.load(sam3, device=device, max_batch=batch), phrases, threshold, batch)
+
+
+def load_query_asker(device: str, *, options: "Options", query: str, batch: int, episodes: int) -> "QueryAsker":
+    """Load SAM 3 and the planner onto a device. Raises CheckpointError, DeviceError or PlannerError."""
+    from agent.planners.loading import load_planner, with_model_info
+    from annotate.querying import QueryAsker
+    from sam3_tool.sam3 import Sam3
+
+    options = replace(options, device=device)
+    provenance = options.build_provenance()
+    planner = load_planner(options.planner, **options.to_planner_options(provenance))
+    provenance = with_model_info(provenance, planner)
+    sam3 = Sam3.load(provenance.sam3, device=device, max_batch=batch)
+    made_by = provenance.model_dump(mode="json")
+    return QueryAsker(sam3, planner, query, provenance.budget, made_by, episodes)
