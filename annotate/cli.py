@@ -72,7 +72,7 @@ app = typer.Typer(
 
 
 @app.command("run")
-@shared_options.planning_options(without=("record",))
+@shared_options.planning_options(without=("record", "frames"))
 def annotate_source(
     source: Annotated[
         Path,
@@ -145,8 +145,8 @@ def annotate_source(
     ] = 1800.0,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on where it stopped, which is done anyway.", rich_help_panel=RUNNING_PANEL),
-    ] = True,
+        typer.Option("--resume", help="Go on where it stopped: it does so anyway.", rich_help_panel=RUNNING_PANEL),
+    ] = False,
     retry_errors: Annotated[
         bool,
         typer.Option("--retry-errors", help="Ask again what could not be answered.", rich_help_panel=RUNNING_PANEL),

@@ -30,7 +30,14 @@ QUERY = "the watermelons above the banana except the largest one"
 PLOTS = DOCS / "assets" / "plots"
 SECTION = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-ERROR_MODULES = ("agent.core.errors", "agent.models.base", "evals.errors", "demo.sessions", "demo.requests", "annotate.errors")
+ERROR_MODULES = (
+    "agent.core.errors",
+    "agent.models.base",
+    "evals.errors",
+    "demo.sessions",
+    "demo.requests",
+    "annotate.errors",
+)
 """Where errors are defined, beside `sam3_tool.errors`."""
 MEASURED = {"result-example"}
 """Sections whose numbers come from the network, so another processor may differ in the last digits."""
