@@ -37,6 +37,7 @@ ERROR_MODULES = (
     "demo.sessions",
     "demo.requests",
     "annotate.errors",
+    "sam3_tool.system.fetching",
 )
 """Where errors are defined, beside `sam3_tool.errors`."""
 MEASURED = {"result-example"}

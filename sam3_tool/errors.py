@@ -6,6 +6,7 @@
     │   ├── VideoError          a file, a folder or a list of images is no video
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
     │   ├── DeviceError         a model cannot run, or go on, on its device
+    │   ├── FetchError          a URL is refused, or nothing comes from it        (sam3_tool.system.fetching)
     │   ├── PathError           a path cannot name any file
     │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
     │   ├── OverloadedError     too much waits already
