@@ -1,12 +1,16 @@
 """Any server that speaks the OpenAI chat-completions API: OpenAI itself, `vllm serve`, Ollama and many others."""
 
 import logging
+import os
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import inf
 from threading import Event
 from typing import Any, Literal, Self
+from weakref import finalize
 
 import httpx2
 import openai
@@ -40,6 +44,8 @@ _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_conte
 """Where servers say, in the list of their models, how many tokens fit."""
 CALL_PATIENCES = 2
 """How many times the patience for one try a call may take with all its tries."""
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Say where trusted certificates are."""
 MAX_LESSONS = 12
 """Changes of one request that a server may teach."""
 _ANSWER_ERRORS = (
@@ -387,15 +393,29 @@ def _make_client(endpoint: Endpoint, timeout: float) -> openai.OpenAI:
     if fault := describe_http_fault(encrypted=endpoint.address.startswith("https:")):
         raise ModelError(fault)
     try:
-        return openai.OpenAI(
+        http = openai.DefaultHttpxClient(verify=_make_tls_context(*map(os.environ.get, CERTIFICATE_VARIABLES)))
+        client = openai.OpenAI(
             api_key=endpoint.key,
             base_url=endpoint.address,
             default_query=endpoint.query,
             default_headers=endpoint.headers,
             timeout=timeout,
             max_retries=0,
+            http_client=http,
         )
+        finalize(client, http.close)  # as the library does with clients that it makes itself
+        return client
     except Exception as error:  # whatever the HTTP library makes of variables that are not known here
         variables = ", ".join(list_http_variables()) or "for proxies and certificates"
         what = endpoint.redact_key(f"{type(error).__name__}: {error}")
         raise ModelError(f"no HTTP client can be made ({what}); check the environment variables {variables}") from error
+
+
+@cache
+def _make_tls_context(*certificates: str | None) -> ssl.SSLContext:
+    """Read the certificates that are trusted, once for all clients: it takes as long as a few requests.
+
+    Args:
+        certificates: The values of `CERTIFICATE_VARIABLES`, which say where they are.
+    """
+    return httpx2.create_ssl_context()
