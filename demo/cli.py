@@ -12,6 +12,7 @@ from agent.cli.options import Options
 from agent.cli.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.system.http_environment import describe_http_fault
+from sam3_tool.system.listening import is_loopback
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
@@ -49,7 +50,7 @@ def open_demo(
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error
         print_line(f"{address} (Ctrl-C ends it)")
-        if host not in ("127.0.0.1", "localhost", "::1") and credentials is None:
+        if not is_loopback(host) and credentials is None:
             print_remark(
                 f"note: everybody who reaches {host}:{port} can use the page;"
                 f" set {AUTH}=USER:PASSWORD to ask for a password"

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Timer
 from typing import Any
 
@@ -19,6 +18,7 @@ from demo.app import WEB, build_page
 from demo.engine import Engine
 from demo.sessions import STORE_BYTES, SessionStore
 from demo.uploads import Limits
+from sam3_tool.system.listening import open_listener
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -73,7 +73,8 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
     Raises:
         OSError: Nobody can listen at this address.
     """
-    port = _find_port(options)
+    with open_listener(options.host, options.port) as probe:
+        port = int(probe.getsockname()[1])
     sessions = SessionStore(max_bytes=max(STORE_BYTES, MIN_FULL_SESSIONS * limits.max_session_bytes))
     page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "examples"))))
     page.queue(max_size=options.queue)
@@ -107,20 +108,6 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
     if wait:
         page.block_thread()
     return page, address
-
-
-def _find_port(options: ServerOptions) -> int:
-    """The port that was asked for, or a free one. Raises OSError, with one sentence, if it is taken."""
-    with socket(AF_INET6 if ":" in options.host else AF_INET) as probe:
-        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        try:
-            probe.bind((options.host, options.port))
-        except OSError as error:
-            why = error.strerror or error
-            raise OSError(
-                f"cannot listen at {options.host}, port {options.port}: {why}; choose another --port"
-            ) from error
-        return int(probe.getsockname()[1])
 
 
 def build_theme() -> Any:

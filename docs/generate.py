@@ -38,6 +38,7 @@ ERROR_MODULES = (
     "demo.requests",
     "annotate.errors",
     "sam3_tool.system.fetching",
+    "serve.http.errors",
 )
 """Where errors are defined, beside `sam3_tool.errors`."""
 MEASURED = {"result-example"}

@@ -3,6 +3,7 @@
     Sam3AgentError
     ├── UserError               one line for a person: what was found, what was expected, what to do; exit code 2
     │   ├── ImageError          a file or an array is no image
+    │   │   └── ImageSizeError  an image has more pixels than it may have
     │   ├── VideoError          a file, a folder or a list of images is no video
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
     │   ├── DeviceError         a model cannot run, or go on, on its device
@@ -27,6 +28,7 @@
     │   ├── SourceError         there are no images where they were looked for       (annotate.errors)
     │   ├── AnnotationError     the folder of a run over many images cannot be used  (annotate.errors)
     │   │   └── WorkerError     its workers cannot go on; exit code 1
+    │   ├── ApiError            a request over HTTP is refused                (serve.http.errors)
     │   ├── SessionExpiredError a visitor's session is gone                       (demo.sessions)
     │   └── InvalidEventError   the page sent what is no event                    (demo.requests)
     └── ToolError               a mistake that the planner can mend, written to it   (agent.core.errors)
@@ -53,6 +55,10 @@ class UserError(Sam3AgentError):
 
 class ImageError(UserError, ValueError):
     """Signal that a file or an array is no image that can be used."""
+
+
+class ImageSizeError(ImageError):
+    """Signal that an image has more pixels than it may have."""
 
 
 class VideoError(UserError, ValueError):

@@ -1,7 +1,7 @@
 """Planner and SAM 3 as the command line asks for them, and the garbage collector's part in a quick start."""
 
 import gc
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.cli.console import Progress
 from agent.cli.options import Options
@@ -28,20 +28,23 @@ def load_models(options: Options, progress: Progress) -> Models:
     progress.print_line(_format_header(provenance))
     print_warnings(provenance)
     progress.show_status(f"loading SAM 3 ({provenance.sam3})")
-    sam3 = _load_sam3(options, provenance)
+    sam3 = load_sam3(options, provenance)
     if options.record is not None:
         planner = wrap_recording(planner, provenance, options.record, **planner_options)
     freeze_and_enable_gc()
     return planner, sam3, provenance
 
 
-def _load_sam3(options: Options, provenance: "Provenance") -> "Sam3":
-    """The recorded one for a replay, unless another is asked for."""
+def load_sam3(options: Options, provenance: "Provenance", **settings: Any) -> "Sam3":
+    """The recorded one for a replay, unless another is asked for.
+
+    `settings`: arguments of `Sam3.load` that no option stands for.
+    """
     from sam3_tool import Sam3
 
     if options.recording_folder and options.sam3 is None:
         return Sam3.replay(options.recording_folder)
-    return Sam3.load(provenance.sam3, device=options.device, record=options.record)
+    return Sam3.load(provenance.sam3, device=options.device, record=options.record, **settings)
 
 
 def _format_header(provenance: "Provenance") -> str:

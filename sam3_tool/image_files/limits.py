@@ -2,7 +2,7 @@
 
 import os
 
-from sam3_tool.errors import ImageError
+from sam3_tool.errors import ImageError, ImageSizeError
 
 DEFAULT_MAX_PIXELS = 89_478_485
 """Pillow's own limit: an RGB image of this size takes 256 MiB."""
@@ -28,10 +28,10 @@ def check_pixel_count(width: int, height: int, max_pixels: int) -> None:
     """Refuse an image that is too large, before it is decoded.
 
     Raises:
-        ImageError: It has more pixels than `max_pixels`. The message names no file.
+        ImageSizeError: It has more pixels than `max_pixels`. The message names no file.
     """
     if width * height > max_pixels:
-        raise ImageError(describe_excess(f"{width} x {height} is {width * height:,}", max_pixels))
+        raise ImageSizeError(describe_excess(f"{width} x {height} is {width * height:,}", max_pixels))
 
 
 def describe_excess(found: str, max_pixels: int) -> str:

@@ -17,7 +17,7 @@ import PIL.Image
 from PIL import ExifTags, ImageChops, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from sam3_tool.errors import ImageError
+from sam3_tool.errors import ImageError, ImageSizeError
 from sam3_tool.image_files import jpeg2000, tiff
 from sam3_tool.image_files.brightness import SampleMeaning, to_8_bits
 from sam3_tool.image_files.file_kinds import HEAD_BYTES, describe_file_kind
@@ -110,7 +110,7 @@ def read_image_file(origin: Origin, max_pixels: int) -> FileContent:
         _check_file(origin)
         return _read_source(BytesIO(origin) if isinstance(origin, bytes) else origin, origin, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_format_name(origin)}: {error}") from error
+        raise type(error)(f"{_format_name(origin)}: {error}") from error
     except DAMAGE as error:
         if (content := _read_repaired(origin, max_pixels)) is not None:
             return content
@@ -168,7 +168,7 @@ def _read_source(source: Source, origin: Origin, max_pixels: int) -> FileContent
         with image:
             return _read_opened(image, origin, max_pixels)
     except BOMBS as error:
-        raise ImageError(describe_bomb(error, max_pixels)) from error
+        raise ImageSizeError(describe_bomb(error, max_pixels)) from error
 
 
 def describe_bomb(error: Exception, max_pixels: int) -> str:
@@ -393,7 +393,7 @@ def _read_repaired(origin: Origin, max_pixels: int) -> FileContent | None:
     try:
         read = _read_source(BytesIO(stripped), origin, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_format_name(origin)}: {error}") from error
+        raise type(error)(f"{_format_name(origin)}: {error}") from error
     except DAMAGE:
         return _read_unfinished_jpeg(stripped, origin, max_pixels) if head.startswith(JPEG_START) else None
     is_cut = head.startswith(PNG_SIGNATURE) and b"IEND" not in content
@@ -417,7 +417,7 @@ def _read_refused_tiff(origin: Origin, max_pixels: int) -> FileContent | None:
     try:
         return _read_tiff(origin, max_pixels)
     except ImageError as error:
-        raise ImageError(f"{_format_name(origin)}: {error}") from error
+        raise type(error)(f"{_format_name(origin)}: {error}") from error
     except Exception:  # tifffile raises errors of many types on damaged files
         return None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
-from sam3_tool.errors import ImageError
+from sam3_tool.errors import ImageError, ImageSizeError
 from sam3_tool.image_files.brightness import SampleMeaning
 from sam3_tool.image_files.limits import check_pixel_count, describe_excess
 
@@ -183,7 +183,7 @@ def _check_page(page: "TiffPage", file_size: int, max_pixels: int) -> None:
     if photometric not in _SHOWN or page.dtype.kind not in "uifb":
         raise ImageError(f"a TIFF of {what}, which cannot be shown; save it as grey or RGB with 8 or 16 bits")
     if page.nbytes > _MAX_BYTES_PER_PIXEL * max_pixels:
-        raise ImageError(describe_excess(f"{page.nbytes:,} bytes of {what} instead of", max_pixels))
+        raise ImageSizeError(describe_excess(f"{page.nbytes:,} bytes of {what} instead of", max_pixels))
     ends = [offset + size for offset, size in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > file_size:
         raise ValueError("the file ends before its pixels do")

@@ -1,0 +1,156 @@
+"""`sam3-agent serve`: the agent and SAM 3 over HTTP, from the command line."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli import shared_options
+from agent.cli.console import report_user_errors, require_extra
+from agent.cli.loading import load_sam3
+from agent.cli.options import Options
+from agent.cli.path_parameters import path_option
+from agent.cli.streams import print_line, print_remark
+from agent.core.errors import UsageError
+from sam3_tool.system.listening import is_loopback, open_listener
+
+if TYPE_CHECKING:
+    from agent.core.planner import Planner
+    from serve.http.auth import TokenBook
+
+TOKENS_VARIABLE = "SAM3_AGENT_TOKENS"
+ACCESS_PANEL, LOAD_PANEL = "Who may use it", "Limits of the server"
+
+serve_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@serve_app.command()
+@shared_options.planning_options(without=("record",))
+def serve_http(
+    options: Options,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 = the whole network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.")] = 8000,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Also show the metrics at this port of 127.0.0.1, to anybody.")
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        path_option(
+            help=f"A TOML file with tokens and limits by tenant (or {TOKENS_VARIABLE}=NAME:TOKEN,…).",
+            rich_help_panel=ACCESS_PANEL,
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="A web page that may use it, e.g. https://example.org.", rich_help_panel=ACCESS_PANEL),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name of this server, where there are no tokens.", rich_help_panel=ACCESS_PANEL),
+    ] = None,
+    allow_url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Fetch images from this host.", rich_help_panel=ACCESS_PANEL),
+    ] = None,
+    max_pixels: Annotated[
+        float, typer.Option(min=0.01, help="Megapixels that an image may have.", rich_help_panel=LOAD_PANEL)
+    ] = 50,
+    max_bytes: Annotated[
+        float, typer.Option(min=0.01, help="MiB that an image file may have.", rich_help_panel=LOAD_PANEL)
+    ] = 40,
+    image_memory: Annotated[
+        float, typer.Option(min=1, help="MiB for the pixels of all images.", rich_help_panel=LOAD_PANEL)
+    ] = 1024,
+    image_seconds: Annotated[
+        float,
+        typer.Option(min=1, help="An image is forgotten when it is not used for so long.", rich_help_panel=LOAD_PANEL),
+    ] = 3600,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Prompts that SAM 3 answers together.", rich_help_panel=LOAD_PANEL)
+    ] = 8,
+    waiting: Annotated[
+        int, typer.Option(min=0, help="Requests that may wait; more are told to come back.", rich_help_panel=LOAD_PANEL)
+    ] = 48,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a request may wait.", rich_help_panel=LOAD_PANEL)
+    ] = 60,
+    drain: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds that it goes on to listen after SIGTERM, while /ready fails.",
+            rich_help_panel=LOAD_PANEL,
+        ),
+    ] = 5,
+) -> None:
+    """Answer over HTTP: upload images, and ask for masks by phrases, clicks and sentences.
+
+    Without tokens it listens at this machine alone. Ctrl-C and SIGTERM end it once all begun answers are given.
+    """
+    with report_user_errors(interrupted="the server has ended"):
+        with require_extra("serve", "fastapi", "uvicorn", "prometheus_client", "multipart"):
+            from serve.http.app import create_app
+            from serve.http.drain import DrainingServer
+            from serve.http.metrics import Metrics
+            from serve.http.settings import MEGA, MIB, ServeSettings
+        book = _read_tokens(tokens)
+        if not book and not is_loopback(host):
+            raise UsageError(
+                f"everybody who reaches {host} could use the server: give out tokens with --tokens FILE or"
+                f" {TOKENS_VARIABLE}=NAME:TOKEN, or listen at --host 127.0.0.1"
+            )
+        settings = ServeSettings(
+            tokens=book,
+            hosts=(host, "localhost", "127.0.0.1", "[::1]", *(allow_host or ())),
+            origins=tuple(allow_origin or ()),
+            allowed_urls=tuple(allow_url or ()),
+            max_pixels=int(max_pixels * MEGA),
+            max_file_bytes=int(max_bytes * MIB),
+            image_bytes=int(image_memory * MIB),
+            image_seconds=image_seconds,
+            inflight=2 * max_batch,
+            waiting=waiting,
+            deadline=timeout,
+            drain_seconds=drain,
+        )
+
+        provenance, metrics = options.build_provenance(), Metrics()
+
+        def load_planner() -> "Planner":
+            from agent.planners.loading import load_planner
+
+            return load_planner(options.planner, **options.to_planner_options(provenance))
+
+        app = create_app(
+            settings,
+            lambda: load_sam3(options, provenance, max_batch=max_batch, on_batch=metrics.observe_batch),
+            load_planner,
+            metrics=metrics,
+        )
+        try:
+            listener = open_listener(host, port)
+            if metrics_port is not None:
+                metrics.serve_alone(metrics_port)
+        except OSError as error:  # no such host, or a port that is taken
+            raise UsageError(str(error)) from error
+        _print_banner(host, listener.getsockname()[1], has_tokens=bool(book))
+        DrainingServer(app).run(sockets=[listener])
+
+
+def _read_tokens(path: Path | None) -> "TokenBook":
+    """Those of the file, or those of the environment. Raises UsageError, which never shows a token."""
+    from serve.http.auth import TokenBook
+
+    if path is not None:
+        return TokenBook.read(path)
+    return TokenBook.parse(os.environ.get(TOKENS_VARIABLE, ""), source=TOKENS_VARIABLE)
+
+
+def _print_banner(host: str, port: int, *, has_tokens: bool) -> None:
+    """Say where the server is, and how to try it."""
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{port}"
+    token = " -H 'authorization: Bearer TOKEN'" if has_tokens else ""
+    print_line(f"{address} (Ctrl-C ends it; /docs lists the routes; the models are being loaded)")
+    print_remark(f"try: curl{token} -F file=@IMAGE.jpg {address}/v1/images")

@@ -1,0 +1,1 @@
+"""The agent and SAM 3 over HTTP."""

@@ -1,0 +1,122 @@
+"""A server that ends as balancers want it: it says so first, goes on to listen for a while, and breaks off nothing."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socket import socket
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from serve.http.services import Services
+
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be unused: longer than the minute after which common balancers give it up themselves."""
+HEAD_SECONDS = 20.0
+"""How long the head of a request may take, from the beginning of the connection or the end of the answer before it."""
+
+
+class TimedProtocol(H11Protocol):
+    """Uvicorn's HTTP/1.1, which ends connections whose client does not get as far as a request."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Stop the clock when a request has begun; and start it at the first byte of the next one."""
+        former = self.cycle
+        if self._head_timer is None and (former is None or former.response_complete):
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        super().data_received(data)
+        if self.cycle is not former:
+            self._stop_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def _stop_clock(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class DrainingServer(uvicorn.Server):
+    """Uvicorn's server, which at SIGTERM first lets `/ready` fail, and returns instead of raising the signal again."""
+
+    def __init__(self, app: FastAPI) -> None:
+        """Make a server of an application, which has `state.services`."""
+        self._services: Services = app.state.services
+        self._stop_at: float | None = None
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=TimedProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(self._services.settings.grace_seconds),
+            )
+        )
+
+    def run(self, sockets: list[socket] | None = None) -> None:
+        """Serve until a signal, or until a model cannot be loaded.
+
+        Args:
+            sockets: Where to listen.
+
+        Raises:
+            UserError: A model cannot be loaded.
+        """
+        super().run(sockets=sockets)
+        if (error := self._find_failure()) is not None:
+            raise error
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGTERM and SIGINT as long as the server runs."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        original: dict[int, Any] = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in original.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; a second signal ends at once.
+
+        Ctrl-C does not wait for balancers: whoever pressed it sits here.
+        """
+        if self._services.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self._services.draining = True
+        wait = 0.0 if sig == signal.SIGINT else self._services.settings.drain_seconds
+        self._stop_at = time.monotonic() + wait
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end now. It is asked ten times a second."""
+        is_over = self._stop_at is not None and time.monotonic() >= self._stop_at
+        self.should_exit = self.should_exit or is_over or self._find_failure() is not None
+        return await super().on_tick(counter)
+
+    def _find_failure(self) -> BaseException | None:
+        for model in (self._services.sam3, self._services.planner):
+            if model.future.done() and (error := model.future.exception()) is not None:
+                return error
+        return None

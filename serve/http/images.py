@@ -1,0 +1,160 @@
+"""The images that clients have sent: pixels by tenant and key, for an hour, within a budget of bytes."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from threading import Lock
+from time import monotonic
+
+from sam3_tool import Image
+from serve.http.auth import Tenant
+from serve.http.errors import ApiError
+
+
+@dataclass(frozen=True, eq=False)
+class TenantImage(Image):
+    """An image under a key of its tenant's own.
+
+    Two tenants with the same image share no embedding, so that neither can tell from an answer, or from how quickly
+    it came, that the other has it.
+    """
+
+    owner: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """32 hexadecimal digits, of the content and the tenant."""
+        content = Image(self.pixels).key
+        return blake2b(content.encode(), digest_size=16, key=blake2b(self.owner.encode()).digest()).hexdigest()
+
+
+MIN_IMAGE_BYTES = 2**16
+"""Bytes that an image counts at least, so that small ones have a limit too."""
+
+
+@dataclass
+class _Kept:
+    image: Image
+    until: float
+
+    @property
+    def nbytes(self) -> int:
+        return max(MIN_IMAGE_BYTES, self.image.pixels.nbytes)
+
+
+class _Shelf:
+    """The images of one tenant, the least recently used first."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self.kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def put(self, key: str, kept: _Kept) -> None:
+        self.kept[key] = kept
+        self.nbytes += kept.nbytes
+
+    def pop(self, key: str) -> _Kept | None:
+        kept = self.kept.pop(key, None)
+        self.nbytes -= 0 if kept is None else kept.nbytes
+        return kept
+
+    def pop_oldest(self) -> None:
+        self.pop(next(iter(self.kept)))
+
+
+class ImageStore:
+    """Images by tenant and key. Safe to share between threads.
+
+    What was used least recently is forgotten first: of a tenant whose own room is full, and else of the tenant whose
+    images take most room. Nobody can push out the images of somebody who has fewer.
+    """
+
+    def __init__(
+        self, *, max_bytes: int, seconds: float, tenants: Sequence[Tenant] = (), now: Callable[[], float] = monotonic
+    ) -> None:
+        """Create an empty store.
+
+        Args:
+            max_bytes: Room for the pixels of all images.
+            seconds: An image is forgotten so long after it was last used.
+            tenants: Everybody who may use it.
+            now: A clock in seconds.
+        """
+        self.seconds, self._max_bytes, self._now = seconds, max_bytes, now
+        self._fair_bytes = max_bytes if len(tenants) < 2 else max_bytes // 2
+        self._lock = Lock()
+        self._shelves: dict[str, _Shelf] = {}
+
+    def put(self, tenant: Tenant, image: Image) -> Image:
+        """Keep an image.
+
+        Args:
+            tenant: Whose it is.
+            image: The image.
+
+        Returns:
+            The image as it is kept, with the tenant's own key.
+
+        Raises:
+            ApiError: It is larger than the tenant's room.
+        """
+        own = TenantImage(image.pixels, image.notes, tenant.name) if tenant.name else image
+        kept = _Kept(own, self._now() + self.seconds)
+        room = min(self._max_bytes, self._fair_bytes if tenant.max_image_bytes is None else tenant.max_image_bytes)
+        if kept.nbytes > room:
+            raise ApiError(
+                413,
+                "no_room",
+                f"the image takes {kept.nbytes:,} bytes, and there is room for {room:,}; make it smaller",
+            )
+        key = own.key
+        with self._lock:
+            shelf = self._shelves.setdefault(tenant.name, _Shelf())
+            if (known := shelf.pop(key)) is not None:
+                kept.image = known.image
+            shelf.put(key, kept)
+            while shelf.nbytes > room:
+                shelf.pop_oldest()
+            while sum(each.nbytes for each in self._shelves.values()) > self._max_bytes:
+                max(self._shelves.values(), key=lambda each: each.nbytes).pop_oldest()
+            return kept.image
+
+    def get(self, tenant: Tenant, key: str) -> Image:
+        """Return an image, which thereby is the most recently used.
+
+        Raises:
+            ApiError: This tenant has no such image, or no more. Whether somebody else has it is not told.
+        """
+        with self._lock:
+            shelf = self._shelves.get(tenant.name, _Shelf())
+            kept = shelf.kept.get(key)
+            if kept is None or kept.until <= self._now():
+                raise ApiError(404, "image_gone", "there is no image with this key here, or no more; upload it again")
+            shelf.kept.move_to_end(key)
+            kept.until = self._now() + self.seconds
+            return kept.image
+
+    def drop(self, tenant: Tenant, key: str) -> None:
+        """Forget an image, if it is there."""
+        with self._lock:
+            if tenant.name in self._shelves:
+                self._shelves[tenant.name].pop(key)
+
+    def drop_expired(self) -> None:
+        """Forget the images that nobody has used for too long."""
+        with self._lock:
+            for shelf in self._shelves.values():
+                for key in [key for key, kept in shelf.kept.items() if kept.until <= self._now()]:
+                    shelf.pop(key)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all images count."""
+        with self._lock:
+            return sum(shelf.nbytes for shelf in self._shelves.values())
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(len(shelf.kept) for shelf in self._shelves.values())

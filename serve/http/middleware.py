@@ -1,0 +1,179 @@
+"""What every request passes before a route sees it: its number, who asks, and how much it may send. Plain ASGI."""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from serve.http.auth import ANYBODY, TokenBook, read_token
+from serve.http.errors import ApiError, Message, Receive, Scope, Send, build_error_response, to_api_error
+from serve.http.metrics import Metrics
+from serve.http.settings import ServeSettings
+
+App = Callable[[Scope, Receive, Send], Any]
+Headers = Sequence[tuple[bytes, bytes]]
+
+OPEN_PATHS = frozenset({"/health", "/ready"})
+"""Whoever watches the server needs no token for these."""
+SECURITY_HEADERS: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestMiddleware:
+    """Gives a request its number, counts it, and answers what no route has foreseen."""
+
+    def __init__(self, app: App, *, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+        """Wrap an application.
+
+        Args:
+            app: The application.
+            metrics: Are told of each request.
+            is_draining: Whether clients are to open no further connection here.
+        """
+        self._app, self._metrics, self._is_draining = app, metrics, is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _choose_request_id(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = request_id
+        own_headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        began, status = time.perf_counter(), 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _merge_headers(message["headers"], own_headers)
+                if self._is_draining():
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        except Exception as error:
+            refusal = to_api_error(error, scope)
+            if status:  # the answer is under way: only breaking it off says that it is not whole
+                raise
+            await build_error_response(refusal, scope)(scope, receive, send_marked)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.observe_request(route, status, time.perf_counter() - began)
+
+
+def _choose_request_id(headers: Headers) -> str:
+    """Return the client's own number for a request, if it is one, or a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(8)
+
+
+def _merge_headers(headers: Headers, defaults: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer, and of the others those that it does not set itself."""
+    own = {name.lower() for name, _ in headers}
+    return [*headers, *(pair for pair in defaults if pair[0] not in own)]
+
+
+class AuthMiddleware:
+    """Finds out who asks, before anything of the body is read."""
+
+    def __init__(self, app: App, *, settings: ServeSettings) -> None:
+        """Wrap an application."""
+        self._app, self._tokens = app, settings.tokens
+        self._hosts = frozenset(settings.hosts)
+        self._origins = frozenset(settings.origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            headers = dict(scope["headers"])
+            try:
+                scope["state"]["tenant"] = self._find_tenant(self._tokens, headers)
+            except ApiError as error:
+                await build_error_response(error, scope)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _find_tenant(self, tokens: TokenBook, headers: dict[bytes, bytes]) -> Any:
+        if not tokens:
+            self._check_host(headers)
+            return ANYBODY
+        tenant = tokens.find_tenant(read_token(headers))
+        if tenant is None:
+            raise ApiError(
+                401,
+                "unauthorized",
+                "this server wants a token: send the header `authorization: Bearer TOKEN`",
+                {"www-authenticate": "Bearer"},
+            )
+        return tenant
+
+    def _check_host(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse what a web page of somebody else has a browser send here, where there is no token that it lacks."""
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
+        if self._hosts and name not in self._hosts:
+            raise ApiError(403, "wrong_host", "without tokens this server answers only to a name of this machine")
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        if origin and origin not in self._origins and origin.partition("://")[2] != host:
+            raise ApiError(403, "wrong_origin", "web pages of other servers may not use this one; see --allow-origin")
+
+
+class BodyMiddleware:
+    """Refuses bodies that are too large or too slow: by their announced length, and as they arrive."""
+
+    def __init__(self, app: App, *, settings: ServeSettings, large_paths: frozenset[str]) -> None:
+        """Wrap an application. Paths in `large_paths` take files, all others JSON."""
+        self._app, self._large_paths, self._settings = app, large_paths, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        is_large = scope["path"] in self._large_paths
+        limit = self._settings.max_file_bytes if is_large else self._settings.max_body_bytes
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if length.isdigit() and int(length) > limit:
+            await build_error_response(_refuse_length(limit), scope)(scope, receive, send)
+            return
+        await self._app(scope, self._limit_body(receive, limit), send)
+
+    def _limit_body(self, receive: Receive, limit: int) -> Receive:
+        size, is_whole = 0, False
+        until = time.monotonic() + self._settings.body_seconds
+
+        async def receive_limited() -> Message:
+            nonlocal size, is_whole
+            if is_whole:
+                return await receive()
+            try:
+                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                raise ApiError(
+                    408, "too_slow", "the body did not arrive in time; send it again", {"connection": "close"}
+                ) from None
+            size += len(message.get("body", b""))
+            is_whole = message["type"] != "http.request" or not message.get("more_body", False)
+            if size > limit:
+                raise _refuse_length(limit)
+            return message
+
+        return receive_limited
+
+
+def _refuse_length(limit: int) -> ApiError:
+    return ApiError(
+        413, "too_large", f"the body is over the limit of {limit:,} bytes; send less", {"connection": "close"}
+    )

@@ -1,0 +1,124 @@
+"""`/v1/images`: what clients upload, and what is kept of it."""
+
+import asyncio
+import time
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from sam3_tool import Image
+from sam3_tool.errors import ImageError, ImageSizeError
+from serve.http.answers import dump_json
+from serve.http.auth import Tenant, get_tenant
+from serve.http.errors import ApiError
+from serve.http.schemas import UrlUpload
+from serve.http.services import Services, get_services
+
+router = APIRouter(prefix="/v1/images", tags=["images"])
+
+_BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+            "application/json": {"schema": UrlUpload.model_json_schema()},
+        },
+    }
+}
+
+
+@router.post("", status_code=201, response_class=Response, openapi_extra=_BODIES)
+async def upload_image(
+    request: Request,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+) -> Response:
+    """Keep an image, and begin to encode it. The body is the file, a form with the file, or JSON with its address."""
+    deadline = time.monotonic() + services.settings.deadline + services.settings.body_seconds
+    async with services.uploads.hold_place(tenant):
+        content = await _read_content(request, services)
+        async with services.uploads.enter(deadline):
+            decode = partial(_decode_image, content, tenant, services)
+            image = await asyncio.get_running_loop().run_in_executor(services.pool, decode)
+    if services.sam3.is_ready:
+        services.sam3.get().for_caller(tenant.name).prefetch(image)
+    return Response(
+        dump_json({**describe_image(image, services), "notes": list(image.notes)}),
+        201,
+        {"location": f"/v1/images/{image.key}"},
+        media_type="application/json",
+    )
+
+
+def describe_image(image: Image, services: Services) -> dict[str, Any]:
+    """Return the JSON value of an image that is kept."""
+    return {"image": image.key, "width": image.width, "height": image.height, "expires": services.images.seconds}
+
+
+async def _read_content(request: Request, services: Services) -> bytes:
+    """Return the bytes of an image file. Raises ApiError for a body that holds none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=8) as form:
+            files = [value for value in form.values() if isinstance(value, UploadFile)]
+            content = await files[0].read() if files else b""
+    else:
+        content = await request.body()
+    if not content:
+        raise ApiError(422, "invalid", "the body holds no file; send the image itself, or a form with one file")
+    if kind == "application/json":
+        return await services.fetch_image(_read_url(content))
+    return content
+
+
+def _read_url(body: bytes) -> str:
+    try:
+        return UrlUpload.model_validate_json(body).url
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from error
+
+
+def _decode_image(content: bytes, tenant: Tenant, services: Services) -> Image:
+    most = services.settings.max_pixels
+    try:
+        image = Image.read(content, max_pixels=most if tenant.max_pixels is None else min(most, tenant.max_pixels))
+    except ImageSizeError as error:
+        raise ApiError(413, "too_many_pixels", str(error)) from error
+    except ImageError as error:
+        raise ApiError(415, "not_an_image", str(error)) from error
+    return services.images.put(tenant, image)
+
+
+@router.get("/{key}", response_class=Response)
+@router.head("/{key}", response_class=Response)
+async def show_image(
+    key: str,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+) -> Response:
+    """Say whether an image is still here. That counts as a use."""
+    return Response(
+        dump_json(describe_image(services.images.get(tenant, key), services)), media_type="application/json"
+    )
+
+
+@router.delete("/{key}", status_code=204)
+async def forget_image(
+    key: str,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+) -> None:
+    """Forget an image now. It is no error if it is not here."""
+    services.images.drop(tenant, key)

@@ -1,0 +1,115 @@
+"""`POST /v1/segment` and `POST /v1/refine`."""
+
+import time
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request, Response
+
+from sam3_tool import ConceptPrompt, Image, Sam3, VisualPrompt
+from sam3_tool.masks.rle import RleMask, check_runs, decode_mask
+from serve.http.answers import dump_json, list_instances
+from serve.http.auth import Tenant, get_tenant
+from serve.http.errors import ApiError
+from serve.http.schemas import MaskInput, RefineRequest, SegmentRequest
+from serve.http.services import Services, get_services
+
+router = APIRouter(prefix="/v1", tags=["masks"])
+
+
+@router.post("/segment", response_class=Response)
+async def segment(
+    asked: SegmentRequest,
+    request: Request,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+) -> Response:
+    """Find every instance of each phrase, or of what the boxes show."""
+    image = services.images.get(tenant, asked.image)
+    exemplar_image = None if asked.like is None else services.images.get(tenant, asked.like)
+    prompts = build_prompts(asked, exemplar_image)
+    async with services.open_work(request) as work:
+        answer = await work.run(lambda: _answer_segment(work.sam3, image, prompts, asked))
+    return Response(answer, media_type="application/json")
+
+
+def build_prompts(asked: SegmentRequest, exemplar_image: Image | None) -> list[ConceptPrompt]:
+    """Return one prompt per phrase; or one of the boxes alone. Raises ApiError for what cannot be asked."""
+    boxes = tuple((x, y, x + width, y + height) for x, y, width, height in asked.boxes)
+    labels = tuple(asked.box_labels)
+    try:
+        phrases: list[str] | list[None] = asked.phrases or [None]
+        return [ConceptPrompt(phrase, boxes, labels, asked.threshold, exemplar_image) for phrase in phrases]
+    except ValueError as error:
+        raise ApiError(422, "invalid", str(error)) from error
+
+
+def _answer_segment(sam3: Sam3, image: Image, prompts: list[ConceptPrompt], asked: SegmentRequest) -> bytes:
+    began = time.perf_counter()
+    report = sam3.run_requests([(image, prompt) for prompt in prompts])
+    results: list[dict[str, Any]] = []
+    first_id = 1
+    for found in report.instances:
+        instances = list_instances(found, asked.masks, first_id=first_id)
+        first_id += len(instances)
+        results.append({"phrase": found.phrase, "presence": found.presence, "instances": instances})
+    usage = build_usage(report.encodes, report.decodes, began)
+    return dump_json({"image": asked.image, "results": results, "usage": usage})
+
+
+def build_usage(encodes: int, decodes: int, began: float) -> dict[str, Any]:
+    """Return what an answer has cost. `began`: of `time.perf_counter`."""
+    return {"encodes": encodes, "decodes": decodes, "seconds": round(time.perf_counter() - began, 6)}
+
+
+@router.post("/refine", response_class=Response)
+async def refine(
+    asked: RefineRequest,
+    request: Request,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+) -> Response:
+    """Find the one object that clicks, a box, or an earlier mask show: three candidates, best first."""
+    image = services.images.get(tenant, asked.image)
+    async with services.open_work(request) as work:
+        answer = await work.run(lambda: _answer_refine(work.sam3, image, asked))
+    return Response(answer, media_type="application/json")
+
+
+def _answer_refine(sam3: Sam3, image: Image, asked: RefineRequest) -> bytes:
+    began = time.perf_counter()
+    try:
+        prompt = build_visual_prompt(asked, image)
+        prompt.check_fits(image.height, image.width)
+    except ValueError as error:
+        raise ApiError(422, "invalid", str(error)) from error
+    report = sam3.run_requests([(image, prompt)])
+    [found] = report.instances
+    answer = {
+        "image": asked.image,
+        "presence": found.presence,
+        "candidates": list_instances(found, asked.masks),
+        "usage": build_usage(report.encodes, report.decodes, began),
+    }
+    return dump_json(answer)
+
+
+def build_visual_prompt(asked: RefineRequest, image: Image) -> VisualPrompt:
+    """Return the prompt that was asked for. Raises ValueError for what cannot be asked."""
+    mask = None if asked.mask is None else _decode_mask(asked.mask, image)
+    box = (
+        None
+        if asked.box is None
+        else (asked.box[0], asked.box[1], asked.box[0] + asked.box[2], asked.box[1] + asked.box[3])
+    )
+    points = tuple((x, y) for x, y in asked.points)
+    return VisualPrompt(points, tuple(asked.labels), box, mask, asked.multimask, asked.fill_holes)
+
+
+def _decode_mask(given: MaskInput, image: Image) -> np.ndarray:
+    """Return bool, (H, W). Raises ValueError for a mask of another size, or what is no mask."""
+    if given.size != [image.height, image.width]:
+        raise ValueError(f"`mask` must have the image's size [{image.height}, {image.width}]")
+    mask = RleMask((image.height, image.width), given.counts)
+    check_runs(mask)
+    return decode_mask(mask)

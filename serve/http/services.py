@@ -1,0 +1,187 @@
+"""What the routes of one server share."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from typing import Generic, TypeVar
+
+from fastapi import Request
+
+from agent.core.planner import Planner
+from sam3_tool import Sam3
+from serve.http.admission import Admission
+from serve.http.auth import get_tenant
+from serve.http.errors import ApiError
+from serve.http.images import ImageStore
+from serve.http.metrics import Metrics
+from serve.http.settings import ServeSettings
+
+Model = TypeVar("Model")
+Answer = TypeVar("Answer")
+
+
+class BackgroundModel(Generic[Model]):
+    """A model that is loaded in a thread, once."""
+
+    def __init__(self, load: Callable[[], Model]) -> None:
+        """Keep how to load it. `start` begins."""
+        self._load = load
+        self.future: Future[Model] = Future()
+
+    @classmethod
+    def from_loaded(cls, model: Model) -> "BackgroundModel[Model]":
+        """Hold a model that is there."""
+        held = cls(lambda: model)
+        held.future.set_result(model)
+        return held
+
+    def start(self) -> None:
+        """Begin to load it, unless that was done."""
+        if not (self.future.running() or self.future.done()):
+            self.future.set_running_or_notify_cancel()
+            Thread(target=self._load_model, name="loading", daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is loaded."""
+        return self.future.done() and self.future.exception() is None
+
+    def get(self) -> Model:
+        """Return the model.
+
+        Raises:
+            ApiError: It is being loaded, or that failed.
+        """
+        if not self.future.done():
+            raise ApiError(
+                503, "loading", "the models are being loaded; try again in some seconds", {"retry-after": "2"}
+            )
+        if self.future.exception() is not None:
+            raise ApiError(503, "model_failed", "a model could not be loaded; the server's log says why")
+        return self.future.result()
+
+    def _load_model(self) -> None:
+        try:
+            self.future.set_result(self._load())
+        except Exception as error:  # whoever waits for the future gets it
+            self.future.set_exception(error)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A request that is worked on."""
+
+    sam3: Sam3
+    """Whatever it is asked for belongs to this request, and is not computed any more once the client has left."""
+    deadline: float
+    """When to give up what has not begun, in seconds of `time.monotonic`."""
+    cancel: Event
+    """Is set when the client has left."""
+    _pool: ThreadPoolExecutor
+    _request: Request
+
+    async def run(self, function: Callable[[], Answer]) -> Answer:
+        """Call a function in a thread, and watch whether the client leaves meanwhile."""
+        running = asyncio.get_running_loop().run_in_executor(self._pool, function)
+        leaving = asyncio.ensure_future(self._wait_for_leaving())
+        try:
+            await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                self.cancel.set()
+            return await running
+        except asyncio.CancelledError:
+            self.cancel.set()
+            raise
+        finally:
+            leaving.cancel()
+
+    async def _wait_for_leaving(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
+
+@dataclass(eq=False)
+class Services:
+    """Everything that a request may need; `get_services` gives it to a route."""
+
+    settings: ServeSettings
+    sam3: BackgroundModel[Sam3]
+    planner: BackgroundModel[Planner]
+    metrics: Metrics
+    images: ImageStore = field(init=False)
+    admission: Admission = field(init=False)
+    """For what SAM 3 works at."""
+    uploads: Admission = field(init=False)
+    """For files that are read and decoded."""
+    pool: ThreadPoolExecutor = field(init=False)
+    """Threads for what blocks."""
+    draining: bool = False
+    """Whether the server is about to end."""
+
+    def __post_init__(self) -> None:
+        """Make what the settings ask for."""
+        settings, tenants = self.settings, self.settings.tokens.tenants
+        self.images = ImageStore(max_bytes=settings.image_bytes, seconds=settings.image_seconds, tenants=tenants)
+        self.admission = Admission(inflight=settings.inflight, waiting=settings.waiting, tenants=len(tenants))
+        self.uploads = Admission(
+            inflight=settings.upload_inflight, waiting=settings.upload_waiting, tenants=len(tenants)
+        )
+        self.pool = ThreadPoolExecutor(settings.inflight + settings.upload_inflight, "serve")
+        for name, text, read in (
+            ("sam3_inflight", "Requests that SAM 3 works at.", lambda: self.admission.inside),
+            ("sam3_waiting", "Requests that wait for that.", lambda: self.admission.waiting),
+            ("sam3_uploads", "Uploads that are read or decoded.", lambda: self.uploads.held),
+            ("sam3_kept_images", "Images that are kept.", lambda: len(self.images)),
+            ("sam3_kept_image_bytes", "Bytes of the images that are kept.", lambda: self.images.nbytes),
+        ):
+            self.metrics.watch_number(name, text, read)
+
+    @asynccontextmanager
+    async def open_work(self, request: Request, *, seconds: float | None = None) -> AsyncIterator[Work]:
+        """Wait for the turn of a request that SAM 3 works at.
+
+        Args:
+            request: The request, whose body has been read.
+            seconds: How long it may wait; default: as the settings say.
+
+        Raises:
+            ApiError: SAM 3 is not loaded yet, too many requests wait, or this one has waited too long.
+        """
+        sam3, tenant = self.sam3.get(), get_tenant(request)
+        deadline = time.monotonic() + (self.settings.deadline if seconds is None else seconds)
+        async with self.admission.hold_place(tenant), self.admission.enter(deadline) as waited:
+            self.metrics.queue_seconds.observe(waited)
+            cancel = threading.Event()
+            caller = f"{tenant.name}/{request.state.request_id}"
+            view = sam3.for_caller(caller, deadline=deadline, cancel=cancel)
+            yield Work(view, deadline, cancel, self.pool, request)
+
+    async def fetch_image(self, url: str) -> bytes:
+        """Return the bytes at an address that a client names.
+
+        Raises:
+            ApiError: The server may not fetch from there.
+        """
+        raise ApiError(403, "urls_off", "this server fetches no images; send the file itself")
+
+    async def forget_expired_images(self) -> None:
+        """Forget what is not used any more, every minute, until cancelled."""
+        with suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(min(60.0, self.settings.image_seconds))
+                self.images.drop_expired()
+
+    def close(self) -> None:
+        """End the threads, and SAM 3."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def get_services(request: Request) -> Services:
+    """Return what the routes share. A dependency of routes."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,161 @@
+"""What clients send that no client should: each is one clear error, in one shape, and nothing of it is repeated."""
+
+import json
+import struct
+import zlib
+
+import pytest
+from fastapi.testclient import TestClient
+
+from sam3_tool import Sam3, ScriptedBackend
+from serve.http.app import create_app
+from serve.http.settings import ServeSettings
+from tests.support.serving import write_image
+
+JSON = {"content-type": "application/json"}
+SECRET = "SECRET-of-the-client"
+
+
+def build_bomb() -> bytes:
+    """A PNG of 900 megapixels in 109 kB."""
+
+    def build_chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">2I5B", 30_000, 30_000, 1, 0, 0, 0, 0)
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(b"\0" * 3751 * 1000) for _ in range(30)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + build_chunk(b"IHDR", head) + build_chunk(b"IDAT", rows) + build_chunk(b"IEND", b"")
+
+
+def write_asked(key: str, **fields: object) -> bytes:
+    return json.dumps({"image": key, **fields}).encode()
+
+
+def check_refusal(answer, status: int, code: str) -> None:
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (status, code), error
+    assert {*error} == {"code", "message", "request_id"}
+    assert error["request_id"] == answer.headers["x-request-id"]
+    assert "\n" not in error["message"]
+    assert len(error["message"]) < 300
+    assert SECRET not in answer.text
+    assert "/home" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"threshold": float("nan")}, "threshold"),
+        ({"threshold": float("inf")}, "threshold"),
+        ({"threshold": 1}, "threshold"),
+        ({"threshold": SECRET}, "threshold"),
+        ({"threshold": 10**400}, "threshold"),
+        ({"boxes": [[0, 0, float("nan"), 4]]}, "boxes.0.2"),
+        ({"boxes": [[0, 0, 0, 4]]}, "box"),
+        ({"boxes": [[1e308, 0, 1e308, 4]]}, "box"),
+        ({"boxes": [[0, 0, 4, 4]], "box_labels": [1, 1]}, "box"),
+        ({"box_labels": [2]}, "box_labels.0"),
+        ({"phrases": ["c"] * 10**5}, "phrases"),
+        ({"phrases": ["c" * 2001]}, "phrases.0"),
+        ({"phrases": [" "]}, "phrase"),
+        ({"phrases": "cup"}, "phrases"),
+        ({"phrases": ["\ud800"]}, "phrases.0"),
+        ({"phrases": [None]}, "phrases.0"),
+        ({"masks": SECRET}, "masks"),
+        ({"image": 7}, "image"),
+        ({"image": SECRET * 9}, "image"),
+        ({"\ud800" * 200: 1}, "unicode"),
+        ({"x" * 200: 1}, "x" * 80 + ":"),
+        ({"unknown": SECRET}, "unknown"),
+        ({"like": "0" * 32}, "no image"),
+    ],
+)
+def test_a_field_that_makes_no_sense_is_named(client, key, fields, word) -> None:
+    answer = client.post("/v1/segment", content=write_asked(key, **{"phrases": ["cup"], **fields}), headers=JSON)
+    check_refusal(answer, *((404, "image_gone") if "like" in fields else (422, "invalid")))
+    assert word in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "code"),
+    [
+        (b"", JSON, 422, "invalid"),
+        (b"{", JSON, 422, "invalid"),
+        (b"\xff", JSON, 400, "bad_request"),
+        (b"[" * 10**5, JSON, 400, "bad_request"),
+        (b"1" * 10**5, JSON, 400, "bad_request"),
+        (b"null", JSON, 422, "invalid"),
+        (b'{"image": "x"}', {"content-type": "text/plain"}, 415, "unsupported_media_type"),
+        (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        (b'{"phrases": [' + b'"cup", ' * 10**6, JSON, 413, "too_large"),
+    ],
+)
+@pytest.mark.parametrize("route", ["/v1/segment", "/v1/refine"])
+def test_a_body_that_cannot_be_read_is_said_to_be(client, route, content, headers, status, code) -> None:
+    check_refusal(client.post(route, content=content, headers=headers), status, code)
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "code"),
+    [
+        (b"", {}, 422, "invalid"),
+        (b"just a text " * 99, {"content-type": "image/png"}, 415, "not_an_image"),
+        (write_image()[:-30], {}, 415, "not_an_image"),
+        (build_bomb(), {}, 413, "too_many_pixels"),
+        (write_image((1001, 1000)), {}, 413, "too_many_pixels"),
+        (b"x" * (2 * 10**5 + 1), {}, 413, "too_large"),
+        (b"--b\r\nhalf", {"content-type": "multipart/form-data; boundary=b"}, 422, "invalid"),
+        (b"--b--\r\n", {"content-type": "multipart/form-data; boundary=b"}, 422, "invalid"),
+        (b"--b\r\n", {"content-type": "multipart/form-data"}, 400, "bad_request"),
+        (b'{"url": "https://example.org/x.png"}', JSON, 403, "urls_off"),
+        (b'{"url": 7}', JSON, 422, "invalid"),
+        (b'{"url": "SECRET-of-the-client", "b": NaN}', JSON, 422, "invalid"),
+    ],
+)
+def test_a_file_that_is_no_image_is_refused(client, content, headers, status, code) -> None:
+    check_refusal(client.post("/v1/images", content=content, headers=headers), status, code)
+
+
+def test_a_body_without_a_length_is_counted_as_it_arrives(client) -> None:
+    check_refusal(client.post("/v1/images", content=(b"x" * 10**5 for _ in range(3))), 413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/images/..%2f..%2fetc%2fpasswd", 404, "not_found"),
+        ("GET", "/v1/images/%00", 404, "image_gone"),
+        ("PATCH", "/v1/segment", 405, "method_not_allowed"),
+        ("POST", "/v1/segment/", 404, "not_found"),
+    ],
+)
+def test_what_the_framework_refuses_has_the_same_shape(client, method, path, status, code) -> None:
+    check_refusal(client.request(method, path), status, code)
+
+
+def test_a_request_keeps_a_number_of_its_own_if_it_is_one(client) -> None:
+    given = {
+        sent: client.get("/health", headers={"x-request-id": sent}).headers["x-request-id"] for sent in ("a-1", "<b>")
+    }
+    assert given["a-1"] == "a-1"
+    assert len(given["<b>"]) == 16
+
+
+class BrokenBackend(ScriptedBackend):
+    """It fails, and its error tells where it lives."""
+
+    def decode(self, embeddings, prompts):
+        raise OSError("/home/somebody/weights cannot be read")
+
+
+def test_a_defect_says_nothing_to_the_client_and_all_to_the_log(caplog) -> None:
+    with TestClient(create_app(ServeSettings(), Sam3(BrokenBackend({})))) as client:
+        key = client.post("/v1/images", content=write_image()).json()["image"]
+        answer = client.post("/v1/segment", json={"image": key, "phrases": ["cup"]})
+        check_refusal(answer, 500, "internal")
+        assert client.get("/health").status_code == 200
+    assert "/home/somebody/weights" in caplog.text
+    assert answer.headers["x-request-id"] in caplog.text
