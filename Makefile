@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm soak docs static check
+.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-fiftyone soak docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -8,6 +8,9 @@ DEV = $(RUN) --extra dev --group owners --group docs
 # one file's tests stay together, since they share a model or a server; long files come first (tests/conftest.py)
 TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VLLM = .tools/vllm-env
+CVAT = .tools/cvat-env
+FIFTYONE = .tools/fiftyone-env
+LABEL_STUDIO = .tools/label-studio-env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +33,30 @@ test-vllm: $(VLLM)/made ## drive a real vLLM on a CPU; see tests/vllm/README.md
 $(VLLM)/made: tests/vllm/requirements.txt tests/vllm/overrides.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(VLLM)
 	$(UV) pip install --python $(VLLM) --override tests/vllm/overrides.txt -r tests/vllm/requirements.txt
+	@touch $@
+
+test-label-studio: $(LABEL_STUDIO)/made ## drive a real Label Studio; see tests/label_studio/README.md
+	$(DEV) pytest -n0 tests/label_studio
+
+$(LABEL_STUDIO)/made: tests/label_studio/requirements.txt
+	$(UV) venv --quiet --clear --python 3.11 $(LABEL_STUDIO)
+	$(UV) pip install --python $(LABEL_STUDIO) -r tests/label_studio/requirements.txt
+	@touch $@
+
+test-cvat: $(CVAT)/made ## load the functions for CVAT as its agent does; see tests/cvat/README.md
+	OMP_NUM_THREADS=1 $(CVAT)/bin/python -m pytest tests/cvat
+
+$(CVAT)/made: tests/cvat/requirements.txt pyproject.toml
+	$(UV) venv --quiet --clear --python 3.11 $(CVAT)
+	$(UV) pip install --python $(CVAT) -r tests/cvat/requirements.txt
+	@touch $@
+
+test-fiftyone: $(FIFTYONE)/made ## run the page about FiftyOne; see tests/fiftyone/README.md
+	OMP_NUM_THREADS=1 $(FIFTYONE)/bin/python -m pytest tests/fiftyone
+
+$(FIFTYONE)/made: tests/fiftyone/requirements.txt pyproject.toml
+	$(UV) venv --quiet --clear --python 3.11 $(FIFTYONE)
+	$(UV) pip install --python $(FIFTYONE) -r tests/fiftyone/requirements.txt
 	@touch $@
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows

@@ -1,0 +1,1 @@
+"""The protocols of label tools: Label Studio asks over HTTP, CVAT loads a module."""
