@@ -27,7 +27,7 @@ from .planners.scripted import ReplayPlanner, ScriptedPlanner, ScriptEntry
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
-from .sources.answering import SourceAnswer, segment_source
+from .sources.answering import Source, SourceAnswer, segment_source
 from .tools.toolsets import PAPER, VIDEO, WORKSPACE, parse_toolset
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "ScriptedModel",
     "ScriptedPlanner",
     "SearchRecord",
+    "Source",
     "SourceAnswer",
     "Step",
     "Task",

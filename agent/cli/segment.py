@@ -43,13 +43,15 @@ class Asked:
     start: float | None
     end: float | None
     max_pixels: int | None
+    fetch: Callable[[str], bytes]
+    """From a URL to what it holds."""
 
     def open_item(self, item: "SourceItem") -> "tuple[Image | Video, Task]":
         """Open an image or a video, and check that all of this can be asked about it. Raises UserError."""
         from agent.cli.tasks import build_task
         from agent.exports import check_formats
 
-        subject = item.open_subject(max_pixels=self.max_pixels, fetch=refuse_url)
+        subject = item.open_subject(max_pixels=self.max_pixels, fetch=self.fetch)
         task = build_task(subject, self.query, start=self.start, end=self.end)
         check_formats(self.exporters, "image" if task.timeline is None else "video")
         return subject, task
@@ -73,8 +75,8 @@ def segment(
         typer.Argument(
             metavar="SOURCE...",
             show_default=False,
-            help="A picture file; a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames. Or several: files,"
-            " a pattern such as 'photos/*.jpg', a .txt file with one path on each line, a folder with --each; - reads"
+            help="A picture file, or its https URL; a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames. Or several: files,"
+            " a pattern such as 'photos/*.jpg', a .txt file with one path or URL on each line, a folder with --each; - reads"
             " a picture or such a list from standard input.",
         ),
     ] = None,
@@ -92,6 +94,10 @@ def segment(
     export: shared_options.ExportOption = None,
     start: Annotated[float | None, typer.Option(min=0, help="Of a video: look only from this second on.")] = None,
     end: Annotated[float | None, typer.Option(min=0, help="Of a video: look only up to this second.")] = None,
+    allow_url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Fetch what a list names from this host; give it once for each."),
+    ] = None,
     max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
     """Find what QUERY asks for in SOURCE; write overlay.png, result.json, episode.json and episode.html.
@@ -112,9 +118,19 @@ def segment(
     with report_user_errors(interrupted=nothing):
         found, query = _read_words(source or [], query, each)
         from agent.exports import select_exporters
+        from agent.sources.fetching import make_fetcher
 
+        fetch = make_fetcher(source or [], allow_url or [], option="--allow-url HOST")
         exporters = {} if export is None else select_exporters(export)
-        asked = Asked(query=query, options=options, exporters=exporters, start=start, end=end, max_pixels=max_pixels)
+        asked = Asked(
+            query=query,
+            options=options,
+            exporters=exporters,
+            start=start,
+            end=end,
+            max_pixels=max_pixels,
+            fetch=fetch,
+        )
         print_notes(found.notes)
     if not found.is_single:
         from agent.cli.many import answer_items
@@ -154,13 +170,6 @@ def _read_words(sources: list[str], query: str, each: bool) -> "tuple[Expansion,
         return expand_sources(sources, each=each, read_stdin=read_stdin), query
     except PathError as error:
         raise UsageError(f"SOURCE: {error}") from error
-
-
-def refuse_url(url: str) -> bytes:
-    """Say that a URL is not fetched. Raises UsageError."""
-    from agent.core.errors import UsageError
-
-    raise UsageError(f"{url}: URLs are not fetched; download it first")
 
 
 def _answer_single(item: "SourceItem", asked: Asked, folder: Path, started: float) -> Written:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.episode import Episode, Task
-from agent.core.errors import UsageError
 from agent.core.planner import Planner
 from agent.loop import run
 from agent.sources.expanding import SourceItem, expand_sources
+from agent.sources.fetching import make_fetcher
 from sam3_tool.errors import DeviceError, UserError
 from sam3_tool.image import Image
 from sam3_tool.sam3 import Sam3
@@ -61,7 +61,7 @@ def segment_source(
         One answer for each image or video, in order.
 
     Raises:
-        UsageError: The source matches nothing.
+        UsageError: The source matches nothing, or a host is none.
         PathError: The source cannot be the name of a file.
         DeviceError: SAM 3 cannot go on.
 
@@ -74,11 +74,7 @@ def segment_source(
         >>> [(answer.episode and answer.episode.outcome, type(answer.error).__name__) for answer in answers]
         [('no_match', 'NoneType'), (None, 'ImageError')]
     """
-    items = _list_items(source, each)
-
-    def fetch(url: str) -> bytes:
-        raise UsageError(f"{url}: its host is not among those of `allow_hosts`")
-
+    items, fetch = _list_items(source, each), make_fetcher([], allow_hosts, option="`allow_hosts`")
     return (_answer_item(item, query, planner, sam3, budget, max_pixels, fetch) for item in items)
 
 

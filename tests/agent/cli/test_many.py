@@ -65,6 +65,18 @@ def test_an_image_on_standard_input_is_answered_as_a_file(here: Path):
     assert written["masks"] == json.loads(Path("out/a/result.json").read_text("utf-8"))["masks"]
 
 
+def test_a_url_of_a_list_needs_its_host_allowed(here: Path):
+    Path("list.txt").write_text("https://127.0.0.1/a.png\nphotos/a.png\n", "utf-8")
+    refused = segment("list.txt", "elephant")
+    assert refused.exit_code == 1
+    assert "https://127.0.0.1/a.png: allow its host with --allow-url HOST" in refused.stderr
+    elsewhere = segment("list.txt", "elephant", "--allow-url", "example.org")
+    assert "nothing may be fetched from the host of this URL" in elsewhere.stderr
+    private = segment("list.txt", "elephant", "--allow-url", "127.0.0.1")
+    assert "not on the public Internet" in private.stderr
+    assert "answered 1 of 2, 1 failed" in private.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -78,7 +90,12 @@ def test_an_image_on_standard_input_is_answered_as_a_file(here: Path):
         ),
         (["", "cups"], "SOURCE: the path is empty"),
         (["photos", "cups"], "keep one kind of files in the folder; if it holds images and not the frames of a video"),
-        (["https://example.org/a.png", "cups"], "https://example.org/a.png: "),
+        (["http://example.org/a.png", "cups"], "http://example.org/a.png: only https URLs are fetched"),
+        (
+            ["https://127.0.0.1/a.png", "cups"],
+            "https://127.0.0.1/a.png: the host of this URL is not on the public Internet",
+        ),
+        (["photos/a.png", "cups", "--allow-url", "https://a/b"], "--allow-url HOST: expected a host"),
         (["photos", "cups", "--each", "--planner", "replay:gone.json"], "gone.json"),
     ],
 )
