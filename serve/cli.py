@@ -100,6 +100,7 @@ def serve_http(
                 f"everybody who reaches {host} could use the server: give out tokens with --tokens FILE or"
                 f" {TOKENS_VARIABLE}=NAME:TOKEN, or listen at --host 127.0.0.1"
             )
+        provenance = options.build_provenance()
         settings = ServeSettings(
             tokens=book,
             hosts=(host, "localhost", "127.0.0.1", "[::1]", *(allow_host or ())),
@@ -113,9 +114,11 @@ def serve_http(
             waiting=waiting,
             deadline=timeout,
             drain_seconds=drain,
+            weights=provenance.sam3,
+            label_studio_url=os.environ.get("LABEL_STUDIO_URL", ""),
+            label_studio_key=os.environ.get("LABEL_STUDIO_API_KEY", ""),
         )
-
-        provenance, metrics = options.build_provenance(), Metrics()
+        metrics = Metrics()
 
         def load_planner() -> "Planner":
             from agent.planners.loading import load_planner

@@ -75,9 +75,9 @@ def segment(
         typer.Argument(
             metavar="SOURCE...",
             show_default=False,
-            help="A picture file, or its https URL; a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames. Or several: files,"
-            " a pattern such as 'photos/*.jpg', a .txt file with one path or URL on each line, a folder with --each; - reads"
-            " a picture or such a list from standard input.",
+            help="A picture file, or its https URL; a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames."
+            " Or several: files, a pattern such as 'photos/*.jpg', a .txt file with one path or URL on each line, a"
+            " folder with --each; - reads a picture or such a list from standard input.",
         ),
     ] = None,
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],

@@ -16,9 +16,10 @@ from serve.http.middleware import AuthMiddleware, BodyMiddleware, RequestMiddlew
 from serve.http.routes import health, images, segment
 from serve.http.services import BackgroundModel, Services
 from serve.http.settings import ServeSettings
+from serve.labels import routes as label_studio
 
-LARGE_PATHS = frozenset({"/v1/images"})
-"""Paths that take files."""
+LARGE_PATHS = frozenset({"/v1/images", "/label-studio/predict"})
+"""Paths that take files, or the files themselves in JSON."""
 
 
 def load_grammar() -> Planner:
@@ -71,7 +72,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (health.router, images.router, segment.router):
+    for router in (health.router, images.router, segment.router, label_studio.router):
         app.include_router(router)
     add_error_handlers(app)
     _add_middleware(app, services)

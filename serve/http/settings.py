@@ -46,3 +46,9 @@ class ServeSettings:
     """How long the server goes on to listen after SIGTERM, so that whoever sends requests here can notice."""
     grace_seconds: float = 30.0
     """How long it then waits for what is being answered."""
+    weights: str = "sam3"
+    """What the weights are called in the versions of predictions."""
+    label_studio_url: str = ""
+    """Of the Label Studio whose images may be fetched; empty for none."""
+    label_studio_key: str = field(default="", repr=False)
+    """Its legacy token, or a personal access token."""

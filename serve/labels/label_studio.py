@@ -22,6 +22,7 @@ from sam3_tool.masks.polygons import trace_outlines
 from sam3_tool.overlap import select_non_overlapping
 from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 from sam3_tool.sam3 import Sam3
+from sam3_tool.system.fetching import FetchError
 from serve.labels.label_config import Control, LabelConfig, parse_label_config
 from serve.labels.label_studio_images import LabelStudioImages
 
@@ -145,7 +146,7 @@ class LabelStudioBackend:
                 for index, image in self._open_images(task, config, image_name)
                 for region in self._find_labels(image, config, image_name, index)
             ]
-        except (UsageError, ImageError, DeadlineError) as error:
+        except (UsageError, ImageError, FetchError, DeadlineError) as error:
             log.warning("task %s has no prediction: %s", task.id, error)
             return {"error": str(error)}
         return _build_prediction(regions, version)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from agent.core.errors import UsageError
 from sam3_tool.errors import ImageError
+from sam3_tool.system.fetching import FetchError, fetch_url
 from serve.http.errors import ApiError
 from serve.http.services import Services, Work, get_services
 from serve.labels.label_config import parse_label_config
@@ -36,7 +37,7 @@ async def set_up_project(body: SetupRequest, services: SharedServices) -> dict[s
     if services.sam3.is_ready:  # nothing waits for it here: Label Studio waits for three seconds
         sam3 = services.sam3.get()
         phrases = {phrase for control in config.controls for several in control.phrases.values() for phrase in several}
-        for warning in filter(None, map(sam3.vocabulary_warning, sorted(phrases))):
+        for warning in dict.fromkeys(filter(None, map(sam3.vocabulary_warning, sorted(phrases)))):
             log.warning("%s", warning)
     return {"model_version": LabelStudioBackend.compute_version(services.settings.weights, body.label_schema)}
 
@@ -50,7 +51,7 @@ async def predict_regions(body: PredictRequest, request: Request, services: Shar
             if body.params.context is not None and body.params.context.result:
                 return {"results": [await work.run(lambda: backend.answer_prompts(body))]}
             return {"results": await work.run(lambda: backend.predict(body))}
-        except (UsageError, ImageError) as error:
+        except (UsageError, ImageError, FetchError) as error:
             raise ApiError(422, "cannot_predict", str(error)) from None
 
 
@@ -62,5 +63,14 @@ async def receive_event() -> dict[str, str]:
 
 def _make_backend(services: Services, work: Work) -> LabelStudioBackend:
     settings = services.settings
-    images = LabelStudioImages(settings.label_studio_url, settings.label_studio_key, max_bytes=settings.max_file_bytes)
+
+    def fetch_elsewhere(url: str) -> bytes:
+        return fetch_url(url, hosts=settings.allowed_urls, max_bytes=settings.max_file_bytes)
+
+    images = LabelStudioImages(
+        settings.label_studio_url,
+        settings.label_studio_key,
+        max_bytes=settings.max_file_bytes,
+        fetch_elsewhere=fetch_elsewhere if settings.allowed_urls else None,
+    )
     return LabelStudioBackend(sam3=work.sam3, images=images, weights=settings.weights, max_pixels=settings.max_pixels)
