@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
 
 def open_listener(host: str, port: int) -> socket:
@@ -22,7 +22,8 @@ def open_listener(host: str, port: int) -> socket:
     ...     bound.getsockname()[1] > 0
     True
     """
-    bound = socket(AF_INET6 if ":" in host else AF_INET)
+    # asyncio sends without delay only if the protocol is named; else an answer waits 40 ms for the client's kernel
+    bound = socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM, IPPROTO_TCP)
     bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))

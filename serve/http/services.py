@@ -15,7 +15,6 @@ from fastapi import Request
 from agent.core.planner import Planner
 from sam3_tool import Sam3
 from serve.http.admission import Admission
-from serve.http.auth import get_tenant
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
 from serve.http.metrics import Metrics
@@ -152,7 +151,7 @@ class Services:
         Raises:
             ApiError: SAM 3 is not loaded yet, too many requests wait, or this one has waited too long.
         """
-        sam3, tenant = self.sam3.get(), get_tenant(request)
+        sam3, tenant = self.sam3.get(), request.state.tenant
         deadline = time.monotonic() + (self.settings.deadline if seconds is None else seconds)
         async with self.admission.hold_place(tenant), self.admission.enter(deadline) as waited:
             self.metrics.queue_seconds.observe(waited)
@@ -181,7 +180,7 @@ class Services:
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """Return what the routes share. A dependency of routes."""
     services: Services = request.app.state.services
     return services
