@@ -17,9 +17,7 @@ from serve.http.routes import health, images, segment
 from serve.http.services import BackgroundModel, Services
 from serve.http.settings import ServeSettings
 from serve.labels import routes as label_studio
-
-LARGE_PATHS = frozenset({"/v1/images", "/label-studio/predict"})
-"""Paths that take files, or the files themselves in JSON."""
+from serve.responses import routes as responses
 
 
 def load_grammar() -> Planner:
@@ -72,7 +70,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (health.router, images.router, segment.router, label_studio.router):
+    for router in (health.router, images.router, segment.router, label_studio.router, responses.router):
         app.include_router(router)
     add_error_handlers(app)
     _add_middleware(app, services)
@@ -82,7 +80,13 @@ def create_app(
 def _add_middleware(app: FastAPI, services: Services) -> None:
     """Wrap the routes. What is added last comes first."""
     settings = services.settings
-    app.add_middleware(BodyMiddleware, settings=settings, large_paths=LARGE_PATHS)
+    in_base_64 = 4 * settings.max_file_bytes // 3 + settings.max_body_bytes
+    limits = {
+        "/v1/images": settings.max_file_bytes,
+        "/v1/responses": in_base_64,
+        "/label-studio/predict": settings.max_file_bytes,
+    }
+    app.add_middleware(BodyMiddleware, settings=settings, limits=limits)
     app.add_middleware(AuthMiddleware, settings=settings)
     if settings.origins:
         app.add_middleware(

@@ -9,6 +9,7 @@ from threading import Lock
 from time import monotonic
 
 from sam3_tool import Image
+from sam3_tool.errors import ImageError, ImageSizeError
 from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 
@@ -28,6 +29,35 @@ class TenantImage(Image):
         """32 hexadecimal digits, of the content and the tenant."""
         content = Image(self.pixels).key
         return blake2b(content.encode(), digest_size=16, key=blake2b(self.owner.encode()).digest()).hexdigest()
+
+
+def read_image(content: bytes, tenant: Tenant, *, max_pixels: int) -> Image:
+    """Read an image file that a client has sent.
+
+    Args:
+        content: The file.
+        tenant: Whose it is.
+        max_pixels: The server's limit; the tenant may have a lower one.
+
+    Returns:
+        The image, with the tenant's own key.
+
+    Raises:
+        ApiError: It is no image, or too large.
+    """
+    most = max_pixels if tenant.max_pixels is None else min(max_pixels, tenant.max_pixels)
+    try:
+        return give_owner(Image.read(content, max_pixels=most), tenant)
+    except ImageSizeError as error:
+        raise ApiError(413, "too_many_pixels", str(error)) from error
+    except ImageError as error:
+        raise ApiError(415, "not_an_image", str(error)) from error
+
+
+def give_owner(image: Image, tenant: Tenant) -> Image:
+    """Return the image with the tenant's own key; without tenants, with that of its content."""
+    is_owned = not tenant.name or (isinstance(image, TenantImage) and image.owner == tenant.name)
+    return image if is_owned else TenantImage(image.pixels, image.notes, tenant.name)
 
 
 MIN_IMAGE_BYTES = 2**16
@@ -100,7 +130,7 @@ class ImageStore:
         Raises:
             ApiError: It is larger than the tenant's room.
         """
-        own = TenantImage(image.pixels, image.notes, tenant.name) if tenant.name else image
+        own = give_owner(image, tenant)
         kept = _Kept(own, self._now() + self.seconds)
         room = min(self._max_bytes, self._fair_bytes if tenant.max_image_bytes is None else tenant.max_image_bytes)
         if kept.nbytes > room:

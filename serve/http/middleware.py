@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from serve.http.auth import ANYBODY, TokenBook, read_token
@@ -132,17 +132,16 @@ class AuthMiddleware:
 class BodyMiddleware:
     """Refuses bodies that are too large or too slow: by their announced length, and as they arrive."""
 
-    def __init__(self, app: App, *, settings: ServeSettings, large_paths: frozenset[str]) -> None:
-        """Wrap an application. Paths in `large_paths` take files, all others JSON."""
-        self._app, self._large_paths, self._settings = app, large_paths, settings
+    def __init__(self, app: App, *, settings: ServeSettings, limits: Mapping[str, int]) -> None:
+        """Wrap an application. `limits`: bytes of a body of the paths that take files; all others take JSON."""
+        self._app, self._limits, self._settings = app, limits, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        is_large = scope["path"] in self._large_paths
-        limit = self._settings.max_file_bytes if is_large else self._settings.max_body_bytes
+        limit = self._limits.get(scope["path"], self._settings.max_body_bytes)
         length = dict(scope["headers"]).get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
             await build_error_response(_refuse_length(limit), scope)(scope, receive, send)

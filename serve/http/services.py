@@ -81,12 +81,13 @@ class Work:
     """When to give up what has not begun, in seconds of `time.monotonic`."""
     cancel: Event
     """Is set when the client has left."""
-    _pool: ThreadPoolExecutor
+    pool: ThreadPoolExecutor
+    """Threads for what blocks."""
     _request: Request
 
     async def run(self, function: Callable[[], Answer]) -> Answer:
         """Call a function in a thread, and watch whether the client leaves meanwhile."""
-        running = asyncio.get_running_loop().run_in_executor(self._pool, function)
+        running = asyncio.get_running_loop().run_in_executor(self.pool, function)
         leaving = asyncio.ensure_future(self._wait_for_leaving())
         try:
             await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)

@@ -1,9 +1,14 @@
 """A server's tenants, and image files for it."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
 import PIL.Image
+import uvicorn
+from fastapi import FastAPI
 
 ANNA, BEN = "anna-has-a-long-token", "ben-has-another-token"
 HEIGHT, WIDTH = 48, 64
@@ -22,3 +27,19 @@ def write_image(
 def as_tenant(token: str) -> dict[str, str]:
     """Return the headers of somebody with this token."""
     return {"authorization": f"Bearer {token}"}
+
+
+@contextmanager
+def serve_in_thread(app: FastAPI) -> Iterator[str]:
+    """Let an application listen on a free port of this machine, and give its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from sam3_tool import Image
-from sam3_tool.errors import ImageError, ImageSizeError
 from serve.http.answers import dump_json
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
+from serve.http.images import read_image
 from serve.http.schemas import UrlUpload
 from serve.http.services import Services, get_services
 
@@ -91,14 +91,7 @@ def _read_url(body: bytes) -> str:
 
 
 def _decode_image(content: bytes, tenant: Tenant, services: Services) -> Image:
-    most = services.settings.max_pixels
-    try:
-        image = Image.read(content, max_pixels=most if tenant.max_pixels is None else min(most, tenant.max_pixels))
-    except ImageSizeError as error:
-        raise ApiError(413, "too_many_pixels", str(error)) from error
-    except ImageError as error:
-        raise ApiError(415, "not_an_image", str(error)) from error
-    return services.images.put(tenant, image)
+    return services.images.put(tenant, read_image(content, tenant, max_pixels=services.settings.max_pixels))
 
 
 @router.get("/{key}", response_class=Response)

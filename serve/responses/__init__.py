@@ -1,0 +1,1 @@
+"""Meta's SAM API: `POST /v1/responses`, answered by whatever SAM 3 is loaded."""
