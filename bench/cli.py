@@ -107,6 +107,15 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
         _print_tables(measure_start(rounds=rounds), out)
 
 
+@app.command("mcp")
+def run_mcp(rounds: Rounds = 15, out: OutputFolder = None) -> None:
+    """Measure what the Model Context Protocol adds to a call in process, over stdio and over HTTP."""
+    with _report_errors(), require_extra("mcp", "mcp", "mcp_types", "uvicorn"):
+        from bench.suites.mcp import measure_mcp
+
+        _print_tables(measure_mcp(rounds=rounds), out)
+
+
 @app.command("growth")
 def run_growth(out: OutputFolder = None) -> None:
     """Measure how fast time and memory grow with masks, holes, megapixels, frames, phrases, episodes and samples."""

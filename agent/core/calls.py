@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +23,8 @@ from agent.core.lenient_json import (
 )
 from agent.core.text import make_encodable
 from agent.core.tool import Tool
+
+CalledTool = TypeVar("CalledTool", bound=Tool)
 
 _SHORT_REPR = reprlib.Repr()
 _SHORT_REPR.maxstring = _SHORT_REPR.maxother = 80
@@ -70,8 +72,18 @@ def parse_call(decision: Decision, tools: Sequence[type[Tool]]) -> Tool:
     """
     arguments = {} if _is_call_without_arguments(decision, tools) else _read_arguments(decision)
     tool = _find_tool(decision.tool.strip() or _find_name_inside(arguments), tools)
+    return build_call(tool, _unwrap_arguments(arguments))
+
+
+def build_call(tool: type[CalledTool], arguments: Any) -> CalledTool:
+    """The call with these arguments, which a reader of JSON gave, as forgiving as `parse_call`. Raises ToolError.
+
+    >>> from agent.tools.combine import Count
+    >>> build_call(Count, {"Ids": "1 and 2"})
+    Count(ids=[1, 2])
+    """
     try:
-        return tool.model_validate(_normalize_fields(tool, _unwrap_arguments(arguments)))
+        return tool.model_validate(_normalize_fields(tool, arguments))
     except ValidationError as error:
         raise ToolError(_describe_invalid_call(tool, error)) from error
 

@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request  # FastAPI's own; `sam3-agent mcp` comes without FastAPI
 
 from agent.core.errors import UsageError
 

@@ -1,0 +1,198 @@
+"""What the Model Context Protocol adds to a call, over each transport, and what its tools cost to read."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from mcp import Client, StdioServerParameters
+
+from agent import GrammarPlanner
+from bench.harness.machine import describe_device
+from bench.harness.tables import Cell, Table
+from sam3_tool import Image, Sam3
+from serve.mcp.images import ImageShelf
+from serve.mcp.models import LoadedModel, Models
+from serve.mcp.offers import OFFERS
+from serve.mcp.runner import Limits, Runner
+from serve.mcp.server import build_server
+from serve.mcp.workers import start_in_thread
+
+SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
+PHRASE = "watermelon"
+PROGRAM = ("-c", "from agent.cli.main import main; main()", "mcp")
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+"""Of the servers that are processes of their own: one thread, as the direct call has."""
+AGES = {"auto": "2026-07-28", "legacy": "2025-11-25"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to ask for a phrase about an image that is encoded already."""
+
+    name: str
+    ask: Callable[[int], Awaitable[int]]
+    """Ask in this round, and return the letters of what came back."""
+
+
+def measure_mcp(*, rounds: int = 15) -> list[Table]:
+    """Measure round trips beside the direct call, in turns, and the size of what the server offers."""
+    torch.set_num_threads(1)
+    return [asyncio.run(_measure_trips(rounds)), measure_offers()]
+
+
+def measure_offers() -> Table:
+    """Measure the letters of each tool: what a language model reads of it, and all that a client is sent."""
+    rows: list[tuple[Cell, ...]] = []
+    for offer in OFFERS.values():
+        whole = offer.to_definition().model_dump(mode="json", by_alias=True, exclude_none=True)
+        read = {name: whole[name] for name in ("name", "description", "inputSchema")}
+        rows.append((offer.tool.name, _count_letters(read), _count_letters(whole)))
+    rows.append(("all", sum(int(row[1] or 0) for row in rows), sum(int(row[2] or 0) for row in rows)))
+    columns = ("tool", "letters that a model reads", "letters with output schema and annotations")
+    return Table("mcp-tools", "What the tools cost to read", columns, rows, {})
+
+
+async def _measure_trips(rounds: int) -> Table:
+    image, sam3 = Image.open(SCENE), Sam3.load("tiny")
+    took: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
+    async with AsyncExitStack() as stack:
+        ways = [Way("direct call", _build_direct_call(sam3, image))]
+        for connect in (_connect_in_process, _connect_stdio, _connect_http):
+            for mode, age in AGES.items():
+                client, name = await stack.enter_async_context(connect(sam3, mode))
+                handle = await _open_image(client)
+                ways += [
+                    Way(f"{name}, {age}", _build_call(client, handle, "segment")),
+                    Way(f"{name}, {age}, `count`", _build_call(client, handle, "count")),
+                ]
+        for number in range(rounds + 1):
+            for way in ways:
+                begun = perf_counter()
+                sizes[way.name] = await way.ask(number)
+                took.setdefault(way.name, []).append(1000 * (perf_counter() - begun))
+    return _build_table(took, sizes, rounds)
+
+
+def _build_table(took: dict[str, list[float]], sizes: dict[str, int], rounds: int) -> Table:
+    """The first round warms up and does not count."""
+    direct = took["direct call"][1:]
+    rows = []
+    for name, all_of_it in took.items():
+        trips = all_of_it[1:]
+        above = [trip - call for trip, call in zip(trips, direct, strict=True)]
+        added = None if name == "direct call" or name.endswith("`count`") else median(above)
+        rows.append((name, median(trips), min(trips), max(trips), added, sizes[name]))
+    about: dict[str, Cell] = {
+        "device": describe_device(torch.device("cpu")),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "rounds": rounds,
+        "image": "640 x 480, encoded before, 4 masks",
+    }
+    columns = ("one phrase", "median, ms", "least", "most", "above the direct call, ms", "letters of the answer")
+    return Table("mcp", "Round trips over the Model Context Protocol", columns, rows, about)
+
+
+def _choose_threshold(number: int) -> float:
+    """Another one in each round: an equal question would be answered from what was found before."""
+    return 0.5 + number / 10_000
+
+
+def _build_direct_call(sam3: Sam3, image: Image) -> Callable[[int], Awaitable[int]]:
+    async def ask(number: int) -> int:
+        return len(sam3.segment(image, PHRASE, threshold=_choose_threshold(number)))
+
+    return ask
+
+
+def _build_call(client: Client, handle: str, tool: str) -> Callable[[int], Awaitable[int]]:
+    async def ask(number: int) -> int:
+        threshold = {"phrases": [PHRASE], "threshold": _choose_threshold(number)}
+        answer = await client.call_tool(tool, {"image": handle, **(threshold if tool == "segment" else {"ids": [1]})})
+        if answer.is_error:
+            raise RuntimeError(str(answer.content[0]))
+        return _count_letters(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    return ask
+
+
+async def _open_image(client: Client) -> str:
+    content = io.BytesIO()
+    Image.open(SCENE).to_pil().save(content, "PNG")
+    opened = await client.call_tool("open_image", {"data": base64.b64encode(content.getvalue()).decode()})
+    handle = str(opened.structured_content["image"])
+    await client.call_tool("segment", {"image": handle, "phrases": [PHRASE]})
+    return handle
+
+
+@asynccontextmanager
+async def _connect_in_process(sam3: Sam3, mode: str) -> AsyncIterator[tuple[Client, str]]:
+    models = Models(
+        LoadedModel("SAM 3", start_in_thread(lambda: sam3)), LoadedModel("planner", start_in_thread(GrammarPlanner))
+    )
+    shelf = ImageShelf(max_bytes=2**28, idle_seconds=3600)
+    server = build_server(Runner(models, shelf, None, Limits(max_pixels=10**7, max_bytes=2**24)))
+    async with Client(server, mode=mode) as client:
+        yield client, "in process"
+
+
+@asynccontextmanager
+async def _connect_stdio(sam3: Sam3, mode: str) -> AsyncIterator[tuple[Client, str]]:
+    parameters = StdioServerParameters(command=sys.executable, args=[*PROGRAM], env={**os.environ, **ENVIRONMENT})
+    async with Client(parameters, mode=mode) as client:
+        yield client, "stdio"
+
+
+@asynccontextmanager
+async def _connect_http(sam3: Sam3, mode: str) -> AsyncIterator[tuple[Client, str]]:
+    process = subprocess.Popen(
+        [sys.executable, *PROGRAM, "--http", "--port", "0"],
+        env={**os.environ, **ENVIRONMENT},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[0]
+        async with _open_patiently(address, mode) as client:
+            yield client, "HTTP"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@asynccontextmanager
+async def _open_patiently(address: str, mode: str) -> AsyncIterator[Client]:
+    """Connect once the server listens, which is soon after it has said where."""
+    for _ in range(100):
+        try:
+            _, writer = await asyncio.open_connection(*_split_address(address))
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            break
+    async with Client(address, mode=mode) as client:
+        yield client
+
+
+def _split_address(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("http://").partition("/")[0].rpartition(":")
+    return host, int(port)
+
+
+def _count_letters(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

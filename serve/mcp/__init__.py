@@ -1,0 +1,1 @@
+"""The tools of the agent for assistants that speak the Model Context Protocol."""

@@ -1,0 +1,159 @@
+"""`sam3-agent mcp`: the tools of the agent for assistants, from the command line."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from socket import socket
+from time import sleep
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli import shared_options
+from agent.cli.console import report_user_errors, require_extra
+from agent.cli.loading import load_sam3, print_warnings
+from agent.cli.options import Options
+from agent.cli.path_parameters import path_option
+from agent.cli.streams import print_remark
+from agent.core.errors import UsageError
+from sam3_tool.system.listening import open_listener
+
+if TYPE_CHECKING:
+    from agent.core.planner import Planner
+    from sam3_tool import Sam3
+    from serve.http.auth import TokenBook
+    from serve.mcp.models import Models
+    from serve.mcp.transports import HttpOptions
+
+TOKENS_VARIABLE = "SAM3_AGENT_TOKENS"
+HTTP_PANEL, LIMITS_PANEL = "Over HTTP", "Limits of the server"
+MEGA, MIB = 10**6, 2**20
+LOADING_DELAY = 0.5
+"""Seconds after which SAM 3 begins to load, which takes the whole processor: the greeting of the client comes first."""
+MAX_WAITING = 256
+"""Phrases that may wait for SAM 3 before a call is told to try later."""
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+@shared_options.planning_options(without=("record",))
+def serve_mcp(
+    options: Options,
+    root: Annotated[
+        Path | None,
+        path_option(help="The folder that assistants may read images from and save results in (default: none)."),
+    ] = None,
+    http: Annotated[
+        bool,
+        typer.Option("--http", help="Serve over streamable HTTP, not stdin and stdout.", rich_help_panel=HTTP_PANEL),
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen at.", rich_help_panel=HTTP_PANEL)] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.", rich_help_panel=HTTP_PANEL)
+    ] = 8001,
+    tokens: Annotated[
+        Path | None,
+        path_option(
+            help=f"A TOML file of bearer tokens by tenant (or {TOKENS_VARIABLE}=NAME:TOKEN,…).",
+            rich_help_panel=HTTP_PANEL,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name under which clients reach the server.", rich_help_panel=HTTP_PANEL),
+    ] = None,
+    max_pixels: Annotated[
+        float, typer.Option(min=0.01, help="Megapixels that an image may have.", rich_help_panel=LIMITS_PANEL)
+    ] = 50,
+    max_bytes: Annotated[
+        float, typer.Option(min=0.01, help="MiB that an image file may have.", rich_help_panel=LIMITS_PANEL)
+    ] = 40,
+    image_memory: Annotated[
+        float, typer.Option(min=1, help="MiB for the open images of a caller.", rich_help_panel=LIMITS_PANEL)
+    ] = 1024,
+    image_seconds: Annotated[
+        float, typer.Option(min=1, help="An image is closed when unused for so long.", rich_help_panel=LIMITS_PANEL)
+    ] = 3600,
+    overlay: Annotated[
+        int,
+        typer.Option(min=0, max=4096, help="Longest side of images shown; 0 = none.", rich_help_panel=LIMITS_PANEL),
+    ] = 1024,
+) -> None:
+    """Offer images, phrases, questions and masks as tools to assistants that speak the Model Context Protocol.
+
+    An assistant starts it and talks to it on stdin and stdout. With --http it listens, at this machine alone unless
+    there are tokens.
+    """
+    with report_user_errors(interrupted="the server has ended"):
+        with require_extra("mcp", "mcp", "mcp_types", "starlette", "uvicorn"):
+            from serve.mcp.folder import Folder
+            from serve.mcp.images import ImageShelf
+            from serve.mcp.runner import Limits, Runner
+            from serve.mcp.server import build_server
+            from serve.mcp.transports import HttpOptions, serve_http, serve_stdio
+        if not http and (tokens or allow_host or host != "127.0.0.1"):
+            raise UsageError(
+                "--host, --tokens and --allow-host are for --http; without it one client has its own server"
+            )
+        folder = None if root is None else Folder.from_path(root)
+        limits = Limits(int(max_pixels * MEGA), int(max_bytes * MIB), overlay, options.build_provenance().budget)
+        shelf = ImageShelf(max_bytes=int(image_memory * MIB), idle_seconds=image_seconds)
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+        if http:
+            address = HttpOptions(host, port, _read_tokens(tokens), tuple(allow_host or ()))
+            with _open_listener(address) as listener:
+                server = build_server(Runner(_load_models(options), shelf, folder, limits))
+                print_remark(
+                    f"{address.build_url(listener.getsockname()[1])} (Ctrl-C ends it; models are being loaded)"
+                )
+                serve_http(server, address, listener, max_bytes=limits.max_bytes)
+            return
+        if sys.stdin.isatty():
+            print_remark(
+                "This is a server for an assistant, which starts it and talks to it in the Model Context Protocol. It"
+                " waits for such messages here, line by line. To try it by hand: npx @modelcontextprotocol/inspector"
+                " sam3-agent mcp. Ctrl-C ends it."
+            )
+        serve_stdio(build_server(Runner(_load_models(options), shelf, folder, limits)))
+        # Python takes seconds to end with PyTorch in it, and clients kill what has not ended two after they left
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _load_models(options: Options) -> "Models":
+    """Begin to load them; what cannot be loaded is said on stderr, and by the tools that need it."""
+    from serve.mcp.models import Models
+
+    provenance = options.build_provenance()
+
+    def load_planner() -> "Planner":
+        from agent.planners.loading import load_planner, with_model_info
+
+        planner = load_planner(options.planner, **options.to_planner_options(provenance))
+        print_warnings(with_model_info(provenance, planner))
+        return planner
+
+    def load_network() -> "Sam3":
+        sleep(LOADING_DELAY)
+        return load_sam3(options, provenance, max_waiting=MAX_WAITING)
+
+    return Models.from_loaders(load_network, load_planner)
+
+
+def _read_tokens(path: Path | None) -> "TokenBook":
+    """Those of the file, or those of the environment. Raises UsageError, which never shows a token."""
+    from serve.http.auth import TokenBook
+
+    if path is not None:
+        return TokenBook.read(path)
+    return TokenBook.parse(os.environ.get(TOKENS_VARIABLE, ""), source=TOKENS_VARIABLE)
+
+
+def _open_listener(address: "HttpOptions") -> socket:
+    """Raises UsageError where nobody can listen there."""
+    try:
+        return open_listener(address.host, address.port)
+    except OSError as error:
+        raise UsageError(str(error)) from error

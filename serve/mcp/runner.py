@@ -1,0 +1,285 @@
+"""The tools at work: each call reads the state of an image, runs in a thread, and puts the next state in its place."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from mimetypes import guess_type
+from threading import Event
+from typing import Any
+
+from mcp_types import CallToolResult, ResourceLink, TextContent
+
+from agent.conversation.events import context_after
+from agent.core.budget import DEFAULT_BUDGET, Budget
+from agent.core.context import ConversationContext
+from agent.core.english import format_ids, format_mask_count
+from agent.core.episode import Episode, Task
+from agent.core.errors import ToolError
+from agent.core.planner import Planner
+from agent.core.text import to_one_line
+from agent.exports import ExportAnswer, Exporter, list_formats
+from agent.loop import watch
+from agent.planners.scripted import ScriptedPlanner
+from agent.tools import Tool
+from agent.tools.ids import validate_ids
+from agent.tools.refine import Refine
+from agent.tools.segment import Segment
+from sam3_tool import Image, Sam3, ScriptedBackend
+from serve.mcp.answers import EXPORT_URI, MaskAnswer, build_preview, encode_mask_png
+from serve.mcp.folder import Folder
+from serve.mcp.images import ImageShelf, OpenedImage
+from serve.mcp.inputs import read_image_source
+from serve.mcp.models import Models
+from serve.mcp.offers import Ask, CloseImage, Export, OpenImage, find_offer
+from serve.mcp.workers import Report, Workers
+
+MAX_TURNS = 8
+"""Earlier questions about an image that `ask` is told of."""
+MAX_STEP_LETTERS = 160
+"""Of a step, in a report on progress."""
+_MASK = re.compile(r"sam3://images/([0-9a-f]{1,32})/masks/([0-9]{1,9})\.png")
+_EXPORT = re.compile(r"sam3://images/([0-9a-f]{1,32})/exports/([\w.-]{1,40})/([0-9]{1,9}(?:,[0-9]{1,9}){0,9999})")
+_FOLDERS = re.compile(r"(?<![\w:/.~\\])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"`,;:()]+)+[\\/]")
+"""All but the last part of a path from the root of a disk or a home folder; no part of a URL."""
+_NOBODY = ScriptedPlanner([])
+"""Tools that assistants call examine nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one call may take."""
+
+    max_pixels: int
+    max_bytes: int
+    """Of an image file."""
+    overlay_side: int = 1024
+    """Pixels of the long side of the images that are shown; 0 = none are."""
+    budget: Budget = DEFAULT_BUDGET
+    """Of `ask`."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What a link leads to."""
+
+    content: bytes
+    mime_type: str
+
+
+@dataclass(frozen=True, eq=False)
+class Runner:
+    """Runs calls. It belongs to one event loop."""
+
+    models: Models
+    shelf: ImageShelf
+    folder: Folder | None
+    """What paths lead into; None = no files are read or written."""
+    limits: Limits
+    workers: Workers = field(default_factory=lambda: Workers(16))
+    decoders: Workers = field(default_factory=lambda: Workers(2))
+    """For images, which take most memory while they are decoded."""
+
+    async def run_call(self, caller: str, name: str, arguments: Mapping[str, Any], report: Report) -> CallToolResult:
+        """Run the tool of this name.
+
+        Args:
+            caller: Whose images may be used.
+            name: Of the tool.
+            arguments: As the assistant wrote them.
+            report: Tells the client how far the call has come.
+
+        Returns:
+            What the protocol carries.
+
+        Raises:
+            ToolError: The assistant made a mistake; the sentence says what to do.
+            UserError: SAM 3 or the planner cannot go on.
+        """
+        handle, call = find_offer(name).read_call(arguments)
+        match call:
+            case OpenImage():
+                return await self._open_image(caller, call, report)
+            case CloseImage():
+                return self._close_image(caller, handle)
+            case Export():
+                return await self._export_masks(self.shelf.get_image(caller, handle), call, report)
+        opened = self.shelf.get_image(caller, handle)
+        cancel = Event()
+        async with opened.lock:
+            try:
+                context, result = await self._find_masks(caller, opened, call, cancel, report)
+            finally:
+                cancel.set()  # of a call that is given up, what has not begun is not computed
+            self.shelf.update_context(caller, opened, context)
+        return result
+
+    async def _open_image(self, caller: str, call: OpenImage, report: Report) -> CallToolResult:
+        def open_file() -> tuple[Image, str, bool]:
+            file = read_image_source(call, self.folder, max_bytes=self.limits.max_bytes)
+            return Image.read(file.content, max_pixels=self.limits.max_pixels), file.name, file.is_seen
+
+        image, name, is_seen = await self.decoders.run(open_file, report, "reading the image")
+        opened = self.shelf.put_image(caller, image, name)
+        if self.models.sam3.future.done() and self.models.sam3.future.exception() is None:
+            self._get_sam3(self.models.sam3.future.result(), caller).prefetch(image)
+        side = 0 if is_seen else self.limits.overlay_side
+        preview = await self.workers.run(partial(build_preview, image, side), report, "drawing")
+        return CallToolResult(
+            content=[TextContent(text=_describe_image(opened)), *preview],
+            structured_content={"image": opened.handle, "width": image.width, "height": image.height},
+        )
+
+    def _close_image(self, caller: str, handle: str) -> CallToolResult:
+        was_open = self.shelf.close_image(caller, handle)
+        text = "The image and its masks are forgotten." if was_open else f"No image {handle[:40]!r} was open."
+        return CallToolResult(content=[TextContent(text=text)], structured_content={"closed": was_open})
+
+    async def _find_masks(
+        self, caller: str, opened: OpenedImage, call: Tool, cancel: Event, report: Report
+    ) -> tuple[ConversationContext, CallToolResult]:
+        """Run a tool that answers with masks. What it found is in the context; the image stays as it was."""
+        if isinstance(call, Ask):
+            sam3 = await self.models.sam3.wait_until_loaded(report)
+            planner = await self.models.planner.wait_until_loaded(report)
+            task = Task(opened.image, call.query, opened.context)
+            episode = await self._run_episode(task, planner, self._get_sam3(sam3, caller, cancel), report)
+            return await self.workers.run(partial(self._finish_episode, episode), report, "drawing")
+        needs_network = isinstance(call, Segment | Refine)
+        sam3 = await self.models.sam3.wait_until_loaded(report) if needs_network else Sam3(ScriptedBackend({}))
+        run_tool = partial(self._run_tool, opened, call, self._get_sam3(sam3, caller, cancel))
+        return await self.workers.run(run_tool, report, call.name)
+
+    def _get_sam3(self, sam3: Sam3, caller: str, cancel: Event | None = None) -> Sam3:
+        return sam3.for_caller(f"mcp {caller}", cancel=cancel)
+
+    def _run_tool(self, opened: OpenedImage, call: Tool, sam3: Sam3) -> tuple[ConversationContext, CallToolResult]:
+        observation = call.run(Episode(Task(opened.image, "", opened.context)), sam3, _NOBODY)
+        workspace = observation.workspace or opened.workspace
+        selected = opened.context.selected if observation.shown is None else observation.shown
+        warnings = _list_warnings(call.phrases, sam3) if isinstance(call, Segment) else []
+        answer = MaskAnswer(
+            opened.image,
+            workspace,
+            " ".join([observation.text, *warnings]),
+            observation.shown or (),
+            has_overlay=isinstance(call, Segment | Refine) or observation.workspace is not None,
+        )
+        context = replace(opened.context, workspace=workspace, selected=selected)
+        return context, answer.to_result(self.limits.overlay_side)
+
+    async def _run_episode(self, task: Task, planner: Planner, sam3: Sam3, report: Report) -> Episode:
+        """Answer a query, and report each step."""
+        turns, episode = watch(task, planner, sam3, budget=self.limits.budget), Episode(task)
+        while episode.outcome is None:
+            episode = await self.workers.run(partial(next, turns, episode), report, "thinking")
+            await report(format_step(episode))
+        return episode
+
+    def _finish_episode(self, episode: Episode) -> tuple[ConversationContext, CallToolResult]:
+        options = " or ".join(f"'{option}'" for option in episode.steps[-1].observation.options)
+        hint = f" Ask the user, then call `ask` with the reading: {options}." if episode.outcome == "asked" else ""
+        message = hide_paths(episode.message) if episode.outcome == "failed" else episode.message
+        answer = MaskAnswer(
+            episode.task.image,
+            episode.workspace,
+            message + hint,
+            episode.current_ids,
+            outcome=episode.outcome or "",
+            reasons=episode.reasons,
+        )
+        context = context_after(episode)
+        return replace(context, turns=context.turns[-MAX_TURNS:]), answer.to_result(self.limits.overlay_side)
+
+    async def _export_masks(self, opened: OpenedImage, call: Export, report: Report) -> CallToolResult:
+        ids = validate_ids(call.ids or opened.context.selected, opened.workspace)
+        if not ids:
+            raise ToolError("There is nothing to save, as no masks were shown yet; call `segment` or `ask` first.")
+        exporter, name = _select_exporter(call.format), call.format
+        values: dict[str, Any] = {"masks": len(ids)}
+        if self.folder is None:
+            uri = EXPORT_URI.format(image=opened.handle, format=name, ids=",".join(map(str, ids)))
+            text = f"{format_mask_count(len(ids))} as {name}, to be read from the link: this server has no folder."
+            link = ResourceLink(uri=uri, name=_build_file_name(opened, exporter), mime_type=_guess_type(exporter))
+            return CallToolResult(content=[TextContent(text=text), link], structured_content={**values, "uri": uri})
+        target = (
+            f"{call.file.removesuffix(exporter.suffix)}{exporter.suffix}"
+            if call.file
+            else _build_file_name(opened, exporter)
+        )
+        folder = self.folder
+        written = await self.workers.run(
+            lambda: folder.write_file(target, _encode_masks(opened, ids, exporter)), report, "saving"
+        )
+        text = f"Saved {format_mask_count(len(ids))} as {name} in {written!r}, in the folder of this server."
+        return CallToolResult(content=[TextContent(text=text)], structured_content={**values, "file": written})
+
+    async def read_resource(self, caller: str, uri: str, report: Report) -> Resource:
+        """Read what a link of an answer leads to.
+
+        Raises:
+            ToolError: There is no such thing, or not for this caller.
+        """
+        if found := _MASK.fullmatch(uri):
+            opened = self.shelf.get_image(caller, found[1])
+            [id] = validate_ids([int(found[2])], opened.workspace)
+            content = await self.workers.run(partial(encode_mask_png, opened.workspace[id]), report, "encoding")
+            return Resource(content, "image/png")
+        if found := _EXPORT.fullmatch(uri):
+            opened = self.shelf.get_image(caller, found[1])
+            ids = validate_ids([int(id) for id in found[3].split(",")], opened.workspace)
+            exporter = _select_exporter(found[2])
+            content = await self.workers.run(partial(_encode_masks, opened, ids, exporter), report, "encoding")
+            return Resource(content, _guess_type(exporter))
+        raise ToolError(f"There is no resource {uri[:80]!r}; read the links that the tools answer with.")
+
+
+def format_step(episode: Episode) -> str:
+    """The last step of an episode in one line, e.g. "segment: Found 2 masks for 'cup': 1 and 2."."""
+    step = episode.steps[-1]
+    return f"{step.decision.tool}: {to_one_line(step.observation.text)}"[:MAX_STEP_LETTERS]
+
+
+def hide_paths(text: str) -> str:
+    """Return the text without the folders of this machine, whoever wrote it.
+
+    >>> hide_paths("cannot read /home/ada/models/sam3.json; see http://localhost/v1/models")
+    'cannot read …/sam3.json; see http://localhost/v1/models'
+    """
+    return _FOLDERS.sub("…/", text)
+
+
+def _describe_image(opened: OpenedImage) -> str:
+    image, workspace = opened.image, opened.workspace
+    masks = f" It is open already, with masks {format_ids(range(1, len(workspace) + 1))}." if len(workspace) else ""
+    notes = " ".join(["", *image.notes])
+    return (
+        f"Image {opened.handle} is {image.width} x {image.height} pixels.{masks}{notes} Next: `segment` with short noun"
+        " phrases, or `ask` with a whole question."
+    )
+
+
+def _list_warnings(phrases: Sequence[str], sam3: Sam3) -> list[str]:
+    return [warning for phrase in phrases if (warning := sam3.vocabulary_warning(phrase))]
+
+
+def _select_exporter(name: str) -> Exporter:
+    formats = list_formats("image")
+    if name not in formats:
+        raise ToolError(f"There is no format {name[:40]!r}; `format` is one of {', '.join(formats)}.")
+    return formats[name]
+
+
+def _build_file_name(opened: OpenedImage, exporter: Exporter) -> str:
+    return exporter.build_file_name(opened.name or opened.handle)
+
+
+def _encode_masks(opened: OpenedImage, ids: Sequence[int], exporter: Exporter) -> bytes:
+    """What the format makes of these masks."""
+    assert exporter.encode is not None, "it is a format of images"
+    candidates, name = opened.workspace.pick(ids), opened.name or opened.handle
+    return exporter.encode(ExportAnswer.from_candidates(opened.image, candidates, name, {}))
+
+
+def _guess_type(exporter: Exporter) -> str:
+    return guess_type(f"masks{exporter.suffix}")[0] or "application/octet-stream"
