@@ -75,8 +75,11 @@ class Admission:
         """
         arrived = time.monotonic()
         try:
-            async with asyncio.timeout(max(0.0, deadline - arrived)):
-                await self._room.acquire()
+            if self._room.locked():
+                async with asyncio.timeout(max(0.0, deadline - arrived)):
+                    await self._room.acquire()
+            else:
+                await self._room.acquire()  # which is at once
         except TimeoutError:
             raise ApiError(504, "deadline", "the request waited too long and was given up; try again later") from None
         began = time.monotonic()

@@ -20,6 +20,9 @@ from serve.http.images import ImageStore
 from serve.http.metrics import Metrics
 from serve.http.settings import ServeSettings
 
+UNWATCHED_SECONDS = 0.03
+"""A request is worked on for so long before somebody looks whether its client is still there."""
+
 Model = TypeVar("Model")
 Answer = TypeVar("Answer")
 
@@ -87,22 +90,24 @@ class Work:
 
     async def run(self, function: Callable[[], Answer]) -> Answer:
         """Call a function in a thread, and watch whether the client leaves meanwhile."""
-        running = asyncio.get_running_loop().run_in_executor(self.pool, function)
-        leaving = asyncio.ensure_future(self._wait_for_leaving())
+        loop = asyncio.get_running_loop()
+        watching: list[asyncio.Task[None]] = []
+        # most requests are answered before, and a task costs more than a timer
+        timer = loop.call_later(UNWATCHED_SECONDS, lambda: watching.append(loop.create_task(self._watch_client())))
         try:
-            await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not running.done():
-                self.cancel.set()
-            return await running
+            return await loop.run_in_executor(self.pool, function)
         except asyncio.CancelledError:
             self.cancel.set()
             raise
         finally:
-            leaving.cancel()
+            timer.cancel()
+            for task in watching:
+                task.cancel()
 
-    async def _wait_for_leaving(self) -> None:
+    async def _watch_client(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
+        self.cancel.set()
 
 
 @dataclass(eq=False)
