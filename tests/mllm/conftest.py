@@ -2,13 +2,14 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -20,6 +21,7 @@ from sam3_tool import Image
 collect_ignore = ["build.py"]  # a program, which finds the files beside it where it is run from
 
 MODEL = Path(__file__).parent / "model"
+SERVE = Path(__file__).parent / "serve.py"
 STARTS_WITHIN = 180.0
 """Seconds. It takes 5 to 15; the rest is for a machine with other work."""
 
@@ -33,8 +35,15 @@ class Server:
         self.port = _free_port()
         self._log = folder / "server.log"
         (folder / "hub").mkdir(parents=True)  # without it the list of models is an error
-        self._environment = os.environ | {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        self._process: subprocess.Popen[bytes] | None = None
+        environment = os.environ | {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(SERVE), "serve", self.model]
+        options = ["--device", "cpu", "--host", "127.0.0.1", "--port", str(self.port)]
+        with self._log.open("ab") as log:
+            self._starter = subprocess.Popen(
+                command + options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
+            )
+        self._number: int | None = None
+        """Of the process that serves."""
 
     @property
     def url(self) -> str:
@@ -42,24 +51,31 @@ class Server:
 
     def start(self) -> None:
         """Returns when it takes requests."""
-        command = [sys.executable, "-m", "transformers.cli.transformers", "serve", self.model]
-        options = ["--device", "cpu", "--host", "127.0.0.1", "--port", str(self.port)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command + options, stdout=log, stderr=subprocess.STDOUT, env=self._environment
-            )
-        self._wait(self._process)
+        assert self._starter.stdin is not None
+        print("start", file=self._starter.stdin, flush=True)
+        self._number = int(self._hear() or 0)
+        self._wait(self._number)
 
     def kill(self) -> None:
         """At once, in the middle of whatever it does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self._number is not None:
+            with suppress(ProcessLookupError):  # where it has ended by itself
+                os.kill(self._number, signal.SIGKILL)
+            self._hear()
+            self._number = None
 
-    def _wait(self, process: "subprocess.Popen[bytes]") -> None:
+    def close(self) -> None:
+        self.kill()
+        self._starter.communicate()
+
+    def _hear(self) -> str:
+        """What the starter says next: the number of a server, or that it has ended."""
+        assert self._starter.stdout is not None
+        return self._starter.stdout.readline().strip()
+
+    def _wait(self, number: int) -> None:
         deadline = time.monotonic() + STARTS_WITHIN
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline and number and Path(f"/proc/{number}").exists():
             if self._is_healthy():
                 return
             time.sleep(0.1)
@@ -79,7 +95,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("server"))
     server.start()
     yield server
-    server.kill()
+    server.close()
 
 
 @pytest.fixture(scope="session")
