@@ -1,7 +1,7 @@
 """Names of functions, read off the syntax trees: a call says what it does."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,21 +26,31 @@ SHORT_INTERFACES = {"load", "main", "run", "save", "score"}
 """Names that several modules share on purpose: each is the one entry of its module."""
 
 
-def find_definitions() -> Iterator[tuple[str, ast.AST]]:
+@cache
+def parse_modules() -> dict[str, ast.Module]:
+    """Every module of the product by its path."""
+    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+@cache
+def find_definitions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
     """Every definition of the product as (place, node)."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                    yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno} {node.name}", node
+    return [
+        (f"{path}:{node.lineno} {node.name}", node)
+        for path, module in parse_modules().items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
 
 
-DEFINITIONS = list(find_definitions())
-FUNCTIONS = [
-    (place, node.name)
-    for place, node in DEFINITIONS
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("__")
-]
+def list_functions() -> list[tuple[str, str]]:
+    """Every function of the product as (place, name)."""
+    return [
+        (place, node.name)
+        for place, node in find_definitions()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("__")
+    ]
 
 
 def first_word(name: str) -> str:
@@ -48,20 +58,22 @@ def first_word(name: str) -> str:
 
 
 def test_three_functions_in_four_begin_with_a_verb() -> None:
-    others = [place for place, name in FUNCTIONS if first_word(name) not in VERBS]
-    assert len(others) <= 0.25 * len(FUNCTIONS), others
+    functions = list_functions()
+    others = [place for place, name in functions if first_word(name) not in VERBS]
+    assert len(others) <= 0.25 * len(functions), others
 
 
 def test_at_most_a_quarter_of_the_functions_are_a_single_word() -> None:
-    single = [place for place, name in FUNCTIONS if "_" not in name.strip("_")]
-    assert len(single) <= 0.25 * len(FUNCTIONS), single
+    functions = list_functions()
+    single = [place for place, name in functions if "_" not in name.strip("_")]
+    assert len(single) <= 0.25 * len(functions), single
 
 
 def test_no_function_has_a_name_that_is_a_participle_alone() -> None:
     """`counted(masks)` hides whether it counts or needs a count; a property may be named after a state."""
     found = [
         place
-        for place, node in DEFINITIONS
+        for place, node in find_definitions()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.strip("_").endswith("ed")
         and "_" not in node.name.strip("_")
@@ -72,13 +84,15 @@ def test_no_function_has_a_name_that_is_a_participle_alone() -> None:
 
 
 def test_no_class_shadows_typing() -> None:
-    assert [place for place, node in DEFINITIONS if isinstance(node, ast.ClassDef) and node.name in SHADOWED] == []
+    assert [
+        place for place, node in find_definitions() if isinstance(node, ast.ClassDef) and node.name in SHADOWED
+    ] == []
 
 
 def test_every_exception_ends_in_error() -> None:
     found = [
         place
-        for place, node in DEFINITIONS
+        for place, node in find_definitions()
         if isinstance(node, ast.ClassDef)
         and any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
         and not node.name.endswith("Error")
@@ -88,11 +102,10 @@ def test_every_exception_ends_in_error() -> None:
 
 def test_a_public_function_that_many_modules_define_is_an_interface() -> None:
     modules: dict[str, set[str]] = {}
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                    modules.setdefault(node.name, set()).add(path.relative_to(ROOT).as_posix())
+    for path, module in parse_modules().items():
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, set()).add(path)
     shared = {name: sorted(paths) for name, paths in modules.items() if len(paths) >= 3}
     assert {name: paths for name, paths in shared.items() if name not in SHORT_INTERFACES} == {}
 
@@ -100,5 +113,5 @@ def test_a_public_function_that_many_modules_define_is_an_interface() -> None:
 @pytest.mark.parametrize("word", ["picture", "pictures"])
 def test_an_image_is_called_an_image(word: str) -> None:
     """One word, one meaning; names that users' files and commands hold are told where they are read."""
-    found = [place for place, name in FUNCTIONS if word in name.split("_")]
+    found = [place for place, name in list_functions() if word in name.split("_")]
     assert found == []

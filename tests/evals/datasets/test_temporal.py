@@ -9,9 +9,14 @@ from evals.datasets.synthetic.temporal import KINDS, TemporalQuery, generate_tem
 from evals.datasets.synthetic.temporal_wordings import BY_EVENT, MANY, ONE
 from sam3_tool.synthetic.nouns import HYPERNYMS, pluralize_noun
 
-QUERIES = {query.kind: query for query in generate_temporal_queries(len(KINDS), seed=5)}
 Masks = np.ndarray
 """bool, (T, H, W)."""
+
+
+@pytest.fixture(scope="module")
+def queries() -> dict[str, TemporalQuery]:
+    """A query of each kind."""
+    return {query.kind: query for query in generate_temporal_queries(len(KINDS), seed=5)}
 
 
 def find_others(query: TemporalQuery) -> list[int]:
@@ -98,16 +103,16 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("kind", CHECKS)
-def test_the_answer_is_what_the_masks_show(kind):
-    query = QUERIES[kind]
+def test_the_answer_is_what_the_masks_show(queries, kind):
+    query = queries[kind]
     others = [query.clip.get_masks(index) for index in find_others(query)]
     assert query.frames.all()
     assert all(CHECKS[kind](query.clip.get_masks(target), others) for target in query.targets)
 
 
 @pytest.mark.parametrize("kind", ["enters before", "enters after", "passes", "touches"])
-def test_the_answer_is_what_happens_beside_the_landmark(kind):
-    query = QUERIES[kind]
+def test_the_answer_is_what_happens_beside_the_landmark(queries, kind):
+    query = queries[kind]
     others = find_others(query)
     [landmark] = [query.clip.get_masks(i) for i in range(len(query.clip.actors)) if i not in (*query.targets, *others)]
 
@@ -133,8 +138,8 @@ def test_the_answer_is_what_happens_beside_the_landmark(kind):
 
 
 @pytest.mark.parametrize("kind", ["before", "after", "while above", "while below"])
-def test_a_query_that_says_when_means_these_frames_alone(kind):
-    query = QUERIES[kind]
+def test_a_query_that_says_when_means_these_frames_alone(queries, kind):
+    query = queries[kind]
     assert 3 <= query.frames.sum() <= len(query.frames) - 3
     assert (query.target.any(axis=(1, 2)) == query.frames).all()
     landmark = query.clip.get_masks(len(query.targets))
@@ -157,9 +162,9 @@ def test_the_same_seed_gives_the_same_queries_and_another_seed_others():
     assert not any(np.array_equal(a.clip.frames, b.clip.frames) for a, b in zip(first, other, strict=False))
 
 
-def test_a_query_is_worded_in_several_ways_and_names_what_is_asked_for():
+def test_a_query_is_worded_in_several_ways_and_names_what_is_asked_for(queries):
     assert all(len({*texts}) >= 3 for table in (ONE, MANY, BY_EVENT) for texts in table.values())
-    for query in QUERIES.values():
+    for query in queries.values():
         noun = query.clip.objects[query.targets[0]].noun
         said = (noun, *(family for family in HYPERNYMS if noun in HYPERNYMS[family]))
         assert any(word in query.text or pluralize_noun(word) in query.text for word in said)
