@@ -1,5 +1,6 @@
 import os
 import signal
+from typing import Any
 
 # the tests run beside each other, a process a core; set before torch is imported, and for programs they start
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,11 +18,26 @@ from sam3_tool import Image, Sam3
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+TOGETHER = {
+    "demo": ("demo/test_page.py", "demo/test_story.py", "demo/test_video_story.py", "demo/test_overlay_plays.py"),
+    "programs": (
+        *("evals/test_cli.py", "cases/test_ends.py", "agent/cli/test_chat.py", "agent/cli/test_main.py"),
+        "agent/cli/test_models.py",
+    ),
+}
+"""Files for one process of tests, which then starts one browser and one fork server for all of them."""
 LONG_FILES = (
-    *("demo/test_page.py", "test_package.py", "sam3_tool/backends/transformers/test_tracker.py", "mllm/test_served.py"),
-    *("sam3_tool/training/test_clicks.py", "sam3_tool/backends/transformers/test_backend.py", "evals/test_cli.py"),
-    *("bench/test_suites.py", "docs/test_pages.py", "cases/test_ends.py", "agent/models/openai/test_deviations.py"),
-    *("agent/models/test_fuzz.py", "demo/test_story.py", "bench/test_growth.py"),
+    *TOGETHER["demo"],
+    *TOGETHER["programs"],
+    *(
+        "test_package.py",
+        "docs/test_pages.py",
+        "mllm/test_served.py",
+        "sam3_tool/backends/transformers/test_tracker.py",
+    ),
+    *("sam3_tool/training/test_training.py", "bench/test_suites.py", "agent/models/openai/test_deviations.py"),
+    *("sam3_tool/training/test_clicks.py", "sam3_tool/backends/transformers/test_backend.py"),
+    *("agent/models/test_fuzz.py", "docs/test_site.py", "bench/test_soak.py", "agent/cli/test_cold_start.py"),
 )
 """What takes longest to run, first."""
 
@@ -30,6 +46,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long files, so that no process of tests is left with one when the others have ended."""
     places = {f"tests/{name}": place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, give the files of each of `TOGETHER` to one process as well."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    groups = {f"tests/{name}": group for group, names in TOGETHER.items() for name in names}
+
+    class LoadGroups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return groups.get(file, file)
+
+    return LoadGroups(config, log)
 
 
 @pytest.fixture(scope="session")
