@@ -30,6 +30,8 @@ QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+DESKTOP = {"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, "reduced_motion": "reduce"}
+"""Motion takes half a core of a machine that draws it without a GPU."""
 PATIENCE = 60_000
 """Milliseconds that anything on the page may take: many tests share the machine."""
 
@@ -119,7 +121,7 @@ def _visits(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Calla
     contexts = []
 
     def opened(url: str = "", **how: Any) -> Visitor:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, **how})
+        context = chromium.new_context(**{**DESKTOP, **how})
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         return Visitor(context.new_page()).arrive(url or request.getfixturevalue("server").url)

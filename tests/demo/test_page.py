@@ -19,6 +19,7 @@ from demo.uploads import MEGA, Limits
 from tests.support.browser import ROOT, Program, Visitor
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+MOVES = "() => document.getAnimations().some((one) => one.playState === 'running')"
 NAMED = "button:not([aria-hidden]), input:not([type=file]), textarea, [role=button], img, summary"
 NAMELESS = """(named) => [...document.querySelectorAll(named)]
   .filter((one) => one.checkVisibility({visibilityProperty: true}) && one.getClientRects().length)
@@ -157,6 +158,7 @@ def test_an_answer_is_stopped_with_what_was_found_so_far(visit, shots):
     visitor.begin()
     visitor.ask("all the watermelons")
     visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
+    assert not visitor.page.evaluate(MOVES)  # for whoever asked for less motion
     visitor.page.screenshot(path=shots / "thinking.png", full_page=True)
     visitor.page.get_by_role("button", name="Stop").click()
     visitor.sees(masks=4)
@@ -165,10 +167,11 @@ def test_an_answer_is_stopped_with_what_was_found_so_far(visit, shots):
 
 
 def test_a_reload_in_mid_answer_keeps_the_picture_and_the_question(visit):
-    visitor = visit()
+    visitor = visit(reduced_motion="no-preference")
     visitor.begin()
     visitor.ask("all the watermelons")
     visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
+    assert visitor.page.evaluate(MOVES)
     visitor.page.reload()
     visitor.wait_awake()
     visitor.sees(masks=0)
