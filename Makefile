@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-fiftyone soak docs static check
+.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-fiftyone test-ray soak docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -8,6 +8,7 @@ DEV = $(RUN) --extra dev --group owners --group docs
 # one file's tests stay together, since they share a model or a server; long files come first (tests/conftest.py)
 TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VLLM = .tools/vllm-env
+RAY = .tools/ray-env
 CVAT = .tools/cvat-env
 FIFTYONE = .tools/fiftyone-env
 LABEL_STUDIO = .tools/label-studio-env
@@ -57,6 +58,14 @@ test-fiftyone: $(FIFTYONE)/made ## run the page about FiftyOne; see tests/fiftyo
 $(FIFTYONE)/made: tests/fiftyone/requirements.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(FIFTYONE)
 	$(UV) pip install --python $(FIFTYONE) -r tests/fiftyone/requirements.txt
+	@touch $@
+
+test-ray: $(RAY)/made ## drive a real Ray, two nodes on this machine; see tests/ray/README.md
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest tests/ray
+
+$(RAY)/made: tests/ray/requirements.txt pyproject.toml
+	$(UV) venv --quiet --clear --python 3.11 $(RAY)
+	$(UV) pip install --python $(RAY) -r tests/ray/requirements.txt
 	@touch $@
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows

@@ -5,6 +5,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -164,7 +165,8 @@ def annotate_source(
     with report_errors("nothing was begun"), show_progress() as display:
         from annotate.exporting import parse_formats
 
-        formats = parse_formats(to)
+        formats, part = parse_formats(to), parse_share(share)
+        devices = choose_devices(parse_gpus(gpus), workers, options.device)
         question = build_question(options, phrases, query, batch=batch, episodes=episodes, max_pixels=max_pixels)
         folder = out or Path("out", sanitize_file_name(source.stem))
         display.show_status(f"listing {source}")
@@ -172,7 +174,7 @@ def annotate_source(
         listing = open_listing(source, reading, folder)
         print_notes(listing.notes)
         job = build_job(source, listing, question, folder, reading, shard=shard, batch=batch, display=display)
-        job = place_job(job, options, workers=workers, gpus=gpus, on=on, share=share, stall=stall)
+        job = replace(job, devices=devices, place=on, share=part, stall=stall)
         if sample is not None:
             print_forecast(job, sample, display)
             return
@@ -290,23 +292,14 @@ def build_job(
     return Job(plan=plan, listing=listing, out=out, setup=setup, on_note=print_note, on_progress=report_progress)
 
 
-def place_job(
-    job: "Job",
-    options: Options,
-    *,
-    workers: int | None,
-    gpus: str | None,
-    on: Literal["processes", "ray"],
-    share: str | None,
-    stall: float,
-) -> "Job":
-    """The same run, with workers. Raises UsageError."""
-    from dataclasses import replace
+def choose_devices(gpus: Sequence[str], workers: int | None, device: str) -> list[str]:
+    """Choose where each worker's networks run: GPUs in turn, or all on the one device.
 
-    chosen = parse_gpus(gpus)
-    number = workers or max(1, len(chosen))
-    devices = [chosen[worker % len(chosen)] if chosen else options.device for worker in range(number)]
-    return replace(job, devices=devices, place=on, share=parse_share(share), stall=stall)
+    >>> choose_devices(["cuda:0", "cuda:1"], 3, "auto"), choose_devices([], None, "auto")
+    (['cuda:0', 'cuda:1', 'cuda:0'], ['auto'])
+    """
+    chosen = gpus or [device]
+    return [chosen[worker % len(chosen)] for worker in range(workers or len(chosen))]
 
 
 def parse_gpus(text: str | None) -> list[str]:
@@ -441,7 +434,6 @@ def describe_status(plan: "Plan", summary: "Summary", done: int) -> list[tuple[s
 
 def to_status_json(plan: "Plan", summary: "Summary", done: int) -> str:
     """The same for programs."""
-    from dataclasses import asdict
     from json import dumps
 
     told = {"plan": plan.hash, "images": plan.images, "shards": plan.shards, "weights": plan.weights}

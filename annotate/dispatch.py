@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock
 
-from annotate.errors import WorkerError
+from annotate.errors import AnnotationError, WorkerError
 from annotate.plan import Plan
 from annotate.shards import ShardFolder
 from annotate.sources.base import Listing
@@ -171,11 +171,9 @@ class Dispatcher:
                     self._buried = 0
                     self._keep_result(self._busy.pop(worker), event)
                     self._idle.add(worker)
-                case Failed(message, number):
+                case Failed():
                     self._busy.pop(worker, None)
-                    if number is not None:
-                        raise OSError(number, message)
-                    raise WorkerError(message)
+                    raise _to_error(event)
                 case Death(reason):
                     self._replace_worker(worker, reason)
 
@@ -234,3 +232,13 @@ class Dispatcher:
                     self._keep_result(self._busy.pop(worker), event)
                 elif isinstance(event, Failed | Death):
                     self._busy.pop(worker, None)
+
+
+def _to_error(failed: Failed) -> Exception:
+    if failed.errno is not None:
+        return OSError(failed.errno, failed.message)
+    return (
+        AnnotationError(failed.message)
+        if failed.exit_code == AnnotationError.exit_code
+        else WorkerError(failed.message)
+    )

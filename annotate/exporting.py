@@ -40,6 +40,7 @@ class ExportJob:
         listing: The images, for formats that hold pixels.
         on_progress: Is told, in words, what is being written.
         one_file: Whether COCO is one file however many masks there are.
+        max_coco_masks: Else it is one up to so many masks.
     """
 
     folder: ShardFolder
@@ -47,6 +48,7 @@ class ExportJob:
     listing: Listing
     on_progress: Callable[[str], Any] = lambda text: None
     one_file: bool = False
+    max_coco_masks: int = MAX_COCO_MASKS
 
     def write_formats(self, names: Sequence[str]) -> list[Path]:
         """Write every format.
@@ -88,7 +90,7 @@ class ExportJob:
     def _write_coco(self) -> Path:
         """`coco.json`, or a folder with a file for each shard."""
         categories = self.list_categories()
-        if self.one_file or self.folder.sum_up().masks <= MAX_COCO_MASKS:
+        if self.one_file or self.folder.sum_up().masks <= self.max_coco_masks:
             path = self.folder.path / "coco.json"
             with replace_atomically(path) as unfinished:
                 write_coco_file(unfinished, lambda: self._iterate_images("coco"), categories, first_id=1)

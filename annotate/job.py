@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from agent.core.errors import InterruptedOutputError, OutputError
 from annotate.dispatch import Crew, Dispatcher
-from annotate.plan import Plan, check_plan, settle_plan
+from annotate.plan import PLAN_FILE, Plan, check_plan, settle_plan
 from annotate.processes import STALL, ProcessCrew
 from annotate.progress import ProgressMeter
 from annotate.shards import ShardFolder, Summary, read_summary
@@ -83,8 +83,12 @@ class Job:
             on_idle=lambda: self.on_progress(meter),
             share=self.share,
         )
-        with raise_output_errors(self.out, InterruptedOutputError):
-            dispatcher.run_shards()
+        try:
+            with raise_output_errors(self.out, InterruptedOutputError):
+                dispatcher.run_shards()
+        finally:
+            if not (self.out / PLAN_FILE).exists():
+                self.folder.remove_empty_folders()
 
     def build_meter(self) -> ProgressMeter:
         """Count what is done already."""

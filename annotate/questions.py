@@ -87,6 +87,9 @@ def ask_phrases(options: "Options", phrases: Sequence[str], *, batch: int, max_p
 
 def ask_query(options: "Options", query: str, *, batch: int, episodes: int, max_pixels: int | None) -> Question:
     """Ask the agent a query. Raises UserError for a planner that there is not."""
+    from agent.planners.loading import list_planner_options
+
+    list_planner_options(options.planner)  # says at once that there is no such planner
     made_by = options.build_provenance().model_dump(mode="json", exclude={"version"})
     return Question(
         {"query": query, "threshold": options.threshold},

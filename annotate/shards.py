@@ -176,6 +176,12 @@ class ShardFolder:
         for name in (SHARDS, PARTS, CLAIMS):
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
+    def remove_empty_folders(self) -> None:
+        """Leave nothing behind of a run that could not begin."""
+        for name in (SHARDS, PARTS, CLAIMS, ""):
+            with suppress(OSError):  # there is something in it
+                (self.path / name).rmdir()
+
     def get_shard_path(self, number: int) -> Path:
         return self.path / SHARDS / f"shard-{number:06d}.parquet"
 

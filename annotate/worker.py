@@ -1,6 +1,5 @@
 """What a worker does with one unit of work: read the images ahead, ask, write the rows. The same in every process."""
 
-import errno
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from annotate.asking import Asker, build_error_row, decode_ahead
 from annotate.errors import WorkerError
 from annotate.shards import Row, ShardFolder, Summary
 from annotate.sources.base import ImageReader, Item
+from sam3_tool.errors import UserError
 
 DECODERS = 2
 """Threads that read images."""
@@ -78,6 +78,8 @@ class Failed:
     message: str
     errno: int | None = None
     """Of a file that could not be written."""
+    exit_code: int = 1
+    """Of the command: 2 where what it was given cannot be used."""
 
 
 Message = Ready | Advance | Finished | Failed
@@ -162,9 +164,9 @@ def bury_item(folder: ShardFolder, unit: Unit, reason: str) -> Finished:
     return Finished(unit.shard, tuple(writer.indexes), writer.summary)
 
 
-def describe_failure(error: Exception) -> Failed:
+def describe_failure(error: OSError | UserError) -> Failed:
     """Say why a worker cannot go on."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.errno is not None:
-        return Failed(f"{error.strerror or text} ({errno.errorcode.get(error.errno, error.errno)})", error.errno)
-    return Failed(text)
+    if isinstance(error, UserError):
+        return Failed(text, exit_code=error.exit_code)
+    return Failed(error.strerror or text, error.errno)

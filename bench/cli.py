@@ -125,6 +125,23 @@ def run_growth(out: OutputFolder = None) -> None:
         _print_tables(measure_growth(), out)
 
 
+@app.command("annotate")
+def run_annotation(
+    growth: Counts = "100,10000,1000000",
+    files: Annotated[int, typer.Option(min=1, help="JPEG files for the cost with decoding.")] = 2000,
+    workers: Counts = "1,2,4,8",
+    real: Annotated[int, typer.Option(min=1, help="JPEG files that the embedded checkpoint answers.")] = 240,
+    killed: Annotated[int, typer.Option(min=1, help="JPEG files of the run that is killed five times.")] = 10_000,
+    out: OutputFolder = None,
+) -> None:
+    """Measure the own cost of runs over many images, their memory, several workers, and runs that are killed."""
+    with _report_errors(), require_extra("parquet", "pyarrow"):
+        numbers, processes = _parse_numbers(growth), _parse_numbers(workers)
+        from bench.suites.annotate import measure_annotation
+
+        _print_tables(measure_annotation(growth=numbers, files=files, workers=processes, real=real, killed=killed), out)
+
+
 @app.command("soak")
 def run_soak(
     seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: OutputFolder = None

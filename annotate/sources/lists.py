@@ -13,7 +13,7 @@ from annotate.sources.base import Item, Listing
 from sam3_tool.errors import ImageError, MissingPackageError
 from sam3_tool.image import Image
 from sam3_tool.system.files import decode_text
-from sam3_tool.system.paths import is_folder
+from sam3_tool.system.paths import is_folder, is_there
 
 MAX_FILE_BYTES = 512 * 2**20
 """What is larger is not fetched: no image that can be decoded within the limit of pixels is."""
@@ -58,7 +58,8 @@ def list_entries(file: Path, *, allow_urls: bool, limit: int | None, max_pixels:
 
     Args:
         file: A path or URL on each line; or, where names may hold line breaks, with NUL characters between them, as
-            `find -print0` writes it. Paths are relative to the folder of the file.
+            `find -print0` writes it. Lines that begin with "#" are passed over. Relative paths count from the current
+            folder, if the first of them is there, and else from the folder of the list.
         allow_urls: Whether URLs may be fetched.
         limit: Only the first so many.
         max_pixels: As `Image.open` takes it.
@@ -75,7 +76,7 @@ def list_entries(file: Path, *, allow_urls: bool, limit: int | None, max_pixels:
     except OSError as error:
         raise SourceError(f"the list {file} cannot be read ({error.strerror or error})") from error
     _check_schemes(file, names, allow_urls=allow_urls)
-    reader = ListReader(file.parent.absolute(), max_pixels)
+    reader = ListReader(_find_root(file, names), max_pixels)
     return Listing(reader, ((name, ()) for name in names), limit=limit)
 
 
@@ -85,7 +86,14 @@ def _split_entries(content: bytes) -> Iterator[bytes]:
         return
     with suppress(UnicodeDecodeError):  # names of files need not be text
         content = decode_text(content).encode("utf-8", "surrogateescape")
-    yield from (line for line in (line.strip(b"\r\n\t ") for line in content.split(b"\n")) if line)
+    lines = (line.strip(b"\r\n\t ") for line in content.split(b"\n"))
+    yield from (line for line in lines if line and not line.startswith(b"#"))
+
+
+def _find_root(file: Path, names: Sequence[bytes]) -> Path:
+    """The folder that relative paths count from."""
+    first = next((name for name in names if not _URL.match(name)), b"")
+    return Path.cwd() if first and is_there(Path(os.fsdecode(first))) else file.parent.absolute()
 
 
 def _check_schemes(file: Path, names: Sequence[bytes], *, allow_urls: bool) -> None:

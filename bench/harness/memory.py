@@ -43,6 +43,11 @@ def read_resident_mib() -> float:
     return _read_status_mib("VmRSS")
 
 
+def read_peak_mib() -> float:
+    """Return the most memory that was resident since this process began."""
+    return _read_status_mib("VmHWM")
+
+
 def measure_peak_mib(work: Callable[[], object]) -> float | None:
     """Return the peak of resident memory during `work`, less what was there before; None if the system hides it."""
     _trim_allocator()

@@ -1,0 +1,97 @@
+"""A real Ray: actors that die, two nodes on this machine, and a node that is ended by kill -9."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="Ray is not installed; see tests/ray/README.md")
+
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from annotate.job import Job  # noqa: E402
+from annotate.shards import read_shard  # noqa: E402
+from tests.support.annotating import DEADLY, build_job, write_images  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+RESULT = Path(__file__).with_name("result.json")
+PATIENT = {
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # it would leave a token in the home folder; these nodes are on this machine alone
+}
+"""A busy machine starts Ray's own processes slowly."""
+measured: dict[str, Any] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    """What Ray's processes read; and what the job found, once every test has passed."""
+    before = dict(os.environ)
+    os.environ.update(PATIENT, PYTHONPATH=str(ROOT))
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Two nodes of one processor each; this process is the driver on the first."""
+    started = time.perf_counter()
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 * 2**20})
+    found.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    found.wait_for_nodes()
+    measured["seconds to start two nodes"] = round(time.perf_counter() - started, 1)
+    os.environ["RAY_ADDRESS"] = found.address
+    yield found
+    found.shutdown()
+
+
+def count_images(job: Job) -> list[int]:
+    paths = map(job.folder.get_shard_path, range(job.plan.shards))
+    return [rows[0].index for path in paths for rows in read_shard(path)]
+
+
+def run_on_ray(job: Job) -> float:
+    started = time.perf_counter()
+    replace(job, place="ray").run()
+    return round(time.perf_counter() - started, 1)
+
+
+def test_two_nodes_answer_every_image_once_and_an_actor_that_dies_is_replaced(cluster: Cluster, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 48, i0005=DEADLY)
+    notes: list[str] = []
+    job = build_job(tmp_path / "in", tmp_path / "out", workers=2, on_note=notes.append)
+    measured["seconds for 48 images with one that ends its worker"] = run_on_ray(job)
+    assert count_images(job) == [*range(48)]
+    assert job.sum_up().errors == {"WorkerDeath": 1}
+    assert sum("looking for the image" in note for note in notes) == 3
+
+
+def test_a_node_that_is_killed_loses_no_image(cluster: Cluster, tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 96)
+    notes: list[str] = []
+    job = build_job(tmp_path / "in", tmp_path / "out", workers=2, pause=0.1, on_note=notes.append)
+
+    def kill_node() -> None:
+        while len(job.folder.find_done()) < 3:
+            time.sleep(0.05)
+        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+        cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+
+    killer = threading.Thread(target=kill_node)
+    killer.start()
+    measured["seconds for 96 slow images, with a node killed and another one added"] = run_on_ray(job)
+    killer.join()
+    assert any("died, or its machine did" in note for note in notes)
+    assert count_images(job) == [*range(96)]
+    assert job.sum_up().errors == {}
+    measured["images lost"] = measured["images twice"] = 0
+    RESULT.write_text(f"{json.dumps({'ray': ray.__version__, **measured}, indent=1)}\n", encoding="utf-8")
