@@ -1,11 +1,12 @@
 """Hands out shards to workers, and takes care of each way in which that can end.
 
 A worker that dies takes only its unit with it. The unit is cut in two, and each half is tried again, until the image
-that ends its worker is alone: then it gets a row that says so. For a shard of 256 images that takes 8 restarts.
+that ends its worker is alone. If it does so once more, it gets a row that says so. For a shard of 256 images that takes
+10 restarts.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from annotate.worker import Advance, Failed, Finished, Message, Ready, Unit, bur
 
 MAX_BURIED = 8
 """Images in a row that end their worker, while nothing else succeeds: then it is not the images."""
+MAX_STILLBORN = 3
+"""Workers one after the other that die while they load."""
 POLL_INTERVAL = 1.0
 """Seconds between two looks at shards that another run holds."""
 GRACE = 120.0
@@ -80,7 +83,8 @@ class Dispatcher:
     """Is called now and then, so that somebody sees that the run goes on."""
     share: tuple[int, int] = (0, 1)
     """Take every `share[1]`-th shard, from number `share[0]` on."""
-    _pending: Iterator[int] = field(init=False)
+    _pending: deque[int] = field(init=False)
+    """Shards that nobody has looked at yet."""
     _held: dict[int, FileLock] = field(default_factory=dict, init=False)
     """The claims on shards that are not done, by their number."""
     _elsewhere: set[int] = field(default_factory=set, init=False)
@@ -91,10 +95,15 @@ class Dispatcher:
     """Shard -> its images that are not on the disk yet, of shards that are in parts."""
     _idle: set[int] = field(default_factory=set, init=False)
     _busy: dict[int, Unit] = field(default_factory=dict, init=False)
+    _suspects: set[int] = field(default_factory=set, init=False)
+    """Images that were alone in a unit once, whose worker died."""
     _buried: int = field(default=0, init=False)
+    _stillborn: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._pending = iter(range(self.share[0], self.plan.shards, self.share[1]))
+        done = self.folder.find_done()
+        numbers = range(self.share[0], self.plan.shards, self.share[1])
+        self._pending = deque(number for number in numbers if number not in done)
 
     def run_shards(self) -> None:
         """Bring every shard to its end.
@@ -117,20 +126,20 @@ class Dispatcher:
                 self.folder.release_claim(number, claim)
 
     def _is_finished(self) -> bool:
-        """Give units to idle workers; True once nobody has anything to do."""
+        """Give units to idle workers; True once there is nothing to do, whoever is still being started."""
         while self._idle and (unit := self._find_unit()) is not None:
             worker = min(self._idle)
             self._idle.remove(worker)
             self._busy[worker] = unit
             self.crew.assign_unit(worker, unit)
-        return len(self._idle) == self.crew.size and not self._elsewhere
+        return not (self._busy or self._cut or self._pending or self._elsewhere)
 
     def _find_unit(self) -> Unit | None:
         """Return the next unit; None while there is none."""
         if self._cut:
             return self._cut.popleft()
-        for number in self._pending:
-            if (unit := self._open_shard(number)) is not None:
+        while self._pending:
+            if (unit := self._open_shard(self._pending.popleft())) is not None:
                 return unit
         for number in sorted(self._elsewhere):
             if (unit := self._open_shard(number)) is not None:
@@ -163,6 +172,7 @@ class Dispatcher:
         for worker, event in events:
             match event:
                 case Ready():
+                    self._stillborn = 0
                     self.on_ready(event)
                     self._idle.add(worker)
                 case Advance():
@@ -199,16 +209,27 @@ class Dispatcher:
     def _replace_worker(self, worker: int, reason: str) -> None:
         """Start a worker again, and cut its unit in two; an image that was alone has been found."""
         unit = self._busy.pop(worker, None)
-        if unit is None:
-            raise WorkerError(
-                f"a worker {reason} before it could begin; is there memory for --workers {self.crew.size}?"
-            )
-        if len(unit.items) > 1:
+        if worker in self._idle:  # somebody ended it
+            self._idle.remove(worker)
+        elif unit is None:
+            self._count_stillborn(reason)
+        elif len(unit.items) > 1:
             self.on_note(f"a worker {reason}; looking for the image among {len(unit.items)}")
             self._cut.extendleft(reversed(unit.split()))
+        elif unit.items[0].index not in self._suspects:
+            self._suspects.add(unit.items[0].index)  # somebody else may have ended it: it is tried once more
+            self._cut.appendleft(unit)
         else:
             self._bury_image(unit, reason)
         self.crew.start_worker(worker)
+
+    def _count_stillborn(self, reason: str) -> None:
+        """Raise WorkerError where workers die again and again before they can begin."""
+        self._stillborn += 1
+        if self._stillborn >= MAX_STILLBORN:
+            raise WorkerError(
+                f"a worker {reason} before it could begin; is there memory for --workers {self.crew.size}?"
+            )
 
     def _bury_image(self, unit: Unit, reason: str) -> None:
         self._buried += 1

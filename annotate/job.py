@@ -132,4 +132,5 @@ def raise_output_errors(out: Path, kind: type[OutputError]) -> Iterator[None]:
     except UserError:  # some of them are OSErrors too
         raise
     except OSError as error:
-        raise kind(f"cannot write into {out}: {error.strerror or error}") from error
+        kept = "; what is done is kept, and the same command goes on" if kind is InterruptedOutputError else ""
+        raise kind(f"cannot write into {out}: {error.strerror or error}{kept}") from error

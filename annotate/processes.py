@@ -14,7 +14,7 @@ from time import monotonic, perf_counter
 from typing import Literal
 
 from annotate.dispatch import Death, Event
-from annotate.worker import Finished, Message, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
+from annotate.worker import Failed, Finished, Message, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
 from sam3_tool.errors import UserError
 from sam3_tool.system.interruptions import SIGNALS
 
@@ -93,7 +93,7 @@ class ProcessCrew:
             found.process.join()
             found.connection.close()
             return Death(describe_end(found.process.exitcode))
-        found.is_busy = found.is_busy and not isinstance(message, Finished)
+        found.is_busy = found.is_busy and not isinstance(message, Finished | Failed)
         return message
 
     def _end_stalled_workers(self, silent: set[int]) -> Iterator[Event]:
@@ -173,7 +173,6 @@ def serve_units(connection: "Connection[Message, Command]", setup: WorkerSetup, 
             connection.send(worker.run_unit(unit))
     except (UserError, OSError) as error:
         connection.send(describe_failure(error))
-        threading.Event().wait()  # until the run has read it, and ends this process
 
 
 def _listen(

@@ -1,5 +1,6 @@
 """What a worker does with one unit of work: read the images ahead, ask, write the rows. The same in every process."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -169,4 +170,5 @@ def describe_failure(error: OSError | UserError) -> Failed:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UserError):
         return Failed(text, exit_code=error.exit_code)
-    return Failed(error.strerror or text, error.errno)
+    # what pyarrow says of a full disk is no sentence
+    return Failed(text if error.errno is None else os.strerror(error.errno), error.errno)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -81,17 +82,18 @@ def test_a_node_that_is_killed_loses_no_image(cluster: Cluster, tmp_path: Path) 
     job = build_job(tmp_path / "in", tmp_path / "out", workers=2, pause=0.1, on_note=notes.append)
 
     def kill_node() -> None:
-        while len(job.folder.find_done()) < 3:
+        while len(list((job.out / "claims").glob("0*.lock"))) < 2:  # until both nodes are at work
             time.sleep(0.05)
-        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-        cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+        time.sleep(0.3)
+        raylet = cluster.list_all_nodes()[-1].all_processes["raylet"][0].process
+        os.kill(raylet.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_node)
     killer.start()
-    measured["seconds for 96 slow images, with a node killed and another one added"] = run_on_ray(job)
+    measured["seconds for 96 slow images, with one of two nodes killed"] = run_on_ray(job)
     killer.join()
     assert any("died, or its machine did" in note for note in notes)
     assert count_images(job) == [*range(96)]
     assert job.sum_up().errors == {}
-    measured["images lost"] = measured["images twice"] = 0
+    measured["images lost, or there twice"] = 0
     RESULT.write_text(f"{json.dumps({'ray': ray.__version__, **measured}, indent=1)}\n", encoding="utf-8")
