@@ -56,10 +56,12 @@ OneFileOption = Annotated[bool, typer.Option("--one-file", help="COCO as one fil
 class RunGroup(typer.core.TyperGroup):
     """Commands of which the first word may be left out: `annotate SOURCE` is `annotate run SOURCE`."""
 
+    default_command = "run"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `run` before what names none of the commands."""
         if args and args[0] not in (*self.commands, "--help"):
-            args = ["run", *args]
+            args = [self.default_command, *args]
         return super().parse_args(ctx, args)
 
 

@@ -224,10 +224,14 @@ def find_unknown(words: list[str]) -> list[str]:
     while words and hasattr(command, "get_command"):
         if words[0].startswith("-") or words[0] in {"...", "…"}:
             break
-        inner = command.get_command(typer.Context(command), words[0])
-        if inner is None:
+        context = typer.Context(command)
+        inner = command.get_command(context, words[0])
+        if inner is None and getattr(command, "default_command", None):  # its name may be left out
+            command = command.get_command(context, command.default_command)
+        elif inner is None:
             return words[:1]
-        command, words = inner, words[1:]
+        else:
+            command, words = inner, words[1:]
     known = {name for param in command.params for name in [*param.opts, *param.secondary_opts]} | {"--help"}
     options = [word.strip("[]…").partition("=")[0] for word in words]
     return [name for name in options if re.fullmatch(r"--[a-z][a-z0-9-]*", name) and name not in known]

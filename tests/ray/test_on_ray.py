@@ -85,8 +85,11 @@ def test_a_node_that_is_killed_loses_no_image(cluster: Cluster, tmp_path: Path) 
         while len(list((job.out / "claims").glob("0*.lock"))) < 2:  # until both nodes are at work
             time.sleep(0.05)
         time.sleep(0.3)
-        raylet = cluster.list_all_nodes()[-1].all_processes["raylet"][0].process
-        os.kill(raylet.pid, signal.SIGKILL)
+        # all that a node is made of: its raylet, and the actors that it has started
+        raylet = cluster.list_all_nodes()[-1].all_processes["raylet"][0].process.pid
+        actors = Path(f"/proc/{raylet}/task/{raylet}/children").read_text(encoding="utf-8").split()
+        for process in (raylet, *map(int, actors)):
+            os.kill(process, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_node)
     killer.start()
