@@ -60,13 +60,13 @@ def measure_annotation(
     """
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        yield measure_growth(root, growth)
+        yield measure_numbers(root, growth)
         yield measure_decoding(write_scenes(root / "files", files), root)
         yield measure_workers(write_scenes(root / "real", real), root, workers)
         yield measure_kills(write_scenes(root / "killed", killed, size=(160, 120)), root)
 
 
-def measure_growth(root: Path, numbers: Sequence[int]) -> Table:
+def measure_numbers(root: Path, numbers: Sequence[int]) -> Table:
     """Measure the program's own cost for so many images, none of which takes time to read."""
     started = _add_processor_seconds(run_program(root, "1"))
     rows: list[tuple[Cell, ...]] = []
