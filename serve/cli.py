@@ -137,6 +137,7 @@ def serve_http(
                 metrics.serve_alone(metrics_port)
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error
+        listener.listen()
         _print_banner(host, listener.getsockname()[1], has_tokens=bool(book))
         DrainingServer(app).run(sockets=[listener])
 

@@ -49,10 +49,10 @@ class Admission:
             ApiError: All places are taken, or all of this tenant.
         """
         share = self._fair_share if tenant.max_requests is None else tenant.max_requests
-        if self._by_tenant[tenant.name] >= share:
-            raise self._refuse("tenant_busy", f"{share} of your requests are being answered or wait, and no more may")
         if self.held >= self._places:
             raise self._refuse("busy", f"the server is busy: {self.waiting} requests wait")
+        if self._by_tenant[tenant.name] >= share:
+            raise self._refuse("tenant_busy", f"{share} of your requests are being answered or wait, and no more may")
         self.held += 1
         self._by_tenant[tenant.name] += 1
         try:

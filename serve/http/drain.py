@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from socket import socket
 from types import FrameType
 from typing import Any
@@ -17,25 +19,34 @@ from serve.http.services import Services
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be unused: longer than the minute after which common balancers give it up themselves."""
-HEAD_SECONDS = 20.0
-"""How long the head of a request may take, from the beginning of the connection or the end of the answer before it."""
 
 
 class TimedProtocol(H11Protocol):
     """Uvicorn's HTTP/1.1, which ends connections whose client does not get as far as a request."""
 
-    _head_timer: asyncio.TimerHandle | None = None
+    def __init__(self, *arguments: Any, head_seconds: float, **options: Any) -> None:
+        """Make the protocol of one connection.
+
+        Args:
+            arguments: Of uvicorn's.
+            head_seconds: How long the head of a request may take, from the beginning of the connection or from its
+                first byte.
+            options: Of uvicorn's.
+        """
+        super().__init__(*arguments, **options)
+        self._head_seconds = head_seconds
+        self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request its time."""
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, transport.close)
+        self._head_timer = self.loop.call_later(self._head_seconds, transport.close)
 
     def data_received(self, data: bytes) -> None:
         """Stop the clock when a request has begun; and start it at the first byte of the next one."""
         former = self.cycle
         if self._head_timer is None and (former is None or former.response_complete):
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            self._head_timer = self.loop.call_later(self._head_seconds, self.transport.close)
         super().data_received(data)
         if self.cycle is not former:
             self._stop_clock()
@@ -58,10 +69,12 @@ class DrainingServer(uvicorn.Server):
         """Make a server of an application, which has `state.services`."""
         self._services: Services = app.state.services
         self._stop_at: float | None = None
+        settings = self._services.settings
+        protocol: Any = partial(TimedProtocol, head_seconds=settings.head_seconds)  # which is called like a class
         super().__init__(
             uvicorn.Config(
                 app,
-                http=TimedProtocol,
+                http=protocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -69,7 +82,7 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=int(self._services.settings.grace_seconds),
+                timeout_graceful_shutdown=int(settings.grace_seconds),
             )
         )
 
@@ -88,7 +101,10 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT as long as the server runs."""
+        """Handle SIGTERM and SIGINT as long as the server runs in the main thread, which alone gets signals."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         numbers = (signal.SIGINT, signal.SIGTERM)
         original: dict[int, Any] = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:

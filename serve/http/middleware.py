@@ -122,7 +122,7 @@ class AuthMiddleware:
         """Refuse what a web page of somebody else has a browser send here, where there is no token that it lacks."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
-        if self._hosts and name not in self._hosts:
+        if self._hosts and host and name not in self._hosts:  # browsers always name a host
             raise ApiError(403, "wrong_host", "without tokens this server answers only to a name of this machine")
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin and origin not in self._origins and origin.partition("://")[2] != host:

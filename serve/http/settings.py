@@ -40,6 +40,8 @@ class ServeSettings:
     """Uploads that may be read, or wait to be decoded; more are refused."""
     deadline: float = 60.0
     """Seconds after which a request that has not begun is given up."""
+    head_seconds: float = 20.0
+    """Seconds that the head of a request may take to arrive."""
     body_seconds: float = 60.0
     """Seconds that a whole body may take to arrive."""
     drain_seconds: float = 5.0

@@ -7,8 +7,10 @@ from io import BytesIO
 from typing import Any
 
 import PIL.Image
-import uvicorn
 from fastapi import FastAPI
+
+from sam3_tool.system.listening import open_listener
+from serve.http.drain import DrainingServer
 
 ANNA, BEN = "anna-has-a-long-token", "ben-has-another-token"
 HEIGHT, WIDTH = 48, 64
@@ -31,15 +33,15 @@ def as_tenant(token: str) -> dict[str, str]:
 
 @contextmanager
 def serve_in_thread(app: FastAPI) -> Iterator[str]:
-    """Let an application listen on a free port of this machine, and give its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
-    thread = threading.Thread(target=server.run)
+    """Let an application listen on a free port of this machine, as the program does, and give its address."""
+    server = DrainingServer(app)
+    listener = open_listener("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         while not server.started:
             thread.join(0.01)
-        host, port = server.servers[0].sockets[0].getsockname()
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
