@@ -239,6 +239,45 @@ class Instances:
             data={"class_name": np.array([self.phrase] * len(self), dtype=str)},
         )
 
+    @classmethod
+    def from_supervision(cls, detections: "Detections", *, phrase: str | None = None) -> "Instances":
+        """Convert from detections of the supervision library, e.g. what is left after its filters and trackers.
+
+        Args:
+            detections: They need masks, all of one size. Without `confidence`, all scores are 1.
+            phrase: Only those whose `data["class_name"]` is this are taken. Default: all, which must have one name.
+
+        Returns:
+            The instances, best score first. Their presence is the best score, for detections have none.
+
+        Raises:
+            ValueError: There are no masks, or the names differ and no phrase is given.
+
+        >>> mask = np.ones((1, 4, 6), bool)
+        >>> cup = Instances(mask, np.array([[0, 0, 6, 4]], np.float32), np.array([0.75], np.float32), 0.9, "cup")
+        >>> again = Instances.from_supervision(cup.to_supervision())
+        >>> again.phrase, again.scores.tolist(), again.presence
+        ('cup', [0.75], 0.75)
+        """
+        if detections.mask is None:
+            raise ValueError("the detections have no masks; `Sam3.refine(image, box=…)` makes one of each box")
+        count = len(detections)
+        names = np.asarray(detections.data.get("class_name", np.full(count, phrase or "")), dtype=str)
+        different = sorted(set(names.tolist()))
+        if phrase is None and len(different) > 1:
+            raise ValueError(f"the detections are of several classes, {', '.join(different)}; name one as `phrase`")
+        confidence = detections.confidence if detections.confidence is not None else np.ones(count)
+        scores = np.asarray(confidence, np.float32)
+        best_first = np.argsort(-scores, kind="stable")
+        rows = best_first[names[best_first] == phrase] if phrase is not None else best_first
+        return cls(
+            masks=np.asarray(detections.mask, bool)[rows],
+            boxes=np.asarray(detections.xyxy, np.float32)[rows],
+            scores=scores[rows],
+            presence=float(scores[rows].max(initial=0.0)),
+            phrase=phrase if phrase is not None else next(iter(different), ""),
+        )
+
 
 class _CompressedInstances(Instances):
     """Instances that hold run lengths, and decode an array when somebody asks for it."""

@@ -93,6 +93,35 @@ def test_supervision_reads_masks_boxes_scores_and_phrase(found):
     assert detections.area.tolist() == found.areas.tolist()
 
 
+def test_what_supervision_filtered_comes_back(found):
+    detections = found.to_supervision()[::-1]
+    back = Instances.from_supervision(detections)
+    assert back.phrase == "speck"
+    assert back.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    for score, mask, box in zip(back.scores, back.masks, back.boxes, strict=True):
+        assert any(
+            (mask == own).all() and (box == own_box).all()
+            for own, own_box in zip(found.masks[found.scores == score], found.boxes[found.scores == score], strict=True)
+        )
+    none = Instances.from_supervision(detections[detections.confidence > 2])
+    assert (len(none), none.masks.shape[1:], none.presence) == (0, found.size, 0.0)
+
+
+def test_detections_of_another_model_are_taken_by_name(found):
+    import supervision
+
+    names = np.array(["cat", "dog", "cat", "cat"])
+    detections = supervision.Detections(xyxy=found.boxes, mask=found.masks, data={"class_name": names})
+    cats = Instances.from_supervision(detections, phrase="cat")
+    assert (cats.phrase, cats.scores.tolist(), cats.presence) == ("cat", [1.0] * 3, 1.0)
+    assert (cats.masks == found.masks[names == "cat"]).all()
+    assert len(Instances.from_supervision(detections, phrase="cow")) == 0
+    with pytest.raises(ValueError, match="several classes, cat, dog"):
+        Instances.from_supervision(detections)
+    with pytest.raises(ValueError, match="have no masks"):
+        Instances.from_supervision(supervision.Detections(xyxy=found.boxes))
+
+
 def test_nothing_found_converts_too():
     assert Instances.empty(20, 30).to_coco() == []
     assert len(Instances.empty(20, 30).to_supervision()) == 0
