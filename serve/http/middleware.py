@@ -15,8 +15,8 @@ from serve.http.settings import ServeSettings
 App = Callable[[Scope, Receive, Send], Any]
 Headers = Sequence[tuple[bytes, bytes]]
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
-"""Whoever watches the server needs no token for these."""
+OPEN_PATHS = frozenset({"/health", "/ready", "/label-studio/webhook"})
+"""Whoever watches the server needs no token for these; Label Studio tells of events without the one that it has."""
 SECURITY_HEADERS: Headers = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

@@ -195,9 +195,10 @@ class LabelStudioBackend:
         named = config.image_values[image_name]
         value = task.data.get(named[1:]) if named.startswith("$") else named
         values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(one, str) and one for one in values):
+        urls = [one for one in values if isinstance(one, str) and one]
+        if not urls or len(urls) < len(values):
             raise UsageError(f"the task has no image under {named!r}")
-        images = [Image.read(self.images.read(one), max_pixels=self.max_pixels) for one in values]
+        images = [Image.read(self.images.read(url), max_pixels=self.max_pixels) for url in urls]
         return [*enumerate(images)] if isinstance(value, list) else [(None, images[0])]
 
     def _find_labels(

@@ -95,7 +95,7 @@ class LabelStudioImages:
             return {}
         if not _JWT.fullmatch(self.api_key):
             return {"authorization": f"Token {self.api_key}"}
-        answer = client.post(f"{self.url.rstrip('/')}/api/token/refresh", json={"refresh": self.api_key})
+        answer = client.post(f"{self.url.rstrip('/')}/api/token/refresh/", json={"refresh": self.api_key})
         access = _read_access(answer)
         if not access:
             raise UsageError(f"Label Studio refuses LABEL_STUDIO_API_KEY (it answered {answer.status_code})")

@@ -57,7 +57,7 @@ async def predict_regions(body: PredictRequest, request: Request, services: Shar
 
 @router.post("/webhook", status_code=201)
 async def receive_event() -> dict[str, str]:
-    """Take note of nothing: SAM 3 is not trained by annotations."""
+    """Take note of nothing, whoever tells it: SAM 3 is not trained by annotations, and the body is not read."""
     return {"status": "ok"}
 
 

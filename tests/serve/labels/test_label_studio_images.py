@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         given = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        good = self.path == "/api/token/refresh" and given == {"refresh": "a.good.one"}
+        good = self.path == "/api/token/refresh/" and given == {"refresh": "a.good.one"}
         self._send(200 if good else 401, b'{"access": "short-lived"}' if good else b"{}")
 
     def _send(self, status: int, body: bytes) -> None:
