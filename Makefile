@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-fiftyone test-ray soak docs static check
+.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-ray soak docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -10,7 +10,6 @@ TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadsco
 VLLM = .tools/vllm-env
 RAY = .tools/ray-env
 CVAT = .tools/cvat-env
-FIFTYONE = .tools/fiftyone-env
 LABEL_STUDIO = .tools/label-studio-env
 
 help: ## list the commands
@@ -37,7 +36,7 @@ $(VLLM)/made: tests/vllm/requirements.txt tests/vllm/overrides.txt pyproject.tom
 	@touch $@
 
 test-label-studio: $(LABEL_STUDIO)/made ## drive a real Label Studio; see tests/label_studio/README.md
-	$(DEV) pytest -n0 tests/label_studio
+	@uv=$$(.ci/uv) && LABEL_STUDIO_PROGRAM=$(LABEL_STUDIO)/bin/label-studio "$$uv" run --locked --extra dev --group owners pytest -n0 tests/label_studio
 
 $(LABEL_STUDIO)/made: tests/label_studio/requirements.txt
 	$(UV) venv --quiet --clear --python 3.11 $(LABEL_STUDIO)
@@ -50,14 +49,6 @@ test-cvat: $(CVAT)/made ## load the functions for CVAT as its agent does; see te
 $(CVAT)/made: tests/cvat/requirements.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(CVAT)
 	$(UV) pip install --python $(CVAT) -r tests/cvat/requirements.txt
-	@touch $@
-
-test-fiftyone: $(FIFTYONE)/made ## run the page about FiftyOne; see tests/fiftyone/README.md
-	OMP_NUM_THREADS=1 $(FIFTYONE)/bin/python -m pytest tests/fiftyone
-
-$(FIFTYONE)/made: tests/fiftyone/requirements.txt pyproject.toml
-	$(UV) venv --quiet --clear --python 3.11 $(FIFTYONE)
-	$(UV) pip install --python $(FIFTYONE) -r tests/fiftyone/requirements.txt
 	@touch $@
 
 test-ray: $(RAY)/made ## drive a real Ray, two nodes on this machine; see tests/ray/README.md
