@@ -426,7 +426,7 @@ def describe_status(plan: "Plan", summary: "Summary", done: int) -> list[tuple[s
         "rows": f"{summary.rows:,}",
         "masks": f"{summary.masks:,}",
         "size": format_bytes(summary.bytes),
-        "time": f"{format_duration(summary.seconds)} of SAM 3, over all workers",
+        "time": f"{format_duration(summary.seconds)} of work, over all workers",
         "tokens": f"{summary.tokens:,}" if summary.tokens else "",
         "cost": f"{summary.cost:.4g}" if summary.cost else "",
         "errors": ", ".join(format_errors(summary.errors)) or "none",

@@ -33,7 +33,10 @@ class WorkerProcess:
     process: SpawnProcess
     connection: "Connection[Command, Message]"
     heard: float = field(default_factory=monotonic)
+    is_ready: bool = False
+    """Whether everything is loaded."""
     is_busy: bool = False
+    """Whether it has a unit in hand."""
 
 
 class ProcessCrew:
@@ -93,6 +96,7 @@ class ProcessCrew:
             found.process.join()
             found.connection.close()
             return Death(describe_end(found.process.exitcode))
+        found.is_ready = found.is_ready or isinstance(message, Ready)
         found.is_busy = found.is_busy and not isinstance(message, Finished | Failed)
         return message
 
@@ -112,7 +116,7 @@ class ProcessCrew:
         self._tell_all("quit")
         end = monotonic() + FAREWELL
         for found in self._workers.values():
-            if not found.is_busy:
+            if found.is_ready and not found.is_busy:
                 found.process.join(max(0.0, end - monotonic()))
             self._kill_worker(found)
         self._workers.clear()
