@@ -151,7 +151,7 @@ def kill_target(program: "subprocess.Popen[str]", target: str) -> None:
         program.kill()
     else:
         os.killpg(program.pid, signal.SIGKILL)
-    program.wait()
+    program.communicate()
 
 
 def _wait_for_shards(program: "subprocess.Popen[str]", out: Path, share: float) -> None:
