@@ -22,7 +22,7 @@ from agent.tools.video.progress import listen_to_progress
 from demo.engine import Engine
 from demo.film import encode_film, list_tracks
 from demo.requests import Corners, InvalidEventError, Point
-from demo.sessions import PendingAnswer, Session, SessionStore, count_image_bytes
+from demo.sessions import PendingAnswer, Session, SessionStore
 from demo.uploads import Limits, open_conversation, open_image, open_video
 from sam3_tool import Image, ImageError, Video, VideoError
 from sam3_tool.errors import UserError
@@ -248,7 +248,7 @@ class Actions:
         if conversation is None:
             return Conversation.start_video(video, name)
         shown = conversation.show_video(video, name)
-        if (found := count_image_bytes(shown)) > self.limits.max_session_bytes:
+        if (found := shown.image_bytes) > self.limits.max_session_bytes:
             raise VideoError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
         return shown
 
@@ -257,7 +257,7 @@ class Actions:
         if conversation is None:
             return Conversation.start(image, name)
         shown = conversation.show(image, name)
-        if (found := count_image_bytes(shown)) > self.limits.max_session_bytes:
+        if (found := shown.image_bytes) > self.limits.max_session_bytes:
             raise ImageError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
         return shown
 

@@ -9,12 +9,9 @@ from time import monotonic
 from typing import Any
 
 from agent.conversation.conversation import Conversation
-from agent.conversation.events import ImageShown
 from agent.core.episode import Episode
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError
-from sam3_tool.video.decoding import REMEMBERED_BYTES
-from sam3_tool.video.video import Video
 
 HOUR = 3600.0
 """Seconds."""
@@ -140,19 +137,6 @@ class SessionStore:
         return session
 
 
-def count_image_bytes(conversation: Conversation) -> int:
-    """Return the bytes of a conversation's images, and of frames of its videos, in memory, each counted once."""
-    shown = [event for event in conversation.events if isinstance(event, ImageShown)]
-    images = {id(event.image): event.image.pixels.nbytes for event in shown}
-    videos = {id(event.video): _weigh_video(event.video) for event in shown if event.video is not None}
-    return sum(images.values()) + sum(videos.values())
-
-
-def _weigh_video(video: Video) -> int:
-    """Bytes of the frames that a video remembers, at most: some as they are decoded, and some as images."""
-    return min(3 * len(video) * video.width * video.height, 2 * REMEMBERED_BYTES)
-
-
 def _weigh_session(session: Session) -> int:
     """Bytes that a session counts in the store."""
-    return MIN_SESSION_BYTES + (0 if session.conversation is None else count_image_bytes(session.conversation))
+    return MIN_SESSION_BYTES + (0 if session.conversation is None else session.conversation.image_bytes)

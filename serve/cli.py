@@ -1,6 +1,7 @@
 """`sam3-agent serve`: the agent and SAM 3 over HTTP, from the command line."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +17,15 @@ from agent.core.errors import UsageError
 from sam3_tool.system.listening import is_loopback, open_listener
 
 if TYPE_CHECKING:
+    from agent.core.budget import Budget
     from agent.core.planner import Planner
+    from agent.records.provenance import Provenance
     from serve.http.auth import TokenBook
 
 TOKENS_VARIABLE = "SAM3_AGENT_TOKENS"
-ACCESS_PANEL, LOAD_PANEL = "Who may use it", "Limits of the server"
+ACCESS_PANEL, KEEP_PANEL, LOAD_PANEL = "Who may use it", "What outlives it", "Limits of the server"
+EPISODE_SECONDS = 300.0
+"""The time limit of an episode where none is given: clients may leave without a word."""
 
 serve_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -52,6 +57,17 @@ def serve_http(
     allow_url: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST", help="Fetch images from this host.", rich_help_panel=ACCESS_PANEL),
+    ] = None,
+    allow_planner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLANNER", help="Another planner to choose from.", rich_help_panel=ACCESS_PANEL),
+    ] = None,
+    jobs: Annotated[
+        Path | None, path_option(help="A file in which jobs outlive the server.", rich_help_panel=KEEP_PANEL)
+    ] = None,
+    conversations: Annotated[
+        Path | None,
+        path_option(help="A folder in which conversations outlive a SIGTERM.", rich_help_panel=KEEP_PANEL),
     ] = None,
     max_pixels: Annotated[
         float, typer.Option(min=0.01, help="Megapixels that an image may have.", rich_help_panel=LOAD_PANEL)
@@ -94,13 +110,15 @@ def serve_http(
             from serve.http.drain import DrainingServer
             from serve.http.metrics import Metrics
             from serve.http.settings import MEGA, MIB, ServeSettings
+            from serve.talk.planners import PlannerBook
+            from serve.talk.settings import TalkSettings
         book = _read_tokens(tokens)
         if not book and not is_loopback(host):
             raise UsageError(
                 f"everybody who reaches {host} could use the server: give out tokens with --tokens FILE or"
                 f" {TOKENS_VARIABLE}=NAME:TOKEN, or listen at --host 127.0.0.1"
             )
-        provenance = options.build_provenance()
+        provenance, metrics = options.build_provenance(), Metrics()
         settings = ServeSettings(
             tokens=book,
             hosts=(host, "localhost", "127.0.0.1", "[::1]", *(allow_host or ())),
@@ -117,18 +135,19 @@ def serve_http(
             weights=provenance.sam3,
             label_studio_url=os.environ.get("LABEL_STUDIO_URL", ""),
             label_studio_key=os.environ.get("LABEL_STUDIO_API_KEY", ""),
+            talk=TalkSettings(budget=_limit_budget(provenance), job_path=jobs, conversation_folder=conversations),
         )
-        metrics = Metrics()
 
-        def load_planner() -> "Planner":
+        def load_planner(name: str) -> "Planner":
             from agent.planners.loading import load_planner
 
-            return load_planner(options.planner, **options.to_planner_options(provenance))
+            given = options.to_planner_options(provenance) if name == options.planner else {}
+            return load_planner(name, **given)
 
         app = create_app(
             settings,
             lambda: load_sam3(options, provenance, max_batch=max_batch, on_batch=metrics.observe_batch),
-            load_planner,
+            PlannerBook([options.planner, *(allow_planner or ())], load_planner),
             metrics=metrics,
         )
         try:
@@ -140,6 +159,11 @@ def serve_http(
         listener.listen()
         _print_banner(host, listener.getsockname()[1], has_tokens=bool(book))
         DrainingServer(app).run(sockets=[listener])
+
+
+def _limit_budget(provenance: "Provenance") -> "Budget":
+    budget = provenance.budget
+    return replace(budget, max_seconds=EPISODE_SECONDS) if budget.max_seconds is None else budget
 
 
 def _read_tokens(path: Path | None) -> "TokenBook":

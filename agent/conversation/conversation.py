@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.conversation import edits, storage
-from agent.conversation.events import Event, ImageShown, build_context
+from agent.conversation.events import Event, ImageShown, build_context, count_image_bytes
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.context import ConversationContext
 from agent.core.english import format_ids
@@ -258,6 +258,11 @@ class Conversation:
         frame = timeline.start if at is None else timeline.find_frame(at)
         masks = zip(ids, (masklet.at(frame) for masklet in self.workspace.get_masklets(ids)), strict=True)
         return {id: mask for id, mask in masks if mask is not None}
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes that its images, and frames of its videos, take in memory, each counted once; undone ones too."""
+        return count_image_bytes(self.events)
 
     # saying something
 

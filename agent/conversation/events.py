@@ -8,6 +8,7 @@ from agent.core.episode import Episode, Task
 from agent.core.outcome import EARLY_STOP_OUTCOMES
 from agent.core.timeline import Timeline
 from sam3_tool import Image, Video
+from sam3_tool.video.decoding import REMEMBERED_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,19 @@ class ImageShown:
 
 
 Event = ImageShown | Episode
+
+
+def count_image_bytes(events: Sequence[Event]) -> int:
+    """Return the bytes of the images shown, and of frames of the videos, in memory, each counted once."""
+    shown = [event for event in events if isinstance(event, ImageShown)]
+    images = {id(event.image): event.image.pixels.nbytes for event in shown}
+    videos = {id(event.video): _weigh_video(event.video) for event in shown if event.video is not None}
+    return sum(images.values()) + sum(videos.values())
+
+
+def _weigh_video(video: Video) -> int:
+    """Bytes of the frames that a video remembers, at most: some as they are decoded, and some as images."""
+    return min(3 * len(video) * video.width * video.height, 2 * REMEMBERED_BYTES)
 
 
 def build_context(events: Sequence[Event]) -> ConversationContext:

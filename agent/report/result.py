@@ -143,7 +143,7 @@ class Result(BaseModel):
     """From the command to the answer, loading the network included."""
     options: list[Text] = []
     """When the outcome is 'asked': the readings between which the user may choose."""
-    warnings: list[Text] = []
+    warnings: list[Text] = Field(default=[], exclude_if=lambda warnings: not warnings)
     """What one must know of how the answer was made, e.g. that the language model sees no images; absent for none."""
     video: VideoInfo | None = Field(default=None, exclude_if=lambda video: video is None)
     """The video that the query is about; absent for an image."""
@@ -187,8 +187,8 @@ class Result(BaseModel):
         return self.outcome in ("answered", "no_match")
 
     def to_json(self) -> str:
-        """Return the content of `result.json`, without the line break at its end; warnings only if there are any."""
-        return self.model_dump_json(indent=2, exclude=None if self.warnings else {"warnings"})
+        """Return the content of `result.json`, without the line break at its end."""
+        return self.model_dump_json(indent=2)
 
 
 def _list_notes(episode: Episode) -> list[str]:

@@ -4,33 +4,36 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from agent.core.planner import Planner
 from sam3_tool import Sam3
 from serve.http.errors import add_error_handlers
 from serve.http.metrics import Metrics
 from serve.http.middleware import AuthMiddleware, BodyMiddleware, RequestMiddleware
-from serve.http.routes import health, images, segment
+from serve.http.routes import conversations, episodes, health, images, jobs, segment
 from serve.http.services import BackgroundModel, Services
 from serve.http.settings import ServeSettings
 from serve.labels import routes as label_studio
 from serve.responses import routes as responses
+from serve.talk.planners import PlannerBook
+from serve.talk.schemas import ErrorAnswer
+from serve.talk.talk import Talk
 
-
-def load_grammar() -> Planner:
-    """Return the planner that needs no language model."""
-    from agent.planners.loading import load_planner
-
-    return load_planner("grammar")
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer, "description": "The request failed."} for status in (422, "default")
+}
+"""What the OpenAPI document says of errors; 422 is named too, for the framework would tell of another shape."""
+LARGE_PATHS = frozenset({"/v1/images"})
+"""Paths that take files."""
 
 
 def create_app(
     settings: ServeSettings,
     sam3: Sam3 | Callable[[], Sam3],
-    planner: Callable[[], Planner] = load_grammar,
+    planners: PlannerBook | None = None,
     *,
     metrics: Metrics | None = None,
 ) -> FastAPI:
@@ -39,26 +42,30 @@ def create_app(
     Args:
         settings: Its limits, and who may use it.
         sam3: SAM 3; or a function that loads it, which is called in the background when the server starts.
-        planner: Loads the planner, likewise.
+        planners: Those that a request may choose; the first one is loaded likewise. Default: the grammar.
         metrics: The numbers of the server, for whoever has them counted already.
 
     Returns:
         The application. Its `state.services` is what routes share.
     """
+    planners = planners or PlannerBook(["grammar"])
     services = Services(
         settings,
         BackgroundModel.from_loaded(sam3) if isinstance(sam3, Sam3) else BackgroundModel(sam3),
-        BackgroundModel(planner),
+        BackgroundModel(planners.load_default),
         metrics or Metrics(),
     )
+    talk = Talk(services, planners)
 
     @asynccontextmanager
     async def run_services(app: FastAPI) -> AsyncIterator[None]:
         services.sam3.start()
         services.planner.start()
-        forgetting = asyncio.create_task(services.forget_expired_images())
+        forgetting = asyncio.create_task(_forget_expired(services, talk))
+        await talk.start()
         yield
         forgetting.cancel()
+        await talk.stop()
         services.close()
 
     app = FastAPI(
@@ -69,12 +76,20 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = services
-    for router in (health.router, images.router, segment.router, label_studio.router, responses.router):
-        app.include_router(router)
+    app.state.services, app.state.talk = services, talk
+    for router in (health, images, segment, episodes, conversations, jobs, label_studio, responses):
+        app.include_router(router.router, responses=ERROR_RESPONSES)
     add_error_handlers(app)
     _add_middleware(app, services)
     return app
+
+
+async def _forget_expired(services: Services, talk: Talk) -> None:
+    """Forget what is not used any more, every minute, until cancelled."""
+    while True:
+        await asyncio.sleep(min(60.0, services.settings.image_seconds))
+        services.images.drop_expired()
+        await talk.drop_expired()
 
 
 def _add_middleware(app: FastAPI, services: Services) -> None:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 
 from sam3_tool.errors import CheckpointError, DeadlineError, OverloadedError, RequestCancelledError, UserError
+from sam3_tool.system.fetching import FetchError
 from sam3_tool.system.file_names import escape_unprintable
 
 Scope = MutableMapping[str, Any]
@@ -19,6 +20,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 log = logging.getLogger(__name__)
+
+FETCH_STATUSES = {"urls_off": 403, "url_not_allowed": 403, "too_large": 413}
+"""Of what is wrong with a URL; everything else is 422."""
 
 CLIENT_LEFT = 499
 """Status of a request whose client has left: nobody reads it, but it is counted."""
@@ -46,15 +50,15 @@ class ApiError(UserError, HTTPException):
 
 def build_error_response(error: ApiError, scope: Scope) -> Response:
     """Return the answer to a request that is refused."""
-    body = {"error": {"code": error.code, "message": error.message, "request_id": _get_request_id(scope)}}
+    body = {"error": {"code": error.code, "message": error.message, "request_id": get_request_id(scope)}}
     return Response(json.dumps(body), error.status, error.headers, media_type="application/json")
 
 
-def _get_request_id(scope: Scope) -> str:
+def get_request_id(scope: Scope) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-def to_api_error(error: Exception, scope: Scope) -> ApiError:
+def to_api_error(error: Exception, request_id: str) -> ApiError:
     """Return what a client is told of an error. What it is not told goes to the log, under the request's number.
 
     What a `UserError` says is for whoever started the server: it may name a path.
@@ -62,6 +66,8 @@ def to_api_error(error: Exception, scope: Scope) -> ApiError:
     match error:
         case ApiError():
             return error
+        case FetchError():
+            return ApiError(FETCH_STATUSES.get(error.code, 422), error.code, str(error))
         case OverloadedError():
             return ApiError(429, "busy", "the server is busy; try again in a moment", {"retry-after": "1"})
         case DeadlineError():
@@ -70,7 +76,7 @@ def to_api_error(error: Exception, scope: Scope) -> ApiError:
             return ApiError(CLIENT_LEFT, "client_left", "the client left before the answer")
         case CheckpointError():
             return ApiError(501, "not_supported", "the weights that this server has loaded cannot do that")
-    log.error("request %s failed", _get_request_id(scope), exc_info=error)
+    log.error("request %s failed", request_id, exc_info=error)
     if isinstance(error, UserError):
         return ApiError(503, "model_failed", "SAM 3 failed at this request; the server's log says why")
     return ApiError(500, "internal", "the server failed at this request; its log says why, under the request's id")
@@ -103,7 +109,7 @@ def add_error_handlers(app: FastAPI) -> None:
         return build_error_response(refusal, request.scope)
 
     async def answer_error(request: Request, error: Exception) -> Response:
-        return build_error_response(to_api_error(error, request.scope), request.scope)
+        return build_error_response(to_api_error(error, get_request_id(request.scope)), request.scope)
 
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException.__mro__[1], answer_framework)

@@ -61,7 +61,7 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_marked)
         except Exception as error:
-            refusal = to_api_error(error, scope)
+            refusal = to_api_error(error, request_id)
             if status:  # the answer is under way: only breaking it off says that it is not whole
                 raise
             await build_error_response(refusal, scope)(scope, receive, send_marked)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Generic, TypeVar
@@ -14,6 +14,7 @@ from fastapi import Request
 
 from agent.core.planner import Planner
 from sam3_tool import Sam3
+from sam3_tool.system.fetching import UrlFetcher
 from serve.http.admission import Admission
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
@@ -125,6 +126,8 @@ class Services:
     """For files that are read and decoded."""
     pool: ThreadPoolExecutor = field(init=False)
     """Threads for what blocks."""
+    fetcher: UrlFetcher = field(init=False)
+    """For what clients name by URL."""
     draining: bool = False
     """Whether the server is about to end."""
 
@@ -137,6 +140,7 @@ class Services:
             inflight=settings.upload_inflight, waiting=settings.upload_waiting, tenants=len(tenants)
         )
         self.pool = ThreadPoolExecutor(settings.inflight + settings.upload_inflight, "serve")
+        self.fetcher = UrlFetcher.from_hosts(settings.allowed_urls, max_bytes=settings.max_file_bytes)
         for name, text, read in (
             ("sam3_inflight", "Requests that SAM 3 works at.", lambda: self.admission.inside),
             ("sam3_waiting", "Requests that wait for that.", lambda: self.admission.waiting),
@@ -170,16 +174,9 @@ class Services:
         """Return the bytes at an address that a client names.
 
         Raises:
-            ApiError: The server may not fetch from there.
+            FetchError: The server may not fetch from there, or nothing useful came.
         """
-        raise ApiError(403, "urls_off", "this server fetches no images; send the file itself")
-
-    async def forget_expired_images(self) -> None:
-        """Forget what is not used any more, every minute, until cancelled."""
-        with suppress(asyncio.CancelledError):
-            while True:
-                await asyncio.sleep(min(60.0, self.settings.image_seconds))
-                self.images.drop_expired()
+        return await self.fetcher.fetch(url)
 
     def close(self) -> None:
         """End the threads, and SAM 3."""

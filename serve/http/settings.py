@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from serve.http.auth import TokenBook
+from serve.talk.settings import TalkSettings
 
 MEGA = 10**6
 MIB = 2**20
@@ -38,6 +39,8 @@ class ServeSettings:
     """Uploads that are decoded at the same time."""
     upload_waiting: int = 28
     """Uploads that may be read, or wait to be decoded; more are refused."""
+    talk: TalkSettings = field(default_factory=TalkSettings)
+    """Of episodes, conversations and jobs."""
     deadline: float = 60.0
     """Seconds after which a request that has not begun is given up."""
     head_seconds: float = 20.0

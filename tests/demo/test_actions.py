@@ -19,7 +19,7 @@ from demo.canvas import canvas_state
 from demo.chat import build_messages, escape_text
 from demo.engine import Engine
 from demo.requests import Point
-from demo.sessions import SessionStore, count_image_bytes
+from demo.sessions import SessionStore
 from demo.uploads import MEGA, Limits
 from sam3_tool.system.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer, refusal
@@ -43,11 +43,7 @@ def test_a_session_with_very_many_images_is_refused_the_next_one_and_nobody_is_f
     assert re.match(
         r"With this image .* 66\.\d MiB of images, and 64\.0 MiB are allowed\. Open this page in", session.note
     )
-    assert (
-        count_image_bytes(session.conversation)
-        <= limits.max_session_bytes
-        < count_image_bytes(session.conversation) + 3 * MEGA
-    )
+    assert session.conversation.image_bytes <= limits.max_session_bytes < session.conversation.image_bytes + 3 * MEGA
     assert "are allowed" in other_actions.open_example(session_id, "fruit").note
     assert store[other].conversation.name == "fruit.webp"
     assert other_actions.edit(session_id, Conversation.undo).note == ""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.conversation.conversation import Conversation
-from demo.sessions import SessionExpiredError, SessionStore, count_image_bytes
+from demo.sessions import SessionExpiredError, SessionStore
 from sam3_tool import Image
 
 
@@ -40,5 +40,5 @@ def test_an_image_shown_twice_is_counted_once(image):
     conversation = Conversation.start(image, "a.png")
     for _ in range(5):
         conversation = conversation.show(image, "a.png")
-    assert count_image_bytes(conversation) == 60 * 80 * 3
-    assert count_image_bytes(conversation.show(Image(np.ones((60, 80, 3), np.uint8)))) == 2 * 60 * 80 * 3
+    assert conversation.image_bytes == 60 * 80 * 3
+    assert conversation.show(Image(np.ones((60, 80, 3), np.uint8))).image_bytes == 2 * 60 * 80 * 3

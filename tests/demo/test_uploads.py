@@ -10,7 +10,7 @@ import pytest
 from agent.conversation.conversation import Conversation
 from demo.actions import get_second
 from demo.requests import InvalidEventError
-from demo.sessions import SessionStore, count_image_bytes
+from demo.sessions import SessionStore
 from demo.uploads import Limits, open_image, open_video
 from sam3_tool import Image, ImageError, VideoError
 from sam3_tool.video.writing import write_mp4
@@ -92,7 +92,7 @@ def test_a_video_is_shown_and_counts_in_the_memory_of_its_session(actions, clip_
     session = actions.open_file(actions.sessions.open(), str(clip_file))
     assert session.conversation is not None
     assert (session.note, len(session.conversation.video)) == ("", 5)
-    assert count_image_bytes(session.conversation) == 64 * 48 * 3 * (1 + 5)
+    assert session.conversation.image_bytes == 64 * 48 * 3 * (1 + 5)
     with pytest.raises(InvalidEventError, match="no frame 5"):
         get_second(session.conversation, 5)
     assert get_second(session.conversation, 4) == pytest.approx(1)

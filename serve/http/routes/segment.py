@@ -29,7 +29,7 @@ async def segment(
     exemplar_image = None if asked.like is None else services.images.get(tenant, asked.like)
     prompts = build_prompts(asked, exemplar_image)
     async with services.open_work(request) as work:
-        answer = await work.run(lambda: _answer_segment(work.sam3, image, prompts, asked))
+        answer = await work.run(lambda: answer_segment(work.sam3, image, prompts, asked))
     return Response(answer, media_type="application/json")
 
 
@@ -44,7 +44,8 @@ def build_prompts(asked: SegmentRequest, exemplar_image: Image | None) -> list[C
         raise ApiError(422, "invalid", str(error)) from error
 
 
-def _answer_segment(sam3: Sam3, image: Image, prompts: list[ConceptPrompt], asked: SegmentRequest) -> bytes:
+def answer_segment(sam3: Sam3, image: Image, prompts: list[ConceptPrompt], asked: SegmentRequest) -> bytes:
+    """Return the answer as JSON. It blocks while SAM 3 works."""
     began = time.perf_counter()
     report = sam3.run_requests([(image, prompt) for prompt in prompts])
     results: list[dict[str, Any]] = []

@@ -1,0 +1,15 @@
+"""A client of the HTTP interface: typed, synchronous or asynchronous. It loads no network and no server."""
+
+from serve.client.clients import AsyncSam3Client, Sam3Client
+from serve.client.exchanges import FoundPhrase, RefinedMasks, RemoteError, UploadedImage
+from serve.client.masks import decode_answer
+
+__all__ = [
+    "AsyncSam3Client",
+    "FoundPhrase",
+    "RefinedMasks",
+    "RemoteError",
+    "Sam3Client",
+    "UploadedImage",
+    "decode_answer",
+]

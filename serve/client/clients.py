@@ -1,0 +1,486 @@
+"""The clients: each call is an exchange of `exchanges`, carried out here with or without an event loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from agent.report.result import Result
+from serve.client.exchanges import (
+    PATIENCE,
+    Exchange,
+    Exchanges,
+    FoundPhrase,
+    ImageInput,
+    RefinedMasks,
+    RemoteError,
+    Send,
+    UploadedImage,
+    Wait,
+    parse_line,
+)
+from serve.talk.schemas import ConversationState, JobRow, JobStatus, StepLine
+
+TIMEOUT = httpx2.Timeout(30.0, read=600.0)
+"""Seconds; a planner may think for long before it says anything."""
+
+Answer = TypeVar("Answer")
+
+
+class Sam3Client:
+    """Asks a server of `sam3-agent serve`. Safe to share between threads.
+
+    Example:
+        >>> with Sam3Client("http://127.0.0.1:8000") as client:
+        ...     result = client.ask("table.jpg", "the cups left of the plate")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        patience: float = PATIENCE,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        """Open a client.
+
+        Args:
+            base_url: Where the server is.
+            token: By which the server knows the tenant.
+            patience: Seconds that a call waits in all for a server that is busy.
+            transport: Carries requests in another way than over the network.
+        """
+        self._exchanges = Exchanges(base_url, token=token, patience=patience)
+        self._http = httpx2.Client(timeout=TIMEOUT, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def upload(self, image: ImageInput) -> UploadedImage:
+        """Upload an image now. All other calls do it by themselves, and again where the server has forgotten it.
+
+        Args:
+            image: A file's path, its bytes, or pixels, uint8, (H, W, 3), RGB.
+
+        Returns:
+            The image, for further calls.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+        """
+        return self._carry_out(self._exchanges.upload(image))
+
+    def segment(
+        self,
+        image: ImageInput,
+        phrases: Sequence[str] = (),
+        *,
+        boxes: Sequence[Sequence[float]] = (),
+        threshold: float = 0.5,
+    ) -> list[FoundPhrase]:
+        """Find every instance of each phrase, or of what is in the boxes.
+
+        Args:
+            image: As `upload` takes it, or what it returned.
+            phrases: Short English noun phrases.
+            boxes: Exemplars, x, y, width, height in pixels.
+            threshold: Instances that score strictly above it are found.
+
+        Returns:
+            One entry per phrase, in their order.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+        """
+        return self._carry_out(self._exchanges.segment(image, phrases, boxes, threshold=threshold))
+
+    def refine(
+        self,
+        image: ImageInput,
+        *,
+        points: Sequence[Sequence[float]] = (),
+        labels: Sequence[int] = (),
+        box: Sequence[float] | None = None,
+    ) -> RefinedMasks:
+        """Find the one object that clicks or a box show.
+
+        Args:
+            image: As `upload` takes it, or what it returned.
+            points: Clicks, x, y in pixels.
+            labels: 1 = on the object, 0 = beside it, one per point; left out, all are 1.
+            box: Around the object: x, y, width, height in pixels.
+
+        Returns:
+            Three candidates, best first.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+        """
+        return self._carry_out(self._exchanges.refine(image, points=list(points), labels=list(labels), box=box))
+
+    def ask(
+        self, image: ImageInput, query: str, *, planner: str | None = None, budget: Mapping[str, float] | None = None
+    ) -> Result:
+        """Answer a query in one's own words.
+
+        Args:
+            image: As `upload` takes it, or what it returned.
+            query: What to find.
+            planner: One of those that the server allows; None = its default.
+            budget: Limits, e.g. `{"max_steps": 5}`.
+
+        Returns:
+            What `result.json` holds.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+        """
+        return self._carry_out(self._exchanges.ask(image, query, planner=planner, budget=budget))
+
+    def start_conversation(self, image: ImageInput, name: str = "") -> ConversationState:
+        """Begin a conversation about an image.
+
+        Args:
+            image: As `upload` takes it, or what it returned.
+            name: The image's file name, for people.
+
+        Returns:
+            Its state, for `take_turn`.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+        """
+        return self._carry_out(self._exchanges.start_conversation(image, name))
+
+    def get_conversation(self, conversation: str) -> ConversationState:
+        """Return what a conversation has come to.
+
+        Args:
+            conversation: Its id.
+
+        Raises:
+            RemoteError: It is gone, or the server cannot be reached.
+        """
+        return self._carry_out(self._exchanges.get_conversation(conversation))
+
+    def take_turn(
+        self, state: ConversationState, verb: str, *, image: ImageInput | None = None, **body: Any
+    ) -> ConversationState:
+        """Take a turn, unless somebody else was faster.
+
+        Args:
+            state: The state that the turn goes on from.
+            verb: 'say', 'remove', 'keep', 'restore', 'select', 'threshold', 'click', 'box', 'show', 'undo' or 'redo'.
+            image: Of 'show': the image to turn to.
+            body: What the verb takes, e.g. `query="only the largest"`, `ids=[2]`, or `x=3, y=4`.
+
+        Returns:
+            The next state.
+
+        Raises:
+            RemoteError: The conversation is in another state ('conversation_moved'), the turn cannot be taken, or the
+                server cannot be reached.
+        """
+        return self._carry_out(self._exchanges.take_turn(state, verb, {} if image is None else {"image": image}, body))
+
+    def start_job(self, images: Sequence[ImageInput], **body: Any) -> JobStatus:
+        """Begin to ask the same of many images, which are uploaded first.
+
+        Args:
+            images: Each as `upload` takes it, or what it returned.
+            body: `query` or `phrases`, and whatever else a job takes.
+
+        Returns:
+            The job, which is worked at from now on.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+        """
+        return self._carry_out(self._exchanges.start_job(images, body))
+
+    def get_job(self, job: str) -> JobStatus:
+        """Say how a job is doing.
+
+        Args:
+            job: Its id.
+
+        Raises:
+            RemoteError: It is gone, or the server cannot be reached.
+        """
+        return self._carry_out(self._exchanges.get_job(job))
+
+    def wait_for_job(self, job: str, *, every: float = 2.0) -> JobStatus:
+        """Wait until a job has ended.
+
+        Args:
+            job: Its id.
+            every: Seconds between two looks.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            RemoteError: It is gone, or the server cannot be reached.
+        """
+        return self._carry_out(self._exchanges.wait_for_job(job, every))
+
+    def read_job(self, job: str) -> list[JobRow]:
+        """Return what a job has found: a row for each image that is done.
+
+        Args:
+            job: Its id.
+
+        Raises:
+            RemoteError: It has not ended, it is gone, or the server cannot be reached.
+        """
+        return self._carry_out(self._exchanges.read_job(job))
+
+    def resume_job(self, job: str, images: Sequence[ImageInput] = ()) -> JobStatus:
+        """Let a job that has ended go on with every image that has no result.
+
+        Args:
+            job: Its id.
+            images: Those that the server has forgotten; they are uploaded first.
+
+        Returns:
+            The job, which is worked at from now on.
+
+        Raises:
+            RemoteError: Nothing is left to do, the job is gone, or the server cannot be reached.
+        """
+        return self._carry_out(self._exchanges.resume_job(job, images))
+
+    def cancel_job(self, job: str) -> None:
+        """Cancel a job that has not ended, which keeps what it has found; forget one that has.
+
+        Args:
+            job: Its id.
+
+        Raises:
+            RemoteError: It is gone, or the server cannot be reached.
+        """
+        self._carry_out(self._exchanges.delete(f"/v1/jobs/{job}"))
+
+    def watch(
+        self,
+        image: ImageInput,
+        query: str,
+        *,
+        planner: str | None = None,
+        budget: Mapping[str, float] | None = None,
+    ) -> Iterator[StepLine | Result]:
+        """Answer a query step by step. Who stops to iterate ends it after the step that is under way.
+
+        Args:
+            image: As `upload` takes it, or what it returned.
+            query: What to find.
+            planner: One of those that the server allows; None = its default.
+            budget: Limits, e.g. `{"max_steps": 5}`.
+
+        Yields:
+            Each step as it is taken, and the result last.
+
+        Raises:
+            RemoteError: The server refuses it, fails in the midst of it, or cannot be reached.
+        """
+        response = self._carry_out(self._exchanges.watch(image, query, planner=planner, budget=budget))
+        try:
+            for line in response.iter_lines():
+                parsed = parse_line(line)
+                if parsed is not None:
+                    yield parsed
+                if isinstance(parsed, Result):
+                    return
+        except httpx2.TransportError as error:
+            raise build_broken_error() from error
+        finally:
+            response.close()
+        raise build_broken_error()
+
+    def _carry_out(self, exchange: Exchange[Answer]) -> Answer:
+        answer: httpx2.Response | httpx2.TransportError | None = None
+        while True:
+            try:
+                action = exchange.send(answer)
+            except StopIteration as end:
+                done: Answer = end.value
+                return done
+            answer = None
+            match action:
+                case Wait(seconds):
+                    time.sleep(seconds)
+                case Send(request, is_stream):
+                    try:
+                        answer = self._http.send(request, stream=is_stream)
+                        if answer.is_error:
+                            answer.read()
+                    except httpx2.TransportError as error:
+                        answer = error
+
+
+class AsyncSam3Client:
+    """The same for event loops: every method of `Sam3Client`, to be awaited. Files are read in the loop's thread."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        patience: float = PATIENCE,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Open a client.
+
+        Args:
+            base_url: Where the server is.
+            token: By which the server knows the tenant.
+            patience: Seconds that a call waits in all for a server that is busy.
+            transport: Carries requests in another way than over the network.
+        """
+        self._exchanges = Exchanges(base_url, token=token, patience=patience)
+        self._http = httpx2.AsyncClient(timeout=TIMEOUT, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def upload(self, image: ImageInput) -> UploadedImage:
+        """See `Sam3Client.upload`."""
+        return await self._carry_out(self._exchanges.upload(image))
+
+    async def segment(
+        self,
+        image: ImageInput,
+        phrases: Sequence[str] = (),
+        *,
+        boxes: Sequence[Sequence[float]] = (),
+        threshold: float = 0.5,
+    ) -> list[FoundPhrase]:
+        """See `Sam3Client.segment`."""
+        return await self._carry_out(self._exchanges.segment(image, phrases, boxes, threshold=threshold))
+
+    async def refine(
+        self,
+        image: ImageInput,
+        *,
+        points: Sequence[Sequence[float]] = (),
+        labels: Sequence[int] = (),
+        box: Sequence[float] | None = None,
+    ) -> RefinedMasks:
+        """See `Sam3Client.refine`."""
+        return await self._carry_out(self._exchanges.refine(image, points=list(points), labels=list(labels), box=box))
+
+    async def ask(
+        self, image: ImageInput, query: str, *, planner: str | None = None, budget: Mapping[str, float] | None = None
+    ) -> Result:
+        """See `Sam3Client.ask`."""
+        return await self._carry_out(self._exchanges.ask(image, query, planner=planner, budget=budget))
+
+    async def start_conversation(self, image: ImageInput, name: str = "") -> ConversationState:
+        """See `Sam3Client.start_conversation`."""
+        return await self._carry_out(self._exchanges.start_conversation(image, name))
+
+    async def get_conversation(self, conversation: str) -> ConversationState:
+        """See `Sam3Client.get_conversation`."""
+        return await self._carry_out(self._exchanges.get_conversation(conversation))
+
+    async def take_turn(
+        self, state: ConversationState, verb: str, *, image: ImageInput | None = None, **body: Any
+    ) -> ConversationState:
+        """See `Sam3Client.take_turn`."""
+        return await self._carry_out(
+            self._exchanges.take_turn(state, verb, {} if image is None else {"image": image}, body)
+        )
+
+    async def start_job(self, images: Sequence[ImageInput], **body: Any) -> JobStatus:
+        """See `Sam3Client.start_job`."""
+        return await self._carry_out(self._exchanges.start_job(images, body))
+
+    async def get_job(self, job: str) -> JobStatus:
+        """See `Sam3Client.get_job`."""
+        return await self._carry_out(self._exchanges.get_job(job))
+
+    async def wait_for_job(self, job: str, *, every: float = 2.0) -> JobStatus:
+        """See `Sam3Client.wait_for_job`."""
+        return await self._carry_out(self._exchanges.wait_for_job(job, every))
+
+    async def read_job(self, job: str) -> list[JobRow]:
+        """See `Sam3Client.read_job`."""
+        return await self._carry_out(self._exchanges.read_job(job))
+
+    async def resume_job(self, job: str, images: Sequence[ImageInput] = ()) -> JobStatus:
+        """See `Sam3Client.resume_job`."""
+        return await self._carry_out(self._exchanges.resume_job(job, images))
+
+    async def cancel_job(self, job: str) -> None:
+        """See `Sam3Client.cancel_job`."""
+        await self._carry_out(self._exchanges.delete(f"/v1/jobs/{job}"))
+
+    async def watch(
+        self,
+        image: ImageInput,
+        query: str,
+        *,
+        planner: str | None = None,
+        budget: Mapping[str, float] | None = None,
+    ) -> AsyncIterator[StepLine | Result]:
+        """See `Sam3Client.watch`."""
+        response = await self._carry_out(self._exchanges.watch(image, query, planner=planner, budget=budget))
+        try:
+            async for line in response.aiter_lines():
+                parsed = parse_line(line)
+                if parsed is not None:
+                    yield parsed
+                if isinstance(parsed, Result):
+                    return
+        except httpx2.TransportError as error:
+            raise build_broken_error() from error
+        finally:
+            await response.aclose()
+        raise build_broken_error()
+
+    async def _carry_out(self, exchange: Exchange[Answer]) -> Answer:
+        answer: httpx2.Response | httpx2.TransportError | None = None
+        while True:
+            try:
+                action = exchange.send(answer)
+            except StopIteration as end:
+                done: Answer = end.value
+                return done
+            answer = None
+            match action:
+                case Wait(seconds):
+                    await asyncio.sleep(seconds)
+                case Send(request, is_stream):
+                    try:
+                        answer = await self._http.send(request, stream=is_stream)
+                        if answer.is_error:
+                            await answer.aread()
+                    except httpx2.TransportError as error:
+                        answer = error
+
+
+def build_broken_error() -> RemoteError:
+    """Return the error of a stream that ends without a result."""
+    return RemoteError(0, "broken_off", "the server broke off in the midst of its answer; ask again")

@@ -1,0 +1,1 @@
+"""What takes several steps: URLs fetched safely, repeated requests, episodes, conversations, jobs and webhooks."""

@@ -1,0 +1,119 @@
+"""The planners that a request may choose: those that the operator allows, each loaded once."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+
+from agent.core.planner import Planner
+from agent.planners.loading import load_planner, with_model_info
+from agent.records.provenance import Provenance
+from sam3_tool.errors import UserError
+from serve.http.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 10.0
+"""A planner that could not be loaded is tried again after so long: its server may have come up since."""
+
+
+def build_planner_error() -> ApiError:
+    """Return the error of a planner that cannot go on. What it said is for the log: it may name an inner address."""
+    message = "the planner cannot answer now, e.g. because its language model does not; try again later"
+    return ApiError(503, "planner_unavailable", message, {"retry-after": f"{RETRY_SECONDS:.0f}"})
+
+
+@dataclass(eq=False)
+class _Slot:
+    """One planner: there, or why not, and since when."""
+
+    lock: Lock = field(default_factory=Lock)
+    planner: Planner | None = None
+    warnings: tuple[str, ...] = ()
+    failed_at: float | None = None
+
+
+class PlannerBook:
+    """The planners of one server. Safe to share between threads.
+
+    Example:
+        >>> book = PlannerBook(["grammar"])
+        >>> type(book.get_planner()).__name__
+        'GrammarPlanner'
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        load: Callable[[str], Planner] = load_planner,
+        *,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        """Keep the names; a planner is loaded when it is first asked for.
+
+        Args:
+            names: As `load_planner` takes them, at least one; the first one is the default.
+            load: Loads a planner by its name. Raises UserError.
+            now: A clock in seconds.
+
+        Raises:
+            ValueError: There is no name.
+        """
+        self._slots = {name: _Slot() for name in names}
+        self._load, self._now = load, now
+        if not self._slots:
+            raise ValueError("a server needs a planner")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a request may choose; the first one is the default."""
+        return tuple(self._slots)
+
+    def check_name(self, name: str | None) -> str:
+        """Return the name of an allowed planner, the default one for None. Raises ApiError for any other."""
+        if name is not None and name not in self._slots:
+            raise ApiError(422, "planner_not_allowed", f"planner: expected one of {', '.join(self.names)}")
+        return self.names[0] if name is None else name
+
+    def get_planner(self, name: str | None = None) -> Planner:
+        """Return a planner, once it is loaded. It blocks.
+
+        Args:
+            name: One of `names`; None = the first one.
+
+        Raises:
+            ApiError: It is not allowed, or it cannot be loaded now.
+        """
+        slot = self._slots[self.check_name(name)]
+        with slot.lock:
+            if slot.planner is None:
+                slot.planner = self._try_to_load(slot, self.check_name(name))
+            return slot.planner
+
+    def get_warnings(self, name: str | None = None) -> tuple[str, ...]:
+        """Return what one must know of the answers of a planner that was loaded."""
+        return self._slots[self.check_name(name)].warnings
+
+    def load_default(self) -> Planner:
+        """Load the default planner for whoever started the server, who is told all that a `UserError` says."""
+        name = self.names[0]
+        slot = self._slots[name]
+        with slot.lock:
+            slot.planner = slot.planner or self._load_into(slot, name)
+            return slot.planner
+
+    def _try_to_load(self, slot: _Slot, name: str) -> Planner:
+        if slot.failed_at is not None and self._now() - slot.failed_at < RETRY_SECONDS:
+            raise build_planner_error()
+        try:
+            return self._load_into(slot, name)
+        except (UserError, OSError) as error:
+            slot.failed_at = self._now()
+            log.error("the planner %s cannot be loaded: %s", name, error)
+            raise build_planner_error() from error
+
+    def _load_into(self, slot: _Slot, name: str) -> Planner:
+        planner = self._load(name)
+        slot.warnings = tuple(with_model_info(Provenance(planner=name, sam3=""), planner).warnings)
+        return planner

@@ -1,0 +1,156 @@
+"""What routes need for everything that takes several steps: planners, episodes, conversations and jobs of a server."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
+
+from fastapi import Request
+
+from agent.core.budget import Budget
+from agent.core.episode import Episode, Task
+from agent.loop import watch
+from agent.report.result import Result
+from sam3_tool import Image
+from serve.http.admission import Admission
+from serve.http.auth import Tenant
+from serve.http.errors import ApiError
+from serve.http.images import read_image
+from serve.http.routes.segment import answer_segment, build_prompts
+from serve.http.schemas import SegmentRequest
+from serve.http.services import Services
+from serve.talk.conversations import ConversationStore
+from serve.talk.idempotency import IdempotencyStore
+from serve.talk.job_runner import JobRunner
+from serve.talk.jobs import Job, JobStore
+from serve.talk.planners import PlannerBook
+from serve.talk.schemas import PlannedRequest
+from serve.talk.steps import Begin, Run, StepRunner, take_last
+from serve.talk.streams import STREAMED, MediaType
+
+log = logging.getLogger(__name__)
+
+
+class Talk:
+    """Everything of one server that lasts longer than a single answer of SAM 3; `get_talk` gives it to a route."""
+
+    def __init__(self, services: Services, planners: PlannerBook) -> None:
+        """Make what the settings ask for.
+
+        Args:
+            services: What all routes share.
+            planners: Those that requests may choose.
+
+        Raises:
+            UsageError: The file of jobs cannot be used.
+        """
+        self.services, self.planners, self.settings = services, planners, services.settings.talk
+        settings = self.settings
+        tenants = services.settings.tokens.tenants
+        gate = Admission(inflight=settings.episodes, waiting=settings.waiting_episodes, tenants=len(tenants))
+        self.pool = ThreadPoolExecutor(settings.episodes + settings.job_workers, "steps")
+        self.runner = StepRunner(planners, gate, self.pool, services.settings.deadline)
+        self.idempotency = IdempotencyStore()
+        self.conversations = ConversationStore(settings)
+        self.jobs = JobRunner(JobStore(settings), self._answer_job_image, services.fetcher, settings.job_workers)
+        self._tenants = {tenant.name: tenant for tenant in tenants}
+        for name, text, read in (
+            ("sam3_episodes", "Episodes that are under way.", lambda: gate.inside),
+            ("sam3_episodes_waiting", "Episodes that wait for their turn.", lambda: gate.waiting),
+            ("sam3_conversations", "Conversations that are kept.", lambda: len(self.conversations)),
+            ("sam3_jobs_running", "Jobs that are worked at.", lambda: self.jobs.running),
+        ):
+            services.metrics.watch_number(name, text, read)
+
+    async def start(self) -> None:
+        """Take up what an earlier server has left, and begin to work at jobs."""
+        folder = self.settings.conversation_folder
+        if folder is not None:
+            taken = await asyncio.to_thread(self.conversations.load_all, folder)
+            log.info("%d conversations go on", taken)
+        await self.jobs.start()
+
+    async def stop(self) -> None:
+        """End what is under way, and keep what can be kept."""
+        await self.jobs.stop()
+        folder = self.settings.conversation_folder
+        if folder is not None:
+            await asyncio.to_thread(self.conversations.save_all, folder)
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    async def drop_expired(self) -> None:
+        """Forget what nobody has used for too long."""
+        self.conversations.drop_expired()
+        await self.jobs.call(self.jobs.store.drop_expired)
+
+    def begin_episode(self, task: Task, asked: PlannedRequest) -> Begin:
+        """Return what begins the episode of a task. Raises ApiError for a planner or a budget that is not allowed."""
+        budget = self.check_planned(asked)
+        return lambda planner, sam3: watch(task, planner, sam3, budget=budget)
+
+    def check_planned(self, asked: PlannedRequest) -> Budget:
+        """Return the budget of a request. Raises ApiError for a planner or a budget that is not allowed."""
+        self.planners.check_name(asked.planner)
+        try:
+            return asked.budget.limit_budget(self.settings.budget)
+        except ValueError as error:
+            raise ApiError(422, "budget_too_large", str(error)) from error
+
+    def build_run(self, begin: Begin, request: Request, tenant: Tenant, planner: str | None, kind: MediaType) -> Run:
+        """Return a run for somebody who waits. Raises ApiError while SAM 3 is being loaded."""
+        cancel = Event()
+        sam3 = self.services.sam3.get().for_caller(f"{tenant.name}/{request.state.request_id}", cancel=cancel)
+        if kind in STREAMED:
+            return Run(begin, sam3, cancel, planner, self.settings.keep_alive_seconds)
+        return Run(begin, sam3, cancel, planner)
+
+    def finish_episode(self, planner: str | None, clock: Callable[[], float]) -> Callable[[Episode], Result]:
+        """Return what makes the answer of a finished episode.
+
+        Args:
+            planner: The planner's name.
+            clock: Returns the seconds since the request came.
+        """
+        return lambda episode: Result.from_episode(
+            self.count_usage(episode), seconds=clock(), warnings=self.planners.get_warnings(planner)
+        )
+
+    def count_usage(self, episode: Episode) -> Episode:
+        """Let the metrics know what an episode has cost, and return it."""
+        self.services.metrics.observe_usage(episode.usage, self.settings.budget.price.compute_cost(episode.usage))
+        return episode
+
+    # jobs
+
+    async def _answer_job_image(self, job: Job, place: int) -> str:
+        """Answer one image of a job, as JSON. Raises what is to be its error."""
+        tenant = self._tenants.get(job.tenant, Tenant(job.tenant))
+        image = await self._get_job_image(job, place, tenant)
+        asked, cancel = job.request, Event()
+        sam3 = self.services.sam3.get().for_caller(f"{job.tenant}/{job.id}", is_batch=True, cancel=cancel)
+        loop = asyncio.get_running_loop()
+        if asked.query is None:
+            searched = SegmentRequest(image=image.key, phrases=asked.phrases, threshold=asked.threshold)
+            search = partial(answer_segment, sam3, image, build_prompts(searched, None), searched)
+            return (await loop.run_in_executor(self.pool, search)).decode()
+        began = loop.time()
+        run = Run(self.begin_episode(Task(image, asked.query), asked), sam3, cancel, asked.planner)
+        episode = await take_last(self.runner.take_steps(run))
+        result = self.finish_episode(asked.planner, lambda: loop.time() - began)(episode)
+        return result.model_dump_json()
+
+    async def _get_job_image(self, job: Job, place: int, tenant: Tenant) -> Image:
+        named = job.request.images[place]
+        if isinstance(named, str):
+            return self.services.images.get(tenant, named)
+        content = await self.services.fetch_image(named.url)
+        read = partial(read_image, content, tenant, max_pixels=self.services.settings.max_pixels)
+        return await asyncio.get_running_loop().run_in_executor(self.pool, read)
+
+
+def get_talk(request: Request) -> Talk:
+    """Return what routes of several steps share. A dependency of routes."""
+    talk: Talk = request.app.state.talk
+    return talk
