@@ -3,6 +3,7 @@
 import io
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +90,13 @@ def encode_jpeg(turned: bool = False) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def annotator(label_studio: LabelStudio, backend: str) -> Annotator:
-    client = label_studio.connect()
+def annotator(label_studio: LabelStudio, backend: str) -> Iterator[Annotator]:
+    with label_studio.connect() as client:
+        yield make_annotator(client, label_studio, backend)
+
+
+def make_annotator(client: httpx2.Client, label_studio: LabelStudio, backend: str) -> Annotator:
+    """A project with four tasks, one of whose images is deleted, and the backend connected to it."""
     project = client.post(PROJECT, json={"title": "fruit", "label_config": build_config(NOUNS)}).json()["id"]
     uploads = {
         "scene.jpg": encode_jpeg(),
