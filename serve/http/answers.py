@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from sam3_tool import Instances
+from sam3_tool import Instances, Sam3
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import compute_areas
 from serve.http.schemas import MaskFormat
@@ -34,6 +34,14 @@ def list_instances(found: Instances, masks: MaskFormat, *, first_id: int = 1) ->
         {"id": first_id + index, "phrase": found.phrase, "score": score, "bbox": box, "area": area, **mask}
         for index, (score, box, area, mask) in enumerate(zip(scores, boxes, areas, written, strict=True))
     ]
+
+
+def list_warnings(found: Instances, sam3: Sam3) -> list[str]:
+    """Return what one should know of an answer, e.g. that SAM 3 does not know a word of the phrase."""
+    warning = sam3.vocabulary_warning(found.phrase)
+    # what is true of any phrase is worth saying only where nothing was found
+    is_said = bool(warning) and (not len(found) or warning != sam3.vocabulary_warning(""))
+    return [warning] if is_said else []
 
 
 def _write_masks(found: Instances, masks: MaskFormat) -> Sequence[dict[str, Any]]:

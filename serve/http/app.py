@@ -73,6 +73,7 @@ def create_app(
         version=version("sam3-agent"),
         summary="Ask for something in an image in your own words; get exact instance masks.",
         lifespan=run_services,
+        docs_url=None,  # its page runs a script from another server
         redoc_url=None,
         redirect_slashes=False,
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from serve.http.auth import ANYBODY, TokenBook, read_token
+from serve.http.auth import ANYBODY, Tenant, TokenBook, read_token
 from serve.http.errors import ApiError, Message, Receive, Scope, Send, build_error_response, to_api_error
 from serve.http.metrics import Metrics
 from serve.http.settings import ServeSettings
@@ -23,6 +23,8 @@ SECURITY_HEADERS: Headers = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+_CHALLENGES = {path: 'Basic realm="any name, and the token as password"' for path in ("/docs", "/openapi.json")}
+"""Of pages that somebody opens in a browser, which can ask for a password alone."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -98,13 +100,13 @@ class AuthMiddleware:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             headers = dict(scope["headers"])
             try:
-                scope["state"]["tenant"] = self._find_tenant(self._tokens, headers)
+                scope["state"]["tenant"] = self._find_tenant(self._tokens, headers, scope["path"])
             except ApiError as error:
                 await build_error_response(error, scope)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _find_tenant(self, tokens: TokenBook, headers: dict[bytes, bytes]) -> Any:
+    def _find_tenant(self, tokens: TokenBook, headers: dict[bytes, bytes], path: str) -> Tenant:
         if not tokens:
             self._check_host(headers)
             return ANYBODY
@@ -114,7 +116,7 @@ class AuthMiddleware:
                 401,
                 "unauthorized",
                 "this server wants a token: send the header `authorization: Bearer TOKEN`",
-                {"www-authenticate": "Bearer"},
+                {"www-authenticate": _CHALLENGES.get(path, "Bearer")},
             )
         return tenant
 

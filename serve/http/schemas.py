@@ -1,4 +1,7 @@
-"""What clients send, checked. Answers are built in `answers`, for their masks are many letters."""
+"""What clients send, checked; and what the OpenAPI document says of answers.
+
+`answers` builds these as plain values: to check a million letters of masks would take longer than to write them.
+"""
 
 from typing import Annotated, Literal
 
@@ -80,3 +83,105 @@ class RefineRequest(ApiRequest):
     """Fill small holes of the masks."""
     masks: MaskFormat = "rle"
     """How masks are written."""
+
+
+class ApiAnswer(BaseModel):
+    """A JSON answer."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ImageAnswer(ApiAnswer):
+    """An image that is kept."""
+
+    image: str
+    """The key by which other requests name it. It is of no use to another tenant."""
+    width: int
+    """Pixels, upright."""
+    height: int
+    """Pixels, upright."""
+    expires: float
+    """Seconds without use after which it is forgotten; or earlier, if others need its room."""
+
+
+class UploadAnswer(ImageAnswer):
+    """An image that was uploaded."""
+
+    notes: list[str]
+    """What had to be decided when the file was read, e.g. which of several pages it is."""
+
+
+class UsageAnswer(ApiAnswer):
+    """What an answer has cost."""
+
+    encodes: int
+    """Images that went through the vision encoder for it."""
+    decodes: int
+    """Prompts that were answered."""
+    seconds: float
+    """From the beginning of the work on; time in the line is not counted."""
+
+
+class SegmentationAnswer(ApiAnswer):
+    """A mask as COCO files hold it."""
+
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    counts: str
+    """Run lengths, compressed; `pycocotools.mask.decode` reads them."""
+
+
+class InstanceAnswer(ApiAnswer):
+    """An object that was found. Its mask is in the field that `masks` asked for, and in no other."""
+
+    id: int
+    """Counts from 1 through the whole answer."""
+    phrase: str
+    """What found it; empty for boxes and clicks."""
+    score: float
+    """In [0, 1]."""
+    bbox: tuple[float, float, float, float]
+    """x, y, width, height in pixels."""
+    area: int
+    """Pixels of the mask."""
+    segmentation: SegmentationAnswer | None = None
+    """For `rle`."""
+    png: str | None = None
+    """For `png`: an image of one bit a pixel, in base64."""
+    polygons: list[list[float]] | None = None
+    """For `polygons`: x, y, x, y, … in pixels, one list for each part, from which COCO draws exactly the mask."""
+
+
+class PhraseAnswer(ApiAnswer):
+    """What one phrase has found."""
+
+    phrase: str
+    """The phrase; empty for boxes alone."""
+    presence: float
+    """In [0, 1]: how sure SAM 3 is that there is any."""
+    instances: list[InstanceAnswer]
+    """Best score first."""
+    warnings: list[str] = []
+    """What one should know before one trusts it, e.g. a word that the weights do not know; left out for none."""
+
+
+class SegmentAnswer(ApiAnswer):
+    """What phrases and boxes have found."""
+
+    image: str
+    """Where."""
+    results: list[PhraseAnswer]
+    """One for each phrase, in order; or one for the boxes alone."""
+    usage: UsageAnswer
+
+
+class RefineAnswer(ApiAnswer):
+    """What clicks have found."""
+
+    image: str
+    """Where."""
+    presence: float
+    """In [0, 1]: how sure SAM 3 is that there is an object."""
+    candidates: list[InstanceAnswer]
+    """Best first. Their scores are the predicted IoU, their boxes the extents of the masks."""
+    usage: UsageAnswer

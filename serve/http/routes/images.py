@@ -15,7 +15,7 @@ from serve.http.answers import dump_json
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
 from serve.http.images import read_image
-from serve.http.schemas import UrlUpload
+from serve.http.schemas import ImageAnswer, UploadAnswer, UrlUpload
 from serve.http.services import Services, get_services
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -38,7 +38,9 @@ _BODIES = {
 }
 
 
-@router.post("", status_code=201, response_class=Response, openapi_extra=_BODIES)
+@router.post(
+    "", status_code=201, response_class=Response, responses={201: {"model": UploadAnswer}}, openapi_extra=_BODIES
+)
 async def upload_image(
     request: Request,
     tenant: Annotated[Tenant, Depends(get_tenant)],
@@ -94,7 +96,7 @@ def _decode_image(content: bytes, tenant: Tenant, services: Services) -> Image:
     return services.images.put(tenant, read_image(content, tenant, max_pixels=services.settings.max_pixels))
 
 
-@router.get("/{key}", response_class=Response)
+@router.get("/{key}", response_class=Response, responses={200: {"model": ImageAnswer}})
 @router.head("/{key}", response_class=Response)
 async def show_image(
     key: str,

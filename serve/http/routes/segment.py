@@ -8,16 +8,16 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from sam3_tool import ConceptPrompt, Image, Sam3, VisualPrompt
 from sam3_tool.masks.rle import RleMask, check_runs, decode_mask
-from serve.http.answers import dump_json, list_instances
+from serve.http.answers import dump_json, list_instances, list_warnings
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
-from serve.http.schemas import MaskInput, RefineRequest, SegmentRequest
+from serve.http.schemas import MaskInput, RefineAnswer, RefineRequest, SegmentAnswer, SegmentRequest
 from serve.http.services import Services, get_services
 
 router = APIRouter(prefix="/v1", tags=["masks"])
 
 
-@router.post("/segment", response_class=Response)
+@router.post("/segment", response_class=Response, responses={200: {"model": SegmentAnswer}})
 async def segment(
     asked: SegmentRequest,
     request: Request,
@@ -53,7 +53,9 @@ def answer_segment(sam3: Sam3, image: Image, prompts: list[ConceptPrompt], asked
     for found in report.instances:
         instances = list_instances(found, asked.masks, first_id=first_id)
         first_id += len(instances)
-        results.append({"phrase": found.phrase, "presence": found.presence, "instances": instances})
+        warnings = list_warnings(found, sam3)
+        said = {"warnings": warnings} if warnings else {}
+        results.append({"phrase": found.phrase, "presence": found.presence, "instances": instances, **said})
     usage = build_usage(report.encodes, report.decodes, began)
     return dump_json({"image": asked.image, "results": results, "usage": usage})
 
@@ -63,7 +65,7 @@ def build_usage(encodes: int, decodes: int, began: float) -> dict[str, Any]:
     return {"encodes": encodes, "decodes": decodes, "seconds": round(time.perf_counter() - began, 6)}
 
 
-@router.post("/refine", response_class=Response)
+@router.post("/refine", response_class=Response, responses={200: {"model": RefineAnswer}})
 async def refine(
     asked: RefineRequest,
     request: Request,

@@ -1,14 +1,19 @@
 """Images, segment and refine over HTTP: the answers of a direct call, in JSON."""
 
+import re
 from base64 import b64decode
 from io import BytesIO
 
 import numpy as np
 import PIL.Image
 import pytest
+from fastapi.testclient import TestClient
 
-from sam3_tool import Instances
+from sam3_tool import Instances, Sam3
 from sam3_tool.masks.rle import RleMask, decode_mask, from_polygons, merge_masks
+from serve.http.app import create_app
+from serve.http.schemas import RefineAnswer, SegmentAnswer, SegmentRequest
+from serve.http.settings import ServeSettings
 from tests.support.serving import HEIGHT, WIDTH, write_image
 
 
@@ -93,3 +98,32 @@ def test_a_photo_is_turned_upright_whatever_its_form_calls_it(client) -> None:
     ]
     assert [(answer["width"], answer["height"]) for answer in answers] == [(HEIGHT, WIDTH)] * 2
     assert answers[0] == answers[1]
+
+
+def test_a_word_that_the_weights_do_not_know_is_said_so(tiny: Sam3) -> None:
+    with TestClient(create_app(ServeSettings(), tiny)) as client:
+        key = client.post("/v1/images", content=write_image()).json()["image"]
+        answer = client.post("/v1/segment", json={"image": key, "phrases": ["giraffe"]}).json()
+    assert answer["results"][0]["warnings"] == [tiny.vocabulary_warning("giraffe")]
+
+
+def test_the_page_of_routes_runs_no_script_and_fetches_nothing(client) -> None:
+    answer = client.get("/docs")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.search("<script|<link|src=|https?://", answer.text)
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert f" {path}</code>" in answer.text
+    for field in SegmentRequest.model_fields:
+        assert f"<td><code>{field}</code></td>" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "shape"),
+    [
+        ("/v1/segment", {"phrases": ["cup"], "masks": "polygons"}, SegmentAnswer),
+        ("/v1/refine", {"points": [[8, 6]], "masks": "png"}, RefineAnswer),
+    ],
+)
+def test_answers_are_what_the_document_says(client, key, route, asked, shape) -> None:
+    answer = client.post(route, json={"image": key, **asked}).json()
+    assert shape.model_validate(answer).model_dump(exclude_unset=True, mode="json") == answer
