@@ -12,6 +12,10 @@ _OBJECT = re.compile(r",?\s*(\d{1,15})((?:\s*-?<\|[a-z]+;[^|]*\|>)+)")
 _TOKEN = re.compile(r"(-?)<\|([a-z]+);([^|]*)\|>")
 
 
+MAX_OBJECTS = 64
+"""Objects and frames that a text may name."""
+
+
 class PromptError(UserError):
     """The text of a request looks like boxes and points, and cannot be read as such."""
 
@@ -63,6 +67,8 @@ def parse_object_prompts(text: str, *, width: int, height: int) -> list[ObjectPr
         for frame, objects in _split_frames(text.strip())
         for found in _split_objects(objects)
     ]
+    if len(prompts) > MAX_OBJECTS:
+        raise PromptError(f"the text prompts {len(prompts)} times; at most {MAX_OBJECTS} are answered at once")
     places = [(prompt.id, prompt.frame) for prompt in prompts]
     for place in places:
         if places.count(place) > 1:

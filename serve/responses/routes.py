@@ -34,6 +34,9 @@ from serve.responses.requests import (
     is_data_url,
 )
 
+MAX_FRAMES = 3000
+"""Of a video. A stream says what is found as it is found, but nobody else's work should wait for hours."""
+
 router = APIRouter(prefix="/v1", tags=["responses"])
 
 
@@ -113,12 +116,17 @@ def _open_video(content: bytes, folder: Path, max_pixels: int) -> Video:
     path = folder / "video"
     path.write_bytes(content)
     try:
-        return Video.open(path, max_pixels=max_pixels)
+        video = Video.open(path, max_pixels=max_pixels)
     except MissingPackageError as error:
         raise ApiError(501, "not_supported", "this server reads no video files; its operator can add them") from error
     except VideoError as error:
         # not the file's own name on this machine
         raise ApiError(415, "not_a_video", str(error).replace(str(path), "the video")) from error
+    if len(video) > MAX_FRAMES:
+        raise ApiError(
+            413, "too_large", f"the video has {len(video)} frames; at most {MAX_FRAMES} are taken"
+        )
+    return video
 
 
 async def _take_first_line(work: Work, lines: Iterator[str]) -> str:

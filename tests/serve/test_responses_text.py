@@ -121,6 +121,7 @@ POINT = f"<|point;x=1;y=1;{SIZE}|>"
         ("<0f>1<|point;x=1;y=1;w=640;h=480|>", "are given for 640 x 480 pixels; the image has 64 x 48"),
         (f"<0f>1{POINT},1{POINT}", "prompted twice on frame 0"),
         (f"<0f>1-<|box;x1=1;y1=1;x2=2;y2=2;{SIZE}|>", "a token '-box'"),
+        ("<0f>" + ",".join(f"{id}{POINT}" for id in range(65)), "prompts 65 times; at most 64"),
         (f"<0f>1<|mask;x=0;y=0;{SIZE}|>", "a token 'mask'"),
     ],
 )
