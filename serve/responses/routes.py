@@ -123,9 +123,7 @@ def _open_video(content: bytes, folder: Path, max_pixels: int) -> Video:
         # not the file's own name on this machine
         raise ApiError(415, "not_a_video", str(error).replace(str(path), "the video")) from error
     if len(video) > MAX_FRAMES:
-        raise ApiError(
-            413, "too_large", f"the video has {len(video)} frames; at most {MAX_FRAMES} are taken"
-        )
+        raise ApiError(413, "too_large", f"the video has {len(video)} frames; at most {MAX_FRAMES} are taken")
     return video
 
 

@@ -216,8 +216,8 @@ FRAME_1 = "<1f>1<|point;x=1;y=1;w=64;h=48|>"
     [
         ({"input": build_question("cup", "data:image/png,abc")}, 400, "the data URL cannot be read"),
         ({"input": build_question("cup", "data:image/png;base64,aGVsbG8=")}, 415, "not"),
-        ({"input": build_question("cup", "https://example.org/cup.png")}, 403, "fetches no images"),
-        ({"input": build_question("cup", "file:///etc/passwd")}, 403, "fetches no images"),
+        ({"input": build_question("cup", "https://example.org/cup.png")}, 403, "no URLs are fetched here"),
+        ({"input": build_question("cup", "file:///etc/passwd")}, 403, "no URLs are fetched here"),
         ({"input": build_question("  ", WHITE)}, 400, "one `input_text` with words in it"),
         ({"input": build_question("cup " * 600, WHITE)}, 400, "at most 2000"),
         ({"input": build_question(FRAME_1, WHITE)}, 400, "an image has frame 0 only"),
