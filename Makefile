@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-ray soak docs static check
+.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-ray test-mcp-inspector soak docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -57,6 +57,16 @@ test-ray: $(RAY)/made ## drive a real Ray, two nodes on this machine; see tests/
 $(RAY)/made: tests/ray/requirements.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(RAY)
 	$(UV) pip install --python $(RAY) -r tests/ray/requirements.txt
+	@touch $@
+
+INSPECTOR = .tools/mcp-inspector
+test-mcp-inspector: $(INSPECTOR)/made ## drive the MCP server with its protocol's inspector; see tests/mcp_inspector
+	$(DEV) pytest tests/mcp_inspector
+
+$(INSPECTOR)/made: tests/mcp_inspector/package.json
+	mkdir -p $(INSPECTOR)
+	cp tests/mcp_inspector/package.json $(INSPECTOR)
+	npm install --prefix $(INSPECTOR) --no-audit --no-fund
 	@touch $@
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 from time import sleep
@@ -17,6 +18,7 @@ from agent.cli.options import Options
 from agent.cli.path_parameters import path_option
 from agent.cli.streams import print_remark
 from agent.core.errors import UsageError
+from sam3_tool.system.fetching import UrlFetcher
 from sam3_tool.system.listening import open_listener
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def serve_mcp(
     root: Annotated[
         Path | None,
         path_option(help="The folder that assistants may read images from and save results in (default: none)."),
+    ] = None,
+    allow_url: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Fetch images from this host, by https (default: none).")
     ] = None,
     http: Annotated[
         bool,
@@ -99,12 +104,13 @@ def serve_mcp(
             )
         folder = None if root is None else Folder.from_path(root)
         limits = Limits(int(max_pixels * MEGA), int(max_bytes * MIB), overlay, options.build_provenance().budget)
+        fetcher = _build_fetcher(allow_url or (), limits.max_bytes)
         shelf = ImageShelf(max_bytes=int(image_memory * MIB), idle_seconds=image_seconds)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
         if http:
             address = HttpOptions(host, port, _read_tokens(tokens), tuple(allow_host or ()))
             with _open_listener(address) as listener:
-                server = build_server(Runner(_load_models(options), shelf, folder, limits))
+                server = build_server(Runner(_load_models(options), shelf, folder, limits, fetcher))
                 print_remark(
                     f"{address.build_url(listener.getsockname()[1])} (Ctrl-C ends it; models are being loaded)"
                 )
@@ -116,7 +122,7 @@ def serve_mcp(
                 " waits for such messages here, line by line. To try it by hand: npx @modelcontextprotocol/inspector"
                 " sam3-agent mcp. Ctrl-C ends it."
             )
-        serve_stdio(build_server(Runner(_load_models(options), shelf, folder, limits)))
+        serve_stdio(build_server(Runner(_load_models(options), shelf, folder, limits, fetcher)))
         # Python takes seconds to end with PyTorch in it, and clients kill what has not ended two after they left
         sys.stderr.flush()
         os._exit(0)
@@ -140,6 +146,14 @@ def _load_models(options: Options) -> "Models":
         return load_sam3(options, provenance, max_waiting=MAX_WAITING)
 
     return Models.from_loaders(load_network, load_planner)
+
+
+def _build_fetcher(hosts: Sequence[str], max_bytes: int) -> UrlFetcher:
+    """Raises UsageError for what is no host."""
+    try:
+        return UrlFetcher.from_hosts(hosts, max_bytes=max_bytes)
+    except ValueError as error:
+        raise UsageError(f"--allow-url: {error}") from error
 
 
 def _read_tokens(path: Path | None) -> "TokenBook":

@@ -31,6 +31,13 @@ class ImageFile:
     """Whether the assistant may be taken to know what is in it, as it sent the pixels itself."""
 
 
+def find_web_address(call: OpenImage) -> str | None:
+    """Return the URL of another server that a call gives as its only source; None for any other source."""
+    uri = (call.uri or "").strip()
+    is_web = uri[:8].lower().startswith(("https://", "http://"))
+    return uri if is_web and not call.path and not call.data else None
+
+
 def read_image_source(call: OpenImage, folder: Folder | None, *, max_bytes: int) -> ImageFile:
     """Read the file that a call names or holds.
 
@@ -69,9 +76,7 @@ def _read_uri(uri: str, folder: Folder | None, max_bytes: int) -> ImageFile:
         if parts.netloc not in ("", "localhost"):
             raise ToolError("A file: URI names a file of this server, so it has no host: file:///folder/image.png.")
         return _read_path(url2pathname(parts.path), folder, max_bytes)
-    raise ToolError(
-        f"This server fetches nothing from elsewhere ({scheme[:10]}: URI); give a `path`, or the file itself as `data`."
-    )
+    raise ToolError("`uri` is a data:, file: or https: URI; give the name of a file as `path`.")
 
 
 def decode_data(text: str, max_bytes: int) -> bytes:

@@ -26,6 +26,8 @@ ADDS_MASKS = ToolAnnotations(read_only_hint=True, idempotent_hint=False, open_wo
 WRITES_FILES = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
+OPENS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=True)
+"""As `READ_ONLY`, but it may fetch from hosts that the server was allowed to ask."""
 FORGETS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
@@ -37,7 +39,7 @@ class OpenImage(Tool):
 
     path: str | None = Field(default=None, description="Image file, relative to the server's folder.")
     data: str | None = Field(default=None, description="The file in base64.")
-    uri: str | None = Field(default=None, description="data: or file: URI.")
+    uri: str | None = Field(default=None, description="data:, file: or https: URI.")
 
 
 class Ask(Tool):
@@ -146,7 +148,7 @@ def _simplify_schema(field: Mapping[str, Any]) -> dict[str, Any]:
 OFFERS = {
     offer.tool.name: offer
     for offer in (
-        Offer(OpenImage, READ_ONLY, IMAGE_SCHEMA),
+        Offer(OpenImage, OPENS, IMAGE_SCHEMA),
         Offer(Segment, READ_ONLY, MASKS_SCHEMA, frozenset({"boxes", "negative_boxes", "duplicates", "close_ups"})),
         Offer(Refine, ADDS_MASKS, MASKS_SCHEMA, frozenset({"labels"})),
         Offer(Ask, ADDS_MASKS, MASKS_SCHEMA),

@@ -26,10 +26,11 @@ from agent.tools.ids import validate_ids
 from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 from sam3_tool import Image, Sam3, ScriptedBackend
+from sam3_tool.system.fetching import UrlFetcher
 from serve.mcp.answers import EXPORT_URI, MaskAnswer, build_preview, encode_mask_png
 from serve.mcp.folder import Folder
 from serve.mcp.images import ImageShelf, OpenedImage
-from serve.mcp.inputs import read_image_source
+from serve.mcp.inputs import ImageFile, find_web_address, read_image_source
 from serve.mcp.models import Models
 from serve.mcp.offers import Ask, CloseImage, Export, OpenImage, find_offer
 from serve.mcp.workers import Report, Workers
@@ -42,6 +43,7 @@ _MASK = re.compile(r"sam3://images/([0-9a-f]{1,32})/masks/([0-9]{1,9})\.png")
 _EXPORT = re.compile(r"sam3://images/([0-9a-f]{1,32})/exports/([\w.-]{1,40})/([0-9]{1,9}(?:,[0-9]{1,9}){0,9999})")
 _FOLDERS = re.compile(r"(?<![\w:/.~\\])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"`,;:()]+)+[\\/]")
 """All but the last part of a path from the root of a disk or a home folder; no part of a URL."""
+NO_URLS = UrlFetcher.from_hosts((), max_bytes=0)
 _NOBODY = ScriptedPlanner([])
 """Tools that assistants call examine nothing."""
 
@@ -76,6 +78,8 @@ class Runner:
     folder: Folder | None
     """What paths lead into; None = no files are read or written."""
     limits: Limits
+    fetcher: UrlFetcher = NO_URLS
+    """For images of other servers."""
     workers: Workers = field(default_factory=lambda: Workers(16))
     decoders: Workers = field(default_factory=lambda: Workers(2))
     """For images, which take most memory while they are decoded."""
@@ -115,8 +119,14 @@ class Runner:
         return result
 
     async def _open_image(self, caller: str, call: OpenImage, report: Report) -> CallToolResult:
+        address = find_web_address(call)
+        fetched = None if address is None else await self.fetcher.fetch(address)
+
         def open_file() -> tuple[Image, str, bool]:
-            file = read_image_source(call, self.folder, max_bytes=self.limits.max_bytes)
+            if fetched is None:
+                file = read_image_source(call, self.folder, max_bytes=self.limits.max_bytes)
+            else:
+                file = ImageFile(fetched, is_seen=False)
             return Image.read(file.content, max_pixels=self.limits.max_pixels), file.name, file.is_seen
 
         image, name, is_seen = await self.decoders.run(open_file, report, "reading the image")

@@ -120,6 +120,7 @@ def test_a_person_at_a_terminal_is_told_what_it_waits_for():
         (["--http", "--tokens", "missing.toml"], "missing.toml"),
         (["--http", "--host", "no.such.host.invalid", "--tokens", "tokens.toml"], "cannot listen"),
         (["--overlay", "-1"], "--overlay"),
+        (["--allow-url", "https://example.org/"], "--allow-url"),
         (["--max-steps", "0"], "--max-steps must be at least 1"),
     ],
 )

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from agent import Decision
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Answer, Segment
 from sam3_tool import CheckpointError, Sam3, ScriptedBackend
+from sam3_tool.system.fetching import UrlFetcher
 from serve.mcp.offers import OFFERS
 from serve.mcp.server import build_server
 from tests.serve.mcp.conftest import MIB, SIZE, build_runner, drive, encode_png, make_cups
@@ -161,7 +163,8 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "nothing to open": ("open_image", {}, "exactly one of `path`, `data` and `uri`, and was given none"),
     "two things to open": ("open_image", {"path": "a", "data": "b"}, "was given `path` and `data`"),
     "a path without a folder": ("open_image", {"path": "a.png"}, "without --root"),
-    "a page of the web": ("open_image", {"uri": "https://example.org/a.png"}, "fetches nothing from elsewhere"),
+    "a page of the web": ("open_image", {"uri": "https://example.org/a.png"}, "no URLs are fetched here"),
+    "an odd URI": ("open_image", {"uri": "gopher://example.org/a.png"}, "is a data:, file: or https: URI"),
     "a path as data": ("open_image", {"data": "photos/cat.jpg?"}, "`data` is no base64 of a file"),
     "text as data": ("open_image", {"data": base64.b64encode(b"hello").decode()}, "expected an image file"),
 }
@@ -302,6 +305,21 @@ def test_calls_on_one_image_at_a_time_never_give_a_number_twice(server, png):
         assert "with masks 1 to 5" in known
 
     drive(server, story)
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://elsewhere.example/a.png", "http://images.example/a.png", "https://images.example@127.0.0.1/a.png"]
+)
+def test_only_an_allowed_host_is_asked_for_an_image(uri):
+    """`sam3_tool.system.fetching` is tested by itself; here no name is even looked up."""
+    runner = replace(build_runner(), fetcher=UrlFetcher.from_hosts(["images.example"], max_bytes=MIB))
+
+    async def story(client: Client) -> None:
+        refused = await client.call_tool("open_image", {"uri": uri})
+        assert refused.is_error
+        assert "127.0.0.1" not in get_text(refused)
+
+    drive(build_server(runner), story)
 
 
 def test_overlays_can_be_left_out(png):
