@@ -108,7 +108,7 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
 
 
 @app.command("mcp")
-def run_mcp(rounds: Rounds = 15, out: OutputFolder = None) -> None:
+def run_mcp(rounds: Rounds = 100, out: OutputFolder = None) -> None:
     """Measure what the Model Context Protocol adds to a call in process, over stdio and over HTTP."""
     with _report_errors(), require_extra("mcp", "mcp", "mcp_types", "uvicorn"):
         from bench.suites.mcp import measure_mcp

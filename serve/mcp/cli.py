@@ -4,7 +4,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.resources import as_file, files
 from pathlib import Path
+from shutil import copytree
 from socket import socket
 from time import sleep
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +18,8 @@ from agent.cli.console import report_user_errors, require_extra
 from agent.cli.loading import load_sam3, print_warnings
 from agent.cli.options import Options
 from agent.cli.path_parameters import path_option
-from agent.cli.streams import print_remark
-from agent.core.errors import UsageError
+from agent.cli.streams import print_line, print_remark
+from agent.core.errors import OutputError, UsageError
 from sam3_tool.system.fetching import UrlFetcher
 from sam3_tool.system.listening import open_listener
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 TOKENS_VARIABLE = "SAM3_AGENT_TOKENS"
 HTTP_PANEL, LIMITS_PANEL = "Over HTTP", "Limits of the server"
+SKILL = "segment-images"
 MEGA, MIB = 10**6, 2**20
 LOADING_DELAY = 0.5
 """Seconds after which SAM 3 begins to load, which takes the whole processor: the greeting of the client comes first."""
@@ -49,6 +52,10 @@ def serve_mcp(
     ] = None,
     allow_url: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="Fetch images from this host, by https (default: none).")
+    ] = None,
+    write_skill: Annotated[
+        Path | None,
+        path_option(help="Copy the skill that tells an assistant how to use the tools into this folder, and end."),
     ] = None,
     http: Annotated[
         bool,
@@ -92,6 +99,9 @@ def serve_mcp(
     there are tokens.
     """
     with report_user_errors(interrupted="the server has ended"):
+        if write_skill is not None:
+            print_line(f"written: {copy_skill(write_skill)}")
+            return
         with require_extra("mcp", "mcp", "mcp_types", "starlette", "uvicorn"):
             from serve.mcp.folder import Folder
             from serve.mcp.images import ImageShelf
@@ -126,6 +136,17 @@ def serve_mcp(
         # Python takes seconds to end with PyTorch in it, and clients kill what has not ended two after they left
         sys.stderr.flush()
         os._exit(0)
+
+
+def copy_skill(folder: Path) -> Path:
+    """Copy the agent skill into a folder of skills. Raises OutputError, also where it is there already."""
+    target = folder / SKILL
+    try:
+        with as_file(files("serve") / "skills" / SKILL) as source:
+            copytree(source, target)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    return target
 
 
 def _load_models(options: Options) -> "Models":

@@ -31,7 +31,8 @@ pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
+SKILLS = sorted((ROOT / "serve" / "skills").glob("*/SKILL.md"))
+PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md")), *SKILLS]
 
 _FENCE = re.compile(
     r"(?:<!-- (?P<marker>[^>]+?) -->\n+)?^```(?P<language>\S*)(?: (?P<options>[^\n]*))?\n(?P<code>.*?)^```$",
