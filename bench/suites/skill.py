@@ -145,7 +145,7 @@ async def _measure(scenes: int) -> Table:
     ]
     about = {"scenes": scenes, "size": "x".join(map(str, SIZE)), "SAM 3": "embedded", "planner of `ask`": "grammar"}
     columns = ("the user wants", "asked by", "tasks", "right", "calls each")
-    return Table("skill", "Recipes of the agent skill, followed by a script", columns, rows, about)
+    return Table("mcp-skill", "Recipes of the agent skill, followed by a script", columns, rows, about)
 
 
 async def _try_scene(
@@ -220,7 +220,7 @@ def _is_same_set(found: np.ndarray, truth: np.ndarray) -> bool:
 def main() -> None:
     table = measure_skill()
     print(table.to_text())
-    table.write(Path(__file__).parents[2] / "benchmarks" / "results" / "assistants")
+    table.write(Path(__file__).parents[2] / "benchmarks" / "results" / "speed")
 
 
 if __name__ == "__main__":

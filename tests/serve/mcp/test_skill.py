@@ -48,7 +48,7 @@ def test_its_recipes_find_what_they_promise():
     rows = measure_skill(scenes=2).rows
     assert all(tasks == right for _, _, tasks, right, _ in rows)
     assert sum(int(tasks) for _, _, tasks, _, _ in rows) >= 8
-    committed = json.loads((ROOT / "benchmarks" / "results" / "assistants" / "skill.json").read_text(encoding="utf-8"))
+    committed = json.loads((ROOT / "benchmarks" / "results" / "speed" / "mcp-skill.json").read_text(encoding="utf-8"))
     assert [row[0] for row in committed["rows"]] == [name for name in QUESTIONS for _ in range(2)]
 
 
