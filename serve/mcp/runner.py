@@ -253,7 +253,7 @@ def format_step(episode: Episode) -> str:
 def hide_paths(text: str) -> str:
     """Return the text without the folders of this machine, whoever wrote it.
 
-    >>> hide_paths("cannot read /home/ada/models/sam3.json; see http://localhost/v1/models")
+    >>> hide_paths("cannot read /srv/models/sam3.json; see http://localhost/v1/models")
     'cannot read …/sam3.json; see http://localhost/v1/models'
     """
     return _FOLDERS.sub("…/", text)

@@ -240,7 +240,7 @@ def test_a_call_waits_for_the_network_and_says_what_for(png):
 
 def test_what_cannot_be_loaded_is_told_without_the_names_of_this_machine(png):
     def load() -> Sam3:
-        raise CheckpointError("/home/ada/secret/weights is no checkpoint")
+        raise CheckpointError("/srv/secret/weights is no checkpoint")
 
     async def story(client: Client) -> None:
         handle = await open_image(client, png)
@@ -252,7 +252,7 @@ def test_what_cannot_be_loaded_is_told_without_the_names_of_this_machine(png):
     drive(build_server(build_runner(load_sam3=load)), story)
 
 
-@pytest.mark.parametrize("error", [OSError("/home/ada/secret/disk"), CheckpointError("/home/ada/secret/weights: gone")])
+@pytest.mark.parametrize("error", [OSError("/srv/secret/disk"), CheckpointError("/srv/secret/weights: gone")])
 def test_a_defect_keeps_its_names_to_the_log(png, error, caplog):
     class BrokenBackend(ScriptedBackend):
         def encode(self, images: Any) -> Any:
