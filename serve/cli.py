@@ -9,7 +9,6 @@ import typer
 
 from agent.cli import shared_options
 from agent.cli.console import report_user_errors, require_extra
-from agent.cli.loading import load_sam3
 from agent.cli.options import Options
 from agent.cli.path_parameters import path_option
 from agent.cli.streams import print_line, print_remark
@@ -18,7 +17,6 @@ from sam3_tool.system.listening import is_loopback, open_listener
 
 if TYPE_CHECKING:
     from agent.core.budget import Budget
-    from agent.core.planner import Planner
     from agent.records.provenance import Provenance
     from serve.http.auth import TokenBook
 
@@ -91,6 +89,14 @@ def serve_http(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a request may wait.", rich_help_panel=LOAD_PANEL)
     ] = 60,
+    gpus: Annotated[
+        str | None,
+        typer.Option(help="GPUs with commas, e.g. 0,1,2,3: a process for each.", rich_help_panel=LOAD_PANEL),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many processes, where --gpus does not say it.", rich_help_panel=LOAD_PANEL),
+    ] = None,
     drain: Annotated[
         float,
         typer.Option(
@@ -106,11 +112,12 @@ def serve_http(
     """
     with report_user_errors(interrupted="the server has ended"):
         with require_extra("serve", "fastapi", "uvicorn", "prometheus_client", "multipart"):
-            from serve.http.app import create_app
             from serve.http.drain import DrainingServer
             from serve.http.metrics import Metrics
             from serve.http.settings import MEGA, MIB, ServeSettings
-            from serve.talk.planners import PlannerBook
+            from serve.plan import ServerPlan
+            from serve.router.app import create_router
+            from serve.router.workers import Fleet
             from serve.talk.settings import TalkSettings
         book = _read_tokens(tokens)
         if not book and not is_loopback(host):
@@ -137,25 +144,19 @@ def serve_http(
             label_studio_key=os.environ.get("LABEL_STUDIO_API_KEY", ""),
             talk=TalkSettings(budget=_limit_budget(provenance), job_path=jobs, conversation_folder=conversations),
         )
-
-        def load_planner(name: str) -> "Planner":
-            from agent.planners.loading import load_planner
-
-            given = options.to_planner_options(provenance) if name == options.planner else {}
-            return load_planner(name, **given)
-
-        app = create_app(
-            settings,
-            lambda: load_sam3(options, provenance, max_batch=max_batch, on_batch=metrics.observe_batch),
-            PlannerBook([options.planner, *(allow_planner or ())], load_planner),
-            metrics=metrics,
-        )
+        chosen = _parse_gpus(gpus, options, processes)
+        plan = ServerPlan(options, settings, max_batch, chosen, tuple(allow_planner or ()))
+        count = len(chosen) or processes or 1
+        if count > 1 and metrics_port is not None:
+            raise UsageError("--metrics-port is for one process; several have their numbers together at /metrics")
+        metrics = Metrics()
         try:
             listener = open_listener(host, port)
             if metrics_port is not None:
                 metrics.serve_alone(metrics_port)
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error
+        app = plan.build_app(metrics) if count == 1 else create_router(settings, Fleet(count, plan.run_worker))
         listener.listen()
         _print_banner(host, listener.getsockname()[1], has_tokens=bool(book))
         DrainingServer(app).run(sockets=[listener])
@@ -164,6 +165,19 @@ def serve_http(
 def _limit_budget(provenance: "Provenance") -> "Budget":
     budget = provenance.budget
     return replace(budget, max_seconds=EPISODE_SECONDS) if budget.max_seconds is None else budget
+
+
+def _parse_gpus(text: str | None, options: Options, processes: int | None) -> tuple[int, ...]:
+    """Return the numbers of --gpus. Raises UsageError."""
+    if text is None:
+        return ()
+    numbers = [number.strip() for number in text.split(",")]
+    if not all(map(str.isdecimal, numbers)) or len(set(numbers)) < len(numbers):
+        raise UsageError(f"--gpus takes different numbers with commas, e.g. 0,1,2,3, got {text!r}")
+    if processes is not None or options.device != "auto":
+        other = "--device" if processes is None else "--processes"
+        raise UsageError(f"--gpus starts a process on each GPU: leave {other} out")
+    return tuple(map(int, numbers))
 
 
 def _read_tokens(path: Path | None) -> "TokenBook":

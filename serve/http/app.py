@@ -7,10 +7,12 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from sam3_tool import Sam3
 from serve.http.errors import add_error_handlers
+from serve.http.images import FORGETTING_SECONDS
 from serve.http.metrics import Metrics
 from serve.http.middleware import AuthMiddleware, BodyMiddleware, RequestMiddleware
 from serve.http.routes import conversations, episodes, health, images, jobs, segment
@@ -81,21 +83,22 @@ def create_app(
     for router in (health, images, segment, episodes, conversations, jobs, label_studio, responses):
         app.include_router(router.router, responses=ERROR_RESPONSES)
     add_error_handlers(app)
-    _add_middleware(app, services)
+    add_middleware(app, settings, services.metrics, is_draining=lambda: services.draining)
     return app
 
 
 async def _forget_expired(services: Services, talk: Talk) -> None:
     """Forget what is not used any more, every minute, until cancelled."""
     while True:
-        await asyncio.sleep(min(60.0, services.settings.image_seconds))
+        await asyncio.sleep(min(FORGETTING_SECONDS, services.settings.image_seconds))
         services.images.drop_expired()
         await talk.drop_expired()
 
 
-def _add_middleware(app: FastAPI, services: Services) -> None:
-    """Wrap the routes. What is added last comes first."""
-    settings = services.settings
+def add_middleware(
+    app: Starlette, settings: ServeSettings, metrics: Metrics, *, is_draining: Callable[[], bool]
+) -> None:
+    """Wrap an application in what every request passes. What is added last comes first."""
     in_base_64 = 4 * settings.max_file_bytes // 3 + settings.max_body_bytes
     limits = {
         "/v1/images": settings.max_file_bytes,
@@ -112,4 +115,4 @@ def _add_middleware(app: FastAPI, services: Services) -> None:
             allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "x-request-id"],
             expose_headers=["x-request-id", "retry-after", "location", "etag"],
         )
-    app.add_middleware(RequestMiddleware, metrics=services.metrics, is_draining=lambda: services.draining)
+    app.add_middleware(RequestMiddleware, metrics=metrics, is_draining=is_draining)

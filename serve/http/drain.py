@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from functools import partial
 from socket import socket
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from serve.http.services import Services
+from serve.http.settings import ServeSettings
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be unused: longer than the minute after which common balancers give it up themselves."""
@@ -62,12 +62,25 @@ class TimedProtocol(H11Protocol):
             self._head_timer = None
 
 
+class Drainable(Protocol):
+    """What a server asks its application for, as `state.services`."""
+
+    draining: bool
+
+    @property
+    def settings(self) -> ServeSettings:
+        """How long it goes on."""
+
+    def find_failure(self) -> BaseException | None:
+        """Return why the server cannot go on; None while it can."""
+
+
 class DrainingServer(uvicorn.Server):
     """Uvicorn's server, which at SIGTERM first lets `/ready` fail, and returns instead of raising the signal again."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: Starlette) -> None:
         """Make a server of an application, which has `state.services`."""
-        self._services: Services = app.state.services
+        self._services: Drainable = app.state.services
         self._stop_at: float | None = None
         settings = self._services.settings
         protocol: Any = partial(TimedProtocol, head_seconds=settings.head_seconds)  # which is called like a class
@@ -96,7 +109,7 @@ class DrainingServer(uvicorn.Server):
             UserError: A model cannot be loaded.
         """
         super().run(sockets=sockets)
-        if (error := self._find_failure()) is not None:
+        if (error := self._services.find_failure()) is not None:
             raise error
 
     @contextmanager
@@ -128,11 +141,5 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end now. It is asked ten times a second."""
         is_over = self._stop_at is not None and time.monotonic() >= self._stop_at
-        self.should_exit = self.should_exit or is_over or self._find_failure() is not None
+        self.should_exit = self.should_exit or is_over or self._services.find_failure() is not None
         return await super().on_tick(counter)
-
-    def _find_failure(self) -> BaseException | None:
-        for model in (self._services.sam3, self._services.planner):
-            if model.future.done() and (error := model.future.exception()) is not None:
-                return error
-        return None

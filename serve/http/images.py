@@ -8,10 +8,13 @@ from hashlib import blake2b
 from threading import Lock
 from time import monotonic
 
+import numpy as np
+
 from sam3_tool import Image
 from sam3_tool.errors import ImageError, ImageSizeError
 from serve.http.auth import Tenant
 from serve.http.errors import ApiError
+from serve.router.shared_images import SharedImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,15 @@ def give_owner(image: Image, tenant: Tenant) -> Image:
     return image if is_owned else TenantImage(image.pixels, image.notes, tenant.name)
 
 
+def _build_image(pixels: np.ndarray, tenant: Tenant, key: str, *, notes: tuple[str, ...] = ()) -> Image:
+    """Return an image whose key is known."""
+    image = TenantImage(pixels, notes, tenant.name) if tenant.name else Image(pixels, notes)
+    vars(image)["key"] = key
+    return image
+
+
+FORGETTING_SECONDS = 60.0
+"""How often what is not used any more is forgotten."""
 MIN_IMAGE_BYTES = 2**16
 """Bytes that an image counts at least, so that small ones have a limit too."""
 
@@ -90,8 +102,10 @@ class _Shelf:
         self.nbytes -= 0 if kept is None else kept.nbytes
         return kept
 
-    def pop_oldest(self) -> None:
-        self.pop(next(iter(self.kept)))
+    def pop_oldest(self) -> str:
+        oldest = next(iter(self.kept))
+        self.pop(oldest)
+        return oldest
 
 
 class ImageStore:
@@ -102,7 +116,13 @@ class ImageStore:
     """
 
     def __init__(
-        self, *, max_bytes: int, seconds: float, tenants: Sequence[Tenant] = (), now: Callable[[], float] = monotonic
+        self,
+        *,
+        max_bytes: int,
+        seconds: float,
+        tenants: Sequence[Tenant] = (),
+        now: Callable[[], float] = monotonic,
+        shared: SharedImages | None = None,
     ) -> None:
         """Create an empty store.
 
@@ -111,7 +131,9 @@ class ImageStore:
             seconds: An image is forgotten so long after it was last used.
             tenants: Everybody who may use it.
             now: A clock in seconds.
+            shared: Where other processes find the images too, and this one theirs.
         """
+        self._shared = shared
         self.seconds, self._max_bytes, self._now = seconds, max_bytes, now
         self._fair_bytes = max_bytes if len(tenants) < 2 else max_bytes // 2
         self._lock = Lock()
@@ -131,25 +153,36 @@ class ImageStore:
             ApiError: It is larger than the tenant's room.
         """
         own = give_owner(image, tenant)
-        kept = _Kept(own, self._now() + self.seconds)
-        room = min(self._max_bytes, self._fair_bytes if tenant.max_image_bytes is None else tenant.max_image_bytes)
-        if kept.nbytes > room:
+        room, needed = self._get_room(tenant), _Kept(own, 0.0).nbytes
+        if needed > room:
             raise ApiError(
-                413,
-                "no_room",
-                f"the image takes {kept.nbytes:,} bytes, and there is room for {room:,}; make it smaller",
+                413, "no_room", f"the image takes {needed:,} bytes, and there is room for {room:,}; make it smaller"
             )
-        key = own.key
+        if self._shared is not None:
+            shared = self._shared.write(tenant.name, own.key, own.pixels)
+            own = _build_image(shared, tenant, own.key, notes=own.notes)
+        return self._keep(tenant, own)
+
+    def _get_room(self, tenant: Tenant) -> int:
+        return min(self._max_bytes, self._fair_bytes if tenant.max_image_bytes is None else tenant.max_image_bytes)
+
+    def _keep(self, tenant: Tenant, image: Image) -> Image:
+        kept = _Kept(image, self._now() + self.seconds)
         with self._lock:
             shelf = self._shelves.setdefault(tenant.name, _Shelf())
-            if (known := shelf.pop(key)) is not None:
+            if (known := shelf.pop(image.key)) is not None:
                 kept.image = known.image
-            shelf.put(key, kept)
-            while shelf.nbytes > room:
-                shelf.pop_oldest()
+            shelf.put(image.key, kept)
+            while shelf.nbytes > self._get_room(tenant):
+                self._drop_oldest(tenant.name)
             while sum(each.nbytes for each in self._shelves.values()) > self._max_bytes:
-                max(self._shelves.values(), key=lambda each: each.nbytes).pop_oldest()
+                self._drop_oldest(max(self._shelves, key=lambda name: self._shelves[name].nbytes))
             return kept.image
+
+    def _drop_oldest(self, owner: str) -> None:
+        key = self._shelves[owner].pop_oldest()
+        if self._shared is not None:
+            self._shared.remove(owner, key)
 
     def get(self, tenant: Tenant, key: str) -> Image:
         """Return an image, which thereby is the most recently used.
@@ -160,24 +193,34 @@ class ImageStore:
         with self._lock:
             shelf = self._shelves.get(tenant.name, _Shelf())
             kept = shelf.kept.get(key)
-            if kept is None or kept.until <= self._now():
-                raise ApiError(404, "image_gone", "there is no image with this key here, or no more; upload it again")
-            shelf.kept.move_to_end(key)
-            kept.until = self._now() + self.seconds
-            return kept.image
+            if kept is not None and kept.until > self._now():
+                shelf.kept.move_to_end(key)
+                kept.until = self._now() + self.seconds
+                return kept.image
+        pixels = None if self._shared is None else self._shared.read(tenant.name, key)
+        if pixels is None:
+            raise ApiError(404, "image_gone", "there is no image with this key here, or no more; upload it again")
+        return self._keep(tenant, _build_image(pixels, tenant, key))
 
     def drop(self, tenant: Tenant, key: str) -> None:
         """Forget an image, if it is there."""
         with self._lock:
             if tenant.name in self._shelves:
                 self._shelves[tenant.name].pop(key)
+        if self._shared is not None:
+            self._shared.remove(tenant.name, key)
 
     def drop_expired(self) -> None:
         """Forget the images that nobody has used for too long."""
         with self._lock:
-            for shelf in self._shelves.values():
+            for owner, shelf in self._shelves.items():
                 for key in [key for key, kept in shelf.kept.items() if kept.until <= self._now()]:
                     shelf.pop(key)
+                if self._shared is not None:
+                    for key in shelf.kept:
+                        self._shared.touch(owner, key)
+        if self._shared is not None:
+            self._shared.remove_unused(self.seconds + FORGETTING_SECONDS)
 
     @property
     def nbytes(self) -> int:

@@ -13,13 +13,15 @@ from typing import Generic, TypeVar
 from fastapi import Request
 
 from agent.core.planner import Planner
-from sam3_tool import Sam3
+from sam3_tool import Image, Sam3
 from sam3_tool.system.fetching import UrlFetcher
 from serve.http.admission import Admission
+from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
 from serve.http.metrics import Metrics
 from serve.http.settings import ServeSettings
+from serve.router.shared_images import SharedImages
 
 UNWATCHED_SECONDS = 0.03
 """A request is worked on for so long before somebody looks whether its client is still there."""
@@ -134,7 +136,10 @@ class Services:
     def __post_init__(self) -> None:
         """Make what the settings ask for."""
         settings, tenants = self.settings, self.settings.tokens.tenants
-        self.images = ImageStore(max_bytes=settings.image_bytes, seconds=settings.image_seconds, tenants=tenants)
+        shared = None if settings.image_folder is None else SharedImages(settings.image_folder)
+        self.images = ImageStore(
+            max_bytes=settings.image_bytes, seconds=settings.image_seconds, tenants=tenants, shared=shared
+        )
         self.admission = Admission(inflight=settings.inflight, waiting=settings.waiting, tenants=len(tenants))
         self.uploads = Admission(
             inflight=settings.upload_inflight, waiting=settings.upload_waiting, tenants=len(tenants)
@@ -177,6 +182,19 @@ class Services:
             FetchError: The server may not fetch from there, or nothing useful came.
         """
         return await self.fetcher.fetch(url)
+
+    def prefetch_image(self, tenant: Tenant, image: Image) -> None:
+        """Begin to encode an image, in the one of several processes that will be asked about it."""
+        slot = self.settings.slot
+        if self.sam3.is_ready and (slot is None or slot.owns(image.key)):
+            self.sam3.get().for_caller(tenant.name).prefetch(image)
+
+    def find_failure(self) -> BaseException | None:
+        """Return why the server cannot go on: what a model raised when it was loaded."""
+        for future in (self.sam3.future, self.planner.future):
+            if future.done() and (error := future.exception()) is not None:
+                return error
+        return None
 
     def close(self) -> None:
         """End the threads, and SAM 3."""

@@ -1,8 +1,10 @@
 """What a server is started with."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from serve.http.auth import TokenBook
+from serve.slots import Slot
 from serve.talk.settings import TalkSettings
 
 MEGA = 10**6
@@ -47,6 +49,10 @@ class ServeSettings:
     """Seconds that the head of a request may take to arrive."""
     body_seconds: float = 60.0
     """Seconds that a whole body may take to arrive."""
+    slot: Slot | None = None
+    """Which of several processes this is; None where there is one."""
+    image_folder: Path | None = None
+    """Where several processes share images; None where there is one."""
     drain_seconds: float = 5.0
     """How long the server goes on to listen after SIGTERM, so that whoever sends requests here can notice."""
     grace_seconds: float = 30.0

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -97,7 +96,7 @@ class ConversationStore:
         Raises:
             ApiError: All others are being changed, and there is no room.
         """
-        kept = KeptConversation(secrets.token_urlsafe(16), conversation, self._renew())
+        kept = KeptConversation(self._settings.new_id(), conversation, self._renew())
         shelf = self._by_tenant.setdefault(tenant.name, OrderedDict())
         shelf[kept.id] = kept
         self._make_room(shelf, kept)

@@ -1,6 +1,5 @@
 """Jobs, kept in SQLite: what was asked, how far it has come, and a row for each image that is done."""
 
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -103,7 +102,7 @@ class JobStore:
             return known
         with self._change() as connection:
             self._check_room(connection, tenant, len(request.images))
-            job_id = secrets.token_urlsafe(16)
+            job_id = self._settings.new_id()
             webhook = "none" if request.webhook is None else "waiting"
             held = (
                 job_id,

@@ -1,9 +1,11 @@
 """What an operator allows of everything that takes several steps."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.core.budget import Budget
+from serve.slots import Slot, make_id
 from serve.talk.idempotency import DAY
 
 HOUR = 3600.0
@@ -42,3 +44,16 @@ class TalkSettings:
     """Of all jobs of a tenant that are kept, finished ones included."""
     job_seconds: float = DAY
     """A finished job, and what it found, is forgotten after so long."""
+    new_id: Callable[[], str] = make_id
+    """Makes the ids of jobs and conversations."""
+
+    def choose_own(self, slot: Slot) -> "TalkSettings":
+        """Return the settings of one of several processes: its ids lead back to it, and its files are its own."""
+        name = f"{slot.number}-of-{slot.count}"
+        path, folder = self.job_path, self.conversation_folder
+        return replace(
+            self,
+            new_id=slot.make_id,
+            job_path=None if path is None else path.with_name(f"{path.stem}-{name}{path.suffix}"),
+            conversation_folder=None if folder is None else folder / name,
+        )

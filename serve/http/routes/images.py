@@ -53,8 +53,7 @@ async def upload_image(
         async with services.uploads.enter(deadline):
             decode = partial(_decode_image, content, tenant, services)
             image = await asyncio.get_running_loop().run_in_executor(services.pool, decode)
-    if services.sam3.is_ready:
-        services.sam3.get().for_caller(tenant.name).prefetch(image)
+    services.prefetch_image(tenant, image)
     return Response(
         dump_json({**describe_image(image, services), "notes": list(image.notes)}),
         201,
@@ -104,9 +103,10 @@ async def show_image(
     services: Annotated[Services, Depends(get_services)],
 ) -> Response:
     """Say whether an image is still here. That counts as a use."""
-    return Response(
-        dump_json(describe_image(services.images.get(tenant, key), services)), media_type="application/json"
-    )
+    image = services.images.get(tenant, key)
+    if services.settings.slot is not None:  # another process may have received it
+        services.prefetch_image(tenant, image)
+    return Response(dump_json(describe_image(image, services)), media_type="application/json")
 
 
 @router.delete("/{key}", status_code=204)
