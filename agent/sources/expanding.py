@@ -2,6 +2,7 @@
 
 import glob
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -216,12 +217,12 @@ def choose_folders(items: Sequence[SourceItem], *, reserved: Collection[str] = (
     >>> choose_folders([SourceItem(name, Path(name)) for name in ("a/cat.png", "b/Cat.jpg", "cat-2.png")])
     ['cat', 'Cat-2', 'cat-2-2']
     """
-    taken, chosen = {name.casefold() for name in reserved}, []
+    taken, numbers, chosen = {name.casefold() for name in reserved}, Counter[str](), []
     for item in items:
         stem = name = sanitize_file_name(item.stem)
-        number = 2
         while name.casefold() in taken:
-            name, number = f"{stem}-{number}", number + 1
+            numbers[stem.casefold()] += 1
+            name = f"{stem}-{numbers[stem.casefold()] + 1}"
         taken.add(name.casefold())
         chosen.append(name)
     return chosen

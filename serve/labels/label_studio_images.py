@@ -64,8 +64,11 @@ class LabelStudioImages:
         files = f"{own.path}/data/"
         if not home or not value.startswith(("/", "http://", "https://")):
             return None
-        url = home + value if value.startswith("/") and not value.startswith(files) else urljoin(home, value)
-        asked = urlsplit(url)
+        try:
+            url = home + value if value.startswith("/") and not value.startswith(files) else urljoin(home, value)
+            asked = urlsplit(url)
+        except ValueError:
+            return None
         is_inside = asked.path.startswith(files) and ".." not in re.split(r"[/\\]", unquote(asked.path))
         return url if is_inside and (own.scheme, own.netloc) == (asked.scheme, asked.netloc) else None
 
@@ -87,8 +90,8 @@ class LabelStudioImages:
             ):
                 self._check_answer(answer)
                 return self._read_body(answer, until)
-        except httpx2.HTTPError as error:
-            raise UsageError(f"Label Studio cannot be reached ({type(error).__name__})") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise UsageError(f"Label Studio cannot be asked for the image ({type(error).__name__})") from error
 
     def _build_headers(self, client: httpx2.Client) -> dict[str, str]:
         if not self.api_key:

@@ -1,6 +1,7 @@
 """Images of Label Studio: from its own address with its key, and from nowhere else, whatever a task says."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ def test_an_image_is_fetched_with_the_key(servers, home, key, sent):
         "data/upload/1/cat.png",
         "s3://bucket/cat.png",
         "file:///etc/passwd",
+        "http://[",
         "",
     ],
 )
@@ -125,6 +127,7 @@ def test_a_redirect_is_not_followed(servers, home):
     ("options", "value", "said"),
     [
         ({}, "/data/upload/1/gone.png", r"Label Studio has no such image \(it answered 404\)"),
+        ({}, "/data/\0.png", r"cannot be asked for the image \(InvalidURL\)|no such image"),
         ({"max_bytes": 20}, "/data/upload/1/cat.png", "over the limit of 20 bytes"),
         ({"api_key": "a.bad.one"}, "/data/upload/1/cat.png", "refuses LABEL_STUDIO_API_KEY"),
         ({"seconds": 0.3}, "/data/upload/1/slow.png", "did not send the image within 0.3 seconds"),
@@ -142,6 +145,13 @@ def test_a_server_below_a_path_has_its_files_there():
     for value in ("/data/upload/a.png", "/studio/data/upload/a.png", "https://example.org/studio/data/upload/a.png"):
         assert images.find_url(value) == "https://example.org/studio/data/upload/a.png"
     assert images.find_url("https://example.org/data/upload/a.png") is None
+
+
+def test_a_label_studio_that_is_gone_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(UsageError, match=r"cannot be asked for the image \(ConnectError\)"):
+        LabelStudioImages(f"http://127.0.0.1:{port}").read("/data/upload/1/cat.png")
 
 
 def test_the_key_is_not_shown():
