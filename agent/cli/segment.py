@@ -23,6 +23,7 @@ from agent.cli.options import Options, read_query
 from agent.cli.path_parameters import path_option
 from agent.cli.streams import print_json, print_line
 from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
+from sam3_tool.system.paths import is_folder
 
 if TYPE_CHECKING:
     from agent.cli.loading import Models
@@ -175,6 +176,8 @@ def _read_words(sources: list[str], query: str, each: bool) -> "tuple[Expansion,
 def _answer_single(item: "SourceItem", asked: Asked, folder: Path, started: float) -> Written:
     subject, task = asked.open_item(item)
     print_notes(subject.notes)
+    if isinstance(item.held, Path) and is_folder(item.held):
+        print_notes([f"{item.source} is taken as a video of its images; --each asks about each by itself"])
     with show_progress() as progress:
 
         def load() -> "Models":

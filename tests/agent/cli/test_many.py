@@ -1,6 +1,8 @@
 """`sam3-agent segment` about many images: a folder and a line for each, and an exit code that tells."""
 
 import json
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from agent.cli.main import app
 from agent.report.output_folder import ANSWER_FILES
 from sam3_tool import Image
 from sam3_tool.synthetic.scenes import draw_scene
+from tests.support.program import start_program
 
 pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
@@ -63,6 +66,28 @@ def test_an_image_on_standard_input_is_answered_as_a_file(here: Path):
     assert (answer, files) == (named[0], named[1].replace("out/a:", "out/stdin:"))
     written = json.loads(Path("out/stdin/result.json").read_text("utf-8"))
     assert written["masks"] == json.loads(Path("out/a/result.json").read_text("utf-8"))["masks"]
+
+
+def test_an_interruption_keeps_what_is_answered(here: Path):
+    for number in range(30):
+        shutil.copy("photos/a.png", f"photos/{number}.png")
+    program = start_program("segment", "photos", "object", "--each")
+    program.stdout.readline()
+    program.send_signal(signal.SIGINT)
+    _, told = program.communicate()
+    rows = Path("out/results.jsonl").read_text("utf-8").splitlines()
+    assert program.returncode == 130
+    assert told == f"interrupted; answered {len(rows)} of 32, in out\n"
+    assert 1 <= len(rows) < 32
+    for row in map(json.loads, rows):
+        assert {path.name for path in Path("out", row["folder"]).iterdir()} == {*ANSWER_FILES}
+
+
+def test_a_folder_that_is_taken_as_a_video_says_so(here: Path):
+    Path("photos/a.webp").unlink()
+    done = segment("photos", "elephant")
+    assert done.exit_code == 0
+    assert "note: photos is taken as a video of its images; --each asks about each by itself" in done.stderr
 
 
 def test_a_url_of_a_list_needs_its_host_allowed(here: Path):
