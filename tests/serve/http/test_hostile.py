@@ -148,7 +148,7 @@ class BrokenBackend(ScriptedBackend):
     """It fails, and its error tells where it lives."""
 
     def decode(self, embeddings, prompts):
-        raise OSError("/home/somebody/weights cannot be read")
+        raise OSError("/var/lib/weights cannot be read")
 
 
 def test_a_defect_says_nothing_to_the_client_and_all_to_the_log(caplog) -> None:
@@ -157,5 +157,5 @@ def test_a_defect_says_nothing_to_the_client_and_all_to_the_log(caplog) -> None:
         answer = client.post("/v1/segment", json={"image": key, "phrases": ["cup"]})
         check_refusal(answer, 500, "internal")
         assert client.get("/health").status_code == 200
-    assert "/home/somebody/weights" in caplog.text
+    assert "/var/lib/weights" in caplog.text
     assert answer.headers["x-request-id"] in caplog.text
