@@ -13,8 +13,12 @@ import re
 import runpy
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 import tomllib
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +30,7 @@ import yaml
 from typer.testing import CliRunner
 
 from agent.cli.main import app
+from tests.support.program import Program, start_program
 
 pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 
@@ -123,14 +128,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, folder: Path) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
-    for block in find_blocks(read_page(page)):
-        if block.title:
-            (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
-            (folder / block.title).write_text(block.code, encoding="utf-8")
-        elif block.is_output:
-            check_output(block.code, printed)
-        elif is_run(block):
-            printed = run_python(block.code, names) if block.language == "python" else run_bash(block.commands)
+    with contextlib.closing(Shell()) as shell:
+        for block in find_blocks(read_page(page)):
+            if block.title:
+                (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
+                (folder / block.title).write_text(block.code, encoding="utf-8")
+            elif block.is_output:
+                check_output(block.code, printed)
+            elif is_run(block) and block.language == "python":
+                printed = run_python(shell.find_server(block.code), names)
+            elif is_run(block):
+                printed = "".join(map(shell.run_command, block.commands))
 
 
 def run_python(program: str, names: dict[str, Any]) -> str:
@@ -143,30 +151,65 @@ def run_python(program: str, names: dict[str, Any]) -> str:
     return stdout.getvalue()
 
 
-def run_bash(commands: list[str]) -> str:
-    return "".join(map(run_command, commands))
+PORT = "localhost:8000"
+"""Where pages let a server listen; the tests' own listens at a free port."""
 
 
-def run_command(command: str) -> str:
-    """What it prints, run in this process in the current folder. Make targets are looked up, not run."""
-    words = shlex.split(command)
-    if words[:2] == ["uv", "run"]:
-        words = words[2:]
-    while words[:1] == ["--extra"]:
-        words = words[2:]
-    match words:
-        case ["make", target]:
-            assert recipe(target)
-            return ""
-        case ["python", script]:
-            with contextlib.redirect_stdout(io.StringIO()) as stdout:
-                runpy.run_path(script, run_name="__main__")
-            return stdout.getvalue()
-        case ["sam3-agent", *arguments]:
-            done = CliRunner().invoke(app, arguments)
-            assert done.exit_code == 0, f"{command}\n{done.output}{done.exception!r}"
-            return done.stdout
-    raise AssertionError(f"a test cannot run this; mark the block as not run, or make it text: {command}")
+class Shell:
+    """Runs the commands of a page in the current folder: most of them in this process."""
+
+    def __init__(self) -> None:
+        self._server: Program | None = None
+        self._address = PORT
+
+    def find_server(self, text: str) -> str:
+        """The text with the address of the server that the page has started."""
+        return text.replace(PORT, self._address)
+
+    def run_command(self, command: str) -> str:
+        """What it prints. Make targets are looked up, not run."""
+        words = shlex.split(self.find_server(command))
+        if words[:2] == ["uv", "run"]:
+            words = words[2:]
+        while words[:1] == ["--extra"]:
+            words = words[2:]
+        match words:
+            case ["make", target]:
+                assert recipe(target)
+                return ""
+            case ["python", script]:
+                with contextlib.redirect_stdout(io.StringIO()) as stdout:
+                    runpy.run_path(script, run_name="__main__")
+                return stdout.getvalue()
+            case ["sam3-agent", "serve", *arguments, "&"]:
+                return self._start_server(arguments)
+            case ["kill", "%1"]:
+                self._server.send_signal(signal.SIGTERM)
+                assert self._server.wait() == 0
+                return ""
+            case ["curl", *_]:
+                return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            case ["sam3-agent", *arguments]:
+                done = CliRunner().invoke(app, arguments)
+                assert done.exit_code == 0, f"{command}\n{done.output}{done.exception!r}"
+                return done.stdout
+        raise AssertionError(f"a test cannot run this; mark the block as not run, or make it text: {command}")
+
+    def _start_server(self, arguments: list[str]) -> str:
+        self._server = start_program("serve", *arguments, "--port", 0, stderr=subprocess.DEVNULL)
+        printed = self._server.stdout.readline()
+        address = printed.split()[0]
+        self._address = address.removeprefix("http://")
+        while True:  # it answers before its models are loaded
+            with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{address}/ready"):
+                return printed
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End the server, if the page has not."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.close()
 
 
 def check_output(promised: str, printed: str) -> None:
@@ -311,7 +354,7 @@ def test_make_try_answers_the_query_below_the_image(folder: Path) -> None:
     (command,) = [line for line in recipe("try").splitlines() if "sam3-agent" in line]
     query, answer = re.search(r"^> \*\*(.+)\*\* → (.+)$", read_page(README), re.MULTILINE).groups()
     assert shlex.split(command)[-1] == query
-    printed = run_command(command[command.index("sam3-agent") :])
+    printed = Shell().run_command(command[command.index("sam3-agent") :])
     assert answer in printed
     assert (folder / "out" / "scene" / "overlay.png").read_bytes()
 
