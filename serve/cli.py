@@ -115,6 +115,7 @@ def serve_http(
             from serve.http.drain import DrainingServer
             from serve.http.metrics import Metrics
             from serve.http.settings import MEGA, MIB, ServeSettings
+            from serve.labels.label_studio_images import LabelStudioImages
             from serve.plan import ServerPlan
             from serve.router.app import create_router
             from serve.router.workers import Fleet
@@ -140,8 +141,9 @@ def serve_http(
             deadline=timeout,
             drain_seconds=drain,
             weights=provenance.sam3,
-            label_studio_url=os.environ.get("LABEL_STUDIO_URL", ""),
-            label_studio_key=os.environ.get("LABEL_STUDIO_API_KEY", ""),
+            label_studio=LabelStudioImages(
+                os.environ.get("LABEL_STUDIO_URL", "").strip(), os.environ.get("LABEL_STUDIO_API_KEY", "").strip()
+            ),
             talk=TalkSettings(budget=_limit_budget(provenance), job_path=jobs, conversation_folder=conversations),
         )
         chosen = _parse_gpus(gpus, options, processes)

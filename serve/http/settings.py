@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve.http.auth import TokenBook
+from serve.labels.label_studio_images import LabelStudioImages
 from serve.slots import Slot
 from serve.talk.settings import TalkSettings
 
@@ -59,7 +60,5 @@ class ServeSettings:
     """How long it then waits for what is being answered."""
     weights: str = "sam3"
     """What the weights are called in the versions of predictions."""
-    label_studio_url: str = ""
-    """Of the Label Studio whose images may be fetched; empty for none."""
-    label_studio_key: str = field(default="", repr=False)
-    """Its legacy token, or a personal access token."""
+    label_studio: LabelStudioImages = field(default_factory=LabelStudioImages)
+    """The Label Studio whose images may be fetched; by default none."""

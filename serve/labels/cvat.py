@@ -7,6 +7,7 @@ the agent fetches its work, so that no port is opened. https://docs.cvat.ai/docs
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import cv2
@@ -181,8 +182,12 @@ class LiveFrames:
     width: int
     height: int
     notes: tuple[str, ...] = ()
-    times: np.ndarray = field(default_factory=lambda: compute_regular_times(MAX_TRACKED_FRAMES, 25.0), repr=False)
     _shown: dict[int, Image] = field(default_factory=dict, repr=False)
+
+    @property
+    def times(self) -> np.ndarray:
+        """float64, (T,): as if all frames that may follow were there."""
+        return _compute_times()
 
     def show(self, index: int, image: Image) -> None:
         """Put the next frame in the place of the one before."""
@@ -196,6 +201,11 @@ class LiveFrames:
     def compute_key(self) -> str:
         """Return no key: such a video is like no other."""
         return ""
+
+
+@cache
+def _compute_times() -> np.ndarray:
+    return compute_regular_times(MAX_TRACKED_FRAMES, 25.0)
 
 
 def _to_image(image: Any) -> Image:

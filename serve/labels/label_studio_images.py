@@ -24,6 +24,9 @@ class LabelStudioImages:
 
     A key goes to the server of `url` alone: other hosts and redirects are refused.
 
+    Raises:
+        UsageError: `url` is no address, or `api_key` has letters that no key has. The message does not show it.
+
     >>> LabelStudioImages("https://labels.example.org/studio").find_url("/data/upload/1/cat.png")
     'https://labels.example.org/studio/data/upload/1/cat.png'
     """
@@ -36,6 +39,12 @@ class LabelStudioImages:
     seconds: float = DEADLINE
     fetch_elsewhere: Callable[[str], bytes] | None = None
     """Fetches what other hosts hold, without a key; left out, nothing else is fetched."""
+
+    def __post_init__(self) -> None:
+        if self.url and not re.match(r"https?://[^/\s]", self.url):
+            raise UsageError(f"LABEL_STUDIO_URL must begin with https:// or http:// and a host, got {self.url!r}")
+        if not re.fullmatch(r"[!-~]*", self.api_key):
+            raise UsageError("LABEL_STUDIO_API_KEY has spaces or letters that no key has")
 
     def read(self, value: str) -> bytes:
         """Return the content of the image that a task names.

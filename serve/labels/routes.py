@@ -1,6 +1,7 @@
 """Label Studio's routes, under `/label-studio/`: the address that its page of models is given."""
 
 import logging
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +13,6 @@ from serve.http.errors import ApiError
 from serve.http.services import Services, Work, get_services
 from serve.labels.label_config import parse_label_config
 from serve.labels.label_studio import PREDICT_SECONDS, LabelStudioBackend, PredictRequest, SetupRequest
-from serve.labels.label_studio_images import LabelStudioImages
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +67,6 @@ def _make_backend(services: Services, work: Work) -> LabelStudioBackend:
     def fetch_elsewhere(url: str) -> bytes:
         return fetch_url(url, hosts=settings.allowed_urls, max_bytes=settings.max_file_bytes)
 
-    images = LabelStudioImages(
-        settings.label_studio_url,
-        settings.label_studio_key,
-        max_bytes=settings.max_file_bytes,
-        fetch_elsewhere=fetch_elsewhere if settings.allowed_urls else None,
-    )
+    elsewhere = fetch_elsewhere if settings.allowed_urls else None
+    images = replace(settings.label_studio, max_bytes=settings.max_file_bytes, fetch_elsewhere=elsewhere)
     return LabelStudioBackend(sam3=work.sam3, images=images, weights=settings.weights, max_pixels=settings.max_pixels)

@@ -154,5 +154,19 @@ def test_a_label_studio_that_is_gone_is_said():
         LabelStudioImages(f"http://127.0.0.1:{port}").read("/data/upload/1/cat.png")
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "said"),
+    [
+        ("labels.example.org", "", "LABEL_STUDIO_URL must begin with https:// or http:// and a host"),
+        ("https://", "", "LABEL_STUDIO_URL must begin"),
+        ("https://labels.example.org", "sec ret", "LABEL_STUDIO_API_KEY has spaces or letters that no key has"),
+    ],
+)
+def test_an_address_or_a_key_that_is_none_is_refused(url, key, said):
+    with pytest.raises(UsageError, match=said) as raised:
+        LabelStudioImages(url, key)
+    assert "sec ret" not in str(raised.value)
+
+
 def test_the_key_is_not_shown():
     assert "secret" not in repr(LabelStudioImages("https://example.org", "secret"))
