@@ -43,8 +43,7 @@ class MaskAnswer:
         content: list[ContentBlock] = [TextContent(text="\n".join([self.text, *_list_masks(candidates)]))]
         if self.has_overlay and candidates:
             if overlay_side:
-                drawn = draw_overlay(self.image, candidates, self.ids, overlay_side)
-                content.append(encode_preview(drawn))
+                content.append(encode_preview(_draw_once(self.image, candidates, overlay_side)))
             content += [_build_link(build_handle(self.image), candidate) for candidate in candidates[:MAX_LINKS]]
         return CallToolResult(content=content, structured_content=self._to_values(candidates))
 
@@ -74,7 +73,7 @@ def encode_preview(image: Image) -> ImageContent:
 
 def build_preview(image: Image, side: int) -> list[ContentBlock]:
     """The image itself with at most `side` pixels on its long side; nothing for a side of 0."""
-    return [encode_preview(reduce_image(image, side))] if side else []
+    return [encode_preview(reduce_image(_copy_handle(image), side))] if side else []
 
 
 def encode_mask_png(candidate: Candidate) -> bytes:
@@ -83,6 +82,15 @@ def encode_mask_png(candidate: Candidate) -> bytes:
     pixels = decode_mask(candidate.rle).astype(np.uint8) * 255
     PIL.Image.fromarray(pixels).save(content, "PNG", compress_level=1)
     return content.getvalue()
+
+
+def _draw_once(image: Image, candidates: Sequence[Candidate], side: int) -> Image:
+    return draw_overlay(_copy_handle(image), candidates, [candidate.id for candidate in candidates], side)
+
+
+def _copy_handle(image: Image) -> Image:
+    """The same pixels as another object: what is drawn is remembered as long as its image, and should not be here."""
+    return Image(image.pixels)
 
 
 def _build_link(handle: str, candidate: Candidate) -> ResourceLink:

@@ -1,5 +1,6 @@
 """The tools at work: each call reads the state of an image, runs in a thread, and puts the next state in its place."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,10 @@ from serve.mcp.models import Models
 from serve.mcp.offers import Ask, CloseImage, Export, OpenImage, find_offer
 from serve.mcp.workers import Report, Workers
 
+CALLS_PER_CALLER = 4
+"""At a time, so that no caller takes all threads."""
+MAX_EXAMPLES = 32
+"""Masks that show what is meant, or what is not: each becomes a box of the prompt."""
 MAX_TURNS = 8
 """Earlier questions about an image that `ask` is told of."""
 MAX_STEP_LETTERS = 160
@@ -83,6 +88,8 @@ class Runner:
     workers: Workers = field(default_factory=lambda: Workers(16))
     decoders: Workers = field(default_factory=lambda: Workers(2))
     """For images, which take most memory while they are decoded."""
+    turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    """By caller."""
 
     async def run_call(self, caller: str, name: str, arguments: Mapping[str, Any], report: Report) -> CallToolResult:
         """Run the tool of this name.
@@ -101,6 +108,13 @@ class Runner:
             UserError: SAM 3 or the planner cannot go on.
         """
         handle, call = find_offer(name).read_call(arguments)
+        async with self._get_turns(caller):
+            return await self._run(caller, handle, call, report)
+
+    def _get_turns(self, caller: str) -> asyncio.Semaphore:
+        return self.turns.setdefault(caller, asyncio.Semaphore(CALLS_PER_CALLER))
+
+    async def _run(self, caller: str, handle: str, call: Tool, report: Report) -> CallToolResult:
         match call:
             case OpenImage():
                 return await self._open_image(caller, call, report)
@@ -155,6 +169,10 @@ class Runner:
             task = Task(opened.image, call.query, opened.context)
             episode = await self._run_episode(task, planner, self._get_sam3(sam3, caller, cancel), report)
             return await self.workers.run(partial(self._finish_episode, episode), report, "drawing")
+        if isinstance(call, Segment) and len(call.exemplars) + len(call.negatives) > MAX_EXAMPLES:
+            raise ToolError(
+                f"Give at most {MAX_EXAMPLES} exemplars and negatives together; a few good ones are enough."
+            )
         needs_network = isinstance(call, Segment | Refine)
         sam3 = await self.models.sam3.wait_until_loaded(report) if needs_network else Sam3(ScriptedBackend({}))
         run_tool = partial(self._run_tool, opened, call, self._get_sam3(sam3, caller, cancel))

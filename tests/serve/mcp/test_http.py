@@ -140,6 +140,18 @@ def test_bodies_may_be_as_large_as_the_largest_image_and_no_larger(address):
     assert post(address, b"x" * (LIMIT * 4 // 3 + 2 * MIB), **bearer).status_code == 413
 
 
+@pytest.mark.parametrize("phrase", ["\\ud83d", "\\u0000", "\\u202e", "a" * 200])
+def test_a_phrase_of_odd_letters_is_answered(address, png, phrase):
+    bearer = {"authorization": f"Bearer {ADA}", **MODERN}
+    opened = post(address, build_call("open_image", json.dumps({"data": png})), **bearer, **{"mcp-name": "open_image"})
+    handle = opened.json()["result"]["structuredContent"]["image"]
+    body = build_call("segment", f'{{"image": "{handle}", "phrases": ["{phrase}"]}}')
+    answer = post(address, body, **bearer, **{"mcp-name": "segment"})
+    assert answer.status_code == 200
+    text = answer.json()["result"]["content"][0]["text"]
+    assert "nothing for" in text or "correct this and call it again" in text
+
+
 @pytest.mark.parametrize(
     "arguments", ['{"image": "HANDLE", "phrases": ["cup"], "threshold": NaN}', '{"image": "HANDLE", "phrases": [NaN]}']
 )

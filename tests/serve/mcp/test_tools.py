@@ -155,6 +155,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
     "no argument": ("rank", {"image": "HANDLE"}, "`ids` is missing"),
     "a threshold of 2": ("segment", {"image": "HANDLE", "phrases": ["a"], "threshold": 2}, "`threshold`"),
     "nine phrases": ("segment", {"image": "HANDLE", "phrases": ["a"] * 9}, "`phrases`"),
+    "a thousand examples": ("segment", {"image": "HANDLE", "exemplars": [1] * 1000}, "at most 32 exemplars"),
     "a point outside": ("refine", {"image": "HANDLE", "points": [[900, 3]]}, "lies outside the picture"),
     "an empty question": ("ask", {"image": "HANDLE", "query": " "}, "`query`"),
     "a long question": ("ask", {"image": "HANDLE", "query": "cup " * 1000}, "`query`"),
