@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -9,7 +10,8 @@ from pathlib import Path
 from shutil import copytree
 from socket import socket
 from time import sleep
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -18,9 +20,11 @@ from agent.cli.console import report_user_errors, require_extra
 from agent.cli.loading import load_sam3, print_warnings
 from agent.cli.options import Options
 from agent.cli.path_parameters import path_option
+from agent.cli.signals import TerminationError, describe_interruption, get_exit_code
 from agent.cli.streams import print_line, print_remark
 from agent.core.errors import OutputError, UsageError
 from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.system.interruptions import SIGNALS
 from sam3_tool.system.listening import open_listener
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ SKILL = "segment-images"
 MEGA, MIB = 10**6, 2**20
 LOADING_DELAY = 0.5
 """Seconds after which SAM 3 begins to load, which takes the whole processor: the greeting of the client comes first."""
+SAVING_SECONDS = 5
+"""For a file that is being saved when the server ends."""
 MAX_WAITING = 256
 """Phrases that may wait for SAM 3 before a call is told to try later."""
 
@@ -132,10 +138,26 @@ def serve_mcp(
                 " waits for such messages here, line by line. To try it by hand: npx @modelcontextprotocol/inspector"
                 " sam3-agent mcp. Ctrl-C ends it."
             )
+        for number in SIGNALS:
+            signal.signal(number, _end_by_signal)
         serve_stdio(build_server(Runner(_load_models(options), shelf, folder, limits, fetcher)))
-        # Python takes seconds to end with PyTorch in it, and clients kill what has not ended two after they left
-        sys.stderr.flush()
-        os._exit(0)
+        _end_process(0)
+
+
+def _end_by_signal(number: int, frame: FrameType | None) -> None:
+    """End at once: a thread that waits for stdin cannot be stopped otherwise. Nothing is lost but what is computed."""
+    ended = TerminationError(number)
+    os.write(2, f"{describe_interruption(ended)}; the server has ended\n".encode())
+    _end_process(get_exit_code(ended))
+
+
+def _end_process(code: int) -> NoReturn:
+    """End without taking PyTorch down, which takes seconds: clients kill what has not ended two after they left."""
+    from serve.mcp.folder import wait_for_writes
+
+    wait_for_writes(SAVING_SECONDS)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def copy_skill(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from agent.core.errors import ToolError, UsageError
 
@@ -16,6 +17,8 @@ CAN_WALK = os.open in os.supports_dir_fd
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_WRITING = Lock()
+"""Held while a file is written."""
 _MAX_SHOWN = 80
 """Letters of a name that an error repeats."""
 
@@ -81,7 +84,7 @@ class Folder:
             ToolError: The file is there already, would lie elsewhere, or cannot be written.
         """
         parts = self._find_parts(name)
-        with _explain_failure(name), self._open_parent(parts, is_made=True) as parent:
+        with _WRITING, _explain_failure(name), self._open_parent(parts, is_made=True) as parent:
             # under its own name from the beginning: only so can nothing that is there ever be replaced
             descriptor = self._open_file(parts, _NEW, parent)
             try:
@@ -139,6 +142,11 @@ class Folder:
             os.close(descriptor)
             raise OSError(errno.ELOOP, "the path changed meanwhile")
         return descriptor
+
+
+def wait_for_writes(seconds: float) -> None:
+    """Wait until no file is being written any more, and let none begin: the process is about to end."""
+    _WRITING.acquire(timeout=seconds)
 
 
 def describe_excess_bytes(found: int, max_bytes: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import io
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,11 @@ def png() -> str:
 @pytest.fixture
 def server() -> Server[Any]:
     return build_server(build_runner())
+
+
+def list_steps(reports: Sequence[str]) -> list[str]:
+    """The tools of the steps that were reported; not what a busy machine says while it waits, 'thinking: 2 s'."""
+    return [text.partition(":")[0] for text in reports if not text.startswith(("loading", "thinking", "drawing"))]
 
 
 def drive(server: Server[Any], story: Callable[[Client], Coroutine[Any, Any, Any]], **options: Any) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from mcp.server.stdio import stdio_server
 from typer.testing import CliRunner
 
 from agent.cli.main import app
+from tests.serve.mcp.conftest import list_steps
 from tests.support.program import ROOT, Program, start_program
 
 SCENE = ROOT / "examples" / "scene.png"
@@ -86,9 +88,7 @@ def test_the_program_answers_about_files_of_its_root(tmp_path, age):
     asyncio.run(story())
     stdout, stderr = program.communicate()
     assert (program.returncode, stdout, stderr) == (0, "", "")
-    assert [text.partition(":")[0] for text in heard if not text.startswith("loading")] == [
-        *("segment", "relate", "rank", "combine", "answer")
-    ]
+    assert list_steps(heard) == ["segment", "relate", "rank", "combine", "answer"]
 
 
 def test_a_client_that_leaves_at_once_leaves_nothing_behind():
@@ -96,6 +96,20 @@ def test_a_client_that_leaves_at_once_leaves_nothing_behind():
     stdout, _ = program.communicate(GREETING)
     assert program.returncode == 0
     assert stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_though_stdin_stays_open(number, code):
+    program = start_program("mcp", stdin=PIPE)
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write(GREETING)
+    program.stdin.flush()
+    assert "sam3-agent" in program.stdout.readline()
+    program.send_signal(number)
+    assert program.wait() == code
+    _, stderr = program.communicate()
+    assert stderr == f"ended by {signal.Signals(number).name}; the server has ended\n"
 
 
 def test_a_person_at_a_terminal_is_told_what_it_waits_for():
