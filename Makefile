@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-label-studio test-cvat test-ray test-mcp-inspector soak docs static check
+.PHONY: help setup install try test test-vllm test-api test-label-studio test-cvat test-ray test-mcp-inspector soak docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -68,6 +68,9 @@ $(INSPECTOR)/made: tests/mcp_inspector/package.json
 	cp tests/mcp_inspector/package.json $(INSPECTOR)
 	npm install --prefix $(INSPECTOR) --no-audit --no-fund
 	@touch $@
+
+test-api: ## ask each operation of the HTTP interface thirty times, 1,000 requests in all
+	env API_CASES=30 $(DEV) pytest tests/serve/test_openapi.py
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
 	$(RUN) --extra bench sam3-agent bench soak --seconds 300

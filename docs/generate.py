@@ -28,6 +28,7 @@ STUDIES = ROOT / "benchmarks" / "results" / "accuracy"
 SPEED = ROOT / "benchmarks" / "results" / "speed"
 QUERY = "the watermelons above the banana except the largest one"
 PLOTS = DOCS / "assets" / "plots"
+OPENAPI = DOCS / "reference" / "openapi.json"
 SECTION = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 ERROR_MODULES = (
@@ -579,9 +580,27 @@ def write_plots() -> list[Path]:
     return stale
 
 
+def openapi() -> str:
+    """Return the document of the HTTP interface, by which programs write clients."""
+    from sam3_tool import Sam3, ScriptedBackend
+    from serve.http.app import create_app
+    from serve.http.settings import ServeSettings
+
+    return json.dumps(create_app(ServeSettings(), Sam3(ScriptedBackend({}))).openapi(), indent=1) + "\n"
+
+
+def write_openapi() -> list[Path]:
+    """Write the document of the HTTP interface if it is stale, and return its path then."""
+    new = openapi()
+    if OPENAPI.exists() and OPENAPI.read_text(encoding="utf-8") == new:
+        return []
+    OPENAPI.write_text(new, encoding="utf-8")
+    return [OPENAPI]
+
+
 def main() -> None:
-    """Write each stale page and plot, and say which."""
-    written = write_plots()
+    """Write each stale page, plot and document, and say which."""
+    written = [*write_plots(), *write_openapi()]
     for path in pages():
         text = path.read_text(encoding="utf-8")
         if (new := refresh(text)) != text:

@@ -35,6 +35,8 @@ UPLOAD_TRIES = 3
 """Of a request whose images the server forgets."""
 KNOWN_KEYS = 1000
 """Images whose keys are remembered."""
+MIN_DELAY = 0.1
+"""Seconds between two tries, whatever the server says."""
 RETRIED = (409, 429, 503)
 """Statuses that come with the seconds after which to try again, where that is of use."""
 
@@ -283,7 +285,7 @@ class Exchanges:
             answer = yield Send(request, is_stream)
             if isinstance(answer, httpx2.TransportError):
                 lost += 1
-                seconds: float | None = 0.2 * 2**lost if lost < LOST_TRIES else None
+                seconds: float | None = 0.1 * 2**lost if lost < LOST_TRIES else None
                 failure = RemoteError(0, "unreachable", f"the server {self._base_url} cannot be reached ({answer})")
             elif answer is None or answer.status_code < 400:
                 assert answer is not None
@@ -335,7 +337,8 @@ def to_remote_error(response: httpx2.Response) -> RemoteError:
 def _read_delay(response: httpx2.Response) -> float | None:
     """Seconds after which an answer asks to be asked again; None where that is of no use."""
     said = response.headers.get("retry-after", "")
-    return float(said) if response.status_code in RETRIED and said.isdecimal() else None
+    is_told = response.status_code in RETRIED and said.isdecimal()
+    return max(MIN_DELAY, float(said)) if is_told else None
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:

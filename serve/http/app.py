@@ -28,8 +28,6 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": "The request failed."} for status in (422, "default")
 }
 """What the OpenAPI document says of errors; 422 is named too, for the framework would tell of another shape."""
-LARGE_PATHS = frozenset({"/v1/images"})
-"""Paths that take files."""
 
 
 def create_app(

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,6 +42,8 @@ class KeptConversation:
     until: float
     version: int = 1
     """Grows with every change: a cursor alone comes back after an undo."""
+    warnings: Sequence[str] = ()
+    """What one must know of the latest turn."""
     is_busy: bool = False
     """Whether a request is changing it."""
 
@@ -142,8 +144,16 @@ class ConversationStore:
             kept.is_busy = False
             kept.until = self._renew()
 
-    def change(self, tenant: Tenant, kept: KeptConversation, conversation: Conversation) -> None:
+    def change(
+        self, tenant: Tenant, kept: KeptConversation, conversation: Conversation, warnings: Sequence[str] = ()
+    ) -> None:
         """Keep the next state of a conversation that is held.
+
+        Args:
+            tenant: Whose it is.
+            kept: The conversation.
+            conversation: Its next state.
+            warnings: What one must know of the turn.
 
         Raises:
             ApiError: It has grown too long, or too large.
@@ -159,6 +169,7 @@ class ConversationStore:
             kept.conversation = before
             raise
         kept.version += 1
+        kept.warnings = warnings
 
     def drop(self, tenant: Tenant, id: str) -> None:
         """Forget a conversation, if it is there. A request that is changing it ends as if it were."""
@@ -191,6 +202,7 @@ class ConversationStore:
             image=ShownImage(image=image.key, width=image.width, height=image.height, name=conversation.name),
             outcome=conversation.outcome,
             message=conversation.message,
+            warnings=[*kept.warnings],
             options=[*conversation.options],
             masks=masks,
             count=len(masks),

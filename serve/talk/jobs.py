@@ -305,7 +305,7 @@ class JobStore:
 
 
 def _lock_file(path: Path) -> FileLock:
-    lock = FileLock(f"{path}.lock", timeout=0)
+    lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)  # another thread may close it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

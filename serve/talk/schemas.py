@@ -249,6 +249,8 @@ class ConversationState(Answered):
     """Of the latest turn; null before the first one, and after another image was shown."""
     message: str
     """What the latest turn said."""
+    warnings: list[str]
+    """What one must know of the latest turn, e.g. of phrases that SAM 3 does not know."""
     options: list[str]
     """Where the latest turn asked back: the readings to choose from."""
     masks: list[Mask]

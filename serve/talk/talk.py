@@ -114,8 +114,14 @@ class Talk:
             clock: Returns the seconds since the request came.
         """
         return lambda episode: Result.from_episode(
-            self.count_usage(episode), seconds=clock(), warnings=self.planners.get_warnings(planner)
+            self.count_usage(episode), seconds=clock(), warnings=self.list_warnings(episode, planner)
         )
+
+    def list_warnings(self, episode: Episode, planner: str | None) -> list[str]:
+        """Return what one must know of an episode: of its planner, and of phrases that SAM 3 does not know."""
+        sam3 = self.services.sam3.get()
+        unknown = [sam3.vocabulary_warning(search.phrase) for search in episode.searches if search.phrase]
+        return [*self.planners.get_warnings(planner), *dict.fromkeys(filter(None, unknown))]
 
     def count_usage(self, episode: Episode) -> Episode:
         """Let the metrics know what an episode has cost, and return it."""
@@ -150,7 +156,7 @@ class Talk:
         return await asyncio.get_running_loop().run_in_executor(self.pool, read)
 
 
-def get_talk(request: Request) -> Talk:
+async def get_talk(request: Request) -> Talk:
     """Return what routes of several steps share. A dependency of routes."""
     talk: Talk = request.app.state.talk
     return talk

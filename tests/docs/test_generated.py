@@ -33,6 +33,10 @@ def test_a_plot_is_the_committed_one() -> None:
     assert all(path.read_bytes() == content for path, content in generate.plots().items())
 
 
+def test_the_document_of_the_http_interface_is_fresh() -> None:
+    assert generate.OPENAPI.read_text("utf-8") == generate.openapi(), "stale: run `make docs`"
+
+
 def test_every_generated_part_stands_on_some_page() -> None:
     written = {name for page in generate.pages() for _, name, _ in generate.SECTION.findall(page.read_text("utf-8"))}
     assert written == set(generate.SECTIONS)

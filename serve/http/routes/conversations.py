@@ -1,8 +1,9 @@
 """`/v1/conversations`: an image, what is said about it turn by turn, and corrections by hand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -54,22 +55,18 @@ class Nothing(ApiRequest):
     """A body that says nothing; it may be left out."""
 
 
+@dataclass(frozen=True, eq=False)
 class Turn:
-    """One request that changes a conversation. A dependency of routes."""
+    """One request that changes a conversation: what it says beside its body."""
 
-    def __init__(
-        self,
-        conversation: str,
-        request: Request,
-        tenant: Annotated[Tenant, Depends(get_tenant)],
-        services: Annotated[Services, Depends(get_services)],
-        talk: Annotated[Talk, Depends(get_talk)],
-        if_match: IfMatch = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> None:
-        """Hold what the request says beside its body."""
-        self.id, self.request, self.tenant, self.services, self.talk = conversation, request, tenant, services, talk
-        self.if_match, self.idempotency_key = if_match, idempotency_key
+    id: str
+    """Of the conversation."""
+    request: Request
+    tenant: Tenant
+    services: Services
+    talk: Talk
+    if_match: str | None
+    idempotency_key: str | None
 
     def begin(self, asked: BaseModel, kind: str = "") -> StoredAnswer | Claim:
         """Return the answer that the same request has had before, or the claim to give it."""
@@ -80,9 +77,11 @@ class Turn:
         """Hold the conversation until the stack is closed."""
         return stack.enter_context(self.talk.conversations.hold(self.tenant, self.id, self.if_match))
 
-    def keep(self, kept: KeptConversation, conversation: Conversation) -> ConversationState:
+    def keep(
+        self, kept: KeptConversation, conversation: Conversation, warnings: Sequence[str] = ()
+    ) -> ConversationState:
         """Keep the next state, and describe it."""
-        self.talk.conversations.change(self.tenant, kept, conversation)
+        self.talk.conversations.change(self.tenant, kept, conversation, warnings)
         return self.talk.conversations.describe(kept)
 
     async def edit(self, asked: BaseModel, change: Change, *, asks_sam3: bool = False) -> Response:
@@ -108,7 +107,20 @@ class Turn:
             raise refuse_turn(error) from error
 
 
-AnyTurn = Annotated[Turn, Depends()]
+async def get_turn(
+    conversation: str,
+    request: Request,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+    talk: Annotated[Talk, Depends(get_talk)],
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Turn:
+    """Return what a request says beside its body. A dependency of routes."""
+    return Turn(conversation, request, tenant, services, talk, if_match, idempotency_key)
+
+
+AnyTurn = Annotated[Turn, Depends(get_turn)]
 
 
 def refuse_turn(error: ConversationError) -> ApiError:
@@ -187,7 +199,8 @@ async def say_query(asked: SayRequest, turn: AnyTurn, accept: Accept = "applicat
         run = talk.build_run(begin, turn.request, turn.tenant, asked.planner, kind)
 
         def finish(episode: Episode) -> ConversationState:
-            return turn.keep(kept, conversation.append(talk.count_usage(episode)))
+            warnings = talk.list_warnings(episode, asked.planner)
+            return turn.keep(kept, conversation.append(talk.count_usage(episode)), warnings)
 
         on_error.pop_all()
     answer_steps = StepAnswer(
