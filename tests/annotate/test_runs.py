@@ -12,23 +12,11 @@ from pyarrow import parquet
 
 from annotate.errors import AnnotationError, WorkerError
 from annotate.job import Job
-from annotate.shards import Row, read_footer, read_shard
+from annotate.shards import read_footer
 from annotate.sources.base import Item
 from annotate.worker import ShardWorker, Unit
 from sam3_tool.masks.rle import RleMask, decode_mask
-from tests.support.annotating import COSTLY, DEADLY, SIZE, build_job, write_images
-
-
-def read_rows(job: Job) -> list[list[Row]]:
-    return [rows for number in range(job.plan.shards) for rows in read_shard(job.folder.get_shard_path(number))]
-
-
-def run_here(job: Job, shards: range | None = None) -> None:
-    """Do shards in this process, as a worker does them."""
-    worker = ShardWorker(job.setup)
-    for number in shards if shards is not None else range(job.plan.shards):
-        start, stop = job.plan.get_range(number)
-        worker.run_unit(Unit(number, tuple(job.listing.get_items(start, stop)), stop - start))
+from tests.support.annotating import COSTLY, DEADLY, SIZE, build_job, read_rows, run_here, write_images
 
 
 def test_each_image_has_one_row_for_each_phrase_and_exact_masks(tmp_path: Path) -> None:
@@ -147,16 +135,16 @@ def build_job_unchecked(job: Job, tmp_path: Path) -> Job:
 
 
 def test_a_killer_is_found_by_halves_and_the_rest_is_answered_once(tmp_path: Path) -> None:
-    """Two processes. One of 16 images in shards of 8 ends whatever process reads it."""
-    write_images(tmp_path / "in", 16, i0005=DEADLY)
+    """Two processes. One of 8 images in shards of 4 ends whatever process reads it."""
+    write_images(tmp_path / "in", 8, i0005=DEADLY)
     notes: list[str] = []
-    job = build_job(tmp_path / "in", tmp_path / "out", workers=2, on_note=notes.append)
+    job = build_job(tmp_path / "in", tmp_path / "out", shard=4, workers=2, on_note=notes.append)
     job.run()
     images = read_rows(job)
-    assert [rows[0].index for rows in images] == [*range(16)]
+    assert [rows[0].index for rows in images] == [*range(8)]
     assert {rows[0].index: rows[0].error_kind for rows in images if len(rows) == 1} == {5: "WorkerDeath"}
     assert "ended by SIGKILL" in images[5][0].error
-    assert sum("looking for the image" in note for note in notes) == 3  # log2 of 8
+    assert sum("looking for the image" in note for note in notes) == 2  # log2 of 4
     assert list((tmp_path / "out" / "parts").iterdir()) == []
     assert [path.name for path in (tmp_path / "out" / "claims").iterdir()] == ["plan.lock"]
 
@@ -182,26 +170,6 @@ def interrupt_once(job: Job) -> None:
         time.sleep(0.01)
     time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_a_shard_that_another_run_holds_is_waited_for(tmp_path: Path) -> None:
-    write_images(tmp_path / "in", 8)
-    job = build_job(tmp_path / "in", tmp_path / "out", shard=4)
-    other = job.folder.try_claim(0)
-    assert other is not None
-    assert job.folder.try_claim(0) is None
-
-    def finish_elsewhere() -> None:
-        while not job.folder.is_done(1):
-            time.sleep(0.01)
-        run_here(job, range(1))
-        job.folder.release_claim(0, other)
-
-    elsewhere = threading.Thread(target=finish_elsewhere)
-    elsewhere.start()
-    job.run()
-    elsewhere.join()
-    assert [rows[0].index for rows in read_rows(job)] == [*range(8)]
 
 
 def test_a_name_of_any_bytes_is_told_as_text() -> None:

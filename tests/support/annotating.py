@@ -11,10 +11,12 @@ import numpy as np
 import PIL.Image
 
 from annotate.asking import Asker, PhraseAsker
+from annotate.dispatch import Death, Event
 from annotate.job import Job
 from annotate.plan import Plan
+from annotate.shards import Row, read_shard
 from annotate.sources.opening import SourceOptions, open_source
-from annotate.worker import WorkerSetup
+from annotate.worker import Ready, ShardWorker, Unit, WorkerSetup
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.backends.scripted import ScriptedEmbedding
 from sam3_tool.errors import DeviceError
@@ -81,3 +83,60 @@ def build_job(
     job = Job(plan=plan, listing=listing, out=out, setup=setup, devices=["cpu"] * workers, on_note=on_note)
     job.prepare_folder()
     return job
+
+
+def read_rows(job: Job) -> list[list[Row]]:
+    return [rows for number in range(job.plan.shards) for rows in read_shard(job.folder.get_shard_path(number))]
+
+
+def run_here(job: Job, shards: range | None = None) -> None:
+    """Do shards in this process, as a worker does them."""
+    worker = ShardWorker(job.setup)
+    for number in shards if shards is not None else range(job.plan.shards):
+        start, stop = job.plan.get_range(number)
+        worker.run_unit(Unit(number, tuple(job.listing.get_items(start, stop)), stop - start))
+
+
+class InlineCrew:
+    """Workers in this thread: what they answer is there when somebody waits for it.
+
+    Args:
+        setup: What each is told.
+        size: How many there are.
+        dies: Whether a unit ends its worker.
+        loads: Whether workers can begin.
+    """
+
+    def __init__(
+        self,
+        setup: WorkerSetup,
+        size: int = 1,
+        *,
+        dies: Callable[[Unit], bool] = lambda unit: False,
+        loads: bool = True,
+    ) -> None:
+        self.size, self._dies, self._loads = size, dies, loads
+        self._worker = ShardWorker(setup)
+        self._events: list[Event] = []
+        self.starts = 0
+        self.units: list[Unit] = []
+
+    def start_worker(self, worker: int) -> None:
+        self.starts += 1
+        self._events.append((worker, Ready(self._worker.made_by, 0.0) if self._loads else Death("died")))
+
+    def assign_unit(self, worker: int, unit: Unit) -> None:
+        self.units.append(unit)
+        self._events.append((worker, Death("died") if self._dies(unit) else self._worker.run_unit(unit)))
+
+    def wait_for_events(self, timeout: float) -> list[Event]:
+        if not self._events:
+            time.sleep(min(timeout, 0.01))
+        events, self._events = self._events, []
+        return events
+
+    def stop_units(self) -> None:
+        self._worker.is_stopping.set()
+
+    def close(self) -> None:
+        self._events.clear()
