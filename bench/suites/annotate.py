@@ -181,7 +181,11 @@ def run_program(root: Path, source: str, *, out: Path | None = None, **options: 
     """Run to its end; return what it took. A folder of results that is not named is a temporary one."""
     with TemporaryDirectory(dir=root) as folder:
         program = start_program(out or Path(folder), source, **options)
-        printed, _ = program.communicate()
+        try:
+            printed, _ = program.communicate()
+        finally:
+            if program.poll() is None:  # interrupted: it is in a session of its own, which no Ctrl-C reaches
+                os.killpg(program.pid, signal.SIGKILL)
     if program.returncode:
         raise RuntimeError(f"the run ended with exit code {program.returncode}")
     took: dict[str, Any] = json.loads(printed)
