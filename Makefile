@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-api test-label-studio test-cvat test-ray test-mcp-inspector soak docs static check
+.PHONY: help setup install try test test-vllm test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -74,6 +74,9 @@ test-api: ## ask each operation of the HTTP interface thirty times, 1,000 reques
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
 	$(RUN) --extra bench sam3-agent bench soak --seconds 300
+
+soak-serve: ## a server under visitors for ten minutes; fails if its memory grows or a request ends badly
+	$(RUN) --extra bench --extra serve sam3-agent bench serve-soak --seconds 600
 
 docs: ## write the generated pages anew and build the site into site/
 	$(DEV) python docs/generate.py

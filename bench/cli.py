@@ -31,6 +31,7 @@ app = typer.Typer(
 BASELINES = ("published", "transformers", "float32")
 """The last is transformers with the format that it loads by itself; the others get the format of ours."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
+SERVE_TABLES = ("batching", "own-cost", "clients", "first-mask", "overload", "shutdown", "processes")
 SUITES = {"agent": ("overhead", "toolsets"), "eval": ("evaluation",), "demo": ("demo",)}
 """Command -> modules of `bench.suites` whose `main` it runs, each in a process of its own."""
 OutputFolder = Annotated[
@@ -151,6 +152,38 @@ def run_soak(
         from bench.suites.soak import measure_soak
 
         result = measure_soak(seconds=seconds)
+        _print_tables([result.table], out)
+        if result.complaint:
+            print_remark(f"error: {result.complaint}")
+            raise typer.Exit(FAILURE)
+
+
+@app.command("serve")
+def run_serve(
+    tables: Annotated[str, typer.Option(help="Only these, with commas.")] = ",".join(SERVE_TABLES),
+    requests: Annotated[int, typer.Option(min=10, help="Requests whose processor time is measured.")] = 1000,
+    rounds: Rounds = 5,
+    seconds: Annotated[float, typer.Option(min=1, help="How long more is asked than can be answered.")] = 60.0,
+    out: OutputFolder = None,
+) -> None:
+    """Measure what HTTP costs beside the same call in Python, an overload, a SIGTERM, several processes."""
+    with _report_errors():
+        chosen = _parse_names(tables, SERVE_TABLES, "--tables")
+        from bench.suites.serving.measures import ServingWorkload, measure_serving
+
+        _print_tables(measure_serving(ServingWorkload(chosen, requests, rounds, seconds)), out)
+
+
+@app.command("serve-soak")
+def run_serve_soak(
+    seconds: Annotated[float, typer.Option(min=1, help="How long; ten minutes are 600.")] = 30.0,
+    out: OutputFolder = None,
+) -> None:
+    """Check that a server's memory stays flat. Exit code 1 if it grows, or if a request ends as none should."""
+    with _report_errors():
+        from bench.suites.serving.soaking import measure_server_soak
+
+        result = measure_server_soak(seconds=seconds)
         _print_tables([result.table], out)
         if result.complaint:
             print_remark(f"error: {result.complaint}")

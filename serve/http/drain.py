@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from socket import socket
 from types import FrameType
@@ -62,6 +62,10 @@ class TimedProtocol(H11Protocol):
             self._head_timer = None
 
 
+LAST_REQUESTS_SECONDS = 0.2
+"""How long requests may take to arrive on connections that were open when the server stopped listening."""
+
+
 class Drainable(Protocol):
     """What a server asks its application for, as `state.services`."""
 
@@ -112,6 +116,28 @@ class DrainingServer(uvicorn.Server):
         if (error := self._services.find_failure()) is not None:
             raise error
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Take the connections that wait to be accepted, listen no more, and end when all begun answers are given.
+
+        Uvicorn alone would close the line of waiting connections, and those that have just been opened: their
+        requests would be lost.
+        """
+        if not self.force_exit:
+            waiting = [connection for listener in sockets or [] for connection in _accept_waiting(listener)]
+            for server in self.servers:
+                server.close()
+            loop = asyncio.get_running_loop()
+            for connection in waiting:
+                await loop.connect_accepted_socket(self._make_protocol, connection)
+            await asyncio.sleep(LAST_REQUESTS_SECONDS)
+        await super().shutdown(sockets)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle SIGTERM and SIGINT as long as the server runs in the main thread, which alone gets signals."""
@@ -143,3 +169,10 @@ class DrainingServer(uvicorn.Server):
         is_over = self._stop_at is not None and time.monotonic() >= self._stop_at
         self.should_exit = self.should_exit or is_over or self._services.find_failure() is not None
         return await super().on_tick(counter)
+
+
+def _accept_waiting(listener: socket) -> Iterator[socket]:
+    """Yield the connections that wait to be accepted."""
+    with suppress(BlockingIOError, ConnectionAbortedError):
+        while True:
+            yield listener.accept()[0]

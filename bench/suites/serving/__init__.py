@@ -1,0 +1,1 @@
+"""What it costs to ask over HTTP instead of in Python, and what happens when too many ask."""
