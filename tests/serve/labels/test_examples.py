@@ -1,9 +1,7 @@
 """The examples that ask a server with requests alone, against one on loopback."""
 
 import importlib
-import socket
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import uvicorn
 
 from sam3_tool import Instances, Sam3
 from serve.http.app import create_app
 from serve.http.auth import TokenBook
 from serve.http.settings import ServeSettings
-from tests.support.serving import ANNA, write_image
+from tests.support.serving import ANNA, serve_in_thread, write_image
 
 FOLDER = Path(__file__).parents[3] / "examples" / "over_http"
 
@@ -25,21 +22,14 @@ FOLDER = Path(__file__).parents[3] / "examples" / "over_http"
 @pytest.fixture(scope="module")
 def examples(sam3: Sam3) -> Iterator[Any]:
     """Imports an example, which asks a server of a tenant."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(ServeSettings(tokens=TokenBook.parse(f"anna:{ANNA}")), sam3), log_level="error")
-    )
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAM3_AGENT_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    app = create_app(ServeSettings(tokens=TokenBook.parse(f"anna:{ANNA}"), drain_seconds=0), sam3)
+    with serve_in_thread(app) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAM3_AGENT_URL", address)
         patch.setenv("SAM3_AGENT_TOKEN", ANNA)
         patch.syspath_prepend(FOLDER)
         yield importlib.import_module
     for path in FOLDER.glob("*.py"):
         sys.modules.pop(path.stem, None)
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.fixture
