@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.syntax_trees import PACKAGES, list_package_modules, parse_modules
+
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
 MAX_MODULES = 17
 """Modules in one folder, `__init__.py` not counted."""
 
@@ -15,9 +16,8 @@ MAX_MODULES = 17
 def test_no_module_imports_by_relative_path() -> None:
     relative = [
         path
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, module in parse_modules().items()
+        for node in ast.walk(module)
         if isinstance(node, ast.ImportFrom) and node.level > 0
     ]
     assert relative == []
@@ -41,10 +41,9 @@ NOT_ON_WINDOWS = {"curses", "fcntl", "grp", "pty", "pwd", "readline", "resource"
 
 def test_no_module_needs_at_import_what_python_on_windows_lacks() -> None:
     needed = [
-        f"{path.name}: {node.lineno}"
-        for package in ("sam3_tool", "agent", "evals")
-        for path in (ROOT / package).rglob("*.py")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        f"{path}: {node.lineno}"
+        for path, module in list_package_modules("sam3_tool", "agent", "evals")
+        for node in module.body
         if (isinstance(node, ast.Import) and NOT_ON_WINDOWS & {alias.name for alias in node.names})
         or (isinstance(node, ast.ImportFrom) and node.module in NOT_ON_WINDOWS)
     ]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.syntax_trees import parse_modules
+
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
 VERBS = frozenset((ROOT / "tests" / "support" / "verbs.txt").read_text(encoding="utf-8").split())
 """Imperatives that begin a name, and the words that begin a predicate or a conversion: is, has, can, to, from, with."""
 SHADOWED = {
@@ -24,13 +25,6 @@ SHADOWED = {
 }
 SHORT_INTERFACES = {"load", "main", "run", "save", "score"}
 """Names that several modules share on purpose: each is the one entry of its module."""
-
-
-@cache
-def parse_modules() -> dict[str, ast.Module]:
-    """Every module of the product by its path."""
-    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 @cache

@@ -5,6 +5,7 @@ import builtins
 import importlib
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import cache
 from types import ModuleType
 from typing import Annotated, Any, get_origin
 
@@ -30,14 +31,14 @@ def find_unexported(package: ModuleType, others: Iterable[ModuleType] = ()) -> l
 
 def _find_definition(package: ModuleType, name: str) -> tuple[ModuleType, Any]:
     """The module that defines an exported name, and the statement that does."""
-    stub = ast.parse(_read_stub(package))
+    stub = _parse_source(_read_stub(package))
     [source] = [
         statement
         for statement in stub.body
         if isinstance(statement, ast.ImportFrom) and any((part.asname or part.name) == name for part in statement.names)
     ]
     module = importlib.import_module("." * source.level + (source.module or ""), package.__name__)
-    for statement in ast.parse(inspect.getsource(module)).body:
+    for statement in _parse_source(inspect.getsource(module)).body:
         if getattr(statement, "name", None) == name or name in _list_targets(statement):
             return module, statement
     raise LookupError(f"{module.__name__} does not define {name}")
@@ -47,6 +48,11 @@ def _read_stub(package: ModuleType) -> str:
     assert package.__file__ is not None
     with open(package.__file__ + "i", encoding="utf-8") as file:  # noqa: PTH123 - the stub lies beside the module
         return file.read()
+
+
+@cache
+def _parse_source(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def _list_targets(statement: ast.stmt) -> list[str]:
@@ -101,7 +107,7 @@ def _is_own(module: ModuleType, word: str, roots: set[str]) -> bool:
     """Whether the module defines the name, or imports it from one of our packages. An annotated type is the type."""
     if get_origin(vars(module).get(word)) is Annotated:
         return False
-    for statement in ast.walk(ast.parse(inspect.getsource(module))):
+    for statement in ast.walk(_parse_source(inspect.getsource(module))):
         if isinstance(statement, ast.ImportFrom) and any(
             (part.asname or part.name) == word for part in statement.names
         ):
