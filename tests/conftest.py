@@ -22,20 +22,16 @@ TOGETHER = {
     "demo": ("demo/test_page.py", "demo/test_story.py", "demo/test_video_story.py", "demo/test_overlay_plays.py"),
     "programs": (
         *("evals/test_cli.py", "cases/test_ends.py", "agent/cli/test_chat.py", "agent/cli/test_main.py"),
-        "agent/cli/test_models.py",
+        *("agent/cli/test_models.py", "demo/test_program.py"),
     ),
 }
-"""Files for one process of tests, which then starts one browser and one fork server for all of them."""
+"""Files for one process of tests: pages of one browser, and programs of one fork server."""
 LONG_FILES = (
     *TOGETHER["demo"],
     *TOGETHER["programs"],
-    *(
-        "test_package.py",
-        "docs/test_pages.py",
-        "mllm/test_served.py",
-        "sam3_tool/backends/transformers/test_tracker.py",
-    ),
-    *("sam3_tool/training/test_training.py", "bench/test_suites.py", "agent/models/openai/test_deviations.py"),
+    *("docs/test_pages.py", "mllm/test_served.py", "sam3_tool/backends/transformers/test_tracker.py"),
+    *("test_package.py", "sam3_tool/training/test_training.py", "bench/test_suites.py"),
+    *("agent/models/openai/test_deviations.py", "evals/datasets/test_video_benchmarks.py"),
     *("sam3_tool/training/test_clicks.py", "sam3_tool/backends/transformers/test_backend.py"),
     *("agent/models/test_fuzz.py", "docs/test_site.py", "bench/test_soak.py", "agent/cli/test_cold_start.py"),
 )

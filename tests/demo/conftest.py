@@ -22,6 +22,7 @@ from demo.sessions import SessionStore
 from demo.uploads import Limits
 from sam3_tool import Image
 from tests.support.browser import ROOT, Server, Visitor
+from tests.support.slow_model import SlowModel
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first has the same engine without windows, and opens a page in half the time."""
@@ -85,6 +86,13 @@ def server(serve: Callable[..., Server], engine: Engine) -> Server:
     return serve(engine)
 
 
+@pytest.fixture(scope="module")
+def slow() -> Iterator[SlowModel]:
+    made = SlowModel()
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
@@ -110,7 +118,7 @@ def visit_once(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ca
 @pytest.fixture
 def visit_plain(chromium: Browser) -> Iterator[Callable[[str], Page]]:
     """Opens an address, whatever is there."""
-    context = chromium.new_context()
+    context = chromium.new_context(**DESKTOP)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     yield lambda url: (page.goto(url), page)[1]

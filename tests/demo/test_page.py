@@ -1,11 +1,6 @@
 """The page in a real browser when things are not as they should be: files, reloads, other people, small windows."""
 
-import json
 import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 from urllib.error import HTTPError
 
 import numpy as np
@@ -13,10 +8,9 @@ import PIL.Image
 import pytest
 from PIL import ImageDraw
 
-from agent.cli.options import Options
 from demo.engine import Engine
 from demo.uploads import MEGA, Limits
-from tests.support.browser import ROOT, Program, Visitor
+from tests.support.browser import ROOT
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 MOVES = "() => document.getAnimations().some((one) => one.playState === 'running')"
@@ -69,74 +63,6 @@ GIVEN = {
 }
 """What a hand or a keyboard would do with a file."""
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-class SlowModel:
-    """A server of the chat-completions API: first a call of `segment`, and then nothing until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.go_on = Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    @property
-    def options(self) -> Options:
-        return Options(planner="openai:slow", base_url=self.url, wire="native")
-
-    def close(self) -> None:
-        self.go_on.set()
-        self._http.shutdown()
-        self._http.server_close()
-
-    def _reply(self, request: dict) -> dict:
-        if len(request["messages"]) > 2:
-            self.go_on.wait()
-            call = ("report_no_mask", "{}")
-        else:
-            call = ("segment", '{"phrases": ["watermelon"]}')
-        function = {"name": call[0], "arguments": call[1]}
-        calls = [{"id": "1", "type": "function", "function": function}]
-        message = {"role": "assistant", "content": None, "tool_calls": calls}
-        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-        usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
-        kind = {"id": "1", "object": "chat.completion", "created": 1, "model": "slow"}
-        return {**kind, "choices": [choice], "usage": usage}
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        slow = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                self._send({"object": "list", "data": [{"id": "slow"}]})
-
-            def do_POST(self) -> None:
-                held = self.rfile.read(int(self.headers["content-length"]))
-                self._send(slow._reply(json.loads(held)))
-
-            def _send(self, held: dict) -> None:
-                body = json.dumps(held).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                with suppress(ConnectionError):  # of a server that was stopped
-                    self.wfile.write(body)
-
-        return Handler
-
-
-@pytest.fixture(scope="module")
-def slow() -> Iterator[SlowModel]:
-    made = SlowModel()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -341,34 +267,6 @@ def test_words_and_pictures_in_a_question_are_only_words(visit):
     visitor.page.locator(".stage[data-busy=no]").wait_for()
     assert [url for url in visitor.requests if "example.invalid" in url] == []
     assert visitor.page.locator("#chat .message a").count() == 0
-
-
-def log_in(page):
-    page.get_by_label("username").fill("anna")
-    page.get_by_label("password").fill("s3cret")
-    page.get_by_role("button", name="Login").click()
-
-
-def test_a_program_asks_for_its_password_says_that_it_was_killed_and_a_page_of_the_next_one_works(
-    visit_plain, serve, slow, shots
-):
-    options = "--planner", "openai:slow", "--base-url", slow.url, "--wire", "native"
-    program = Program.start(*options, SAM3_AGENT_DEMO_AUTH="anna:s3cret")
-    try:
-        page = visit_plain(program.url)
-        log_in(page)
-        visitor = Visitor(page).wait_awake()
-        visitor.begin()
-        visitor.ask("all the watermelons")
-        visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
-    finally:
-        program.kill()
-    visitor.page.get_by_text("The server does not answer").wait_for()
-    visitor.page.screenshot(path=shots / "lost.png")
-    serve(Engine(slow.options), port=program.port)
-    visitor.page.locator(".stage[data-state=empty]").wait_for()
-    visitor.wait_awake()
-    visitor.begin()
 
 
 def test_an_upright_image_is_what_everybody_gets(visit, tmp_path):

@@ -1,13 +1,13 @@
 """The demo in tests: a page served from here, the program itself, a person in front of a browser."""
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
+
+from tests.support import program
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,17 +25,16 @@ class Server:
 
 @dataclass
 class Program:
-    """`sam3-agent demo` as a program of its own, really started: no other test beside a browser needs a fork server."""
+    """`sam3-agent demo` as a program of its own."""
 
     url: str
-    process: "subprocess.Popen[str]"
+    process: program.Program
 
     @classmethod
     def start(cls, *options: str, **environment: str) -> "Program":
         """Returns once it listens."""
-        command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", "0", *options]
-        changed = {**os.environ, **environment}
-        process = subprocess.Popen(command, cwd=ROOT, env=changed, stdout=subprocess.PIPE, text=True)
+        words = ["demo", "--port", "0", *options]
+        process = program.start_program(*words, cwd=ROOT, env={**os.environ, **environment}, stderr=2)
         assert process.stdout is not None
         address = process.stdout.readline()
         assert address.startswith("http://127.0.0.1:"), address
