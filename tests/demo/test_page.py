@@ -13,7 +13,7 @@ from demo.uploads import MEGA, Limits
 from tests.support.browser import ROOT
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
-MOVES = "() => document.getAnimations().some((one) => one.playState === 'running')"
+MOVES = "() => document.getAnimations().some((one) => one instanceof CSSAnimation && one.playState === 'running')"
 NAMED = "button:not([aria-hidden]), input:not([type=file]), textarea, [role=button], img, summary"
 NAMELESS = """(named) => [...document.querySelectorAll(named)]
   .filter((one) => one.checkVisibility({visibilityProperty: true}) && one.getClientRects().length)
