@@ -112,7 +112,7 @@ def serve_http(
     """
     with report_user_errors(interrupted="the server has ended"):
         with require_extra("serve", "fastapi", "uvicorn", "prometheus_client", "multipart"):
-            from serve.http.drain import DrainingServer
+            from serve.http.drain import DrainingServer, start_logging
             from serve.http.metrics import Metrics
             from serve.http.settings import MEGA, MIB, ServeSettings
             from serve.labels.label_studio_images import LabelStudioImages
@@ -126,7 +126,7 @@ def serve_http(
                 f"everybody who reaches {host} could use the server: give out tokens with --tokens FILE or"
                 f" {TOKENS_VARIABLE}=NAME:TOKEN, or listen at --host 127.0.0.1"
             )
-        provenance, metrics = options.build_provenance(), Metrics()
+        provenance = options.build_provenance()
         settings = ServeSettings(
             tokens=book,
             hosts=(host, "localhost", "127.0.0.1", "[::1]", *(allow_host or ())),
@@ -160,6 +160,7 @@ def serve_http(
             raise UsageError(str(error)) from error
         app = plan.build_app(metrics) if count == 1 else create_router(settings, Fleet(count, plan.run_worker))
         listener.listen()
+        start_logging()
         _print_banner(host, listener.getsockname()[1], has_tokens=bool(book))
         DrainingServer(app).run(sockets=[listener])
 

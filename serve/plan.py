@@ -76,7 +76,7 @@ def run_at_socket(
     Raises:
         UserError: A model cannot be loaded.
     """
-    from serve.http.drain import DrainingServer
+    from serve.http.drain import DrainingServer, start_logging
     from serve.http.metrics import Metrics
 
     own = replace(
@@ -87,6 +87,7 @@ def run_at_socket(
         drain_seconds=0.0,
         talk=settings.talk.choose_own(slot),
     )
+    start_logging()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         DrainingServer(build_app(own, Metrics())).run(sockets=[listener])

@@ -110,7 +110,9 @@ def add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "x-request-id"],
+            allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "x-request-id", "x-timeout"],
             expose_headers=["x-request-id", "retry-after", "location", "etag"],
         )
-    app.add_middleware(RequestMiddleware, metrics=metrics, is_draining=is_draining)
+    app.add_middleware(
+        RequestMiddleware, metrics=metrics, is_draining=is_draining, answer_seconds=settings.answer_seconds
+    )

@@ -1,6 +1,7 @@
 """A server that ends as balancers want it: it says so first, goes on to listen for a while, and breaks off nothing."""
 
 import asyncio
+import logging
 import signal
 import threading
 import time
@@ -19,6 +20,12 @@ from serve.http.settings import ServeSettings
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be unused: longer than the minute after which common balancers give it up themselves."""
+
+
+def start_logging() -> None:
+    """Let this process write its log on stderr, with times, and without what any client can fill it with."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 class TimedProtocol(H11Protocol):

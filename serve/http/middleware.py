@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from serve.http.auth import ANYBODY, Tenant, TokenBook, read_token
 from serve.http.errors import ApiError, Message, Receive, Scope, Send, build_error_response, to_api_error
 from serve.http.metrics import Metrics
@@ -31,15 +33,19 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestMiddleware:
     """Gives a request its number, counts it, and answers what no route has foreseen."""
 
-    def __init__(self, app: App, *, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, app: App, *, metrics: Metrics, is_draining: Callable[[], bool], answer_seconds: float = 60.0
+    ) -> None:
         """Wrap an application.
 
         Args:
             app: The application.
             metrics: Are told of each request.
-            is_draining: Whether clients are to open no further connection here.
+            is_draining: Whether the server is about to end: then clients shall open a connection elsewhere.
+            answer_seconds: For which a client may read nothing of an answer.
         """
         self._app, self._metrics, self._is_draining = app, metrics, is_draining
+        self._answer_seconds = answer_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,14 +64,18 @@ class RequestMiddleware:
                 message["headers"] = _merge_headers(message["headers"], own_headers)
                 if self._is_draining():
                     message["headers"].append((b"connection", b"close"))
-            await send(message)
+            try:
+                async with asyncio.timeout(self._answer_seconds):
+                    await send(message)
+            except TimeoutError:  # the client is there, but it reads nothing
+                raise ClientDisconnect from None
 
         try:
             await self._app(scope, receive, send_marked)
         except Exception as error:
             refusal = to_api_error(error, request_id)
             if status:  # the answer is under way: only breaking it off says that it is not whole
-                raise
+                return
             await build_error_response(refusal, scope)(scope, receive, send_marked)
         finally:
             route = getattr(scope.get("route"), "path", "other")

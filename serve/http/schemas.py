@@ -85,6 +85,27 @@ class RefineRequest(ApiRequest):
     """How masks are written."""
 
 
+class EverythingRequest(ApiRequest):
+    """A search for everything, without a prompt."""
+
+    image: ImageKey
+    """Where to search."""
+    points_per_side: Annotated[int | None, Field(strict=True, ge=1, le=64)] = None
+    """Points of the grid along each side; left out, 32, or as many as lie 8 pixels apart."""
+    min_score: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    """Masks with a predicted IoU above it are kept; left out, what suits the weights."""
+    min_stability: Annotated[Number, Field(ge=0, le=1)] | None = None
+    """Masks that are at least as stable are kept; left out, what suits the weights."""
+    max_box_iou: Annotated[Number, Field(ge=0, le=1)] = 0.7
+    """Of masks whose boxes overlap by more, one is kept."""
+    crop_layers: Annotated[int, Field(strict=True, ge=0, le=1)] = 0
+    """1 searches four parts of the image as well, which finds smaller things."""
+    min_region_area: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 0
+    """Pixels; smaller holes are filled, and smaller islands dropped."""
+    masks: MaskFormat = "rle"
+    """How masks are written."""
+
+
 class ApiAnswer(BaseModel):
     """A JSON answer."""
 
@@ -185,3 +206,14 @@ class RefineAnswer(ApiAnswer):
     candidates: list[InstanceAnswer]
     """Best first. Their scores are the predicted IoU, their boxes the extents of the masks."""
     usage: UsageAnswer
+
+
+class EverythingAnswer(ApiAnswer):
+    """Everything that was found."""
+
+    image: str
+    """Where."""
+    instances: list[InstanceAnswer]
+    """Best first. Their scores are the predicted IoU, their boxes the extents of the masks."""
+    seconds: float
+    """From the beginning of the work on."""

@@ -161,13 +161,13 @@ class Services:
 
         Args:
             request: The request, whose body has been read.
-            seconds: How long it may wait; default: as the settings say.
+            seconds: How long it may wait; default: as its header `x-timeout` or the settings say.
 
         Raises:
             ApiError: SAM 3 is not loaded yet, too many requests wait, or this one has waited too long.
         """
         sam3, tenant = self.sam3.get(), request.state.tenant
-        deadline = time.monotonic() + (self.settings.deadline if seconds is None else seconds)
+        deadline = time.monotonic() + (_read_timeout(request, self.settings.deadline) if seconds is None else seconds)
         async with self.admission.hold_place(tenant), self.admission.enter(deadline) as waited:
             self.metrics.queue_seconds.observe(waited)
             cancel = threading.Event()
@@ -199,6 +199,20 @@ class Services:
     def close(self) -> None:
         """End the threads, and SAM 3."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_timeout(request: Request, most: float) -> float:
+    """Return the seconds that a request may wait: what its header asks for, or less. Raises ApiError."""
+    text = request.headers.get("x-timeout")
+    if text is None:
+        return most
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ApiError(422, "invalid", "x-timeout: expected a number of seconds above 0")
+    return min(seconds, most)
 
 
 async def get_services(request: Request) -> Services:

@@ -54,6 +54,8 @@ class ServeSettings:
     """Which of several processes this is; None where there is one."""
     image_folder: Path | None = None
     """Where several processes share images; None where there is one."""
+    answer_seconds: float = 60.0
+    """Seconds for which a client may read nothing of an answer."""
     drain_seconds: float = 5.0
     """How long the server goes on to listen after SIGTERM, so that whoever sends requests here can notice."""
     grace_seconds: float = 30.0

@@ -1,4 +1,4 @@
-"""`POST /v1/segment` and `POST /v1/refine`."""
+"""`POST /v1/segment`, `/v1/refine` and `/v1/everything`."""
 
 import time
 from typing import Annotated, Any
@@ -11,7 +11,15 @@ from sam3_tool.masks.rle import RleMask, check_runs, decode_mask
 from serve.http.answers import dump_json, list_instances, list_warnings
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
-from serve.http.schemas import MaskInput, RefineAnswer, RefineRequest, SegmentAnswer, SegmentRequest
+from serve.http.schemas import (
+    EverythingAnswer,
+    EverythingRequest,
+    MaskInput,
+    RefineAnswer,
+    RefineRequest,
+    SegmentAnswer,
+    SegmentRequest,
+)
 from serve.http.services import Services, get_services
 
 router = APIRouter(prefix="/v1", tags=["masks"])
@@ -116,3 +124,25 @@ def _decode_mask(given: MaskInput, image: Image) -> np.ndarray:
     mask = RleMask((image.height, image.width), given.counts)
     check_runs(mask)
     return decode_mask(mask)
+
+
+@router.post("/everything", response_class=Response, responses={200: {"model": EverythingAnswer}})
+async def segment_everything(
+    asked: EverythingRequest,
+    request: Request,
+    tenant: Annotated[Tenant, Depends(get_tenant)],
+    services: Annotated[Services, Depends(get_services)],
+) -> Response:
+    """Find everything, without a prompt. This takes as long as some hundred clicks."""
+    image = services.images.get(tenant, asked.image)
+    async with services.open_work(request) as work:
+        answer = await work.run(lambda: _answer_everything(work.sam3, image, asked))
+    return Response(answer, media_type="application/json")
+
+
+def _answer_everything(sam3: Sam3, image: Image, asked: EverythingRequest) -> bytes:
+    began = time.perf_counter()
+    rules = asked.model_dump(exclude={"image", "masks"})
+    found = sam3.segment_everything(image, **rules)
+    seconds = round(time.perf_counter() - began, 6)
+    return dump_json({"image": asked.image, "instances": list_instances(found, asked.masks), "seconds": seconds})

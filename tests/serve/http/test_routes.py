@@ -9,10 +9,10 @@ import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
 
-from sam3_tool import Instances, Sam3
+from sam3_tool import Image, Instances, Sam3
 from sam3_tool.masks.rle import RleMask, decode_mask, from_polygons, merge_masks
 from serve.http.app import create_app
-from serve.http.schemas import RefineAnswer, SegmentAnswer, SegmentRequest
+from serve.http.schemas import EverythingAnswer, RefineAnswer, SegmentAnswer, SegmentRequest
 from serve.http.settings import ServeSettings
 from tests.support.serving import HEIGHT, WIDTH, write_image
 
@@ -122,8 +122,25 @@ def test_the_page_of_routes_runs_no_script_and_fetches_nothing(client) -> None:
     [
         ("/v1/segment", {"phrases": ["cup"], "masks": "polygons"}, SegmentAnswer),
         ("/v1/refine", {"points": [[8, 6]], "masks": "png"}, RefineAnswer),
+        ("/v1/everything", {"points_per_side": 4}, EverythingAnswer),
     ],
 )
 def test_answers_are_what_the_document_says(client, key, route, asked, shape) -> None:
     answer = client.post(route, json={"image": key, **asked}).json()
     assert shape.model_validate(answer).model_dump(exclude_unset=True, mode="json") == answer
+
+
+def test_everything_is_what_a_direct_call_finds(client, key, sam3: Sam3) -> None:
+    answer = client.post("/v1/everything", json={"image": key, "points_per_side": 8}).json()
+    direct = sam3.segment_everything(Image(np.full((HEIGHT, WIDTH, 3), 255, np.uint8)), points_per_side=8)
+    assert [instance["segmentation"]["counts"] for instance in answer["instances"]] == [m.counts for m in direct.rles]
+    assert len(direct) == 2
+
+
+def test_a_request_may_wait_for_less_time_than_the_server_allows(client, key) -> None:
+    asked = {"image": key, "phrases": ["cup"]}
+    statuses = [
+        client.post("/v1/segment", json=asked, headers={"x-timeout": text}).status_code
+        for text in ("5", "1e999", "1e-9", "0", "nan", "soon")
+    ]
+    assert statuses == [200, 200, 504, 422, 422, 422]
