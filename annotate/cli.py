@@ -6,6 +6,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,7 +18,6 @@ from agent.cli import shared_options
 from agent.cli.console import (
     FAILURE,
     Progress,
-    print_notes,
     print_table,
     report_user_errors,
     require_extra,
@@ -174,14 +174,16 @@ def annotate_source(
         display.show_status(f"listing {source}")
         reading = {"column": column, "allow_urls": allow_urls, "limit": limit, "max_pixels": max_pixels}
         listing = open_listing(source, reading, folder)
-        print_notes(listing.notes)
+        for note in listing.notes:
+            print_note(display, note)
         job = build_job(source, listing, question, folder, reading, shard=shard, batch=batch, display=display)
         job = replace(job, devices=devices, place=on, share=part, stall=stall)
-        if sample is not None:
-            print_forecast(job, sample, display)
-            return
-        run_job(job, retry_errors=retry_errors)
-        summary = finish_job(job, formats, one_file=one_file, display=display)
+        summary, said = (
+            run_job(job, formats, retry_errors=retry_errors, one_file=one_file, display=display)
+            if sample is None
+            else forecast_job(job, sample, display)
+        )
+    print_line(said)
     if summary.images and sum(summary.errors.values()) == summary.images:
         raise typer.Exit(FAILURE)
 
@@ -230,7 +232,8 @@ def export_results(
         listing = open_listing(Path(plan.source), plan.reading, out) if needs_pixels else Listing(None, ())
         if needs_pixels and listing.digest != plan.listing:
             raise UsageError(f"{plan.source} holds other images than when {out} was made, and {to} needs them")
-        print_line(write_exports(out, plan, listing, formats, one_file=one_file, display=display))
+        said = write_exports(out, plan, listing, formats, one_file=one_file, display=display)
+    print_line(said)
 
 
 @contextmanager
@@ -290,8 +293,8 @@ def build_job(
     )
     ahead = 2 * max(1, batch // question.phrases)
     setup = WorkerSetup(out, listing.reader, question.build_asker, ahead, plan.hash)
-    report_progress = build_progress_callback(display)
-    return Job(plan=plan, listing=listing, out=out, setup=setup, on_note=print_note, on_progress=report_progress)
+    report_progress, note = build_progress_callback(display), partial(print_note, display)
+    return Job(plan=plan, listing=listing, out=out, setup=setup, on_note=note, on_progress=report_progress)
 
 
 def choose_devices(gpus: Sequence[str], workers: int | None, device: str) -> list[str]:
@@ -328,9 +331,13 @@ def parse_share(text: str | None) -> tuple[int, int]:
     return int(part) - 1, int(whole)
 
 
-def print_note(text: str) -> None:
+def print_note(display: Progress, text: str) -> None:
     """Say on stderr what happened, in one line that stays."""
-    print_remark(f"note: {to_one_line(text)}")
+    line = f"note: {to_one_line(text)}"
+    if display.is_visible:
+        display.print_line(line)
+    else:
+        print_remark(line)
 
 
 def build_progress_callback(display: Progress) -> "Callable[[ProgressMeter], None]":
@@ -348,35 +355,33 @@ def build_progress_callback(display: Progress) -> "Callable[[ProgressMeter], Non
     return report_progress
 
 
-def run_job(job: "Job", *, retry_errors: bool) -> None:
-    """Bring every shard to its end; what an interruption leaves behind is said."""
+def run_job(
+    job: "Job", formats: Sequence[str], *, retry_errors: bool, one_file: bool, display: Progress
+) -> "tuple[Summary, str]":
+    """Bring every shard to its end, and write the formats; what an interruption leaves behind is said.
+
+    Returns what there is, and what is to be said of it.
+    """
     job.prepare_folder()
     if retry_errors:
-        print_note(f"{job.reopen_errors():,} images that could not be answered are asked again")
-    before = job.build_meter().done
-    if before:
-        print_note(f"{before:,} of {job.plan.images:,} images in {job.out} are done, and are not asked again")
+        print_note(display, f"{job.reopen_errors():,} images that could not be answered are asked again")
+    if before := job.build_meter().done:
+        print_note(display, f"{before:,} of {job.plan.images:,} images in {job.out} are done, and are not asked again")
     with report_errors(lambda: describe_rest(job)):
         job.run()
+    summary = job.sum_up()
+    if left := job.plan.shards - len(job.folder.find_done()):
+        others = f"{left:,} of {job.plan.shards:,} shards are those of other machines"
+        return summary, f"{escape_unprintable(str(job.out))}: this share is done; {others}"
+    with report_errors("the results are complete; the formats are not: run the same command again"):
+        written = write_exports(job.out, job.plan, job.listing, formats, one_file=one_file, display=display)
+    return summary, f"{format_summary(summary)}; {written}"
 
 
 def describe_rest(job: "Job") -> str:
     """What an interrupted run leaves behind."""
     done = job.build_meter().done
     return f"{done:,} of {job.plan.images:,} images are done and in {job.out}; the same command again goes on"
-
-
-def finish_job(job: "Job", formats: Sequence[str], *, one_file: bool, display: Progress) -> "Summary":
-    """Write the formats and say what there is; where other machines are at work, only that."""
-    summary = job.sum_up()
-    left = job.plan.shards - len(job.folder.find_done())
-    if left:
-        print_line(f"{job.out}: this share is done; {left:,} of {job.plan.shards:,} shards are those of other machines")
-        return summary
-    with report_errors("the results are complete; the formats are not: run the same command again"):
-        written = write_exports(job.out, job.plan, job.listing, formats, one_file=one_file, display=display)
-    print_line(f"{format_summary(summary)}; {written}")
-    return summary
 
 
 def write_exports(
@@ -401,14 +406,15 @@ def format_summary(summary: "Summary") -> str:
     return ", ".join([f"{summary.images:,} images", f"{summary.masks:,} masks", *format_errors(summary.errors)])
 
 
-def print_forecast(job: "Job", share: float, display: Progress) -> None:
-    """Ask a part of the images and say what all of them will take."""
+def forecast_job(job: "Job", share: float, display: Progress) -> "tuple[Summary, str]":
+    """Ask a part of the images; return what was found, and what all of them will take, in words."""
     from annotate.forecast import forecast_run
 
     if not 0 < share <= 1:
         raise UsageError(f"--sample takes a share above 0 and up to 1, e.g. 0.01, got {share:g}")
     display.show_status("asking a sample")
-    print_line(forecast_run(job, share).format_lines())
+    forecast = forecast_run(job, share)
+    return forecast.sample, forecast.format_lines()
 
 
 def describe_status(plan: "Plan", summary: "Summary", done: int) -> list[tuple[str, str]]:
