@@ -505,8 +505,22 @@ def speed_table(name: str) -> Callable[[], str]:
 
 
 SPEED_TABLES = [str(path.relative_to(SPEED).with_suffix("")) for path in sorted(SPEED.glob("**/*.md"))]
+
+
+def http_routes() -> str:
+    """Return every route of the HTTP interface."""
+    paths = json.loads(OPENAPI.read_text(encoding="utf-8"))["paths"]
+    rows = [
+        [code(f"{method.upper()} {path}"), escape_cell(first_paragraph(operation.get("description")))]
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    ]
+    return table(["route", "what it does"], rows)
+
+
 SECTIONS: Mapping[str, Callable[[], str]] = {
     "command-line": command_line,
+    "http-routes": http_routes,
     "workspace-tools": workspace_tools,
     "paper-tools": paper_tools,
     "video-tools": video_tools,
@@ -600,7 +614,7 @@ def write_openapi() -> list[Path]:
 
 def main() -> None:
     """Write each stale page, plot and document, and say which."""
-    written = [*write_plots(), *write_openapi()]
+    written = [*write_plots(), *write_openapi()]  # which a page is made from
     for path in pages():
         text = path.read_text(encoding="utf-8")
         if (new := refresh(text)) != text:

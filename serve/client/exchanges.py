@@ -259,6 +259,8 @@ class Exchanges:
                         named[field_name].append((yield from self._find_key(each)))
                 else:
                     named[field_name] = yield from self._find_key(image)
+            if isinstance(named.get("image"), str):
+                sent["x-image-key"] = named["image"]  # by which balancers find its embedding again
             request = self._build_request("POST", path, headers=sent, json={**body, **named})
             try:
                 return (yield from self._send(request, is_stream=is_stream))
