@@ -85,6 +85,7 @@ class ImageShelf:
         """
         opened = OpenedImage(image, name)
         opened = self._find_live(caller, opened.handle) or opened
+        opened.name = opened.name or name
         self.store_image(caller, opened)
         if self._find_live(caller, opened.handle) is None:
             raise ToolError(

@@ -141,7 +141,9 @@ class Runner:
                 file = read_image_source(call, self.folder, max_bytes=self.limits.max_bytes)
             else:
                 file = ImageFile(fetched, is_seen=False)
-            return Image.read(file.content, max_pixels=self.limits.max_pixels), file.name, file.is_seen
+            image = Image.read(file.content, max_pixels=self.limits.max_pixels)
+            _ = image.key  # hashed here, in a thread, for that takes a while with a large image
+            return image, file.name, file.is_seen
 
         image, name, is_seen = await self.decoders.run(open_file, report, "reading the image")
         opened = self.shelf.put_image(caller, image, name)

@@ -15,9 +15,9 @@ import PIL.Image
 import pytest
 from mcp import Client, MCPError
 
-from agent import Decision
+from agent import Decision, PlannerError
 from agent.planners.scripted import ScriptedPlanner
-from agent.tools.toolsets import Answer, Segment
+from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import CheckpointError, Sam3, ScriptedBackend
 from sam3_tool.system.fetching import UrlFetcher
 from serve.mcp.offers import OFFERS
@@ -336,3 +336,45 @@ def test_each_tool_of_the_agent_is_offered_with_its_own_words():
     for offer in OFFERS.values():
         words = " ".join((offer.tool.__doc__ or "").split())
         assert offer.to_definition().description == words
+
+
+def test_a_planner_that_fails_is_told_without_the_names_of_this_machine(png, caplog):
+    def fail(episode: Any) -> Decision:
+        raise PlannerError("the model server does not answer; see /srv/secret/model.log")
+
+    async def story(client: Client) -> None:
+        handle = await open_image(client, png)
+        failed = await client.call_tool("ask", {"image": handle, "query": "the cups"})
+        assert failed.is_error
+        assert get_text(failed) == "the model server does not answer; see …/model.log"
+        broken_off = await client.call_tool("ask", {"image": handle, "query": "the cups"})
+        assert broken_off.is_error
+
+    drive(build_server(build_runner(planner=ScriptedPlanner([fail]))), story)
+    assert "/srv/secret/model.log" in caplog.text
+
+
+def test_an_answer_that_is_broken_off_keeps_what_was_found_and_hides_names(png):
+    def fail(episode: Any) -> Decision:
+        raise PlannerError("no answer; see /srv/secret/model.log")
+
+    async def story(client: Client) -> None:
+        handle = await open_image(client, png)
+        answer = await client.call_tool("ask", {"image": handle, "query": "the cups"})
+        assert answer.structured_content["outcome"] == "failed"
+        assert [mask["id"] for mask in answer.structured_content["masks"]] == [1, 2, 3]
+        assert "…/model.log; the best answer so far is 3 masks" in get_text(answer)
+
+    drive(build_server(build_runner(planner=ScriptedPlanner([Segment(phrases=["cup"]), fail]))), story)
+
+
+def test_a_question_back_is_handed_to_the_user(png):
+    asks = AskUser(question="Which cup do you mean?", options=["the left cup", "the right cup"])
+
+    async def story(client: Client) -> None:
+        handle = await open_image(client, png)
+        answer = await client.call_tool("ask", {"image": handle, "query": "the cup"})
+        assert answer.structured_content["outcome"] == "asked"
+        assert "'the left cup' or 'the right cup'" in get_text(answer)
+
+    drive(build_server(build_runner(planner=ScriptedPlanner([Segment(phrases=["cup"]), asks]))), story)
