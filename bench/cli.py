@@ -112,7 +112,7 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
 def run_mcp(rounds: Rounds = 100, out: OutputFolder = None) -> None:
     """Measure what the Model Context Protocol adds to a call in process, over stdio and over HTTP."""
     with _report_errors(), require_extra("mcp", "mcp", "mcp_types", "uvicorn"):
-        from bench.suites.mcp import measure_mcp
+        from bench.suites.assistants.protocol import measure_mcp
 
         _print_tables(measure_mcp(rounds=rounds), out)
 

@@ -7,7 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from agent.cli.main import app
-from bench.suites.skill import QUESTIONS, fill_arguments, measure_skill, read_recipes
+from bench.suites.assistants.skill import QUESTIONS, fill_arguments, measure_skill, read_recipes
 from serve.mcp.offers import OFFERS
 from tests.support.program import ROOT
 
@@ -43,7 +43,7 @@ def test_every_tool_that_it_names_exists():
 
 
 def test_its_recipes_find_what_they_promise():
-    """On few scenes here; `python -m bench.suites.skill` has many, and its result is committed."""
+    """On few scenes here; `python -m bench.suites.assistants.skill` has many, and its result is committed."""
     assert [recipe.name for recipe in read_recipes(TEXT)] == [*QUESTIONS]
     rows = measure_skill(scenes=2).rows
     assert all(tasks == right for _, _, tasks, right, _ in rows)

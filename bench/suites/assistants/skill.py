@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import PIL.Image
 from mcp import Client
+from mcp_types import BlobResourceContents
 
 from agent import GrammarPlanner
 from agent.tools.geometry.measures import measure_masks
 from agent.tools.geometry.predicates import find_related
-from bench.harness.tables import Table
+from bench.harness.tables import Cell, Table
 from sam3_tool import Sam3
 from sam3_tool.masks.rle import compute_ious, encode_masks
 from sam3_tool.synthetic.nouns import pluralize_noun
@@ -143,7 +144,12 @@ async def _measure(scenes: int) -> Table:
         (name, way, score.tasks, score.right, round(score.calls / max(1, score.tasks), 1))
         for (name, way), score in scores.items()
     ]
-    about = {"scenes": scenes, "size": "x".join(map(str, SIZE)), "SAM 3": "embedded", "planner of `ask`": "grammar"}
+    about: dict[str, Cell] = {
+        "scenes": scenes,
+        "size": "x".join(map(str, SIZE)),
+        "SAM 3": "embedded",
+        "planner of `ask`": "grammar",
+    }
     columns = ("the user wants", "asked by", "tasks", "right", "calls each")
     return Table("mcp-skill", "Recipes of the agent skill, followed by a script", columns, rows, about)
 
@@ -205,8 +211,9 @@ async def _follow_recipe(client: Client, recipe: Recipe, values: dict[str, Any])
 
 
 async def _read_mask(client: Client, handle: str, id: int) -> np.ndarray:
-    read = await client.read_resource(f"sam3://images/{handle}/masks/{id}.png")
-    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(read.contents[0].blob)))) > 0
+    [content] = (await client.read_resource(f"sam3://images/{handle}/masks/{id}.png")).contents
+    assert isinstance(content, BlobResourceContents)
+    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(content.blob)))) > 0
 
 
 def _is_same_set(found: np.ndarray, truth: np.ndarray) -> bool:
@@ -220,7 +227,7 @@ def _is_same_set(found: np.ndarray, truth: np.ndarray) -> bool:
 def main() -> None:
     table = measure_skill()
     print(table.to_text())
-    table.write(Path(__file__).parents[2] / "benchmarks" / "results" / "speed")
+    table.write(Path(__file__).parents[3] / "benchmarks" / "results" / "speed")
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ from serve.mcp.server import build_server
 from serve.mcp.transports import HttpOptions, serve_http, serve_stdio
 from serve.mcp.workers import start_in_thread
 
-SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
+SCENE = Path(__file__).parents[3] / "examples" / "scene.png"
 PHRASE = "disc"
-STDIO_PROGRAM = "from bench.suites.mcp import serve_script; serve_script()"
-HTTP_PROGRAM = "from bench.suites.mcp import serve_script; serve_script(over_http=True)"
+STDIO_PROGRAM = "from bench.suites.assistants.protocol import serve_script; serve_script()"
+HTTP_PROGRAM = "from bench.suites.assistants.protocol import serve_script; serve_script(over_http=True)"
 DIRECT = "the tool called directly, with its overlay"
 NOBODY = ScriptedPlanner([])
 OVERLAY_SIDE = 1024

@@ -1,0 +1,1 @@
+"""What assistants cost, and what they are told."""
