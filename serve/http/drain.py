@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sam3_tool.system.interruptions import SIGNALS
 from serve.http.settings import ServeSettings
 
 KEEP_ALIVE_SECONDS = 75
@@ -147,11 +148,12 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT as long as the server runs in the main thread, which alone gets signals."""
+        """Handle what asks a process to end as long as the server runs in the main thread, which alone gets signals."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        # what was started by nohup has SIGHUP ignored
+        numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         original: dict[int, Any] = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield

@@ -40,7 +40,7 @@ def check_refusal(answer, status: int, code: str) -> None:
     assert "\n" not in error["message"]
     assert len(error["message"]) < 300
     assert SECRET not in answer.text
-    assert "/home" not in answer.text
+    assert "/srv" not in answer.text
     assert "Traceback" not in answer.text
 
 
