@@ -92,11 +92,13 @@ class Job:
 
     def build_meter(self) -> ProgressMeter:
         """Count what is done already."""
-        meter = ProgressMeter(self.plan.images, 0)
+        gpus = sum(device.startswith("cuda") for device in self.devices)
+        meter = ProgressMeter(self.plan.images, 0, gpus=gpus)
         for number in range(self.plan.shards):
             start, stop = self.plan.get_range(number)
             if self.folder.is_done(number):
-                meter.add_images(stop - start, read_summary(self.folder.get_shard_path(number)).errors)
+                summary = read_summary(self.folder.get_shard_path(number))
+                meter.add_images(stop - start, summary.errors, summary.cost)
             else:
                 meter.add_images(len(self.folder.find_covered(number)), {})
         meter.restart_clock()
@@ -116,7 +118,7 @@ class Job:
         meter.restart_clock()
 
     def _count_images(self, advance: Advance, meter: ProgressMeter) -> None:
-        meter.add_images(advance.images, advance.errors)
+        meter.add_images(advance.images, advance.errors, advance.cost)
         self.on_progress(meter)
 
     def sum_up(self) -> Summary:

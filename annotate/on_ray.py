@@ -86,7 +86,8 @@ class RayCrew:
         except ray.exceptions.RayActorError:
             return [(worker, Death("died, or its machine did"))]
         if isinstance(message, Finished):  # an actor says nothing in between
-            return [(worker, Advance(len(message.indexes), message.summary.errors)), (worker, message)]
+            summary = message.summary
+            return [(worker, Advance(summary.images, summary.errors, summary.cost)), (worker, message)]
         return [(worker, message)]
 
     def stop_units(self) -> None:

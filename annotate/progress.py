@@ -26,20 +26,27 @@ class ProgressMeter:
     done: int
     """Of earlier runs, at first."""
     errors: Counter[str] = field(default_factory=Counter)
+    gpus: int = 0
+    """That are at work."""
+    cost: float = 0.0
+    """Of language models, with that of earlier runs."""
     clock: Callable[[], float] = monotonic
+    _began: float = field(init=False)
     _samples: deque[tuple[float, int]] = field(init=False)
     """Times, and how many were done then: those of the last minute, and the one before."""
 
     def __post_init__(self) -> None:
-        self._samples = deque([(self.clock(), self.done)])
+        self._began = self.clock()
+        self._samples = deque([(self._began, self.done)])
 
     def restart_clock(self) -> None:
         """Take the rate from now on: what was loaded until now is loaded."""
         self._samples = deque([(self.clock(), self.done)])
 
-    def add_images(self, images: int, errors: Mapping[str, int]) -> None:
+    def add_images(self, images: int, errors: Mapping[str, int], cost: float = 0.0) -> None:
         """Count images that were answered."""
         self.done += images
+        self.cost += cost
         self.errors.update(errors)
         now = self.clock()
         self._samples.append((now, self.done))
@@ -57,7 +64,11 @@ class ProgressMeter:
         """Say how the run stands, for people."""
         rate, share = self.rate, 100 * self.done // max(1, self.total)
         pace = [f"{rate:.3g} a second", f"{format_duration((self.total - self.done) / rate)} left"] if rate else []
-        return ", ".join([f"{self.done:,} of {self.total:,} images ({share} %)", *pace, *format_errors(self.errors)])
+        hours = self.gpus * (self.clock() - self._began) / 3600 if self.gpus else 0.0
+        spent = [f"{hours:.3g} GPU hours"] if self.gpus else []
+        spent += [f"a cost of {self.cost:.4g}"] if self.cost else []
+        done = f"{self.done:,} of {self.total:,} images ({share} %)"
+        return ", ".join([done, *pace, *spent, *format_errors(self.errors)])
 
 
 def format_errors(errors: Mapping[str, int]) -> list[str]:

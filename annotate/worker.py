@@ -61,6 +61,8 @@ class Advance:
 
     images: int
     errors: Mapping[str, int]
+    cost: float = 0.0
+    """Of language models."""
 
 
 @dataclass(frozen=True)
@@ -137,16 +139,17 @@ class ShardWorker:
 
     def _report_progress(self, answers: Iterator[list[Row]]) -> Iterator[list[Row]]:
         """Pass on the rows of each image, and tell now and then how many there were."""
-        images, errors, reported = 0, Counter[str](), perf_counter()
+        images, errors, cost, reported = 0, Counter[str](), 0.0, perf_counter()
         for rows in answers:
             yield rows
             images += 1
+            cost += sum(row.cost or 0.0 for row in rows)
             if rows[0].error_kind:
                 errors[rows[0].error_kind] += 1
             if perf_counter() - reported > REPORT_INTERVAL:
-                self.on_progress(Advance(images, dict(errors)))
-                images, errors, reported = 0, Counter(), perf_counter()
-        self.on_progress(Advance(images, dict(errors)))
+                self.on_progress(Advance(images, dict(errors), cost))
+                images, errors, cost, reported = 0, Counter(), 0.0, perf_counter()
+        self.on_progress(Advance(images, dict(errors), cost))
 
     def _check_failures(self, rows: list[Row]) -> None:
         """Raise WorkerError once images fail one after the other through no fault of theirs."""

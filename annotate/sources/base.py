@@ -14,8 +14,8 @@ from sam3_tool.image import Image
 class Item:
     r"""One image of a listing: enough for a reader to find it.
 
-    >>> Item(3, b"caf\\xe9.jpg").name
-    'caf\\\\xe9.jpg'
+    >>> Item(3, b"caf\xe9.jpg").name
+    'caf\\xe9.jpg'
     """
 
     index: int

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from annotate.errors import AnnotationError, WorkerError
 from annotate.job import Job
+from annotate.progress import ProgressMeter
 from annotate.shards import read_footer
 from annotate.sources.base import Item
 from annotate.worker import ShardWorker, Unit
@@ -174,3 +175,12 @@ def interrupt_once(job: Job) -> None:
 
 def test_a_name_of_any_bytes_is_told_as_text() -> None:
     assert Item(0, b"a b\nc\xff.jpg").name == "a b\nc\\xff.jpg"
+
+
+def test_progress_tells_what_was_spent_as_well() -> None:
+    times = iter([0.0, 1800.0, 3600.0, 3600.0])
+    meter = ProgressMeter(total=100, done=0, gpus=2, clock=lambda: next(times))
+    meter.add_images(36, {"ImageError": 1}, 0.25)
+    assert meter.format_line() == (
+        "36 of 100 images (36 %), 0.01 a second, 1 h 46 min left, 2 GPU hours, a cost of 0.25, 1 error (1 ImageError)"
+    )
