@@ -138,7 +138,7 @@ def run_annotation(
     """Measure the own cost of runs over many images, their memory, several workers, and runs that are killed."""
     with _report_errors(), require_extra("parquet", "pyarrow"):
         numbers, processes = _parse_numbers(growth), _parse_numbers(workers)
-        from bench.suites.annotate import measure_annotation
+        from bench.suites.annotation.measuring import measure_annotation
 
         _print_tables(measure_annotation(growth=numbers, files=files, workers=processes, real=real, killed=killed), out)
 

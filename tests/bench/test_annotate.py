@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.suites.annotate import measure_kills, write_scenes
+from bench.suites.annotation.measuring import measure_kills, write_scenes
 
 
 def test_a_run_that_is_killed_loses_nothing_and_the_benchmark_says_so(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One run over many images in a process of its own: `python -m bench.harness.annotating`, which prints what it took.
+"""One run over many images in a process of its own, which prints what it took.
 
 It loads no network and no library that a run would not load, so that its memory is that of a run.
 """

@@ -1,7 +1,7 @@
 """What a run over many images costs beside SAM 3, and whether it loses one: `sam3-agent bench annotate`.
 
-Each run is a process of its own with workers of its own, as a user starts it (`bench.harness.annotating`). Where the
-cost of the program itself is measured, SAM 3 is scripted, finds nothing and takes no time.
+Each run is a process of its own with workers of its own, as a user starts it (`program`). Where the cost of the program
+itself is measured, SAM 3 is scripted, finds nothing and takes no time.
 """
 
 import json
@@ -23,9 +23,9 @@ import torch
 
 from annotate.plan import PLAN_FILE, Plan
 from annotate.shards import ShardFolder, read_shard
-from bench.harness.annotating import SCRIPTED
 from bench.harness.machine import describe_device
 from bench.harness.tables import Cell, Table
+from bench.suites.annotation.program import SCRIPTED
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 
 GROWTH = (100, 10_000, 1_000_000)
@@ -168,7 +168,7 @@ def start_program(out: Path, source: str, **options: Any) -> "subprocess.Popen[s
     words = json.dumps({"source": source, "out": str(out), **asked})
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.harness.annotating", words],
+        [sys.executable, "-m", "bench.suites.annotation.program", words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
