@@ -214,7 +214,7 @@ def run_all(out: OutputFolder = None) -> None:
     """Measure all of these with their defaults, each in a process of its own, so that none warms up the next."""
     _check_demo()
     written = [] if out is None else ["--out", str(out)]
-    for command in ("sam3", "masks", "tracking", "start", "growth", "soak"):
+    for command in ("sam3", "masks", "tracking", "start", "growth", "soak", "serve", "serve-soak"):
         _run_program("from agent.cli.main import main; main()", "bench", command, *written)
     for program in (run_agent, run_evaluation, run_demo):
         program()

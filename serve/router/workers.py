@@ -29,6 +29,9 @@ POLL = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before an ended process is started again; each time twice as long, until it has been ready."""
 
+MAX_SOCKET_PATH = 103
+"""Bytes that every system takes as the path of a Unix socket."""
+
 log = logging.getLogger(__name__)
 _spawn = multiprocessing.get_context("spawn")  # CUDA and threads survive no fork
 
@@ -143,14 +146,21 @@ def build_request(
 class Fleet:
     """All processes, and the folder that they share. Of one event loop."""
 
-    def __init__(self, count: int, run: RunWorker) -> None:
+    def __init__(self, count: int, run: RunWorker, *, parent: Path | None = None) -> None:
         """Prepare processes.
 
         Args:
             count: How many.
             run: Serves in each of them.
+            parent: Where to make the folder that they share; default: the system's temporary folder.
+
+        Raises:
+            UserError: The name of that is too long for sockets.
         """
-        self.folder = Path(tempfile.mkdtemp(prefix="sam3-agent-serve-"))  # nobody else may enter it
+        self.folder = Path(tempfile.mkdtemp(prefix="sam3-agent-serve-", dir=parent))  # nobody else may enter it
+        if len(os.fsencode(self.folder)) + len(f"/{count}.sock") > MAX_SOCKET_PATH:
+            self.folder.rmdir()
+            raise UserError(f"{self.folder.parent}: too long a name for sockets inside; set TMPDIR to a shorter one")
         self.workers = [Worker(Slot(number, count), self.folder, run) for number in range(count)]
         self._watching: asyncio.Task[None] | None = None
 

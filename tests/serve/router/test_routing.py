@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from sam3_tool import Image
+from sam3_tool.errors import UserError
 from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
 from serve.router.routing import Route, find_route
 from serve.router.shared_images import SharedImages
+from serve.router.workers import Fleet
 from serve.slots import Slot, make_id, rank_slots
 from serve.talk.settings import TalkSettings
 
@@ -67,6 +69,14 @@ def test_each_process_keeps_its_own_files_and_its_ids_lead_back_to_it():
     settings = TalkSettings(job_path=Path("a/jobs.db"), conversation_folder=Path("b")).choose_own(Slot(1, 2))
     assert (settings.job_path, settings.conversation_folder) == (Path("a/jobs-1-of-2.db"), Path("b/1-of-2"))
     assert all(Slot(1, 2).owns(settings.new_id()) for _ in range(20))
+
+
+def test_a_temporary_folder_whose_name_is_too_long_for_sockets_is_one_line(tmp_path):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    with pytest.raises(UserError, match="set TMPDIR to a shorter one"):
+        Fleet(2, lambda slot, path: None, parent=long)
+    assert list(long.iterdir()) == []
 
 
 def open_store(folder, *, max_bytes: int = 10**6, seconds: float = 60.0) -> ImageStore:
