@@ -42,7 +42,8 @@ def test_nothing_but_the_protocol_is_on_stdout(tmp_path, png):
 
     async def story() -> None:
         with printed.open("w") as errors:
-            async with Client(stdio_client(parameters, errlog=errors)) as client:
+            async with Client(stdio_client(parameters, errlog=errors), mode="legacy") as client:
+                assert client.protocol_version == "2025-11-25"
                 opened = await client.call_tool("open_image", {"data": png})
                 handle = opened.structured_content["image"]
                 found = await client.call_tool("segment", {"image": handle, "phrases": ["cup"]})
@@ -65,8 +66,7 @@ async def open_transport(program: Program) -> AsyncIterator[Any]:
             program.stdin = None
 
 
-@pytest.mark.parametrize("age", ["auto", "legacy"])
-def test_the_program_answers_about_files_of_its_root(tmp_path, age):
+def test_the_program_answers_about_files_of_its_root(tmp_path):
     program = start_program("mcp", "--root", SCENE.parent, stdin=PIPE, cwd=tmp_path)
     heard: list[str] = []
 
@@ -74,7 +74,8 @@ def test_the_program_answers_about_files_of_its_root(tmp_path, age):
         heard.append(text or "")
 
     async def story() -> None:
-        async with Client(open_transport(program), mode=age) as client:
+        async with Client(open_transport(program)) as client:
+            assert client.protocol_version == "2026-07-28"
             opened = await client.call_tool("open_image", {"path": "scene.png"})
             assert [block.type for block in opened.content] == ["text", "image"]
             query = "the watermelons above the banana except the largest one"
