@@ -33,6 +33,20 @@ def write_certificate(path: Path) -> None:
     path.write_bytes(own + certificate.public_bytes(serialization.Encoding.PEM))
 
 
+def _read_request(spoken: ssl.SSLSocket) -> bytes:
+    """The head of a request, once the body has come too: who closes before that resets the connection."""
+    read = b""
+    while True:
+        head, blank, body = read.partition(b"\r\n\r\n")
+        length = next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b"0")
+        if blank and len(body) >= int(length):
+            return head
+        part = spoken.recv(2**16)
+        if not part:
+            return read
+        read += part
+
+
 class TlsListener:
     """Answers every connection with `parts`, `pause` seconds between two of them, and closes it."""
 
@@ -56,7 +70,7 @@ class TlsListener:
                 return
             self.connections += 1
             with suppress(OSError), self._context.wrap_socket(connection, server_side=True) as spoken:
-                self.heads.append(spoken.recv(2**16))
+                self.heads.append(_read_request(spoken))
                 for part in self.parts:
                     spoken.sendall(part)
                     time.sleep(self.pause)

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 
 import pytest
@@ -90,12 +91,13 @@ def pausing() -> Iterator[Pausing]:
 def make_app(sam3: Sam3, pausing: Pausing) -> Callable[..., FastAPI]:
     """Make an application of two tenants, with these fields of `TalkSettings`."""
 
-    def make(*, tokens: bool = True, **limits: object) -> FastAPI:
-        book = TokenBook.parse(f"anna:{ANNA},ben:{BEN}") if tokens else TokenBook()
-        talk = TalkSettings(**{"budget": Budget(max_steps=8, max_seconds=60), **limits})  # type: ignore[arg-type]
-        return create_app(ServeSettings(tokens=book, talk=talk), sam3, build_planners(pausing))
+    return partial(build_app, sam3, pausing)
 
-    return make
+
+def build_app(sam3: Sam3, pausing: Pausing, *, tokens: bool = True, **limits: object) -> FastAPI:
+    book = TokenBook.parse(f"anna:{ANNA},ben:{BEN}") if tokens else TokenBook()
+    talk = TalkSettings(**{"budget": Budget(max_steps=8, max_seconds=60), **limits})  # type: ignore[arg-type]
+    return create_app(ServeSettings(tokens=book, talk=talk), sam3, build_planners(pausing))
 
 
 @pytest.fixture
@@ -109,3 +111,17 @@ def anna(make_app: Callable[..., FastAPI]) -> Iterator[TestClient]:
 def key(anna: TestClient) -> str:
     """Of an image of anna."""
     return str(anna.post("/v1/images", content=write_image()).json()["image"])
+
+
+@pytest.fixture(scope="module")
+def shared(sam3: Sam3) -> Iterator[TestClient]:
+    """As `anna`, for tests that leave nothing behind which others would notice."""
+    app = build_app(sam3, Pausing(GrammarPlanner()))
+    with TestClient(app, headers=as_tenant(ANNA)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_key(shared: TestClient) -> str:
+    """Of an image of anna on that server."""
+    return str(shared.post("/v1/images", content=write_image()).json()["image"])

@@ -40,6 +40,11 @@ def list_ids(state: dict[str, Any]) -> list[int]:
 
 
 @pytest.fixture
+def shared_talker(shared: TestClient, shared_key: str) -> Talker:
+    return Talker(shared, shared_key)
+
+
+@pytest.fixture
 def talker(anna: TestClient, key: str) -> Talker:
     return Talker(anna, key)
 
@@ -76,14 +81,14 @@ def test_a_conversation_from_its_beginning_to_its_end(talker: Talker, anna: Test
     assert anna.get(talker.path).json()["error"]["code"] == "conversation_gone"
 
 
-def test_a_turn_is_streamed_and_a_command_too(talker: Talker) -> None:
+def test_a_turn_is_streamed_and_a_command_too(shared_talker: Talker) -> None:
     stream = {"accept": "application/x-ndjson"}
-    lines = [json.loads(line) for line in talker.post("say", stream, query="all the cups").text.splitlines()]
+    lines = [json.loads(line) for line in shared_talker.post("say", stream, query="all the cups").text.splitlines()]
     assert [line["type"] for line in lines[-2:]] == ["step", "result"]
     assert list_ids(lines[-1]["result"]) == [1, 2]
-    [undone] = talker.post("say", stream, query="undo").text.splitlines()
+    [undone] = shared_talker.post("say", stream, query="undo").text.splitlines()
     assert json.loads(undone)["result"]["cursor"] == 1
-    events = talker.post("say", {"accept": "text/event-stream"}, query="all the cups").text
+    events = shared_talker.post("say", {"accept": "text/event-stream"}, query="all the cups").text
     assert events.count("data: ") == len(lines)
 
 
@@ -108,12 +113,12 @@ def test_a_box_shows_an_example(anna: TestClient, key: str) -> None:
     ],
 )
 def test_a_turn_that_cannot_be_taken_says_why_and_changes_nothing(
-    talker: Talker, verb: str, body: dict[str, object], says: str
+    shared_talker: Talker, verb: str, body: dict[str, object], says: str
 ) -> None:
-    answer = talker.post(verb, **body)
+    answer = shared_talker.post(verb, **body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "turn_refused")
     assert says in answer.json()["error"]["message"]
-    assert talker.client.get(talker.path).json()["etag"] == talker.started.json()["etag"]
+    assert shared_talker.client.get(shared_talker.path).json()["etag"] == shared_talker.started.json()["etag"]
 
 
 @pytest.mark.parametrize(
@@ -133,9 +138,9 @@ def test_a_turn_that_cannot_be_taken_says_why_and_changes_nothing(
         ("say", {"query": "cups", "planner": "nobody"}),
     ],
 )
-def test_bodies_that_make_no_sense(talker: Talker, verb: str, body: dict[str, object]) -> None:
-    answer = talker.client.post(
-        f"{talker.path}/{verb}", content=json.dumps(body), headers={"content-type": "application/json"}
+def test_bodies_that_make_no_sense(shared_talker: Talker, verb: str, body: dict[str, object]) -> None:
+    answer = shared_talker.client.post(
+        f"{shared_talker.path}/{verb}", content=json.dumps(body), headers={"content-type": "application/json"}
     )
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] in ("invalid", "planner_not_allowed")
@@ -144,23 +149,25 @@ def test_bodies_that_make_no_sense(talker: Talker, verb: str, body: dict[str, ob
 # two people at once
 
 
-def test_whoever_comes_second_with_the_same_state_is_told_so(talker: Talker) -> None:
-    seen = {"if-match": talker.started.json()["etag"]}
-    first = talker.post("say", seen, query="all the cups")
-    second = talker.post("say", seen, query="the largest cup")
+def test_whoever_comes_second_with_the_same_state_is_told_so(shared_talker: Talker) -> None:
+    seen = {"if-match": shared_talker.started.json()["etag"]}
+    first = shared_talker.post("say", seen, query="all the cups")
+    second = shared_talker.post("say", seen, query="the largest cup")
     assert first.status_code == 200
     assert (second.status_code, second.json()["error"]["code"]) == (409, "conversation_moved")
     assert second.headers["etag"] == first.json()["etag"]
-    assert talker.post("remove", {"if-match": first.json()["etag"]}, ids=[1]).status_code == 200
+    assert shared_talker.post("remove", {"if-match": first.json()["etag"]}, ids=[1]).status_code == 200
 
 
-def test_a_state_that_only_looks_the_same_after_an_undo_is_another_one(talker: Talker) -> None:
-    first = talker.take("say", query="all the cups")
-    talker.take("undo")
-    other = talker.take("say", query="the largest cup")
+def test_a_state_that_only_looks_the_same_after_an_undo_is_another_one(shared_talker: Talker) -> None:
+    first = shared_talker.take("say", query="all the cups")
+    shared_talker.take("undo")
+    other = shared_talker.take("say", query="the largest cup")
     assert first["cursor"] == other["cursor"]
-    assert talker.post("remove", {"if-match": first["etag"]}, ids=[1]).status_code == 409
-    assert talker.post("undo", {"if-match": str(other["cursor"])}).status_code == 200  # a cursor is taken as well
+    assert shared_talker.post("remove", {"if-match": first["etag"]}, ids=[1]).status_code == 409
+    assert (
+        shared_talker.post("undo", {"if-match": str(other["cursor"])}).status_code == 200
+    )  # a cursor is taken as well
 
 
 @pytest.mark.parametrize(
@@ -171,10 +178,10 @@ def test_a_state_that_only_looks_the_same_after_an_undo_is_another_one(talker: T
         ("9" * 5000, 409),
     ],
 )
-def test_what_if_match_may_say(talker: Talker, if_match: str | None, status: int) -> None:
-    assert talker.take("say", query="all the cups")["etag"] == '"2.2"'
+def test_what_if_match_may_say(shared_talker: Talker, if_match: str | None, status: int) -> None:
+    assert shared_talker.take("say", query="all the cups")["etag"] == '"2.2"'
     headers = {} if if_match is None else {"if-match": if_match.encode()}
-    assert talker.post("undo", headers).status_code == status
+    assert shared_talker.post("undo", headers).status_code == status
 
 
 def test_while_a_turn_is_answered_no_other_one_begins(talker: Talker, pausing: Pausing) -> None:
@@ -193,9 +200,9 @@ def test_while_a_turn_is_answered_no_other_one_begins(talker: Talker, pausing: P
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-def test_a_turn_that_fails_leaves_the_conversation_free(talker: Talker, accept: str) -> None:
-    assert talker.post("say", {"accept": accept}, query="cups", planner="down").status_code == 503
-    assert talker.take("say", query="all the cups")["count"] == 2
+def test_a_turn_that_fails_leaves_the_conversation_free(shared_talker: Talker, accept: str) -> None:
+    assert shared_talker.post("say", {"accept": accept}, query="cups", planner="down").status_code == 503
+    assert shared_talker.take("say", query="all the cups")["count"] == 2
 
 
 def test_a_turn_with_a_key_is_taken_once_though_the_state_has_moved(talker: Talker) -> None:
@@ -213,12 +220,12 @@ def test_a_turn_with_a_key_is_taken_once_though_the_state_has_moved(talker: Talk
 # strangers, limits, restarts
 
 
-def test_nobody_sees_or_changes_the_conversation_of_somebody_else(talker: Talker) -> None:
+def test_nobody_sees_or_changes_the_conversation_of_somebody_else(shared_talker: Talker) -> None:
     as_ben = as_tenant(BEN)
-    assert talker.client.get(talker.path, headers=as_ben).json()["error"]["code"] == "conversation_gone"
-    assert talker.post("undo", as_ben).status_code == 404
-    assert talker.client.delete(talker.path, headers=as_ben).status_code == 204
-    assert talker.client.get(talker.path).status_code == 200
+    assert shared_talker.client.get(shared_talker.path, headers=as_ben).json()["error"]["code"] == "conversation_gone"
+    assert shared_talker.post("undo", as_ben).status_code == 404
+    assert shared_talker.client.delete(shared_talker.path, headers=as_ben).status_code == 204
+    assert shared_talker.client.get(shared_talker.path).status_code == 200
 
 
 def test_the_least_recently_used_conversation_of_the_same_tenant_makes_room(make_app: Callable[..., FastAPI]) -> None:

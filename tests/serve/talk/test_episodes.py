@@ -28,27 +28,27 @@ def read_lines(answer: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_the_answer_is_what_result_json_holds(anna: TestClient, key: str) -> None:
-    answer = ask(anna, key)
+def test_the_answer_is_what_result_json_holds(shared: TestClient, shared_key: str) -> None:
+    answer = ask(shared, shared_key)
     assert answer.status_code == 200
     result = Result.model_validate_json(answer.content)
     assert (result.outcome, result.count, [mask.phrase for mask in result.masks]) == ("answered", 2, ["cup", "cup"])
     assert json.loads(result.to_json()) == answer.json()
 
 
-def test_a_stream_has_a_line_for_each_step_with_its_new_masks_and_the_result_last(anna: TestClient, key: str) -> None:
-    answer = ask(anna, key, headers=NDJSON)
+def test_a_stream_has_a_line_for_each_step_and_the_result_last(shared: TestClient, shared_key: str) -> None:
+    answer = ask(shared, shared_key, headers=NDJSON)
     *steps, last = read_lines(answer)
     assert (answer.headers["content-type"], answer.headers["x-accel-buffering"]) == ("application/x-ndjson", "no")
     assert [line["step"] for line in steps] == [*range(1, len(steps) + 1)]
     assert [len(line["masks"]) for line in steps if line["tool"] == "segment"] == [2]
     assert sum(len(line["masks"]) for line in steps) == 2
     assert last["type"] == "result"
-    assert last["result"].keys() == ask(anna, key).json().keys()
+    assert last["result"].keys() == ask(shared, shared_key).json().keys()
 
 
-def test_server_sent_events_hold_the_same_lines(anna: TestClient, key: str) -> None:
-    answer = ask(anna, key, headers=SSE)
+def test_server_sent_events_hold_the_same_lines(shared: TestClient, shared_key: str) -> None:
+    answer = ask(shared, shared_key, headers=SSE)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = answer.text.removesuffix("\n\n").split("\n\n")
     assert all(event.startswith("data: ") for event in events)
@@ -86,9 +86,9 @@ def test_a_stream_that_takes_long_says_so(
     ],
 )
 def test_what_is_refused_is_refused_in_one_sentence_streamed_or_not(
-    anna: TestClient, key: str, more: Any, status: int, code: str, headers: Any
+    shared: TestClient, shared_key: str, more: Any, status: int, code: str, headers: Any
 ) -> None:
-    answer = ask(anna, key, headers=headers, **more)
+    answer = ask(shared, shared_key, headers=headers, **more)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (status, code)
     assert error["request_id"] == answer.headers["x-request-id"]
@@ -96,21 +96,21 @@ def test_what_is_refused_is_refused_in_one_sentence_streamed_or_not(
     assert "\n" not in error["message"]
 
 
-def test_a_planner_that_fails_later_ends_with_what_was_found_and_tells_no_address(anna: TestClient, key: str) -> None:
-    answer = ask(anna, key, planner="down-later")
+def test_a_planner_that_fails_later_ends_with_what_was_found(shared: TestClient, shared_key: str) -> None:
+    answer = ask(shared, shared_key, planner="down-later")
     result = answer.json()
     assert (answer.status_code, result["outcome"], result["count"]) == (200, "failed", 2)
     assert "its server does not answer" in result["message"]
-    assert "10.1.2.3" not in answer.text + ask(anna, key, planner="down-later", headers=NDJSON).text
+    assert "10.1.2.3" not in answer.text + ask(shared, shared_key, planner="down-later", headers=NDJSON).text
 
 
-def test_a_budget_below_the_servers_holds(anna: TestClient, key: str) -> None:
-    assert ask(anna, key, "the largest cup", budget={"max_steps": 1}).json()["outcome"] == "step_limit"
+def test_a_budget_below_the_servers_holds(shared: TestClient, shared_key: str) -> None:
+    assert ask(shared, shared_key, "the largest cup", budget={"max_steps": 1}).json()["outcome"] == "step_limit"
 
 
-def test_nobody_asks_about_an_image_of_somebody_else(anna: TestClient, key: str) -> None:
-    assert ask(anna, key, headers=as_tenant(BEN)).json()["error"]["code"] == "image_gone"
-    assert ask(anna, key, headers={"authorization": "Bearer x"}).status_code == 401
+def test_nobody_asks_about_an_image_of_somebody_else(shared: TestClient, shared_key: str) -> None:
+    assert ask(shared, shared_key, headers=as_tenant(BEN)).json()["error"]["code"] == "image_gone"
+    assert ask(shared, shared_key, headers={"authorization": "Bearer x"}).status_code == 401
 
 
 # sent again

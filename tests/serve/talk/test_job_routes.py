@@ -85,8 +85,8 @@ def test_what_was_gone_is_asked_for_again_once_it_is_uploaded(anna: TestClient, 
         ({"images": ["k"], "query": "cups", "webhook": {"url": "https://127.0.0.1/x", "secret": SECRET}}, "urls_off"),
     ],
 )
-def test_jobs_that_make_no_sense_never_begin(anna: TestClient, asked: dict[str, Any], code: str) -> None:
-    answer = anna.post("/v1/jobs", json=asked)
+def test_jobs_that_make_no_sense_never_begin(shared: TestClient, asked: dict[str, Any], code: str) -> None:
+    answer = shared.post("/v1/jobs", json=asked)
     assert answer.json()["error"]["code"] == code
     assert "s3cret" not in answer.text
 
