@@ -16,9 +16,10 @@ def merge_metrics(texts: Mapping[int, str]) -> list[Metric]:
     Args:
         texts: What each process shows, by its number.
 
-    >>> [metric] = merge_metrics({0: "# TYPE a gauge\na 1\n", 1: "# TYPE a gauge\na 2\n"})
+    >>> texts = {number: f"# TYPE a gauge\na {number}.0\n" for number in (0, 1)}
+    >>> [metric] = merge_metrics(texts)
     >>> [(sample.labels, sample.value) for sample in metric.samples]
-    [({'process': '0'}, 1.0), ({'process': '1'}, 2.0)]
+    [({'process': '0'}, 0.0), ({'process': '1'}, 1.0)]
     """
     merged: dict[str, Metric] = {}
     for number, text in texts.items():
