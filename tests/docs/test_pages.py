@@ -37,7 +37,8 @@ pytestmark = pytest.mark.usefixtures("tiny")  # which every command then shares
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 SKILLS = sorted((ROOT / "serve" / "skills").glob("*/SKILL.md"))
-PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md")), *SKILLS]
+PAGES_OF_THE_SITE = sorted((ROOT / "docs").glob("**/*.md"))
+PAGES = [README, *PAGES_OF_THE_SITE, *SKILLS]
 
 _FENCE = re.compile(
     r"(?:<!-- (?P<marker>[^>]+?) -->\n+)?^```(?P<language>\S*)(?: (?P<options>[^\n]*))?\n(?P<code>.*?)^```$",
@@ -362,7 +363,7 @@ def test_make_try_answers_the_query_below_the_image(folder: Path) -> None:
 def test_the_navigation_lists_every_page_once() -> None:
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     listed = sorted(find_paths(config["nav"]))
-    assert listed == sorted(page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page != README)
+    assert listed == sorted(page.relative_to(ROOT / "docs").as_posix() for page in PAGES_OF_THE_SITE)
 
 
 def find_paths(nav: Any) -> Iterator[str]:
