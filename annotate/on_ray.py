@@ -9,9 +9,6 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-import ray
-
 from annotate.dispatch import Death, Event
 from annotate.worker import Advance, Failed, Finished, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
 from sam3_tool.errors import UserError
@@ -57,6 +54,10 @@ class RayCrew:
         self._setup, self._devices = setup, devices
         self._actors: dict[int, Any] = {}
         self._waiting: dict[Any, int] = {}
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which is read as Ray is imported
+        import ray
+
+        self._ray = ray
         if not ray.is_initialized():
             own = {} if os.environ.get("RAY_ADDRESS") else {"object_store_memory": OBJECT_STORE_BYTES}
             variables = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
@@ -67,7 +68,7 @@ class RayCrew:
         on_gpu = self._devices[worker].startswith("cuda")
         # two calls at a time: one works, and the other one may stop it
         options = {"num_cpus": 1, "num_gpus": 1 if on_gpu else 0, "max_concurrency": 2}
-        self._actors[worker] = ray.remote(**options)(RayWorker).remote()
+        self._actors[worker] = self._ray.remote(**options)(RayWorker).remote()
         device = "cuda" if on_gpu else self._devices[worker]
         self._waiting[self._actors[worker].load.remote(self._setup, device)] = worker
 
@@ -77,13 +78,13 @@ class RayCrew:
 
     def wait_for_events(self, timeout: float) -> list[Event]:
         """Return what came from actors."""
-        ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=timeout) if self._waiting else ([], [])
+        ready, _ = self._ray.wait(list(self._waiting), num_returns=1, timeout=timeout) if self._waiting else ([], [])
         return [event for answer in ready for event in self._read_answer(self._waiting.pop(answer), answer)]
 
     def _read_answer(self, worker: int, answer: Any) -> list[Event]:
         try:
-            message: Ready | Finished | Failed = ray.get(answer)
-        except ray.exceptions.RayActorError:
+            message: Ready | Finished | Failed = self._ray.get(answer)
+        except self._ray.exceptions.RayActorError:
             return [(worker, Death("died, or its machine did"))]
         if isinstance(message, Finished):  # an actor says nothing in between
             summary = message.summary
@@ -99,5 +100,5 @@ class RayCrew:
         """End all actors."""
         for actor in self._actors.values():
             with suppress(Exception):
-                ray.kill(actor)
-        ray.shutdown()
+                self._ray.kill(actor)
+        self._ray.shutdown()

@@ -1,4 +1,4 @@
-"""A real Chromium on the real page: one browser, one engine and as few servers as there can be for all tests.
+"""A real Chromium on the real page: one browser a file, one engine and as few servers as there can be for all tests.
 
 Most pages are served from the process of the tests, which has PyTorch and the models loaded once. One test starts the
 program itself (`Program`), because only a process of its own can be killed.
@@ -93,8 +93,12 @@ def slow() -> Iterator[SlowModel]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser for the tests of one file: while there is one, the event loop of playwright runs in this thread.
+
+    No other test could run a loop of its own then.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium here; Debian and Ubuntu: apt-get install chromium-headless-shell")
     with sync_playwright() as playwright:

@@ -226,7 +226,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(here, words, complaint):
 )
 def test_an_interruption_is_one_line_and_leaves_what_is_done(here, number, code, ended):
     child = start_program("eval", "run", "scenes", "--with", "number=12", "--with", "size=200x150", "--out", "a")
-    while child.poll() is None and not Path("a/samples.jsonl").exists():
+    samples = Path("a/samples.jsonl")
+    while child.poll() is None and not (samples.exists() and samples.read_bytes().count(b"\n")):
         time.sleep(0.01)
     child.send_signal(number)
     stdout, stderr = child.communicate()
