@@ -28,7 +28,8 @@ def render_banner(sam3: str) -> str:
         f" shapes and these {len(things)} things, as drawings show them, and little of photographs.</summary>"
         f"<p><b>Shapes</b> {', '.join(shapes)}, in {', '.join(COLOURS)}; plain, striped or dotted.</p>"
         f"<p><b>Things</b> {', '.join(things)}.</p>"
-        "<p>For any noun phrase in real photographs, start the page with <code>--sam3 facebook/sam3</code>.</p>"
+        "<p>For photographs, start the page with <code>--sam3 open</code> (no access needed) or"
+        " <code>--sam3 facebook/sam3</code>.</p>"
         "</details>"
     )
 

@@ -173,8 +173,9 @@ class Sam3:
         """Load SAM 3 by name. A network that is in use already is shared: two of them take the memory of one.
 
         Args:
-            name_or_path: "tiny" (the embedded checkpoint), "facebook/sam3", a folder in transformers' format, or
-                "NAME:WEIGHTS" for an installed backend of that name (entry points `sam3_agent.backends`).
+            name_or_path: A name that `sam3-agent models` lists ("tiny" is embedded, "open" needs no access), a folder
+                in transformers' format, an official `.pt` file, or "NAME:WEIGHTS" for an installed backend of that
+                name (entry points `sam3_agent.backends`).
             device: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one.
             dtype: "float32", "bfloat16" or "float16"; "auto" is bfloat16 on GPUs and, for large networks, on CPUs
                 with units for it; else float32.
@@ -633,8 +634,8 @@ class Sam3:
         Returns:
             One sentence, or "" if there is nothing to know.
 
-        >>> Sam3.load("tiny").vocabulary_warning("giraffe")
-        "The embedded SAM 3 does not know 'giraffe'; `--sam3 facebook/sam3` takes any phrase."
+        >>> print(Sam3.load("tiny").vocabulary_warning("giraffe").partition(";")[0])
+        The embedded SAM 3 does not know 'giraffe'
         """
         return self._backend.vocabulary_warning(phrase)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agent.cli.model_options import parse_model_options
+from agent.cli.models import format_bytes
+from sam3_tool.backends.catalog import CATALOG, OPEN_NAME, CatalogEntry, locate_weights
 
 OPTIONAL_PACKAGES = {
     "vllm": "vllm",
@@ -25,8 +27,13 @@ OPTIONAL_PACKAGES = {
 }
 """Package: the extra that brings it."""
 ENVIRONMENT_KEYS = ("HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-GATED_CHECKPOINT = "facebook/sam3"
 GIB = 2**30
+MODEL_ADVICE = {
+    OPEN_NAME: f"for photographs, without asking anybody: use --sam3 {OPEN_NAME}, which is downloaded once",
+    "facebook/sam3": "for any noun phrase on photographs: ask for access at https://huggingface.co/facebook/sam3,"
+    " run `hf auth login`, then use --sam3 facebook/sam3",
+}
+"""What a person without these weights can do, by the model's name."""
 
 FindingState = Literal["ok", "absent", "problem"]
 
@@ -129,8 +136,8 @@ def get_installed_version(name: str) -> str:
 
 
 def check_checkpoints() -> list[Finding]:
-    """Which SAM 3 are here."""
-    return [_check_tiny_checkpoint(), _check_gated_checkpoint()]
+    """Which models are here."""
+    return [_check_tiny_checkpoint(), *(_check_model(entry) for entry in CATALOG if entry.access in ("open", "gated"))]
 
 
 def _check_tiny_checkpoint() -> Finding:
@@ -142,17 +149,17 @@ def _check_tiny_checkpoint() -> Finding:
     return Finding("checkpoints", "tiny", "ok", f"embedded, {weights.stat().st_size / 1e6:.1f} MB, knows {known} words")
 
 
-def _check_gated_checkpoint() -> Finding:
-    from huggingface_hub import try_to_load_from_cache
+def _check_model(entry: CatalogEntry) -> Finding:
+    files = locate_weights(entry)
+    if all(path is not None for _, path in files):
+        return Finding("checkpoints", entry.name, "ok", "in the local cache; " + _describe_abilities(entry))
+    missing = ", ".join(name for name, path in files if path is None)
+    detail = f"not in the local cache: {missing} ({format_bytes(entry.nbytes)} in all)"
+    return Finding("checkpoints", entry.name, "absent", detail, MODEL_ADVICE.get(entry.name, ""))
 
-    found = try_to_load_from_cache(GATED_CHECKPOINT, "config.json")
-    if isinstance(found, str):
-        return Finding("checkpoints", GATED_CHECKPOINT, "ok", f"in the local cache: {Path(found).parent}")
-    advice = (
-        f"for any noun phrase on real photographs: ask for access at https://huggingface.co/{GATED_CHECKPOINT}, "
-        f"run `hf auth login`, then use --sam3 {GATED_CHECKPOINT}"
-    )
-    return Finding("checkpoints", GATED_CHECKPOINT, "absent", "not in the local cache", advice)
+
+def _describe_abilities(entry: CatalogEntry) -> str:
+    return f"takes {', '.join(entry.abilities)}"
 
 
 def check_planners() -> list[Finding]:

@@ -16,6 +16,7 @@ from agent.cli.chat.command import chat
 from agent.cli.console import FAILURE, print_table, report_user_errors
 from agent.cli.everything import segment_everything
 from agent.cli.loading import freeze_and_enable_gc
+from agent.cli.models import list_models
 from agent.cli.segment import segment
 from agent.cli.signals import raise_terminations
 from agent.cli.streams import prepare_streams, print_line
@@ -82,6 +83,7 @@ def _define_global_options(
 app.command()(segment)
 app.command()(chat)
 app.command("everything")(segment_everything)
+app.command("models")(list_models)
 
 
 @app.command()

@@ -84,7 +84,7 @@ class Options:
     def __post_init__(self) -> None:
         """Raises UsageError for a value that nothing could be made of, and for an option that would reach nobody."""
         if self.sam3 is not None and not self.sam3.strip():
-            raise UsageError("--sam3 is empty; is a variable not set? Expected tiny, facebook/sam3, or a folder")
+            raise UsageError("--sam3 is empty; is a variable not set? Expected a name of `sam3-agent models` or a path")
         self._check_options_apply()
         parse_model_options(self._given_model_options, MODEL_OPTIONS.values())
         if self.threshold is not None and not 0 <= self.threshold < 1:

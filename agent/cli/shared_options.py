@@ -16,7 +16,9 @@ from sam3_tool.plugins import find_plugins
 MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
 """Headings in the help."""
 
-Sam3Option = Annotated[str | None, typer.Option("--sam3", help="tiny, facebook/sam3, or a folder (default: tiny).")]
+Sam3Option = Annotated[
+    str | None, typer.Option("--sam3", help="A name of `sam3-agent models`, a folder or a .pt file (default: tiny).")
+]
 DeviceOption = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1 …")]
 _SPECS = {"grammar": "grammar", "replay": "replay:EPISODE.json, replay:DIR"}
 _PLANNERS = (

@@ -54,6 +54,9 @@ with the published pair)."""
 _MAX_POINTS, _POINTS_PER_IMAGE = 64, 8
 """Clicks on one image in one pass: at most, and in the place of one image; they share what the encoder made."""
 
+ANY_PHRASE = "`--sam3 open` (no access needed) and `--sam3 facebook/sam3` take any phrase."
+PHOTOGRAPHS = "for photographs use `--sam3 open` (no access needed) or `--sam3 facebook/sam3`."
+
 _NO_TRACKER = CheckpointError("this SAM 3 was made without a tracker, so it cannot follow clicks")
 
 Item = TypeVar("Item")
@@ -286,8 +289,8 @@ class TransformersBackend:
         checkpoint = "The embedded SAM 3" if self.name == EMBEDDED_NAME else f"The SAM 3 checkpoint {self.name}"
         words = ", ".join(dict.fromkeys(f"'{word}'" for word in self._vocabulary.find_unknown_words(phrase)))
         if words:
-            return f"{checkpoint} does not know {words}; `--sam3 facebook/sam3` takes any phrase."
-        return f"{checkpoint} has only ever seen drawn scenes; for photographs use `--sam3 facebook/sam3`."
+            return f"{checkpoint} does not know {words}; {ANY_PHRASE}"
+        return f"{checkpoint} has only ever seen drawn scenes; {PHOTOGRAPHS}"
 
     @contextmanager
     def _run_safely(self) -> Iterator[None]:

@@ -17,12 +17,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.system.http_environment import describe_http_fault
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder, is_there
 
 EMBEDDED_NAME = "tiny"
-TRY_TINY = "The embedded checkpoint works now: `--sam3 tiny`."
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
@@ -46,8 +46,8 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
         return _download_checkpoint(name)
     found = "not a folder" if is_there(folder) else "no such folder"
     raise CheckpointError(
-        f"SAM 3 checkpoint {name!r}: {found}; expected 'tiny' (embedded, works now), 'facebook/sam3', "
-        "or a folder with config.json and model.safetensors"
+        f"SAM 3 checkpoint {name!r}: {found}; expected a name that `sam3-agent models` lists, a folder with "
+        f"config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
     )
 
 
@@ -68,7 +68,7 @@ def _download_checkpoint(repository: str) -> Path:
         folder = Path(snapshot_download(repository, allow_patterns=_FILES))
     except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
         if fault := describe_missing_hub_home() or describe_http_fault():
-            raise CheckpointError(f"{repository} could not be downloaded: {fault}. {TRY_TINY}") from error
+            raise CheckpointError(f"{repository} could not be downloaded: {fault}. {WORKS_NOW}") from error
         raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
     # without the hub, whatever an earlier download has left is taken for the whole
     missing = _list_missing_files(folder)
@@ -119,7 +119,7 @@ def _describe_obstacle(repository: str, error: Exception) -> str:
 def _format_advice(repository: str) -> str:
     return (
         f"To get it: ask for access at https://huggingface.co/{repository} (free, it takes a moment), "
-        f"log in with `hf auth login` or set HF_TOKEN, and try again. {TRY_TINY}"
+        f"log in with `hf auth login` or set HF_TOKEN, and try again. {WORKS_NOW}"
     )
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.errors import CheckpointError
 from sam3_tool.system.files import decode_json
 
@@ -39,7 +40,7 @@ class Vocabulary:
             return cls(decode_json(file.read_bytes())["words"]) if file.is_file() else None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise CheckpointError(
-                f'{file} cannot be read: {format_one_line(error)}; expected {{"words": [...]}}. {TRY_TINY}'
+                f'{file} cannot be read: {format_one_line(error)}; expected {{"words": [...]}}. {WORKS_NOW}'
             ) from error
 
     def find_unknown_words(self, phrase: str) -> list[str]:

@@ -18,7 +18,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
@@ -52,12 +53,12 @@ def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
             )
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         raise CheckpointError(
-            f"{folder} cannot be read as a SAM 3 checkpoint: {format_one_line(error)}. {TRY_TINY}"
+            f"{folder} cannot be read as a SAM 3 checkpoint: {format_one_line(error)}. {WORKS_NOW}"
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would go on with random numbers in their place
         what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
-        raise CheckpointError(f"{folder} is not a whole SAM 3 checkpoint: {what}. {TRY_TINY}")
+        raise CheckpointError(f"{folder} is not a whole SAM 3 checkpoint: {what}. {WORKS_NOW}")
     return model.eval(), processors
 
 
@@ -85,7 +86,7 @@ def read_tracker(folder: Path, detector: Any) -> Any:
         for name, value in _read_tracker_weights(folder, lambda name: not name.startswith(MEMORY_PARTS))
     }
     if not weights:
-        raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {TRY_TINY}")
+        raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {WORKS_NOW}")
     try:
         with silence_transformers(), torch.device("meta"):  # nothing is made that is replaced at once
             tracker = Sam3TrackerModel(Sam3TrackerConfig.from_pretrained(folder, local_files_only=True))
@@ -95,11 +96,11 @@ def read_tracker(folder: Path, detector: Any) -> Any:
         missing = tracker.load_state_dict(weights, strict=False, assign=True).missing_keys
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         what = format_one_line(error)
-        raise CheckpointError(f"{folder} cannot be read as a SAM 3 tracker: {what}. {TRY_TINY}") from error
+        raise CheckpointError(f"{folder} cannot be read as a SAM 3 tracker: {what}. {WORKS_NOW}") from error
     lost = sorted(name for name in missing if not name.startswith("vision_encoder.backbone."))
     if lost:
         what = f"{len(lost)} weights are missing, e.g. {lost[0]}"
-        raise CheckpointError(f"{folder} has no whole tracker for clicks: {what}. {TRY_TINY}")
+        raise CheckpointError(f"{folder} has no whole tracker for clicks: {what}. {WORKS_NOW}")
     return tracker.eval()
 
 
@@ -138,10 +139,10 @@ def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
         missing = sorted(memory.load_state_dict(weights, strict=False).missing_keys)
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         what = format_one_line(error)
-        raise CheckpointError(f"{folder} cannot be read as a SAM 3 video tracker: {what}. {TRY_TINY}") from error
+        raise CheckpointError(f"{folder} cannot be read as a SAM 3 video tracker: {what}. {WORKS_NOW}") from error
     if missing:
         what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
-        raise CheckpointError(f"{folder} has no whole memory for videos: {what}. {TRY_TINY}")
+        raise CheckpointError(f"{folder} has no whole memory for videos: {what}. {WORKS_NOW}")
     memory.memory_attention.to(dtype)
     return memory.eval().requires_grad_(False)
 

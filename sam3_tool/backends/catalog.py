@@ -1,0 +1,133 @@
+"""Every model that `Sam3.load` knows by name: its licence, its gate, its size, and what it can do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Ability: TypeAlias = Literal["phrase", "exemplar", "click", "video"]
+Access: TypeAlias = Literal["embedded", "open", "gated", "key"]
+"""Comes with this package; anybody may download it; its owner is asked first; runs at its owner's, for a key."""
+Check: TypeAlias = Literal["these files", "random weights", "local server"]
+
+OPEN_NAME = "open"
+WORKS_NOW = "Without asking anybody: `--sam3 open` (photographs, downloaded once) or `--sam3 tiny` (embedded)."
+"""What a message about missing weights ends with."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A repository on the Hugging Face hub, and the file of it that holds the weights."""
+
+    repository: str
+    weights: str = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One model by name.
+
+    >>> entry = find_entry("facebook/sam3")
+    >>> entry.access, entry.can_follow_clicks
+    ('gated', True)
+    """
+
+    name: str
+    """What `Sam3.load` and `--sam3` take."""
+    title: str
+    licence: str
+    access: Access
+    nbytes: int
+    """Bytes of weights on disk; 0 for a service."""
+    abilities: tuple[Ability, ...]
+    checked: Check
+    """How it was run here: with these files, with the same files of random weights, against a server of our own."""
+    files: tuple[ModelFiles, ...] = ()
+    measured: str = ""
+    """Speed that was measured here, and on what; empty if it was not."""
+    note: str = ""
+    """What one must know of it, in a sentence; empty if nothing."""
+
+    @property
+    def can_follow_clicks(self) -> bool:
+        return "click" in self.abilities
+
+
+_ALL: tuple[Ability, ...] = ("phrase", "exemplar", "click", "video")
+_SAM_LICENCE = "SAM License"
+_FULL_SIZE = "one CPU core, bfloat16: 46 s an image with its first phrase, 4 s a phrase"
+
+CATALOG: tuple[CatalogEntry, ...] = (
+    CatalogEntry(
+        name="tiny",
+        title="SAM 3, embedded",
+        licence="Apache-2.0",
+        access="embedded",
+        nbytes=15_453_032,
+        abilities=_ALL,
+        checked="these files",
+        measured="one CPU core: 66 ms an image with its first phrase, 20 to 27 ms a phrase, 9 ms a click",
+        note="It knows 266 words and drawn scenes, and finds little in photographs.",
+    ),
+    CatalogEntry(
+        name=OPEN_NAME,
+        title="Grounding DINO (tiny) and SAM 2.1",
+        licence="Apache-2.0",
+        access="open",
+        nbytes=1_012_000_000,
+        abilities=("phrase", "click"),
+        checked="random weights",
+        files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-base-plus")),
+        note="Works on photographs. Its scores are not comparable with those of SAM 3.",
+    ),
+    CatalogEntry(
+        name="facebook/sam3",
+        title="SAM 3",
+        licence=_SAM_LICENCE,
+        access="gated",
+        nbytes=3_440_000_000,
+        abilities=_ALL,
+        checked="random weights",
+        files=(ModelFiles("facebook/sam3"),),
+        measured=_FULL_SIZE,
+    ),
+    CatalogEntry(
+        name="facebook/sam3.1",
+        title="SAM 3.1, image part",
+        licence=_SAM_LICENCE,
+        access="gated",
+        nbytes=3_500_000_000,
+        abilities=("phrase", "exemplar", "click"),
+        checked="random weights",
+        files=(ModelFiles("facebook/sam3.1", "sam3.1_multiplex.pt"),),
+        note="Its multiplex tracker for videos is not read; `--sam3 facebook/sam3` follows objects.",
+    ),
+    CatalogEntry(
+        name="hosted:sam-3.1",
+        title="SAM 3.1 at Meta, over the Responses API",
+        licence="terms of the service",
+        access="key",
+        nbytes=0,
+        abilities=("phrase", "exemplar", "click"),
+        checked="local server",
+        note="Images leave this machine, and each request costs money.",
+    ),
+)
+
+
+def find_entry(name: str) -> CatalogEntry | None:
+    """Return the model of this name, or None."""
+    return next((entry for entry in CATALOG if entry.name == name), None)
+
+
+def locate_weights(entry: CatalogEntry) -> list[tuple[str, Path | None]]:
+    """Return, for each file of weights on the hub, "REPOSITORY/FILE" and where it lies here; None: it does not.
+
+    Nothing is downloaded, and the hub is not asked.
+    """
+    # The hub's client takes a tenth of a second to import.
+    from huggingface_hub import try_to_load_from_cache
+
+    found = [(files, try_to_load_from_cache(files.repository, files.weights)) for files in entry.files]
+    return [
+        (f"{files.repository}/{files.weights}", Path(path) if isinstance(path, str) else None) for files, path in found
+    ]
