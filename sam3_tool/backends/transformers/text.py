@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import ftfy
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from sam3_tool.cache import ByteCache
@@ -24,6 +25,8 @@ BOXES_ONLY_PHRASE = "visual"
 """The text that goes with boxes alone."""
 CONTEXT = 32
 """Text tokens, start and end included; longer phrases are cut."""
+LITE_TEXT_ENCODER = "sam3_lite_text_text_model"
+"""`model_type` of a text encoder that is not causal."""
 
 _TEXT_BYTES = 32 * 2**20
 _SPECIAL_TOKENS = re.compile(r"<\|(startoftext|endoftext)\|>")
@@ -42,6 +45,26 @@ def clean_phrase(phrase: str) -> str:
     """
     text = html.unescape(html.unescape(ftfy.fix_text(phrase)))
     return _SPECIAL_TOKENS.sub(r"<| \1 |>", " ".join(text.split()).lower())
+
+
+def pad_with_zeros(tokens: torch.Tensor, mask: torch.Tensor, length: int) -> torch.Tensor:
+    """Pad tokens as the encoder of SAM3-LiteText was trained: with zeros to its whole context, which it reads, too.
+
+    transformers' `Sam3Processor` pads to 32 tokens and hides them, so that the 16 positions of the published encoders
+    are stretched over 32 tokens. The published code (`sam3/model/text_encoder_student.py` of EfficientSAM3) does not.
+
+    Args:
+        tokens: int64, (n, L).
+        mask: int64, (n, L): 1 where there is a token.
+        length: What they are padded to, L or more.
+
+    Returns:
+        int64, (n, length).
+
+    >>> pad_with_zeros(torch.tensor([[5, 7, 9]]), torch.tensor([[1, 1, 0]]), 4).tolist()
+    [[5, 7, 0, 0]]
+    """
+    return functional.pad(tokens * mask, (0, length - tokens.shape[1]))
 
 
 class ExemplarSource(Protocol):
@@ -65,10 +88,11 @@ class ExemplarSource(Protocol):
 
 
 class PromptEncoder:
-    """The text and the geometry encoder of a `Sam3Model`. Not thread-safe."""
+    """The text and the geometry encoder of a `Sam3Model` or a `Sam3LiteTextModel`. Not thread-safe."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer
+        self._reads_padding: bool = model.config.text_config.model_type == LITE_TEXT_ENCODER
         self._texts: ByteCache[str, torch.Tensor] = ByteCache(_TEXT_BYTES, size=lambda text: text.nbytes)
 
     def compute_cls_tokens(self, coarsest: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -83,7 +107,8 @@ class PromptEncoder:
         """Return features (n, L, C) and mask (n, L) of the prompts, padded to the longest of them.
 
         `sources`: of each prompt, the image that its boxes lie in. `positions`: of the coarsest level, (1, C, h, w).
-        Padding never shows in what is not padding: the text encoder is causal, and all later attention is masked.
+        Padding never shows in what is not padding: the text encoder is causal or pads every phrase to one length, and
+        all later attention is masked.
         """
         phrases = [prompt.phrase or BOXES_ONLY_PHRASE for prompt in prompts]
         texts, box_tokens = (
@@ -98,10 +123,15 @@ class PromptEncoder:
         """Return the text encoder's features of each phrase, (its tokens, C)."""
         context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
         texts = [clean_phrase(phrase) for phrase in phrases]
-        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=context, return_tensors="pt").to(
-            self._model.device
-        )
-        features = self._model.get_text_features(**tokens).pooler_output
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=context, return_tensors="pt")
+        if self._reads_padding:
+            inputs = {"input_ids": pad_with_zeros(tokens["input_ids"], tokens["attention_mask"], context)}
+        else:
+            inputs = dict(tokens)
+        device = self._model.device
+        features = self._model.get_text_features(
+            **{name: value.to(device) for name, value in inputs.items()}
+        ).pooler_output
         lengths = tokens["attention_mask"].sum(dim=1).tolist()
         return [text[:length].clone() for text, length in zip(features, lengths, strict=True)]
 

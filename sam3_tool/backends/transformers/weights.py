@@ -12,13 +12,13 @@ from safetensors import safe_open
 from transformers import (
     CLIPTokenizer,
     Sam3ImageProcessor,
-    Sam3Model,
     Sam3TrackerConfig,
     Sam3TrackerModel,
 )
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.architectures import import_detector_class
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
@@ -38,13 +38,14 @@ class Processors(NamedTuple):
 
 
 def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
-    """Return a `Sam3Model`, in evaluation mode and on the CPU, and its readers. Nothing is printed.
+    """Return a `Sam3Model` or `Sam3LiteTextModel`, in evaluation mode and on the CPU, and its readers, silently.
 
     Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
     """
+    detector_class = import_detector_class(folder)
     try:
         with silence_transformers():
-            model, report = Sam3Model.from_pretrained(
+            model, report = detector_class.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
             )
             processors = Processors(

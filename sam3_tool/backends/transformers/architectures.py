@@ -1,0 +1,49 @@
+"""Which network a folder holds, by the `model_type` of its config.json: SAM 3, or SAM 3 with a small text encoder."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.errors import CheckpointError
+from sam3_tool.system.files import decode_json
+
+LITE_TEXT = "sam3_lite_text"
+_DETECTORS = {
+    "sam3": "Sam3Model",
+    "sam3_video": "Sam3Model",
+    LITE_TEXT: "Sam3LiteTextModel",
+    "sam3_lite_text_video": "Sam3LiteTextModel",
+}
+"""`model_type` -> the class of transformers that finds phrases."""
+
+
+def read_model_type(folder: Path) -> str:
+    """Return the `model_type` of a checkpoint, of its detector where it has several parts; "" if it names none.
+
+    >>> from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+    >>> read_model_type(locate_checkpoint("tiny"))
+    'sam3'
+    """
+    with suppress(OSError, ValueError, AttributeError):  # a damaged file is told of by who reads all of it
+        config = decode_json((folder / "config.json").read_bytes())
+        detector = config.get("detector_config")
+        kinds = ((detector or {}).get("model_type"), config.get("model_type"))
+        return next((kind for kind in kinds if isinstance(kind, str) and kind), "")
+    return ""
+
+
+def import_detector_class(folder: Path) -> Any:
+    """Return the class of transformers that a folder's detector is an instance of.
+
+    Raises `CheckpointError` if the folder names another model.
+    """
+    import transformers
+
+    kind = read_model_type(folder) or "sam3"
+    if kind not in _DETECTORS:
+        raise CheckpointError(
+            f"{folder} holds a model of the type {kind!r} (config.json); expected one of {', '.join(_DETECTORS)}. "
+            f"{WORKS_NOW}"
+        )
+    return getattr(transformers, _DETECTORS[kind])
