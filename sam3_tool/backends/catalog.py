@@ -79,6 +79,20 @@ CATALOG: tuple[CatalogEntry, ...] = (
         files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-base-plus")),
         note="Works on photographs. Its scores are not comparable with those of SAM 3.",
     ),
+    *(
+        CatalogEntry(
+            name=f"vil-uob/sam3-litetext-{size}",
+            title=f"SAM 3 with a light text encoder ({size.upper()})",
+            licence="Apache-2.0 by its card",
+            access="open",
+            nbytes=nbytes,
+            abilities=("phrase", "exemplar"),
+            checked="random weights",
+            files=(ModelFiles(f"vil-uob/sam3-litetext-{size}"),),
+            note="Its vision encoder is SAM 3's: the SAM License may apply. Without a tracker: no clicks, no videos.",
+        )
+        for size, nbytes in (("s0", 2_117_000_000), ("s1", 2_200_000_000), ("l", 2_440_000_000))
+    ),
     CatalogEntry(
         name="facebook/sam3",
         title="SAM 3",
