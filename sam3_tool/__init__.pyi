@@ -1,5 +1,6 @@
 from .backends.base import (
     Backend,
+    ConceptBackend,
     CrossImageEmbedding,
     Detections,
     Embedding,
@@ -8,8 +9,10 @@ from .backends.base import (
     VideoBackend,
 )
 from .backends.scripted import ScriptedBackend, ScriptedEmbedding
+from .concepts.concept import Concept
 from .errors import (
     CheckpointError,
+    ConceptError,
     DeadlineError,
     DeviceError,
     ImageError,
@@ -42,6 +45,9 @@ __all__ = [
     "BatchReport",
     "Box",
     "CheckpointError",
+    "Concept",
+    "ConceptBackend",
+    "ConceptError",
     "ConceptPrompt",
     "CrossImageEmbedding",
     "DeadlineError",

@@ -6,6 +6,7 @@
     │   │   └── ImageSizeError  an image has more pixels than it may have
     │   ├── VideoError          a file, a folder or a list of images is no video
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
+    │   ├── ConceptError        a saved concept cannot be used
     │   ├── DeviceError         a model cannot run, or go on, on its device
     │   ├── FetchError          a URL is refused, or nothing comes from it        (sam3_tool.system.fetching)
     │   ├── PathError           a path cannot name any file
@@ -67,6 +68,10 @@ class VideoError(UserError, ValueError):
 
 class CheckpointError(UserError, RuntimeError):
     """Signal that the weights of SAM 3 are missing or cannot be read."""
+
+
+class ConceptError(UserError, ValueError):
+    """Signal that a concept cannot be read or written, or that it is of other weights."""
 
 
 class DeviceError(UserError, ValueError):

@@ -1,11 +1,13 @@
 """What SAM 3 can be asked for: a concept, everywhere in an image or a video; or the one object that clicks show."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 
 import numpy as np
 
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.image import Image
+from sam3_tool.masks.boxes import mask_to_box
 
 PUBLISHED_THRESHOLDS = (0.88, 0.95)
 """Predicted IoU and stability that everything mode asks for, as published for SAM with its largest encoder."""
@@ -17,11 +19,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ConceptPrompt:
-    """A question for every instance of a concept: a noun phrase, exemplar boxes, or both.
+    """A question for every instance of a concept: a noun phrase, exemplar boxes, or both; or one that was described.
 
     Raises:
-        ValueError: There is neither phrase nor box, a box has no area, the labels do not fit the boxes, or the
-            threshold lies outside [0, 1).
+        ValueError: There is neither phrase nor box nor concept, a box has no area, the labels do not fit the boxes, the
+            threshold lies outside [0, 1), or there are both boxes and a concept.
 
     >>> ConceptPrompt("striped cup", boxes=((10, 10, 40, 50),)).box_labels
     (1,)
@@ -37,9 +39,14 @@ class ConceptPrompt:
     """In [0, 1): instances with a score strictly above it are kept."""
     exemplar_image: Image | None = None
     """The image that the boxes lie in, where it is another one."""
+    concept: Concept | None = field(default=None, repr=False)
+    """Examples that were described before. SAM 3 reads their own phrase; `phrase` is what the instances are called,
+    and by default the same."""
 
     def __post_init__(self) -> None:
-        if not (self.phrase or "").strip() and not self.boxes:
+        if self.concept is not None:
+            self._complete_concept(self.concept)
+        elif not (self.phrase or "").strip() and not self.boxes:
             raise ValueError("a concept prompt needs a noun phrase, an exemplar box, or both")
         if not self.box_labels:
             object.__setattr__(self, "box_labels", (1,) * len(self.boxes))
@@ -51,6 +58,15 @@ class ConceptPrompt:
             raise ValueError("`exemplar_image` needs `boxes` that lie in it, but there is no box")
         for box in self.boxes:
             _check_box(box)
+
+    def _complete_concept(self, concept: Concept) -> None:
+        if self.boxes or self.exemplar_image is not None:
+            raise ValueError(
+                "a concept and boxes cannot be asked for together; describe what is in the boxes, and take what"
+                " `Concept.combine` makes of both"
+            )
+        if self.phrase is None:
+            object.__setattr__(self, "phrase", concept.phrase)
 
 
 @dataclass(frozen=True)
@@ -187,6 +203,33 @@ class PointsPrompt:
             )
         if not 0 < self.stability_offset < inf:
             raise ValueError(f"`stability_offset` must be above 0, got {self.stability_offset}")
+
+
+def compute_exemplar_box(mask: np.ndarray, image: Image) -> Box:
+    """Compute the exemplar box of a mask: SAM 3 was published without weights for the pixels of an exemplar's mask.
+
+    Args:
+        mask: bool, (height, width) of the image.
+        image: The image that it lies in.
+
+    Returns:
+        The box around the mask, x0 y0 x1 y1 in pixels.
+
+    Raises:
+        ValueError: The mask is not bool, has another size, or covers nothing.
+
+    >>> compute_exemplar_box(np.eye(4, 6, dtype=bool), Image(np.zeros((4, 6, 3), np.uint8)))
+    (0.0, 0.0, 4.0, 4.0)
+    """
+    expected = (image.height, image.width)
+    if mask.dtype != bool or mask.shape != expected:
+        raise ValueError(
+            f"an exemplar mask is bool and of the size of its image, {expected}; got {mask.dtype} {mask.shape}"
+        )
+    x0, y0, x1, y1 = mask_to_box(mask)
+    if x0 == x1:
+        raise ValueError("an exemplar mask covers no pixel; give one that covers an object")
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 Prompt = ConceptPrompt | VisualPrompt

@@ -2,28 +2,40 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from sam3_tool.backends.base import Backend, require_video
+from sam3_tool.backends.base import Backend, require_concepts, require_video
 from sam3_tool.backends.loading import load_backend
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.recording.replay import ReplayingBackend
 from sam3_tool.batching.batcher import Batcher, BatchLimits, BatchRun
 from sam3_tool.batching.calls import Ticket
+from sam3_tool.concepts.concept import MAX_EXAMPLES, Concept
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
-from sam3_tool.prompts import PUBLISHED_THRESHOLDS, Box, ConceptPrompt, Point, PointsPrompt, VisualPrompt
+from sam3_tool.phrases import normalize_phrase
+from sam3_tool.prompts import (
+    PUBLISHED_THRESHOLDS,
+    Box,
+    ConceptPrompt,
+    FramePrompt,
+    Point,
+    PointsPrompt,
+    Prompt,
+    VisualPrompt,
+    compute_exemplar_box,
+)
 from sam3_tool.service import (
     AnyRequest,
     EmbeddingPrompt,
@@ -42,6 +54,7 @@ from sam3_tool.tracking.streaming import TrackingPrompt, TrackingRun, get_phrase
 from sam3_tool.video.masklets import Masklets
 from sam3_tool.video.video import Video
 
+AnyPrompt = TypeVar("AnyPrompt", bound=Prompt)
 MAX_BATCH = 8
 CACHE_BYTES = 512 * 2**20
 """Room for 8 images of facebook/sam3 in bf16, or for 180 of the embedded checkpoint."""
@@ -144,6 +157,7 @@ class Sam3:
     ) -> None:
         self._backend = backend
         self._ticket = Ticket()
+        self._concepts: Mapping[str, Concept] = {}
         server = SegmentationServer(backend, cache_bytes, host_bytes)
         limits = BatchLimits[AnyRequest](
             max_size=max_batch,
@@ -282,6 +296,47 @@ class Sam3:
         view._ticket = Ticket(name, is_batch, deadline, cancel)
         return view
 
+    def with_concepts(self, concepts: Mapping[str, Concept]) -> "Sam3":
+        """Return the same segmenter, which looks for a concept wherever it is asked for a phrase of that name.
+
+        Whoever plans need not know: an agent that asks for "cup" gets what the examples of "cup" find. Prompts with
+        boxes stay as they are.
+
+        Args:
+            concepts: Noun phrase -> what is looked for in its place. Phrases are compared in lower case.
+
+        Returns:
+            A segmenter with these concepts, and no others.
+
+        Raises:
+            CheckpointError: The backend cannot look for concepts.
+
+        >>> from sam3_tool import Image, Sam3
+        >>> from sam3_tool.synthetic.scenes import draw_scene
+        >>> scene, sam3 = draw_scene(6), Sam3.load("tiny")
+        >>> image = Image(scene.pixels)
+        >>> concept = sam3.describe(image, boxes=[tuple(scene.boxes[0].tolist())])
+        >>> found = sam3.with_concepts({"thingamajig": concept}).segment(image, "thingamajig")
+        >>> found.phrase, len(found) > 0
+        ('thingamajig', True)
+        """
+        if concepts:
+            require_concepts(self._backend)
+        view = copy.copy(self)
+        view._concepts = {normalize_phrase(name): concept for name, concept in concepts.items()}
+        return view
+
+    def _resolve_concept(self, prompt: AnyPrompt) -> AnyPrompt:
+        """Put a named concept into a prompt for its name. Raises CheckpointError if the backend knows no concepts."""
+        if not isinstance(prompt, ConceptPrompt):
+            return prompt
+        if prompt.concept is None and not prompt.boxes:
+            concept = self._concepts.get(normalize_phrase(prompt.phrase or ""))
+            return prompt if concept is None else replace(prompt, concept=concept)
+        if prompt.concept is not None:
+            require_concepts(self._backend)
+        return prompt
+
     @property
     def waiting(self) -> int:
         """Requests of all callers that wait now."""
@@ -300,22 +355,28 @@ class Sam3:
     def segment(
         self,
         image: Image,
-        phrase: str | None = None,
+        phrase: str | Concept | None = None,
         *,
         boxes: Sequence[Box] = (),
         box_labels: Sequence[int] = (),
+        masks: Sequence[np.ndarray] = (),
+        mask_labels: Sequence[int] = (),
         threshold: float = 0.5,
         exemplar_image: Image | None = None,
     ) -> Instances:
-        """Segment every instance of a concept: of a noun phrase, of what boxes show, or of both.
+        """Segment every instance of a concept: of a noun phrase, of what examples show, or of both.
 
         Args:
             image: The image to search.
-            phrase: A short English noun phrase, e.g. "striped cup". Optional if `boxes` are given.
+            phrase: A short English noun phrase, e.g. "striped cup", optional if there are examples; or a concept that
+                `describe` made or `Concept.load` read.
             boxes: Exemplars, x0 y0 x1 y1 in pixels of `exemplar_image` (default: of `image`).
             box_labels: 1 = like this, 0 = not like this, one per box. Default: all 1.
+            masks: Exemplars, each bool, (height, width) of `exemplar_image` (default: of `image`). The box around a
+                mask is what SAM 3 reads; it was published without weights for an exemplar's pixels.
+            mask_labels: As `box_labels`, one per mask.
             threshold: In [0, 1). Instances that score strictly above it are returned.
-            exemplar_image: The image that the boxes lie in, if it is not `image`. Its features describe what is in
+            exemplar_image: The image that the examples lie in, if it is not `image`. Its features describe what is in
                 the boxes, and that is looked for in `image`; both are encoded once. Experimental: SAM 3 was published
                 for exemplars in the same image. `evals.studies.cross_image_exemplars` measures it with the embedded
                 checkpoint on generated scenes; look at what other weights make of it before you rely on it.
@@ -324,8 +385,10 @@ class Sam3:
             The instances, best score first. Ties keep the network's query order.
 
         Raises:
-            ValueError: There is neither phrase nor box, a box has no area, there are not as many labels as boxes, or
-                the threshold lies outside [0, 1).
+            ValueError: There is neither phrase nor example, a box has no area, a mask has another size than its image
+                or covers nothing, there are not as many labels as examples, a concept stands beside examples, or the
+                threshold lies outside [0, 1).
+            ConceptError: The concept was made by other weights.
 
         >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
         >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
@@ -334,9 +397,56 @@ class Sam3:
         >>> len(sam3.segment(Image(np.zeros((4, 6, 3), np.uint8)), "cup"))
         1
         """
-        exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
-        labels = tuple(int(label) for label in box_labels)
-        return self.segment_batch([(image, ConceptPrompt(phrase, exemplars, labels, threshold, exemplar_image))])[0]
+        exemplars, labels = _collect_exemplars(exemplar_image or image, boxes, box_labels, masks, mask_labels)
+        words, concept = (None, phrase) if isinstance(phrase, Concept) else (phrase, None)
+        prompt = ConceptPrompt(words, exemplars, labels, threshold, exemplar_image, concept)
+        return self.segment_batch([(image, prompt)])[0]
+
+    def describe(
+        self,
+        image: Image,
+        phrase: str | None = None,
+        *,
+        boxes: Sequence[Box] = (),
+        box_labels: Sequence[int] = (),
+        masks: Sequence[np.ndarray] = (),
+        mask_labels: Sequence[int] = (),
+    ) -> Concept:
+        """Describe what examples show, to look for it in other images, today or later, without the image.
+
+        `segment(other, concept)` then finds exactly what `segment(other, boxes=…, exemplar_image=image)` finds, and is
+        as experimental: `docs/how-to/reuse-a-concept.md` has the measured limits.
+
+        Args:
+            image: The image that the examples lie in.
+            phrase: A short English noun phrase that is to be looked for along with them.
+            boxes: Exemplars, x0 y0 x1 y1 in pixels.
+            box_labels: 1 = like this, 0 = not like this, one per box. Default: all 1.
+            masks: Exemplars, each bool, (height, width). The box around a mask is what SAM 3 reads.
+            mask_labels: As `box_labels`, one per mask.
+
+        Returns:
+            The concept, which can be saved. `Concept.combine` joins those of several images.
+
+        Raises:
+            ValueError: There is no example, or too many, or one of them is wrong as for `segment`.
+            CheckpointError: The backend cannot describe examples.
+
+        >>> from sam3_tool import Image, Sam3
+        >>> from sam3_tool.synthetic.scenes import draw_scene
+        >>> scene, sam3 = draw_scene(6), Sam3.load("tiny")
+        >>> concept = sam3.describe(Image(scene.pixels), masks=[scene.masks[0]])
+        >>> found = sam3.segment(Image(draw_scene(7).pixels), concept)
+        >>> found.masks.ndim
+        3
+        """
+        backend = require_concepts(self._backend)
+        exemplars, labels = _collect_exemplars(image, boxes, box_labels, masks, mask_labels)
+        if not 1 <= len(exemplars) <= MAX_EXAMPLES:
+            raise ValueError(f"a concept is made of 1 to {MAX_EXAMPLES} boxes and masks, got {len(exemplars)}")
+        prompt = ConceptPrompt(phrase, exemplars, labels)
+        [embedding] = self._embed_images([image])
+        return backend.describe_examples(embedding, prompt)
 
     def refine(
         self,
@@ -488,6 +598,7 @@ class Sam3:
         >>> Sam3(ScriptedBackend({})).run_requests([]).encodes
         0
         """
+        requests = [(image, self._resolve_concept(prompt)) for image, prompt in requests]
         for image, prompt in requests:
             if isinstance(prompt, VisualPrompt):
                 prompt.check_fits(image.height, image.width)
@@ -541,10 +652,21 @@ class Sam3:
         >>> [tracked.frame for tracked in Sam3(ScriptedBackend({})).track(video, ["cup", "hat"])]
         [0, 1, 2]
         """
+        several = [prompts] if isinstance(prompts, str | ConceptPrompt | FramePrompt) else prompts
         run = TrackingRun.from_arguments(
-            video, prompts, start=start, stop=stop, reverse=reverse, rules=rules or TrackingRules()
+            video,
+            [self._resolve_tracking(prompt) for prompt in several],
+            start=start,
+            stop=stop,
+            reverse=reverse,
+            rules=rules or TrackingRules(),
         )
         return run.stream(require_video(self._backend), self._embed_images)
+
+    def _resolve_tracking(self, prompt: TrackingPrompt) -> TrackingPrompt:
+        if isinstance(prompt, FramePrompt):
+            return replace(prompt, prompt=self._resolve_concept(prompt.prompt))
+        return self._resolve_concept(ConceptPrompt(prompt) if isinstance(prompt, str) else prompt)
 
     def track_masklets(
         self,
@@ -637,7 +759,35 @@ class Sam3:
         >>> print(Sam3.load("tiny").vocabulary_warning("giraffe").partition(";")[0])
         The embedded SAM 3 does not know 'giraffe'
         """
-        return self._backend.vocabulary_warning(phrase)
+        concept = self._concepts.get(normalize_phrase(phrase))
+        return self._backend.vocabulary_warning(phrase if concept is None else concept.phrase or "")
+
+
+def _collect_exemplars(
+    image: Image,
+    boxes: Sequence[Box],
+    box_labels: Sequence[int],
+    masks: Sequence[np.ndarray],
+    mask_labels: Sequence[int],
+) -> tuple[tuple[Box, ...], tuple[int, ...]]:
+    """Return the boxes of all examples, and their labels; () for the labels where all are left out.
+
+    Raises ValueError for a mask that is none of the image, and where masks and their labels are not as many.
+    """
+    exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
+    labels = tuple(int(label) for label in box_labels)
+    if not len(masks):
+        if len(mask_labels):
+            raise ValueError(f"{len(mask_labels)} mask labels, but there is no mask")
+        return exemplars, labels
+    if len(mask_labels) not in (0, len(masks)) or len(labels) not in (0, len(exemplars)):
+        raise ValueError(
+            f"{len(exemplars)} boxes and {len(masks)} masks need as many labels each, or none;"
+            f" got {len(labels)} and {len(mask_labels)}"
+        )
+    of_masks = tuple(compute_exemplar_box(np.asarray(mask), image) for mask in masks)
+    every = (labels or (1,) * len(exemplars)) + (tuple(map(int, mask_labels)) or (1,) * len(masks))
+    return exemplars + of_masks, every
 
 
 def _report_batch(server: SegmentationServer, on_batch: Callable[[BatchReport], None], run: BatchRun) -> None:

@@ -9,6 +9,7 @@ from sam3_tool.errors import CheckpointError
 if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
     import numpy as np
 
+    from sam3_tool.concepts.concept import Concept
     from sam3_tool.image import Image
     from sam3_tool.instances import Instances
     from sam3_tool.masks.rle import RleMask
@@ -119,6 +120,28 @@ class Backend(Protocol):
 
         Returns:
             One sentence, or "" if they are not.
+        """
+        ...
+
+
+@runtime_checkable
+class ConceptBackend(Backend, Protocol):
+    """A backend that can tell what it reads of examples, and look for that in other images.
+
+    >>> from sam3_tool import Sam3, ScriptedBackend
+    >>> isinstance(ScriptedBackend({}), ConceptBackend)
+    False
+    """
+
+    def describe_examples(self, embedding: Any, prompt: "ConceptPrompt") -> "Concept":
+        """Describe what the boxes of a prompt show, for prompts with that `concept`.
+
+        Args:
+            embedding: What `encode` gave for the image that the boxes lie in.
+            prompt: With boxes, and perhaps a phrase.
+
+        Returns:
+            The concept, with the fingerprint of these weights.
         """
         ...
 
@@ -329,5 +352,18 @@ def require_video(backend: Backend) -> VideoBackend:
         raise CheckpointError(
             f"SAM 3 backend {backend.name!r} cannot follow objects through a video; take one that can, and leave a"
             " recording out"
+        )
+    return backend
+
+
+def require_concepts(backend: Backend) -> ConceptBackend:
+    """Return the backend itself.
+
+    Raises CheckpointError, in one sentence, if it cannot describe examples apart from their image.
+    """
+    if not isinstance(backend, ConceptBackend):
+        raise CheckpointError(
+            f"SAM 3 backend {backend.name!r} cannot keep examples as a concept; give it the boxes themselves, or load"
+            " weights of SAM 3"
         )
     return backend

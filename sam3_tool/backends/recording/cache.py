@@ -15,6 +15,7 @@ from sam3_tool.backends.base import (
     Embedding,
     ObjectMemory,
     VideoBackend,
+    require_concepts,
     require_video,
 )
 from sam3_tool.backends.embeddings import build_embedding_cache
@@ -29,6 +30,7 @@ from sam3_tool.backends.recording.calls import (
 )
 from sam3_tool.backends.recording.format import AnswerCache, Question
 from sam3_tool.backends.recording.memory import TranslatingMemory
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.rle import RleMask
@@ -106,6 +108,9 @@ class CachingBackend:
 
     def refine(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         return self._answer_requests(list(zip(embeddings, prompts, strict=True)), self._backend.refine)
+
+    def describe_examples(self, embedding: LazyEmbedding, prompt: ConceptPrompt) -> Concept:
+        return require_concepts(self._backend).describe_examples(self._encode_lazy([embedding])[0], prompt)
 
     def detect(self, embeddings: Sequence[LazyEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
         return self._get_video_backend().detect(self._encode_lazy(embeddings), prompts)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sam3_tool.backends.base import CrossImageEmbedding
 from sam3_tool.backends.recording.format import Question
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError, RecordError
 from sam3_tool.instances import Instances
 from sam3_tool.masks import rle
@@ -17,6 +18,8 @@ from sam3_tool.prompts import ConceptPrompt, Prompt
 SAM3_FOLDER = "sam3"
 """Folder of SAM 3's calls inside the folder of a recording."""
 NAME_QUESTION: Question = {"what": "name"}
+_BY_KEY = ("exemplar_image", "concept")
+"""Fields of a prompt that stand in a question by their content hash."""
 _USUAL = (("multimask", True), ("fill_holes", False))
 
 
@@ -62,12 +65,41 @@ def split_embedding(embedding: Any) -> list[Any]:
 def build_prompt_question(key: str, prompt: Prompt) -> Question:
     if isinstance(prompt, ConceptPrompt):
         exemplar_key = {} if prompt.exemplar_image is None else {"like": prompt.exemplar_image.key}
-        plain = {field.name: getattr(prompt, field.name) for field in fields(prompt) if field.name != "exemplar_image"}
-        return {"what": "find", "picture": key, **plain, **exemplar_key}
+        plain = {one.name: getattr(prompt, one.name) for one in fields(prompt) if one.name not in _BY_KEY}
+        # left out where there is none, so that the question is that of recordings made before there were any
+        concept_key = {} if prompt.concept is None else {"concept": prompt.concept.key}
+        return {"what": "find", "picture": key, **plain, **exemplar_key, **concept_key}
     mask = None if prompt.mask is None else rle.encode_masks(prompt.mask[None])[0].counts
     question = {"what": "refine", "picture": key, **asdict(prompt), "mask": mask}
     # left out where they say nothing, so that the question is that of recordings made before there was a choice
     return {name: value for name, value in question.items() if (name, value) not in _USUAL}
+
+
+def build_description_question(key: str, prompt: ConceptPrompt) -> Question:
+    """Ask what is read of the boxes of a prompt. `key`: of the image that they lie in."""
+    return {
+        "what": "describe",
+        "picture": key,
+        "phrase": prompt.phrase,
+        "boxes": prompt.boxes,
+        "box_labels": prompt.box_labels,
+    }
+
+
+def concept_to_json(concept: Concept) -> dict[str, Any]:
+    """Convert to plain JSON values, with as many digits as tell a number from all others of its type."""
+    arrays = {"examples": concept.examples.tolist(), "surroundings": concept.surroundings.tolist()}
+    return {one.name: getattr(concept, one.name) for one in fields(concept)} | arrays
+
+
+def concept_from_json(saved: dict[str, Any]) -> Concept:
+    """Convert back what `concept_to_json` gave. Raises KeyError, TypeError or ValueError where it is damaged."""
+    return Concept(
+        np.array(saved["examples"], np.float32),
+        tuple(map(int, saved["labels"])),
+        np.array(saved["surroundings"], np.float32),
+        **{name: saved[name] for name in ("phrase", "fingerprint", "weights", "dtype")},
+    )
 
 
 def build_warning_question(phrase: str) -> Question:

@@ -5,18 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sam3_tool.backends.base import Backend, CrossImageEmbedding
+from sam3_tool.backends.base import Backend, CrossImageEmbedding, require_concepts
 from sam3_tool.backends.recording.calls import (
     NAME_QUESTION,
     SAM3_FOLDER,
+    build_description_question,
     build_prompt_question,
     build_warning_question,
+    concept_to_json,
     get_target,
     split_embedding,
     to_json,
     translate_errors,
 )
 from sam3_tool.backends.recording.format import Recorder
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
@@ -77,6 +80,12 @@ class RecordingBackend:
     def refine(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[VisualPrompt]) -> list[Instances]:
         found = self._backend.refine([embedding.inner for embedding in embeddings], prompts)
         return self._record_answers(embeddings, prompts, found)
+
+    def describe_examples(self, embedding: RecordingEmbedding, prompt: ConceptPrompt) -> Concept:
+        concept = require_concepts(self._backend).describe_examples(embedding.inner, prompt)
+        with translate_errors():
+            self._recorder.add_answer(build_description_question(embedding.key, prompt), concept_to_json(concept))
+        return concept
 
     def _record_answers(
         self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[Prompt], found: list[Instances]

@@ -9,13 +9,16 @@ from typing import Any
 from sam3_tool.backends.recording.calls import (
     NAME_QUESTION,
     SAM3_FOLDER,
+    build_description_question,
     build_prompt_question,
     build_warning_question,
+    concept_from_json,
     from_json,
     get_target,
     translate_errors,
 )
 from sam3_tool.backends.recording.format import RecordingReader
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError, RecordError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
@@ -54,6 +57,14 @@ class ReplayingBackend:
         return [
             self._read_instances(embedding.key, prompt) for embedding, prompt in zip(embeddings, prompts, strict=True)
         ]
+
+    def describe_examples(self, embedding: RecordedEmbedding, prompt: ConceptPrompt) -> Concept:
+        with translate_errors("SAM 3 was not asked to describe these examples when the recording was made"):
+            saved = self._reader.read_answer(build_description_question(embedding.key, prompt))
+        try:
+            return concept_from_json(saved)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the description of examples is damaged in the recording: {error}") from error
 
     def vocabulary_warning(self, phrase: str) -> str:
         with translate_errors(f"nobody asked for the vocabulary warning on {phrase!r} when the recording was made"):

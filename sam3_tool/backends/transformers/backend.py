@@ -31,6 +31,7 @@ from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.vocabulary import Vocabulary
 from sam3_tool.backends.transformers.weights import Processors, read_detector, read_memory, read_tracker
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError, DeviceError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
@@ -222,6 +223,7 @@ class TransformersBackend:
             return [embedding for batch in self._split_passes(images) for embedding in self._encode_pass(batch)]
 
     def decode(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
+        self._check_concepts(prompts)
         pairs = list(zip(embeddings, prompts, strict=True))
         with self._run_safely():
             return [instances for batch in self._split_passes(pairs) for instances in self._decode_pass(batch)]
@@ -238,6 +240,18 @@ class TransformersBackend:
                     [embedding for embedding, _ in batch], [prompt for _, prompt in batch]
                 )
             ]
+
+    def describe_examples(self, embedding: ImageEmbedding, prompt: ConceptPrompt) -> Concept:
+        with self._run_safely():
+            examples, surroundings = self._prompts.describe_examples(prompt, embedding, self._positions[-1])
+        dtype = str(self._model.dtype).removeprefix("torch.")
+        phrase = (prompt.phrase or "").strip() or None
+        return Concept(examples, prompt.box_labels, surroundings, phrase, self.fingerprint, self.name, dtype)
+
+    def _check_concepts(self, prompts: Sequence[ConceptPrompt]) -> None:
+        """Raise ConceptError for a concept that other weights have made."""
+        for concept in {prompt.concept for prompt in prompts if prompt.concept is not None}:
+            concept.check_weights(self.fingerprint, self.name, width=self._model.config.detr_encoder_config.hidden_size)
 
     @property
     def point_thresholds(self) -> tuple[float, float]:
@@ -270,6 +284,7 @@ class TransformersBackend:
             return VideoNetwork(self._tracker.model, memory), FrameReader(self._tracker.model)
 
     def detect(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
+        self._check_concepts(prompts)
         pairs = list(zip(embeddings, prompts, strict=True))
         with self._run_safely():
             return [

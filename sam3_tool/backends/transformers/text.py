@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from sam3_tool.cache import ByteCache
+from sam3_tool.concepts.concept import Concept
 from sam3_tool.masks.boxes import to_fractions, xyxy_to_cxcywh
 from sam3_tool.prompts import ConceptPrompt
 
@@ -110,7 +111,7 @@ class PromptEncoder:
         Padding never shows in what is not padding: the text encoder is causal or pads every phrase to one length, and
         all later attention is masked.
         """
-        phrases = [prompt.phrase or BOXES_ONLY_PHRASE for prompt in prompts]
+        phrases = [_get_text(prompt) for prompt in prompts]
         texts, box_tokens = (
             self._texts.get_or_compute(phrases, self._encode_phrases),
             self._encode_boxes(prompts, sources, positions),
@@ -140,7 +141,10 @@ class PromptEncoder:
     ) -> list[torch.Tensor]:
         """Return the tokens of each prompt's boxes and its CLS token, (boxes + 1, C)."""
         # a prompt without boxes is its CLS token, which the image's embedding already holds
-        box_tokens = [source.cls_token[0] for source in sources]
+        box_tokens = [
+            source.cls_token[0] if prompt.concept is None else join_concept(prompt.concept).to(source.cls_token)
+            for prompt, source in zip(prompts, sources, strict=True)
+        ]
         boxed = [row for row, prompt in enumerate(prompts) if prompt.boxes]
         if boxed:
             coarsest = torch.cat([sources[row].coarsest for row in boxed])
@@ -151,6 +155,14 @@ class PromptEncoder:
             for row, tokens, is_token in zip(boxed, features, mask, strict=True):
                 box_tokens[row] = tokens[is_token]
         return box_tokens
+
+    def describe_examples(
+        self, prompt: ConceptPrompt, source: ExemplarSource, positions: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the network reads of a prompt's boxes, float32 (boxes, C), and of their image, (1, C)."""
+        [tokens] = self._encode_boxes([prompt], [source], positions)
+        rows = tokens.float().cpu().numpy()
+        return rows[:-1], rows[-1:]
 
     def _run_geometry_encoder(
         self, boxes: torch.Tensor, labels: torch.Tensor, coarsest: torch.Tensor, positions: torch.Tensor
@@ -166,6 +178,21 @@ class PromptEncoder:
             img_pos_embeds=(positions,),
         )
         return output.last_hidden_state, output.attention_mask.bool()
+
+
+def _get_text(prompt: ConceptPrompt) -> str:
+    """Return the text that is read along with a prompt's boxes or concept."""
+    phrase = prompt.phrase if prompt.concept is None else prompt.concept.phrase
+    return phrase or BOXES_ONLY_PHRASE
+
+
+def join_concept(concept: Concept) -> torch.Tensor:
+    """Return the tokens of a concept, (examples + 1, C): those of its examples, then one of where they were seen.
+
+    The network was trained with one such token, so that those of several images become their mean.
+    """
+    surroundings = concept.surroundings.mean(axis=0, keepdims=True, dtype=np.float32)
+    return torch.from_numpy(np.concatenate([concept.examples, surroundings]))
 
 
 def _pad_boxes(

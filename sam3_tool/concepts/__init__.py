@@ -1,0 +1,1 @@
+"""Concepts that examples have shown, apart from the images that showed them."""
