@@ -108,7 +108,7 @@ def test_in_a_batch_and_for_a_caller_it_answers_as_alone(tiny, picture, other, c
 
 def test_other_weights_refuse_it(tiny, picture, circle, tmp_path):
     foreign = replace(circle, fingerprint="ab" * 32, weights="facebook/sam3")
-    with pytest.raises(ConceptError, match="made with the weights 'facebook/sam3' .* and these are 'tiny'"):
+    with pytest.raises(ConceptError, match=r"made with the weights 'facebook/sam3' .* and these are 'tiny'"):
         tiny.segment(picture, foreign)
     with pytest.raises(ConceptError, match="load the weights that made it"):
         Concept.combine([circle, foreign])

@@ -114,7 +114,7 @@ def test_what_is_no_small_file_is_not_opened(tmp_path):
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
-    with pytest.raises(ConceptError, match="cannot write .*nowhere"):
+    with pytest.raises(ConceptError, match=r"cannot write .*nowhere"):
         build_concept().save(tmp_path / "nowhere" / "cup.concept")
     with pytest.raises(ConceptError, match="have no fingerprint"):
         replace(build_concept(), fingerprint="").save(tmp_path / "cup.concept")
