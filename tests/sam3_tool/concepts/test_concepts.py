@@ -40,7 +40,7 @@ def circle(tiny, picture) -> Concept:
 def test_a_concept_finds_to_the_last_bit_what_its_boxes_find_across_images(tiny, picture, other):
     for phrase, boxes, labels in [
         (None, [CIRCLE], [1]),
-        ("circle", [CIRCLE, SQUARE], [1, 0]),
+        ("object", [CIRCLE, SQUARE], [1, 0]),
         ("shape", [SQUARE], [0]),
     ]:
         concept = tiny.describe(picture, phrase, boxes=boxes, box_labels=labels)
@@ -83,11 +83,11 @@ def test_wrong_examples_are_refused_in_a_sentence(tiny, picture, given, why):
 
 
 def test_examples_of_several_images_are_one_concept(tiny, picture, other, circle):
-    there = tiny.describe(other, "circle", boxes=[(40, 30, 120, 110)])
+    there = tiny.describe(other, "shape", boxes=[(40, 30, 120, 110)])
     both = Concept.combine([circle, there])
-    assert (len(both), both.surroundings.shape, both.phrase) == (2, (2, 128), "circle")
+    assert (len(both), both.surroundings.shape, both.phrase) == (2, (2, 128), "shape")
     assert [bool(mask[120, 90]) for mask in tiny.segment(picture, both).masks] == [True]
-    with pytest.raises(ConceptError, match="different phrases, 'circle' and 'square'"):
+    with pytest.raises(ConceptError, match="different phrases, 'shape' and 'square'"):
         Concept.combine([there, circle.with_phrase("square")])
     with pytest.raises(ValueError, match="at most 64 examples"):
         Concept.combine([circle] * 65)
@@ -96,7 +96,7 @@ def test_examples_of_several_images_are_one_concept(tiny, picture, other, circle
 
 
 def test_in_a_batch_and_for_a_caller_it_answers_as_alone(tiny, picture, other, circle):
-    prompts = [ConceptPrompt(concept=circle), ConceptPrompt("red circle"), ConceptPrompt(None, (CIRCLE,))]
+    prompts = [ConceptPrompt(concept=circle), ConceptPrompt("shape"), ConceptPrompt(None, (CIRCLE,))]
     requests = [
         (image, prompt) for image in (picture, other) for prompt in prompts if image is picture or not prompt.boxes
     ]
