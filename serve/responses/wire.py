@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serve.responses.mask_codec import MaskEncoding, encode_mask
+from sam3_tool.masks.range_coded.encoding import MaskEncoding, encode_mask
 
 
 @dataclass(frozen=True, eq=False)

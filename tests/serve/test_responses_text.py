@@ -18,8 +18,8 @@ from meta_sam_parser import (
     video_segmentation_format,
 )
 
+from sam3_tool.masks.range_coded.encoding import MaskEncoding, encode_mask
 from sam3_tool.masks.rle import encode_mask as compress_mask
-from serve.responses.mask_codec import MaskEncoding, encode_mask
 from serve.responses.prompts import ObjectPrompt, PromptError, is_object_prompt, parse_object_prompts
 from serve.responses.wire import FoundObject, write_frame
 

@@ -1,12 +1,9 @@
 """Any server that speaks the OpenAI chat-completions API: OpenAI itself, `vllm serve`, Ollama and many others."""
 
 import logging
-import os
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from math import inf
 from threading import Event
 from typing import Any, Literal, Self
@@ -32,11 +29,13 @@ from agent.models.openai.faults import (
 from agent.models.openai.lessons import Refusal, describe_lesson, learn_lesson
 from agent.models.openai.probe import probe_capabilities
 from agent.models.openai.responses import MalformedResponseError, ReportedError, complete_reply, parse_response
-from agent.models.openai.retries import SharedLimits, compute_retry_delay
+from agent.models.openai.retries import SharedLimits
 from agent.models.openai.transport import Transport
-from agent.models.openai.waiting import CallClock, OutOfTimeError, Patience, map_in_threads
 from agent.models.rendering import Wire, collect_images
+from sam3_tool.system.http_clients import make_tls_context
 from sam3_tool.system.http_environment import describe_http_fault, list_http_variables
+from sam3_tool.system.retries import compute_retry_delay
+from sam3_tool.system.waiting import CallClock, OutOfTimeError, Patience, map_in_threads
 
 LIST_TIMEOUT = 30.0
 """Seconds that the list of models may take: it is asked for only to explain or to plan."""
@@ -44,8 +43,6 @@ _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_conte
 """Where servers say, in the list of their models, how many tokens fit."""
 CALL_PATIENCES = 2
 """How many times the patience for one try a call may take with all its tries."""
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Say where trusted certificates are."""
 MAX_LESSONS = 12
 """Changes of one request that a server may teach."""
 _ANSWER_ERRORS = (
@@ -393,7 +390,7 @@ def _make_client(endpoint: Endpoint, timeout: float) -> openai.OpenAI:
     if fault := describe_http_fault(encrypted=endpoint.address.startswith("https:")):
         raise ModelError(fault)
     try:
-        http = openai.DefaultHttpxClient(verify=_make_tls_context(*map(os.environ.get, CERTIFICATE_VARIABLES)))
+        http = openai.DefaultHttpxClient(verify=make_tls_context())
         client = openai.OpenAI(
             api_key=endpoint.key,
             base_url=endpoint.address,
@@ -409,13 +406,3 @@ def _make_client(endpoint: Endpoint, timeout: float) -> openai.OpenAI:
         variables = ", ".join(list_http_variables()) or "for proxies and certificates"
         what = endpoint.redact_key(f"{type(error).__name__}: {error}")
         raise ModelError(f"no HTTP client can be made ({what}); check the environment variables {variables}") from error
-
-
-@cache
-def _make_tls_context(*certificates: str | None) -> ssl.SSLContext:
-    """Read the certificates that are trusted, once for all clients: it takes as long as a few requests.
-
-    Args:
-        certificates: The values of `CERTIFICATE_VARIABLES`, which say where they are.
-    """
-    return httpx2.create_ssl_context()

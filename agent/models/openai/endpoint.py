@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from agent.core.text import make_encodable
 from agent.models.base import ModelError
+from sam3_tool.system.servers import hide_key, hide_password, is_server_address
 
 KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 """The environment variables with the key and, where none is given, the server's address."""
@@ -17,12 +18,6 @@ CUSTOM_HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
 """The environment variable with further headers, each on a line of its own."""
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 _HEADER_LINE = re.compile(r"(?:[\w!#$%&'*+.^`|~-]+\s*:)?[ -~]*", re.ASCII)
-_DUMMY_KEY = re.compile(
-    r".{0,7}|(sk-|key-|token-)?(no|not|none|any|empty|dummy|test|fake|local|placeholder|example|your|my|change)[a-z_-]*"
-    r"|(sk-)?(\w)\2*|(sk-)?(ollama|lm-?studio|llama-?cpp|vllm|sglang|litellm|abc|1234)[\w-]*",
-    re.IGNORECASE,
-)
-"""Words that people send to servers that ask for no key, and whatever is too short for a secret."""
 PLACEHOLDER_KEY = "no-key"
 """Sent where there is no key: a private server asks for none, but the client library refuses to go without."""
 
@@ -61,8 +56,7 @@ class Endpoint:
     @property
     def public_address(self) -> str:
         """The address without the name and the password in it."""
-        parts = urlsplit(self.address)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return hide_password(self.address)
 
     @property
     def key_advice(self) -> str:
@@ -77,22 +71,14 @@ class Endpoint:
 
     def replace_key(self, text: str) -> str:
         """Return the text without the key. A key that is no secret, such as 'test', may stand in any text."""
-        return text if _DUMMY_KEY.fullmatch(self.key) else text.replace(self.key, "[the key]")
+        return hide_key(text, self.key)
 
 
 def _resolve_address(base_url: str | None) -> str:
     address = (base_url or os.environ.get(ADDRESS_VARIABLE, "")).strip() or "https://api.openai.com/v1"
-    if not _is_address(address):
+    if not is_server_address(address):
         raise ModelError(f"{address!r} is no address of a server; expected one such as http://localhost:8000/v1")
     return address.rstrip("/")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number, or the address holds half a pair of brackets
-        return False
 
 
 def _read_key(address: str) -> str:

@@ -1,8 +1,6 @@
 """Why a request failed, whether asking again can help, and what the user is told."""
 
-import email.utils
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -26,13 +24,13 @@ from agent.models.openai.responses import (
     WithheldReplyError,
     read_error_words,
 )
-from agent.models.openai.waiting import OutOfTimeError
 from agent.models.reply_parsing import read_reply
+from sam3_tool.system.retries import RETRYABLE_STATUSES
+from sam3_tool.system.retries import parse_retry_after as parse_wait
+from sam3_tool.system.waiting import OutOfTimeError
 
 MAX_READ_LETTERS = 4000
 """Letters of a server's words that are read."""
-RETRYABLE_STATUSES = frozenset({408, 409, 424, 425, 429, 498, 499})
-"""Statuses, beside 5xx, after which the same request may succeed."""
 _TOO_LONG_PATTERN = re.compile(
     r"context.{0,20}(length|window|size)|maximum.{0,20}length|too long|too many tokens|number of tokens"
     r"|reduce (the|your) (length|prompt|input)|exceeds?.{0,30}token|larger context|range of input length"
@@ -51,12 +49,6 @@ _PASSING_PATTERN = re.compile(
 """Words with which a refusal means later."""
 SHOWN_LETTERS = 300
 """Letters of a server's words that a person is shown."""
-_TIME_UNITS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DELAY_FIELD = re.compile(r'"retry_?(?:delay|after)(?:_seconds)?"\s*:\s*"?(\d+(?:\.\d+)?)s?\b', re.IGNORECASE)
-_DELAY_WORDS = re.compile(
-    r"(?:retry|try again|wait)\b[^.\d]{0,30}?((?:\d+(?:\.\d+)?\s*(?:ms|h|m|s)[a-z]*\s*)+)", re.IGNORECASE
-)
-_DELAY_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|h|m|s)", re.IGNORECASE)
 _SURROGATE_MESSAGE = "surrogates not allowed"
 """Part of what vLLM says, with status 400, when the arguments in a reply hold a lone "\\ud800"."""
 
@@ -266,32 +258,5 @@ def is_unreachable(error: openai.APIConnectionError) -> bool:
 
 
 def parse_retry_after(error: openai.APIStatusError) -> float:
-    """Return the seconds that the server asks to wait; 0 where nothing can be read.
-
-    It may say so in a header, as a number or a date, or in the body: in a field, or in words.
-    """
-    headers = error.response.headers
-    units = (("retry-after-ms", 0.001), ("retry-after", 1.0))
-    for name, unit in units:
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", headers.get(name, "")):
-            return float(headers[name]) * unit
-    date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    if date:
-        return max(0.0, email.utils.mktime_tz(date) - time.time())
-    return parse_delay_text(error.response.text) if error.status_code in (429, 503) else 0.0
-
-
-def parse_delay_text(text: str) -> float:
-    """Return the seconds to wait that the body of an answer names; 0 for none.
-
-    >>> [parse_delay_text(text) for text in ('{"retryDelay": "37s"}', "Please try again in 1m2.5s.", "no")]
-    [37.0, 62.5, 0.0]
-    """
-    if found := _DELAY_FIELD.search(text):
-        return float(found[1])
-    if found := _DELAY_WORDS.search(text):
-        parts = _DELAY_PART.findall(found[1])
-        return sum(
-            float(number) * _TIME_UNITS["ms" if unit.lower() == "milli" else unit.lower()] for number, unit in parts
-        )
-    return 0.0
+    """Return the seconds that the server asks to wait; 0 where nothing can be read."""
+    return parse_wait(error.status_code, error.response.headers, error.response.text)

@@ -7,7 +7,7 @@ import httpx2
 import openai
 
 from agent.models.openai.responses import MovedResponseError, decode_answer, is_last_event
-from agent.models.openai.waiting import OutOfTimeError, Patience, wait_for_result
+from sam3_tool.system.waiting import OutOfTimeError, Patience, wait_for_result
 
 MAX_ANSWER_BYTES = 256 * 2**20
 """Of an answer: more is no reply."""

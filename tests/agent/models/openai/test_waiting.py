@@ -12,7 +12,8 @@ import pytest
 from agent import Budget, Task, run
 from agent.core.budget import get_remaining_seconds, limit_time
 from agent.models.base import ModelError
-from agent.models.openai.waiting import (
+from agent.planners.chat.planner import ChatPlanner
+from sam3_tool.system.waiting import (
     CallClock,
     OutOfTimeError,
     Patience,
@@ -20,7 +21,6 @@ from agent.models.openai.waiting import (
     map_in_threads,
     wait_for_result,
 )
-from agent.planners.chat.planner import ChatPlanner
 from tests.support.chat_server import ASKED, SEGMENT, TOOL_SCHEMAS, Answer, ask, completion, refusal
 
 

@@ -1,7 +1,7 @@
-"""Masks as Meta's SAM API writes them: range-coded bits in base 85, `one_bit` or `lossless`.
+"""Masks written as Meta's SAM API writes them: `one_bit` or `lossless`.
 
-The format is that of https://github.com/meta-models/meta-sam/blob/main/protocol/sam3.md; the package
-`meta-sam-parser` reads it. One pixel costs about a microsecond, so that a mask of 300 x 300 pixels takes a tenth of a
+The format is that of https://github.com/meta-models/meta-sam/blob/main/protocol/sam3.md; `decoding` and the package
+`meta-sam-parser` read it. One pixel costs about a microsecond, so that a mask of 300 x 300 pixels takes a tenth of a
 second.
 """
 
@@ -9,13 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from serve.responses.range_coder import BitModel, RangeEncoder
-from serve.responses.symbol_model import SymbolModel
+from sam3_tool.masks.range_coded.base85 import pack_bytes
+from sam3_tool.masks.range_coded.range_coder import BitModel, RangeEncoder
+from sam3_tool.masks.range_coded.symbol_model import SymbolModel
 
 MaskEncoding = Literal["lossless", "one_bit"]
 
-_DIGITS = "".join(chr(code) for code in range(0x21, 0x7C) if chr(code) not in '"\\,;<>|')
-"""The 85 characters that no other part of an answer uses."""
 _ONE_BIT_PLACES = tuple((0, -step) for step in (1, 2)) + tuple(
     (-rows, step) for rows in (1, 2) for step in range(-2, 3)
 )
@@ -93,21 +92,3 @@ def _compute_residuals(coverage: np.ndarray, predicted: np.ndarray) -> np.ndarra
     """Return what is to be added, modulo 256, with the signs folded in: 0, -1, 1, -2 are 0, 1, 2, 3."""
     difference = (coverage - predicted + 128) % 256 - 128
     return np.where(difference < 0, -2 * difference - 1, 2 * difference)
-
-
-def pack_bytes(content: bytes) -> str:
-    """Write bytes in base 85: five digits of their number, then five for every four bytes.
-
-    >>> pack_bytes(b"masks")
-    "!!!!'I00Q%Jx"
-    """
-    tail = len(content) % 4
-    padded = content + bytes(-len(content) % 4)
-    groups = [_write_digits(int.from_bytes(padded[at : at + 4], "big")) for at in range(0, len(padded), 4)]
-    if tail:
-        groups[-1] = groups[-1][: tail + 1]
-    return _write_digits(len(content)) + "".join(groups)
-
-
-def _write_digits(number: int) -> str:
-    return "".join(_DIGITS[number // 85**power % 85] for power in range(4, -1, -1))
