@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sam3_tool.costs import NO_COST, CallCost
 from sam3_tool.errors import MissingPackageError
 from sam3_tool.masks import rle
 from sam3_tool.masks.boxes import xyxy_to_xywh
@@ -41,6 +42,8 @@ class Instances:
     for one object, that there is one."""
     phrase: str
     """The noun phrase that made them; empty when only exemplar boxes did."""
+    cost: CallCost = NO_COST
+    """What the answer cost, where it is paid for; a choice of its instances cost nothing more."""
 
     def __post_init__(self) -> None:
         if self.masks.dtype != bool or self.masks.ndim != 3:
@@ -85,6 +88,7 @@ class Instances:
         scores: np.ndarray,
         presence: float,
         phrase: str,
+        cost: CallCost = NO_COST,
     ) -> "Instances":
         """Make instances of compressed masks. Their array is decoded when somebody asks for it.
 
@@ -95,6 +99,7 @@ class Instances:
             scores: float32, (N,), in [0, 1].
             presence: In [0, 1].
             phrase: The noun phrase that made them.
+            cost: What the answer cost, where it is paid for.
 
         Returns:
             Instances with these masks.
@@ -114,6 +119,7 @@ class Instances:
         # the dataclass would ask for the array of masks, which is what is put off here
         found = object.__new__(_CompressedInstances)
         found.__dict__.update(rles=tuple(rles), size=size, boxes=boxes, scores=scores, presence=presence, phrase=phrase)
+        found.__dict__["cost"] = cost
         found._check_counts(len(rles))
         return found
 
@@ -136,7 +142,9 @@ class Instances:
         return self if np.array_equal(index, every) else self._select_rows(index)
 
     def _select_rows(self, index: np.ndarray) -> "Instances":
-        chosen = replace(self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index])
+        chosen = replace(
+            self, masks=self.masks[index], boxes=self.boxes[index], scores=self.scores[index], cost=NO_COST
+        )
         if "rles" in self.__dict__:
             chosen.__dict__["rles"] = tuple(self.rles[row] for row in index)
         return chosen

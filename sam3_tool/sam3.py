@@ -21,6 +21,7 @@ from sam3_tool.backends.recording.replay import ReplayingBackend
 from sam3_tool.batching.batcher import Batcher, BatchLimits, BatchRun
 from sam3_tool.batching.calls import Ticket
 from sam3_tool.concepts.concept import MAX_EXAMPLES, Concept
+from sam3_tool.costs import NO_COST, CallCost
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
@@ -83,6 +84,8 @@ class SegmentationReport:
     """Images that this call sent through the vision encoder; the others were remembered, or another call's."""
     decodes: int
     """Prompts that went through the detector, or through the tracker."""
+    cost: CallCost = NO_COST
+    """What was paid for, at a hosted SAM 3."""
 
 
 @dataclass(frozen=True)
@@ -611,6 +614,7 @@ class Sam3:
             instances=[found[index].instances for index in range(len(requests))],
             encodes=sum(result.encoded for result in found.values()),
             decodes=len(found),
+            cost=sum((result.instances.cost for result in found.values()), NO_COST),
         )
 
     def track(

@@ -80,7 +80,7 @@ def _decode_one_bit(content: bytes, height: int, width: int) -> np.ndarray:
         padded[row + 2, 2 : 2 + width] = bits
     if offset or next(rest, None) is not None:
         raise MaskTextError("its bytes do not end with its last pixel")
-    return padded[2:, 2 : 2 + width] == 1
+    return padded[2:, 2 : 2 + width].astype(bool)
 
 
 def _check_offset(offset: int, span: int) -> int:
