@@ -10,6 +10,7 @@ from .backends.base import (
 )
 from .backends.scripted import ScriptedBackend, ScriptedEmbedding
 from .concepts.concept import Concept
+from .costs import CallCost
 from .errors import (
     CheckpointError,
     ConceptError,
@@ -44,6 +45,7 @@ __all__ = [
     "Backend",
     "BatchReport",
     "Box",
+    "CallCost",
     "CheckpointError",
     "Concept",
     "ConceptBackend",

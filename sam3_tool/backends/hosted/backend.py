@@ -12,10 +12,10 @@ import numpy as np
 from sam3_tool.backends.base import CrossImageEmbedding
 from sam3_tool.backends.hosted.answers import HostedAnswerError
 from sam3_tool.backends.hosted.client import HostedClient
-from sam3_tool.backends.hosted.pictures import Picture, prepare_picture
 from sam3_tool.backends.hosted.questions import ShownObject, build_body, show_object, write_objects, write_phrase
 from sam3_tool.backends.hosted.records import parse_objects
 from sam3_tool.backends.hosted.results import FoundMask, build_instances, combine_examples, to_own_size
+from sam3_tool.backends.hosted.sent_images import SentImage, prepare_image
 from sam3_tool.costs import CallCost
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
@@ -69,9 +69,9 @@ class HostedBackend:
         parts = (FORMAT, self.runs_on, settings.model, str(settings.image_side), settings.mask_encoding)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def encode(self, images: Sequence[Image]) -> list[Picture]:
+    def encode(self, images: Sequence[Image]) -> list[SentImage]:
         """Make images ready to be sent; nothing is."""
-        return [prepare_picture(image, side=self._client.settings.image_side) for image in images]
+        return [prepare_image(image, side=self._client.settings.image_side) for image in images]
 
     def decode(self, embeddings: Sequence[Any], prompts: Sequence[ConceptPrompt]) -> list[Instances]:
         """Ask for each phrase in a request of its own. With example boxes, a second request asks what is in them."""
@@ -81,7 +81,7 @@ class HostedBackend:
         """Ask for each object in a request of its own. The protocol gives one mask, whatever `multimask` says."""
         return self._ask_all(embeddings, prompts, self._find_object)
 
-    def segment_points(self, embedding: Picture, prompt: PointsPrompt) -> Instances:
+    def segment_points(self, embedding: SentImage, prompt: PointsPrompt) -> Instances:
         """Refuse: a grid of 1024 points would be 1024 requests."""
         raise CheckpointError(
             f"{self.name!r} cannot segment everything: each of 1024 points would be a request of its own; ask for a"
@@ -137,24 +137,24 @@ class HostedBackend:
             found, cost = combine_examples(found, like, unlike), cost + shown.cost
         return build_instances([mask for mask in found if mask.area], embedding, phrase=prompt.phrase or "", cost=cost)
 
-    def _find_object(self, embedding: Picture, prompt: VisualPrompt, stopped: Event) -> Instances:
+    def _find_object(self, embedding: SentImage, prompt: VisualPrompt, stopped: Event) -> Instances:
         answer = self._ask(embedding, write_objects([show_object(prompt)], embedding), stopped)
         nothing = np.zeros((embedding.own_height, embedding.own_width), bool)
         found = answer.objects.get(0, FoundMask(encode_mask(nothing), (0.0, 0.0, 0.0, 0.0), 0.0, 0))
         return build_instances([found], embedding, phrase="", cost=answer.cost)
 
-    def _ask(self, picture: Picture, text: str, stopped: Event) -> _Answer:
-        question = (picture.key, text)
+    def _ask(self, sent: SentImage, text: str, stopped: Event) -> _Answer:
+        question = (sent.key, text)
         with self._lock:
             if kept := self._kept.pop(question, None):
                 return kept
         client = self._client
-        said, cost = client.ask(build_body(client.settings, text, picture), stopped)
+        said, cost = client.ask(build_body(client.settings, text, sent), stopped)
         try:
-            objects = parse_objects(said.text, picture.height, picture.width)
+            objects = parse_objects(said.text, sent.height, sent.width)
         except HostedAnswerError as error:
             raise CheckpointError(client.describe_answer_fault(error)) from None
-        answer = _Answer({found.id: to_own_size(found, picture) for found in objects}, cost)
+        answer = _Answer({found.id: to_own_size(found, sent) for found in objects}, cost)
         with self._lock:
             self._kept[question] = answer
             while len(self._kept) > MOST_KEPT_ANSWERS:

@@ -12,7 +12,7 @@ import httpx2
 
 from sam3_tool.backends.hosted.answers import AnswerText, HostedAnswerError, read_answer
 from sam3_tool.backends.hosted.endpoint import HostedEndpoint
-from sam3_tool.backends.hosted.faults import RequestFault, classify_error, classify_status, decode_json
+from sam3_tool.backends.hosted.faults import RequestError, classify_error, classify_status, decode_json
 from sam3_tool.backends.hosted.settings import HostedSettings
 from sam3_tool.costs import CallCost
 from sam3_tool.errors import CheckpointError
@@ -73,7 +73,7 @@ class HostedClient:
         for tries in range(1, self.settings.retries + 2):
             try:
                 answer = self._send_when_allowed(content, clock)
-            except RequestFault as fault:
+            except RequestError as fault:
                 delay = max(compute_retry_delay(self.settings.first_delay, tries - 1), fault.wait)
                 if fault.retry == "never" or tries > self.settings.retries or delay >= clock.seconds_left:
                     raise CheckpointError(self._format_sentence(fault, tries)) from None
@@ -87,7 +87,7 @@ class HostedClient:
 
     def describe_answer_fault(self, error: HostedAnswerError) -> str:
         """Say in one line what is wrong with an answer."""
-        return self._format_sentence(RequestFault(str(error), "never"), 1)
+        return self._format_sentence(RequestError(str(error), "never"), 1)
 
     def _send_when_allowed(self, content: bytes, clock: CallClock) -> AnswerText:
         """Send a request when a slot is free and no pause is left, and pass on a pause that the server names."""
@@ -96,24 +96,24 @@ class HostedClient:
                 try:
                     patience = Patience(max(0.001, clock.seconds_left), clock)
                     return wait_for_result(lambda: read_answer(decode_json(self._send(content, patience))), patience)
-                except RequestFault as fault:
+                except RequestError as fault:
                     # the pause must hold before the slot is free for the next request
                     self.slots.update_pause(fault.wait if fault.wait < clock.seconds_left else 0.0)
                     raise
         except (OutOfTimeError, httpx2.TimeoutException):
             seconds = f"{self.settings.timeout:g} seconds"
-            raise RequestFault(
+            raise RequestError(
                 f"did not answer within {seconds}", "never", advice="SAM_TIMEOUT=300 waits longer"
             ) from None
         except httpx2.HTTPError as error:
             raise classify_error(error) from None
         except HostedAnswerError as error:
-            raise RequestFault(str(error), "never") from None
+            raise RequestError(str(error), "never") from None
 
     def _send(self, content: bytes, patience: Patience) -> str:
         """Return the text of an answer with status 200.
 
-        Raises RequestFault for any other status, and what the HTTP library raises.
+        Raises RequestError for any other status, and what the HTTP library raises.
         """
         # a connection that is kept may have been closed at the other end meanwhile: the library opens another one
         with self.http.stream(
@@ -128,7 +128,7 @@ class HostedClient:
                 raise classify_status(response, text, self.settings.model)
             return text
 
-    def _format_sentence(self, fault: RequestFault, tries: int) -> str:
+    def _format_sentence(self, fault: RequestError, tries: int) -> str:
         in_tries = f", in {tries} tries" if tries > 1 else ""
         wait = f" and asks to wait {fault.wait:.0f} seconds" if fault.wait else ""
         advice = f"; {fault.advice}" if fault.advice else ""
@@ -143,7 +143,7 @@ def _read_text(response: httpx2.Response, patience: Patience) -> str:
         parts.append(part)
         size += len(part)
         if size > MOST_ANSWER_BYTES:
-            raise RequestFault(f"answered with more than {MOST_ANSWER_BYTES >> 20} MiB", "never")
+            raise RequestError(f"answered with more than {MOST_ANSWER_BYTES >> 20} MiB", "never")
         if patience.is_over:
             raise OutOfTimeError
     return b"".join(parts).decode("utf-8", "replace")

@@ -16,7 +16,7 @@ READ_LETTERS, SHOWN_LETTERS = 4000, 300
 _ADDRESS_ADVICE = f"is {ADDRESS_VARIABLE} the address of a Responses API? Most end in /v1"
 
 
-class RequestFault(Exception):
+class RequestError(Exception):
     """A request got no answer. It never leaves this package."""
 
     def __init__(
@@ -34,25 +34,25 @@ class RequestFault(Exception):
         self.description, self.retry, self.advice, self.wait = description, retry, advice, wait
 
 
-def classify_error(error: Exception) -> RequestFault:
+def classify_error(error: Exception) -> RequestError:
     """Return the fault behind what the HTTP library raised."""
     if isinstance(error, httpx2.ConnectError | httpx2.ProxyError | httpx2.UnsupportedProtocol):
         why = str(error)
         if "SSL" in why or "certificate" in why.lower():
             advice = "SSL_CERT_FILE names a file with certificates that are trusted"
-            return RequestFault(f"cannot be trusted ({_shorten(why)})", "never", advice=advice)
-        return RequestFault("cannot be reached", "now", advice=f"is it running, and is {ADDRESS_VARIABLE} its address?")
-    return RequestFault("closed the connection without a whole answer", "now")
+            return RequestError(f"cannot be trusted ({_shorten(why)})", "never", advice=advice)
+        return RequestError("cannot be reached", "now", advice=f"is it running, and is {ADDRESS_VARIABLE} its address?")
+    return RequestError("closed the connection without a whole answer", "now")
 
 
-def classify_status(response: httpx2.Response, text: str, model: str) -> RequestFault:
+def classify_status(response: httpx2.Response, text: str, model: str) -> RequestError:
     """Return the fault behind an answer with a status other than 200."""
     status, words = response.status_code, _shorten(read_words(text))
     about = f" ({words})" if words else ""
     if response.is_redirect:
         place = hide_password(str(httpx2.URL(str(response.url)).join(response.headers["location"])))
         address = place.removesuffix("/responses")
-        return RequestFault(f"has moved to {address}", "never", advice=f"set {ADDRESS_VARIABLE} to it")
+        return RequestError(f"has moved to {address}", "never", advice=f"set {ADDRESS_VARIABLE} to it")
     if status in RETRYABLE_STATUSES or status >= 500:
         return _classify_temporary(response, text, f"answered {status}{about}")
     key_advice = f"expected is a key of this server in the environment variable {KEY_VARIABLE}. {WORKS_NOW}"
@@ -62,34 +62,34 @@ def classify_status(response: httpx2.Response, text: str, model: str) -> Request
         403: (f"does not allow the use of {model!r}{about}", key_advice),
         404: (f"does not know {model!r}{about}", _ADDRESS_ADVICE),
         405: (f"takes no questions{about}", _ADDRESS_ADVICE),
-        413: (f"does not take so large a request{about}", "SAM_IMAGE_SIDE=1024 sends smaller pictures"),
+        413: (f"does not take so large a request{about}", "SAM_IMAGE_SIDE=1024 sends smaller images"),
     }
     description, advice = lasting.get(status, (f"refused the request with {status}{about}", ""))
-    return RequestFault(description, "never", advice=advice)
+    return RequestError(description, "never", advice=advice)
 
 
-def _classify_temporary(response: httpx2.Response, text: str, description: str) -> RequestFault:
+def _classify_temporary(response: httpx2.Response, text: str, description: str) -> RequestError:
     if "insufficient_quota" in text[:READ_LETTERS]:
-        return RequestFault(description, "never", advice=f"the account behind the key has no credit left. {WORKS_NOW}")
+        return RequestError(description, "never", advice=f"the account behind the key has no credit left. {WORKS_NOW}")
     wait = parse_retry_after(response.status_code, response.headers, text[:READ_LETTERS])
-    return RequestFault(description, "now", wait=wait)
+    return RequestError(description, "now", wait=wait)
 
 
 def decode_json(text: str) -> Any:
     """Return the JSON of an answer.
 
     Raises:
-        RequestFault: There is none.
+        RequestError: There is none.
     """
     if not text.strip():
-        raise RequestFault("answered with nothing at all", "now")
+        raise RequestError("answered with nothing at all", "now")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
     if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
-        raise RequestFault("answered with damaged JSON", "now")
-    raise RequestFault(
+        raise RequestError("answered with damaged JSON", "now")
+    raise RequestError(
         f"answered with text that is no JSON ({_shorten(read_words(text))})", "never", advice=_ADDRESS_ADVICE
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sam3_tool.backends.hosted.pictures import Picture
+from sam3_tool.backends.hosted.sent_images import SentImage
 from sam3_tool.backends.hosted.settings import HostedSettings
 from sam3_tool.prompts import Box, Point, VisualPrompt
 
@@ -28,9 +28,9 @@ class ShownObject:
     """1 on the object, 0 not on it, one per point."""
 
 
-def build_body(settings: HostedSettings, text: str, picture: Picture) -> dict[str, Any]:
+def build_body(settings: HostedSettings, text: str, sent: SentImage) -> dict[str, Any]:
     """Build the body of a request: one text and one image."""
-    content = [{"type": "input_text", "text": text}, {"type": "input_image", "image_url": picture.url}]
+    content = [{"type": "input_text", "text": text}, {"type": "input_image", "image_url": sent.url}]
     return {
         "model": settings.model,
         "input": [{"type": "message", "role": "user", "content": content}],
@@ -56,39 +56,39 @@ def write_phrase(phrase: str) -> str:
     return line
 
 
-def write_objects(objects: Sequence[ShownObject], picture: Picture) -> str:
+def write_objects(objects: Sequence[ShownObject], sent: SentImage) -> str:
     """Write objects as tokens. Their ids are their places.
 
     Raises:
         ValueError: A box lies outside the image.
 
-    >>> picture = Picture("", own_height=10, own_width=20, height=10, width=20, url="")
-    >>> write_objects([ShownObject((2, 3, 5.5, 9), ((4, 4),), (0,))], picture)
+    >>> sent = SentImage("", own_height=10, own_width=20, height=10, width=20, url="")
+    >>> write_objects([ShownObject((2, 3, 5.5, 9), ((4, 4),), (0,))], sent)
     '<0f>0<|box;x1=2;y1=3;x2=5;y2=8;w=20;h=10|>-<|point;x=4;y=4;w=20;h=10|>'
     """
-    return "<0f>" + ",".join(f"{id}{_write_object(shown, picture)}" for id, shown in enumerate(objects))
+    return "<0f>" + ",".join(f"{id}{_write_object(shown, sent)}" for id, shown in enumerate(objects))
 
 
-def _write_object(shown: ShownObject, picture: Picture) -> str:
-    size, (x_scale, y_scale) = f"w={picture.width};h={picture.height}", picture.scale
+def _write_object(shown: ShownObject, sent: SentImage) -> str:
+    size, (x_scale, y_scale) = f"w={sent.width};h={sent.height}", sent.scale
     written = ""
     if shown.box is not None:
-        x0, y0, x1, y1 = _clip_box(shown.box, picture)
-        left, top = min(floor(x0 * x_scale), picture.width - 1), min(floor(y0 * y_scale), picture.height - 1)
+        x0, y0, x1, y1 = _clip_box(shown.box, sent)
+        left, top = min(floor(x0 * x_scale), sent.width - 1), min(floor(y0 * y_scale), sent.height - 1)
         # the corner at the lower right belongs to the box there
         right, bottom = max(left, ceil(x1 * x_scale) - 1), max(top, ceil(y1 * y_scale) - 1)
         written = f"<|box;x1={left};y1={top};x2={right};y2={bottom};{size}|>"
     for (x, y), label in zip(shown.points, shown.labels, strict=True):
-        column, row = min(floor(x * x_scale), picture.width - 1), min(floor(y * y_scale), picture.height - 1)
+        column, row = min(floor(x * x_scale), sent.width - 1), min(floor(y * y_scale), sent.height - 1)
         written += f"{'' if label else '-'}<|point;x={column};y={row};{size}|>"
     return written
 
 
-def _clip_box(box: Box, picture: Picture) -> Box:
+def _clip_box(box: Box, sent: SentImage) -> Box:
     x0, y0 = max(0.0, box[0]), max(0.0, box[1])
-    x1, y1 = min(float(picture.own_width), box[2]), min(float(picture.own_height), box[3])
+    x1, y1 = min(float(sent.own_width), box[2]), min(float(sent.own_height), box[3])
     if x0 >= x1 or y0 >= y1:
-        size = f"{picture.own_width} wide and {picture.own_height} high"
+        size = f"{sent.own_width} wide and {sent.own_height} high"
         raise ValueError(f"the box {box} lies outside the image, which is {size}")
     return x0, y0, x1, y1
 

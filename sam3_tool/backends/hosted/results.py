@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sam3_tool.backends.hosted.pictures import Picture
 from sam3_tool.backends.hosted.records import FoundObject
+from sam3_tool.backends.hosted.sent_images import SentImage
 from sam3_tool.costs import CallCost
 from sam3_tool.instances import Instances
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_ious, encode_mask, encode_mask_at
@@ -28,17 +28,17 @@ class FoundMask:
     """In pixels of the image."""
 
 
-def to_own_size(found: FoundObject, picture: Picture) -> FoundMask:
+def to_own_size(found: FoundObject, sent: SentImage) -> FoundMask:
     """Give an object the size of the image. Where the server gives no confidence, the score is 1."""
     x0, y0, x1, y1 = found.box
-    if picture.is_reduced:
-        mask = np.zeros((picture.height, picture.width), np.uint8)
+    if sent.is_reduced:
+        mask = np.zeros((sent.height, sent.width), np.uint8)
         mask[y0:y1, x0:x1] = found.inside * np.uint8(255)
-        size = (picture.own_width, picture.own_height)
+        size = (sent.own_width, sent.own_height)
         rle = encode_mask(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) > 127)
     else:
-        rle = encode_mask_at(found.inside, x0, y0, picture.height, picture.width)
-    x_scale, y_scale = picture.scale
+        rle = encode_mask_at(found.inside, x0, y0, sent.height, sent.width)
+    x_scale, y_scale = sent.scale
     box = (x0 / x_scale, y0 / y_scale, x1 / x_scale, y1 / y_scale)
     score = 1.0 if found.confidence is None else float(np.float32(found.confidence))
     return FoundMask(rle, box, score, int(compute_areas([rle])[0]))
@@ -66,13 +66,13 @@ def _is_among(mask: FoundMask, others: Sequence[FoundMask]) -> bool:
     return bool((ious > SAME_OBJECT).any())
 
 
-def build_instances(found: Sequence[FoundMask], picture: Picture, *, phrase: str, cost: CallCost) -> Instances:
+def build_instances(found: Sequence[FoundMask], sent: SentImage, *, phrase: str, cost: CallCost) -> Instances:
     """Return masks as instances, best score first. Their presence is the best score: the protocol has none."""
     ordered = sorted(found, key=lambda mask: -mask.score)
     scores = np.array([mask.score for mask in ordered], np.float32)
     return Instances.from_rles(
         [mask.rle for mask in ordered],
-        (picture.own_height, picture.own_width),
+        (sent.own_height, sent.own_width),
         boxes=np.array([mask.box for mask in ordered], np.float32).reshape(-1, 4),
         scores=scores,
         presence=float(scores.max(initial=0.0)),

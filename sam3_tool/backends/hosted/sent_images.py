@@ -17,12 +17,12 @@ QUALITIES = (95, 85, 70, 50, 30)
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SentImage:
     """An image that is ready to be sent.
 
     >>> import numpy as np
-    >>> picture = prepare_picture(Image(np.zeros((200, 400, 3), np.uint8)), side=100)
-    >>> picture.width, picture.height, picture.scale
+    >>> sent = prepare_image(Image(np.zeros((200, 400, 3), np.uint8)), side=100)
+    >>> sent.width, sent.height, sent.scale
     (100, 50, (0.25, 0.25))
     """
 
@@ -53,7 +53,7 @@ class Picture:
         return (self.height, self.width) != (self.own_height, self.own_width)
 
 
-def prepare_picture(image: Image, *, side: int) -> Picture:
+def prepare_image(image: Image, *, side: int) -> SentImage:
     """Make an image ready to be sent.
 
     Args:
@@ -70,7 +70,7 @@ def prepare_picture(image: Image, *, side: int) -> Picture:
         pixels = pixels.resize((width, height), PIL.Image.Resampling.LANCZOS)
     kind, content = _write_file(pixels)
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(image.key, image.height, image.width, height, width, url)
+    return SentImage(image.key, image.height, image.width, height, width, url)
 
 
 def _write_file(pixels: PIL.Image.Image) -> tuple[str, bytes]:
