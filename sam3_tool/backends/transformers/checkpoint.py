@@ -63,13 +63,23 @@ def hash_checkpoint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _download_checkpoint(repository: str) -> Path:
+def download_files(repository: str, *, advice: str) -> Path:
+    """Return the folder of a repository on the Hugging Face hub, which is downloaded first, with a progress bar.
+
+    Without the hub it is whatever an earlier download has left.
+
+    Raises `CheckpointError` that ends with `advice` if there is nothing.
+    """
     try:
-        folder = Path(snapshot_download(repository, allow_patterns=_FILES))
+        return Path(snapshot_download(repository, allow_patterns=_FILES))
     except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
         if fault := describe_missing_hub_home() or describe_http_fault():
             raise CheckpointError(f"{repository} could not be downloaded: {fault}. {WORKS_NOW}") from error
-        raise CheckpointError(f"{_describe_obstacle(repository, error)} {_format_advice(repository)}") from error
+        raise CheckpointError(f"{_describe_obstacle(repository, error)} {advice}") from error
+
+
+def _download_checkpoint(repository: str) -> Path:
+    folder = download_files(repository, advice=_format_advice(repository))
     # without the hub, whatever an earlier download has left is taken for the whole
     missing = _list_missing_files(folder)
     if missing:
