@@ -73,10 +73,10 @@ CATALOG: tuple[CatalogEntry, ...] = (
         title="Grounding DINO (tiny) and SAM 2.1",
         licence="Apache-2.0",
         access="open",
-        nbytes=1_012_000_000,
+        nbytes=873_000_000,
         abilities=("phrase", "click"),
         checked="random weights",
-        files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-base-plus")),
+        files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-small")),
         note="Works on photographs. Its scores are not comparable with those of SAM 3.",
     ),
     *(

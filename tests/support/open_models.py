@@ -22,8 +22,6 @@ from transformers import (
     Sam2VideoModel,
 )
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-
 GROUNDING_DINO: dict[str, Any] = {
     "backbone_config": {
         "model_type": "swin",
@@ -56,7 +54,7 @@ SHORTEST, LONGEST = 96, 160
 """Pixels of the small Grounding DINO's input."""
 OWLV2: dict[str, Any] = {
     "text_config": {
-        "vocab_size": 49408,
+        "vocab_size": 80,
         "hidden_size": 16,
         "intermediate_size": 16,
         "num_hidden_layers": 1,
@@ -125,7 +123,7 @@ def write_owlv2(folder: Path) -> Path:
     model: Any = Owlv2ForObjectDetection(Owlv2Config(**OWLV2))
     _draw_weights(model, 8)
     model.save_pretrained(folder)
-    CLIPTokenizer.from_pretrained(locate_checkpoint("tiny")).save_pretrained(folder)
+    _build_clip_tokenizer().save_pretrained(folder)
     Owlv2ImageProcessor(size={"height": 96, "width": 96}).save_pretrained(folder)
     return folder
 
@@ -155,6 +153,14 @@ def _build_bert_tokenizer(folder: Path) -> BertTokenizer:
     return BertTokenizer(vocab=str(file))
 
 
+def _build_clip_tokenizer() -> CLIPTokenizer:
+    """Make a tokenizer of letters. Its padding alone has the number 0: OWLv2 masks what begins with it."""
+    letters = [letter + end for letter in string.ascii_lowercase + string.digits for end in ("", "</w>")]
+    tokens = ["!", *letters, "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], pad_token="!")
+
+
 def _draw_weights(model: torch.nn.Module, seed: int) -> None:
     """Fill a model so that numbers neither vanish nor explode, and so that prompts make a difference."""
     rng = np.random.default_rng(seed)
@@ -164,8 +170,14 @@ def _draw_weights(model: torch.nn.Module, seed: int) -> None:
             drawn = torch.from_numpy(rng.standard_normal(tuple(parameter.shape))).float()
             if "norm" in name and name.endswith("weight"):
                 parameter.copy_(1 + 0.1 * drawn)
+            elif "point_embed" in name:
+                parameter.copy_(drawn)
+            elif "mask_decoder" in name and "token" in name:
+                parameter.copy_(0.05 * drawn)  # or else places would hardly count beside them
+            elif "mask_decoder.transformer" in name and parameter.dim() > 1:
+                parameter.copy_(drawn / (parameter.numel() // parameter.shape[0]) ** 0.5)
             elif "embed" in name or "token" in name:
-                parameter.copy_(0.5 * drawn)
+                parameter.copy_(0.3 * drawn)
             elif parameter.dim() > 1:
                 parameter.copy_(drawn * 1.2 / (parameter.numel() // parameter.shape[0]) ** 0.5)
             else:

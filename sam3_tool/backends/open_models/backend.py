@@ -41,8 +41,8 @@ class OpenEmbedding:
 
     features: Features
     """The detector's."""
-    trunk: tuple[torch.Tensor, ...]
-    """What SAM 2's mask decoder reads, finest level first, each (1, C, h, w)."""
+    trunk: Any
+    """tuple[torch.Tensor, ...]: what SAM 2's mask decoder reads, finest level first, each (1, C, h, w)."""
     height: int
     """Height of the image in pixels."""
     width: int
@@ -148,8 +148,8 @@ class OpenBackend:
                 for image_levels in self._segmenter.encode(images[first : first + at_once])
             ]
             return [
-                OpenEmbedding(*kept, image.height, image.width, image.key)
-                for *kept, image in zip(features, levels, images, strict=True)
+                OpenEmbedding(image_features, image_levels, image.height, image.width, image.key)
+                for image_features, image_levels, image in zip(features, levels, images, strict=True)
             ]
 
     def decode(
@@ -219,7 +219,7 @@ class OpenBackend:
             np.concatenate([np.zeros((0, 4), np.float32), *(prompt_boxes.boxes for prompt_boxes in found)]),
             batch_size=_GPU_MASKS if self.is_on_gpu else _CPU_MASKS,
         )
-        split = logits.split([len(prompt_boxes.boxes) for prompt_boxes in found])
+        split = torch.split(logits, [len(prompt_boxes.boxes) for prompt_boxes in found])
         return [_drop_duplicates(*pair) for pair in zip(found, split, strict=True)]
 
     @contextmanager

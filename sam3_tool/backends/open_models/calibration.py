@@ -47,7 +47,7 @@ class Calibration:
     def __post_init__(self) -> None:
         midpoints = [self.midpoint, self.midpoint if self.presence_midpoint is None else self.presence_midpoint]
         slopes = [self.slope, self.slope if self.presence_slope is None else self.presence_slope]
-        if not (all(0 < midpoint < 1 for midpoint in midpoints) and all(0 < s and isfinite(s) for s in slopes)):
+        if not (all(0 < midpoint < 1 for midpoint in midpoints) and all(s > 0 and isfinite(s) for s in slopes)):
             raise ValueError(
                 f"a calibration needs midpoints between 0 and 1 and slopes above 0, got {midpoints} and {slopes}"
             )

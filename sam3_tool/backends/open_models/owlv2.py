@@ -23,9 +23,9 @@ from sam3_tool.prompts import ConceptPrompt
 
 TEMPLATE = "a photo of a {}"
 """What a phrase stands in, as in the published examples."""
-MAX_SIDE = 1920
-"""Pixels. Larger images are shrunk to it before the published processor squares them: a panorama of 20,000 pixels would
-take 4.8 GB there."""
+MAX_SHRINK = 2
+"""Larger images are shrunk to so many times the network's side, 1920 pixels, before the published processor squares and
+blurs them: a panorama of 20,000 pixels would take 4.8 GB there."""
 _TEXT_BYTES = 8 * 2**20
 
 
@@ -71,12 +71,19 @@ class Owlv2:
         return [self._encode_image(image) for image in images]
 
     def _encode_image(self, image: Image) -> Features:
-        pixels = prepare_pixels(self._images, _shrink_image(image), self._device)
+        pixels = prepare_pixels(self._images, self._shrink_image(image), self._device)
         states = self._encoder.vision_model(pixel_values=pixels.to(self._dtype)).last_hidden_state
         normed = self._encoder.vision_model.post_layernorm(states).float()
         patches = self._model.layer_norm(normed[:, 1:] * normed[:, :1])
         boxes = self._model.box_predictor(patches, patches)
         return Features((patches, boxes), (pixels.shape[2], pixels.shape[3]))
+
+    def _shrink_image(self, image: Image) -> Image:
+        longest, most = max(image.height, image.width), MAX_SHRINK * self._images.size["height"]
+        if longest <= most:
+            return image
+        width, height = (max(1, round(side * most / longest)) for side in (image.width, image.height))
+        return Image(np.asarray(image.to_pil().resize((width, height))))
 
     def detect(self, requests: Sequence[DetectionRequest]) -> list[FoundBoxes]:
         texts = self._texts.get_or_compute(
@@ -128,11 +135,3 @@ class Owlv2:
         ).pooler_output
         embedded = self._encoder.text_projection(pooled).float()
         return list((embedded / embedded.norm(dim=-1, keepdim=True)).unbind())
-
-
-def _shrink_image(image: Image) -> Image:
-    longest = max(image.height, image.width)
-    if longest <= MAX_SIDE:
-        return image
-    width, height = (max(1, round(side * MAX_SIDE / longest)) for side in (image.width, image.height))
-    return Image(np.asarray(image.to_pil().resize((width, height))))

@@ -36,7 +36,7 @@ def read_detector(folder: Path, device: torch.device, dtype: torch.dtype) -> Det
     kind = read_model_type(folder)
     title = DETECTOR_TYPES[kind]
     calibrations = read_calibrations(kind, folder)
-    model_class, tokenizer_class, processor_class, wrapper = {
+    parts: dict[str, tuple[Any, Any, Any, Any]] = {
         "grounding-dino": (
             GroundingDinoForObjectDetection,
             BertTokenizer,
@@ -44,7 +44,8 @@ def read_detector(folder: Path, device: torch.device, dtype: torch.dtype) -> Det
             GroundingDino,
         ),
         "owlv2": (Owlv2ForObjectDetection, CLIPTokenizer, Owlv2ImageProcessor, Owlv2),
-    }[kind]
+    }
+    model_class, tokenizer_class, processor_class, wrapper = parts[kind]
     model = _read_model(model_class, folder, title).to(device)
     tokenizer = _read_part(tokenizer_class.from_pretrained, folder, f"the tokenizer of {title}")
     processor = _read_part(processor_class.from_pretrained, folder, f"the image processor of {title}")
@@ -62,6 +63,7 @@ def read_segmenter(folder: Path, device: torch.device, dtype: torch.dtype) -> Se
     for name, part in model.named_children():
         if not name.startswith(EXACT_PARTS):
             part.to(dtype)
+    model.no_memory_embedding.data = model.no_memory_embedding.data.to(dtype)
     return Segmenter(model.to(device), processor)
 
 
