@@ -187,6 +187,7 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
 
     model = {"model": planner.model.name, "capabilities": describe_capabilities(planner)}
     view, texts = asdict(planner.view), prompts.hash_prompts()
+    texts = {name: hashed for name, hashed in texts.items() if not name.startswith("strategies")}
     if not planner.toolset.is_for_videos:  # what no such planner shows or says
         del view["frames"]
         texts = {name: hashed for name, hashed in texts.items() if not name.startswith("video")}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Literal, get_args
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import cv2
 import numpy as np
@@ -73,6 +73,54 @@ class View:
         return CoordinateFrame(convention, image.width, image.height, width, height)
 
 
+@dataclass(frozen=True, eq=False)
+class ShownMasks:
+    """The masks that an image shows, for whoever cannot see: a simulated model, or a test.
+
+    Example:
+        >>> find_shown_masks(Image(np.zeros((4, 6, 3), np.uint8))) is None
+        True
+    """
+
+    kind: Literal["overlay", "close-up", "sheet"]
+    """All of them over the whole image, one of them twice enlarged, or a close-up of each."""
+    candidates: tuple[Candidate, ...]
+    numbers: tuple[int, ...]
+    """The numbers under which they are drawn."""
+    raw: "ReferenceType[Image]"
+    """The image that they are masks of."""
+
+
+_shown_masks: WeakKeyDictionary[Image, ShownMasks] = WeakKeyDictionary()
+"""For each image that is alive and was drawn here, what it shows. It keeps no image alive."""
+
+
+def find_shown_masks(image: Image) -> ShownMasks | None:
+    """Find the masks that an image shows.
+
+    Args:
+        image: An image of a request, as it stands there.
+
+    Returns:
+        What was drawn on it; None for an image that was not drawn here.
+    """
+    with _lock:
+        return _shown_masks.get(image)
+
+
+def _remember_shown_masks(
+    drawn: Image,
+    kind: Literal["overlay", "close-up", "sheet"],
+    image: Image,
+    candidates: Sequence[Candidate],
+    numbers: Sequence[int],
+) -> Image:
+    """The same image. What it shows is noted beside it."""
+    with _lock:
+        _shown_masks[drawn] = ShownMasks(kind, tuple(candidates), tuple(numbers), ref(image))
+    return drawn
+
+
 _reduced_images: WeakKeyDictionary[Image, Image] = WeakKeyDictionary()
 """A cache: for each image that is alive, the reduced one that was asked for last."""
 _OverlayKey = tuple[tuple[Candidate, ...], tuple[int, ...]]
@@ -80,7 +128,7 @@ _OverlayKey = tuple[tuple[Candidate, ...], tuple[int, ...]]
 _overlays: WeakKeyDictionary[Image, dict[_OverlayKey, Image]] = WeakKeyDictionary()
 """A cache: for each image that is alive, its `MAX_KEPT_OVERLAYS` overlays drawn last, the latest at the end."""
 _lock = Lock()
-"""Of both caches."""
+"""Of all three."""
 MAX_KEPT_OVERLAYS = 4
 """Masks that were found are drawn again when they are examined, and when a shorter conversation is asked for."""
 
@@ -111,7 +159,7 @@ def draw_overlay(image: Image, candidates: Sequence[Candidate], numbers: Sequenc
         drawn[marks] = known
         for oldest in list(drawn)[:-MAX_KEPT_OVERLAYS]:
             del drawn[oldest]
-    return known
+    return _remember_shown_masks(known, "overlay", image, *marks)
 
 
 def _render_overlay(small: Image, candidates: Sequence[Candidate], numbers: Sequence[int]) -> Image:
@@ -131,12 +179,14 @@ def zoom_to_mask(image: Image, candidate: Candidate, number: int, side: int) -> 
     mask = decode_mask(candidate.rle)
     box = masks_to_boxes(mask[None])[0].tolist() if mask.any() else candidate.box
     pair = draw_zoom_pair(image, mask, box, mask_id=number)
-    return reduce_image(Image(np.asarray(pair)), side)
+    close_up = reduce_image(Image(np.asarray(pair)), side)
+    return _remember_shown_masks(close_up, "close-up", image, [candidate], [number])
 
 
 def draw_sheet(image: Image, candidates: Sequence[Candidate], numbers: Sequence[int], side: int) -> Image:
     """Close-ups of all these masks, out of the whole image."""
-    return draw_contact_sheet(image, [candidate.rle for candidate in candidates], mask_ids=numbers, side=side)
+    sheet = draw_contact_sheet(image, [candidate.rle for candidate in candidates], mask_ids=numbers, side=side)
+    return _remember_shown_masks(sheet, "sheet", image, candidates, numbers)
 
 
 @dataclass(frozen=True, eq=False)

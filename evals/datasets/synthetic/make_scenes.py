@@ -3,7 +3,7 @@
 import json
 import pickle
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -33,14 +33,18 @@ def write_scenes(
     The formats are those of ReasonSeg, OmniLabel, SA-Co Gold and Silver, RefCOCO and gRefCOCO, and a folder of one's
     own. The same seed writes the same bytes. Raises OSError.
     """
-    cases = [
-        _SceneCase(index, query)
-        for index, query in enumerate(generate_queries(number, seed=seed, sizes=sizes), start=1)
-    ]
-    folders = {benchmark: out / benchmark for benchmark in WRITERS}
-    for benchmark, write in WRITERS.items():
-        folders[benchmark].mkdir(parents=True, exist_ok=True)
-        write(folders[benchmark], cases)
+    return write_queries(out, generate_queries(number, seed=seed, sizes=sizes))
+
+
+def write_queries(
+    out: Path, queries: Iterable[SceneQuery], *, benchmarks: Sequence[str] | None = None
+) -> dict[str, Path]:
+    """Write these queries in the format of each of these benchmarks, all that there are if they are left out."""
+    cases = [_SceneCase(index, query) for index, query in enumerate(queries, start=1)]
+    folders = {benchmark: out / benchmark for benchmark in benchmarks or WRITERS}
+    for benchmark, folder in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        WRITERS[benchmark](folder, cases)
     return folders
 
 

@@ -1,0 +1,1 @@
+"""Ways to spend a language model's tokens: small questions in the place of one long conversation."""

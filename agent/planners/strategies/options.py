@@ -1,0 +1,62 @@
+"""Which strategies are switched on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from agent.core.errors import PlannerError
+
+
+@dataclass(frozen=True)
+class Strategies:
+    """The strategies of a planner that asks small questions; each can be combined with any other.
+
+    Example:
+        >>> Strategies.parse("hypotheses, second-looks").names
+        ('hypotheses', 'second-looks')
+    """
+
+    hypotheses: bool = False
+    """Several readings of the query, each a phrase, in one batch, and the model's own box as their rival."""
+    second_looks: bool = False
+    """What a first look leaves uncertain is shown again, larger, and near ties are compared in pairs."""
+    working_mask: bool = False
+    """The answer is checked as a whole, and repaired by what the check finds missing or too much."""
+    router: bool = False
+    """A query that the grammar reads whole, and that SAM 3 answers with certainty, needs no model."""
+    stop_rule: bool = False
+    """A further question is asked only while it promises enough for its tokens."""
+
+    @classmethod
+    def parse(cls, text: str | Iterable[str]) -> "Strategies":
+        """Read which strategies are named.
+
+        Args:
+            text: Names, with a comma between them if it is one text; 'short-questions' names none beside the short
+                questions that all of them share.
+
+        Raises:
+            PlannerError: There is no such strategy.
+
+        Example:
+            >>> Strategies.parse("short-questions") == Strategies()
+            True
+        """
+        names = [name.strip() for name in (text.split(",") if isinstance(text, str) else text)]
+        known = [field.name.replace("_", "-") for field in fields(cls)]
+        for name in names:
+            if name not in (*known, SHORT_QUESTIONS):
+                raise PlannerError(
+                    f"there is no strategy {name!r}; there are {', '.join((SHORT_QUESTIONS, *known))}, with a comma"
+                    " between them"
+                )
+        return cls(**{name.replace("-", "_"): True for name in names if name != SHORT_QUESTIONS})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are switched on, as they are written on the command line."""
+        on = tuple(field.name.replace("_", "-") for field in fields(self) if getattr(self, field.name))
+        return on or (SHORT_QUESTIONS,)
+
+
+SHORT_QUESTIONS = "short-questions"
+"""The name of no further strategy."""

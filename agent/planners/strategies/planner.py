@@ -1,0 +1,305 @@
+"""A planner that asks a language model small questions, and spends tokens where they are expected to pay."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.core.budget import DEFAULT_BUDGET, Budget
+from agent.core.episode import Decision, Episode
+from agent.core.errors import PlannerError
+from agent.core.toolset import Toolset
+from agent.core.usage import NO_COST, Usage
+from agent.core.verdict import Verdict
+from agent.models.base import ChatModel, Messages
+from agent.models.tokens import estimate_tokens
+from agent.planners.chat.coordinates import adapt_schema
+from agent.planners.chat.examination import build_retry
+from agent.planners.chat.messages import to_pixel_call
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.chat.verdicts import SheetVerdicts
+from agent.planners.chat.views import View
+from agent.planners.strategies import evidence as pooled
+from agent.planners.strategies import requests
+from agent.planners.strategies.evidence import Look, compute_logit, compute_probability
+from agent.planners.strategies.options import Strategies
+from agent.planners.strategies.progress import Progress
+from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, SmallTool, read_reply_as
+from agent.planners.strategies.router import route_query
+from agent.planners.strategies.stopping import is_worth_asking
+from agent.tools import WORKSPACE
+from agent.tools.examine import Examine
+from agent.tools.finish import Answer, ReportNoMask
+from agent.tools.refine import Refine
+from agent.tools.segment import Segment
+
+ALTERNATIVES = 4
+"""Phrases that are asked for with the strategy 'hypotheses'."""
+ROUNDS = 2
+"""Proposals before the best that was found is the answer."""
+MARGIN = 1.5
+"""Log odds within which a second look is taken."""
+TIE = 1.0
+"""Log odds within which two rivals are compared."""
+LEAST = -1.5
+"""Log odds from which on the best mask is answered with although nothing was accepted."""
+MAX_REPAIRS = 2
+"""Boxes of a check that are followed."""
+
+
+class StrategyPlanner(ChatPlanner):
+    """A planner that asks a language model small questions: what to look for, which masks belong to the answer.
+
+    Every question is a conversation of its own with a short prompt. What is done with the answers, and which further
+    questions are asked, is up to the strategies. A query that goes on with a conversation is planned as by
+    `ChatPlanner`. What it decides follows from the episode alone.
+
+    Example:
+        >>> from agent import ScriptedModel
+        >>> planner = StrategyPlanner(ScriptedModel([]), strategies=Strategies(second_looks=True))
+        >>> planner.strategies.names
+        ('second-looks',)
+    """
+
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        toolset: Toolset = WORKSPACE,
+        view: View | None = None,
+        strategies: Strategies | None = None,
+        budget: Budget = DEFAULT_BUDGET,
+    ) -> None:
+        """Make a planner.
+
+        Args:
+            model: The language model.
+            toolset: A toolset of the workspace.
+            view: How the model sees episodes.
+            strategies: Those that are switched on; default: none but the short questions.
+            budget: Its tokens are what the stop rule has to spend.
+
+        Raises:
+            PlannerError: The toolset is none of the workspace.
+        """
+        super().__init__(model, toolset=toolset, view=view)
+        if toolset.prompt != "workspace":
+            raise PlannerError(f"strategies need the toolset 'workspace', got {toolset.name!r}; leave --toolset out")
+        self.strategies = strategies or Strategies()
+        self.budget = budget
+
+    def with_model(self, model: ChatModel) -> "StrategyPlanner":
+        """Make the same planner with another model, such as one that records.
+
+        Args:
+            model: The language model.
+
+        Returns:
+            A planner that asks the same questions.
+        """
+        return StrategyPlanner(
+            model, toolset=self.toolset, view=self.view, strategies=self.strategies, budget=self.budget
+        )
+
+    # --- what to do next ----------------------------------------------------------------------------------------------
+
+    def decide(self, episode: Episode) -> Decision:
+        """Choose the next call.
+
+        Args:
+            episode: Everything that happened so far.
+
+        Returns:
+            The call, and the cost of the question that led to it.
+
+        Raises:
+            PlannerError: The model cannot be had, or the toolset is not for what the task is about.
+        """
+        self.toolset.require_subject(episode.task)
+        if episode.task.context.turns or episode.task.context.workspace:
+            return super().decide(episode)
+        progress = Progress.from_episode(episode)
+        if self.strategies.router and not progress.plan and (routed := route_query(episode)):
+            return routed
+        match progress.stage:
+            case "start":
+                return self._propose(episode, progress)
+            case "proposed" if self.strategies.hypotheses and progress.plan.get("box"):
+                return self._follow_box(progress.plan["box"], {**progress.plan, "stage": "boxed"})
+            case "proposed" | "boxed" | "repaired":
+                return self._judge(episode, progress)
+            case _:
+                return self._conclude(episode, progress)
+
+    def _propose(self, episode: Episode, progress: Progress) -> Decision:
+        alternatives = ALTERNATIVES if self.strategies.hypotheses else 1
+        tried = [search.phrase for search in episode.searches]
+        messages = requests.build_proposal(episode, self.view, alternatives=alternatives, tried=tried)
+        proposal, usage = self._ask_question(messages, Propose, episode)
+        if isinstance(proposal, str):
+            proposal = Propose(phrases=[episode.task.query.strip()[:80] or "object"])
+        fresh = [phrase for phrase in proposal.phrases if phrase not in tried]
+        fresh = fresh or [_drop_adjectives(proposal.phrases[0])]
+        plan = {
+            "stage": "proposed",
+            "round": progress.round + 1,
+            "several": proposal.several,
+            "box": proposal.box,
+        }
+        return replace(Segment(phrases=fresh).to_decision(proposal.reading), usage=usage, plan=plan)
+
+    def _follow_box(self, box: Sequence[float], plan: Mapping[str, Any]) -> Decision:
+        thought = "The model sees it there."
+        return replace(Refine(box=list(box)).to_decision(thought), plan=dict(plan))
+
+    def _judge(self, episode: Episode, progress: Progress) -> Decision:
+        fresh = progress.find_unjudged(episode)
+        if not fresh:
+            return self._conclude(episode, progress)
+        plan = {**progress.plan, "stage": "judged"}
+        return replace(Examine(ids=fresh).to_decision(), plan=plan)
+
+    def _conclude(self, episode: Episode, progress: Progress) -> Decision:
+        evidence = progress.collect_evidence(episode)
+        chosen = progress.choose_masks(evidence)
+        if not chosen and progress.round < ROUNDS:
+            return self._propose(episode, progress)
+        if not chosen and evidence and max(evidence.values()) >= LEAST:
+            chosen = [max(evidence, key=lambda id: evidence[id])]
+        if not chosen:
+            return ReportNoMask().to_decision()
+        return self._check(episode, progress, chosen, evidence)
+
+    def _check(
+        self, episode: Episode, progress: Progress, chosen: Sequence[int], evidence: Mapping[int, float]
+    ) -> Decision:
+        """Ask what is wrong with the answer, once; follow the boxes of what is missing, one after the other."""
+        waiting = progress.plan.get("missing", [])
+        if waiting:
+            plan = {**progress.plan, "stage": "repaired", "missing": waiting[1:]}
+            return self._follow_box(waiting[0], plan)
+        if not self.strategies.working_mask or "missing" in progress.plan:
+            return Answer(ids=list(chosen)).to_decision()
+        messages = requests.build_check(episode, chosen, self.view)
+        doubt = 1 - sum(compute_probability(evidence[id]) for id in chosen) / len(chosen)
+        if not self._is_worth(episode, messages, doubt):
+            return Answer(ids=list(chosen)).to_decision()
+        found, usage = self._ask_question(messages, CheckAnswer, episode)
+        if isinstance(found, str) or not (found.missing or found.wrong):
+            return replace(Answer(ids=list(chosen)).to_decision(), usage=usage)
+        several = progress.plan.get("several", False) or bool(found.missing and not found.wrong)
+        plan = {**progress.plan, "wrong": found.wrong, "missing": found.missing[:MAX_REPAIRS], "several": several}
+        later = Progress({**plan, "stage": "judged"}, progress.round)
+        if found.missing:
+            return replace(self._check(episode, later, chosen, evidence), usage=usage)
+        left = later.choose_masks(later.collect_evidence(episode)) or chosen
+        return replace(Answer(ids=list(left)).to_decision(), usage=usage)
+
+    # --- looks at masks -----------------------------------------------------------------------------------------------
+
+    def examine(self, episode: Episode, ids: Sequence[int], *, closely: bool = False) -> list[Verdict]:
+        """Ask the model for verdicts on these masks, and once more where the first look leaves doubt.
+
+        Args:
+            episode: Everything that happened so far.
+            ids: The masks in question.
+            closely: As for `ChatPlanner.examine`, in a conversation that goes on.
+
+        Returns:
+            At most one verdict for each mask. Its probability holds all that speaks for the mask.
+        """
+        progress = Progress.from_episode(episode)
+        if not progress.plan:
+            return super().examine(episode, ids, closely=closely)
+        first = self._collect_verdicts(requests.build_look(episode, ids, self.view), SheetVerdicts)
+        looks = [Look([verdict for verdict in first if verdict.id in episode.workspace])]
+        usage = sum((verdict.usage for verdict in first), NO_COST)
+        if self.strategies.second_looks:
+            second, cost = self._look_again(episode, looks[0], wants_one=progress.wants_one)
+            looks, usage = [*looks, second], usage + cost
+        evidence = self._add_support(episode, pooled.average_looks(looks), wants_one=progress.wants_one)
+        if self.strategies.second_looks and progress.wants_one:
+            evidence, cost = self._compare_rivals(episode, evidence)
+            usage += cost
+        return _to_verdicts(evidence, looks, usage)
+
+    def _look_again(self, episode: Episode, first: Look, *, wants_one: bool) -> tuple[Look, Usage]:
+        evidence = self._add_support(episode, pooled.average_looks([first]), wants_one=wants_one)
+        doubtful = pooled.find_uncertain(evidence, wants_one=wants_one, margin=MARGIN)[:4]
+        if not doubtful:
+            return Look([]), NO_COST
+        [asked] = requests.build_look(episode, sorted(doubtful), self.view, closer=True)
+        doubt = max(min(p, 1 - p) for p in (compute_probability(evidence[id]) for id in doubtful))
+        if not self._is_worth(episode, asked.messages, doubt):
+            return Look([]), NO_COST
+        verdicts = self._collect_verdicts([asked], SheetVerdicts)
+        known = [verdict for verdict in verdicts if verdict.id in episode.workspace]
+        return Look(known, pooled.SECOND_LOOK_WEIGHT), sum((verdict.usage for verdict in verdicts), NO_COST)
+
+    def _add_support(self, episode: Episode, evidence: Mapping[int, float], *, wants_one: bool) -> dict[int, float]:
+        if not self.strategies.hypotheses:
+            return dict(evidence)
+        return {
+            id: logit + pooled.measure_support(episode.workspace, id, wants_one=wants_one)
+            for id, logit in evidence.items()
+        }
+
+    def _compare_rivals(self, episode: Episode, evidence: Mapping[int, float]) -> tuple[dict[int, float], Usage]:
+        """Let the two best masks compete where they are nearly tied."""
+        best, *others = sorted(evidence, key=lambda id: -evidence[id]) or [0]
+        if not others or evidence[best] - evidence[others[0]] > TIE:
+            return dict(evidence), NO_COST
+        rivals = sorted((best, others[0]))
+        messages = requests.build_comparison(episode, rivals, self.view)
+        if not self._is_worth(episode, messages, 0.5):
+            return dict(evidence), NO_COST
+        compared, usage = self._ask_question(messages, Compare, episode)
+        if isinstance(compared, str) or compared.better not in rivals:
+            return dict(evidence), usage
+        [loser] = [id for id in rivals if id != compared.better]
+        lead = compute_logit(max(compared.probability, 0.5)) / 2
+        return {**evidence, compared.better: evidence[compared.better] + lead, loser: evidence[loser] - lead}, usage
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    def _is_worth(self, episode: Episode, messages: Messages, doubt: float) -> bool:
+        if not self.strategies.stop_rule:
+            return True
+        return is_worth_asking(doubt, estimate_tokens(messages), episode.usage, self.budget)
+
+    def _ask_question(
+        self, messages: Messages, tool: type[SmallTool], episode: Episode
+    ) -> tuple[SmallTool | str, Usage]:
+        """Ask, and once more where the reply cannot be read. Returns the call, or what is wrong with the last reply.
+
+        Raises PlannerError where the model cannot be had.
+        """
+        convention = "pixels" if self.view.coordinates == "auto" else self.view.coordinates
+        schema = adapt_schema(tool.to_planner_schema(), convention)
+        [reply] = self.model.generate_replies([messages], [schema])
+        read, usage = read_reply_as(reply, tool), reply.usage
+        if isinstance(read, str) and not reply.error:
+            [reply] = self.model.generate_replies([build_retry(messages, reply, read)], [schema])
+            read, usage = read_reply_as(reply, tool), usage + reply.usage
+        if reply.error:
+            raise PlannerError(reply.error)
+        if isinstance(read, str):
+            return read, usage
+        placed, _ = to_pixel_call(read, "", self.view.build_frame(episode.task.image))
+        return placed, usage  # type: ignore[return-value]
+
+
+def _drop_adjectives(phrase: str) -> str:
+    """The noun alone, which is more general."""
+    return phrase.split()[-1]
+
+
+def _to_verdicts(evidence: Mapping[int, float], looks: Sequence[Look], usage: Usage) -> list[Verdict]:
+    """Verdicts with what is known of each mask; the first carries the cost."""
+    reasons = {verdict.id: verdict.reason for look in looks for verdict in look.verdicts}
+    verdicts = [
+        Verdict(id, accept=logit > 0, probability=round(compute_probability(logit), 4), reason=reasons.get(id, ""))
+        for id, logit in evidence.items()
+    ]
+    if not verdicts:
+        return [Verdict(0, accept=True, probability=0.5, usage=usage)] if usage != NO_COST else []
+    return [replace(verdicts[0], usage=usage), *verdicts[1:]]
