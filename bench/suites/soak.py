@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from agent.planners.chat.views import View
 from bench.harness.machine import describe_device
 from bench.harness.memory import read_allocated_mib, read_resident_mib
 from bench.harness.tables import Cell, Table
-from evals.datasets.synthetic.scenes import generate_queries
+from evals.datasets.synthetic.scenes import SceneQuery, generate_queries
 from sam3_tool import Image, Sam3
 from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
@@ -72,7 +73,10 @@ class SoakResult:
 
 
 def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES) -> SoakResult:
-    """Measure memory over time. No visit is under way at a sample, so that only what is kept counts."""
+    """Measure memory over time. No visit is under way at a sample, so that only what is kept counts.
+
+    Before each sample every worker makes one visit at least, however few the seconds.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     crowd = Crowd(
@@ -97,13 +101,19 @@ def compute_growth(memory: Sequence[float]) -> float:
     return statistics.median(settled[half:]) - statistics.median(settled[:half]) if half else 0.0
 
 
+@cache
+def draw_queries() -> list[SceneQuery]:
+    """Return queries about different scenes, which are drawn once."""
+    return list(generate_queries(SCENES))
+
+
 class Crowd:
     """Visitors of one SAM 3, `WORKERS` at a time. Threads share it; `_lock` guards its counts."""
 
     def __init__(self, sam3: Sam3) -> None:
         self.visits = self.episodes = self.failed = 0
         self._sam3, self._number = sam3, count()
-        self._asked = list(generate_queries(SCENES))
+        self._asked = draw_queries()
         self._lock = threading.Lock()
         self._threads = threading.enumerate()
 
@@ -131,7 +141,8 @@ class Crowd:
         return [thread for thread in threading.enumerate() if thread not in self._threads and thread.name != "batcher"]
 
     def _run_visits_until(self, end: float) -> None:
-        while time.perf_counter() < end:
+        """Run one visit, and further ones until then."""
+        while True:
             number = next(self._number)
             try:
                 done, fine = self.run_visit(number)
@@ -142,6 +153,8 @@ class Crowd:
                 self.visits += 1
                 self.episodes += done
                 self.failed += not fine
+            if time.perf_counter() >= end:
+                return
 
     def run_visit(self, number: int) -> tuple[int, bool]:
         """Run one visit; return the number of its episodes, and whether all of them ended as they should."""
