@@ -1,5 +1,11 @@
+import fcntl
+import gc
+import importlib.util
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 # the tests run beside each other, a process a core; set before torch is imported, and for programs they start
@@ -36,6 +42,36 @@ LONG_FILES = (
     *("agent/models/test_fuzz.py", "docs/test_site.py", "bench/test_soak.py", "agent/cli/test_cold_start.py"),
 )
 """What takes longest to run, first."""
+
+
+def has_byte_code(module: str) -> bool:
+    """Whether Python need not compile the module, which is not imported for this."""
+    found = importlib.util.find_spec(module)
+    return found is not None and Path(importlib.util.cache_from_source(str(found.origin))).exists()
+
+
+IS_COMPILED = has_byte_code("torch")
+
+
+@contextmanager
+def take_turns() -> Iterator[None]:
+    """Let one process of tests in at a time, where byte code is missing: the first writes it, the others read it."""
+    with Path(__file__).open() as file:
+        if not IS_COMPILED:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Import all tests, and then leave out what they have imported where garbage is looked for: a million objects."""
+    gc.disable()
+    try:
+        with take_turns():
+            return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
