@@ -64,7 +64,7 @@ class Budget:
     max_steps: int = 12
     max_seconds: float | None = None
     max_sam_calls: int | None = None
-    """Phrases given to SAM 3's detector."""
+    """Phrases given to SAM 3's detector; of a hosted SAM 3 requests, where they are more."""
     max_model_calls: int | None = None
     """Requests to a language model, examinations included."""
     max_tokens: int | None = None
@@ -119,7 +119,8 @@ class Budget:
     def _list_spending(self, usage: Usage) -> Iterable[tuple[float, float | None, str]]:
         """List each amount that was spent, its limit, and that limit in words."""
         yield usage.seconds, self.max_seconds, pluralize(self.max_seconds or 0, "second")
-        yield usage.sam_decodes, self.max_sam_calls, f"{pluralize(self.max_sam_calls or 0, 'phrase')} for SAM 3"
+        sam_calls = max(usage.sam_decodes, usage.sam_requests)
+        yield sam_calls, self.max_sam_calls, f"{pluralize(self.max_sam_calls or 0, 'phrase')} for SAM 3"
         yield usage.model_calls, self.max_model_calls, pluralize(self.max_model_calls or 0, "model call")
         yield usage.prompt_tokens + usage.completion_tokens, self.max_tokens, pluralize(self.max_tokens or 0, "token")
         yield self.price.compute_cost(usage), self.max_cost, f"a cost of {self.max_cost:g}" if self.max_cost else ""

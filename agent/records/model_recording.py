@@ -250,7 +250,9 @@ def _serialize_message(message: Message) -> Question:
 
 
 def _serialize_reply(reply: Reply) -> dict[str, Any]:
-    return asdict(reply) | {"calls": [_serialize_call(call) for call in reply.calls]}
+    # a language model's reply never costs requests to SAM 3, which are younger than the format
+    usage = {name: cost for name, cost in asdict(reply.usage).items() if name not in ("sam_requests", "sam_tokens")}
+    return asdict(reply) | {"calls": [_serialize_call(call) for call in reply.calls], "usage": usage}
 
 
 def _serialize_call(call: Call) -> dict[str, str]:

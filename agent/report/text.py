@@ -18,6 +18,8 @@ COST_NAMES = {
     "images": "pictures",
     "sam_encodes": "SAM 3 encodes",
     "sam_decodes": "SAM 3 phrases",
+    "sam_requests": "SAM 3 requests",
+    "sam_tokens": "SAM 3 tokens",
     "seconds": "seconds",
 }
 

@@ -50,7 +50,7 @@ class SegmentPhrase(PaperTool):
             text=describe_found(search, workspace, removed=len(found) - len(kept)),
             workspace=workspace,
             shown=search.ids,
-            usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
+            usage=Usage.from_report(report),
         )
 
 

@@ -104,7 +104,7 @@ class Refine(Tool):
         # as the published notebooks and predictor: candidates for one click alone, filled holes for a person's clicks
         prompt = replace(prompt, multimask=prompt.is_ambiguous, fill_holes=episode.task.by_hand)
         report = sam3.run_requests([(image, prompt)])
-        usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes)
+        usage = Usage.from_report(report)
         found = report.instances[0]
         if not found.masks[:1].any():
             text = f"Nothing was found there (presence {found.presence:.2f})."

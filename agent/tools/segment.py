@@ -81,7 +81,7 @@ class Segment(Tool):
             text=self._describe_found(words + describe_merges(whole_by_part), hidden, region),
             workspace=workspace if workspace is not before else None,
             shown=tuple(dict.fromkeys(whole_by_part.get(id, id) for id in ids)),
-            usage=Usage(sam_encodes=report.encodes, sam_decodes=report.decodes),
+            usage=Usage.from_report(report),
         )
 
     def _require_phrases(self) -> list[str]:

@@ -120,6 +120,8 @@ def format_costs(costs: Costs) -> dict[str, str]:
         "images read by the model": usage.images,
         "images encoded by SAM 3": usage.sam_encodes,
         "phrases given to SAM 3": usage.sam_decodes,
+        "requests to a hosted SAM 3": usage.sam_requests,
+        "tokens of a hosted SAM 3": usage.sam_tokens,
     }
     amounts = {name: f"{amount:,} ({amount / n:.1f} a sample)" for name, amount in by_name.items() if amount}
     if costs.money:

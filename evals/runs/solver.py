@@ -72,7 +72,7 @@ class Solver:
         report = self.sam3.run_requests([(sample.open_image(), ConceptPrompt(sample.query, threshold=lowest))])
         [found] = report.instances if sample.presence else [remove_presence_factor(report.instances[0], self.threshold)]
         seconds = perf_counter() - started
-        usage = Usage(sam_encodes=report.encodes, sam_decodes=report.decodes, seconds=seconds)
+        usage = Usage.from_report(report) + Usage(seconds=seconds)
         status: Status = "ok" if len(found) else "no_mask"
         return SampleResult(Prediction.from_instances(sample.id, found, status, usage=usage, seconds=seconds))
 

@@ -121,9 +121,9 @@ CATALOG: tuple[CatalogEntry, ...] = (
         licence="terms of the service",
         access="key",
         nbytes=0,
-        abilities=("phrase", "exemplar", "click"),
+        abilities=("phrase", "click"),
         checked="local server",
-        note="Images leave this machine, and each request costs money.",
+        note="Images leave this machine, and each request costs money. Set SAM_API_KEY.",
     ),
 )
 

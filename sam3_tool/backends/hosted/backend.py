@@ -120,8 +120,10 @@ class HostedBackend:
         return [instances for instances in found if isinstance(instances, Instances)]
 
     def _find_concept(self, embedding: Any, prompt: ConceptPrompt, stopped: Event) -> Instances:
-        if isinstance(embedding, CrossImageEmbedding):
-            raise CheckpointError(f"{self.name!r} takes no examples from another image; ask for a phrase")
+        if isinstance(embedding, CrossImageEmbedding) or prompt.concept is not None:
+            raise CheckpointError(
+                f"{self.name!r} takes no examples from another image and no concepts; ask for a phrase"
+            )
         if not (prompt.phrase or "").strip():
             raise CheckpointError(
                 f"{self.name!r} does not look for more of what boxes show; add a phrase, or ask for one object by its"

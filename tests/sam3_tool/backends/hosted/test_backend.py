@@ -96,7 +96,7 @@ def test_a_large_image_is_sent_reduced_and_its_masks_are_of_its_own_size(
         (lambda sam3, image: sam3.segment(image, boxes=[(1, 1, 9, 9)]), "does not look for more of what boxes show"),
         (
             lambda sam3, image: sam3.segment(image, "cup", boxes=[(1, 1, 9, 9)], exemplar_image=image),
-            "takes no examples from another image",
+            "takes no examples from another image and no concepts",
         ),
         (lambda sam3, image: list(sam3.track(Video.from_images([image]), "cup")), "cannot follow objects"),
         (lambda sam3, image: sam3.segment(image, "<0f>1<|point;x=1;y=1|>"), "is no noun phrase"),
