@@ -60,6 +60,7 @@ class Backend(Protocol):
     - `segment_points(embedding, prompt: PointsPrompt) -> Instances`, for `Sam3.segment_everything`: of the candidates
       under each point, in the order of the points, those that are good enough. `point_thresholds: tuple[float, float]`
       are its defaults of `min_score` and `min_stability`.
+    - `Instances.cost` of what it returns, where answers are paid for: runs and reports add it up.
     - `free_bytes: int`: memory that is free there. A quarter of it is room for embeddings.
 
     >>> from sam3_tool import Backend, ScriptedBackend

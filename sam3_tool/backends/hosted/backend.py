@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any, TypeVar
+from weakref import WeakSet, finalize
 
 import numpy as np
 
@@ -48,6 +49,9 @@ class HostedBackend:
         self._lock = Lock()  # of what is kept
         self._kept: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
         """Answers that were paid for in a batch that failed: it is asked again, part by part."""
+        self._running: WeakSet[Event] = WeakSet()
+        """What ends each call that is under way."""
+        self._finalizer: finalize[[WeakSet[Event]], HostedBackend] | None = None
 
     @property
     def name(self) -> str:
@@ -88,6 +92,10 @@ class HostedBackend:
             " phrase, or take weights that run here"
         )
 
+    def close(self) -> None:
+        """End what is under way. It happens by itself when the process ends."""
+        _end_calls(self._running)
+
     def vocabulary_warning(self, phrase: str) -> str:
         """A hosted SAM 3 takes any phrase."""
         return ""
@@ -100,6 +108,10 @@ class HostedBackend:
     ) -> list[Instances]:
         """Ask all at once, as far as the slots go. After an error nothing new begins, and what has begun is kept."""
         stopped, failed = Event(), Event()
+        with self._lock:
+            if self._finalizer is None:  # made after whoever waits for calls at exit, it runs before
+                self._finalizer = finalize(self, _end_calls, self._running)
+            self._running.add(stopped)
 
         def ask_one(question: tuple[Any, AnyPrompt]) -> Instances | Exception | None:
             if failed.is_set():
@@ -117,6 +129,7 @@ class HostedBackend:
                 raise error
         with self._lock:
             self._kept.clear()
+            self._running.discard(stopped)
         return [instances for instances in found if isinstance(instances, Instances)]
 
     def _find_concept(self, embedding: Any, prompt: ConceptPrompt, stopped: Event) -> Instances:
@@ -162,3 +175,8 @@ class HostedBackend:
             while len(self._kept) > MOST_KEPT_ANSWERS:
                 self._kept.popitem(last=False)
         return answer
+
+
+def _end_calls(running: WeakSet[Event]) -> None:
+    for stopped in list(running):
+        stopped.set()

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agent import Budget, Task, run
+from agent.core.usage import Usage
+from agent.planners.grammar.planner import GrammarPlanner
+from agent.report.result import Result
+from agent.report.text import to_text
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Sam3, Video, VisualPrompt
 from sam3_tool.backends.hosted.backend import HostedBackend
 from sam3_tool.backends.hosted.client import HostedClient
@@ -140,3 +145,20 @@ def test_an_object_that_is_not_found_is_an_empty_mask(load: Load) -> None:
     found = load().segment_batch([(blank, VisualPrompt(points=((5.0, 5.0),)))])[0]
     assert found.masks.shape == (1, 40, 60)
     assert found.presence == found.scores[0]
+
+
+def test_a_query_is_answered_by_the_grammar_over_a_hosted_sam3(load: Load, tiny: Sam3) -> None:
+    scene, query = Image.open("examples/scene.png"), "the largest watermelon"
+    episodes = [run(Task(scene, query), GrammarPlanner(), sam3) for sam3 in (load(), tiny)]
+    hosted, local = episodes
+    assert [one.outcome for one in episodes] == ["answered", "answered"]
+    assert np.array_equal(hosted.answer.masks, local.answer.masks)
+    assert (hosted.usage.sam_requests, local.usage.sam_requests) == (1, 0)
+    assert "1 SAM 3 requests" in to_text(hosted)
+    assert "SAM 3 requests" not in to_text(local)
+    assert "sam_requests" not in Result.from_episode(local, seconds=0.0).model_dump_json()
+    step = hosted.steps[0]
+    dear = replace(step, observation=replace(step.observation, usage=Usage(sam_decodes=1, sam_requests=4)))
+    reached = Budget(max_sam_calls=4).find_reached_limit(replace(hosted, steps=(dear,)))
+    assert reached == ("budget", "at the limit of 4 phrases for SAM 3")
+    assert '"sam_requests":1' in Result.from_episode(hosted, seconds=0.0).model_dump_json()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
+from threading import enumerate as list_threads
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def test_nobody_there_and_no_trust_are_told(connect: Connect, tmp_path: Path) ->
 
 def test_ctrl_c_ends_a_question_that_hangs(server: ChatServer, connect: Connect) -> None:
     server.script(Answer(NOTHING, stall=60))
-    sam3 = connect(timeout=50.0)
+    sam3, before = connect(timeout=50.0), set(list_threads())
 
     def interrupt_once_asked() -> None:
         while not server.requests:
@@ -176,7 +177,11 @@ def test_ctrl_c_ends_a_question_that_hangs(server: ChatServer, connect: Connect)
     Thread(target=interrupt_once_asked, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         sam3.segment(BLANK, "cup")
+    backend: Any = sam3._backend
+    backend.close()  # as the end of the process does
+    sam3.close()
     assert len(server.requests) == 1
+    assert "batcher" not in [thread.name for thread in set(list_threads()) - before]
 
 
 def test_the_key_is_in_no_log_and_in_no_repr(
