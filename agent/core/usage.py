@@ -36,7 +36,13 @@ class Usage:
 
     @classmethod
     def from_report(cls, report: "SegmentationReport") -> "Usage":
-        """Return what a call of SAM 3 cost, but for the seconds.
+        """Count what a call of SAM 3 cost.
+
+        Args:
+            report: What `Sam3.run_requests` returned.
+
+        Returns:
+            Its images, prompts, requests and tokens; not its seconds, which are the step's.
 
         Example:
             >>> from sam3_tool import SegmentationReport
