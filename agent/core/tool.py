@@ -69,6 +69,14 @@ class Tool(BaseModel):
         return Decision(self.name, self.model_dump_json(exclude_defaults=True), thought)
 
     @classmethod
+    def check_packages(cls) -> None:
+        """Check that all packages which the tool needs are installed, without loading them.
+
+        Raises:
+            MissingPackageError: One of them is not; the message says how to install it.
+        """
+
+    @classmethod
     def to_planner_schema(cls) -> dict[str, Any]:
         """Describe the tool in the form of OpenAI's function calling.
 

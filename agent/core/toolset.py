@@ -1,7 +1,7 @@
 """A set of tools with a name, and the prompt that goes with it."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from agent.core.calls import InvalidCall, ToolCall, ValidCall, parse_call
@@ -24,6 +24,7 @@ class Toolset:
         name: How it is written on the command line and in saved files, e.g. 'workspace'.
         tools: In the order in which they are offered. No two have one name.
         prompt: Which texts of `prompts` a language model is given.
+        unlisted: Tools that are understood where they are called, and never offered: for planners that know of them.
 
     Raises:
         ValueError: There is no tool, two tools have one name, or there is no such prompt.
@@ -37,6 +38,7 @@ class Toolset:
     name: str
     tools: tuple[type[Tool], ...]
     prompt: PromptName = "workspace"
+    unlisted: tuple[type[Tool], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.tools:
@@ -77,10 +79,10 @@ class Toolset:
             >>> WORKSPACE.read_call(Decision("answer", '{"ids": [2]}')).tool.ids
             [2]
         """
-        calls = _get_read_calls(decision)
-        if self not in calls:
-            calls[self] = self._parse(decision)
-        return calls[self]
+        calls, key = _get_read_calls(decision), (self, self.unlisted)
+        if key not in calls:
+            calls[key] = self._parse(decision)
+        return calls[key]
 
     def remember_call(self, decision: Decision, call: ToolCall) -> Decision:
         """Note what a decision says, for it was read before it was rewritten.
@@ -92,12 +94,13 @@ class Toolset:
         Returns:
             The same decision.
         """
-        _get_read_calls(decision)[self] = call
+        _get_read_calls(decision)[self, self.unlisted] = call
         return decision
 
     def _parse(self, decision: Decision) -> ToolCall:
         try:
-            return ValidCall(parse_call(decision, self.tools))
+            called = [tool for tool in self.unlisted if tool.name == decision.tool and tool not in self.tools]
+            return ValidCall(parse_call(decision, called or self.tools))
         except ToolError as error:
             return InvalidCall(str(error))
 
@@ -126,7 +129,10 @@ class Toolset:
         return self.prompt == "paper"
 
 
-def _get_read_calls(decision: Decision) -> dict[Toolset, ToolCall]:
+_Key = tuple[Toolset, tuple[type[Tool], ...]]
+
+
+def _get_read_calls(decision: Decision) -> dict[_Key, ToolCall]:
     """What was read from a decision, beside its fields: it follows from them, so it is neither compared nor saved."""
-    calls: dict[Toolset, ToolCall] = decision.__dict__.setdefault("_calls", {})
+    calls: dict[_Key, ToolCall] = decision.__dict__.setdefault("_calls", {})
     return calls

@@ -1,12 +1,15 @@
 """The sets of tools of this project, and sets by their names."""
 
+from collections.abc import Mapping
+
 from agent.core.errors import PlannerError
 from agent.core.tool import Tool
-from agent.core.toolset import Toolset
+from agent.core.toolset import PromptName, Toolset
 from agent.tools import paper
 from agent.tools.combine import Combine, Count
 from agent.tools.examine import Examine
 from agent.tools.finish import Answer, AskUser, ReportNoMask
+from agent.tools.reading.tool import ReadText
 from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 from agent.tools.select import Locate, Rank, Relate
@@ -33,6 +36,7 @@ __all__ = [
     "Look",
     "Rank",
     "RankTracks",
+    "ReadText",
     "Refine",
     "RefineTrack",
     "Relate",
@@ -65,6 +69,8 @@ VIDEO = Toolset(
     prompt="video",
 )
 """For videos: every track ever found keeps its id on all frames, and tools know what happens in the course of time."""
+UNLISTED: Mapping[PromptName, tuple[type[Tool], ...]] = {"workspace": (ReadText,), "paper": (), "video": ()}
+"""Tools that the grammar calls where a query needs them; no language model is told of them unless it is asked for."""
 _BASES = {toolset.name: toolset for toolset in (WORKSPACE, PAPER, VIDEO)}
 
 
@@ -80,6 +86,7 @@ def parse_toolset(text: str) -> Toolset:
 
     Raises:
         PlannerError: There is no such set, no such tool, or the set has the tool already.
+        MissingPackageError: An added tool needs a package that is not installed.
 
     Example:
         >>> parse_toolset("paper+count").tools[-1].__name__
@@ -92,8 +99,10 @@ def parse_toolset(text: str) -> Toolset:
             " packages, e.g. 'workspace+NAME'"
         )
     try:
-        tools = (*_BASES[base].tools, *map(_load_tool, names))
-        return Toolset(text, tools, prompt=_BASES[base].prompt)
+        added = [*map(_load_tool, names)]
+        for tool in added:
+            tool.check_packages()
+        return Toolset(text, (*_BASES[base].tools, *added), prompt=_BASES[base].prompt)
     except (PluginError, ValueError) as error:
         raise PlannerError(f"the toolset {text!r} cannot be had: {error}") from error
 
@@ -115,7 +124,8 @@ def parse_saved_toolset(name: str) -> Toolset:
             tools.append(_load_tool(added))
         except (PluginError, ValueError):
             continue
-    return Toolset(name, tuple(dict.fromkeys(tools)), prompt=_BASES[base].prompt)
+    prompt = _BASES[base].prompt
+    return Toolset(name, tuple(dict.fromkeys(tools)), prompt=prompt, unlisted=UNLISTED[prompt])
 
 
 def _load_tool(name: str) -> type[Tool]:

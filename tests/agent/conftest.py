@@ -10,6 +10,7 @@ from agent.planners.grammar.plan import (
     Counted,
     Difference,
     Fallback,
+    Inscribed,
     Intersection,
     Located,
     MaskIds,
@@ -128,6 +129,8 @@ def _written(plan: Plan | None) -> str:  # noqa: C901 - one case for each kind o
             return f"{relation}({', '.join(map(_written, list_children(plan)))})"
         case Located(of, place):
             return f"{place}({_written(of)})"
+        case Inscribed(of, text):
+            return f"says({_written(of)}, {text})"
         case Counted(of):
             return f"count({_written(of)})"
         case Unique(of):

@@ -9,6 +9,7 @@ from agent.planners.grammar.nouns import to_singular
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
+    Inscribed,
     Intersection,
     Located,
     MaskIds,
@@ -30,6 +31,7 @@ from agent.planners.grammar.syntax import (
     AnswerMembership,
     Coordination,
     Description,
+    Inscription,
     Location,
     Modifier,
     Noun,
@@ -236,6 +238,10 @@ class PlanCompiler:
                 kept: Plan = Located(plan, cast(Place, place.removeprefix("far ")))
             case Relationship() as relationship:
                 kept = self.compile_relationship(plan, relationship)
+            case Inscription(text, guessed):
+                if guessed:
+                    self.notes.append(f"The text to look for was taken to be {text!r}; quotes say where one ends.")
+                kept = Inscribed(plan, text)
             case AnswerMembership() if self.context is not None:
                 self.refers = True
                 kept = _narrow_to(self.context.now, plan)

@@ -9,6 +9,7 @@ from agent.planners.grammar.nouns import to_singular
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
+    Inscribed,
     Located,
     MaskIds,
     Phrase,
@@ -19,6 +20,7 @@ from agent.planners.grammar.plan import (
     RelativeToMean,
     walk_parts,
 )
+from agent.planners.grammar.text.inscriptions import InscriptionMark
 from agent.planners.grammar.text.numerals import read_number, read_ordinal
 from agent.planners.grammar.vocabulary import FOREIGN_ARTICLES, FOREIGN_JOINS, FOREIGN_WORDS, SIZES, SUPERLATIVES
 
@@ -35,7 +37,7 @@ _SUPERLATIVES_BY_MEASURE: dict[str, list[str]] = {
 _SIZES_BY_MEASURE: dict[str, list[str]] = {
     measure: [word for word, (by, _) in SIZES.items() if by == measure] for measure, _ in SIZES.values()
 }
-_CHECKED = {"WORD", "COUNT", *_PLACES, *_RANKS, *_DENIALS, *_RELATIONS}
+_CHECKED = {"WORD", "COUNT", "INSCRIPTION", *_PLACES, *_RANKS, *_DENIALS, *_RELATIONS}
 """Labels of words that say something; articles, verbs and requests do not."""
 
 
@@ -82,6 +84,8 @@ def _name_what_is_said(token: Token) -> str:
             return f"ORDINAL {read_ordinal(token)}"
         case "WORD":
             return str(token)
+        case "INSCRIPTION":
+            return f"INSCRIPTION {InscriptionMark.from_word(token).text}"
     return token.type
 
 
@@ -95,6 +99,8 @@ def _list_said(part: Plan) -> Iterator[str]:
             yield from ("IN",) if relation == "inside" else ()
         case Located():
             yield from _PLACES
+        case Inscribed(_, text):
+            yield f"INSCRIPTION {text}"
         case Ranked(_, by, _, start, take):
             # "The last one" sorts the other way, and "the 3 from the left" are ranked by x.
             yield from (f"NUMBER {take}", "NUMBER 1", f"ORDINAL {start}", "ORDINAL 1", "ORDINAL")

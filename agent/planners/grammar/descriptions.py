@@ -14,6 +14,7 @@ from agent.planners.grammar.plan import (
     Encountered,
     Fallback,
     InMotion,
+    Inscribed,
     InSeconds,
     Intersection,
     Located,
@@ -92,6 +93,8 @@ class PlanResults:
     answers: Sequence[Ids] = ()
     """After each turn of the conversation."""
     found: dict[Plan, Ids] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What came up on the way: full sentences for the user."""
 
     def ids_of(self, plan: Plan) -> Ids:
         return self.answers[plan.turn] if isinstance(plan, PreviousAnswer) else self.found.get(plan, ())
@@ -143,6 +146,8 @@ def _describe_known(plan: PreviousAnswer | MaskIds) -> str:
 
 def _describe_difference(plan: Difference, count_of: CountOf, name_of: NameOf) -> str:
     match plan:
+        case Difference(of, Inscribed(minus, text)) if minus == of:
+            return f"{describe_plan(of, count_of, name_of)} without the text {text!r}"
         case Difference(of, (Related() | Located()) as minus) if minus.of == of:
             return f"{describe_plan(of, count_of, name_of)} not {describe_condition(minus, count_of)}"
         case Difference(PreviousAnswer(), PreviousAnswer()):
@@ -187,7 +192,16 @@ def _describe_more(what: str, number: int) -> str:
 
 
 Condition = (
-    Intersection | Related | Located | RelativeToMean | InMotion | Encountered | While | TimedByEvent | InSeconds
+    Intersection
+    | Related
+    | Located
+    | Inscribed
+    | RelativeToMean
+    | InMotion
+    | Encountered
+    | While
+    | TimedByEvent
+    | InSeconds
 )
 """What chooses among a set without sorting it."""
 
@@ -210,6 +224,8 @@ def describe_condition(plan: Condition, count_of: CountOf) -> str:
             return f"{RELATION_WORDS.get(relation) or relation.replace('_', ' ')} {describe_plan(to, count_of)}{more}"
         case RelativeToMean():
             return _describe_mean(plan)
+        case Inscribed(_, text):
+            return f"with the text {text!r}"
         case _:
             return _describe_in_time(plan, count_of)
 
@@ -284,6 +300,10 @@ def describe_empty(plan: Plan, count_of: CountOf) -> str:
             return describe_empty(other, count_of)
         case Ranked() | Difference():
             return _describe_nothing_left(plan, count_of)
+        case Inscribed(of, text) if count_of(of):
+            return f"none of {_describe_amount(of, count_of)} has the text {text!r}"
+        case Inscribed(of):
+            return describe_empty(of, count_of)
         case _:
             condition = describe_condition(plan, count_of).removeprefix("that are ")
             return f"none of {_describe_amount(plan.of, count_of)} is {condition}"
@@ -405,7 +425,7 @@ def describe_answer(interpretation: Interpretation, ids: Ids, results: PlanResul
         said = describe_count(plan.of, len(ids), results.count_of)[:-1]
     else:
         said = f"{format_mask_count(len(ids))}: {describe_plan(plan, results.count_of)}"
-    notes = (*interpretation.notes, *describe_shortfall(plan, len(ids)))
+    notes = (*interpretation.notes, *results.notes, *describe_shortfall(plan, len(ids)))
     return _finish_message(said, replace(interpretation, notes=notes))
 
 
@@ -415,7 +435,7 @@ def describe_failure(interpretation: Interpretation, reason: str, results: PlanR
         reason = "that would leave nothing"
     if isinstance(interpretation.plan, Counted):
         reason = f"{describe_count(interpretation.plan.of, 0, results.count_of)[:-1]}: {reason}"
-    return _finish_message(reason, interpretation)
+    return _finish_message(reason, replace(interpretation, notes=(*interpretation.notes, *results.notes)))
 
 
 def describe_missing_plan(interpretation: Interpretation, *, in_conversation: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode
+from agent.core.errors import PlannerError
 from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.planners.grammar.descriptions import (
@@ -28,6 +29,7 @@ from agent.planners.grammar.plan import (
     Encountered,
     Fallback,
     InMotion,
+    Inscribed,
     InSeconds,
     Intersection,
     Located,
@@ -43,12 +45,14 @@ from agent.planners.grammar.plan import (
     Unique,
     While,
     list_phrases,
+    walk_parts,
 )
 from agent.planners.grammar.temporal.spans import AnswerSpans, find_event_spans, find_relation_spans, find_second_spans
 from agent.planners.grammar.ties import measure_candidates, split_ties
 from agent.tools import Tool
 from agent.tools.finish import MAX_OPTIONS
 from agent.tools.geometry.time_words import TRACK_MEASURES
+from agent.tools.reading.descriptions import CLOSE_TO, describe_none
 from agent.tools.segment import MAX_PHRASES
 from agent.tools.toolsets import (
     Answer,
@@ -60,11 +64,13 @@ from agent.tools.toolsets import (
     Locate,
     Rank,
     RankTracks,
+    ReadText,
     Relate,
     RelateTracks,
     ReportNoMask,
     Segment,
 )
+from sam3_tool.errors import MissingPackageError
 from sam3_tool.phrases import normalize_phrase
 
 PARTS_ONE_BY_ONE = 6
@@ -118,6 +124,7 @@ def execute(interpretation: Interpretation, threshold: float, start: Episode, an
         reason = describe_missing_plan(interpretation, in_conversation=bool(start.task.context.turns))
         yield Move(ReportNoMask(reason=reason), "There is no noun phrase to look for.")
         return
+    check_reading(interpretation.plan, start)
     # All phrases are asked for at once: SAM 3 encodes the image once, and decodes them together.
     executor = PlanExecutor(interpretation, threshold, start, answers)
     try:
@@ -131,6 +138,19 @@ def execute(interpretation: Interpretation, threshold: float, start: Episode, an
     else:
         message = describe_answer(interpretation, ids, executor.results)
         yield Move(executor.build_answer(interpretation.plan, ids, message), "That is what the query asks for.")
+
+
+def check_reading(plan: Plan, start: Episode) -> None:
+    """Check that the texts of a plan can be read. Raises PlannerError where they cannot."""
+    texts = [part.text for part in walk_parts(plan) if isinstance(part, Inscribed)]
+    if not texts:
+        return
+    if start.task.timeline is not None:
+        raise PlannerError(f"the query asks for the text {texts[0]!r}, and text is read in pictures, not in videos")
+    try:
+        ReadText.check_packages()
+    except MissingPackageError as error:
+        raise PlannerError(f"the query asks for the text {texts[0]!r}; {error}") from error
 
 
 class PlanExecutor:
@@ -269,6 +289,16 @@ class PlanExecutor:
     def evaluate_location(self, plan: Located) -> Steps:
         tool = Locate(ids=[*(yield from self.require(plan.of))], place=plan.place)
         return (yield Move(tool, f"Keep those {describe_condition(plan, self.results.count_of)}.")).current_ids
+
+    @evaluate.register
+    def evaluate_inscription(self, plan: Inscribed) -> Steps:
+        tool = ReadText(ids=[*(yield from self.require(plan.of))], says=plan.text)
+        episode = yield Move(tool, f"Keep those {describe_condition(plan, self.results.count_of)}.")
+        read = episode.steps[-1].observation
+        if not episode.current_ids:
+            self.results.notes.append(f"Of these masks, {read.text.removeprefix(describe_none(plan.text, tool.ids))}")
+        self.results.notes += [f"Of mask {id}, {why}." for id, why in read.reasons if CLOSE_TO in why]
+        return episode.current_ids
 
     @evaluate.register
     def evaluate_relation(self, plan: Related) -> Steps:

@@ -12,6 +12,7 @@ from agent.planners.grammar.parser import find_head_phrase, parse
 from agent.planners.grammar.plan import Counted, Plan
 from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.temporal.reading import read_temporal_query
+from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.text.list_notation import split_class_names
 
 Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
@@ -67,7 +68,7 @@ def interpret_query(query: str, *, on_video: bool = False) -> Interpretation:
     >>> interpretation.plan, interpretation.complete
     (Phrase(text='dog'), False)
     """
-    query = split_class_names(query)
+    query = split_class_names(mark_inscriptions(query))
     try:
         unused: list[str] = []
         compiled = read_temporal_query(query, partial(_compile_words, unused=unused)) if on_video else None

@@ -17,6 +17,7 @@ from agent.planners.grammar.syntax import (
     CountingStart,
     Description,
     DistanceTarget,
+    Inscription,
     Location,
     Modifier,
     Noun,
@@ -27,6 +28,7 @@ from agent.planners.grammar.syntax import (
     Selection,
     Term,
 )
+from agent.planners.grammar.text.inscriptions import InscriptionMark
 from agent.planners.grammar.text.numerals import read_number, read_ordinal
 from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
@@ -285,6 +287,14 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         self, verb: Token | None, negation: Token | None, _: Token, to: Term, __: Token | None, other: Term | None
     ) -> Modifier:
         return Modifier(Relationship("between", to, other), negation is not None, *_read_verb(verb))
+
+    def build_inscription(self, verb: Token | None, negation: Token | None, word: Token) -> Modifier:
+        try:
+            mark = InscriptionMark.from_word(word)
+        except ValueError as error:  # no mark, but a word of the query
+            raise QuerySyntaxError(word) from error
+        inscription = Inscription(mark.text, guessed=mark.guessed)
+        return Modifier(inscription, (negation is not None) != mark.negated, *_read_verb(verb))
 
     def build_description(self, verb: Token, negation: Token | None, noun: Noun) -> Modifier:
         return Modifier(Description((noun,)), negation is not None, *_read_verb(verb))

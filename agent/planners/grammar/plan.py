@@ -81,6 +81,15 @@ class Located:
 
 
 @dataclass(frozen=True)
+class Inscribed:
+    """Those of `of` that say something: 'the bottles that say milk'."""
+
+    of: "Plan"
+    text: str
+    """What has to be read on them; digits alone are a number."""
+
+
+@dataclass(frozen=True)
 class Ranked:
     """`take` of `of`, sorted by a measure, from number `start` (counting from 1) on."""
 
@@ -182,6 +191,7 @@ Plan = (
     | Intersection
     | Related
     | Located
+    | Inscribed
     | Ranked
     | RelativeToMean
     | InMotion
@@ -216,7 +226,7 @@ def list_children(plan: Plan) -> list[Plan]:
             return [of] if to is None else [of, to]
         case Encountered(of, to=to) | While(of, to=to) | TimedByEvent(of, to=to):
             return [of, to]
-        case Located(of) | Counted(of) | RelativeToMean(of) | InMotion(of) | InSeconds(of) | Unique(of):
+        case Located(of) | Inscribed(of) | Counted(of) | RelativeToMean(of) | InMotion(of) | InSeconds(of) | Unique(of):
             return [of]
 
 

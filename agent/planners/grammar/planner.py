@@ -18,7 +18,7 @@ from agent.planners.grammar.interpretation import Interpretation
 from agent.planners.grammar.plan import list_phrases, target_phrases
 from agent.tools.paper import ReportNoMask as ReportNoMaskOnPaper
 from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
-from agent.tools.toolsets import PAPER, VIDEO, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
+from agent.tools.toolsets import PAPER, UNLISTED, VIDEO, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
 from sam3_tool import Sam3
 
 _NEEDED_TOOLSETS: Mapping[PromptName, Toolset] = {"workspace": WORKSPACE, "paper": PAPER, "video": VIDEO}
@@ -56,7 +56,8 @@ class GrammarPlanner:
         needed = _NEEDED_TOOLSETS[toolset.prompt].tools
         if missing := [tool.name for tool in needed if tool not in toolset.tools]:
             raise ValueError(f"the grammar needs the tool {missing[0]!r}, which toolset {toolset.name!r} has not")
-        self.toolset = toolset
+        unlisted = UNLISTED[toolset.prompt]
+        self.toolset = replace(toolset, unlisted=unlisted) if unlisted else toolset
         self.threshold = threshold
 
     def decide(self, episode: Episode) -> Decision:

@@ -69,6 +69,15 @@ class Relationship:
 
 
 @dataclass(frozen=True)
+class Inscription:
+    """What something says: 'that says milk'."""
+
+    text: str
+    guessed: bool = False
+    """Whether it had no quotes and could have been meant to end elsewhere."""
+
+
+@dataclass(frozen=True)
 class Description:
     """What something is: 'that are red', 'is the largest', 'not a star'."""
 
@@ -110,7 +119,16 @@ class CountingStart:
 class Modifier:
     """What is said of a noun, beside its adjectives."""
 
-    what: Location | Relationship | Description | Proximity | DistanceTarget | CountingStart | AnswerMembership
+    what: (
+        Location
+        | Relationship
+        | Inscription
+        | Description
+        | Proximity
+        | DistanceTarget
+        | CountingStart
+        | AnswerMembership
+    )
     negated: bool = False
     verb: str = ""
     """'is' or 'are', where the modifier has a verb."""

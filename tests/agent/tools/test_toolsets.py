@@ -38,10 +38,10 @@ from agent.tools.toolsets import Answer, Segment, parse_saved_toolset
 from sam3_tool import Image, Sam3
 
 
-class ReadText(Tool):
+class ReadLabel(Tool):
     """Read what is written on these masks."""
 
-    name: ClassVar[str] = "read_text"
+    name: ClassVar[str] = "read_label"
     aliases: ClassVar = ("ocr",)
     guidance: ClassVar[str] = "What is written on a thing you read with this tool,\n    not by eye."
 
@@ -51,7 +51,7 @@ class ReadText(Tool):
         return Observation(f"It says 'tea' on {self.ids}.", shown=tuple(self.ids))
 
 
-WITH_TEXT = WORKSPACE.with_tools(ReadText)
+WITH_TEXT = WORKSPACE.with_tools(ReadLabel)
 REPLIES = [
     Call("segment", '{"phrases": ["red cup"]}'),
     Call("ocr", '{"ids": [2]}'),
@@ -83,9 +83,9 @@ def episode(model: Listening, kitchen: Image, kitchen_sam3: Sam3) -> Episode:
 
 def test_a_tool_of_ones_own_is_offered_described_and_called(model: Listening, episode: Episode) -> None:
     conversation, tools = model.asked[0]
-    assert ReadText.to_planner_schema() in tools
+    assert ReadLabel.to_planner_schema() in tools
     [system] = conversation[0].content
-    assert system.endswith("- `read_text`: What is written on a thing you read with this tool, not by eye.")
+    assert system.endswith("- `read_label`: What is written on a thing you read with this tool, not by eye.")
     assert (episode.outcome, episode.current_ids) == ("answered", (2,))
     assert episode.steps[1].observation.text == "It says 'tea' on [2]."
 
@@ -126,10 +126,10 @@ def test_its_call_is_drawn_in_the_trace_as_the_model_saw_it(model: Listening, ep
 
 def test_a_composed_set_is_saved_under_its_name(episode: Episode, tmp_path) -> None:
     made_by = Provenance(planner="scripted", sam3="scripted", toolset=WITH_TEXT)
-    assert made_by.model_dump(mode="json")["protocol"] == "workspace+read_text"
+    assert made_by.model_dump(mode="json")["protocol"] == "workspace+read_label"
     save_episode(episode, tmp_path / "e.json", provenance=made_by)
     opened = load_episode(tmp_path / "e.json")
-    assert opened.made_by.toolset == replace(WORKSPACE, name="workspace+read_text"), "it is not installed here"
+    assert opened.made_by.toolset == replace(WORKSPACE, name="workspace+read_label"), "it is not installed here"
     assert opened.episode.steps == episode.steps
 
 
@@ -147,18 +147,18 @@ def test_the_grammar_makes_no_use_of_added_tools(kitchen: Image, kitchen_sam3: S
 
 def test_the_grammar_says_which_tool_it_misses() -> None:
     with pytest.raises(ValueError, match="needs the tool 'segment', which toolset 'mine' has not"):
-        GrammarPlanner(Toolset("mine", (ReadText,)))
+        GrammarPlanner(Toolset("mine", (ReadLabel,)))
 
 
 def test_a_planner_is_only_run_with_its_own_tools(kitchen: Image, kitchen_sam3: Sam3) -> None:
-    script = [Segment(phrases=["red cup"]), ReadText(ids=[2]), Answer(ids=[2])]
+    script = [Segment(phrases=["red cup"]), ReadLabel(ids=[2]), Answer(ids=[2])]
     plain = run(Task(kitchen, "q"), ScriptedPlanner(script), kitchen_sam3, budget=Budget(max_steps=2))
-    assert plain.steps[1].observation.text.startswith("There is no tool 'read_text'; call exactly one of segment, ")
+    assert plain.steps[1].observation.text.startswith("There is no tool 'read_label'; call exactly one of segment, ")
     assert run(Task(kitchen, "q"), ScriptedPlanner(script, toolset=WITH_TEXT), kitchen_sam3).current_ids == (2,)
 
 
 def test_the_prompt_of_a_set_without_added_tools_is_the_committed_one(kitchen: Image) -> None:
-    for toolset in (WORKSPACE, PAPER, WORKSPACE.with_tools(type("Silent", (ReadText,), {"guidance": ""}))):
+    for toolset in (WORKSPACE, PAPER, WORKSPACE.with_tools(type("Silent", (ReadLabel,), {"guidance": ""}))):
         [system] = build_messages(Episode(Task(kitchen, "q")), toolset)[0].content
         assert "Further tools" not in system
 
@@ -194,8 +194,8 @@ def test_an_unknown_set_is_one_sentence(name: str, complaint: str) -> None:
 
 
 def test_a_set_has_tools_of_different_names() -> None:
-    with pytest.raises(ValueError, match="more than one tool 'read_text'"):
-        WITH_TEXT.with_tools(ReadText)
+    with pytest.raises(ValueError, match="more than one tool 'read_label'"):
+        WITH_TEXT.with_tools(ReadLabel)
     with pytest.raises(ValueError, match="has no tools"):
         Toolset("empty", ())
 

@@ -27,6 +27,7 @@ from agent.planners.grammar.lexer import tokenize_beginning
 from agent.planners.grammar.parser import find_head_phrase
 from agent.planners.grammar.plan import Counted, MaskIds, PreviousAnswer, walk_parts
 from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.vocabulary import NUMERALS
 
 DEPTH = {
@@ -90,6 +91,7 @@ class DialogueState:
 
     def interpret(self, turn: int, query: str) -> Interpretation:
         """Return what `query` means as this turn."""
+        query = mark_inscriptions(query)
         reply = self.interpret_reply(turn, query)
         if reply is not None:
             return reply

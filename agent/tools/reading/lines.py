@@ -1,0 +1,45 @@
+"""Lines and words of text in an image: what they say, where they stand, how certain each is."""
+
+from dataclasses import dataclass, replace
+
+Point = tuple[float, float]
+"""x, y in pixels."""
+Corners = tuple[Point, Point, Point, Point]
+"""Top left, top right, bottom right, bottom left, as the text is read: a turned line begins elsewhere."""
+
+
+@dataclass(frozen=True)
+class TextWord:
+    """A word, or a character of a script without spaces.
+
+    >>> TextWord("milk", 0.9, ((10.0, 5.0), (40.0, 5.0), (40.0, 15.0), (10.0, 15.0))).box
+    (10.0, 5.0, 40.0, 15.0)
+    """
+
+    text: str
+    score: float
+    """In [0, 1]: how certain the reading is."""
+    corners: Corners
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """x0 y0 x1 y1 in pixels: the smallest upright box around it."""
+        xs, ys = zip(*self.corners, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def move_by(self, x: float, y: float) -> "TextWord":
+        """Return the same word, in pixels of an image that this one was cut out of at `x`, `y`."""
+        return replace(self, corners=tuple((left + x, top + y) for left, top in self.corners))
+
+
+@dataclass(frozen=True)
+class TextLine(TextWord):
+    """Words on one line."""
+
+    words: tuple[TextWord, ...] = ()
+    """In the order in which they are read."""
+
+    def move_by(self, x: float, y: float) -> "TextLine":
+        """Return the same line, in pixels of an image that this one was cut out of at `x`, `y`."""
+        moved = super().move_by(x, y)
+        return replace(self, corners=moved.corners, words=tuple(word.move_by(x, y) for word in self.words))

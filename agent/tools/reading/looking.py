@@ -1,0 +1,88 @@
+"""Words that are read on masks: in the whole image first, then in each mask enlarged where too little was read."""
+
+from collections.abc import Callable, Sequence
+
+from agent.core.workspace import Candidate
+from agent.tools.reading.binding import find_holders
+from agent.tools.reading.lines import TextLine, TextWord
+from agent.tools.reading.recognition import measure_zoom, read_lines
+from agent.tools.region import Region
+from sam3_tool import Image
+
+Words = tuple[TextWord, ...]
+IsEnough = Callable[[Words], bool]
+"""Whether what was read on a mask will do, so that it is not looked at enlarged."""
+
+MAX_CLOSER_LOOKS = 24
+"""Masks that are read enlarged; each takes some half a second on one core."""
+LEAST_WINDOW = 128
+"""Pixels: the shortest side of what is looked at enlarged, so that letters do not become larger than is read well."""
+MARGIN = 0.2
+"""Of a mask's width and height: what is seen around it."""
+ENLARGES = 1.5
+"""A closer look has to show a mask at least this many times larger."""
+
+
+def read_view(image: Image, region: Region) -> tuple[TextLine, ...]:
+    """Find the lines of text in a region, in pixels of the image."""
+    return tuple(line.move_by(region.x0, region.y0) for line in read_lines(region.crop_image(image)))
+
+
+def read_masks(
+    image: Image, candidates: Sequence[Candidate], is_enough: IsEnough, *, region: Region | None = None
+) -> tuple[list[Words], list[int]]:
+    """Read what stands on masks.
+
+    Args:
+        image: The image.
+        candidates: Masks of it. A word that several of them hold lies on the smallest.
+        is_enough: Whether the words of a mask will do.
+        region: What to read first; the whole image by default.
+
+    Returns:
+        The words on each mask in reading order; and the numbers of masks that were not looked at enlarged although too
+        little was read on them, because there were too many.
+
+    Raises:
+        MissingPackageError: The extra 'ocr' is not installed.
+    """
+    whole = region or Region.from_box(image, None)
+    found = _bind_words(read_view(image, whole), candidates)
+    left_out = []
+    looks = 0
+    for place, candidate in enumerate(candidates):
+        window = build_window(image, candidate)
+        if is_enough(found[place]) or _measure_zoom(window) < ENLARGES * _measure_zoom(whole):
+            continue
+        if looks == MAX_CLOSER_LOOKS:
+            left_out.append(candidate.id)
+            continue
+        looks += 1
+        closer = _bind_words(read_view(image, window), candidates)[place]
+        found[place] = closer if is_enough(closer) or not found[place] else found[place]
+    return found, left_out
+
+
+def build_window(image: Image, candidate: Candidate) -> Region:
+    """Return the part of an image to look at for the text of a mask: its box with a margin."""
+    x0, y0, x1, y1 = candidate.box
+    across = max((x1 - x0) * (0.5 + MARGIN), LEAST_WINDOW / 2)
+    down = max((y1 - y0) * (0.5 + MARGIN), LEAST_WINDOW / 2)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    left, top = max(0, int(x - across)), max(0, int(y - down))
+    right, bottom = min(image.width, int(x + across) + 1), min(image.height, int(y + down) + 1)
+    return Region(left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def _measure_zoom(region: Region) -> float:
+    """How large the pixels of a region are when it is read."""
+    return measure_zoom(region.y1 - region.y0, region.x1 - region.x0)
+
+
+def _bind_words(lines: Sequence[TextLine], candidates: Sequence[Candidate]) -> list[Words]:
+    words = [word for line in lines for word in line.words]
+    holders = find_holders(words, [candidate.rle for candidate in candidates])
+    return [
+        tuple(word for word, holder in zip(words, holders, strict=True) if holder == place)
+        for place in range(len(candidates))
+    ]
