@@ -1,5 +1,6 @@
 """Lines and words of text in an image: what they say, where they stand, how certain each is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 Point = tuple[float, float]
@@ -43,3 +44,27 @@ class TextLine(TextWord):
         """Return the same line, in pixels of an image that this one was cut out of at `x`, `y`."""
         moved = super().move_by(x, y)
         return replace(self, corners=moved.corners, words=tuple(word.move_by(x, y) for word in self.words))
+
+
+def order_lines(lines: Iterable[TextLine]) -> tuple[TextLine, ...]:
+    """Put lines into reading order: rows from top to bottom, each from left to right.
+
+    Two lines are on one row where their middles are less than half a line's height apart.
+
+    >>> def line(text, x, y):
+    ...     return TextLine(text, 1.0, ((x, y), (x + 9.0, y), (x + 9.0, y + 4.0), (x, y + 4.0)))
+    >>> [line.text for line in order_lines([line("c", 0.0, 9.0), line("b", 20.0, 0.0), line("a", 0.0, 1.0)])]
+    ['a', 'b', 'c']
+    """
+    rows: list[list[TextLine]] = []
+    for line in sorted(lines, key=_find_middle):
+        if rows and _find_middle(line) - _find_middle(rows[-1][0]) < 0.5 * (rows[-1][0].box[3] - rows[-1][0].box[1]):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return tuple(line for row in rows for line in sorted(row, key=lambda line: line.box[0]))
+
+
+def _find_middle(line: TextLine) -> float:
+    """Return the row of its middle, in pixels."""
+    return (line.box[1] + line.box[3]) / 2

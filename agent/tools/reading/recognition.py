@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.tools.reading.lines import Corners, TextLine, TextWord
+from agent.tools.reading.lines import Corners, TextLine, TextWord, order_lines
 from sam3_tool import Image
 from sam3_tool.errors import MissingPackageError
 
@@ -91,7 +91,7 @@ class TextReader:
         if found.boxes is None or found.txts is None:
             return ()
         rows = zip(found.txts, found.scores, found.boxes, found.word_results, strict=True)
-        return tuple(
+        return order_lines(
             TextLine(text, float(score), _scale_corners(corners, scale), _list_words(words, scale))
             for text, score, corners, words in rows
         )
