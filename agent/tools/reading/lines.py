@@ -30,7 +30,8 @@ class TextWord:
 
     def move_by(self, x: float, y: float) -> "TextWord":
         """Return the same word, in pixels of an image that this one was cut out of at `x`, `y`."""
-        return replace(self, corners=tuple((left + x, top + y) for left, top in self.corners))
+        a, b, c, d = [(left + x, top + y) for left, top in self.corners]
+        return replace(self, corners=(a, b, c, d))
 
 
 @dataclass(frozen=True)
