@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextLine, TextWord
-from agent.tools.reading.recognition import measure_zoom, read_lines
+from agent.tools.reading.recognition import measure_zoom, read_text_lines
 from agent.tools.region import Region
 from sam3_tool import Image
 
@@ -25,7 +25,7 @@ ENLARGES = 1.5
 
 def read_view(image: Image, region: Region) -> tuple[TextLine, ...]:
     """Find the lines of text in a region, in pixels of the image."""
-    return tuple(line.move_by(region.x0, region.y0) for line in read_lines(region.crop_image(image)))
+    return tuple(line.move_by(region.x0, region.y0) for line in read_text_lines(region.crop_image(image)))
 
 
 def read_masks(

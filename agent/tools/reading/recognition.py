@@ -42,7 +42,7 @@ def check_reading_is_installed() -> None:
         raise MissingPackageError(MISSING)
 
 
-def read_lines(image: Image) -> tuple[TextLine, ...]:
+def read_text_lines(image: Image) -> tuple[TextLine, ...]:
     """Find the lines of text in an image.
 
     The models are loaded with the first call, and shared by all threads. An image that was read before is not read
@@ -57,7 +57,7 @@ def read_lines(image: Image) -> tuple[TextLine, ...]:
     Raises:
         MissingPackageError: The extra 'ocr' is not installed.
     """
-    return load_text_reader().read_lines(image)
+    return load_text_reader().read_text_lines(image)
 
 
 @cache
@@ -75,7 +75,7 @@ class TextReader:
         self._lock = Lock()
         self._known: OrderedDict[str, tuple[TextLine, ...]] = OrderedDict()
 
-    def read_lines(self, image: Image) -> tuple[TextLine, ...]:
+    def read_text_lines(self, image: Image) -> tuple[TextLine, ...]:
         """Find the lines of text in an image, in its pixels."""
         with self._lock:
             if image.key not in self._known:

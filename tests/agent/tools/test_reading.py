@@ -27,7 +27,7 @@ from agent.records.episode_file import load_episode, save_episode
 from agent.records.provenance import Provenance
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextWord
-from agent.tools.reading.recognition import MAX_SIDE, fit_pixels, load_text_reader, read_lines
+from agent.tools.reading.recognition import MAX_SIDE, fit_pixels, load_text_reader, read_text_lines
 from agent.tools.reading.tool import ReadText
 from agent.tools.toolsets import Answer, Segment
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
@@ -83,7 +83,7 @@ def test_lines_are_found_with_boxes_and_lie_on_masks(shelf: Image, play: Play) -
     assert text.startswith("Found 2 lines of text: 'milk' at ")
     assert "on mask 1); '112' at " in text
     assert text.endswith("on mask 2).")
-    [milk, number] = read_lines(shelf)
+    [milk, number] = read_text_lines(shelf)
     assert 5 <= milk.box[0] < milk.box[2] <= 55 < 65 <= number.box[0] < number.box[2] <= 115
     assert min(milk.score, number.score) > 0.8
 
@@ -161,7 +161,7 @@ def test_a_word_lies_on_the_smallest_mask_that_holds_most_of_it() -> None:
 
 
 def test_an_image_of_the_same_content_is_read_once(shelf: Image) -> None:
-    assert read_lines(Image(shelf.pixels.copy())) is read_lines(shelf)
+    assert read_text_lines(Image(shelf.pixels.copy())) is read_text_lines(shelf)
     assert load_text_reader() is load_text_reader()
 
 
