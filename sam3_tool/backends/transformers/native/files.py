@@ -1,0 +1,157 @@
+"""A file with SAM 3's weights under native names, told apart from all that it could be instead. No code of it runs."""
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
+from sam3_tool.errors import CheckpointError
+
+SLICE_BYTES = 128 * 2**20
+"""How much of a file is in memory while its weights are copied."""
+
+_ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
+_NESTED = ("model", "state_dict", "model_state_dict", "ema")
+"""Where training runs put the weights."""
+_OTHER_MODELS = {
+    "image_encoder.trunk.": "SAM 2",
+    "image_encoder.blocks.": "SAM",
+    "detector_model.": "SAM 3 under transformers' names, which are read from a folder with config.json",
+}
+"""How names of other models begin."""
+_FORMATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+
+
+class NativeFile:
+    """Weights by their names in `sam3.pt`; those of SAM 3.1 have the names of SAM 3's that do the same work."""
+
+    def __init__(self, path: Path) -> None:
+        """Look into a file: a PyTorch archive or safetensors, by its content and not by its ending.
+
+        Raises:
+            CheckpointError: It cannot be read, is damaged, could run code, or is not SAM 3.
+        """
+        self.path = path
+        tensors = _open_weights(path)
+        names = normalize_names(tensors)
+        self._stored = {native: stored for stored, native in names.items()}
+        self.shapes = {native: tuple(tensors[stored].shape) for native, stored in self._stored.items()}
+        """Shape of each weight."""
+        self.is_multiplex = is_multiplex(self._stored)
+        """Whether it is SAM 3.1, whose tracker takes several objects at once."""
+        self._check_names()
+        self._check_formats(tensors)
+
+    def iterate_weights(self, names: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield weights as they are stored. They are views of the file: copy what is kept.
+
+        The file is opened anew for every slice, because what was read of it leaves memory only when it is closed.
+        """
+        waiting = sorted(names, key=lambda name: self._stored[name])
+        while waiting:
+            tensors, left = _open_weights(self.path), SLICE_BYTES
+            while waiting and left > 0:
+                native = waiting.pop(0)
+                tensor = tensors[self._stored[native]]
+                left -= tensor.nbytes
+                yield native, tensor
+
+    def _check_names(self) -> None:
+        if f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
+            raise CheckpointError(f"{self.path} is not SAM 3: {_describe_names(self._stored.values())}. {TRY_TINY}")
+        unknown = sorted(name for name in self.shapes if translate_name(name) is None)
+        if unknown:
+            raise CheckpointError(
+                f"{self.path} is not SAM 3 as it was published: it has {len(unknown)} more weights, e.g. "
+                f"{self._stored[unknown[0]]}; expected those of sam3.pt or sam3.1_multiplex.pt. {TRY_TINY}"
+            )
+
+    def _check_formats(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        for native, stored in self._stored.items():
+            tensor = tensors[stored]
+            if translate_name(native) and (tensor.dtype not in _FORMATS or tensor.is_sparse):
+                kind = str(tensor.dtype).removeprefix("torch.")
+                raise CheckpointError(
+                    f"{self.path} holds {stored} as {kind}; expected float32, float16 or bfloat16 (quantised weights "
+                    f"are not read). {TRY_TINY}"
+                )
+
+
+def _open_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file by name. They are views of it, which the system reads when they are used."""
+    try:
+        with path.open("rb") as content:
+            start = content.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}). {TRY_TINY}") from error
+    if start.startswith(_ARCHIVE):
+        return _find_weights(path, _open_archive(path))
+    if start[8:] == b"{":
+        return _open_safetensors(path)
+    found = "it is empty" if not start else "its first bytes are of neither"
+    if start.startswith(_PICKLE):
+        found = "it is a plain pickle, which could run code"
+    raise CheckpointError(
+        f"{path} holds no weights that can be read: {found}; expected a PyTorch archive such as sam3.pt, or "
+        f"safetensors. {TRY_TINY}"
+    )
+
+
+def _open_archive(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds Python objects beside weights, which could run code when they are read; expected nothing "
+            f"but weights, as in sam3.pt. {TRY_TINY}"
+        ) from error
+    except Exception as error:  # a damaged archive raises whatever its damaged part does
+        what = format_one_line(error).split(". This error", 1)[0]
+        raise CheckpointError(
+            f"{path} is damaged, or only a part of it is there ({what}); fetch it again. {TRY_TINY}"
+        ) from error
+
+
+def _open_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(path, "pt") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dictionary
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, or only a part of it is there ({format_one_line(error)}); fetch it again. {TRY_TINY}"
+        ) from error
+
+
+def _find_weights(path: Path, content: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors of what an archive holds: a dictionary of them, or one that a training run has saved."""
+    if isinstance(content, Mapping):
+        for candidate in (content, *(content.get(key) for key in _NESTED)):
+            weights = _list_tensors(candidate)
+            if weights:
+                return weights
+    found = f"it has {', '.join(sorted(map(str, content))[:5]) or 'nothing'}" if isinstance(content, Mapping) else ""
+    raise CheckpointError(
+        f"{path} holds no weights: {found or f'it is one {type(content).__name__}'}; expected a dictionary of tensors, "
+        f"or one under 'model' or 'state_dict'. {TRY_TINY}"
+    )
+
+
+def _list_tensors(content: Any) -> dict[str, torch.Tensor]:
+    if not isinstance(content, Mapping):
+        return {}
+    return {name: value for name, value in content.items() if isinstance(name, str) and torch.is_tensor(value)}
+
+
+def _describe_names(names: Iterator[str] | Any) -> str:
+    """Say of which model names are."""
+    first = min(names, default="")
+    for stored in sorted(names):
+        for beginning, model in _OTHER_MODELS.items():
+            if stored.startswith(beginning):
+                return f"its weight {stored} is of {model}"
+    return f"its weights have names such as {first!r}; expected {TRUNK + 'patch_embed.proj.weight'!r} among them"
