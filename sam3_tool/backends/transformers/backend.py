@@ -501,6 +501,6 @@ def has_bfloat16_units(device: torch.device) -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
-def _sum_weight_bytes(folder: Path) -> int:
-    """Return the size of the folder's weights in bytes."""
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+def _sum_weight_bytes(path: Path) -> int:
+    """Return the size of a checkpoint's weights in bytes."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.glob("*.safetensors")))

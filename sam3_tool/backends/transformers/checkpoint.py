@@ -1,4 +1,4 @@
-"""Finding the folder of a SAM 3 checkpoint. Quick to fail: neither torch nor transformers is loaded for it."""
+"""Finding the files of a SAM 3 checkpoint. Quick to fail: neither torch nor transformers is loaded for it."""
 
 import errno
 import importlib.resources
@@ -26,36 +26,102 @@ EMBEDDED_NAME = "tiny"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
+_NATIVE_ENDINGS = (".pt", ".pth", ".safetensors")
+"""Of files in which native names are looked for. A file that is named itself may end otherwise."""
+_INDEX, _WHOLE = "model.safetensors.index.json", "model.safetensors"
+_MOST_HEADER_BYTES = 100 * 2**20
+"""Of safetensors, by their definition."""
+_TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json"]
+_TOKENIZERS = ("facebook/sam3", "facebook/sam3.1", "openai/clip-vit-base-patch32")
+"""Repositories with CLIP's tokenizer. The last may be downloaded by anybody."""
 
 
 def locate_checkpoint(name_or_path: str | Path) -> Path:
-    """Return the folder of a checkpoint. What is on the Hugging Face hub is downloaded first, with a progress bar.
+    """Return the files of a checkpoint. What is on the Hugging Face hub is downloaded first, with a progress bar.
 
-    Raises `CheckpointError` if there is no such checkpoint, or no access to it.
+    Returns:
+        A folder in transformers' layout, or one file with native names such as `sam3.pt`.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or no access to it.
     """
     name = str(name_or_path)
     try:
-        folder = expand_path(name)
+        path = expand_path(name)
     except PathError as error:
         raise CheckpointError(f"SAM 3 checkpoint {name!r}: {error}") from error
     if name == EMBEDDED_NAME:
         return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
-    if is_folder(folder):
-        return folder
-    if _HUB_ID.fullmatch(name) and not is_there(folder):
-        return _download_checkpoint(name)
-    found = "not a folder" if is_there(folder) else "no such folder"
+    if is_folder(path):
+        return _choose_weights(path)
+    if is_there(path):
+        return path
+    if _HUB_ID.fullmatch(name):
+        return _choose_weights(_download_checkpoint(name))
     raise CheckpointError(
-        f"SAM 3 checkpoint {name!r}: {found}; expected a name that `sam3-agent models` lists, a folder with "
-        f"config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
+        f"SAM 3 checkpoint {name!r}: no such file or folder; expected a name that `sam3-agent models` lists, a folder "
+        f"with config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
     )
 
 
+def _choose_weights(folder: Path) -> Path:
+    """Return the folder if it is in transformers' layout, or else the one file of weights in it."""
+    if (folder / _INDEX).exists():
+        return _check_index(folder)
+    whole = folder / _WHOLE
+    if whole.exists():
+        return whole if _has_native_names(whole) else folder
+    files = _list_native_files(folder)
+    if len(files) == 1:
+        return files[0]
+    found = f"several files of weights ({', '.join(file.name for file in files[:4])})" if files else "no weights"
+    advice = f"name the one that is meant, such as {files[0]}" if files else "or sam3.pt"
+    raise CheckpointError(f"{folder} holds {found}; expected config.json and {_WHOLE}, {advice}. {WORKS_NOW}")
+
+
+def _check_index(folder: Path) -> Path:
+    """Return the folder if all is there that its index names."""
+    try:
+        names = sorted(set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        missing = [name for name in names if not (folder / name).exists()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder / _INDEX} cannot be read ({format_one_line(error)}); fetch it again. {WORKS_NOW}"
+        ) from error
+    if missing:
+        raise CheckpointError(
+            f"{folder} is only a part of a checkpoint: {_INDEX} names {missing[0]}, which is not there; fetch it "
+            f"again. {WORKS_NOW}"
+        )
+    return folder
+
+
+def _has_native_names(file: Path) -> bool:
+    """Return whether safetensors have the names of `sam3.pt`. What cannot be read has not: loading says it better."""
+    with suppress(OSError, ValueError), file.open("rb") as content:
+        header = content.read(min(int.from_bytes(content.read(8), "little"), _MOST_HEADER_BYTES))
+        return any(name.startswith(("detector.", "backbone.vision_backbone.")) for name in json.loads(header))
+    return False
+
+
+def _list_native_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix in _NATIVE_ENDINGS and file.exists())
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be read ({error.strerror}). {WORKS_NOW}") from error
+
+
+def list_weight_files(folder: Path) -> list[Path]:
+    """Return the files of weights of a folder in transformers' layout: those of its index, or the one file."""
+    return [folder / name for name in _list_weight_names(folder)]
+
+
 @cache
-def hash_checkpoint(folder: Path) -> str:
+def hash_checkpoint(path: Path) -> str:
     """Return the SHA-256 of the names and contents of a checkpoint's files, in hexadecimal."""
+    files = sorted(file for pattern in ("*.json", "*.safetensors") for file in path.glob(pattern)) or [path]
     digest = sha256()
-    for file in sorted(path for pattern in ("*.json", "*.safetensors") for path in folder.glob(pattern)):
+    for file in files:
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as content:
             while block := content.read(2**22):
@@ -63,15 +129,32 @@ def hash_checkpoint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def fetch_tokenizer() -> Path | None:
+    """Return a folder with the files of CLIP's tokenizer; None if none is here and the hub cannot be reached.
+
+    2 MB are downloaded if no earlier download has left them.
+    """
+    for repository, is_local in (*((name, True) for name in _TOKENIZERS), (_TOKENIZERS[-1], False)):
+        with suppress(Exception):  # the HTTP library raises errors of many kinds for what the environment holds
+            folder = Path(snapshot_download(repository, allow_patterns=_TOKENIZER_FILES, local_files_only=is_local))
+            if (folder / "tokenizer.json").exists() or (folder / "vocab.json").exists():
+                return folder
+    return None
+
+
 def download_files(repository: str, *, advice: str) -> Path:
     """Return the folder of a repository on the Hugging Face hub, which is downloaded first, with a progress bar.
 
-    Without the hub it is whatever an earlier download has left.
+    A `.pt` file is downloaded only where there are no safetensors. Without the hub it is whatever an earlier download
+    has left.
 
     Raises `CheckpointError` that ends with `advice` if there is nothing.
     """
     try:
-        return Path(snapshot_download(repository, allow_patterns=_FILES))
+        folder = Path(snapshot_download(repository, allow_patterns=_FILES))
+        if not any((folder / name).exists() for name in (_INDEX, _WHOLE)):
+            folder = Path(snapshot_download(repository, allow_patterns=[*_FILES, "*.pt"]))  # as facebook/sam3.1
+        return folder
     except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
         if fault := describe_missing_hub_home() or describe_http_fault():
             raise CheckpointError(f"{repository} could not be downloaded: {fault}. {WORKS_NOW}") from error
@@ -82,7 +165,7 @@ def _download_checkpoint(repository: str) -> Path:
     folder = download_files(repository, advice=_format_advice(repository))
     # without the hub, whatever an earlier download has left is taken for the whole
     missing = _list_missing_files(folder)
-    if missing:
+    if missing and not any(file.suffix == ".pt" for file in _list_native_files(folder)):
         what = f"{', '.join(missing[:3])}{' and more' * (len(missing) > 3)}"
         raise CheckpointError(
             f"{repository} is on this machine only in part, without {what}. {_format_advice(repository)}"
@@ -96,17 +179,17 @@ def _list_missing_files(folder: Path) -> list[str]:
         ("config.json",),
         ("tokenizer.json", "vocab.json"),
         ("processor_config.json", "preprocessor_config.json"),
-        *((name,) for name in _list_weight_files(folder)),
+        *((name,) for name in _list_weight_names(folder)),
     ]
     # a link whose target is gone does not exist either
     return [group[0] for group in groups if not any((folder / name).exists() for name in group)]
 
 
-def _list_weight_files(folder: Path) -> list[str]:
-    index = folder / "model.safetensors.index.json"
+def _list_weight_names(folder: Path) -> list[str]:
+    index = folder / _INDEX
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    return ["model.safetensors"]
+    return [_WHOLE]
 
 
 def _describe_obstacle(repository: str, error: Exception) -> str:

@@ -15,7 +15,7 @@ _networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend]"
 def load_transformers_backend(
     weights: str | Path, *, device: str = "auto", dtype: str = "auto", compile: str | None = None
 ) -> "TransformersBackend":
-    """Load a checkpoint by its name or folder, or return the network where it is in use already.
+    """Load a checkpoint by its name, folder or file, or return the network where it is in use already.
 
     The arguments are those of `Sam3.load`.
 
@@ -24,23 +24,24 @@ def load_transformers_backend(
     # The hub's client takes a tenth of a second to import, and no recording or double needs it.
     from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 
-    folder = locate_checkpoint(weights)  # before the next import, which takes seconds
+    path = locate_checkpoint(weights)  # before the next import, which takes seconds
     import torch
 
     from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
 
     name, place = str(weights), torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
-    key = (folder.resolve(), _stamp_files(folder), name, place, dtype, compile)
+    key = (path.resolve(), _stamp_files(path), name, place, dtype, compile)
     network = _networks_in_use.get(key)
     if network is None:
-        network = TransformersBackend.load(folder, name=name, device=str(place), dtype=dtype, compile=compile)
+        network = TransformersBackend.load(path, name=name, device=str(place), dtype=dtype, compile=compile)
         _networks_in_use[key] = network
     return network
 
 
-def _stamp_files(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+def _stamp_files(path: Path) -> tuple[tuple[str, int, int, int], ...]:
     """Name, number, size and time of each file: other ones mean that the checkpoint was written anew."""
     with suppress(OSError):  # which loading says better
-        stamps = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.exists()]
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        stamps = [(file.name, file.stat()) for file in files if file.exists()]
         return tuple((name, stamp.st_ino, stamp.st_size, stamp.st_mtime_ns) for name, stamp in stamps)
     return ()

@@ -19,8 +19,9 @@ from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.architectures import import_detector_class
-from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.backends.transformers.checkpoint import format_one_line, list_weight_files
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
+from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
 
@@ -42,16 +43,16 @@ def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
 
     Raises `CheckpointError` if the folder does not hold all of a SAM 3 detector.
     """
-    detector_class = import_detector_class(folder)
+    native = open_native(folder)
     try:
         with silence_transformers():
-            model, report = detector_class.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
-            )
-            processors = Processors(
-                CLIPTokenizer.from_pretrained(folder, local_files_only=True),
-                Sam3ImageProcessor.from_pretrained(folder, local_files_only=True),
-            )
+            if native is None:
+                (model, report), processors = _build_detector(folder, dtype), _read_processors(folder)
+            else:
+                processors = Processors(*native.read_processors())  # takes less time than weights, and may fail
+                model, report = native.build_detector(dtype)
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         raise CheckpointError(
             f"{folder} cannot be read as a SAM 3 checkpoint: {format_one_line(error)}. {WORKS_NOW}"
@@ -60,7 +61,37 @@ def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
     if missing:  # transformers would go on with random numbers in their place
         what = f"{len(missing)} weights are missing, e.g. {missing[0]}"
         raise CheckpointError(f"{folder} is not a whole SAM 3 checkpoint: {what}. {WORKS_NOW}")
+    for name, found, expected in sorted(report["mismatched_keys"]):
+        raise CheckpointError(
+            f"{folder} is not a whole SAM 3 checkpoint: {name} has the shape {tuple(found)}, and {tuple(expected)} is "
+            f"expected. {WORKS_NOW}"
+        )
     return model.eval(), processors
+
+
+def open_native(path: Path) -> NativeCheckpoint | None:
+    """Open a file with native names; None for a folder, which is in transformers' layout."""
+    return None if path.is_dir() else NativeCheckpoint(path)
+
+
+def _build_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+    """Return the network, and transformers' report of what was missing and did not fit."""
+    model, report = import_detector_class(folder).from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
+    return model, report
+
+
+def _read_processors(folder: Path) -> Processors:
+    return Processors(
+        CLIPTokenizer.from_pretrained(folder, local_files_only=True),
+        Sam3ImageProcessor.from_pretrained(folder, local_files_only=True),
+    )
 
 
 MEMORY_PARTS = (
@@ -82,19 +113,26 @@ def read_tracker(folder: Path, detector: Any) -> Any:
 
     Raises `CheckpointError` if the checkpoint has none, or half of one.
     """
-    weights = {
-        name: value.to(torch.float32 if name.startswith(EXACT_PARTS) else detector.dtype)
-        for name, value in _read_tracker_weights(folder, lambda name: not name.startswith(MEMORY_PARTS))
-    }
+    native = open_native(folder)
+    weights = _read_tracker_weights(
+        folder,
+        native,
+        lambda name: not name.startswith(MEMORY_PARTS),
+        lambda name: torch.float32 if name.startswith(EXACT_PARTS) else detector.dtype,
+    )
     if not weights:
         raise CheckpointError(f"{folder} has no tracker weights, so it cannot follow clicks. {WORKS_NOW}")
     try:
         with silence_transformers(), torch.device("meta"):  # nothing is made that is replaced at once
-            tracker = Sam3TrackerModel(Sam3TrackerConfig.from_pretrained(folder, local_files_only=True))
+            tracker = Sam3TrackerModel(_read_tracker_config(folder, native))
             if _is_mask_learnt(weights):
                 tracker.mask_downsample = torch.nn.Conv2d(1, 1, kernel_size=4, stride=4)
         tracker.vision_encoder.backbone = detector.vision_encoder.backbone
         missing = tracker.load_state_dict(weights, strict=False, assign=True).missing_keys
+        # SAM 3's head says how good a mask is behind a sigmoid; that of SAM 3.1 says it outright
+        tracker.mask_decoder.iou_prediction_head.sigmoid_output = native is None or not native.is_multiplex
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         what = format_one_line(error)
         raise CheckpointError(f"{folder} cannot be read as a SAM 3 tracker: {what}. {WORKS_NOW}") from error
@@ -125,10 +163,14 @@ def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
 
     from sam3_tool.backends.transformers.video.network import MemoryWeights
 
+    native = open_native(folder)
+    if native is not None and native.is_multiplex:
+        raise CheckpointError(
+            f"{folder} is SAM 3.1, whose memory for videos (Object Multiplex) is of another build and is not read: it "
+            "answers phrases and clicks in images; for videos use `--sam3 facebook/sam3` or its sam3.pt"
+        )
     parts = (*MEMORY_PARTS, "mask_downsample.")
-    weights = {
-        name: value.float() for name, value in _read_tracker_weights(folder, lambda name: name.startswith(parts))
-    }
+    weights = _read_tracker_weights(folder, native, lambda name: name.startswith(parts), lambda _: torch.float32)
     if not any(name.startswith(MEMORY_PARTS) for name in weights):
         raise CheckpointError(
             f"{folder} has no memory weights, so it cannot follow objects through a video; "
@@ -136,7 +178,11 @@ def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
         )
     try:
         with silence_transformers():
-            memory = MemoryWeights(Sam3VideoConfig.from_pretrained(folder, local_files_only=True).tracker_config)
+            if native is None:
+                config = Sam3VideoConfig.from_pretrained(folder, local_files_only=True).tracker_config
+            else:
+                config = native.read_memory_config()
+            memory = MemoryWeights(config)
         missing = sorted(memory.load_state_dict(weights, strict=False).missing_keys)
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         what = format_one_line(error)
@@ -148,14 +194,39 @@ def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
     return memory.eval().requires_grad_(False)
 
 
-def _read_tracker_weights(folder: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield weights under their names in `Sam3TrackerModel` and `Sam3TrackerVideoModel`; see `is_wanted`."""
-    for file in sorted(folder.glob("*.safetensors")):
+def _read_tracker_config(folder: Path, native: NativeCheckpoint | None) -> Sam3TrackerConfig:
+    if native is not None:
+        return native.read_tracker_config()
+    config: Sam3TrackerConfig = Sam3TrackerConfig.from_pretrained(folder, local_files_only=True)
+    return config
+
+
+def _read_tracker_weights(
+    folder: Path,
+    native: NativeCheckpoint | None,
+    is_wanted: Callable[[str], bool],
+    choose_dtype: Callable[[str], torch.dtype],
+) -> dict[str, torch.Tensor]:
+    """Return weights by their names in `Sam3TrackerModel` and `Sam3TrackerVideoModel`; both functions get these."""
+
+    def name_in_tracker(name: str) -> str:
+        """Return the empty name for what is not the tracker's, or is not wanted."""
+        prefix = next((prefix for prefix in _TRACKER_PREFIXES if name.startswith(prefix)), "")
+        own = _TRACKER_PREFIXES[prefix] + name.removeprefix(prefix) if prefix else ""
+        return own if is_wanted(own) else ""
+
+    if native is not None:
+        found = native.read_weights(
+            lambda name: bool(name_in_tracker(name)), lambda name: choose_dtype(name_in_tracker(name))
+        )
+        return {name_in_tracker(name): value for name, value in found.items()}
+    weights = {}
+    for file in list_weight_files(folder):
         with safe_open(file, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - it is no dictionary
-                prefix = next((prefix for prefix in _TRACKER_PREFIXES if name.startswith(prefix)), None)
-                if prefix is not None and is_wanted(own := _TRACKER_PREFIXES[prefix] + name.removeprefix(prefix)):
-                    yield own, tensors.get_tensor(name)
+                if own := name_in_tracker(name):
+                    weights[own] = tensors.get_tensor(name).to(choose_dtype(own))
+    return weights
 
 
 @contextmanager

@@ -172,9 +172,7 @@ def _describe_text(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe_layers(
-    shapes: Shapes, beginning: str, known: Mapping[str, Any] | None, **more: Any
-) -> dict[str, Any]:
+def _describe_layers(shapes: Shapes, beginning: str, known: Mapping[str, Any] | None, **more: Any) -> dict[str, Any]:
     """Return what all stacks of the detector are described by."""
     inner, hidden = shapes[f"{beginning}0.linear1.weight"]
     return {

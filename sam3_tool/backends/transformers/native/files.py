@@ -1,14 +1,15 @@
 """A file with SAM 3's weights under native names, told apart from all that it could be instead. No code of it runs."""
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from sam3_tool.backends.transformers.checkpoint import TRY_TINY, format_one_line
+from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
 from sam3_tool.errors import CheckpointError
 
@@ -19,6 +20,8 @@ _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _NESTED = ("model", "state_dict", "model_state_dict", "ema")
 """Where training runs put the weights."""
 _OTHER_MODELS = {
+    "detector.backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
+    "backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
     "image_encoder.trunk.": "SAM 2",
     "image_encoder.blocks.": "SAM",
     "detector_model.": "SAM 3 under transformers' names, which are read from a folder with config.json",
@@ -63,12 +66,12 @@ class NativeFile:
 
     def _check_names(self) -> None:
         if f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
-            raise CheckpointError(f"{self.path} is not SAM 3: {_describe_names(self._stored.values())}. {TRY_TINY}")
+            raise CheckpointError(f"{self.path} is not SAM 3: {_describe_names(self._stored.values())}. {WORKS_NOW}")
         unknown = sorted(name for name in self.shapes if translate_name(name) is None)
         if unknown:
             raise CheckpointError(
                 f"{self.path} is not SAM 3 as it was published: it has {len(unknown)} more weights, e.g. "
-                f"{self._stored[unknown[0]]}; expected those of sam3.pt or sam3.1_multiplex.pt. {TRY_TINY}"
+                f"{self._stored[unknown[0]]}; expected those of sam3.pt or sam3.1_multiplex.pt. {WORKS_NOW}"
             )
 
     def _check_formats(self, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -78,7 +81,7 @@ class NativeFile:
                 kind = str(tensor.dtype).removeprefix("torch.")
                 raise CheckpointError(
                     f"{self.path} holds {stored} as {kind}; expected float32, float16 or bfloat16 (quantised weights "
-                    f"are not read). {TRY_TINY}"
+                    f"are not read). {WORKS_NOW}"
                 )
 
 
@@ -88,7 +91,7 @@ def _open_weights(path: Path) -> dict[str, torch.Tensor]:
         with path.open("rb") as content:
             start = content.read(9)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}). {TRY_TINY}") from error
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}). {WORKS_NOW}") from error
     if start.startswith(_ARCHIVE):
         return _find_weights(path, _open_archive(path))
     if start[8:] == b"{":
@@ -98,7 +101,7 @@ def _open_weights(path: Path) -> dict[str, torch.Tensor]:
         found = "it is a plain pickle, which could run code"
     raise CheckpointError(
         f"{path} holds no weights that can be read: {found}; expected a PyTorch archive such as sam3.pt, or "
-        f"safetensors. {TRY_TINY}"
+        f"safetensors. {WORKS_NOW}"
     )
 
 
@@ -108,12 +111,12 @@ def _open_archive(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds Python objects beside weights, which could run code when they are read; expected nothing "
-            f"but weights, as in sam3.pt. {TRY_TINY}"
+            f"but weights, as in sam3.pt. {WORKS_NOW}"
         ) from error
     except Exception as error:  # a damaged archive raises whatever its damaged part does
         what = format_one_line(error).split(". This error", 1)[0]
         raise CheckpointError(
-            f"{path} is damaged, or only a part of it is there ({what}); fetch it again. {TRY_TINY}"
+            f"{path} is damaged, or only a part of it is there ({what}); fetch it again. {WORKS_NOW}"
         ) from error
 
 
@@ -123,7 +126,7 @@ def _open_safetensors(path: Path) -> dict[str, torch.Tensor]:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dictionary
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is damaged, or only a part of it is there ({format_one_line(error)}); fetch it again. {TRY_TINY}"
+            f"{path} is damaged, or only a part of it is there ({format_one_line(error)}); fetch it again. {WORKS_NOW}"
         ) from error
 
 
@@ -137,7 +140,7 @@ def _find_weights(path: Path, content: Any) -> dict[str, torch.Tensor]:
     found = f"it has {', '.join(sorted(map(str, content))[:5]) or 'nothing'}" if isinstance(content, Mapping) else ""
     raise CheckpointError(
         f"{path} holds no weights: {found or f'it is one {type(content).__name__}'}; expected a dictionary of tensors, "
-        f"or one under 'model' or 'state_dict'. {TRY_TINY}"
+        f"or one under 'model' or 'state_dict'. {WORKS_NOW}"
     )
 
 
@@ -147,7 +150,7 @@ def _list_tensors(content: Any) -> dict[str, torch.Tensor]:
     return {name: value for name, value in content.items() if isinstance(name, str) and torch.is_tensor(value)}
 
 
-def _describe_names(names: Iterator[str] | Any) -> str:
+def _describe_names(names: Collection[str]) -> str:
     """Say of which model names are."""
     first = min(names, default="")
     for stored in sorted(names):

@@ -134,9 +134,7 @@ SECTIONS = (
             "positional_embedding": "text_model.embeddings.position_embedding.weight",
             "text_projection": "text_projection.weight",
             "ln_final": "text_model.final_layer_norm",
-            **_list_attention(
-                "transformer.resblocks.*.attn", "text_model.encoder.layers.*.self_attn", out="out_proj"
-            ),
+            **_list_attention("transformer.resblocks.*.attn", "text_model.encoder.layers.*.self_attn", out="out_proj"),
             "transformer.resblocks.*.ln_1": "text_model.encoder.layers.*.layer_norm1",
             "transformer.resblocks.*.ln_2": "text_model.encoder.layers.*.layer_norm2",
             "transformer.resblocks.*.mlp.c_fc": "text_model.encoder.layers.*.mlp.fc1",
@@ -271,9 +269,12 @@ _MULTIPLEX_BEGINNINGS = {
 _LEFT_OUT = tuple(
     re.compile(pattern)
     for pattern in (
-        r"detector\.backbone\.vision_backbone\.trunk\.blocks\.\d+\.attn\.freqs_cis$",  # follow from the image's size
-        r"detector\.geometry_encoder\.points_(direct|pool|pos_enc)_project\.",  # SAM 3 is never asked by point exemplars
-        r"detector\.backbone\.vision_backbone\.propagation_convs\.",  # of SAM 3.1's memory, like the next
+        # follow from the image's size
+        r"detector\.backbone\.vision_backbone\.trunk\.blocks\.\d+\.attn\.freqs_cis$",
+        # exemplars that are points: nobody asks for them
+        r"detector\.geometry_encoder\.points_(direct|pool|pos_enc)_project\.",
+        # of SAM 3.1's memory
+        r"detector\.backbone\.vision_backbone\.propagation_convs\.",
         r"tracker\.multiplex\.",
     )
 )
@@ -333,8 +334,7 @@ def translate_name(native: str) -> tuple[str, ...] | None:
         return None
     for pattern, ours in _compile_rules(section.native):
         if found := pattern.match(native, len(section.native)):
-            numbers = iter(found.groups())
-            name = section.ours + re.sub(r"\*", lambda _: next(numbers), ours) + native[found.end() :]
+            name = section.ours + ours.replace("*", "{}").format(*found.groups()) + native[found.end() :]
             return tuple(name.replace("[qkv]", letter) for letter in "qkv") if "[qkv]" in name else (name,)
     return None
 

@@ -10,7 +10,8 @@ from typing import Any
 from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from sam3_tool.backends.transformers.checkpoint import TRY_TINY, fetch_tokenizer, format_one_line
+from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.checkpoint import fetch_tokenizer, format_one_line
 from sam3_tool.errors import CheckpointError
 
 MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
@@ -42,7 +43,7 @@ def find_tokenizer(file: Path, words: int) -> Any:
         raise CheckpointError(
             f"{file} comes without a tokenizer, none is on this machine, and the Hugging Face hub cannot be reached; "
             f"put {MERGES_FILE} (of Meta's or OpenAI's code) or the tokenizer.json of openai/clip-vit-base-patch32 "
-            f"beside it. {TRY_TINY}"
+            f"beside it. {WORKS_NOW}"
         )
     return _read_folder(fetched, words)
 
@@ -57,7 +58,7 @@ def read_merges(table: Path, words: int) -> Any:
         lines = gzip.decompress(table.read_bytes()).decode("utf-8").split("\n")
         merges = [(first, second) for first, second in map(str.split, lines[1 : words - 2 * 256 - 1])]
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise CheckpointError(f"{table} cannot be read: {format_one_line(error)}. {TRY_TINY}") from error
+        raise CheckpointError(f"{table} cannot be read: {format_one_line(error)}. {WORKS_NOW}") from error
     letters = list(bytes_to_unicode().values())
     spelled = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges), START, END]
     tokenizer = CLIPTokenizer(vocab={word: row for row, word in enumerate(spelled)}, merges=merges)
@@ -76,7 +77,7 @@ def _read_folder(folder: Path, words: int) -> Any:
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # a damaged file raises whatever its damaged part does
         raise CheckpointError(
-            f"the tokenizer in {folder} cannot be read: {format_one_line(error)}. {TRY_TINY}"
+            f"the tokenizer in {folder} cannot be read: {format_one_line(error)}. {WORKS_NOW}"
         ) from error
     return _check_size(tokenizer, folder, words)
 
@@ -85,6 +86,6 @@ def _check_size(tokenizer: Any, place: Path, words: int) -> Any:
     if len(tokenizer) != words:
         raise CheckpointError(
             f"the tokenizer in {place} has {len(tokenizer)} tokens, and the weights have {words}; expected CLIP's, "
-            f"such as {MERGES_FILE} or the tokenizer.json of openai/clip-vit-base-patch32. {TRY_TINY}"
+            f"such as {MERGES_FILE} or the tokenizer.json of openai/clip-vit-base-patch32. {WORKS_NOW}"
         )
     return tokenizer

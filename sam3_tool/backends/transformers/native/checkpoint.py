@@ -1,0 +1,97 @@
+"""One native checkpoint as the parts of a network: configurations, weights, tokenizer and image processor."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3TrackerConfig, Sam3TrackerVideoConfig
+
+from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
+from sam3_tool.backends.transformers.native.conversion import convert_weights
+from sam3_tool.backends.transformers.native.files import NativeFile
+from sam3_tool.backends.transformers.native.tokenizer import find_tokenizer
+from sam3_tool.errors import CheckpointError
+from sam3_tool.system.files import decode_json
+
+_DETECTOR = "detector_model."
+_LAST_LEVEL = "vision_encoder.neck.fpn_layers.3."
+"""Of the detector's pyramid, which SAM 3.1 is without. SAM 3 has it and never reads it."""
+
+
+class NativeCheckpoint:
+    """A `.pt` file, or safetensors with the same names."""
+
+    def __init__(self, path: Path) -> None:
+        """Look into a file; its weights are not read yet. Raises `CheckpointError` if it is not SAM 3."""
+        self._file = NativeFile(path)
+        self._known = _read_known_configuration(path.parent / "config.json")
+
+    @property
+    def is_multiplex(self) -> bool:
+        """Whether it is SAM 3.1."""
+        return self._file.is_multiplex
+
+    def build_detector(self, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+        """Return a `Sam3Model` on the CPU, and transformers' report of what was missing and did not fit."""
+        with self._explain_shapes():
+            config = Sam3Config(**describe_detector(self._file.shapes, self._known.get("detector_config") or {}))
+        converted = convert_weights(self._file, lambda name: name.startswith(_DETECTOR), lambda _: dtype)
+        weights = {name.removeprefix(_DETECTOR): value for name, value in converted.items()}
+        model, report = Sam3Model.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+        if self.is_multiplex:
+            report["missing_keys"] = {name for name in report["missing_keys"] if not name.startswith(_LAST_LEVEL)}
+        return model, report
+
+    def read_processors(self) -> tuple[Any, Any]:
+        """Return the tokenizer and the image processor. Raises `CheckpointError` if there is no tokenizer."""
+        with self._explain_shapes():
+            description = describe_detector(self._file.shapes, self._known.get("detector_config") or {})
+        side = description["vision_config"]["backbone_config"]["image_size"]
+        tokenizer = find_tokenizer(self._file.path, description["text_config"]["vocab_size"])
+        return tokenizer, Sam3ImageProcessor(size={"height": side, "width": side})
+
+    def read_tracker_config(self) -> Sam3TrackerConfig:
+        with self._explain_shapes():
+            return Sam3TrackerConfig(**describe_tracker(self._file.shapes, self._known.get("tracker_config") or {}))
+
+    def read_memory_config(self) -> Sam3TrackerVideoConfig:
+        with self._explain_shapes():
+            return Sam3TrackerVideoConfig(**describe_memory(self._file.shapes, self._known.get("tracker_config") or {}))
+
+    def read_weights(
+        self, is_wanted: Callable[[str], bool], choose_dtype: Callable[[str], torch.dtype]
+    ) -> dict[str, torch.Tensor]:
+        """Return weights as a checkpoint of `Sam3VideoModel` has them; see `convert_weights`."""
+        return convert_weights(self._file, is_wanted, choose_dtype)
+
+    @contextmanager
+    def _explain_shapes(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyError as error:
+            raise CheckpointError(
+                f"{self._file.path} is not a whole SAM 3 checkpoint: {error.args[0]} is missing. {WORKS_NOW}"
+            ) from error
+        except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+            raise CheckpointError(
+                f"{self._file.path} has weights of sizes that SAM 3 cannot have ({error}). {WORKS_NOW}"
+            ) from error
+
+
+def _read_known_configuration(file: Path) -> Mapping[str, Any]:
+    """Return what `config.json` says, or {} if there is none of SAM 3: the file may lie among others."""
+    with suppress(OSError, ValueError):
+        content = decode_json(file.read_bytes())
+        if isinstance(content, dict) and content.get("model_type") == "sam3_video":
+            return content
+    return {}
