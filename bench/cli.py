@@ -108,6 +108,19 @@ def run_start(rounds: Rounds = 5, out: OutputFolder = None) -> None:
         _print_tables(measure_start(rounds=rounds), out)
 
 
+@app.command("load")
+def run_load(
+    dtypes: Annotated[str, typer.Option(help="In which formats, with commas.")] = "float32,bfloat16",
+    folder: Annotated[Path | None, path_option(help="Write the files here and keep them: 7 GB.")] = None,
+    out: OutputFolder = None,
+) -> None:
+    """Measure time and memory of loading SAM 3 of the published size, from sam3.pt and from transformers' folder."""
+    with _report_errors():
+        from bench.suites.load import DTYPES, measure_load
+
+        _print_tables(measure_load(dtypes=_parse_names(dtypes, DTYPES, "--dtypes"), folder=folder), out)
+
+
 @app.command("mcp")
 def run_mcp(rounds: Rounds = 100, out: OutputFolder = None) -> None:
     """Measure what the Model Context Protocol adds to a call in process, over stdio and over HTTP."""

@@ -1,34 +1,22 @@
 """Official names and shapes, all 1465 of `sam3.pt`, against transformers' network of the published size."""
 
 import math
-import re
-from pathlib import Path
 
 import pytest
 import torch
 from transformers import Sam3Config, Sam3Model, Sam3TrackerConfig, Sam3TrackerVideoConfig, Sam3TrackerVideoModel
 
+from bench.harness.published_files import list_published_shapes
 from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
 from sam3_tool.backends.transformers.native.names import normalize_names, translate_name
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def expand_numbers(name: str) -> list[str]:
-    """Return the names that one with a set of numbers stands for: `blocks.{0-2,5}.norm1`."""
-    found = re.search(r"\{([\d,-]+)\}", name)
-    if found is None:
-        return [name]
-    spans = [[int(end) for end in span.split("-")] for span in found[1].split(",")]
-    return [name.replace(found[0], str(n)) for span in spans for n in range(span[0], span[-1] + 1)]
-
-
 @pytest.fixture(scope="module")
 def published() -> Shapes:
     """Shape of each weight of `sam3.pt`."""
-    lines = (Path(__file__).parent / "published_names.txt").read_text().splitlines()
-    rows = (line.split() for line in lines)
-    return {name: tuple(map(int, row[1].split("x"))) for row in rows for name in expand_numbers(row[0])}
+    return {name: shape for name, (shape, _) in list_published_shapes().items()}
 
 
 def test_every_published_name_is_one_of_the_network_and_the_network_has_no_other(published):

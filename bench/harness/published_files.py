@@ -1,0 +1,72 @@
+"""SAM 3 as it is published, at its full size with random weights: `sam3.pt`, and the folder that it is converted to."""
+
+import gzip
+import re
+from itertools import islice, product
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import Sam3ImageProcessor, Sam3VideoConfig
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from sam3_tool.backends.transformers.native.conversion import convert_weights
+from sam3_tool.backends.transformers.native.files import NativeFile
+from sam3_tool.backends.transformers.native.tokenizer import MERGES_FILE, read_merges
+
+WORDS = 49_408
+"""Tokens that the text encoder knows."""
+_NAMES = Path(__file__).with_name("published_names.txt")
+_SPREAD = 0.02
+
+
+def list_published_shapes() -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Return shape and format of each of the 1465 weights in `sam3.pt`, by its name.
+
+    >>> list_published_shapes()["detector.backbone.vision_backbone.trunk.pos_embed"]
+    ((1, 577, 1024), torch.float32)
+    """
+    shapes = {}
+    for line in _NAMES.read_text(encoding="utf-8").splitlines():
+        name, sizes, *kind = line.split()
+        shape = tuple(int(size) for size in sizes.split("x"))
+        for single in _expand_numbers(name):
+            shapes[single] = shape, torch.complex64 if kind else torch.float32
+    return shapes
+
+
+def write_native_file(folder: Path, *, seed: int = 0) -> Path:
+    """Write `sam3.pt` with random weights, and a table of merges of CLIP's size beside it. 3.4 GB."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = {
+        name: torch.empty(shape, dtype=dtype).normal_(0, _SPREAD, generator=generator)
+        for name, (shape, dtype) in list_published_shapes().items()
+    }
+    torch.save(weights, folder / "sam3.pt")
+    pairs = islice(product(bytes_to_unicode().values(), repeat=2), WORDS - 2 * 256 - 2)
+    lines = ["#version: 0.2", *(f"{first} {second}" for first, second in pairs)]
+    (folder / MERGES_FILE).write_bytes(gzip.compress("\n".join(lines).encode()))
+    return folder / "sam3.pt"
+
+
+def write_converted_folder(native: Path, folder: Path) -> Path:
+    """Write the folder in transformers' layout of the same weights, as facebook/sam3 is published. 3.4 GB."""
+    weights = convert_weights(NativeFile(native), lambda _: True, lambda _: torch.float32)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    Sam3VideoConfig(architectures=["Sam3VideoModel"]).save_pretrained(folder)
+    read_merges(native.parent / MERGES_FILE, WORDS).save_pretrained(folder)
+    Sam3ImageProcessor().save_pretrained(folder)
+    return folder
+
+
+def _expand_numbers(name: str) -> list[str]:
+    """Return the names that one with a set of numbers stands for.
+
+    >>> _expand_numbers("blocks.{0-1,5}.norm1")
+    ['blocks.0.norm1', 'blocks.1.norm1', 'blocks.5.norm1']
+    """
+    found = re.search(r"\{([\d,-]+)\}", name)
+    if found is None:
+        return [name]
+    spans = [[int(end) for end in span.split("-")] for span in found[1].split(",")]
+    return [name.replace(found[0], str(number)) for span in spans for number in range(span[0], span[-1] + 1)]
