@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import (
     CLIPTokenizer,
     Sam3ImageProcessor,
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sam3_tool.backends.transformers.video.network import MemoryWeights
 
 _settings_lock = Lock()  # protects transformers' verbosity and progress bars, which are settings of the process
+
+
+_FLAT_TEXT = {r"text_encoder\.(embeddings\.|encoder\.|final_layer_norm\.)": r"text_encoder.text_model.\1"}
+"""Names of the text encoder's weights in some uploads -> in this release of transformers."""
 
 
 class Processors(NamedTuple):
@@ -83,8 +87,19 @@ def _build_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, An
         local_files_only=True,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
+        key_mapping=_FLAT_TEXT if _has_flat_text(folder) else None,
     )
     return model, report
+
+
+def _has_flat_text(folder: Path) -> bool:
+    """Return whether the text encoder's weights have the names of newer releases of transformers."""
+    with suppress(OSError, SafetensorError), safe_open(list_weight_files(folder)[0], "pt") as tensors:
+        beginnings = ("detector_model.text_encoder.", "text_encoder.")
+        parts = ("embeddings.", "encoder.", "final_layer_norm.")
+        flat = tuple(beginning + part for beginning in beginnings for part in parts)
+        return any(name.startswith(flat) for name in tensors.keys())  # noqa: SIM118 - it is no dictionary
+    return False
 
 
 def _read_processors(folder: Path) -> Processors:

@@ -156,6 +156,16 @@ def test_shards_are_one_checkpoint_and_other_safetensors_beside_them_are_not_rea
         Sam3.load(tmp_path)
 
 
+def test_the_text_encoder_is_read_under_either_of_its_names(tmp_path):
+    tiny = locate_checkpoint("tiny")
+    shutil.copytree(tiny, tmp_path / "flat")
+    weights = load_file(tiny / "model.safetensors")
+    flat = {name.replace("text_encoder.text_model.", "text_encoder."): value for name, value in weights.items()}
+    assert flat.keys() != weights.keys()
+    save_file(flat, tmp_path / "flat" / "model.safetensors", {"format": "pt"})
+    assert_same_weights(*(read_detector(folder, torch.float32)[0] for folder in (tmp_path / "flat", tiny)))
+
+
 class Trap:
     """What a malicious file holds: an order to write a file."""
 
