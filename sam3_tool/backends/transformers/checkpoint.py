@@ -59,7 +59,7 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
     if _HUB_ID.fullmatch(name):
         return _choose_weights(_download_checkpoint(name))
     raise CheckpointError(
-        f"SAM 3 checkpoint {name!r}: no such file or folder; expected a name that `sam3-agent models` lists, a folder "
+        f"SAM 3 checkpoint {name!r}: no such folder or file; expected a name that `sam3-agent models` lists, a folder "
         f"with config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
     )
 

@@ -39,6 +39,7 @@ def _list_ends(native: str, ours: str) -> dict[str, str]:
     return {f"{native}.layers.{step}": f"{ours}.{name}" for step, name in steps.items()}
 
 
+_PROJECTIONS = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "out_proj": "o_proj"}
 _NECK = {
     "*.dconv_2x2_0": "*.scale_layers.0",
     "*.dconv_2x2_1": "*.scale_layers.2",
@@ -56,10 +57,11 @@ _ENCODER_LAYER = {
     "*.norm3": "*.layer_norm3",
 }
 _MEMORY_LAYER = {
-    "*.self_attn.out_proj": "*.self_attn.o_proj",
-    "*.self_attn": "*.self_attn",
-    "*.cross_attn_image.out_proj": "*.cross_attn_image.o_proj",
-    "*.cross_attn_image": "*.cross_attn_image",
+    **{
+        f"*.{attention}.{native}": f"*.{attention}.{ours}"
+        for attention in ("self_attn", "cross_attn_image")
+        for native, ours in _PROJECTIONS.items()
+    },
     "*.linear1": "*.linear1",
     "*.linear2": "*.linear2",
     "*.norm1": "*.layer_norm1",
@@ -86,7 +88,7 @@ _MASK_DECODER = {
             "layers.*.cross_attn_image_to_token",
             "final_attn_token_to_image",
         )
-        for native, ours in {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "out_proj": "o_proj"}.items()
+        for native, ours in _PROJECTIONS.items()
     },
     "transformer.layers.*.norm1": "transformer.layers.*.layer_norm1",
     "transformer.layers.*.norm2": "transformer.layers.*.layer_norm2",
@@ -120,7 +122,8 @@ SECTIONS = (
             "blocks.*.norm2": "layers.*.layer_norm2",
             "blocks.*.attn.qkv": "layers.*.attention.[qkv]_proj",
             "blocks.*.attn.proj": "layers.*.attention.o_proj",
-            "blocks.*.mlp": "layers.*.mlp",
+            "blocks.*.mlp.fc1": "layers.*.mlp.fc1",
+            "blocks.*.mlp.fc2": "layers.*.mlp.fc2",
         },
     ),
     Section("detector.backbone.vision_backbone.convs.", "detector_model.vision_encoder.neck.fpn_layers.", _NECK),
@@ -349,5 +352,6 @@ def _compile_rules(beginning: str) -> list[tuple[re.Pattern[str], str]]:
     """Return a section's rules with their left sides as patterns."""
     [rules] = [section.rules for section in SECTIONS if section.native == beginning]
     return [
-        (re.compile(re.escape(native).replace(r"\*", r"(\d+)") + r"(?=\.|$)"), ours) for native, ours in rules.items()
+        (re.compile(re.escape(native).replace(r"\*", r"(\d+)") + r"(?=(?:\.weight|\.bias)?$)"), ours)
+        for native, ours in rules.items()
     ]

@@ -297,7 +297,7 @@ def refused(name_or_path: str | Path) -> str:
 def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, changed):
     (tmp_path / "sam3.pt").touch()
     assert "no such folder" in refused(tmp_path / "nowhere")
-    assert "not a folder" in refused(tmp_path / "sam3.pt")
+    assert "holds no weights that can be read: it is empty" in refused(tmp_path / "sam3.pt")
     assert "no such folder" in refused("sam4")
     assert "--sam3 tiny" in refused(tmp_path)
 

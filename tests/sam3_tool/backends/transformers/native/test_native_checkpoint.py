@@ -83,9 +83,10 @@ def test_sam_31_answers_phrases_and_clicks_and_says_that_it_does_not_follow(file
     found, expected = sam3.segment(picture, "red circle"), tiny.segment(picture, "red circle")
     assert found.rles == expected.rles
     np.testing.assert_array_equal(found.scores, expected.scores)
-    # its head says outright how good a mask is, where SAM 3's has a sigmoid after it
-    [clicked], [other] = sam3.refine(picture, points=[(90, 120)]).rles, tiny.refine(picture, points=[(90, 120)]).rles
-    assert clicked == other
+    # how good its masks are it says otherwise (see below), so that they may come in another order
+    clicked, others = (network.refine(picture, points=[(90, 120)]).rles for network in (sam3, tiny))
+    assert len(clicked) == 3
+    assert all(mask in others for mask in clicked)
     with pytest.raises(CheckpointError, match=r"is SAM 3\.1, whose memory for videos .* not read"):
         read_memory(file_31, torch.float32)
 
