@@ -116,7 +116,7 @@ def run_load(
 ) -> None:
     """Measure time and memory of loading SAM 3 of the published size, from sam3.pt and from transformers' folder."""
     with _report_errors():
-        from bench.suites.load import DTYPES, measure_load
+        from bench.suites.weights.measuring import DTYPES, measure_load
 
         _print_tables(measure_load(dtypes=_parse_names(dtypes, DTYPES, "--dtypes"), folder=folder), out)
 

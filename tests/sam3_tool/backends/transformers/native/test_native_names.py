@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Sam3Config, Sam3Model, Sam3TrackerConfig, Sam3TrackerVideoConfig, Sam3TrackerVideoModel
 
-from bench.harness.published_files import list_published_shapes
+from bench.suites.weights.files import list_published_shapes
 from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
 from sam3_tool.backends.transformers.native.names import normalize_names, translate_name
 

@@ -53,7 +53,7 @@ def _write_files(place: Path) -> None:
     for name in ("native", "converted"):
         (place / name).mkdir(parents=True, exist_ok=True)
     program = (
-        "import sys; from pathlib import Path; from bench.harness.published_files import *; place = Path(sys.argv[1]); "
+        "import sys; from pathlib import Path; from bench.suites.weights.files import *; place = Path(sys.argv[1]); "
         "write_converted_folder(write_native_file(place / 'native'), place / 'converted')"
     )
     subprocess.run((sys.executable, "-c", program, str(place)), check=True, stdout=subprocess.DEVNULL)
