@@ -91,14 +91,16 @@ class Concept:
         return replace(self, phrase=(phrase or "").strip() or None)
 
     @classmethod
-    def combine(cls, concepts: "Sequence[Concept]") -> "Concept":
+    def combine(cls, concepts: "Sequence[Concept]", *, average: bool = False) -> "Concept":
         """Join the examples of several concepts, e.g. from several images, in one.
 
         Args:
             concepts: One or more, of the same weights. Those that have a phrase have the same one.
+            average: Put the mean of the examples "like this" in their place. That finds less else where they look
+                alike, and fewer of them where they do not: `docs/how-to/reuse-a-concept.md` has the numbers.
 
         Returns:
-            A new concept with all examples, in order.
+            A new concept with all examples, in order; or with the mean first, and then those "not like this".
 
         Raises:
             ValueError: There is none, or they have too many examples together.
@@ -118,12 +120,23 @@ class Concept:
                 f"the concepts have different phrases, {' and '.join(map(repr, phrases[:3]))}; combine those of one"
                 " phrase, or take the phrases away with `with_phrase(None)`"
             )
-        return replace(
+        joined = replace(
             first,
             examples=np.concatenate([one.examples for one in concepts]),
             labels=tuple(label for one in concepts for label in one.labels),
             surroundings=np.concatenate([one.surroundings for one in concepts]),
             phrase=phrases[0] if phrases else None,
+        )
+        return joined._average_examples() if average else joined
+
+    def _average_examples(self) -> "Concept":
+        is_like = np.array(self.labels, bool)
+        mean = self.examples[is_like].mean(axis=0, keepdims=True, dtype=np.float32)[: int(is_like.any())]
+        return replace(
+            self,
+            examples=np.concatenate([mean, self.examples[~is_like]]),
+            labels=(1,) * len(mean) + (0,) * int((~is_like).sum()),
+            surroundings=self.surroundings.mean(axis=0, keepdims=True, dtype=np.float32),
         )
 
     def check_weights(self, fingerprint: str, name: str, *, width: int | None = None) -> None:
