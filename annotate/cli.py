@@ -75,7 +75,7 @@ app = typer.Typer(
 
 
 @app.command("run")
-@shared_options.planning_options(without=("record", "frames"))
+@shared_options.planning_options(without=("record", "concept", "frames"))
 def annotate_source(
     source: Annotated[
         Path,

@@ -383,6 +383,19 @@ def embedded_checkpoint() -> str:
     return table(["measured", "value"], rows)
 
 
+def exemplars() -> str:
+    """Return which objects examples in other images find, by every way of showing them."""
+
+    def write_share(row: dict[str, float], side: str) -> str:
+        return f"{row[side]:.3f} ({row[f'{side} low']:.3f} to {row[f'{side} high']:.3f})"
+
+    rows = [
+        [way, f"{row['scenes']:.0f}", write_share(row, "meant"), write_share(row, "others")]
+        for way, row in read_study("exemplars").items()
+    ]
+    return table(["what is given", "scenes", "shown of those meant", "shown of others"], rows)
+
+
 def followed_objects() -> str:
     """Return J&F of objects that are given on the first frame, and of ways without memory."""
     rows = [[way, *(f"{row[name]:.1f}" for name in ("jf", "j", "f"))] for way, row in read_study("following").items()]
@@ -533,6 +546,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "import-layers": import_layers,
     "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,
+    "exemplars": exemplars,
     "followed-objects": followed_objects,
     "phrase-masklets": phrase_masklets,
     "grammar-queries": grammar_queries,

@@ -3,6 +3,7 @@
 import gc
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from agent.cli.concepts import apply_concepts, load_concepts
 from agent.cli.console import Progress
 from agent.cli.options import Options
 from agent.cli.streams import print_remark
@@ -43,8 +44,10 @@ def load_sam3(options: Options, provenance: "Provenance", **settings: Any) -> "S
     from sam3_tool import Sam3
 
     if options.recording_folder and options.sam3 is None:
-        return Sam3.replay(options.recording_folder)
-    return Sam3.load(provenance.sam3, device=options.device, record=options.record, **settings)
+        sam3 = Sam3.replay(options.recording_folder)
+    else:
+        sam3 = Sam3.load(provenance.sam3, device=options.device, record=options.record, **settings)
+    return apply_concepts(sam3, load_concepts(options.concept or ()))
 
 
 def _format_header(provenance: "Provenance") -> str:

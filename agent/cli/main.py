@@ -14,6 +14,7 @@ import typer.core
 
 from agent.cli.chat.command import chat
 from agent.cli.console import FAILURE, print_table, report_user_errors
+from agent.cli.describe import describe_examples
 from agent.cli.everything import segment_everything
 from agent.cli.loading import freeze_and_enable_gc
 from agent.cli.models import list_models
@@ -83,6 +84,7 @@ def _define_global_options(
 app.command()(segment)
 app.command()(chat)
 app.command("everything")(segment_everything)
+app.command("describe")(describe_examples)
 app.command("models")(list_models)
 
 

@@ -1,6 +1,6 @@
 """What the options of `sam3-agent segment` ask for, checked: which planner, which SAM 3, within which budget."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
@@ -66,6 +66,8 @@ class Options:
     stream: bool | None = None
     extra_body: str | None = None
     record: Path | None = None
+    concept: Sequence[str] | None = None
+    """Files of concepts, as `load_concepts` takes them."""
     price: str | None = None
     as_published: bool = False
     """Whether `PUBLISHED_CHOICES` and `PUBLISHED_GENERATION` are the defaults."""
@@ -165,7 +167,18 @@ class Options:
             sam3=self.sam3 or defaults.sam3 or DEFAULT_SAM3,
             toolset=defaults.toolset if self.toolset is None else parse_toolset(self.toolset),
             budget=budget,
+            concepts=self._list_concept_keys(defaults.concepts),
         )
+
+    def _list_concept_keys(self, made_with: Mapping[str, str]) -> dict[str, str]:
+        """By phrase. `made_with`: those of the episode that is replayed. Raises UserError for files that do not do."""
+        if not self.concept and not made_with:
+            return {}
+        from agent.cli.concepts import check_replayed_concepts, load_concepts
+
+        concepts = load_concepts(self.concept or ())
+        check_replayed_concepts(made_with, concepts)
+        return {name: concept.key for name, concept in concepts.items()}
 
     def _load_defaults(self) -> "Provenance":
         from agent.records.episode_file import load_episode

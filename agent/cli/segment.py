@@ -198,6 +198,7 @@ def answer_task(
 ) -> Written:
     """Answer a task and write its files into a folder, all of them or none. Raises UserError."""
     from agent import watch
+    from agent.cli.concepts import describe_unused_concepts
     from agent.report.output_folder import (
         list_answer_files,
         raise_write_errors,
@@ -219,6 +220,7 @@ def answer_task(
             progress.show_status("thinking")
             for episode in watch(task, planner, sam3, budget=provenance.budget):
                 progress.show_status(format_latest_step(episode))
+        print_notes(describe_unused_concepts(provenance.concepts, episode))
         result = Result.from_episode(episode, seconds=perf_counter() - started, warnings=provenance.warnings)
         with raise_write_errors(folder):
             write_answer_files(episode, result, stage, provenance=provenance, source=source)

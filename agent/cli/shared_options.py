@@ -50,6 +50,14 @@ MaxPixelsOption = Annotated[
     ),
 ]
 RecordOption = Annotated[Path | None, path_option(help="Write every call into this folder, for replay:DIR.")]
+ConceptOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--concept",
+        metavar="[PHRASE=]FILE",
+        help="Where PHRASE is looked for, look for what `describe` wrote (default: its phrase, or the file's name).",
+    ),
+]
 BaseUrlOption = Annotated[
     str | None,
     typer.Option(
@@ -120,6 +128,7 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "as_published": AsPublishedOption,
     "threshold": ThresholdOption,
     "record": RecordOption,
+    "concept": ConceptOption,
     "base_url": BaseUrlOption,
     "wire": WireOption,
     "image_side": ImageSideOption,

@@ -42,6 +42,8 @@ class Provenance(SavedModel):
     """The fields of the model's `View`; empty: all at their defaults."""
     prompts: dict[str, str] = Field(default={})
     """The name of each text in `prompts`, and its hash."""
+    concepts: dict[str, str] = Field(default={}, exclude_if=lambda concepts: not concepts)
+    """The phrase of each concept that was looked for in its place, and the concept's key."""
     version: str = Field(default_factory=lambda: version("sam3-agent"))
     """Of this program."""
 
