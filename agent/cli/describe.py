@@ -142,7 +142,7 @@ def read_mask(text: str, max_pixels: int | None) -> "np.ndarray":
     from sam3_tool import Image
 
     shown = Image.open(_expand_path("--mask", text), max_pixels=max_pixels)
-    covered: np.ndarray = shown.pixels.any(axis=2)
+    covered: np.ndarray = shown.pixels.max(axis=2) > 0
     return covered
 
 
