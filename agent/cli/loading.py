@@ -3,7 +3,7 @@
 import gc
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agent.cli.concepts import apply_concepts, load_concepts
+from agent.cli.concepts.files import apply_concepts, load_concepts
 from agent.cli.console import Progress
 from agent.cli.options import Options
 from agent.cli.streams import print_remark

@@ -13,8 +13,8 @@ import typer
 import typer.core
 
 from agent.cli.chat.command import chat
+from agent.cli.concepts.command import describe_examples
 from agent.cli.console import FAILURE, print_table, report_user_errors
-from agent.cli.describe import describe_examples
 from agent.cli.everything import segment_everything
 from agent.cli.loading import freeze_and_enable_gc
 from agent.cli.models import list_models

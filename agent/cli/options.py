@@ -174,7 +174,7 @@ class Options:
         """By phrase. `made_with`: those of the episode that is replayed. Raises UserError for files that do not do."""
         if not self.concept and not made_with:
             return {}
-        from agent.cli.concepts import check_replayed_concepts, load_concepts
+        from agent.cli.concepts.files import check_replayed_concepts, load_concepts
 
         concepts = load_concepts(self.concept or ())
         check_replayed_concepts(made_with, concepts)

@@ -198,7 +198,7 @@ def answer_task(
 ) -> Written:
     """Answer a task and write its files into a folder, all of them or none. Raises UserError."""
     from agent import watch
-    from agent.cli.concepts import describe_unused_concepts
+    from agent.cli.concepts.files import describe_unused_concepts
     from agent.report.output_folder import (
         list_answer_files,
         raise_write_errors,
