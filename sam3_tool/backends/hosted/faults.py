@@ -41,7 +41,9 @@ def classify_error(error: Exception) -> RequestError:
         if "SSL" in why or "certificate" in why.lower():
             advice = "SSL_CERT_FILE names a file with certificates that are trusted"
             return RequestError(f"cannot be trusted ({_shorten(why)})", "never", advice=advice)
-        return RequestError("cannot be reached", "now", advice=f"is it running, and is {ADDRESS_VARIABLE} its address?")
+        return RequestError(
+            "cannot be reached", "now", advice=f"is it running, and is {ADDRESS_VARIABLE} its address? {WORKS_NOW}"
+        )
     return RequestError("closed the connection without a whole answer", "now")
 
 

@@ -140,6 +140,12 @@ def test_the_fingerprint_tells_servers_models_and_sizes_apart(address: str) -> N
     assert len(others | {plain}) == 4
 
 
+def test_its_bare_name_means_the_model_that_meta_hosts(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM_BASE_URL", address)
+    assert Sam3.load("hosted").name == "hosted:sam-3.1"
+    assert Sam3.load("hosted:another").name == "hosted:another"
+
+
 def test_an_object_that_is_not_found_is_an_empty_mask(load: Load) -> None:
     blank = Image(np.zeros((40, 60, 3), np.uint8))
     found = load().segment_batch([(blank, VisualPrompt(points=((5.0, 5.0),)))])[0]
