@@ -38,7 +38,7 @@ OutputFolder = Annotated[
     Path | None, path_option(help="Also write each table into this folder: JSON, Markdown, a plot.")
 ]
 NetworkSize = Annotated[str, typer.Option(help="tiny, full (random weights), or anything that --sam3 takes.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps …")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the processor. One is measured in processor time.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds that count; one more comes first.")]
 Baselines = Annotated[str, typer.Option(help=f"Compare with these too, with commas: {', '.join(BASELINES)}.")]

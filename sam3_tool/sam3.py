@@ -193,7 +193,7 @@ class Sam3:
             name_or_path: A name that `sam3-agent models` lists ("tiny" is embedded, "open" needs no access), a folder
                 in transformers' format, an official `.pt` file, or "NAME:WEIGHTS" for an installed backend of that
                 name (entry points `sam3_agent.backends`).
-            device: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one.
+            device: "cpu", "cuda", "cuda:1", "mps" …; "auto" takes CUDA, else a GPU of Apple's, where there is one.
             dtype: "float32", "bfloat16" or "float16"; "auto" is bfloat16 on GPUs and, for large networks, on CPUs
                 with units for it; else float32.
             record: A folder that gets every call, for `Sam3.replay`.
@@ -210,7 +210,7 @@ class Sam3:
 
         Raises:
             CheckpointError: The checkpoint is missing, may not be read, or is not a SAM 3.
-            DeviceError: The device or the compiler is missing.
+            DeviceError: The device or the compiler is missing, or its memory is too small.
             ValueError: `dtype` or `compile` is none of the values above.
 
         >>> Sam3.load("tiny").name

@@ -19,7 +19,7 @@ MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"
 Sam3Option = Annotated[
     str | None, typer.Option("--sam3", help="A name of `sam3-agent models`, a folder or a .pt file (default: tiny).")
 ]
-DeviceOption = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1 …")]
+DeviceOption = Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda, cuda:1, mps …")]
 _SPECS = {"grammar": "grammar", "replay": "replay:EPISODE.json, replay:DIR"}
 _PLANNERS = (
     *(_SPECS.get(kind, f"{kind}:SPEC") for kind in find_plugins("planners")),

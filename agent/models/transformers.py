@@ -17,8 +17,8 @@ from agent.core.usage import Usage
 from agent.models.base import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.rendering import to_chat_template
 from agent.models.reply_parsing import read_reply
-from sam3_tool.backends.transformers.backend import resolve_device
 from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.backends.transformers.devices import resolve_device
 from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.batching.batcher import Batcher, BatchLimits
 from sam3_tool.errors import PathError
@@ -100,7 +100,7 @@ class TransformersModel:
 
         Args:
             path_or_name: A folder with config.json, or a name such as "Qwen/Qwen3-VL-8B-Instruct".
-            device: "cpu", "cuda", "cuda:1" …; "auto" takes CUDA where there is one.
+            device: "cpu", "cuda", "cuda:1", "mps" …; "auto" takes CUDA, else a GPU of Apple's, where there is one.
             dtype: A dtype's name; "auto" is that of the weights.
             wire: How tools are offered; "auto" takes the chat template's own way where it knows tools.
             max_tokens: Most tokens of a reply.

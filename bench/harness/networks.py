@@ -9,8 +9,9 @@ import torch
 from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
 
 from sam3_tool import Sam3
-from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
+from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.devices import resolve_device
 from sam3_tool.backends.transformers.weights import Processors, read_detector
 
 FULL = "full"

@@ -9,6 +9,8 @@ from sam3_tool.errors import CheckpointError
 from sam3_tool.system.files import decode_json
 
 LITE_TEXT = "sam3_lite_text"
+PUBLISHED_TOKENS = 72 * 72
+"""Of one image in facebook/sam3: 1008 x 1008 pixels in patches of 14 x 14."""
 _DETECTORS = {
     "sam3": "Sam3Model",
     "sam3_video": "Sam3Model",
@@ -47,3 +49,18 @@ def import_detector_class(folder: Path) -> Any:
             f"{WORKS_NOW}"
         )
     return getattr(transformers, _DETECTORS[kind])
+
+
+def read_image_tokens(path: Path) -> int:
+    """Return how many tokens the vision trunk makes of an image; those of facebook/sam3 where nothing is told.
+
+    >>> from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+    >>> read_image_tokens(locate_checkpoint("tiny"))
+    256
+    """
+    with suppress(OSError, ValueError, LookupError, AttributeError, TypeError, ZeroDivisionError):
+        config = decode_json((path / "config.json").read_bytes())
+        vision = (config.get("detector_config") or config)["vision_config"]
+        trunk = vision.get("backbone_config") or vision
+        return (int(trunk["image_size"]) // int(trunk["patch_size"])) ** 2
+    return PUBLISHED_TOKENS

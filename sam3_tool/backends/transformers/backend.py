@@ -17,8 +17,14 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends.base import CrossImageEmbedding, Detections
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, format_one_line, hash_checkpoint
+from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, hash_checkpoint
 from sam3_tool.backends.transformers.compile import compile_parts
+from sam3_tool.backends.transformers.devices import (
+    choose_memory_format,
+    read_free_bytes,
+    resolve_device,
+    resolve_dtype,
+)
 from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
@@ -26,13 +32,14 @@ from sam3_tool.backends.transformers.layers.published import match_published_num
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
+from sam3_tool.backends.transformers.memory_needs import require_memory, sum_weight_bytes
 from sam3_tool.backends.transformers.text import PromptEncoder
 from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.vocabulary import Vocabulary
 from sam3_tool.backends.transformers.weights import Processors, read_detector, read_memory, read_tracker
 from sam3_tool.concepts.concept import Concept
-from sam3_tool.errors import CheckpointError, DeviceError
+from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import to_pixels
@@ -43,8 +50,6 @@ if TYPE_CHECKING:
     from sam3_tool.backends.transformers.video.memory import VideoMemory
     from sam3_tool.backends.transformers.video.network import FrameReader, VideoNetwork
 
-_SMALL_BYTES = 100 * 2**20
-"""Bytes of weights below which a network gains nothing from 16 bits on a CPU."""
 _CPU_TOKENS, _GPU_TOKENS = 72 * 72, 16 * 72 * 72
 """Image tokens in one forward pass. facebook/sam3 has 72 x 72 per image, at some 300 MB in float32; a CPU takes two
 together a tenth longer than one after the other."""
@@ -164,16 +169,19 @@ class TransformersBackend:
     ) -> "TransformersBackend":
         """Load the folder of a checkpoint; see `Sam3.load`. Raises `CheckpointError` or `DeviceError`."""
         place = resolve_device(device)
-        model, processors = read_detector(folder, _resolve_dtype(dtype, place, folder))
+        number_format = resolve_dtype(dtype, place, sum_weight_bytes(folder))
+        require_memory(folder, name=name, device=place, dtype=number_format)
+        model, processors = read_detector(folder, number_format)
         try:
             tracker = read_tracker(folder, model)
         except CheckpointError as error:  # phrases and boxes work without it
             tracker = error
         vocabulary = Vocabulary.from_folder(folder)
         with explain_failures(place):
-            model = model.to(place, memory_format=torch.channels_last)
+            layout = choose_memory_format(place)
+            model = model.to(place, memory_format=layout)
             if not isinstance(tracker, CheckpointError):
-                tracker = tracker.to(place, memory_format=torch.channels_last)
+                tracker = tracker.to(place, memory_format=layout)
             return cls(
                 model,
                 processors,
@@ -205,7 +213,7 @@ class TransformersBackend:
     @property
     def free_bytes(self) -> int:
         """Memory that is free on the GPU, in bytes; 0 elsewhere."""
-        return torch.cuda.mem_get_info(self._model.device)[0] if self.is_on_gpu else 0
+        return (read_free_bytes(self._model.device) or 0) if self.is_on_gpu else 0
 
     @property
     def runs_on(self) -> str:
@@ -423,7 +431,8 @@ class TransformersBackend:
         """
         logits = [torch.zeros(0, 1, 1)] * len(kept)
         rows = [row for row, queries in enumerate(kept) if len(queries)]
-        for row_group in [rows] if self.is_on_gpu and rows else [[row] for row in rows]:
+        is_cpu = self._model.device.type == "cpu"
+        for row_group in [[row] for row in rows] if is_cpu or not rows else [rows]:
             for row, made in zip(row_group, self._run_mask_head(inputs, row_group, kept), strict=True):
                 logits[row] = made[: len(kept[row])]
         return logits
@@ -469,38 +478,3 @@ class _DeferredMaskDecoder(torch.nn.Module):
 
     def forward(self, **inputs: Any) -> SimpleNamespace:
         return SimpleNamespace(pred_masks=inputs, semantic_seg=None, attentions=None)
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device of this name. Raises `DeviceError` if this machine has none."""
-    try:
-        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.zeros(1, device=place).tolist()  # "meta" makes tensors, but without numbers
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise DeviceError(f"device {name!r} cannot be used here ({format_one_line(error)}); try cpu") from error
-    return place
-
-
-def _resolve_dtype(name: str, device: torch.device, folder: Path) -> torch.dtype:
-    """Return the type of this name. Raises ValueError for a type that SAM 3 does not run in."""
-    types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    is_large = device.type == "cuda" or _sum_weight_bytes(folder) > _SMALL_BYTES
-    narrow = is_large and has_bfloat16_units(device)
-    types["auto"] = torch.bfloat16 if narrow else torch.float32
-    if name not in types:
-        raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
-    return types[name]
-
-
-def has_bfloat16_units(device: torch.device) -> bool:
-    """Tell whether this device has units for bfloat16; without them it is far slower than float32."""
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of PyTorch lack
-    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-
-
-def _sum_weight_bytes(path: Path) -> int:
-    """Return the size of a checkpoint's weights in bytes."""
-    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.glob("*.safetensors")))

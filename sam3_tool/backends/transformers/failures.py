@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 import torch
 
+from sam3_tool.backends.transformers.devices import release_cached_memory
 from sam3_tool.errors import DeviceError
 
 _NO_MEMORY = re.compile(
@@ -17,9 +18,13 @@ _NO_MEMORY = re.compile(
 """What PyTorch's allocators, cuBLAS, cuDNN, C++ and NumPy say. cuBLAS fails to begin where it finds no memory."""
 _LOST = re.compile(
     r"(CUDA|HIP|cuDNN|cuBLAS|cuFFT|NVRTC|MPS|XPU)[\w ]*error|(CUDA|HIP) driver|CU(DNN|BLAS|FFT)_STATUS"
-    r"|device-side assert|no kernel image|NVIDIA driver|NVML",
+    r"|only supported on MacOS|device-side assert|no kernel image|NVIDIA driver|NVML",
     re.IGNORECASE,
 )
+_NO_KERNEL = re.compile(
+    r"operator '([\w:.]+)' is not currently (?:implemented|supported)|Could not run '([\w:.]+)' with arguments"
+)
+"""What PyTorch says of an operation that a device has no code for."""
 _SIZE = re.compile(r"[Tt]ried to allocate ([\d.]+ \w+)")
 
 
@@ -36,9 +41,8 @@ def explain_failures(device: torch.device | str) -> Iterator[None]:
         if message is None:
             raise
         traceback.clear_frames(error.__traceback__)  # whose variables hold the tensors that filled the memory
-        if torch.cuda.is_available():
-            with suppress(RuntimeError):  # a lost device refuses this, too
-                torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # a lost device refuses this, too
+            release_cached_memory(torch.device(device))
         raise DeviceError(message) from error
 
 
@@ -49,10 +53,19 @@ def _describe_failure(error: BaseException, device: torch.device) -> str | None:
         size = _SIZE.search(said)
         more = f" ({size[1]} more were asked for)" if size else ""
         return f"SAM 3 ran out of memory on device {str(device)!r}{more}; {_advise(device)}"
+    if device.type != "cpu" and (missing := _NO_KERNEL.search(said)):
+        operation = missing[1] or missing[2]
+        return f"device {str(device)!r} cannot run {operation}, which SAM 3 needs; {_advise_other_device(device)}"
     if isinstance(error, torch.AcceleratorError) or (device.type != "cpu" and _LOST.search(said)):
         first = " ".join(said.split("\n", 1)[0].split())[:200] or type(error).__name__
         return f"device {str(device)!r} failed while SAM 3 ran ({first}); start again, or run with --device cpu"
     return None
+
+
+def _advise_other_device(device: torch.device) -> str:
+    if device.type == "mps":
+        return "set PYTORCH_ENABLE_MPS_FALLBACK=1 before Python starts, or run with --device cpu"
+    return "install a later PyTorch, or run with --device cpu"
 
 
 def _advise(device: torch.device) -> str:

@@ -1,5 +1,7 @@
 """SAM 3 on transformers by the name of its weights; registered as the backend `transformers`."""
 
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +27,12 @@ def load_transformers_backend(
     from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 
     path = locate_checkpoint(weights)  # before the next import, which takes seconds
+    if sys.platform == "darwin":  # PyTorch looks at it once, and runs on the CPU what it has no code for on Apple's GPU
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     import torch
 
-    from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
+    from sam3_tool.backends.transformers.backend import TransformersBackend
+    from sam3_tool.backends.transformers.devices import resolve_device
 
     name, place = str(weights), torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
     key = (path.resolve(), _stamp_files(path), name, place, dtype, compile)

@@ -1,4 +1,7 @@
-"""Numbers between the host's memory and a device's; nobody waits where the device can copy on its own."""
+"""Numbers between the host's memory and a device's; nobody waits where the device can copy on its own.
+
+Only a GPU of NVIDIA's or AMD's copies from pinned memory: others share the host's, or are given plain copies.
+"""
 
 import numpy as np
 import torch
@@ -15,7 +18,8 @@ def upload_pixels(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Copy to the device. A tensor that is there already is returned itself."""
-    return tensor.to(device, non_blocking=True)
+    # other devices than CUDA's may read the host's memory later than it is let go
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def to_host(tensor: torch.Tensor) -> torch.Tensor:

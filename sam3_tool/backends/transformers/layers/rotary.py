@@ -62,7 +62,8 @@ def replace_rotary_attention(trunk: Any) -> None:
 def rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Multiply pairs of the last axis, as complex numbers, by the turns; in float32, as published."""
     pairs = tokens.float().view(*tokens.shape[:-1], -1, 2)
-    if torch.compiler.is_compiling():  # PyTorch fuses steps in real numbers alone
+    # PyTorch fuses steps in real numbers alone, and not every device knows complex ones
+    if torch.compiler.is_compiling() or tokens.device.type not in ("cpu", "cuda"):
         (real, imaginary), (cosines, sines) = pairs.unbind(-1), turns.unbind(-1)
         turned = torch.stack((real * cosines - imaginary * sines, real * sines + imaginary * cosines), dim=-1)
     else:

@@ -11,8 +11,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from sam3_tool import Image, ScriptedBackend, VisualPrompt
-from sam3_tool.backends.transformers.backend import TransformersBackend, resolve_device
+from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.devices import (
+    SMALL_BYTES,
+    choose_device_type,
+    has_bfloat16_units,
+    list_device_types,
+    resolve_device,
+    resolve_dtype,
+)
 from sam3_tool.backends.transformers.layers.mask_runs import find_run_ends
 from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
@@ -159,16 +167,74 @@ def test_ends_of_runs_are_found_where_the_masks_are():
 # Number formats and memory
 
 
-@pytest.mark.parametrize(
-    "name", ["cuda", "cuda:7", "gpu", "", "meta", "hpu", "privateuseone", "xpu", "mps", "cpu:x", "CUDA"]
-)
+ABSENT = {
+    "gpu": "a GPU is cuda, mps or xpu to PyTorch",
+    "": "expected auto, cpu, cuda, ",
+    "cpu:x": "expected auto, cpu, cuda, ",
+    "cuda:-1": "expected auto, cpu, cuda, ",
+    "gpu0": "expected auto, cpu, cuda, ",
+    "cpu,cpu": "expected auto, cpu, cuda, ",
+    "vulkan": "expected auto, cpu, cuda, ",
+    "meta": "tensors there hold no numbers",
+    "npu": "a package of its maker's",
+    "hpu": "a package of its maker's",
+    "privateuseone": "no package has named it",
+    "xpu": "PyTorch finds no GPU of Intel's",
+    "mps": "PyTorch finds no GPU of Apple's",
+    "cuda": "PyTorch finds no GPU or no driver of NVIDIA's or AMD's|this PyTorch is built without CUDA",
+    "CUDA:7": "PyTorch finds no GPU or no driver of NVIDIA's or AMD's|this PyTorch is built without CUDA",
+}
+"""Name of a device -> why it cannot be used on a machine without a GPU."""
+
+
+@pytest.mark.parametrize("name", ABSENT)
 def test_a_device_that_is_not_here_is_one_sentence(name):
-    if name.startswith("cuda") and torch.cuda.is_available():
+    if name.lower().partition(":")[0] in list_device_types():
         pytest.skip("there is one")
-    with pytest.raises(DeviceError, match="cannot be used here") as caught:
+    with pytest.raises(DeviceError, match=ABSENT[name]) as caught:
         resolve_device(name)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith("; try cpu")
+    said = str(caught.value)
+    assert said.startswith(f"device {name!r} cannot be used here (")
+    assert said.endswith(f"; try {' or '.join(list_device_types())}")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["cpu", "CPU", "cpu:0", " cpu "])
+def test_the_cpu_has_several_names(name):
+    assert resolve_device(name) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("here", "chosen"),
+    [
+        ({"cpu"}, "cpu"),
+        ({"cpu", "mps"}, "mps"),
+        ({"cpu", "cuda"}, "cuda"),
+        ({"cpu", "mps", "cuda", "xpu"}, "cuda"),
+        ({"cpu", "xpu"}, "cpu"),
+    ],
+)
+def test_by_itself_the_best_known_device_is_taken(here, chosen):
+    assert choose_device_type(here) == chosen
+
+
+def test_a_device_is_taken_by_itself_only_if_it_is_here():
+    assert resolve_device("auto").type == choose_device_type(list_device_types())
+
+
+@pytest.mark.parametrize("kind", ["cpu", "mps", "xpu"])
+@pytest.mark.parametrize("nbytes", [0, SMALL_BYTES, 4 * 2**30])
+def test_by_itself_a_network_is_in_16_bits_only_where_that_is_quicker(kind, nbytes):
+    device = torch.device(kind)
+    narrow = nbytes > SMALL_BYTES and has_bfloat16_units(device)
+    assert resolve_dtype("auto", device, nbytes) == (torch.bfloat16 if narrow else torch.float32)
+
+
+@pytest.mark.parametrize("name", ["float64", "double", "int8", "", "half"])
+@pytest.mark.parametrize("kind", ["cpu", "mps", "cuda"])
+def test_no_device_is_given_a_format_that_it_may_not_know(kind, name):
+    with pytest.raises(ValueError, match="must be one of auto, bfloat16, float16, float32, got"):
+        resolve_dtype(name, torch.device(kind), 0)
 
 
 class OnGpu(ScriptedBackend):

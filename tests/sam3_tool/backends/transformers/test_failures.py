@@ -40,6 +40,7 @@ FAILED = {
     "a lost device": RuntimeError("CUDA error: the launch timed out and was terminated"),
     "a card too old": RuntimeError("CUDA error: no kernel image is available for execution on the device"),
     "an error of cuDNN": RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    "a format that macOS 13 lacks": RuntimeError("MPS BFloat16 is only supported on MacOS 14 or newer"),
     "a device of AMD": RuntimeError("HIP error: unspecified launch failure"),
 }
 
@@ -69,6 +70,25 @@ def test_a_device_that_fails_is_one_sentence(what):
     assert str(caught.value).startswith("device 'cuda' failed while SAM 3 ran (")
     assert "--device cpu" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+NO_KERNEL = {
+    "mps": NotImplementedError(
+        "The operator 'aten::_upsample_bilinear2d_aa.out' is not currently implemented for the MPS device. If you want"
+    ),
+    "xpu": NotImplementedError("Could not run 'torchvision::roi_align' with arguments from the 'XPU' backend. This"),
+}
+
+
+@pytest.mark.parametrize("device", NO_KERNEL)
+def test_an_operation_that_a_device_lacks_is_one_sentence(device):
+    with pytest.raises(DeviceError) as caught, explain_failures(device):
+        raise NO_KERNEL[device]
+    said = str(caught.value)
+    assert said.startswith(f"device '{device}' cannot run ")
+    assert "::" in said.partition(", which SAM 3 needs; ")[0]
+    assert ("PYTORCH_ENABLE_MPS_FALLBACK=1" in said) == (device == "mps")
+    assert said.endswith("run with --device cpu")
 
 
 @pytest.mark.parametrize(
