@@ -17,8 +17,8 @@ from sam3_tool.backends.open_models.duplicates import find_distinct_masks
 from sam3_tool.backends.open_models.folders import OpenFolders
 from sam3_tool.backends.open_models.reading import read_detector, read_segmenter
 from sam3_tool.backends.open_models.segmenter import Segmenter
-from sam3_tool.backends.transformers.backend import has_bfloat16_units
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
+from sam3_tool.backends.transformers.devices import has_bfloat16_units
 from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
 from sam3_tool.backends.transformers.transfers import to_device, to_host
