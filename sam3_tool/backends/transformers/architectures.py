@@ -35,6 +35,11 @@ def read_model_type(folder: Path) -> str:
     return ""
 
 
+def is_lite_text(folder: Path) -> bool:
+    """Tell whether a folder holds SAM3-LiteText, by its config.json."""
+    return _DETECTORS.get(read_model_type(folder)) == _DETECTORS[LITE_TEXT]
+
+
 def import_detector_class(folder: Path) -> Any:
     """Return the class of transformers that a folder's detector is an instance of.
 

@@ -18,7 +18,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.architectures import import_detector_class
+from sam3_tool.backends.transformers.architectures import import_detector_class, is_lite_text
 from sam3_tool.backends.transformers.checkpoint import format_one_line, list_weight_files
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
@@ -94,6 +94,8 @@ def _build_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, An
 
 def _has_flat_text(folder: Path) -> bool:
     """Return whether the text encoder's weights have the names of newer releases of transformers."""
+    if is_lite_text(folder):  # whose own names are flat
+        return False
     with suppress(OSError, SafetensorError), safe_open(list_weight_files(folder)[0], "pt") as tensors:
         beginnings = ("detector_model.text_encoder.", "text_encoder.")
         parts = ("embeddings.", "encoder.", "final_layer_norm.")
