@@ -170,7 +170,9 @@ class Sam3:
             is_ready=server.is_encoded,
         )
         report = None if on_batch is None else partial(_report_batch, server, on_batch)
-        self._batcher: Batcher[AnyRequest, Served] = Batcher(server.serve, limits, on_batch=report)
+        self._batcher: Batcher[AnyRequest, Served] = Batcher(
+            server.serve, limits, on_batch=report, interrupt=getattr(backend, "interrupt", None)
+        )
 
     @classmethod
     def load(

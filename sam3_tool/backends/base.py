@@ -61,6 +61,7 @@ class Backend(Protocol):
       under each point, in the order of the points, those that are good enough. `point_thresholds: tuple[float, float]`
       are its defaults of `min_score` and `min_stability`.
     - `Instances.cost` of what it returns, where answers are paid for: runs and reports add it up.
+    - `interrupt()`: ends what is under way, where waiting for it may take long; called when nobody reads answers.
     - `free_bytes: int`: memory that is free there. A quarter of it is room for embeddings.
 
     >>> from sam3_tool import Backend, ScriptedBackend

@@ -84,6 +84,7 @@ class Batcher(Generic[Request, Result]):
         limits: The size of a batch, or all that bounds it.
         max_wait: Seconds that a batch waits for calls that shared the last one.
         on_batch: Is told of each batch, in the thread that ran it, before its answers are given.
+        interrupt: Ends the batch that runs when nobody can read its answers any more. Default: it is finished.
 
     >>> double = Batcher(lambda numbers: [2 * number for number in numbers], BatchLimits(max_size=2))
     >>> double([1, 2, 3])
@@ -97,8 +98,9 @@ class Batcher(Generic[Request, Result]):
         *,
         max_wait: float = 0.001,
         on_batch: Callable[[BatchRun], None] | None = None,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
-        self._queue = _Queue(run_batch, limits, max_wait, on_batch)
+        self._queue = _Queue(run_batch, limits, max_wait, on_batch, interrupt)
         # The thread holds the line, not this object: when nobody holds this object any more, the thread is ended.
         self.close = weakref.finalize(self, self._queue.close)
 
@@ -139,11 +141,13 @@ class _Queue(Generic[Request, Result]):
         limits: BatchLimits[Request],
         max_wait: float,
         on_batch: Callable[[BatchRun], None] | None,
+        interrupt: Callable[[], None] | None,
     ) -> None:
         self.run_batch = run_batch
         self.limits = limits
         self.max_wait = max_wait
         self.on_batch = on_batch
+        self.interrupt = interrupt
         self._changed = Condition()  # protects everything below, and every call
         self._line = FairLine[Request, Result]()
         self._closed = False
@@ -202,6 +206,8 @@ class _Queue(Generic[Request, Result]):
                 self._end_call(call, RuntimeError("closed before this request was served"))
             self._changed.notify()
         if self._thread is not None and self._thread is not current_thread():
+            if self.interrupt is not None:
+                self.interrupt()
             self._thread.join(timeout=5.0)
 
     def _fail_unwanted(self) -> None:

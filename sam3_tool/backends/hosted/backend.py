@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any, TypeVar
-from weakref import WeakSet, finalize
+from weakref import WeakSet
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from sam3_tool.backends.hosted.records import parse_objects
 from sam3_tool.backends.hosted.results import FoundMask, build_instances, combine_examples, to_own_size
 from sam3_tool.backends.hosted.sent_images import SentImage, prepare_image
 from sam3_tool.costs import CallCost
-from sam3_tool.errors import CheckpointError
+from sam3_tool.errors import CheckpointError, RequestCancelledError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.rle import encode_mask
 from sam3_tool.prompts import ConceptPrompt, PointsPrompt, VisualPrompt
-from sam3_tool.system.waiting import map_in_threads
+from sam3_tool.system.waiting import StoppedError, map_in_threads
 
 MOST_KEPT_ANSWERS = 64
 FORMAT = "1"
@@ -51,7 +51,6 @@ class HostedBackend:
         """Answers that were paid for in a batch that failed: it is asked again, part by part."""
         self._running: WeakSet[Event] = WeakSet()
         """What ends each call that is under way."""
-        self._finalizer: finalize[[WeakSet[Event]], HostedBackend] | None = None
 
     @property
     def name(self) -> str:
@@ -92,9 +91,12 @@ class HostedBackend:
             " phrase, or take weights that run here"
         )
 
-    def close(self) -> None:
-        """End what is under way. It happens by itself when the process ends."""
-        _end_calls(self._running)
+    def interrupt(self) -> None:
+        """End what is under way: nobody reads its answers any more."""
+        with self._lock:
+            running = list(self._running)
+        for stopped in running:
+            stopped.set()
 
     def vocabulary_warning(self, phrase: str) -> str:
         """A hosted SAM 3 takes any phrase."""
@@ -109,8 +111,6 @@ class HostedBackend:
         """Ask all at once, as far as the slots go. After an error nothing new begins, and what has begun is kept."""
         stopped, failed = Event(), Event()
         with self._lock:
-            if self._finalizer is None:  # made after whoever waits for calls at exit, it runs before
-                self._finalizer = finalize(self, _end_calls, self._running)
             self._running.add(stopped)
 
         def ask_one(question: tuple[Any, AnyPrompt]) -> Instances | Exception | None:
@@ -123,7 +123,10 @@ class HostedBackend:
                 return error
 
         questions = list(zip(embeddings, prompts, strict=True))
-        found = map_in_threads(ask_one, questions, threads=self._client.settings.workers, stopped=stopped)
+        try:
+            found = map_in_threads(ask_one, questions, threads=self._client.settings.workers, stopped=stopped)
+        except StoppedError:
+            raise RequestCancelledError("the question was given up before its answer came") from None
         for error in found:
             if isinstance(error, Exception):
                 raise error
@@ -175,8 +178,3 @@ class HostedBackend:
             while len(self._kept) > MOST_KEPT_ANSWERS:
                 self._kept.popitem(last=False)
         return answer
-
-
-def _end_calls(running: WeakSet[Event]) -> None:
-    for stopped in list(running):
-        stopped.set()
