@@ -19,6 +19,9 @@ _DETECTORS = {
 }
 """`model_type` -> the class of transformers that finds phrases."""
 
+TRACKERS = ("sam3_tracker", "sam3_tracker_video")
+"""`model_type` of the tracker alone."""
+
 
 def read_model_type(folder: Path) -> str:
     """Return the `model_type` of a checkpoint, of its detector where it has several parts; "" if it names none.

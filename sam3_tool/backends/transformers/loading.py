@@ -9,14 +9,15 @@ from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.backend import TransformersBackend
+    from sam3_tool.backends.transformers.clicks import ClickBackend
 
-_networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend]" = WeakValueDictionary()
+_networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend | ClickBackend]" = WeakValueDictionary()
 """What was loaded and is not yet let go, by all that it depends on."""
 
 
 def load_transformers_backend(
     weights: str | Path, *, device: str = "auto", dtype: str = "auto", compile: str | None = None
-) -> "TransformersBackend":
+) -> "TransformersBackend | ClickBackend":
     """Load a checkpoint by its name, folder or file, or return the network where it is in use already.
 
     The arguments are those of `Sam3.load`.
@@ -31,6 +32,7 @@ def load_transformers_backend(
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     import torch
 
+    from sam3_tool.backends.transformers.architectures import TRACKERS, read_model_type
     from sam3_tool.backends.transformers.backend import TransformersBackend
     from sam3_tool.backends.transformers.devices import resolve_device
 
@@ -38,7 +40,12 @@ def load_transformers_backend(
     key = (path.resolve(), _stamp_files(path), name, place, dtype, compile)
     network = _networks_in_use.get(key)
     if network is None:
-        network = TransformersBackend.load(path, name=name, device=str(place), dtype=dtype, compile=compile)
+        if read_model_type(path) in TRACKERS:
+            from sam3_tool.backends.transformers.clicks import ClickBackend
+
+            network = ClickBackend.load(path, name=name, device=str(place), dtype=dtype)
+        else:
+            network = TransformersBackend.load(path, name=name, device=str(place), dtype=dtype, compile=compile)
         _networks_in_use[key] = network
     return network
 

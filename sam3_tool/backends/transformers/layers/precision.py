@@ -4,6 +4,7 @@ The published code runs float32 weights under autocast (`examples/sam3_agent.ipy
 trunk's sums in float32.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,20 +18,26 @@ def keep_residuals_float32(model: Any) -> Any:
     - What the trunk's layers add to, and its norms: rounded after each of 32 layers, it would err twice as much.
     """
     narrow = model.dtype
-
-    def narrow_output(part: torch.nn.Module, inputs: Any, output: Any) -> Any:
-        if isinstance(output, torch.Tensor):
-            return output.to(narrow)
-        output.last_hidden_state = output.last_hidden_state.to(narrow)
-        return output
-
-    trunk = model.vision_encoder.backbone
-    for part in (model.geometry_encoder, model.detr_decoder, model.dot_product_scoring, trunk.layer_norm):
+    for part in (model.geometry_encoder, model.detr_decoder, model.dot_product_scoring):
         part.float().register_forward_pre_hook(_widen_inputs, with_kwargs=True)
-    norms = (norm.float() for layer in trunk.layers for norm in (layer.layer_norm1, layer.layer_norm2))
-    for part in (model.geometry_encoder, trunk.layers[-1], *norms):
-        part.register_forward_hook(narrow_output)
+    keep_trunk_float32(model.vision_encoder.backbone, narrow)
+    model.geometry_encoder.register_forward_hook(partial(_narrow_output, narrow))
     return model
+
+
+def keep_trunk_float32(trunk: Any, narrow: torch.dtype) -> None:
+    """Change a 16-bit vision trunk so that its sums stay in float32; what it gives is in 16 bits."""
+    trunk.layer_norm.float().register_forward_pre_hook(_widen_inputs, with_kwargs=True)
+    norms = (norm.float() for layer in trunk.layers for norm in (layer.layer_norm1, layer.layer_norm2))
+    for part in (trunk.layers[-1], *norms):
+        part.register_forward_hook(partial(_narrow_output, narrow))
+
+
+def _narrow_output(narrow: torch.dtype, part: torch.nn.Module, inputs: Any, output: Any) -> Any:
+    if isinstance(output, torch.Tensor):
+        return output.to(narrow)
+    output.last_hidden_state = output.last_hidden_state.to(narrow)
+    return output
 
 
 def _widen_inputs(part: torch.nn.Module, positional: Any, named: Any) -> Any:

@@ -14,10 +14,12 @@ def match_published_numbers(model: Any) -> None:
     - Presence logits have no bounds. The published decoder computes them cut at 10 and drops the result
       (`sam3/model/decoder.py`), so that its scores, and what it was trained with, are those of the logits themselves.
     """
-    trunk = model.vision_encoder.backbone
-    for norm in (
-        trunk.layer_norm,
-        *(norm for layer in trunk.layers for norm in (layer.layer_norm1, layer.layer_norm2)),
-    ):
-        norm.eps = TRUNK_EPSILON
+    match_trunk_norms(model.vision_encoder.backbone)
     model.detr_decoder.clamp_presence_logit_max_val = inf
+
+
+def match_trunk_norms(trunk: Any) -> None:
+    """Give the norms of a vision trunk the published epsilon."""
+    layers = (norm for layer in trunk.layers for norm in (layer.layer_norm1, layer.layer_norm2))
+    for norm in (trunk.layer_norm, *layers):
+        norm.eps = TRUNK_EPSILON
