@@ -62,6 +62,7 @@ class Backend(Protocol):
       are its defaults of `min_score` and `min_stability`.
     - `Instances.cost` of what it returns, where answers are paid for: runs and reports add it up.
     - `interrupt()`: ends what is under way, where waiting for it may take long; called when nobody reads answers.
+    - `describe_examples(embedding, prompt) -> Concept`, for `Sam3.describe`: see `ConceptBackend`.
     - `free_bytes: int`: memory that is free there. A quarter of it is room for embeddings.
 
     >>> from sam3_tool import Backend, ScriptedBackend
@@ -129,6 +130,8 @@ class Backend(Protocol):
 @runtime_checkable
 class ConceptBackend(Backend, Protocol):
     """A backend that can tell what it reads of examples, and look for that in other images.
+
+    `describe_examples` may be called by any thread, while another one is served.
 
     >>> from sam3_tool import Sam3, ScriptedBackend
     >>> isinstance(ScriptedBackend({}), ConceptBackend)

@@ -86,7 +86,12 @@ def test_examples_of_several_images_are_one_concept(tiny, picture, other, circle
     there = tiny.describe(other, "shape", boxes=[(40, 30, 120, 110)])
     both = Concept.combine([circle, there])
     assert (len(both), both.surroundings.shape, both.phrase) == (2, (2, 128), "shape")
-    assert [bool(mask[120, 90]) for mask in tiny.segment(picture, both).masks] == [True]
+    best, *_ = tiny.segment(picture, both).masks
+    assert (bool(best[120, 90]), bool(best[125, 245])) == (True, False)
+    averaged = Concept.combine([circle, there, tiny.describe(picture, boxes=[SQUARE], box_labels=[0])], average=True)
+    assert (averaged.labels, averaged.surroundings.shape) == ((1, 0), (1, 128))
+    assert np.allclose(averaged.examples[0], both.examples.mean(axis=0))
+    assert [bool(mask[120, 90]) for mask in tiny.segment(picture, averaged.with_phrase(None)).masks] == [True]
     with pytest.raises(ConceptError, match="different phrases, 'shape' and 'square'"):
         Concept.combine([there, circle.with_phrase("square")])
     with pytest.raises(ValueError, match="at most 64 examples"):

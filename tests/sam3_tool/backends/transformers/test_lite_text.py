@@ -168,3 +168,13 @@ def test_the_folder_of_another_model_is_one_sentence(tmp_path, folder, kind):
         Sam3.load(tmp_path, device="cpu")
     assert "\n" not in str(caught.value)
     assert "--sam3 tiny" in str(caught.value)
+
+
+def test_a_concept_is_what_its_box_is_in_another_image(lite, picture):
+    other = picture.crop(20, 40, 300, 200)
+    concept = lite.describe(picture, "circle", boxes=[RED, BLUE], box_labels=[1, 0])
+    found = lite.segment(other, concept.with_phrase("shape"), threshold=ALL)
+    like = lite.segment(other, "shape", boxes=[RED, BLUE], box_labels=[1, 0], exemplar_image=picture, threshold=ALL)
+    assert concept.fingerprint == lite.fingerprint
+    assert len(found) > 0
+    assert found.scores.tolist() == like.scores.tolist()
