@@ -17,12 +17,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.catalog import WORKS_NOW, find_entry
 from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.system.http_environment import describe_http_fault
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder, is_there
 
 EMBEDDED_NAME = "tiny"
+_EFFICIENT_SAM3 = "simon7108528/efficientsam3"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
@@ -162,6 +163,11 @@ def download_files(repository: str, *, advice: str) -> Path:
 
 
 def _download_checkpoint(repository: str) -> Path:
+    if repository.lower() == _EFFICIENT_SAM3:
+        raise CheckpointError(
+            f"{repository} holds EfficientSAM3, whose vision encoders (EfficientViT, RepViT, TinyViT) are not read; "
+            f"its SAM3-LiteText is read in another layout: `--sam3 vil-uob/sam3-litetext-s0`. {WORKS_NOW}"
+        )
     folder = download_files(repository, advice=_format_advice(repository))
     # without the hub, whatever an earlier download has left is taken for the whole
     missing = _list_missing_files(folder)
@@ -210,6 +216,9 @@ def _describe_obstacle(repository: str, error: Exception) -> str:
 
 
 def _format_advice(repository: str) -> str:
+    entry = find_entry(repository)
+    if entry is not None and entry.access == "open":
+        return f"Anybody may download it where https://huggingface.co/{repository} can be reached. {WORKS_NOW}"
     return (
         f"To get it: ask for access at https://huggingface.co/{repository} (free, it takes a moment), "
         f"log in with `hf auth login` or set HF_TOKEN, and try again. {WORKS_NOW}"

@@ -75,6 +75,8 @@ def resolve_device(name: str) -> torch.device:
 
 def _describe_absence(asked: str, here: Collection[str]) -> str:
     """Say why there is no such device, where that is known; else ""."""
+    if "," in asked:
+        return "one network runs on one device; `annotate run --gpus 0,1` and `serve --gpus 0,1` start one on each GPU"
     kind, colon, number = asked.partition(":")
     if kind in _HINTS:
         return _HINTS[kind]

@@ -19,9 +19,11 @@ SLICE_BYTES = 128 * 2**20
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _NESTED = ("model", "state_dict", "model_state_dict", "ema")
 """Where training runs put the weights."""
+LITE_TEXT = "detector.backbone.language_backbone.encoder.embedding_layer."
 _OTHER_MODELS = {
     "detector.backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
     "backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
+    LITE_TEXT: "SAM3-LiteText in its authors' format; `--sam3 vil-uob/sam3-litetext-s0` is read, as its folder is",
     "image_encoder.trunk.": "SAM 2",
     "image_encoder.blocks.": "SAM",
     "detector_model.": "SAM 3 under transformers' names, which are read from a folder with config.json",
@@ -65,7 +67,8 @@ class NativeFile:
                 yield native, tensor
 
     def _check_names(self) -> None:
-        if f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
+        is_lite_text = any(stored.startswith(LITE_TEXT) for stored in self._stored.values())
+        if is_lite_text or f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
             raise CheckpointError(f"{self.path} is not SAM 3: {_describe_names(self._stored.values())}. {WORKS_NOW}")
         unknown = sorted(name for name in self.shapes if translate_name(name) is None)
         if unknown:

@@ -219,6 +219,16 @@ SAM2 = {
 }
 
 
+def write_lite_text(path: Path, weights: Weights) -> None:
+    name = "detector.backbone.language_backbone.encoder.embedding_layer.weight"
+    torch.save({**weights, name: torch.zeros(4, 4)}, path)
+
+
+def write_efficient(path: Path, _: Weights) -> None:
+    name = "detector.backbone.vision_backbone.trunk.model.backbone.model.patch_embed.seq.0.c.weight"
+    torch.save({name: torch.zeros(3)}, path)
+
+
 @pytest.mark.parametrize(
     ("write", "sentence"),
     [
@@ -228,6 +238,8 @@ SAM2 = {
         (lambda path, _: path.write_bytes(b""), "holds no weights that can be read: it is empty"),
         (lambda path, _: path.write_bytes(b"GGUF" + bytes(60)), "its first bytes are of neither"),
         (lambda path, _: torch.save(SAM2, path), "is not SAM 3: its weight image_encoder.trunk.pos_embed is of SAM 2"),
+        (write_lite_text, "embedding_layer.weight is of SAM3-LiteText in its authors' format"),
+        (write_efficient, "is of EfficientSAM3, whose vision encoder is another"),
         (lambda path, _: torch.save({"optimizer": {"state": {}}, "epoch": 3}, path), "no weights: it has epoch, optim"),
         (lambda path, _: torch.save([1, 2], path), "holds no weights: it is one list"),
         (lambda path, _: torch.save({"conv.weight": torch.zeros(3)}, path), "names such as 'conv.weight'"),
