@@ -15,12 +15,12 @@ def test_the_peak_of_a_work_is_what_it_had_at_most_and_not_what_it_kept():
 
 def test_masks_holes_frames_phrases_episodes_and_samples_are_counted_and_the_growth_of_each_told_as_a_power():
     tables = [
-        growth.measure_mask_growth((2, 20)),
-        growth.measure_hole_growth((400, 4000)),
-        growth.measure_frame_growth((4, 40), (48, 64)),
+        growth.measure_mask_growth((2, 8)),
+        growth.measure_hole_growth((400, 1600)),
+        growth.measure_frame_growth((4, 12), (48, 64)),
         growth.measure_phrase_growth((1, 2)),
         growth.measure_episode_growth((1, 2)),
-        growth.measure_sample_growth((4, 20)),
+        growth.measure_sample_growth((2, 6)),
     ]
     for table in tables:
         small, large = table.rows

@@ -218,9 +218,9 @@ def _make_rank_filter(word: str, take: int) -> Filter:
 
 
 @cache
-def _draw_other_scenes() -> list[_LinkedScene]:
-    seeds = range(FIRST_SEED - OTHER_IMAGES, FIRST_SEED)
-    return [_LinkedScene(draw_scene(seed, size=SIZES[seed % len(SIZES)])) for seed in seeds]
+def _draw_other_scene(place: int) -> _LinkedScene:
+    seed = FIRST_SEED - OTHER_IMAGES + place
+    return _LinkedScene(draw_scene(seed, size=SIZES[seed % len(SIZES)]))
 
 
 # What can be said. Each gives the turns, or None where it would not be clear.
@@ -438,7 +438,7 @@ def _repeat_in_other_image(state: _DialogueState) -> ProposedTurns:
     if state.filters is None or len(state.kinds) < 3:
         return None
     for place in state.rng.permutation(OTHER_IMAGES).tolist():
-        view = _draw_other_scenes()[place]
+        view = _draw_other_scene(place)
         answer: tuple[int, ...] | None = ()
         for filtered in state.filters:
             answer = filtered(view, answer) if answer is not None else None
