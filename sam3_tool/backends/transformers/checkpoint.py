@@ -120,7 +120,8 @@ def list_weight_files(folder: Path) -> list[Path]:
 @cache
 def hash_checkpoint(path: Path) -> str:
     """Return the SHA-256 of the names and contents of a checkpoint's files, in hexadecimal."""
-    files = sorted(file for pattern in ("*.json", "*.safetensors") for file in path.glob(pattern)) or [path]
+    patterns = ("*.json", "*.safetensors")
+    files = [path] if path.is_file() else sorted(file for pattern in patterns for file in path.glob(pattern))
     digest = sha256()
     for file in files:
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())

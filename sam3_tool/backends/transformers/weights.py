@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from sam3_tool.backends.transformers.architectures import import_detector_class,
 from sam3_tool.backends.transformers.checkpoint import format_one_line, list_weight_files
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
+from sam3_tool.backends.transformers.slices import iterate_slices, open_safetensors
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
 
@@ -80,16 +82,38 @@ def open_native(path: Path) -> NativeCheckpoint | None:
 
 def _build_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
     """Return the network, and transformers' report of what was missing and did not fit."""
-    model, report = import_detector_class(folder).from_pretrained(
-        folder,
-        dtype=dtype,
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-        key_mapping=_FLAT_TEXT if _has_flat_text(folder) else None,
-    )
+    kind = import_detector_class(folder)
+    options = {
+        "dtype": dtype,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,
+        "key_mapping": _FLAT_TEXT if _has_flat_text(folder) else None,
+    }
+    if _is_stored_as(folder, dtype):
+        model, report = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **options)
+    else:
+        config = kind.config_class.from_pretrained(folder, local_files_only=True)
+        model, report = kind.from_pretrained(
+            None, config=config, state_dict=_convert_detector_weights(folder, dtype), **options
+        )
     return model, report
+
+
+def _is_stored_as(folder: Path, dtype: torch.dtype) -> bool:
+    """Return whether weights have this format already; what cannot be read has, and transformers says so."""
+    with suppress(OSError, SafetensorError, LookupError), safe_open(list_weight_files(folder)[0], "pt") as tensors:
+        return bool(tensors.get_tensor(next(iter(tensors.keys()))).dtype == dtype)
+    return True
+
+
+def _convert_detector_weights(folder: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return what a folder holds beside a tracker in another format, with little more in memory than that."""
+    weights = {}
+    for file in list_weight_files(folder):
+        names = sorted(name for name in open_safetensors(file) if not name.startswith(tuple(_TRACKER_PREFIXES)))
+        for name, stored in iterate_slices(partial(open_safetensors, file), names):
+            weights[name] = stored.to(dtype, copy=True)
+    return weights
 
 
 def _has_flat_text(folder: Path) -> bool:

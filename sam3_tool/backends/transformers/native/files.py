@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
+from sam3_tool.backends.transformers.slices import iterate_slices, open_safetensors
 from sam3_tool.errors import CheckpointError
-
-SLICE_BYTES = 128 * 2**20
-"""How much of a file is in memory while its weights are copied."""
 
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _NESTED = ("model", "state_dict", "model_state_dict", "ema")
@@ -53,18 +51,10 @@ class NativeFile:
         self._check_formats(tensors)
 
     def iterate_weights(self, names: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield weights as they are stored. They are views of the file: copy what is kept.
-
-        The file is opened anew for every slice, because what was read of it leaves memory only when it is closed.
-        """
-        waiting = sorted(names, key=lambda name: self._stored[name])
-        while waiting:
-            tensors, left = _open_weights(self.path), SLICE_BYTES
-            while waiting and left > 0:
-                native = waiting.pop(0)
-                tensor = tensors[self._stored[native]]
-                left -= tensor.nbytes
-                yield native, tensor
+        """Yield weights as they are stored. They are views of the file: copy what is kept."""
+        natives = {self._stored[native]: native for native in names}
+        for stored, tensor in iterate_slices(lambda: _open_weights(self.path), sorted(natives)):
+            yield natives[stored], tensor
 
     def _check_names(self) -> None:
         is_lite_text = any(stored.startswith(LITE_TEXT) for stored in self._stored.values())
@@ -125,8 +115,7 @@ def _open_archive(path: Path) -> Any:
 
 def _open_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        with safe_open(path, "pt") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dictionary
+        return open_safetensors(path)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} is damaged, or only a part of it is there ({format_one_line(error)}); fetch it again. {WORKS_NOW}"

@@ -1,0 +1,39 @@
+"""Weights from a file a slice at a time.
+
+A file of weights is mapped into memory: what was read of it counts as this process's memory until the file is closed.
+So it is closed and opened anew while its weights are copied into another number format.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+SLICE_BYTES = 128 * 2**20
+"""How much of a file is in memory while its weights are copied."""
+
+
+def iterate_slices(
+    open_file: Callable[[], Mapping[str, torch.Tensor]], names: Sequence[str]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield weights as they are stored. They are views of the file: copy what is kept.
+
+    Args:
+        open_file: Returns the tensors of a file by name, as views of it.
+        names: Which of them, in the order in which they lie there for least memory.
+    """
+    waiting = list(reversed(names))
+    while waiting:
+        tensors, left = open_file(), SLICE_BYTES
+        while waiting and left > 0:
+            name = waiting.pop()
+            tensor = tensors[name]
+            left -= tensor.nbytes
+            yield name, tensor
+
+
+def open_safetensors(file: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file by name. They are views of it."""
+    with safe_open(file, "pt") as tensors:
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dictionary
