@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
-from sam3_tool.backends.transformers.slices import iterate_slices, open_safetensors
+from sam3_tool.backends.transformers.slices import SLICE_BYTES, iterate_slices, open_safetensors
 from sam3_tool.errors import CheckpointError
 
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
@@ -53,7 +53,8 @@ class NativeFile:
     def iterate_weights(self, names: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield weights as they are stored. They are views of the file: copy what is kept."""
         natives = {self._stored[native]: native for native in names}
-        for stored, tensor in iterate_slices(lambda: _open_weights(self.path), sorted(natives)):
+        slices = iterate_slices(lambda: _open_weights(self.path), sorted(natives), slice_bytes=2 * SLICE_BYTES)
+        for stored, tensor in slices:
             yield natives[stored], tensor
 
     def _check_names(self) -> None:
