@@ -87,24 +87,23 @@ SAM2: dict[str, Any] = {
         },
         "backbone_channel_list": [64, 32, 16, 8],
         "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
-        "fpn_hidden_size": 32,
+        "fpn_hidden_size": 128,
     },
-    "prompt_encoder_config": {"hidden_size": 32, "image_size": SAM2_SIDE, "patch_size": 16},
+    "prompt_encoder_config": {"hidden_size": 128, "image_size": SAM2_SIDE, "patch_size": 16},
     "mask_decoder_config": {
-        "hidden_size": 32,
+        "hidden_size": 128,
         "mlp_dim": 32,
         "num_attention_heads": 2,
         "iou_head_hidden_dim": 16,
     },
     "image_size": SAM2_SIDE,
-    "memory_attention_hidden_size": 32,
+    "memory_attention_hidden_size": 128,
     "memory_attention_num_layers": 1,
     "memory_attention_feed_forward_hidden_size": 32,
     "memory_attention_rope_feat_sizes": [8, 8],
-    "memory_encoder_hidden_size": 32,
-    "memory_encoder_output_channels": 16,
-    "mask_downsampler_embed_dim": 32,
-    "memory_fuser_embed_dim": 32,
+    "memory_encoder_hidden_size": 128,
+    "mask_downsampler_embed_dim": 128,
+    "memory_fuser_embed_dim": 128,
     "memory_fuser_intermediate_dim": 32,
 }
 
@@ -134,6 +133,8 @@ def write_sam2(folder: Path) -> Path:
     heads = Sam2VideoMaskDecoderConfig(**SAM2["mask_decoder_config"])
     model: Any = Sam2VideoModel(Sam2VideoConfig(**SAM2 | {"mask_decoder_config": heads}))
     _draw_weights(model, 9)
+    with torch.no_grad():
+        model.mask_decoder.pred_obj_score_head.proj_out.bias += 3  # objects are mostly there
     model.save_pretrained(folder)
     Sam2ImageProcessor(size={"height": SAM2_SIDE, "width": SAM2_SIDE}).save_pretrained(folder)
     return folder

@@ -1,8 +1,9 @@
-"""A detector for phrases and SAM 2.1 for masks, as one backend: phrase, boxes, masks; and clicks."""
+"""A detector for phrases and SAM 2.1 for masks, as one backend: phrase, boxes, masks; and clicks and videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,13 +16,16 @@ from sam3_tool.backends.open_models.calibration import Calibration
 from sam3_tool.backends.open_models.detector import DetectionRequest, Detector, Features, FoundBoxes
 from sam3_tool.backends.open_models.duplicates import find_distinct_masks
 from sam3_tool.backends.open_models.folders import OpenFolders
-from sam3_tool.backends.open_models.reading import read_detector, read_segmenter
+from sam3_tool.backends.open_models.reading import read_detector, read_memory, read_segmenter
 from sam3_tool.backends.open_models.segmenter import Segmenter
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
 from sam3_tool.backends.transformers.devices import has_bfloat16_units
 from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
 from sam3_tool.backends.transformers.transfers import to_device, to_host
+from sam3_tool.backends.transformers.video.memory import VideoMemory
+from sam3_tool.backends.transformers.video.network import FrameLevels, VideoNetwork
+from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.rle import RleMask
@@ -81,6 +85,7 @@ class OpenBackend:
     - Of two masks of one prompt with an IoU above 0.7, the one with the lower score is dropped, and so is a box in
       which SAM 2 finds no pixel.
     - Order: score; ties keep the order of the detector's queries.
+    - Objects of a video are followed with SAM 2's memory, by the rules for SAM 3: see `VideoMemory`.
     """
 
     point_thresholds = POINT_THRESHOLDS
@@ -130,8 +135,7 @@ class OpenBackend:
     @property
     def runs_on(self) -> str:
         """Device and number format: 'cpu float32', 'cuda bfloat16'."""
-        number_format = self._segmenter.model.mask_decoder.conv_s0.weight.dtype
-        return f"{self._device.type} {str(number_format).removeprefix('torch.')}"
+        return f"{self._device.type} {str(self._segmenter.dtype).removeprefix('torch.')}"
 
     @property
     def fingerprint(self) -> str:
@@ -195,6 +199,24 @@ class OpenBackend:
             return self._segmenter.segment_points(
                 embedding, prompt, batch_size=_GPU_MASKS if self.is_on_gpu else _CPU_MASKS
             )
+
+    def open_memory(self, height: int, width: int, length: int) -> VideoMemory:
+        return VideoMemory(
+            self._video_network,
+            (height, width),
+            length,
+            read_frame=lambda levels: FrameLevels(*levels),
+            run_safely=self._run_safely,
+        )
+
+    @cached_property
+    def _video_network(self) -> VideoNetwork:
+        """SAM 2 with its memory, which is read when the first video comes."""
+        if self._folders is None:
+            raise CheckpointError(f"{self.name!r} was made without memory weights, so it cannot follow objects")
+        with self._run_safely():
+            memory = read_memory(self._folders.segmenter, self._device, self._segmenter.dtype)
+            return VideoNetwork(self._segmenter.model, memory)
 
     def upsample_masks(self, logits: np.ndarray, height: int, width: int) -> list[RleMask]:
         with self._run_safely():

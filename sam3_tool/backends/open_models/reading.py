@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import (
     BertTokenizer,
     CLIPTokenizer,
@@ -14,16 +15,18 @@ from transformers import (
     Owlv2ImageProcessor,
     Sam2ImageProcessor,
     Sam2Model,
+    Sam2VideoConfig,
 )
 
 from sam3_tool.backends.open_models.calibration import read_calibrations
 from sam3_tool.backends.open_models.detector import Detector
-from sam3_tool.backends.open_models.folders import DETECTOR_TYPES, TRY_TINY, read_model_type
+from sam3_tool.backends.open_models.folders import DETECTOR_TYPES, SAM2, TRY_TINY, read_model_type
 from sam3_tool.backends.open_models.grounding_dino import GroundingDino
 from sam3_tool.backends.open_models.owlv2 import Owlv2
 from sam3_tool.backends.open_models.segmenter import Segmenter
 from sam3_tool.backends.transformers.checkpoint import format_one_line
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
+from sam3_tool.backends.transformers.video.network import MemoryWeights
 from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.errors import CheckpointError
 
@@ -65,6 +68,38 @@ def read_segmenter(folder: Path, device: torch.device, dtype: torch.dtype) -> Se
             part.to(dtype)
     model.no_memory_embedding.data = model.no_memory_embedding.data.to(dtype)
     return Segmenter(model.to(device), processor)
+
+
+def read_memory(folder: Path, device: torch.device, dtype: torch.dtype) -> MemoryWeights:
+    """Return what the SAM 2 of a folder remembers videos with, on a device.
+
+    `dtype`: of memory attention; all else is small and stays in float32.
+
+    Raises `CheckpointError` if the folder has none of it, or not all.
+    """
+    what = "the memory of SAM 2 for videos"
+    memory = MemoryWeights(_read_part(Sam2VideoConfig.from_pretrained, folder, what))
+    wanted = set(memory.state_dict())
+    weights = _read_part(lambda source, **_: _read_tensors(source, wanted), folder, what)
+    missing = sorted(wanted - set(weights))
+    if missing:
+        raise CheckpointError(
+            f"{folder} cannot follow objects through a video: {len(missing)} weights of its memory are missing, e.g."
+            f" {missing[0]}; take all of a SAM 2.1, as in https://huggingface.co/{SAM2}"
+        )
+    _read_part(lambda *_, **__: memory.load_state_dict(weights), folder, what)  # sizes may differ
+    memory.memory_attention.to(dtype)
+    return memory.eval().requires_grad_(False).to(device)
+
+
+def _read_tensors(folder: Path, wanted: set[str]) -> dict[str, torch.Tensor]:
+    """Return the weights of these names, in float32, as far as they are there."""
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            names = wanted.intersection(tensors.keys())
+            found |= {name: tensors.get_tensor(name).float() for name in names}
+    return found
 
 
 def _read_model(model_class: Any, folder: Path, title: str) -> Any:

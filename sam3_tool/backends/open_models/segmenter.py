@@ -25,6 +25,11 @@ class Segmenter(Tracker):
         super().__init__(model)
         self._images = image_processor
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of all but coordinates."""
+        return self._dtype
+
     def encode(self, images: Sequence[Image]) -> list[tuple[torch.Tensor, ...]]:
         """Return what the mask decoder reads of each image, finest level first, each (1, C, h, w)."""
         model = self.model

@@ -1,14 +1,16 @@
 """Open models behind `Sam3`, as whoever asks about a photograph meets them."""
 
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from agent import GrammarPlanner, Task, run
-from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, VisualPrompt
+from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, Video, VisualPrompt
 from sam3_tool.backends.open_models.backend import OpenBackend
 from sam3_tool.backends.open_models.duplicates import MAX_MASK_IOU
 
@@ -151,3 +153,23 @@ def test_sixteen_bits_change_little(dino_folder, sam2_folder, with_dino, photo):
     assert rounded.scores[0] == pytest.approx(exact.scores[0], abs=0.1)
     assert len(narrow.refine(photo, [(30, 40)])) == 3
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_phrase_is_followed_through_a_video(with_dino, photo):
+    frames = [Image(np.roll(photo.pixels, 4 * step, axis=1)) for step in range(3)]
+    tracked = list(with_dino.track(Video.from_images(frames), "red cup"))
+    assert [frame.frame for frame in tracked] == [0, 1, 2]
+
+
+def test_sam_2_without_its_memory_follows_nothing_and_says_so(dino_folder, sam2_folder, tmp_path, photo):
+    folder = shutil.copytree(sam2_folder, tmp_path / "images-only")
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: value for name, value in weights.items() if not name.startswith("memory")},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    sam3 = Sam3.load(f"open:{dino_folder},{folder}", device="cpu", dtype="float32")
+    assert len(sam3.refine(photo, [(30, 40)])) == 3
+    with pytest.raises(CheckpointError, match="weights of its memory are missing"):
+        list(sam3.track(Video.from_images([photo, photo]), "red cup"))
