@@ -74,10 +74,10 @@ CATALOG: tuple[CatalogEntry, ...] = (
         licence="Apache-2.0",
         access="open",
         nbytes=873_000_000,
-        abilities=("phrase", "click"),
+        abilities=("phrase", "click", "video"),
         checked="random weights",
         files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-small")),
-        note="Works on photographs. Its scores are not comparable with those of SAM 3.",
+        note="It works on photographs. Its scores are on a scale of their own. `open:owlv2` takes exemplar boxes.",
     ),
     *(
         CatalogEntry(

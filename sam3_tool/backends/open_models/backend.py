@@ -19,13 +19,14 @@ from sam3_tool.backends.open_models.folders import OpenFolders
 from sam3_tool.backends.open_models.reading import read_detector, read_memory, read_segmenter
 from sam3_tool.backends.open_models.segmenter import Segmenter
 from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
-from sam3_tool.backends.transformers.devices import has_bfloat16_units
+from sam3_tool.backends.transformers.devices import read_free_bytes, resolve_dtype
 from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
+from sam3_tool.backends.transformers.memory_needs import MemoryNeed, describe_shortage, sum_weight_bytes
 from sam3_tool.backends.transformers.transfers import to_device, to_host
 from sam3_tool.backends.transformers.video.memory import VideoMemory
 from sam3_tool.backends.transformers.video.network import FrameLevels, VideoNetwork
-from sam3_tool.errors import CheckpointError
+from sam3_tool.errors import CheckpointError, DeviceError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.rle import RleMask
@@ -102,7 +103,15 @@ class OpenBackend:
     @classmethod
     def load(cls, folders: OpenFolders, *, name: str, device: torch.device, dtype: str = "auto") -> "OpenBackend":
         """Load two folders; see `load_open_backend`. Raises `CheckpointError` or `DeviceError`."""
-        number_format = _resolve_dtype(dtype, device)
+        weight_bytes = sum(map(sum_weight_bytes, folders))
+        number_format = resolve_dtype(dtype, device, weight_bytes)
+        # weights are read in float32, and narrowed after that
+        need = MemoryNeed(weight_bytes, weight_bytes * _PASS_PERCENT // 100)
+        short = describe_shortage(
+            need, read_free_bytes(device), name=name, device=str(device), dtype=torch.float32, smaller="`--sam3 tiny`"
+        )
+        if short:
+            raise DeviceError(short)
         with explain_failures(device):
             detector = read_detector(folders.detector, device, number_format)
             segmenter = read_segmenter(folders.segmenter, device, number_format)
@@ -272,12 +281,3 @@ def _get_target(embedding: OpenEmbedding | CrossImageEmbedding) -> OpenEmbedding
 def _get_size(embedding: OpenEmbedding | CrossImageEmbedding) -> tuple[int, int]:
     target = _get_target(embedding)
     return target.height, target.width
-
-
-def _resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of this name. Raises ValueError for a type that networks do not run in."""
-    types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    types["auto"] = torch.bfloat16 if has_bfloat16_units(device) else torch.float32
-    if name not in types:
-        raise ValueError(f"`dtype` must be one of {', '.join(sorted(types))}, got {name!r}")
-    return types[name]

@@ -28,9 +28,9 @@ class Calibration:
 
     >>> import numpy as np
     >>> calibration = Calibration(midpoint=0.35)
-    >>> calibration.to_scores(np.array([0.2, 0.35, 0.6], np.float32)).round(3).tolist()
+    >>> calibration.to_scores(np.array([0.2, 0.35, 0.6], np.float32)).astype(float).round(3).tolist()
     [0.317, 0.5, 0.736]
-    >>> calibration.to_raw_scores(np.array([0.5], np.float32)).round(3).tolist()
+    >>> calibration.to_raw_scores(np.array([0.5], np.float32)).astype(float).round(3).tolist()
     [0.35]
     """
 
@@ -45,8 +45,7 @@ class Calibration:
     """What it was fitted on; empty where it was not fitted."""
 
     def __post_init__(self) -> None:
-        midpoints = [self.midpoint, self.midpoint if self.presence_midpoint is None else self.presence_midpoint]
-        slopes = [self.slope, self.slope if self.presence_slope is None else self.presence_slope]
+        midpoints, slopes = zip((self.midpoint, self.slope), self._presence_numbers, strict=True)
         if not (all(0 < midpoint < 1 for midpoint in midpoints) and all(s > 0 and isfinite(s) for s in slopes)):
             raise ValueError(
                 f"a calibration needs midpoints between 0 and 1 and slopes above 0, got {midpoints} and {slopes}"
@@ -58,14 +57,21 @@ class Calibration:
 
     def to_raw_scores(self, scores: np.ndarray) -> np.ndarray:
         """Return the detector's raw scores of scores, both float32 (N,), in [0, 1]."""
-        raw = _to_odds_logit(scores) / self.slope + _to_odds_logit(np.float64(self.midpoint))
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
+        return _unbend(scores, self.midpoint, self.slope)
 
     def to_presence(self, best_raw: float) -> float:
         """Return how likely the concept is in the image at all, in [0, 1], by the best raw score."""
+        return float(_bend(np.array([best_raw]), *self._presence_numbers)[0])
+
+    def to_best_raw_score(self, presence: float) -> float:
+        """Return the best raw score of a presence, both in [0, 1]."""
+        return float(_unbend(np.array([presence]), *self._presence_numbers)[0])
+
+    @property
+    def _presence_numbers(self) -> tuple[float, float]:
+        """Midpoint and slope of presence."""
         midpoint = self.midpoint if self.presence_midpoint is None else self.presence_midpoint
-        slope = self.slope if self.presence_slope is None else self.presence_slope
-        return float(_bend(np.array([best_raw]), midpoint, slope)[0])
+        return midpoint, self.slope if self.presence_slope is None else self.presence_slope
 
 
 def read_calibrations(model_type: str, folder: Path) -> dict[str, Calibration]:
@@ -96,7 +102,12 @@ def _read_shipped() -> dict[str, Any]:
 
 
 def _bend(raw: np.ndarray, midpoint: float, slope: float) -> np.ndarray:
-    logits = slope * (_to_odds_logit(raw) - _to_odds_logit(np.float64(midpoint)))
+    logits = slope * (_to_odds_logit(raw) - _to_odds_logit(midpoint))
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def _unbend(scores: np.ndarray, midpoint: float, slope: float) -> np.ndarray:
+    logits = _to_odds_logit(scores) / slope + _to_odds_logit(midpoint)
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 

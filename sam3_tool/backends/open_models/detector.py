@@ -72,12 +72,12 @@ class Detector(Protocol):
 def choose_boxes(
     boxes: np.ndarray, raw: np.ndarray, scores: np.ndarray, *, threshold: float, presence: float
 ) -> FoundBoxes:
-    """Keep what scores above a threshold, best raw score first; ties keep the detector's order.
+    """Keep what scores above a threshold, best raw score first; ties keep the detector's order, boxes are finite.
 
     `boxes`: float32, (Q, 4). `raw` and `scores`: float32, (Q,).
     """
     order = np.argsort(-raw, kind="stable")
-    kept = order[scores[order] > threshold][:MAX_BOXES]
+    kept = order[(scores[order] > threshold) & np.isfinite(boxes[order]).all(axis=1)][:MAX_BOXES]
     return FoundBoxes(boxes[kept], scores[kept], presence)
 
 

@@ -17,6 +17,7 @@ from sam3_tool.backends.open_models.detector import (
     choose_boxes,
     prepare_pixels,
 )
+from sam3_tool.backends.open_models.folders import TRY_TINY
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.masks.boxes import cxcywh_to_xyxy, to_pixels
@@ -153,7 +154,7 @@ class GroundingDino:
             )
         finally:
             self._kept.levels = []
-        raw = output.logits.sigmoid().amax(dim=-1).float().cpu().numpy()
+        raw = output.logits.sigmoid().amax(dim=-1).float().nan_to_num().cpu().numpy()
         boxes = cxcywh_to_xyxy(output.pred_boxes.float().cpu().numpy())
         return [self._choose_boxes(boxes[row], raw[row], request) for row, request in enumerate(requests)]
 
@@ -190,7 +191,7 @@ def _check_tokenizer(tokenizer: Any) -> None:
     if found != expected:
         raise CheckpointError(
             f"the tokenizer has the numbers {found} for [CLS], [SEP], '.' and '?', but Grounding DINO expects"
-            f" {expected}; copy all files of its repository"
+            f" {expected}; copy all files of its repository. {TRY_TINY}"
         )
 
 

@@ -98,10 +98,7 @@ class Owlv2:
             queries["phrase"] = texts[request.prompt.phrase]
         if request.prompt.boxes:
             queries["exemplar"] = self._describe_exemplars(request)
-        raw = {
-            kind: self._model.class_predictor(patches, query[None, None])[0][0, :, 0].sigmoid().cpu().numpy()
-            for kind, query in queries.items()
-        }
+        raw = {kind: self._score_patches(patches, query) for kind, query in queries.items()}
         scores = np.max([self.calibrations[kind].to_scores(row) for kind, row in raw.items()], axis=0)
         presences = [self.calibrations[kind].to_presence(float(row.max())) for kind, row in raw.items()]
         side = max(request.size)  # the square is padded, not stretched
@@ -112,6 +109,11 @@ class Owlv2:
             threshold=request.prompt.threshold,
             presence=max(presences),
         )
+
+    def _score_patches(self, patches: torch.Tensor, query: torch.Tensor) -> np.ndarray:
+        """Return raw scores, float32 (P,), of patches (1, P, C) for a query (D,)."""
+        logits: torch.Tensor = self._model.class_predictor(patches, query[None, None])[0]
+        return logits[0, :, 0].sigmoid().nan_to_num().cpu().numpy()
 
     def _describe_exemplars(self, request: DetectionRequest) -> torch.Tensor:
         """Return what the exemplar boxes show, float32 (D,)."""

@@ -94,7 +94,7 @@ def read_memory(folder: Path, device: torch.device, dtype: torch.dtype) -> Memor
 
 def _read_tensors(folder: Path, wanted: set[str]) -> dict[str, torch.Tensor]:
     """Return the weights of these names, in float32, as far as they are there."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             names = wanted.intersection(tensors.keys())
