@@ -22,7 +22,7 @@ from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
 from sam3_tool.backends.transformers.devices import read_free_bytes, resolve_dtype
 from sam3_tool.backends.transformers.failures import explain_failures
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
-from sam3_tool.backends.transformers.memory_needs import MemoryNeed, describe_shortage, sum_weight_bytes
+from sam3_tool.backends.transformers.memory_needs import sum_weight_bytes
 from sam3_tool.backends.transformers.transfers import to_device, to_host
 from sam3_tool.backends.transformers.video.memory import VideoMemory
 from sam3_tool.backends.transformers.video.network import FrameLevels, VideoNetwork
@@ -34,6 +34,8 @@ from sam3_tool.prompts import ConceptPrompt, PointsPrompt, VisualPrompt
 
 POINT_THRESHOLDS = (0.8, 0.95)
 """Predicted IoU and stability of everything mode, as published for SAM 2 (`automatic_mask_generator.py`)."""
+_PASS_PERCENT = 100
+"""Of the weights in float32, what a pass takes beside them."""
 _CPU_IMAGES, _GPU_IMAGES = 1, 8
 """Images in one pass of SAM 2's encoder."""
 _CPU_MASKS, _GPU_MASKS = 16, 64
@@ -105,13 +107,7 @@ class OpenBackend:
         """Load two folders; see `load_open_backend`. Raises `CheckpointError` or `DeviceError`."""
         weight_bytes = sum(map(sum_weight_bytes, folders))
         number_format = resolve_dtype(dtype, device, weight_bytes)
-        # weights are read in float32, and narrowed after that
-        need = MemoryNeed(weight_bytes, weight_bytes * _PASS_PERCENT // 100)
-        short = describe_shortage(
-            need, read_free_bytes(device), name=name, device=str(device), dtype=torch.float32, smaller="`--sam3 tiny`"
-        )
-        if short:
-            raise DeviceError(short)
+        _require_memory(weight_bytes, name=name, device=device)
         with explain_failures(device):
             detector = read_detector(folders.detector, device, number_format)
             segmenter = read_segmenter(folders.segmenter, device, number_format)
@@ -281,3 +277,17 @@ def _get_target(embedding: OpenEmbedding | CrossImageEmbedding) -> OpenEmbedding
 def _get_size(embedding: OpenEmbedding | CrossImageEmbedding) -> tuple[int, int]:
     target = _get_target(embedding)
     return target.height, target.width
+
+
+def _require_memory(weight_bytes: int, *, name: str, device: torch.device) -> None:
+    """Do nothing if networks of this size, which are read in float32, fit into what is free, with one image.
+
+    Raises `DeviceError` if they do not.
+    """
+    needed, free = weight_bytes * (100 + _PASS_PERCENT) // 100, read_free_bytes(device)
+    if free is not None and needed > free:
+        elsewhere = "" if device.type == "cpu" else ", run with --device cpu"
+        raise DeviceError(
+            f"the open models {name!r} need about {needed / 2**30:.1f} GiB on device {str(device)!r}, and"
+            f" {free / 2**30:.1f} GiB are free; end other programs{elsewhere}, or take `--sam3 tiny`"
+        )
