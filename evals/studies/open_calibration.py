@@ -71,7 +71,7 @@ def collect_scores(sam3: Sam3, calibration: Calibration | None, *, number: int) 
     for index in range(FIRST_SCENE, FIRST_SCENE + number):
         scene = draw_scene(HELD_OUT + index, size=SIZES[index % len(SIZES)])
         image, truth = Image(scene.pixels), rle.encode_masks(scene.masks)
-        for phrase, rows in list_phrases(scene, index):
+        for phrase, rows in pair_phrases(scene, index):
             found = sam3.segment(image, phrase, threshold=FLOOR)
             raw, best = found.scores, found.presence
             if calibration is not None:
@@ -83,7 +83,7 @@ def collect_scores(sam3: Sam3, calibration: Calibration | None, *, number: int) 
     return ScoredScenes(_build_scores(masks), _build_scores(phrases))
 
 
-def list_phrases(scene: Scene, seed: int) -> list[tuple[str, list[int]]]:
+def pair_phrases(scene: Scene, seed: int) -> list[tuple[str, list[int]]]:
     """Return phrases and the rows of the objects that they mean: each kind of the scene, and as many strangers."""
     kinds: dict[str, list[int]] = {}
     for row, thing in enumerate(scene.objects):

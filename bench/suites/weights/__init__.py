@@ -1,1 +1,1 @@
-"""Loading weights of the published size: files of them, and what reading those costs."""
+"""Weights of the published size: files of them, what reading those costs, and what open models of that size cost."""

@@ -1,4 +1,4 @@
-"""The cost of open models in processor time of one thread: `python -m bench.suites.open_models`.
+"""The cost of open models in processor time of one thread: `python -m bench.suites.weights.open_models`.
 
 Networks have their published size and random weights. The memory is the most that the process took.
 """
