@@ -92,6 +92,8 @@ def _check_device() -> Finding:
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         return Finding("machine", "device", "ok", f"CUDA: {card.name}, {card.total_memory / GIB:.0f} GiB; {cores}")
+    if torch.backends.mps.is_available():
+        return Finding("machine", "device", "ok", f"MPS: a GPU of Apple's; {cores}")
     return Finding("machine", "device", "ok", f"{cores} (no CUDA device)")
 
 

@@ -14,8 +14,9 @@ from sam3_tool.backends.transformers.devices import read_free_bytes
 from sam3_tool.errors import DeviceError
 
 GIB = 2**30
-_TOKEN_BYTES = 60_000
-"""Of one image token in one pass, in float32: facebook/sam3 takes some 300 MB for its 72 x 72."""
+_TOKEN_BYTES = 125_000
+"""Of one image token in one pass: SAM 3 of full size takes 0.60 GiB for the 72 x 72 of an image on a CPU in bfloat16.
+Float32 takes more, so that no network is refused that fits."""
 _MAX_HEADER_BYTES = 100 * 2**20
 """A longer header is that of no safetensors file (the format's own limit)."""
 
@@ -49,10 +50,10 @@ def estimate_need(path: Path, dtype: torch.dtype) -> MemoryNeed:
     >>> from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
     >>> need = estimate_need(locate_checkpoint("tiny"), torch.float32)
     >>> round(need.weights / 1e6), round(need.image / 1e6)
-    (31, 15)
+    (31, 32)
     """
     weights = sum(_count_numbers(file) for file in _list_weight_files(path)) * dtype.itemsize
-    return MemoryNeed(weights, read_image_tokens(path) * _TOKEN_BYTES * dtype.itemsize // 4)
+    return MemoryNeed(weights, read_image_tokens(path) * _TOKEN_BYTES)
 
 
 def require_memory(path: Path, *, name: str, device: torch.device, dtype: torch.dtype) -> None:
