@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextLine, TextWord
-from agent.tools.reading.recognition import measure_zoom, read_text_lines
+from agent.tools.reading.recognition import GOOD_SIDE, measure_zoom, read_text_lines
 from agent.tools.region import Region
 from sam3_tool import Image
 
@@ -17,15 +17,19 @@ MAX_CLOSER_LOOKS = 24
 """Masks that are read enlarged; each takes some half a second on one core."""
 LEAST_WINDOW = 128
 """Pixels: the shortest side of what is looked at enlarged, so that letters do not become larger than is read well."""
+CLOSE_SIDE = 480
+"""Pixels that a short side is enlarged to there: more takes longer and reads no better."""
+GRID = 16
+"""Pixels: borders of what is looked at lie on it, so that nearly equal masks are read once."""
 MARGIN = 0.2
 """Of a mask's width and height: what is seen around it."""
 ENLARGES = 1.5
 """A closer look has to show a mask at least this many times larger."""
 
 
-def read_view(image: Image, region: Region) -> tuple[TextLine, ...]:
+def read_view(image: Image, region: Region, side: int = GOOD_SIDE) -> tuple[TextLine, ...]:
     """Find the lines of text in a region, in pixels of the image."""
-    return tuple(line.move_by(region.x0, region.y0) for line in read_text_lines(region.crop_image(image)))
+    return tuple(line.move_by(region.x0, region.y0) for line in read_text_lines(region.crop_image(image), side=side))
 
 
 def read_masks(
@@ -52,13 +56,13 @@ def read_masks(
     looks = 0
     for place, candidate in enumerate(candidates):
         window = build_window(image, candidate)
-        if is_enough(found[place]) or _measure_zoom(window) < ENLARGES * _measure_zoom(whole):
+        if is_enough(found[place]) or _measure_zoom(window, CLOSE_SIDE) < ENLARGES * _measure_zoom(whole, GOOD_SIDE):
             continue
         if looks == MAX_CLOSER_LOOKS:
             left_out.append(candidate.id)
             continue
         looks += 1
-        closer = _bind_words(read_view(image, window), candidates)[place]
+        closer = _bind_words(read_view(image, window, CLOSE_SIDE), candidates)[place]
         found[place] = closer if is_enough(closer) or not found[place] else found[place]
     return found, left_out
 
@@ -69,14 +73,14 @@ def build_window(image: Image, candidate: Candidate) -> Region:
     across = max((x1 - x0) * (0.5 + MARGIN), LEAST_WINDOW / 2)
     down = max((y1 - y0) * (0.5 + MARGIN), LEAST_WINDOW / 2)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    left, top = max(0, int(x - across)), max(0, int(y - down))
-    right, bottom = min(image.width, int(x + across) + 1), min(image.height, int(y + down) + 1)
-    return Region(left, top, max(right, left + 1), max(bottom, top + 1))
+    left, top = max(0, int(x - across) // GRID * GRID), max(0, int(y - down) // GRID * GRID)
+    right, bottom = int((x + across) // GRID + 1) * GRID, int((y + down) // GRID + 1) * GRID
+    return Region(left, top, max(left + 1, min(image.width, right)), max(top + 1, min(image.height, bottom)))
 
 
-def _measure_zoom(region: Region) -> float:
+def _measure_zoom(region: Region, side: int) -> float:
     """How large the pixels of a region are when it is read."""
-    return measure_zoom(region.y1 - region.y0, region.x1 - region.x0)
+    return measure_zoom(region.y1 - region.y0, region.x1 - region.x0, side)
 
 
 def _bind_words(lines: Sequence[TextLine], candidates: Sequence[Candidate]) -> list[Words]:

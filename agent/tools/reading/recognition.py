@@ -42,7 +42,7 @@ def check_reading_is_installed() -> None:
         raise MissingPackageError(MISSING)
 
 
-def read_text_lines(image: Image) -> tuple[TextLine, ...]:
+def read_text_lines(image: Image, *, side: int = GOOD_SIDE) -> tuple[TextLine, ...]:
     """Find the lines of text in an image.
 
     The models are loaded with the first call, and shared by all threads. An image that was read before is not read
@@ -50,6 +50,7 @@ def read_text_lines(image: Image) -> tuple[TextLine, ...]:
 
     Args:
         image: Any image; one with a side above `MAX_SIDE` pixels is reduced before it is read.
+        side: Pixels that a shorter short side is enlarged to; less is faster.
 
     Returns:
         The lines in reading order, top to bottom, in pixels of the image.
@@ -57,7 +58,7 @@ def read_text_lines(image: Image) -> tuple[TextLine, ...]:
     Raises:
         MissingPackageError: The extra 'ocr' is not installed.
     """
-    return load_text_reader().read_text_lines(image)
+    return load_text_reader().read_text_lines(image, side)
 
 
 @cache
@@ -73,20 +74,21 @@ class TextReader:
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self._lock = Lock()
-        self._known: OrderedDict[str, tuple[TextLine, ...]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], tuple[TextLine, ...]] = OrderedDict()
 
-    def read_text_lines(self, image: Image) -> tuple[TextLine, ...]:
-        """Find the lines of text in an image, in its pixels."""
+    def read_text_lines(self, image: Image, side: int = GOOD_SIDE) -> tuple[TextLine, ...]:
+        """Find the lines of text in an image whose short side is enlarged to `side` pixels, in its own pixels."""
+        key = image.key, side
         with self._lock:
-            if image.key not in self._known:
-                self._known[image.key] = self._recognize_lines(image.pixels)
-            self._known.move_to_end(image.key)
+            if key not in self._known:
+                self._known[key] = self._recognize_lines(image.pixels, side)
+            self._known.move_to_end(key)
             while len(self._known) > MAX_IMAGES:
                 self._known.popitem(last=False)
-            return self._known[image.key]
+            return self._known[key]
 
-    def _recognize_lines(self, pixels: np.ndarray) -> tuple[TextLine, ...]:
-        fitted, scale = fit_pixels(pixels)
+    def _recognize_lines(self, pixels: np.ndarray, side: int) -> tuple[TextLine, ...]:
+        fitted, scale = fit_pixels(pixels, side)
         found = self._engine(fitted)
         if found.boxes is None or found.txts is None:
             return ()
@@ -97,11 +99,12 @@ class TextReader:
         )
 
 
-def fit_pixels(pixels: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+def fit_pixels(pixels: np.ndarray, side: int = GOOD_SIDE) -> tuple[np.ndarray, tuple[float, float]]:
     """Bring an image to a size that can be read.
 
     Args:
         pixels: uint8, (H, W, 3), RGB.
+        side: Pixels that a shorter short side is enlarged to.
 
     Returns:
         uint8, (h, w, 3), BGR, each side from `LEAST_SIDE` to `MAX_SIDE`; and how many pixels of the image one of its
@@ -114,7 +117,7 @@ def fit_pixels(pixels: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     import cv2
 
     height, width = pixels.shape[:2]
-    factor = measure_zoom(height, width)
+    factor = measure_zoom(height, width, side)
     size = max(1, round(width * factor)), max(1, round(height * factor))
     resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
     below, beside = max(0, LEAST_SIDE - size[1]), max(0, LEAST_SIDE - size[0])
@@ -122,13 +125,13 @@ def fit_pixels(pixels: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     return np.ascontiguousarray(padded[..., ::-1]), (width / size[0], height / size[1])
 
 
-def measure_zoom(height: int, width: int) -> float:
+def measure_zoom(height: int, width: int, side: int = GOOD_SIDE) -> float:
     """Return how many times larger an image of this size becomes before it is read.
 
     >>> measure_zoom(368, 500), measure_zoom(1600, 3200)
     (2.0, 0.5)
     """
-    return min(MAX_SIDE / max(height, width), max(1.0, GOOD_SIDE / min(height, width)))
+    return min(MAX_SIDE / max(height, width), max(1.0, side / min(height, width)))
 
 
 def _scale_corners(corners: Any, scale: tuple[float, float]) -> Corners:
