@@ -153,6 +153,13 @@ def workspace_tools() -> str:
     return "\n\n".join(map(_describe_tool, WORKSPACE.tools))
 
 
+def reading_tool() -> str:
+    """Return the tool that reads."""
+    from agent.tools.reading.tool import ReadText
+
+    return _describe_tool(ReadText)
+
+
 def paper_tools() -> str:
     """Return the tools of the published toolset."""
     from agent import PAPER
@@ -396,6 +403,16 @@ def exemplars() -> str:
     return table(["what is given", "scenes", "shown of those meant", "shown of others"], rows)
 
 
+def text_on_objects() -> str:
+    """Return how many printed words are read, bound to their object, and answered, by what they look like."""
+    rows = [
+        [value, f"{counts['words']}", *(f"{100 * counts[name]:.1f}" for name in ("read", "bound", "answered"))]
+        for kind in ("all", "angle", "size", "font", "pattern", "kind")
+        for value, counts in read_study("reading")[kind].items()
+    ]
+    return table(["words", "n", "read", "bound", "answered"], rows)
+
+
 def followed_objects() -> str:
     """Return J&F of objects that are given on the first frame, and of ways without memory."""
     rows = [[way, *(f"{row[name]:.1f}" for name in ("jf", "j", "f"))] for way, row in read_study("following").items()]
@@ -535,6 +552,8 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "command-line": command_line,
     "http-routes": http_routes,
     "workspace-tools": workspace_tools,
+    "reading-tool": reading_tool,
+    "text-on-objects": text_on_objects,
     "paper-tools": paper_tools,
     "video-tools": video_tools,
     "result-schema": result_schema,

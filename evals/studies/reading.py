@@ -18,13 +18,13 @@ from agent.core.workspace import Candidate
 from agent.tools.reading.looking import read_masks
 from agent.tools.reading.matching import FoundText, find_text
 from agent.tools.reading.recognition import read_text_lines
-from agent.tools.reading.tool import keep_best
+from agent.tools.reading.tool import keep_best, says_text
 from evals.datasets.synthetic.printing import PrintedScene, PrintedWord, draw_printed_scenes
 from evals.reports.tables import format_columns
 from sam3_tool import Image, Sam3
 from sam3_tool.masks.rle import encode_masks
 
-SAVE_EVERY = 20
+SAVE_EVERY = 10
 """Images, so that a run that is stopped leaves what it found."""
 MATCH_IOU = 0.5
 """IoU above which a mask is the object."""
@@ -49,12 +49,12 @@ def measure_scene(printed: PrintedScene, sam3: Sam3) -> list[ReadWord]:
     """Read the words of one scene."""
     image = Image(printed.scene.pixels)
     lines = [word for line in read_text_lines(image) for word in line.words]
-    on_masks, _ = read_masks(image, _list_candidates(printed), bool)
+    candidates = _list_candidates(printed)
     return [
         ReadWord(
             word,
             read=find_text(word.text, lines) is not None,
-            bound=_choose_masks(word.text, on_masks) == [word.target],
+            bound=_choose_masks(word.text, image, candidates) == [word.target],
             answered=_is_answered(word, printed, image, sam3),
         )
         for word in printed.words
@@ -66,7 +66,9 @@ def _list_candidates(printed: PrintedScene) -> list[Candidate]:
     return [Candidate(id, rle, (x0, y0, x1, y1), 1.0, "object") for id, (rle, (x0, y0, x1, y1)) in enumerate(rows, 1)]
 
 
-def _choose_masks(text: str, on_masks: Sequence[Sequence]) -> list[int]:
+def _choose_masks(text: str, image: Image, candidates: Sequence[Candidate]) -> list[int]:
+    """Return the indices of the masks that the tool `read_text` would keep."""
+    on_masks, _ = read_masks(image, candidates, lambda words: says_text(text, words))
     found: dict[int, FoundText] = {
         index: match for index, words in enumerate(on_masks) if (match := find_text(text, words)) is not None
     }
@@ -89,6 +91,7 @@ def summarize_words(found: Sequence[ReadWord]) -> dict[str, dict[str, Counts]]:
         "angle": lambda word: f"{word.angle}°",
         "size": lambda word: f"{word.height} px",
         "font": lambda word: word.font,
+        "pattern": lambda word: word.pattern,
         "kind": lambda word: "numbers" if word.text.isdigit() else "words",
     }
     return {

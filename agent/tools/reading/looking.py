@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextLine, TextWord
-from agent.tools.reading.recognition import GOOD_SIDE, measure_zoom, read_text_lines
+from agent.tools.reading.recognition import GOOD_SIDE, read_text_lines
 from agent.tools.region import Region
 from sam3_tool import Image
 
@@ -17,14 +17,14 @@ MAX_CLOSER_LOOKS = 24
 """Masks that are read enlarged; each takes some half a second on one core."""
 LEAST_WINDOW = 128
 """Pixels: the shortest side of what is looked at enlarged, so that letters do not become larger than is read well."""
-CLOSE_SIDE = 480
-"""Pixels that a short side is enlarged to there: more takes longer and reads no better."""
+CLOSE_SIDES = (320, GOOD_SIDE)
+"""Pixels that a short side is enlarged to there; the second where text was seen, and too little of it was read."""
 GRID = 16
 """Pixels: borders of what is looked at lie on it, so that nearly equal masks are read once."""
 MARGIN = 0.2
 """Of a mask's width and height: what is seen around it."""
-ENLARGES = 1.5
-"""A closer look has to show a mask at least this many times larger."""
+LARGEST_PART = 0.7
+"""Of the whole view: a mask that fills more of it would be seen as it was before."""
 
 
 def read_view(image: Image, region: Region, side: int = GOOD_SIDE) -> tuple[TextLine, ...]:
@@ -56,15 +56,28 @@ def read_masks(
     looks = 0
     for place, candidate in enumerate(candidates):
         window = build_window(image, candidate)
-        if is_enough(found[place]) or _measure_zoom(window, CLOSE_SIDE) < ENLARGES * _measure_zoom(whole, GOOD_SIDE):
+        if is_enough(found[place]) or _measure_area(window) > LARGEST_PART * _measure_area(whole):
             continue
         if looks == MAX_CLOSER_LOOKS:
             left_out.append(candidate.id)
             continue
         looks += 1
-        closer = _bind_words(read_view(image, window, CLOSE_SIDE), candidates)[place]
+        closer = _read_closely(image, window, candidates, place, is_enough)
         found[place] = closer if is_enough(closer) or not found[place] else found[place]
     return found, left_out
+
+
+def _read_closely(
+    image: Image, window: Region, candidates: Sequence[Candidate], place: int, is_enough: IsEnough
+) -> Words:
+    """Return the words on one mask in a part of the image; where too few are read of what is there, looked at anew."""
+    words: Words = ()
+    for side in CLOSE_SIDES:
+        lines = read_view(image, window, side)
+        words = _bind_words(lines, candidates)[place] or words
+        if is_enough(words) or not lines:
+            break
+    return words
 
 
 def build_window(image: Image, candidate: Candidate) -> Region:
@@ -78,9 +91,8 @@ def build_window(image: Image, candidate: Candidate) -> Region:
     return Region(left, top, max(left + 1, min(image.width, right)), max(top + 1, min(image.height, bottom)))
 
 
-def _measure_zoom(region: Region, side: int) -> float:
-    """How large the pixels of a region are when it is read."""
-    return measure_zoom(region.y1 - region.y0, region.x1 - region.x0, side)
+def _measure_area(region: Region) -> int:
+    return (region.x1 - region.x0) * (region.y1 - region.y0)
 
 
 def _bind_words(lines: Sequence[TextLine], candidates: Sequence[Candidate]) -> list[Words]:

@@ -1,6 +1,7 @@
 """The tool that reads: what stands in the picture or on masks, and which masks say what is looked for."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from agent.core.workspace import Candidate
 from agent.tools.base import ANY_SPELLING, MAX_PHRASE, FreeText, Ids, Tool
 from agent.tools.ids import validate_ids
 from agent.tools.reading.descriptions import describe_choice, describe_lines, describe_reading, describe_reason
+from agent.tools.reading.lines import TextWord
 from agent.tools.reading.matching import FoundText, Match, find_text, split_tokens
 from agent.tools.region import Region
 from sam3_tool import Sam3
@@ -90,13 +92,11 @@ class ReadText(Tool):
 
     def _choose_masks(self, episode: Episode, candidates: Sequence[Candidate], region: Region) -> Observation:
         """Keep the masks that say it; those with mistakes where none says it without."""
-        from agent.tools.reading.looking import Words, read_masks
+        from agent.tools.reading.looking import read_masks
 
-        def says_it(words: Words) -> bool:
-            found = find_text(self.says, words, match=self.match)
-            return found is not None and not found.mistakes
-
-        read, unread = read_masks(episode.task.image, candidates, says_it, region=region)
+        read, unread = read_masks(
+            episode.task.image, candidates, partial(says_text, self.says, match=self.match), region=region
+        )
         by_id = dict(zip((candidate.id for candidate in candidates), read, strict=True))
         found = {id: text for id, words in by_id.items() if (text := find_text(self.says, words, match=self.match))}
         kept = keep_best(found)
@@ -105,6 +105,12 @@ class ReadText(Tool):
             shown=tuple(kept),
             reasons=tuple((id, describe_reason(self.says, text)) for id, text in kept.items()),
         )
+
+
+def says_text(wanted: str, words: Sequence[TextWord], *, match: Match = "fuzzy") -> bool:
+    """Whether words are the text that is looked for, without a mistake."""
+    found = find_text(wanted, words, match=match)
+    return found is not None and not found.mistakes
 
 
 def keep_best(found: dict[int, FoundText]) -> dict[int, FoundText]:

@@ -50,6 +50,8 @@ class PrintedWord:
     """Of the letters, in pixels per em."""
     angle: int
     """Degrees, counterclockwise."""
+    pattern: str
+    """Of the object: 'plain', 'striped', 'dotted', or 'thing' for a drawn thing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +96,9 @@ def print_words(scene: Scene, rng: np.random.Generator) -> PrintedScene:
         if not fitting or len(words) == MOST_WORDS:
             continue
         height, inked = fitting[int(rng.integers(len(fitting)))]
-        colour = 255.0 if pixels[inked > 0].mean() < 128 else 0.0
+        colour = choose_ink(pixels[inked > 0.5])
         pixels = np.rint(pixels + (colour - pixels) * inked[..., None]).astype(np.uint8)
-        words.append(PrintedWord(text, target, font, height, angle))
+        words.append(PrintedWord(text, target, font, height, angle, scene.objects[target].pattern or "thing"))
     return PrintedScene(replace(scene, pixels=pixels), tuple(words))
 
 
@@ -126,6 +128,20 @@ def place_word(mask: np.ndarray, text: str, font: str, height: int, angle: int) 
     area = (extent[2] - extent[0]) * (extent[3] - extent[1])
     fits = around[mask].sum() >= INSIDE * max(area, around.sum())
     return inked if fits else None
+
+
+def choose_ink(under: np.ndarray) -> float:
+    """Return 0 for black or 255 for white: what stands out more from the pixels under it where it stands out least.
+
+    Args:
+        under: uint8, (N, 3), RGB.
+
+    >>> choose_ink(np.array([[255, 255, 255], [200, 30, 30]], np.uint8))
+    0.0
+    """
+    light = under @ np.array([0.299, 0.587, 0.114])
+    darkest, lightest = np.percentile(light, (5, 95)) if len(light) else (0.0, 0.0)
+    return 255.0 if 255 - lightest > darkest else 0.0
 
 
 def find_innermost_pixel(mask: np.ndarray) -> tuple[int, int]:
