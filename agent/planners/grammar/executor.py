@@ -52,7 +52,7 @@ from agent.planners.grammar.ties import measure_candidates, split_ties
 from agent.tools import Tool
 from agent.tools.finish import MAX_OPTIONS
 from agent.tools.geometry.time_words import TRACK_MEASURES
-from agent.tools.reading.descriptions import CLOSE_TO, describe_none
+from agent.tools.reading.descriptions import CLOSE_TO, NOT_ENLARGED, describe_none
 from agent.tools.segment import MAX_PHRASES
 from agent.tools.toolsets import (
     Answer,
@@ -297,6 +297,8 @@ class PlanExecutor:
         read = episode.steps[-1].observation
         if not episode.current_ids:
             self.results.notes.append(f"Of these masks, {read.text.removeprefix(describe_none(plan.text, tool.ids))}")
+        elif NOT_ENLARGED in read.text:
+            self.results.notes.append(f"Some masks {NOT_ENLARGED}, so small letters may have been missed.")
         self.results.notes += [f"Of mask {id}, {why}." for id, why in read.reasons if CLOSE_TO in why]
         return episode.current_ids
 

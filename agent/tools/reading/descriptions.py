@@ -13,6 +13,8 @@ MAX_LISTED = 60
 """Lines that are told."""
 MAX_LETTERS = 120
 """Of a line or of a mask that are told."""
+NOT_ENLARGED = "were not looked at enlarged, as there are too many"
+"""After the numbers of masks on which small letters may have been missed."""
 CLOSE_TO = ", which is close to "
 """Before what was looked for, where what was read is not quite it."""
 
@@ -90,4 +92,4 @@ def _quote_words(words: Sequence[TextWord]) -> str:
 
 
 def _describe_unread(unread: Sequence[int]) -> list[str]:
-    return [f"{format_ids(unread)} were not looked at enlarged, as there are too many"] if unread else []
+    return [f"{format_ids(unread)} {NOT_ENLARGED}"] if unread else []

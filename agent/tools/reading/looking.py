@@ -6,7 +6,7 @@ from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextLine, TextWord
 from agent.tools.reading.recognition import GOOD_SIDE, read_text_lines
-from agent.tools.region import Region
+from agent.tools.region import MIN_SIDE, Region
 from sam3_tool import Image
 
 Words = tuple[TextWord, ...]
@@ -14,7 +14,7 @@ IsEnough = Callable[[Words], bool]
 """Whether what was read on a mask will do, so that it is not looked at enlarged."""
 
 MAX_CLOSER_LOOKS = 24
-"""Masks that are read enlarged; each takes some half a second on one core."""
+"""Masks that are read enlarged, as each look takes a network's time."""
 LEAST_WINDOW = 128
 """Pixels: the shortest side of what is looked at enlarged, so that letters do not become larger than is read well."""
 CLOSE_SIDES = (320, GOOD_SIDE)
@@ -55,8 +55,8 @@ def read_masks(
     left_out = []
     looks = 0
     for place, candidate in enumerate(candidates):
-        window = build_window(image, candidate)
-        if is_enough(found[place]) or _measure_area(window) > LARGEST_PART * _measure_area(whole):
+        window = build_window(whole, candidate)
+        if is_enough(found[place]) or window is None or _measure_area(window) > LARGEST_PART * _measure_area(whole):
             continue
         if looks == MAX_CLOSER_LOOKS:
             left_out.append(candidate.id)
@@ -80,15 +80,23 @@ def _read_closely(
     return words
 
 
-def build_window(image: Image, candidate: Candidate) -> Region:
-    """Return the part of an image to look at for the text of a mask: its box with a margin."""
+def build_window(whole: Region, candidate: Candidate) -> Region | None:
+    """Return the part of a region to look at for the text of a mask: its box with a margin; None where it lies outside.
+
+    >>> from sam3_tool.masks.rle import RleMask
+    >>> mask = Candidate(1, RleMask((600, 900), ""), (300.0, 300.0, 500.0, 340.0), 0.9, "sign")
+    >>> build_window(Region(0, 0, 900, 600), mask)
+    Region(x0=256, y0=256, x1=544, y1=400)
+    """
     x0, y0, x1, y1 = candidate.box
     across = max((x1 - x0) * (0.5 + MARGIN), LEAST_WINDOW / 2)
     down = max((y1 - y0) * (0.5 + MARGIN), LEAST_WINDOW / 2)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    left, top = max(0, int(x - across) // GRID * GRID), max(0, int(y - down) // GRID * GRID)
-    right, bottom = int((x + across) // GRID + 1) * GRID, int((y + down) // GRID + 1) * GRID
-    return Region(left, top, max(left + 1, min(image.width, right)), max(top + 1, min(image.height, bottom)))
+    left, top = (int(edge // GRID) * GRID for edge in (x - across, y - down))
+    right, bottom = (int(edge // GRID + 1) * GRID for edge in (x + across, y + down))
+    left, top = max(whole.x0, left), max(whole.y0, top)
+    right, bottom = min(whole.x1, right), min(whole.y1, bottom)
+    return Region(left, top, right, bottom) if min(right - left, bottom - top) >= MIN_SIDE else None
 
 
 def _measure_area(region: Region) -> int:
