@@ -405,12 +405,14 @@ def exemplars() -> str:
 
 def text_on_objects() -> str:
     """Return how many printed words are read, bound to their object, and answered, by what they look like."""
+    study = read_study("reading")
     rows = [
         [value, f"{counts['words']}", *(f"{100 * counts[name]:.1f}" for name in ("read", "bound", "answered"))]
         for kind in ("all", "angle", "size", "font", "pattern", "kind")
-        for value, counts in read_study("reading")[kind].items()
+        for value, counts in study[kind].items()
     ]
-    return table(["words", "n", "read", "bound", "answered"], rows)
+    measured = f"Measured on {study['images']} scenes (`--number {study['images']}`), in percent of the words:"
+    return f"{measured}\n\n{table(['words', 'n', 'read', 'bound', 'answered'], rows)}"
 
 
 def followed_objects() -> str:
