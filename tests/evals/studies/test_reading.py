@@ -25,7 +25,7 @@ def test_ink_stands_out_where_it_stands_out_least() -> None:
 
 
 def test_a_scene_is_measured_with_the_product() -> None:
-    [printed] = islice(draw_printed_scenes(), 1)
+    [printed] = islice(draw_printed_scenes(), 1, 2)
     found = measure_scene(printed, Sam3(TruthBackend([printed.scene])))
     assert [one.word for one in found] == list(printed.words)
     assert any(one.bound and one.answered for one in found)
