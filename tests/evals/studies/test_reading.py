@@ -1,13 +1,21 @@
 """The study of reading: words are printed where they fit, read by the product, and counted by kind."""
 
-from itertools import islice
-
 import numpy as np
 
-from evals.datasets.synthetic.printing import ANGLES, FONTS, HEIGHTS, PrintedWord, choose_ink, draw_printed_scenes
+from evals.datasets.synthetic.printing import (
+    ANGLES,
+    FONTS,
+    HEIGHTS,
+    PrintedScene,
+    PrintedWord,
+    choose_ink,
+    draw_printed_scenes,
+    place_word,
+)
 from evals.datasets.synthetic.scenes import TruthBackend
 from evals.studies.reading import ReadWord, format_reading_table, list_failures, measure_scene, summarize_words
 from sam3_tool import Sam3
+from sam3_tool.synthetic.scenes import Scene, SceneObject
 
 
 def test_words_lie_on_their_objects_and_every_run_prints_the_same() -> None:
@@ -25,10 +33,14 @@ def test_ink_stands_out_where_it_stands_out_least() -> None:
 
 
 def test_a_scene_is_measured_with_the_product() -> None:
-    [printed] = islice(draw_printed_scenes(), 1, 2)
-    found = measure_scene(printed, Sam3(TruthBackend([printed.scene])))
-    assert [one.word for one in found] == list(printed.words)
-    assert any(one.bound and one.answered for one in found)
+    mask = np.hypot(*np.mgrid[-60:60, -80:80]) < 55
+    ink = place_word(mask, "milk", "DejaVuSans", 28, 0)
+    assert ink is not None
+    pixels = np.where(mask[..., None], (200 * (1 - ink))[..., None], 230).astype(np.uint8).repeat(3, axis=2)
+    scene = Scene(pixels, mask.astype(np.uint8), (SceneObject("circle", "gray", "plain", "large"),))
+    word = PrintedWord("milk", 0, "DejaVuSans", 28, 0, "plain")
+    printed = PrintedScene(scene, (word,))
+    assert measure_scene(printed, Sam3(TruthBackend([scene]))) == [ReadWord(word, True, True, True)]
 
 
 def test_words_are_counted_by_kind_and_failures_are_named() -> None:
