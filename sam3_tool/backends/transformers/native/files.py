@@ -108,7 +108,7 @@ def _open_archive(path: Path) -> Any:
             f"but weights, as in sam3.pt. {WORKS_NOW}"
         ) from error
     except Exception as error:  # a damaged archive raises whatever its damaged part does
-        what = format_one_line(error).split(". This error", 1)[0]
+        what = format_one_line(error).split(". This ", 1)[0]
         raise CheckpointError(
             f"{path} is damaged, or only a part of it is there ({what}); fetch it again. {WORKS_NOW}"
         ) from error
