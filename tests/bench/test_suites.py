@@ -220,7 +220,7 @@ def test_a_benchmark_that_is_ended_is_one_line_and_leaves_nothing_running(capfd)
 
 
 def test_a_frame_of_a_video_is_measured_part_by_part():
-    [table] = measure_tracking(tracks=(1,), frames=8)
+    [table] = measure_tracking(tracks=(1,), frames=4)
     assert [row[0] for row in table.rows] == [1, OVERHEAD_TRACKS]
     for row in table.rows:
         told = dict(zip(table.columns, row, strict=True))
