@@ -34,8 +34,8 @@ from sam3_tool.prompts import ConceptPrompt, PointsPrompt, VisualPrompt
 
 POINT_THRESHOLDS = (0.8, 0.95)
 """Predicted IoU and stability of everything mode, as published for SAM 2 (`automatic_mask_generator.py`)."""
-_PASS_PERCENT = 100
-"""Of the weights in float32, what a pass takes beside them."""
+_PASS_PERCENT = 280
+"""Of the weights in float32, what one image takes beside them: 3.1 GiB in all at the published size."""
 _CPU_IMAGES, _GPU_IMAGES = 1, 8
 """Images in one pass of SAM 2's encoder."""
 _CPU_MASKS, _GPU_MASKS = 16, 64

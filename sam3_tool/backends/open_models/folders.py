@@ -13,7 +13,7 @@ from sam3_tool.system.paths import expand_path, is_folder, is_there
 GROUNDING_DINO, OWLV2, SAM2 = (
     "IDEA-Research/grounding-dino-tiny",
     "google/owlv2-base-patch16-ensemble",
-    ("facebook/sam2.1-hiera-small"),
+    "facebook/sam2.1-hiera-small",
 )
 """Repositories on the Hugging Face hub. All are under Apache-2.0, and none is gated."""
 DETECTOR_TYPES = {"grounding-dino": "Grounding DINO", "owlv2": "OWLv2"}
