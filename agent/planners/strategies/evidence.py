@@ -74,12 +74,23 @@ def measure_support(workspace: Workspace, id: int, *, wants_one: bool) -> float:
     candidates = [other for other in workspace if other.origin.startswith("segment")]
     same = _find_overlapping(workspace[id], candidates, SAME_OBJECT)
     support = PHRASE_SUPPORT * max(0, len({candidate.phrase for candidate in same}) - 1)
-    boxed = [other for other in workspace if other.origin.startswith(f"{REFINE_ORIGIN}:")]
+    boxed = list_boxed(workspace)
     if not boxed:
         return support
-    if _find_overlapping(workspace[id], boxed, SAME_PLACE):
+    if find_same_place(workspace, [id], boxed):
         return support + BOX_SUPPORT
     return support + (BOX_DOUBT if wants_one else 0.0)
+
+
+def list_boxed(workspace: Workspace) -> list[int]:
+    """List the masks that were made of a box alone: where the model itself sees something."""
+    return [other.id for other in workspace if other.origin.startswith(f"{REFINE_ORIGIN}:")]
+
+
+def find_same_place(workspace: Workspace, ids: Sequence[int], others: Sequence[int]) -> list[int]:
+    """Find those of `ids` whose mask lies where one of the others does."""
+    near = [workspace[other] for other in others]
+    return [id for id in ids if _find_overlapping(workspace[id], near, SAME_PLACE)]
 
 
 def _find_overlapping(mask: Candidate, others: Sequence[Candidate], least: float) -> list[Candidate]:

@@ -42,6 +42,10 @@ TIE = 1.0
 """Log odds within which two rivals are compared."""
 LEAST = -1.5
 """Log odds from which on the best mask is answered with although nothing was accepted."""
+MOST_DOUBTFUL = 4
+"""Masks in a second look."""
+DISPUTE = 0.3
+"""Doubt about a mask where the model's box and its verdict disagree."""
 MAX_REPAIRS = 2
 """Boxes of a check that are followed."""
 
@@ -163,11 +167,16 @@ class StrategyPlanner(ChatPlanner):
         chosen = progress.choose_masks(evidence)
         if not chosen and progress.round < ROUNDS:
             return self._propose(episode, progress)
-        if not chosen and evidence and max(evidence.values()) >= LEAST:
-            chosen = [max(evidence, key=lambda id: evidence[id])]
+        chosen = chosen or self._choose_least_bad(episode, evidence)
         if not chosen:
             return ReportNoMask().to_decision()
         return self._check(episode, progress, chosen, evidence)
+
+    def _choose_least_bad(self, episode: Episode, evidence: Mapping[int, float]) -> list[int]:
+        """Choose the best of masks that were all rejected, if it is near, or where the model itself drew its box."""
+        boxed = pooled.find_same_place(episode.workspace, list(evidence), pooled.list_boxed(episode.workspace))
+        near = [id for id in evidence if id in boxed or evidence[id] >= LEAST]
+        return [max(near, key=lambda id: evidence[id])] if near else []
 
     def _check(
         self, episode: Episode, progress: Progress, chosen: Sequence[int], evidence: Mapping[int, float]
@@ -187,7 +196,13 @@ class StrategyPlanner(ChatPlanner):
         if isinstance(found, str) or not (found.missing or found.wrong):
             return replace(Answer(ids=list(chosen)).to_decision(), usage=usage)
         several = progress.plan.get("several", False) or bool(found.missing and not found.wrong)
-        plan = {**progress.plan, "wrong": found.wrong, "missing": found.missing[:MAX_REPAIRS], "several": several}
+        plan = {
+            **progress.plan,
+            "checked_at": len(episode.workspace),
+            "wrong": found.wrong,
+            "missing": found.missing[:MAX_REPAIRS],
+            "several": several,
+        }
         later = Progress({**plan, "stage": "judged"}, progress.round)
         if found.missing:
             return replace(self._check(episode, later, chosen, evidence), usage=usage)
@@ -224,16 +239,29 @@ class StrategyPlanner(ChatPlanner):
 
     def _look_again(self, episode: Episode, first: Look, *, wants_one: bool) -> tuple[Look, Usage]:
         evidence = self._add_support(episode, pooled.average_looks([first]), wants_one=wants_one)
-        doubtful = pooled.find_uncertain(evidence, wants_one=wants_one, margin=MARGIN)[:4]
+        uncertain = pooled.find_uncertain(evidence, wants_one=wants_one, margin=MARGIN)
+        disputed = self._find_disputed(episode, evidence, wants_one=wants_one)
+        doubtful = list(dict.fromkeys([*uncertain, *disputed]))[:MOST_DOUBTFUL]
         if not doubtful:
             return Look([]), NO_COST
         [asked] = requests.build_look(episode, sorted(doubtful), self.view, closer=True)
         doubt = max(min(p, 1 - p) for p in (compute_probability(evidence[id]) for id in doubtful))
+        doubt = max(doubt, DISPUTE if disputed else 0.0)
         if not self._is_worth(episode, asked.messages, doubt):
             return Look([]), NO_COST
         verdicts = self._collect_verdicts([asked], SheetVerdicts)
         known = [verdict for verdict in verdicts if verdict.id in episode.workspace]
         return Look(known, pooled.SECOND_LOOK_WEIGHT), sum((verdict.usage for verdict in verdicts), NO_COST)
+
+    def _find_disputed(self, episode: Episode, evidence: Mapping[int, float], *, wants_one: bool) -> list[int]:
+        """Find masks about which the model said one thing by its box and another by its verdict."""
+        boxed = pooled.find_same_place(episode.workspace, list(evidence), pooled.list_boxed(episode.workspace))
+        if not boxed:
+            return []
+        best = max(evidence, key=lambda id: evidence[id])
+        if wants_one and best not in boxed:
+            return [best, *boxed]
+        return [id for id in boxed if evidence[id] < 0] if not any(evidence[id] > 0 for id in boxed) else []
 
     def _add_support(self, episode: Episode, evidence: Mapping[int, float], *, wants_one: bool) -> dict[int, float]:
         if not self.strategies.hypotheses:

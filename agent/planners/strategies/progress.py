@@ -1,11 +1,11 @@
 """How far a planner of small questions has come, read off the episode."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.core.episode import Episode
-from agent.planners.strategies.evidence import choose_representatives, compute_logit
+from agent.planners.strategies.evidence import Look, average_looks, choose_representatives, find_same_place
 
 WRONG = -2.0
 """Log odds that a check's word against a mask is worth."""
@@ -40,12 +40,20 @@ class Progress:
         """Find the masks that were not judged, one for each object that several phrases found."""
         judged = {verdict.id for step in episode.steps for verdict in step.observation.verdicts}
         every = [candidate.id for candidate in episode.workspace]
-        return [id for id in choose_representatives(episode.workspace, every) if id not in judged]
+        shown = choose_representatives(episode.workspace, every)
+        return [id for id in shown if id not in judged or id in self._list_disputed(episode, shown)]
+
+    def _list_disputed(self, episode: Episode, shown: Sequence[int]) -> list[int]:
+        """List the masks that a check spoke against, and those that lie where it missed something."""
+        if "checked_at" not in self.plan:
+            return []
+        repaired = [one.id for one in episode.workspace if one.id > self.plan["checked_at"]]
+        return [*self.plan["wrong"], *find_same_place(episode.workspace, shown, repaired)]
 
     def collect_evidence(self, episode: Episode) -> dict[int, float]:
         """Collect the log odds of every mask that was judged, less what a check says against it."""
         verdicts = [verdict for step in episode.steps for verdict in step.observation.verdicts]
-        evidence = {verdict.id: compute_logit(verdict.probability) for verdict in verdicts}
+        evidence = average_looks([Look(verdicts)])
         wrong = self.plan.get("wrong", [])
         return {id: logit + (WRONG if id in wrong else 0.0) for id, logit in evidence.items()}
 

@@ -5,7 +5,7 @@ from agent.core.usage import Usage
 
 GAIN = 0.5
 """Of the doubt, the share that a further question is expected to settle rightly."""
-WORTH = 0.04
+WORTH = 0.02
 """IoU that a thousand tokens must promise."""
 RESERVE = 0.1
 """Share of a budget's tokens that is kept for the end."""
