@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
-PLANNER_OPTIONS = ("threshold", "base_url", "wire", "image_side", "frames", "coordinates", *MODEL_OPTIONS, "record")
+PLANNER_OPTIONS = (
+    *("threshold", "strategy", "base_url", "wire", "image_side", "frames", "coordinates"),
+    *(*MODEL_OPTIONS, "record"),
+)
 """Those options that not every planner takes."""
 DEFAULT_SAM3 = "tiny"
 """Also of an episode that was saved from Python without saying which checkpoint it used."""
@@ -53,6 +56,8 @@ class Options:
     toolset: str | None = None
     """As `parse_toolset` takes it."""
     threshold: float | None = None
+    strategy: str | None = None
+    """As `Strategies.parse` takes it."""
     base_url: str | None = None
     wire: Wire | None = None
     image_side: int | None = None
@@ -212,6 +217,8 @@ class Options:
                 name: PUBLISHED_GENERATION[name] for name in (PUBLISHED_GENERATION.keys() & {*taken}) - on_line
             }
         given = {name: value for name, value in given.items() if value is not None}
+        if self.strategy is not None:
+            given["budget"] = provenance.budget
         return {"toolset": provenance.toolset, **given, **of_model}
 
 

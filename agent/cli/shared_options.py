@@ -36,6 +36,15 @@ AsPublishedOption = Annotated[
         help="As the paper's agent: --toolset paper, 100 steps, 4096 tokens a reply, the server's temperature.",
     ),
 ]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Ask small questions instead of one conversation, with commas: short-questions, hypotheses, second-looks,"
+        " working-mask, router, stop-rule.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
 ThresholdOption = Annotated[float | None, typer.Option(help="Keep masks that score above it (default: 0.5).")]
 ExportOption = Annotated[
     str | None,
@@ -129,6 +138,7 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "threshold": ThresholdOption,
     "record": RecordOption,
     "concept": ConceptOption,
+    "strategy": StrategyOption,
     "base_url": BaseUrlOption,
     "wire": WireOption,
     "image_side": ImageSideOption,

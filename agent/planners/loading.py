@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.errors import PlannerError
 from agent.core.planner import Planner
 from agent.core.text import to_one_line
@@ -40,6 +41,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+OPTIONS_OF_PLANNING = ("strategy", "budget")
+"""Options of `load_planner` for a language model that are neither of its view nor of the model."""
+
 
 def load_planner(name: str, *, toolset: Toolset | str | None = None, **options: Any) -> Planner:
     """Load a planner by its name.
@@ -50,7 +54,7 @@ def load_planner(name: str, *, toolset: Toolset | str | None = None, **options: 
         toolset: What the planner may call: a toolset, or its name as `parse_toolset` takes it. Default: 'workspace', or
             for a replay what the recorded planner had.
         options: What this planner takes, see `list_planner_options`: for the grammar `threshold`; for a language model
-            the fields of `View`, e.g. `image_side`, and the options of `load_model`.
+            the fields of `View`, e.g. `image_side`, `strategy` with its `budget`, and the options of `load_model`.
 
     Returns:
         The planner. It is safe to share between threads.
@@ -130,7 +134,7 @@ def list_planner_options(name: str) -> tuple[str, ...]:
     with _raise_planner_errors():
         if plans_with_model(name):
             of_model = _list_parameters(load_plugin("models", kind))
-            return (*_list_view_options(of_model), *of_model)
+            return (*_list_view_options(of_model), *OPTIONS_OF_PLANNING, *of_model)
         parameters = _list_parameters(load_plugin("planners", kind))
         return tuple(parameter for parameter in parameters if parameter != "toolset")
 
@@ -141,19 +145,39 @@ def plans_with_model(name: str) -> bool:
     return kind in find_plugins("models") and kind not in find_plugins("planners")
 
 
-def build_chat_planner(model: "ChatModel", toolset: Toolset, view: Mapping[str, Any]) -> "ChatPlanner":
+def build_chat_planner(
+    model: "ChatModel",
+    toolset: Toolset,
+    view: Mapping[str, Any],
+    *,
+    strategy: str = "",
+    budget: Budget = DEFAULT_BUDGET,
+) -> "ChatPlanner":
     """Build the planner that asks this model.
 
+    Args:
+        model: The language model.
+        toolset: Its tools.
+        view: The fields of `View`.
+        strategy: Names of strategies, with a comma between them; None = the model holds one conversation.
+        budget: What a strategy may spend.
+
     Raises:
-        PlannerError: `view` holds a field that `View` has not, or a value that it refuses.
+        PlannerError: `view` holds a field that `View` has not, or a value that it refuses. There is no such strategy.
     """
     from agent.planners.chat.planner import ChatPlanner
     from agent.planners.chat.views import View
 
     try:
-        return ChatPlanner(model, toolset=toolset, view=View(**view))
+        seen = View(**view)
     except (TypeError, ValueError) as error:
         raise PlannerError(to_one_line(error)) from error
+    if strategy is None:
+        return ChatPlanner(model, toolset=toolset, view=seen)
+    from agent.planners.strategies.options import Strategies
+    from agent.planners.strategies.planner import StrategyPlanner
+
+    return StrategyPlanner(model, toolset=toolset, view=seen, strategies=Strategies.parse(strategy), budget=budget)
 
 
 def describe_capabilities(planner: Planner) -> str:
@@ -180,6 +204,7 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
     """
     import prompts
     from agent.planners.chat.planner import ChatPlanner
+    from agent.planners.strategies.planner import StrategyPlanner
 
     provenance = provenance.model_copy(update={"toolset": planner.toolset})
     if not isinstance(planner, ChatPlanner):
@@ -187,11 +212,13 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
 
     model = {"model": planner.model.name, "capabilities": describe_capabilities(planner)}
     view, texts = asdict(planner.view), prompts.hash_prompts()
-    texts = {name: hashed for name, hashed in texts.items() if not name.startswith("strategies")}
+    strategy = ",".join(planner.strategies.names) if isinstance(planner, StrategyPlanner) else ""
+    if not strategy:
+        texts = {name: hashed for name, hashed in texts.items() if not name.startswith("strategies")}
     if not planner.toolset.is_for_videos:  # what no such planner shows or says
         del view["frames"]
         texts = {name: hashed for name, hashed in texts.items() if not name.startswith("video")}
-    return provenance.model_copy(update={**model, "view": view, "prompts": texts})
+    return provenance.model_copy(update={**model, "view": view, "prompts": texts, "strategy": strategy})
 
 
 def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Path, **options: Any) -> Planner:
@@ -216,7 +243,7 @@ def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Pat
         RecordingHeader(made_by=provenance, settings={k: v for k, v in options.items() if k != "toolset"}).save(folder)
         return planner
     RecordingHeader(made_by=provenance, capabilities=planner.model.capabilities).save(folder)
-    return ChatPlanner(RecordingModel(planner.model, folder), toolset=planner.toolset, view=planner.view)
+    return planner.with_model(RecordingModel(planner.model, folder))
 
 
 def generation_settings(planner: Planner) -> dict[str, Any]:
@@ -241,8 +268,7 @@ def wrap_caching(planner: Planner, folder: str | Path, **settings: Any) -> Plann
     settings = {**generation_settings(planner), **settings}
     if not isinstance(planner, ChatPlanner) or not is_deterministic(settings):
         return planner
-    model = CachingModel(planner.model, folder, settings=settings)
-    return ChatPlanner(model, toolset=planner.toolset, view=planner.view)
+    return planner.with_model(CachingModel(planner.model, folder, settings=settings))
 
 
 def _split_name(name: str) -> tuple[str, str]:
@@ -275,11 +301,22 @@ def _load_chat_planner(
         load = load_plugin("models", kind)
     of_model = _list_parameters(load)
     of_view = _list_view_options(of_model)
-    _refuse_unknown_options("planner", kind, options, ("toolset", *of_view, *of_model), load)
+    _refuse_unknown_options("planner", kind, options, ("toolset", *of_view, *OPTIONS_OF_PLANNING, *of_model), load)
     tools = _to_toolset("workspace" if toolset is None else toolset)
     view = {name: value for name, value in options.items() if name in of_view}
-    model = load_model(f"{kind}:{model_name}", **{name: options[name] for name in options.keys() - view.keys()})
-    return build_chat_planner(model, tools, view)
+    planning = {name: value for name, value in options.items() if name in OPTIONS_OF_PLANNING}
+    _check_strategy(planning.get("strategy"), tools)
+    others = options.keys() - view.keys() - planning.keys()
+    model = load_model(f"{kind}:{model_name}", **{name: options[name] for name in others})
+    return build_chat_planner(model, tools, view, **planning)
+
+
+def _check_strategy(strategy: str | None, toolset: Toolset) -> None:
+    """Raise PlannerError for a strategy that there is not, or not with this toolset, before a model is loaded."""
+    from agent.planners.strategies.options import Strategies
+
+    if strategy is not None:
+        Strategies.parse(strategy).require_toolset(toolset)
 
 
 def _list_parameters(load: Callable[..., Any]) -> tuple[str, ...]:

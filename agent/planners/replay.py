@@ -54,7 +54,13 @@ def _load_recording(folder: Path, toolset: Toolset | None) -> Planner:
     if toolset is not None and toolset.name != recorded.name:
         raise PlannerError(f"{folder} was recorded with toolset {recorded.name!r}, not {toolset.name!r}")
     if provenance.model:
-        return build_chat_planner(ReplayingModel(folder), toolset or recorded, provenance.view)
+        return build_chat_planner(
+            ReplayingModel(folder),
+            toolset or recorded,
+            provenance.view,
+            strategy=provenance.strategy or None,
+            budget=provenance.budget,
+        )
     kind = provenance.planner.partition(":")[0]
     if kind == KIND or kind not in find_plugins("planners"):
         raise PlannerError(

@@ -44,6 +44,8 @@ class Provenance(SavedModel):
     """The name of each text in `prompts`, and its hash."""
     concepts: dict[str, str] = Field(default={}, exclude_if=lambda concepts: not concepts)
     """The phrase of each concept that was looked for in its place, and the concept's key."""
+    strategy: Text = Field(default="", exclude_if=lambda strategy: not strategy)
+    """Names of the model's strategies, with a comma between them; empty: it held one conversation."""
     version: str = Field(default_factory=lambda: version("sam3-agent"))
     """Of this program."""
 

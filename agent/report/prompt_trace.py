@@ -15,6 +15,8 @@ from agent.models.base import Call, Message, Messages
 from agent.tools.examine import Examine
 from agent.tools.ids import validate_ids
 from agent.tools.paper import ExamineEachMask, get_current_ids
+from agent.tools.segment import Segment
+from agent.tools.toolsets import WORKSPACE
 from sam3_tool import Image
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class StepPrompt:
     """The requests for verdicts that the call made, all at once."""
     repeated: int = 0
     """How many of `requests` were sent once more, with the reply and what was wrong with it; that reply is not kept."""
+    unshown: int = 0
+    """How many further questions a strategy asked, which depend on replies that are not kept."""
 
     @property
     def summary(self) -> str:
@@ -82,7 +86,8 @@ class StepPrompt:
     def exams_summary(self) -> str:
         image_refs = {shot for exam in self.exams for shot in _collect_image_refs(exam)}
         repeats = f", {self.repeated} of them sent again after a reply with a gap" if self.repeated else ""
-        return f"{pluralize(len(self.exams), 'request')}, {pluralize(len(image_refs), 'picture')}{repeats}"
+        further = f", and {pluralize(self.unshown, 'request')} more that followed from the replies" * bool(self.unshown)
+        return f"{pluralize(len(self.exams), 'request')}, {pluralize(len(image_refs), 'picture')}{repeats}{further}"
 
 
 def _describe_size(messages: Sequence[PromptMessage]) -> str:
@@ -129,12 +134,10 @@ def reconstruct_prompts(episode: Episode, provenance: "Provenance") -> PromptTra
         current = _to_prompt_messages(sent_messages.messages, numbers)
         known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(previous, current, strict=False)))
         exams = tuple(_to_prompt_messages(exam, numbers) for exam in sent_messages.exams)
-        repeated = max(0, step.observation.usage.model_calls - len(exams)) if exams else 0
-        step_prompts.append(
-            StepPrompt(
-                current[:known], current[known:], _to_prompt_messages(sent_messages.shorter, numbers), exams, repeated
-            )
-        )
+        others = max(0, step.observation.usage.model_calls - len(exams)) if exams else 0
+        repeated, unshown = (0, others) if provenance.strategy else (others, 0)
+        shorter = _to_prompt_messages(sent_messages.shorter, numbers)
+        step_prompts.append(StepPrompt(current[:known], current[known:], shorter, exams, repeated, unshown))
         previous = current
     return PromptTrace(tuple(step_prompts), tuple(images.values()))
 
@@ -150,9 +153,26 @@ def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance
 
     episode_before, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**provenance.view)
     decision = episode.steps[index].decision
+    if provenance.strategy and not (episode.task.context.turns or episode.task.context.workspace):
+        return _rebuild_questions(decision, episode_before, provenance.strategy, view)
     conversation = build_messages(episode_before, provenance.toolset, view)
     short = build_messages(episode_before, provenance.toolset, view, short=True) if decision.shortened else []
     return _SentMessages(conversation, short, _rebuild_examinations(decision, episode_before, provenance.toolset, view))
+
+
+def _rebuild_questions(decision: Decision, episode: Episode, strategy: str, view: "View") -> _SentMessages:
+    """The proposal that led to a search, or the first look at masks; other questions depend on replies."""
+    from agent.planners.strategies.options import Strategies
+    from agent.planners.strategies.requests import build_look, build_proposal
+
+    with suppress(ToolError):
+        match WORKSPACE.read_call(decision):
+            case ValidCall(Segment()) if decision.usage.model_calls:
+                return _SentMessages(build_proposal(episode, view, Strategies.parse(strategy)), [], [])
+            case ValidCall(Examine() as call):
+                looks = build_look(episode, validate_ids(call.ids, episode.workspace), view)
+                return _SentMessages([], [], [look.messages for look in looks])
+    return _SentMessages([], [], [])
 
 
 def _rebuild_examinations(decision: Decision, episode: Episode, toolset: Toolset, view: "View") -> list[Messages]:

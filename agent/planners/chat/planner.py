@@ -48,6 +48,17 @@ class ChatPlanner:
         self.view = _resolve_view(view or View(), model)
         self.schemas: Sequence[Schema] = prompt.build_schemas(toolset, self.view)
 
+    def with_model(self, model: ChatModel) -> "ChatPlanner":
+        """Make the same planner with another model, such as one that records.
+
+        Args:
+            model: The language model.
+
+        Returns:
+            A planner that asks as this one does.
+        """
+        return ChatPlanner(model, toolset=self.toolset, view=self.view)
+
     def build_messages(self, episode: Episode, *, short: bool = False) -> Messages:
         """Build what the model sees next; see `agent.planners.chat.prompt.build_messages`.
 

@@ -26,6 +26,8 @@ class ScriptedModel:
     Args:
         replies: What the model writes. A text may hold calls; a `Call` is one; a `Reply` is given as it is.
         verdicts: Mask number -> the probability, in [0, 1], that an examination gives it; 1 for any other mask.
+        answers: Name of a tool -> the replies where that tool alone is offered, one after the other as the conversation
+            has turns of the assistant; then the last one again.
         capabilities: What the model claims to be able to do.
         name: How the model calls itself.
 
@@ -41,6 +43,7 @@ class ScriptedModel:
         replies: Sequence[str | Call | Reply],
         *,
         verdicts: Mapping[int, float] | None = None,
+        answers: Mapping[str, Sequence[str | Call | Reply]] | None = None,
         capabilities: Capabilities = NATIVE_CAPABILITIES,
         name: str = "scripted",
     ) -> None:
@@ -48,6 +51,7 @@ class ScriptedModel:
         self.capabilities = capabilities
         self.replies = [_to_reply(reply) for reply in replies]
         self.verdicts = dict(verdicts or {})
+        self.answers = {tool: [_to_reply(reply) for reply in given] for tool, given in (answers or {}).items()}
 
     def generate_replies(self, conversations: Sequence[Messages], tools: Sequence[Schema]) -> list[Reply]:
         """Reply to each conversation.
@@ -66,6 +70,8 @@ class ScriptedModel:
 
     def _choose_reply(self, conversation: Messages, tools: Sequence[Schema]) -> Reply:
         offered = {tool["function"]["name"] for tool in tools}
+        if len(offered) == 1 and (given := self.answers.get(min(offered))):
+            return given[min(sum(turn.role == "assistant" for turn in conversation), len(given) - 1)]
         if offered and offered <= VERDICT_TOOLS:
             return self._give_verdicts(conversation, on_sheet=SheetVerdicts.name in offered)
         done = self._count_given_replies([turn for turn in conversation if turn.role == "assistant"])

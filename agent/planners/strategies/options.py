@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from agent.core.errors import PlannerError
+from agent.core.toolset import Toolset
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ class Strategies:
                     " between them"
                 )
         return cls(**{name.replace("-", "_"): True for name in names if name != SHORT_QUESTIONS})
+
+    def require_toolset(self, toolset: Toolset) -> None:
+        """Check that strategies can work with a toolset.
+
+        Args:
+            toolset: Any.
+
+        Raises:
+            PlannerError: It is none of the workspace.
+        """
+        if toolset.prompt != "workspace":
+            raise PlannerError(
+                f"--strategy is for pictures and the toolset 'workspace', got the toolset {toolset.name!r}; leave"
+                " --strategy out"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -32,8 +32,6 @@ from agent.tools.finish import Answer, ReportNoMask
 from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 
-ALTERNATIVES = 4
-"""Phrases that are asked for with the strategy 'hypotheses'."""
 ROUNDS = 2
 """Proposals before the best that was found is the answer."""
 MARGIN = 1.5
@@ -86,9 +84,8 @@ class StrategyPlanner(ChatPlanner):
             PlannerError: The toolset is none of the workspace.
         """
         super().__init__(model, toolset=toolset, view=view)
-        if toolset.prompt != "workspace":
-            raise PlannerError(f"strategies need the toolset 'workspace', got {toolset.name!r}; leave --toolset out")
         self.strategies = strategies or Strategies()
+        self.strategies.require_toolset(toolset)
         self.budget = budget
 
     def with_model(self, model: ChatModel) -> "StrategyPlanner":
@@ -135,9 +132,8 @@ class StrategyPlanner(ChatPlanner):
                 return self._conclude(episode, progress)
 
     def _propose(self, episode: Episode, progress: Progress) -> Decision:
-        alternatives = ALTERNATIVES if self.strategies.hypotheses else 1
         tried = [search.phrase for search in episode.searches]
-        messages = requests.build_proposal(episode, self.view, alternatives=alternatives, tried=tried)
+        messages = requests.build_proposal(episode, self.view, self.strategies)
         proposal, usage = self._ask_question(messages, Propose, episode)
         if isinstance(proposal, str):
             proposal = Propose(phrases=[episode.task.query.strip()[:80] or "object"])

@@ -8,34 +8,36 @@ from agent.models.base import Message, Messages
 from agent.planners.chat.examination import VerdictRequest
 from agent.planners.chat.messages import fill_query_prompt, limit_images, truncate_text
 from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image
+from agent.planners.strategies.options import Strategies
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
+ALTERNATIVES = 4
+"""Phrases that are asked for with the strategy 'hypotheses'."""
 FIRST_LOOK_SHARE = 0.5
 """Side of the first sheet, as a share of the view's images: a second look is larger."""
 
 
-def build_proposal(episode: Episode, view: View, *, alternatives: int, tried: Sequence[str]) -> Messages:
+def build_proposal(episode: Episode, view: View, strategies: Strategies) -> Messages:
     """Build the question what to look for.
 
     Args:
         episode: Everything that happened so far.
         view: How the model sees it.
-        alternatives: Phrases that are wanted; 1 = one for each kind of thing.
-        tried: Phrases that found nothing good.
+        strategies: With 'hypotheses', several phrases are asked for; else one for each kind of thing.
 
     Returns:
-        The conversation: the raw image, the query, and what was tried.
+        The conversation: the raw image, the query, and the phrases that were tried.
     """
     how_many = (
-        prompts.fill_prompt("strategies/alternatives", count=alternatives)
-        if alternatives > 1
+        prompts.fill_prompt("strategies/alternatives", count=ALTERNATIVES)
+        if strategies.hypotheses
         else prompts.load_prompt("strategies/one_phrase")
     )
     told = [_fill_place_prompt("strategies/propose_query", episode, view), how_many]
-    if tried:
-        phrases = ", ".join(repr(truncate_text(phrase)) for phrase in tried)
-        told.append(prompts.fill_prompt("strategies/tried", phrases=phrases))
+    if episode.searches:
+        tried = ", ".join(repr(truncate_text(search.phrase)) for search in episode.searches)
+        told.append(prompts.fill_prompt("strategies/tried", phrases=tried))
     return _build_question("strategies/propose", (reduce_image(episode.task.image, view.image_side),), told, view)
 
 

@@ -1,0 +1,329 @@
+"""Strategies: small questions to a language model, what is made of the answers, and which questions are saved."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from agent import PAPER, VIDEO, Budget, Episode, ScriptedModel, Task, run
+from agent.cli.main import app
+from agent.core.budget import DEFAULT_BUDGET
+from agent.core.context import ConversationContext, PastTurn
+from agent.core.errors import PlannerError
+from agent.core.usage import Usage
+from agent.models.base import Call, Reply
+from agent.planners.chat.planner import ChatPlanner
+from agent.planners.loading import build_chat_planner, with_model_info, wrap_recording
+from agent.planners.replay import load_replay
+from agent.planners.strategies.evidence import find_uncertain
+from agent.planners.strategies.options import Strategies
+from agent.planners.strategies.planner import StrategyPlanner
+from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, read_reply_as
+from agent.planners.strategies.stopping import is_worth_asking
+from agent.records.provenance import Provenance
+from agent.report.prompt_trace import reconstruct_prompts
+from sam3_tool import Sam3
+
+CERTAIN = {1: 0.98, 2: 0.02, 3: 0.03, 4: 0.02, 5: 0.02}
+BOX_OF_SECOND = [30, 20, 40, 30]
+
+
+def propose(*phrases, **more) -> Call:
+    return Call("propose", json.dumps({"phrases": phrases, **more}))
+
+
+def answer_query(kitchen, sam3: Sam3, strategies: str, *, query="a thing to drink from", budget=None, **script):
+    script.setdefault("answers", {"propose": [propose("red cup")]})
+    model = ScriptedModel([], verdicts=script.pop("verdicts", CERTAIN), **script)
+    budget = budget or DEFAULT_BUDGET
+    planner = StrategyPlanner(model, strategies=Strategies.parse(strategies), budget=budget)
+    return run(Task(kitchen, query), planner, sam3, budget=budget)
+
+
+def list_tools(episode: Episode) -> list[str]:
+    return [step.decision.tool for step in episode.steps]
+
+
+# --- each strategy ----------------------------------------------------------------------------------------------------
+
+
+def test_short_questions_find_what_is_meant_with_two_requests(kitchen, kitchen_sam3):
+    episode = answer_query(kitchen, kitchen_sam3, "short-questions")
+    assert list_tools(episode) == ["segment", "examine", "answer"]
+    assert (episode.current_ids, episode.usage.model_calls, episode.outcome) == ((1,), 2, "answered")
+    assert episode.reasons == {1: "as scripted"}
+
+
+def test_all_things_that_are_meant_are_the_answer(kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup", several=True)]}
+    episode = answer_query(kitchen, kitchen_sam3, "short-questions", answers=answers, verdicts={1: 0.9, 2: 0.8, 3: 0.1})
+    assert episode.current_ids == (1, 2)
+
+
+def test_hypotheses_share_one_encode_and_the_models_box_is_a_rival(kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup", "cup", "saucer", box=BOX_OF_SECOND)]}
+    doubtful = dict.fromkeys(range(1, 9), 0.1) | {2: 0.6, 4: 0.6}
+    episode = answer_query(kitchen, kitchen_sam3, "hypotheses", answers=answers, verdicts=doubtful)
+    assert list_tools(episode)[:3] == ["segment", "refine", "examine"]
+    assert episode.usage.sam_encodes == 1
+    assert episode.current_ids == (2,)  # where the box is
+    without = answer_query(kitchen, kitchen_sam3, "short-questions", answers=answers, verdicts={1: 0.6, 2: 0.6})
+    assert "refine" not in list_tools(without)
+
+
+def test_one_object_under_several_phrases_is_judged_once(kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup", "cup")]}
+    episode = answer_query(kitchen, kitchen_sam3, "hypotheses", answers=answers)
+    [judged] = [step.observation.verdicts for step in episode.steps if step.observation.verdicts]
+    assert len(judged) == 4  # of red cups three, of cups one more
+
+
+def test_only_what_is_uncertain_is_looked_at_again(kitchen, kitchen_sam3):
+    certain = answer_query(kitchen, kitchen_sam3, "second-looks")
+    several = {"propose": [propose("red cup", several=True)]}
+    unsure = {1: 0.98, 2: 0.55, 3: 0.02}
+    doubtful = answer_query(kitchen, kitchen_sam3, "second-looks", answers=several, verdicts=unsure)
+    assert (certain.usage.model_calls, doubtful.usage.model_calls) == (2, 3)
+    assert doubtful.current_ids == (1, 2)
+
+
+def test_near_ties_are_compared_in_pairs(kitchen, kitchen_sam3):
+    def ask(better):
+        answers = {
+            "propose": [propose("red cup")],
+            "compare": [Call("compare", json.dumps({"better": better, "probability": 0.9}))],
+        }
+        tied = {1: 0.9, 2: 0.88, 3: 0.01}
+        return answer_query(kitchen, kitchen_sam3, "second-looks", answers=answers, verdicts=tied).current_ids
+
+    assert (ask(1), ask(2)) == ((1,), (2,))
+    assert ask(3) == (1,)  # none of the two
+
+
+def test_what_a_check_misses_is_added_and_what_is_too_much_goes(kitchen, kitchen_sam3):
+    def ask(check, verdicts):
+        answers = {"propose": [propose("saucer", several=True)], "check": [Call("check", json.dumps(check))]}
+        return answer_query(kitchen, kitchen_sam3, "working-mask", answers=answers, verdicts=verdicts)
+
+    added = ask({"missing": [[80, 5, 90, 15]]}, {1: 0.9, 2: 0.9})
+    assert list_tools(added) == ["segment", "examine", "refine", "examine", "answer"]
+    assert added.current_ids == (1, 2)
+    assert added.workspace[2].box == pytest.approx((80, 5, 90, 15))
+    assert ask({}, {1: 0.9}).current_ids == (1,)
+    refused = ask({"missing": [[80, 5, 90, 15]]}, {1: 0.9, 2: 0.1})
+    assert refused.current_ids == (1,)
+
+
+def test_a_check_takes_one_of_several_masks_away(kitchen, kitchen_sam3):
+    answers = {
+        "propose": [propose("red cup", several=True)],
+        "check": [Call("check", '{"wrong": [3], "missing": []}')],
+    }
+    verdicts = {1: 0.9, 2: 0.9, 3: 0.7}
+    episode = answer_query(kitchen, kitchen_sam3, "working-mask", answers=answers, verdicts=verdicts)
+    assert episode.current_ids == (1, 2)
+
+
+def test_a_query_that_is_read_whole_and_answered_with_certainty_needs_no_model(kitchen, kitchen_sam3):
+    routed = answer_query(kitchen, kitchen_sam3, "router", query="the largest red cup")
+    assert (routed.usage.model_calls, routed.outcome, len(routed.current_ids)) == (0, "answered", 1)
+    for query in ("a thing to drink from", "the saucer", "the unicorns"):  # not read, found with 0.7, not found
+        assert answer_query(kitchen, kitchen_sam3, "router", query=query).usage.model_calls > 0
+
+
+def test_the_stop_rule_asks_no_further_where_little_is_to_be_won_or_left(kitchen, kitchen_sam3):
+    unsure = {1: 0.7, 2: 0.45, 3: 0.02}
+
+    def count_requests(strategies, **more):
+        answers = {"propose": [propose("red cup", several=True)], "check": [Call("check", "{}")]}
+        episode = answer_query(kitchen, kitchen_sam3, strategies, answers=answers, verdicts=unsure, **more)
+        return episode.usage.model_calls
+
+    every = "second-looks,working-mask"
+    assert count_requests(every) == count_requests(f"{every},stop-rule") == 4
+    assert count_requests(f"{every},stop-rule", budget=Budget(max_tokens=2500)) < 4
+    assert not is_worth_asking(0.5, 1000, Usage(prompt_tokens=9500), Budget(max_tokens=10_000))
+
+
+# --- replies of all sorts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("A cup, I think."),
+        Reply(""),
+        Call("propose", "{}"),
+        Call("propose", '{"phrases": []}'),
+        Call("propose", '{"phrases": 7, "several": "perhaps"}'),
+        Call("propose", "[1, 2"),
+        Call("fly", '{"phrases": ["cup"]}'),
+        Call("propose", json.dumps({"phrases": ["x" * 5000]})),
+        Call("propose", '{"phrases": ["cup"], "box": [1, 2]}'),
+    ],
+)
+def test_a_proposal_that_cannot_be_read_is_asked_for_again_and_then_the_query_is_the_phrase(
+    reply, kitchen, kitchen_sam3
+):
+    mended = answer_query(kitchen, kitchen_sam3, "hypotheses", answers={"propose": [reply, propose("red cup")]})
+    assert (mended.current_ids, mended.usage.model_calls) == ((1,), 3)
+    stuck = answer_query(kitchen, kitchen_sam3, "hypotheses", query="red cup", answers={"propose": [reply]})
+    assert (stuck.searches[0].phrase, stuck.current_ids) == ("red cup", (1,))
+
+
+@pytest.mark.parametrize("box", [[0, 0, 0, 0], [900, 900, 950, 950], [-5, -5, -1, -1], [40, 30, 30, 20]])
+def test_a_box_that_cannot_be_costs_nothing_that_was_found(box, kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup", box=box)]}
+    episode = answer_query(kitchen, kitchen_sam3, "hypotheses", answers=answers)
+    assert (episode.outcome, episode.current_ids) == ("answered", (1,))
+
+
+@pytest.mark.parametrize("reply", [Reply("Both."), Call("compare", "{}"), Call("compare", '{"better": 99}')])
+def test_a_comparison_that_says_nothing_changes_nothing(reply, kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup")], "compare": [reply]}
+    episode = answer_query(kitchen, kitchen_sam3, "second-looks", answers=answers, verdicts={1: 0.9, 2: 0.88, 3: 0.01})
+    assert episode.current_ids == (1,)
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply("Fine."), Call("check", '{"missing": "everything"}'), Call("check", '{"wrong": [77]}')]
+)
+def test_a_check_that_cannot_be_followed_leaves_the_answer(reply, kitchen, kitchen_sam3):
+    episode = answer_query(
+        kitchen, kitchen_sam3, "working-mask", answers={"propose": [propose("red cup")], "check": [reply]}
+    )
+    assert (episode.outcome, episode.current_ids) == ("answered", (1,))
+
+
+def test_where_all_is_rejected_it_is_asked_once_more_and_then_nothing_is_reported(kitchen, kitchen_sam3):
+    rejected = dict.fromkeys(range(1, 20), 0.01)
+    answers = {"propose": [propose("red cup")]}
+    episode = answer_query(kitchen, kitchen_sam3, "short-questions", answers=answers, verdicts=rejected)
+    assert list_tools(episode) == ["segment", "examine", "segment", "examine", "report_no_mask"]
+    assert episode.searches[1].phrase == "cup"  # the same phrase again, without its adjective
+
+
+def test_a_model_that_is_gone_is_one_line(kitchen, kitchen_sam3):
+    with pytest.raises(PlannerError, match="no route"):
+        answer_query(kitchen, kitchen_sam3, "hypotheses", answers={"propose": [Reply(error="no route to host")]})
+
+
+@pytest.mark.parametrize(
+    ("tool", "call", "wanted"),
+    [
+        (Propose, Call("segment", '{"text_prompt": "cup"}'), ["cup"]),
+        (Propose, Call("Propose", '{"arguments": {"phrases": "cup", "many": true}}'), ["cup"]),
+        (Compare, Call("compare", '{"winner": "2", "confidence": "80 %"}'), (2, 0.8)),
+        (CheckAnswer, Call("check", '{"boxes": [1, 2, 3, 4], "wrong": 3}'), ([[1, 2, 3, 4]], [3])),
+    ],
+)
+def test_other_spellings_are_read(tool, call, wanted):
+    read = read_reply_as(Reply(calls=(call,)), tool)
+    found = {
+        Propose: lambda: read.phrases,
+        Compare: lambda: (read.better, read.probability),
+        CheckAnswer: lambda: (read.missing, read.wrong),
+    }[tool]()
+    assert found == wanted
+
+
+# --- what stays as it was ---------------------------------------------------------------------------------------------
+
+
+def test_decisions_follow_from_the_episode_alone(kitchen, kitchen_sam3):
+    every = "hypotheses,second-looks,working-mask,stop-rule"
+    answers = {"propose": [propose("red cup", "cup", box=BOX_OF_SECOND)], "check": [Call("check", "{}")]}
+    model = ScriptedModel([], verdicts={1: 0.7, 2: 0.5}, answers=answers)
+    first = run(Task(kitchen, "a vessel"), StrategyPlanner(model, strategies=Strategies.parse(every)), kitchen_sam3)
+    other = StrategyPlanner(model, strategies=Strategies.parse(every))
+    for count, step in enumerate(first.steps):
+        again = other.decide(Episode(first.task, first.steps[:count]))
+        assert (again.tool, again.arguments) == (step.decision.tool, step.decision.arguments)
+
+
+def test_a_query_that_goes_on_with_a_conversation_is_planned_as_before(kitchen, kitchen_sam3):
+    context = ConversationContext(turns=(PastTurn("the cups", "answered", "3 masks.", ()),))
+    model = ScriptedModel([Call("report_no_mask", "{}")])
+    planner = StrategyPlanner(model, strategies=Strategies(hypotheses=True))
+    task = Task(kitchen, "only the left one", context)
+    assert run(task, planner, kitchen_sam3).outcome == "no_match"
+    assert planner.build_messages(Episode(task)) is not None
+
+
+def test_files_name_the_strategies_where_there_are_some_and_nothing_new_elsewhere():
+    model = ScriptedModel([])
+    plain = with_model_info(Provenance(planner="x", sam3="tiny"), ChatPlanner(model))
+    assert "strategy" not in plain.model_dump()
+    assert not [name for name in plain.prompts if name.startswith("strategies")]
+    asked = with_model_info(
+        Provenance(planner="x", sam3="tiny"), StrategyPlanner(model, strategies=Strategies(router=True))
+    )
+    assert Provenance.model_validate_json(asked.model_dump_json()).strategy == "router"
+    assert "strategies_propose" in asked.prompts
+
+
+def test_a_recording_of_strategies_is_replayed_without_the_model(kitchen, kitchen_sam3, tmp_path):
+    answers = {"propose": [propose("red cup", "cup", box=BOX_OF_SECOND)], "check": [Call("check", "{}")]}
+    model = ScriptedModel([], verdicts=CERTAIN, answers=answers)
+    planner = build_chat_planner(model, StrategyPlanner(model).toolset, {}, strategy="hypotheses,working-mask")
+    made_by = with_model_info(Provenance(planner="openai:x", sam3="tiny"), planner)
+    first = run(Task(kitchen, "a vessel"), wrap_recording(planner, made_by, tmp_path / "calls"), kitchen_sam3)
+    again = run(Task(kitchen, "a vessel"), load_replay(str(tmp_path / "calls")), kitchen_sam3)
+    assert [step.decision.arguments for step in again.steps] == [step.decision.arguments for step in first.steps]
+    assert again.current_ids == first.current_ids
+
+
+def test_a_report_shows_the_questions_that_follow_from_the_episode(kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup")], "compare": [Call("compare", '{"better": 1, "probability": 1}')]}
+    tied = {1: 0.9, 2: 0.88, 3: 0.01}
+    episode = answer_query(kitchen, kitchen_sam3, "second-looks", answers=answers, verdicts=tied)
+    made_by = Provenance(planner="x", sam3="tiny", model="scripted", strategy="second-looks")
+    proposal, look, end = reconstruct_prompts(episode, made_by).steps
+    assert "You plan a search" in proposal.messages[0].parts[0]
+    assert len(look.exams) == 1
+    assert "2 requests more" in look.exams_summary  # a second look and a comparison
+    assert end.messages == ()
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_strategy_that_there_is_not_is_one_line_with_all_that_there_are():
+    with pytest.raises(PlannerError, match=r"no strategy 'vote'.*hypotheses, second-looks"):
+        Strategies.parse("router,vote")
+    with pytest.raises(PlannerError, match="no strategy ''"):
+        Strategies.parse("")
+
+
+@pytest.mark.parametrize("toolset", [PAPER, VIDEO])
+def test_strategies_are_for_the_workspace_alone(toolset):
+    with pytest.raises(PlannerError, match="is for pictures"):
+        StrategyPlanner(ScriptedModel([]), toolset=toolset)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--planner", "grammar", "--strategy", "router"], "--strategy is of no use to --planner grammar"),
+        (["--planner", "openai:m", "--strategy", "vote"], "there is no strategy 'vote'"),
+        (["--planner", "openai:m", "--strategy", "router", "--toolset", "paper"], "got the toolset 'paper'"),
+    ],
+)
+def test_the_command_line_refuses_what_cannot_be(options, wanted, tmp_path):
+    done = CliRunner().invoke(
+        app, ["segment", "examples/scene.png", "the cups", "--out", str(tmp_path / "o"), *options]
+    )
+    assert done.exit_code == 2
+    assert wanted in " ".join(done.stderr.split())
+
+
+def test_doubt_lies_at_the_border_or_between_rivals():
+    assert find_uncertain({}, wants_one=True, margin=1.0) == []
+    assert find_uncertain({1: 3.0, 2: 0.2, 3: -3.0}, wants_one=False, margin=1.0) == [2]
+    assert find_uncertain({1: 3.0, 2: 0.2}, wants_one=True, margin=1.0) == []
+
+
+def test_the_budget_is_kept(kitchen, kitchen_sam3):
+    episode = answer_query(kitchen, kitchen_sam3, "second-looks", budget=replace(DEFAULT_BUDGET, max_model_calls=1))
+    assert (episode.outcome, episode.usage.model_calls) == ("budget", 1)
