@@ -24,6 +24,8 @@ from .planners.chat.views import View
 from .planners.grammar.planner import GrammarPlanner
 from .planners.loading import load_model, load_planner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner, ScriptEntry
+from .planners.strategies.options import Strategies
+from .planners.strategies.planner import StrategyPlanner
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
@@ -67,6 +69,8 @@ __all__ = [
     "Source",
     "SourceAnswer",
     "Step",
+    "Strategies",
+    "StrategyPlanner",
     "Task",
     "Timeline",
     "Tool",

@@ -448,6 +448,64 @@ def temporal_queries() -> str:
     return table(["kind of query", "embedded SAM 3", "queries", "exact masklets", "queries"], rows)
 
 
+def strategy_fit() -> str:
+    """Return how near the simulated profiles come to the published numbers that they are fitted to."""
+    path = ROOT / "evals" / "simulation" / "profiles.json"
+    rows = [
+        [
+            row["name"],
+            f"{row['published']:.1f}",
+            f"{row['simulated']:.1f}",
+            f"{row['simulated'] - row['published']:+.1f}",
+        ]
+        for row in json.loads(path.read_text(encoding="utf-8"))["profiles"]
+    ]
+    return table(["profile", "published gIoU", "simulated gIoU", "residual"], rows)
+
+
+def strategies() -> str:
+    """Return what each way of planning is worth in the simulation, for every profile."""
+    return _strategy_table("strategies")
+
+
+def _strategy_table(study: str) -> str:
+    profiles = read_study(study)["profiles"]
+    ways = next(iter(profiles.values()))
+    head = ["way of planning", *(f"{name}: {what}" for name in profiles for what in ("gIoU", "lead", "tokens"))]
+    rows = [[way, *(cell for rows in profiles.values() for cell in _strategy_cells(rows[way]))] for way in ways]
+    return table(head, rows)
+
+
+def readable_strategies() -> str:
+    """Return what the router is worth on queries that the grammar reads, in the simulation."""
+    return _strategy_table("strategies-readable")
+
+
+def strategy_sensitivity() -> str:
+    """Return the lead of all strategies together under other assumptions of the simulation."""
+    found = read_study("strategies-sensitivity")["sensitivity"]
+    names = list(next(iter(found.values())))
+    head = ["assumption", *(f"{name}: {what}" for name in names for what in ("published protocol", "lead", "tokens"))]
+    return table(head, [[assumption, *_sensitivity_cells(by_name)] for assumption, by_name in found.items()])
+
+
+def _sensitivity_cells(by_name: Mapping[str, Any]) -> Iterator[str]:
+    for ways in by_name.values():
+        baseline, best = ways.values()
+        yield from (f"{baseline['giou'][0]:.1f}", _signed_interval(best["lead"]))
+        yield f"{best['tokens']:,} of {baseline['tokens']:,}"
+
+
+def _strategy_cells(row: Mapping[str, Any]) -> list[str]:
+    value, low, high = row["giou"]
+    return [f"{value:.1f} ({low:.1f} to {high:.1f})", _signed_interval(row["lead"]), f"{row['tokens']:,}"]
+
+
+def _signed_interval(numbers: Sequence[float]) -> str:
+    value, low, high = numbers
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
 def conversations() -> str:
     """Return gIoU by kind of turn, with the embedded SAM 3 and with exact masks."""
     tiny, truth = read_study("conversations-tiny"), read_study("conversations-truth")
@@ -573,6 +631,10 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "grammar-queries": grammar_queries,
     "temporal-queries": temporal_queries,
     "conversations": conversations,
+    "strategies": strategies,
+    "strategy-fit": strategy_fit,
+    "strategies-readable": readable_strategies,
+    "strategies-sensitivity": strategy_sensitivity,
     "scenes": scenes,
     "requests": requests,
     "official-code": official_code,
@@ -617,7 +679,8 @@ def plots() -> dict[Path, bytes]:
     """Return the committed plots that pages show, by the path that the site needs them at."""
     texts = [path.read_text(encoding="utf-8") for path in DOCS.glob("**/*.md")]
     shown = {name for text in texts for name in re.findall(r"assets/plots/([\w-]+\.svg)", text)}
-    return {PLOTS / name: (SPEED / name).read_bytes() for name in sorted(shown)}
+    folders = {name: STUDIES if (STUDIES / name).exists() else SPEED for name in shown}
+    return {PLOTS / name: (folders[name] / name).read_bytes() for name in sorted(shown)}
 
 
 def write_plots() -> list[Path]:

@@ -150,7 +150,7 @@ def build_chat_planner(
     toolset: Toolset,
     view: Mapping[str, Any],
     *,
-    strategy: str = "",
+    strategy: str | None = None,
     budget: Budget = DEFAULT_BUDGET,
 ) -> "ChatPlanner":
     """Build the planner that asks this model.
