@@ -18,7 +18,7 @@ Wire = Literal["auto", "native", "schema", "tagged"]
 Coordinates = Literal["auto", "pixels", "qwen", "gemini"]
 
 PLANNER_OPTIONS = (
-    *("threshold", "strategy", "base_url", "wire", "image_side", "frames", "coordinates"),
+    *("threshold", "base_url", "wire", "image_side", "frames", "coordinates", "strategy"),
     *(*MODEL_OPTIONS, "record"),
 )
 """Those options that not every planner takes."""

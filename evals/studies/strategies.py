@@ -191,13 +191,14 @@ def _format_interval(numbers: Sequence[float], sign: str = "") -> str:
     return f"{value:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure as the command line asks. `words`: the command line; None = the program's own."""
     parser = argparse.ArgumentParser(description="What strategies are worth, in a simulation.")
     parser.add_argument("--number", type=int, default=500, help="queries, one in ten without a target (default 500)")
     parser.add_argument("--readable", action="store_true", help="queries that the grammar can read, for the router")
     parser.add_argument("--sensitivity", action="store_true", help="fit and measure under other assumptions")
     parser.add_argument("--out", type=Path, help="write the numbers here as JSON, and a plot beside them")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     samples = draw_samples(options.number, STUDY_SEED, implicit=not options.readable)
     kept: dict[str, Any] = {"simulation": True, "samples": len(samples), "profiles": {}}
     if options.sensitivity:
