@@ -633,8 +633,6 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "conversations": conversations,
     "strategies": strategies,
     "strategy-fit": strategy_fit,
-    "strategies-readable": readable_strategies,
-    "strategies-sensitivity": strategy_sensitivity,
     "scenes": scenes,
     "requests": requests,
     "official-code": official_code,

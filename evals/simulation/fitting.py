@@ -17,13 +17,14 @@ import numpy as np
 from agent.planners.chat.planner import ChatPlanner
 from agent.tools import PAPER
 from evals.metrics.cgf1 import score_pairs
+from evals.metrics.reasonseg import count_pixels
 from evals.reports.tables import format_columns
 from evals.simulation.model import SimulatedModel
 from evals.simulation.profile import PROFILES_PATH, Profile
 from evals.simulation.samples import SimulatedSample, ask_samples, collect_truths, draw_samples
 from evals.simulation.segmenter import SimulatedSegmenter
 from sam3_tool import ConceptPrompt, Sam3
-from sam3_tool.masks.rle import RleMask
+from sam3_tool.masks.rle import RleMask, decode_mask, merge_masks
 from sam3_tool.synthetic.phrases import Kind, ask_about_scene
 from sam3_tool.synthetic.scenes import Scene
 
@@ -82,7 +83,20 @@ def fit_profiles(samples: Sequence[SimulatedSample], base: Profile) -> list[dict
 
 def measure_segmenter(samples: Sequence[SimulatedSample]) -> dict[str, float]:
     """Measure the simulated segmenter on phrases, two of five absent, as SA-Co measures SAM 3."""
-    return {name: score_pairs(_answer_phrases(samples))[name] for name in PUBLISHED_SEGMENTER}
+    scores = score_pairs(_answer_phrases(samples))
+    return {name: scores[name] for name in PUBLISHED_SEGMENTER}
+
+
+def measure_perfect_choice(samples: Sequence[SimulatedSample]) -> float:
+    """Measure the gIoU, in percent, of the masks that phrases find for exactly the objects that are meant."""
+    segmenter = SimulatedSegmenter(collect_truths(samples))
+    ious = []
+    for sample in samples:
+        truth = sample.truth
+        found = decode_mask(merge_masks([segmenter.spoil_mask(truth, index, "phrase") for index in truth.targets]))
+        inside, joined = count_pixels(found, sample.target)
+        ious.append(inside / joined)
+    return 100 * float(np.mean(ious))
 
 
 def _answer_phrases(samples: Sequence[SimulatedSample]) -> Iterator[tuple[Sequence[RleMask], Sequence[RleMask]]]:
@@ -106,6 +120,7 @@ def main() -> None:
     if options.segmenter:
         found = measure_segmenter(samples)
         rows = [(name, f"{wanted:g}", f"{found[name]:.3g}") for name, wanted in PUBLISHED_SEGMENTER.items()]
+        rows.append(("gIoU of a perfect choice", "", f"{measure_perfect_choice(samples):.1f}"))
         print(format_columns(rows, head=("measure", "published", "simulated"), right_aligned=(1, 2)))
         return
     fitted = fit_profiles(samples, replace(Profile("fitted"), correlation=options.correlation))

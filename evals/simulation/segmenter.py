@@ -106,7 +106,7 @@ class SimulatedSegmenter:
         presence = float(scores.max(initial=0.0))
         if not found:
             return Instances.empty(embedding.height, embedding.width, presence=presence, phrase=phrase)
-        masks = decode_masks([self._spoil_mask(truth, index, "phrase") for index in found], *truth.size)
+        masks = decode_masks([self.spoil_mask(truth, index, "phrase") for index in found], *truth.size)
         boxes = masks_to_boxes(masks)
         return Instances(masks, boxes, scores[found].astype(np.float32), presence, phrase)
 
@@ -136,7 +136,7 @@ class SimulatedSegmenter:
             return quality.vague
         return quality.noun if is_plain else quality.wider
 
-    def _spoil_mask(self, truth: SampleTruth, index: int, how: str) -> RleMask:
+    def spoil_mask(self, truth: SampleTruth, index: int, how: str) -> RleMask:
         """The same mask of an object, whatever phrase finds it, as a detector that sees the same pixels gives."""
         key = f"{self._seed}|{truth.key}|{index}|{how}"
         if hash_to_share(f"{key}|coarse") < self._quality.coarse:
@@ -154,7 +154,7 @@ class SimulatedSegmenter:
         if not len(ranked):
             return ranked
         marks = f"prompt {prompt.points} {prompt.labels} {prompt.box}"
-        spoiled = [self._spoil_mask(truth, _find_row(truth, mask), marks) for mask in ranked.masks[:1]]
+        spoiled = [self.spoil_mask(truth, _find_row(truth, mask), marks) for mask in ranked.masks[:1]]
         masks = decode_masks(spoiled, *truth.size)
         return Instances(masks, masks_to_boxes(masks), ranked.scores[:1], ranked.presence, "")
 
