@@ -35,6 +35,9 @@ class Strategies:
             text: Names, with a comma between them if it is one text; 'short-questions' names none beside the short
                 questions that all of them share.
 
+        Returns:
+            Those strategies, switched on.
+
         Raises:
             PlannerError: There is no such strategy.
 
