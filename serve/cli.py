@@ -76,6 +76,9 @@ def serve_http(
     image_memory: Annotated[
         float, typer.Option(min=1, help="MiB for the pixels of all images.", rich_help_panel=LOAD_PANEL)
     ] = 1024,
+    video_room: Annotated[
+        float, typer.Option(min=1, help="MiB for the files of all videos.", rich_help_panel=LOAD_PANEL)
+    ] = 1024,
     image_seconds: Annotated[
         float,
         typer.Option(min=1, help="An image is forgotten when it is not used for so long.", rich_help_panel=LOAD_PANEL),
@@ -135,6 +138,7 @@ def serve_http(
             max_pixels=int(max_pixels * MEGA),
             max_file_bytes=int(max_bytes * MIB),
             image_bytes=int(image_memory * MIB),
+            video_bytes=int(video_room * MIB),
             image_seconds=image_seconds,
             inflight=2 * max_batch,
             waiting=waiting,

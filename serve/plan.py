@@ -46,10 +46,19 @@ class ServerPlan:
             given = options.to_planner_options(provenance) if name == options.planner else {}
             return load_planner(name, **given)
 
+        def load_for_videos(name: str) -> "Planner":
+            from agent.planners.loading import load_planner
+            from serve.talk.planners import load_video_planner
+
+            if name != options.planner:
+                return load_video_planner(name)
+            chosen = options.for_subject(is_video=True)
+            return load_planner(name, **chosen.to_planner_options(chosen.build_provenance()))
+
         return create_app(
             self.settings,
             lambda: load_sam3(options, provenance, max_batch=self.max_batch, on_batch=metrics.observe_batch),
-            PlannerBook([options.planner, *self.other_planners], load_planner),
+            PlannerBook([options.planner, *self.other_planners], load_planner, load_for_videos),
             metrics=metrics,
         )
 
@@ -83,6 +92,7 @@ def run_at_socket(
         settings,
         slot=slot,
         image_folder=path.parent / "images",
+        video_folder=path.parent / "videos",
         image_bytes=settings.image_bytes // slot.count,
         drain_seconds=0.0,
         talk=settings.talk.choose_own(slot),

@@ -1,6 +1,6 @@
 """A conversation: turns about an image, each an episode that starts from the answer before it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from agent.core.workspace import Workspace
 from agent.loop import run, watch
 from agent.planners.scripted import ScriptEntry
 from agent.tools import VIDEO, WORKSPACE
-from sam3_tool import Image, Instances, Sam3, ScriptedBackend, Video
+from sam3_tool import Image, Instances, Masklet, Sam3, ScriptedBackend, Video
 from sam3_tool.errors import RecordError
 from sam3_tool.masks.rle import RleMask, compute_areas, decode_masks
 from sam3_tool.prompts import Box
@@ -138,28 +138,29 @@ class Conversation:
     # what it has come to
 
     @property
-    def _image_event(self) -> ImageShown:
+    def latest_image(self) -> ImageShown:
+        """The image or video that the conversation is about now, as it was shown."""
         return next(event for event in reversed(self.events[: self.cursor]) if isinstance(event, ImageShown))
 
     @property
     def image(self) -> Image:
         """The image that the conversation is about now."""
-        return self._image_event.image
+        return self.latest_image.image
 
     @property
     def video(self) -> Video | None:
         """The video that the conversation is about now; None for an image, and where the video is not at hand."""
-        return self._image_event.video
+        return self.latest_image.video
 
     @property
     def timeline(self) -> Timeline | None:
         """When the frames of the video are shown; None for an image."""
-        return self._image_event.timeline
+        return self.latest_image.timeline
 
     @property
     def name(self) -> str:
         """The name of the file of the image or the video; it may be empty."""
-        return self._image_event.name
+        return self.latest_image.name
 
     @property
     def turns(self) -> tuple[Episode, ...]:
@@ -198,6 +199,15 @@ class Conversation:
         return (self.outcome == "asked" and self.last_turn is not None and self.last_turn.current_ids) or self.selected
 
     @property
+    def masklets(self) -> Mapping[int, Masklet]:
+        """The objects found in the video, by mask id; those of the latest answer at its times alone."""
+        found = {one.id: one.masklet for one in self.workspace if one.masklet is not None}
+        if self.last_turn is None or self.last_turn.task.timeline is None:
+            return found
+        answer = self.last_turn.masklets
+        return {**found, **dict(zip(answer.ids, answer.masklets, strict=True))}
+
+    @property
     def outcome(self) -> Outcome | None:
         """The outcome of the latest turn."""
         return self.last_turn.outcome if self.last_turn else None
@@ -223,7 +233,7 @@ class Conversation:
     @property
     def reasons(self) -> dict[int, str]:
         """Why masks belong to the answer, as the latest turn that said so put it."""
-        events = self.events[self.events.index(self._image_event) : self.cursor]
+        events = self.events[self.events.index(self.latest_image) : self.cursor]
         return {id: why for turn in events if isinstance(turn, Episode) for id, why in turn.reasons.items()}
 
     def mask_at(
@@ -275,7 +285,7 @@ class Conversation:
         Returns:
             The query with the current image and the context.
         """
-        return self._image_event.build_task(query, self.context)
+        return self.latest_image.build_task(query, self.context)
 
     def say(
         self,
@@ -381,19 +391,26 @@ class Conversation:
         """
         return self._append_event(ImageShown(image, Path(name).name))
 
-    def show_video(self, video: Video, name: str = "") -> "Conversation":
+    def show_video(
+        self, video: Video, name: str = "", *, since: float | None = None, until: float | None = None
+    ) -> "Conversation":
         """Turn to another video, or hand in the video that a saved conversation is about.
 
         Args:
             video: The video that the next query is about.
             name: The video's file name. Folders before it are left out.
+            since: Of another video, seconds: what is shown before is left out. Default: the beginning.
+            until: Of another video, seconds: what is shown after that is left out. Default: the end.
 
         Returns:
             The conversation about the video. If it is the one that the conversation was about when it was saved, it
             goes on as it was; else mask ids count from 1 again, and undone turns are forgotten.
+
+        Raises:
+            ValueError: No frame is shown then.
         """
-        if self.timeline is None or self._image_event.video_key != video.key:
-            begun = Conversation.start_video(video, name)
+        if self.timeline is None or self.latest_image.video_key != video.key:
+            begun = Conversation.start_video(video, name, since=since, until=until)
             return self._append_event(begun.events[0])
         return replace(self, events=tuple(_hand_in_video(event, video) for event in self.events))
 

@@ -23,6 +23,7 @@ from serve.responses import routes as responses
 from serve.talk.planners import PlannerBook
 from serve.talk.schemas import ErrorAnswer
 from serve.talk.talk import Talk
+from serve.videos import routes as videos
 
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": "The request failed."} for status in (422, "default")
@@ -78,7 +79,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services, app.state.talk = services, talk
-    for router in (health, images, segment, episodes, conversations, jobs, label_studio, responses):
+    for router in (health, images, videos, segment, episodes, conversations, jobs, label_studio, responses):
         app.include_router(router.router, responses=ERROR_RESPONSES)
     add_error_handlers(app)
     add_middleware(app, settings, services.metrics, is_draining=lambda: services.draining)
@@ -90,6 +91,7 @@ async def _forget_expired(services: Services, talk: Talk) -> None:
     while True:
         await asyncio.sleep(min(FORGETTING_SECONDS, services.settings.image_seconds))
         services.images.drop_expired()
+        await asyncio.to_thread(services.videos.drop_expired)
         await talk.drop_expired()
 
 
@@ -100,6 +102,7 @@ def add_middleware(
     in_base_64 = 4 * settings.max_file_bytes // 3 + settings.max_body_bytes
     limits = {
         "/v1/images": settings.max_file_bytes,
+        "/v1/videos": settings.max_file_bytes,
         "/v1/responses": in_base_64,
         "/label-studio/predict": settings.max_file_bytes,
     }

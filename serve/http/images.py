@@ -54,6 +54,8 @@ def read_image(content: bytes, tenant: Tenant, *, max_pixels: int) -> Image:
     except ImageSizeError as error:
         raise ApiError(413, "too_many_pixels", str(error)) from error
     except ImageError as error:
+        if "; extract a frame first" in str(error):
+            raise ApiError(415, "not_an_image", VIDEO_SENT) from error
         raise ApiError(415, "not_an_image", str(error)) from error
 
 
@@ -70,6 +72,7 @@ def _build_image(pixels: np.ndarray, tenant: Tenant, key: str, *, notes: tuple[s
     return image
 
 
+VIDEO_SENT = "this is a video, and an image is expected; upload it to /v1/videos, or give it as `input_video`"
 FORGETTING_SECONDS = 60.0
 """How often what is not used any more is forgotten."""
 MIN_IMAGE_BYTES = 2**16
@@ -201,6 +204,13 @@ class ImageStore:
         if pixels is None:
             raise ApiError(404, "image_gone", "there is no image with this key here, or no more; upload it again")
         return self._keep(tenant, _build_image(pixels, tenant, key))
+
+    def has(self, tenant: Tenant, key: str) -> bool:
+        """Tell whether a tenant has an image of this key."""
+        try:
+            return self.get(tenant, key) is not None
+        except ApiError:
+            return False
 
     def drop(self, tenant: Tenant, key: str) -> None:
         """Forget an image, if it is there."""

@@ -3,14 +3,17 @@
 `answers` builds these as plain values: to check a million letters of masks would take longer than to write them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 MAX_PHRASES = 64
 MAX_LETTERS = 2000
 MAX_BOXES = 64
 MAX_POINTS = 256
+VIDEO_ROUTES = (
+    "this route takes images; ask about videos at /v1/episodes, /v1/conversations, /v1/jobs and /v1/responses"
+)
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Text = Annotated[str, Strict(), Field(max_length=MAX_LETTERS)]
@@ -37,7 +40,19 @@ class UrlUpload(ApiRequest):
     """An https address, of a host that the server was allowed to fetch from."""
 
 
-class SegmentRequest(ApiRequest):
+class ImageRequest(ApiRequest):
+    """A JSON body of a route that takes images alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_video(cls, value: Any) -> Any:
+        """Refuse a video, and name the routes that take one."""
+        if isinstance(value, dict) and "video" in value:
+            raise ValueError(VIDEO_ROUTES)
+        return value
+
+
+class SegmentRequest(ImageRequest):
     """A search for every instance of concepts: of phrases, of what boxes show, or of both."""
 
     image: ImageKey
@@ -64,7 +79,7 @@ class MaskInput(ApiRequest):
     counts: Annotated[str, Strict()]
 
 
-class RefineRequest(ApiRequest):
+class RefineRequest(ImageRequest):
     """A search for the one object that clicks, a box, or a mask show."""
 
     image: ImageKey
@@ -85,7 +100,7 @@ class RefineRequest(ApiRequest):
     """How masks are written."""
 
 
-class EverythingRequest(ApiRequest):
+class EverythingRequest(ImageRequest):
     """A search for everything, without a prompt."""
 
     image: ImageKey

@@ -13,15 +13,17 @@ from typing import Generic, TypeVar
 from fastapi import Request
 
 from agent.core.planner import Planner
-from sam3_tool import Image, Sam3
+from sam3_tool import Image, Sam3, Video
 from sam3_tool.system.fetching import UrlFetcher
 from serve.http.admission import Admission
 from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
 from serve.http.metrics import Metrics
+from serve.http.schemas import VIDEO_ROUTES
 from serve.http.settings import ServeSettings
 from serve.router.shared_images import SharedImages
+from serve.videos.store import VideoStore
 
 UNWATCHED_SECONDS = 0.03
 """A request is worked on for so long before somebody looks whether its client is still there."""
@@ -107,6 +109,11 @@ class Work:
             for task in watching:
                 task.cancel()
 
+    def build_unhurried(self) -> Sam3:
+        """Return SAM 3 for what asks it again and again once it has begun, as videos do: only leaving ends it."""
+        state = self._request.state
+        return self.sam3.for_caller(f"{state.tenant.name}/{state.request_id}", cancel=self.cancel)
+
     async def _watch_client(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
@@ -122,6 +129,7 @@ class Services:
     planner: BackgroundModel[Planner]
     metrics: Metrics
     images: ImageStore = field(init=False)
+    videos: VideoStore = field(init=False)
     admission: Admission = field(init=False)
     """For what SAM 3 works at."""
     uploads: Admission = field(init=False)
@@ -140,6 +148,13 @@ class Services:
         self.images = ImageStore(
             max_bytes=settings.image_bytes, seconds=settings.image_seconds, tenants=tenants, shared=shared
         )
+        self.videos = VideoStore(
+            max_bytes=settings.video_bytes,
+            max_pixels=settings.max_pixels,
+            seconds=settings.image_seconds,
+            tenants=tenants,
+            folder=settings.video_folder,
+        )
         self.admission = Admission(inflight=settings.inflight, waiting=settings.waiting, tenants=len(tenants))
         self.uploads = Admission(
             inflight=settings.upload_inflight, waiting=settings.upload_waiting, tenants=len(tenants)
@@ -151,6 +166,7 @@ class Services:
             ("sam3_waiting", "Requests that wait for that.", lambda: self.admission.waiting),
             ("sam3_uploads", "Uploads that are read or decoded.", lambda: self.uploads.held),
             ("sam3_kept_images", "Images that are kept.", lambda: len(self.images)),
+            ("sam3_kept_videos", "Videos that are kept.", lambda: len(self.videos)),
             ("sam3_kept_image_bytes", "Bytes of the images that are kept.", lambda: self.images.nbytes),
         ):
             self.metrics.watch_number(name, text, read)
@@ -183,6 +199,29 @@ class Services:
         """
         return await self.fetcher.fetch(url)
 
+    def get_image(self, tenant: Tenant, key: str) -> Image:
+        """Return an image that is kept.
+
+        Raises:
+            ApiError: There is none of this key, or it is a video's.
+        """
+        try:
+            return self.images.get(tenant, key)
+        except ApiError:
+            if self.videos.has(tenant, key):
+                raise ApiError(422, "is_a_video", f"the key is a video's: {VIDEO_ROUTES}") from None
+            raise
+
+    async def open_video(self, tenant: Tenant, key: str) -> Video:
+        """Return a video that is kept, opened in a thread.
+
+        Raises:
+            ApiError: There is none of this key, or it is an image's.
+        """
+        if not self.videos.has(tenant, key) and self.images.has(tenant, key):
+            raise ApiError(422, "is_an_image", "this is the key of an image; give it as `image`, not as `video`")
+        return await asyncio.get_running_loop().run_in_executor(self.pool, self.videos.get, tenant, key)
+
     def prefetch_image(self, tenant: Tenant, image: Image) -> None:
         """Begin to encode an image, in the one of several processes that will be asked about it."""
         slot = self.settings.slot
@@ -197,8 +236,9 @@ class Services:
         return None
 
     def close(self) -> None:
-        """End the threads, and SAM 3."""
+        """End the threads, and forget the videos."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.videos.close()
 
 
 def _read_timeout(request: Request, most: float) -> float:

@@ -34,6 +34,8 @@ class ServeSettings:
     """Room for the pixels of all images."""
     image_seconds: float = 3600.0
     """An image is forgotten so long after it was last used."""
+    video_bytes: int = 2**30
+    """Room for the files of all videos; they are forgotten as images are."""
     inflight: int = 16
     """Requests that are worked on at the same time."""
     waiting: int = 48
@@ -54,6 +56,8 @@ class ServeSettings:
     """Which of several processes this is; None where there is one."""
     image_folder: Path | None = None
     """Where several processes share images; None where there is one."""
+    video_folder: Path | None = None
+    """Where several processes share videos; None where there is one."""
     answer_seconds: float = 60.0
     """Seconds for which a client may read nothing of an answer."""
     drain_seconds: float = 5.0

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from agent import Budget, Planner, Task, watch
 from agent.core.budget import DEFAULT_BUDGET
-from sam3_tool import Image, Instances, Sam3, Video
+from sam3_tool import Image, Instances, Masklets, Sam3, Video
+from sam3_tool.masks.rle import decode_mask
 from sam3_tool.prompts import VisualPrompt
 from sam3_tool.tracking.frames import TrackedFrame
 from serve.responses.prompts import ObjectPrompt, PromptError, is_object_prompt, parse_object_prompts
@@ -29,7 +30,7 @@ class Answerer:
     sam3: Sam3
     metadata: Metadata
     planner: Planner | None = None
-    """The agent's, which is asked about images; None answers phrases and object prompts."""
+    """The agent's, with tools for what was sent; None answers phrases and object prompts."""
     budget: Budget = DEFAULT_BUDGET
     usage: TokenUsage = field(default_factory=TokenUsage)
     """What the answer cost, once it is complete."""
@@ -47,7 +48,7 @@ class Answerer:
         Raises:
             UserError: The text cannot be read, or the answer cannot be begun.
         """
-        if self.planner is not None and isinstance(subject, Image):
+        if self.planner is not None:
             yield from self._ask_agent(subject, text, self.planner)
         elif is_object_prompt(text):
             prompts = parse_object_prompts(text, width=subject.width, height=subject.height)
@@ -94,11 +95,16 @@ class Answerer:
             for tracked in session.propagate(last, reverse=True):
                 yield self._write_tracked(tracked, asked)
 
-    def _ask_agent(self, image: Image, query: str, planner: Planner) -> Iterator[str]:
-        *_, episode = watch(Task(image, query), planner, self.sam3, budget=self.budget)
+    def _ask_agent(self, subject: Image | Video, query: str, planner: Planner) -> Iterator[str]:
+        task = Task(subject, query) if isinstance(subject, Image) else Task.from_video(subject, query)
+        *_, episode = watch(task, planner, self.sam3, budget=self.budget)
         self.usage.input_tokens = episode.usage.prompt_tokens
         self.usage.output_tokens = episode.usage.completion_tokens
-        yield self._write(0, _list_objects(episode.answer, episode.current_ids))
+        if isinstance(subject, Image):
+            yield self._write(0, _list_objects(episode.answer, episode.current_ids))
+        else:
+            for frame in range(len(subject)):
+                yield self._write(frame, _list_seen(episode.masklets, frame))
         # a line that begins like a frame would be read as one
         said = re.sub(r"\s+", " ", episode.message).lstrip("< ")
         yield f"{said}\n" if said else ""
@@ -123,3 +129,12 @@ def _build_visual_prompt(prompt: ObjectPrompt) -> VisualPrompt:
 
 def _list_objects(found: Instances, ids: Iterable[int]) -> list[FoundObject]:
     return [FoundObject(id, mask, float(score)) for id, mask, score in zip(ids, found.masks, found.scores, strict=True)]
+
+
+def _list_seen(found: Masklets, frame: int) -> list[FoundObject]:
+    """The objects of an answer that are seen on a frame, each under its own id on all frames."""
+    seen: list[FoundObject] = []
+    for id, masklet in zip(found.ids, found.masklets, strict=True):
+        if (mask := masklet.at(frame)) is not None:
+            seen.append(FoundObject(id, decode_mask(mask), masklet.scores[masklet.frames.index(frame)]))
+    return seen

@@ -13,8 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
-from sam3_tool import Image, Video, VideoError
-from sam3_tool.errors import MissingPackageError
+from sam3_tool import Image, Video
 from serve.http.answers import dump_json
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
@@ -33,9 +32,9 @@ from serve.responses.requests import (
     decode_data_url,
     is_data_url,
 )
-
-MAX_FRAMES = 3000
-"""Of a video. A stream says what is found as it is found, but nobody else's work should wait for hours."""
+from serve.talk.talk import Talk, get_talk
+from serve.videos.opening import open_video
+from serve.videos.store import build_key
 
 router = APIRouter(prefix="/v1", tags=["responses"])
 
@@ -46,6 +45,7 @@ async def respond(
     request: Request,
     tenant: Annotated[Tenant, Depends(get_tenant)],
     services: Annotated[Services, Depends(get_services)],
+    talk: Annotated[Talk, Depends(get_talk)],
 ) -> Response:
     """Answer as Meta's SAM API does: a phrase, boxes or points, and one image or video, in OpenAI's Responses format.
 
@@ -54,8 +54,13 @@ async def respond(
     text, media = _read_question(asked)
     async with AsyncExitStack() as held:
         subject = await _open_subject(media, held, tenant, services)
+        is_video = isinstance(subject, Video)
         work = await held.enter_async_context(services.open_work(request))
-        answerer = Answerer(work.sam3, asked.metadata, services.planner.get() if asked.is_for_agent else None)
+        planner = None
+        if asked.is_for_agent:
+            planner = await work.run(partial(talk.planners.get_planner, is_video=is_video))
+        sam3 = work.build_unhurried() if is_video else work.sam3
+        answerer = Answerer(sam3, asked.metadata, planner, talk.settings.budget)
         lines = answerer.answer(subject, text)
         # what is wrong with a request shows by its first line at the latest: until then there is a status to say so
         first = await _take_first_line(work, lines)
@@ -80,8 +85,6 @@ def _read_question(asked: ResponseRequest) -> tuple[str, ImagePart | VideoPart]:
         raise ApiError(400, "invalid", str(error)) from error
     if is_object_prompt(text) and asked.is_for_agent:
         raise ApiError(400, "invalid", f"{AGENT} takes a sentence; send boxes and points to another model, as sam-3.1")
-    if isinstance(media, VideoPart) and asked.is_for_agent:
-        raise ApiError(400, "invalid", f"{AGENT} takes an image here; for a phrase in it, ask sam-3.1")
     if len(text) > MAX_LETTERS and not is_object_prompt(text):
         raise ApiError(400, "invalid", f"the text has {len(text)} letters; at most {MAX_LETTERS} are taken")
     return text, media
@@ -102,7 +105,8 @@ async def _open_subject(
             if isinstance(media, ImagePart):
                 return await loop.run_in_executor(services.pool, partial(read_image, content, tenant, max_pixels=most))
             folder = held.enter_context(tempfile.TemporaryDirectory(prefix="sam3-agent-"))
-            return await loop.run_in_executor(services.pool, partial(_open_video, content, Path(folder), most))
+            open_sent = partial(_open_video, content, Path(folder), tenant, most)
+            return await loop.run_in_executor(services.pool, open_sent)
 
 
 def _decode_data(url: str) -> bytes:
@@ -112,19 +116,10 @@ def _decode_data(url: str) -> bytes:
         raise ApiError(400, "invalid", str(error)) from error
 
 
-def _open_video(content: bytes, folder: Path, max_pixels: int) -> Video:
+def _open_video(content: bytes, folder: Path, tenant: Tenant, max_pixels: int) -> Video:
     path = folder / "video"
     path.write_bytes(content)
-    try:
-        video = Video.open(path, max_pixels=max_pixels)
-    except MissingPackageError as error:
-        raise ApiError(501, "not_supported", "this server reads no video files; its operator can add them") from error
-    except VideoError as error:
-        # not the file's own name on this machine
-        raise ApiError(415, "not_a_video", str(error).replace(str(path), "the video")) from error
-    if len(video) > MAX_FRAMES:
-        raise ApiError(413, "too_large", f"the video has {len(video)} frames; at most {MAX_FRAMES} are taken")
-    return video
+    return open_video(path, tenant, build_key(content, tenant), max_pixels=max_pixels)
 
 
 async def _take_first_line(work: Work, lines: Iterator[str]) -> str:

@@ -10,8 +10,9 @@ PEEK_BYTES = 2**16
 
 _KEPT = re.compile(r"/v1/(?:conversations|episodes|jobs)/([^/]+)")
 _IMAGE = re.compile(r"/v1/images/([^/]+)")
-_IMAGE_KEY = re.compile(rb'"image"\s*:\s*"([0-9a-f]{32})"')
-_DATA_URL = re.compile(rb'"data:image/[^"]+')
+_VIDEO = re.compile(r"/v1/videos/([^/]+)")
+_IMAGE_KEY = re.compile(rb'"(?:image|video)"\s*:\s*"([0-9a-f]{32})"')
+_DATA_URL = re.compile(rb'"data:(?:image|video)/[^"]+')
 _LABEL_TASK = re.compile(rb'"tasks"\s*:\s*\[\s*\{.{0,4096}?("data"\s*:\s*\{[^{}]*\})', re.DOTALL)
 
 
@@ -47,7 +48,9 @@ def find_route(method: str, path: str, headers: Iterable[tuple[bytes, bytes]], p
         return Route(kept[1], is_kept=True)
     if (image := _IMAGE.match(path)) is not None:
         return Route(image[1], is_everywhere=method == "DELETE")
-    if path == "/v1/images":
+    if (video := _VIDEO.match(path)) is not None:
+        return Route(video[1])
+    if path in ("/v1/images", "/v1/videos"):
         return Route()
     return Route(_find_key(headers, peek))
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import ImageShown
-from agent.report.result import Mask
+from agent.report.result import Mask, Track, VideoInfo
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.system.files import write_atomically
 from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import give_owner
-from serve.talk.schemas import ConversationState, ShownImage, TurnSummary
+from serve.talk.schemas import ConversationState, ShownImage, ShownVideo, TurnSummary
 from serve.talk.settings import TalkSettings
 
 log = logging.getLogger(__name__)
@@ -189,8 +189,9 @@ class ConversationStore:
         conversation = kept.conversation
         image, last = conversation.image, conversation.last_turn
         reasons, workspace = conversation.reasons, conversation.workspace
+        tracks = _build_tracks(conversation)
         masks = [
-            Mask.from_candidate(candidate, reasons.get(candidate.id, ""))
+            Mask.from_candidate(candidate, reasons.get(candidate.id, ""), tracks.get(candidate.id))
             for candidate in workspace.pick(conversation.selected)
         ]
         return ConversationState(
@@ -200,6 +201,7 @@ class ConversationStore:
             can_undo=conversation.can_undo,
             can_redo=conversation.can_redo,
             image=ShownImage(image=image.key, width=image.width, height=image.height, name=conversation.name),
+            video=_describe_video(conversation),
             outcome=conversation.outcome,
             message=conversation.message,
             warnings=[*kept.warnings],
@@ -286,6 +288,25 @@ class ConversationStore:
             if not new.is_busy:
                 del shelf[new.id]
             raise ApiError(429, "no_room", "there is no room for more conversations; end some, or wait until turns end")
+
+
+def _describe_video(conversation: Conversation) -> ShownVideo | None:
+    shown = conversation.latest_image
+    if shown.timeline is None:
+        return None
+    key = shown.video_key if shown.video is None else shown.video.key
+    return ShownVideo(**dict(VideoInfo.from_timeline(shown.timeline)), video=key, is_here=shown.video is not None)
+
+
+def _build_tracks(conversation: Conversation) -> dict[int, Track]:
+    """The tracks of the answer to a query about a video, by mask id; none of an image."""
+    timeline, masklets = conversation.timeline, conversation.masklets
+    chosen = () if timeline is None else conversation.workspace.pick(conversation.selected)
+    return {
+        one.id: Track.from_masklet(masklets[one.id], one.key_frame, timeline)
+        for one in chosen
+        if timeline is not None and one.id in masklets
+    }
 
 
 def _swap_images(conversation: Conversation, make: Callable[[Image], Image]) -> Conversation:

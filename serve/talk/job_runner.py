@@ -134,8 +134,8 @@ class JobRunner:
             self.tell_end_of(job)
 
     async def _answer_place(self, job: Job, place: int) -> bool:
-        image = job.request.images[place]
-        row = {"index": place, "image": image if isinstance(image, str) else image.url}
+        named, kind = job.request.subjects[place], "video" if job.request.videos else "image"
+        row = {"index": place, kind: named if isinstance(named, str) else named.url}
         head = json.dumps(row)[:-1]
         try:
             result = await self._ask_patiently(job, place)

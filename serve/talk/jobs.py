@@ -101,14 +101,14 @@ class JobStore:
         if key is not None and (known := self._find_by_key(tenant, check_key(key), request_hash)):
             return known
         with self._change() as connection:
-            self._check_room(connection, tenant, len(request.images))
+            self._check_room(connection, tenant, len(request.subjects))
             job_id = self._settings.new_id()
             webhook = "none" if request.webhook is None else "waiting"
             held = (
                 job_id,
                 tenant,
                 request.model_dump_json(),
-                len(request.images),
+                len(request.subjects),
                 self._now(),
                 key,
                 request_hash,
@@ -230,7 +230,7 @@ class JobStore:
         """Return the first places of a job that have no row yet."""
         rows = self._read("SELECT place FROM results WHERE job = ?", job.id)
         done = {row["place"] for row in rows}
-        missing = (place for place in range(len(job.request.images)) if place not in done)
+        missing = (place for place in range(len(job.request.subjects)) if place not in done)
         return [place for place, _ in zip(missing, range(count), strict=False)]
 
     def write_line(
@@ -256,8 +256,8 @@ class JobStore:
         with self._change() as connection:
             for row in self._read(f"SELECT * FROM jobs WHERE {WAITS}"):
                 job = _to_job(row)
-                missing = self.find_missing(job, len(job.request.images))
-                if any(isinstance(job.request.images[place], str) for place in missing):
+                missing = self.find_missing(job, len(job.request.subjects))
+                if any(isinstance(job.request.subjects[place], str) for place in missing):
                     self._end(connection, job.id, "interrupted")
                     interrupted.append(job.id)
         return interrupted

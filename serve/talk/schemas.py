@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 from agent.core.budget import Budget
 from agent.core.outcome import Outcome
 from agent.core.usage import Usage
-from agent.report.result import Mask, Result
+from agent.report.result import Mask, Result, VideoInfo
 from serve.http.schemas import MAX_LETTERS, MAX_PHRASES, ApiRequest, BoxInput, ImageKey, Number, Text, UrlUpload
 from serve.talk.webhooks import parse_secret
 
@@ -21,6 +21,10 @@ Positive = Annotated[Number, Field(gt=0)]
 MaskIds = Annotated[list[Annotated[int, Strict(), Field(ge=1, le=10**9)]], Field(min_length=1, max_length=MAX_IDS)]
 Name = Annotated[str, Strict(), Field(max_length=255)]
 Threshold = Annotated[Number, Field(ge=0, lt=1)]
+Second = Annotated[Number, Field(ge=0)]
+"""Of a video."""
+_LEFT_OUT: Any = Field(exclude_if=lambda value: value is None)
+"""Of what came later than the first version: left out of a hash, and of saved files, where it is not there."""
 
 
 class BudgetInput(ApiRequest):
@@ -54,20 +58,40 @@ class PlannedRequest(ApiRequest):
     """Left out, the server's own limits hold."""
 
 
-class EpisodeRequest(PlannedRequest):
-    """A query about an image."""
+class SubjectRequest(ApiRequest):
+    """What is asked about: an image, or a video."""
 
-    image: ImageKey
+    image: Annotated[ImageKey | None, _LEFT_OUT] = None
+    """Either this or `video`."""
+    video: Annotated[ImageKey | None, _LEFT_OUT] = None
+    """What an upload to `/v1/videos` was answered with."""
+    since: Annotated[Second | None, _LEFT_OUT] = None
+    """Of a video: what is shown before this second is left out."""
+    until: Annotated[Second | None, _LEFT_OUT] = None
+    """Of a video: what is shown after this second is left out."""
+
+    @model_validator(mode="after")
+    def check_subject(self) -> Self:
+        """Refuse what is about nothing, about two things, or about a time in an image."""
+        if (self.image is None) == (self.video is None):
+            raise ValueError("expected either `image` or `video`, the key of an upload")
+        if self.video is None and (self.since is not None or self.until is not None):
+            raise ValueError("`since` and `until` are seconds of a video, and this is about an image; leave them out")
+        return self
+
+
+class EpisodeRequest(PlannedRequest, SubjectRequest):
+    """A query about an image or a video."""
+
     query: Query
     """In one's own words."""
 
 
-class ConversationRequest(ApiRequest):
-    """The image that a conversation begins with, or turns to."""
+class ConversationRequest(SubjectRequest):
+    """The image or the video that a conversation begins with, or turns to."""
 
-    image: ImageKey
     name: Name = ""
-    """The image's file name, for people."""
+    """The file name of the image or the video, for people."""
 
 
 class SayRequest(PlannedRequest):
@@ -103,6 +127,8 @@ class ClickRequest(ApiRequest):
     """Row in pixels."""
     positive: Annotated[bool, Strict()] = True
     """False takes away what is there."""
+    at: Annotated[Second | None, _LEFT_OUT] = None
+    """Of a video: the second in which the frame is shown; left out, the first frame."""
     mask_id: Count | None = None
     """The mask to correct; left out, the smallest mask of the answer there, and without one, a new object."""
 
@@ -112,6 +138,8 @@ class BoxRequest(ApiRequest):
 
     box: BoxInput
     """x, y, width, height in pixels."""
+    at: Annotated[Second | None, _LEFT_OUT] = None
+    """Of a video: the second in which the frame with the box is shown; left out, the first frame."""
     positive: Annotated[bool, Strict()] = True
     """False takes away what looks like it."""
 
@@ -132,12 +160,16 @@ class Webhook(ApiRequest):
 
 
 class JobRequest(PlannedRequest):
-    """The same question about many images."""
+    """The same question about many images, or about many videos."""
 
-    images: Annotated[list[ImageKey | UrlUpload], Field(min_length=1, max_length=MAX_JOB_IMAGES)]
+    images: Annotated[list[ImageKey | UrlUpload], Field(max_length=MAX_JOB_IMAGES)] = Field(default=[])
     """Keys of uploads, or `{"url": …}`. Urls are fetched when their turn comes, and survive a restart of the server."""
+    videos: Annotated[
+        list[ImageKey | UrlUpload], Field(max_length=MAX_JOB_IMAGES, exclude_if=lambda videos: not videos)
+    ] = Field(default=[])
+    """The same of videos, instead of `images`."""
     query: Query | None = None
-    """Asked of each image; either this or `phrases`."""
+    """Asked of each image or video; either this or `phrases`."""
     phrases: Annotated[list[Text], Field(max_length=MAX_PHRASES)] = Field(default=[])
     """Searched for in each image, as `/v1/segment` does."""
     threshold: Threshold = 0.5
@@ -149,7 +181,16 @@ class JobRequest(PlannedRequest):
         """Refuse what asks nothing, or two things."""
         if (self.query is None) == (not self.phrases):
             raise ValueError("expected either `query` or `phrases`")
+        if bool(self.images) == bool(self.videos):
+            raise ValueError("expected either `images` or `videos`, with one at least")
+        if self.videos and self.phrases:
+            raise ValueError("`phrases` are searched for in images; ask about videos by `query`")
         return self
+
+    @property
+    def subjects(self) -> list[str | UrlUpload]:
+        """What is asked about, in order."""
+        return self.images or self.videos
 
 
 class Answered(BaseModel):
@@ -223,6 +264,15 @@ class ShownImage(Answered):
     name: str
 
 
+class ShownVideo(VideoInfo):
+    """The video that a conversation is about now."""
+
+    video: str
+    """Its key."""
+    is_here: bool
+    """False after a restart of the server: turn to it again to ask more about it."""
+
+
 class TurnSummary(Answered):
     """A turn that counts."""
 
@@ -245,6 +295,9 @@ class ConversationState(Answered):
     can_undo: bool
     can_redo: bool
     image: ShownImage
+    """Of a video, the first frame of the part that is talked about."""
+    video: ShownVideo | None = Field(default=None, exclude_if=lambda video: video is None)
+    """The video that it is about; absent for an image."""
     outcome: Outcome | None
     """Of the latest turn; null before the first one, and after another image was shown."""
     message: str
@@ -295,7 +348,7 @@ class JobStatus(Answered):
     state: JobState
     """'interrupted': the server was restarted and forgot uploads that are still needed; upload them, and resume."""
     images: int
-    """How many it has."""
+    """How many images, or videos, it has."""
     done: int
     """How many have a row: a result or an error."""
     failed: int
@@ -311,12 +364,14 @@ class JobStatus(Answered):
 
 
 class JobRow(Answered):
-    """A line of a job's result: what was found in one image."""
+    """A line of a job's result: what was found in one image or video."""
 
     index: int
-    """The image's place in the request, from 0."""
-    image: str
-    """Its key, or its URL."""
+    """Its place in the request, from 0."""
+    image: str = Field(default="", exclude_if=lambda image: not image)
+    """The image's key, or its URL."""
+    video: str = Field(default="", exclude_if=lambda video: not video)
+    """The video's key, or its URL, of a job about videos."""
     result: Any = None
     """Of a query, what `/v1/episodes` answers; of phrases, what `/v1/segment` answers. Null after an error."""
     error: ErrorBody | None = None

@@ -44,6 +44,8 @@ class Run:
     cancel: Event
     planner: str | None = None
     """The name of one that is allowed; None = the default."""
+    is_video: bool = False
+    """Whether it is about a video."""
     interval: float = LOOK_SECONDS
     """Seconds after which None is yielded while a step takes longer."""
 
@@ -96,7 +98,7 @@ class StepRunner:
     def _iterate(self, run: Run) -> Iterator[Episode]:
         """Load the planner with the first step, in its thread; say what clients may know of a planner's failure."""
         try:
-            yield from run.begin(self.planners.get_planner(run.planner), run.sam3)
+            yield from run.begin(self.planners.get_planner(run.planner, is_video=run.is_video), run.sam3)
         except PlannerError as error:
             log.warning("a planner cannot go on: %s", error)
             raise build_planner_error() from error

@@ -26,8 +26,8 @@ from serve.talk.idempotency import IdempotencyStore
 from serve.talk.job_runner import JobRunner
 from serve.talk.jobs import Job, JobStore
 from serve.talk.planners import PlannerBook
-from serve.talk.schemas import PlannedRequest
-from serve.talk.steps import Begin, Run, StepRunner, take_last
+from serve.talk.schemas import EpisodeRequest, PlannedRequest
+from serve.talk.steps import LOOK_SECONDS, Begin, Run, StepRunner, take_last
 from serve.talk.streams import STREAMED, MediaType
 
 log = logging.getLogger(__name__)
@@ -98,13 +98,35 @@ class Talk:
         except ValueError as error:
             raise ApiError(422, "budget_too_large", str(error)) from error
 
-    def build_run(self, begin: Begin, request: Request, tenant: Tenant, planner: str | None, kind: MediaType) -> Run:
+    async def open_task(self, tenant: Tenant, asked: EpisodeRequest) -> Task:
+        """Return what an episode is asked, of an image or a video that is kept.
+
+        Raises:
+            ApiError: Nothing of this key is kept, or no frame of the video is shown then.
+        """
+        if asked.video is None:
+            return Task(self.services.get_image(tenant, asked.image or ""), asked.query)
+        return await self.open_video_task(tenant, asked.video, asked.query, since=asked.since, until=asked.until)
+
+    async def open_video_task(
+        self, tenant: Tenant, key: str, query: str, *, since: float | None = None, until: float | None = None
+    ) -> Task:
+        """Return what is asked of a video that is kept, from one second to another. Raises ApiError as `open_task`."""
+        video = await self.services.open_video(tenant, key)
+        build = partial(Task.from_video, video, query, since=since, until=until)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.pool, build)
+        except ValueError as error:
+            raise ApiError(422, "invalid", f"with `since` and `until` as given, {error}") from error
+
+    def build_run(
+        self, begin: Begin, request: Request, tenant: Tenant, asked: PlannedRequest, kind: MediaType, *, is_video: bool
+    ) -> Run:
         """Return a run for somebody who waits. Raises ApiError while SAM 3 is being loaded."""
         cancel = Event()
         sam3 = self.services.sam3.get().for_caller(f"{tenant.name}/{request.state.request_id}", cancel=cancel)
-        if kind in STREAMED:
-            return Run(begin, sam3, cancel, planner, self.settings.keep_alive_seconds)
-        return Run(begin, sam3, cancel, planner)
+        interval = self.settings.keep_alive_seconds if kind in STREAMED else LOOK_SECONDS
+        return Run(begin, sam3, cancel, asked.planner, is_video, interval)
 
     def finish_episode(self, planner: str | None, clock: Callable[[], float]) -> Callable[[Episode], Result]:
         """Return what makes the answer of a finished episode.
@@ -121,7 +143,8 @@ class Talk:
         """Return what one must know of an episode: of its planner, and of phrases that SAM 3 does not know."""
         sam3 = self.services.sam3.get()
         unknown = [sam3.vocabulary_warning(search.phrase) for search in episode.searches if search.phrase]
-        return [*self.planners.get_warnings(planner), *dict.fromkeys(filter(None, unknown))]
+        is_video = episode.task.timeline is not None
+        return [*self.planners.get_warnings(planner, is_video=is_video), *dict.fromkeys(filter(None, unknown))]
 
     def count_usage(self, episode: Episode) -> Episode:
         """Let the metrics know what an episode has cost, and return it."""
@@ -131,26 +154,38 @@ class Talk:
     # jobs
 
     async def _answer_job_image(self, job: Job, place: int) -> str:
-        """Answer one image of a job, as JSON. Raises what is to be its error."""
+        """Answer one image or video of a job, as JSON. Raises what is to be its error."""
         tenant = self._tenants.get(job.tenant, Tenant(job.tenant))
-        image = await self._get_job_image(job, place, tenant)
         asked, cancel = job.request, Event()
         sam3 = self.services.sam3.get().for_caller(f"{job.tenant}/{job.id}", is_batch=True, cancel=cancel)
         loop = asyncio.get_running_loop()
         if asked.query is None:
+            image = await self._get_job_image(job, place, tenant)
             searched = SegmentRequest(image=image.key, phrases=asked.phrases, threshold=asked.threshold)
             search = partial(answer_segment, sam3, image, build_prompts(searched, None), searched)
             return (await loop.run_in_executor(self.pool, search)).decode()
         began = loop.time()
-        run = Run(self.begin_episode(Task(image, asked.query), asked), sam3, cancel, asked.planner)
+        task = await self._open_job_task(job, place, tenant, asked.query)
+        run = Run(self.begin_episode(task, asked), sam3, cancel, asked.planner, bool(asked.videos))
         episode = await take_last(self.runner.take_steps(run))
         result = self.finish_episode(asked.planner, lambda: loop.time() - began)(episode)
         return result.model_dump_json()
 
+    async def _open_job_task(self, job: Job, place: int, tenant: Tenant, query: str) -> Task:
+        if not job.request.videos:
+            return Task(await self._get_job_image(job, place, tenant), query)
+        named = job.request.videos[place]
+        if isinstance(named, str):
+            return await self.open_video_task(tenant, named, query)
+        content = await self.services.fetch_image(named.url)
+        put = partial(self.services.videos.put, tenant, content)
+        key, _ = await asyncio.get_running_loop().run_in_executor(self.pool, put)
+        return await self.open_video_task(tenant, key, query)
+
     async def _get_job_image(self, job: Job, place: int, tenant: Tenant) -> Image:
         named = job.request.images[place]
         if isinstance(named, str):
-            return self.services.images.get(tenant, named)
+            return self.services.get_image(tenant, named)
         content = await self.services.fetch_image(named.url)
         read = partial(read_image, content, tenant, max_pixels=self.services.settings.max_pixels)
         return await asyncio.get_running_loop().run_in_executor(self.pool, read)

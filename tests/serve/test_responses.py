@@ -28,7 +28,10 @@ from meta_sam_parser import (
     video_segmentation_format,
 )
 
+from agent import GrammarPlanner, Task, run
+from agent.tools import VIDEO
 from sam3_tool import Image, Instances, Sam3, Video
+from sam3_tool.masks.rle import decode_mask
 from sam3_tool.synthetic.clips import draw_clip
 from sam3_tool.synthetic.scenes import draw_scene
 from serve.http.app import create_app
@@ -187,6 +190,26 @@ def test_a_phrase_is_followed_through_a_video(ask: openai.OpenAI, tiny: Sam3, fi
     assert all(np.array_equal(expected[place], masks[place]) for place in expected)
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_the_agent_follows_through_a_video_what_a_sentence_asks_for(
+    ask: openai.OpenAI, tiny: Sam3, film: tuple[Video, str], is_stream: bool
+) -> None:
+    video, url = film
+    question = build_question("the largest object", url, "video")
+    if is_stream:
+        with ask.responses.stream(model="sam3-agent", input=question) as stream:
+            text = stream.get_final_response().output_text
+    else:
+        text = ask.responses.create(model="sam3-agent", input=question).output_text
+    result = parse_text(text, is_video=True)
+    [masklet] = run(Task.from_video(video, "the largest object"), GrammarPlanner(toolset=VIDEO), tiny).masklets.masklets
+    masks = list_masks(result, video.height, video.width)
+    assert [frame for _, frame in masks] == [*masklet.frames]
+    assert all(np.array_equal(mask, decode_mask(masklet.at(frame or 0))) for (_, frame), mask in masks.items())
+    [said] = [record.text for record in result.records if isinstance(record, SegmentationTextRecord)]
+    assert said.strip()
+
+
 @pytest.mark.parametrize(
     ("direction", "frames"), [("both", [2, 3, 1, 0]), ("forward", [2, 3]), ("backward", [2, 1, 0])]
 )
@@ -223,8 +246,8 @@ FRAME_1 = "<1f>1<|point;x=1;y=1;w=64;h=48|>"
         ({"input": build_question(FRAME_1, WHITE)}, 400, "an image has frame 0 only"),
         ({"input": build_question(FRAME_1.replace("64", "63"), WHITE)}, 400, "the image has 64 x 48"),
         ({"input": build_question(FRAME_1, WHITE), "model": "sam3-agent"}, 400, "takes a sentence"),
-        ({"input": build_question("cup", WHITE, "video")}, 415, "the video"),
-        ({"input": build_question("cup", WHITE, "video"), "model": "sam3-agent"}, 400, "takes an image here"),
+        ({"input": build_question("cup", WHITE, "video")}, 415, "a video is expected"),
+        ({"input": build_question("cup", WHITE, "video"), "model": "sam3-agent"}, 415, "a video is expected"),
         ({"input": [{"role": "user", "content": "cup"}]}, 400, "one `input_image` or `input_video`"),
         ({"input": build_question("cup", WHITE) * 2}, 400, "found are 2 texts"),
         ({"input": build_question("cup", WHITE), "metadata": {"mask_encoding": "png"}}, 422, "mask_encoding"),

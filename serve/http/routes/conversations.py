@@ -1,16 +1,18 @@
-"""`/v1/conversations`: an image, what is said about it turn by turn, and corrections by hand."""
+"""`/v1/conversations`: an image or a video, what is said about it turn by turn, and corrections by hand."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from agent.conversation.conversation import Conversation
+from agent.conversation.events import ImageShown
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
 from sam3_tool import Sam3
@@ -101,6 +103,7 @@ class Turn:
             if not asks_sam3:
                 work = partial(change, conversation, self.services.sam3.get())
                 return await asyncio.get_running_loop().run_in_executor(self.talk.pool, work)
+            check_video_is_here(conversation)
             async with self.services.open_work(self.request) as asking:
                 return await asking.run(lambda: change(conversation, asking.sam3))
         except ConversationError as error:
@@ -128,6 +131,21 @@ def refuse_turn(error: ConversationError) -> ApiError:
     return ApiError(422, "turn_refused", str(error))
 
 
+async def open_subject(asked: ConversationRequest, tenant: Tenant, talk: Talk) -> Conversation:
+    """Return a new conversation about an image or a video that is kept. Raises ApiError if it is not kept."""
+    if asked.video is None:
+        return Conversation.start(talk.services.get_image(tenant, asked.image or ""), asked.name)
+    task = await talk.open_video_task(tenant, asked.video, "", since=asked.since, until=asked.until)
+    return Conversation((ImageShown(task.image, Path(asked.name).name, task.video, task.timeline),), 1)
+
+
+def check_video_is_here(conversation: Conversation) -> None:
+    """Raise ApiError for a conversation about a video that a restart has lost."""
+    if conversation.timeline is not None and conversation.video is None:
+        message = "the server has lost this conversation's video; upload it again, and turn to it by /show"
+        raise ApiError(409, "video_gone", message)
+
+
 def build_answer(state: ConversationState, status: int = 200) -> StoredAnswer:
     """Return the answer with a conversation's state."""
     headers = {"etag": state.etag}
@@ -140,12 +158,10 @@ def build_answer(state: ConversationState, status: int = 200) -> StoredAnswer:
 async def start_conversation(
     asked: ConversationRequest,
     tenant: Annotated[Tenant, Depends(get_tenant)],
-    services: Annotated[Services, Depends(get_services)],
     talk: Annotated[Talk, Depends(get_talk)],
 ) -> Response:
-    """Begin a conversation about an image."""
-    image = services.images.get(tenant, asked.image)
-    kept = talk.conversations.start(tenant, Conversation.start(image, asked.name))
+    """Begin a conversation about an image or a video."""
+    kept = talk.conversations.start(tenant, await open_subject(asked, tenant, talk))
     return to_response(build_answer(talk.conversations.describe(kept), 201))
 
 
@@ -195,8 +211,10 @@ async def say_query(asked: SayRequest, turn: AnyTurn, accept: Accept = "applicat
                 answer = StoredAnswer(200, body, kind, answer.headers)
             claim.finish(answer)
             return to_response(answer)
-        begin = talk.begin_episode(conversation.build_task(asked.query), asked)
-        run = talk.build_run(begin, turn.request, turn.tenant, asked.planner, kind)
+        task = conversation.build_task(asked.query)
+        check_video_is_here(conversation)
+        begin = talk.begin_episode(task, asked)
+        run = talk.build_run(begin, turn.request, turn.tenant, asked, kind, is_video=task.timeline is not None)
 
         def finish(episode: Episode) -> ConversationState:
             warnings = talk.list_warnings(episode, asked.planner)
@@ -260,7 +278,7 @@ async def click_image(asked: ClickRequest, turn: AnyTurn) -> Response:
     """Correct a mask at a pixel, or add the object there."""
 
     def click(conversation: Conversation, sam3: Sam3) -> Conversation:
-        return conversation.click(asked.x, asked.y, sam3, positive=asked.positive, mask_id=asked.mask_id)
+        return conversation.click(asked.x, asked.y, sam3, positive=asked.positive, mask_id=asked.mask_id, at=asked.at)
 
     return await turn.edit(asked, click, asks_sam3=True)
 
@@ -271,16 +289,25 @@ async def apply_box(asked: BoxRequest, turn: AnyTurn) -> Response:
     x, y, width, height = asked.box
 
     def change(conversation: Conversation, sam3: Sam3) -> Conversation:
-        return conversation.apply_box(x, y, x + width, y + height, sam3, positive=asked.positive)
+        return conversation.apply_box(x, y, x + width, y + height, sam3, positive=asked.positive, at=asked.at)
 
     return await turn.edit(asked, change, asks_sam3=True)
 
 
 @router.post("/{conversation}/show", response_model=ConversationState)
 async def show_image(asked: ConversationRequest, turn: AnyTurn) -> Response:
-    """Turn to another image: mask ids count from 1 again, and the earlier turns are kept."""
-    image = turn.services.images.get(turn.tenant, asked.image)
-    return await turn.edit(asked, lambda conversation, _: conversation.show(image, asked.name))
+    """Turn to another image or video: mask ids count from 1 again, and the earlier turns are kept.
+
+    A conversation about a video that a restart has lost goes on as it was once the video is shown again.
+    """
+    shown = await open_subject(asked, turn.tenant, turn.talk)
+
+    def show(conversation: Conversation, _: Sam3) -> Conversation:
+        if shown.video is None:
+            return conversation.show(shown.image, asked.name)
+        return conversation.show_video(shown.video, asked.name, since=asked.since, until=asked.until)
+
+    return await turn.edit(asked, show)
 
 
 @router.post("/{conversation}/undo", response_model=ConversationState)

@@ -5,10 +5,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from agent.core.episode import Task
 from agent.report.result import Result
 from serve.http.auth import Tenant, get_tenant
-from serve.http.services import Services, get_services
 from serve.talk.idempotency import StoredAnswer, hash_request
 from serve.talk.schemas import EpisodeRequest, ErrorLine, ResultLine, StepLine, WaitingLine
 from serve.talk.streams import StepAnswer, choose_media_type, to_response
@@ -49,20 +47,19 @@ async def ask_query(
     asked: EpisodeRequest,
     request: Request,
     tenant: Annotated[Tenant, Depends(get_tenant)],
-    services: Annotated[Services, Depends(get_services)],
     talk: Annotated[Talk, Depends(get_talk)],
     accept: Accept = "application/json",
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Answer a query about an image. The answer is what `result.json` holds."""
+    """Answer a query about an image or a video. The answer is what `result.json` holds."""
     began, kind = time.perf_counter(), choose_media_type(accept)
     claim = talk.idempotency.begin(tenant.name, idempotency_key, hash_request(f"POST /v1/episodes {kind}", asked))
     if isinstance(claim, StoredAnswer):
         return to_response(claim, is_replayed=True)
     with claim.release_on_error():
-        image = services.images.get(tenant, asked.image)
-        begin = talk.begin_episode(Task(image, asked.query), asked)
-        run = talk.build_run(begin, request, tenant, asked.planner, kind)
+        task = await talk.open_task(tenant, asked)
+        begin = talk.begin_episode(task, asked)
+        run = talk.build_run(begin, request, tenant, asked, kind, is_video=task.timeline is not None)
     answer = StepAnswer(
         steps=talk.runner.take_steps_in_turn(run, tenant),
         finish=talk.finish_episode(asked.planner, lambda: time.perf_counter() - began),

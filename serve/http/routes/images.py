@@ -6,40 +6,20 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from starlette.datastructures import UploadFile
 
 from sam3_tool import Image
 from serve.http.answers import dump_json
 from serve.http.auth import Tenant, get_tenant
-from serve.http.errors import ApiError
 from serve.http.images import read_image
-from serve.http.schemas import ImageAnswer, UploadAnswer, UrlUpload
+from serve.http.schemas import ImageAnswer, UploadAnswer
 from serve.http.services import Services, get_services
+from serve.http.uploads import FILE_BODIES, read_content
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 
-_BODIES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            },
-            "application/json": {"schema": UrlUpload.model_json_schema()},
-        },
-    }
-}
-
 
 @router.post(
-    "", status_code=201, response_class=Response, responses={201: {"model": UploadAnswer}}, openapi_extra=_BODIES
+    "", status_code=201, response_class=Response, responses={201: {"model": UploadAnswer}}, openapi_extra=FILE_BODIES
 )
 async def upload_image(
     request: Request,
@@ -49,7 +29,7 @@ async def upload_image(
     """Keep an image, and begin to encode it. The body is the file, a form with the file, or JSON with its address."""
     deadline = time.monotonic() + services.settings.deadline + services.settings.body_seconds
     async with services.uploads.hold_place(tenant):
-        content = await _read_content(request, services)
+        content = await read_content(request, services)
         async with services.uploads.enter(deadline):
             decode = partial(_decode_image, content, tenant, services)
             image = await asyncio.get_running_loop().run_in_executor(services.pool, decode)
@@ -65,30 +45,6 @@ async def upload_image(
 def describe_image(image: Image, services: Services) -> dict[str, Any]:
     """Return the JSON value of an image that is kept."""
     return {"image": image.key, "width": image.width, "height": image.height, "expires": services.images.seconds}
-
-
-async def _read_content(request: Request, services: Services) -> bytes:
-    """Return the bytes of an image file. Raises ApiError for a body that holds none."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=8) as form:
-            files = [value for value in form.values() if isinstance(value, UploadFile)]
-            content = await files[0].read() if files else b""
-    else:
-        content = await request.body()
-    if not content:
-        raise ApiError(422, "invalid", "the body holds no file; send the image itself, or a form with one file")
-    if kind == "application/json":
-        return await services.fetch_image(_read_url(content))
-    return content
-
-
-def _read_url(body: bytes) -> str:
-    try:
-        return UrlUpload.model_validate_json(body).url
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from error
 
 
 def _decode_image(content: bytes, tenant: Tenant, services: Services) -> Image:

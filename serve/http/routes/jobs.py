@@ -1,4 +1,4 @@
-"""`/v1/jobs`: the same question about many images, answered in the background."""
+"""`/v1/jobs`: the same question about many images or videos, answered in the background."""
 
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -29,9 +29,9 @@ AnyTalk = Annotated[Talk, Depends(get_talk)]
 async def start_job(
     asked: JobRequest, tenant: AnyTenant, talk: AnyTalk, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Begin to ask the same of many images. The header `location` says where it can be followed."""
+    """Begin to ask the same of many images, or of many videos. The header `location` says where it can be followed."""
     talk.check_planned(asked)
-    for named in asked.images:
+    for named in asked.subjects:
         if not isinstance(named, str):
             talk.services.fetcher.check_url(named.url)
     if asked.webhook is not None:

@@ -33,8 +33,8 @@ async def segment(
     services: Annotated[Services, Depends(get_services)],
 ) -> Response:
     """Find every instance of each phrase, or of what the boxes show."""
-    image = services.images.get(tenant, asked.image)
-    exemplar_image = None if asked.like is None else services.images.get(tenant, asked.like)
+    image = services.get_image(tenant, asked.image)
+    exemplar_image = None if asked.like is None else services.get_image(tenant, asked.like)
     prompts = build_prompts(asked, exemplar_image)
     async with services.open_work(request) as work:
         answer = await work.run(lambda: answer_segment(work.sam3, image, prompts, asked))
@@ -81,7 +81,7 @@ async def refine(
     services: Annotated[Services, Depends(get_services)],
 ) -> Response:
     """Find the one object that clicks, a box, or an earlier mask show: three candidates, best first."""
-    image = services.images.get(tenant, asked.image)
+    image = services.get_image(tenant, asked.image)
     async with services.open_work(request) as work:
         answer = await work.run(lambda: _answer_refine(work.sam3, image, asked))
     return Response(answer, media_type="application/json")
@@ -134,7 +134,7 @@ async def segment_everything(
     services: Annotated[Services, Depends(get_services)],
 ) -> Response:
     """Find everything, without a prompt. This takes as long as some hundred clicks."""
-    image = services.images.get(tenant, asked.image)
+    image = services.get_image(tenant, asked.image)
     async with services.open_work(request) as work:
         answer = await work.run(lambda: _answer_everything(work.sam3, image, asked))
     return Response(answer, media_type="application/json")
