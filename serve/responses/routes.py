@@ -33,7 +33,7 @@ from serve.responses.requests import (
     is_data_url,
 )
 from serve.talk.talk import Talk, get_talk
-from serve.videos.opening import open_video
+from serve.videos.opening import open_sent_video
 from serve.videos.store import build_key
 
 router = APIRouter(prefix="/v1", tags=["responses"])
@@ -119,7 +119,7 @@ def _decode_data(url: str) -> bytes:
 def _open_video(content: bytes, folder: Path, tenant: Tenant, max_pixels: int) -> Video:
     path = folder / "video"
     path.write_bytes(content)
-    return open_video(path, tenant, build_key(content, tenant), max_pixels=max_pixels)
+    return open_sent_video(path, tenant, build_key(content, tenant), max_pixels=max_pixels)
 
 
 async def _take_first_line(work: Work, lines: Iterator[str]) -> str:

@@ -56,7 +56,7 @@ class KeptFrames:
         return self.key
 
 
-def open_video(path: Path, tenant: Tenant, key: str, *, max_pixels: int) -> Video:
+def open_sent_video(path: Path, tenant: Tenant, key: str, *, max_pixels: int) -> Video:
     """Open a video file that a client has sent.
 
     Args:

@@ -15,7 +15,7 @@ from sam3_tool import Video
 from sam3_tool.system.files import write_atomically
 from serve.http.auth import Tenant
 from serve.http.errors import ApiError
-from serve.videos.opening import open_video
+from serve.videos.opening import open_sent_video
 
 OPEN_VIDEOS = 8
 """Videos that stay open in a process: each remembers frames that were decoded last."""
@@ -104,7 +104,7 @@ class VideoStore:
         path.touch()
         with self._lock:
             known = self._open.pop(path, None)
-        video = known or open_video(path, tenant, key, max_pixels=self._max_pixels)
+        video = known or open_sent_video(path, tenant, key, max_pixels=self._max_pixels)
         with self._lock:
             self._open[path] = video
             while len(self._open) > OPEN_VIDEOS:
