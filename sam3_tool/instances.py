@@ -10,8 +10,9 @@ import numpy as np
 from sam3_tool.costs import NO_COST, CallCost
 from sam3_tool.errors import MissingPackageError
 from sam3_tool.masks import rle
-from sam3_tool.masks.boxes import xyxy_to_xywh
+from sam3_tool.masks.boxes import masks_to_boxes, xyxy_to_xywh
 from sam3_tool.masks.rle import RleMask
+from sam3_tool.masks.tidying import holds_clicks, tidy_mask
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -131,6 +132,28 @@ class Instances:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def tidy(self, points: Sequence[tuple[float, float]], labels: Sequence[int]) -> "Instances":
+        """Tidy each candidate for one clicked object, as `Sam3.refine` does it.
+
+        Args:
+            points: Clicks, x y in pixels.
+            labels: 1 = on the object, 0 = on what does not belong to it, one per point.
+
+        Returns:
+            The candidates that hold all positive clicks, without specks and small holes, in the same order; there may
+            be none.
+
+        >>> mask = np.zeros((1, 20, 20), bool)
+        >>> mask[0, 2:12, 2:12] = mask[0, 18, 18] = True
+        >>> found = Instances(mask, np.array([[2, 2, 19, 19]], np.float32), np.array([0.9], np.float32), 1.0, "")
+        >>> found.tidy([(5, 5)], [1]).boxes.tolist(), len(found.tidy([(15, 5)], [1]))
+        ([[2.0, 2.0, 12.0, 12.0]], 0)
+        """
+        tidied = [tidy_mask(mask, points, labels) for mask in self.masks]
+        kept = [index for index, mask in enumerate(tidied) if mask.any() and holds_clicks(mask, points, labels)]
+        masks = np.stack([tidied[index] for index in kept]) if kept else self.masks[:0]
+        return Instances(masks, masks_to_boxes(masks), self.scores[kept], self.presence, self.phrase, cost=self.cost)
 
     def __getitem__(self, keep: Sequence[int] | np.ndarray) -> "Instances":
         """Return the instances at these indices, or where a bool (N,) array is true.

@@ -463,6 +463,7 @@ class Sam3:
         mask: np.ndarray | None = None,
         multimask: bool = True,
         fill_holes: bool = False,
+        tidy: bool = False,
     ) -> Instances:
         """Segment the one object that clicks, a box or an earlier mask show.
 
@@ -477,10 +478,12 @@ class Sam3:
             multimask: True gives three candidates, which suits a single click. False gives the single mask that the
                 published notebooks take for several clicks, for a box and for a correction.
             fill_holes: Fill holes of up to 0.3 % of the image, as the published predictor for clicks does it.
+            tidy: Leave out candidates that miss a positive click. Of the others, parts without a positive click and
+                holes without a negative one go when they have less than 5 % of the mask's pixels.
 
         Returns:
-            Up to three candidates, best first, or one. `scores` are the predicted IoU, `boxes` the extents of the
-            masks, and `presence` says how sure SAM 3 is that there is an object at all.
+            Up to three candidates, best first, or one; with `tidy`, perhaps none. `scores` are the predicted IoU,
+            `boxes` the extents of the masks, and `presence` says how sure SAM 3 is that there is an object at all.
 
         Raises:
             ValueError: Nothing is given, a point lies outside the image, or the mask has another size.
@@ -496,7 +499,8 @@ class Sam3:
         clicks = tuple((float(x), float(y)) for x, y in points)
         object_box = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
         prompt = VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask, multimask, fill_holes)
-        return self.segment_batch([(image, prompt)])[0]
+        found = self.segment_batch([(image, prompt)])[0]
+        return found.tidy(prompt.points, prompt.labels) if tidy else found
 
     def segment_everything(
         self,

@@ -575,11 +575,13 @@ class Conversation:
         *,
         positive: bool = True,
         mask_id: int | None = None,
+        new: bool = False,
         at: float | None = None,
     ) -> "Conversation":
         """Correct a mask at a pixel, or add the object there.
 
-        A corrected mask takes the place of the one it corrects, which keeps its id outside the answer.
+        A corrected mask keeps its id; `undo` brings back what it was. A mask of an image holds every positive click on
+        it, and has neither specks nor small holes, as `Sam3.refine(tidy=True)` says.
 
         Args:
             x: Column in pixels, in [0, width).
@@ -587,6 +589,7 @@ class Conversation:
             sam3: Makes the mask.
             positive: True adds what is there, False takes it away.
             mask_id: The mask to correct. Default: the smallest mask of the answer there; without one, a new object.
+            new: Whether it is a new object even where a mask of the answer is; a positive click without `mask_id`.
             at: Of a video, the second in which the frame is shown. Default: its first frame.
 
         Returns:
@@ -595,7 +598,9 @@ class Conversation:
         Raises:
             ConversationError: The pixel lies outside the image, nothing is found, or a negative click hits no mask.
         """
-        mask_id = self.mask_at(x, y, at=at) if mask_id is None else mask_id
+        self._check_inside(x, y)
+        if mask_id is None and not new:
+            mask_id = self.mask_at(x, y, at=at)
         if mask_id is None and not positive:
             raise ConversationError(f"there is no mask at {x:g}, {y:g} to take anything from")
         self._check_known([] if mask_id is None else [mask_id])

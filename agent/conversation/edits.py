@@ -43,16 +43,14 @@ def build_refine_call(x: float, y: float, positive: bool, mask_id: int | None, a
 
 
 def answer_with_refined(mask_id: int | None, episode: Episode) -> Tool:
-    """Answer with the new mask in the place of `mask_id`, or of the same object, or after all others."""
+    """Answer with the corrected mask, or with the new one in the place of the same object, or after all others."""
     selected, workspace = episode.task.context.selected, episode.workspace
     if episode.steps[-1].observation.workspace is None:
         raise ConversationError(episode.message)
+    if mask_id is not None:
+        return Answer(ids=[*dict.fromkeys([*selected, mask_id])], message=episode.message)
     new = len(workspace)
-    same = (
-        find_same_objects(selected, [new], workspace)[:, 0].tolist()
-        if mask_id is None
-        else [selected_id == mask_id for selected_id in selected]
-    )
+    same = find_same_objects(selected, [new], workspace)[:, 0].tolist()
     kept = [new if replaced else selected_id for selected_id, replaced in zip(selected, same, strict=True)]
     return Answer(ids=[*dict.fromkeys([*kept, new])], message=episode.message)
 

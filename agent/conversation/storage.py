@@ -12,7 +12,14 @@ from agent.conversation.events import Event, ImageShown, build_context
 from agent.core.episode import Episode
 from agent.core.outcome import Outcome
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
-from agent.records.episode_file import SavedImage, SavedStep, SavedVideo, rebuild_episode, to_saved_steps
+from agent.records.episode_file import (
+    SavedImage,
+    SavedStep,
+    SavedVideo,
+    has_correction,
+    rebuild_episode,
+    to_saved_steps,
+)
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.system.files import write_atomically
@@ -21,6 +28,9 @@ FORMAT = "sam3-agent conversation"
 VERSION: Final = 1
 VIDEO_VERSION: Final = 2
 """Of a conversation in which a video was shown; all others are as version 1 has them."""
+CORRECTION_VERSION: Final = 3
+"""Of a conversation in which a person corrected a mask in its place; about images and videos."""
+READABLE_VERSIONS = (VERSION, VIDEO_VERSION, CORRECTION_VERSION)
 
 
 class SavedImageShown(SavedModel):
@@ -53,7 +63,7 @@ class SavedTurn(SavedModel):
 
 class SavedConversation(SavedModel):
     format: Literal["sam3-agent conversation"] = "sam3-agent conversation"
-    version: Literal[1, 2] = VERSION
+    version: Literal[1, 2, 3] = VERSION
     cursor: int
     """How many of the events count; the others were undone."""
     events: tuple[SavedImageShown | SavedTurn, ...]
@@ -67,7 +77,7 @@ class SavedConversation(SavedModel):
 
     @property
     def mask_count(self) -> int:
-        return sum(len(step.added.candidates) for step in self._steps if step.added is not None)
+        return sum(len(step.added.candidates) + len(step.added.corrected) for step in self._steps if step.added)
 
     @property
     def event_and_step_count(self) -> int:
@@ -95,10 +105,11 @@ class SavedConversation(SavedModel):
     def from_events(cls, events: Sequence[Event], cursor: int) -> Self:
         image_events = [event for event in events if isinstance(event, ImageShown)]
         images = {event.image.key: SavedImage.from_image(event.image, event.name) for event in reversed(image_events)}
+        saved = tuple(_to_saved_event(event) for event in events)
         return cls(
-            version=VERSION if all(event.timeline is None for event in image_events) else VIDEO_VERSION,
+            version=_choose_version(saved),
             cursor=cursor,
-            events=tuple(_to_saved_event(event) for event in events),
+            events=saved,
             pictures=tuple(images[key] for key in dict.fromkeys(event.image.key for event in image_events)),
         )
 
@@ -129,7 +140,7 @@ def load_conversation(
 
     Raises RecordError for a file that is missing, foreign or damaged, or beyond a limit.
     """
-    held = read_versioned_json(path, kind="conversation", format=FORMAT, versions=(VERSION, VIDEO_VERSION))
+    held = read_versioned_json(path, kind="conversation", format=FORMAT, versions=READABLE_VERSIONS)
     try:
         saved = SavedConversation.model_validate(held)
         saved.check_limits(path, max_pixels=max_pixels, max_masks=max_masks, max_steps=max_steps)
@@ -140,6 +151,14 @@ def load_conversation(
         raise RecordError(f"{path} is damaged: {first_validation_error(error)}") from error
     except ValueError as error:
         raise RecordError(f"{path} is damaged: {error}") from error
+
+
+def _choose_version(events: Sequence[SavedImageShown | SavedTurn]) -> Literal[1, 2, 3]:
+    """The earliest version that can hold these events."""
+    if any(isinstance(event, SavedTurn) and has_correction(event.steps) for event in events):
+        return CORRECTION_VERSION
+    has_video = any(isinstance(event, SavedImageShown) and event.video is not None for event in events)
+    return VIDEO_VERSION if has_video else VERSION
 
 
 def _to_saved_event(event: Event) -> SavedImageShown | SavedTurn:

@@ -19,7 +19,7 @@ class Candidate:
     """
 
     id: int
-    """Counts from 1; given once, never changed or reused in an episode."""
+    """Counts from 1; given once, never reused in an episode. A person's correction keeps it."""
     rle: RleMask
     box: tuple[float, float, float, float]
     """x0 y0 x1 y1 in pixels."""
@@ -166,6 +166,21 @@ class Workspace:
             for id, (rle, box, score) in enumerate(rows, start=len(self) + 1)
         )
         return replace(self, candidates=(*self.candidates, *new))
+
+    def with_correction(self, corrected: Candidate) -> "Workspace":
+        """Put a corrected mask in the place of the one with its id.
+
+        Args:
+            corrected: The mask, under the id of the one that it corrects.
+
+        Returns:
+            A workspace in which it stands for that mask.
+
+        Raises:
+            KeyError: There is no mask of its id.
+        """
+        place = self[corrected.id].id - 1
+        return replace(self, candidates=(*self.candidates[:place], corrected, *self.candidates[place + 1 :]))
 
     def with_tracks(self, found: Masklets, *, origin: str = "segment", arguments: str | None = None) -> "Workspace":
         """Add objects of a video under new ids.

@@ -41,7 +41,9 @@ FORMAT = "sam3-agent episode"
 VERSION: Final = 3
 VIDEO_VERSION: Final = 4
 """Of an episode about a video; those about images are as version 3 has them."""
-READABLE_VERSIONS = (1, 2, 3, 4)
+CORRECTION_VERSION: Final = 5
+"""Of an episode in which a person corrected a mask in its place; about an image or a video."""
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 """Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view.
 
 Version 2 is without what was said before in a conversation.
@@ -154,24 +156,38 @@ class WorkspaceDelta(SavedModel):
 
     candidates: tuple[SavedCandidate, ...] = ()
     searches: tuple[SearchRecord, ...] = ()
+    corrected: tuple[SavedCandidate, ...] = Field(default=(), exclude_if=lambda corrected: not corrected)
+    """Masks that take the place of earlier ones, whose ids they have."""
 
     @classmethod
     def diff(cls, before: Workspace, after: Workspace) -> Self:
         old, searched = len(before.candidates), len(before.searches)
-        if (after.candidates[:old], after.searches[:searched]) != (before.candidates, before.searches):
-            raise ValueError("a step changed masks or searches of an earlier one; a workspace can only grow")
-        return cls(candidates=after.candidates[old:], searches=after.searches[searched:])
+        if len(after.candidates) < old or after.searches[:searched] != before.searches:
+            raise ValueError("a step lost masks or searches of an earlier one; a workspace can only grow")
+        pairs = zip(before.candidates, after.candidates, strict=False)
+        corrected = tuple(new for was, new in pairs if new != was or new.masklet is not was.masklet)
+        return cls(candidates=after.candidates[old:], searches=after.searches[searched:], corrected=corrected)
 
     def apply_to(self, before: Workspace) -> Workspace:
         """Add what the step added. Raise ValueError for masks that fit neither the image nor the numbering."""
         for id, candidate in enumerate(self.candidates, start=len(before) + 1):
-            if candidate.id != id or candidate.rle.size != (before.height, before.width):
-                raise ValueError(f"mask {candidate.id} of size {candidate.rle.size} stands where mask {id} should")
-            rle.check_runs(candidate.rle)
-            if candidate.masklet is not None and candidate.rle not in candidate.masklet.rles:
-                raise ValueError(f"mask {candidate.id} is none of those that it has in the video")
+            _check_candidate(candidate, id, before)
+        for candidate in self.corrected:
+            if candidate.id not in before:
+                raise ValueError(f"it corrects mask {candidate.id}, which no step has found")
+            _check_candidate(candidate, candidate.id, before)
+            before = before.with_correction(candidate)
         candidates = (*before.candidates, *self.candidates)
         return Workspace(before.height, before.width, candidates, (*before.searches, *self.searches))
+
+
+def _check_candidate(candidate: Candidate, id: int, workspace: Workspace) -> None:
+    """Raise ValueError for a mask that fits neither this id, nor the image, nor its own video."""
+    if candidate.id != id or candidate.rle.size != (workspace.height, workspace.width):
+        raise ValueError(f"mask {candidate.id} of size {candidate.rle.size} stands where mask {id} should")
+    rle.check_runs(candidate.rle)
+    if candidate.masklet is not None and candidate.rle not in candidate.masklet.rles:
+        raise ValueError(f"mask {candidate.id} is none of those that it has in the video")
 
 
 class SavedStep(SavedModel):
@@ -275,7 +291,7 @@ class Transcript(SavedModel):
     """
 
     format: Literal["sam3-agent episode"] = "sam3-agent episode"
-    version: Literal[1, 2, 3, 4] = VERSION
+    version: Literal[1, 2, 3, 4, 5] = VERSION
     made_by: Provenance
     query: Text
     by_hand: bool = False
@@ -303,15 +319,15 @@ class Transcript(SavedModel):
         Returns:
             What a file holds.
         """
-        task = episode.task
+        task, steps = episode.task, to_saved_steps(episode)
         return cls(
-            version=VERSION if task.timeline is None else VIDEO_VERSION,
+            version=_choose_version(task, steps),
             made_by=provenance,
             query=task.query,
             by_hand=task.by_hand,
             before=None if task.context == EMPTY_CONTEXT else SavedContext.from_context(task.context, task.image),
             outcome=episode.outcome,
-            steps=to_saved_steps(episode),
+            steps=steps,
             picture=SavedImage.from_image(task.image, Path(source).name, pixels=pixels),
             video=SavedVideo.from_task(task),
         )
@@ -351,6 +367,18 @@ def to_saved_steps(episode: Episode) -> tuple[SavedStep, ...]:
     return tuple(
         SavedStep.from_step(step, workspace) for step, workspace in zip(episode.steps, workspaces, strict=True)
     )
+
+
+def _choose_version(task: Task, steps: Sequence[SavedStep]) -> Literal[3, 4, 5]:
+    """The earliest version that can hold these steps."""
+    if has_correction(steps):
+        return CORRECTION_VERSION
+    return VERSION if task.timeline is None else VIDEO_VERSION
+
+
+def has_correction(steps: Sequence[SavedStep]) -> bool:
+    """Tell whether a mask was corrected in its place."""
+    return any(step.added is not None and step.added.corrected for step in steps)
 
 
 def rebuild_episode(task: Task, steps: Sequence[SavedStep], outcome: Outcome | None) -> Episode:

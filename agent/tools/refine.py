@@ -11,15 +11,19 @@ from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
 from agent.core.examiner import Examiner
 from agent.core.usage import Usage
-from agent.core.workspace import Candidate
+from agent.core.workspace import Candidate, Workspace
 from agent.tools.base import SmallInt, Tool
 from agent.tools.ids import validate_ids
 from sam3_tool import Image, Instances, Sam3, VisualPrompt
+from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import decode_masks
 from sam3_tool.prompts import Box
 
 REFINE_ORIGIN = "refine"
 """How the origin of a refined mask begins; then whose correction it is, and every click and box behind it."""
+
+PRESENT = 0.5
+"""The presence below which a person's click on a new object finds nothing: there is probably no object."""
 
 _CLICK_PATTERN = re.compile(r"([+-])(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
 _BOX_PATTERN = re.compile(r"in (\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)")
@@ -103,18 +107,23 @@ class Refine(Tool):
         prompt = self._build_prompt(earlier, image)
         # as the published notebooks and predictor: candidates for one click alone, filled holes for a person's clicks
         prompt = replace(prompt, multimask=prompt.is_ambiguous, fill_holes=episode.task.by_hand)
-        report = sam3.run_requests([(image, prompt)])
-        usage = Usage.from_report(report)
-        found = report.instances[0]
+        found, usage = (_find_by_hand if episode.task.by_hand else _find_object)(image, prompt, sam3)
         if not found.masks[:1].any():
-            text = f"Nothing was found there (presence {found.presence:.2f})."
+            text = _describe_miss(found.presence, by_hand=episode.task.by_hand)
             return Observation(f"{text} Mask {self.id} is as it was." if earlier else text, usage=usage)
-        new = len(workspace) + 1
         best = replace(found[[0]], phrase=earlier.phrase if earlier else "")
+        grown = workspace.with_instances(best, origin=_format_origin(earlier, prompt))
+        if earlier is not None and episode.task.by_hand:
+            return Observation(
+                text=f"Mask {earlier.id} corrected (score {found.scores[0]:.2f}).",
+                workspace=correct_in_place(workspace, grown, earlier.id),
+                shown=compute_shown_ids(episode, earlier, earlier.id),
+                usage=usage,
+            )
         return Observation(
-            text=_describe_result(new, earlier, found),
-            workspace=workspace.with_instances(best, origin=_format_origin(earlier, prompt)),
-            shown=compute_shown_ids(episode, earlier, new),
+            text=_describe_result(len(grown), earlier, found),
+            workspace=grown,
+            shown=compute_shown_ids(episode, earlier, len(grown)),
             usage=usage,
         )
 
@@ -143,6 +152,35 @@ class Refine(Tool):
             raise ToolError(f"There are {len(self.points)} points but {len(self.labels)} labels; give one label each.")
         pairs = zip(self.points, self.labels, strict=True)
         return [click.model_copy(update={"positive": label}) for click, label in pairs]
+
+
+def _find_object(image: Image, prompt: VisualPrompt, sam3: Sam3) -> tuple[Instances, Usage]:
+    report = sam3.run_requests([(image, prompt)])
+    return report.instances[0], Usage.from_report(report)
+
+
+def _find_by_hand(image: Image, prompt: VisualPrompt, sam3: Sam3) -> tuple[Instances, Usage]:
+    """Find what a person clicked: tidy, and with every positive click inside, or nothing.
+
+    A correction that still misses the latest click gets the object at that click added to the mask.
+    """
+    found, usage = _find_object(image, prompt, sam3)
+    tidied = found.tidy(prompt.points, prompt.labels)
+    if prompt.mask is None:
+        is_there = found.presence >= PRESENT
+        return (tidied if is_there else tidied[[]]), usage
+    if len(tidied) or not (prompt.labels and prompt.labels[-1]):
+        return tidied, usage
+    alone = VisualPrompt(prompt.points[-1:], fill_holes=True)
+    there, more = _find_by_hand(image, alone, sam3)
+    joined = there.masks[:1] | prompt.mask
+    whole = Instances(joined, masks_to_boxes(joined), there.scores[:1], there.presence, "")
+    return whole.tidy(prompt.points, prompt.labels), usage + more
+
+
+def correct_in_place(workspace: Workspace, grown: Workspace, id: int) -> Workspace:
+    """Put the last mask of the grown workspace in the place of the one with this id."""
+    return workspace.with_correction(replace(grown[len(grown)], id=id))
 
 
 def _clip_box(box: Sequence[float], image: Image) -> Box:
@@ -195,6 +233,12 @@ def _format_pixels(pixels: float) -> str:
     ('90', '30.5', '12345.68', '0')
     """
     return f"{pixels:.2f}".rstrip("0").rstrip(".")
+
+
+def _describe_miss(presence: float, *, by_hand: bool) -> str:
+    if by_hand and presence >= PRESENT:
+        return "No mask that was found there covers the click; click nearer to the middle of the object."
+    return f"Nothing was found there (presence {presence:.2f}){'; click on an object' if by_hand else ''}."
 
 
 def _describe_result(new: int, earlier: Candidate | None, found: Instances) -> str:

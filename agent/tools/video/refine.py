@@ -15,7 +15,15 @@ from agent.core.timeline import Timeline
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate
 from agent.tools.ids import validate_ids
-from agent.tools.refine import REFINE_ORIGIN, Clicks, Refine, compute_shown_ids, format_marks, parse_marks
+from agent.tools.refine import (
+    REFINE_ORIGIN,
+    Clicks,
+    Refine,
+    compute_shown_ids,
+    correct_in_place,
+    format_marks,
+    parse_marks,
+)
 from agent.tools.video.times import Seconds, describe_tracks, get_timeline
 from agent.tools.video.tracking import follow_objects, get_video
 from sam3_tool import Sam3, VisualPrompt
@@ -65,6 +73,9 @@ class RefineTrack(Refine):
         origin = _format_origin(earlier, prompts)
         grown, new = workspace.with_tracks(tracking.found[0], origin=origin), len(workspace) + 1
         what = f"Track {earlier.id} corrected is track" if earlier else "The object there is track"
+        if earlier is not None and episode.task.by_hand:
+            what, new = "Corrected is track", earlier.id
+            grown = correct_in_place(workspace, grown, new)
         stopped = f"; {tracking.stopped}" if tracking.stopped else ""
         named = describe_tracks([new], grown.get_masklets([new]), timeline)
         observation = Observation(

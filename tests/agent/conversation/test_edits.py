@@ -1,5 +1,7 @@
 """Clicks and boxes on the example scene, with the embedded SAM 3."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,11 @@ import pytest
 from agent import GrammarPlanner
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
+from agent.records.episode_file import load_episode, save_episode
 from sam3_tool import Image, Sam3
+from sam3_tool.errors import RecordError
 from sam3_tool.masks.rle import compute_ious
+from sam3_tool.masks.tidying import tidy_mask
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scene.png"
 CHERRY = (225, 15, 380, 195)
@@ -43,23 +48,83 @@ def test_a_click_where_nothing_is_selected_adds_the_object_there(melons, scene, 
     assert talk.undo().selected == (1, 2, 3, 4)
 
 
-def test_a_click_into_a_mask_corrects_it_and_keeps_the_one_before(melons, tiny) -> None:
+def test_a_click_into_a_mask_corrects_it_and_keeps_its_number(melons, tiny) -> None:
     talk = melons.click(475, 300, tiny)
-    assert talk.selected == (1, 5, 3, 4)
-    assert talk.message.startswith("Mask 2 corrected is mask 5 (score ")
-    assert talk.workspace[5].phrase == "watermelon"
-    assert len(talk.workspace) == 5
-    assert iou(talk, 5, melons.workspace.get_instances([2]).masks[0]) > 0.7
+    assert talk.selected == (1, 2, 3, 4)
+    assert talk.message.startswith("Mask 2 corrected (score ")
+    assert talk.workspace[2].phrase == "watermelon"
+    assert len(talk.workspace) == 4
+    assert iou(talk, 2, melons.workspace.get_instances([2]).masks[0]) > 0.7
     further = talk.click(440, 275, tiny)
-    assert further.selected == (1, 6, 3, 4)
-    assert further.workspace[6].origin == "refine of 5: +475,300 +440,275"
+    assert further.selected == (1, 2, 3, 4)
+    assert further.workspace[2].origin == "refine of 2: +475,300 +440,275"
+    assert further.undo().workspace == talk.workspace
+    assert further.undo().undo().workspace == melons.workspace
 
 
 def test_a_click_may_say_which_mask_it_is_about_and_what_is_too_much(melons, tiny) -> None:
     less = melons.click(430, 330, tiny, positive=False, mask_id=1)
-    assert less.selected == (5, 2, 3, 4)
-    assert less.workspace[5].origin == "refine of 1: -430,330"
+    assert less.selected == (1, 2, 3, 4)
+    assert less.workspace[1].origin == "refine of 1: -430,330"
     assert less.context.turns[-1].query == "take what is at 430, 330 from mask 1"
+
+
+def test_a_click_beside_a_mask_adds_what_is_there_to_it(melons, tiny) -> None:
+    talk = melons.click(385, 410, tiny, mask_id=2)
+    assert talk.selected == (1, 2, 3, 4)
+    assert talk.mask_at(385, 410) == 2
+    assert talk.workspace[2].origin == "refine of 2: +385,410"
+
+
+def outcome_of_click(talk: Conversation, x: int, y: int, sam3: Sam3) -> np.ndarray | str:
+    """The new mask, or why there is none."""
+    try:
+        clicked = talk.click(x, y, sam3, new=True)
+    except ConversationError as error:
+        return str(error)
+    return clicked.workspace.get_instances([max(clicked.selected)]).masks[0]
+
+
+def test_wherever_one_clicks_the_click_is_in_the_mask_or_there_is_none(melons, scene, tiny) -> None:
+    outcomes = set()
+    for x, y in np.random.default_rng(4).integers((0, 0), (scene.width, scene.height), (12, 2)).tolist():
+        outcome = outcome_of_click(melons, x, y, tiny)
+        if isinstance(outcome, np.ndarray):
+            assert outcome[y, x]
+            assert np.array_equal(tidy_mask(outcome, [(x, y)], [1]), outcome)
+        outcomes.add("mask" if isinstance(outcome, np.ndarray) else re.sub(r"0\.[0-4]\d", "0.x", outcome))
+    assert outcomes == {
+        "mask",
+        "Nothing was found there (presence 0.x); click on an object.",
+        "No mask that was found there covers the click; click nearer to the middle of the object.",
+    }
+
+
+def test_corrections_are_read_back_as_they_were_and_a_file_without_them_is_of_the_earlier_version(
+    melons, tiny, tmp_path: Path
+) -> None:
+    path = tmp_path / "talk.json"
+    melons.click(385, 410, tiny).save(path)
+    assert json.loads(path.read_text("utf-8"))["version"] == 1
+    talk = melons.click(475, 300, tiny).click(385, 410, tiny, mask_id=2)
+    talk.save(path)
+    again = Conversation.open(path)
+    assert json.loads(path.read_text("utf-8"))["version"] == 3
+    assert (again.selected, again.workspace) == (talk.selected, talk.workspace)
+    assert again.undo().workspace == talk.undo().workspace
+    save_episode(talk.last_turn, path)
+    assert load_episode(path).episode.workspace == talk.workspace
+
+
+@pytest.mark.parametrize("change", [{"id": 9}, {"rle": {"size": [1, 1], "counts": "1"}}])
+def test_a_correction_of_what_is_not_there_is_a_damaged_file(melons, tiny, tmp_path: Path, change) -> None:
+    path = tmp_path / "talk.json"
+    melons.click(475, 300, tiny).save(path)
+    held = json.loads(path.read_text("utf-8"))
+    held["events"][-1]["steps"][0]["added"]["corrected"][0].update(change)
+    path.write_text(json.dumps(held), "utf-8")
+    with pytest.raises(RecordError, match="is damaged: at event 3"):
+        Conversation.open(path)
 
 
 def test_an_object_that_is_clicked_twice_is_there_once(melons, scene, tiny) -> None:

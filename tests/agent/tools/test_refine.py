@@ -97,7 +97,8 @@ def test_only_one_click_alone_has_the_best_of_three_candidates(tiny, picture, ar
     episode = run(task, ScriptedPlanner(calls), tiny, budget=budget)
     points = [tuple(map(float, point[:2])) for point in arguments.get("points", [])]
     labels = [point[2] if len(point) > 2 else 1 for point in arguments.get("points", [])]
-    earlier = episode.workspace.get_instances([1]).masks[0] if "id" in arguments else None
+    alone = tiny.refine(picture, [CIRCLE], fill_holes=by_hand, tidy=by_hand)
+    earlier = alone.masks[0] if "id" in arguments else None
     direct = tiny.refine(
         picture,
         [CIRCLE, *points] if "id" in arguments else points,
@@ -106,6 +107,7 @@ def test_only_one_click_alone_has_the_best_of_three_candidates(tiny, picture, ar
         mask=earlier,
         multimask=ambiguous,
         fill_holes=by_hand,
+        tidy=by_hand,
     )
     assert len(direct) == (3 if ambiguous else 1)
     assert np.array_equal(episode.workspace.get_instances([len(episode.workspace)]).masks[0], direct.masks[0])
