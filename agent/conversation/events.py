@@ -47,11 +47,11 @@ def count_image_bytes(events: Sequence[Event]) -> int:
     """Return the bytes of the images shown, and of frames of the videos, in memory, each counted once."""
     shown = [event for event in events if isinstance(event, ImageShown)]
     images = {id(event.image): event.image.pixels.nbytes for event in shown}
-    videos = {id(event.video): _weigh_video(event.video) for event in shown if event.video is not None}
+    videos = {id(event.video): weigh_video(event.video) for event in shown if event.video is not None}
     return sum(images.values()) + sum(videos.values())
 
 
-def _weigh_video(video: Video) -> int:
+def weigh_video(video: Video) -> int:
     """Bytes of the frames that a video remembers, at most: some as they are decoded, and some as images."""
     return min(3 * len(video) * video.width * video.height, 2 * REMEMBERED_BYTES)
 

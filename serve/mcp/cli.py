@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from shutil import copytree
@@ -154,8 +155,10 @@ def _end_by_signal(number: int, frame: FrameType | None) -> None:
 def _end_process(code: int) -> NoReturn:
     """End without taking PyTorch down, which takes seconds: clients kill what has not ended two after they left."""
     from serve.mcp.folder import wait_for_writes
+    from serve.mcp.videos import remove_videos
 
     wait_for_writes(SAVING_SECONDS)
+    remove_videos()
     sys.stderr.flush()
     os._exit(code)
 
@@ -177,18 +180,20 @@ def _load_models(options: Options) -> "Models":
 
     provenance = options.build_provenance()
 
-    def load_planner() -> "Planner":
+    def load_planner(*, is_video: bool = False) -> "Planner":
         from agent.planners.loading import load_planner, with_model_info
 
-        planner = load_planner(options.planner, **options.to_planner_options(provenance))
-        print_warnings(with_model_info(provenance, planner))
+        chosen = options.for_subject(is_video=is_video)
+        made_with = chosen.build_provenance() if is_video else provenance
+        planner = load_planner(options.planner, **chosen.to_planner_options(made_with))
+        print_warnings(with_model_info(made_with, planner))
         return planner
 
     def load_network() -> "Sam3":
         sleep(LOADING_DELAY)
         return load_sam3(options, provenance, max_waiting=MAX_WAITING)
 
-    return Models.from_loaders(load_network, load_planner)
+    return Models.from_loaders(load_network, load_planner, partial(load_planner, is_video=True))
 
 
 def _build_fetcher(hosts: Sequence[str], max_bytes: int) -> UrlFetcher:

@@ -6,10 +6,11 @@ from time import monotonic
 
 import anyio
 
+from agent.conversation.events import weigh_video
 from agent.core.context import EMPTY_CONTEXT, ConversationContext
 from agent.core.errors import ToolError
-from agent.core.workspace import Workspace
-from sam3_tool import Image
+from agent.core.workspace import Candidate, Workspace
+from sam3_tool import Image, Video
 from sam3_tool.cache import ByteCache
 
 HANDLE_LETTERS = 12
@@ -31,17 +32,20 @@ class OpenedImage:
     """An image that a caller has open, and what was found in it."""
 
     image: Image
+    """Of a video, the first frame."""
     name: str
     """The file's name, without folders; "" where it came from no file."""
     context: ConversationContext = EMPTY_CONTEXT
     """Its masks, those shown last, and the questions before. A new value takes the place of the one before it."""
+    video: Video | None = None
+    """None for an image."""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     """Held by the call that works on the image, so that mask numbers are given once."""
 
     @property
     def handle(self) -> str:
         """How the caller names it."""
-        return build_handle(self.image)
+        return build_handle(self.image) if self.video is None else self.video.key[:HANDLE_LETTERS]
 
     @property
     def workspace(self) -> Workspace:
@@ -50,8 +54,14 @@ class OpenedImage:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its pixels and its masks."""
-        return self.image.pixels.nbytes + sum(len(candidate.rle.counts) for candidate in self.workspace)
+        """Bytes of its pixels and its masks; of a video, those that it may remember of its frames."""
+        remembered = 0 if self.video is None else weigh_video(self.video)
+        return self.image.pixels.nbytes + remembered + sum(map(_count_bytes, self.workspace))
+
+
+def _count_bytes(candidate: Candidate) -> int:
+    rles = (candidate.rle,) if candidate.masklet is None else candidate.masklet.rles
+    return sum(len(rle.counts) for rle in rles)
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,13 @@ class ImageShelf:
         self._max_bytes, self._idle_seconds, self._now = max_bytes, idle_seconds, now
         self._shelves: dict[str, ByteCache[str, _Entry]] = {}
 
-    def put_image(self, caller: str, image: Image, name: str) -> OpenedImage:
-        """Open an image for a caller; one that is open already stays as it is.
+    def put_image(self, caller: str, image: Image, name: str, video: Video | None = None) -> OpenedImage:
+        """Open an image, or a video and its first frame, for a caller; one that is open already stays as it is.
 
         Raises:
             ToolError: It has no room.
         """
-        opened = OpenedImage(image, name)
+        opened = OpenedImage(image, name, video=video)
         opened = self._find_live(caller, opened.handle) or opened
         opened.name = opened.name or name
         self.store_image(caller, opened)

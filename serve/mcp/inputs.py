@@ -58,7 +58,7 @@ def read_image_source(call: OpenImage, folder: Folder | None, *, max_bytes: int)
             return _read_uri(uri, folder, max_bytes)
         case given:
             found = "none" if not given else " and ".join(f"`{name}`" for name, _ in given)
-            raise ToolError(f"`open_image` needs exactly one of `path`, `data` and `uri`, and was given {found}.")
+            raise ToolError(f"`{call.name}` needs exactly one of `path`, `data` and `uri`, and was given {found}.")
 
 
 def _read_path(name: str, folder: Folder | None, max_bytes: int) -> ImageFile:

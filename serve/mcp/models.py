@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from agent.core.errors import ToolError
 from agent.core.planner import Planner
+from agent.planners.loading import load_planner
+from agent.tools import VIDEO
 from sam3_tool import Sam3, UserError
 from serve.mcp.workers import Report, start_in_thread, wait_for_result
 
@@ -54,14 +57,34 @@ class LoadedModel(Generic[Model]):
             ) from error
 
 
+def load_grammar() -> Planner:
+    """Load the planner for videos where no other was asked for."""
+    return load_planner("grammar", toolset=VIDEO)
+
+
 @dataclass(frozen=True)
 class Models:
     """What the tools run on."""
 
     sam3: LoadedModel[Sam3]
     planner: LoadedModel[Planner]
+    load_video_planner: Callable[[], Planner] = load_grammar
+
+    @cached_property
+    def video_planner(self) -> LoadedModel[Planner]:
+        """The planner for questions about videos, which is loaded when the first one is asked."""
+        return LoadedModel.from_loader("the planner for videos", self.load_video_planner)
 
     @classmethod
-    def from_loaders(cls, load_sam3: Callable[[], Sam3], load_planner: Callable[[], Planner]) -> "Models":
-        """Begin to load both."""
-        return cls(LoadedModel.from_loader("SAM 3", load_sam3), LoadedModel.from_loader("the planner", load_planner))
+    def from_loaders(
+        cls,
+        load_sam3: Callable[[], Sam3],
+        load_planner: Callable[[], Planner],
+        load_video_planner: Callable[[], Planner],
+    ) -> "Models":
+        """Begin to load SAM 3 and the planner for images."""
+        sam3, planner = (
+            LoadedModel.from_loader("SAM 3", load_sam3),
+            LoadedModel.from_loader("the planner", load_planner),
+        )
+        return cls(sam3, planner, load_video_planner)

@@ -42,6 +42,14 @@ class OpenImage(Tool):
     uri: str | None = Field(default=None, description="data:, file: or https: URI.")
 
 
+class OpenVideo(OpenImage):
+    """Open a video and get its handle, for `ask`, `export` and `close_image`. Give one of `path`, `data` and `uri`."""
+
+    name: ClassVar[str] = "open_video"
+
+    path: str | None = Field(default=None, description="Video file, relative to the server's folder.")
+
+
 class Ask(Tool):
     """Answer a whole question, e.g. 'the second largest cup left of the plate': an agent runs the other tools.
 
@@ -84,6 +92,14 @@ _MASK = _build_object_schema(
 MASKS_SCHEMA = _build_object_schema(
     ("image", "masks"), image=_TEXT, outcome=_TEXT, masks={"type": "array", "items": _MASK}
 )
+VIDEO_SCHEMA = _build_object_schema(
+    ("image", "width", "height", "frames", "seconds"),
+    image=_TEXT,
+    width=_WHOLE,
+    height=_WHOLE,
+    frames=_WHOLE,
+    seconds=_NUMBER,
+)
 IMAGE_SCHEMA = _build_object_schema(("image", "width", "height"), image=_TEXT, width=_WHOLE, height=_WHOLE)
 EXPORT_SCHEMA = _build_object_schema(("masks",), masks=_WHOLE, file=_TEXT, uri=_TEXT)
 CLOSED_SCHEMA = _build_object_schema(("closed",), closed={"type": "boolean"})
@@ -103,7 +119,7 @@ class Offer:
     @property
     def needs_image(self) -> bool:
         """Whether a call is about an image that is open."""
-        return self.tool is not OpenImage
+        return not issubclass(self.tool, OpenImage)
 
     def to_definition(self) -> ToolDefinition:
         """Describe the tool, its arguments and its answer as the protocol has it."""
@@ -158,6 +174,7 @@ OFFERS = {
         Offer(Count, READ_ONLY, MASKS_SCHEMA),
         Offer(Export, WRITES_FILES, EXPORT_SCHEMA),
         Offer(CloseImage, FORGETS, CLOSED_SCHEMA),
+        Offer(OpenVideo, OPENS, VIDEO_SCHEMA),
     )
 }
 """Name -> tool."""

@@ -20,20 +20,23 @@ from agent.core.errors import ToolError
 from agent.core.planner import Planner
 from agent.core.text import to_one_line
 from agent.exports import ExportAnswer, Exporter, list_formats
+from agent.exports.base import Medium
 from agent.loop import watch
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools import Tool
 from agent.tools.ids import validate_ids
 from agent.tools.refine import Refine
 from agent.tools.segment import Segment
-from sam3_tool import Image, Sam3, ScriptedBackend
+from sam3_tool import Image, Sam3, ScriptedBackend, Video
+from sam3_tool.errors import ImageError
 from sam3_tool.system.fetching import UrlFetcher
 from serve.mcp.answers import EXPORT_URI, MaskAnswer, build_preview, encode_mask_png
 from serve.mcp.folder import Folder
-from serve.mcp.images import ImageShelf, OpenedImage
+from serve.mcp.images import HANDLE_LETTERS, ImageShelf, OpenedImage
 from serve.mcp.inputs import ImageFile, find_web_address, read_image_source
 from serve.mcp.models import Models
-from serve.mcp.offers import Ask, CloseImage, Export, OpenImage, find_offer
+from serve.mcp.offers import Ask, CloseImage, Export, OpenImage, OpenVideo, find_offer
+from serve.mcp.videos import VIDEO_TOOLS, VideoAnswer, build_task, describe_video, encode_tracks, open_sent_video
 from serve.mcp.workers import Report, Workers
 
 CALLS_PER_CALLER = 4
@@ -116,6 +119,8 @@ class Runner:
 
     async def _run(self, caller: str, handle: str, call: Tool, report: Report) -> CallToolResult:
         match call:
+            case OpenVideo():
+                return await self._open_video(caller, call, report)
             case OpenImage():
                 return await self._open_image(caller, call, report)
             case CloseImage():
@@ -123,6 +128,8 @@ class Runner:
             case Export():
                 return await self._export_masks(self.shelf.get_image(caller, handle), call, report)
         opened = self.shelf.get_image(caller, handle)
+        if opened.video is not None and not isinstance(call, Ask):
+            raise ToolError(f"{opened.handle} is a video, and `{call.name}` takes an image; videos take {VIDEO_TOOLS}.")
         cancel = Event()
         async with opened.lock:
             try:
@@ -132,16 +139,50 @@ class Runner:
             self.shelf.update_context(caller, opened, context)
         return result
 
-    async def _open_image(self, caller: str, call: OpenImage, report: Report) -> CallToolResult:
+    async def _open_video(self, caller: str, call: OpenVideo, report: Report) -> CallToolResult:
+        fetched = await self._fetch_source(call)
+
+        def open_file() -> tuple[Video, Image, str]:
+            file = self._read_source(call, fetched)
+            video = open_sent_video(file.content, max_pixels=self.limits.max_pixels)
+            _ = video.key  # hashed here, in a thread
+            return video, video.read_frame(0), file.name
+
+        video, first, name = await self.decoders.run(open_file, report, "reading the video")
+        opened = self.shelf.put_image(caller, first, name, video)
+        preview = await self.workers.run(partial(build_preview, first, self.limits.overlay_side), report, "drawing")
+        size = {"width": video.width, "height": video.height}
+        return CallToolResult(
+            content=[TextContent(text=describe_video(opened, video)), *preview],
+            structured_content={
+                "image": opened.handle,
+                **size,
+                "frames": len(video),
+                "seconds": round(float(video.times[-1]), 3),
+            },
+        )
+
+    async def _fetch_source(self, call: OpenImage) -> bytes | None:
+        """Fetch what lies at another server; None for any other source."""
         address = find_web_address(call)
-        fetched = None if address is None else await self.fetcher.fetch(address)
+        return None if address is None else await self.fetcher.fetch(address)
+
+    def _read_source(self, call: OpenImage, fetched: bytes | None) -> ImageFile:
+        if fetched is None:
+            return read_image_source(call, self.folder, max_bytes=self.limits.max_bytes)
+        return ImageFile(fetched, is_seen=False)
+
+    async def _open_image(self, caller: str, call: OpenImage, report: Report) -> CallToolResult:
+        fetched = await self._fetch_source(call)
 
         def open_file() -> tuple[Image, str, bool]:
-            if fetched is None:
-                file = read_image_source(call, self.folder, max_bytes=self.limits.max_bytes)
-            else:
-                file = ImageFile(fetched, is_seen=False)
-            image = Image.read(file.content, max_pixels=self.limits.max_pixels)
+            file = self._read_source(call, fetched)
+            try:
+                image = Image.read(file.content, max_pixels=self.limits.max_pixels)
+            except ImageError as error:
+                if "; extract a frame first" in str(error):
+                    raise ToolError("The file is a video; open it with `open_video`, and `ask` about it.") from error
+                raise
             _ = image.key  # hashed here, in a thread, for that takes a while with a large image
             return image, file.name, file.is_seen
 
@@ -167,8 +208,9 @@ class Runner:
         """Run a tool that answers with masks. What it found is in the context; the image stays as it was."""
         if isinstance(call, Ask):
             sam3 = await self.models.sam3.wait_until_loaded(report)
-            planner = await self.models.planner.wait_until_loaded(report)
-            task = Task(opened.image, call.query, opened.context)
+            loaded = self.models.planner if opened.video is None else self.models.video_planner
+            planner = await loaded.wait_until_loaded(report)
+            task = build_task(opened, call.query)
             episode = await self._run_episode(task, planner, self._get_sam3(sam3, caller, cancel), report)
             return await self.workers.run(partial(self._finish_episode, episode), report, "drawing")
         if isinstance(call, Segment) and len(call.exemplars) + len(call.negatives) > MAX_EXAMPLES:
@@ -210,6 +252,11 @@ class Runner:
         options = " or ".join(f"'{option}'" for option in episode.steps[-1].observation.options)
         hint = f" Ask the user, then call `ask` with the reading: {options}." if episode.outcome == "asked" else ""
         message = hide_paths(episode.message) if episode.outcome == "failed" else episode.message
+        context = context_after(episode)
+        context = replace(context, turns=context.turns[-MAX_TURNS:])
+        if episode.task.video is not None:
+            handle = episode.task.video.key[:HANDLE_LETTERS]
+            return context, VideoAnswer(handle, episode, message + hint).to_result(self.limits.overlay_side)
         answer = MaskAnswer(
             episode.task.image,
             episode.workspace,
@@ -218,14 +265,13 @@ class Runner:
             outcome=episode.outcome or "",
             reasons=episode.reasons,
         )
-        context = context_after(episode)
-        return replace(context, turns=context.turns[-MAX_TURNS:]), answer.to_result(self.limits.overlay_side)
+        return context, answer.to_result(self.limits.overlay_side)
 
     async def _export_masks(self, opened: OpenedImage, call: Export, report: Report) -> CallToolResult:
         ids = validate_ids(call.ids or opened.context.selected, opened.workspace)
         if not ids:
             raise ToolError("There is nothing to save, as no masks were shown yet; call `segment` or `ask` first.")
-        exporter, name = _select_exporter(call.format), call.format
+        exporter, name = _select_exporter(call.format, opened), call.format
         values: dict[str, Any] = {"masks": len(ids)}
         if self.folder is None:
             uri = EXPORT_URI.format(image=opened.handle, format=name, ids=",".join(map(str, ids)))
@@ -258,7 +304,7 @@ class Runner:
         if found := _EXPORT.fullmatch(uri):
             opened = self.shelf.get_image(caller, found[1])
             ids = validate_ids([int(id) for id in found[3].split(",")], opened.workspace)
-            exporter = _select_exporter(found[2])
+            exporter = _select_exporter(found[2], opened)
             content = await self.workers.run(partial(_encode_masks, opened, ids, exporter), report, "encoding")
             return Resource(content, _guess_type(exporter))
         raise ToolError(f"There is no resource {uri[:80]!r}; read the links that the tools answer with.")
@@ -293,10 +339,14 @@ def _list_warnings(phrases: Sequence[str], sam3: Sam3) -> list[str]:
     return [warning for phrase in phrases if (warning := sam3.vocabulary_warning(phrase))]
 
 
-def _select_exporter(name: str) -> Exporter:
-    formats = list_formats("image")
+def _select_exporter(name: str, opened: OpenedImage) -> Exporter:
+    medium: Medium = "image" if opened.video is None else "video"
+    formats = list_formats(medium)
     if name not in formats:
-        raise ToolError(f"There is no format {name[:40]!r}; `format` is one of {', '.join(formats)}.")
+        known = ", ".join(formats)
+        raise ToolError(
+            f"There is no format {name[:40]!r} of an answer about this {medium}; `format` is one of {known}."
+        )
     return formats[name]
 
 
@@ -306,6 +356,8 @@ def _build_file_name(opened: OpenedImage, exporter: Exporter) -> str:
 
 def _encode_masks(opened: OpenedImage, ids: Sequence[int], exporter: Exporter) -> bytes:
     """What the format makes of these masks."""
+    if opened.video is not None:
+        return encode_tracks(opened, ids, exporter)
     assert exporter.encode is not None, "it is a format of images"
     candidates, name = opened.workspace.pick(ids), opened.name or opened.handle
     return exporter.encode(ExportAnswer.from_candidates(opened.image, candidates, name, {}))
