@@ -121,7 +121,7 @@ def check_answer(judge: Judge) -> Reply:
     if judge.wants_one and len(wrong) < len(numbers):
         unmasked = []
     missing = [index for index in unmasked if _notice_object(judge, index)][:MAX_MISSING]
-    return call_tool("check", missing=[draw_box(judge, index) for index in missing], wrong=wrong)
+    return call_tool("check", boxes=[draw_box(judge, index) for index in missing], wrong=wrong)
 
 
 def _notice_object(judge: Judge, index: int) -> bool:

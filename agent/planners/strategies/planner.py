@@ -189,18 +189,18 @@ class StrategyPlanner(ChatPlanner):
         if not self._is_worth(episode, messages, doubt):
             return Answer(ids=list(chosen)).to_decision()
         found, usage = self._ask_question(messages, CheckAnswer, episode)
-        if isinstance(found, str) or not (found.missing or found.wrong):
+        if isinstance(found, str) or not (found.boxes or found.wrong):
             return replace(Answer(ids=list(chosen)).to_decision(), usage=usage)
-        several = progress.plan.get("several", False) or bool(found.missing and not found.wrong)
+        several = progress.plan.get("several", False) or bool(found.boxes and not found.wrong)
         plan = {
             **progress.plan,
             "checked_at": len(episode.workspace),
             "wrong": found.wrong,
-            "missing": found.missing[:MAX_REPAIRS],
+            "missing": found.boxes[:MAX_REPAIRS],
             "several": several,
         }
         later = Progress({**plan, "stage": "judged"}, progress.round)
-        if found.missing:
+        if found.boxes:
             return replace(self._check(episode, later, chosen, evidence), usage=usage)
         left = later.choose_masks(later.collect_evidence(episode)) or chosen
         return replace(Answer(ids=list(left)).to_decision(), usage=usage)

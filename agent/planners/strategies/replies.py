@@ -64,9 +64,9 @@ class CheckAnswer(Tool):
 
     name: ClassVar[str] = "check"
     aliases: ClassVar = ("check_answer", "verify")
-    field_aliases: ClassVar = {"boxes": "missing", "numbers": "wrong", "too_much": "wrong"}
+    field_aliases: ClassVar = {"missing": "boxes", "numbers": "wrong", "too_much": "wrong"}
 
-    missing: Boxes = Field(
+    boxes: Boxes = Field(
         default=[], max_length=8, description="x0, y0, x1, y1 in pixels, around each thing without a mask."
     )
     wrong: Ids = Field(default=[], description="Numbers of masks that do not belong to the answer.")

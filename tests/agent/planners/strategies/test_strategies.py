@@ -215,7 +215,7 @@ def test_a_model_that_is_gone_is_one_line(kitchen, kitchen_sam3):
         (Propose, Call("segment", '{"text_prompt": "cup"}'), ["cup"]),
         (Propose, Call("Propose", '{"arguments": {"phrases": "cup", "many": true}}'), ["cup"]),
         (Compare, Call("compare", '{"winner": "2", "confidence": "80 %"}'), (2, 0.8)),
-        (CheckAnswer, Call("check", '{"boxes": [1, 2, 3, 4], "wrong": 3}'), ([[1, 2, 3, 4]], [3])),
+        (CheckAnswer, Call("check", '{"missing": [1, 2, 3, 4], "wrong": 3}'), ([[1, 2, 3, 4]], [3])),
     ],
 )
 def test_other_spellings_are_read(tool, call, wanted):
@@ -223,9 +223,32 @@ def test_other_spellings_are_read(tool, call, wanted):
     found = {
         Propose: lambda: read.phrases,
         Compare: lambda: (read.better, read.probability),
-        CheckAnswer: lambda: (read.missing, read.wrong),
+        CheckAnswer: lambda: (read.boxes, read.wrong),
     }[tool]()
     assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("model_name", "propose_box", "missing_box"),
+    [
+        ("Qwen2.5-VL-7B", [30, 20, 40, 30], [80, 5, 90, 15]),
+        ("Qwen3-VL-8B", [300, 333, 400, 500], [800, 83, 900, 250]),
+        ("gemini-3-pro", [333, 300, 500, 400], [83, 800, 250, 900]),
+    ],
+)
+def test_boxes_are_read_as_the_family_of_the_model_writes_them(
+    model_name, propose_box, missing_box, kitchen, kitchen_sam3
+):
+    answers = {
+        "propose": [propose("saucer", several=True, box=propose_box)],
+        "check": [Call("check", json.dumps({"boxes": [missing_box]}))],
+    }
+    verdicts = dict.fromkeys(range(1, 9), 0.9)
+    every = "hypotheses,working-mask"
+    episode = answer_query(kitchen, kitchen_sam3, every, answers=answers, verdicts=verdicts, name=model_name)
+    boxes = [json.loads(step.decision.arguments)["box"] for step in episode.steps if step.decision.tool == "refine"]
+    assert boxes[0] == pytest.approx([30, 20, 40, 30], abs=0.1)
+    assert boxes[1] == pytest.approx([80, 5, 90, 15], abs=0.1)
 
 
 # --- what stays as it was ---------------------------------------------------------------------------------------------
