@@ -632,6 +632,8 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "temporal-queries": temporal_queries,
     "conversations": conversations,
     "strategies": strategies,
+    "strategies-readable": readable_strategies,
+    "strategies-sensitivity": strategy_sensitivity,
     "strategy-fit": strategy_fit,
     "scenes": scenes,
     "requests": requests,

@@ -14,7 +14,7 @@ from agent.core.errors import PlannerError
 from agent.core.usage import Usage
 from agent.models.base import Call, Reply
 from agent.planners.chat.planner import ChatPlanner
-from agent.planners.loading import build_chat_planner, with_model_info, wrap_recording
+from agent.planners.loading import build_chat_planner, load_planner, with_model_info, wrap_recording
 from agent.planners.replay import load_replay
 from agent.planners.strategies.evidence import find_uncertain
 from agent.planners.strategies.options import Strategies
@@ -24,6 +24,7 @@ from agent.planners.strategies.stopping import is_worth_asking
 from agent.records.provenance import Provenance
 from agent.report.prompt_trace import reconstruct_prompts
 from sam3_tool import Sam3
+from tests.support.chat_server import ChatServer, completion
 
 CERTAIN = {1: 0.98, 2: 0.02, 3: 0.03, 4: 0.02, 5: 0.02}
 BOX_OF_SECOND = [30, 20, 40, 30]
@@ -249,6 +250,34 @@ def test_boxes_are_read_as_the_family_of_the_model_writes_them(
     boxes = [json.loads(step.decision.arguments)["box"] for step in episode.steps if step.decision.tool == "refine"]
     assert boxes[0] == pytest.approx([30, 20, 40, 30], abs=0.1)
     assert boxes[1] == pytest.approx([80, 5, 90, 15], abs=0.1)
+
+
+@pytest.fixture
+def server():
+    server = ChatServer()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("wire", ["native", "schema", "tagged"])
+def test_small_questions_reach_a_server_on_every_wire(wire, server, kitchen, kitchen_sam3):
+    verdicts = [{"number": id, "reason": "seen", "accept": id == 2, "probability": 0.9 * (id == 2)} for id in (1, 2, 3)]
+    arguments = {"propose": {"phrases": ["red cup"]}, "verdicts": {"verdicts": verdicts}}
+
+    def answer(request):
+        tool = "propose" if "You plan a search" in json.dumps(request["messages"]) else "verdicts"
+        if wire == "native":
+            assert [offered["function"]["name"] for offered in request["tools"]] == [tool]
+            return completion(calls=[(tool, json.dumps(arguments[tool]))])
+        if wire == "schema":
+            return completion(json.dumps({"thought": "so", "tool": tool, "arguments": arguments[tool]}))
+        called = json.dumps({"name": tool, "arguments": arguments[tool]})
+        return completion(f"<tool_call>{called}</tool_call>")
+
+    server.script(answer)
+    planner = load_planner("openai:m", base_url=server.url, wire=wire, strategy="hypotheses")
+    episode = run(Task(kitchen, "a vessel"), planner, kitchen_sam3)
+    assert (episode.outcome, episode.current_ids) == ("answered", (2,))
 
 
 # --- what stays as it was ---------------------------------------------------------------------------------------------
