@@ -7,13 +7,16 @@ import pytest
 
 from agent import VIDEO, WORKSPACE, Budget, Episode, ScriptedPlanner, Task, Toolset, Verdict, run
 from agent.planners.grammar.plan import (
+    Alternating,
     Counted,
     Difference,
     Fallback,
     Inscribed,
     Intersection,
+    Lacking,
     Located,
     MaskIds,
+    OddOne,
     Phrase,
     Plan,
     PreviousAnswer,
@@ -107,7 +110,8 @@ def play_clip(dog_clip) -> Callable[..., Episode]:
 
 
 def _written(plan: Plan | None) -> str:  # noqa: C901 - one case for each kind of plan
-    """A plan on one line: a + b, a - b, a & b, relation(of, to), place(of), rank(of, -by, #start, take, to).
+    """A plan on one line: a + b, a - b, a & b, relation(of, to), place(of), rank(of, -by, #start, take, to),
+    lacks(of, part), odd(of), every(of, -by, #start, step).
 
     In a conversation also @turn, #number, one(of), above(of, size), below(of, size), a ?? b.
     """
@@ -137,6 +141,12 @@ def _written(plan: Plan | None) -> str:  # noqa: C901 - one case for each kind o
             return f"one({_written(of)})"
         case RelativeToMean(of, by, order):
             return f"{'above' if order == 'descending' else 'below'}({_written(of)}, {by})"
+        case Lacking(of, part):
+            return f"lacks({_written(of)}, {_written(part)})"
+        case OddOne(of):
+            return f"odd({_written(of)})"
+        case Alternating(of, by, order, start, step):
+            return f"every({_written(of)}, {'+' if order == 'ascending' else '-'}{by}, #{start}, {step})"
         case Ranked(of, by, order, start, take, to):
             start_take = [f"#{start}"] * (start > 1) + [str(take)] * (take > 1)
             to_what = [] if to is None else [_written(to)]

@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
 
-from agent.planners.grammar.nouns import to_singular
+from agent.planners.grammar.nouns import tell_number, to_singular
 from agent.planners.grammar.plan import (
+    Alternating,
     Counted,
     Difference,
     Inscribed,
     Intersection,
+    Lacking,
     Located,
     MaskIds,
+    OddOne,
     Phrase,
     Plan,
     PreviousAnswer,
@@ -32,6 +35,7 @@ from agent.planners.grammar.syntax import (
     Coordination,
     Description,
     Inscription,
+    Lack,
     Location,
     Modifier,
     Noun,
@@ -44,6 +48,7 @@ from agent.planners.grammar.syntax import (
 from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
     ANYTHING,
+    LEAST_CERTAIN,
     OF_SIZE,
     OUTERMOST_BY_RELATION,
     OUTERMOST_BY_SIDE,
@@ -53,7 +58,7 @@ from agent.planners.grammar.vocabulary import (
     drop_adjectives,
 )
 from agent.tools.base import MAX_PHRASE
-from agent.tools.geometry.terms import Place, Relation
+from agent.tools.geometry.terms import Measure, Place, Relation
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,7 @@ class PlanCompiler:
         """The noun, then whatever filters it, then whatever ranks what is left: 'the largest star above the ring'."""
         noun = cast(Noun, term.noun)
         plan = self.compile_noun(noun, antecedent)
+        plan = Related(plan, cast(Relation, noun.mutual), plan) if noun.mutual else plan
         if within is not None and noun.kind == "named":
             plan = _narrow_to(within, plan)
         for alternatives in _group_alternatives(term.modifiers):
@@ -169,6 +175,8 @@ class PlanCompiler:
         if term.distance_to is not None and _is_part_of_image(cast(Noun, term.distance_to.noun), _VIEWERS):
             raise QuerySyntaxError("an image has no depth")
         to = None if term.distance_to is None else self.compile_object(term.distance_to, plan)
+        if to is not None and cast(Term, term.distance_to).noun == Noun("mutual", many=True):
+            return self.compile_nearest_pair(plan, noun.ranking)
         plan = self.compile_ranking(plan, noun.ranking, to, many=noun.many)
         return Unique(plan) if noun.kind in ("rest", "rest_of") and not noun.many else plan
 
@@ -178,6 +186,8 @@ class PlanCompiler:
         match noun.kind:
             case "numbered" | "them" | "it" | "rest" | "rest_of" if self.context is not None:
                 return self.resolve_mask_reference(noun, self.context)
+            case "mutual":
+                raise QuerySyntaxError("each other")
             case "among" if noun.among is not None:
                 return self.compile_coordination(noun.among, antecedent)
             case "pronoun" | "bare" if antecedent is not None:
@@ -238,6 +248,8 @@ class PlanCompiler:
                 kept: Plan = Located(plan, cast(Place, place.removeprefix("far ")))
             case Relationship() as relationship:
                 kept = self.compile_relationship(plan, relationship)
+            case Lack(noun):
+                kept = Lacking(plan, self.compile_object(Term(noun), plan))
             case Inscription(text, guessed):
                 if guessed:
                     self.notes.append(f"The text to look for was taken to be {text!r}; quotes say where one ends.")
@@ -267,11 +279,34 @@ class PlanCompiler:
         objects = self.compile_object(relationship.to, plan)
         if relation in OUTERMOST_BY_RELATION and noun.determiner.split(" ")[0] in ("all", "each", "every"):
             objects = Ranked(objects, *SUPERLATIVES[OUTERMOST_BY_RELATION[relation]])
+        if relation == "same_size":
+            return self.compile_same_size(plan, noun, objects)
+        if relation.endswith(_NEIGHBOUR):
+            beside = Related(plan, cast(Relation, relation.removesuffix(_NEIGHBOUR)), objects)
+            return Related(beside, "nearest", objects)
         other = None if relationship.other is None else self.compile_object(relationship.other, plan)
         return Related(plan, cast(Relation, relation), objects, other)
 
+    def compile_same_size(self, plan: Plan, noun: Noun, to: Plan) -> Plan:
+        """What is neither larger nor smaller, and not what it is compared to itself."""
+        if noun.many or noun.mutual or (noun.words and tell_number(noun.words[-1]) == "many"):
+            raise QuerySyntaxError("the same size as each of several")
+        others = Difference(plan, to)
+        not_larger = Difference(others, Related(others, "larger", to))
+        return Difference(not_larger, Related(not_larger, "smaller", to))
+
+    def compile_nearest_pair(self, plan: Plan, ranking: Ranking) -> Plan:
+        """'The circles closest to each other' are two: both have the least distance to another one."""
+        if ranking not in (Ranking(superlative="NEAREST"), Ranking(number=2, superlative="NEAREST")):
+            raise QuerySyntaxError("nearest to each other, of more than two")
+        return Ranked(plan, "distance", "ascending", take=2, to=plan)
+
     def compile_object(self, term: Term, subject: Plan) -> Plan:
         """What something is compared to; a pronoun in it stands for the kind of thing that is compared."""
+        if cast(Noun, term.noun).kind == "mutual":
+            if term.modifiers:
+                raise QuerySyntaxError("each other")
+            return subject
         if not term.modifiers and _is_part_of_image(cast(Noun, term.noun), _PARTS_OF_IMAGE):
             raise QuerySyntaxError("a part of the image")
         refers = self.refers
@@ -288,14 +323,37 @@ class PlanCompiler:
             raise QuerySyntaxError("nearest to what is not said")
         if ranking == UNRANKED:
             return plan
+        if ranking.every is not None:
+            return self.compile_every(plan, ranking, *ranking.every)
         if ranking.side:
             return self.compile_side(plan, ranking, many=many)
         if not ranking.superlative and ranking.ordinal is None and not ranking.last:
             return Ranked(plan, "score", "descending", take=ranking.number or 1)
         return self.compile_superlative(plan, ranking, to, many=many)
 
+    def compile_every(self, plan: Plan, ranking: Ranking, start: int, step: int) -> Plan:
+        """'Every other cup from the right'; without a side, counting is from the left."""
+        side = next((side for side, word in OUTERMOST_BY_SIDE.items() if word == ranking.superlative), "")
+        if ranking.number or ranking.ordinal or ranking.last or ranking.side or (ranking.superlative and not side):
+            raise QuerySyntaxError("two ways to rank at once")
+        by, order = SUPERLATIVES[ranking.superlative or "LEFTMOST"]
+        places = ", ".join(str(start + i * step) for i in range(3))
+        self.notes.append(f"It was counted from the {side or 'left'}, and numbers {places} and so on were taken.")
+        return Alternating(plan, cast(Measure, by), order, start, step)
+
+    def compile_odd_one(self, plan: Plan, ranking: Ranking) -> Plan:
+        if replace(ranking, superlative="", number=None) != UNRANKED or (ranking.number or 1) > 1:
+            raise QuerySyntaxError("the odd ones")
+        self.notes.append("The odd one out was looked for by size alone; colours and forms were not compared.")
+        return OddOne(plan)
+
     def compile_superlative(self, plan: Plan, ranking: Ranking, to: Plan | None, *, many: bool) -> Plan:
         """'The second largest', 'the last one'; without a superlative, counting is from the left."""
+        if ranking.superlative == "ODDEST":
+            return self.compile_odd_one(plan, ranking)
+        if ranking.superlative == LEAST_CERTAIN:
+            self.notes.append("The query does not say which are left out, so the least certain are.")
+            return Ranked(plan, "score", "ascending", take=ranking.number or 1)
         if not ranking.superlative:
             self.notes.append("It was counted from the left.")
         by, order = SUPERLATIVES[ranking.superlative or "LEFTMOST"]
@@ -318,6 +376,8 @@ class PlanCompiler:
         return self.compile_ranking(plan, replace(ranking, side="", superlative=superlative), None, many=False)
 
 
+_NEIGHBOUR = "_neighbour"
+"""How the relation of a neighbour ends; the side comes before it."""
 _PARTS_OF_IMAGE = {
     "background", "border", "corner", "distance", "edge", "end", "foreground", "margin", "side",
 }  # fmt: skip

@@ -7,6 +7,7 @@ from lark import Token
 
 from agent.planners.grammar.nouns import to_singular
 from agent.planners.grammar.plan import (
+    Alternating,
     Counted,
     Difference,
     Inscribed,
@@ -101,6 +102,8 @@ def _list_said(part: Plan) -> Iterator[str]:
             yield from _PLACES
         case Inscribed(_, text):
             yield f"INSCRIPTION {text}"
+        case Alternating(_, by):
+            yield from (*_SUPERLATIVES_BY_MEASURE.get(by, ()), *_PLACES)
         case Ranked(_, by, _, start, take):
             # "The last one" sorts the other way, and "the 3 from the left" are ranked by x.
             yield from (f"NUMBER {take}", "NUMBER 1", f"ORDINAL {start}", "ORDINAL 1", "ORDINAL")

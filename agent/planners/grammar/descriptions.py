@@ -9,6 +9,7 @@ from agent.core.english import format_ids, format_mask_count
 from agent.planners.grammar.interpretation import Interpretation
 from agent.planners.grammar.nouns import to_plural
 from agent.planners.grammar.plan import (
+    Alternating,
     Counted,
     Difference,
     Encountered,
@@ -17,8 +18,10 @@ from agent.planners.grammar.plan import (
     Inscribed,
     InSeconds,
     Intersection,
+    Lacking,
     Located,
     MaskIds,
+    OddOne,
     Phrase,
     Plan,
     PreviousAnswer,
@@ -132,6 +135,10 @@ def describe_plan(plan: Plan, count_of: CountOf, name_of: NameOf = repr) -> str:
             return _describe_difference(plan, count_of, name_of)
         case Ranked():
             return _describe_ranked(plan, count_of, name_of)
+        case Alternating():
+            return f"{_describe_step(plan.step)} of {_describe_amount(plan.of, count_of)}"
+        case OddOne():
+            return f"the odd one out of {_describe_amount(plan.of, count_of)}"
         case Unique():
             return _describe_unique(plan, count_of, name_of)
         case Counted() | Fallback():
@@ -146,6 +153,8 @@ def _describe_known(plan: PreviousAnswer | MaskIds) -> str:
 
 def _describe_difference(plan: Difference, count_of: CountOf, name_of: NameOf) -> str:
     match plan:
+        case Difference(Difference(Difference(of, to), Related(_, "larger")), Related(_, "smaller")):
+            return f"{describe_plan(of, count_of, name_of)} of the same size as {describe_plan(to, count_of)}"
         case Difference(of, Inscribed(minus, text)) if minus == of:
             return f"{describe_plan(of, count_of, name_of)} without the text {text!r}"
         case Difference(of, (Related() | Located()) as minus) if minus.of == of:
@@ -194,6 +203,7 @@ def _describe_more(what: str, number: int) -> str:
 Condition = (
     Intersection
     | Related
+    | Lacking
     | Located
     | Inscribed
     | RelativeToMean
@@ -217,6 +227,10 @@ def describe_condition(plan: Condition, count_of: CountOf) -> str:
             return f"that are {describe_plan(other, count_of)}{'' if isinstance(of, PreviousAnswer) else ' too'}"
         case Located(_, place):
             return PLACE_WORDS.get(place) or f"in the {place.replace('_', ' ')} quarter"
+        case Lacking(_, part):
+            return f"with no {describe_plan(part, count_of)} in it"
+        case Related(of, relation, to) if of == to:
+            return f"{RELATION_WORDS.get(relation) or relation.replace('_', ' ')} each other"
         case Related(_, "between", to, None):
             return f"between two of {describe_plan(to, count_of)}"
         case Related(_, relation, to, other):
@@ -294,11 +308,9 @@ def describe_empty(plan: Plan, count_of: CountOf) -> str:
             return "no mask is selected"
         case Union(parts):
             return "; ".join(describe_empty(part, count_of) for part in parts)
-        case Counted(of) | Unique(of):
+        case Counted(of) | Unique(of) | Fallback(other=of):
             return describe_empty(of, count_of)
-        case Fallback(_, other):
-            return describe_empty(other, count_of)
-        case Ranked() | Difference():
+        case OddOne() | Ranked() | Difference() | Alternating():
             return _describe_nothing_left(plan, count_of)
         case Inscribed(of, text) if count_of(of):
             return f"none of {_describe_amount(of, count_of)} has the text {text!r}"
@@ -309,7 +321,7 @@ def describe_empty(plan: Plan, count_of: CountOf) -> str:
             return f"none of {_describe_amount(plan.of, count_of)} is {condition}"
 
 
-def _describe_nothing_left(plan: Ranked | Difference, count_of: CountOf) -> str:
+def _describe_nothing_left(plan: Ranked | Difference | Alternating | OddOne, count_of: CountOf) -> str:
     if not count_of(plan.of):
         return describe_empty(plan.of, count_of)
     among = _describe_amount(plan.of, count_of)
@@ -317,6 +329,10 @@ def _describe_nothing_left(plan: Ranked | Difference, count_of: CountOf) -> str:
     if isinstance(plan, Ranked):
         missing = _describe_superlative(replace(plan, start=max(plan.start, 2), take=1), count_of)
         return f"there are only {among.removeprefix('the ')}, so there is no {missing.removeprefix('the ')}"
+    if isinstance(plan, OddOne):
+        return f"none of {among} differs from all others in size"
+    if isinstance(plan, Alternating):
+        return f"there are only {among.removeprefix('the ')}, so there is no {_say_ordinal(plan.start)}"
     if isinstance(plan.minus, PreviousAnswer):
         return "there are no others"
     return f"none of {among} is left without {describe_plan(plan.minus, count_of)}"
@@ -492,6 +508,10 @@ def _describe_superlative(plan: Ranked, count_of: CountOf) -> str:
         first = f"{first}to {_say_ordinal(plan.start + take - 1)} " if first else f"{_say_number(take)} "
     to = "" if plan.to is None else f" {'to' if word == 'nearest' else 'from'} {describe_plan(plan.to, count_of)}"
     return f"the {first}{word}{to}"
+
+
+def _describe_step(step: int) -> str:
+    return "every other" if step == 2 else f"every {_say_ordinal(step)}"
 
 
 def _say_number(number: int) -> str:

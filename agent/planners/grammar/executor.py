@@ -23,7 +23,9 @@ from agent.planners.grammar.descriptions import (
 )
 from agent.planners.grammar.dialogue.option_replies import describe_option
 from agent.planners.grammar.interpretation import Interpretation
+from agent.planners.grammar.nouns import split_possessive
 from agent.planners.grammar.plan import (
+    Alternating,
     Counted,
     Difference,
     Encountered,
@@ -32,8 +34,11 @@ from agent.planners.grammar.plan import (
     Inscribed,
     InSeconds,
     Intersection,
+    Lacking,
     Located,
     MaskIds,
+    OddOne,
+    Order,
     Phrase,
     Plan,
     PreviousAnswer,
@@ -48,9 +53,10 @@ from agent.planners.grammar.plan import (
     walk_parts,
 )
 from agent.planners.grammar.temporal.spans import AnswerSpans, find_event_spans, find_relation_spans, find_second_spans
-from agent.planners.grammar.ties import measure_candidates, split_ties
+from agent.planners.grammar.ties import find_holders, measure_candidates, split_ties
 from agent.tools import Tool
 from agent.tools.finish import MAX_OPTIONS
+from agent.tools.geometry.outliers import find_outlier
 from agent.tools.geometry.time_words import TRACK_MEASURES
 from agent.tools.reading.descriptions import CLOSE_TO, NOT_ENLARGED, describe_none
 from agent.tools.segment import MAX_PHRASES
@@ -107,7 +113,14 @@ class AmbiguityError(Exception):
         self.tool: Tool = asks or ReportNoMask(reason=question)
 
 
-def execute(interpretation: Interpretation, threshold: float, start: Episode, answers: Sequence[Ids] = ()) -> Moves:
+def execute(
+    interpretation: Interpretation,
+    threshold: float,
+    start: Episode,
+    answers: Sequence[Ids] = (),
+    *,
+    takes_nearest: bool = True,
+) -> Moves:
     """Yield one call for all phrases, one for each step of the plan, and the ending.
 
     Args:
@@ -115,6 +128,7 @@ def execute(interpretation: Interpretation, threshold: float, start: Episode, an
         threshold: In [0, 1), of `segment`.
         start: The episode without steps.
         answers: The answer's masks after each turn of the conversation.
+        takes_nearest: Whether what a phrase such as "dog's bowl" does not find may be the bowl nearest to the dog.
     """
     if interpretation.question:
         question = AskUser(question=interpretation.question, options=[*interpretation.options])
@@ -126,7 +140,7 @@ def execute(interpretation: Interpretation, threshold: float, start: Episode, an
         return
     check_reading(interpretation.plan, start)
     # All phrases are asked for at once: SAM 3 encodes the image once, and decodes them together.
-    executor = PlanExecutor(interpretation, threshold, start, answers)
+    executor = PlanExecutor(interpretation, threshold, start, answers, takes_nearest=takes_nearest)
     try:
         yield from executor.segment_phrases(list_phrases(interpretation.plan), complete=interpretation.complete)
         ids = yield from executor.require(interpretation.plan)
@@ -157,7 +171,13 @@ class PlanExecutor:
     """Works out a plan, one tool call at a time."""
 
     def __init__(
-        self, interpretation: Interpretation, threshold: float, start: Episode, answers: Sequence[Ids]
+        self,
+        interpretation: Interpretation,
+        threshold: float,
+        start: Episode,
+        answers: Sequence[Ids],
+        *,
+        takes_nearest: bool,
     ) -> None:
         self.threshold = threshold
         self.results = PlanResults(answers)
@@ -168,6 +188,7 @@ class PlanExecutor:
         self.asks = interpretation.change != "new"
         """Whether it asks back where several masks fit equally well; the first of them is taken otherwise."""
         self.replies = list(interpretation.chosen)
+        self.takes_nearest = takes_nearest
 
     def segment_phrases(self, wanted: Sequence[str], *, complete: bool = True) -> Moves:
         named = ", ".join(map(repr, wanted))
@@ -192,9 +213,23 @@ class PlanExecutor:
         # A part that the plan names twice is worked out once.
         if plan not in self.results.found:
             self.results.found[plan] = yield from self.evaluate(plan)
+        if isinstance(plan, Phrase) and not self.results.found[plan] and self.takes_nearest:
+            self.results.found[plan] = yield from self.find_possession(plan)
         if not self.results.found[plan]:
             raise EmptySetError(self._explain_empty(plan))
         return self.results.found[plan]
+
+    def find_possession(self, plan: Phrase) -> Steps:
+        """Return, for 'dog's bowl', the bowl nearest to the dog; () where the phrase says nothing of that kind."""
+        owned = split_possessive(plan.text)
+        if owned is None:
+            return ()
+        owner, thing = owned
+        found = yield from self.try_to_find(Related(Phrase(thing), "nearest", Phrase(owner)))
+        if found:
+            instead = f"the {thing!r} nearest to {owner!r} was taken"
+            self.results.notes.append(f'Nothing was found for "{plan.text}", so {instead}.')
+        return found
 
     def _explain_empty(self, plan: Plan) -> str:
         reason, unseen = describe_empty(plan, self.results.count_of), "nothing in the picture was found"
@@ -309,6 +344,35 @@ class PlanExecutor:
         other = (yield from self.require(plan.other)) if plan.other else ()
         tool = Relate(ids=[*ids], relation=plan.relation, to=[*to], other=[*other])
         return (yield Move(tool, f"Keep those {describe_condition(plan, self.results.count_of)}.")).current_ids
+
+    @evaluate.register
+    def evaluate_lack(self, plan: Lacking) -> Steps:
+        ids = yield from self.require(plan.of)
+        parts = yield from self.try_to_find(plan.part)
+        if not parts:
+            self.results.notes.append(f"No {describe_plan(plan.part, self.results.count_of)} was found in any place.")
+            return ids
+        holders = find_holders(ids, parts, self.workspace, self.timeline)
+        thought = f"Keep those {describe_condition(plan, self.results.count_of)}."
+        return (yield from _combine_sets("minus", ids, tuple(dict.fromkeys([*holders, *parts])), thought))
+
+    @evaluate.register
+    def evaluate_steps(self, plan: Alternating) -> Steps:
+        ids = yield from self.require(plan.of)
+        tool = Rank(ids=[*ids], by=plan.by, order=plan.order, take=len(ids))
+        sorted_ids = (yield Move(tool, f"Sort them to take {describe_plan(plan, self.results.count_of)}.")).current_ids
+        return sorted_ids[plan.start - 1 :: plan.step]
+
+    @evaluate.register
+    def evaluate_odd_one(self, plan: OddOne) -> Steps:
+        ids = yield from self.require(plan.of)
+        sizes = measure_candidates("size", ids, (), self.workspace, self.timeline)
+        index = find_outlier(sizes)
+        if index is None:
+            raise EmptySetError(self._explain_empty(plan))
+        order: Order = "descending" if sizes[index] == max(sizes) else "ascending"
+        tool = Rank(ids=[*ids], by="size", order=order)
+        return (yield Move(tool, f"Take {describe_plan(plan, self.results.count_of)}.")).current_ids
 
     @evaluate.register
     def evaluate_relative_size(self, plan: RelativeToMean) -> Steps:

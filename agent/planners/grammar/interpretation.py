@@ -9,11 +9,13 @@ from agent.planners.grammar.coverage import find_unused_words
 from agent.planners.grammar.lexer import tokenize, tokenize_beginning
 from agent.planners.grammar.normalize import normalize
 from agent.planners.grammar.parser import find_head_phrase, parse
-from agent.planners.grammar.plan import Counted, Plan
+from agent.planners.grammar.plan import Counted, Difference, Plan, Union, has_mask_ids
 from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.temporal.reading import read_temporal_query
 from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.text.list_notation import split_class_names
+from agent.planners.grammar.text.sentences import split_sentences
+from agent.planners.grammar.text.typos import find_corrections
 
 Change = Literal["new", "choose", "keep", "add", "remove", "count", "stay"]
 """What a query makes of the answer so far: another one, some of what was meant, some of it, more, less, how many it is
@@ -74,11 +76,31 @@ def interpret_query(query: str, *, on_video: bool = False) -> Interpretation:
         compiled = read_temporal_query(query, partial(_compile_words, unused=unused)) if on_video else None
         if compiled is None:
             unused.clear()
-            compiled = _compile_words(query, unused)
+            compiled = _compile_sentences(query, unused)
         notes = (*compiled.notes, *([UNUSED.format(", ".join(map(repr, unused)))] if unused else []))
-        return Interpretation(compiled.plan, complete=not unused, notes=notes)
+        return Interpretation(compiled.plan, complete=not unused, notes=(*notes, *_list_corrections(query)))
     except QuerySyntaxError:
         return _read_head_phrase(query)
+
+
+def _list_corrections(query: str) -> list[str]:
+    """Return a note for each word that was read as another one."""
+    return [f"{typo!r} was read as {word!r}." for typo, word in find_corrections(query)]
+
+
+def _compile_sentences(query: str, unused: list[str]) -> CompiledPlan:
+    """Compile the first sentence, and what those after it make of what it asks for."""
+    first, *others = split_sentences(query)
+    compiled = _compile_words(first.text, unused)
+    plan, notes = drop_count(compiled.plan), [*compiled.notes]
+    for sentence in others:
+        context = ReferenceContext(plan, plan, plan, within=plan if sentence.change == "keep" else None)
+        said = _compile_phrase_words(sentence.text, context)
+        if has_mask_ids(said.plan):
+            raise QuerySyntaxError(sentence.text)
+        notes += said.notes
+        plan = {"add": Union((plan, said.plan)), "remove": Difference(plan, said.plan)}.get(sentence.change, said.plan)
+    return CompiledPlan(Counted(plan) if isinstance(compiled.plan, Counted) else plan, tuple(dict.fromkeys(notes)))
 
 
 def _compile_words(words: str, unused: list[str]) -> CompiledPlan:
@@ -93,7 +115,7 @@ def _read_head_phrase(query: str) -> Interpretation:
     tokens = tokenize_beginning(query)
     head = find_head_phrase(tokens)
     only_excludes = not head and bool(tokens) and tokens[0].type == "EXCLUDING"
-    notes = (NOTHING_WANTED,) if only_excludes else ()
+    notes = (NOTHING_WANTED,) if only_excludes else tuple(_list_corrections(query) if head else ())
     return Interpretation(build_head_phrase(head) if head else None, complete=False, notes=notes)
 
 

@@ -10,6 +10,7 @@ from lark.exceptions import LarkError
 
 from agent.planners.grammar.nouns import tell_number
 from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.text.constructions import mark_constructions
 from agent.planners.grammar.text.mask_references import mark_references
 from agent.planners.grammar.text.plain_text import normalize_query
 from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, NOUNS_TOO, PREDICATES, PRINTED
@@ -35,6 +36,7 @@ def tokenize(query: str, *, in_conversation: bool = False) -> list[Token]:
     """
     # Marks hold angle brackets, which plain text has none of, so that they cannot be typed in.
     text = normalize_query(query)
+    text = mark_constructions(text, in_conversation=in_conversation)
     text = mark_references(text) if in_conversation else text
     if not re.search(r"[a-z]" if not in_conversation else r"[a-z<]", text) or len(text.split()) > MAX_WORDS:
         raise QuerySyntaxError(text[:MAX_LETTERS])
@@ -72,16 +74,19 @@ def load_grammar() -> Lark:
 
 _RELATIONS = {
     "LEFT_OF", "RIGHT_OF", "ABOVE", "BELOW", "INSIDE", "IN", "ON", "UNDER",
-    "TOUCHING", "OVERLAPPING", "NEXT_TO", "LARGER", "SMALLER",
+    "TOUCHING", "OVERLAPPING", "NEXT_TO", "LARGER", "SMALLER", "SAME_SIZE", "NEIGHBOUR", "WITHOUT",
 }  # fmt: skip
 _MODIFIERS = _RELATIONS | {"INSCRIPTION", "BETWEEN", "PLACE", "FROM_SIDE", "NEAREST", "FARTHEST", "TO"}
 _SUPERLATIVES = {
     "LARGEST", "SMALLEST", "TALLEST", "SHORTEST", "WIDEST", "NARROWEST",
-    "LEFTMOST", "RIGHTMOST", "TOPMOST", "BOTTOMMOST",
+    "LEFTMOST", "RIGHTMOST", "TOPMOST", "BOTTOMMOST", "ODDEST",
 }  # fmt: skip
-_RANKS = _SUPERLATIVES | {"NEAREST", "FARTHEST", "NUMBER", "ORDINAL", "SIDE"}
-_REFERENCES = {"MASK", "THEM", "IT", "REST"}
+_RANKS = _SUPERLATIVES | {"NEAREST", "FARTHEST", "NUMBER", "ORDINAL", "SIDE", "EVERY_NTH"}
+_REFERENCES = {"MASK", "THEM", "IT", "REST", "EACH_OTHER"}
 _NOMINALS = _RANKS | {"WORD", "PRONOUN", "EVERYTHING", "NON"} | _REFERENCES
+_TOUCHED = {"WORD", "PRONOUN", "IS", "NOT", "THAT", "THEM"}
+"""What may stand before 'touch' alone."""
+_BEFORE_NOUN = {"", "REQUEST", "COUNT", "DET", "NUMBER"}
 _SIZE_WORDS = {"big", "small", "large", "little", "tiny", "huge", "tall", "short", "long", "round"}
 
 
@@ -230,11 +235,14 @@ class TokenRelabeler:
 
     def make_place(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
         """A side that no noun follows is a place, with the preposition and the article before it."""
+        on_top = token == "top" and _find_label(before) == "ON" and before[-1] == "on"
         if _find_label(before) == "DET":
             before.pop()
         preposition = before.pop() if _find_label(before) in ("ON", "IN", "AT", "TO", "NEXT_TO") else ""
         if preposition == "to" and _find_label(before) == "SIDE":  # "from left to right"
             return []
+        if on_top:
+            return [Token.new_borrow_pos("PLACE", "on top", token)]
         return [_relabel("FROM_SIDE" if "from" in preposition else "PLACE", token)]
 
     def relabel_comma(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
@@ -320,6 +328,27 @@ class TokenRelabeler:
         after_noun = _find_label(before) in ("WORD", "PRONOUN") and _find_label(after) not in _NOMINALS | {"OF"}
         return [token, _relabel("IS", token)] if after_noun else [token]
 
+    def relabel_touching(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'Circles that touch' and 'touching circles' touch each other; 'touching the circle' is said of others."""
+        if _find_label(after) in ("", "AND", "CONJ", "EXCEPT") and _find_label(before) in _TOUCHED:
+            return [_relabel("EACH_OTHER", token), token]
+        run = _read_words(after)
+        ones = _find_label(after[: len(after) - len(run)]) == "PRONOUN"
+        of_many = (ones or (run and tell_number(run[-1]) == "many")) and not _ends_in_preposition(token)
+        return [_relabel("MUTUAL", token)] if of_many and _find_label(before) in _BEFORE_NOUN else [token]
+
+    relabel_overlapping = relabel_touching
+
+    def relabel_without(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
+        """'Without the largest', 'without the red ones' leave some out; 'without a lid' says what is not on them."""
+        definite = _find_label(after) == "DET" and str(after[-1]) in ("the", "these", "those", "that", "this")
+        noun = after[:-1] if definite else after
+        run = _read_words(noun)
+        ones = _find_label(noun[: len(noun) - len(run)]) == "PRONOUN"
+        ranked = definite and _find_label(noun) in _RANKS | {"NON"}
+        of_everything = _find_label(before) == "EVERYTHING"
+        return [_relabel("EXCEPT" if ranked or ones or of_everything else "WITHOUT", token)]
+
     relabel_rightmost = relabel_topmost = relabel_bottommost = relabel_leftmost
 
 
@@ -344,6 +373,10 @@ def _begins_modifier(after: _Tokens) -> bool:
     if _find_label(after) in ("NEAREST", "FARTHEST"):
         return _find_label(after[:-1]) in ("TO", "PLACE")
     return _find_label(after) in (_MODIFIERS - {"TO"}) | {"IS", "NOT"}
+
+
+def _ends_in_preposition(token: Token) -> bool:
+    return token.endswith((" with", " by", " on", " to", "against"))
 
 
 def _read_words(after: _Tokens) -> list[str]:

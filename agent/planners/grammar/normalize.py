@@ -17,6 +17,7 @@ from agent.planners.grammar.syntax import (
     CountingStart,
     Description,
     DistanceTarget,
+    Lack,
     Location,
     Modifier,
     Noun,
@@ -31,6 +32,7 @@ from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
     CLOTHES,
     COLOURS,
+    LEAST_CERTAIN,
     NOUNS_TOO,
     OUTERMOST_BY_SIDE,
     PRINTED,
@@ -68,7 +70,7 @@ class _Normalizer:
 
     def normalize_selection(self, selection: Selection) -> Selection:
         # "All but the largest circle" has to be about circles before its superlative can be looked at.
-        check_exceptions(selection, in_conversation=self.in_conversation)
+        selection = selection if self.in_conversation else choose_exceptions(selection)
         selection = lift_superlative(name_what_exceptions_are_of(selection))
         first, minus = selection.first, tuple(name_ones(coordination) for coordination in selection.minus)
         first = name_answer_ones(first, articles=self.of_answer) if self.in_conversation else first
@@ -105,6 +107,8 @@ class _Normalizer:
                 to, *others = name_by_neighbours([to] if other is None else [to, other])
                 second = self.normalize_term(others[0]) if others else None
                 return replace(modifier, what=replace(what, to=self.normalize_term(to), other=second))
+            case Lack(noun) as what:
+                return replace(modifier, what=replace(what, noun=cast(Noun, self.normalize_term(Term(noun)).noun)))
             case Description(nouns) as what:
                 named = name_by_neighbours([Term(noun) for noun in nouns])
                 terms = [self.normalize_term(name_one(term)) for term in named]
@@ -122,13 +126,34 @@ class _Normalizer:
 # selections: exclusions
 
 
-def check_exceptions(selection: Selection, *, in_conversation: bool) -> None:
-    """Raise QuerySyntaxError where only a number is left out: 'all but two dogs' does not say which two."""
-    for term in (term for coordination in selection.minus for term in coordination.terms):
-        noun = term.noun
-        only_counted = noun is not None and not noun.determiner and _is_only_number(noun.ranking)
-        if only_counted and not term.modifiers and not in_conversation:
-            raise QuerySyntaxError("which ones are left out is not said")
+def choose_exceptions(selection: Selection) -> Selection:
+    """'All but two dogs' does not say which two: those that are least certain."""
+    first = selection.first.terms[0].noun
+    if first is not None and first.ranking.superlative:
+        return check_exceptions(selection)
+    minus = (
+        replace(coordination, terms=tuple(map(_choose_least_certain, coordination.terms)))
+        for coordination in selection.minus
+    )
+    return replace(selection, minus=tuple(minus))
+
+
+def check_exceptions(selection: Selection) -> Selection:
+    """Return the selection. Raises QuerySyntaxError where only a number is left out: 'the largest but one'."""
+    terms = [term for coordination in selection.minus for term in coordination.terms]
+    if any(_choose_least_certain(term) != term for term in terms):
+        raise QuerySyntaxError("which ones are left out is not said")
+    return selection
+
+
+def _choose_least_certain(term: Term) -> Term:
+    noun = term.noun
+    if noun is None or noun.determiner or term.modifiers:
+        return term
+    alone = noun == Noun("pronoun")  # "all circles but one"
+    if not alone and not _is_only_number(noun.ranking):
+        return term
+    return Term(replace(noun, ranking=Ranking(number=noun.ranking.number or 1, superlative=LEAST_CERTAIN)))
 
 
 def name_what_exceptions_are_of(selection: Selection) -> Selection:
@@ -137,6 +162,8 @@ def name_what_exceptions_are_of(selection: Selection) -> Selection:
     left_out = selection.minus[0].terms[0].noun if selection.minus else None
     if first is None or left_out is None or (first.kind, first.determiner) != ("everything", "all") or first.words:
         return selection
+    if left_out.kind == "among" and left_out.among is not None:  # "all but two of the circles"
+        return replace(selection, first=left_out.among)
     if left_out.kind != "named" or left_out.ranking == UNRANKED:
         return selection
     kind = replace(left_out, ranking=UNRANKED, determiner="all")
@@ -301,6 +328,8 @@ def check_scope(terms: Sequence[Term]) -> None:
         first, second = previous.noun, term.noun
         if previous.modifiers and _is_between_two(previous.modifiers[-1]) and not term.modifiers:
             raise QuerySyntaxError("between more than two")
+        if first is not None and first.mutual and second is not None and _is_plain(second):
+            raise QuerySyntaxError("what 'and' joins is not clear")  # "touching circles and squares"
         if first is None or second is None or term.modifiers or not _is_bare_name(second):
             continue
         inner = first.tail.split(" ")[1:2] if first.tail and not previous.modifiers else []
@@ -337,11 +366,23 @@ def _extend_modifier(modifier: Modifier, term: Term, *, alternative: bool) -> li
             return [modifier, description, *term.modifiers]
         case Relationship(_, to, None) if to.noun and to.noun.determiner.startswith("both") and not alternative:
             return [modifier, _replace_last_term(modifier, term)]
+        case Lack(lacked) if term.noun.determiner in ("", "a", "an") and _is_bare_name(term.noun):
+            return _extend_lack(modifier, lacked, term, alternative=alternative)
         case Description(nouns):
             return _extend_description(modifier, nouns, term.noun, term.modifiers, alternative=alternative)
         case Relationship(_, to, None) | Relationship(_, _, Term() as to) if alternative:
             either = Term(Noun("among", among=Coordination((to, term), alternative=True)))
             return [_replace_last_term(modifier, either)]
+    return None
+
+
+def _extend_lack(modifier: Modifier, lacked: Noun, term: Term, *, alternative: bool) -> list[Modifier] | None:
+    """'Without a lid or a handle' lacks both; what 'without a lid and a handle' lacks is not clear."""
+    noun = cast(Noun, term.noun)
+    if alternative:
+        return [modifier, replace(modifier, what=Lack(noun)), *term.modifiers]
+    if noun.determiner or not lacked.determiner:
+        raise QuerySyntaxError("what 'and' joins is not clear")
     return None
 
 
@@ -364,7 +405,8 @@ def factor_shared_modifiers(coordination: Coordination) -> Coordination:
     first, *others = coordination.terms
     last = coordination.terms[-1].modifiers
     one_phrase = all(_is_plain(term.noun) for term in others)
-    if not (one_phrase or (last and last[0].main)) or any(term.modifiers for term in coordination.terms[:-1]):
+    of_all = bool(last) and (last[0].main or _is_of_each_other(last[0]))
+    if not (one_phrase or of_all) or any(term.modifiers for term in coordination.terms[:-1]):
         return coordination
     ranking = first.noun.ranking if first.noun and one_phrase and first.noun.ranking.superlative else UNRANKED
     if ranking == UNRANKED and not last:
@@ -446,6 +488,8 @@ def absorb_adjectives(term: Term) -> Term:
     modifiers: list[Modifier] = []
     for modifier in term.modifiers:
         match modifier.what:
+            case Location(place) if modifier not in alternatives and _is_outermost(noun, modifier):
+                modifiers.append(Modifier(Location(f"far {place}")))
             case Location(place) if counted and place in OUTERMOST_BY_SIDE:
                 ranking = replace(noun.ranking, ordinal=noun.ranking.ordinal or 1, last=False)
                 noun = replace(noun, ranking=ranking)
@@ -460,6 +504,17 @@ def absorb_adjectives(term: Term) -> Term:
             case _:
                 modifiers.append(modifier)
     return replace(term, noun=noun, modifiers=tuple(modifiers))
+
+
+def _is_outermost(noun: Noun, modifier: Modifier) -> bool:
+    """'The two cups on the right' are the two rightmost, and 'the cup on top' is the topmost."""
+    location = cast(Location, modifier.what)
+    if modifier.negated or location.is_part or location.place not in OUTERMOST_BY_SIDE:
+        return False
+    if _is_only_number(noun.ranking):
+        return noun.ranking.number != 1
+    one = _tell_number(noun) == "one" or (noun.kind == "pronoun" and not noun.many)
+    return location.on_top and one and noun.ranking == UNRANKED
 
 
 def _describe_noun(noun: Noun, modifier: Modifier, nouns: tuple[Noun, ...]) -> tuple[Noun, Modifier]:
@@ -515,7 +570,8 @@ def _count_from(side: str, ranking: Ranking) -> Ranking:
     """Return the ranking with where it counts from. Raises QuerySyntaxError where nothing is counted."""
     superlative = OUTERMOST_BY_SIDE.get(side.removeprefix("far "), "?")
     ranking = _merge_rankings(ranking, Ranking(superlative=superlative))
-    if superlative == "?" or ((ranking.ordinal or ranking.number) is None and not ranking.last):
+    counted = ranking.ordinal or ranking.number or ranking.last or ranking.every
+    if superlative == "?" or not counted:
         raise QuerySyntaxError(f"from the {side}")
     return ranking
 
@@ -523,7 +579,7 @@ def _count_from(side: str, ranking: Ranking) -> Ranking:
 def _merge_rankings(first: Ranking, second: Ranking) -> Ranking:
     """Return both as one. Raises QuerySyntaxError where they say the same sort of thing."""
     doubled = (first.superlative or first.side) and (second.superlative or second.side)
-    if doubled or (first.ordinal and second.ordinal):
+    if doubled or (first.ordinal and second.ordinal) or (first.every and second.every):
         raise QuerySyntaxError("two ways to rank at once")
     return Ranking(
         number=first.number or second.number,
@@ -531,6 +587,7 @@ def _merge_rankings(first: Ranking, second: Ranking) -> Ranking:
         last=first.last or second.last,
         superlative=first.superlative or second.superlative,
         side=first.side or second.side,
+        every=first.every or second.every,
     )
 
 
@@ -629,6 +686,11 @@ def _is_like_a_name(modifier: Modifier) -> bool:
             # "under the sea poster" is printed, "under the poster" is a place
             return len(words) > 1 and words[0] not in ADJECTIVES and words[-1] in PRINTED - {"sign", "box", "shop"}
     return False
+
+
+def _is_of_each_other(modifier: Modifier) -> bool:
+    inner = _find_last_term(modifier)
+    return inner is not None and inner.noun is not None and inner.noun.kind == "mutual"
 
 
 def _is_mutual(modifier: Modifier) -> bool:

@@ -84,6 +84,19 @@ def is_singular(word: str) -> bool:
     return word not in ALWAYS_PLURAL and to_singular(word) == word
 
 
+def split_possessive(phrase: str) -> tuple[str, str] | None:
+    """Return who has something, in the singular, and what it is; None for a phrase that says nothing of that.
+
+    >>> split_possessive("black dog's red bowl"), split_possessive("men's shirt"), split_possessive("bowl")
+    (('black dog', 'red bowl'), None, None)
+    """
+    found = re.fullmatch(r"(?P<owner>[^']+)(?:'s|(?<=s)') (?P<thing>[^']+)", phrase)
+    if found is None or found["owner"] in ("men", "women", "children", "kids", "ladies"):
+        return None
+    *described, owner = found["owner"].split()
+    return " ".join([*described, to_singular(owner)]), found["thing"]
+
+
 def tell_number(word: str) -> str:
     """Return 'one' or 'many'; '' where the noun does not tell.
 

@@ -18,6 +18,7 @@ from agent.planners.grammar.syntax import (
     Description,
     DistanceTarget,
     Inscription,
+    Lack,
     Location,
     Modifier,
     Noun,
@@ -85,7 +86,7 @@ def find_head_phrase(tokens: Sequence[Token]) -> str:
     denied = ""
     left_out = False
     for before, run, after in _split_runs(tokens):
-        left_out |= any(token.type == "EXCEPT" or token == "neither" for token in before)
+        left_out |= any((token.type == "EXCEPT" and token != "without") or token == "neither" for token in before)
         adjectives_too = not any(token.type in ("NON", "NOT") for token in before[-3:])
         if before and before[-1] in _SPEAKERS:  # 'where should we eat'
             del run[0]
@@ -201,6 +202,14 @@ class _SyntaxBuilder(Transformer[Token, Any]):
             raise QuerySyntaxError("of the owner, or of what it has?")  # "the tallest building's roof"
         return replace(noun, determiner=str(determiner or noun.determiner), ranking=ranking or UNRANKED)
 
+    def build_mutual_noun(self, determiner: Token | None, ranking: Ranking | None, mutual: Token, noun: Noun) -> Noun:
+        """Build 'the two touching cups'."""
+        relation = "touching" if mutual.startswith("touch") else "overlapping"
+        return replace(self.build_noun(determiner, ranking, noun), mutual=relation)
+
+    def build_mutual(self, token: Token) -> Noun:
+        return Noun("mutual", many=True)
+
     def build_bare_noun(self, determiner: Token | None, ranking: Ranking) -> Noun:
         return Noun("bare", str(determiner or ""), ranking)
 
@@ -268,10 +277,13 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         return " ".join([*("with" if token.type == "WITH" else str(token) for token in first), *noun.words])
 
     def build_location(self, verb: Token | None, negation: Token | None, place: Token) -> Modifier:
-        return Modifier(Location(_to_place(place)), negation is not None, *_read_verb(verb))
+        is_part = re.search(r"half|corner|part|area|region|section|quadrant|quarter|portion", place) is not None
+        location = Location(_to_place(place), is_part, place.startswith("on "))
+        return Modifier(location, negation is not None, *_read_verb(verb))
 
     def build_relationship(self, verb: Token | None, negation: Token | None, relation: Token, to: Term) -> Modifier:
-        return Modifier(Relationship(relation.type.lower(), to), negation is not None, *_read_verb(verb))
+        kind = relation.strip("<>") if relation.type == "NEIGHBOUR" else relation.type.lower()
+        return Modifier(Relationship(kind, to), negation is not None, *_read_verb(verb))
 
     def build_two_relationships(
         self, verb: Token | None, negation: Token | None, relation: Token, join: Token, other: Token, to: Term
@@ -295,6 +307,12 @@ class _SyntaxBuilder(Transformer[Token, Any]):
             raise QuerySyntaxError(word) from error
         inscription = Inscription(mark.text, guessed=mark.guessed)
         return Modifier(inscription, (negation is not None) != mark.negated, *_read_verb(verb))
+
+    def build_lack(self, verb: Token | None, negation: Token | None, _: Token, noun: Noun) -> Modifier:
+        named = noun.kind == "named" and noun.ranking == UNRANKED
+        if not named or _is_verb(noun.words[-1]):  # "without 2", "without smiling"
+            raise QuerySyntaxError("without what can be looked for")
+        return Modifier(Lack(noun), negation is not None, *_read_verb(verb))
 
     def build_description(self, verb: Token, negation: Token | None, noun: Noun) -> Modifier:
         return Modifier(Description((noun,)), negation is not None, *_read_verb(verb))
@@ -335,6 +353,10 @@ def _is_owner(word: str) -> bool:
     return word.endswith(("'s", "s'")) and word not in ("men's", "women's", "children's", "kids'", "ladies'")
 
 
+_NO_SUPERLATIVES = ("NUMBER", "ORDINAL", "SIDE", "EVERY_NTH")
+"""The other labels of words that rank."""
+
+
 def _add_rank(ranking: Ranking, token: Token) -> Ranking:
     """Return the ranking with one more word. Raises QuerySyntaxError for a second one of its sort, and for number 0."""
     match token.type:
@@ -344,9 +366,12 @@ def _add_rank(ranking: Ranking, token: Token) -> Ranking:
             return replace(ranking, last=True)
         case "ORDINAL" if ranking.ordinal is None and (ordinal := read_ordinal(token)) > 0:
             return replace(ranking, ordinal=ordinal)
+        case "EVERY_NTH" if ranking == UNRANKED:
+            start, step = re.findall(r"\d+", token)
+            return replace(ranking, every=(int(start), int(step)))
         case "SIDE" if not ranking.side and not ranking.superlative:
             return replace(ranking, side=_to_place(token))
-        case label if label not in ("NUMBER", "ORDINAL", "SIDE") and not ranking.superlative and not ranking.side:
+        case label if label not in _NO_SUPERLATIVES and not ranking.superlative and not ranking.side:
             return replace(ranking, superlative=label)
     raise QuerySyntaxError(str(token))
 

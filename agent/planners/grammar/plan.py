@@ -73,6 +73,14 @@ class Related:
 
 
 @dataclass(frozen=True)
+class Lacking:
+    """Those of `of` that have none of `part` in them: 'the plates without a cup'."""
+
+    of: "Plan"
+    part: "Plan"
+
+
+@dataclass(frozen=True)
 class Located:
     """Those of `of` at a place in the image."""
 
@@ -100,6 +108,24 @@ class Ranked:
     take: int = 1
     to: "Plan | None" = None
     """What distances are measured to."""
+
+
+@dataclass(frozen=True)
+class Alternating:
+    """Every `step`-th of `of`, sorted by a measure, from number `start` (counting from 1) on: 'every other cup'."""
+
+    of: "Plan"
+    by: Measure
+    order: Order
+    start: int
+    step: int
+
+
+@dataclass(frozen=True)
+class OddOne:
+    """The one of `of` whose size differs from that of all others: 'the odd one out'."""
+
+    of: "Plan"
 
 
 @dataclass(frozen=True)
@@ -190,9 +216,12 @@ Plan = (
     | Difference
     | Intersection
     | Related
+    | Lacking
     | Located
     | Inscribed
     | Ranked
+    | Alternating
+    | OddOne
     | RelativeToMean
     | InMotion
     | Encountered
@@ -205,7 +234,7 @@ Plan = (
 )
 
 
-CHILD_FIELDS = ("of", "minus", "to", "other")
+CHILD_FIELDS = ("of", "minus", "to", "other", "part")
 """The fields that hold plans, beside the parts of a union."""
 
 # walking through plans
@@ -226,6 +255,10 @@ def list_children(plan: Plan) -> list[Plan]:
             return [of] if to is None else [of, to]
         case Encountered(of, to=to) | While(of, to=to) | TimedByEvent(of, to=to):
             return [of, to]
+        case Lacking(of, part):
+            return [of, part]
+        case Alternating(of) | OddOne(of):
+            return [of]
         case Located(of) | Inscribed(of) | Counted(of) | RelativeToMean(of) | InMotion(of) | InSeconds(of) | Unique(of):
             return [of]
 

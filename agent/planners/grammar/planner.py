@@ -111,7 +111,7 @@ class GrammarPlanner:
         if interpretation.plan is not None and len(list_phrases(interpretation.plan)) > 1:
             note = "The rest of the query needs a second set of masks, and this protocol holds one set only."
             interpretation = replace(interpretation, plan=target_phrases(interpretation.plan)[0], notes=(note,))
-        moves = execute(interpretation, self.threshold, start, answers)
+        moves = execute(interpretation, self.threshold, start, answers, takes_nearest=False)
         move = next(moves)
         while True:
             match move.tool:

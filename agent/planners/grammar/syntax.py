@@ -19,6 +19,8 @@ class Ranking:
     """A terminal of the grammar: 'LARGEST' … 'BOTTOMMOST', 'NEAREST', 'FARTHEST'."""
     side: str = ""
     """'left', 'top_right', 'middle' …, of a noun that follows."""
+    every: tuple[int, int] | None = None
+    """'Every other': the first place that is meant, counting from 1, and the step to the next."""
 
 
 UNRANKED = Ranking()
@@ -31,6 +33,7 @@ class Noun:
     kind: str = "named"
     """'named', 'pronoun' (one, those), 'everything', 'bare' (the largest), 'among' (the largest of `among`).
 
+    'mutual' is 'each other'.
     In a conversation also 'numbered' (number 3), 'them', 'it', 'rest' (the others) and 'rest_of' (the other cups).
     """
     determiner: str = ""
@@ -46,6 +49,8 @@ class Noun:
     many: bool = False
     """Whether a pronoun is plural."""
     mask_ids: tuple[int, ...] = ()
+    mutual: str = ""
+    """'touching' or 'overlapping', of 'the touching cups': how each of them lies to another one."""
     sizes: tuple[str, ...] = ()
     """Normalised: adjectives that compare masks of an answer with each other, as in 'the small red ones'."""
 
@@ -56,6 +61,10 @@ class Location:
 
     place: str
     """'left', 'top_right', 'middle' …, or 'far left'."""
+    is_part: bool = False
+    """Whether it names a part of the image: 'in the left half', 'in the corner'."""
+    on_top: bool = False
+    """Whether it is 'on top', of a pile as it were, and not 'at the top'."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,13 @@ class Relationship:
     """A relation of `agent.tools.geometry.terms`, or 'in'."""
     to: "Term"
     other: "Term | None" = None
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What something has none of: 'without a lid'."""
+
+    noun: Noun
 
 
 @dataclass(frozen=True)
@@ -122,6 +138,7 @@ class Modifier:
     what: (
         Location
         | Relationship
+        | Lack
         | Inscription
         | Description
         | Proximity

@@ -71,3 +71,18 @@ def measure_candidates(
         return [float(value) for value in measure_tracks(by, tracks[0], scores, tracks[1], timeline)]
     sizes = cast(Measure, by)  # an image has no time
     return [float(value) for value in measure_masks(sizes, workspace.get_rles(ids), scores, workspace.get_rles(to))]
+
+
+def find_holders(
+    ids: tuple[int, ...], parts: tuple[int, ...], workspace: Workspace, timeline: Timeline | None = None
+) -> tuple[int, ...]:
+    """Return which of `ids` have at least one of `parts` inside them, as the tool `relate` tells."""
+    from agent.tools.geometry.encounters import find_encounters  # loads OpenCV
+    from agent.tools.geometry.predicates import find_related
+
+    if timeline is not None:
+        tracks = workspace.get_masklets(parts)
+        inside = [find_encounters("inside", tracks, workspace.get_masklets([id]), (), timeline) for id in ids]
+        return tuple(id for id, spans in zip(ids, inside, strict=True) if any(spans))
+    rles = workspace.get_rles(parts)
+    return tuple(id for id in ids if find_related("inside", rles, workspace.get_rles([id])).any())

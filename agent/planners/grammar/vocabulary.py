@@ -62,7 +62,7 @@ TYPOS = {
     "largets": "largest", "larget": "largest", "leftmots": "leftmost", "letfmost": "leftmost", "lfet": "left",
     "nearset": "nearest", "nearets": "nearest", "rightmots": "rightmost", "rigthmost": "rightmost", "rigth": "right",
     "rihgt": "right", "smalest": "smallest", "smallets": "smallest", "smallset": "smallest", "teh": "the",
-    "undre": "under", "wiht": "with", "wihtout": "without",
+    "undre": "under", "yelow": "yellow", "wiht": "with", "wihtout": "without",
 }  # fmt: skip
 """Of the words that a query turns on; other words are names, however they are written."""
 
@@ -104,6 +104,8 @@ SUPERLATIVES: dict[str, tuple[Measure, Order]] = {
     "NEAREST": ("distance", "ascending"),
     "FARTHEST": ("distance", "descending"),
 }
+LEAST_CERTAIN = "LEAST_CERTAIN"
+"""No word, but what 'all but two' leaves out: a superlative by SAM 3's score."""
 OF_SIZE = ("LARGEST", "SMALLEST", "TALLEST", "SHORTEST", "WIDEST", "NARROWEST")
 """Superlatives that mean several where masks are known: 'the biggest ones'."""
 OUTERMOST_BY_SIDE = {"left": "LEFTMOST", "right": "RIGHTMOST", "top": "TOPMOST", "bottom": "BOTTOMMOST"}

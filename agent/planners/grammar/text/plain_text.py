@@ -5,7 +5,8 @@ import unicodedata
 
 from agent.planners.grammar.text.list_notation import join_list_items
 from agent.planners.grammar.text.numerals import write_digits
-from agent.planners.grammar.vocabulary import ADJECTIVES, THINGS_TOO, TYPOS
+from agent.planners.grammar.text.typos import correct_typos
+from agent.planners.grammar.vocabulary import ADJECTIVES, THINGS_TOO
 
 
 def normalize_query(query: str) -> str:
@@ -17,7 +18,7 @@ def normalize_query(query: str) -> str:
     'show me the left most cup, that is not red'
     """
     text = unicodedata.normalize("NFKC", re.sub("[\u2460-\u2473]", " , ", query)).casefold().replace("\u2019", "'")
-    text = _TYPOS.sub(lambda typo: TYPOS[typo[0]], join_list_items(write_digits(text)))
+    text = correct_typos(join_list_items(write_digits(text)))
     for pattern, plain in _REPLACEMENTS:
         text = pattern.sub(plain, text)
     return text.strip(" ,")
@@ -36,7 +37,6 @@ _SAID_OF_IT = (
 _IMAGES = r"(?:picture|image|photo|photograph|scene|screenshot|canvas|view|frame)"
 _ADJECTIVE = rf"(?:{'|'.join(sorted(ADJECTIVES - THINGS_TOO))})"
 _OUTERMOST = r"(?:\w+est|\w+most)"
-_TYPOS = re.compile(rf"\b(?:{'|'.join(TYPOS)})\b")
 _REPLACEMENTS = [
     (re.compile(pattern), plain)
     for pattern, plain in [

@@ -272,7 +272,7 @@ def test_no_noun_is_missing_and_no_modifier_only_ranks_afterwards(query):
 @pytest.mark.parametrize(
     "query",
     [
-        "overlapping circles",
+        "touching circles and squares",
         "circles left of the star and right of the ring or above the square",
         "circles that are red or nearest to the star",
         "the largest star closest to the ring",

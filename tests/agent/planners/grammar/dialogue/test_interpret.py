@@ -161,7 +161,7 @@ INTERPRETATIONS = {
         "nubmer 3": "#3",
         "2-4": "#2,3,4",
         "the red one and the blue one": "((@0 & red cup) + (@0 & blue cup))",
-        "the two on the left": "rank(left(@0), -score, 2)",
+        "the two on the left": "rank(@0, +x, 2)",
         "the tall ones": "above(@0, height)",
         "the ones between 2 and 4": "between(@0, #2,4)",
         "which of them is the largest?": "rank(@0, -size)",

@@ -21,13 +21,16 @@ from agent.planners.grammar.dialogue.saved_plans import (
 )
 from agent.planners.grammar.interpretation import Interpretation, compile_phrase, interpret_query
 from agent.planners.grammar.plan import (
+    Alternating,
     Counted,
     Difference,
     Fallback,
     Inscribed,
     Intersection,
+    Lacking,
     Located,
     MaskIds,
+    OddOne,
     Phrase,
     PreviousAnswer,
     Ranked,
@@ -57,6 +60,9 @@ PLANS = [
     Inscribed(CUP, "tea"),
     Ranked(CUP, "distance", "ascending", 2, 3, PLATE),
     RelativeToMean(CUP, "size", "descending"),
+    Lacking(CUP, Phrase("lid")),
+    Alternating(CUP, "x", "descending", 1, 2),
+    OddOne(CUP),
     Unique(PreviousAnswer(0)),
     Fallback(CUP, PLATE),
     Counted(CUP),

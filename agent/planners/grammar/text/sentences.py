@@ -1,0 +1,77 @@
+"""Text to sentences: what a later sentence does with what the first one asks for."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a query."""
+
+    text: str
+    """What it names: 'the red ones'."""
+    change: Literal["new", "add", "remove", "keep"] = "new"
+    """What becomes of what the sentences before it ask for."""
+
+
+def split_sentences(query: str) -> list[Sentence]:
+    """Return the sentences of a query, if each one after the first speaks of what was asked for before it.
+
+    Args:
+        query: Any text. A list, as 'dog. cat.', is one sentence.
+
+    >>> split_sentences("The cups. Not the red ones. Also the plate.")[1:]
+    [Sentence(text='the red ones', change='remove'), Sentence(text='the plate', change='add')]
+    >>> split_sentences("Stars, please. They should be red.")[1:]
+    [Sentence(text='the ones that are red', change='keep')]
+    >>> len(split_sentences("dog. cat."))
+    1
+    """
+    first, *others = [text for text in _END.split(query.strip()) if re.search(r"\w", text)] or [query]
+    changes = [_read_change(text.strip(" .!?;").casefold().replace("\u2019", "'")) for text in others]
+    following = [change for change in changes if change is not None]
+    return [Sentence(first), *following] if len(following) == len(others) else [Sentence(query)]
+
+
+def _read_change(text: str) -> Sentence | None:
+    """Return what a sentence does with what was said before it; None where it stands for itself."""
+    for pattern, change in _OPENINGS:
+        if found := pattern.match(text):
+            rest = text[found.end() :].strip(" ,")
+            return Sentence(rest, change) if rest else None
+    if found := _SAID_OF_THEM.match(text):
+        verb = "are not" if found["no"] or found["not"] else "are"
+        return Sentence(f"the ones that {verb} {text[found.end() :].strip()}", "keep")
+    if _ONES.match(_LAST_ONLY.sub("", text)):
+        return Sentence(_LAST_ONLY.sub("", text), "keep")
+    return None
+
+
+_END = re.compile(r"(?<=[\w)\"'])\s*[.!?;]+\s+(?=\w)|\s*\n+\s*(?=(?:[Nn]ot|[Oo]nly|[Bb]ut|[Aa]lso)\b)")
+_VERB = r"(?:take|show|select|want|count|need|mark|segment|include)"
+_OPENINGS: list[tuple[re.Pattern[str], Literal["add", "remove", "keep"]]] = [
+    (re.compile(pattern), change)
+    for pattern, change in (
+        (
+            r"(?:(?:but|and),? )?(?:please,? )?(?:not|without|except(?:ing)?(?: for)?|excluding|minus|leave out|skip"
+            rf"|ignore|exclude|omit|(?:i )?(?:do not|don't|dont) {_VERB})\b(?! only\b)",
+            "remove",
+        ),
+        (r"(?:(?:but|and),? )?(?:please,? )?(?:only|just)\b", "keep"),
+        (
+            r"(?:oh,? )?(?:and also|also|plus|additionally|as well as|and)\b(?! (?:how|what|where|who|which|then)\b)",
+            "add",
+        ),
+    )
+]
+_SAID_OF_THEM = re.compile(
+    r"(?:they|it|those|these) (?:all )?"
+    r"(?:(?:should|must|(?:have|has|needs?) to|ought to)(?P<no> not)? be|(?:are|is)(?P<not> not)?)\b"
+)
+_LAST_ONLY = re.compile(r",? (?:only|alone|please)$")
+_ONES = re.compile(
+    r"(?:i (?:mean|meant|want|need) )?(?:the|those|these|all(?: the)?|any)(?: [\w-]+){0,4} ones?\b"
+    r"|those (?:on|in|at|near|left|right|above|below|that|which)\b"
+)
+"""A sentence about what was named before: 'the two red ones', 'those on the left'."""
