@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -29,6 +30,20 @@ POLL = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before an ended process is started again; each time twice as long, until it has been ready."""
 
+
+@dataclass(frozen=True)
+class HealthRules:
+    """When a process that runs, but answers nothing, is left out, and when it is ended."""
+
+    interval: float = 5.0
+    """Seconds between two questions to a process that is ready."""
+    deadline: float = 10.0
+    """Seconds that it has for an answer. One that has not answered gets no requests until it does."""
+    misses: int = 3
+    """So many in a row without an answer, and the process is killed and started again."""
+
+
+DEFAULT_HEALTH = HealthRules()
 MAX_SOCKET_PATH = 103
 """Bytes that every system takes as the path of a Unix socket."""
 
@@ -39,8 +54,8 @@ _spawn = multiprocessing.get_context("spawn")  # CUDA and threads survive no for
 class Worker:
     """One process, its socket, and how it is doing. Of one event loop."""
 
-    def __init__(self, slot: Slot, folder: Path, run: RunWorker) -> None:
-        self.slot = slot
+    def __init__(self, slot: Slot, folder: Path, run: RunWorker, health: HealthRules = DEFAULT_HEALTH) -> None:
+        self.slot, self._health = slot, health
         self.is_ready = False
         self.inflight = 0
         """Requests that it works at."""
@@ -52,6 +67,8 @@ class Worker:
         )
         self._run = run
         self._process: SpawnProcess | None = None
+        self._was_ready = False
+        """Whether it has been ready since it was started."""
         self._lifeline: Connection | None = None
 
     async def keep_running(self) -> None:
@@ -63,13 +80,13 @@ class Worker:
         pause, was_ready = FIRST_PAUSE, False
         while True:
             self._start()
-            becoming = asyncio.create_task(self._become_ready())
+            watching = asyncio.create_task(self._watch_health())
             try:
                 code = await self._wait_for_end()
             finally:
-                becoming.cancel()
-            pause = FIRST_PAUSE if self.is_ready else min(2 * pause, LONGEST_PAUSE)
-            was_ready, self.is_ready = was_ready or self.is_ready, False
+                watching.cancel()
+            pause = FIRST_PAUSE if self._was_ready else min(2 * pause, LONGEST_PAUSE)
+            was_ready, self.is_ready = was_ready or self._was_ready, False
             if not was_ready:
                 raise UserError(
                     f"process {self.slot.number} ended with exit code {code} before it was ready; see above"
@@ -79,6 +96,7 @@ class Worker:
             await asyncio.sleep(pause)
 
     def _start(self) -> None:
+        self._was_ready = False
         self.socket.unlink(missing_ok=True)
         own_end, its_end = _spawn.Pipe()
         self._process = _spawn.Process(target=_run_child, args=(self._run, self.slot, self.socket, its_end))
@@ -86,25 +104,43 @@ class Worker:
         its_end.close()
         self._lifeline = own_end  # closed by the system when this process ends, however it ends
 
-    async def _become_ready(self) -> None:
-        while not self.is_ready:
-            with suppress(httpx2.TransportError):
-                self.is_ready = (await self.fetch("/ready")).status_code == 200
-            await asyncio.sleep(POLL)
+    async def _watch_health(self) -> None:
+        """Let the process have requests while it answers; kill one that has been ready and says nothing for long."""
+        misses = 0
+        while misses < self._health.misses or self._process is None:
+            await asyncio.sleep(self._health.interval if self.is_ready else POLL)
+            try:
+                status = (await self.fetch("/ready", seconds=self._health.deadline)).status_code
+            except httpx2.TransportError:
+                self.is_ready, misses = False, misses + self._was_ready
+                continue
+            self.is_ready, misses = status == 200, 0
+            self._was_ready = self._was_ready or self.is_ready
+        log.error("process %d does not answer; it is killed, and started again", self.slot.number)
+        self._process.kill()
 
     async def fetch(
-        self, path: str, *, method: str = "GET", headers: Sequence[tuple[bytes, bytes]] = ()
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        seconds: float = DEFAULT_HEALTH.deadline,
     ) -> httpx2.Response:
         """Ask the process itself for something small.
 
         Raises:
-            TransportError: It cannot be reached.
+            TransportError: It cannot be reached, or has not answered within so many seconds.
         """
-        response = await self.transport.handle_async_request(build_request(method, path, headers))
         try:
-            await response.aread()
-        finally:
-            await response.aclose()
+            async with asyncio.timeout(seconds):
+                response = await self.transport.handle_async_request(build_request(method, path, headers))
+                try:
+                    await response.aread()
+                finally:
+                    await response.aclose()
+        except TimeoutError as error:
+            raise httpx2.ReadTimeout(f"process {self.slot.number} does not answer") from error
         return response
 
     async def _wait_for_end(self) -> int | None:
@@ -146,13 +182,16 @@ def build_request(
 class Fleet:
     """All processes, and the folder that they share. Of one event loop."""
 
-    def __init__(self, count: int, run: RunWorker, *, parent: Path | None = None) -> None:
+    def __init__(
+        self, count: int, run: RunWorker, *, parent: Path | None = None, health: HealthRules = DEFAULT_HEALTH
+    ) -> None:
         """Prepare processes.
 
         Args:
             count: How many.
             run: Serves in each of them.
             parent: Where to make the folder that they share; default: the system's temporary folder.
+            health: When one that answers nothing is ended.
 
         Raises:
             UserError: The name of that is too long for sockets.
@@ -161,7 +200,7 @@ class Fleet:
         if len(os.fsencode(self.folder)) + len(f"/{count}.sock") > MAX_SOCKET_PATH:
             self.folder.rmdir()
             raise UserError(f"{self.folder.parent}: too long a name for sockets inside; set TMPDIR to a shorter one")
-        self.workers = [Worker(Slot(number, count), self.folder, run) for number in range(count)]
+        self.workers = [Worker(Slot(number, count), self.folder, run, health) for number in range(count)]
         self._watching: asyncio.Task[None] | None = None
 
     @property

@@ -1,5 +1,7 @@
 """Two processes behind one address, as clients see them."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,14 +15,15 @@ from serve.http.auth import TokenBook
 from serve.http.settings import ServeSettings
 from serve.plan import run_at_socket
 from serve.router.app import create_router
-from serve.router.workers import Fleet
+from serve.router.workers import Fleet, HealthRules
 from tests.support.scripted_worker import build_scripted_app
 from tests.support.serving import ANNA, BEN, as_tenant, serve_in_thread, write_image
 
 
 @pytest.fixture(scope="module")
 def fleet() -> Fleet:
-    return Fleet(2, partial(run_at_socket, build_scripted_app, build_settings()))
+    health = HealthRules(interval=0.2, deadline=1.0, misses=2)
+    return Fleet(2, partial(run_at_socket, build_scripted_app, build_settings()), health=health)
 
 
 def build_settings() -> ServeSettings:
@@ -159,3 +162,16 @@ def test_processes_that_cannot_be_are_one_line(words, told):
     result = CliRunner().invoke(serve_app, ["--port", "0", *words])
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
     assert told in result.output
+
+
+def test_a_process_that_hangs_gets_no_requests_and_is_started_again(client, fleet):
+    wait_until(lambda: client.get("/ready").json().get("processes") == 2)
+    hung, other = fleet.workers
+    process, restarts = hung._process, hung.restarts
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(lambda: not hung.is_ready)
+    key = client.post("/v1/images", content=write_image(colour="teal")).json()["image"]
+    assert client.post("/v1/segment", json={"image": key, "phrases": ["cup"]}).status_code == 200
+    assert client.get("/metrics").status_code == 200
+    wait_until(lambda: hung.is_ready)
+    assert (hung.restarts, other.restarts, process.exitcode) == (restarts + 1, other.restarts, -signal.SIGKILL)
