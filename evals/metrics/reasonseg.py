@@ -8,15 +8,18 @@ Source: dvlab-research/LISA `train_ds.py: validate()`, `utils/utils.py: intersec
 
 in float32 and in order, sums too, as officially: compare at 1e-5. Three perfect samples therefore give 0.9999967.
 
-The other convention, "hf-bool", is that of the re-uploaded data sets and VisionReasoner's `calculate_iou.py`: ignored
-pixels are target, no constants, an empty union gives 0. Its numbers are not comparable with LISA's.
+Two other conventions, whose numbers are not comparable with LISA's, know no ignored pixels: all that is not 0 is target.
+
+- "hf-bool", of the re-uploaded data sets and VisionReasoner's `calculate_iou.py`: no constants, an empty union gives 0.
+- "converseg", of AadSah/ConverSeg `eval.py`: gIoU = mean of I / (U + 1e-10), and 1 where U is 0; cIoU = sum(I) /
+  (sum(U) + 1e-10), in float64.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -27,7 +30,7 @@ from evals.metrics.inputs.sorting import sort_like_numpy
 from sam3_tool.masks.checks import check_coordinates, shorten_value
 from sam3_tool.system.files import decode_text
 
-Convention = Literal["lisa", "hf-bool"]
+Convention = Literal["lisa", "hf-bool", "converseg"]
 IGNORED = 255
 """Target value of pixels that are neither target nor background."""
 
@@ -43,8 +46,8 @@ def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]], *, convention: Convent
     >>> round(scores["giou"], 4), round(scores["ciou"], 4), scores["n"]
     (0.6667, 0.5, 3)
     """
-    if convention not in ("lisa", "hf-bool"):
-        raise ScoringError(f"`convention` must be 'lisa' or 'hf-bool', found {convention!r}")
+    if convention not in get_args(Convention):
+        raise ScoringError(f"`convention` must be 'lisa', 'hf-bool' or 'converseg', found {convention!r}")
     return score_counts(
         [count_pixels(*_check_masks(pair, index), convention=convention) for index, pair in enumerate(pairs)],
         convention=convention,
@@ -57,7 +60,8 @@ def score_counts(
     """Score as `score` does, from the pixels of intersection and union of every sample, (n, 2); see `count_pixels`."""
     if not len(counted):
         raise ScoringError("no pairs of masks: gIoU and cIoU are means over at least one")
-    giou, ciou = (_score_lisa if convention == "lisa" else _score_hf_bool)(np.asarray(counted))
+    compute = {"lisa": _score_lisa, "hf-bool": _score_hf_bool, "converseg": _score_converseg}[convention]
+    giou, ciou = compute(np.asarray(counted))
     return {"giou": giou, "ciou": ciou, "n": len(counted)}
 
 
@@ -97,6 +101,12 @@ def _score_hf_bool(counts: np.ndarray) -> tuple[float, float]:
     intersections, unions = counts.T
     ious = np.divide(intersections, unions, out=np.zeros(len(counts)), where=unions > 0)
     return float(ious.mean()), float(intersections.sum() / max(unions.sum(), 1))
+
+
+def _score_converseg(counts: np.ndarray) -> tuple[float, float]:
+    intersections, unions = counts.T
+    ious = np.where(unions == 0, 1.0, intersections / (unions + 1e-10))
+    return float(np.mean(ious)), float(intersections.sum() / (unions.sum() + 1e-10))
 
 
 def load_annotation(json_path: str | PathLike[str], height: int, width: int) -> tuple[np.ndarray, list[str], bool]:

@@ -51,7 +51,7 @@ class OneMaskScorer:
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         counts = self.count_predictions(predictions)
         metrics = reasonseg.score_counts(counts, convention=self.convention)
-        nothing = float(self.convention == "lisa")
+        nothing = float(self.convention != "hf-bool")
         alone = [inside / joined if joined else nothing for inside, joined in counts]
         ids = [prediction.id for prediction in predictions]
         return Scores(self.headline, metrics, dict(zip(ids, alone, strict=True)))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.metrics import cgf1, grec, gres, jf, omnilabel, reasonseg, revos, veval
+from evals.metrics import cgf1, grec, gres, jf, omnilabel, pbench, reasonseg, revos, veval
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.overlap import select_non_overlapping
@@ -163,6 +163,19 @@ def _flag_kept_masks(indices: Sequence[int], number: int) -> Numbers:
     return {f"mask {index}": float(index in indices) for index in range(number)}
 
 
+def _score_pbench(case: Case) -> Numbers:
+    """The numbers of all samples, and the F1 of each."""
+    outcomes = [_judge_pbench_sample(sample, dense=case["dense"]) for sample in case["samples"]]
+    alone = {f"f1 of sample {index}": outcome.f1 for index, outcome in enumerate(outcomes)}
+    return {**pbench.score_outcomes(outcomes)["official"], **alone}
+
+
+def _judge_pbench_sample(sample: Case, *, dense: bool) -> pbench.Outcome:
+    predicted = [pbench.resize_mask(RleMask.from_coco(mask), *sample["size"]) for mask in sample["predictions"]]
+    targets = [RleMask.from_coco(mask) for mask in sample["targets"]]
+    return pbench.judge_sample(predicted, targets, pbench.DENSE_THRESHOLDS if dense else pbench.THRESHOLDS)
+
+
 def _score_cgf1(case: Case) -> Numbers:
     official: Numbers = cgf1.score(case["ground_truths"], case["predictions"], case["iou_type"])["official"]
     return official
@@ -196,6 +209,12 @@ FAMILIES: Sequence[MetricFamily] = (
         "hf_bool.json",
         "dvlab-research/VisionReasoner a455092, the sums of calculate_iou.py",
         lambda case: _score_reasonseg(case, "hf-bool"),
+    ),
+    MetricFamily(
+        "ConverSeg: gIoU, cIoU",
+        "converseg.json",
+        "AadSah/ConverSeg 9eacdd1, the sums of eval.py over _compute_iou",
+        lambda case: _score_reasonseg(case, "converseg"),
     ),
     MetricFamily(
         "OmniLabel: the 13 entries",
@@ -233,6 +252,12 @@ FAMILIES: Sequence[MetricFamily] = (
         "grec.json",
         "henghuiding/gRefCOCO 41a8f00, RefExpEvaluator",
         _score_grec,
+    ),
+    MetricFamily(
+        "PBench: F1, IL TP, TN, FP, FN",
+        "pbench.json",
+        "tiiuae/Falcon-Perception 627e10a, resize_rle, nms, sample_f1 and aggregate of eval/metrics.py",
+        _score_pbench,
     ),
     MetricFamily(
         "J&F, SA-V",

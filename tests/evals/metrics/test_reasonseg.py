@@ -73,7 +73,7 @@ def test_masks_of_different_sizes_are_refused():
 def test_no_pairs_and_unknown_conventions_have_no_score():
     with pytest.raises(ScoringError, match="no pairs"):
         reasonseg.score([])
-    with pytest.raises(ScoringError, match="'lisa' or 'hf-bool', found 'mean'"):
+    with pytest.raises(ScoringError, match="'lisa', 'hf-bool' or 'converseg', found 'mean'"):
         reasonseg.score([(EMPTY, FULL)], convention="mean")
 
 
