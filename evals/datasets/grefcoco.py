@@ -126,7 +126,7 @@ class GRefCoco:
         return gres.count_pixels(sample, convention=self.convention)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
-        """Score masks; and boxes (GREC) as `grec_f1`, where there are sentences with and without target."""
+        """Score masks; and boxes (GREC) as `grec_f1` …, where there are sentences with and without target."""
         counts = self._count_predictions(predictions)
         ids = [prediction.id for prediction in predictions]
         alone = gres.compute_sample_ious(counts, self.convention)
@@ -145,9 +145,10 @@ class GRefCoco:
 
     def _score_boxes(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         try:
-            return {"grec_f1": grec.score([self._build_box_sample(prediction) for prediction in predictions])["f1"]}
+            scores = grec.score([self._build_box_sample(prediction) for prediction in predictions])
         except ScoringError:
             return {}
+        return {f"grec_{name}": scores[name] for name in ("f1", "n_acc", "t_acc")}
 
     def _build_box_sample(self, prediction: Prediction) -> grec.Sample:
         sentence = get_target(self._sentences_by_id, prediction)

@@ -2,7 +2,7 @@
 
     boxes            `grec`, `omnilabel`
     counts           `counting`
-    masks            `gres`, `reasonseg`, `refcoco`
+    masks            `gres`, `pbench`, `reasonseg`, `refcoco`
     masks or boxes   `cgf1`
     videos           `jf`, `veval`
 

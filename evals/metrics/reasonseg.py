@@ -8,7 +8,7 @@ Source: dvlab-research/LISA `train_ds.py: validate()`, `utils/utils.py: intersec
 
 in float32 and in order, sums too, as officially: compare at 1e-5. Three perfect samples therefore give 0.9999967.
 
-Two other conventions, whose numbers are not comparable with LISA's, know no ignored pixels: all that is not 0 is target.
+Two other conventions, whose numbers are not comparable with LISA's, know no ignored pixels: what is not 0 is target.
 
 - "hf-bool", of the re-uploaded data sets and VisionReasoner's `calculate_iou.py`: no constants, an empty union gives 0.
 - "converseg", of AadSah/ConverSeg `eval.py`: gIoU = mean of I / (U + 1e-10), and 1 where U is 0; cIoU = sum(I) /

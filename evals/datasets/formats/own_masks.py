@@ -13,6 +13,8 @@ from evals.errors import DatasetError
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats that may change values: in them the target is what is brighter than half."""
 HALF = 128
+UNREADABLE = (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError)
+"""What Pillow raises for a file that is no image, or a damaged or huge one."""
 _READ_AS_IT_IS = ("1", "L", "I", "I;16", "I;16L", "I;16B", "F")
 
 
@@ -30,7 +32,7 @@ def make_mask_reader(path: Path, image_path: Path) -> Callable[[], np.ndarray]:
                     size = f"{upright.width} x {upright.height}"
                     raise DatasetError(f"own data: the mask {path} is {size} pixels, its image is {width} x {height}")
                 return _find_target(upright, path, is_lossy=image.format in LOSSY_FORMATS)
-        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             if isinstance(error, DatasetError):
                 raise
             raise DatasetError(f"own data: the mask {path} cannot be read as an image ({error})") from error

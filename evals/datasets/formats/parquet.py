@@ -1,8 +1,9 @@
 """Rows of parquet files, read a row group at a time: the only module that knows pyarrow, which is not required."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -113,11 +114,33 @@ class Table:
             key = (group, column)
             if key not in self._cache:
                 file, number = self._groups[group]
-                self._cache[key] = file.read_row_group(number, columns=[column]).column(0)
+                self._cache[key] = self._read_group(file, number, column)
             self._cache[key] = self._cache.pop(key)
             while len(self._cache) > MAX_CACHED_GROUPS:
                 self._cache.pop(next(iter(self._cache)))
             return self._cache[key]
+
+    def _read_group(self, file: Any, number: int, column: str) -> Any:
+        try:
+            return file.read_row_group(number, columns=[column]).column(0)
+        except (OSError, ValueError) as error:  # damaged behind a footer that is whole
+            raise self.source.build_broken_error(
+                self.files[0].parent, f"holds parquet files whose `{column}` cannot be read ({error})"
+            ) from error
+
+
+def has_parquet() -> bool:
+    """Tell whether pyarrow is installed."""
+    return find_spec("pyarrow") is not None
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table of one row group. It needs pyarrow. Raises OSError."""
+    import pyarrow
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
 
 
 def _import_parquet(source: DataSource) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
+from evals.datasets.formats.parquet import has_parquet, write_rows
 from evals.datasets.synthetic.scenes import SIZES, SceneQuery, generate_queries
 from sam3_tool.masks import rle
 from sam3_tool.synthetic.nouns import NOUNS
@@ -30,8 +32,8 @@ def write_scenes(
 ) -> dict[str, Path]:
     """Write `number` queries in the format of each benchmark, and return benchmark -> its folder.
 
-    The formats are those of ReasonSeg, OmniLabel, SA-Co Gold and Silver, RefCOCO and gRefCOCO, and a folder of one's
-    own. The same seed writes the same bytes. Raises OSError.
+    The formats are those of ReasonSeg, OmniLabel, SA-Co Gold and Silver, RefCOCO, gRefCOCO, RefCOCOm and ConverSeg, a
+    folder of one's own, and PBench where pyarrow is installed. The same seed writes the same bytes. Raises OSError.
     """
     return write_queries(out, generate_queries(number, seed=seed, sizes=sizes))
 
@@ -39,9 +41,10 @@ def write_scenes(
 def write_queries(
     out: Path, queries: Iterable[SceneQuery], *, benchmarks: Sequence[str] | None = None
 ) -> dict[str, Path]:
-    """Write these queries in the format of each of these benchmarks, all that there are if they are left out."""
+    """Write these queries in the format of each of these benchmarks, or of all that can be written."""
+    possible = [name for name in WRITERS if name != "pbench" or has_parquet()]
     cases = [_SceneCase(index, query) for index, query in enumerate(queries, start=1)]
-    folders = {benchmark: out / benchmark for benchmark in benchmarks or WRITERS}
+    folders = {benchmark: out / benchmark for benchmark in benchmarks or possible}
     for benchmark, folder in folders.items():
         folder.mkdir(parents=True, exist_ok=True)
         WRITERS[benchmark](folder, cases)
@@ -73,6 +76,16 @@ class _SceneCase:
     def save_image(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(self.scene.pixels).save(path, quality=JPEG_QUALITY)
+
+    def encode_image(self) -> bytes:
+        content = BytesIO()
+        PIL.Image.fromarray(self.scene.pixels).save(content, "JPEG", quality=JPEG_QUALITY)
+        return content.getvalue()
+
+    def save_target(self, path: Path) -> None:
+        """All that the query means, white on black."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(self.query.target * 255).save(path)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -300,6 +313,53 @@ def _build_coco_annotation(case: _SceneCase, index: int) -> dict[str, Any]:
     }
 
 
+# --- RefCOCOm, ConverSeg and PBench -----------------------------------------------------------------------------------
+
+
+def _write_refcocom(out: Path, cases: Sequence[_SceneCase]) -> None:
+    segments = []
+    for case in cases:
+        if case.query.kind == "no target":  # every segment has pixels
+            continue
+        file_name = f"COCO_train2014_{case.number:012d}.jpg"
+        case.save_image(out / "images" / file_name)
+        case.save_target(out / "masks" / f"{case.number}.png")
+        sentence = {"idx": 0, "sent_id": case.number, "sent": case.query.text}
+        segments.append({"img_name": file_name, "segment_id": case.number, "sentences": [sentence]})
+    _write_json(out / "annotations" / "val_object_part.json", segments)
+
+
+def _write_converseg(out: Path, cases: Sequence[_SceneCase]) -> None:
+    lines = []
+    for case in cases:
+        image, mask = f"images/{case.number}.jpg", f"masks/{case.number}.png"
+        case.save_image(out / image)
+        case.save_target(out / mask)
+        entry = {"id": f"scene_{case.number}", "image": image, "mask": mask, "prompt": case.query.text}
+        lines.append(json.dumps({**entry, "concept": case.query.kind}, ensure_ascii=False))
+    (out / "data").mkdir(exist_ok=True)
+    (out / "data" / "human_annotated.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _write_pbench(out: Path, cases: Sequence[_SceneCase]) -> None:
+    rows = [
+        {
+            "image": {"bytes": case.encode_image(), "path": f"{case.number}.jpg"},
+            "expression": case.query.text,
+            "masks": [_build_run_lengths(case, index) for index in case.query.targets],
+            "count": len(case.query.targets),
+            "id": case.number,
+        }
+        for case in cases
+    ]
+    write_rows(out / "data" / "level_0-00000-of-00001.parquet", rows)
+
+
+def _build_run_lengths(case: _SceneCase, index: int) -> dict[str, Any]:
+    found = rle.encode_mask(case.scene.masks[index]).to_coco()
+    return {"size": list(found["size"]), "counts": found["counts"]}
+
+
 # --- one's own --------------------------------------------------------------------------------------------------------
 
 
@@ -308,8 +368,7 @@ def _write_own(out: Path, cases: Sequence[_SceneCase]) -> None:
     for case in cases:
         image_name, mask = f"scene_{case.number}.png", f"masks/scene_{case.number}.png"
         case.save_image(out / image_name)
-        (out / "masks").mkdir(exist_ok=True)
-        PIL.Image.fromarray(case.query.target * 255).save(out / mask)
+        case.save_target(out / mask)
         lines.append(json.dumps({"image": image_name, "query": case.query.text, "mask": mask}, ensure_ascii=False))
     (out / "queries.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -321,6 +380,9 @@ WRITERS = {
     "saco-silver": _write_saco_silver,
     "refcoco": _write_refcoco,
     "grefcoco": _write_grefcoco,
+    "refcocom": _write_refcocom,
+    "converseg": _write_converseg,
+    "pbench": _write_pbench,
     "own": _write_own,
 }
 """Benchmark, by the name its loader has -> what writes it."""
