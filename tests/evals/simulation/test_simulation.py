@@ -14,7 +14,7 @@ from agent.planners.chat.planner import ChatPlanner
 from agent.planners.chat.views import draw_overlay, draw_sheet, find_shown_masks, zoom_to_mask
 from agent.tools import PAPER, WORKSPACE
 from evals.simulation.chance import CorrelatedChance
-from evals.simulation.fitting import PUBLISHED, fit_skill, measure_protocol, measure_segmenter
+from evals.simulation.fitting import PUBLISHED, fit_skill, measure_perfect_choice, measure_segmenter
 from evals.simulation.model import SimulatedModel
 from evals.simulation.profile import PROFILES_PATH, Profile, load_profiles
 from evals.simulation.samples import ask_samples, collect_truths, draw_samples
@@ -165,8 +165,9 @@ def test_the_segmenter_finds_nothing_in_an_unknown_image(sam3):
     assert len(sam3.segment_batch([(blank, ConceptPrompt("circle"))])[0]) == 0
 
 
-def test_the_segmenter_is_no_better_than_the_published_one(samples):
+def test_the_segmenter_is_far_from_perfect(samples):
     assert measure_segmenter(samples)["pmF1"] < 80
+    assert measure_perfect_choice(samples) < 92
 
 
 # --- the fit ----------------------------------------------------------------------------------------------------------
@@ -176,10 +177,6 @@ def test_a_skill_is_read_off_the_measured_curve():
     assert fit_skill({0.0: 60.0, 0.5: 64.0, 1.0: 70.0}, 67.0) == 0.75
     with pytest.raises(ValueError, match="not within the measured"):
         fit_skill({0.0: 60.0, 1.0: 70.0}, 99.0)
-
-
-def test_more_skill_has_a_higher_number(samples):
-    assert measure_protocol(samples, POOR, seeds=[0]) < measure_protocol(samples, FLAWLESS, seeds=[0])
 
 
 def test_the_committed_profiles_are_within_one_point_of_the_published_numbers():
