@@ -112,11 +112,12 @@ def _answer_phrases(samples: Sequence[SimulatedSample]) -> Iterator[tuple[Sequen
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=300, help="queries, one in ten without a target (default 300)")
+    parser.add_argument("--seed", type=int, default=FIT_SEED, help=f"of the scenes (default {FIT_SEED})")
     parser.add_argument("--correlation", type=float, default=Profile("any").correlation, help="of repeated errors")
     parser.add_argument("--segmenter", action="store_true", help="show the segmenter's quality instead")
     parser.add_argument("--save", action="store_true", help=f"write {PROFILES_PATH.name}, else only show the fit")
     options = parser.parse_args()
-    samples = draw_samples(options.number, FIT_SEED)
+    samples = draw_samples(options.number, options.seed)
     if options.segmenter:
         found = measure_segmenter(samples)
         rows = [(name, f"{wanted:g}", f"{found[name]:.3g}") for name, wanted in PUBLISHED_SEGMENTER.items()]
