@@ -36,7 +36,7 @@ class SegmenterQuality:
     """How good the simulated segmenter is. The first four numbers are logits of an object's score.
 
     The defaults are assumed. They are better than the published SAM 3 is on SA-Co/Gold (pmF1 66, IL_MCC 0.82): with a
-    segmenter of those numbers, even a flawless reader has 72 gIoU by the published protocol, below the published 74.
+    segmenter of those numbers, the most skilled reader that was tried had 72 gIoU by the published protocol, not 74.
     `python -m evals.simulation.fitting --segmenter` shows both.
     """
 
