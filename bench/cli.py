@@ -218,23 +218,23 @@ def run_evaluation() -> None:
 @app.command("demo")
 def run_demo() -> None:
     """Measure the demo in Chromium: from the command to the first page, from a click to its mask."""
-    _check_demo()
+    _require_packages("playwright", "gradio")
     _run_suites("demo")
 
 
 @app.command("all")
 def run_all(out: OutputFolder = None) -> None:
     """Measure all of these with their defaults, each in a process of its own, so that none warms up the next."""
-    _check_demo()
+    _require_packages("playwright", "gradio", "mcp", "uvicorn", "fastapi")
     written = [] if out is None else ["--out", str(out)]
-    for command in ("sam3", "masks", "tracking", "start", "growth", "soak", "serve", "serve-soak"):
+    for command in ("sam3", "masks", "tracking", "start", "growth", "soak", "mcp", "serve", "serve-soak"):
         _run_program("from agent.cli.main import main; main()", "bench", command, *written)
     for program in (run_agent, run_evaluation, run_demo):
         program()
 
 
-def _check_demo() -> None:
-    needed = ("playwright", "gradio")
+def _require_packages(*needed: str) -> None:
+    """Name what is missing before anything is measured, and not after an hour."""
     with report_user_errors(), require_extra("dev", *needed):
         for name in needed:
             if find_spec(name) is None:

@@ -122,6 +122,7 @@ def serve_http(
             from serve.plan import ServerPlan
             from serve.router.app import create_router
             from serve.router.workers import Fleet
+            from serve.talk.moving import move_kept
             from serve.talk.settings import TalkSettings
         book = _read_tokens(tokens)
         if not book and not is_loopback(host):
@@ -155,6 +156,7 @@ def serve_http(
         count = len(chosen) or processes or 1
         if count > 1 and metrics_port is not None:
             raise UsageError("--metrics-port is for one process; several have their numbers together at /metrics")
+        move_kept(settings.talk, count)
         metrics = Metrics()
         try:
             listener = open_listener(host, port)

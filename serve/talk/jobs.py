@@ -73,9 +73,9 @@ class JobStore:
         self._settings, self._now = settings, now
         self._mutex = RLock()
         path = settings.job_path
-        self._file_lock = None if path is None else _lock_file(path)
+        self._file_lock = None if path is None else lock_file(path)
         try:
-            self._connection = _open_database(path)
+            self._connection = open_database(path)
         except sqlite3.Error as error:
             raise UsageError(f"{path}: cannot be used as a file of jobs ({error}); name another one") from error
 
@@ -304,7 +304,8 @@ class JobStore:
             yield self._connection
 
 
-def _lock_file(path: Path) -> FileLock:
+def lock_file(path: Path) -> FileLock:
+    """Hold a file of jobs, so that no other server uses it. Raises UsageError where one does."""
     lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)  # another thread may close it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -316,7 +317,7 @@ def _lock_file(path: Path) -> FileLock:
     return lock
 
 
-def _open_database(path: Path | None) -> sqlite3.Connection:
+def open_database(path: Path | None) -> sqlite3.Connection:
     """Open a file of jobs, made where there is none. Raises sqlite3.Error for any other file."""
     if path is not None:
         path.touch(0o600)  # it holds secrets of webhooks

@@ -49,11 +49,24 @@ class TalkSettings:
 
     def choose_own(self, slot: Slot) -> "TalkSettings":
         """Return the settings of one of several processes: its ids lead back to it, and its files are its own."""
-        name = f"{slot.number}-of-{slot.count}"
         path, folder = self.job_path, self.conversation_folder
         return replace(
             self,
             new_id=slot.make_id,
-            job_path=None if path is None else path.with_name(f"{path.stem}-{name}{path.suffix}"),
-            conversation_folder=None if folder is None else folder / name,
+            job_path=None if path is None else name_own_file(path, slot.number, slot.count),
+            conversation_folder=None if folder is None else name_own_folder(folder, slot.number, slot.count),
         )
+
+
+def name_own_file(path: Path, number: int, count: int) -> Path:
+    """Return the file of one of several processes; of a single one, the file itself.
+
+    >>> name_own_file(Path("jobs.db"), 0, 4).name, name_own_file(Path("jobs.db"), 0, 1).name
+    ('jobs-0-of-4.db', 'jobs.db')
+    """
+    return path if count == 1 else path.with_name(f"{path.stem}-{number}-of-{count}{path.suffix}")
+
+
+def name_own_folder(folder: Path, number: int, count: int) -> Path:
+    """Return the folder of one of several processes; of a single one, the folder itself."""
+    return folder if count == 1 else folder / f"{number}-of-{count}"
