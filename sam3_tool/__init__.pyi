@@ -31,6 +31,7 @@ from .instances import Instances
 from .masks.rle import RleMask
 from .overlap import remove_overlaps
 from .plugins import PluginError
+from .probability import ProbabilityCurve, ProbabilityEstimator
 from .prompts import Box, ConceptPrompt, FramePrompt, Point, PointsPrompt, Prompt, VisualPrompt
 from .sam3 import BatchReport, Sam3, SegmentationReport
 from .service import SegmentationRequest
@@ -72,6 +73,8 @@ __all__ = [
     "PluginError",
     "Point",
     "PointsPrompt",
+    "ProbabilityCurve",
+    "ProbabilityEstimator",
     "Prompt",
     "RecordError",
     "RequestCancelledError",

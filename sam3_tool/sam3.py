@@ -26,6 +26,7 @@ from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.phrases import normalize_phrase
+from sam3_tool.probability import ProbabilityEstimator, PromptKind
 from sam3_tool.prompts import (
     PUBLISHED_THRESHOLDS,
     Box,
@@ -275,6 +276,37 @@ class Sam3:
     def fingerprint(self) -> str:
         """SHA-256 of the weights in hexadecimal; empty where there is no network. Large weights take seconds."""
         return str(getattr(self._backend, "fingerprint", ""))
+
+    @property
+    def probability_estimator(self) -> ProbabilityEstimator | None:
+        """How likely masks are right, as it was fitted for these weights; None where nobody has fitted it."""
+        estimator: ProbabilityEstimator | None = getattr(self._backend, "probability_estimator", None)
+        return estimator
+
+    def estimate_probabilities(self, found: Instances, prompt: Prompt) -> np.ndarray | None:
+        """Estimate how likely masks are right: that their IoU with an object that was asked for is above 0.5.
+
+        Args:
+            found: Masks that these weights found.
+            prompt: What they were found by.
+
+        Returns:
+            float64, (N,), in [0, 1]; None where these weights are not calibrated for such prompts. Named concepts, and
+            examples in other images, never are.
+
+        >>> from sam3_tool import ConceptPrompt, Image, Sam3
+        >>> from sam3_tool.synthetic.scenes import draw_scene
+        >>> sam3 = Sam3.load("tiny")
+        >>> found = sam3.segment(Image(draw_scene(6).pixels), "object")
+        >>> len(sam3.estimate_probabilities(found, ConceptPrompt("object"))) == len(found)
+        True
+        """
+        estimator, kind = self.probability_estimator, _find_prompt_kind(self._resolve_concept(prompt))
+        if estimator is None or kind is None:
+            return None
+        height, width = found.size
+        presences = np.full(len(found), found.presence)
+        return estimator.estimate(kind, found.scores, presences, found.areas / (height * width))
 
     def for_caller(
         self, name: str, *, is_batch: bool = False, deadline: float | None = None, cancel: Event | None = None
@@ -771,6 +803,15 @@ class Sam3:
         """
         concept = self._concepts.get(normalize_phrase(phrase))
         return self._backend.vocabulary_warning(phrase if concept is None else concept.phrase or "")
+
+
+def _find_prompt_kind(prompt: Prompt) -> PromptKind | None:
+    """Return what masks are found by; None for what is never calibrated."""
+    if isinstance(prompt, VisualPrompt):
+        return "click"
+    if prompt.concept is not None or prompt.exemplar_image is not None:
+        return None
+    return "exemplar" if prompt.boxes else "phrase"
 
 
 def _collect_exemplars(

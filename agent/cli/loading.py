@@ -7,6 +7,7 @@ from agent.cli.concepts.files import apply_concepts, load_concepts
 from agent.cli.console import Progress
 from agent.cli.options import Options
 from agent.cli.streams import print_remark
+from agent.doubt.calibration import check_calibration
 
 if TYPE_CHECKING:
     from agent.core.planner import Planner
@@ -47,7 +48,9 @@ def load_sam3(options: Options, provenance: "Provenance", **settings: Any) -> "S
         sam3 = Sam3.replay(options.recording_folder)
     else:
         sam3 = Sam3.load(provenance.sam3, device=options.device, record=options.record, **settings)
-    return apply_concepts(sam3, load_concepts(options.concept or ()))
+    sam3 = apply_concepts(sam3, load_concepts(options.concept or ()))
+    check_calibration(sam3, provenance.doubt)
+    return sam3
 
 
 def _format_header(provenance: "Provenance") -> str:

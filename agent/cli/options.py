@@ -12,6 +12,7 @@ from sam3_tool.system.paths import expand_path, is_folder
 
 if TYPE_CHECKING:
     from agent.core.budget import Price
+    from agent.doubt.policy import DoubtPolicy
     from agent.records.provenance import Provenance
 
 Wire = Literal["auto", "native", "schema", "tagged"]
@@ -73,6 +74,8 @@ class Options:
     record: Path | None = None
     concept: Sequence[str] | None = None
     """Files of concepts, as `load_concepts` takes them."""
+    min_probability: float | None = None
+    ask_when_unsure: float | None = None
     price: str | None = None
     as_published: bool = False
     """Whether `PUBLISHED_CHOICES` and `PUBLISHED_GENERATION` are the defaults."""
@@ -173,7 +176,16 @@ class Options:
             toolset=defaults.toolset if self.toolset is None else parse_toolset(self.toolset),
             budget=budget,
             concepts=self._list_concept_keys(defaults.concepts),
+            doubt=self._build_doubt_policy(defaults.doubt),
         )
+
+    def _build_doubt_policy(self, default: "DoubtPolicy") -> "DoubtPolicy":
+        """What was asked for; else `default`. Raises UsageError."""
+        from agent.doubt.policy import DoubtPolicy
+
+        least = default.min_probability if self.min_probability is None else self.min_probability
+        ask_below = default.ask_below if self.ask_when_unsure is None else self.ask_when_unsure
+        return DoubtPolicy(least, ask_below)
 
     def _list_concept_keys(self, made_with: Mapping[str, str]) -> dict[str, str]:
         """By phrase. `made_with`: those of the episode that is replayed. Raises UserError for files that do not do."""

@@ -199,6 +199,7 @@ def answer_task(
     """Answer a task and write its files into a folder, all of them or none. Raises UserError."""
     from agent import watch
     from agent.cli.concepts.files import describe_unused_concepts
+    from agent.doubt.policy import apply_doubt
     from agent.report.output_folder import (
         list_answer_files,
         raise_write_errors,
@@ -220,6 +221,7 @@ def answer_task(
             progress.show_status("thinking")
             for episode in watch(task, planner, sam3, budget=provenance.budget):
                 progress.show_status(format_latest_step(episode))
+        episode = apply_doubt(episode, provenance.doubt)
         print_notes(describe_unused_concepts(provenance.concepts, episode))
         result = Result.from_episode(episode, seconds=perf_counter() - started, warnings=provenance.warnings)
         with raise_write_errors(folder):
@@ -242,4 +244,11 @@ def format_answer(result: "Result") -> str:
 def _format_summary(result: "Result", folder: Path, files: Sequence[str]) -> str:
     """The answer in one line, or the question with one line per option; and where the files are."""
     options = [f"  {number}. {to_one_line(option)}" for number, option in enumerate(result.options, start=1)]
-    return "\n".join([format_answer(result), *options, f"{escape_unprintable(str(folder))}: {', '.join(files)}"])
+    return "\n".join(
+        [
+            format_answer(result),
+            *options,
+            *result.coverage.lines,
+            f"{escape_unprintable(str(folder))}: {', '.join(files)}",
+        ]
+    )

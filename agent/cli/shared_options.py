@@ -67,6 +67,14 @@ ConceptOption = Annotated[
         help="Where PHRASE is looked for, look for what `describe` wrote (default: its phrase, or the file's name).",
     ),
 ]
+MinProbabilityOption = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Leave masks out of the answer that are right with a lower probability."),
+]
+AskWhenUnsureOption = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Ask about masks that are right with a lower probability, e.g. 0.5."),
+]
 BaseUrlOption = Annotated[
     str | None,
     typer.Option(
@@ -139,6 +147,8 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "record": RecordOption,
     "concept": ConceptOption,
     "strategy": StrategyOption,
+    "min_probability": MinProbabilityOption,
+    "ask_when_unsure": AskWhenUnsureOption,
     "base_url": BaseUrlOption,
     "wire": WireOption,
     "image_side": ImageSideOption,

@@ -18,6 +18,8 @@ from agent.core.outcome import Outcome
 from agent.core.planner import Planner
 from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
+from agent.doubt.policy import NO_POLICY, AnswerDoubt, DoubtPolicy, apply_doubt, read_doubt
+from agent.doubt.replies import read_reply
 from agent.loop import run, watch
 from agent.planners.scripted import ScriptEntry
 from agent.tools import VIDEO, WORKSPACE
@@ -294,6 +296,7 @@ class Conversation:
         sam3: Sam3,
         *,
         budget: Budget = DEFAULT_BUDGET,
+        doubt: DoubtPolicy = NO_POLICY,
     ) -> "Conversation":
         """Take the turn that answers a query.
 
@@ -301,10 +304,12 @@ class Conversation:
         answer stays. Undone turns are forgotten.
 
         Args:
-            query: What the user says. 'undo' and 'redo' are done at once, see `apply_command`.
+            query: What the user says. 'undo' and 'redo' are done at once, and so are replies about doubtful
+                masks, see `apply_command`.
             planner: Decides on the calls of the turn.
             sam3: Finds the masks.
             budget: Limits of the turn.
+            doubt: What becomes of doubtful masks of its answer.
 
         Returns:
             The conversation with the turn.
@@ -314,7 +319,9 @@ class Conversation:
             ConversationError: There is nothing to undo or redo.
         """
         done = self.apply_command(query)
-        return done or self.append(run(self.build_task(query), planner, sam3, budget=budget))
+        if done is not None:
+            return done
+        return self.append(apply_doubt(run(self.build_task(query), planner, sam3, budget=budget), doubt))
 
     def watch(
         self,
@@ -341,16 +348,16 @@ class Conversation:
         return watch(self.build_task(query), planner, sam3, budget=budget)
 
     def apply_command(self, query: str) -> "Conversation | None":
-        """Go back or forth if the query asks for nothing else, e.g. 'undo'.
+        """Go back or forth, or settle what is in doubt, if the query asks for nothing else: 'undo', 'keep 3'.
 
         Args:
             query: What the user says.
 
         Returns:
-            The conversation before or after a turn; None for any other query.
+            The conversation before or after a turn, or with the reply; None for any other query.
 
         Raises:
-            ConversationError: There is nothing to undo or redo.
+            ConversationError: There is nothing to undo or redo, or a reply names a mask that is not in question.
         """
         from agent.planners.grammar.dialogue.utterances import find_command  # loads the parser of queries
 
@@ -359,7 +366,13 @@ class Conversation:
                 return self.undo()
             case "redo":
                 return self.redo()
-        return None
+        return self._settle_doubt(query)
+
+    def _settle_doubt(self, query: str) -> "Conversation | None":
+        """Make the masks the answer that a reply to a question about doubtful masks keeps; None for other queries."""
+        doubt = AnswerDoubt(()) if self.last_turn is None or self.outcome != "asked" else read_doubt(self.last_turn)
+        kept = read_reply(query, doubt) if doubt.asked else None
+        return None if kept is None else self.select(kept, query.strip())
 
     def append(self, episode: Episode) -> "Conversation":
         """Add a finished turn that began where this conversation stands.

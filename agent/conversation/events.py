@@ -7,6 +7,7 @@ from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
 from agent.core.episode import Episode, Task
 from agent.core.outcome import EARLY_STOP_OUTCOMES
 from agent.core.timeline import Timeline
+from agent.doubt.policy import read_doubt
 from sam3_tool import Image, Video
 from sam3_tool.video.decoding import REMEMBERED_BYTES
 
@@ -80,5 +81,7 @@ def _choose_selected_ids(episode: Episode) -> tuple[int, ...]:
     """Take the answer where there is one; else the earlier answer; else the best that a stopped turn found."""
     if episode.outcome == "answered" or episode.task.by_hand:
         return episode.current_ids
+    if episode.outcome == "asked" and (doubt := read_doubt(episode)).asked:
+        return doubt.certain  # what is certain is answered, whatever becomes of the rest
     stopped = episode.outcome in EARLY_STOP_OUTCOMES
     return episode.task.context.selected or (episode.current_ids if stopped else ())

@@ -31,6 +31,11 @@ class Candidate:
     """How it came about: 'segment', 'segment in 10,20,200,220', 'merge of 2, 5' …"""
     masklet: Masklet | None = field(default=None, compare=False)
     """In a video: where the object is on every frame. `rle` and `box` are those of the frame where it is largest."""
+    probability: float | None = None
+    """In [0, 1]: that the mask is right, i.e. that its IoU with an object that was asked for is above 0.5.
+
+    None where SAM 3 is not calibrated for it.
+    """
 
     @classmethod
     def from_masklet(cls, id: int, masklet: Masklet, phrase: str, origin: str = "segment") -> "Candidate":
@@ -134,36 +139,48 @@ class Workspace:
         """
         return [candidate.rle for candidate in self.pick(ids)]
 
-    def with_search(self, instances: Instances, *, origin: str = "segment", arguments: str = "") -> "Workspace":
+    def with_search(
+        self,
+        instances: Instances,
+        *,
+        origin: str = "segment",
+        arguments: str = "",
+        probabilities: np.ndarray | None = None,
+    ) -> "Workspace":
         """Add what a search found.
 
         Args:
             instances: The masks that SAM 3 found, best first.
             origin: How they came about, e.g. 'segment in 10,20,200,220'.
             arguments: What was asked beside the phrase, as JSON.
+            probabilities: (N,), in [0, 1]: how likely the masks are right. Default: nobody knows.
 
         Returns:
             A workspace with the masks under new ids, and with the search.
         """
-        grown = self.with_instances(instances, origin=origin)
+        grown = self.with_instances(instances, origin=origin, probabilities=probabilities)
         ids = tuple(range(len(self) + 1, len(grown) + 1))
         search = SearchRecord(instances.phrase, float(instances.presence), ids, arguments)
         return replace(grown, searches=(*self.searches, search))
 
-    def with_instances(self, instances: Instances, *, origin: str) -> "Workspace":
+    def with_instances(
+        self, instances: Instances, *, origin: str, probabilities: np.ndarray | None = None
+    ) -> "Workspace":
         """Add masks under new ids.
 
         Args:
             instances: The masks, in the order in which they get their ids.
             origin: How they came about, e.g. 'merge of 2, 5'.
+            probabilities: (N,), in [0, 1]: how likely the masks are right. Default: nobody knows.
 
         Returns:
             A workspace with these masks after those of this one.
         """
-        rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), strict=True)
+        likely = [None] * len(instances) if probabilities is None else np.round(probabilities, 4).tolist()
+        rows = zip(instances.rles, instances.boxes.tolist(), instances.scores.tolist(), likely, strict=True)
         new = tuple(
-            Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin)
-            for id, (rle, box, score) in enumerate(rows, start=len(self) + 1)
+            Candidate(id, rle, (box[0], box[1], box[2], box[3]), score, instances.phrase, origin, None, probability)
+            for id, (rle, box, score, probability) in enumerate(rows, start=len(self) + 1)
         )
         return replace(self, candidates=(*self.candidates, *new))
 

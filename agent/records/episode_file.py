@@ -132,9 +132,11 @@ class SavedVideo(SavedModel):
 
 
 def _write_candidate(candidate: Candidate, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-    """Write the object of a video as its own short form, and leave it out for an image."""
+    """Write the object of a video as its own short form, and leave it out for an image; so with what nobody knows."""
     held: dict[str, Any] = handler(replace(candidate, masklet=None))
     del held["masklet"]
+    if candidate.probability is None:  # as every file was before masks had one
+        del held["probability"]
     return held if candidate.masklet is None else {**held, "masklet": candidate.masklet.to_dict()}
 
 

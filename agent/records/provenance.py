@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, InstanceO
 
 from agent.core.budget import Budget
 from agent.core.toolset import Toolset
+from agent.doubt.policy import NO_POLICY, DoubtPolicy
 from agent.records.base import SavedModel, Text
 from agent.tools.toolsets import WORKSPACE, parse_saved_toolset
 
@@ -46,6 +47,8 @@ class Provenance(SavedModel):
     """The phrase of each concept that was looked for in its place, and the concept's key."""
     strategy: Text = Field(default="", exclude_if=lambda strategy: not strategy)
     """Names of the model's strategies, with a comma between them; empty: it held one conversation."""
+    doubt: DoubtPolicy = Field(default=NO_POLICY, exclude_if=lambda policy: not policy.is_active)
+    """What became of doubtful masks after the planner had answered."""
     version: str = Field(default_factory=lambda: version("sam3-agent"))
     """Of this program."""
 

@@ -25,6 +25,7 @@ from agent.core.errors import OutputError
 from agent.core.text import make_encodable
 from agent.core.usage import Usage
 from agent.core.verdict import Verdict
+from agent.report.coverage import Coverage
 from agent.report.prompt_trace import StepPrompt, reconstruct_prompts
 from agent.report.text import (
     build_mask_rows,
@@ -76,12 +77,14 @@ def to_html(
         },
         masks=masks,
         reasons=any(mask.reason for mask in masks),
+        calibrated=any(mask.probability for mask in masks),
         steps=[
             StepView.from_step(index, episode, provenance, prompt=sight) for index, sight in enumerate(step_prompts)
         ],
         shots=[_encode_data_url(image.to_pil()) for image in trace.images],
         other_prompts=bool(prompts.find_changed_prompts(provenance.prompts)),
         costs=_build_cost_table(episode, provenance.budget.price),
+        coverage=Coverage.from_episode(episode),
     )
     return make_encodable(text)
 

@@ -11,7 +11,9 @@ from agent.core.outcome import Outcome
 from agent.core.timeline import Timeline
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate
+from agent.doubt.policy import read_doubt
 from agent.records.base import Text
+from agent.report.coverage import EMPTY_COVERAGE, Coverage
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import compute_areas
 from sam3_tool.video.masklets import Masklet
@@ -107,6 +109,8 @@ class Mask(BaseModel):
     """Why it belongs to the answer, where the planner said so."""
     track: Track | None = Field(default=None, exclude_if=lambda track: track is None)
     """In a video: where the object is on every frame; absent for an image."""
+    probability: float | None = None
+    """In [0, 1]: that its IoU with an object of its phrase is above 0.5; null where SAM 3 is not calibrated for it."""
 
     @classmethod
     def from_candidate(cls, candidate: Candidate, reason: str = "", track: Track | None = None) -> "Mask":
@@ -120,6 +124,7 @@ class Mask(BaseModel):
             segmentation=Segmentation(size=candidate.rle.size, counts=candidate.rle.counts),
             reason=reason,
             track=track,
+            probability=candidate.probability,
         )
 
 
@@ -147,6 +152,10 @@ class Result(BaseModel):
     """What one must know of how the answer was made, e.g. that the language model sees no images; absent for none."""
     video: VideoInfo | None = Field(default=None, exclude_if=lambda video: video is None)
     """The video that the query is about; absent for an image."""
+    in_doubt: list[Mask] = []
+    """Masks of the planner's answer that were left out, or that the user is asked about."""
+    coverage: Coverage = EMPTY_COVERAGE
+    """What was looked for, what is in doubt, and what was not looked at."""
 
     @classmethod
     def from_episode(cls, episode: Episode, *, seconds: float, warnings: Sequence[str] = ()) -> "Result":
@@ -162,8 +171,8 @@ class Result(BaseModel):
         """
         if episode.outcome is None:
             raise ValueError(f"the episode has no outcome yet, after {len(episode.steps)} steps")
-        image = episode.task.image
-        chosen, reasons = episode.workspace.pick(episode.current_ids), episode.reasons
+        image, doubt = episode.task.image, read_doubt(episode)
+        chosen, reasons = episode.workspace.pick(doubt.certain), episode.reasons
         return cls(
             query=episode.task.query,
             outcome=episode.outcome,
@@ -173,6 +182,11 @@ class Result(BaseModel):
                 Mask.from_candidate(candidate, reasons.get(candidate.id, ""), track)
                 for candidate, track in zip(chosen, _list_tracks(episode), strict=True)
             ],
+            in_doubt=[
+                Mask.from_candidate(candidate, reasons.get(candidate.id, ""))
+                for candidate in episode.workspace.pick((*doubt.left_out, *doubt.asked))
+            ],
+            coverage=Coverage.from_episode(episode),
             count=len(chosen),
             usage=episode.usage,
             seconds=round(seconds, 3),
@@ -199,7 +213,7 @@ def _list_notes(episode: Episode) -> list[str]:
 
 def _list_tracks(episode: Episode) -> list[Track | None]:
     """Where the objects of the answer are in a video; None for each mask of an image."""
-    timeline, chosen = episode.task.timeline, episode.workspace.pick(episode.current_ids)
+    timeline, chosen = episode.task.timeline, episode.workspace.pick(read_doubt(episode).certain)
     if timeline is None:
         return [None] * len(chosen)
     return [

@@ -7,6 +7,7 @@ from agent.core.budget import FREE, Price
 from agent.core.episode import Episode, Step
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate
+from agent.report.coverage import Coverage
 from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.rle import compute_areas
 
@@ -31,7 +32,8 @@ def to_text(episode: Episode) -> str:
     blocks += [_format_step(number, step) for number, step in enumerate(episode.steps, start=1)]
     masks = [f"  {row}" for row in build_mask_rows(episode)]
     options = [f"  - {option}" for option in get_options(episode)]
-    blocks.append("\n".join([f"{episode.outcome or 'unfinished'}: {episode.message}", *options, *masks]))
+    coverage = Coverage.from_episode(episode).summary
+    blocks.append("\n".join([f"{episode.outcome or 'unfinished'}: {episode.message}", *options, *masks, coverage]))
     blocks.append(
         ", ".join(f"{amount} {name}" for name, amount in format_costs(episode.usage).items() if amount != "0")
     )
@@ -47,6 +49,8 @@ class MaskRow:
     """As CSS writes it."""
     phrase: str
     score: str
+    probability: str
+    """That it is right; '' where SAM 3 is not calibrated for it."""
     area: str
     share: str
     """Of the image."""
@@ -65,6 +69,7 @@ class MaskRow:
             color=format_css_color(candidate.id),
             phrase=candidate.phrase or "(by example)",
             score=f"{candidate.score:.2f}",
+            probability="" if candidate.probability is None else f"{candidate.probability:.2f}",
             area=f"{area:,}",
             share=format_share(area, image.width * image.height),
             box=" ".join(f"{edge:.0f}" for edge in candidate.box),
@@ -74,7 +79,8 @@ class MaskRow:
 
     def __str__(self) -> str:
         why = self.reason and f": {self.reason}"
-        return f"{self.number}: {self.phrase}, score {self.score}, {self.area} pixels, box {self.box}{why}"
+        likely = self.probability and f", right with {self.probability}"
+        return f"{self.number}: {self.phrase}, score {self.score}{likely}, {self.area} pixels, box {self.box}{why}"
 
 
 def format_css_color(number: int) -> str:

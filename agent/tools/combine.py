@@ -105,7 +105,11 @@ def _merge_parts(parts: Sequence[Candidate], id: int, origin: str, workspace: Wo
         return Candidate.from_masklet(id, merge_masklets(masklets), phrase, origin)
     rle = merge_masks([part.rle for part in parts])
     x0, y0, x1, y1 = masks_to_boxes(decode_masks([rle], workspace.height, workspace.width))[0].tolist()
-    return Candidate(id, rle, (x0, y0, x1, y1), max(part.score for part in parts), phrase, origin)
+    score, likely = max(part.score for part in parts), [part.probability for part in parts]
+    # a part that is wrong makes the whole wrong, so that it is as likely right as the least likely of them
+    known = [part for part in likely if part is not None]
+    probability = min(known) if len(known) == len(likely) else None
+    return Candidate(id, rle, (x0, y0, x1, y1), score, phrase, origin, None, probability)
 
 
 def merge_masklets(parts: Sequence[Masklet]) -> Masklet:

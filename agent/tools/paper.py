@@ -41,10 +41,11 @@ class SegmentPhrase(PaperTool):
         workspace = episode.workspace
         if known := find_known_search(self.text_prompt, workspace):
             return Observation(text=describe_found(known, workspace, again=True), shown=known.ids)
-        report = sam3.run_requests([(episode.task.image, ConceptPrompt(self.text_prompt))])
+        prompt = ConceptPrompt(self.text_prompt)
+        report = sam3.run_requests([(episode.task.image, prompt)])
         found = drop_empty(report.instances[0])
         kept = remove_overlaps(found)
-        workspace = workspace.with_search(kept)
+        workspace = workspace.with_search(kept, probabilities=sam3.estimate_probabilities(kept, prompt))
         search = workspace.searches[-1]
         return Observation(
             text=describe_found(search, workspace, removed=len(found) - len(kept)),

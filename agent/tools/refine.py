@@ -112,7 +112,8 @@ class Refine(Tool):
             text = _describe_miss(found.presence, by_hand=episode.task.by_hand)
             return Observation(f"{text} Mask {self.id} is as it was." if earlier else text, usage=usage)
         best = replace(found[[0]], phrase=earlier.phrase if earlier else "")
-        grown = workspace.with_instances(best, origin=_format_origin(earlier, prompt))
+        likely = sam3.estimate_probabilities(best, prompt)
+        grown = workspace.with_instances(best, origin=_format_origin(earlier, prompt), probabilities=likely)
         if earlier is not None and episode.task.by_hand:
             return Observation(
                 text=f"Mask {earlier.id} corrected (score {found.scores[0]:.2f}).",

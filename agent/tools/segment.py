@@ -60,16 +60,17 @@ class Segment(Tool):
             normalize_phrase(phrase): self._build_prompt(phrase, before, region) for phrase in self._require_phrases()
         }
         known = self._find_known_searches(episode)
-        report = sam3.run_requests(
-            [(region.crop_image(image), prompt) for key, prompt in prompts.items() if key not in known]
-        )
+        asked = [prompt for key, prompt in prompts.items() if key not in known]
+        report = sam3.run_requests([(region.crop_image(image), prompt) for prompt in asked])
         found = [region.to_image_pixels(drop_empty(instances), image) for instances in report.instances]
         workspace = before
-        for instances in found:
+        for prompt, instances in zip(asked, found, strict=True):
+            kept = self._filter_duplicates(instances)
             workspace = workspace.with_search(
-                self._filter_duplicates(instances),
+                kept,
                 origin=f"segment{self._describe_scope(region)}",
                 arguments=self._serialize_question(),
+                probabilities=sam3.estimate_probabilities(kept, prompt),
             )
         fresh = {normalize_phrase(search.phrase): search for search in workspace.searches[len(before.searches) :]}
         searches = [(known | fresh)[key] for key in prompts]

@@ -11,6 +11,7 @@ from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import RleMask, compute_ious, encode_masks
 from sam3_tool.phrases import normalize_phrase
+from sam3_tool.probability import ProbabilityEstimator
 from sam3_tool.prompts import Box, ConceptPrompt, PointsPrompt, VisualPrompt
 from sam3_tool.video.masklets import Masklets
 from sam3_tool.video.video import Video
@@ -47,6 +48,7 @@ class ScriptedBackend:
         normalize: Phrases are compared after this.
         ids: For videos, who the instances are: the same keys and phrases, one number per instance. Left out, the first
             instance of a phrase is one object on all frames, the second another one, and so on. `from_video` is easier.
+        probability_estimator: How likely its masks are said to be right. Default: it is not calibrated.
 
     >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
     >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
@@ -64,7 +66,9 @@ class ScriptedBackend:
         *,
         normalize: Callable[[str], str] = normalize_phrase,
         ids: Mapping[str | None, Mapping[str, Sequence[int]]] | None = None,
+        probability_estimator: ProbabilityEstimator | None = None,
     ) -> None:
+        self.probability_estimator = probability_estimator
         self._normalize = normalize
         self._script = {
             key: {normalize(phrase): instances for phrase, instances in phrases.items()}

@@ -12,6 +12,7 @@ from agent.cli.streams import PrintingError
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError
+from agent.doubt.policy import apply_doubt
 from agent.tools.video.progress import listen_to_progress
 from sam3_tool.errors import UserError
 
@@ -71,7 +72,7 @@ def _run_query(chat: Chat, query: str, conversation: Conversation) -> Conversati
     with show_progress() as progress, listen_to_progress(progress.show_status):
         progress.show_status("thinking")
         *_, episode = (_report_step(episode, progress) for episode in turns)
-    return conversation.append(episode)
+    return conversation.append(apply_doubt(episode, chat.provenance.doubt))
 
 
 def _run_command(chat: Chat, line: str, conversation: Conversation) -> Conversation:

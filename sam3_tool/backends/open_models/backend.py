@@ -145,7 +145,7 @@ class OpenBackend:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of both folders' files, one after the other; empty for networks that were not read from folders."""
-        return "".join(hash_checkpoint(Path(folder)) for folder in self._folders or ())
+        return "".join(hash_checkpoint(Path(folder), leave_out=()) for folder in self._folders or ())
 
     def encode(self, images: Sequence[Image]) -> list[OpenEmbedding]:
         at_once = _GPU_IMAGES if self.is_on_gpu else _CPU_IMAGES

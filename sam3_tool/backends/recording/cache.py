@@ -34,6 +34,7 @@ from sam3_tool.concepts.concept import Concept
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.rle import RleMask
+from sam3_tool.probability import ProbabilityEstimator
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
 AnyPrompt = TypeVar("AnyPrompt", ConceptPrompt, VisualPrompt)
@@ -99,6 +100,11 @@ class CachingBackend:
     def fingerprint(self) -> str:
         """Fingerprint of the other backend's weights; empty where it has none."""
         return str(getattr(self._backend, "fingerprint", ""))
+
+    @property
+    def probability_estimator(self) -> ProbabilityEstimator | None:
+        """Estimator of the other backend; None where it is not calibrated."""
+        return getattr(self._backend, "probability_estimator", None)
 
     def encode(self, images: Sequence[Image]) -> list[LazyEmbedding]:
         return [LazyEmbedding(image) for image in images]

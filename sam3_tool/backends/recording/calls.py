@@ -18,6 +18,7 @@ from sam3_tool.prompts import ConceptPrompt, Prompt
 SAM3_FOLDER = "sam3"
 """Folder of SAM 3's calls inside the folder of a recording."""
 NAME_QUESTION: Question = {"what": "name"}
+ESTIMATOR_QUESTION: Question = {"what": "probabilities"}
 _BY_KEY = ("exemplar_image", "concept")
 """Fields of a prompt that stand in a question by their content hash."""
 _USUAL = (("multimask", True), ("fill_holes", False))

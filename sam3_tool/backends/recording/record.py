@@ -7,6 +7,7 @@ from typing import Any
 
 from sam3_tool.backends.base import Backend, CrossImageEmbedding, require_concepts
 from sam3_tool.backends.recording.calls import (
+    ESTIMATOR_QUESTION,
     NAME_QUESTION,
     SAM3_FOLDER,
     build_description_question,
@@ -22,6 +23,7 @@ from sam3_tool.backends.recording.format import Recorder
 from sam3_tool.concepts.concept import Concept
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
+from sam3_tool.probability import ProbabilityEstimator
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
 
@@ -54,6 +56,8 @@ class RecordingBackend:
         with translate_errors():
             self._recorder = Recorder(Path(folder) / SAM3_FOLDER)
             self._recorder.add_answer(NAME_QUESTION, backend.name)
+            if self.probability_estimator is not None:
+                self._recorder.add_answer(ESTIMATOR_QUESTION, self.probability_estimator.to_dict())
 
     @property
     def name(self) -> str:
@@ -68,6 +72,11 @@ class RecordingBackend:
     def fingerprint(self) -> str:
         """Fingerprint of the other backend's weights; empty where it has none."""
         return str(getattr(self._backend, "fingerprint", ""))
+
+    @property
+    def probability_estimator(self) -> ProbabilityEstimator | None:
+        """Estimator of the other backend; None where it is not calibrated."""
+        return getattr(self._backend, "probability_estimator", None)
 
     def encode(self, images: Sequence[Image]) -> list[RecordingEmbedding]:
         embeddings = self._backend.encode(images)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sam3_tool.backends.recording.calls import (
+    ESTIMATOR_QUESTION,
     NAME_QUESTION,
     SAM3_FOLDER,
     build_description_question,
@@ -22,6 +23,7 @@ from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError, RecordError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
+from sam3_tool.probability import ProbabilityEstimator
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
 
@@ -43,6 +45,7 @@ class ReplayingBackend:
         self._reader = RecordingReader(Path(folder) / SAM3_FOLDER)
         with translate_errors():
             self.name = str(self._reader.read_answer(NAME_QUESTION))
+        self.probability_estimator = self._read_estimator()
 
     def encode(self, images: Sequence[Image]) -> list[RecordedEmbedding]:
         return [RecordedEmbedding(image.key) for image in images]
@@ -69,6 +72,15 @@ class ReplayingBackend:
     def vocabulary_warning(self, phrase: str) -> str:
         with translate_errors(f"nobody asked for the vocabulary warning on {phrase!r} when the recording was made"):
             return str(self._reader.read_answer(build_warning_question(phrase)))
+
+    def _read_estimator(self) -> ProbabilityEstimator | None:
+        """Read how likely masks are right; None in a recording of what is not calibrated."""
+        try:
+            return ProbabilityEstimator.from_dict(self._reader.read_answer(ESTIMATOR_QUESTION))
+        except RecordError:
+            return None
+        except ValueError as error:
+            raise CheckpointError(f"the recording holds no mask probabilities: {error}") from error
 
     def _read_answer(self, key: str, prompt: Prompt) -> Any:
         """Read the answer. Raises RecordError if there is none.

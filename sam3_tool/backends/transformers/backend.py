@@ -44,6 +44,7 @@ from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import to_pixels
 from sam3_tool.masks.rle import RleMask
+from sam3_tool.probability import read_estimator
 from sam3_tool.prompts import PUBLISHED_THRESHOLDS, ConceptPrompt, PointsPrompt, VisualPrompt
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class TransformersBackend:
         self._folder = folder
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
+        self.probability_estimator = None if folder is None else read_estimator(folder)
         match_published_numbers(model)
         replace_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers

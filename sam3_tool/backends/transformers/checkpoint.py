@@ -4,6 +4,7 @@ import errno
 import importlib.resources
 import json
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -19,6 +20,7 @@ from huggingface_hub.errors import (
 
 from sam3_tool.backends.catalog import WORKS_NOW, find_entry
 from sam3_tool.errors import CheckpointError, PathError
+from sam3_tool.probability import ESTIMATOR_FILE
 from sam3_tool.system.http_environment import describe_http_fault
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder, is_there
 
@@ -118,10 +120,14 @@ def list_weight_files(folder: Path) -> list[Path]:
 
 
 @cache
-def hash_checkpoint(path: Path) -> str:
-    """Return the SHA-256 of the names and contents of a checkpoint's files, in hexadecimal."""
+def hash_checkpoint(path: Path, *, leave_out: Collection[str] = (ESTIMATOR_FILE,)) -> str:
+    """Return the SHA-256 of the names and contents of a checkpoint's files, in hexadecimal.
+
+    `leave_out`: names of files that change no mask.
+    """
     patterns = ("*.json", "*.safetensors")
-    files = [path] if path.is_file() else sorted(file for pattern in patterns for file in path.glob(pattern))
+    found = [path] if path.is_file() else sorted(file for pattern in patterns for file in path.glob(pattern))
+    files = [file for file in found if file.name not in leave_out]
     digest = sha256()
     for file in files:
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())

@@ -1,0 +1,1 @@
+"""Doubtful masks of an answer: left out or asked about, after the planner has answered."""
