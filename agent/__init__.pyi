@@ -14,6 +14,7 @@ from .core.toolset import PromptName, Toolset
 from .core.usage import Usage
 from .core.verdict import Verdict
 from .core.workspace import Candidate, SearchRecord, Workspace
+from .doubt.policy import AnswerDoubt, DoubtPolicy, apply_doubt, read_doubt
 from .loop import run, watch
 from .models.base import ChatModel
 from .planners.chat.coordinates import Convention, CoordinateFrame
@@ -36,6 +37,7 @@ __all__ = [
     "PAPER",
     "VIDEO",
     "WORKSPACE",
+    "AnswerDoubt",
     "Budget",
     "Candidate",
     "ChatModel",
@@ -46,6 +48,7 @@ __all__ = [
     "ConversationError",
     "CoordinateFrame",
     "Decision",
+    "DoubtPolicy",
     "Episode",
     "Event",
     "Examiner",
@@ -85,10 +88,12 @@ __all__ = [
     "VerdictRequest",
     "View",
     "Workspace",
+    "apply_doubt",
     "load_episode",
     "load_model",
     "load_planner",
     "parse_toolset",
+    "read_doubt",
     "run",
     "save_episode",
     "segment_source",

@@ -75,7 +75,7 @@ app = typer.Typer(
 
 
 @app.command("run")
-@shared_options.planning_options(without=("record", "concept", "frames"))
+@shared_options.planning_options(without=("record", "concept", "frames", *shared_options.DOUBT_OPTIONS))
 def annotate_source(
     source: Annotated[
         Path,

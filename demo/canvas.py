@@ -137,6 +137,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "ink": _choose_ink(get_mask_color(candidate.id)),
         "phrase": make_encodable(candidate.phrase) or "by example",
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
+        "probability": "" if candidate.probability is None else f"{candidate.probability:.2f}",
         "area": area,
         "share": format_share(area, height * width),
         "reason": make_encodable(reason),

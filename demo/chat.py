@@ -13,6 +13,7 @@ from agent.core.episode import Episode, Step, Task
 from agent.core.text import make_encodable
 from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
+from agent.report.coverage import Coverage
 from agent.report.html import format_arguments
 from agent.report.tracks import draw_tracks
 from demo.canvas import encode_data_url
@@ -89,7 +90,13 @@ def _format_turn(episode: Episode, *, with_images: bool, with_options: bool) -> 
         yield _format_step(step, episode, with_image=with_images)
     offered = episode.steps[-1].observation.options if with_options and episode.steps else ()
     options = [{"value": make_encodable(option)} for option in offered]
-    yield {**_make_agent_message(escape_text(episode.message)), "options": options}
+    yield {**_make_agent_message(f"{escape_text(episode.message)}{_format_coverage(episode)}"), "options": options}
+
+
+def _format_coverage(episode: Episode) -> str:
+    """What is in doubt and what was not looked at, below the answer; nothing where there is nothing to say."""
+    lines = "".join(f"<br>{escape_text(line)}" for line in Coverage.from_episode(episode).lines)
+    return f"<span class='note'>{lines}</span>" if lines and episode.outcome else ""
 
 
 def _format_running_turn(pending: PendingAnswer) -> Iterator[Message]:

@@ -20,7 +20,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
-@shared_options.planning_options(without=("record", "concept"))
+@shared_options.planning_options(without=("record", "concept", *shared_options.DOUBT_OPTIONS))
 def open_demo(
     options: Options,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 = the whole network.")] = "127.0.0.1",

@@ -390,6 +390,12 @@ def embedded_checkpoint() -> str:
     return table(["measured", "value"], rows)
 
 
+def calibration_error() -> str:
+    """Return how far probabilities of held-out masks are from what is so."""
+    head = ["masks", "number", "right", "ECE of the score", "ECE of the probability", "95 % interval", "Brier score"]
+    return table(head, [[str(value) for value in row.values()] for row in read_study("calibration-error")])
+
+
 def exemplars() -> str:
     """Return which objects examples in other images find, by every way of showing them."""
 
@@ -625,6 +631,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "import-layers": import_layers,
     "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,
+    "calibration-error": calibration_error,
     "exemplars": exemplars,
     "followed-objects": followed_objects,
     "phrase-masklets": phrase_masklets,

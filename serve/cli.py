@@ -29,7 +29,7 @@ serve_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @serve_app.command()
-@shared_options.planning_options(without=("record",))
+@shared_options.planning_options(without=("record", *shared_options.DOUBT_OPTIONS))
 def serve_http(
     options: Options,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 = the whole network.")] = "127.0.0.1",

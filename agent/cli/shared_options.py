@@ -168,6 +168,8 @@ PLANNING_ANNOTATIONS: Mapping[str, Any] = {
     "price": PriceOption,
 }
 """All that `Options` are made of, in the order of the help."""
+DOUBT_OPTIONS = ("min_probability", "ask_when_unsure")
+"""Those that say what becomes of doubtful masks."""
 _DEFAULTS = {"planner": "grammar", "device": "auto", "as_published": False}
 
 

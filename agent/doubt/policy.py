@@ -124,9 +124,9 @@ def format_doubtful(candidates: Sequence[Candidate]) -> str:
     >>> from sam3_tool import RleMask
     >>> cup = Candidate(4, RleMask((4, 6), "0h0"), (0, 0, 6, 4), 0.6, "cup", probability=0.314)
     >>> format_doubtful([cup, cup])
-    '4 (cup, 0.31) and 4 (cup, 0.31)'
+    '4 (cup, 0.314) and 4 (cup, 0.314)'
     """
-    named = [f"{one.id} ({one.phrase or 'by example'}, {one.probability or 0:.2f})" for one in candidates]
+    named = [f"{one.id} ({one.phrase or 'by example'}, {one.probability or 0:.3g})" for one in candidates]
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 

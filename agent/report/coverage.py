@@ -112,7 +112,7 @@ EMPTY_COVERAGE = Coverage(searched=[], answered=[], in_doubt=[], uncalibrated=[]
 
 
 def _name_doubtful(mask: DoubtfulMask) -> str:
-    likely = "" if mask.probability is None else f", {mask.probability:.2f}"
+    likely = "" if mask.probability is None else f", {mask.probability:.3g}"
     return f"{mask.id} ({mask.phrase or 'by example'}{likely}), {mask.reason}"
 
 

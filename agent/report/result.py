@@ -227,7 +227,7 @@ def build_result_schema() -> dict[str, Any]:
 
     Example:
         >>> sorted(build_result_schema()["properties"])[:4]
-        ['count', 'image', 'masks', 'message']
+        ['count', 'coverage', 'image', 'in_doubt']
     """
     schema = Result.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -27,7 +27,7 @@ function buildRow(mask) {
   const words = createNode('span', 'words');
   words.append(createNode('span', 'phrase', mask.phrase), createNode('span', 'why', mask.reason || (mask.origin === 'segment' ? '' : mask.origin)));
   const score = createNode('span', 'score', mask.score.toFixed(2));
-  score.title = 'Score';
+  score.title = mask.probability ? `Score; right with a probability of ${mask.probability}` : 'Score';
   score.style.setProperty('--score', mask.score);
   const area = createNode('span', 'area', `${mask.area.toLocaleString('en')} px`);
   area.title = `${mask.share} of the image`;

@@ -50,7 +50,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
-@shared_options.planning_options(without=("record",))
+@shared_options.planning_options(without=("record", *shared_options.DOUBT_OPTIONS))
 def serve_mcp(
     options: Options,
     root: Annotated[

@@ -20,6 +20,7 @@ Count = Annotated[int, Strict(), Field(ge=1, le=10**9)]
 Positive = Annotated[Number, Field(gt=0)]
 MaskIds = Annotated[list[Annotated[int, Strict(), Field(ge=1, le=10**9)]], Field(min_length=1, max_length=MAX_IDS)]
 Name = Annotated[str, Strict(), Field(max_length=255)]
+Probability = Annotated[Number, Field(ge=0, le=1)]
 Threshold = Annotated[Number, Field(ge=0, lt=1)]
 Second = Annotated[Number, Field(ge=0)]
 """Of a video."""
@@ -54,6 +55,10 @@ class PlannedRequest(ApiRequest):
 
     planner: Annotated[str, Strict(), Field(max_length=255)] | None = None
     """One of those that the server allows; left out, its default."""
+    min_probability: Probability | None = None
+    """Masks that are right with a lower probability leave the answer, and stand under `in_doubt`."""
+    ask_when_unsure: Probability | None = None
+    """About masks that are right with a lower probability the answer is a question."""
     budget: BudgetInput = BudgetInput()
     """Left out, the server's own limits hold."""
 

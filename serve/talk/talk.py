@@ -11,6 +11,8 @@ from fastapi import Request
 
 from agent.core.budget import Budget
 from agent.core.episode import Episode, Task
+from agent.core.errors import UsageError
+from agent.doubt.policy import DoubtPolicy, apply_doubt
 from agent.loop import watch
 from agent.report.result import Result
 from sam3_tool import Image
@@ -93,6 +95,11 @@ class Talk:
     def check_planned(self, asked: PlannedRequest) -> Budget:
         """Return the budget of a request. Raises ApiError for a planner or a budget that is not allowed."""
         self.planners.check_name(asked.planner)
+        policy = build_doubt_policy(asked)
+        sam3 = self.services.sam3.get() if policy.is_active else None
+        if sam3 is not None and sam3.probability_estimator is None:
+            message = f"min_probability and ask_when_unsure need mask probabilities, and SAM 3 {sam3.name!r} is not"
+            raise ApiError(422, "not_calibrated", f"{message} calibrated; leave them out")
         try:
             return asked.budget.limit_budget(self.settings.budget)
         except ValueError as error:
@@ -128,15 +135,18 @@ class Talk:
         interval = self.settings.keep_alive_seconds if kind in STREAMED else LOOK_SECONDS
         return Run(begin, sam3, cancel, asked.planner, is_video, interval)
 
-    def finish_episode(self, planner: str | None, clock: Callable[[], float]) -> Callable[[Episode], Result]:
+    def finish_episode(self, asked: PlannedRequest, clock: Callable[[], float]) -> Callable[[Episode], Result]:
         """Return what makes the answer of a finished episode.
 
         Args:
-            planner: The planner's name.
+            asked: Which planner was asked for, and what becomes of doubtful masks.
             clock: Returns the seconds since the request came.
         """
+        policy = build_doubt_policy(asked)
         return lambda episode: Result.from_episode(
-            self.count_usage(episode), seconds=clock(), warnings=self.list_warnings(episode, planner)
+            apply_doubt(self.count_usage(episode), policy),
+            seconds=clock(),
+            warnings=self.list_warnings(episode, asked.planner),
         )
 
     def list_warnings(self, episode: Episode, planner: str | None) -> list[str]:
@@ -168,7 +178,7 @@ class Talk:
         task = await self._open_job_task(job, place, tenant, asked.query)
         run = Run(self.begin_episode(task, asked), sam3, cancel, asked.planner, bool(asked.videos))
         episode = await take_last(self.runner.take_steps(run))
-        result = self.finish_episode(asked.planner, lambda: loop.time() - began)(episode)
+        result = self.finish_episode(asked, lambda: loop.time() - began)(episode)
         return result.model_dump_json()
 
     async def _open_job_task(self, job: Job, place: int, tenant: Tenant, query: str) -> Task:
@@ -189,6 +199,14 @@ class Talk:
         content = await self.services.fetch_image(named.url)
         read = partial(read_image, content, tenant, max_pixels=self.services.settings.max_pixels)
         return await asyncio.get_running_loop().run_in_executor(self.pool, read)
+
+
+def build_doubt_policy(asked: PlannedRequest) -> DoubtPolicy:
+    """Return what becomes of doubtful masks. Raises ApiError where nothing would be asked about."""
+    try:
+        return DoubtPolicy(asked.min_probability, asked.ask_when_unsure)
+    except UsageError as error:
+        raise ApiError(422, "invalid", str(error)) from error
 
 
 async def get_talk(request: Request) -> Talk:

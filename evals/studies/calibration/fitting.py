@@ -89,8 +89,8 @@ def build_bins(predicted: np.ndarray, is_right: np.ndarray) -> list[ReliabilityB
     Returns:
         The bins, lowest probabilities first.
 
-    >>> build_bins(np.array([0.25, 0.21, 0.9]), np.array([True, False, True]))[0]
-    ReliabilityBin(count=2, probability=0.23, right=0.5)
+    >>> build_bins(np.array([0.25, 0.25, 0.9]), np.array([True, False, True]))[0]
+    ReliabilityBin(count=2, probability=0.25, right=0.5)
     """
     places = np.minimum((predicted * BINS).astype(int), BINS - 1)
     return [

@@ -15,6 +15,7 @@ from agent.conversation.conversation import Conversation
 from agent.conversation.events import ImageShown
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
+from agent.doubt.policy import apply_doubt
 from sam3_tool import Sam3
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
@@ -38,7 +39,7 @@ from serve.talk.schemas import (
     WaitingLine,
 )
 from serve.talk.streams import STREAMED, StepAnswer, choose_media_type, format_line, to_response
-from serve.talk.talk import Talk, get_talk
+from serve.talk.talk import Talk, build_doubt_policy, get_talk
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
@@ -218,7 +219,8 @@ async def say_query(asked: SayRequest, turn: AnyTurn, accept: Accept = "applicat
 
         def finish(episode: Episode) -> ConversationState:
             warnings = talk.list_warnings(episode, asked.planner)
-            return turn.keep(kept, conversation.append(talk.count_usage(episode)), warnings)
+            settled = apply_doubt(talk.count_usage(episode), build_doubt_policy(asked))
+            return turn.keep(kept, conversation.append(settled), warnings)
 
         on_error.pop_all()
     answer_steps = StepAnswer(

@@ -62,7 +62,7 @@ async def ask_query(
         run = talk.build_run(begin, request, tenant, asked, kind, is_video=task.timeline is not None)
     answer = StepAnswer(
         steps=talk.runner.take_steps_in_turn(run, tenant),
-        finish=talk.finish_episode(asked.planner, lambda: time.perf_counter() - began),
+        finish=talk.finish_episode(asked, lambda: time.perf_counter() - began),
         to_line=lambda result: ResultLine(result=result),
         kind=kind,
         known=0,
