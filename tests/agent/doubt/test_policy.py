@@ -10,6 +10,7 @@ from agent import Conversation, DoubtPolicy, Episode, ScriptedPlanner, Task, app
 from agent.core.errors import ConversationError, UsageError
 from agent.doubt.calibration import check_calibration
 from agent.records.episode_file import save_episode
+from agent.records.provenance import Provenance
 from agent.report.coverage import Coverage
 from agent.report.html import to_html
 from agent.report.result import Result
@@ -184,7 +185,7 @@ def test_files_of_masks_without_a_probability_are_as_they_were(
 def test_pages_and_text_say_what_is_in_doubt(kitchen: Image, calibrated: Sam3) -> None:
     after = apply_doubt(answer(kitchen, calibrated), DoubtPolicy(min_probability=0.8))
     assert "in doubt: 3" in to_text(after)
-    page = to_html(after)
+    page = to_html(after, Provenance(planner="grammar", sam3="tiny"))
     assert "What it covers" in page
     assert "3 (red cup, 0.72): left out" in page
 
