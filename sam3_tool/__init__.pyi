@@ -31,7 +31,7 @@ from .instances import Instances
 from .masks.rle import RleMask
 from .overlap import remove_overlaps
 from .plugins import PluginError
-from .probability import ProbabilityCurve, ProbabilityEstimator
+from .probability import ProbabilityCurve, ProbabilityEstimator, PromptKind
 from .prompts import Box, ConceptPrompt, FramePrompt, Point, PointsPrompt, Prompt, VisualPrompt
 from .sam3 import BatchReport, Sam3, SegmentationReport
 from .service import SegmentationRequest
@@ -76,6 +76,7 @@ __all__ = [
     "ProbabilityCurve",
     "ProbabilityEstimator",
     "Prompt",
+    "PromptKind",
     "RecordError",
     "RequestCancelledError",
     "RleMask",

@@ -7,7 +7,6 @@ from agent.cli.concepts.files import apply_concepts, load_concepts
 from agent.cli.console import Progress
 from agent.cli.options import Options
 from agent.cli.streams import print_remark
-from agent.doubt.calibration import check_calibration
 
 if TYPE_CHECKING:
     from agent.core.planner import Planner
@@ -49,7 +48,10 @@ def load_sam3(options: Options, provenance: "Provenance", **settings: Any) -> "S
     else:
         sam3 = Sam3.load(provenance.sam3, device=options.device, record=options.record, **settings)
     sam3 = apply_concepts(sam3, load_concepts(options.concept or ()))
-    check_calibration(sam3, provenance.doubt)
+    if provenance.doubt.is_active:
+        from agent.doubt.calibration import check_calibration  # loads OpenCV
+
+        check_calibration(sam3, provenance.doubt)
     return sam3
 
 
