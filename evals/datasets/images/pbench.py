@@ -1,8 +1,8 @@
-"""PBench: all instances that an expression means, in six splits from plain nouns to text, space, relations and crowds.
+"""One split of PBench: five of rising difficulty, with attributes, text and relations, and one of crowds.
 
 `data/level_0-00000-of-00003.parquet` … and those of level_1 to level_4 and dense, with the columns image, expression,
-masks (a list of COCO's run lengths), count and id. No mask means that there is nothing to be found. The split "all" is
-the plain mean over the six.
+masks (a list of COCO's run lengths), count and id. No mask means that there is nothing to be found. `count` is only for
+the report's rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence

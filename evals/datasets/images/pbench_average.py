@@ -1,4 +1,4 @@
-"""PBench as a whole, split "all": the plain mean of F1 over the six splits, as the official summary prints it."""
+"""PBench: all instances that an expression means, in six splits; "all" is their plain mean, as officially."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +77,7 @@ class PBenchAverage:
         return Scores("f1", _average_scores({split: found.metrics for split, found in scores.items()}), alone)
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        """The mean over the splits that were drawn."""
+        """The mean over the splits that were drawn, in the order of the metric, so that they are equal bit for bit."""
         split_of = np.array([prediction.id.partition("/")[0] for prediction in predictions])
         place = np.zeros(len(predictions), int)
         measures = {}
@@ -87,8 +87,8 @@ class PBenchAverage:
 
         def measure_draw(drawn: Sequence[int]) -> float:
             chosen = np.asarray(drawn, int)
-            means = [measures[split](place[chosen[split_of[chosen] == split]]) for split in np.unique(split_of[chosen])]
-            return float(np.mean(means))
+            of_splits = {split: place[chosen[split_of[chosen] == split]] for split in measures}
+            return float(np.mean([measures[split](own) for split, own in of_splits.items() if len(own)]))
 
         return measure_draw
 
