@@ -1,6 +1,10 @@
 """Words that are read on masks: in the whole image first, then in each mask enlarged where too little was read."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
@@ -10,6 +14,7 @@ from agent.tools.region import MIN_SIDE, Region
 from sam3_tool import Image
 
 Words = tuple[TextWord, ...]
+Ink = Literal["any", "dark", "light"]
 IsEnough = Callable[[Words], bool]
 """Whether what was read on a mask will do, so that it is not looked at enlarged."""
 
@@ -17,8 +22,8 @@ MAX_CLOSER_LOOKS = 24
 """Masks that are read enlarged, as each look takes a network's time."""
 LEAST_WINDOW = 128
 """Pixels: the shortest side of what is looked at enlarged, so that letters do not become larger than is read well."""
-CLOSE_SIDES = (320, GOOD_SIDE)
-"""Pixels that a short side is enlarged to there; the second where text was seen, and too little of it was read."""
+CLEAR_SCORE = 0.9
+"""A mask whose words are this certain says something else: it is not looked at again."""
 GRID = 16
 """Pixels: borders of what is looked at lie on it, so that nearly equal masks are read once."""
 MARGIN = 0.2
@@ -27,9 +32,33 @@ LARGEST_PART = 0.7
 """Of the whole view: a mask that fills more of it would be seen as it was before."""
 
 
-def read_view(image: Image, region: Region, side: int = GOOD_SIDE) -> tuple[TextLine, ...]:
+@dataclass(frozen=True)
+class Look:
+    """How a part of an image is shown to the reader."""
+
+    side: int = GOOD_SIDE
+    """Pixels that its short side is enlarged to."""
+    ink: Ink = "any"
+    """Dark or light letters stand out from a coloured ground in the largest or the smallest of red, green and blue."""
+
+
+PLAIN_LOOK = Look()
+CLOSE_LOOKS = (Look(320), Look(480, "dark"), Look(480, "light"), PLAIN_LOOK)
+"""How a mask is looked at enlarged, in turn, until enough is read; the last only where any text was seen."""
+
+
+def read_view(image: Image, region: Region, look: Look = PLAIN_LOOK) -> tuple[TextLine, ...]:
     """Find the lines of text in a region, in pixels of the image."""
-    return tuple(line.move_by(region.x0, region.y0) for line in read_text_lines(region.crop_image(image), side=side))
+    view = bring_out_ink(region.crop_image(image), look.ink)
+    return tuple(line.move_by(region.x0, region.y0) for line in read_text_lines(view, side=look.side))
+
+
+def bring_out_ink(image: Image, ink: Ink) -> Image:
+    """Return a grey image in which letters of a kind stand out from a coloured ground; the image itself for any ink."""
+    if ink == "any":
+        return image
+    grey = image.pixels.max(axis=2) if ink == "dark" else image.pixels.min(axis=2)
+    return Image(np.repeat(grey[:, :, None], 3, axis=2))
 
 
 def read_masks(
@@ -70,12 +99,13 @@ def read_masks(
 def _read_closely(
     image: Image, window: Region, candidates: Sequence[Candidate], place: int, is_enough: IsEnough
 ) -> Words:
-    """Return the words on one mask in a part of the image; where too few are read of what is there, looked at anew."""
+    """Return the words on one mask in a part of the image, looked at until they are enough or clearly others."""
     words: Words = ()
-    for side in CLOSE_SIDES:
-        lines = read_view(image, window, side)
-        words = _bind_words(lines, candidates)[place] or words
-        if is_enough(words) or not lines:
+    for look in CLOSE_LOOKS:
+        if look == PLAIN_LOOK and not words:
+            break
+        words = _bind_words(read_view(image, window, look), candidates)[place] or words
+        if is_enough(words) or (words and all(word.score >= CLEAR_SCORE for word in words)):
             break
     return words
 

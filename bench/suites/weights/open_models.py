@@ -17,7 +17,7 @@ from bench.harness.timing import Timing, time_runs
 from sam3_tool import ConceptPrompt, Image, Sam3
 
 HEIGHT, WIDTH = 480, 640
-NO_MASKS = 0.999
+NO_MASKS = 1 - 1e-9
 """A threshold that no box of random weights reaches: boxes have a line of their own."""
 PHRASES = ("a red cup", "the striped dog", "a bicycle", "the open window")
 BOX = (100.0, 80.0, 300.0, 260.0)
