@@ -175,7 +175,7 @@ class PlanCompiler:
         if term.distance_to is not None and _is_part_of_image(cast(Noun, term.distance_to.noun), _VIEWERS):
             raise QuerySyntaxError("an image has no depth")
         to = None if term.distance_to is None else self.compile_object(term.distance_to, plan)
-        if to is not None and cast(Term, term.distance_to).noun == Noun("mutual", many=True):
+        if to is not None and cast(Noun, cast(Term, term.distance_to).noun).kind == "mutual":
             return self.compile_nearest_pair(plan, noun.ranking)
         plan = self.compile_ranking(plan, noun.ranking, to, many=noun.many)
         return Unique(plan) if noun.kind in ("rest", "rest_of") and not noun.many else plan

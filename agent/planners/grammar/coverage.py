@@ -13,6 +13,7 @@ from agent.planners.grammar.plan import (
     Inscribed,
     Located,
     MaskIds,
+    OddOne,
     Phrase,
     Plan,
     PreviousAnswer,
@@ -114,8 +115,8 @@ def _list_said(part: Plan) -> Iterator[str]:
             yield from (*_SUPERLATIVES_BY_MEASURE[by], *_SIZES_BY_MEASURE[by])
         case Difference():
             yield from _DENIALS
-        case Counted():
-            yield "COUNT"
+        case Counted() | OddOne():
+            yield "COUNT" if isinstance(part, Counted) else "NUMBER 1"
 
 
 def _find_foreign_words(tokens: Sequence[Token], plan: Plan) -> list[str]:

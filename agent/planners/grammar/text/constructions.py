@@ -53,7 +53,7 @@ _CONSTRUCTIONS = [
             r"|\b(?:equal|identical) in size (?:to|with)\b|\b(?:of equal size to|equally (?:big|large) as)\b",
             "<same_size>",
         ),
-        (r"\bodd (one|\w+) out(?: (?:of|among|amongst|in)(?= ))?", r"<odd> \1 of"),
+        (r"\bodd (one|\w+) (?:out\b(?: (?:of|among|amongst|in)(?= ))?|of(?= (?:the|all)\b))", r"<odd> \1 of"),
         (r"(<odd> \w+) of(?! (?:the|these|those|all|them)\b)", r"\1"),
         # what something has none of
         (r"\b(?:with|having|(?:(?:that|which|who) )?(?:has|have|had)) neither ([\w ]+?) nor\b", r"without \1 or"),

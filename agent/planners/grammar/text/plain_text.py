@@ -45,6 +45,8 @@ _REPLACEMENTS = [
         (r"\$(\d+)", r"\1 dollar"),
         (r"\u20ac(\d+)", r"\1 euro"),
         (r"\u00a3(\d+)", r"\1 pound"),
+        # a small word that was typed twice
+        (r"\b(the|a|an|of|in|on|and|or|to) \1\b", r"\1"),
         # abbreviations
         (r"\bw/o(?:ut)?\b", "without"),
         (r"\b(?:e\.? ?g|i\.? ?e|incl)\b\.? ?(?=[a-z])", " , namely "),
