@@ -21,7 +21,7 @@ from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from agent.tools.video.progress import listen_to_progress
 from demo.engine import Engine
 from demo.film import encode_film, list_tracks
-from demo.requests import Corners, InvalidEventError, Point
+from demo.requests import InvalidEventError
 from demo.sessions import PendingAnswer, Session, SessionStore
 from demo.uploads import Limits, open_conversation, open_image, open_video
 from sam3_tool import Image, ImageError, Video, VideoError
@@ -93,24 +93,6 @@ class Actions:
     def edit(self, session_id: str, change: Callable[[Conversation], Conversation]) -> Session:
         """Make a turn by hand, or undo one."""
         return self._edit_conversation(session_id, change)
-
-    def click(self, session_id: str, sam3: str, point: Point) -> Session:
-        """Add an object at a point, or correct the mask there; of a video, on the frame that was clicked."""
-
-        def click_point(conversation: Conversation) -> Conversation:
-            loaded, at = self.engine.get_sam3(sam3), get_second(conversation, point.frame)
-            return conversation.click(point.x, point.y, loaded, positive=point.positive, mask_id=point.active, at=at)
-
-        return self._edit_conversation(session_id, click_point)
-
-    def add_box(self, session_id: str, sam3: str, corners: Corners) -> Session:
-        """Add everything that looks like the content of a box; of a video, on the frame that it is on."""
-
-        def apply_box(conversation: Conversation) -> Conversation:
-            at = get_second(conversation, corners.frame)
-            return conversation.apply_box(*corners.box, self.engine.get_sam3(sam3), at=at)
-
-        return self._edit_conversation(session_id, apply_box)
 
     def stop(self, session_id: str) -> Session:
         """Stop the answer that is under way, if there is one."""

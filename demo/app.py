@@ -1,5 +1,6 @@
 """The layout of the page: which component is where. `demo.events` says what each of them does."""
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from demo.chat import WELCOME
 from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
+from demo.studio.editing import answer_request
 from sam3_tool import Image
 
 WEB = Path(str(files("demo") / "web"))
@@ -45,7 +47,12 @@ def build_page(actions: Actions) -> Any:
         banner = gr.HTML(render_banner(actions.engine.sam3_name), elem_id="about")
         with gr.Row(elem_id="work"):
             with gr.Column(elem_id="left"):
-                canvas = _build_custom_component("stage", examples=_load_examples(actions.examples))
+                canvas = _build_custom_component(
+                    "stage",
+                    examples=_load_examples(actions.examples),
+                    sam3=actions.engine.sam3_name,
+                    server_functions=[_build_edit_function(actions)],
+                )
             with gr.Column(elem_id="right"):
                 chat, query = _build_chat()
             with gr.Column(elem_id="below"):
@@ -81,6 +88,15 @@ def _build_custom_component(name: str, **props: Any) -> Any:
         image=None,
         **props,
     )
+
+
+def _build_edit_function(actions: Actions) -> Callable[[Any], dict[str, Any]]:
+    """What the canvas's script calls with edits; it waits in no queue."""
+
+    def apply_edits(data: Any) -> dict[str, Any]:
+        return answer_request(actions, data)
+
+    return apply_edits
 
 
 def _build_chat() -> tuple[Any, Any]:

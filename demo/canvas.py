@@ -20,6 +20,7 @@ from agent.tools.refine import Click, Refine
 from demo.film import describe_film, describe_track, encode_film, find_masklets
 from demo.outlines import trace_outline
 from demo.sessions import Session
+from demo.studio.deltas import compute_revision
 from sam3_tool import Image, Masklet
 from sam3_tool.drawing.outlines import Color, get_mask_color
 from sam3_tool.masks.rle import compute_areas
@@ -28,7 +29,15 @@ IMAGE_SIDE = 1600
 """Pixels of the long side of the image on the page; a larger one is reduced."""
 EQUAL_CONTRAST_LUMINANCE = 0.19
 """The relative luminance (WCAG 2.2) on which dark and light letters have the same contrast."""
-EMPTY_CANVAS: Mapping[str, Any] = {"key": "", "masks": [], "points": [], "width": 0, "height": 0, "active": None}
+EMPTY_CANVAS: Mapping[str, Any] = {
+    "key": "",
+    "masks": [],
+    "revision": "",
+    "points": [],
+    "width": 0,
+    "height": 0,
+    "active": None,
+}
 _serial = count(1)
 
 
@@ -56,6 +65,7 @@ def canvas_state(session: Session) -> dict[str, Any]:
         "width": conversation.image.width,
         "height": conversation.image.height,
         "masks": rows,
+        "revision": compute_revision(rows),
         "points": _list_points(conversation),
         "active": _find_active_mask(conversation),
         "threshold": _parse_threshold(conversation),
@@ -105,8 +115,14 @@ def _parse_clicks(turn: Episode | None) -> Iterator[Click]:
 
 
 def _find_active_mask(conversation: Conversation) -> int | None:
-    """The mask that the latest click made, which is the newest: the next click corrects it further."""
-    return max(conversation.selected, default=None) if _list_points(conversation) else None
+    """The mask that the latest click made or corrected: the next click corrects it further."""
+    turn = conversation.last_turn
+    for step in turn.steps[:1] if turn is not None and turn.task.by_hand else ():
+        match WORKSPACE.read_call(step.decision):
+            case ValidCall(Refine() as call):
+                active = call.id or len(conversation.workspace)
+                return active if active in conversation.selected else None
+    return None
 
 
 def _parse_threshold(conversation: Conversation) -> float:

@@ -1,6 +1,6 @@
 """The wiring of the page: which action follows which event, and how a session becomes values of components."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-from agent.conversation.conversation import Conversation
 from demo.actions import Actions, ModelSelection, format_sentence
 from demo.banner import render_banner, render_header
 from demo.canvas import canvas_state, get_subject_key, subject_payload
 from demo.chat import build_messages
 from demo.downloads import describe_downloads
-from demo.requests import Corners, Example, Kept, Point, Threshold, parse_event
+from demo.requests import Example, parse_event
 from demo.sessions import Session
 from sam3_tool.errors import UserError
 
@@ -181,61 +180,28 @@ def _connect_uploads(components: PageComponents, actions: Actions) -> None:
 
 
 def _connect_canvas(components: PageComponents, actions: Actions) -> None:
-    """Every event that the canvas's script triggers, by its name there."""
+    """What the canvas's script asks of the rest of the page; its edits go by `demo.studio.editing`."""
 
-    def add_point(session_id: str, sam3: str, event: Any) -> Session:
-        return actions.click(session_id, sam3, parse_event(Point, event))
-
-    def keep_masks(session_id: str, sam3: str, event: Any) -> Session:
-        ids = parse_event(Kept, event).ids
-        return actions.edit(session_id, lambda conversation: _keep_masks(conversation, ids))
-
-    def filter_masks(session_id: str, sam3: str, event: Any) -> Session:
-        threshold = parse_event(Threshold, event).value
-        return actions.edit(session_id, lambda conversation: conversation.filter_by_score(threshold))
-
-    handlers: dict[str, Callable[[str, str, Any], Session]] = {
-        "point": add_point,
-        "box": lambda session_id, sam3, event: actions.add_box(session_id, sam3, parse_event(Corners, event)),
-        "keep": keep_masks,
-        "threshold": filter_masks,
-        "undo": lambda session_id, *_: actions.edit(session_id, Conversation.undo),
-        "redo": lambda session_id, *_: actions.edit(session_id, Conversation.redo),
-        "example": lambda session_id, _, event: actions.open_example(session_id, parse_event(Example, event).name),
-    }
-    for name, handler in handlers.items():
-        _bind_event(getattr(components.canvas, name), handler, components, actions)
-
-
-def _bind_event(
-    event: Any, handler: Callable[[str, str, Any], Session], components: PageComponents, actions: Actions
-) -> None:
-    """After `event`, the page shows what `handler` makes of the session id, SAM 3's name and the event's data."""
-
-    def handle_event(session_id: str, sam3: str, event_data: gr.EventData) -> Iterator[list[Any]]:
+    def open_example(session_id: str, event: gr.EventData) -> Iterator[list[Any]]:
         with _show_errors():
-            before = _get_image_key(actions.sessions[session_id])
-            session = handler(session_id, sam3, event_data)
-        # the masks first, which the visitor looks at; the chat takes longer to render
-        yield render_session(session, with_image=_get_image_key(session) != before, with_chat=False)
-        with _show_errors():
-            yield render_session(actions.sessions[session_id])  # a query may have begun meanwhile
+            actions.open_example(session_id, parse_event(Example, event).name)
+        yield from show_all(session_id)
 
-    event(
-        handle_event,
-        [components.session_id, components.sam3],
-        components.outputs,
-        **_build_event_options("hidden", trigger_mode="multiple"),
+    def show_all(session_id: str) -> Iterator[list[Any]]:
+        with _show_errors():
+            yield render_session(actions.sessions[session_id], with_image=True)
+
+    def show_words(session_id: str) -> list[Any]:
+        with _show_errors():
+            return render_session(actions.sessions[session_id])[2:]
+
+    session_id, options = [components.session_id], _build_event_options("hidden", trigger_mode="always_last")
+    components.canvas.example(open_example, session_id, components.outputs, **options)
+    components.canvas.moved(show_all, session_id, components.outputs, **options)
+    components.canvas.settled(show_words, session_id, components.outputs[2:], **options)
+    components.sam3.change(
+        lambda name: gr.HTML(sam3=name), components.sam3, components.canvas, **_build_instant_options()
     )
-
-
-def _keep_masks(conversation: Conversation, ids: Sequence[int]) -> Conversation:
-    """The conversation with these masks as the answer, edited by the one step that says what changed."""
-    gone = [id for id in conversation.selected if id not in ids]
-    new = [id for id in ids if id not in conversation.selected]
-    if gone and not new:
-        return conversation.remove(gone)
-    return conversation.restore(new) if new and not gone else conversation.select(ids)
 
 
 def _connect_downloads(components: PageComponents, actions: Actions) -> None:

@@ -81,8 +81,21 @@ def parse_event(event_class: type[EventType], event: Any) -> EventType:
     Raises:
         InvalidEventError: The page would never send this.
     """
+    return parse_data(event_class, getattr(event, "_data", None))
+
+
+def parse_data(event_class: type[EventType], data: Any) -> EventType:
+    """Check what the page's script sent. Raises InvalidEventError.
+
+    Args:
+        event_class: What it should be.
+        data: Whatever came.
+
+    Returns:
+        The data as an instance of `event_class`.
+    """
     try:
-        return event_class.model_validate(getattr(event, "_data", None))
+        return event_class.model_validate(data)
     except ValidationError as error:
         raise InvalidEventError(
             f"the page sent a {event_class.__name__.lower()} that makes no sense; reload it"

@@ -38,6 +38,15 @@ class PendingAnswer:
     """Ends the answer once it is set."""
 
 
+@dataclass(frozen=True)
+class EditedObject:
+    """The object that the latest clicks are about."""
+
+    token: int
+    """What the page calls it."""
+    mask_id: int
+
+
 @dataclass(frozen=True, eq=False)
 class Session:
     """One visitor's work. Immutable; `SessionStore` holds the latest."""
@@ -49,6 +58,12 @@ class Session:
     """What went wrong with the latest action, as a sentence."""
     unanswered_query: str = ""
     """The latest query that got no turn of its own."""
+    edited: EditedObject | None = None
+    """None where the latest edit was no click."""
+    made_edits: tuple[str, int] = ("", 0)
+    """Which loading of the page sent edits, and how many of them were made."""
+    batch_lock: Lock = field(default_factory=Lock)
+    """Held while the edits of one request are made."""
     edit_lock: Lock = field(default_factory=Lock)
     """Held while the conversation is edited, and while a query begins: each sees what the one before it has done.
 

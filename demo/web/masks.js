@@ -1,6 +1,6 @@
 // The list of masks: what is in the answer, and what was found beside it.
 const find = (selector) => element.querySelector(selector);
-let rows = [], active = null, threshold = 0;
+let rows = [], shown = null, active = null, threshold = 0;
 
 function createNode(tag, kind, text) {
   const made = document.createElement(tag);
@@ -79,6 +79,13 @@ window.addEventListener('sam3-view', (event) => {
 });
 window.addEventListener('sam3-lit', (event) => {
   for (const item of element.querySelectorAll('.row')) item.classList.toggle('lit', Number(item.dataset.id) === event.detail);
+});
+// between two answers of the server, the canvas says what changed
+window.addEventListener('sam3-state', (event) => {
+  if (event.detail.masks === shown) return;
+  shown = event.detail.masks;
+  rows = shown.slice().sort((a, b) => a.id - b.id);
+  draw();
 });
 watch('value', update);
 update();

@@ -1,4 +1,4 @@
-// Draws the masks over the image and sends what was clicked. It decides nothing; demo/requests.py lists what is sent.
+// Draws the masks over the image and sends what was clicked. It decides nothing; demo/studio/edits.py lists what is sent.
 const SVG = 'http://www.w3.org/2000/svg';
 const find = (selector) => element.querySelector(selector);
 const stage = find('.stage'), frame = find('.frame'), photo = find('.photo'), tip = find('.tip'), hint = find('.hint');
@@ -6,7 +6,7 @@ const film = find('.film'), scrub = find('.scrub'), clock = find('.clock');
 const masks = find('svg.masks'), marks = find('svg.marks'), threshold = find('.threshold input');
 const HINTS = {
   select: 'Click a mask to choose it. Delete takes it out of the answer.',
-  add: 'Click what is missing. With a mask chosen, the click adds to that mask.',
+  add: 'Click each object. A click into the chosen mask corrects it; Shift adds to it from outside, Alt or the right button takes away.',
   remove: 'Click the part that a mask should not cover.',
   box: 'Click two opposite corners around one object: everything that looks like it is added.',
 };
@@ -17,6 +17,14 @@ let corner = null;  // the first click of a box
 let pressed = null; // where the pointer went down, for a box that is dragged
 let compared = false;
 let moment = 0;     // the frame of a video that is shown
+let confirmed = []; // the rows of masks as the server has them
+let waiting = [];   // edits that were not sent yet, in the order in which they were made
+let sent = [];      // edits that the server has not answered yet
+let made = 0;       // edits that the server has answered
+let note = '';      // why the latest edit was refused
+let object = { token: 1, active: null, fresh: false }; // what the next clicks are about; fresh: a new object, wherever it is
+const PAGE = crypto.getRandomValues(new Uint32Array(3)).join('-');
+const BATCH = 32;
 
 const getMode = () => find('input[name=mode]:checked').value;
 const getScale = () => state.width / Math.max(1, frame.clientWidth);
@@ -36,10 +44,13 @@ function appendSvg(parent, tag, attributes, text) {
 
 function update() {
   state = { ...NOTHING, ...props.value };
+  confirmed = state.masks;
+  showWaiting();
+  if (!sent.length && !waiting.length) adoptActive();
   const has = Boolean(state.key && props.image && props.image.key === state.key);
   stage.dataset.state = has ? 'image' : 'empty';
   for (const button of element.querySelectorAll('.start button')) button.disabled = !state.serial; // until the session has begun
-  stage.dataset.busy = state.busy ? 'yes' : 'no';
+  showBusy();
   if (has && photo.dataset.key !== state.key) {
     photo.dataset.key = state.key;
     showSubject(props.image);
@@ -145,9 +156,13 @@ function draw() {
   for (const [x, y, positive] of state.points || []) drawPoint(x, y, positive, k);
   if (cross) appendSvg(marks, 'path', { d: `M${cross[0] - 9 * k} ${cross[1]}h${18 * k}M${cross[0]} ${cross[1] - 9 * k}v${18 * k}`, class: 'cross' });
   find('.threshold output').textContent = Number(threshold.value).toFixed(2);
+  for (const act of ['fresh', 'extend']) find(`[data-do=${act}]`).hidden = getMode() !== 'add';
+  find('[data-do=fresh]').disabled = state.active === null && !object.fresh;
+  find('[data-do=extend]').disabled = state.active === null;
   for (const [act, able] of Object.entries({ undo: state.canUndo, redo: state.canRedo, drop: state.active !== null && findMask(state.active)?.selected }))
     find(`[data-do=${act}]`).disabled = !able || state.busy;
-  hint.textContent = state.busy ? state.progress : HINTS[getMode()];
+  hint.textContent = state.busy ? state.progress : note || HINTS[getMode()];
+  hint.classList.toggle('refused', Boolean(note) && !state.busy);
   frame.style.setProperty('--wipe', compared ? `${find('.compare input').value}%` : '0%');
   stage.dataset.compare = compared ? 'yes' : 'no';
   stage.dataset.mode = getMode();
@@ -155,6 +170,7 @@ function draw() {
   stage.dataset.tracks = state.film ? listChosen().length : 0;
   drawTime();
   window.dispatchEvent(new CustomEvent('sam3-view', { detail: { active: state.active, threshold: Number(threshold.value) } }));
+  window.dispatchEvent(new CustomEvent('sam3-state', { detail: { masks: state.masks, busy: state.busy } }));
 }
 
 function drawOutline(mask) {
@@ -182,6 +198,8 @@ function toPixel(event) {
   return [Math.min(Math.max(Math.floor(x), 0), state.width - 1), Math.min(Math.max(Math.floor(y), 0), state.height - 1)];
 }
 
+const isMinus = (event) => getMode() === 'add' && (event.button === 2 || event.altKey);
+
 function findIdAt([x, y]) {
   const box = frame.getBoundingClientRect();
   const hit = document.elementsFromPoint(box.left + x / state.width * box.width, box.top + y / state.height * box.height);
@@ -192,34 +210,118 @@ function findIdAt([x, y]) {
 function chooseMask(id) {
   state.active = id;
   state.points = [];
+  object = { token: object.token + 1, active: id, fresh: false };
+  note = '';
   draw();
 }
 
-function handleClick(at) {
+// The mask of the object that is being clicked, now that the server has made it.
+function adoptActive() {
+  if (state.active !== null && state.active !== undefined) object = { ...object, active: state.active };
+}
+
+function beginObject() {
+  chooseMask(null);
+  object.fresh = true;
+  note = 'The next click begins a new object.';
+  draw();
+}
+
+function handleClick(at, { minus = false, extend = false } = {}) {
   if (state.busy) return;
   const [x, y] = at;
   switch (getMode()) {
     case 'select': return chooseMask(findIdAt(at));
-    case 'add': return sendPoint(x, y, true, state.active);
-    case 'remove': return sendPoint(x, y, false, findIdAt(at) ?? state.active);
+    case 'add': return sendPoint(x, y, !minus, extend || find('[data-do=extend]').getAttribute('aria-pressed') === 'true');
+    case 'remove': return sendPoint(x, y, false, false);
     case 'box':
       if (!corner) { corner = at; hint.textContent = 'Now the opposite corner.'; return drawBand(at); }
       return sendBox(corner, at);
   }
 }
 
-function sendPoint(x, y, positive, active) {
+function sendPoint(x, y, positive, extend) {
   drawPoint(x, y, positive, getScale());
-  markBusy();
-  trigger('point', { x, y, positive, active, frame: state.film ? moment : null });
+  sendEdit({ kind: 'point', x, y, positive, extend, object: object.token, active: object.active, new: object.fresh, frame: state.film ? moment : null });
 }
+
+// Edits are made one after the other: while a request is under way, the next ones wait here, and go together.
+function sendEdit(edit) {
+  note = '';
+  const last = waiting[waiting.length - 1];
+  if (last && last.kind === edit.kind && (edit.kind === 'keep' || edit.kind === 'threshold')) waiting.pop();
+  waiting.push(edit);
+  showWaiting();
+  showBusy();
+  flushEdits();
+}
+
+async function flushEdits() {
+  if (sent.length) return;
+  while (waiting.length) {
+    sent = waiting.splice(0, BATCH);
+    const reply = await requestEdits();
+    const last = sent[sent.length - 1];
+    sent = [];
+    if (reply.error) { waiting = []; note = reply.error; break; }
+    made = reply.done;
+    applyReply(reply, last);
+  }
+  showWaiting();
+  showBusy();
+  draw();
+  trigger('settled');
+}
+
+// The same edits are asked for until the server answers; it makes none of them twice.
+async function requestEdits() {
+  for (let wait = 500; ; wait = Math.min(2 * wait, 8000)) {
+    try {
+      return await server.apply_edits({
+        session: sessionStorage.getItem('sam3-agent') || '', sam3: props.sam3 || '', page: PAGE, first: made, revision: state.revision || '', edits: sent,
+      });
+    } catch {
+      note = 'The server does not answer; your clicks are kept.';
+      draw();
+      await new Promise((done) => setTimeout(done, wait));
+    }
+  }
+}
+
+function applyReply(reply, last) {
+  note = reply.notes[reply.notes.length - 1] || '';
+  if (reply.moved) return trigger('moved');
+  const { film } = state, active = state.active;
+  state = { ...state, ...reply.state, film };
+  if (reply.rows) confirmed = reply.rows;
+  else confirmed = patchRows(confirmed, reply);
+  if (last.kind === 'point' && last.object !== object.token) state.active = active; // another mask was chosen meanwhile
+  else adoptActive();
+  showWaiting();
+  if (document.activeElement !== threshold) threshold.value = state.threshold || 0;
+  draw();
+}
+
+function patchRows(rows, { changed, gone }) {
+  const known = new Map(rows.map((row) => [String(row.id), row]));
+  for (const [id, fields] of Object.entries(changed)) known.set(id, { ...known.get(id), ...fields });
+  for (const id of gone) known.delete(String(id));
+  return [...known.values()].sort((a, b) => b.area - a.area);
+}
+
+// What is ticked is shown at once; the server confirms it.
+function showWaiting() {
+  const kept = [...sent, ...waiting].reverse().find((edit) => edit.kind === 'keep');
+  state.masks = kept ? confirmed.map((row) => ({ ...row, selected: kept.ids.includes(row.id) })) : confirmed;
+}
+
+function showBusy() { stage.dataset.busy = state.busy || sent.length || waiting.length ? 'yes' : 'no'; }
 
 function sendBox(from, to) {
   corner = null;
   const edges = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
   if (edges[2] - edges[0] < 3 || edges[3] - edges[1] < 3) return draw(); // a double click
-  markBusy();
-  trigger('box', { box: edges, frame: state.film ? moment : null });
+  sendEdit({ kind: 'box', box: edges, frame: state.film ? moment : null });
 }
 
 function drawBand(to) {
@@ -231,8 +333,8 @@ function drawBand(to) {
 function markBusy() { stage.dataset.busy = 'yes'; }
 
 function sendKept(ids) {
-  markBusy();
-  trigger('keep', { ids });
+  sendEdit({ kind: 'keep', ids });
+  draw();
 }
 
 function dropActive() {
@@ -251,8 +353,10 @@ function openFile(files) {
 }
 
 const ACTS = {
-  undo: () => { markBusy(); trigger('undo'); },
-  redo: () => { markBusy(); trigger('redo'); },
+  undo: () => sendEdit({ kind: 'undo' }),
+  redo: () => sendEdit({ kind: 'redo' }),
+  fresh: beginObject,
+  extend: () => { const button = find('[data-do=extend]'); button.setAttribute('aria-pressed', button.getAttribute('aria-pressed') !== 'true'); },
   drop: dropActive,
   open: () => openFile(null),
   play: togglePlay,
@@ -266,7 +370,8 @@ element.addEventListener('click', (event) => {
   if (act) ACTS[act.dataset.do]();
   if (example) { markBusy(); trigger('example', { name: example.dataset.example }); }
 });
-frame.addEventListener('pointerdown', (event) => { if (event.button === 0) pressed = toPixel(event); });
+frame.addEventListener('pointerdown', (event) => { if (event.button === 0 || isMinus(event)) pressed = toPixel(event); });
+frame.addEventListener('contextmenu', (event) => { if (getMode() === 'add') event.preventDefault(); });
 frame.addEventListener('pointerup', (event) => {
   if (!pressed) return;
   const from = pressed, to = toPixel(event);
@@ -274,7 +379,7 @@ frame.addEventListener('pointerup', (event) => {
   cross = null;
   const far = Math.hypot(to[0] - from[0], to[1] - from[1]) > 6 * getScale();
   if (getMode() === 'box' && far && !corner && !state.busy) return sendBox(from, to);
-  handleClick(to);
+  handleClick(to, { minus: isMinus(event), extend: event.shiftKey });
 });
 frame.addEventListener('pointermove', (event) => {
   const at = toPixel(event);
@@ -310,12 +415,14 @@ frame.addEventListener('keydown', (event) => {
     tip.style.left = `${cross[0] / state.width * 100}%`;
     tip.style.top = `${cross[1] / state.height * 100}%`;
   } else if (event.key === 'Enter' || event.key === ' ') {
-    if (cross) handleClick(cross);
+    if (cross) handleClick(cross, { minus: event.altKey, extend: event.shiftKey });
   } else if (event.key === 'Delete' || event.key === 'Backspace') {
     dropActive();
   } else if (event.key === 'Escape') {
     corner = null;
     chooseMask(null);
+  } else if (event.key.toLowerCase() === 'n' && getMode() === 'add') {
+    beginObject();
   } else if ('1234'.includes(event.key)) {
     element.querySelectorAll('input[name=mode]')[Number(event.key) - 1].checked = true;
     corner = null;
@@ -325,7 +432,7 @@ frame.addEventListener('keydown', (event) => {
 });
 for (const radio of element.querySelectorAll('input[name=mode]')) radio.addEventListener('change', () => { corner = null; draw(); });
 threshold.addEventListener('input', draw);
-threshold.addEventListener('change', () => trigger('threshold', { value: Number(threshold.value) }));
+threshold.addEventListener('change', () => sendEdit({ kind: 'threshold', value: Number(threshold.value) }));
 find('.compare input').addEventListener('input', draw);
 find('.time').addEventListener('keydown', (event) => {
   if (event.key === ' ' && event.target.closest('button')) return; // that presses it

@@ -18,14 +18,16 @@ from demo.app import EXAMPLES
 from demo.canvas import canvas_state
 from demo.chat import build_messages, escape_text
 from demo.engine import Engine
-from demo.requests import Point
 from demo.sessions import SessionStore
+from demo.studio.editing import apply_edit
+from demo.studio.edits import PointEdit
 from demo.uploads import MEGA, Limits
 from sam3_tool.system.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer, refusal
 from tests.support.deviations import count_pictures, reply_by_the_book
 
 CHOSEN = ModelSelection("grammar", "tiny")
+CLICK = PointEdit(kind="point", x=340, y=140, positive=True, object=1)
 
 
 def test_a_session_with_very_many_images_is_refused_the_next_one_and_nobody_is_forgotten(actions, tmp_path):
@@ -112,7 +114,7 @@ CRAFTED = {
 
 @pytest.mark.parametrize("what", CRAFTED)
 def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tmp_path, what):
-    clicked = actions.click(melons, "tiny", Point(x=340, y=140, positive=True))
+    clicked = apply_edit(actions, melons, "tiny", CLICK)
     assert canvas_state(clicked)["points"] == [(340, 140, True)]
     actions.open_file(melons, write_crafted(clicked, tmp_path / "talk.json", CRAFTED[what]))
     seen = actions.arrive(melons)
@@ -124,7 +126,7 @@ def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tm
 
 
 def test_a_click_whose_sign_is_left_out_is_positive(actions, melons, tmp_path):
-    clicked = actions.click(melons, "tiny", Point(x=340, y=140, positive=True))
+    clicked = apply_edit(actions, melons, "tiny", CLICK)
     unsigned = with_click('{"points": [{"x": 340, "y": 140}]}')
     opened = actions.open_file(melons, write_crafted(clicked, tmp_path / "talk.json", unsigned))
     assert canvas_state(opened)["points"] == [(340, 140, True)]

@@ -1,0 +1,123 @@
+"""Edits by hand, one after the other: each click finds the object that it means in what the edits before it made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from agent.conversation.conversation import Conversation
+from demo.actions import Actions, get_second
+from demo.canvas import canvas_state
+from demo.requests import InvalidEventError, parse_data
+from demo.sessions import EditedObject, Session
+from demo.studio.deltas import describe_change
+from demo.studio.edits import BoxEdit, Edit, EditBatch, KeepEdit, PointEdit, StepEdit, ThresholdEdit
+from sam3_tool import Sam3
+
+
+@dataclass(frozen=True)
+class ClickTarget:
+    """Which object a click means."""
+
+    mask_id: int | None
+    """The mask that it corrects; None for an object without one."""
+
+
+def answer_request(actions: Actions, data: Any) -> dict[str, Any]:
+    """Make the edits of a request, and return what changed on the page.
+
+    Args:
+        actions: What a visitor can do.
+        data: What the script sent, an `EditBatch`.
+
+    Returns:
+        What `describe_change` says, with sentences on edits that were refused; or `error` alone, a sentence.
+    """
+    try:
+        batch = parse_data(EditBatch, data)
+        session = actions.sessions[batch.session]
+    except (InvalidEventError, LookupError) as error:
+        return {"error": str(error)}
+    with session.batch_lock:
+        before = actions.sessions[batch.session]
+        notes = apply_batch(actions, batch)
+        after = actions.sessions[batch.session]
+    return {
+        **describe_change(canvas_state(before), canvas_state(after), batch.revision),
+        "notes": notes,
+        "done": batch.first + len(batch.edits),
+    }
+
+
+def apply_batch(actions: Actions, batch: EditBatch) -> list[str]:
+    """Make the edits in order, but those that were made already, and return why some were refused."""
+    made = actions.sessions[batch.session].made_edits
+    skipped = max(0, made[1] - batch.first) if made[0] == batch.page else 0
+    notes = []
+    for number, edit in enumerate(batch.edits[skipped:], start=batch.first + skipped):
+        session = apply_edit(actions, batch.session, batch.sam3, edit)
+        notes += [session.note] if session.note else []
+        actions.sessions.update(batch.session, made_edits=(batch.page, number + 1))
+    return list(dict.fromkeys(notes))
+
+
+def apply_edit(actions: Actions, session_id: str, sam3_name: str, edit: Edit) -> Session:
+    """Make one edit. Where it is refused, the session is as it was but for a note."""
+    if not isinstance(edit, PointEdit):
+        actions.sessions.update(session_id, edited=None)
+        return actions.edit(session_id, partial(_make_edit, edit, partial(actions.engine.get_sam3, sam3_name)))
+    edited: list[EditedObject] = []
+
+    def click(conversation: Conversation) -> Conversation:
+        target = find_target(conversation, edit, actions.sessions[session_id].edited)
+        loaded, at = actions.engine.get_sam3(sam3_name), get_second(conversation, edit.frame)
+        clicked = conversation.click(
+            edit.x, edit.y, loaded, positive=edit.positive, mask_id=target.mask_id, new=edit.positive, at=at
+        )
+        edited.append(EditedObject(edit.object, target.mask_id or len(clicked.workspace)))
+        return clicked
+
+    session = actions.edit(session_id, click)
+    return actions.sessions.update(session_id, edited=edited[0]) if edited else session
+
+
+def find_target(conversation: Conversation, edit: PointEdit, edited: EditedObject | None) -> ClickTarget:
+    """Find the object that a click means.
+
+    A positive click inside the object that is being edited corrects it. Outside, it corrects the mask of the answer
+    that is there, or else begins another object, unless it is to extend the one that is edited. A negative click
+    takes away from the mask that is there, or else from the one that is edited.
+    """
+    active = edited.mask_id if edited is not None and edited.token == edit.object else edit.active
+    active = active if active in conversation.selected else None
+    at = get_second(conversation, edit.frame)
+    find: Callable[[Sequence[int] | None], int | None] = lambda ids: conversation.mask_at(  # noqa: E731
+        edit.x, edit.y, candidate_ids=ids, at=at
+    )
+    if active is not None and (edit.extend or find([active]) == active):
+        return ClickTarget(active)
+    there = None if edit.new and edit.positive else find(None)
+    return ClickTarget(active if there is None and not edit.positive else there)
+
+
+def _make_edit(edit: Edit, load_sam3: Callable[[], Sam3], conversation: Conversation) -> Conversation:
+    match edit:
+        case BoxEdit():
+            at = get_second(conversation, edit.frame)
+            return conversation.apply_box(*edit.box, load_sam3(), positive=edit.positive, at=at)
+        case KeepEdit():
+            return keep_masks(conversation, edit.ids)
+        case ThresholdEdit():
+            return conversation.filter_by_score(edit.value)
+        case StepEdit():
+            return conversation.undo() if edit.kind == "undo" else conversation.redo()
+    raise InvalidEventError(f"there is no edit {edit.kind!r}")
+
+
+def keep_masks(conversation: Conversation, ids: Sequence[int]) -> Conversation:
+    """Make these masks the answer, by the one step that says what changed."""
+    gone = [id for id in conversation.selected if id not in ids]
+    new = [id for id in ids if id not in conversation.selected]
+    if gone and not new:
+        return conversation.remove(gone)
+    return conversation.restore(new) if new and not gone else conversation.select(ids)

@@ -1,0 +1,66 @@
+"""The edits that the script sends, several in one request, checked, because anybody can send anything."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from demo.requests import Corners, Kept, PageEvent, Point, Threshold
+
+MAX_BATCH = 32
+"""Edits of one request; the script sends the others with the next one."""
+Token = Annotated[int, Field(ge=0, lt=10**9)]
+
+
+class PointEdit(Point):
+    """A click. Which object it means follows from the edits before it, which the browser may not have seen yet."""
+
+    kind: Literal["point"]
+    object: Token
+    """The same for all clicks on one object, from the first one, when it has no mask, to the last one."""
+    new: bool = False
+    """Begin a new object even where a mask is."""
+    extend: bool = False
+    """A positive click outside the object belongs to it; else it begins another one."""
+
+
+class BoxEdit(Corners):
+    """A box around an example."""
+
+    kind: Literal["box"]
+    positive: bool = True
+    """Add what looks like it; else leave it out."""
+
+
+class KeepEdit(Kept):
+    """The masks that are to be the answer."""
+
+    kind: Literal["keep"]
+
+
+class ThresholdEdit(Threshold):
+    """The score above which masks are kept."""
+
+    kind: Literal["threshold"]
+
+
+class StepEdit(PageEvent):
+    """One edit back or forth."""
+
+    kind: Literal["undo", "redo"]
+
+
+Edit = Annotated[PointEdit | BoxEdit | KeepEdit | ThresholdEdit | StepEdit, Field(discriminator="kind")]
+
+
+class EditBatch(PageEvent):
+    """Edits in the order in which they were made."""
+
+    session: Annotated[str, Field(max_length=80)]
+    sam3: Annotated[str, Field(max_length=500)]
+    page: Annotated[str, Field(max_length=40)]
+    """Which loading of the page they come from."""
+    first: Token
+    """The number of the first one, from 0, counted by the page: an edit that is sent twice is made once."""
+    revision: Annotated[str, Field(max_length=40)]
+    """The revision of the masks that the browser shows."""
+    edits: Annotated[list[Edit], Field(max_length=MAX_BATCH)]

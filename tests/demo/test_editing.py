@@ -1,0 +1,151 @@
+"""Edits that the canvas sends, several in a request, on the embedded models, without a browser."""
+
+import json
+
+import numpy as np
+import pytest
+
+from demo.canvas import canvas_state
+from demo.studio.editing import answer_request
+
+CHERRY, OTHER_CHERRY, EMPTY = (340, 140), (180, 155), (20, 440)
+MOST_BYTES = 6000
+"""Of one click, by the owner's goal."""
+
+
+def click(at, token=1, **more):
+    return {"kind": "point", "x": at[0], "y": at[1], "positive": True, "object": token, **more}
+
+
+class Browser:
+    """Sends edits as the script does, and keeps what it is told."""
+
+    def __init__(self, actions, session_id):
+        self.actions, self.session_id, self.made = actions, session_id, 0
+        state = canvas_state(actions.sessions[session_id])
+        self.rows, self.revision = {row["id"]: row for row in state["masks"]}, state["revision"]
+
+    def send(self, *edits, **changed):
+        asked = {"session": self.session_id, "sam3": "tiny", "page": "p", "first": self.made}
+        reply = answer_request(self.actions, {**asked, "revision": self.revision, "edits": [*edits], **changed})
+        if "error" in reply:
+            return reply
+        self.made = reply["done"]
+        if reply["rows"] is not None:
+            self.rows = {row["id"]: row for row in reply["rows"]}
+        for id, fields in reply["changed"].items():
+            self.rows[int(id)] = {**self.rows.get(int(id), {}), **fields}
+        for id in reply["gone"]:
+            del self.rows[id]
+        self.revision = reply["state"]["revision"]
+        return reply
+
+    @property
+    def selected(self):
+        return self.actions.sessions[self.session_id].conversation.selected
+
+
+@pytest.fixture
+def browser(actions, melons):
+    return Browser(actions, melons)
+
+
+def shows_what_there_is(browser):
+    rows = canvas_state(browser.actions.sessions[browser.session_id])["masks"]
+    return browser.rows == {row["id"]: row for row in rows}
+
+
+def test_quick_clicks_on_one_object_are_one_mask(browser):
+    near = [(CHERRY[0] + dx, CHERRY[1] + dy) for dx, dy in ((0, 0), (3, 2), (-4, 1), (2, -3), (0, 5))]
+    reply = browser.send(*map(click, near))
+    assert browser.selected == (1, 2, 3, 4, 5)
+    assert (reply["state"]["active"], reply["notes"]) == (5, [])
+    browser.send(click(CHERRY, active=5), click((CHERRY[0] + 6, CHERRY[1]), active=5))
+    assert browser.selected == (1, 2, 3, 4, 5)
+    conversation = browser.actions.sessions[browser.session_id].conversation
+    mask = conversation.workspace.get_instances([5]).masks[0]
+    assert all(mask[y, x] for x, y in near)
+    assert shows_what_there_is(browser)
+
+
+def test_a_click_outside_the_object_begins_another_one_unless_it_is_to_extend_it(browser):
+    browser.send(click(CHERRY), click(OTHER_CHERRY))
+    assert browser.selected == (1, 2, 3, 4, 5, 6)
+    browser.send({"kind": "undo"}, click(OTHER_CHERRY, active=5, token=2, extend=True))
+    assert browser.selected == (1, 2, 3, 4, 5)
+    mask = browser.actions.sessions[browser.session_id].conversation.workspace.get_instances([5]).masks[0]
+    assert all(mask[y, x] for x, y in (CHERRY, OTHER_CHERRY))
+    assert shows_what_there_is(browser)
+
+
+def test_a_new_object_may_lie_inside_of_a_mask(browser):
+    melon = (480, 310)
+    browser.send(click(melon))
+    assert browser.selected == (1, 2, 3, 4)
+    before = browser.actions.sessions[browser.session_id].conversation
+    browser.send(click(melon, token=2, new=True))
+    after = browser.actions.sessions[browser.session_id].conversation
+    assert len(after.workspace) == len(before.workspace) + 1
+
+
+def test_a_click_on_nothing_makes_no_mask_and_one_sentence_says_so(browser):
+    reply = browser.send(click(EMPTY))
+    assert browser.selected == (1, 2, 3, 4)
+    assert len(reply["notes"]) == 1
+    assert reply["notes"][0].startswith("Nothing was found there")
+    assert reply["changed"] == {}
+
+
+def test_an_edit_that_comes_twice_is_made_once(browser):
+    browser.send(click(CHERRY))
+    again = browser.send(click(CHERRY), click(OTHER_CHERRY), first=0)
+    assert browser.selected == (1, 2, 3, 4, 5, 6)
+    assert again["done"] == 2
+    assert len(browser.actions.sessions[browser.session_id].conversation.turns) == 3
+    assert shows_what_there_is(browser)
+
+
+def test_a_click_or_a_tick_costs_little_and_who_fell_behind_gets_everything(browser):
+    reply = browser.send(click(CHERRY))
+    assert list(reply["changed"]) == ["5"]
+    assert len(json.dumps(reply)) < MOST_BYTES
+    tick = browser.send({"kind": "keep", "ids": [1, 2, 3]})
+    assert tick["changed"] == {"4": {"selected": False}, "5": {"selected": False}}
+    assert len(json.dumps(tick)) < 1000
+    whole = browser.send({"kind": "undo"}, revision="of another day")
+    assert [row["id"] for row in whole["rows"] if row["selected"]] == [
+        row for row in browser.rows if row in browser.selected
+    ]
+    assert shows_what_there_is(browser)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        {"edits": [{"kind": "paint"}]},
+        {"edits": [click((float("nan"), 1))]},
+        {"edits": [{"kind": "undo"}] * 40},
+        {"session": "nobody's"},
+    ],
+)
+def test_what_no_page_sends_changes_nothing(browser, wrong):
+    before = browser.actions.sessions[browser.session_id].conversation
+    reply = answer_request(browser.actions, None) if wrong is None else browser.send(**{"edits": [], **wrong})
+    assert list(reply) == ["error"]
+    assert browser.actions.sessions[browser.session_id].conversation is before
+
+
+def test_random_edits_in_random_batches_leave_the_browser_with_what_there_is(browser):
+    random = np.random.default_rng(8)
+    for _ in range(6):
+        edits = [
+            click((int(random.integers(640)), int(random.integers(480))), token=int(random.integers(3)))
+            if random.random() < 0.6
+            else {"kind": str(random.choice(["undo", "redo"]))}
+            for _ in range(int(random.integers(1, 5)))
+        ]
+        reply = browser.send(*edits)
+        if reply["moved"]:
+            break
+        assert shows_what_there_is(browser)
