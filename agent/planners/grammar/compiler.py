@@ -58,7 +58,7 @@ from agent.planners.grammar.vocabulary import (
     drop_adjectives,
 )
 from agent.tools.base import MAX_PHRASE
-from agent.tools.geometry.terms import Measure, Place, Relation
+from agent.tools.geometry.terms import Place, Relation
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ class PlanCompiler:
         by, order = SUPERLATIVES[ranking.superlative or "LEFTMOST"]
         places = ", ".join(str(start + i * step) for i in range(3))
         self.notes.append(f"It was counted from the {side or 'left'}, and numbers {places} and so on were taken.")
-        return Alternating(plan, cast(Measure, by), order, start, step)
+        return Alternating(plan, by, order, start, step)
 
     def compile_odd_one(self, plan: Plan, ranking: Ranking) -> Plan:
         if replace(ranking, superlative="", number=None) != UNRANKED or (ranking.number or 1) > 1:

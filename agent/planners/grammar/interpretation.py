@@ -99,7 +99,13 @@ def _compile_sentences(query: str, unused: list[str]) -> CompiledPlan:
         if has_mask_ids(said.plan):
             raise QuerySyntaxError(sentence.text)
         notes += said.notes
-        plan = {"add": Union((plan, said.plan)), "remove": Difference(plan, said.plan)}.get(sentence.change, said.plan)
+        match sentence.change:
+            case "add":
+                plan = Union((plan, said.plan))
+            case "remove":
+                plan = Difference(plan, said.plan)
+            case _:
+                plan = said.plan
     return CompiledPlan(Counted(plan) if isinstance(compiled.plan, Counted) else plan, tuple(dict.fromkeys(notes)))
 
 

@@ -29,6 +29,8 @@ def split_sentences(query: str) -> list[Sentence]:
     1
     """
     first, *others = [text for text in _END.split(query.strip()) if re.search(r"\w", text)] or [query]
+    if not re.search(r"[^\W\d_]{2}", first):  # "1. the striped ones"
+        return [Sentence(query)]
     changes = [_read_change(text.strip(" .!?;").casefold().replace("\u2019", "'")) for text in others]
     following = [change for change in changes if change is not None]
     return [Sentence(first), *following] if len(following) == len(others) else [Sentence(query)]
@@ -50,20 +52,18 @@ def _read_change(text: str) -> Sentence | None:
 
 _END = re.compile(r"(?<=[\w)\"'])\s*[.!?;]+\s+(?=\w)|\s*\n+\s*(?=(?:[Nn]ot|[Oo]nly|[Bb]ut|[Aa]lso)\b)")
 _VERB = r"(?:take|show|select|want|count|need|mark|segment|include)"
+_REMOVING = re.compile(
+    r"(?:(?:but|and),? )?(?:please,? )?(?:not|without|except(?:ing)?(?: for)?|excluding|minus|leave out|skip"
+    rf"|ignore|exclude|omit|(?:i )?(?:do not|don't|dont) {_VERB})\b(?! only\b)"
+)
+_KEEPING = re.compile(r"(?:(?:but|and),? )?(?:please,? )?(?:only|just)\b")
+_ADDING = re.compile(
+    r"(?:oh,? )?(?:and also|also|plus|additionally|as well as|and)\b(?! (?:how|what|where|who|which|then)\b)"
+)
 _OPENINGS: list[tuple[re.Pattern[str], Literal["add", "remove", "keep"]]] = [
-    (re.compile(pattern), change)
-    for pattern, change in (
-        (
-            r"(?:(?:but|and),? )?(?:please,? )?(?:not|without|except(?:ing)?(?: for)?|excluding|minus|leave out|skip"
-            rf"|ignore|exclude|omit|(?:i )?(?:do not|don't|dont) {_VERB})\b(?! only\b)",
-            "remove",
-        ),
-        (r"(?:(?:but|and),? )?(?:please,? )?(?:only|just)\b", "keep"),
-        (
-            r"(?:oh,? )?(?:and also|also|plus|additionally|as well as|and)\b(?! (?:how|what|where|who|which|then)\b)",
-            "add",
-        ),
-    )
+    (_REMOVING, "remove"),
+    (_KEEPING, "keep"),
+    (_ADDING, "add"),
 ]
 _SAID_OF_THEM = re.compile(
     r"(?:they|it|those|these) (?:all )?"
