@@ -17,6 +17,9 @@ from playwright.sync_api import Page, sync_playwright
 
 CLICKS = ((340, 140), (500, 180), (180, 155), (390, 420))
 """x y in the example image of 640 x 480 pixels."""
+EDITS, OTHERS = "edits", "others"
+QUIET = 1500
+"""Milliseconds after which what follows a click, such as its line in the conversation, has come."""
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 
@@ -24,7 +27,7 @@ def main() -> None:
     started = perf_counter()
     with _start_server() as url, _open_page() as page:
         page.goto(url)
-        page.get_by_text("Drop an image here").wait_for()
+        page.locator("#stage .stage").wait_for()
         print(f"from the command to the first page: {perf_counter() - started:.1f} s")
         page.locator(".pill.ready").wait_for()
         print(f"from the command to loaded models: {perf_counter() - started:.1f} s")
@@ -33,8 +36,35 @@ def main() -> None:
         print(f"a question about a new picture to its answer: {_time_action(page, _ask_query, 4):.2f} s")
         page.locator(".stage input[value=add]").check(force=True)
         page.locator(".stage .frame").press("Escape")
+        received = _count_bytes(page)
         seconds = [_time_action(page, _build_click(x, y), 5 + at) for at, (x, y) in enumerate(CLICKS)]
+        page.wait_for_timeout(QUIET)
+        sizes = (received[EDITS] // len(CLICKS), received[OTHERS] // len(CLICKS))
+        print(f"a click: {sizes[0]:,} bytes of masks, {sizes[1]:,} bytes of everything else")
         print(f"a click to its mask: median {median(seconds):.2f} s, longest {max(seconds):.2f} s of {len(seconds)}")
+        received = _count_bytes(page)
+        page.locator(".list .kept input").first.click()
+        page.locator(f".stage[data-masks='{4 + len(CLICKS) - 1}'][data-busy=no]").wait_for()
+        page.wait_for_timeout(QUIET)
+        print(f"a tick: {received[EDITS]:,} bytes of masks, {received[OTHERS]:,} bytes of everything else")
+
+
+def _count_bytes(page: Page) -> dict[str, int]:
+    """Bytes that the page receives from now on, as they come over the wire: of edits, and of everything else."""
+    session, received, edits = page.context.new_cdp_session(page), {EDITS: 0, OTHERS: 0}, set[str]()
+    session.send("Network.enable")
+
+    def note_request(event: dict[str, Any]) -> None:
+        if "component_server" in event["request"]["url"]:
+            edits.add(event["requestId"])
+
+    def note_data(event: dict[str, Any]) -> None:
+        size = event["encodedDataLength"] or event["dataLength"]
+        received[EDITS if event["requestId"] in edits else OTHERS] += size
+
+    session.on("Network.requestWillBeSent", note_request)
+    session.on("Network.dataReceived", note_data)
+    return received
 
 
 def _time_action(page: Page, action: Callable[[Page], Any], masks: int) -> float:
@@ -76,7 +106,12 @@ def _start_server() -> Iterator[str]:
 
 @contextmanager
 def _open_page() -> Iterator[Page]:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium-headless-shell")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if browser is None:
         raise SystemExit("no Chromium here; Debian and Ubuntu: apt-get install chromium")
     with sync_playwright() as playwright:

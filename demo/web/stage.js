@@ -495,7 +495,10 @@ async function watchServer() {
   try {
     const { app_id } = await (await fetch('gradio_api/app_id', { cache: 'no-store' })).json();
     home ??= app_id;
-    if (app_id !== home) location.reload();
+    if (app_id !== home) {
+      if (state.key) sessionStorage.setItem('sam3-lost', state.name || 'your image');
+      return location.reload();
+    }
     gone?.remove();
     gone = null;
   } catch {
@@ -507,6 +510,18 @@ async function watchServer() {
   setTimeout(watchServer, 3000);
 }
 watchServer();
+
+// nothing is lost without a word
+const lost = sessionStorage.getItem('sam3-lost');
+if (lost) {
+  sessionStorage.removeItem('sam3-lost');
+  const said = element.closest('.gradio-container').appendChild(document.createElement('button'));
+  said.className = 'gone';
+  said.type = 'button';
+  said.setAttribute('role', 'alert');
+  said.textContent = `The server was started anew, and it no longer has the work on ${lost}. A conversation that you have downloaded can be opened here.`;
+  said.addEventListener('click', () => said.remove());
+}
 
 for (const example of props.examples || []) {
   const button = document.createElement('button');

@@ -29,4 +29,6 @@ def test_a_program_asks_for_its_password_says_that_it_was_killed_and_a_page_of_t
     serve(Engine(slow.options), port=program.port)
     visitor.page.locator(".stage[data-state=empty]").wait_for()
     visitor.wait_awake()
+    visitor.page.get_by_text("no longer has the work on fruit.webp").click()
+    visitor.page.get_by_text("no longer has the work").wait_for(state="detached")
     visitor.begin()
