@@ -44,7 +44,7 @@ def test_nothing_is_said_where_nothing_is(clicking):
     clicking.sees(masks=4)
 
 
-def test_a_hundred_quick_clicks_are_all_made_in_order_and_cost_little(clicking):
+def test_forty_quick_clicks_are_all_made_in_order_and_cost_little(clicking):
     sizes = []
     clicking.page.on(
         "response",
