@@ -1,10 +1,9 @@
 """What a visitor can do on the page: each action turns a session's conversation into the next one."""
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
 from shutil import rmtree
@@ -18,16 +17,17 @@ from agent.core.errors import ConversationError
 from agent.exports import EXPORTERS, ExportAnswer, VideoExportAnswer, check_formats
 from agent.report.html import to_html
 from agent.sources.opening import VIDEO_SUFFIXES, is_animation
-from agent.tools.video.progress import listen_to_progress
+from agent.tools.video.progress import listen_to_progress, report_progress
 from demo.engine import Engine
 from demo.film import encode_film, list_tracks
-from demo.requests import InvalidEventError
-from demo.sessions import PendingAnswer, Session, SessionStore
+from demo.line import AnswerLine
+from demo.requests import InvalidEventError, ShownStep
+from demo.sessions import NoteKind, PendingAnswer, Session, SessionStore
+from demo.talk.messages import draw_step
+from demo.talk.small_talk import answer_small_talk
+from demo.talk.wording import describe_error, format_sentence
 from demo.uploads import Limits, open_conversation, open_image, open_video
 from sam3_tool import Image, ImageError, Video, VideoError
-from sam3_tool.errors import UserError
-
-log = logging.getLogger(__name__)
 
 WAIT_MESSAGE = "Wait for the answer, or stop it first."
 INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The query is in the box below; ask it again."
@@ -36,7 +36,8 @@ IMAGES_FULL_MESSAGE = (
     "With this image the conversation would hold {:.1f} MiB of images, and {:.1f} MiB are allowed. Open this page in"
     " another tab to start a new conversation. You can continue or download this one here."
 )
-DEFECT_MESSAGE = "This failed because of a defect in the program: {}. Your image and your masks are unchanged."
+LINE_INTERVAL = 0.1
+"""Seconds between two looks at the line."""
 PROGRESS_INTERVAL = 0.5
 """Seconds between two lines on the progress of a step."""
 CONVERSATION, TRACE = "conversation", "trace"
@@ -63,6 +64,7 @@ class Actions:
     limits: Limits
     examples: Path
     """The folder of the example images."""
+    line: AnswerLine = field(default_factory=AnswerLine)
 
     def arrive(self, session_id: str) -> Session:
         """Load the page, perhaps again. That ends an answer that the page was waiting for."""
@@ -112,16 +114,24 @@ class Actions:
         try:
             yield session
             if session.pending_answer is pending and session.conversation is not None:
-                yield from self._run_answer(session_id, session.conversation, pending, models)
-        except UserError as error:
-            yield from self._end_answer(session_id, pending, str(error))
+                with self.line.join() as ticket:
+                    yield from self._wait_for_turn(session_id, pending, ticket)
+                    yield from self._run_answer(session_id, session.conversation, pending, models)
         except Exception as error:  # a page that says so and goes on is worth more than one that is dead
-            log.exception("a query was not answered")
-            yield from self._end_answer(session_id, pending, DEFECT_MESSAGE.format(f"{type(error).__name__}: {error}"))
+            yield from self._end_answer(session_id, pending, describe_error(error), "error")
         finally:
             pending.stop_event.set()
             if session_id in self.sessions:
                 self.sessions.update_answer(session_id, pending, pending_answer=None)
+
+    def _wait_for_turn(self, session_id: str, pending: PendingAnswer, ticket: object) -> Iterator[Session]:
+        """Yield the session each time that its place in the line changes, until its turn has come or it is stopped."""
+        told = 0
+        while (place := self.line.get_place(ticket)) and not pending.stop_event.wait(LINE_INTERVAL):
+            if place != told:
+                told = place
+                waiting = replace(pending, progress=f"Waiting, {place} before you")
+                yield from self.sessions.update_answer(session_id, pending, pending_answer=waiting)
 
     def _begin_answer(self, session_id: str, pending: PendingAnswer) -> Session:
         """The session with this query under way; unchanged but for a note if it cannot be answered now."""
@@ -129,12 +139,16 @@ class Actions:
             if session.conversation is None or session.pending_answer is not None or not pending.query:
                 refusal = NO_IMAGE_MESSAGE if session.conversation is None else WAIT_MESSAGE
                 note = refusal if pending.query else ""
-                return self.sessions.update(session_id, note=note, unanswered_query=pending.query)
+                kind = "error" if note else "note"
+                return self.sessions.update(session_id, note=note, note_kind=kind, unanswered_query=pending.query)
             return self.sessions.update(session_id, pending_answer=pending, note="", unanswered_query=pending.query)
 
     def _run_answer(
         self, session_id: str, conversation: Conversation, pending: PendingAnswer, models: ModelSelection
     ) -> Iterator[Session]:
+        if said := answer_small_talk(pending.query):
+            yield from self._end_answer(session_id, pending, said, "answer")
+            return
         done = conversation.apply_command(pending.query)
         episode = None
         if done is None:
@@ -160,18 +174,24 @@ class Actions:
         warnings = self.engine.get_provenance(models.planner, models.sam3).warnings
         return " ".join(map(format_sentence, warnings))
 
-    def _end_answer(self, session_id: str, pending: PendingAnswer, note: str) -> list[Session]:
-        """The session without an answer and with this note, unless the visitor no longer waits for it."""
+    def _end_answer(self, session_id: str, pending: PendingAnswer, note: str, kind: NoteKind = "note") -> list[Session]:
+        """The session without a turn and with this note, unless the visitor no longer waits for it."""
         return self.sessions.update_answer(
-            session_id, pending, pending_answer=None, note=format_sentence(note), unanswered_query=pending.query
+            session_id, pending, pending_answer=None, note=note, note_kind=kind, unanswered_query=pending.query
         )
 
     def _watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
         is_video = conversation.timeline is not None
+        if self.engine.describe_state(models.planner, models.sam3).kind == "loading":
+            report_progress("Loading the model")
         planner = self.engine.get_planner(models.planner, is_video=is_video)
         sam3 = self.engine.get_sam3(models.sam3)
         provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
         return conversation.watch(query, planner, sam3, budget=provenance.budget)
+
+    def draw_step(self, shown: ShownStep) -> str:
+        """Draw what a step was about, as a data URL; '' where there is nothing. Raises SessionExpiredError."""
+        return draw_step(self.sessions[shown.session], shown.event, shown.step)
 
     def download(self, session_id: str, kind: str, models: ModelSelection) -> Path:
         """Write a download.
@@ -262,12 +282,9 @@ class Actions:
                 conversation = change(session.conversation)
                 note = _describe_new_image(session.conversation, conversation)
                 return self.sessions.update(session_id, conversation=conversation, note=note, unanswered_query="")
-            except UserError as error:
-                return self.sessions.update(session_id, note=format_sentence(str(error)), unanswered_query="")
             except Exception as error:  # see `ask`
-                log.exception("an edit failed")
-                note = DEFECT_MESSAGE.format(f"{type(error).__name__}: {error}")
-                return self.sessions.update(session_id, note=note, unanswered_query="")
+                note = describe_error(error)
+                return self.sessions.update(session_id, note=note, note_kind="error", unanswered_query="")
 
 
 @contextmanager
@@ -353,13 +370,3 @@ def _limit_rate(say: Callable[[str], object]) -> Callable[[str], None]:
             say(text)
 
     return say_now_and_then
-
-
-def format_sentence(text: str) -> str:
-    """Return a message as a sentence, with a capital and a full stop.
-
-    >>> format_sentence("there is nothing to undo")
-    'There is nothing to undo.'
-    """
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")

@@ -11,18 +11,17 @@ from agent.planners.chat.views import reduce_image
 from demo.actions import Actions
 from demo.banner import render_banner, render_header
 from demo.canvas import encode_data_url
-from demo.chat import WELCOME
 from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
+from demo.requests import ShownStep, parse_data
 from demo.studio.editing import answer_request
 from sam3_tool import Image
 
 WEB = Path(str(files("demo") / "web"))
 DAY, CLEANUP_INTERVAL = 86400, 600
 """Seconds."""
-MAX_QUERY_LENGTH = 2000
-"""Characters of a query."""
+CONNECT_FORM_JS = "window.dispatchEvent(new CustomEvent('sam3-form'));"
 EXAMPLE_SIDE = 192
 """Pixels of the long side of an example's thumbnail."""
 EXAMPLES = {
@@ -43,8 +42,9 @@ def build_page(actions: Actions) -> Any:
         Gradio's `Blocks`, not launched yet.
     """
     with gr.Blocks(title="sam3-agent", analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL, DAY)) as page:
-        header = gr.HTML(render_header(STARTING), elem_id="head")
-        banner = gr.HTML(render_banner(actions.engine.sam3_name), elem_id="about")
+        with gr.Row(elem_id="top"):
+            header = gr.HTML(render_header(STARTING), elem_id="head")
+            banner = gr.HTML(render_banner(actions.engine.sam3_name), elem_id="about")
         with gr.Row(elem_id="work"):
             with gr.Column(elem_id="left"):
                 canvas = _build_custom_component(
@@ -54,18 +54,18 @@ def build_page(actions: Actions) -> Any:
                     server_functions=[_build_edit_function(actions)],
                 )
             with gr.Column(elem_id="right"):
-                chat, query = _build_chat()
-            with gr.Column(elem_id="below"):
+                talk = _build_talk(actions)
                 masks = _build_custom_component("masks")
-                kind, fetch, file = _build_download_row()
-                planner, sam3 = _build_model_choices(actions.engine)
+                with gr.Accordion("Export and models", open=False, elem_id="more"):
+                    kind, fetch, file = _build_download_row()
+                    planner, sam3 = _build_model_choices(actions.engine)
+                gr.HTML(_read_web_file("ask.html"), js_on_load=CONNECT_FORM_JS, apply_default_css=False, elem_id="ask")
         components = PageComponents(
             header=header,
             banner=banner,
             canvas=canvas,
             masks=masks,
-            chat=chat,
-            query=query,
+            talk=talk,
             download_kind=kind,
             download_button=fetch,
             download_file=file,
@@ -81,8 +81,8 @@ def _build_custom_component(name: str, **props: Any) -> Any:
     """A component of our own: `web/NAME.html`, moved by `web/NAME.js`."""
     return gr.HTML(
         {"masks": []},
-        html_template=(WEB / f"{name}.html").read_text(encoding="utf-8"),
-        js_on_load=(WEB / f"{name}.js").read_text(encoding="utf-8"),
+        html_template=_read_web_file(f"{name}.html"),
+        js_on_load=_read_web_file(f"{name}.js"),
         apply_default_css=False,
         elem_id=name,
         image=None,
@@ -99,30 +99,24 @@ def _build_edit_function(actions: Actions) -> Callable[[Any], dict[str, Any]]:
     return apply_edits
 
 
-def _build_chat() -> tuple[Any, Any]:
-    chat = gr.Chatbot(
-        label="Conversation",
-        elem_id="chat",
-        show_label=False,
-        height=None,
-        buttons=[],
-        layout="bubble",
-        placeholder=WELCOME,
-        latex_delimiters=[],
-        feedback_options=None,
-        allow_file_downloads=False,
+def _build_talk(actions: Actions) -> Any:
+    """The conversation. Its script fetches the image of a step once that is opened."""
+
+    def draw_step(asked: Any) -> str:
+        return actions.draw_step(parse_data(ShownStep, asked))
+
+    return gr.HTML(
+        {},
+        html_template=_read_web_file("talk.html"),
+        js_on_load=_read_web_file("talk.js"),
+        apply_default_css=False,
+        elem_id="talk",
+        server_functions=[draw_step],
     )
-    query = gr.Textbox(
-        label="What to find, in your own words",
-        placeholder="all the watermelons",
-        elem_id="query",
-        lines=1,
-        max_lines=4,
-        max_length=MAX_QUERY_LENGTH,
-        submit_btn="Ask",
-        interactive=False,  # until the session has begun
-    )
-    return chat, query
+
+
+def _read_web_file(name: str) -> str:
+    return (WEB / name).read_text(encoding="utf-8")
 
 
 def _build_download_row() -> tuple[Any, Any, Any]:
@@ -133,14 +127,8 @@ def _build_download_row() -> tuple[Any, Any, Any]:
 
 
 def _build_model_choices(engine: Engine) -> tuple[Any, Any]:
-    with gr.Accordion("Models", open=False, elem_id="models"):
-        planner = _build_dropdown("Planner", "Breaks a query down into phrases and geometry.", engine.planner_choices)
-        sam3 = _build_dropdown(
-            "SAM 3", "Finds and outlines what a phrase, a click or a box means.", engine.sam3_choices
-        )
-        missing = "".join(f"\n- **{finding.name}**: {finding.detail}" for finding in engine.missing_models)
-        if missing:
-            gr.Markdown(f"Not on this machine:\n{missing}", elem_id="missing")
+    planner = _build_dropdown("Planner", "Breaks a query down into phrases and geometry.", engine.planner_choices)
+    sam3 = _build_dropdown("SAM 3", "Finds and outlines what a phrase, a click or a box means.", engine.sam3_choices)
     return planner, sam3
 
 

@@ -9,11 +9,14 @@ from demo.engine import ModelState
 from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
 from sam3_tool.synthetic.nouns import COLOURS, SHAPES, THINGS
 
+CLAIM = "Name anything in an image or a video, and get its exact outline."
+"""What this page is, in one sentence."""
+
 
 def render_header(state: ModelState) -> str:
-    """Return HTML: the heading, and beside it the state of the models."""
+    """Return HTML: the heading, what the page is, and the state of the models."""
     return (
-        '<header class="head"><h1>sam3-agent</h1><p class="claim">Segment by talking and clicking</p>'
+        f'<header class="head"><h1>sam3-agent</h1><p class="claim">{CLAIM}</p>'
         f'<p class="pill {state.kind}" role="status"><span class="light"></span>{escape(state.message)}</p></header>'
     )
 
@@ -24,13 +27,13 @@ def render_banner(sam3: str) -> str:
         return ""
     shapes, things = list_known_nouns()
     return (
-        f'<details class="banner"><summary>This is the small SAM 3 that comes with the program. It knows {len(shapes)}'
-        f" shapes and these {len(things)} things, as drawings show them, and little of photographs.</summary>"
+        f'<details class="banner"><summary>What it knows</summary><div class="about"><p>This is the small model that'
+        f" comes with the program. It knows {len(shapes)} shapes and {len(things)} things, as drawings show them, and"
+        " little of photographs.</p>"
         f"<p><b>Shapes</b> {', '.join(shapes)}, in {', '.join(COLOURS)}; plain, striped or dotted.</p>"
         f"<p><b>Things</b> {', '.join(things)}.</p>"
-        "<p>For photographs, start the page with <code>--sam3 open</code> (no access needed) or"
-        " <code>--sam3 facebook/sam3</code>.</p>"
-        "</details>"
+        "<p>For photographs, whoever runs this page can start it with open models:"
+        " <code>sam3-agent demo --sam3 open</code></p></div></details>"
     )
 
 

@@ -1,5 +1,6 @@
 """The models behind the page: chosen from what this machine has, loaded in the background, each of them once."""
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,7 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Literal
 
-from agent.cli.doctor import Finding, check_checkpoints, check_planners
+from agent.cli.doctor import check_checkpoints
 from agent.cli.model_options import MODEL_OPTIONS
 from agent.cli.options import Options
 from agent.core.planner import Planner
@@ -36,7 +37,8 @@ class ModelState:
     message: str
 
 
-STARTING = ModelState("loading", "starting")
+STARTING = ModelState("loading", "Starting")
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -46,6 +48,8 @@ class Engine:
     options: Options
     _loading: dict[tuple[str, str], "Future[Any]"] = field(default_factory=dict)
     _started_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _described: dict[int, BaseException] = field(default_factory=dict)
+    """Failures that are in the log, by their identity."""
     _lock: Lock = field(default_factory=Lock)
 
     @property
@@ -64,11 +68,6 @@ class Engine:
     def sam3_name(self) -> str:
         """The SAM 3 that the page was started with."""
         return self.options.sam3 or EMBEDDED_NAME
-
-    @property
-    def missing_models(self) -> list[Finding]:
-        """The models that this machine does not have, and what to do about it."""
-        return [finding for finding in (*check_checkpoints(), *check_planners()) if finding.state == "absent"]
 
     def start_loading(self) -> None:
         """Begin to load the models that the page was started with."""
@@ -97,10 +96,18 @@ class Engine:
             future = self._get_future(kind, name)
             if not future.done():
                 seconds = monotonic() - self._started_at[kind, name]
-                return ModelState("loading", f"loading {_format_model_name(kind, name)}: {seconds:.0f} s")
+                return ModelState("loading", f"Loading the model, {seconds:.0f} s")
             if (error := future.exception()) is not None:
-                return ModelState("failed", f"{_format_model_name(kind, name)} cannot be used: {error}")
-        return ModelState("ready", f"{_format_model_name('sam3', sam3)}, {_format_model_name('planner', planner)}")
+                return ModelState("failed", self._describe_failure(kind, error))
+        return ModelState("ready", f"Ready: {_format_model_name(sam3)}")
+
+    def _describe_failure(self, kind: str, error: BaseException) -> str:
+        """One sentence for a visitor; the log says more, once for each failure."""
+        with self._lock:
+            if id(error) not in self._described:
+                log.error("a model cannot be used: %s", error)
+                self._described[id(error)] = error
+        return "The language model cannot be reached" if kind != "sam3" else "The model cannot be loaded"
 
     def _get_future(self, kind: str, name: str) -> "Future[Any]":
         with self._lock:
@@ -149,7 +156,5 @@ PLANNER_NEUTRAL_OPTIONS: Mapping[str, Any] = {
 """The options that one kind of planner takes only, unset."""
 
 
-def _format_model_name(kind: str, name: str) -> str:
-    if kind == "planner":
-        return f"planner {name}"
-    return "SAM 3 (embedded)" if name == EMBEDDED_NAME else f"SAM 3 ({name})"
+def _format_model_name(name: str) -> str:
+    return "small built-in model" if name == EMBEDDED_NAME else name

@@ -9,13 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from demo.actions import Actions, ModelSelection, format_sentence
+from demo.actions import Actions, ModelSelection
 from demo.banner import render_banner, render_header
 from demo.canvas import canvas_state, get_subject_key, subject_payload
-from demo.chat import build_messages
 from demo.downloads import describe_downloads
-from demo.requests import Example, parse_event
+from demo.requests import Example, Question, parse_event
 from demo.sessions import Session
+from demo.talk.messages import build_talk
+from demo.talk.wording import describe_error
 from sam3_tool.errors import UserError
 
 CONCURRENT_EVENTS = 2
@@ -23,7 +24,11 @@ CONCURRENT_EVENTS = 2
 STATE_INTERVAL = 1.0
 """Seconds between two looks at models that are being loaded."""
 RECALL_SESSION_JS = "() => [sessionStorage.getItem('sam3-agent') || '']"
-STORE_SESSION_JS = "(id) => { sessionStorage.setItem('sam3-agent', id); }"
+STORE_SESSION_JS = """(id, query) => {
+  sessionStorage.setItem('sam3-agent', id);
+  window.dispatchEvent(new CustomEvent('sam3-question', { detail: query }));
+}"""
+REPORT_FAILURE_JS = "() => { window.dispatchEvent(new CustomEvent('sam3-failed')); }"
 CLICK_FILE_JS = "() => { setTimeout(() => document.querySelector('#file').click(), 50); }"
 
 
@@ -35,8 +40,8 @@ class PageComponents:
     banner: Any
     canvas: Any
     masks: Any
-    chat: Any
-    query: Any
+    talk: Any
+    """The conversation and the question."""
     download_kind: Any
     download_button: Any
     download_file: Any
@@ -48,7 +53,7 @@ class PageComponents:
     @property
     def outputs(self) -> list[Any]:
         """The components that an action may change, in the order of `render_session`."""
-        return [self.canvas, self.masks, self.chat, self.download_kind, self.query]
+        return [self.canvas, self.masks, self.talk, self.download_kind]
 
     @property
     def models(self) -> list[Any]:
@@ -66,7 +71,7 @@ def connect_events(page: Any, components: PageComponents, actions: Actions) -> N
     """
     _connect_arrival(page, components, actions)
     _connect_models(components, actions)
-    _connect_chat(components, actions)
+    _connect_talk(components, actions)
     _connect_uploads(components, actions)
     _connect_canvas(components, actions)
     _connect_downloads(components, actions)
@@ -87,41 +92,27 @@ def render_session(session: Session, *, with_chat: bool = True, with_image: bool
     return [
         canvas_value,
         {"masks": state["masks"], "busy": busy},
-        build_messages(session) if with_chat else gr.skip(),
+        build_talk(session) if with_chat else gr.skip(),
         gr.Dropdown(**describe_downloads(session.conversation)) if with_image else gr.skip(),
-        gr.Textbox(**_describe_query_box(session)),
     ]
 
 
-def _describe_query_box(session: Session) -> dict[str, Any]:
-    """How the query box looks: while a query is answered, its button stops that."""
-    busy = session.pending_answer is not None
-    selected = session.conversation is not None and session.conversation.selected
-    return {
-        "interactive": True,
-        "submit_btn": False if busy else "Ask",
-        "stop_btn": "Stop" if busy else False,
-        "placeholder": "only the two largest" if selected else "all the watermelons",
-    }
-
-
 def _connect_arrival(page: Any, components: PageComponents, actions: Actions) -> None:
-    known = gr.Textbox(visible=False)
+    known, unanswered = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     def arrive(session_id: str) -> list[Any]:
         session_id = session_id if session_id in actions.sessions else actions.sessions.open()
         session = actions.arrive(session_id)
-        *others, _ = render_session(session, with_image=True)
-        return [session_id, session_id, *others, gr.Textbox(session.unanswered_query, **_describe_query_box(session))]
+        return [session_id, session_id, session.unanswered_query, *render_session(session, with_image=True)]
 
     # the browser keeps the session id, so that a reload finds its work again
     page.load(
         arrive,
         [known],
-        [known, components.session_id, *components.outputs],
+        [known, components.session_id, unanswered, *components.outputs],
         js=RECALL_SESSION_JS,
         **_build_instant_options(),
-    ).then(None, [known], js=STORE_SESSION_JS)
+    ).then(None, [known, unanswered], js=STORE_SESSION_JS)
 
 
 def _connect_models(components: PageComponents, actions: Actions) -> None:
@@ -136,26 +127,27 @@ def _connect_models(components: PageComponents, actions: Actions) -> None:
         event(refresh_state, components.models, outputs, **_build_instant_options())
 
 
-def _connect_chat(components: PageComponents, actions: Actions) -> None:
-    def ask(session_id: str, query: str, planner: str, sam3: str) -> Iterator[list[Any]]:
+def _connect_talk(components: PageComponents, actions: Actions) -> None:
+    def ask(session_id: str, planner: str, sam3: str, event: gr.EventData) -> Iterator[list[Any]]:
         with _show_errors():
+            query = parse_event(Question, event).query
             before = _get_image_key(actions.sessions[session_id])
-            for number, session in enumerate(actions.ask(session_id, query, ModelSelection(planner, sam3))):
-                *others, _ = render_session(session, with_image=_get_image_key(session) != before)
-                yield [*others, gr.Textbox(**_describe_query_box(session), **({} if number else {"value": ""}))]
-
-    def choose_option(session_id: str, planner: str, sam3: str, event: gr.SelectData) -> Iterator[list[Any]]:
-        yield from ask(session_id, str(event.value), planner, sam3)
+            for session in actions.ask(session_id, query, ModelSelection(planner, sam3)):
+                yield render_session(session, with_image=_get_image_key(session) != before)
 
     def stop(session_id: str) -> None:
         with _show_errors():
             actions.stop(session_id)
 
-    session_id, query, outputs = components.session_id, components.query, components.outputs
-    event_options = _build_event_options("minimal", "answers", show_progress_on=components.chat)
-    query.submit(ask, [session_id, query, *components.models], outputs, **event_options)
-    components.chat.option_select(choose_option, [session_id, *components.models], outputs, **event_options)
-    query.stop(stop, [session_id], None, queue=False, api_visibility="private")
+    talk, session_id = components.talk, components.session_id
+    answered = talk.ask(
+        ask,
+        [session_id, *components.models],
+        components.outputs,
+        **{**_build_event_options("hidden", "answers"), "concurrency_limit": None},  # `Actions.line` keeps the order
+    )
+    answered.failure(None, None, js=REPORT_FAILURE_JS)
+    talk.stop(stop, [session_id], None, queue=False, api_visibility="private")
 
 
 def _connect_uploads(components: PageComponents, actions: Actions) -> None:
@@ -233,7 +225,7 @@ def _show_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise gr.Error(format_sentence(str(error)), title="", print_exception=False) from error
+        raise gr.Error(describe_error(error), title="", print_exception=False) from error
 
 
 def _build_instant_options() -> dict[str, Any]:

@@ -9,6 +9,8 @@ from sam3_tool.errors import UserError
 
 Coordinate = Annotated[float, Field(gt=-inf, lt=inf)]
 Id = Annotated[int, Field(ge=1, lt=10**9)]
+MAX_QUERY_LENGTH = 2000
+"""Characters of a query."""
 EventType = TypeVar("EventType", bound="PageEvent")
 
 
@@ -62,6 +64,21 @@ class Example(PageEvent):
     """An example image that was chosen."""
 
     name: Annotated[str, Field(max_length=80)]
+
+
+class Question(PageEvent):
+    """A query, written or tapped."""
+
+    query: Annotated[str, Field(max_length=MAX_QUERY_LENGTH)]
+
+
+class ShownStep(PageEvent):
+    """A step of a turn that was opened."""
+
+    session: Annotated[str, Field(max_length=80)]
+    event: Annotated[int, Field(ge=-1, lt=10**6)]
+    """The number of the turn among the conversation's events; -1 for the one that is under way."""
+    step: Annotated[int, Field(ge=0, lt=10**6)]
 
 
 class InvalidEventError(UserError, ValueError):

@@ -94,7 +94,7 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
         mcp_server=False,
         footer_links=[],
         theme=build_theme(),
-        css_paths=[WEB / "style.css"],
+        css_paths=[WEB / "style.css", WEB / "page.css"],
         app_kwargs={
             "middleware": [Middleware(SecurityHeadersMiddleware)],
             "docs_url": None,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
@@ -34,6 +34,8 @@ class PendingAnswer:
     """The episode so far; None before the first step."""
     progress: str = ""
     """How far the step has come that is under way, in words."""
+    started: float = field(default_factory=monotonic)
+    """On the monotonic clock."""
     stop_event: Event = field(default_factory=Event)
     """Ends the answer once it is set."""
 
@@ -47,6 +49,24 @@ class EditedObject:
     mask_id: int
 
 
+NoteKind = Literal["note", "error", "answer", "undone"]
+MAX_REMARKS = 200
+"""Remarks of a session; older ones are forgotten."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What was said but is no turn of the conversation: a query that failed, a greeting, a turn undone for good."""
+
+    position: int
+    """How many events of the conversation stand before it."""
+    query: str
+    """What the visitor said; '' for what an image brought about."""
+    text: str
+    """What was said to it."""
+    kind: NoteKind
+
+
 @dataclass(frozen=True, eq=False)
 class Session:
     """One visitor's work. Immutable; `SessionStore` holds the latest."""
@@ -55,7 +75,10 @@ class Session:
     """None before the first image."""
     pending_answer: PendingAnswer | None = None
     note: str = ""
-    """What went wrong with the latest action, as a sentence."""
+    """What went wrong with the latest action, or has to be known of it, as a sentence."""
+    note_kind: NoteKind = "note"
+    remarks: tuple[Remark, ...] = ()
+    """What was said beside the turns, oldest first."""
     unanswered_query: str = ""
     """The latest query that got no turn of its own."""
     edited: EditedObject | None = None
@@ -69,6 +92,42 @@ class Session:
 
     No edit begins while a query is answered, so that its end (`SessionStore.update_answer`) needs no lock but its own.
     """
+
+    def evolve(self, **changes: Any) -> "Session":
+        """Return the session with these fields changed; what was said and would vanish becomes a remark."""
+        if "note" in changes:
+            changes = {"note_kind": "note", "remarks": (*self.remarks, *self._keep_note()), **changes}
+        if "conversation" in changes:
+            kept = changes.get("remarks", self.remarks)
+            changes["remarks"] = (*kept, *self._keep_undone(changes["conversation"]))
+        if "remarks" in changes:
+            changes["remarks"] = changes["remarks"][-MAX_REMARKS:]
+        return replace(self, **changes)
+
+    @property
+    def position(self) -> int:
+        """How many events of the conversation count."""
+        return 0 if self.conversation is None else self.conversation.cursor
+
+    def _keep_note(self) -> list[Remark]:
+        """The note with its query, as a remark; none where the query is still being answered."""
+        pending = self.pending_answer
+        is_pending = pending is not None and pending.query == self.unanswered_query
+        if not self.note or not self.unanswered_query or is_pending:
+            return []
+        return [Remark(self.position, self.unanswered_query, self.note, self.note_kind)]
+
+    def _keep_undone(self, conversation: Conversation | None) -> list[Remark]:
+        """The undone queries that the next conversation no longer holds."""
+        if self.conversation is None or conversation is None:
+            return []
+        held = {id(event) for event in conversation.events}
+        undone = self.conversation.events[self.conversation.cursor :]
+        return [
+            Remark(self.position, event.task.query, "", "undone")
+            for event in undone
+            if isinstance(event, Episode) and id(event) not in held
+        ]
 
 
 class SessionExpiredError(UserError, LookupError):
@@ -112,7 +171,7 @@ class SessionStore:
     def update(self, session_id: str, **changes: Any) -> Session:
         """Store and return the session with these fields changed. Raises SessionExpiredError."""
         with self._lock:
-            return self._store_session(session_id, replace(self._get_latest(session_id), **changes))
+            return self._store_session(session_id, self._get_latest(session_id).evolve(**changes))
 
     def update_answer(self, session_id: str, answer: PendingAnswer, /, **changes: Any) -> list[Session]:
         """Update the session of an answer that is still awaited.
@@ -129,7 +188,7 @@ class SessionStore:
             now = self._get_latest(session_id)
             if now.pending_answer is None or now.pending_answer.stop_event is not answer.stop_event:
                 return []
-            return [self._store_session(session_id, replace(now, **changes))]
+            return [self._store_session(session_id, now.evolve(**changes))]
 
     @contextmanager
     def hold_for_edit(self, session_id: str) -> Iterator[Session]:

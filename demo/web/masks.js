@@ -16,11 +16,11 @@ function buildRow(mask) {
   box.type = 'checkbox';
   box.checked = mask.selected;
   box.disabled = Boolean(props.value.busy);
-  box.setAttribute('aria-label', `Mask ${mask.id}, ${mask.phrase}, in the answer`);
+  box.setAttribute('aria-label', `Object ${mask.id}, ${mask.phrase}, in the answer`);
   const chip = createNode('button', 'chip', mask.id);
   chip.type = 'button';
-  chip.title = 'Choose this mask';
-  chip.setAttribute('aria-label', `Choose mask ${mask.id}`);
+  chip.title = 'Choose this object';
+  chip.setAttribute('aria-label', `Choose object ${mask.id}`);
   chip.setAttribute('aria-pressed', mask.id === active);
   chip.style.background = mask.color;
   chip.style.color = mask.ink;
@@ -87,5 +87,6 @@ window.addEventListener('sam3-state', (event) => {
   rows = shown.slice().sort((a, b) => a.id - b.id);
   draw();
 });
+if (matchMedia('(max-width: 900px) and (orientation: portrait), (max-width: 480px), (max-height: 480px)').matches) find('.fold').open = false;
 watch('value', update);
 update();

@@ -16,11 +16,13 @@ from agent.core.errors import ConversationError
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, ModelSelection
 from demo.app import EXAMPLES
 from demo.canvas import canvas_state
-from demo.chat import build_messages, escape_text
 from demo.engine import Engine
+from demo.requests import ShownStep
 from demo.sessions import SessionStore
 from demo.studio.editing import apply_edit
 from demo.studio.edits import PointEdit
+from demo.talk.messages import build_talk
+from demo.talk.small_talk import HELP, THANKS
 from demo.uploads import MEGA, Limits
 from sam3_tool.system.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer, refusal
@@ -72,7 +74,7 @@ def test_a_model_that_sees_no_images_is_named_once_with_each_answer(actions, mon
     *_, session = page.ask(session_id, "the red cup", ModelSelection("openai:m", "tiny"))
     assert session.conversation is not None
     assert ("sees no images here: it plans by words alone" in session.note) == (images == 0)
-    assert ("class='note'>" + escape_text(session.note) in str(build_messages(session)[-1])) == (images == 0)
+    assert (build_talk(session)["entries"][-1] == {"kind": "note", "text": session.note}) == (images == 0)
     assert page.edit(session_id, Conversation.undo).note == ""
     server.close()
 
@@ -121,7 +123,7 @@ def test_a_page_that_opened_a_file_of_whatever_kind_lives_on(actions, melons, tm
     assert seen.note == ""
     page = canvas_state(seen)
     assert page["threshold"] == 0
-    assert json.dumps([page, build_messages(seen)], ensure_ascii=False, allow_nan=False).encode()
+    assert json.dumps([page, build_talk(seen)], ensure_ascii=False, allow_nan=False).encode()
     assert actions.edit(melons, Conversation.undo).conversation.selected == (1, 2, 3, 4)
 
 
@@ -180,10 +182,10 @@ def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actio
     path = tmp_path / "talk.json"
     for limits, told in (
         (Limits(max_masks=masks, max_steps=steps), ""),
-        (Limits(max_masks=masks - 1), f"Talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
+        (Limits(max_masks=masks - 1), f"talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
         (
             Limits(max_steps=steps - 1),
-            f"Talk.json is too long: it has {steps} pictures, turns and steps together, and {steps - 1} are allowed.",
+            f"talk.json is too long: it has {steps} pictures, turns and steps together, and {steps - 1} are allowed.",
         ),
     ):
         session.conversation.save(path)
@@ -195,7 +197,7 @@ def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actio
 def test_a_query_without_an_image_is_answered_in_words(actions):
     session_id = actions.sessions.open()
     (session,) = actions.ask(session_id, "all the dogs", CHOSEN)
-    assert "Choose an image first" in build_messages(session)[-1]["content"].replace("&#46;", "")
+    assert build_talk(session)["entries"][-1] == {"kind": "error", "text": "Choose an image first."}
 
 
 def test_a_query_is_answered_by_the_embedded_models(actions):
@@ -241,7 +243,7 @@ def test_while_a_query_is_answered_edits_and_other_queries_are_told_to_wait(acti
     for change in (lambda conversation: conversation.remove([1]), Conversation.undo):
         refused = actions.edit(melons, change)
         assert (refused.note, refused.conversation.selected) == (WAIT_MESSAGE, (1, 2, 3, 4))
-        assert [message["content"] for message in build_messages(refused)].count("only the two largest") == 1
+        assert [entry["text"] for entry in build_talk(refused)["entries"]].count("only the two largest") == 1
     (other,) = actions.ask(melons, "only the left one", CHOSEN)
     assert (other.note, other.unanswered_query, other.pending_answer.query) == (
         WAIT_MESSAGE,
@@ -284,5 +286,72 @@ def test_a_planner_that_cannot_be_had_is_one_sentence(actions):
     session_id = actions.sessions.open()
     actions.open_example(session_id, "fruit")
     *_, session = actions.ask(session_id, "all the watermelons", ModelSelection("nobody", "tiny"))
-    assert "there is no planner" in session.note.lower()
+    assert "language model could not be reached" in session.note
+    assert "nobody" not in session.note
+    assert session.note_kind == "error"
     assert session.pending_answer is None
+
+
+def list_talk(session):
+    return [(entry["kind"], entry["text"], entry.get("undone", False)) for entry in build_talk(session)["entries"]]
+
+
+@pytest.mark.parametrize(("query", "said"), [("help", HELP), ("Thanks!", THANKS)])
+def test_small_talk_is_answered_in_words_and_changes_nothing(actions, melons, query, said):
+    *_, session = actions.ask(melons, query, CHOSEN)
+    assert list_talk(session)[-2:] == [("query", query, False), ("answer", said, False)]
+    assert session.conversation.selected == (1, 2, 3, 4)
+
+
+def test_what_was_said_stays_and_what_was_undone_is_marked(actions, melons):
+    for query in ("only the two largest", "hello", "undo"):
+        *_, session = actions.ask(melons, query, CHOSEN)
+    assert ("query", "only the two largest", True) in list_talk(session)
+    assert ("query", "hello", False) in list_talk(session)
+    assert [entry["text"] for entry in build_talk(session)["entries"] if entry.get("redo")] == ["only the two largest"]
+    *_, session = actions.ask(melons, "the smallest", CHOSEN)
+    assert ("query", "only the two largest", True) in list_talk(session)
+    assert list_talk(session).index(("query", "only the two largest", True)) < list_talk(session).index(
+        ("query", "the smallest", False)
+    )
+
+
+def test_a_failure_of_a_server_tells_a_visitor_no_address_and_the_log_everything(actions, caplog, monkeypatch):
+    for name in ("OPENAI_API_KEY", *list_http_variables()):
+        monkeypatch.delenv(name, raising=False)
+    server = ChatServer()
+    server.script(lambda request: refusal(400, "CUDA out of memory on rank 0"))
+    engine = Engine(Options(planner="openai:m", base_url=server.url))
+    page = replace(actions, engine=engine, sessions=SessionStore())
+    session_id = page.sessions.open()
+    page.open_example(session_id, "fruit")
+    *_, session = page.ask(session_id, "the red cup", ModelSelection("openai:m", "tiny"))
+    server.close()
+    assert re.fullmatch(r"The language model could not be reached\. .* \(Report \w{6}\.\)", session.note)
+    number = session.note[-8:-2]
+    assert f"report {number}" in caplog.text
+    assert "CUDA" in caplog.text
+
+
+def test_suggestions_come_from_the_example_and_then_from_the_answer(actions):
+    session_id = actions.sessions.open()
+    assert build_talk(actions.open_example(session_id, "fruit"))["suggestions"][0] == "all the watermelons"
+    *_, session = actions.ask(session_id, "the watermelons above the banana", CHOSEN)
+    assert build_talk(session)["suggestions"][:2] == ["only the two largest", "also the banana"]
+
+
+def test_a_step_is_told_in_words_and_drawn_when_it_is_opened(actions):
+    session_id = actions.sessions.open()
+    actions.open_example(session_id, "fruit")
+    *_, session = actions.ask(session_id, "the watermelons above the banana except the largest one", CHOSEN)
+    steps = [entry for entry in build_talk(session)["entries"] if entry["kind"] == "step"]
+    assert [step["title"] for step in steps] == [
+        "Looked for watermelon, banana: 4 and 1",
+        "Kept 4 that are above the banana",
+        "Took the largest",
+        "Left out 1: 3 stay",
+    ]
+    event, step, _ = steps[0]["image"]
+    shown = ShownStep(session=session_id, event=event, step=step)
+    assert actions.draw_step(shown).startswith("data:image/webp;base64,")
+    assert actions.draw_step(ShownStep(session=session_id, event=99, step=0)) == ""

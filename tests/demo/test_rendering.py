@@ -8,17 +8,48 @@ import pytest
 from agent.core.workspace import Candidate
 from agent.exports import list_formats
 from demo.actions import CONVERSATION, TRACE
+from demo.app import WEB
 from demo.banner import list_known_nouns, render_banner
 from demo.canvas import build_mask_rows
-from demo.chat import escape_text
 from demo.downloads import describe_downloads
+from demo.talk.wording import describe_answer, format_sentence, has_operator_words
 from sam3_tool.masks.rle import encode_mask
 
 
-@pytest.mark.parametrize("text", ["<b>", "![](http://x)", "# a", "$$x$$", "`a`", "_a_", "a\n- b", "https://x.y"])
-def test_words_are_written_so_that_nothing_reads_markup_in_them(text):
-    assert not set(escape_text(text).replace("<br>", "")) & set("<>![]()$`_*:/-") - {"-"}
-    assert re.fullmatch(r"(\w|\s|&#\d+;|<br>)*", escape_text(text))
+def test_the_script_of_the_talk_writes_texts_as_text_alone():
+    script = (WEB / "talk.js").read_text("utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", script)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("fake.png: not an image", "fake.png: not an image."),
+        ("there is nothing to undo", "There is nothing to undo."),
+        ("http://x answered", "http://x answered."),
+    ],
+)
+def test_a_sentence_keeps_the_case_of_names(said, shown):
+    assert format_sentence(said) == shown
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Stopped because the planner cannot go on: http://127.0.0.1:7990/v1 answered 500, in 6 tries.",
+        "No tool was called; call exactly one of segment, refine.",
+        "The checkpoint needs `--sam3 facebook/sam3`.",
+    ],
+)
+def test_a_visitor_reads_no_words_of_the_operator(message):
+    assert not has_operator_words(describe_answer(message))
+    assert "Report" in describe_answer(message)
+
+
+def test_a_word_that_the_small_model_does_not_know_is_said_without_an_option():
+    message = "Nothing was found for 'zebra'. The embedded SAM 3 does not know 'zebra'; `--sam3 open` takes any phrase."
+    assert describe_answer(message).startswith("Nothing was found for zebra. The model does not know zebra.")
+    assert not has_operator_words(describe_answer(message))
 
 
 def test_every_export_format_can_be_downloaded():

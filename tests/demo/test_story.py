@@ -45,9 +45,9 @@ def told(visit_once, photograph):
 
 
 def test_a_picture_is_dropped_and_a_question_answered_step_by_step(told, shots):
-    told.reads("4 masks: 'watermelon'")
-    told.page.locator("#chat").get_by_text("segment").first.click()
-    assert told.page.locator("#chat img[alt*='4 masks outlined']").count() >= 1
+    told.reads("Found 4: watermelon")
+    told.page.locator("#chat").get_by_text("Looked for").first.click()
+    told.page.locator("#chat img[alt*='4 masks outlined']").first.wait_for()
     assert [row.split("\n")[1] for row in told.page.locator(".list .kept .row").all_inner_texts()] == ["watermelon"] * 4
     told.page.screenshot(path=shots / "answered.png", full_page=True)
 
@@ -132,7 +132,7 @@ def test_the_threshold_hides_and_shows_without_a_model(told):
     slider.fill("0")
     slider.dispatch_event("change")
     told.sees(masks=4)
-    told.page.locator("#chat").get_by_text("keep what scores above").wait_for(state="detached")
+    told.page.locator("#chat .mine:not(.undone)").get_by_text("keep what scores above").wait_for(state="detached")
 
 
 def test_the_picture_before_and_after(told, shots):
@@ -219,7 +219,7 @@ def test_a_question_and_the_steps_to_its_answer(visit, kept):
     visitor.begin("fruit")
     visitor.ask("the watermelons above the banana except the largest one")
     visitor.sees(masks=3)
-    visitor.page.locator("#chat").get_by_text("segment").first.click()
+    visitor.page.locator("#chat").get_by_text("Looked for").first.click()
     visitor.page.mouse.move(*visitor.point(275, 250))
     assert kept(visitor, "demo-answer") < MOST
 

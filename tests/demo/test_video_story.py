@@ -57,7 +57,7 @@ def test_an_answer_is_drawn_on_every_frame_with_a_bar_of_time_for_each_object(wa
     watched.reads("12 frames")
     assert watched.page.locator(".bars .track").count() == 2
     assert watched.page.locator(".stage[data-masks='2']").count() == 1
-    watched.page.locator("#chat").get_by_text("segment").first.click()
+    watched.page.locator("#chat").get_by_text("Looked for").first.click()
     watched.page.locator("#chat img[alt*='2 objects outlined']").first.wait_for()
     watched.page.screenshot(path=shots / "video-answered.png", full_page=True)
     assert watched.complaints == []

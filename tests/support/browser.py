@@ -121,6 +121,8 @@ class Visitor:
 
     def download(self, what: str) -> Path:
         """`what`: as the page calls it, its beginning."""
+        if not self.page.locator("#kind input").is_visible():
+            self.page.locator("#more > button").click()
         self.page.locator("#kind input").click()
         self.page.get_by_role("option", name=what).click()
         with self.page.expect_download() as fetched:

@@ -1,0 +1,1 @@
+"""The right column of the page: what was said, in words for visitors, and the question."""
