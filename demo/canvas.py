@@ -150,7 +150,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
     return {
         "id": candidate.id,
         "color": format_css_color(candidate.id),
-        "ink": choose_ink(get_mask_color(candidate.id)),
+        "ink": choose_mask_ink(get_mask_color(candidate.id)),
         "phrase": make_encodable(candidate.phrase) or "by example",
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
         "probability": "" if candidate.probability is None else f"{candidate.probability:.2f}",
@@ -164,7 +164,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
     }
 
 
-def choose_ink(color: Color) -> str:
+def choose_mask_ink(color: Color) -> str:
     """The CSS colour, dark or light, that has more contrast with this one."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in color)]
     luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

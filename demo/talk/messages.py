@@ -17,7 +17,7 @@ from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments
 from agent.report.text import format_css_color
 from agent.report.tracks import draw_tracks
-from demo.canvas import choose_ink, encode_data_url
+from demo.canvas import choose_mask_ink, encode_data_url
 from demo.sessions import PendingAnswer, Remark, Session
 from demo.talk.step_titles import describe_step, is_talk
 from demo.talk.suggestions import suggest_queries
@@ -219,7 +219,7 @@ def _format_step(place: int, number: int, step: Step, episode: Episode) -> Entry
 
 @lru_cache(maxsize=1024)
 def _make_chip(mask_id: int) -> Mapping[str, Any]:
-    return {"id": mask_id, "color": format_css_color(mask_id), "ink": choose_ink(get_mask_color(mask_id))}
+    return {"id": mask_id, "color": format_css_color(mask_id), "ink": choose_mask_ink(get_mask_color(mask_id))}
 
 
 def _format_chip(mask_id: int) -> dict[str, Any]:
