@@ -111,7 +111,7 @@ def test_a_click_adds_an_object_and_another_one_corrects_it(told, shots):
     told.page.screenshot(path=shots / "clicked.png", full_page=True)
     told.take("remove")
     told.click(CHERRY[0] - 60, CHERRY[1] + 10)
-    told.page.locator(f".list .kept .row.active .area:not(:text-is('{area}'))").wait_for()
+    told.page.locator(f".list .kept .row.active .area:not(:text-is('{area}'))").wait_for(state="attached")
     told.sees(masks=5)
     for _ in range(2):
         told.act("undo")
