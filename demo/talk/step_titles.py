@@ -175,7 +175,7 @@ INTENTIONS: Mapping[str, str] = {
 
 def _list_values(arguments: dict[str, Any], *names: str) -> Sequence[Any]:
     """The argument of the first of these names that is there, as a list."""
-    value = next((arguments[name] for name in names if arguments.get(name)), [])
+    value: Any = next((arguments[name] for name in names if arguments.get(name)), [])
     return value if isinstance(value, list) else [value]
 
 
