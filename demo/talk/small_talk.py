@@ -6,10 +6,10 @@ from agent.planners.grammar.dialogue.utterances import is_acknowledgement
 
 HELP = (
     "I outline what you name in your image or video. Say what you want, for example “all the cups”, “the largest one”,"
-    " “not number 3” or “undo”. You can also click on an object in the image. Press ? for all shortcuts."
+    " “not number 3” or “undo”. You can also click on an object in the image."
 )
 GREETING = f"Hello! {HELP}"
-THANKS = "You are welcome. Ask for more, or save the result with Export."
+THANKS = "You are welcome. Ask for more, or save the result under “Export and models”."
 _GREETING = re.compile(r"(?:hello|hi|hey|hallo|good (?:morning|day|afternoon|evening))(?: there)?", re.IGNORECASE)
 _HELP = re.compile(
     r"help(?: me)?|what can (?:you|i|this) do|how does (?:this|it) work|who are you|what (?:is|are) (?:this|you)",

@@ -164,7 +164,7 @@ def test_the_conversation_is_downloaded_and_opened_again(told, visit):
     other = visit()
     other.upload(file)
     other.sees(masks=4)
-    other.reads("4 masks: 'watermelon'")
+    other.reads("Found 4: watermelon")
 
 
 def test_the_latest_answer_is_downloaded_as_one_page(told):
@@ -228,7 +228,7 @@ def test_a_follow_up_and_a_box_in_the_dark(visit, kept):
     visitor = visit(**DESKTOP, color_scheme="dark")
     visitor.begin("shapes")
     visitor.ask("all the hearts")
-    visitor.reads("masks")
+    visitor.reads("Found 7: heart")
     visitor.page.locator(".stage[data-busy=no]").wait_for()
     visitor.ask("only the red ones")
     visitor.reads("only the red ones")
