@@ -11,7 +11,7 @@ const HINTS = {
   box: 'Click two opposite corners around one object: everything that looks like it is added.',
 };
 const NOTHING = { key: '', masks: [], points: [], width: 0, height: 0, active: null, threshold: 0, film: null, progress: '' };
-let state = NOTHING;
+let state = NOTHING, home = null;
 let cross = null;   // x y in the image's pixels, moved by the arrow keys
 let corner = null;  // the first click of a box
 let pressed = null; // where the pointer went down, for a box that is dragged
@@ -51,6 +51,7 @@ function update() {
   stage.dataset.state = has ? 'image' : 'empty';
   for (const button of element.querySelectorAll('.start button')) button.disabled = !state.serial; // until the session has begun
   showBusy();
+  if (has && home) sessionStorage.setItem('sam3-work', JSON.stringify([home, state.name || 'your image']));
   if (has && photo.dataset.key !== state.key) {
     photo.dataset.key = state.key;
     showSubject(props.image);
@@ -481,24 +482,14 @@ document.addEventListener('drop', (event) => {
   if (event.dataTransfer.files.length) openFile(event.dataTransfer.files);
 });
 
-// gradio's arrows are buttons without a name, inside of a button that has one
-new MutationObserver(() => {
-  for (const arrow of document.querySelectorAll('#chat .thought-group .arrow button:not([aria-hidden])')) {
-    arrow.setAttribute('aria-hidden', 'true');
-    arrow.tabIndex = -1;
-  }
-}).observe(document.querySelector('#chat') || document.body, { childList: true, subtree: true });
-
 // says when the server is gone; a new server does not know this page, so the page begins anew
-let home = null, gone = null;
+let gone = null;
 async function watchServer() {
   try {
     const { app_id } = await (await fetch('gradio_api/app_id', { cache: 'no-store' })).json();
+    if (home === null) sayWhatIsLost(app_id);
     home ??= app_id;
-    if (app_id !== home) {
-      if (state.key) sessionStorage.setItem('sam3-lost', state.name || 'your image');
-      return location.reload();
-    }
+    if (app_id !== home) return location.reload();
     gone?.remove();
     gone = null;
   } catch {
@@ -511,10 +502,11 @@ async function watchServer() {
 }
 watchServer();
 
-// nothing is lost without a word
-const lost = sessionStorage.getItem('sam3-lost');
-if (lost) {
-  sessionStorage.removeItem('sam3-lost');
+// nothing is lost without a word, whoever reloads the page first: this script or gradio's
+function sayWhatIsLost(server) {
+  const [worked, lost] = JSON.parse(sessionStorage.getItem('sam3-work') || '[]');
+  if (!worked || worked === server) return;
+  sessionStorage.removeItem('sam3-work');
   const said = element.closest('.gradio-container').appendChild(document.createElement('button'));
   said.className = 'gone';
   said.type = 'button';

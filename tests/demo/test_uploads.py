@@ -84,7 +84,7 @@ def test_a_damaged_video_is_one_sentence_on_the_page(actions, clip_file):
     clip_file.write_bytes(clip_file.read_bytes()[:300])
     session = actions.open_file(actions.sessions.open(), str(clip_file))
     assert session.conversation is None
-    assert session.note.startswith("Clip.mp4: ")
+    assert session.note.startswith("clip.mp4: ")
     assert str(clip_file.parent) not in session.note
 
 

@@ -185,7 +185,7 @@ def _episode_without_an_end(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["run", "imagenet", "--out", "a"], "there is no dataset 'imagenet'; there are countbench, davis,"),
+        (["run", "imagenet", "--out", "a"], "there is no dataset 'imagenet'; there are converseg, countbench, davis,"),
         (["run", "reasonseg", "--split", "val", "--out", "a"], "where are the data of reasonseg? give --data FOLDER"),
         (["run", "reasonseg", "--data", ".", "--split", "val", "--out", "a"], "(licence: "),
         (

@@ -87,8 +87,9 @@ def test_a_video_is_answered_by_tracks_in_every_file(penguins, tmp_path):
     words = ["segment", str(penguins), "the penguins", "--out", str(tmp_path), "--end", "0.7", "--export", "davis"]
     done = CliRunner().invoke(app, words)
     assert (done.exit_code, done.stderr) == (0, "")
-    answer, files = done.stdout.splitlines()
+    answer, rest, files = done.stdout.splitlines()
     assert answer == "2 masks: 'penguin'. Tracks 1 and 2, 0:00.0 to 0:00.6."
+    assert rest == "not looked at: Of the video, only 0:00.0 to 0:00.8 was looked at."
     assert all((tmp_path / name).stat().st_size for name in files.partition(": ")[2].split(", "))
     held = json.loads((tmp_path / "result.json").read_text())
     assert [mask["track"]["frames"] for mask in held["masks"]] == [[*range(6)]] * 2

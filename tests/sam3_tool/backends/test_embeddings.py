@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -63,6 +64,13 @@ def assert_same(one: Instances, other: Instances) -> None:
     assert (one.scores == other.scores).all()
 
 
+def assert_alike(one: Instances, other: Instances) -> None:
+    """As they are where images were encoded together with others, which changes last digits on some processors."""
+    assert (one.masks != other.masks).sum() <= one.masks.size * 1e-3
+    np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
 def test_what_has_no_room_on_the_device_is_not_encoded_again(backend, room):
     sam3 = Sam3(backend, cache_bytes=2 * room, host_bytes=2 * room)
     first = [sam3.segment(picture, "object") for picture in PICTURES]
@@ -109,7 +117,7 @@ def test_pictures_of_one_call_may_exceed_both_budgets(backend, room):
     ample = Sam3(backend.network)
     for _ in range(2):
         for found, expected in zip(sam3.segment_batch(requests), ample.segment_batch(requests), strict=True):
-            assert_same(found, expected)
+            assert_alike(found, expected)
     assert len(backend.encoded) == 4 + 2  # all four, then the two that had no room
 
 
