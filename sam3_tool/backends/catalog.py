@@ -77,6 +77,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         abilities=("phrase", "click", "video"),
         checked="random weights",
         files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-small")),
+        measured="one CPU core, float32: 20 s an image with its first phrase, 13 s a phrase",
         note="It works on photographs. Its scores are on a scale of their own. `open:owlv2` takes exemplar boxes.",
     ),
     *(
