@@ -17,6 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 
 CLICKS = ((340, 140), (500, 180), (180, 155), (390, 420))
 """x y in the example image of 640 x 480 pixels."""
+BURST = 200
 EDITS, OTHERS = "edits", "others"
 QUIET = 1500
 """Milliseconds after which what follows a click, such as its line in the conversation, has come."""
@@ -26,11 +27,13 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 def main() -> None:
     started = perf_counter()
     with _start_server() as url, _open_page() as page:
+        loaded = _list_loaded_bytes(page)
         page.goto(url)
         page.locator("#stage .stage").wait_for()
         print(f"from the command to the first page: {perf_counter() - started:.1f} s")
         page.locator(".pill.ready").wait_for()
         print(f"from the command to loaded models: {perf_counter() - started:.1f} s")
+        print(f"the first page: {sum(loaded):,.0f} bytes over the wire")
         page.locator("[data-example=fruit]").click()
         page.locator(".stage[data-state=image][data-busy=no]").wait_for()
         print(f"a question about a new picture to its answer: {_time_action(page, _ask_query, 4):.2f} s")
@@ -47,6 +50,15 @@ def main() -> None:
         page.locator(f".stage[data-masks='{4 + len(CLICKS) - 1}'][data-busy=no]").wait_for()
         page.wait_for_timeout(QUIET)
         print(f"a tick: {received[EDITS]:,} bytes of masks, {received[OTHERS]:,} bytes of everything else")
+        print(f"{BURST} quick clicks on one object until all are made: {_time_burst(page):.1f} s")
+
+
+def _list_loaded_bytes(page: Page) -> list[float]:
+    """Bytes over the wire of each answer that is whole, as it comes from now on."""
+    session, loaded = page.context.new_cdp_session(page), list[float]()
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
+    return loaded
 
 
 def _count_bytes(page: Page) -> dict[str, int]:
@@ -72,6 +84,17 @@ def _time_action(page: Page, action: Callable[[Page], Any], masks: int) -> float
     begun = perf_counter()
     action(page)
     page.locator(f".stage[data-masks='{masks}'][data-busy=no]").wait_for()
+    return perf_counter() - begun
+
+
+def _time_burst(page: Page) -> float:
+    """Seconds that many clicks on one object take, which are sent as fast as a page takes them."""
+    box = page.locator(".stage .frame").bounding_box()
+    assert box is not None
+    begun = perf_counter()
+    for number in range(BURST):
+        page.mouse.click(box["x"] + box["width"] * 0.25 + number % 7, box["y"] + box["height"] * 0.75 + number % 5)
+    page.locator(".stage[data-busy=no]").wait_for(timeout=120_000)
     return perf_counter() - begun
 
 
