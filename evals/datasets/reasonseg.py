@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.bootstrap import Measure
 from evals.datasets.formats.files import (
     DataSource,
     hash_files,
@@ -26,14 +25,14 @@ from evals.datasets.formats.files import (
     name_file,
     read_upright_size,
 )
-from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.formats.one_mask import OneMaskBenchmark, OneMaskScorer, Target
 from evals.datasets.formats.parquet import Table
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import reasonseg
 from evals.metrics.inputs.segments import read_image_size
 from evals.metrics.reasonseg import Convention
-from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from evals.samples import DatasetInfo, Sample
 
 LISA_SOURCE = DataSource(
     "ReasonSeg",
@@ -65,7 +64,7 @@ def load(data: Path, split: str, *, variant: str = "lisa") -> "ReasonSeg":
 
 
 @dataclass(frozen=True, eq=False)
-class ReasonSeg:
+class ReasonSeg(OneMaskBenchmark):
     split: str
     variant: Convention
     root: Path
@@ -100,18 +99,9 @@ class ReasonSeg:
     def _scorer(self) -> OneMaskScorer:
         return OneMaskScorer(self.targets, self.variant)
 
-    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        """There is no official file: one mask a sample, in COCO's run lengths."""
-        return {f"reasonseg_{self.split}.json": self._scorer.build_submission(predictions)}
-
-    def score_file(self, predictions: Path) -> Mapping[str, float]:
-        return self._scorer.score_file(predictions)
-
-    def score(self, predictions: Sequence[Prediction]) -> Scores:
-        return self._scorer.score(predictions)
-
-    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.build_measure(predictions)
+    @property
+    def _submission_name(self) -> str:
+        return f"reasonseg_{self.split}.json"
 
 
 def _load_folder(data: Path, split: str) -> ReasonSeg:

@@ -9,22 +9,21 @@
 Papers of LISA's line quote cIoU, VisionReasoner gIoU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, make_image_opener, name_file
-from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.formats.one_mask import OneMaskBenchmark, OneMaskScorer, Target
 from evals.datasets.formats.referring import Refs, Sentence, check_split, read_refs
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import refcoco
 from evals.metrics.inputs.segments import read_image_size
-from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from evals.samples import DatasetInfo, Sample
 
 SOURCES = {
     name: DataSource(
@@ -92,7 +91,7 @@ def _load(name: str, data: Path, split: str, split_by: str, pictures: str | Path
 
 
 @dataclass(frozen=True, eq=False)
-class RefCoco:
+class RefCoco(OneMaskBenchmark):
     name: str
     source: DataSource
     split: str
@@ -120,18 +119,9 @@ class RefCoco:
     def _scorer(self) -> OneMaskScorer:
         return OneMaskScorer({sentence.id: _make_target(sentence) for sentence in self.refs.sentences}, headline="ciou")
 
-    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        """There is no official file: one mask a sentence, in COCO's run lengths."""
-        return {f"{self.name}_{self.split_by}_{self.split}.json": self._scorer.build_submission(predictions)}
-
-    def score_file(self, predictions: Path) -> Mapping[str, float]:
-        return self._scorer.score_file(predictions)
-
-    def score(self, predictions: Sequence[Prediction]) -> Scores:
-        return self._scorer.score(predictions)
-
-    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.build_measure(predictions)
+    @property
+    def _submission_name(self) -> str:
+        return f"{self.name}_{self.split_by}_{self.split}.json"
 
 
 def _build_sample(sentence: Sentence) -> Sample:

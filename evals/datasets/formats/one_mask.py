@@ -1,5 +1,6 @@
 """One mask a sample: the union of what was found, scored by gIoU and cIoU against one target."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,6 +75,33 @@ class OneMaskScorer:
         scores = self.score([_parse_prediction(id, entries.get(id)) for id in self.targets])
         rest = {name: value for name, value in scores.metrics.items() if name != self.headline}
         return {self.headline: scores.metrics[self.headline], **rest, "absent": len(self.targets) - len(entries)}
+
+
+class OneMaskBenchmark(ABC):
+    """The scoring of a data set that has one mask a sample: the part of a `Benchmark` which these share."""
+
+    @cached_property
+    @abstractmethod
+    def _scorer(self) -> OneMaskScorer:
+        """Its targets, and how they are counted."""
+
+    @property
+    @abstractmethod
+    def _submission_name(self) -> str:
+        """Name of the file of predictions."""
+
+    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
+        """There is no official file: one mask a sample, in COCO's run lengths."""
+        return {self._submission_name: self._scorer.build_submission(predictions)}
+
+    def score_file(self, predictions: Path) -> Mapping[str, float]:
+        return self._scorer.score_file(predictions)
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        return self._scorer.score(predictions)
+
+    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
+        return self._scorer.build_measure(predictions)
 
 
 def read_by_id(path: Path, ids: Collection[str]) -> dict[str, Entry]:

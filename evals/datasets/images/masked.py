@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, find_file, hash_files, make_image_opener, read_upright_size
-from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.formats.one_mask import OneMaskBenchmark, OneMaskScorer, Target
 from evals.datasets.formats.own_masks import UNREADABLE
 from evals.errors import DatasetError
 from evals.metrics.reasonseg import Convention
-from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from evals.samples import DatasetInfo, Sample
 
 ReadTarget = Callable[[PIL.Image.Image], np.ndarray]
 """Reads the target out of a mask's image: bool, (H, W)."""
@@ -32,7 +31,7 @@ class MaskedQuery:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskedDataset:
+class MaskedDataset(OneMaskBenchmark):
     """A split of such a benchmark."""
 
     name: str
@@ -96,18 +95,9 @@ class MaskedDataset:
     def _scorer(self) -> OneMaskScorer:
         return OneMaskScorer(self._targets, self.convention)
 
-    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        """There is no official file: one mask a query, in COCO's run lengths."""
-        return {f"{self.name}_{self.split}.json": self._scorer.build_submission(predictions)}
-
-    def score_file(self, predictions: Path) -> Mapping[str, float]:
-        return self._scorer.score_file(predictions)
-
-    def score(self, predictions: Sequence[Prediction]) -> Scores:
-        return self._scorer.score(predictions)
-
-    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.build_measure(predictions)
+    @property
+    def _submission_name(self) -> str:
+        return f"{self.name}_{self.split}.json"
 
 
 def read_mask_image(source: DataSource, path: Path, read_target: ReadTarget) -> np.ndarray:

@@ -5,7 +5,7 @@ A sample: scene 2**40 + 1_000_009, "the triangles left of the black pentagon", t
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.bootstrap import Measure
-from evals.datasets.formats.one_mask import OneMaskScorer, Target
+from evals.datasets.formats.one_mask import OneMaskBenchmark, OneMaskScorer, Target
 from evals.datasets.loading import dataset_loader
 from evals.datasets.synthetic.scenes import SIZES, SceneQuery, generate_queries
 from evals.errors import DatasetError
-from evals.samples import DatasetInfo, Prediction, Sample, Scores
+from evals.samples import DatasetInfo, Sample
 from sam3_tool import Image
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
@@ -116,7 +115,7 @@ def _store_queries(number: int, seed: int, sizes: tuple[tuple[int, int], ...]) -
 
 
 @dataclass(frozen=True)
-class GeneratedScenes:
+class GeneratedScenes(OneMaskBenchmark):
     """Queries about drawn scenes."""
 
     number: int
@@ -151,17 +150,9 @@ class GeneratedScenes:
     def _scorer(self) -> OneMaskScorer:
         return OneMaskScorer({query.id: _make_target(query) for query in self._queries})
 
-    def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        return {"scenes.json": self._scorer.build_submission(predictions)}
-
-    def score_file(self, predictions: Path) -> Mapping[str, float]:
-        return self._scorer.score_file(predictions)
-
-    def score(self, predictions: Sequence[Prediction]) -> Scores:
-        return self._scorer.score(predictions)
-
-    def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
-        return self._scorer.build_measure(predictions)
+    @property
+    def _submission_name(self) -> str:
+        return "scenes.json"
 
 
 def _make_target(query: _StoredQuery) -> Target:
