@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -182,13 +183,19 @@ def planning_options(*, without: Collection[str] = ()) -> Callable[[CommandFunct
     `without`: those that the command does not take. A value that cannot be used is one line on stderr, and exit code 2.
     """
     annotations = {name: kind for name, kind in PLANNING_ANNOTATIONS.items() if name not in without}
-    return option_group("options", annotations, options.Options.from_values)
+    return option_group("options", annotations, options.Options.from_values, _DEFAULTS)
 
 
 def option_group(
-    parameter: str, annotations: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Any]
+    parameter: str,
+    annotations: Mapping[str, Any],
+    make: Callable[[Mapping[str, Any]], Any],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[CommandFunction], CommandFunction]:
-    """Adds the options `annotations` to a command, which is handed what `make` makes of their values as `parameter`."""
+    """Adds the options `annotations` to a command, which is handed what `make` makes of their values as `parameter`.
+
+    `defaults`: of those that have one other than None.
+    """
 
     def with_options(command: CommandFunction) -> CommandFunction:
         @wraps(command)
@@ -198,20 +205,22 @@ def option_group(
             command(**given, **{parameter: made})
 
         typer_view: Any = run_with_options
-        typer_view.__signature__ = _build_signature(signature(run_with_options), parameter, annotations)
+        typer_view.__signature__ = _build_signature(signature(run_with_options), parameter, annotations, defaults)
         return run_with_options
 
     return with_options
 
 
-def _build_signature(own: Signature, parameter: str, annotations: Mapping[str, Any]) -> Signature:
+def _build_signature(
+    own: Signature, parameter: str, annotations: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Signature:
     kept = [
         own_parameter.replace(kind=Parameter.KEYWORD_ONLY)
         for own_parameter in own.parameters.values()
         if own_parameter.name != parameter
     ]
     added = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind)
+        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=kind)
         for name, kind in annotations.items()
     ]
     return Signature([*kept, *added])

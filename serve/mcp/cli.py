@@ -27,18 +27,16 @@ from agent.core.errors import OutputError, UsageError
 from sam3_tool.system.fetching import UrlFetcher
 from sam3_tool.system.interruptions import SIGNALS
 from sam3_tool.system.listening import open_listener
+from serve.options import LOAD_PANEL, TOKENS_VARIABLE, ImageLimits, image_limit_options, read_tokens
 
 if TYPE_CHECKING:
     from agent.core.planner import Planner
     from sam3_tool import Sam3
-    from serve.http.auth import TokenBook
     from serve.mcp.models import Models
     from serve.mcp.transports import HttpOptions
 
-TOKENS_VARIABLE = "SAM3_AGENT_TOKENS"
-HTTP_PANEL, LIMITS_PANEL = "Over HTTP", "Limits of the server"
+HTTP_PANEL = "Over HTTP"
 SKILL = "segment-images"
-MEGA, MIB = 10**6, 2**20
 LOADING_DELAY = 0.5
 """Seconds after which SAM 3 begins to load, which takes the whole processor: the greeting of the client comes first."""
 SAVING_SECONDS = 5
@@ -51,8 +49,10 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 @app.command()
 @shared_options.planning_options(without=("record", *shared_options.DOUBT_OPTIONS))
+@image_limit_options("the open images of a caller")
 def serve_mcp(
     options: Options,
+    limits: ImageLimits,
     root: Annotated[
         Path | None,
         path_option(help="The folder that assistants may read images from and save results in (default: none)."),
@@ -83,21 +83,9 @@ def serve_mcp(
         list[str] | None,
         typer.Option(help="A name under which clients reach the server.", rich_help_panel=HTTP_PANEL),
     ] = None,
-    max_pixels: Annotated[
-        float, typer.Option(min=0.01, help="Megapixels that an image may have.", rich_help_panel=LIMITS_PANEL)
-    ] = 50,
-    max_bytes: Annotated[
-        float, typer.Option(min=0.01, help="MiB that an image file may have.", rich_help_panel=LIMITS_PANEL)
-    ] = 40,
-    image_memory: Annotated[
-        float, typer.Option(min=1, help="MiB for the open images of a caller.", rich_help_panel=LIMITS_PANEL)
-    ] = 1024,
-    image_seconds: Annotated[
-        float, typer.Option(min=1, help="An image is closed when unused for so long.", rich_help_panel=LIMITS_PANEL)
-    ] = 3600,
     overlay: Annotated[
         int,
-        typer.Option(min=0, max=4096, help="Longest side of images shown; 0 = none.", rich_help_panel=LIMITS_PANEL),
+        typer.Option(min=0, max=4096, help="Longest side of images shown; 0 = none.", rich_help_panel=LOAD_PANEL),
     ] = 1024,
 ) -> None:
     """Offer images, phrases, questions and masks as tools to assistants that speak the Model Context Protocol.
@@ -120,18 +108,18 @@ def serve_mcp(
                 "--host, --tokens and --allow-host are for --http; without it one client has its own server"
             )
         folder = None if root is None else Folder.from_path(root)
-        limits = Limits(int(max_pixels * MEGA), int(max_bytes * MIB), overlay, options.build_provenance().budget)
-        fetcher = _build_fetcher(allow_url or (), limits.max_bytes)
-        shelf = ImageShelf(max_bytes=int(image_memory * MIB), idle_seconds=image_seconds)
+        allowed = Limits(limits.pixels, limits.file_bytes, overlay, options.build_provenance().budget)
+        fetcher = _build_fetcher(allow_url or (), limits.file_bytes)
+        shelf = ImageShelf(max_bytes=limits.memory_bytes, idle_seconds=limits.image_seconds)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
         if http:
-            address = HttpOptions(host, port, _read_tokens(tokens), tuple(allow_host or ()))
+            address = HttpOptions(host, port, read_tokens(tokens), tuple(allow_host or ()))
             with _open_listener(address) as listener:
-                server = build_server(Runner(_load_models(options), shelf, folder, limits, fetcher))
+                server = build_server(Runner(_load_models(options), shelf, folder, allowed, fetcher))
                 print_remark(
                     f"{address.build_url(listener.getsockname()[1])} (Ctrl-C ends it; models are being loaded)"
                 )
-                serve_http(server, address, listener, max_bytes=limits.max_bytes)
+                serve_http(server, address, listener, max_bytes=limits.file_bytes)
             return
         if sys.stdin.isatty():
             print_remark(
@@ -141,7 +129,7 @@ def serve_mcp(
             )
         for number in SIGNALS:
             signal.signal(number, _end_by_signal)
-        serve_stdio(build_server(Runner(_load_models(options), shelf, folder, limits, fetcher)))
+        serve_stdio(build_server(Runner(_load_models(options), shelf, folder, allowed, fetcher)))
         _end_process(0)
 
 
@@ -202,15 +190,6 @@ def _build_fetcher(hosts: Sequence[str], max_bytes: int) -> UrlFetcher:
         return UrlFetcher.from_hosts(hosts, max_bytes=max_bytes)
     except ValueError as error:
         raise UsageError(f"--allow-url: {error}") from error
-
-
-def _read_tokens(path: Path | None) -> "TokenBook":
-    """Those of the file, or those of the environment. Raises UsageError, which never shows a token."""
-    from serve.http.auth import TokenBook
-
-    if path is not None:
-        return TokenBook.read(path)
-    return TokenBook.parse(os.environ.get(TOKENS_VARIABLE, ""), source=TOKENS_VARIABLE)
 
 
 def _open_listener(address: "HttpOptions") -> socket:
