@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs static check
+.PHONY: help setup install try test test-vllm test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs web web-check static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -82,7 +82,20 @@ docs: ## write the generated pages anew and build the site into site/
 	$(DEV) python docs/generate.py
 	$(DEV) zensical build --strict
 
-static: ## ruff, import-linter, mypy --strict, hadolint
+web: web/node_modules/made ## build the pages' scripts from web/; their files are committed, so only changes to them need node
+	npm --prefix web run --silent build
+
+# CI has no node in every place, and a package for users needs none: without it the committed files are taken as they are
+web-check: ## types of web/, and that the committed scripts are built from it
+	@if ! command -v npm >/dev/null; then echo "web/ was not checked: there is no node here; install Node.js 20 or later to check it"; \
+	elif ! $(MAKE) --silent web/node_modules/made; then echo "web/ was not checked: its packages cannot be fetched"; \
+	else npm --prefix web run --silent check; fi
+
+web/node_modules/made: web/package.json web/package-lock.json
+	npm --prefix web ci --silent
+	@touch $@
+
+static: web-check ## ruff, import-linter, mypy --strict, hadolint, the scripts of the pages
 	$(DEV) ruff check
 	$(DEV) ruff format --check
 	$(DEV) lint-imports

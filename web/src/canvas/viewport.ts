@@ -1,0 +1,50 @@
+// Where the image is on the screen, and which of its pixels is under the pointer.
+import { limitNumber } from '../dom.ts';
+import type { Point } from './types.ts';
+
+interface Place {
+  clientX: number;
+  clientY: number;
+}
+
+export class Viewport {
+  width = 0;
+  height = 0;
+
+  constructor(readonly frame: HTMLElement) {}
+
+  setImageSize(width: number, height: number): void {
+    this.width = width;
+    this.height = height;
+    this.frame.style.setProperty('--ratio', String(width / Math.max(1, height)));
+  }
+
+  /** Pixels of the image per pixel of the screen. */
+  get scale(): number {
+    return this.width / Math.max(1, this.frame.clientWidth);
+  }
+
+  /** The pixel at a place of the window; at the edge for one outside the image. */
+  toPixel({ clientX, clientY }: Place): Point {
+    const box = this.frame.getBoundingClientRect();
+    return this.limitPixel([
+      Math.floor((clientX - box.left) / box.width * this.width),
+      Math.floor((clientY - box.top) / box.height * this.height),
+    ]);
+  }
+
+  toWindow([x, y]: Point): Point {
+    const box = this.frame.getBoundingClientRect();
+    return [box.left + x / this.width * box.width, box.top + y / this.height * box.height];
+  }
+
+  limitPixel([x, y]: Point): Point {
+    return [limitNumber(x, 0, this.width - 1), limitNumber(y, 0, this.height - 1)];
+  }
+
+  /** Put a node of the frame at a pixel. */
+  placeNode(node: HTMLElement, [x, y]: Point): void {
+    node.style.left = `${x / this.width * 100}%`;
+    node.style.top = `${y / this.height * 100}%`;
+  }
+}

@@ -1,0 +1,83 @@
+// Edits are made one after the other: while a request is under way, the next ones wait, and go together.
+import type { ServerFunctions } from '../gradio.ts';
+import type { Edit, EditReply } from './types.ts';
+
+const BATCH = 32;
+/** Milliseconds before the first new try, and between later ones at most. */
+const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
+const SILENT_NOTE = 'The server does not answer; your clicks are kept.';
+
+export interface EditContext {
+  session: string;
+  sam3: string;
+  revision: string;
+}
+
+export interface EditListener {
+  getContext(): EditContext;
+  applyReply(reply: EditReply, last: Edit): void;
+  refuse(note: string): void;
+  /** The edits under way are others now. */
+  notice(): void;
+  settle(): void;
+}
+
+export class EditQueue {
+  private waiting: Edit[] = [];
+  private sent: Edit[] = [];
+  /** Edits that the server has answered. */
+  private made = 0;
+  private readonly page = crypto.getRandomValues(new Uint32Array(3)).join('-');
+
+  constructor(private readonly server: ServerFunctions, private readonly listener: EditListener) {}
+
+  get isEmpty(): boolean {
+    return !this.sent.length && !this.waiting.length;
+  }
+
+  /** The masks that are to be the answer, where that is still under way. */
+  get keptIds(): number[] | null {
+    const kept = [...this.sent, ...this.waiting].reverse().find((edit) => edit.kind === 'keep');
+    return kept?.kind === 'keep' ? kept.ids : null;
+  }
+
+  send(edit: Edit): void {
+    const last = this.waiting.at(-1);
+    if (last?.kind === edit.kind && (edit.kind === 'keep' || edit.kind === 'threshold')) this.waiting.pop();
+    this.waiting.push(edit);
+    this.listener.notice();
+    void this.flush();
+  }
+
+  private async flush(): Promise<void> {
+    if (this.sent.length) return;
+    while (this.waiting.length) {
+      this.sent = this.waiting.splice(0, BATCH);
+      const reply = await this.request();
+      const last = this.sent.at(-1);
+      this.sent = [];
+      if (reply.error || !last) {
+        this.waiting = [];
+        this.listener.refuse(reply.error ?? '');
+        break;
+      }
+      this.made = reply.done;
+      this.listener.applyReply(reply, last);
+    }
+    this.listener.notice();
+    this.listener.settle();
+  }
+
+  /** The same edits are asked for until the server answers; it makes none of them twice. */
+  private async request(): Promise<EditReply> {
+    for (let wait = FIRST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+      try {
+        const asked = { ...this.listener.getContext(), page: this.page, first: this.made, edits: this.sent };
+        return await this.server.apply_edits!(asked) as EditReply;
+      } catch {
+        this.listener.refuse(SILENT_NOTE);
+        await new Promise((done) => setTimeout(done, wait));
+      }
+    }
+  }
+}

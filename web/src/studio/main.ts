@@ -1,0 +1,58 @@
+// The script of the studio: Gradio runs it once for each component.
+import { findNode } from '../dom.ts';
+import { showExamples } from './examples.ts';
+import { connectFiles, openFile } from './files.ts';
+import { connectKeys } from './keys.ts';
+import { connectPointer } from './pointer.ts';
+import { Studio } from './studio.ts';
+import type { Change, Example } from './types.ts';
+
+const studio = new Studio({ element, props, server, trigger, watch });
+const { state, stage } = studio;
+
+const ACTS: Record<string, () => void> = {
+  undo: () => studio.sendEdit({ kind: 'undo' }),
+  redo: () => studio.sendEdit({ kind: 'redo' }),
+  fresh: () => studio.beginObject(),
+  extend: () => { state.extends = !state.extends; studio.draw(); },
+  drop: () => studio.dropActive(),
+  open: () => openFile(null),
+  play: () => studio.film.toggle(),
+  back: () => studio.film.step(-1),
+  ahead: () => studio.film.step(1),
+  compare: () => { state.compared = !state.compared; studio.draw(); },
+};
+
+function connectControls(): void {
+  element.addEventListener('click', (event) => {
+    const target = event.target as Element;
+    ACTS[target.closest<HTMLElement>('[data-do]')?.dataset.do ?? '']?.();
+    const example = target.closest<HTMLElement>('[data-example]')?.dataset.example;
+    if (!example) return;
+    stage.dataset.busy = 'yes';
+    trigger('example', { name: example });
+  });
+  for (const radio of stage.querySelectorAll('input[name=mode]'))
+    radio.addEventListener('change', () => { state.corner = null; studio.draw(); });
+  const threshold = findNode<HTMLInputElement>(stage, '.threshold input');
+  threshold.addEventListener('input', () => { state.threshold = Number(threshold.value); studio.draw(); });
+  threshold.addEventListener('change', () => studio.sendEdit({ kind: 'threshold', value: Number(threshold.value) }));
+  findNode(stage, '.compare input').addEventListener('input', () => studio.draw());
+}
+
+function connectPage(): void {
+  window.addEventListener('sam3-light', (event) => studio.outlines.highlight((event as CustomEvent<number | null>).detail));
+  window.addEventListener('sam3-choose', (event) => studio.chooseMask((event as CustomEvent<number | null>).detail));
+  window.addEventListener('sam3-keep', (event) => studio.sendKept((event as CustomEvent<number[]>).detail));
+  window.addEventListener('sam3-change', (event) => studio.applyChange((event as CustomEvent<Change>).detail));
+}
+
+connectControls();
+connectPointer(studio);
+connectKeys(studio);
+connectFiles(stage);
+connectPage();
+showExamples(element, (props.examples ?? []) as Example[]);
+new ResizeObserver(() => studio.draw()).observe(studio.frame);
+watch(['value', 'image'], () => studio.update());
+studio.update();

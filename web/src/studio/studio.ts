@@ -1,0 +1,277 @@
+// The studio: an image with its masks, what a click does to them, and what is sent for it.
+import { MarkLayer } from '../canvas/marks.ts';
+import { OutlineLayer } from '../canvas/outlines.ts';
+import { Viewport } from '../canvas/viewport.ts';
+import { findNode } from '../dom.ts';
+import type { Host } from '../gradio.ts';
+import { EditQueue } from './edits.ts';
+import { FilmPlayer } from './film.ts';
+import { StudioState } from './state.ts';
+import { applyChange, EMPTY_VALUE } from './types.ts';
+import type { Box, Change, Edit, EditReply, Point, StudioValue, Subject } from './types.ts';
+import { ServerWatcher } from './watching.ts';
+
+export type Mode = 'select' | 'add' | 'remove' | 'box';
+
+const HINTS: Record<Mode, string> = {
+  select: 'Click a mask to choose it. Delete takes it out of the answer.',
+  add: 'Click each object. A click into the chosen mask corrects it; Shift adds to it from outside, Alt or the right button takes away.',
+  remove: 'Click the part that a mask should not cover.',
+  box: 'Click two opposite corners around one object: everything that looks like it is added.',
+};
+const EMPTY_DATA = { points: [], active: null, threshold: 0 };
+/** Pixels of an edge: a box that is smaller is a double click. */
+const SMALLEST_BOX = 3;
+
+export class Studio {
+  readonly state = new StudioState();
+  readonly stage: HTMLElement;
+  readonly frame: HTMLElement;
+  readonly viewport: Viewport;
+  readonly outlines: OutlineLayer;
+  readonly marks: MarkLayer;
+  readonly film: FilmPlayer;
+  private readonly photo: HTMLImageElement;
+  private readonly threshold: HTMLInputElement;
+  private readonly edits: EditQueue;
+  private readonly watcher: ServerWatcher;
+
+  constructor(readonly host: Host) {
+    const { element, server } = host;
+    this.stage = findNode(element, '.stage');
+    this.frame = findNode(element, '.frame');
+    this.photo = findNode(element, '.photo');
+    this.threshold = findNode(element, '.threshold input');
+    this.viewport = new Viewport(this.frame);
+    this.outlines = new OutlineLayer(this.viewport, findNode(element, 'svg.masks'), findNode(element, 'svg.marks .plates'));
+    this.marks = new MarkLayer(this.viewport, findNode(element, 'svg.marks .points'));
+    this.film = new FilmPlayer(element, this.state, () => this.draw());
+    this.edits = new EditQueue(server, this);
+    this.watcher = new ServerWatcher(element);
+  }
+
+  get mode(): Mode {
+    return findNode<HTMLInputElement>(this.stage, 'input[name=mode]:checked').value as Mode;
+  }
+
+  // what Python sends
+
+  update(): void {
+    const { props } = this.host, subject = props.image as Subject | null;
+    const value = { ...EMPTY_VALUE, ...props.value as Partial<StudioValue> };
+    this.state.value = value;
+    this.state.confirmed = value.masks;
+    this.showWaiting();
+    if (this.edits.isEmpty) this.state.adoptActive();
+    const has = Boolean(value.key && subject?.key === value.key);
+    this.stage.dataset.state = has ? 'image' : 'empty';
+    for (const button of this.stage.querySelectorAll<HTMLButtonElement>('.start button')) button.disabled = !value.serial; // until the session has begun
+    if (has) this.watcher.noteWork(value.name);
+    if (has && subject && this.photo.dataset.key !== value.key) this.showSubject(subject);
+    this.stage.dataset.medium = has && value.film ? 'video' : 'image';
+    this.viewport.setImageSize(value.width, value.height);
+    for (const layer of this.frame.querySelectorAll(':scope > svg'))
+      layer.setAttribute('viewBox', `0 0 ${Math.max(1, value.width)} ${Math.max(1, value.height)}`);
+    this.showThreshold();
+    this.describe(has);
+    this.draw();
+  }
+
+  /** Show what changed on the server since the rows that are shown. */
+  applyChange(change: Change): void {
+    if (change.moved) return this.host.trigger('moved');
+    const { state } = this, film = state.value.film;
+    state.confirmed = applyChange(state.confirmed, change);
+    state.value = { ...state.value, ...EMPTY_DATA, ...change.state, film };
+    this.showWaiting();
+    this.showThreshold();
+    this.draw();
+  }
+
+  private showSubject(subject: Subject): void {
+    this.photo.dataset.key = subject.key;
+    if (subject.url) this.photo.src = subject.url;
+    else this.photo.removeAttribute('src');
+    this.film.show(subject);
+    this.state.cross = this.state.corner = null;
+  }
+
+  private describe(has: boolean): void {
+    const { name, width, height } = this.state.value, shown = this.state.listShown();
+    const names = [...new Set(shown.map((mask) => mask.phrase))].join(', ');
+    this.photo.alt = has ? `${name || 'Your image'}, ${width} by ${height} pixels` : '';
+    this.frame.setAttribute('aria-label', `${this.photo.alt}; ${shown.length} masks${names ? `: ${names}` : ''}`);
+  }
+
+  private showThreshold(): void {
+    if (document.activeElement === this.threshold) return;
+    this.threshold.value = String(this.state.value.threshold || 0);
+    this.state.threshold = Number(this.threshold.value);
+  }
+
+  // what is drawn
+
+  draw(): void {
+    const { state } = this, { value } = state, shown = state.listShown();
+    state.threshold = Number(this.threshold.value);
+    this.outlines.draw(shown, value.active);
+    this.marks.draw(value.points, state.cross);
+    this.drawButtons();
+    this.drawHint();
+    this.frame.style.setProperty('--wipe', state.compared ? `${findNode<HTMLInputElement>(this.stage, '.compare input').value}%` : '0%');
+    Object.assign(this.stage.dataset, {
+      compare: state.compared ? 'yes' : 'no',
+      mode: this.mode,
+      masks: String(shown.length),
+      tracks: String(value.film ? state.listChosen().length : 0),
+      frame: String(state.moment),
+      busy: value.busy || !this.edits.isEmpty ? 'yes' : 'no',
+    });
+    this.film.draw();
+    tellPage('sam3-view', { active: value.active, threshold: state.threshold });
+    tellPage('sam3-state', { masks: value.masks, busy: value.busy });
+  }
+
+  private drawButtons(): void {
+    const { value, object, extends: pressed } = this.state, adds = this.mode === 'add';
+    const find = (act: string) => findNode<HTMLButtonElement>(this.stage, `[data-do=${act}]`);
+    for (const act of ['fresh', 'extend']) find(act).hidden = !adds;
+    find('fresh').disabled = value.active === null && !object.fresh;
+    find('extend').disabled = value.active === null;
+    find('extend').setAttribute('aria-pressed', String(pressed));
+    find('compare').setAttribute('aria-pressed', String(this.state.compared));
+    find('undo').disabled = !value.canUndo || value.busy;
+    find('redo').disabled = !value.canRedo || value.busy;
+    find('drop').disabled = !this.state.findMask(value.active)?.selected || value.busy;
+  }
+
+  private drawHint(): void {
+    const { value, note, corner } = this.state, hint = findNode(this.stage, '.hint');
+    const own = corner ? 'Now the opposite corner.' : HINTS[this.mode];
+    hint.textContent = value.busy ? value.progress : note || own;
+    hint.classList.toggle('refused', Boolean(note) && !value.busy);
+    findNode(this.stage, '.threshold output').textContent = this.state.threshold.toFixed(2);
+  }
+
+  showTip(at: Point): void {
+    const tip = findNode(this.stage, '.tip'), over = this.state.findMask(this.outlines.findIdAt(at));
+    tip.textContent = over ? `${over.id} · ${over.phrase} · ${over.score.toFixed(2)}` : '';
+    this.viewport.placeNode(tip, at);
+    this.highlight(over?.id ?? null);
+  }
+
+  hideTip(): void {
+    findNode(this.stage, '.tip').textContent = '';
+    this.highlight(null);
+  }
+
+  private highlight(id: number | null): void {
+    this.outlines.highlight(id);
+    tellPage('sam3-lit', id);
+  }
+
+  // what the visitor does
+
+  setMode(mode: Mode): void {
+    findNode<HTMLInputElement>(this.stage, `input[name=mode][value=${mode}]`).checked = true;
+    this.state.corner = null;
+    this.draw();
+  }
+
+  chooseMask(id: number | null): void {
+    this.state.chooseMask(id);
+    this.draw();
+  }
+
+  beginObject(): void {
+    this.state.beginObject();
+    this.draw();
+  }
+
+  handleClick(at: Point, { minus = false, extend = false } = {}): void {
+    const { state } = this;
+    if (state.value.busy) return;
+    switch (this.mode) {
+      case 'select': return this.chooseMask(this.outlines.findIdAt(at));
+      case 'add': return this.sendPoint(at, !minus, extend || state.extends);
+      case 'remove': return this.sendPoint(at, false, false);
+      case 'box':
+        if (state.corner) return this.sendBox(state.corner, at);
+        state.corner = at;
+        this.drawHint();
+        this.marks.drawBand(at, at);
+    }
+  }
+
+  sendPoint([x, y]: Point, positive: boolean, extend: boolean): void {
+    const { object, frame } = this.state;
+    this.marks.drawPoint([x, y, positive]);
+    this.sendEdit({ kind: 'point', x, y, positive, extend, object: object.token, active: object.active, new: object.fresh, frame });
+  }
+
+  sendBox(from: Point, to: Point): void {
+    this.state.corner = null;
+    const box: Box = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
+    if (box[2] - box[0] < SMALLEST_BOX || box[3] - box[1] < SMALLEST_BOX) return this.draw();
+    this.sendEdit({ kind: 'box', box, frame: this.state.frame });
+    this.drawHint();
+  }
+
+  sendKept(ids: number[]): void {
+    this.sendEdit({ kind: 'keep', ids });
+    this.draw();
+  }
+
+  dropActive(): void {
+    const { active, busy, masks } = this.state.value;
+    if (active === null || busy) return;
+    this.sendKept(masks.filter((mask) => mask.selected && mask.id !== active).map((mask) => mask.id));
+  }
+
+  sendEdit(edit: Edit): void {
+    this.state.note = '';
+    this.edits.send(edit);
+  }
+
+  // what the queue of edits says
+
+  getContext() {
+    const session = sessionStorage.getItem('sam3-agent') ?? '';
+    return { session, sam3: String(this.host.props.sam3 ?? ''), revision: this.state.value.revision };
+  }
+
+  applyReply(reply: EditReply, last: Edit): void {
+    const { state } = this, active = state.value.active;
+    state.note = reply.notes.at(-1) ?? '';
+    this.applyChange(reply);
+    if (reply.moved) return;
+    if (last.kind === 'point' && last.object !== state.object.token) state.value.active = active; // another mask was chosen meanwhile
+    else state.adoptActive();
+    this.draw();
+  }
+
+  refuse(note: string): void {
+    this.state.note = note;
+    this.draw();
+  }
+
+  notice(): void {
+    this.showWaiting();
+    this.stage.dataset.busy = this.state.value.busy || !this.edits.isEmpty ? 'yes' : 'no';
+    if (this.edits.isEmpty) this.draw();
+  }
+
+  settle(): void {
+    this.host.trigger('settled');
+  }
+
+  /** What is ticked is shown at once; the server confirms it. */
+  private showWaiting(): void {
+    const { state } = this, ids = this.edits.keptIds;
+    state.value.masks = ids ? state.confirmed.map((row) => ({ ...row, selected: ids.includes(row.id) })) : state.confirmed;
+  }
+}
+
+function tellPage(name: string, detail: unknown): void {
+  window.dispatchEvent(new CustomEvent(name, { detail }));
+}

@@ -1,0 +1,51 @@
+// Says when the server is gone, and what was lost with it. A new server does not know this page, so the page begins anew.
+import { makeNode } from '../dom.ts';
+
+const INTERVAL = 3000;
+const WORK = 'sam3-work';
+
+export class ServerWatcher {
+  /** The server that this page came from. */
+  private home: string | null = null;
+  private gone: HTMLElement | null = null;
+
+  constructor(private readonly element: HTMLElement) {
+    void this.look();
+  }
+
+  /** Remember what is being worked on, to say what is lost with this server. */
+  noteWork(name: string): void {
+    if (this.home) sessionStorage.setItem(WORK, JSON.stringify([this.home, name || 'your image']));
+  }
+
+  private async look(): Promise<void> {
+    try {
+      const { app_id: id } = await (await fetch('gradio_api/app_id', { cache: 'no-store' })).json() as { app_id: string };
+      if (this.home === null) this.sayWhatIsLost(id);
+      this.home ??= id;
+      if (id !== this.home) return location.reload();
+      this.gone?.remove();
+      this.gone = null;
+    } catch {
+      this.gone ??= this.append(makeNode('div', 'gone', 'The server does not answer: it was stopped, or the network is gone.'));
+    }
+    setTimeout(() => void this.look(), INTERVAL);
+  }
+
+  /** Nothing is lost without a word, whoever reloads the page first: this script or Gradio's. */
+  private sayWhatIsLost(server: string): void {
+    const [worked, lost] = JSON.parse(sessionStorage.getItem(WORK) ?? '[]') as string[];
+    if (!worked || worked === server) return;
+    sessionStorage.removeItem(WORK);
+    const text = `The server was started anew, and it no longer has the work on ${lost}. A conversation that you have downloaded can be opened here.`;
+    const said = this.append(makeNode('button', 'gone', text));
+    said.addEventListener('click', () => said.remove());
+  }
+
+  private append<T extends HTMLElement>(said: T): T {
+    said.setAttribute('role', 'alert');
+    if (said instanceof HTMLButtonElement) said.type = 'button';
+    this.element.closest('.gradio-container')?.appendChild(said);
+    return said;
+  }
+}
