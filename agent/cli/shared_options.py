@@ -120,7 +120,9 @@ SeedOption = Annotated[int | None, typer.Option(help="Of sampling.", rich_help_p
 StreamOption = Annotated[
     bool | None,
     typer.Option(
-        "--stream/--no-stream", help="Take replies in parts (default: where it must).", rich_help_panel=MODEL_PANEL
+        "--stream/--no-stream",
+        help="Take replies in parts (default: where it must, and where they are shown as they come).",
+        rich_help_panel=MODEL_PANEL,
     ),
 ]
 ExtraBodyOption = Annotated[

@@ -1,5 +1,6 @@
 from .base import Call, Capabilities, ChatModel, Message, Messages, ModelError, Reply, Role, Schema
 from .openai.client import OpenAICompatible, ServerSettings
+from .progress import Listener, ModelNews, PartialReply, RetryNotice, listen_to_models
 from .rendering import Wire
 from .transformers import GenerationSettings, TransformersModel
 from .vllm import SamplingSettings, VllmModel
@@ -9,11 +10,15 @@ __all__ = [
     "Capabilities",
     "ChatModel",
     "GenerationSettings",
+    "Listener",
     "Message",
     "Messages",
     "ModelError",
+    "ModelNews",
     "OpenAICompatible",
+    "PartialReply",
     "Reply",
+    "RetryNotice",
     "Role",
     "SamplingSettings",
     "Schema",
@@ -21,4 +26,5 @@ __all__ = [
     "TransformersModel",
     "VllmModel",
     "Wire",
+    "listen_to_models",
 ]

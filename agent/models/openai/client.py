@@ -26,11 +26,19 @@ from agent.models.openai.faults import (
     read_failed_generation,
     to_status_error,
 )
-from agent.models.openai.lessons import Refusal, describe_lesson, learn_lesson
+from agent.models.openai.lessons import TEACHING_STATUSES, Refusal, describe_lesson, learn_lesson
+from agent.models.openai.partial import cut_key_start
 from agent.models.openai.probe import probe_capabilities
-from agent.models.openai.responses import MalformedResponseError, ReportedError, complete_reply, parse_response
+from agent.models.openai.responses import (
+    MalformedResponseError,
+    ReportedError,
+    WithheldReplyError,
+    complete_reply,
+    parse_response,
+)
 from agent.models.openai.retries import SharedLimits
 from agent.models.openai.transport import Transport
+from agent.models.progress import Listener, ModelNews, PartialReply, RetryNotice, get_listener
 from agent.models.rendering import Wire, collect_images
 from sam3_tool.system.http_clients import make_tls_context
 from sam3_tool.system.http_environment import describe_http_fault, list_http_variables
@@ -82,7 +90,8 @@ class ServerSettings:
     """Of a reply."""
     temperature: float | None = 0.0
     """None = the server's own."""
-    stream: bool = False
+    stream: bool | None = None
+    """Whether replies come in parts; None = where somebody listens."""
     seed: int | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of every request."""
@@ -106,6 +115,10 @@ class OpenAICompatible:
     shared: SharedLimits = field(repr=False)
     first_word_by: float = field(default=inf, repr=False)
     """On the monotonic clock: when a server that has not answered yet is given up."""
+    listener: Listener | None = field(default=None, repr=False)
+    """Hears of further tries, and of replies that come in parts."""
+    is_heard: bool = field(default=False, repr=False)
+    """Whether a reply comes in parts because somebody listens."""
 
     @classmethod
     def load(
@@ -119,7 +132,7 @@ class OpenAICompatible:
         workers: int = 16,
         max_tokens: int = 2048,
         temperature: float | None = 0.0,
-        stream: bool = False,
+        stream: bool | None = None,
         seed: int | None = None,
         first_delay: float = 1.0,
         extra_body: Mapping[str, Any] | None = None,
@@ -137,6 +150,7 @@ class OpenAICompatible:
             max_tokens: Most tokens of a reply; fewer where the context leaves less room.
             temperature: 0 takes the likeliest token; None leaves it to the server.
             stream: Whether replies come in parts; then `timeout` holds for each part. A server that wants it gets it.
+                Default: where a caller listens, see `listen_to_models`.
             seed: Seed of sampling, for servers that take one.
             first_delay: Seconds before the first further try; each later one waits twice as long.
             extra_body: Further fields of every request, e.g. {"chat_template_kwargs": {"enable_thinking": False}}.
@@ -219,10 +233,12 @@ class OpenAICompatible:
         Returns:
             One reply per conversation, in order. A request that failed for good is a reply with an `error`.
         """
-        stopped, latest = Event(), time.monotonic() + get_remaining_seconds()
+        stopped, latest, listener = Event(), time.monotonic() + get_remaining_seconds(), get_listener()
+        is_heard = listener is not None and self.settings.stream is None and len(conversations) == 1
+        asked = replace(self, listener=listener, is_heard=is_heard)
 
         def ask_once(conversation: Messages) -> Reply:
-            return self._ask_with_retries(conversation, tools, self._start_clock(latest, stopped))
+            return asked._ask_with_retries(conversation, tools, self._start_clock(latest, stopped))
 
         if len(conversations) < 2:
             return [ask_once(conversation) for conversation in conversations]
@@ -235,7 +251,7 @@ class OpenAICompatible:
     def _ask_with_retries(self, conversation: Messages, tools: Sequence[Schema], clock: CallClock) -> Reply:
         for tries in range(1, self.settings.retries + 2):
             try:
-                reply = self._ask_in_its_words(conversation, tools, clock, is_last=tries > self.settings.retries)
+                reply = self._ask_in_parts(conversation, tools, clock, is_last=tries > self.settings.retries)
                 self.shared.mark_proven()
                 return self._redact_reply(reply)
             except _ANSWER_ERRORS as error:
@@ -254,6 +270,24 @@ class OpenAICompatible:
         if isinstance(error, OutOfTimeError) and clock.latest <= time.monotonic():
             return Fault("did not answer before the time of the episode was over", "now")
         return self._faults.classify_error(error)
+
+    def _ask_in_parts(
+        self, conversation: Messages, tools: Sequence[Schema], clock: CallClock, *, is_last: bool
+    ) -> Reply:
+        """Return the server's reply; asked for at once where it came in parts for a listener alone, and that failed."""
+        try:
+            return self._ask_in_its_words(conversation, tools, clock, is_last=is_last)
+        except _ANSWER_ERRORS as error:
+            if not self.is_heard or self.shared.dialect.streams is not None or not _may_mind_streaming(error):
+                raise
+            whole = replace(self, is_heard=False)
+            try:
+                reply = whole._ask_in_its_words(conversation, tools, clock, is_last=is_last)
+            except _ANSWER_ERRORS:
+                raise error from None
+            if isinstance(error, openai.APIStatusError):
+                self.shared.update_dialect(lambda known: replace(known, streams=False))
+            return reply
 
     def _ask_in_its_words(
         self, conversation: Messages, tools: Sequence[Schema], clock: CallClock, *, is_last: bool
@@ -307,7 +341,8 @@ class OpenAICompatible:
 
     def _build_request(self, conversation: Messages, tools: Sequence[Schema], dialect: Dialect) -> Request:
         chosen, extra = self.settings, dict(self.settings.extra_body)
-        sending = Sending(self.model, chosen.max_tokens, chosen.temperature, chosen.seed, chosen.stream, extra)
+        streams = bool(chosen.stream) or self.is_heard
+        sending = Sending(self.model, chosen.max_tokens, chosen.temperature, chosen.seed, streams, extra)
         return build_request(conversation, tools, self.capabilities, sending, dialect)
 
     def _send_when_allowed(
@@ -319,7 +354,7 @@ class OpenAICompatible:
             log.debug("asking %s: %d messages, %d images", self.model, len(request.body["messages"]), images)
             began = time.monotonic()
             try:
-                answer = self._transport.post_chat(request.body, self._start_patience(clock))
+                answer = self._transport.post_chat(request.body, self._start_patience(clock), self._tell)
                 if reported := to_status_error(answer):
                     raise reported
             except openai.APIStatusError as error:
@@ -337,6 +372,23 @@ class OpenAICompatible:
         return Patience(max(0.001, min(self.settings.timeout, clock.seconds_left)), clock)
 
     @property
+    def _tell(self) -> Listener | None:
+        """Who hears of a reply that comes in parts: never the key, of which a reply may hold a beginning as well."""
+        listener, key = self.listener, self.endpoint.key
+        if listener is None:
+            return None
+
+        def tell_redacted(news: ModelNews) -> None:
+            if isinstance(news, PartialReply):
+                redact = self.endpoint.replace_key
+                news = PartialReply(
+                    redact(cut_key_start(news.reasoning, key)), redact(cut_key_start(news.text, key)), redact(news.tool)
+                )
+            listener(news)
+
+        return tell_redacted
+
+    @property
     def _transport(self) -> Transport:
         return Transport(self.client)
 
@@ -351,6 +403,8 @@ class OpenAICompatible:
     def _wait_before_retry(self, fault: Fault, delay: float, tries: int, clock: CallClock) -> None:
         log.info("%s: trying again", self.endpoint.redact_key(f"{self.settings.base_url} {fault.description}"))
         log.debug("waiting %.1f s before try %d of %d", delay, tries + 1, self.settings.retries + 1)
+        if self.listener is not None:
+            self.listener(RetryNotice(tries + 1, self.settings.retries + 1, delay))
         clock.sleep(delay)
 
     @property
@@ -383,6 +437,13 @@ class OpenAICompatible:
             return []
         models = listed.get("data") if isinstance(listed, dict) else listed
         return [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
+
+
+def _may_mind_streaming(error: Exception) -> bool:
+    """Whether a server may have failed because its reply was to come in parts."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in TEACHING_STATUSES
+    return isinstance(error, MalformedResponseError | ValueError) and not isinstance(error, WithheldReplyError)
 
 
 def _make_client(endpoint: Endpoint, timeout: float) -> openai.OpenAI:
