@@ -152,6 +152,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "color": format_css_color(candidate.id),
         "ink": choose_mask_ink(get_mask_color(candidate.id)),
         "phrase": make_encodable(candidate.phrase) or "by example",
+        "category": make_encodable(candidate.category),
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
         "probability": "" if candidate.probability is None else f"{candidate.probability:.2f}",
         "area": area,

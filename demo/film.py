@@ -57,7 +57,7 @@ def list_tracks(conversation: Conversation) -> list[ExportTrack]:
     """Return the objects of the answer for `VideoExportAnswer`."""
     masklets, reasons = find_masklets(conversation, None), conversation.reasons
     return [
-        ExportTrack(one.id, masklets[one.id], one.phrase, reasons.get(one.id, ""))
+        ExportTrack(one.id, masklets[one.id], one.category, reasons.get(one.id, ""))
         for one in conversation.workspace.pick(conversation.selected)
         if one.id in masklets
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.conversation import edits, storage
+from agent.conversation import edits, labels, storage
 from agent.conversation.events import Event, ImageShown, build_context, count_image_bytes
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.context import ConversationContext
@@ -470,13 +470,16 @@ class Conversation:
 
     # edits by hand: turns too, over the same tools
 
-    def edit(self, decisions: Sequence[ScriptEntry], sam3: Sam3, description: str = "") -> "Conversation":
+    def edit(
+        self, decisions: Sequence[ScriptEntry], sam3: Sam3, description: str = "", *, label: str = ""
+    ) -> "Conversation":
         """Take a turn by hand: these calls, and then an answer with the masks that they end at.
 
         Args:
             decisions: Tools, decisions, or functions from the episode so far to one of them.
             sam3: Finds the masks.
             description: What the user did, in words; it stands where other turns have a query.
+            label: The class of the masks that are found. Default: none.
 
         Returns:
             The conversation with the turn.
@@ -484,10 +487,65 @@ class Conversation:
         Raises:
             ConversationError: A tool refuses a call, with the tool's sentence. The conversation is as it was.
         """
+        name = labels.clean_label(label)
         task = replace(self.build_task(description or "(edited by hand)"), by_hand=True)
         toolset = WORKSPACE if self.timeline is None else VIDEO
         person = edits.ManualPlanner([*decisions, edits.answer_with_current], toolset=toolset)
-        return self.append(run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2)))
+        episode = run(task, person, sam3, budget=Budget(max_steps=len(decisions) + 2))
+        return self.append(labels.label_new_masks(episode, name) if name else episode)
+
+    def relabel(self, ids: Sequence[int], label: str) -> "Conversation":
+        """Give masks a class. The answer stays as it is.
+
+        Args:
+            ids: Mask ids, from 1; one that is given twice counts once.
+            label: The name of the class, 80 letters at most; empty takes the class away.
+
+        Returns:
+            The conversation with the turn; unchanged where every mask has this class.
+
+        Raises:
+            ConversationError: There is no mask of an id, or the name is too long.
+
+        Example:
+            >>> import numpy as np
+            >>> from agent.conversation.labels import GivenMask
+            >>> from sam3_tool import Image
+            >>> conversation = Conversation.start(Image(np.zeros((4, 6, 3), np.uint8)))
+            >>> conversation = conversation.add_masks([GivenMask(RleMask((4, 6), "0h0"))])
+            >>> relabelled = conversation.relabel([1], "cup")
+            >>> relabelled.workspace[1].category, relabelled.undo().workspace[1].category
+            ('cup', '')
+        """
+        self._check_known(ids)
+        name = labels.clean_label(label)
+        changed = [id for id in dict.fromkeys(ids) if self.workspace[id].label != name]
+        if not changed:
+            return self
+        description = f"call {format_ids(changed)} {name}" if name else f"take the class from {format_ids(changed)}"
+        task = replace(self.build_task(description), by_hand=True)
+        return self.append(labels.build_label_turn(task, changed, name))
+
+    def add_masks(
+        self, masks: Sequence[labels.GivenMask], description: str = "", *, origin: str = "given"
+    ) -> "Conversation":
+        """Add masks that no network made here, e.g. from another tool's file, to the answer.
+
+        Args:
+            masks: Masks in the size of the image. Those without a pixel are left out.
+            description: What the user did, in words.
+            origin: How they came about, e.g. 'from labels.json'.
+
+        Returns:
+            The conversation with the turn. The masks have the next ids.
+
+        Raises:
+            ConversationError: A mask has another size, none has a pixel, there are too many, or it is about a video.
+        """
+        if self.timeline is not None:
+            raise ConversationError("masks can be added to an image, and this is a video")
+        task = replace(self.build_task(description or "add masks"), by_hand=True)
+        return self.append(labels.build_addition_turn(task, masks, origin))
 
     def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
         """Make these masks the answer.
@@ -589,6 +647,7 @@ class Conversation:
         positive: bool = True,
         mask_id: int | None = None,
         new: bool = False,
+        label: str = "",
         at: float | None = None,
     ) -> "Conversation":
         """Correct a mask at a pixel, or add the object there.
@@ -603,6 +662,7 @@ class Conversation:
             positive: True adds what is there, False takes it away.
             mask_id: The mask to correct. Default: the smallest mask of the answer there; without one, a new object.
             new: Whether it is a new object even where a mask of the answer is; a positive click without `mask_id`.
+            label: The class of a new object. Default: none.
             at: Of a video, the second in which the frame is shown. Default: its first frame.
 
         Returns:
@@ -624,6 +684,7 @@ class Conversation:
             ],
             sam3,
             edits.describe_click(x, y, positive, mask_id) + self._describe_moment(at),
+            label=label,
         )
 
     def _get_second(self, at: float | None) -> float | None:
@@ -645,6 +706,7 @@ class Conversation:
         sam3: Sam3,
         *,
         positive: bool = True,
+        label: str = "",
         at: float | None = None,
     ) -> "Conversation":
         """Add everything that looks like the content of a box, or leave it out of the answer.
@@ -656,6 +718,7 @@ class Conversation:
             y1: Row of the opposite corner.
             sam3: Finds what looks alike.
             positive: True adds the objects, False leaves them out, that in the box included.
+            label: The class of the objects that are added. Default: none.
             at: Of a video, the second in which the frame with the box is shown. Default: its first frame.
 
         Returns:
@@ -668,7 +731,7 @@ class Conversation:
         where = f"what looks like the box {', '.join(f'{edge:g}' for edge in box)}{self._describe_moment(at)}"
         call = edits.build_exemplar_call(box, self._get_second(at))
         if positive:
-            return self.edit([call, edits.union_with_answer], sam3, f"add {where}")
+            return self.edit([call, edits.union_with_answer], sam3, f"add {where}", label=label)
         if not self.selected:
             raise ConversationError("there is no answer yet to take anything from")
         calls = (call, edits.subtract_from_answer, partial(edits.exclude_boxed, box, self._get_second(at)))

@@ -17,6 +17,7 @@ from agent.records.episode_file import (
     SavedStep,
     SavedVideo,
     has_correction,
+    has_label,
     rebuild_episode,
     to_saved_steps,
 )
@@ -30,7 +31,9 @@ VIDEO_VERSION: Final = 2
 """Of a conversation in which a video was shown; all others are as version 1 has them."""
 CORRECTION_VERSION: Final = 3
 """Of a conversation in which a person corrected a mask in its place; about images and videos."""
-READABLE_VERSIONS = (VERSION, VIDEO_VERSION, CORRECTION_VERSION)
+LABEL_VERSION: Final = 4
+"""Of a conversation in which a mask has a class that a person gave it."""
+READABLE_VERSIONS = (VERSION, VIDEO_VERSION, CORRECTION_VERSION, LABEL_VERSION)
 
 
 class SavedImageShown(SavedModel):
@@ -63,7 +66,7 @@ class SavedTurn(SavedModel):
 
 class SavedConversation(SavedModel):
     format: Literal["sam3-agent conversation"] = "sam3-agent conversation"
-    version: Literal[1, 2, 3] = VERSION
+    version: Literal[1, 2, 3, 4] = VERSION
     cursor: int
     """How many of the events count; the others were undone."""
     events: tuple[SavedImageShown | SavedTurn, ...]
@@ -153,8 +156,10 @@ def load_conversation(
         raise RecordError(f"{path} is damaged: {error}") from error
 
 
-def _choose_version(events: Sequence[SavedImageShown | SavedTurn]) -> Literal[1, 2, 3]:
+def _choose_version(events: Sequence[SavedImageShown | SavedTurn]) -> Literal[1, 2, 3, 4]:
     """The earliest version that can hold these events."""
+    if any(isinstance(event, SavedTurn) and has_label(event.steps) for event in events):
+        return LABEL_VERSION
     if any(isinstance(event, SavedTurn) and has_correction(event.steps) for event in events):
         return CORRECTION_VERSION
     has_video = any(isinstance(event, SavedImageShown) and event.video is not None for event in events)

@@ -1,6 +1,6 @@
 """Every mask found so far, and every phrase that SAM 3 was asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +36,13 @@ class Candidate:
 
     None where SAM 3 is not calibrated for it.
     """
+    label: str = ""
+    """The class that a person gave it; empty where nobody did. A correction keeps it."""
+
+    @property
+    def category(self) -> str:
+        """Its class: the one that a person gave it, else the phrase that found it; it may be empty."""
+        return self.label or self.phrase
 
     @classmethod
     def from_masklet(cls, id: int, masklet: Masklet, phrase: str, origin: str = "segment") -> "Candidate":
@@ -196,8 +203,25 @@ class Workspace:
         Raises:
             KeyError: There is no mask of its id.
         """
-        place = self[corrected.id].id - 1
-        return replace(self, candidates=(*self.candidates[:place], corrected, *self.candidates[place + 1 :]))
+        was = self[corrected.id]
+        kept = replace(corrected, label=corrected.label or was.label)
+        return replace(self, candidates=(*self.candidates[: was.id - 1], kept, *self.candidates[was.id :]))
+
+    def with_labels(self, labels: Mapping[int, str]) -> "Workspace":
+        """Give masks a class.
+
+        Args:
+            labels: Mask id -> class; an empty one takes the class away.
+
+        Returns:
+            A workspace in which these masks have these classes.
+
+        Raises:
+            KeyError: There is no mask of an id.
+        """
+        self.pick([*labels])
+        candidates = (replace(one, label=labels.get(one.id, one.label)) for one in self.candidates)
+        return replace(self, candidates=tuple(candidates))
 
     def with_tracks(self, found: Masklets, *, origin: str = "segment", arguments: str | None = None) -> "Workspace":
         """Add objects of a video under new ids.

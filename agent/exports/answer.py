@@ -96,7 +96,7 @@ class ExportAnswer:
 
     @property
     def categories(self) -> list[str]:
-        """The phrases that found the masks: each once, in the order of the masks."""
+        """The classes of the masks: each once, in the order of the masks."""
         return list(dict.fromkeys(get_category(candidate) for candidate in self.candidates))
 
     def iterate_masks(self) -> Iterator[tuple[Candidate, np.ndarray]]:
@@ -123,20 +123,21 @@ class ExportAnswer:
             candidate: A mask of the answer.
 
         Returns:
-            A JSON object with its id, phrase and score in [0, 1], and with the reason where there is one.
+            A JSON object with its id, phrase and score in [0, 1], and with class and reason where there are any.
         """
         reason = self.reasons.get(candidate.id, "")
         return {
             "id": candidate.id,
             "phrase": candidate.phrase,
             "score": round(candidate.score, 4),
+            **({"class": candidate.label} if candidate.label else {}),
             **({"reason": reason} if reason else {}),
         }
 
 
 def get_category(candidate: Candidate) -> str:
-    """Its phrase, on one line, without what is no letter to any format."""
-    return to_category(candidate.phrase)
+    """Its class, or else its phrase, on one line, without what is no letter to any format."""
+    return to_category(candidate.category)
 
 
 def to_category(phrase: str) -> str:

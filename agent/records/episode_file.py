@@ -43,7 +43,9 @@ VIDEO_VERSION: Final = 4
 """Of an episode about a video; those about images are as version 3 has them."""
 CORRECTION_VERSION: Final = 5
 """Of an episode in which a person corrected a mask in its place; about an image or a video."""
-READABLE_VERSIONS = (1, 2, 3, 4, 5)
+LABEL_VERSION: Final = 6
+"""Of an episode in which a mask has a class that a person gave it."""
+READABLE_VERSIONS = (1, 2, 3, 4, 5, 6)
 """Version 1 is without what a language model adds: reasoning, notes, reasons, options, the model and its view.
 
 Version 2 is without what was said before in a conversation.
@@ -137,6 +139,8 @@ def _write_candidate(candidate: Candidate, handler: SerializerFunctionWrapHandle
     del held["masklet"]
     if candidate.probability is None:  # as every file was before masks had one
         del held["probability"]
+    if not candidate.label:  # and a class
+        del held["label"]
     return held if candidate.masklet is None else {**held, "masklet": candidate.masklet.to_dict()}
 
 
@@ -160,15 +164,26 @@ class WorkspaceDelta(SavedModel):
     searches: tuple[SearchRecord, ...] = ()
     corrected: tuple[SavedCandidate, ...] = Field(default=(), exclude_if=lambda corrected: not corrected)
     """Masks that take the place of earlier ones, whose ids they have."""
+    labelled: tuple[tuple[int, Text], ...] = Field(default=(), exclude_if=lambda labelled: not labelled)
+    """Masks that get another class, and it; an empty one takes the class away."""
 
     @classmethod
     def diff(cls, before: Workspace, after: Workspace) -> Self:
         old, searched = len(before.candidates), len(before.searches)
         if len(after.candidates) < old or after.searches[:searched] != before.searches:
             raise ValueError("a step lost masks or searches of an earlier one; a workspace can only grow")
-        pairs = zip(before.candidates, after.candidates, strict=False)
-        corrected = tuple(new for was, new in pairs if new != was or new.masklet is not was.masklet)
-        return cls(candidates=after.candidates[old:], searches=after.searches[searched:], corrected=corrected)
+        pairs = [*zip(before.candidates, after.candidates, strict=False)]
+        return cls(
+            candidates=after.candidates[old:],
+            searches=after.searches[searched:],
+            corrected=tuple(new for was, new in pairs if _is_other_mask(was, new)),
+            labelled=tuple((new.id, new.label) for was, new in pairs if new.label != was.label),
+        )
+
+    @property
+    def has_label(self) -> bool:
+        """Whether a mask gets a class, or loses it."""
+        return bool(self.labelled) or any(one.label for one in (*self.candidates, *self.corrected))
 
     def apply_to(self, before: Workspace) -> Workspace:
         """Add what the step added. Raise ValueError for masks that fit neither the image nor the numbering."""
@@ -179,8 +194,16 @@ class WorkspaceDelta(SavedModel):
                 raise ValueError(f"it corrects mask {candidate.id}, which no step has found")
             _check_candidate(candidate, candidate.id, before)
             before = before.with_correction(candidate)
+        if unknown := [id for id, _ in self.labelled if id not in before]:
+            raise ValueError(f"it gives a class to mask {unknown[0]}, which no step has found")
+        before = before.with_labels(dict(self.labelled))
         candidates = (*before.candidates, *self.candidates)
         return Workspace(before.height, before.width, candidates, (*before.searches, *self.searches))
+
+
+def _is_other_mask(was: Candidate, new: Candidate) -> bool:
+    """Tell whether more than the class differs."""
+    return replace(new, label=was.label) != was or new.masklet is not was.masklet
 
 
 def _check_candidate(candidate: Candidate, id: int, workspace: Workspace) -> None:
@@ -293,7 +316,7 @@ class Transcript(SavedModel):
     """
 
     format: Literal["sam3-agent episode"] = "sam3-agent episode"
-    version: Literal[1, 2, 3, 4, 5] = VERSION
+    version: Literal[1, 2, 3, 4, 5, 6] = VERSION
     made_by: Provenance
     query: Text
     by_hand: bool = False
@@ -322,12 +345,13 @@ class Transcript(SavedModel):
             What a file holds.
         """
         task, steps = episode.task, to_saved_steps(episode)
+        before = None if task.context == EMPTY_CONTEXT else SavedContext.from_context(task.context, task.image)
         return cls(
-            version=_choose_version(task, steps),
+            version=_choose_version(task, before, steps),
             made_by=provenance,
             query=task.query,
             by_hand=task.by_hand,
-            before=None if task.context == EMPTY_CONTEXT else SavedContext.from_context(task.context, task.image),
+            before=before,
             outcome=episode.outcome,
             steps=steps,
             picture=SavedImage.from_image(task.image, Path(source).name, pixels=pixels),
@@ -371,8 +395,10 @@ def to_saved_steps(episode: Episode) -> tuple[SavedStep, ...]:
     )
 
 
-def _choose_version(task: Task, steps: Sequence[SavedStep]) -> Literal[3, 4, 5]:
+def _choose_version(task: Task, before: SavedContext | None, steps: Sequence[SavedStep]) -> Literal[3, 4, 5, 6]:
     """The earliest version that can hold these steps."""
+    if has_label(steps) or (before is not None and before.added.has_label):
+        return LABEL_VERSION
     if has_correction(steps):
         return CORRECTION_VERSION
     return VERSION if task.timeline is None else VIDEO_VERSION
@@ -381,6 +407,11 @@ def _choose_version(task: Task, steps: Sequence[SavedStep]) -> Literal[3, 4, 5]:
 def has_correction(steps: Sequence[SavedStep]) -> bool:
     """Tell whether a mask was corrected in its place."""
     return any(step.added is not None and step.added.corrected for step in steps)
+
+
+def has_label(steps: Sequence[SavedStep]) -> bool:
+    """Tell whether a step gave a mask a class, or took it away."""
+    return any(step.added is not None and step.added.has_label for step in steps)
 
 
 def rebuild_episode(task: Task, steps: Sequence[SavedStep], outcome: Outcome | None) -> Episode:

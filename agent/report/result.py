@@ -111,6 +111,8 @@ class Mask(BaseModel):
     """In a video: where the object is on every frame; absent for an image."""
     probability: float | None = None
     """In [0, 1]: that its IoU with an object of its phrase is above 0.5; null where SAM 3 is not calibrated for it."""
+    label: Text = Field(default="", exclude_if=lambda label: not label)
+    """The class that a person gave it; absent where nobody did."""
 
     @classmethod
     def from_candidate(cls, candidate: Candidate, reason: str = "", track: Track | None = None) -> "Mask":
@@ -125,6 +127,7 @@ class Mask(BaseModel):
             reason=reason,
             track=track,
             probability=candidate.probability,
+            label=candidate.label,
         )
 
 

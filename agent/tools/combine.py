@@ -109,7 +109,9 @@ def _merge_parts(parts: Sequence[Candidate], id: int, origin: str, workspace: Wo
     # a part that is wrong makes the whole wrong, so that it is as likely right as the least likely of them
     known = [part for part in likely if part is not None]
     probability = min(known) if len(known) == len(likely) else None
-    return Candidate(id, rle, (x0, y0, x1, y1), score, phrase, origin, None, probability)
+    labels = {part.label for part in parts}
+    label = labels.pop() if len(labels) == 1 else ""
+    return Candidate(id, rle, (x0, y0, x1, y1), score, phrase, origin, None, probability, label)
 
 
 def merge_masklets(parts: Sequence[Masklet]) -> Masklet:

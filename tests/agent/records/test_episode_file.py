@@ -258,8 +258,8 @@ FOREIGN: dict[str, Callable[[bytes], bytes]] = {
     "not JSON, or cut off": lambda content: b"\x89PNG\xff\xfe",
     "does not say format": lambda content: b'{"version": 1}',
     "not a saved episode": lambda content: b"[1, 2]",
-    "version 6 of the format; expected 1 or 2 or 3 or 4 or 5": lambda content: content.replace(
-        b'"version": 3,', b'"version": 6,', 1
+    "version 7 of the format; expected 1 or 2 or 3 or 4 or 5 or 6": lambda content: content.replace(
+        b'"version": 3,', b'"version": 7,', 1
     ),
     "or cut off": lambda content: b"[" * 100_000,
 }
