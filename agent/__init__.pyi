@@ -1,4 +1,5 @@
 from .conversation.conversation import Conversation
+from .conversation.labels import GivenMask
 from .conversation.events import Event, ImageShown
 from .core.budget import Budget, Price
 from .core.calls import InvalidCall, ToolCall, ValidCall
@@ -52,6 +53,7 @@ __all__ = [
     "Episode",
     "Event",
     "Examiner",
+    "GivenMask",
     "GrammarPlanner",
     "ImageShown",
     "InvalidCall",

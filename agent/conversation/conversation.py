@@ -9,6 +9,7 @@ import numpy as np
 
 from agent.conversation import edits, labels, storage
 from agent.conversation.events import Event, ImageShown, build_context, count_image_bytes
+from agent.conversation.labels import GivenMask
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.context import ConversationContext
 from agent.core.english import format_ids
@@ -509,7 +510,7 @@ class Conversation:
 
         Example:
             >>> import numpy as np
-            >>> from agent.conversation.labels import GivenMask
+            >>> from agent import GivenMask
             >>> from sam3_tool import Image
             >>> conversation = Conversation.start(Image(np.zeros((4, 6, 3), np.uint8)))
             >>> conversation = conversation.add_masks([GivenMask(RleMask((4, 6), "0h0"))])
@@ -526,9 +527,7 @@ class Conversation:
         task = replace(self.build_task(description), by_hand=True)
         return self.append(labels.build_label_turn(task, changed, name))
 
-    def add_masks(
-        self, masks: Sequence[labels.GivenMask], description: str = "", *, origin: str = "given"
-    ) -> "Conversation":
+    def add_masks(self, masks: Sequence[GivenMask], description: str = "", *, origin: str = "given") -> "Conversation":
         """Add masks that no network made here, e.g. from another tool's file, to the answer.
 
         Args:
