@@ -1,6 +1,6 @@
 from .conversation.conversation import Conversation
-from .conversation.labels import GivenMask
 from .conversation.events import Event, ImageShown
+from .conversation.labels import GivenMask
 from .core.budget import Budget, Price
 from .core.calls import InvalidCall, ToolCall, ValidCall
 from .core.context import ConversationContext, PastTurn
