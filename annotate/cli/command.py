@@ -5,11 +5,11 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -28,6 +28,15 @@ from agent.cli.options import Options, read_query
 from agent.cli.path_parameters import path_argument, path_option
 from agent.cli.streams import print_json, print_line, print_remark
 from agent.core.errors import UsageError
+from annotate.cli.options import (
+    FormatsOption,
+    OneFileOption,
+    Reading,
+    Running,
+    reading_options,
+    running_options,
+)
+from annotate.cli.status import describe_status, list_error_lines, to_status_json
 from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
 
 if TYPE_CHECKING:
@@ -35,22 +44,13 @@ if TYPE_CHECKING:
     from annotate.plan import Plan
     from annotate.progress import ProgressMeter
     from annotate.questions import Question
-    from annotate.shards import ShardFolder, Summary
+    from annotate.shards import Summary
     from annotate.sources.base import Listing
 
-IMAGES_PANEL, RUNNING_PANEL = "Images", "Running"
-"""Headings in the help."""
 PROGRESS_INTERVAL = 60.0
 """Seconds between two lines of progress where stderr is no terminal."""
 SHOWN_ERRORS = 20
 """Lines that `status` prints of them."""
-FormatsOption = Annotated[
-    str,
-    typer.Option(
-        "--to", help="Formats, with commas: parquet (always there), coco, yolo-seg, webdataset, or any of --export."
-    ),
-]
-OneFileOption = Annotated[bool, typer.Option("--one-file", help="COCO as one file, however many masks there are.")]
 
 
 class RunGroup(typer.core.TyperGroup):
@@ -76,6 +76,8 @@ app = typer.Typer(
 
 @app.command("run")
 @shared_options.planning_options(without=("record", "concept", "frames", *shared_options.DOUBT_OPTIONS))
+@running_options
+@reading_options
 def annotate_source(
     source: Annotated[
         Path,
@@ -84,6 +86,8 @@ def annotate_source(
         ),
     ],
     options: Options,
+    reading: Reading,
+    running: Running,
     phrases: Annotated[
         str | None, typer.Option(help="A file with a phrase on each line, or phrases with commas: 'cat, dog'.")
     ] = None,
@@ -91,70 +95,6 @@ def annotate_source(
     out: Annotated[Path | None, path_option(help="Folder of the results (default: out/<name of SOURCE>).")] = None,
     to: FormatsOption = "parquet",
     one_file: OneFileOption = False,
-    column: Annotated[
-        str, typer.Option(help="Of a parquet file: the one with the images.", rich_help_panel=IMAGES_PANEL)
-    ] = "image",
-    allow_urls: Annotated[
-        bool, typer.Option("--allow-urls", help="Fetch the URLs of a list.", rich_help_panel=IMAGES_PANEL)
-    ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many images.", rich_help_panel=IMAGES_PANEL)
-    ] = None,
-    sample: Annotated[
-        float | None,
-        typer.Option(
-            help="Ask this share of the images, e.g. 0.01, say what all will cost, and keep nothing.",
-            rich_help_panel=IMAGES_PANEL,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes (default: one, or one for each GPU).", rich_help_panel=RUNNING_PANEL),
-    ] = None,
-    gpus: Annotated[
-        str | None, typer.Option(help="Their numbers, with commas: 0,1.", rich_help_panel=RUNNING_PANEL)
-    ] = None,
-    on: Annotated[
-        Literal["processes", "ray"],
-        typer.Option(help="Where workers run: here, or on a Ray cluster.", rich_help_panel=RUNNING_PANEL),
-    ] = "processes",
-    shard: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=65_536,
-            help="Images of a file of results (default: by their number, 256 at most).",
-            rich_help_panel=RUNNING_PANEL,
-        ),
-    ] = None,
-    share: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K/N", help="Do part K of N, for N machines with one results folder.", rich_help_panel=RUNNING_PANEL
-        ),
-    ] = None,
-    batch: Annotated[
-        int, typer.Option(min=1, max=256, help="Requests that SAM 3 serves together.", rich_help_panel=RUNNING_PANEL)
-    ] = 8,
-    episodes: Annotated[
-        int,
-        typer.Option(
-            min=1, max=256, help="Of a query: images at a time in each worker.", rich_help_panel=RUNNING_PANEL
-        ),
-    ] = 4,
-    stall: Annotated[
-        float,
-        typer.Option(min=1, help="Seconds after which a silent worker is ended.", rich_help_panel=RUNNING_PANEL),
-    ] = 1800.0,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on where it stopped: it does so anyway.", rich_help_panel=RUNNING_PANEL),
-    ] = False,
-    retry_errors: Annotated[
-        bool,
-        typer.Option("--retry-errors", help="Ask again what could not be answered.", rich_help_panel=RUNNING_PANEL),
-    ] = False,
-    max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
     """Ask phrases or a query about every image of SOURCE; the same command again goes on where it stopped.
 
@@ -167,21 +107,19 @@ def annotate_source(
     with report_errors("nothing was begun"), show_progress() as display:
         from annotate.exporting import parse_formats
 
-        formats, part = parse_formats(to), parse_share(share)
-        devices = choose_devices(parse_gpus(gpus), workers, options.device)
-        question = build_question(options, phrases, query, batch=batch, episodes=episodes, max_pixels=max_pixels)
+        formats = parse_formats(to)
+        question = build_question(options, phrases, query, running, reading.max_pixels)
         folder = out or Path("out", sanitize_file_name(source.stem))
         display.show_status(f"listing {source}")
-        reading = {"column": column, "allow_urls": allow_urls, "limit": limit, "max_pixels": max_pixels}
-        listing = open_listing(source, reading, folder)
+        listing = open_listing(source, reading.to_json(), folder)
         for note in listing.notes:
             print_note(display, note)
-        job = build_job(source, listing, question, folder, reading, shard=shard, batch=batch, display=display)
-        job = replace(job, devices=devices, place=on, share=part, stall=stall)
+        job = build_job(source, listing, question, folder, reading, running, display)
+        job = replace(job, devices=running.choose_devices(options.device))
         summary, said = (
-            run_job(job, formats, retry_errors=retry_errors, one_file=one_file, display=display)
-            if sample is None
-            else forecast_job(job, sample, display)
+            run_job(job, formats, retry_errors=running.retry_errors, one_file=one_file, display=display)
+            if reading.sample is None
+            else forecast_job(job, reading.sample, display)
         )
     print_line(said)
     if summary.images and sum(summary.errors.values()) == summary.images:
@@ -251,7 +189,7 @@ def open_listing(source: Path, reading: Any, out: Path) -> "Listing":
 
 
 def build_question(
-    options: Options, phrases: str | None, query: str | None, *, batch: int, episodes: int, max_pixels: int | None
+    options: Options, phrases: str | None, query: str | None, running: Running, max_pixels: int | None
 ) -> "Question":
     """What is asked. Raises UsageError unless it is either phrases or a query."""
     from annotate.questions import ask_phrases, ask_query, read_phrases
@@ -259,10 +197,11 @@ def build_question(
     if (phrases is None) == (query is None):
         raise UsageError("say what to find: either --phrases FILE, --phrases 'cat, dog', or --query 'the cat that …'")
     if query is not None:
-        return ask_query(options, read_query(query), batch=batch, episodes=episodes, max_pixels=max_pixels)
+        asked = read_query(query)
+        return ask_query(options, asked, batch=running.batch, episodes=running.episodes, max_pixels=max_pixels)
     if options.planner != "grammar":
         raise UsageError("--phrases go to SAM 3 alone; --planner is for --query")
-    return ask_phrases(options, read_phrases(phrases or ""), batch=batch, max_pixels=max_pixels)
+    return ask_phrases(options, read_phrases(phrases or ""), batch=running.batch, max_pixels=max_pixels)
 
 
 def build_job(
@@ -270,13 +209,11 @@ def build_job(
     listing: "Listing",
     question: "Question",
     out: Path,
-    reading: Any,
-    *,
-    shard: int | None,
-    batch: int,
+    reading: Reading,
+    running: Running,
     display: Progress,
 ) -> "Job":
-    """Everything about a run but where it runs."""
+    """Everything about a run but the devices of its workers."""
     from annotate.job import Job
     from annotate.plan import Plan, choose_shard_size
     from annotate.worker import WorkerSetup
@@ -285,50 +222,24 @@ def build_job(
         source=str(source.absolute()),
         listing=listing.digest,
         images=len(listing),
-        shard=shard or choose_shard_size(len(listing), question.phrases),
+        shard=running.shard or choose_shard_size(len(listing), question.phrases),
         question=question.asked,
         options=question.options,
-        reading=reading,
+        reading=reading.to_json(),
         notes=listing.notes,
     )
-    ahead = 2 * max(1, batch // question.phrases)
-    setup = WorkerSetup(out, listing.reader, question.build_asker, ahead, plan.hash)
-    report_progress, note = build_progress_callback(display), partial(print_note, display)
-    return Job(plan=plan, listing=listing, out=out, setup=setup, on_note=note, on_progress=report_progress)
-
-
-def choose_devices(gpus: Sequence[str], workers: int | None, device: str) -> list[str]:
-    """Choose where each worker's networks run: GPUs in turn, or all on the one device.
-
-    >>> choose_devices(["cuda:0", "cuda:1"], 3, "auto"), choose_devices([], None, "auto")
-    (['cuda:0', 'cuda:1', 'cuda:0'], ['auto'])
-    """
-    chosen = gpus or [device]
-    return [chosen[worker % len(chosen)] for worker in range(workers or len(chosen))]
-
-
-def parse_gpus(text: str | None) -> list[str]:
-    """Read `--gpus`. Raises UsageError.
-
-    >>> parse_gpus("0, 2")
-    ['cuda:0', 'cuda:2']
-    """
-    numbers = [number.strip() for number in (text or "").split(",") if number.strip()]
-    if text is not None and (not numbers or not all(number.isdecimal() for number in numbers)):
-        raise UsageError(f"--gpus takes their numbers with commas, e.g. 0,1, got {text!r}")
-    return [f"cuda:{int(number)}" for number in dict.fromkeys(numbers)]
-
-
-def parse_share(text: str | None) -> tuple[int, int]:
-    """Read `--share`, which counts from 1. Raises UsageError.
-
-    >>> parse_share("2/8")
-    (1, 8)
-    """
-    part, slash, whole = (text or "1/1").partition("/")
-    if not (slash and part.isdecimal() and whole.isdecimal() and 1 <= int(part) <= int(whole)):
-        raise UsageError(f"--share takes K/N with K from 1 to N, e.g. 1/4, got {text!r}")
-    return int(part) - 1, int(whole)
+    ahead = 2 * max(1, running.batch // question.phrases)
+    return Job(
+        plan=plan,
+        listing=listing,
+        out=out,
+        setup=WorkerSetup(out, listing.reader, question.build_asker, ahead, plan.hash),
+        on_note=partial(print_note, display),
+        on_progress=build_progress_callback(display),
+        place=running.on,
+        share=running.part,
+        stall=running.stall,
+    )
 
 
 def print_note(display: Progress, text: str) -> None:
@@ -415,46 +326,3 @@ def forecast_job(job: "Job", share: float, display: Progress) -> "tuple[Summary,
     display.show_status("asking a sample")
     forecast = forecast_run(job, share)
     return forecast.sample, forecast.format_lines()
-
-
-def describe_status(plan: "Plan", summary: "Summary", done: int) -> list[tuple[str, str]]:
-    """Name and value of each line of `status`."""
-    from agent.core.english import format_duration
-    from annotate.progress import format_bytes, format_errors
-
-    asked = plan.question.get("query") or ", ".join(plan.question.get("phrases", ()))
-    lines = {
-        "source": plan.source,
-        "asked": asked if len(asked) <= 200 else f"{asked[:197]}…",
-        "weights": plan.weights,
-        "images": f"{summary.images:,} of {plan.images:,}",
-        "shards": f"{done:,} of {plan.shards:,}, of {plan.shard:,} images",
-        "rows": f"{summary.rows:,}",
-        "masks": f"{summary.masks:,}",
-        "size": format_bytes(summary.bytes),
-        "time": f"{format_duration(summary.seconds)} of work, over all workers",
-        "tokens": f"{summary.tokens:,}" if summary.tokens else "",
-        "cost": f"{summary.cost:.4g}" if summary.cost else "",
-        "errors": ", ".join(format_errors(summary.errors)) or "none",
-    }
-    return [(name, to_one_line(value)) for name, value in lines.items() if value]
-
-
-def to_status_json(plan: "Plan", summary: "Summary", done: int) -> str:
-    """The same for programs."""
-    from json import dumps
-
-    told = {"plan": plan.hash, "images": plan.images, "shards": plan.shards, "weights": plan.weights}
-    return dumps({**told, "done": {**asdict(summary), "shards": done}}, indent=1)
-
-
-def list_error_lines(folder: "ShardFolder") -> Iterator[str]:
-    """Yield a line for each image that could not be answered."""
-    from annotate.shards import read_shard, read_summary
-
-    for number in sorted(folder.find_done()):
-        path = folder.get_shard_path(number)
-        if read_summary(path).errors:
-            for rows in read_shard(path):
-                if rows[0].error_kind:
-                    yield f"{escape_unprintable(rows[0].image)}: {rows[0].error_kind}: {to_one_line(rows[0].error)}"
