@@ -126,7 +126,10 @@ class ReviewQueue:
                 " drawn = excluded.drawn, weight = excluded.weight, wanted = max(wanted, excluded.wanted), is_open = 1",
                 rows,
             )
-            known = "select id from item where stage = ? and pair = ? and mask = ? and version = ? and (answered <> '' or free = 0)"
+            known = (
+                "select id from item where stage = ? and pair = ? and mask = ? and version = ?"
+                " and (answered <> '' or free = 0)"
+            )
             found = [number for row in rows for (number,) in connection.execute(known, row[:4])]
             self._update_free(connection, found)
         return len(rows)
@@ -279,7 +282,7 @@ class ReviewQueue:
         return kept
 
     def _tidy_file(self) -> None:
-        """Move what was written into the file itself now and then: here, where nobody waits, and not in `take_items`."""
+        """Move what was written into the file itself now and then: here, where nobody waits, not in `take_items`."""
         with self._lock:
             self._calls += 1
             if self._calls % CHECKPOINT_CALLS == 0:
