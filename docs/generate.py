@@ -38,6 +38,7 @@ ERROR_MODULES = (
     "demo.sessions",
     "demo.requests",
     "annotate.errors",
+    "engine.errors",
     "sam3_tool.system.fetching",
     "serve.http.errors",
 )

@@ -29,6 +29,8 @@
     │   ├── SourceError         there are no images where they were looked for       (annotate.errors)
     │   ├── AnnotationError     the folder of a run over many images cannot be used  (annotate.errors)
     │   │   └── WorkerError     its workers cannot go on; exit code 1
+    │   ├── EngineError         a data engine cannot be made, opened or run           (engine.errors)
+    │   │   └── EngineInterruptedError  it cannot write any more; exit code 1
     │   ├── ApiError            a request over HTTP is refused                (serve.http.errors)
     │   ├── SessionExpiredError a visitor's session is gone                       (demo.sessions)
     │   └── InvalidEventError   the page sent what is no event                    (demo.requests)

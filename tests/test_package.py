@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "examples" / "plugin"
-PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
+PACKAGES = ("agent", "annotate", "bench", "demo", "engine", "evals", "prompts", "sam3_tool", "serve")
 RED = "d62628"
 SLOW_TO_READ = ("torch", "torchvision", "transformers", "openai", "scipy", "rich", "huggingface_hub", "prompt_toolkit")
 """For mypy."""

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("agent", "annotate", "bench", "demo", "evals", "prompts", "sam3_tool", "serve")
+PACKAGES = ("agent", "annotate", "bench", "demo", "engine", "evals", "prompts", "sam3_tool", "serve")
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The folder of a data engine: images, pairs and the log in SQLite, masks in parquet."""

@@ -1,0 +1,114 @@
+"""Proposals: masks in files, where each of them lies in the database, both or neither."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError, EngineInterruptedError
+from engine.pairs import Proposal, Reproposal
+from engine.store.database import EngineDatabase
+from engine.store.log import append_entries
+from engine.store.shards import close_shards, read_proposals, write_shard
+from sam3_tool.system.unfinished_files import clear_leftovers
+
+KEYS_AT_A_TIME = 512
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the latest proposal for a pair lies."""
+
+    shard: str
+    row: int
+    masks: int
+    """How many it has."""
+    made_by: str
+
+
+def find_places(database: EngineDatabase, keys: Sequence[str]) -> dict[str, Place]:
+    """Return where the latest proposals lie, by the pair's key."""
+    places: dict[str, Place] = {}
+    for start in range(0, len(keys), KEYS_AT_A_TIME):
+        part = keys[start : start + KEYS_AT_A_TIME]
+        with database.read() as connection:
+            rows = connection.execute(
+                "SELECT pair, shard, row, masks, made_by FROM proposals"
+                f" WHERE pair IN ({','.join('?' * len(part))}) ORDER BY id",
+                part,
+            ).fetchall()
+        places |= {pair: Place(*place) for pair, *place in rows}
+    return places
+
+
+def read_places(folder: Path, places: Mapping[str, Place]) -> dict[str, Proposal]:
+    """Read proposals from their files, by the pair's key. Raises EngineError."""
+    by_shard: dict[str, dict[int, str]] = defaultdict(dict)
+    for key, place in places.items():
+        by_shard[place.shard][place.row] = key
+    return {
+        rows[row]: proposal
+        for shard, rows in by_shard.items()
+        for row, proposal in read_proposals(folder / shard, [*rows]).items()
+    }
+
+
+def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Proposal], *, at: float) -> None:
+    """Write proposals into a new file, and then where they lie; a file that the database does not know is no proposal.
+
+    Raises:
+        EngineError: A pair is not there, or has two proposals, or nothing can be written.
+    """
+    if not found:
+        return
+    images = _find_images(database, [proposal.pair for proposal in found])
+    earlier = read_places(folder, find_places(database, [*images]))
+    again = [build_reproposal(earlier[one.pair], one, at=at) for one in found if one.pair in earlier]
+    try:
+        shard = write_shard(folder, [(images[proposal.pair], proposal) for proposal in found])
+    except OSError as error:
+        raise EngineInterruptedError(
+            f"{folder} cannot be written ({error.strerror or error}); make room and run the same command again, what is"
+            " done is kept"
+        ) from error
+    with database.write() as connection:
+        append_entries(database, again)
+        connection.executemany(
+            "INSERT INTO proposals (pair, shard, row, masks, made_by) VALUES (?, ?, ?, ?, ?)",
+            [(one.pair, shard, row, len(one.masks), one.made_by) for row, one in enumerate(found)],
+        )
+
+
+def build_reproposal(earlier: Proposal, later: Proposal, *, at: float) -> Reproposal:
+    """Say which masks of a proposal are there again, pixel by pixel, in a later one."""
+    places = {mask: index for index, mask in enumerate(later.masks)}
+    moved = tuple(places.get(mask) for mask in earlier.masks)
+    return Reproposal(pair=later.pair, moved=moved, count=len(later.masks), made_by=later.made_by, at=at)
+
+
+def _find_images(database: EngineDatabase, keys: Sequence[str]) -> dict[str, str]:
+    """Return the images of pairs, by the pair's key. Raises EngineError."""
+    if len({*keys}) != len(keys):
+        raise EngineError("a pair has two proposals at once; give the better one of them")
+    images: dict[str, str] = {}
+    for start in range(0, len(keys), KEYS_AT_A_TIME):
+        part = keys[start : start + KEYS_AT_A_TIME]
+        with database.read() as connection:
+            query = f"SELECT key, image FROM pairs WHERE key IN ({','.join('?' * len(part))})"
+            images |= dict(connection.execute(query, part).fetchall())
+    if missing := [key for key in keys if key not in images]:
+        raise EngineError(f"there is no pair {missing[0]!r} in this engine; its image may have been forgotten")
+    return images
+
+
+def remove_unknown_shards(database: EngineDatabase, folder: Path) -> None:
+    """Remove files that were written when the program was killed before it could say that they are there."""
+    clear_leftovers(folder)
+    with database.read() as connection:
+        known = {shard for (shard,) in connection.execute("SELECT DISTINCT shard FROM proposals")}
+    for path in folder.glob("proposals-*.parquet"):
+        if path.name not in known:
+            with suppress(OSError):
+                path.unlink()
+    close_shards()

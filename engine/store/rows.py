@@ -1,0 +1,70 @@
+"""Values as rows of the database, and back."""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter
+
+from engine.images import EngineImage, Split
+from engine.pairs import Entry, Judgement, LogRecord, Pair
+
+IMAGE_COLUMNS = """
+images.key, images.width, images.height, images.dhash, images.duplicates, images.split, images.error, files.path,
+files.source, files.licence, files.original_hash, files.alt_text
+FROM images JOIN files ON files.id = images.file
+"""
+PAIR_COLUMNS = "image, phrase, original, origin, parent"
+_ENTRIES: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+
+def to_image(row: tuple[Any, ...]) -> EngineImage:
+    """Convert a row of `IMAGE_COLUMNS`."""
+    key, width, height, dhash, group, split, error, path, source, licence, original_hash, alt_text = row
+    return EngineImage(
+        key=key,
+        path=Path(os.fsdecode(path)),
+        width=width,
+        height=height,
+        source=source,
+        licence=licence,
+        original_hash=original_hash,
+        group=group,
+        split=cast(Split, split),
+        dhash=from_signed(dhash) if dhash else "",
+        alt_text=alt_text,
+        error=error,
+    )
+
+
+def to_pair(row: tuple[Any, ...]) -> Pair:
+    """Convert a row of `PAIR_COLUMNS`."""
+    image, phrase, original, origin, parent = row
+    # it was checked when it came in
+    return Pair.model_construct(image=image, phrase=phrase, original=original, origin=origin, parent=parent)
+
+
+def to_record(position: int, body: str) -> LogRecord:
+    """Convert a row of the log."""
+    return LogRecord.model_construct(position=position, entry=_ENTRIES.validate_json(body))
+
+
+def to_log_row(entry: Entry, pair: str) -> tuple[str, str, str, str]:
+    """Convert an entry to pair, kind, choice and body."""
+    choice = entry.choice if isinstance(entry, Judgement) else ""
+    return pair, entry.kind, choice, entry.model_dump_json()
+
+
+def to_signed(dhash: str) -> int:
+    """Convert 16 hexadecimal digits to a number that SQLite holds.
+
+    >>> to_signed("ffffffffffffffff"), from_signed(-1)
+    (-1, 'ffffffffffffffff')
+    """
+    number = int(dhash or "0", 16)
+    return number - 2**64 if number >= 2**63 else number
+
+
+def from_signed(number: int) -> str:
+    """Convert back to 16 hexadecimal digits."""
+    return f"{number % 2**64:016x}"
