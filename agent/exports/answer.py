@@ -18,6 +18,8 @@ GENERATOR_NAME = "sam3-agent"
 """What made the masks, for formats that ask."""
 DEFAULT_NAME = "picture"
 """The name of an image that came from no file."""
+MAX_TOLERANCE = 100.0
+"""Pixels by which polygons may miss a mask's edge."""
 DEFAULT_CATEGORY = "object"
 """The category of a mask that no phrase found, e.g. one that was clicked."""
 
@@ -46,10 +48,18 @@ class ExportAnswer:
     """The image's file name as it is, with no folder in it: what finds the image again."""
     reasons: Mapping[int, str]
     """Why a mask belongs to the answer, by its number."""
+    tolerance: float = 0.0
+    """Pixels by which polygons may miss a mask's edge, so that they have fewer points; 0 loses nothing."""
 
     @classmethod
     def from_candidates(
-        cls, image: Image, candidates: Sequence[Candidate], name: str, reasons: Mapping[int, str]
+        cls,
+        image: Image,
+        candidates: Sequence[Candidate],
+        name: str,
+        reasons: Mapping[int, str],
+        *,
+        tolerance: float = 0.0,
     ) -> "ExportAnswer":
         """Check the masks, and leave out those without a pixel.
 
@@ -58,20 +68,22 @@ class ExportAnswer:
             candidates: The masks, in the order of the answer.
             name: The image's file name. Folders before it are left out.
             reasons: Mask id -> why the mask belongs to the answer.
+            tolerance: Pixels by which polygons may miss a mask's edge, from 0 to 100.
 
         Returns:
             What `Exporter.encode` gets.
 
         Raises:
-            ValueError: A mask has another size than the image.
+            ValueError: A mask has another size than the image, or the tolerance is out of range.
         """
+        check_tolerance(tolerance)
         size = image.height, image.width
         for candidate in candidates:
             if candidate.rle.size != size:
                 raise ValueError(f"mask {candidate.id} is {candidate.rle.size}, the picture is {size} (height, width)")
         filled = compute_areas([candidate.rle for candidate in candidates]) > 0
         kept = tuple(candidate for candidate, has_pixels in zip(candidates, filled, strict=True) if has_pixels)
-        return cls(image, kept, Path(name).name or DEFAULT_NAME, reasons)
+        return cls(image, kept, Path(name).name or DEFAULT_NAME, reasons, tolerance)
 
     @staticmethod
     def build_stem(name: str) -> str:
@@ -133,6 +145,13 @@ class ExportAnswer:
             **({"class": candidate.label} if candidate.label else {}),
             **({"reason": reason} if reason else {}),
         }
+
+
+def check_tolerance(tolerance: float) -> float:
+    """Return the pixels by which polygons may miss a mask's edge. Raises ValueError unless they are 0 to 100."""
+    if not 0 <= tolerance <= MAX_TOLERANCE:
+        raise ValueError(f"a tolerance is 0 to {MAX_TOLERANCE:g} pixels, not {tolerance:g}")
+    return tolerance
 
 
 def get_category(candidate: Candidate) -> str:

@@ -56,6 +56,8 @@ class Exporter:
         name: str,
         folder: Path,
         reasons: Mapping[int, str],
+        *,
+        tolerance: float = 0.0,
     ) -> Path:
         """Write one file into a folder. A file of the same name is replaced as a whole.
 
@@ -65,17 +67,19 @@ class Exporter:
             name: The image's file name, which the format stores; the file's own name is made from it.
             folder: An existing folder.
             reasons: Mask id -> why the mask belongs to the answer.
+            tolerance: Pixels by which polygons may miss a mask's edge, from 0 to 100; 0 loses nothing.
 
         Returns:
             The path of the file. Without any mask, the file is valid and holds none.
 
         Raises:
-            ValueError: A mask has another size than the image, or the format is for videos only.
+            ValueError: A mask has another size than the image, the format is for videos only, or the tolerance is out
+                of range.
             OSError: The file cannot be written.
         """
         if self.encode is None:
             raise ValueError(f"{self.suffix} is a format of videos only")
-        answer = ExportAnswer.from_candidates(image, candidates, name, reasons)
+        answer = ExportAnswer.from_candidates(image, candidates, name, reasons, tolerance=tolerance)
         path = folder / self.build_file_name(name)
         write_atomically(path, self.encode(answer))
         return path

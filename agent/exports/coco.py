@@ -19,8 +19,13 @@ def encode_with_runs(answer: ExportAnswer) -> bytes:
 
 
 def encode_with_polygons(answer: ExportAnswer) -> bytes:
-    """Masks as polygons, one for each part; COCO's rasteriser draws exactly the mask from them."""
-    return _encode_file(answer, lambda candidate, mask: [_flatten_ring(ring) for ring in polygons.trace_rings(mask)])
+    """Masks as polygons, one for each part; COCO's rasteriser draws exactly the mask from them, without a tolerance."""
+    return _encode_file(answer, lambda candidate, mask: draw_polygons(mask, answer.tolerance))
+
+
+def draw_polygons(mask: np.ndarray, tolerance: float) -> list[list[float]]:
+    """Return the polygons of `mask`, bool (H, W), that miss its edge by `tolerance` pixels at most."""
+    return [_flatten_ring(ring) for ring in polygons.trace_rings(mask, tolerance=tolerance)]
 
 
 def _flatten_ring(ring: polygons.Ring) -> list[float]:

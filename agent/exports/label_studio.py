@@ -29,19 +29,23 @@ def encode_task(answer: ExportAnswer) -> bytes:
     png_file = BytesIO()
     answer.image.to_pil().save(png_file, "PNG")
     image = f"data:image/png;base64,{b64encode(png_file.getvalue()).decode()}"
+    content = {
+        "data": {"image": image, "file_name": answer.name},
+        "meta": {"interface": build_interface(answer.categories)},
+        "predictions": [build_prediction(answer)],
+    }
+    return to_json_bytes([content])
+
+
+def build_prediction(answer: ExportAnswer) -> dict[str, Any]:
+    """Return the masks of an answer as a prediction of a task."""
     regions = [_build_region(answer, candidate, mask) for candidate, mask in answer.iterate_masks()]
     scores = [candidate.score for candidate in answer.candidates]
-    prediction = {
+    return {
         "model_version": GENERATOR_NAME,
         "score": round(fmean(scores), 4) if scores else 0.0,
         "result": regions,
     }
-    content = {
-        "data": {"image": image, "file_name": answer.name},
-        "meta": {"interface": build_interface(answer.categories)},
-        "predictions": [prediction],
-    }
-    return to_json_bytes([content])
 
 
 def build_interface(labels: list[str]) -> str:

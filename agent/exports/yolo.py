@@ -29,23 +29,25 @@ def encode_data_set(answer: ExportAnswer) -> bytes:
     )
 
 
-def build_description(names: list[str]) -> str:
+def build_description(names: list[str], *, train: str = "images", val: str = "images") -> str:
     """Build `data.yaml`. Paths are seen from the file itself. JSON's strings are YAML's too."""
     class_names = [f"{class_id}: {json.dumps(name, ensure_ascii=False)}" for class_id, name in enumerate(names)]
-    return "\n".join(["train: images", "val: images", "names: {" + ", ".join(class_names) + "}", ""])
+    return "\n".join([f"train: {train}", f"val: {val}", "names: {" + ", ".join(class_names) + "}", ""])
 
 
 def _format_labels(answer: ExportAnswer) -> str:
     names, size = answer.categories, (answer.image.width, answer.image.height)
     return "".join(
-        f"{names.index(get_category(candidate))} {format_corners(mask, size)}\n"
+        f"{names.index(get_category(candidate))} {format_corners(mask, size, tolerance=answer.tolerance)}\n"
         for candidate, mask in answer.iterate_masks()
     )
 
 
-def format_corners(mask: np.ndarray, size: tuple[int, int]) -> str:
+def format_corners(mask: np.ndarray, size: tuple[int, int], *, tolerance: float = 0.0) -> str:
     """Write one polygon in fractions of the image's `size`, which is its width and height."""
-    fractions = polygons.to_pixel_coordinates(polygons.join_rings(polygons.trace_rings(mask))) / size
+    fractions = (
+        polygons.to_pixel_coordinates(polygons.join_rings(polygons.trace_rings(mask, tolerance=tolerance))) / size
+    )
     return " ".join(f"{coordinate:.6f}" for coordinate in fractions.ravel())
 
 

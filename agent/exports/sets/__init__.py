@@ -1,0 +1,1 @@
+"""The masks of many images as one data set, in the formats of other tools."""

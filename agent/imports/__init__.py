@@ -1,0 +1,1 @@
+"""Masks with classes out of other tools' files, to be put onto images."""
