@@ -150,18 +150,20 @@ class Ontology:
         [True, True, True, False, False]
         """
         asked, given = self.find_keys(candidate), {*self.find_keys(positive)}
-        same = self.make_key(candidate) == self.make_key(positive) or make_phrase_key(candidate) in self._related(given)
+        same = self.make_key(candidate) == self.make_key(positive) or make_phrase_key(
+            candidate
+        ) in self._find_related_names(given)
         kin = bool({*asked} & (given | self.find_ancestors(given) | self.find_descendants(given)))
-        return same or (kin and self._attributes(candidate) <= self._attributes(positive))
+        return same or (kin and self._read_attributes(candidate) <= self._read_attributes(positive))
 
-    def _attributes(self, phrase: str) -> frozenset[str]:
+    def _read_attributes(self, phrase: str) -> frozenset[str]:
         """Return what a phrase says beside its concept: nothing where the whole of it is a name."""
         if make_phrase_key(phrase) in self._keys_by_name:
             return frozenset()
         attributes, noun = split_attributes(phrase)
         return frozenset(map(spell_word, attributes)) if noun else frozenset()
 
-    def _related(self, keys: Iterable[str]) -> set[str]:
+    def _find_related_names(self, keys: Iterable[str]) -> set[str]:
         return {make_phrase_key(name) for key in keys for name in self.nodes[key].related}
 
     def _find_siblings(self, keys: Iterable[str]) -> list[str]:
