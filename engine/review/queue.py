@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
@@ -101,11 +101,12 @@ class ReviewQueue:
         with self._lock:
             return self._connection.execute(text, values).fetchall()  # type: ignore[arg-type]
 
-    def add_items(self, items: Iterable[NewItem]) -> int:
+    def add_items(self, items: Iterable[NewItem], *, is_new_only: bool = False) -> int:
         """Add items, open again those that were closed, and give them their new priority.
 
         Args:
             items: What shall be looked at. An item that is there already keeps its opinions.
+            is_new_only: Leave open items as they are, with their priority.
 
         Returns:
             How many there were.
@@ -122,25 +123,58 @@ class ReviewQueue:
             connection.executemany(
                 "insert into item(stage, pair, mask, version, phrase, domain, size, priority, drawn, weight, wanted,"
                 f" gold, free) values ({', '.join('?' * 13)}) on conflict(stage, pair, mask, version) do update set"
-                " priority = excluded.priority, gold = coalesce(excluded.gold, gold),"
-                " drawn = excluded.drawn, weight = excluded.weight, wanted = max(wanted, excluded.wanted), is_open = 1",
+                " priority = excluded.priority, gold = coalesce(excluded.gold, gold), drawn = excluded.drawn,"
+                " weight = excluded.weight, wanted = max(wanted, excluded.wanted), is_open = 1,"
+                " free = max(wanted, excluded.wanted)" + (" where is_open = 0" if is_new_only else ""),
                 rows,
             )
-            known = (
+            begun = (
                 "select id from item where stage = ? and pair = ? and mask = ? and version = ?"
-                " and (answered <> '' or free = 0)"
+                " and (answered <> '' or exists (select 1 from lease where lease.item = item.id))"
             )
-            found = [number for row in rows for (number,) in connection.execute(known, row[:4])]
+            found = [number for row in rows for (number,) in connection.execute(begun, row[:4])]
             self._update_free(connection, found)
         return len(rows)
 
-    def close_items(self, stage: str, pairs: Collection[str]) -> None:
-        """Ask nobody any more about these pairs at this stage. Answers under way are kept as further opinions."""
+    def close_pair(self, pair: str) -> None:
+        """Ask nobody any more about a pair. Answers under way are kept as further opinions."""
+        self._close_items("pair = ?", (pair,))
+
+    def close_phrase(self, phrase: str) -> None:
+        """Ask nobody any more about a phrase, in any image."""
+        self._close_items("phrase = ?", (phrase,))
+
+    def close_all(self) -> None:
+        """Ask nobody about anything until items are added again; what waits for a second opinion goes on waiting."""
+        self._close_items("answered = ''", ())
+
+    def close_stale(self, pair: str, stage: str, version: str, *, is_strict: bool) -> None:
+        """Ask no more about a pair what it does not need.
+
+        Args:
+            pair: Key of the pair.
+            stage: What it needs now; '' for nothing.
+            version: Of the items of this stage that it needs.
+            is_strict: Ask for second opinions of this version only, at the stages after 'mv'.
+        """
+        unneeded = "answered = '' and not (stage = ? and version = ?)"
+        other = "? and stage <> 'mv' and version <> ?"
+        self._close_items(f"pair = ? and ({unneeded} or {other})", (pair, stage, version, is_strict, version))
+
+    def close_outdated(self, proposals: Mapping[str, int]) -> None:
+        """Ask for no second opinion on masks that are not there any more.
+
+        Args:
+            proposals: Pair -> number of its latest proposal, with which the version of its items begins.
+        """
+        waiting = self._read("select id, pair, version from item where is_open = 1 and answered <> ''")
+        for number, pair, version in waiting:
+            if version.partition(":")[0] != str(proposals.get(pair, 0)):
+                self._close_items("id = ?", (number,))
+
+    def _close_items(self, condition: str, values: tuple) -> None:
         with self._write() as connection:
-            connection.executemany(
-                "update item set is_open = 0, free = 0 where stage = ? and pair = ? and is_open = 1",
-                [(stage, pair) for pair in pairs],
-            )
+            connection.execute(f"update item set is_open = 0, free = 0 where is_open = 1 and {condition}", values)
 
     def forget_pairs(self, pairs: Collection[str]) -> None:
         """Remove items, leases and opinions of pairs whose image is to be forgotten."""
@@ -297,7 +331,7 @@ class ReviewQueue:
         gold, is_open, wanted = row
         choices = self._read_choices(connection, opinion.item)
         is_enough = not is_open or len(choices) >= count_wanted(choices, wanted)
-        kind = "gold" if gold is not None else "further" if is_enough else "asked"
+        kind = "gold" if gold is not None else "further" if is_enough else "second" if choices else "asked"
         values = (
             *(opinion.answer, opinion.batch or opinion.answer, opinion.item, person, opinion.choice, opinion.reason),
             *(opinion.content, opinion.seconds, self._clock(), kind),
@@ -409,6 +443,14 @@ class ReviewQueue:
         missing = "select 1 from item where pair = ? and stage = ? and is_open = 1 and free > 0"
         held = "select 1 from lease join item on item.id = lease.item where pair = ? and stage = ? and is_open = 1"
         return bool(self._read(f"{missing} union {held}", (pair, stage) * 2))
+
+    def count_gold(self, stage: str) -> int:
+        """Count the items of a stage whose answer is known."""
+        return int(self._read("select count(*) from item where stage = ? and gold is not null", (stage,))[0][0])
+
+    def list_pairs(self) -> list[str]:
+        """List the keys of all pairs in the queue."""
+        return [pair for (pair,) in self._read("select distinct pair from item")]
 
     def count_open(self) -> dict[str, int]:
         """Count the opinions that are missing, by stage."""

@@ -24,6 +24,7 @@ create index if not exists next_item on item(stage, answered, priority desc) whe
 create index if not exists next_of_phrase on item(stage, phrase, answered, priority desc) where free > 0;
 create index if not exists gold_item on item(stage, id) where gold is not null;
 create index if not exists pair_item on item(pair);
+create index if not exists phrase_item on item(phrase);
 create table if not exists lease(
     item integer not null, person text not null, page text not null, until real not null,
     primary key(item, person)) without rowid;
@@ -36,7 +37,7 @@ create table if not exists opinion(
     item integer not null, person text not null,
     choice text not null, reason text not null, content text not null,
     seconds real not null, at real not null,
-    kind text not null,                      -- asked, further or gold
+    kind text not null,                      -- asked, second, further or gold
     is_withdrawn integer not null default 0, withdrawn_at real,
     position integer, withdrawal integer);   -- in the log of the project; null until written there
 create unique index if not exists one_opinion on opinion(item, person) where is_withdrawn = 0;
@@ -121,7 +122,7 @@ class Opinion:
     at: float
     """Seconds since 1970."""
     kind: str
-    """'asked', 'further' (the item had enough) or 'gold'."""
+    """'asked', 'second' (others had answered), 'further' (the item had enough) or 'gold'."""
     is_withdrawn: bool
     withdrawn_at: float | None
     position: int | None

@@ -134,7 +134,7 @@ class TokenBook:
 def _read_entry(path: Path, name: str, table: Any) -> list[tuple[bytes, Tenant]]:
     try:
         entry = TenantEntry.model_validate(table)
-        hashes = [_read_hash(token) for token in entry.tokens]
+        hashes = [read_hash(token) for token in entry.tokens]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "table"
@@ -145,7 +145,7 @@ def _read_entry(path: Path, name: str, table: Any) -> list[tuple[bytes, Tenant]]
     return [(hashed, tenant) for hashed in hashes]
 
 
-def _read_hash(token: str) -> bytes:
+def read_hash(token: str) -> bytes:
     """Return the SHA-256 of a token. Raises ValueError, whose message does not show the token."""
     scheme, colon, digest = token.partition(":")
     if colon and scheme == "sha256":

@@ -172,7 +172,7 @@ def test_a_grid_is_of_one_phrase(queue):
 
 def test_closed_pairs_are_asked_about_no_more_and_added_ones_again(queue):
     fill(queue, 2)
-    queue.close_items("mv", [f"{0:016x}"])
+    queue.close_pair(f"{0:016x}")
     assert take(queue, "anna", count=9) == [2]
     fill(queue, 1)
     assert take(queue, "ben") == [1]

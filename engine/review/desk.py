@@ -1,0 +1,275 @@
+"""The desk between the queue and the log: what a pair needs becomes items, and what people say becomes entries."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+from threading import RLock
+
+from engine.errors import EngineError
+from engine.images import EngineImage
+from engine.pairs import Entry, Judgement, Pair, Proposal, Withdrawal
+from engine.review.entries import build_version, check_choice, is_about, name_person, read_content, to_entries
+from engine.review.queue import ReviewQueue, choose_wanted
+from engine.review.queue_tables import NewItem, NewOpinion, Opinion, QueueItem
+from engine.states import PairDecision, StatePolicy
+from engine.store.store import EngineStore
+
+QUEUE_FILE = "review.sqlite"
+RANDOM_SHARE = 0.10
+"""Of the pairs are shown in random order, without which no quality could be estimated."""
+MAX_GOLD = 200
+"""Items per stage that test people."""
+STAGES = ("mv", "ev", "correct")
+
+
+@dataclass(frozen=True)
+class Priority:
+    """When a pair is shown, and why."""
+
+    value: float
+    drawn: str = "risk"
+    weight: float = 1.0
+
+
+Ranking = Callable[[str], Priority]
+"""Pair key -> its priority."""
+
+
+def rank_randomly(pair: str) -> Priority:
+    """Return the priority of a pair where nobody has measured its risk: a random one, always the same."""
+    digest = blake2b(pair.encode(), digest_size=8, person=b"rank").digest()
+    return Priority(int.from_bytes(digest, "big") / 2**64, "random")
+
+
+@dataclass(frozen=True)
+class ModelOpinion:
+    """What a model said of an item, for whoever has answered it."""
+
+    choice: str
+    probability: float | None
+    by: str
+
+
+class ReviewDesk:
+    """Hands out what people shall look at, and writes what they say into the log.
+
+    Args:
+        store: The project, open for writing.
+        queue: Its queue.
+        policy: What judgements are worth.
+        rank: When each pair is shown.
+    """
+
+    def __init__(
+        self,
+        store: EngineStore,
+        queue: ReviewQueue,
+        *,
+        policy: StatePolicy = StatePolicy(),  # noqa: B008  # frozen
+        rank: Ranking = rank_randomly,
+    ) -> None:
+        self.store, self.queue = store, queue
+        self._policy, self._rank = policy, rank
+        self._lock = RLock()
+
+    def synchronize(self) -> int:
+        """Write what the log lacks, and fill the queue with what the pairs need. Call it once at the start.
+
+        Returns:
+            How many items there are to look at.
+        """
+        with self._lock:
+            self.write_log()
+            proposals, sources = self._read_proposal_numbers(), self._read_sources()
+            self._forget_missing()
+            self.queue.close_all()
+            self.queue.close_outdated(proposals)
+            count = 0
+            decisions = self.store.iterate_decisions(self._policy)
+            while page := list(islice(decisions, 2000)):
+                items = [
+                    item
+                    for pair, decision in page
+                    for item in self._list_items(pair, decision, proposals.get(pair.key, 0), sources)
+                ]
+                count += self.queue.add_items(items)
+            return count
+
+    def _read_proposal_numbers(self, pair: str | None = None) -> dict[str, int]:
+        where, values = ("", ()) if pair is None else (" WHERE pair = ?", (pair,))
+        with self.store.database.read() as connection:
+            rows = connection.execute(f"SELECT pair, MAX(id) FROM proposals{where} GROUP BY pair", values)
+            return dict(rows.fetchall())
+
+    def _read_sources(self) -> dict[str, str]:
+        return {image.key: image.source for image in self.store.images()}
+
+    def _forget_missing(self) -> None:
+        """Remove from the queue what was forgotten in the project."""
+        known = {pair.key for pair in self.store.pairs()}
+        self.queue.forget_pairs([pair for pair in self.queue.list_pairs() if pair not in known])
+
+    def _list_items(
+        self, pair: Pair, decision: PairDecision, proposal: int, sources: Mapping[str, str]
+    ) -> Iterator[NewItem]:
+        """Yield what a pair needs of people."""
+        priority, domain = self._rank(pair.key), sources.get(pair.image, "")
+        needed: list[tuple[str, int | None, str]] = []
+        match decision.needs:
+            case "mv":
+                needed = [("mv", mask, build_version(proposal)) for mask in decision.open_masks]
+            case "ev" | "correct":
+                needed = [(decision.needs, None, build_version(proposal, decision.accepted))]
+        for stage, mask, version in needed:
+            yield NewItem(
+                stage=stage,
+                pair=pair.key,
+                mask=mask,
+                version=version,
+                phrase=pair.phrase,
+                domain=domain,
+                priority=priority.value,
+                drawn=priority.drawn,
+                weight=priority.weight,
+                wanted=choose_wanted(stage, pair.key, mask),
+            )
+
+    def keep_opinions(self, person: str, opinions: Sequence[NewOpinion]) -> dict[str, str]:
+        """Keep what a person says, write it into the log, and ask for what the pairs need next.
+
+        Args:
+            person: Who says it.
+            opinions: In the order in which they were given.
+
+        Returns:
+            As `ReviewQueue.keep_opinions`, or 'invalid: …' with a sentence.
+        """
+        statuses = {opinion.answer: self._check_opinion(opinion) for opinion in opinions}
+        valid = [opinion for opinion in opinions if not statuses[opinion.answer]]
+        statuses.update(self.queue.keep_opinions(person, valid))
+        with self._lock:
+            self.write_log()
+        for opinion in valid:
+            self._promote_gold(opinion.item)
+        return statuses
+
+    def _check_opinion(self, opinion: NewOpinion) -> str:
+        item = self.queue.find_item(opinion.item)
+        if item is None:
+            return ""  # the queue says that it is unknown
+        if told := check_choice(item.stage, opinion.choice, opinion.reason):
+            return f"invalid: {told}"
+        if opinion.content:
+            try:
+                proposal, image = self.find_subject(item)
+                read_content(opinion.content, proposal, (image.height, image.width))
+            except EngineError as error:
+                return f"invalid: {error}"
+        return ""
+
+    def undo_opinions(self, person: str, page: str) -> list[QueueItem]:
+        """Take back a person's latest answer, or their latest grid.
+
+        Returns:
+            The items, which are theirs to answer again.
+        """
+        undone = self.queue.undo_opinions(person, page=page)
+        with self._lock:
+            self.write_log()
+            if any(opinion.choice == "flag" for opinion in undone):  # all pairs of the phrase are asked about again
+                self.synchronize()
+        return [opinion.item for opinion in undone]
+
+    def write_log(self) -> None:
+        """Write into the log what it lacks. After a crash between the two files, nothing is written twice."""
+        while opinions := self.queue.list_unlogged():
+            for opinion in opinions:
+                self._write_opinion(opinion)
+
+    def _write_opinion(self, opinion: Opinion) -> None:
+        written = self._find_written(opinion)
+        if opinion.position is None:
+            position = min(written) if written else self._append_opinion(opinion)
+            self.queue.mark_logged(opinion.id, position=position)
+        if opinion.is_withdrawn:
+            at = opinion.withdrawn_at or time.time()
+            by = name_person(opinion.person)
+            taken = self.store.append([Withdrawal(position=position, by=by, at=at) for position in written])
+            self.queue.mark_logged(opinion.id, withdrawal=max(taken, default=0))
+        self.advance_pair(opinion.item.pair)
+
+    def _append_opinion(self, opinion: Opinion) -> int:
+        """Append an opinion that stands; return its position, 0 for one whose masks are not there any more."""
+        item = opinion.item
+        number = self._read_proposal_numbers(item.pair).get(item.pair, 0)
+        if opinion.is_withdrawn or item.version.partition(":")[0] != str(number):
+            return 0
+        proposal, image = self.find_subject(item)
+        return min(self.store.append(to_entries(opinion, proposal, (image.height, image.width))))
+
+    def _find_written(self, opinion: Opinion) -> list[int]:
+        """Return the positions at which the log holds an opinion that nobody has taken back."""
+        by = name_person(opinion.person)
+        positions: list[int] = []
+        for record in self.store.entries(opinion.item.pair):
+            entry: Entry = record.entry
+            if isinstance(entry, Withdrawal):
+                positions = [position for position in positions if position != entry.position]
+            elif getattr(entry, "by", "") == by and entry.at == opinion.at and self._is_same(entry, opinion):
+                positions.append(record.position)
+        return positions
+
+    def _is_same(self, entry: Entry, opinion: Opinion) -> bool:
+        return is_about(entry, opinion.item) or (opinion.item.stage == "correct" and isinstance(entry, Judgement))
+
+    def advance_pair(self, key: str) -> None:
+        """Ask for what a pair needs next, and no more for what it needs no longer."""
+        state = self.store.read_state(key, self._policy)
+        if state is None:
+            return
+        decision = state.decision
+        if decision.blocked:
+            self.queue.close_phrase(state.pair.phrase)
+        elif decision.name in ("rejected", "unsure"):
+            self.queue.close_pair(key)
+        else:
+            self._ask_next(state.pair, decision)
+
+    def _ask_next(self, pair: Pair, decision: PairDecision) -> None:
+        number = self._read_proposal_numbers(pair.key).get(pair.key, 0)
+        version = build_version(number, None if decision.needs == "mv" else decision.accepted)
+        is_strict = decision.needs != "mv" and decision.correction is None
+        self.queue.close_stale(pair.key, decision.needs, version, is_strict=is_strict)
+        if decision.needs == "mv" or not self.queue.has_open("mv", pair.key):
+            image = self.store.find_image(pair.image)
+            sources = {} if image is None else {image.key: image.source}
+            self.queue.add_items(list(self._list_items(pair, decision, number, sources)), is_new_only=True)
+
+    def _promote_gold(self, item: int) -> None:
+        """Let an item of which at least two people have said the same test others."""
+        found = self.queue.find_item(item)
+        if found is None or found.gold is not None or found.stage == "correct":
+            return
+        choices = [opinion.choice for opinion in self.queue.list_opinions(item=item)]
+        is_agreed = len(choices) >= 2 and len(set(choices)) == 1
+        if is_agreed and self.queue.count_gold(found.stage) < MAX_GOLD:
+            self.queue.set_gold(item, choices[0])
+
+    def find_subject(self, item: QueueItem) -> tuple[Proposal, EngineImage]:
+        """Return the proposal and the image that an item is about. Raises EngineError where they are forgotten."""
+        pair = self.store.find_pair(item.pair)
+        image = None if pair is None else self.store.find_image(pair.image)
+        proposal = self.store.read_proposal(item.pair)
+        if image is None or proposal is None:
+            raise EngineError("this item was removed from the project meanwhile; go on with the next one")
+        return proposal, image
+
+    def find_model_opinion(self, item: QueueItem) -> ModelOpinion | None:
+        """Return the latest that a model said of an item."""
+        entries: Iterable[Entry] = (record.entry for record in self.store.entries(item.pair))
+        said = [
+            entry for entry in entries if isinstance(entry, Judgement) and not entry.is_human and is_about(entry, item)
+        ]
+        return ModelOpinion(said[-1].choice, said[-1].probability, said[-1].by) if said else None
