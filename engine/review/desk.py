@@ -1,7 +1,7 @@
 """The desk between the queue and the log: what a pair needs becomes items, and what people say becomes entries."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -19,6 +19,8 @@ from engine.store.store import EngineStore
 QUEUE_FILE = "review.sqlite"
 RANDOM_SHARE = 0.10
 """Of the pairs are shown in random order, without which no quality could be estimated."""
+PAGE = 2000
+"""Pairs that are put into the queue together."""
 MAX_GOLD = 200
 """Items per stage that test people."""
 STAGES = ("mv", "ev", "correct")
@@ -82,17 +84,17 @@ class ReviewDesk:
         """
         with self._lock:
             self.write_log()
-            proposals, sources = self._read_proposal_numbers(), self._read_sources()
+            proposals = self._read_proposal_numbers()
             self._forget_missing()
             self.queue.close_all()
             self.queue.close_outdated(proposals)
             count = 0
-            decisions = self.store.iterate_decisions(self._policy)
-            while page := list(islice(decisions, 2000)):
+            summaries = self.store.iterate_summaries(self._policy)
+            while page := list(islice(summaries, PAGE)):
                 items = [
                     item
-                    for pair, decision in page
-                    for item in self._list_items(pair, decision, proposals.get(pair.key, 0), sources)
+                    for one in page
+                    for item in self._list_items(one.pair, one.decision, proposals.get(one.pair.key, 0), one.source)
                 ]
                 count += self.queue.add_items(items)
             return count
@@ -103,19 +105,14 @@ class ReviewDesk:
             rows = connection.execute(f"SELECT pair, MAX(id) FROM proposals{where} GROUP BY pair", values)
             return dict(rows.fetchall())
 
-    def _read_sources(self) -> dict[str, str]:
-        return {image.key: image.source for image in self.store.images()}
-
     def _forget_missing(self) -> None:
         """Remove from the queue what was forgotten in the project."""
         known = {pair.key for pair in self.store.pairs()}
         self.queue.forget_pairs([pair for pair in self.queue.list_pairs() if pair not in known])
 
-    def _list_items(
-        self, pair: Pair, decision: PairDecision, proposal: int, sources: Mapping[str, str]
-    ) -> Iterator[NewItem]:
+    def _list_items(self, pair: Pair, decision: PairDecision, proposal: int, source: str) -> Iterator[NewItem]:
         """Yield what a pair needs of people."""
-        priority, domain = self._rank(pair.key), sources.get(pair.image, "")
+        priority = self._rank(pair.key)
         needed: list[tuple[str, int | None, str]] = []
         match decision.needs:
             case "mv":
@@ -129,7 +126,7 @@ class ReviewDesk:
                 mask=mask,
                 version=version,
                 phrase=pair.phrase,
-                domain=domain,
+                domain=source,
                 priority=priority.value,
                 drawn=priority.drawn,
                 weight=priority.weight,
@@ -244,8 +241,8 @@ class ReviewDesk:
         self.queue.close_stale(pair.key, decision.needs, version, is_strict=is_strict)
         if decision.needs == "mv" or not self.queue.has_open("mv", pair.key):
             image = self.store.find_image(pair.image)
-            sources = {} if image is None else {image.key: image.source}
-            self.queue.add_items(list(self._list_items(pair, decision, number, sources)), is_new_only=True)
+            source = "" if image is None else image.source
+            self.queue.add_items(list(self._list_items(pair, decision, number, source)), is_new_only=True)
 
     def _promote_gold(self, item: int) -> None:
         """Let an item of which at least two people have said the same test others."""

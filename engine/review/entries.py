@@ -80,8 +80,8 @@ def parse_accepted(version: str) -> tuple[int, ...]:
 def check_choice(stage: str, choice: str, reason: str) -> str:
     """Return what is wrong with a choice in one sentence; '' where nothing is.
 
-    >>> check_choice("mv", "reject", "holes"), check_choice("ev", "maybe", "")
-    ('', "'maybe' is no choice of 'ev'; expected accept, reject, reject_unseparated, flag, whole_image, ungroundable, corrected")
+    >>> check_choice("mv", "reject", "holes"), check_choice("correct", "maybe", "")
+    ('', "'maybe' is no choice of 'correct'; expected corrected, flag, whole_image, ungroundable")
     """
     if choice not in STAGE_CHOICES[stage]:
         return f"{choice!r} is no choice of {stage!r}; expected {', '.join(STAGE_CHOICES[stage])}"
@@ -130,12 +130,15 @@ def to_entries(opinion: Opinion, proposal: Proposal, size: tuple[int, int]) -> l
     """
     item = opinion.item
     said: dict[str, Any] = {"pair": item.pair, "by": name_person(opinion.person), "at": opinion.at}
-    judged = {**said, "seconds": opinion.seconds, "drawn": find_drawn(opinion), "weight": item.weight}
+    judged = {
+        **{**said, "seconds": opinion.seconds, "drawn": find_drawn(opinion), "weight": item.weight},
+        **{"choice": opinion.choice, "reason": opinion.reason},
+    }
     if item.stage == "mv":
-        return [Judgement(**judged, stage="mv", mask=item.mask, choice=opinion.choice, reason=opinion.reason)]
+        return [Judgement(**judged, stage="mv", mask=item.mask)]
     shown = parse_accepted(item.version)
     if opinion.choice != CORRECTED:
-        return [Judgement(**judged, stage="ev", shown=shown, choice=opinion.choice, reason=opinion.reason)]
+        return [Judgement(**judged, stage="ev", shown=shown)]
     content = read_content(opinion.content, proposal, size)
     correction = Correction(
         **said,
@@ -146,7 +149,7 @@ def to_entries(opinion: Opinion, proposal: Proposal, size: tuple[int, int]) -> l
     )
     if item.stage == "correct":
         return [correction]
-    return [Judgement(**judged, stage="ev", shown=shown, choice="reject"), correction]
+    return [Judgement(**{**judged, "choice": "reject"}, stage="ev", shown=shown), correction]
 
 
 def find_drawn(opinion: Opinion) -> str:
