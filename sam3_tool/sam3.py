@@ -771,6 +771,42 @@ class Sam3:
         served = self._batcher([(image, EmbeddingPrompt()) for image in images], self._ticket)
         return [result.embedding for result in served if isinstance(result, ServedEmbedding)]
 
+    def pool_features(self, image: Image) -> np.ndarray | None:
+        """Describe an image as a whole, to be compared with others: the mean of what the vision encoder makes of it.
+
+        Args:
+            image: Any image.
+
+        Returns:
+            float32, (C,); None where the backend does not tell. Only vectors of the same weights can be compared.
+
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> image = Image(np.zeros((48, 64, 3), np.uint8))
+        >>> Sam3.load("tiny").pool_features(image).ndim, Sam3(ScriptedBackend({})).pool_features(image)
+        (1, None)
+        """
+        pool_embedding = getattr(self._backend, "pool_embedding", None)
+        if pool_embedding is None:
+            return None
+        [embedding] = self._embed_images([image])
+        features: np.ndarray = pool_embedding(embedding)
+        return features
+
+    def find_unknown_words(self, phrase: str) -> tuple[str, ...]:
+        """Find the words of a phrase that these weights have never read.
+
+        Args:
+            phrase: A phrase that SAM 3 may be asked for.
+
+        Returns:
+            The words as written; () where any word may be known.
+
+        >>> Sam3.load("tiny").find_unknown_words("red giraffe")
+        ('giraffe',)
+        """
+        find_words = getattr(self._backend, "find_unknown_words", None)
+        return () if find_words is None else tuple(find_words(phrase))
+
     def prefetch(self, image: Image) -> None:
         """Begin to encode the image, and return at once.
 

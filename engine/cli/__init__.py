@@ -5,12 +5,17 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 import typer
 
+from engine.cli.init import init_engine
+from engine.cli.run import run_engine
+
 app = typer.Typer(
     help="Label many images with models and people in turns: exhaustively verified masks for phrases.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("init")(init_engine)
+app.command("run")(run_engine)
 
 
 @app.callback()

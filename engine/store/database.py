@@ -26,7 +26,7 @@ CREATE INDEX files_of_image ON files (image);
 CREATE INDEX files_unread ON files (id) WHERE NOT is_read;
 CREATE TABLE images (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, file INTEGER NOT NULL, width INTEGER NOT NULL,
-    height INTEGER NOT NULL, dhash INTEGER NOT NULL, embedding BLOB, duplicates TEXT NOT NULL, split TEXT NOT NULL,
+    height INTEGER NOT NULL, dhash INTEGER, duplicates TEXT NOT NULL, split TEXT NOT NULL,
     error TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE pairs (

@@ -54,14 +54,17 @@ def read_places(folder: Path, places: Mapping[str, Place]) -> dict[str, Proposal
     }
 
 
-def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Proposal], *, at: float) -> None:
+def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Proposal], *, at: float) -> int:
     """Write proposals into a new file, and then where they lie; a file that the database does not know is no proposal.
+
+    Returns:
+        How many pairs have other masks than before.
 
     Raises:
         EngineError: A pair is not there, or has two proposals, or nothing can be written.
     """
     if not found:
-        return
+        return 0
     images = _find_images(database, [proposal.pair for proposal in found])
     earlier = read_places(folder, find_places(database, [*images]))
     again = [build_reproposal(earlier[one.pair], one, at=at) for one in found if one.pair in earlier]
@@ -78,6 +81,7 @@ def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Propos
             "INSERT INTO proposals (pair, shard, row, masks, made_by) VALUES (?, ?, ?, ?, ?)",
             [(one.pair, shard, row, len(one.masks), one.made_by) for row, one in enumerate(found)],
         )
+    return sum(one.moved != tuple(range(one.count)) for one in again)
 
 
 def build_reproposal(earlier: Proposal, later: Proposal, *, at: float) -> Reproposal:

@@ -31,7 +31,7 @@ def to_image(row: tuple[Any, ...]) -> EngineImage:
         original_hash=original_hash,
         group=group,
         split=cast(Split, split),
-        dhash=from_signed(dhash) if dhash else "",
+        dhash="" if dhash is None else from_signed(dhash),
         alt_text=alt_text,
         error=error,
     )
@@ -55,13 +55,15 @@ def to_log_row(entry: Entry, pair: str) -> tuple[str, str, str, str]:
     return pair, entry.kind, choice, entry.model_dump_json()
 
 
-def to_signed(dhash: str) -> int:
-    """Convert 16 hexadecimal digits to a number that SQLite holds.
+def to_signed(dhash: str) -> int | None:
+    """Convert 16 hexadecimal digits to a number that SQLite holds; none to None.
 
     >>> to_signed("ffffffffffffffff"), from_signed(-1)
     (-1, 'ffffffffffffffff')
     """
-    number = int(dhash or "0", 16)
+    if not dhash:
+        return None
+    number = int(dhash, 16)
     return number - 2**64 if number >= 2**63 else number
 
 

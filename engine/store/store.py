@@ -152,7 +152,7 @@ class EngineStore:
         """
         return media.add_pairs(self.database, pairs)
 
-    def add_proposals(self, found: Sequence[Proposal], *, at: float) -> None:
+    def add_proposals(self, found: Sequence[Proposal], *, at: float) -> int:
         """Add what SAM 3 found for pairs, all of it or nothing. A pair's latest proposal is the one that counts.
 
         Args:
@@ -160,10 +160,13 @@ class EngineStore:
                 are there again.
             at: Seconds since 1970.
 
+        Returns:
+            How many pairs have other masks than before.
+
         Raises:
             EngineError: Nothing can be written, or a pair is not in this engine.
         """
-        proposals.add_proposals(self.database, self.folder / MASKS_FOLDER, found, at=at)
+        return proposals.add_proposals(self.database, self.folder / MASKS_FOLDER, found, at=at)
 
     def read_proposal(self, key: str) -> Proposal | None:
         """Return the latest proposal for a pair; None where there is none. Raises EngineError."""

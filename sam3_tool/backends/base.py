@@ -63,6 +63,8 @@ class Backend(Protocol):
     - `Instances.cost` of what it returns, where answers are paid for: runs and reports add it up.
     - `interrupt()`: ends what is under way, where waiting for it may take long; called when nobody reads answers.
     - `describe_examples(embedding, prompt) -> Concept`, for `Sam3.describe`: see `ConceptBackend`.
+    - `pool_embedding(embedding) -> np.ndarray`, float32 (C,), for `Sam3.pool_features`.
+    - `find_unknown_words(phrase) -> Sequence[str]`, for `Sam3.find_unknown_words`.
     - `free_bytes: int`: memory that is free there. A quarter of it is room for embeddings.
 
     >>> from sam3_tool import Backend, ScriptedBackend

@@ -307,6 +307,15 @@ class TransformersBackend:
         with self._run_safely():
             return threshold_to_rles(torch.from_numpy(logits).to(self._model.device), height, width)
 
+    def pool_embedding(self, embedding: ImageEmbedding) -> np.ndarray:
+        """Return the mean over the image's places of the coarsest features, float32 (C,)."""
+        with self._run_safely():
+            pooled: np.ndarray = embedding.coarsest.float().mean(dim=(0, 2, 3)).cpu().numpy()
+            return pooled
+
+    def find_unknown_words(self, phrase: str) -> list[str]:
+        return [] if self._vocabulary is None else self._vocabulary.find_unknown_words(phrase)
+
     def vocabulary_warning(self, phrase: str) -> str:
         """Say in one sentence what a checkpoint with a closed vocabulary does not know, and what to use instead."""
         if self._vocabulary is None:

@@ -1,0 +1,69 @@
+"""`engine init`: begin a data engine, or add images and phrases to one."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from agent.cli.console import print_notes, report_user_errors, require_extra
+from agent.cli.path_parameters import path_argument, path_option
+from agent.cli.streams import print_line
+from sam3_tool.system.file_names import escape_unprintable
+
+
+def init_engine(
+    folder: Annotated[Path, path_argument(help="Folder of the data engine.")],
+    images: Annotated[
+        Path | None,
+        path_option(help="A folder with images, also in folders in it; one image; or a list of paths (.txt)."),
+    ] = None,
+    phrases: Annotated[
+        str | None, typer.Option(help="A file with a phrase on each line, or phrases with commas: 'cat, dog'.")
+    ] = None,
+    ontology: Annotated[
+        str | None, typer.Option(help="A tree of concepts (.json, .obo or .csv), or 'generated-world'.")
+    ] = None,
+    guidelines: Annotated[Path | None, path_option(help="A text that reviewers see.")] = None,
+    alt_text: Annotated[
+        Path | None,
+        path_option(help="What is said of images: .json by file name, or .csv with file_name and alt_text."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the images come from (default: the folder within --images).")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the images, e.g. CC-BY-4.0; it goes into exports.")] = "",
+    split_by: Annotated[
+        Literal["group", "source"] | None,
+        typer.Option(help="What is never split between train, val and test (default: group, the near-duplicates)."),
+    ] = None,
+) -> None:
+    """Begin a data engine in FOLDER, or add to the one that is there. Nothing is computed yet: `engine run` does that.
+
+    Texts are copied into FOLDER; images stay where they are.
+    """
+    with (
+        report_user_errors(interrupted="the same command again begins or adds it"),
+        require_extra("parquet", "pyarrow"),
+    ):
+        from annotate.questions import read_phrases
+        from engine.project.beginning import Materials, begin_engine
+        from engine.stages.propose import clean_list
+
+        wanted = read_phrases(phrases) if phrases is not None else ()
+        materials = Materials(
+            images=images,
+            phrases=wanted,
+            ontology=ontology,
+            guidelines=guidelines,
+            alt_text=alt_text,
+            source=source,
+            licence=licence,
+            split_by=split_by,
+        )
+        added = begin_engine(folder, materials)
+        dropped = clean_list(wanted).dropped
+        print_notes([*added.notes, *(f"{one.original!r} is not asked about: {one.reason}" for one in dropped)])
+    done = "begun with" if added.is_new else "there already; added"
+    name = escape_unprintable(str(folder))
+    print_line(f"{name}: {done} {added.images:,} images and {added.phrases:,} phrases")
+    print_line(f"go on with: sam3-agent engine run {name}")

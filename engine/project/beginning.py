@@ -1,0 +1,166 @@
+"""Beginning a data engine, or adding to one: images are listed, texts are taken over, nothing is computed."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotate.sources.base import Listing
+from annotate.sources.files import FileReader
+from annotate.sources.lists import ListReader
+from annotate.sources.opening import SourceOptions, open_source
+from engine.errors import EngineError
+from engine.phrases.ontology_files import GENERATED_WORLD, load_ontology
+from engine.project.texts import find_alt_text, read_alt_texts
+from engine.store.files import NewFile, add_files, to_text
+from engine.store.folder import DATABASE_FILE, describe_os_error
+from engine.store.settings import EngineSettings
+from engine.store.store import EngineStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materials:
+    """What a person gives. None and () leave what is there.
+
+    >>> Materials(phrases=("cup",)).split_by is None
+    True
+    """
+
+    images: Path | None = None
+    """A folder, one image, or a list of paths."""
+    phrases: tuple[str, ...] = ()
+    ontology: str | None = None
+    """A file, or "generated-world"."""
+    guidelines: Path | None = None
+    alt_text: Path | None = None
+    source: str | None = None
+    """Of the images; left out, the folder within `images` that each lies in."""
+    licence: str = ""
+    """Of the images."""
+    split_by: str | None = None
+    """See `EngineSettings`."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What was added to an engine.
+
+    >>> Addition(is_new=True, images=2, phrases=1).is_new
+    True
+    """
+
+    is_new: bool
+    """Whether the engine was begun."""
+    images: int
+    """Files that were not listed before."""
+    phrases: int
+    notes: tuple[str, ...] = ()
+    """What was passed over."""
+
+
+def begin_engine(folder: Path, materials: Materials) -> Addition:
+    """Begin a data engine in a folder, or add to the one that is there.
+
+    Args:
+        folder: Its folder; a new one must be empty or not there yet.
+        materials: What to label.
+
+    Returns:
+        What is new.
+
+    Raises:
+        UserError: Something of it cannot be read; then nothing was begun or added.
+    """
+    is_new = not (folder / DATABASE_FILE).exists()
+    if is_new and materials.images is None:
+        raise EngineError(f"{folder} is to be begun without images; say where they lie: --images FOLDER")
+    listing = _list_images(materials.images, folder) if materials.images else None
+    texts = read_alt_texts(materials.alt_text) if materials.alt_text else {}
+    _check_texts(materials)
+    with EngineStore.create(folder) if is_new else EngineStore.open(folder) as store:
+        before = store.read_settings()
+        _check_splits(store, before, materials)
+        settings = _merge_settings(before, materials)
+        _copy_texts(folder, materials, settings)
+        with store.database.write():
+            added = add_files(store.database, _build_files(listing, materials, texts)) if listing else 0
+            store.write_settings(settings)
+    new_phrases = len(settings.phrases) - len(before.phrases)
+    return Addition(is_new, added, new_phrases, listing.notes if listing else ())
+
+
+def _list_images(images: Path, folder: Path) -> Listing:
+    """List image files. Raises SourceError, and EngineError for images that are packed into other files."""
+    listing = open_source(images, SourceOptions(), out=folder)
+    if not isinstance(listing.reader, FileReader | ListReader):
+        raise EngineError(f"{images} holds images packed into files; unpack them into a folder, and give that")
+    return listing
+
+
+def _build_files(listing: Listing, materials: Materials, texts: Mapping[str, str]) -> Iterator[NewFile]:
+    reader = listing.reader
+    assert isinstance(reader, FileReader | ListReader)
+    for item in listing.get_items(0, len(listing)):
+        path = (reader.root / os.fsdecode(item.raw_name)).absolute()
+        inner = to_text(os.fsdecode(item.raw_name))
+        source = inner.rpartition("/")[0] if materials.source is None else materials.source
+        alt_text = find_alt_text(texts, inner)
+        yield NewFile(path, source, materials.licence, alt_text, max(0, *item.numbers, 0))
+
+
+def _check_texts(materials: Materials) -> None:
+    """Raise EngineError where a text cannot be read, before anything is written."""
+    if materials.ontology is not None:
+        load_ontology(materials.ontology)
+    if materials.guidelines is not None:
+        try:
+            materials.guidelines.read_bytes()
+        except OSError as error:
+            raise EngineError(
+                f"the guidelines {materials.guidelines} cannot be read ({error.strerror or error}); give a text file"
+            ) from error
+
+
+def _check_splits(store: EngineStore, before: EngineSettings, materials: Materials) -> None:
+    """Raise EngineError where images have their splits already, and others are asked for."""
+    if materials.split_by in (None, before.split_by):
+        return
+    if next(store.images(), None) is not None:
+        raise EngineError(
+            f"images of this engine are split by {before.split_by} already, and splits never change; begin another"
+            " engine for another split"
+        )
+
+
+def _merge_settings(before: EngineSettings, materials: Materials) -> EngineSettings:
+    ontology, guidelines = before.ontology, before.guidelines
+    if materials.ontology == GENERATED_WORLD:
+        ontology = GENERATED_WORLD
+    elif materials.ontology is not None:
+        ontology = f"ontology{Path(materials.ontology).suffix}"
+    if materials.guidelines is not None:
+        guidelines = f"guidelines{materials.guidelines.suffix}"
+    return before.model_copy(
+        update={
+            "phrases": tuple(dict.fromkeys([*before.phrases, *materials.phrases])),
+            "ontology": ontology,
+            "guidelines": guidelines,
+            "split_by": materials.split_by or before.split_by,
+        }
+    )
+
+
+def _copy_texts(folder: Path, materials: Materials, settings: EngineSettings) -> None:
+    """Copy texts into the engine's folder, so that it does not depend on where they lay. Raises EngineError."""
+    copies = {settings.guidelines: materials.guidelines}
+    if materials.ontology not in (None, GENERATED_WORLD):
+        copies[settings.ontology] = Path(str(materials.ontology))
+    try:
+        for name, path in copies.items():
+            if path is not None:
+                shutil.copyfile(path, folder / name)
+    except shutil.SameFileError:
+        pass
+    except OSError as error:
+        raise describe_os_error(folder, error) from error

@@ -1,0 +1,36 @@
+"""A run: every stage after the one before, each going on where it stopped."""
+
+from collections.abc import Iterator, Sequence
+
+from engine.coarse import build_parent_finder
+from engine.project.ontologies import load_engine_ontology
+from engine.proposing import FIND_NO_PARENT
+from engine.stages.masks import MasksStage
+from engine.stages.media import MediaStage
+from engine.stages.propose import ProposeStage
+from engine.stages.stage import STAGE_NAMES, RunContext, Stage, StageName, StageReport
+from engine.store.store import EngineStore
+
+
+def build_stages(store: EngineStore) -> list[Stage]:
+    """Make the stages of a run, in their order. Raises EngineError where the engine's ontology cannot be read."""
+    ontology = load_engine_ontology(store)
+    find_parent = FIND_NO_PARENT if ontology is None else build_parent_finder(ontology)
+    return [MediaStage(), ProposeStage(), MasksStage(find_parent=find_parent)]
+
+
+def run_stages(context: RunContext, stages: Sequence[Stage], *, until: StageName = "ev") -> Iterator[StageReport]:
+    """Run stages one after the other, and yield what each of them did.
+
+    Args:
+        context: The store, and what the command line says.
+        stages: In their order.
+        until: The last one to run.
+
+    Raises:
+        UserError: A stage cannot go on. What is done is kept.
+    """
+    wanted = STAGE_NAMES[: STAGE_NAMES.index(until) + 1]
+    for stage in stages:
+        if stage.name in wanted:
+            yield stage.run(context)

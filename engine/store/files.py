@@ -1,0 +1,135 @@
+"""Image files as they were listed, and what came of reading each of them."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.images import EngineImage
+from engine.store.database import EngineDatabase
+from engine.store.media import is_forgotten
+from engine.store.rows import to_signed
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """An image file that nobody has read yet.
+
+    >>> NewFile(Path("kitchen/a.png"), "kitchen").licence
+    ''
+    """
+
+    path: Path
+    source: str = ""
+    licence: str = ""
+    alt_text: str = ""
+    size: int = 0
+    """In bytes."""
+
+
+@dataclass(frozen=True)
+class UnreadFile:
+    """A file that is to be read, as the database knows it."""
+
+    id: int
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """What came of reading a file: an image, or an error."""
+
+    file: UnreadFile
+    original_hash: str = ""
+    image: EngineImage | None = None
+    error: str = ""
+
+
+def add_files(database: EngineDatabase, files: Iterable[NewFile]) -> int:
+    """Add files that are not listed yet; return how many. Raises EngineError."""
+    added = 0
+    with database.write() as connection:
+        for file in files:
+            added += connection.execute(
+                "INSERT OR IGNORE INTO files (path, name, source, licence, alt_text, size) VALUES (?, ?, ?, ?, ?, ?)",
+                (os.fsencode(file.path), to_text(file.path.name), file.source, file.licence, file.alt_text, file.size),
+            ).rowcount
+    return added
+
+
+def to_text(name: str) -> str:
+    r"""Return a name as text that SQLite holds; bytes that are no UTF-8 are written as backslash, x and two digits.
+
+    >>> to_text("caf\udce9.png")
+    'caf\\xe9.png'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def count_files(database: EngineDatabase) -> tuple[int, int, int]:
+    """Return how many files are listed, how many of them were not read yet, and how many cannot be read."""
+    with database.read() as connection:
+        query = "SELECT count(*), ifnull(sum(NOT is_read), 0), ifnull(sum(error != ''), 0) FROM files"
+        total, unread, errors = connection.execute(query).fetchone()
+        return int(total), int(unread), int(errors)
+
+
+def list_unread(database: EngineDatabase, *, after: int, limit: int) -> list[UnreadFile]:
+    """List files that were not read yet, with ids above `after`, in the order of ids."""
+    with database.read() as connection:
+        rows = connection.execute(
+            "SELECT id, path, source FROM files WHERE NOT is_read AND id > ? ORDER BY id LIMIT ?", (after, limit)
+        ).fetchall()
+    return [UnreadFile(number, Path(os.fsdecode(path)), source) for number, path, source in rows]
+
+
+def reopen_errors(database: EngineDatabase) -> int:
+    """Let files that could not be read be read again; return how many there are. Raises EngineError."""
+    with database.write() as connection:
+        query = "UPDATE files SET is_read = 0, error = '' WHERE error != '' AND image IS NULL"
+        return int(connection.execute(query).rowcount)
+
+
+def list_errors(database: EngineDatabase) -> Iterator[tuple[str, str]]:
+    """Yield path and reason of every file that could not be read, and of every image that cannot be read now."""
+    with database.read() as connection:
+        rows = connection.execute(
+            "SELECT path, error FROM files WHERE error != ''"
+            " UNION ALL SELECT files.path, images.error FROM images JOIN files ON files.id = images.file"
+            " WHERE images.error != ''"
+        ).fetchall()
+    return ((to_text(os.fsdecode(path)), error) for path, error in rows)
+
+
+def keep_read_files(database: EngineDatabase, files: Sequence[ReadFile]) -> None:
+    """Keep what came of reading files, all of it or nothing. What was forgotten leaves no trace but its tombstone.
+
+    Raises EngineError.
+    """
+    with database.write() as connection:
+        for found in files:
+            if found.image is not None and is_forgotten(database, found.image.key, found.original_hash):
+                connection.execute("DELETE FROM files WHERE id = ?", (found.file.id,))
+                continue
+            connection.execute(
+                "UPDATE files SET is_read = 1, original_hash = ?, image = ?, error = ? WHERE id = ?",
+                (found.original_hash, found.image.key if found.image else None, found.error, found.file.id),
+            )
+            if found.image is not None:
+                _insert_image(database, found.file.id, found.image)
+
+
+def _insert_image(database: EngineDatabase, file: int, image: EngineImage) -> None:
+    with database.write() as connection:
+        connection.execute(
+            "INSERT OR IGNORE INTO images (key, file, width, height, dhash, duplicates, split)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (image.key, file, image.width, image.height, to_signed(image.dhash), image.group, image.split),
+        )
+
+
+def mark_image(database: EngineDatabase, key: str, error: str) -> None:
+    """Keep why an image cannot be read now; "" once it can. Raises EngineError."""
+    with database.write() as connection:
+        connection.execute("UPDATE images SET error = ? WHERE key = ? AND error != ?", (error, key, error))
