@@ -16,6 +16,8 @@ from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
 from demo.requests import ShownStep, parse_data
 from demo.studio.editing import answer_request
+from demo.studio.preview import MaskPreviewer
+from demo.studio.tiles import TileDrawer
 from sam3_tool import Image
 
 WEB = Path(str(files("demo") / "web"))
@@ -51,7 +53,7 @@ def build_page(actions: Actions) -> Any:
                     "stage",
                     examples=_load_examples(actions.examples),
                     sam3=actions.engine.sam3_name,
-                    server_functions=[_build_edit_function(actions)],
+                    server_functions=_build_canvas_functions(actions),
                 )
             with gr.Column(elem_id="right"):
                 talk = _build_talk(actions)
@@ -90,13 +92,20 @@ def _build_custom_component(name: str, **props: Any) -> Any:
     )
 
 
-def _build_edit_function(actions: Actions) -> Callable[[Any], dict[str, Any]]:
-    """What the canvas's script calls with edits; it waits in no queue."""
+def _build_canvas_functions(actions: Actions) -> list[Callable[[Any], Any]]:
+    """What the canvas's script calls by these names; they wait in no queue."""
+    drawer, previewer = TileDrawer(actions.sessions), MaskPreviewer(actions.engine, actions.sessions)
 
     def apply_edits(data: Any) -> dict[str, Any]:
         return answer_request(actions, data)
 
-    return apply_edits
+    def draw_tile(data: Any) -> str:
+        return drawer.draw(data)
+
+    def preview_mask(data: Any) -> dict[str, Any]:
+        return previewer.preview(data)
+
+    return [apply_edits, draw_tile, preview_mask]
 
 
 def _build_talk(actions: Actions) -> Any:

@@ -79,6 +79,12 @@ class Engine:
         loaded: Sam3 = self._get_future("sam3", name).result()
         return loaded
 
+    def get_loaded_sam3(self, name: str) -> Sam3 | None:
+        """Return a SAM 3 if it is loaded; nothing is loaded for it."""
+        with self._lock:
+            future = self._loading.get(("sam3", name))
+        return future.result() if future is not None and future.done() and future.exception() is None else None
+
     def get_planner(self, name: str, *, is_video: bool = False) -> Planner:
         """Return a planner once it is loaded: with the tools for images, or those for videos. Raises PlannerError."""
         loaded: Planner = self._get_future("video planner" if is_video else "planner", name).result()

@@ -162,7 +162,7 @@ class Sam3:
         self._backend = backend
         self._ticket = Ticket()
         self._concepts: Mapping[str, Concept] = {}
-        server = SegmentationServer(backend, cache_bytes, host_bytes)
+        self._server = server = SegmentationServer(backend, cache_bytes, host_bytes)
         limits = BatchLimits[AnyRequest](
             max_size=max_batch,
             max_waiting=max_waiting,
@@ -820,6 +820,23 @@ class Sam3:
         >>> Sam3(ScriptedBackend({})).prefetch(Image(np.zeros((48, 64, 3), np.uint8)))
         """
         Thread(target=self._encode_quietly, args=(image,), daemon=True).start()
+
+    def is_encoded(self, image: Image) -> bool:
+        """Say whether a question about the image would be answered without encoding it first.
+
+        Args:
+            image: The image.
+
+        Returns:
+            True while its embedding is remembered.
+
+        >>> from sam3_tool import Image, Sam3, ScriptedBackend
+        >>> sam3, image = Sam3(ScriptedBackend({None: {}})), Image(np.zeros((48, 64, 3), np.uint8))
+        >>> before, found, after = sam3.is_encoded(image), sam3.segment(image, "cup"), sam3.is_encoded(image)
+        >>> before, after
+        (False, True)
+        """
+        return self._server.is_encoded(image.key)
 
     def _encode_quietly(self, image: Image) -> None:
         with suppress(Exception):

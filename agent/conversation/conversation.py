@@ -736,6 +736,31 @@ class Conversation:
         calls = (call, edits.subtract_from_answer, partial(edits.exclude_boxed, box, self._get_second(at)))
         return self.edit(calls, sam3, f"leave out {where}")
 
+    def outline_box(
+        self, x0: float, y0: float, x1: float, y1: float, sam3: Sam3, *, label: str = "", at: float | None = None
+    ) -> "Conversation":
+        """Add the one object that a box is around.
+
+        Args:
+            x0: First column of any corner, in pixels.
+            y0: First row of that corner.
+            x1: Column of the opposite corner.
+            y1: Row of the opposite corner.
+            sam3: Makes the mask.
+            label: The class of the object. Default: none.
+            at: Of a video, the second in which the frame with the box is shown. Default: its first frame.
+
+        Returns:
+            The conversation with the turn. Clicks correct the mask further.
+
+        Raises:
+            ConversationError: The box has no pixel in the image, or nothing is found in it.
+        """
+        box = self._clip_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
+        where = f"the object in the box {', '.join(f'{edge:g}' for edge in box)}{self._describe_moment(at)}"
+        calls = [edits.build_box_call(box, self._get_second(at)), partial(edits.answer_with_refined, None)]
+        return self.edit(calls, sam3, f"add {where}", label=label)
+
     def _clip_box(self, box: Box) -> Box:
         """Cut the box to the image. Raises ConversationError where nothing of it is left."""
         edges = np.clip(box, 0, [self.image.width, self.image.height] * 2).tolist()

@@ -60,6 +60,11 @@ def build_exemplar_call(box: Box, at: float | None = None) -> Decision:
     return _build_decision("segment", phrases=[], boxes=[box], **({} if at is None else {"at": at}))
 
 
+def build_box_call(box: Box, at: float | None = None) -> Decision:
+    """`at`: of a video, the second of the frame."""
+    return _build_decision("refine", box=box, **({} if at is None else {"at": at}))
+
+
 def union_with_answer(episode: Episode) -> Tool:
     """Add what was found now to the answer so far."""
     if not episode.current_ids:

@@ -103,8 +103,7 @@ def find_target(conversation: Conversation, edit: PointEdit, edited: EditedObjec
 def _make_edit(edit: Edit, load_sam3: Callable[[], Sam3], conversation: Conversation) -> Conversation:
     match edit:
         case BoxEdit():
-            at = get_second(conversation, edit.frame)
-            return conversation.apply_box(*edit.box, load_sam3(), positive=edit.positive, at=at)
+            return _apply_box(edit, load_sam3(), conversation)
         case KeepEdit():
             return keep_masks(conversation, edit.ids)
         case ThresholdEdit():
@@ -112,6 +111,13 @@ def _make_edit(edit: Edit, load_sam3: Callable[[], Sam3], conversation: Conversa
         case StepEdit():
             return conversation.undo() if edit.kind == "undo" else conversation.redo()
     raise InvalidEventError(f"there is no edit {edit.kind!r}")
+
+
+def _apply_box(edit: BoxEdit, sam3: Sam3, conversation: Conversation) -> Conversation:
+    at = get_second(conversation, edit.frame)
+    if edit.meaning == "one":
+        return conversation.outline_box(*edit.box, sam3, at=at)
+    return conversation.apply_box(*edit.box, sam3, positive=edit.meaning == "alike", at=at)
 
 
 def keep_masks(conversation: Conversation, ids: Sequence[int]) -> Conversation:

@@ -27,8 +27,8 @@ class BoxEdit(Corners):
     """A box around an example."""
 
     kind: Literal["box"]
-    positive: bool = True
-    """Add what looks like it; else leave it out."""
+    meaning: Literal["one", "alike", "not"] = "alike"
+    """Outline the one object in it, add everything that looks like it, or leave that out."""
 
 
 class KeepEdit(Kept):

@@ -149,3 +149,25 @@ def test_random_edits_in_random_batches_leave_the_browser_with_what_there_is(bro
         if reply["moved"]:
             break
         assert shows_what_there_is(browser)
+
+
+def test_a_box_means_the_one_object_everything_like_it_or_not_this(browser):
+    around = {"kind": "box", "box": [320, 10, 560, 240]}
+    assert len(browser.send({**around, "meaning": "one"})["changed"]) == 1
+    assert browser.selected == (1, 2, 3, 4, 5)
+    assert "in the box" not in browser.rows[5]["phrase"]
+    browser.send({"kind": "undo"}, {**around, "meaning": "alike"})
+    assert len(browser.selected) > 5
+    browser.send({**around, "meaning": "not"})
+    assert browser.selected == (1, 2, 3, 4)
+    assert "reload" in browser.send({**around, "meaning": "all"})["error"]
+    assert shows_what_there_is(browser)
+
+
+def test_a_click_corrects_the_object_of_a_box(browser):
+    browser.send({"kind": "box", "box": [320, 10, 560, 240], "meaning": "one"})
+    active = canvas_state(browser.actions.sessions[browser.session_id])["active"]
+    assert active == 5
+    browser.send(click(CHERRY, active=5, extend=True))
+    assert browser.selected == (1, 2, 3, 4, 5)
+    assert browser.rows[5]["origin"].endswith("in 320,10,560,240")

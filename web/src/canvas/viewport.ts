@@ -21,7 +21,7 @@ export class Viewport {
 
   /** Pixels of the image per pixel of the screen. */
   get scale(): number {
-    return this.width / Math.max(1, this.frame.clientWidth);
+    return this.width / Math.max(1, this.frame.getBoundingClientRect().width);
   }
 
   /** The pixel at a place of the window; at the edge for one outside the image. */

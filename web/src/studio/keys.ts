@@ -1,21 +1,27 @@
 // What the keyboard does: everything that the pointer can.
 import { findNode } from '../dom.ts';
+import type { Gestures } from '../canvas/gestures.ts';
 import type { Mode, Studio } from './studio.ts';
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** In a video, arrows move in time. */
 const LETTERS: Record<string, [number, number]> = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] };
-const MODES: Record<string, Mode> = { 1: 'select', 2: 'add', 3: 'remove', 4: 'box' };
+const MODES: Record<string, Mode> = { s: 'smart', v: 'select', a: 'add', x: 'remove', b: 'box', h: 'hand' };
 /** A step of the cross: this part of the image's long side. */
 const STEP = 1 / 40;
+/** Pixels of the screen that an arrow moves the image with the hand. */
+const PAN = 60;
 const EDITABLE = 'textarea, input:not([type=radio]):not([type=range]):not([type=checkbox]), [contenteditable]';
 
 export function connectKeys(studio: Studio): void {
   studio.frame.addEventListener('keydown', (event) => {
     const film = Boolean(studio.state.value.film);
+    if (event.ctrlKey || event.metaKey) return;
     if (film && studio.film.takeKey(event)) return;
     const way = film ? LETTERS[event.key.toLowerCase()] : ARROWS[event.key];
-    if (way) moveCross(studio, way, event.shiftKey);
+    if (way && studio.mode === 'hand') studio.zoom.panBy(-way[0] * PAN, -way[1] * PAN);
+    else if (way) moveCross(studio, way, event.shiftKey);
+    else if (takeZoomKey(studio, event)) studio.preview.follow(null);
     else if (!takeKey(studio, event)) return;
     event.preventDefault();
   });
@@ -26,25 +32,53 @@ export function connectKeys(studio: Studio): void {
   });
 }
 
-function takeKey(studio: Studio, event: KeyboardEvent): boolean {
-  const { state } = studio, mode = MODES[event.key];
-  if (mode) studio.setMode(mode);
-  else if (event.key === 'Enter' || event.key === ' ') {
-    if (state.cross) studio.handleClick(state.cross, { minus: event.altKey, extend: event.shiftKey });
-  } else if (event.key === 'Delete' || event.key === 'Backspace') studio.dropActive();
-  else if (event.key === 'Escape') {
-    state.corner = null;
-    studio.chooseMask(null);
-  } else if (event.key.toLowerCase() === 'n' && studio.mode === 'add') studio.beginObject();
+function takeZoomKey({ zoom, state }: Studio, event: KeyboardEvent): boolean {
+  const digit = { Digit0: '0', Digit1: '1' }[event.code], own = event.shiftKey || !state.value.classes;
+  if (digit && own) {
+    if (digit === '0') zoom.fit();
+    else zoom.showActualSize();
+  } else if (event.key === '+' || event.key === '=') zoom.step(1);
+  else if (event.key === '-' || event.key === '_') zoom.step(-1);
   else return false;
   return true;
 }
 
+function takeKey(studio: Studio, event: KeyboardEvent): boolean {
+  const { state } = studio, key = event.key.toLowerCase(), mode = MODES[key];
+  if (mode && !event.altKey) studio.setMode(mode);
+  else if (key === ' ') studio.stage.dataset.grab = 'yes';
+  else if (key === 'enter') clickCross(studio, event);
+  else if (key === 'delete' || key === 'backspace') studio.dropActive();
+  else if (key === 'escape') {
+    state.corner = null;
+    studio.chooseMask(null);
+  } else if (key === 'n' && studio.takesAway) studio.beginObject();
+  else return false;
+  return true;
+}
+
+function clickCross(studio: Studio, event: KeyboardEvent): void {
+  const { cross } = studio.state;
+  if (cross) studio.handleClick(cross, { minus: event.altKey, extend: event.shiftKey });
+}
+
+/** The space bar moves the image while it is held; pressed alone it clicks at the cross. */
+export function connectSpace(studio: Studio, gestures: Gestures): void {
+  studio.frame.addEventListener('keyup', (event) => {
+    if (event.key !== ' ' || studio.stage.dataset.grab !== 'yes') return;
+    studio.stage.dataset.grab = 'no';
+    if (!gestures.hasPanned) clickCross(studio, event);
+    gestures.hasPanned = false;
+  });
+  studio.frame.addEventListener('blur', () => { studio.stage.dataset.grab = 'no'; });
+}
+
 function moveCross(studio: Studio, [right, down]: [number, number], fine: boolean): void {
-  const { state, viewport } = studio, { width, height } = viewport;
-  const far = fine ? 1 : Math.max(1, Math.round(Math.max(width, height) * STEP));
+  const { state, viewport, zoom } = studio, { width, height } = viewport;
+  const far = fine ? 1 : Math.max(1, Math.round(Math.min(Math.max(width, height), zoom.well.clientWidth * viewport.scale) * STEP));
   const [x, y] = state.cross ?? [width / 2, height / 2];
   state.cross = viewport.limitPixel([x + right * far, y + down * far]);
+  zoom.reveal(state.cross);
   studio.draw();
   if (state.corner) studio.marks.drawBand(state.corner, state.cross);
   studio.showTip(state.cross);

@@ -2,7 +2,7 @@
 import { findNode } from '../dom.ts';
 import { showExamples } from './examples.ts';
 import { connectFiles, openFile } from './files.ts';
-import { connectKeys } from './keys.ts';
+import { connectKeys, connectSpace } from './keys.ts';
 import { connectPointer } from './pointer.ts';
 import { Studio } from './studio.ts';
 import type { Change, Example } from './types.ts';
@@ -16,6 +16,10 @@ const ACTS: Record<string, () => void> = {
   fresh: () => studio.beginObject(),
   extend: () => { state.extends = !state.extends; studio.draw(); },
   drop: () => studio.dropActive(),
+  in: () => studio.zoom.step(1),
+  out: () => studio.zoom.step(-1),
+  fit: () => studio.zoom.fit(),
+  actual: () => studio.zoom.showActualSize(),
   open: () => openFile(null),
   play: () => studio.film.toggle(),
   back: () => studio.film.step(-1),
@@ -48,11 +52,10 @@ function connectPage(): void {
 }
 
 connectControls();
-connectPointer(studio);
+connectSpace(studio, connectPointer(studio));
 connectKeys(studio);
 connectFiles(stage);
 connectPage();
 showExamples(element, (props.examples ?? []) as Example[]);
-new ResizeObserver(() => studio.draw()).observe(studio.frame);
 watch(['value', 'image'], () => studio.update());
 studio.update();

@@ -1,32 +1,89 @@
 // What the mouse or a finger does on the image.
+import { Gestures } from '../canvas/gestures.ts';
 import type { Point } from '../canvas/types.ts';
 import type { Studio } from './studio.ts';
 
-/** Pixels of the screen: a shorter way is a click. */
-const SHORTEST_DRAG = 6;
+/** Pixels of the screen: a shorter way is a click. Milliseconds: a longer press of a finger takes away. */
+const SHORTEST_DRAG = 6, LONG_PRESS = 500;
 
-export function connectPointer(studio: Studio): void {
-  const { frame, viewport, state, marks } = studio;
+export function connectPointer(studio: Studio): Gestures {
+  const pointer = new Pointer(studio);
+  const { frame } = studio;
+  frame.addEventListener('pointerdown', (event) => pointer.press(event));
+  frame.addEventListener('pointermove', (event) => pointer.move(event));
+  frame.addEventListener('pointerup', (event) => pointer.lift(event));
+  frame.addEventListener('pointercancel', () => pointer.forget());
+  frame.addEventListener('pointerleave', () => pointer.leave());
+  frame.addEventListener('dragstart', (event) => event.preventDefault()); // the browser's own, which would end ours
+  frame.addEventListener('contextmenu', (event) => { if (studio.takesAway) event.preventDefault(); });
+  return pointer.gestures;
+}
+
+class Pointer {
+  readonly gestures: Gestures;
   /** Where the pointer went down. */
-  let pressed: Point | null = null;
-  const isMinus = (event: MouseEvent) => studio.mode === 'add' && (event.button === 2 || event.altKey);
-  frame.addEventListener('pointerdown', (event) => {
-    if (event.button === 0 || isMinus(event)) pressed = viewport.toPixel(event);
-  });
-  frame.addEventListener('contextmenu', (event) => { if (studio.mode === 'add') event.preventDefault(); });
-  frame.addEventListener('pointerup', (event) => {
-    if (!pressed) return;
-    const from = pressed, to = viewport.toPixel(event);
-    pressed = null;
-    state.cross = null;
-    const far = Math.hypot(to[0] - from[0], to[1] - from[1]) > SHORTEST_DRAG * viewport.scale;
-    if (studio.mode === 'box' && far && !state.corner && !state.value.busy) return studio.sendBox(from, to);
-    studio.handleClick(to, { minus: isMinus(event), extend: event.shiftKey });
-  });
-  frame.addEventListener('pointermove', (event) => {
-    const at = viewport.toPixel(event), from = state.corner ?? pressed;
-    if (studio.mode === 'box' && from) marks.drawBand(from, at);
+  private pressed: Point | null = null;
+  private timer = 0;
+
+  constructor(private readonly studio: Studio) {
+    const isPanning = () => studio.mode === 'hand' || studio.stage.dataset.grab === 'yes';
+    this.gestures = new Gestures(studio.zoom, isPanning, () => this.forget());
+  }
+
+  press(event: PointerEvent): void {
+    const { studio } = this;
+    if (this.gestures.isBusy || !(event.button === 0 || this.isMinus(event))) return;
+    if (studio.question.isOpen) return studio.question.answer('');
+    const at = this.pressed = studio.viewport.toPixel(event);
+    studio.frame.setPointerCapture(event.pointerId);
+    studio.preview.follow(null);
+    if (event.pointerType !== 'touch' || !studio.takesAway) return;
+    this.timer = window.setTimeout(() => {
+      this.forget();
+      navigator.vibrate?.(20);
+      studio.handleClick(at, { minus: true });
+    }, LONG_PRESS);
+  }
+
+  move(event: PointerEvent): void {
+    const { studio } = this, { state, mode, viewport } = studio;
+    if (this.gestures.isBusy) return;
+    const at = viewport.toPixel(event), from = state.corner ?? this.pressed, far = this.isFar(at);
+    if (far) clearTimeout(this.timer);
+    if (from && (mode === 'box' || (mode === 'smart' && far))) studio.marks.drawBand(from, at);
     studio.showTip(at);
-  });
-  frame.addEventListener('pointerleave', () => studio.hideTip());
+    if (event.pointerType === 'mouse' && !this.pressed) studio.preview.follow(studio.outlines.findIdAt(at) === null ? at : null);
+  }
+
+  lift(event: PointerEvent): void {
+    const { studio } = this, { state, mode } = studio, from = this.pressed;
+    if (!from || this.gestures.isBusy) return this.forget();
+    const to = studio.viewport.toPixel(event), far = this.isFar(to);
+    this.forget();
+    state.cross = null;
+    if (far && !state.corner && !state.value.busy) {
+      if (mode === 'box') return studio.sendBox(from, to);
+      if (mode === 'smart' && event.button === 0) return studio.askBox(from, to);
+    }
+    studio.handleClick(to, { minus: this.isMinus(event), extend: event.shiftKey });
+  }
+
+  forget(): void {
+    clearTimeout(this.timer);
+    this.pressed = null;
+  }
+
+  leave(): void {
+    this.studio.hideTip();
+    this.studio.preview.follow(null);
+  }
+
+  private isMinus(event: PointerEvent): boolean {
+    return this.studio.takesAway && (event.button === 2 || event.altKey);
+  }
+
+  private isFar(to: Point): boolean {
+    const from = this.pressed;
+    return from !== null && Math.hypot(to[0] - from[0], to[1] - from[1]) > SHORTEST_DRAG * this.studio.viewport.scale;
+  }
 }

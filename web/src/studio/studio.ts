@@ -1,25 +1,38 @@
 // The studio: an image with its masks, what a click does to them, and what is sent for it.
 import { MarkLayer } from '../canvas/marks.ts';
 import { OutlineLayer } from '../canvas/outlines.ts';
+import { TileLayer } from '../canvas/tiles.ts';
+import type { Tile } from '../canvas/tiles.ts';
 import { Viewport } from '../canvas/viewport.ts';
+import { Zoom } from '../canvas/zoom.ts';
 import { findNode } from '../dom.ts';
 import type { Host } from '../gradio.ts';
+import { BoxQuestion } from './boxes.ts';
 import { EditQueue } from './edits.ts';
 import { FilmPlayer } from './film.ts';
+import { Preview } from './preview.ts';
 import { StudioState } from './state.ts';
 import { applyChange, EMPTY_VALUE } from './types.ts';
 import type { Box, Change, Edit, EditReply, Point, StudioValue, Subject } from './types.ts';
 import { ServerWatcher } from './watching.ts';
 
-export type Mode = 'select' | 'add' | 'remove' | 'box';
+export type Mode = 'smart' | 'select' | 'add' | 'remove' | 'box' | 'hand';
 
 const HINTS: Record<Mode, string> = {
+  smart: 'Click an object; click in it again to correct it. The right button or Alt takes away. Draw a box for one like it, or for all.',
   select: 'Click a mask to choose it. Delete takes it out of the answer.',
   add: 'Click each object. A click into the chosen mask corrects it; Shift adds to it from outside, Alt or the right button takes away.',
   remove: 'Click the part that a mask should not cover.',
   box: 'Click two opposite corners around one object: everything that looks like it is added.',
+  hand: 'Drag the image; the wheel or two fingers zoom.',
 };
+/** Tools whose click may find or correct an object. */
+const CLICKING: Mode[] = ['smart', 'add'];
+/** Screen pixels of an image pixel from which on the pixels are shown as squares. */
+const MAGNIFIED = 4;
 const EMPTY_DATA = { points: [], active: null, threshold: 0 };
+/** Pixels of the long side of the image that Python sends, as in demo/canvas.py. */
+const IMAGE_SIDE = 1600;
 /** Pixels of an edge: a box that is smaller is a double click. */
 const SMALLEST_BOX = 3;
 
@@ -31,6 +44,10 @@ export class Studio {
   readonly outlines: OutlineLayer;
   readonly marks: MarkLayer;
   readonly film: FilmPlayer;
+  readonly zoom: Zoom;
+  readonly tiles: TileLayer;
+  readonly question: BoxQuestion;
+  readonly preview: Preview;
   private readonly photo: HTMLImageElement;
   private readonly threshold: HTMLInputElement;
   private readonly edits: EditQueue;
@@ -43,9 +60,13 @@ export class Studio {
     this.photo = findNode(element, '.photo');
     this.threshold = findNode(element, '.threshold input');
     this.viewport = new Viewport(this.frame);
+    this.zoom = new Zoom(this.viewport, findNode(element, '.well'), () => this.drawZoom());
+    this.tiles = new TileLayer(this.viewport, this.zoom, findNode(element, '.tiles'), IMAGE_SIDE, (tile) => this.loadTile(tile));
     this.outlines = new OutlineLayer(this.viewport, findNode(element, 'svg.masks'), findNode(element, 'svg.marks .plates'));
     this.marks = new MarkLayer(this.viewport, findNode(element, 'svg.marks .points'));
     this.film = new FilmPlayer(element, this.state, () => this.draw());
+    this.question = new BoxQuestion(this);
+    this.preview = new Preview(this);
     this.edits = new EditQueue(server, this);
     this.watcher = new ServerWatcher(element);
   }
@@ -93,7 +114,14 @@ export class Studio {
     if (subject.url) this.photo.src = subject.url;
     else this.photo.removeAttribute('src');
     this.film.show(subject);
+    this.tiles.clear();
+    this.zoom.fit();
     this.state.cross = this.state.corner = null;
+  }
+
+  private async loadTile(tile: Tile): Promise<string> {
+    const { key, film } = this.state.value, { draw_tile: draw } = this.host.server;
+    return draw && !film ? await draw({ ...tile, key, session: this.getContext().session }) as string : '';
   }
 
   private describe(has: boolean): void {
@@ -111,11 +139,26 @@ export class Studio {
 
   // what is drawn
 
+  private drawZoom(): void {
+    if (!this.viewport.width) return;
+    const percent = this.zoom.scale * 100;
+    findNode(this.stage, '.percent').textContent = `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
+    findNode<HTMLButtonElement>(this.stage, '[data-do=fit]').disabled = this.zoom.isFit;
+    this.zoom.well.dataset.magnified = this.zoom.scale >= MAGNIFIED ? 'yes' : 'no';
+    this.outlines.updateScale(this.state.listShown());
+    this.drawMarks();
+    this.tiles.update();
+  }
+
+  private drawMarks(): void {
+    this.marks.draw(this.state.value.points, this.state.cross);
+  }
+
   draw(): void {
     const { state } = this, { value } = state, shown = state.listShown();
     state.threshold = Number(this.threshold.value);
     this.outlines.draw(shown, value.active);
-    this.marks.draw(value.points, state.cross);
+    this.drawMarks();
     this.drawButtons();
     this.drawHint();
     this.frame.style.setProperty('--wipe', state.compared ? `${findNode<HTMLInputElement>(this.stage, '.compare input').value}%` : '0%');
@@ -133,9 +176,10 @@ export class Studio {
   }
 
   private drawButtons(): void {
-    const { value, object, extends: pressed } = this.state, adds = this.mode === 'add';
+    const { value, object, extends: pressed } = this.state, adds = CLICKING.includes(this.mode);
     const find = (act: string) => findNode<HTMLButtonElement>(this.stage, `[data-do=${act}]`);
     for (const act of ['fresh', 'extend']) find(act).hidden = !adds;
+    this.drawObject();
     find('fresh').disabled = value.active === null && !object.fresh;
     find('extend').disabled = value.active === null;
     find('extend').setAttribute('aria-pressed', String(pressed));
@@ -143,6 +187,28 @@ export class Studio {
     find('undo').disabled = !value.canUndo || value.busy;
     find('redo').disabled = !value.canRedo || value.busy;
     find('drop').disabled = !this.state.findMask(value.active)?.selected || value.busy;
+  }
+
+  /** Whether the right button, Alt or a long press takes away. */
+  get takesAway(): boolean {
+    return CLICKING.includes(this.mode);
+  }
+
+  /** Whether a click would find or correct an object now. */
+  get canPreview(): boolean {
+    return CLICKING.includes(this.mode) && !this.state.value.busy && !this.state.value.film && this.edits.isEmpty;
+  }
+
+  /** The bar of the chosen object. */
+  private drawObject(): void {
+    const bar = findNode(this.stage, '.object'), mask = this.state.findMask(this.state.value.active);
+    bar.hidden = !mask && !this.state.object.fresh;
+    const chip = findNode(bar, '.chip');
+    chip.hidden = !mask;
+    chip.textContent = mask ? String(mask.id) : '';
+    chip.style.background = mask?.color ?? '';
+    chip.style.color = mask?.ink ?? '';
+    findNode(bar, '.name').textContent = mask ? mask.phrase : 'New object';
   }
 
   private drawHint(): void {
@@ -192,6 +258,8 @@ export class Studio {
     const { state } = this;
     if (state.value.busy) return;
     switch (this.mode) {
+      case 'hand': return;
+      case 'smart': return this.clickSmart(at, minus, extend || state.extends);
       case 'select': return this.chooseMask(this.outlines.findIdAt(at));
       case 'add': return this.sendPoint(at, !minus, extend || state.extends);
       case 'remove': return this.sendPoint(at, false, false);
@@ -203,6 +271,13 @@ export class Studio {
     }
   }
 
+  /** The first click on a mask chooses it; further ones correct it. Elsewhere a click finds an object. */
+  private clickSmart(at: Point, minus: boolean, extend: boolean): void {
+    const { active } = this.state.value, over = this.outlines.findIdAt(at);
+    if (over !== null && over !== active && !minus && !extend && !this.state.object.fresh) return this.chooseMask(over);
+    this.sendPoint(at, !minus, extend);
+  }
+
   sendPoint([x, y]: Point, positive: boolean, extend: boolean): void {
     const { object, frame } = this.state;
     this.marks.drawPoint([x, y, positive]);
@@ -210,11 +285,18 @@ export class Studio {
   }
 
   sendBox(from: Point, to: Point): void {
+    const box = spanBox(from, to);
     this.state.corner = null;
-    const box: Box = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
-    if (box[2] - box[0] < SMALLEST_BOX || box[3] - box[1] < SMALLEST_BOX) return this.draw();
-    this.sendEdit({ kind: 'box', box, frame: this.state.frame });
-    this.drawHint();
+    if (box) this.sendEdit({ kind: 'box', box, meaning: 'alike', frame: this.state.frame });
+    this.draw();
+  }
+
+  /** Ask what the box means that was drawn. */
+  askBox(from: Point, to: Point): void {
+    const box = spanBox(from, to);
+    if (!box) return this.draw();
+    this.marks.drawBand(from, to);
+    this.question.ask(box);
   }
 
   sendKept(ids: number[]): void {
@@ -270,6 +352,12 @@ export class Studio {
     const { state } = this, ids = this.edits.keptIds;
     state.value.masks = ids ? state.confirmed.map((row) => ({ ...row, selected: ids.includes(row.id) })) : state.confirmed;
   }
+}
+
+/** The box between two pixels; null for what is too small to be meant. */
+function spanBox(from: Point, to: Point): Box | null {
+  const box: Box = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
+  return box[2] - box[0] < SMALLEST_BOX || box[3] - box[1] < SMALLEST_BOX ? null : box;
 }
 
 function tellPage(name: string, detail: unknown): void {

@@ -36,6 +36,8 @@ export interface StudioValue {
   canUndo: boolean;
   canRedo: boolean;
   busy: boolean;
+  /** Classes that masks may have, chosen by the digits. */
+  classes?: unknown[];
 }
 
 /** The image itself, or the video: sent once. */
@@ -51,9 +53,12 @@ export interface Example {
   url: string;
 }
 
+/** The one object in it, all that look like it, or that these are to be left out. */
+export type BoxMeaning = 'one' | 'alike' | 'not';
+
 export type Edit =
   | PointEdit
-  | { kind: 'box'; box: Box; frame: number | null }
+  | { kind: 'box'; box: Box; meaning: BoxMeaning; frame: number | null }
   | { kind: 'keep'; ids: number[] }
   | { kind: 'threshold'; value: number }
   | { kind: 'undo' | 'redo' };

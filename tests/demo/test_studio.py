@@ -1,0 +1,82 @@
+"""The studio in a real browser, by hand alone: a tap, a box, zoom and pan, with mouse, keys and fingers."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+CHERRY, MELON, EMPTY = (340, 140), ((60, 250), (330, 475)), (20, 440)
+WIDTH = "() => document.querySelector('.stage .frame').getBoundingClientRect().width"
+
+
+@pytest.fixture
+def fruit(visit):
+    visitor = visit()
+    visitor.begin("fruit")
+    return visitor
+
+
+def drag(visitor, start, end):
+    visitor.page.mouse.move(*visitor.point(*start))
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(*visitor.point(*end), steps=3)
+    visitor.page.mouse.up()
+
+
+def test_the_smart_tool_needs_no_mode(fruit, shots):
+    page = fruit.page
+    page.mouse.move(*fruit.point(*CHERRY))
+    page.locator(".stage[data-preview=yes]").wait_for()
+    fruit.sees(masks=0)  # a preview is no edit
+    fruit.click(*CHERRY)
+    fruit.sees(masks=1)
+    page.mouse.click(*fruit.point(CHERRY[0] + 5, CHERRY[1] + 5), button="right")
+    page.locator(".stage .dot.minus").first.wait_for(state="attached")
+    fruit.sees(masks=1)
+    drag(fruit, *MELON)
+    page.locator(".question").get_by_text("Everything like it").wait_for()
+    page.screenshot(path=shots / "box-question.png")
+    page.keyboard.press("Escape")
+    assert not page.locator(".question").is_visible()
+    drag(fruit, *MELON)
+    page.keyboard.press("Enter")
+    fruit.sees(masks=2)
+    fruit.click(*CHERRY)  # the first click on a mask chooses it
+    assert page.locator(".stage .object .chip").inner_text() == "1"
+    fruit.sees(masks=2)
+    assert fruit.complaints == []
+
+
+def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tmp_path, shots):
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    PIL.Image.fromarray(pixels).resize((4000, 3000), PIL.Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    visitor = visit()
+    visitor.upload(tmp_path / "large.png")
+    visitor.has_image()
+    page, size = visitor.page, (4000, 3000)
+    fit = page.evaluate(WIDTH)
+    at = visitor.point(3000, 1000, size)
+    page.mouse.move(*at)
+    page.mouse.wheel(0, -1000)
+    page.locator(".tiles img").first.wait_for()
+    assert page.evaluate(WIDTH) > 3 * fit
+    assert visitor.point(3000, 1000, size) == pytest.approx(at, abs=2)
+    page.locator(".stage .frame").focus()
+    page.keyboard.press("Shift+Digit1")
+    assert page.evaluate(WIDTH) == pytest.approx(4000)
+    assert page.locator(".percent").inner_text() == "100 %"
+    tiles = page.locator(".tiles img")
+    page.wait_for_function("() => document.querySelectorAll('.tiles img').length >= 4")
+    assert all(url.startswith("data:image/jpeg") for url in tiles.evaluate_all("(all) => all.map((one) => one.src)"))
+    page.screenshot(path=shots / "actual-size.png")
+    before = visitor.point(2000, 1500, size)
+    page.keyboard.down(" ")
+    page.mouse.move(400, 400)
+    page.mouse.down()
+    page.mouse.move(370, 380)
+    page.mouse.up()
+    page.keyboard.up(" ")
+    assert visitor.point(2000, 1500, size) == pytest.approx((before[0] - 30, before[1] - 20))
+    visitor.sees(masks=0)
+    page.keyboard.press("Shift+Digit0")
+    assert page.evaluate(WIDTH) == pytest.approx(fit)
+    assert visitor.complaints == []

@@ -1,0 +1,95 @@
+// How large the image is shown, and which part of it: the frame grows beyond the well that cuts it off.
+import { limitNumber } from '../dom.ts';
+import type { Point } from './types.ts';
+import type { Viewport } from './viewport.ts';
+
+/** Screen pixels of an image pixel at most; a small image may be eight times as large as it fits. */
+const MOST_SCALE = 8, MOST_ZOOM = 8;
+/** Times as large by one press of a key or button. */
+const KEY_STEP = 1.25;
+
+export class Zoom {
+  /** Where the frame's left upper corner is in the well, and its width; null while the whole image fits the well. */
+  private place: { left: number; top: number; width: number } | null = null;
+
+  constructor(private readonly viewport: Viewport, readonly well: HTMLElement, private readonly notice: () => void) {
+    new ResizeObserver(() => this.apply(this.place)).observe(well);
+  }
+
+  /** Screen pixels (of CSS) per image pixel. */
+  get scale(): number {
+    return 1 / this.viewport.scale;
+  }
+
+  get isFit(): boolean {
+    return this.place === null;
+  }
+
+  fit(): void {
+    this.apply(null);
+  }
+
+  /** Show one image pixel as one screen pixel. */
+  showActualSize(): void {
+    this.zoomTo(1, this.middle);
+  }
+
+  step(way: 1 | -1, at: Point = this.middle): void {
+    this.zoomBy(KEY_STEP ** way, at);
+  }
+
+  /** Zoom by a factor about a place of the window, which stays where it is. */
+  zoomBy(factor: number, at: Point): void {
+    this.zoomTo(this.scale * factor, at);
+  }
+
+  zoomTo(scale: number, [x, y]: Point): void {
+    const well = this.well.getBoundingClientRect(), frame = this.viewport.frame.getBoundingClientRect();
+    const most = Math.max(MOST_SCALE, this.fitWidth / this.viewport.width * MOST_ZOOM);
+    const width = limitNumber(scale, 0, most) * this.viewport.width, factor = width / Math.max(1, frame.width);
+    if (width <= this.fitWidth * 1.001) return this.fit();
+    this.apply({ width, left: x - well.left - (x - frame.left) * factor, top: y - well.top - (y - frame.top) * factor });
+  }
+
+  panBy(right: number, down: number): void {
+    if (this.place) this.apply({ ...this.place, left: this.place.left + right, top: this.place.top + down });
+  }
+
+  /** Move the image until a pixel of it is well inside the well. */
+  reveal(pixel: Point): void {
+    if (!this.place) return;
+    const [x, y] = this.viewport.toWindow(pixel), box = this.well.getBoundingClientRect(), room = Math.min(box.width, box.height) / 8;
+    this.panBy(limitNumber(x, box.left + room, box.right - room) - x, limitNumber(y, box.top + room, box.bottom - room) - y);
+  }
+
+  private get middle(): Point {
+    const box = this.well.getBoundingClientRect();
+    return [box.left + box.width / 2, box.top + box.height / 2];
+  }
+
+  private get fitWidth(): number {
+    const { width, height } = this.viewport;
+    return Math.min(this.well.clientWidth, this.well.clientHeight * width / Math.max(1, height));
+  }
+
+  private apply(place: Zoom['place']): void {
+    const { frame, width, height } = this.viewport;
+    this.place = place && place.width > this.fitWidth ? place : null;
+    if (this.place) {
+      const wide = this.place.width, high = wide * height / width;
+      this.place.left = limitEdge(this.place.left, wide, this.well.clientWidth);
+      this.place.top = limitEdge(this.place.top, high, this.well.clientHeight);
+      frame.style.width = `${wide}px`;
+      frame.style.transform = `translate(${this.place.left}px, ${this.place.top}px)`;
+    } else {
+      frame.style.width = frame.style.transform = '';
+    }
+    this.well.dataset.zoomed = this.place ? 'yes' : 'no';
+    this.notice();
+  }
+}
+
+/** Where an axis of the image begins: never with room beside the image while it is larger than the well. */
+function limitEdge(edge: number, length: number, room: number): number {
+  return length <= room ? (room - length) / 2 : limitNumber(edge, room - length, 0);
+}
