@@ -22,11 +22,14 @@ class MaskItem:
     """One mask that is to be judged alone.
 
     >>> import numpy as np
-    >>> item = MaskItem(lambda: Image(np.zeros((2, 3, 3), np.uint8)), "cup", RleMask((2, 3), "06"), {"score": 0.9})
+    >>> image = Image(np.zeros((2, 3, 3), np.uint8))
+    >>> item = MaskItem(image.key, lambda: image, "cup", RleMask((2, 3), "06"), {"score": 0.9})
     >>> item.load_image().width
     3
     """
 
+    image: str
+    """`Image.key`."""
     load_image: ImageLoader
     phrase: str
     mask: RleMask
@@ -42,10 +45,13 @@ class PairItem:
     Rejected masks must not be among them: with these a verifier would call covered what is not.
 
     >>> import numpy as np
-    >>> PairItem(lambda: Image(np.zeros((2, 3, 3), np.uint8)), "cup", (), {"presence": 0.01}).masks
+    >>> image = Image(np.zeros((2, 3, 3), np.uint8))
+    >>> PairItem(image.key, lambda: image, "cup", (), {"presence": 0.01}).masks
     ()
     """
 
+    image: str
+    """`Image.key`."""
     load_image: ImageLoader
     phrase: str
     masks: tuple[RleMask, ...]
@@ -100,25 +106,26 @@ class Verifier(Protocol):
         """What tells it from all others of its kind: a hash of its weights and its prompt."""
         ...
 
-    def verify_masks(self, items: Sequence[MaskItem]) -> list[Verdict]:
+    def verify_masks(self, items: Sequence[MaskItem]) -> list[Verdict | None]:
         """Judge masks, each alone.
 
         Args:
             items: Masks, of any images.
 
         Returns:
-            One verdict per item, in order, with a choice of `MASK_CHOICES`.
+            One verdict per item, in order, with a choice of `MASK_CHOICES`. None is no answer, such as from a server
+            that failed: no judgement is written, and a later run asks again.
         """
         ...
 
-    def verify_coverage(self, items: Sequence[PairItem]) -> list[Verdict]:
+    def verify_coverage(self, items: Sequence[PairItem]) -> list[Verdict | None]:
         """Judge whether the accepted masks show everything that the phrase names.
 
         Args:
             items: Pairs, of any images.
 
         Returns:
-            One verdict per item, in order, with a choice of `COVERAGE_CHOICES`.
+            One verdict per item, in order, with a choice of `COVERAGE_CHOICES`; None is no answer.
         """
         ...
 
