@@ -1,7 +1,7 @@
 """What SAM 3 says of its own masks when it is asked again: by their boxes, and with them as exemplars."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,9 +47,9 @@ class SignalSet:
     ()
     """
 
-    masks: tuple[Mapping[str, float], ...]
+    masks: tuple[dict[str, float], ...]
     """One per offered mask."""
-    pair: Mapping[str, float]
+    pair: dict[str, float]
 
 
 def measure_signals(sam3: Sam3, image: Image, findings: Sequence[PhraseFindings]) -> list[SignalSet]:
@@ -69,7 +69,7 @@ def measure_signals(sam3: Sam3, image: Image, findings: Sequence[PhraseFindings]
 
     Signals of a pair, in [0, 1] but for the counts: `presence`, `masks` (how many), and what `compare_findings` says of
     weak evidence (`uncovered`, `uncovered_free`) and of the exemplars' findings (`exemplar_uncovered`,
-    `exemplar_free`, `exemplars`).
+    `exemplar_free`).
 
     Args:
         sam3: The segmenter that found the masks.
@@ -148,8 +148,7 @@ def _ask_again(
         answers = sam3.segment_batch([*again, *clicks])
     except CheckpointError as error:
         log.warning("the tracker's signals are left out: %s", error)
-        answers, boxes = sam3.segment_batch(again), [[] for _ in boxes]
-        asked_again = iter(answers)
+        asked_again = iter(sam3.segment_batch(again))
         return [[] for _ in findings], [next(asked_again) if found.masks else None for found in findings]
     asked_again, tracked = iter(answers[: len(again)]), answers[len(again) :]
     ends = np.cumsum([0, *map(len, boxes)])

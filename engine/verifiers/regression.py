@@ -103,7 +103,7 @@ def fit_logistic(
 def fit_isotonic(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> IsotonicCurve:
     """Fit a calibration that never falls, by pooling adjacent violators.
 
-    Each pool is worth what Laplace's rule makes of its labels, so that no probability becomes 0 or 1.
+    A pool is worth the share of its labels that are right, cut at half a label, so that nothing becomes 0 or 1.
 
     Args:
         probabilities: float64, (N,), in [0, 1], by a fit that did not see these labels.
@@ -115,7 +115,7 @@ def fit_isotonic(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndar
 
     >>> curve = fit_isotonic(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 1, 0, 1], bool), np.ones(4))
     >>> np.round(curve.values, 2).tolist()
-    [0.33, 0.5, 0.67]
+    [0.12, 0.5, 0.88]
     """
     shares = np.asarray(weights, np.float64) / np.mean(weights)
     pools: list[np.ndarray] = []  # each: weight, weight of right ones, weight times probability
@@ -125,7 +125,7 @@ def fit_isotonic(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndar
             last = pools.pop()
             pools[-1] = pools[-1] + last
     sums = np.array(pools)
-    values = np.maximum.accumulate((sums[:, 1] + 1) / (sums[:, 0] + 2))
+    values = np.clip(sums[:, 1] / sums[:, 0], 0.5 / len(labels), 1 - 0.5 / len(labels))
     return IsotonicCurve(_to_numbers(sums[:, 2] / sums[:, 0]), _to_numbers(values))
 
 
@@ -176,9 +176,7 @@ def cross_estimate(
     return estimates
 
 
-def _fill_inputs(
-    signals: Sequence[Mapping[str, float]], names: Sequence[str], means: np.ndarray | None
-) -> np.ndarray:
+def _fill_inputs(signals: Sequence[Mapping[str, float]], names: Sequence[str], means: np.ndarray | None) -> np.ndarray:
     """Return float64, (N, D); a missing input is its mean, by default that of those who have it."""
     inputs = np.array([[row.get(name, np.nan) for name in names] for row in signals], np.float64)
     inputs = inputs.reshape(len(signals), len(names))
