@@ -1,7 +1,7 @@
 """What a visitor can do on the page: each action turns a session's conversation into the next one."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,21 +9,27 @@ from queue import Empty, Queue
 from shutil import rmtree
 from threading import Thread
 from time import monotonic
+from typing import Any, TypeVar
 
 from agent.conversation.conversation import Conversation
-from agent.core.budget import end_early
+from agent.core.budget import FREE, end_early
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
 from agent.exports import EXPORTERS, ExportAnswer, VideoExportAnswer, check_formats
+from agent.models.progress import ModelNews, PartialReply, listen_to_models
+from agent.records.provenance import Provenance
 from agent.report.html import to_html
+from agent.report.text import format_money
 from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from agent.tools.video.progress import listen_to_progress, report_progress
 from demo.engine import Engine
 from demo.film import encode_film, list_tracks
-from demo.line import AnswerLine
-from demo.requests import InvalidEventError, ShownStep
-from demo.sessions import NoteKind, PendingAnswer, Session, SessionStore
-from demo.talk.messages import draw_step
+from demo.line import AnswerLine, describe_place
+from demo.requests import InvalidEventError, ShownImage, ShownStep
+from demo.sessions import NoteKind, Session, SessionStore, TurnInfo
+from demo.talk.messages import draw_step, find_episode
+from demo.talk.pending import Attention, PendingAnswer
+from demo.talk.sight import describe_sight, draw_sight
 from demo.talk.small_talk import answer_small_talk
 from demo.talk.wording import describe_error, format_sentence
 from demo.uploads import Limits, open_conversation, open_image, open_video
@@ -32,16 +38,22 @@ from sam3_tool import Image, ImageError, Video, VideoError
 WAIT_MESSAGE = "Wait for the answer, or stop it first."
 INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The query is in the box below; ask it again."
 NO_IMAGE_MESSAGE = "Choose an image first."
+NO_BRANCH_MESSAGE = "That version is not kept any more."
 IMAGES_FULL_MESSAGE = (
     "With this image the conversation would hold {:.1f} MiB of images, and {:.1f} MiB are allowed. Open this page in"
     " another tab to start a new conversation. You can continue or download this one here."
 )
 LINE_INTERVAL = 0.1
 """Seconds between two looks at the line."""
-PROGRESS_INTERVAL = 0.5
-"""Seconds between two lines on the progress of a step."""
+PROGRESS_INTERVAL, THOUGHT_INTERVAL = 0.5, 0.3
+"""Seconds between two lines on the progress of a step, and between two parts of what a language model writes."""
 CONVERSATION, TRACE = "conversation", "trace"
 """Downloads that are not masks."""
+
+
+News = Episode | str | ModelNews
+"""The episode after a step, a line on the progress of a step, or what a language model lets know."""
+NewsItem = TypeVar("NewsItem")
 
 
 @dataclass(frozen=True)
@@ -103,20 +115,45 @@ class Actions:
             session.pending_answer.stop_event.set()
         return session
 
-    def ask(self, session_id: str, query: str, models: ModelSelection) -> Iterator[Session]:
+    def ask(
+        self,
+        session_id: str,
+        query: str,
+        models: ModelSelection,
+        *,
+        place: int | None = None,
+        is_beside: bool = False,
+        attention: Attention | None = None,
+    ) -> Iterator[Session]:
         """Answer a query, and yield the session after each step; the last one has the whole turn.
 
         The answer goes on from the edits that are under way. Until it ends, edits and other queries are refused with a
         note.
+
+        Args:
+            session_id: Whose conversation it is.
+            query: What the visitor says.
+            models: Who answers.
+            place: The place of an earlier question that is asked otherwise: the answer begins another way there.
+            is_beside: Put the answer beside the one that is shown, to compare them.
+            attention: Ends the answer once it is lost.
+
+        Yields:
+            The session whenever it has changed.
         """
-        pending = PendingAnswer(query.strip())
-        session = self._begin_answer(session_id, pending)
+        pending = PendingAnswer(
+            query.strip(), is_beside=is_beside, planner=models.planner, attention=attention or Attention()
+        )
+        session, is_begun = self._begin_answer(session_id, pending, place)
+        pending = session.pending_answer if is_begun and session.pending_answer is not None else pending
+        base = pending.base or session.conversation
         try:
             yield session
-            if session.pending_answer is pending and session.conversation is not None:
+            if is_begun and base is not None:
                 with self.line.join() as ticket:
                     yield from self._wait_for_turn(session_id, pending, ticket)
-                    yield from self._run_answer(session_id, session.conversation, pending, models)
+                    with self.line.time_answer():
+                        yield from self._run_answer(session_id, base, pending, models)
         except Exception as error:  # a page that says so and goes on is worth more than one that is dead
             yield from self._end_answer(session_id, pending, describe_error(error), "error")
         finally:
@@ -128,20 +165,32 @@ class Actions:
         """Yield the session each time that its place in the line changes, until its turn has come or it is stopped."""
         told = 0
         while (place := self.line.get_place(ticket)) and not pending.stop_event.wait(LINE_INTERVAL):
+            if pending.attention.is_lost:
+                pending.stop_event.set()
             if place != told:
                 told = place
-                waiting = replace(pending, progress=f"Waiting, {place} before you")
+                words = describe_place(place, self.line.estimate_seconds(place))
+                waiting = replace(pending, progress=words, is_queued=True)
                 yield from self.sessions.update_answer(session_id, pending, pending_answer=waiting)
 
-    def _begin_answer(self, session_id: str, pending: PendingAnswer) -> Session:
-        """The session with this query under way; unchanged but for a note if it cannot be answered now."""
+    def _begin_answer(self, session_id: str, pending: PendingAnswer, place: int | None) -> tuple[Session, bool]:
+        """The session with this query under way, and whether it is: unchanged but for a note if it cannot be now."""
         with self.sessions.hold_for_edit(session_id) as session:
-            if session.conversation is None or session.pending_answer is not None or not pending.query:
-                refusal = NO_IMAGE_MESSAGE if session.conversation is None else WAIT_MESSAGE
+            conversation = session.conversation
+            if conversation is None or session.pending_answer is not None or not pending.query:
+                refusal = NO_IMAGE_MESSAGE if conversation is None else WAIT_MESSAGE
                 note = refusal if pending.query else ""
                 kind = "error" if note else "note"
-                return self.sessions.update(session_id, note=note, note_kind=kind, unanswered_query=pending.query)
-            return self.sessions.update(session_id, pending_answer=pending, note="", unanswered_query=pending.query)
+                refused = self.sessions.update(session_id, note=note, note_kind=kind, unanswered_query=pending.query)
+                return refused, False
+            base = None if place is None else cut_before(conversation, place)
+            begun = self.sessions.update(
+                session_id,
+                pending_answer=replace(pending, base=base),
+                note="",
+                unanswered_query="" if pending.is_beside else pending.query,
+            )
+            return begun, True
 
     def _run_answer(
         self, session_id: str, conversation: Conversation, pending: PendingAnswer, models: ModelSelection
@@ -149,30 +198,49 @@ class Actions:
         if said := answer_small_talk(pending.query):
             yield from self._end_answer(session_id, pending, said, "answer")
             return
-        done = conversation.apply_command(pending.query)
-        episode = None
+        done, episode, retries = conversation.apply_command(pending.query), None, 0
         if done is None:
+            heard = pending
             for news in _iterate_until_stopped(
                 pending, lambda: self._watch_episodes(conversation, pending.query, models)
             ):
-                episode, progress = (episode, news) if isinstance(news, str) else (news, "")
-                step = replace(pending, episode=episode, progress=progress)
-                yield from self.sessions.update_answer(session_id, pending, pending_answer=step)
+                heard = heard.hear(news)
+                yield from self.sessions.update_answer(session_id, pending, pending_answer=heard)
+            episode, retries = heard.episode, heard.retries
             done = _append_turn(conversation, episode)
         if done is None:
             yield from self._end_answer(
                 session_id, pending, "The answer was stopped before its first step. You can ask again."
             )
         else:
-            # What one must know of the answer, said with it: a command that asks no model has none.
-            note = "" if episode is None else self._describe_warnings(models)
-            yield from self.sessions.update_answer(
-                session_id, pending, conversation=done, pending_answer=None, note=note, unanswered_query=""
-            )
+            yield from self._keep_answer(session_id, done, pending, self._describe_turn(done, episode, models, retries))
 
-    def _describe_warnings(self, models: ModelSelection) -> str:
-        warnings = self.engine.get_provenance(models.planner, models.sam3).warnings
-        return " ".join(map(format_sentence, warnings))
+    def _keep_answer(
+        self, session_id: str, done: Conversation, pending: PendingAnswer, changes: Mapping[str, Any]
+    ) -> list[Session]:
+        """The session with the turn: where it goes on, on another way, or beside the one that is shown."""
+        tree = self.sessions[session_id].tree
+        kept: dict[str, Any] = {"conversation": done}
+        if pending.is_beside:
+            kept = {"tree": tree.add_beside(done)}
+        elif pending.base is not None:
+            kept = {"tree": tree.fork(done)}
+        return self.sessions.update_answer(
+            session_id, pending, **kept, **changes, pending_answer=None, unanswered_query=""
+        )
+
+    def _describe_turn(
+        self, done: Conversation, episode: Episode | None, models: ModelSelection, retries: int
+    ) -> dict[str, Any]:
+        """What one must know of the answer, said with it: a command that asks no model has none."""
+        last = done.last_turn
+        if episode is None or last is None:
+            return {"note": ""}
+        provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=done.timeline is not None)
+        price = provenance.budget.price
+        cost = "" if price == FREE else format_money(price.compute_cost(last.usage))
+        info = TurnInfo(models.planner, models.sam3, retries, cost)
+        return {"note": " ".join(map(format_sentence, provenance.warnings)), "turn_info": (last, info)}
 
     def _end_answer(self, session_id: str, pending: PendingAnswer, note: str, kind: NoteKind = "note") -> list[Session]:
         """The session without a turn and with this note, unless the visitor no longer waits for it."""
@@ -189,9 +257,57 @@ class Actions:
         provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
         return conversation.watch(query, planner, sam3, budget=provenance.budget)
 
+    def switch_branch(self, session_id: str, branch: int) -> Session:
+        """Show another way that the conversation went."""
+        with self.sessions.hold_for_edit(session_id) as session:
+            if session.pending_answer is not None:
+                return self.sessions.update(session_id, note=WAIT_MESSAGE)
+            try:
+                tree = session.tree.switch(branch)
+            except IndexError:
+                return self.sessions.update(session_id, note=NO_BRANCH_MESSAGE, note_kind="error")
+            return self.sessions.update(session_id, tree=tree, note="", edited=None, unanswered_query="")
+
     def draw_step(self, shown: ShownStep) -> str:
         """Draw what a step was about, as a data URL; '' where there is nothing. Raises SessionExpiredError."""
-        return draw_step(self.sessions[shown.session], shown.event, shown.step)
+        return draw_step(self.sessions[shown.session], shown)
+
+    def describe_sight(self, shown: ShownStep) -> list[dict[str, Any]]:
+        """Return what a language model was sent at a step; nothing where that is not known.
+
+        Args:
+            shown: Which step.
+
+        Raises:
+            SessionExpiredError: There is no such session any more.
+        """
+        found = self._find_made(shown)
+        return [] if found is None else describe_sight(*found, shown.step)
+
+    def draw_sight(self, shown: ShownImage) -> str:
+        """Draw an image that a language model was sent, as a data URL; '' where there is none.
+
+        Args:
+            shown: Which image.
+
+        Raises:
+            SessionExpiredError: There is no such session any more.
+        """
+        found = self._find_made(shown)
+        return "" if found is None else draw_sight(*found, shown.image)
+
+    def _find_made(self, shown: ShownStep) -> tuple[Episode, Provenance] | None:
+        """A turn that was answered here, and what made it; of the one under way, what makes it."""
+        session = self.sessions[shown.session]
+        episode, pending = find_episode(session, shown), session.pending_answer
+        if episode is None:
+            return None
+        info = session.turn_infos.get(episode)
+        planner = pending.planner if pending is not None and episode is pending.episode else info and info.planner
+        if not planner:
+            return None
+        sam3 = info.sam3 if info is not None else self.engine.sam3_name
+        return episode, self.engine.get_provenance(planner, sam3, is_video=episode.task.timeline is not None)
 
     def download(self, session_id: str, kind: str, models: ModelSelection) -> Path:
         """Write a download.
@@ -305,6 +421,22 @@ def _describe_new_image(before: Conversation | None, after: Conversation) -> str
     return " ".join(notes) if is_new else ""
 
 
+def cut_before(conversation: Conversation, place: int) -> Conversation:
+    """Return the conversation as it was before an earlier question.
+
+    Args:
+        conversation: It holds the question.
+        place: The place of the question among the conversation's events.
+
+    Raises:
+        InvalidEventError: There is no question at this place.
+    """
+    event = conversation.events[place] if 0 <= place < conversation.cursor else None
+    if not isinstance(event, Episode) or event.task.by_hand:
+        raise InvalidEventError("there is no such question any more; reload the page")
+    return Conversation(conversation.events[:place], place)
+
+
 def get_second(conversation: Conversation, frame: int | None) -> float | None:
     """When a frame of the video is shown. Raises InvalidEventError for one that it does not have."""
     if conversation.timeline is None or frame is None:
@@ -321,17 +453,15 @@ def _append_turn(conversation: Conversation, episode: Episode | None) -> Convers
     return conversation.append(episode if episode.outcome else end_early(episode, "budget", "by you"))
 
 
-def _iterate_until_stopped(
-    pending: PendingAnswer, episodes: Callable[[], Iterator[Episode]]
-) -> Iterator[Episode | str]:
+def _iterate_until_stopped(pending: PendingAnswer, episodes: Callable[[], Iterator[Episode]]) -> Iterator[News]:
     """Yield each episode as soon as it is there, until the last one or until the answer is stopped.
 
-    Between them comes what a slow step says of its progress. A thread of its own makes them: a step of a slow model
-    cannot be interrupted, but nobody has to wait for it.
+    Between them comes what a slow step and the language model say of their progress. A thread of its own makes
+    them: a step of a slow model cannot be interrupted, but nobody has to wait for it.
     """
-    queue: Queue[Episode | str | BaseException | None] = Queue()
+    queue: Queue[News | BaseException | None] = Queue()
     Thread(target=_produce_episodes, args=(pending, episodes, queue), daemon=True).start()
-    while not pending.stop_event.is_set():
+    while not pending.stop_event.is_set() and not pending.attention.is_lost:
         try:
             item = queue.get(timeout=0.1)
         except Empty:
@@ -346,10 +476,10 @@ def _iterate_until_stopped(
 def _produce_episodes(
     pending: PendingAnswer,
     episodes: Callable[[], Iterator[Episode]],
-    queue: "Queue[Episode | str | BaseException | None]",
+    queue: "Queue[News | BaseException | None]",
 ) -> None:
     try:
-        with listen_to_progress(_limit_rate(queue.put)):
+        with listen_to_progress(_limit_rate(queue.put)), listen_to_models(_limit_replies(queue.put)):
             for episode in episodes():
                 queue.put(episode)
                 if pending.stop_event.is_set():
@@ -359,14 +489,20 @@ def _produce_episodes(
         queue.put(error)
 
 
-def _limit_rate(say: Callable[[str], object]) -> Callable[[str], None]:
-    """Pass on what is said, but not more often than a page can show it."""
-    last = -PROGRESS_INTERVAL
+def _limit_replies(say: Callable[[ModelNews], object]) -> Callable[[ModelNews], None]:
+    """Pass on each further try, but of a reply that comes in parts not more than a page can show."""
+    say_now_and_then = _limit_rate(say, THOUGHT_INTERVAL)
+    return lambda news: say_now_and_then(news) if isinstance(news, PartialReply) else (say(news), None)[1]
 
-    def say_now_and_then(text: str) -> None:
+
+def _limit_rate(say: Callable[[NewsItem], object], interval: float = PROGRESS_INTERVAL) -> Callable[[NewsItem], None]:
+    """Pass on what is said, but not more often than a page can show it."""
+    last = -interval
+
+    def say_now_and_then(news: NewsItem) -> None:
         nonlocal last
-        if (now := monotonic()) - last >= PROGRESS_INTERVAL:
+        if (now := monotonic()) - last >= interval:
             last = now
-            say(text)
+            say(news)
 
     return say_now_and_then

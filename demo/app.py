@@ -14,10 +14,11 @@ from demo.canvas import encode_data_url
 from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
-from demo.requests import ShownStep, parse_data
+from demo.requests import ShownImage, ShownStep, parse_data
 from demo.studio.editing import answer_request
 from demo.studio.preview import MaskPreviewer
 from demo.studio.tiles import TileDrawer
+from demo.talk.following import Follower
 from sam3_tool import Image
 
 WEB = Path(str(files("demo") / "web"))
@@ -109,10 +110,29 @@ def _build_canvas_functions(actions: Actions) -> list[Callable[[Any], Any]]:
 
 
 def _build_talk(actions: Actions) -> Any:
-    """The conversation. Its script fetches the image of a step once that is opened."""
+    """The conversation. Its script asks questions, and asks what has changed; images come once they are opened."""
+    follower = Follower(actions)
 
     def draw_step(asked: Any) -> str:
         return actions.draw_step(parse_data(ShownStep, asked))
+
+    def show_sight(asked: Any) -> list[dict[str, Any]]:
+        return actions.describe_sight(parse_data(ShownStep, asked))
+
+    def draw_sight(asked: Any) -> str:
+        return actions.draw_sight(parse_data(ShownImage, asked))
+
+    def ask(asked: Any) -> dict[str, Any]:
+        return follower.ask(asked)
+
+    def stop(asked: Any) -> dict[str, Any]:
+        return follower.stop(asked)
+
+    def switch(asked: Any) -> dict[str, Any]:
+        return follower.switch(asked)
+
+    async def follow(asked: Any) -> dict[str, Any]:
+        return await follower.follow(asked)
 
     return gr.HTML(
         {},
@@ -120,7 +140,10 @@ def _build_talk(actions: Actions) -> Any:
         js_on_load=_read_web_file("talk.js"),
         apply_default_css=False,
         elem_id="talk",
-        server_functions=[draw_step],
+        planner=actions.engine.options.planner,
+        planners=[choice.name for choice in actions.engine.planner_choices],
+        sam3=actions.engine.sam3_name,
+        server_functions=[draw_step, show_sight, draw_sight, ask, stop, switch, follow],
     )
 
 

@@ -46,13 +46,14 @@ def canvas_state(session: Session) -> dict[str, Any]:
 
     A serial number makes each value differ from the one before: gradio sends a value only when it has changed.
     """
-    conversation, pending = session.conversation, session.pending_answer
+    conversation, pending = session.shown, session.pending_answer
     if conversation is None:
         return {**EMPTY_CANVAS, "serial": next(_serial)}
-    episode = pending.episode if pending else None
+    episode = pending.episode if pending and not pending.is_beside else None
     workspace = (episode or conversation).workspace
     selected = episode.current_ids if episode else conversation.displayed_ids
     rows = build_mask_rows(tuple(workspace), selected, episode.reasons if episode else conversation.reasons)
+    rows = [{**row, "candidate": episode is not None} for row in rows]
     film = describe_film(conversation)
     if film is not None:
         rows = _add_tracks(rows, find_masklets(conversation, episode))

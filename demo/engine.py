@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from agent.cli.options import Options
 from agent.core.planner import Planner
 from agent.planners.loading import load_planner, with_model_info
 from agent.records.provenance import Provenance
+from demo.requests import InvalidEventError
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
 
@@ -58,7 +60,7 @@ class Engine:
         about = {"grammar": "no language model", self.options.planner: ""}
         return [Choice(name, about[name]) for name in dict.fromkeys((self.options.planner, "grammar"))]
 
-    @property
+    @cached_property
     def sam3_choices(self) -> list[Choice]:
         """The checkpoint that the page was started with, the embedded one, and those in the cache."""
         cached_names = [finding.name for finding in check_checkpoints() if finding.state == "ok"]
@@ -68,6 +70,21 @@ class Engine:
     def sam3_name(self) -> str:
         """The SAM 3 that the page was started with."""
         return self.options.sam3 or EMBEDDED_NAME
+
+    def require_offered(self, planner: str, sam3: str) -> None:
+        """Check that a visitor may use these models, lest anybody load whatever file or server they name.
+
+        Args:
+            planner: The name of a planner.
+            sam3: The name of a SAM 3.
+
+        Raises:
+            InvalidEventError: The page does not offer one of them.
+        """
+        offered = ({choice.name for choice in self.planner_choices}, {choice.name for choice in self.sam3_choices})
+        for name, names in zip((planner, sam3), offered, strict=True):
+            if name not in names:
+                raise InvalidEventError("the page does not offer such a model; reload it")
 
     def start_loading(self) -> None:
         """Begin to load the models that the page was started with."""

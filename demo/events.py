@@ -11,16 +11,16 @@ import gradio as gr
 
 from demo.actions import Actions, ModelSelection
 from demo.banner import render_banner, render_header
-from demo.canvas import canvas_state, get_subject_key, subject_payload
+from demo.canvas import canvas_state, subject_payload
 from demo.downloads import describe_downloads
-from demo.requests import Example, Question, parse_event
+from demo.requests import Example, parse_event
 from demo.sessions import Session
 from demo.talk.messages import build_talk
 from demo.talk.wording import describe_error
 from sam3_tool.errors import UserError
 
 CONCURRENT_EVENTS = 2
-"""Queries that are answered at the same time, and as many edits; the others queue."""
+"""Uploads and examples that are opened at the same time; the others queue."""
 STATE_INTERVAL = 1.0
 """Seconds between two looks at models that are being loaded."""
 RECALL_SESSION_JS = "() => [sessionStorage.getItem('sam3-agent') || '']"
@@ -28,7 +28,6 @@ STORE_SESSION_JS = """(id, query) => {
   sessionStorage.setItem('sam3-agent', id);
   window.dispatchEvent(new CustomEvent('sam3-question', { detail: query }));
 }"""
-REPORT_FAILURE_JS = "() => { window.dispatchEvent(new CustomEvent('sam3-failed')); }"
 CLICK_FILE_JS = "() => { setTimeout(() => document.querySelector('#file').click(), 50); }"
 
 
@@ -71,7 +70,7 @@ def connect_events(page: Any, components: PageComponents, actions: Actions) -> N
     """
     _connect_arrival(page, components, actions)
     _connect_models(components, actions)
-    _connect_talk(components, actions)
+    _connect_talk(components)
     _connect_uploads(components, actions)
     _connect_canvas(components, actions)
     _connect_downloads(components, actions)
@@ -127,27 +126,14 @@ def _connect_models(components: PageComponents, actions: Actions) -> None:
         event(refresh_state, components.models, outputs, **_build_instant_options())
 
 
-def _connect_talk(components: PageComponents, actions: Actions) -> None:
-    def ask(session_id: str, planner: str, sam3: str, event: gr.EventData) -> Iterator[list[Any]]:
-        with _show_errors():
-            query = parse_event(Question, event).query
-            before = _get_image_key(actions.sessions[session_id])
-            for session in actions.ask(session_id, query, ModelSelection(planner, sam3)):
-                yield render_session(session, with_image=_get_image_key(session) != before)
-
-    def stop(session_id: str) -> None:
-        with _show_errors():
-            actions.stop(session_id)
-
-    talk, session_id = components.talk, components.session_id
-    answered = talk.ask(
-        ask,
-        [session_id, *components.models],
-        components.outputs,
-        **{**_build_event_options("hidden", "answers"), "concurrency_limit": None},  # `Actions.line` keeps the order
+def _connect_talk(components: PageComponents) -> None:
+    """The script of the talk asks with these models; `demo.talk.following` answers it."""
+    components.planner.change(
+        lambda name: gr.HTML(planner=name), components.planner, components.talk, **_build_instant_options()
     )
-    answered.failure(None, None, js=REPORT_FAILURE_JS)
-    talk.stop(stop, [session_id], None, queue=False, api_visibility="private")
+    components.sam3.change(
+        lambda name: gr.HTML(sam3=name), components.sam3, components.talk, **_build_instant_options()
+    )
 
 
 def _connect_uploads(components: PageComponents, actions: Actions) -> None:
@@ -183,14 +169,9 @@ def _connect_canvas(components: PageComponents, actions: Actions) -> None:
         with _show_errors():
             yield render_session(actions.sessions[session_id], with_image=True)
 
-    def show_words(session_id: str) -> list[Any]:
-        with _show_errors():
-            return render_session(actions.sessions[session_id])[2:]
-
     session_id, options = [components.session_id], _build_event_options("hidden", trigger_mode="always_last")
     components.canvas.example(open_example, session_id, components.outputs, **options)
     components.canvas.moved(show_all, session_id, components.outputs, **options)
-    components.canvas.settled(show_words, session_id, components.outputs[2:], **options)
     components.sam3.change(
         lambda name: gr.HTML(sam3=name), components.sam3, components.canvas, **_build_instant_options()
     )
@@ -233,17 +214,12 @@ def _build_instant_options() -> dict[str, Any]:
     return {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
-def _build_event_options(progress: str, lane: str = "edits", **more: Any) -> dict[str, Any]:
-    """Options of an event that takes its time. `lane`: whose events wait for each other."""
+def _build_event_options(progress: str, **more: Any) -> dict[str, Any]:
+    """Options of an event that takes its time."""
     return {
         "show_progress": progress,
-        "concurrency_id": lane,
+        "concurrency_id": "edits",
         "concurrency_limit": CONCURRENT_EVENTS,
         "api_visibility": "private",
         **more,
     }
-
-
-def _get_image_key(session: Session) -> str:
-    """The key of the session's image or video; '' before the first one."""
-    return "" if session.conversation is None else get_subject_key(session.conversation)

@@ -66,19 +66,66 @@ class Example(PageEvent):
     name: Annotated[str, Field(max_length=80)]
 
 
+SessionId = Annotated[str, Field(max_length=80)]
+Place = Annotated[int, Field(ge=0, lt=10**6)]
+"""The number of an event among those of a conversation, or of a way among those that it went."""
+
+
 class Question(PageEvent):
     """A query, written or tapped."""
 
+    session: SessionId
     query: Annotated[str, Field(max_length=MAX_QUERY_LENGTH)]
+    planner: Annotated[str, Field(max_length=500)]
+    sam3: Annotated[str, Field(max_length=500)]
+    place: Place | None = None
+    """Of an earlier question that is asked otherwise, or of another planner."""
+    beside: bool = False
+    """Whether its answer is only to be compared."""
 
 
 class ShownStep(PageEvent):
     """A step of a turn that was opened."""
 
-    session: Annotated[str, Field(max_length=80)]
-    event: Annotated[int, Field(ge=-1, lt=10**6)]
-    """The number of the turn among the conversation's events; -1 for the one that is under way."""
-    step: Annotated[int, Field(ge=0, lt=10**6)]
+    session: SessionId
+    event: Place
+    """The number of the turn among the conversation's events; the one that is under way counts."""
+    step: Annotated[int, Field(ge=-1, lt=10**6)]
+    """From 0; -1 for the turn's answer."""
+    branch: Place | None = None
+    """Of the way that the turn is on; None for the one that is shown."""
+
+
+class ShownImage(ShownStep):
+    """An image that a language model was sent for a step."""
+
+    image: Place
+    """Counts from 1 within the turn."""
+
+
+class ChosenBranch(PageEvent):
+    """Another way of the conversation that is to be shown."""
+
+    session: SessionId
+    branch: Place
+
+
+class Look(PageEvent):
+    """What the page shows, so that it is told what has changed since."""
+
+    session: SessionId
+    version: Annotated[int, Field(ge=0, lt=10**15)] = 0
+    """Of the session that it was told of last."""
+    keys: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=5000)] = ()
+    """Of the entries that it shows."""
+    canvas: Annotated[str, Field(max_length=400)] = ""
+    """The key of the image that it shows."""
+    revision: Annotated[str, Field(max_length=40)] = ""
+    """The revision of the masks that it shows."""
+    heard: tuple[Place, Place] = (0, 0)
+    """What it has of the thought that is under way: the number of the reply, and how many characters."""
+    wait: bool = False
+    """Whether to answer only once something has changed."""
 
 
 class InvalidEventError(UserError, ValueError):

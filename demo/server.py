@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from demo.actions import Actions
 from demo.app import WEB, build_page
 from demo.engine import Engine
+from demo.line import AnswerLine
 from demo.sessions import STORE_BYTES, SessionStore
 from demo.uploads import Limits
 from sam3_tool.system.listening import open_listener
@@ -76,7 +77,8 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
     with open_listener(options.host, options.port) as probe:
         port = int(probe.getsockname()[1])
     sessions = SessionStore(max_bytes=max(STORE_BYTES, MIN_FULL_SESSIONS * limits.max_session_bytes))
-    page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "examples"))))
+    line = AnswerLine(limit=options.queue)
+    page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "examples")), line))
     page.queue(max_size=options.queue)
     _, address, _ = page.launch(
         server_name=options.host,
@@ -94,7 +96,7 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
         mcp_server=False,
         footer_links=[],
         theme=build_theme(),
-        css_paths=[WEB / "style.css", WEB / "page.css"],
+        css_paths=[WEB / "style.css", WEB / "page.css", WEB / "talk.css"],
         app_kwargs={
             "middleware": [Middleware(SecurityHeadersMiddleware)],
             "docs_url": None,

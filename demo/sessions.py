@@ -1,15 +1,20 @@
 """Sessions: the server keeps each visitor's work under a secret id, and forgets it when it is not used."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from threading import Event, Lock
+from itertools import count
+from threading import Lock
 from time import monotonic
 from typing import Any, Literal
 
 from agent.conversation.conversation import Conversation
+from agent.conversation.events import Event as ConversationEvent
+from agent.conversation.events import count_image_bytes
 from agent.core.episode import Episode
+from demo.talk.branches import BranchTree
+from demo.talk.pending import PendingAnswer
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError
 
@@ -25,19 +30,16 @@ SESSION_EXPIRED_MESSAGE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class PendingAnswer:
-    """A query that is being answered."""
+@dataclass(frozen=True)
+class TurnInfo:
+    """What a turn does not tell itself: who answered, and what that took beside its steps."""
 
-    query: str
-    episode: Episode | None = None
-    """The episode so far; None before the first step."""
-    progress: str = ""
-    """How far the step has come that is under way, in words."""
-    started: float = field(default_factory=monotonic)
-    """On the monotonic clock."""
-    stop_event: Event = field(default_factory=Event)
-    """Ends the answer once it is set."""
+    planner: str
+    sam3: str
+    retries: int = 0
+    """Requests to the language model that were sent again."""
+    cost: str = ""
+    """In the currency of the prices that the operator gave; empty where none was given."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class EditedObject:
 
 NoteKind = Literal["note", "error", "answer", "undone"]
 MAX_REMARKS = 200
-"""Remarks of a session; older ones are forgotten."""
+"""Remarks of a session, and turns whose planner is known; older ones are forgotten."""
+_versions = count(1)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Remark:
     text: str
     """What was said to it."""
     kind: NoteKind
+    after: ConversationEvent | None = field(default=None, repr=False)
+    """The event behind which it stands; None at the beginning."""
+    undone: Episode | None = field(default=None, repr=False)
+    """The turn that was undone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +80,12 @@ class Session:
 
     conversation: Conversation | None = None
     """None before the first image."""
+    tree: BranchTree = field(default_factory=BranchTree)
+    """Every way that the conversation went."""
+    turn_infos: Mapping[Episode, TurnInfo] = field(default_factory=dict)
+    """Of the turns that were answered here."""
+    version: int = 0
+    """Grows with every change."""
     pending_answer: PendingAnswer | None = None
     note: str = ""
     """What went wrong with the latest action, or has to be known of it, as a sentence."""
@@ -97,12 +110,28 @@ class Session:
         """Return the session with these fields changed; what was said and would vanish becomes a remark."""
         if "note" in changes:
             changes = {"note_kind": "note", "remarks": (*self.remarks, *self._keep_note()), **changes}
-        if "conversation" in changes:
+        if "turn_info" in changes:
+            changes["turn_infos"] = self._note_turn(*changes.pop("turn_info"))
+        if "tree" in changes:
+            changes["conversation"] = changes["tree"].shown
+        elif "conversation" in changes:
             kept = changes.get("remarks", self.remarks)
             changes["remarks"] = (*kept, *self._keep_undone(changes["conversation"]))
+            changes["tree"] = self.tree.advance(changes["conversation"])
         if "remarks" in changes:
             changes["remarks"] = changes["remarks"][-MAX_REMARKS:]
-        return replace(self, **changes)
+        return replace(self, version=next(_versions), **changes) if changes else self
+
+    def _note_turn(self, episode: Episode, info: TurnInfo) -> Mapping[Episode, TurnInfo]:
+        """The infos of all turns with that of another one."""
+        latest = [*self.turn_infos.items()][1 - MAX_REMARKS :]
+        return {**dict(latest), episode: info}
+
+    @property
+    def shown(self) -> Conversation | None:
+        """The conversation that is shown: while a question is asked otherwise, what that goes on from."""
+        pending = self.pending_answer
+        return self.conversation if pending is None or pending.base is None or pending.is_beside else pending.base
 
     @property
     def position(self) -> int:
@@ -115,7 +144,10 @@ class Session:
         is_pending = pending is not None and pending.query == self.unanswered_query
         if not self.note or not self.unanswered_query or is_pending:
             return []
-        return [Remark(self.position, self.unanswered_query, self.note, self.note_kind)]
+        return [Remark(self.position, self.unanswered_query, self.note, self.note_kind, self._get_last_event())]
+
+    def _get_last_event(self) -> ConversationEvent | None:
+        return None if self.conversation is None else self.conversation.events[self.conversation.cursor - 1]
 
     def _keep_undone(self, conversation: Conversation | None) -> list[Remark]:
         """The undone queries that the next conversation no longer holds."""
@@ -124,7 +156,7 @@ class Session:
         held = {id(event) for event in conversation.events}
         undone = self.conversation.events[self.conversation.cursor :]
         return [
-            Remark(self.position, event.task.query, "", "undone")
+            Remark(self.position, event.task.query, "", "undone", self._get_last_event(), event)
             for event in undone
             if isinstance(event, Episode) and id(event) not in held
         ]
@@ -213,4 +245,4 @@ class SessionStore:
 
 def _weigh_session(session: Session) -> int:
     """Bytes that a session counts in the store."""
-    return MIN_SESSION_BYTES + (0 if session.conversation is None else session.conversation.image_bytes)
+    return MIN_SESSION_BYTES + count_image_bytes(session.tree.list_events())

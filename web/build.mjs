@@ -4,6 +4,7 @@ import { build } from 'esbuild';
 
 const ENTRIES = {
   'src/studio/main.ts': '../demo/web/stage.js',
+  'src/talk/main.ts': '../demo/web/talk.js',
 };
 const OPTIONS = { bundle: true, write: false, minify: true, format: 'iife', target: 'es2022', charset: 'utf8', legalComments: 'none' };
 

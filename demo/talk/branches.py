@@ -45,7 +45,9 @@ class BranchTree:
         shown = self.shown
         if conversation is None or shown is None:
             return BranchTree(() if conversation is None else (conversation,))
-        if conversation.events[0] is not shown.events[0] or _loses_question(shown, conversation):
+        if conversation.events[0] is not shown.events[0]:
+            return self._leave_for(conversation)
+        if _loses_question(shown, conversation):
             return self.fork(conversation)
         return replace(self, branches=_replace_item(self.branches, self.current, conversation))
 
@@ -106,6 +108,13 @@ class BranchTree:
         """Return the events of all ways, each once."""
         events = {id(event): event for one in self.branches for event in one.events}
         return [*events.values()]
+
+    def _leave_for(self, conversation: Conversation) -> "BranchTree":
+        """The tree that shows an unrelated conversation. The one before it stays only where it went several ways."""
+        shown = self.branches[self.current]
+        ways = [one for one in self.branches if one.events[0] is shown.events[0]]
+        kept = tuple(one for one in self.branches if len(ways) > 1 or one is not shown)
+        return BranchTree(kept, 0).fork(conversation)
 
     def _list_related(self, beginning: Sequence[Event]) -> Iterator[int]:
         """The places of the branches that begin so; where one event is in several, the shown one speaks for it."""

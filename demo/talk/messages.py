@@ -1,9 +1,10 @@
 """The conversation as entries for the page's script, which writes every text as text: none is ever read as markup."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from itertools import count
-from time import monotonic
 from typing import Any
 
 from agent.conversation.conversation import Conversation
@@ -15,21 +16,21 @@ from agent.core.text import make_encodable
 from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments
-from agent.report.text import format_css_color
 from agent.report.tracks import draw_tracks
-from demo.canvas import choose_mask_ink, encode_data_url
-from demo.sessions import PendingAnswer, Remark, Session
+from demo.canvas import encode_data_url
+from demo.requests import ShownStep
+from demo.sessions import Remark, Session, TurnInfo
+from demo.talk.comparison import compare_versions
+from demo.talk.costs import describe_cost, describe_tokens, make_chip
+from demo.talk.pending import describe_pending
 from demo.talk.step_titles import describe_step, is_talk
 from demo.talk.suggestions import suggest_queries
 from demo.talk.wording import describe_answer, describe_early_end, has_operator_words
 from sam3_tool import Image
-from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.video.time_stamps import format_time
 
 STEP_IMAGE_SIDE = 560
 """Pixels of the long side of a step's image."""
-PENDING_TURN = -1
-"""Stands for the turn that is under way where the number of an event is asked for."""
 Entry = dict[str, Any]
 _serial = count(1)
 
@@ -48,28 +49,37 @@ def build_talk(session: Session) -> dict[str, Any]:
     selected = session.conversation is not None and session.conversation.selected
     return {
         "serial": next(_serial),
-        "entries": list(_list_entries(session)),
-        "pending": None if pending is None else _describe_pending(pending),
+        "version": session.version,
+        "entries": [{"key": compute_key(entry), **entry} for entry in list_entries(session)],
+        "pending": None if pending is None else describe_pending(pending),
         "suggestions": [] if pending else suggest_queries(session.conversation),
         "placeholder": "only the two largest" if selected else "all the watermelons",
     }
 
 
-def draw_step(session: Session, event: int, step: int) -> str:
-    """Draw what a step of a session's turn was about.
+def compute_key(entry: Entry) -> str:
+    """Return a short name for an entry: equal entries have equal names.
+
+    >>> compute_key({"kind": "note"}) == compute_key({"kind": "note"}) != compute_key({"kind": "error"})
+    True
+    """
+    return blake2b(json.dumps(entry).encode(), digest_size=6).hexdigest()
+
+
+def draw_step(session: Session, shown: ShownStep) -> str:
+    """Draw what a step of a session's turn was about, or its answer.
 
     Args:
         session: Whose conversation it is.
-        event: The number of the turn among the conversation's events, or `PENDING_TURN`.
-        step: The number of the step, from 0.
+        shown: Which step, or which answer.
 
     Returns:
         The image as a data URL; '' where there is none.
     """
-    episode = _find_episode(session, event)
-    if episode is None or not 0 <= step < len(episode.steps):
+    episode = find_episode(session, shown)
+    if episode is None or not -1 <= shown.step < len(episode.steps):
         return ""
-    ids = tuple(episode.steps[step].observation.shown or ())
+    ids = tuple(episode.current_ids if shown.step < 0 else episode.steps[shown.step].observation.shown or ())
     candidates = tuple(episode.workspace.pick(ids))
     if not ids:
         return ""
@@ -78,40 +88,82 @@ def draw_step(session: Session, event: int, step: int) -> str:
     return _encode_overlay(episode.task.image, candidates, ids)
 
 
-def _find_episode(session: Session, event: int) -> Episode | None:
-    if event == PENDING_TURN:
-        return None if session.pending_answer is None else session.pending_answer.episode
-    events = () if session.conversation is None else session.conversation.events
-    found = events[event] if 0 <= event < len(events) else None
+def find_episode(session: Session, shown: ShownStep) -> Episode | None:
+    """Return the turn that a visitor has opened; None where there is none.
+
+    Args:
+        session: Whose conversation it is.
+        shown: Which turn: of the way that is shown, the one under way among them, or of another one.
+    """
+    pending, conversation = session.pending_answer, session.shown
+    if shown.branch is not None:
+        ways = session.tree.branches
+        conversation = ways[shown.branch] if shown.branch < len(ways) else None
+    elif pending is not None and not pending.is_beside and shown.event == _get_pending_place(conversation):
+        return pending.episode
+    events = () if conversation is None else conversation.events
+    found = events[shown.event] if shown.event < len(events) else None
     return found if isinstance(found, Episode) else None
 
 
-def _list_entries(session: Session) -> Iterator[Entry]:
-    events: Sequence[Event] = () if session.conversation is None else session.conversation.events
-    for place in range(len(events) + 1):
-        for remark in session.remarks:
-            if remark.position == place or (place == len(events) and remark.position > place):
-                yield from _format_remark(remark)
-        if place < len(events):
-            yield from _format_event(place, events[place], session.conversation)
+def _get_pending_place(conversation: Conversation | None) -> int:
+    """The place that the turn under way will have."""
+    return 0 if conversation is None else conversation.cursor
+
+
+def list_entries(session: Session) -> Iterator[Entry]:
+    """Yield what was said and done, oldest first.
+
+    Args:
+        session: What is shown.
+    """
+    conversation = session.shown
+    events: Sequence[Event] = () if conversation is None else conversation.events
+    remarks = _place_remarks(session, events)
+    for place, event in enumerate(events):
+        for remark in remarks.get(place, ()):
+            yield from _format_remark(remark, session)
+        yield from _format_event(place, event, session)
+    for remark in remarks.get(len(events), ()):
+        yield from _format_remark(remark, session)
     yield from _format_latest(session)
 
 
-def _format_event(place: int, event: Event, conversation: Conversation | None) -> Iterator[Entry]:
-    is_undone = conversation is not None and place >= conversation.cursor
+def _place_remarks(session: Session, events: Sequence[Event]) -> Mapping[int, list[Remark]]:
+    """The remarks by the place of the event before which they stand; those of other ways are left out."""
+    places = {id(event): place + 1 for place, event in enumerate(events)}
+    placed: dict[int, list[Remark]] = {}
+    for remark in session.remarks:
+        if remark.after is None:
+            place = min(remark.position, len(events))
+        elif (found := places.get(id(remark.after))) is not None:
+            place = found
+        elif session.tree.find_branch(remark.after) is None:
+            place = min(remark.position, len(events))
+        else:
+            continue
+        placed.setdefault(place, []).append(remark)
+    return placed
+
+
+def _format_event(place: int, event: Event, session: Session) -> Iterator[Entry]:
+    conversation = session.shown
+    cursor = place if conversation is None else conversation.cursor
+    is_undone = place >= cursor
     if isinstance(event, ImageShown):
         entries = [{"kind": "image", "text": make_encodable(_describe_image(event)), "undone": is_undone}]
     else:
-        is_last = conversation is not None and event is conversation.last_turn
-        entries = list(_format_turn(place, event, is_undone=is_undone, is_last=is_last))
-    if conversation is not None and place == conversation.cursor:
+        entries = list(_format_turn(place, event, session, is_undone=is_undone))
+    if place == cursor:
         entries[0]["redo"] = True  # this is what comes back next
     yield from entries
 
 
-def _format_remark(remark: Remark) -> Iterator[Entry]:
+def _format_remark(remark: Remark, session: Session) -> Iterator[Entry]:
     if remark.query:
-        yield _format_query(remark.query, is_undone=remark.kind == "undone")
+        branch = None if remark.undone is None else session.tree.find_branch(remark.undone)
+        restore = {} if branch is None else {"restore": branch}
+        yield {**_format_query(remark.query, is_undone=remark.kind == "undone"), **restore}
     if remark.text:
         yield {"kind": remark.kind, "text": make_encodable(remark.text)}
 
@@ -119,10 +171,11 @@ def _format_remark(remark: Remark) -> Iterator[Entry]:
 def _format_latest(session: Session) -> Iterator[Entry]:
     """The query that is under way, and the note on the latest action."""
     pending, query = session.pending_answer, session.unanswered_query
-    if pending is not None:
+    if pending is not None and not pending.is_beside:
+        place = _get_pending_place(session.shown)
         yield _format_query(pending.query)
         if pending.episode is not None:
-            yield from _format_steps(PENDING_TURN, pending.episode)
+            yield from _format_steps(place, pending.episode)
     if session.note:
         if query and (pending is None or query != pending.query):
             yield _format_query(query)
@@ -141,28 +194,42 @@ def _format_query(query: str, *, by_hand: bool = False, is_undone: bool = False)
     return {"kind": "query", "text": make_encodable(query), "byHand": by_hand, "undone": is_undone}
 
 
-def _format_turn(place: int, episode: Episode, *, is_undone: bool, is_last: bool) -> Iterator[Entry]:
+def _format_turn(place: int, episode: Episode, session: Session, *, is_undone: bool) -> Iterator[Entry]:
     by_hand = episode.task.by_hand
-    yield _format_query(episode.task.query, by_hand=by_hand, is_undone=is_undone)
+    query = _format_query(episode.task.query, by_hand=by_hand, is_undone=is_undone)
+    yield query if is_undone else {**query, **_describe_ways(place, episode, session)}
     if is_undone:
         return
     if by_hand:
         yield {"kind": "note", "text": make_encodable(describe_answer(episode.message))}
         return
     yield from _format_steps(place, episode)
-    yield _format_answer(episode, is_last=is_last)
+    is_last = session.shown is not None and episode is session.shown.last_turn
+    yield _format_answer(episode, session.turn_infos.get(episode), is_last=is_last)
+    yield from compare_versions(place, episode, session)
 
 
-def _format_answer(episode: Episode, *, is_last: bool) -> Entry:
+def _describe_ways(place: int, episode: Episode, session: Session) -> Entry:
+    """Where a question stands, who answered it, and which ways there are beside it."""
+    versions = session.tree.list_versions(place)
+    at = next((number for number, version in enumerate(versions) if version.event is episode), 0)
+    ways = {"versions": {"at": at, "branches": [one.branch for one in versions]}} if len(versions) > 1 else {}
+    if episode.task.by_hand:
+        return ways
+    info = session.turn_infos.get(episode)
+    return {"turn": place, "planner": "" if info is None else info.planner, **ways}
+
+
+def _format_answer(episode: Episode, info: TurnInfo | None, *, is_last: bool) -> Entry:
     is_early = episode.outcome in EARLY_STOP_OUTCOMES
     question, options = _split_question(episode)
     text = describe_early_end(episode.message, len(episode.current_ids)) if is_early else describe_answer(question)
     return {
         "kind": "error" if episode.outcome == "failed" else "answer",
         "text": make_encodable(text),
-        "masks": [_format_chip(id) for id in episode.current_ids] if episode.outcome != "no_match" else [],
+        "masks": [make_chip(id) for id in episode.current_ids] if episode.outcome != "no_match" else [],
         "options": [make_encodable(option) for option in options] if is_last else [],
-        "cost": _describe_cost(episode),
+        "cost": describe_cost(episode.usage, info),
     }
 
 
@@ -172,15 +239,6 @@ def _split_question(episode: Episode) -> tuple[str, Sequence[str]]:
     message = episode.message
     place = message.find(" (1) ") if options else -1
     return (message[:place] if place > 0 else message), options
-
-
-def _describe_cost(episode: Episode) -> str:
-    """What a turn took: '0.4 s, 2 model calls, 1,200 tokens'."""
-    usage = episode.usage
-    tokens = usage.prompt_tokens + usage.completion_tokens
-    parts = [f"{usage.seconds:.1f} s"]
-    parts += [pluralize(usage.model_calls, "call") + " of the language model"] * bool(usage.model_calls)
-    return ", ".join([*parts, *[f"{tokens:,} tokens"] * bool(tokens)])
 
 
 def _format_steps(place: int, episode: Episode) -> Iterator[Entry]:
@@ -206,30 +264,17 @@ def _format_step(place: int, number: int, step: Step, episode: Episode) -> Entry
         "text": make_encodable(text),
         "verdicts": [
             {
-                **_format_chip(verdict.id),
+                **make_chip(verdict.id),
                 "accept": verdict.accept,
                 "share": verdict.probability,
                 "reason": make_encodable(verdict.reason),
             }
             for verdict in observation.verdicts
         ],
-        "image": [place, number, f"{pluralize(len(ids), noun)} outlined: {', '.join(map(str, ids))}"] if ids else None,
+        "at": [place, number],
+        "spent": describe_tokens(step.usage),
+        "image": f"{pluralize(len(ids), noun)} outlined: {', '.join(map(str, ids))}" if ids else "",
     }
-
-
-@lru_cache(maxsize=1024)
-def _make_chip(mask_id: int) -> Mapping[str, Any]:
-    return {"id": mask_id, "color": format_css_color(mask_id), "ink": choose_mask_ink(get_mask_color(mask_id))}
-
-
-def _format_chip(mask_id: int) -> dict[str, Any]:
-    """A mask's number, in its colour."""
-    return dict(_make_chip(mask_id))
-
-
-def _describe_pending(pending: PendingAnswer) -> dict[str, Any]:
-    title = make_encodable(pending.progress) or "Thinking"
-    return {"title": title, "seconds": round(monotonic() - pending.started, 1)}
 
 
 @lru_cache(maxsize=16)

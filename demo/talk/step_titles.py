@@ -47,7 +47,7 @@ def describe_step(step: Step, episode: Episode) -> str:
     """
     tool = step.decision.tool
     if step.observation.is_error:
-        return f"Tried to {_get_intention(tool)}, which did not work" if tool else "Found no next step"
+        return f"Tried to {get_intention(tool)}, which did not work" if tool else "Found no next step"
     describe = DESCRIPTIONS.get(tool)
     if describe is None:
         return f"Used {tool.replace('_', ' ')}"
@@ -67,7 +67,12 @@ def parse_arguments(arguments: str) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def _get_intention(tool: str) -> str:
+def get_intention(tool: str) -> str:
+    """Return what a planner wants with a tool, as an infinitive.
+
+    >>> get_intention("rank"), get_intention("a_new_one")
+    ('put them in order', 'use a new one')
+    """
     return INTENTIONS.get(tool, f"use {tool.replace('_', ' ')}")
 
 

@@ -5,7 +5,7 @@ import re
 import secrets
 from functools import lru_cache
 
-from agent.core.errors import ConversationError
+from agent.core.errors import ConversationError, PlannerError
 from demo.requests import InvalidEventError
 from demo.sessions import SessionExpiredError
 from sam3_tool.errors import (
@@ -28,7 +28,9 @@ PLANNER_FAULT = (
     "The language model could not be reached. Ask again in a while, or choose “grammar” as planner under Models."
 )
 MODEL_FAULT = "The model that finds objects could not be loaded. Choose another one under Models."
+FINDING_FAULT = "The model that finds objects failed. Ask again in a while, or choose another one under Models."
 BUSY_FAULT = "Too many people ask at the moment. Ask again in a while."
+STUCK_PLANNER, FAILED_SEARCH = "The language model could not go on.", "The model that finds objects could not go on."
 DEFECT = "This failed because of a defect in the program. Your image and your masks are unchanged."
 SMALL_MODEL_HINT = "It is a small model that knows few words; see “What it knows” at the top."
 _OPERATOR_WORDS = re.compile(
@@ -64,9 +66,8 @@ def describe_error(error: BaseException) -> str:
         return format_sentence(str(error))
     if not isinstance(error, UserError):
         return _log_fault(error, DEFECT)
-    if isinstance(error, MODEL_ERRORS):
-        return _log_fault(error, MODEL_FAULT)
-    return _log_fault(error, BUSY_FAULT if isinstance(error, OverloadedError) else PLANNER_FAULT)
+    known = ((MODEL_ERRORS, MODEL_FAULT), (OverloadedError, BUSY_FAULT), (PlannerError, PLANNER_FAULT))
+    return _log_fault(error, next((fault for kinds, fault in known if isinstance(error, kinds)), FINDING_FAULT))
 
 
 def _log_fault(error: BaseException, sentence: str) -> str:
@@ -98,15 +99,15 @@ def describe_answer(message: str) -> str:
     text = re.sub(r"^(\d+) masks?\.", r"Found \1.", text)
     text = re.sub(r"^(Nothing was changed): (\d+) masks?\.", r"\1.", text)
     text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"\1", text)
-    return text if not has_operator_words(text) else _log_message(message)
+    return text if not has_operator_words(text) else _log_message(message, STUCK_PLANNER)
 
 
 @lru_cache(maxsize=1024)
-def _log_message(message: str) -> str:
-    """Log a message once, however often it is shown."""
+def _log_message(message: str, sentence: str) -> str:
+    """Log a message once, however often it is shown, and return the sentence with the number of the report."""
     number = secrets.token_hex(3)
     log.error("report %s: %s", number, message)
-    return f"The language model could not go on. (Report {number}.)"
+    return f"{sentence} (Report {number}.)"
 
 
 def describe_early_end(message: str, count: int) -> str:
@@ -116,5 +117,7 @@ def describe_early_end(message: str, count: int) -> str:
     'Stopped by you. Found until then: 4.'
     """
     reason = f"Stopped {message.rpartition('Stopped ')[2].rpartition(';')[0]}."
-    reason = _log_message(message) if has_operator_words(reason) or "`" in reason else reason
+    if has_operator_words(reason) or "`" in reason:
+        is_planner = "the planner cannot go on" in reason
+        reason = _log_message(message, STUCK_PLANNER if is_planner else FAILED_SEARCH)
     return f"{reason} Found until then: {count or 'nothing'}."

@@ -106,6 +106,7 @@ export class Studio {
     state.value = { ...state.value, ...EMPTY_DATA, ...change.state, film };
     this.showWaiting();
     this.showThreshold();
+    this.describe(true);
     this.draw();
   }
 
@@ -172,7 +173,7 @@ export class Studio {
     });
     this.film.draw();
     tellPage('sam3-view', { active: value.active, threshold: state.threshold });
-    tellPage('sam3-state', { masks: value.masks, busy: value.busy });
+    tellPage('sam3-state', { masks: value.masks, busy: value.busy, key: value.key, revision: value.revision });
   }
 
   private drawButtons(): void {
@@ -344,7 +345,7 @@ export class Studio {
   }
 
   settle(): void {
-    this.host.trigger('settled');
+    tellPage('sam3-settled', null);
   }
 
   /** What is ticked is shown at once; the server confirms it. */

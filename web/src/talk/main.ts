@@ -1,0 +1,20 @@
+// The script of the talk: Gradio runs it once.
+import { connectLinks, openLinkedStep } from './links.ts';
+import { Talk } from './talk.ts';
+
+const talk = new Talk({ element, props, server, trigger, watch });
+let linked = false;
+
+function update(): void {
+  talk.update();
+  linked ||= openLinkedStep();
+}
+
+window.addEventListener('sam3-state', (event) => talk.noteCanvas((event as CustomEvent<{ key: string; revision: string }>).detail));
+window.addEventListener('sam3-settled', () => void talk.look(false));
+window.addEventListener('sam3-question', (event) => talk.offer((event as CustomEvent<string>).detail));
+window.addEventListener('sam3-form', () => talk.draw());
+connectLinks();
+watch('value', update);
+update();
+talk.draw();
