@@ -28,6 +28,9 @@ STORE_SESSION_JS = """(id, query) => {
   sessionStorage.setItem('sam3-agent', id);
   window.dispatchEvent(new CustomEvent('sam3-question', { detail: query }));
 }"""
+CHOOSE_MODELS_JS = """(planner, sam3) => {
+  window.dispatchEvent(new CustomEvent('sam3-models', { detail: { planner, sam3 } }));
+}"""
 CLICK_FILE_JS = "() => { setTimeout(() => document.querySelector('#file').click(), 50); }"
 
 
@@ -127,13 +130,9 @@ def _connect_models(components: PageComponents, actions: Actions) -> None:
 
 
 def _connect_talk(components: PageComponents) -> None:
-    """The script of the talk asks with these models; `demo.talk.following` answers it."""
-    components.planner.change(
-        lambda name: gr.HTML(planner=name), components.planner, components.talk, **_build_instant_options()
-    )
-    components.sam3.change(
-        lambda name: gr.HTML(sam3=name), components.sam3, components.talk, **_build_instant_options()
-    )
+    """The script of the talk asks with the models that are chosen; `demo.talk.following` answers it."""
+    for choice in components.models:
+        choice.change(None, components.models, None, js=CHOOSE_MODELS_JS, **_build_instant_options())
 
 
 def _connect_uploads(components: PageComponents, actions: Actions) -> None:

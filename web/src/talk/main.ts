@@ -1,6 +1,7 @@
 // The script of the talk: Gradio runs it once.
 import { connectLinks, openLinkedStep } from './links.ts';
 import { Talk } from './talk.ts';
+import type { Models } from './talk.ts';
 
 const talk = new Talk({ element, props, server, trigger, watch });
 let linked = false;
@@ -11,6 +12,7 @@ function update(): void {
 }
 
 window.addEventListener('sam3-state', (event) => talk.noteCanvas((event as CustomEvent<{ key: string; revision: string }>).detail));
+window.addEventListener('sam3-models', (event) => talk.chooseModels((event as CustomEvent<Models>).detail));
 window.addEventListener('sam3-settled', () => void talk.look(false));
 window.addEventListener('sam3-question', (event) => talk.offer((event as CustomEvent<string>).detail));
 window.addEventListener('sam3-form', () => talk.draw());

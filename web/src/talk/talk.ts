@@ -19,6 +19,11 @@ interface Shown {
   node: HTMLElement;
 }
 
+export interface Models {
+  planner: string;
+  sam3: string;
+}
+
 interface Question {
   text: string;
   place?: number;
@@ -43,7 +48,11 @@ export class Talk implements TalkHost {
   /** What the canvas shows. */
   private canvas = { key: '', revision: '' };
 
+  /** Who answers the next question. */
+  private models: Models;
+
   constructor(private readonly host: Host) {
+    this.models = { planner: String(host.props.planner ?? ''), sam3: String(host.props.sam3 ?? '') };
     this.chat = findNode(host.element, '#chat');
     this.chips = findNode(host.element, '.suggestions');
     this.news = findNode(host.element, '.news');
@@ -56,6 +65,10 @@ export class Talk implements TalkHost {
 
   get isBusy(): boolean {
     return Boolean(this.pending || this.sent);
+  }
+
+  chooseModels(models: Models): void {
+    this.models = models;
   }
 
   noteCanvas(canvas: { key: string; revision: string }): void {
@@ -142,13 +155,13 @@ export class Talk implements TalkHost {
 
   ask(text: string, how: { place?: number; planner?: string; beside?: boolean } = {}): void {
     if (this.isBusy || !text.trim()) return;
-    const { place, planner, beside } = how, { props } = this.host;
+    const { place, planner = this.models.planner, beside } = how, { sam3 } = this.models;
     this.sent = { text, ...(place === undefined ? {} : { place }), ...(beside ? { beside } : {}) };
     if (!beside) this.form.remember(text);
     this.waiting.begin('Sending your question');
     this.draw();
     this.chat.scrollTop = this.chat.scrollHeight;
-    void this.send({ query: text, planner: planner ?? props.planner, sam3: props.sam3, place: place ?? null, beside: Boolean(beside) });
+    void this.send({ query: text, planner, sam3, place: place ?? null, beside: Boolean(beside) });
   }
 
   private async send(question: Record<string, unknown>): Promise<void> {
