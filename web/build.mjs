@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 const ENTRIES = {
+  'src/review/main.ts': '../engine/review/web/review.js',
   'src/studio/main.ts': '../demo/web/stage.js',
   'src/talk/main.ts': '../demo/web/talk.js',
 };

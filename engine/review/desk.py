@@ -214,12 +214,9 @@ class ReviewDesk:
             entry: Entry = record.entry
             if isinstance(entry, Withdrawal):
                 positions = [position for position in positions if position != entry.position]
-            elif getattr(entry, "by", "") == by and entry.at == opinion.at and self._is_same(entry, opinion):
+            elif getattr(entry, "by", "") == by and entry.at == opinion.at and is_about(entry, opinion.item):
                 positions.append(record.position)
         return positions
-
-    def _is_same(self, entry: Entry, opinion: Opinion) -> bool:
-        return is_about(entry, opinion.item) or (opinion.item.stage == "correct" and isinstance(entry, Judgement))
 
     def advance_pair(self, key: str) -> None:
         """Ask for what a pair needs next, and no more for what it needs no longer."""
@@ -267,6 +264,10 @@ class ReviewDesk:
         """Return the latest that a model said of an item."""
         entries: Iterable[Entry] = (record.entry for record in self.store.entries(item.pair))
         said = [
-            entry for entry in entries if isinstance(entry, Judgement) and not entry.is_human and is_about(entry, item)
+            entry
+            for entry in entries
+            if isinstance(entry, Judgement)
+            and not entry.is_human
+            and (entry.stage, entry.mask) == (item.stage, item.mask)
         ]
         return ModelOpinion(said[-1].choice, said[-1].probability, said[-1].by) if said else None

@@ -23,7 +23,7 @@ CORRECTED = "corrected"
 REFUSALS = ("flag", "whole_image", "ungroundable")
 MAX_MASKS = 500
 STAGE_CHOICES = {
-    "mv": MASK_CHOICES,
+    "mv": (*MASK_CHOICES, "ungroundable", CORRECTED),
     "ev": (*COVERAGE_CHOICES, CORRECTED),
     "correct": (CORRECTED, *REFUSALS),
 }
@@ -134,7 +134,7 @@ def to_entries(opinion: Opinion, proposal: Proposal, size: tuple[int, int]) -> l
         **{**said, "seconds": opinion.seconds, "drawn": find_drawn(opinion), "weight": item.weight},
         **{"choice": opinion.choice, "reason": opinion.reason},
     }
-    if item.stage == "mv":
+    if item.stage == "mv" and opinion.choice in MASK_CHOICES:
         return [Judgement(**judged, stage="mv", mask=item.mask)]
     shown = parse_accepted(item.version)
     if opinion.choice != CORRECTED:
@@ -147,7 +147,7 @@ def to_entries(opinion: Opinion, proposal: Proposal, size: tuple[int, int]) -> l
         groups=tuple(mask.group for mask in content.masks),
         exhaustive=content.exhaustive,
     )
-    if item.stage == "correct":
+    if item.stage != "ev":
         return [correction]
     return [Judgement(**{**judged, "choice": "reject"}, stage="ev", shown=shown), correction]
 
@@ -167,10 +167,10 @@ def _find_mask(mask: DrawnMask, proposal: Proposal, size: tuple[int, int]) -> Rl
 
 
 def is_about(entry: Entry, item: QueueItem) -> bool:
-    """Whether an entry is about what an item asks."""
+    """Whether an entry is about what an item asks, or about its whole pair."""
     match entry:
-        case Judgement(stage=stage, mask=mask):
-            return entry.pair == item.pair and stage == item.stage and mask == item.mask
-        case Correction():
-            return entry.pair == item.pair and item.stage != "mv"
+        case Judgement(stage="mv", mask=mask):
+            return entry.pair == item.pair and mask == item.mask
+        case Judgement() | Correction():
+            return entry.pair == item.pair
     return False

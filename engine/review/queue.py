@@ -14,11 +14,13 @@ from engine.review.queue_tables import (
     NO_MASK,
     OPINION_COLUMNS,
     SEPARATOR,
+    Answer,
     NewItem,
     NewOpinion,
     Opinion,
     QueueItem,
     open_tables,
+    simplify_choice,
     to_opinion,
     to_queue_item,
 )
@@ -218,7 +220,8 @@ class ReviewQueue:
         with self._write() as connection:
             self._end_leases(connection, "until <= ?", (now,))
             [(leased,)] = connection.execute("select count(*) from lease where person = ?", (person,))
-            again = self._find_own_leases(connection, person, stage, page, held)[:count]
+            again = self._find_own_leases(connection, person, stage, page, held)
+            again = [item for item in again if phrase in (None, item.phrase)][:count]
             room = min(count - len(again), MAX_LEASES - leased)
             new = self._find_next(connection, person, stage, room, phrase) if room > 0 else []
             if new and phrase is None and (gold := self._find_gold(connection, person, stage)):
@@ -444,6 +447,25 @@ class ReviewQueue:
         held = "select 1 from lease join item on item.id = lease.item where pair = ? and stage = ? and is_open = 1"
         return bool(self._read(f"{missing} union {held}", (pair, stage) * 2))
 
+    def set_size(self, item: int, size: str) -> None:
+        """Note how large an item's masks are, once somebody has looked at them."""
+        if self._read("select 1 from item where id = ? and size <> ?", (item, size)):
+            with self._write() as connection:
+                connection.execute("update item set size = ? where id = ?", (size, item))
+
+    def list_answers(self) -> list[Answer]:
+        """List all that counts of opinions, for statistics, oldest first."""
+        columns = (
+            "item.id, stage, pair, phrase, domain, size, person, choice, reason, seconds, kind, gold from opinion"
+            " join item on item.id = opinion.item where is_withdrawn = 0 order by opinion.id"
+        )
+        return [Answer(*row) for row in self._read(f"select {columns}")]
+
+    def count_pairs(self) -> tuple[int, int]:
+        """Count the pairs that need a person, and those of them that need MV."""
+        open_pairs = "select count(distinct pair) from item where is_open = 1 and (free > 0 or answered = '')"
+        return self._read(open_pairs)[0][0], self._read(f"{open_pairs} and stage = 'mv'")[0][0]
+
     def count_gold(self, stage: str) -> int:
         """Count the items of a stage whose answer is known."""
         return int(self._read("select count(*) from item where stage = ? and gold is not null", (stage,))[0][0])
@@ -470,15 +492,6 @@ def count_wanted(choices: Sequence[str], wanted: int) -> int:
     """
     sides = {simplify_choice(choice) for choice in choices}
     return max(wanted, MAX_OPINIONS) if len(sides) > 1 else wanted
-
-
-def simplify_choice(choice: str) -> str:
-    """Return the side that a choice takes, in which people agree or do not.
-
-    >>> simplify_choice("accept_text"), simplify_choice("flag")
-    ('accept', 'flag')
-    """
-    return {"accept_text": "accept", "reject_unseparated": "reject"}.get(choice, choice)
 
 
 def choose_wanted(stage: str, pair: str, mask: int | None, *, share: float = DOUBLE_SHARE) -> int:

@@ -172,3 +172,36 @@ def to_opinion(row: tuple) -> Opinion:
         withdrawn_at,
         position,
     )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An opinion as statistics need it."""
+
+    item: int
+    stage: str
+    pair: str
+    phrase: str
+    domain: str
+    size: str
+    person: str
+    choice: str
+    reason: str
+    seconds: float
+    kind: str
+    gold: str | None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether nothing was wrong with the item."""
+        return simplify_choice(self.choice) == "accept"
+
+
+def simplify_choice(choice: str) -> str:
+    """Return the side that a choice takes, in which people agree or do not.
+
+    >>> simplify_choice("accept_text"), simplify_choice("flag")
+    ('accept', 'flag')
+    """
+    sides = {"accept_text": "accept", "reject_unseparated": "reject", "corrected": "reject"}
+    return sides.get(choice, choice)

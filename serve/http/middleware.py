@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -99,15 +99,15 @@ def _merge_headers(headers: Headers, defaults: Headers) -> list[tuple[bytes, byt
 class AuthMiddleware:
     """Finds out who asks, before anything of the body is read."""
 
-    def __init__(self, app: App, *, settings: ServeSettings) -> None:
-        """Wrap an application."""
-        self._app, self._tokens = app, settings.tokens
+    def __init__(self, app: App, *, settings: ServeSettings, open_paths: Collection[str] = OPEN_PATHS) -> None:
+        """Wrap an application. `open_paths`: those that need no token."""
+        self._app, self._tokens, self._open_paths = app, settings.tokens, open_paths
         self._hosts = frozenset(settings.hosts)
         self._origins = frozenset(settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
             headers = dict(scope["headers"])
             try:
                 scope["state"]["tenant"] = self._find_tenant(self._tokens, headers, scope["path"])

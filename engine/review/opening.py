@@ -1,0 +1,86 @@
+"""Opening a project for review: one process that writes, with its queue filled."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.review.desk import QUEUE_FILE, ReviewDesk
+from engine.review.queue import ReviewQueue
+from engine.review.services import ReviewServices
+from engine.review.team.people import People
+from engine.store.store import EngineStore
+from sam3_tool import Sam3
+from serve.http.services import BackgroundModel
+from serve.http.settings import ServeSettings
+
+MAX_GUIDELINES = 200_000
+"""Letters that are shown of them."""
+
+
+@contextmanager
+def open_services(
+    folder: Path,
+    people: People,
+    *,
+    hosts: tuple[str, ...] = (),
+    sam3: str = "tiny",
+    device: str = "auto",
+    wage: float | None = None,
+) -> Iterator[ReviewServices]:
+    """Open a project for review.
+
+    Args:
+        folder: Of the data engine.
+        people: Who may review.
+        hosts: Names that requests may ask for where there are no tokens.
+        sam3: For clicks; it is loaded in the background.
+        device: Where it runs.
+        wage: Money for an hour, for the estimate.
+
+    Raises:
+        EngineError: There is no project, it is damaged, or another process works on it.
+    """
+    with EngineStore.open(folder) as store:
+        queue = open_queue(folder / QUEUE_FILE)
+        try:
+            desk = ReviewDesk(store, queue)
+            desk.synchronize()
+            yield ReviewServices(
+                ServeSettings(tokens=people.tokens, hosts=hosts, drain_seconds=0, grace_seconds=5),
+                people,
+                desk,
+                BackgroundModel(lambda: Sam3.load(sam3, device=device)),
+                wage,
+                read_guidelines(folder, store),
+            )
+        finally:
+            queue.close()
+
+
+def open_queue(path: Path) -> ReviewQueue:
+    """Open the file of a queue.
+
+    Raises:
+        EngineError: It is damaged, or something else.
+    """
+    import sqlite3
+
+    try:
+        return ReviewQueue(path)
+    except sqlite3.DatabaseError as error:
+        raise EngineError(
+            f"{path} cannot be used ({error}); put a copy of it back, or move it away: answers that are in the log"
+            " stay, and the review begins a new one"
+        ) from error
+
+
+def read_guidelines(folder: Path, store: EngineStore) -> str:
+    """Return the text that reviewers see; '' without any."""
+    name = store.read_settings().guidelines
+    if not name:
+        return ""
+    try:
+        return (folder / name).read_text(encoding="utf-8", errors="replace")[:MAX_GUIDELINES]
+    except OSError as error:
+        raise EngineError(f"{folder / name} cannot be read ({error.strerror}); put the guidelines back") from error

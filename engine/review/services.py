@@ -1,0 +1,138 @@
+"""What the routes of the review share."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from engine.errors import EngineError
+from engine.pairs import Correction
+from engine.review.desk import ReviewDesk
+from engine.review.entries import REFUSALS
+from engine.review.queue import MAX_BATCH
+from engine.review.queue_tables import Answer, QueueItem, simplify_choice
+from engine.review.team.estimate import Estimate, estimate_rest
+from engine.review.team.people import People, Person
+from engine.review.views import ImageViews, build_view, classify_size, describe_new_mask
+from engine.states import list_standing_entries
+from sam3_tool import Sam3
+from sam3_tool.masks.rle import encode_mask
+from serve.http.errors import ApiError
+from serve.http.services import BackgroundModel
+from serve.http.settings import ServeSettings
+
+REFRESH_SECONDS = 5.0
+"""How old the numbers on top of the page may be: they read every answer."""
+
+
+@dataclass(eq=False)
+class ReviewServices:
+    """The desk, the people, the images and SAM 3."""
+
+    settings: ServeSettings
+    people: People
+    desk: ReviewDesk
+    sam3: BackgroundModel[Sam3]
+    wage: float | None = None
+    guidelines: str = ""
+    draining: bool = False
+    views: ImageViews = field(default_factory=ImageViews)
+    _answers: tuple[float, list[Answer]] = (-REFRESH_SECONDS, [])
+    _estimate: tuple[float, Estimate | None] = (-REFRESH_SECONDS, None)
+
+    def find_failure(self) -> BaseException | None:
+        """Return why the server cannot go on: nothing; without SAM 3 only clicks fail, and say why."""
+        return None
+
+    def describe_items(self, items: Iterable[QueueItem]) -> list[dict[str, Any]]:
+        """Return what a page draws of items; those that were removed from the project meanwhile are left out."""
+        described = []
+        for item in items:
+            try:
+                proposal, image = self.desk.find_subject(item)
+            except EngineError:
+                self.desk.queue.forget_pairs([item.pair])
+                continue
+            view = build_view(item, proposal, image)
+            rles = [proposal.masks[mask["index"]] for mask in view["masks"]]
+            self.desk.queue.set_size(item.id, classify_size(rles, image))
+            described.append(view)
+        return described
+
+    def take_grid(self, person: Person, page: str, held: Sequence[int]) -> list[QueueItem]:
+        """Return up to 24 masks of one phrase."""
+        queue = self.desk.queue
+        first = queue.take_items(person.name, "mv", count=1, page=page, held=held)
+        if not first:
+            return []
+        held = [*held, first[0].id]
+        others = queue.take_items(person.name, "mv", count=MAX_BATCH - 1, page=page, held=held, phrase=first[0].phrase)
+        return [*first, *others]
+
+    def tell_afterwards(self, item_number: int, choice: str) -> dict[str, Any]:
+        """Return what a person may know of an item once they have answered it."""
+        item = self.desk.queue.find_item(item_number)
+        if item is None:
+            return {}
+        said = self.desk.find_model_opinion(item)
+        told: dict[str, Any] = {} if said is None else {"model": vars(said)}
+        if item.gold is not None:
+            is_right = simplify_choice(choice) == simplify_choice(item.gold)
+            told["gold"] = {"expected": item.gold, "right": is_right}
+        return told
+
+    def refine_mask(self, item: QueueItem, points: Sequence[Sequence[float]], box: Sequence[float] | None) -> Any:
+        """Return the mask of the one object that clicks and a box show, as a page draws it; None where nothing is.
+
+        Raises:
+            ApiError: SAM 3 is being loaded or cannot follow clicks, or they lie outside the image.
+        """
+        sam3 = self.sam3.get()
+        _, image = self.desk.find_subject(item)
+        clicks = [(x, y) for x, y, _ in points]
+        labels = [int(label) for *_, label in points]
+        is_single = len(clicks) == 1 and box is None
+        try:
+            found = sam3.refine(
+                self.views.open_image(image),
+                clicks,
+                labels,
+                box=None if box is None else (box[0], box[1], box[2], box[3]),
+                multimask=is_single,
+                tidy=True,
+            )
+        except ValueError as error:
+            raise ApiError(422, "invalid", str(error)) from error
+        return describe_new_mask(encode_mask(found.masks[0])) if len(found) and found.masks[0].any() else None
+
+    def list_answers(self) -> list[Answer]:
+        """Return all answers, at most 5 s old."""
+        read_at, answers = self._answers
+        if monotonic() - read_at > REFRESH_SECONDS:
+            answers = self.desk.queue.list_answers()
+            self._answers = monotonic(), answers
+        return answers
+
+    def estimate_rest(self) -> Estimate:
+        """Return what is left, at most 5 s old."""
+        read_at, found = self._estimate
+        if found is None or monotonic() - read_at > REFRESH_SECONDS:
+            pairs, waiting = self.desk.queue.count_pairs()
+            found = estimate_rest(pairs, self.desk.queue.count_open(), waiting, self.list_answers(), self.wage)
+            self._estimate = monotonic(), found
+        return found
+
+    def list_double_corrections(self) -> list[list[Correction]]:
+        """Return, for each pair that several people have corrected, each one's latest correction."""
+        people: dict[str, set[str]] = defaultdict(set)
+        for answer in self.list_answers():
+            if answer.choice not in REFUSALS and answer.choice == "corrected":
+                people[answer.pair].add(answer.person)
+        found = []
+        for pair, names in people.items():
+            if len(names) >= 2:
+                entries = list_standing_entries(self.desk.store.entries(pair))
+                latest = {entry.by: entry for entry in entries if isinstance(entry, Correction)}
+                found.append(list(latest.values()))
+        return found

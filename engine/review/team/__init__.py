@@ -1,0 +1,1 @@
+"""Who reviews, how they work, and how much is left for them."""

@@ -1,0 +1,322 @@
+// The review page: signs in, shows one item after the other, and takes answers by keyboard.
+import { findNode, limitNumber, makeNode } from '../dom.ts';
+import { GridScreen } from './grid.ts';
+import { ImageShelf } from './images.ts';
+import { JudgingScreen } from './judging.ts';
+import { Outbox } from './outbox.ts';
+import { PairScreen } from './pairs.ts';
+import { makeButtons, type Desk, type Said, type Screen } from './screen.ts';
+import { getJson, isOffline, makeId, postJson, RefusedError, setToken } from './server.ts';
+import { Supply } from './supply.ts';
+import { TeamScreen } from './team.ts';
+import { CHOICE_WORDS, type Answer, type Item, type Person, type Task, type Told } from './types.ts';
+
+interface Progress {
+  rest: { pairs: number; hours: number; low: number; high: number; money: number | null };
+  own: { answers: number; seconds: Record<string, number> } | null;
+}
+
+const REMEMBERED = 20;
+const REFRESH = 15_000;
+const NOTICE = 6000;
+const find = <T extends Element = HTMLElement>(selector: string): T => findNode<T>(document, selector);
+
+class Page implements Desk {
+  readonly shelf = new ImageShelf();
+  private readonly screens: Record<Task, Screen>;
+  private readonly correction: PairScreen;
+  private readonly supply: Supply;
+  private readonly outbox: Outbox;
+  private readonly team: TeamScreen;
+  private history: Item[][] = [];
+  private shown: Item[] | null = null;
+  private edited: Item | null = null;
+  private shownAt = 0;
+  private keyAt = 0;
+  private opacity = 0.45;
+  private isTeamOpen = false;
+
+  constructor(private readonly person: Person) {
+    this.correction = new PairScreen(this, true);
+    this.screens = { mv: new JudgingScreen(this), grid: new GridScreen(this), ev: new PairScreen(this, false), correct: this.correction };
+    this.team = new TeamScreen(this.shelf, (message) => this.tell(message));
+    this.supply = new Supply((group) => this.screens[this.supply.task].prepare(group), () => void this.showNext(), (error) => this.report(error));
+    this.outbox = new Outbox(person.name, {
+      onChange: (waiting, offline) => this.showConnection(waiting, offline),
+      onTold: (answer, told) => this.showTold(answer, told),
+      onRefused: (message, answer) => this.tell(answer ? `an answer was refused: ${message}` : message),
+    });
+    this.setOpacity(this.opacity);
+    this.listen();
+  }
+
+  async start(): Promise<void> {
+    find('#sign-in').hidden = true;
+    find('#work').hidden = false;
+    find('#name').textContent = this.person.name;
+    find('#guidelines').textContent = this.person.guidelines || 'This project has no guidelines.';
+    find<HTMLButtonElement>('[data-team]').hidden = this.person.role === 'annotator';
+    void this.outbox.flush();
+    setInterval(() => void this.refresh(), REFRESH);
+    void this.refresh();
+    await this.chooseTask((sessionStorage.getItem('sam3-review-task') as Task | null) ?? 'mv');
+  }
+
+  private listen(): void {
+    addEventListener('keydown', (event) => this.handleKey(event));
+    for (const button of document.querySelectorAll<HTMLButtonElement>('[data-task]')) {
+      button.addEventListener('click', () => void this.chooseTask(button.dataset.task as Task));
+    }
+    find('[data-team]').addEventListener('click', () => void this.openTeam());
+    find('[data-undo]').addEventListener('click', () => void this.undo());
+    find('[data-help]').addEventListener('click', () => this.toggleHelp());
+    find('[data-close]').addEventListener('click', () => this.toggleHelp());
+  }
+
+  private async chooseTask(task: Task): Promise<void> {
+    sessionStorage.setItem('sam3-review-task', task);
+    this.closeTeam();
+    this.edited = this.shown = null;
+    this.history = [];
+    this.markTask(task);
+    find('#stage').replaceChildren();
+    this.showMessage('Items are being fetched …');
+    await this.outbox.flush();
+    await this.supply.start(task);
+    if (!this.supply.current) this.showNothing();
+  }
+
+  private markTask(task: string): void {
+    for (const button of document.querySelectorAll<HTMLButtonElement>('[data-task], [data-team]')) {
+      const isOwn = (button.dataset.task ?? 'team') === task;
+      if (isOwn) button.setAttribute('aria-current', 'page');
+      else button.removeAttribute('aria-current');
+    }
+  }
+
+  private async openTeam(): Promise<void> {
+    this.isTeamOpen = true;
+    this.markTask('team');
+    find('#stage').replaceChildren(this.team.node);
+    find('#phrase').textContent = 'The team';
+    find('#bar').replaceChildren();
+    await this.team.open();
+  }
+
+  private closeTeam(): void {
+    this.isTeamOpen = false;
+  }
+
+  private get screen(): Screen {
+    return this.edited ? this.correction : this.screens[this.supply.task];
+  }
+
+  private async showNext(): Promise<void> {
+    const group = this.supply.current;
+    if (this.isTeamOpen || (group && group === this.shown)) return;
+    this.edited = null;
+    this.shown = group;
+    if (!group) return this.showNothing();
+    this.put(this.screen, group[0]?.phrase ?? '');
+    await this.screen.show(group);
+    if (group !== this.shown) return;
+    this.notePainted();
+  }
+
+  private put(screen: Screen, phrase: string): void {
+    find('#phrase').textContent = phrase;
+    const stage = find('#stage');
+    if (stage.firstChild !== screen.node) {
+      stage.replaceChildren(screen.node);
+      find('#bar').replaceChildren(makeButtons(screen.commands));
+    }
+  }
+
+  /** Measure from the key to the frame in which the next item is painted. */
+  private notePainted(): void {
+    const since = this.keyAt, id = this.shown?.[0]?.id;
+    this.shownAt = performance.now();
+    requestAnimationFrame(() => setTimeout(() => {
+      document.body.dataset.item = String(id ?? '');
+      if (since) performance.measure('next-item', { start: since, end: performance.now() });
+    }));
+  }
+
+  private showNothing(): void {
+    this.shown = null;
+    find('#stage').replaceChildren();
+    find('#bar').replaceChildren();
+    find('#phrase').textContent = '';
+    document.body.dataset.item = '';
+    this.showMessage(this.outbox.offline ? 'There is no connection; items come when it is back.' : 'There is nothing to do here now. Choose another task, or wait: this page looks again by itself.');
+  }
+
+  private showMessage(words: string): void {
+    find('#stage').replaceChildren(makeNode('p', 'empty', words));
+  }
+
+  decide(said: Said[]): void {
+    const group = this.shown;
+    if (!group) return;
+    const seconds = (performance.now() - this.shownAt) / 1000 / said.length, batch = said.length > 1 ? makeId() : '';
+    const answers = said.map(({ item, choice, reason = '', content = '' }) => ({ id: makeId(), item, choice, reason, content, seconds, batch }));
+    this.history = [...this.history, group].slice(-REMEMBERED);
+    this.shown = this.edited = null;
+    this.supply.advance();
+    this.outbox.add(answers);
+    void this.showNext();
+  }
+
+  tell(message: string): void {
+    const node = find('#notice');
+    node.textContent = message;
+    node.hidden = false;
+    setTimeout(() => { if (node.textContent === message) node.hidden = true; }, NOTICE);
+  }
+
+  edit(item: Item, group: boolean): void {
+    void this.openEditor(item, group).catch((error: Error) => this.tell(error.message));
+  }
+
+  private async openEditor(item: Item, group: boolean): Promise<void> {
+    const { view } = await postJson<{ view: Item }>('/api/edit', { item: item.id });
+    if (this.shown?.[0] !== item) return;
+    this.edited = view;
+    this.put(this.correction, view.phrase);
+    await this.correction.show([view]);
+    if (group) this.correction.markGroups();
+  }
+
+  private async undo(): Promise<void> {
+    await this.outbox.flush();
+    const ids = new Set(this.outbox.takeBack());
+    if (ids.size) return this.restore(this.history.find((group) => group.some((item) => ids.has(item.id))) ?? []);
+    try {
+      const { items } = await postJson<{ items: Item[] }>('/api/undo', { page: this.supply.page });
+      if (!items.length) return this.tell('there is nothing more to undo');
+      this.restore(items);
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  private restore(items: Item[]): void {
+    const [first] = items;
+    if (!first) return;
+    const task = first.stage === 'mv' && (items.length > 1 || this.supply.task === 'grid') ? 'grid' : first.stage;
+    this.history = this.history.filter((group) => group[0]?.id !== first.id);
+    this.shown = this.edited = null;
+    this.closeTeam();
+    if (task !== this.supply.task) {
+      this.supply.task = task;
+      this.markTask(task);
+    }
+    this.supply.putFirst(items);
+  }
+
+  private handleKey(event: KeyboardEvent): void {
+    const isTyping = event.target instanceof HTMLInputElement;
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || find('#work').hidden) return;
+    if (this.handleOwnKey(event) || this.handleScreenKey(event)) event.preventDefault();
+  }
+
+  private handleOwnKey({ key, target }: KeyboardEvent): boolean {
+    if (key === '?') this.toggleHelp();
+    else if (find<HTMLDialogElement>('#help').open) return false;
+    else if (key.toUpperCase() === 'Z') void this.undo();
+    else if (key === ' ' && !(target instanceof HTMLButtonElement)) document.body.classList.toggle('plain');
+    else if (key === '[') this.setOpacity(this.opacity - 0.1);
+    else if (key === ']') this.setOpacity(this.opacity + 0.1);
+    else return false;
+    return true;
+  }
+
+  private handleScreenKey(event: KeyboardEvent): boolean {
+    const isButton = event.target instanceof HTMLButtonElement && !(event.target.classList.contains('cell'));
+    if (!this.shown || this.isTeamOpen || find<HTMLDialogElement>('#help').open || (isButton && event.key === 'Enter')) return false;
+    if (event.key === 'Tab' && !(event.target === document.body || (event.target as Element).closest('#stage'))) return false;
+    if (this.edited && event.key === 'Escape') return this.leaveEditor();
+    this.keyAt = event.timeStamp;
+    const command = this.screen.commands.find(({ key }) => key.toUpperCase() === event.key.toUpperCase());
+    if (!command) return this.screen.handleKey(event);
+    if (!event.repeat) command.run();
+    return true;
+  }
+
+  private leaveEditor(): boolean {
+    this.edited = null;
+    const group = this.shown;
+    if (group) {
+      this.put(this.screen, group[0]?.phrase ?? '');
+      void this.screen.show(group);
+    }
+    return true;
+  }
+
+  private setOpacity(value: number): void {
+    this.opacity = limitNumber(value, 0, 1);
+    document.documentElement.style.setProperty('--tint', String(this.opacity));
+  }
+
+  private toggleHelp(): void {
+    const help = find<HTMLDialogElement>('#help');
+    if (help.open) help.close();
+    else help.showModal();
+  }
+
+  private showConnection(waiting: number, offline: boolean): void {
+    const banner = find('#offline');
+    banner.hidden = !offline;
+    banner.textContent = `There is no connection to the server. ${waiting} answers are kept in this browser and sent when it is back.`;
+    document.body.dataset.waiting = String(waiting);
+  }
+
+  private showTold(answer: Answer, { model, gold }: Told): void {
+    const words: string[] = [];
+    if (gold && !gold.right) words.push(`That was a test: you said ${CHOICE_WORDS[answer.choice]}, expected is ${CHOICE_WORDS[gold.expected]}.`);
+    if (model) words.push(`The model said: ${CHOICE_WORDS[model.choice]}${model.probability === null ? '' : `, right with ${Math.round(model.probability * 100)} %`}.`);
+    const node = find('#told');
+    node.textContent = words.join(' ');
+    node.classList.toggle('differs', Boolean((gold && !gold.right) || (model && model.choice !== answer.choice)));
+  }
+
+  private async refresh(): Promise<void> {
+    try {
+      const { rest } = await getJson<Progress>('/api/progress');
+      const money = rest.money === null ? '' : `, ${rest.money.toFixed(2)} in wages`;
+      find('#rest').textContent = `${rest.pairs} pairs left, ${formatHours(rest.hours)} (${formatHours(rest.low)} to ${formatHours(rest.high)})${money}`;
+    } catch (error) {
+      if (!isOffline(error)) this.report(error);
+    }
+  }
+
+  private report(error: unknown): void {
+    if (error instanceof RefusedError && error.status === 401) location.reload();
+    else if (isOffline(error)) void this.outbox.flush();
+    else this.tell((error as Error).message);
+  }
+}
+
+function formatHours(hours: number): string {
+  return hours < 1 ? `${Math.ceil(hours * 60)} min` : `${hours.toFixed(1)} h`;
+}
+
+async function signIn(): Promise<void> {
+  try {
+    await new Page(await getJson<Person>('/api/me')).start();
+  } catch (error) {
+    const isAsked = error instanceof RefusedError && error.status === 401;
+    setToken('');
+    find('#sign-in').hidden = false;
+    find('#refused').textContent = isAsked ? find('#refused').dataset.next ?? '' : (error as Error).message;
+    find('#refused').dataset.next = 'This token is not known. Ask whoever gave it to you.';
+    find<HTMLInputElement>('#token').focus();
+  }
+}
+
+find('#sign-in').addEventListener('submit', (event) => {
+  event.preventDefault();
+  setToken(find<HTMLInputElement>('#token').value.trim());
+  void signIn();
+});
+void signIn();

@@ -1,0 +1,101 @@
+// Items that come next: always some more than are shown, with their images.
+import { getPageId, postJson } from './server.ts';
+import type { Item, Task } from './types.ts';
+
+const AHEAD = 6;
+const BEAT = 30_000;
+const AGAIN = 2000;
+
+interface Taken {
+  items: Item[];
+}
+
+export class Supply {
+  readonly page = getPageId();
+  private groups: Item[][] = [];
+  private taking: Promise<void> | null = null;
+  private timer = 0;
+  task: Task = 'mv';
+  isEmpty = false;
+
+  /** `prepare` fetches the images of a group; `onArrival` hears that there is something to show. */
+  constructor(private readonly prepare: (group: Item[]) => void, private readonly onArrival: () => void, private readonly onError: (error: unknown) => void) {
+    setInterval(() => void this.beat(), BEAT);
+    addEventListener('pagehide', () => this.release());
+  }
+
+  /** Begin with a task; what was held for another one goes back. */
+  async start(task: Task): Promise<void> {
+    if (this.groups.length) await postJson('/api/release', { page: this.page }).catch(() => {});
+    this.groups = [];
+    this.task = task;
+    this.isEmpty = false;
+    await this.fill();
+  }
+
+  get current(): Item[] | null {
+    return this.groups[0] ?? null;
+  }
+
+  /** Drop what is shown, for it is answered. */
+  advance(): void {
+    this.groups.shift();
+    void this.fill();
+  }
+
+  /** Show these items (again) before all others. */
+  putFirst(items: Item[]): void {
+    const ids = new Set(items.map((item) => item.id));
+    this.groups = this.groups.map((group) => group.filter((item) => !ids.has(item.id))).filter((group) => group.length);
+    this.groups.unshift(...(this.task === 'grid' ? [items] : items.map((item) => [item])));
+    this.groups.slice(0, AHEAD).forEach(this.prepare);
+    this.onArrival();
+  }
+
+  async fill(): Promise<void> {
+    this.taking ??= this.take().finally(() => { this.taking = null; });
+    await this.taking;
+  }
+
+  private async take(): Promise<void> {
+    clearTimeout(this.timer);
+    const task = this.task, ahead = task === 'grid' ? 2 : AHEAD;
+    const held = this.groups.flat().map((item) => item.id);
+    const wanted = ahead - this.groups.length;
+    if (wanted <= 0) return;
+    const asked = { stage: task === 'grid' ? 'mv' : task, page: this.page, held, count: wanted, grid: task === 'grid' };
+    try {
+      const { items } = await postJson<Taken>('/api/take', asked);
+      if (task !== this.task) return;
+      this.add(task === 'grid' ? (items.length ? [items] : []) : items.map((item) => [item]));
+    } catch (error) {
+      this.onError(error);
+      this.timer = setTimeout(() => void this.fill(), AGAIN);
+    }
+  }
+
+  private add(groups: Item[][]): void {
+    const wasEmpty = this.groups.length === 0;
+    groups.forEach(this.prepare);
+    this.groups.push(...groups);
+    this.isEmpty = this.groups.length === 0;
+    if (wasEmpty) this.onArrival();
+    if (this.isEmpty) this.timer = setTimeout(() => void this.fill(), AGAIN * 5);
+    else if (this.task === 'grid' && groups.length && this.groups.length < 2) setTimeout(() => void this.fill());
+  }
+
+  private async beat(): Promise<void> {
+    const items = this.groups.flat().map((item) => item.id);
+    if (!items.length) return;
+    const kept = await postJson<{ items: number[] }>('/api/beat', { page: this.page, items }).catch(() => null);
+    if (!kept) return;
+    const still = new Set(kept.items), [shown, ...others] = this.groups;
+    // what is shown stays: a late answer is kept as a further opinion
+    this.groups = [shown ?? [], ...others.map((group) => group.filter((item) => still.has(item.id)))].filter((group) => group.length);
+    void this.fill();
+  }
+
+  private release(): void {
+    void postJson('/api/release', { page: this.page }, true).catch(() => {});
+  }
+}

@@ -1,0 +1,136 @@
+// What reviewers and admins see: why masks fail, how everybody works, and how far they agree.
+import { makeNode } from '../dom.ts';
+import { Panel, ZOOM_SIDE } from './scene.ts';
+import { getJson } from './server.ts';
+import type { ImageShelf } from './images.ts';
+import { CHOICE_WORDS, type Item } from './types.ts';
+
+interface Agreement {
+  items: number;
+  observed: number | null;
+  kappa: number | null;
+}
+
+interface PersonRow {
+  person: string;
+  answers: number;
+  seconds: Record<string, number>;
+  accepted: number | null;
+  agreement: Agreement;
+  gold: number | null;
+  golds: number;
+  hasty: number;
+}
+
+interface People {
+  people: PersonRow[];
+  agreement: { mv: Agreement; ev: Agreement; correct: { items: number; f1: number | null } };
+}
+
+interface Failures {
+  facets: Record<string, [string, number][]>;
+  count: number;
+  answers: { person: string; choice: string; reason: string; view: Item | null }[];
+}
+
+const FACET_WORDS: Record<string, string> = { stage: 'Stage', choice: 'Answer', reason: 'Reason', phrase: 'Phrase', domain: 'Source', size: 'Size' };
+
+export function formatShare(value: number | null): string {
+  return value === null ? '–' : `${Math.round(value * 100)} %`;
+}
+
+function formatKappa({ items, observed, kappa }: Agreement): string {
+  return items ? `${formatShare(observed)}, κ ${kappa === null ? '–' : kappa.toFixed(2)} (${items})` : '–';
+}
+
+function makeTable(caption: string, head: string[], rows: string[][]): HTMLElement {
+  const frame = makeNode('div', 'scroll'), table = makeNode('table');
+  frame.tabIndex = 0;
+  frame.setAttribute('role', 'region');
+  frame.setAttribute('aria-label', caption);
+  table.append(makeNode('caption', '', caption));
+  const top = table.createTHead().insertRow();
+  for (const word of head) {
+    const cell = makeNode('th', '', word);
+    cell.scope = 'col';
+    top.append(cell);
+  }
+  const body = table.createTBody();
+  for (const row of rows) row.forEach((text, at, { length }) => (at === 0 ? body.insertRow() : body.rows[body.rows.length - 1])?.insertCell().append(length ? text : ''));
+  frame.append(table);
+  return frame;
+}
+
+export class TeamScreen {
+  readonly node = makeNode('div', 'team');
+  private readonly tables = makeNode('section');
+  private readonly failures = makeNode('section');
+  private chosen = new Map<string, string>();
+
+  constructor(private readonly shelf: ImageShelf, private readonly tell: (message: string) => void) {
+    this.node.append(this.tables, this.failures);
+  }
+
+  async open(): Promise<void> {
+    try {
+      this.drawPeople(await getJson<People>('/api/people'));
+      await this.loadFailures();
+    } catch (error) {
+      this.tell((error as Error).message);
+    }
+  }
+
+  private drawPeople({ people, agreement }: People): void {
+    const rows = people.map((one) => [
+      one.person, String(one.answers), Object.entries(one.seconds).map(([stage, seconds]) => `${stage} ${seconds.toFixed(1)}`).join(', '),
+      formatShare(one.accepted), formatKappa(one.agreement), one.golds ? `${formatShare(one.gold)} (${one.golds})` : '–', String(one.hasty),
+    ]);
+    const head = ['Person', 'Answers', 'Median seconds', 'Accepted', 'Agree with others', 'Gold', 'Under 0.4 s'];
+    const f1 = agreement.correct.f1;
+    const words = `Masks: ${formatKappa(agreement.mv)}. Coverage: ${formatKappa(agreement.ev)}. Corrections: F1 ${f1 === null ? '–' : f1.toFixed(2)} (${agreement.correct.items}).`;
+    this.tables.replaceChildren(makeNode('h2', '', 'People'), makeTable('How everybody works', head, rows), makeNode('p', '', `Agreement of two people. ${words}`));
+  }
+
+  private async loadFailures(): Promise<void> {
+    const query = new URLSearchParams([...this.chosen]).toString();
+    const found = await getJson<Failures>(`/api/failures?${query}`);
+    const facets = makeNode('div', 'facets');
+    for (const [facet, values] of Object.entries(found.facets)) facets.append(this.makeFacet(facet, values));
+    const list = makeNode('div', 'failures');
+    list.append(...found.answers.map((answer) => this.makeFailure(answer)));
+    this.failures.replaceChildren(makeNode('h2', '', `Why did it fail? ${found.count} answers`), facets, list);
+  }
+
+  private makeFacet(facet: string, values: [string, number][]): HTMLElement {
+    const made = makeNode('div', 'facet');
+    made.append(makeNode('h3', '', FACET_WORDS[facet] ?? facet));
+    for (const [value, count] of values) {
+      const button = makeNode('button', '', `${CHOICE_WORDS[value] ?? (value.replaceAll('_', ' ') || 'none')} `);
+      button.type = 'button';
+      button.append(makeNode('b', '', count));
+      button.setAttribute('aria-pressed', String(this.chosen.get(facet) === value));
+      button.addEventListener('click', () => this.choose(facet, value));
+      made.append(button);
+    }
+    return made;
+  }
+
+  private choose(facet: string, value: string): void {
+    if (this.chosen.get(facet) === value) this.chosen.delete(facet);
+    else this.chosen.set(facet, value);
+    void this.loadFailures().catch((error: Error) => this.tell(error.message));
+  }
+
+  private makeFailure({ person, choice, reason, view }: Failures['answers'][number]): HTMLElement {
+    const made = makeNode('figure');
+    const words = `${view?.phrase ?? 'removed'}: ${CHOICE_WORDS[choice] ?? choice}${reason ? `, ${reason.replaceAll('_', ' ')}` : ''} (${person})`;
+    if (view) {
+      const panel = new Panel(this.shelf, ZOOM_SIDE);
+      void panel.show(view, view.focus);
+      for (const mask of view.masks) panel.drawMask(mask, 'own');
+      made.append(panel.node);
+    }
+    made.append(makeNode('figcaption', '', words));
+    return made;
+  }
+}
