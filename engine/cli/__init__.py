@@ -6,6 +6,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 import typer
 
 from engine.cli.init import init_engine
+from engine.cli.review import review_engine
 from engine.cli.run import run_engine
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 app.command("init")(init_engine)
 app.command("run")(run_engine)
+app.command("review")(review_engine)
 
 
 @app.callback()
