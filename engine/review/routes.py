@@ -174,7 +174,7 @@ def undo_answers(asked: PageRequest, person: Asker, services: Services) -> dict[
 
 
 @router.get("/images/{key}")
-def read_image(
+def send_image(
     key: str,
     services: Services,
     _: Asker,

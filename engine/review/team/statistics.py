@@ -49,7 +49,7 @@ def _describe_person(person: str, own: Sequence[Answer], pairs: Sequence[tuple[A
             for stage in sorted({answer.stage for answer in own})
         },
         "accepted": _compute_share(answer.is_accepted for answer in judged),
-        "agreement": to_json(agreement),
+        "agreement": describe_agreement(agreement),
         "gold": _compute_share(simplify_choice(one.choice) == simplify_choice(str(one.gold)) for one in golds),
         "golds": len(golds),
         "hasty": sum(answer.seconds < HASTY_SECONDS for answer in own),
@@ -88,7 +88,7 @@ def compute_agreements(answers: Sequence[Answer], corrections: Iterable[Sequence
             for a, b in doubles
             if a.stage == stage
         ]
-        found[stage] = to_json(compute_mean_kappa(pairs))
+        found[stage] = describe_agreement(compute_mean_kappa(pairs))
     scores = [
         compute_instance_f1(list_single_masks(a), list_single_masks(b))
         for several in corrections
@@ -103,7 +103,7 @@ def list_single_masks(correction: Correction) -> list[RleMask]:
     return [mask for mask, is_group in zip(correction.masks, correction.groups, strict=True) if not is_group]
 
 
-def to_json(agreement: Agreement) -> dict[str, Any]:
+def describe_agreement(agreement: Agreement) -> dict[str, Any]:
     """Return an agreement without NaN, which is no JSON."""
     observed, kappa = agreement.observed, agreement.kappa
     return {
