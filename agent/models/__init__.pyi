@@ -1,4 +1,4 @@
-from .base import Call, Capabilities, ChatModel, Message, Messages, ModelError, Reply, Role, Schema
+from .base import Call, Capabilities, ChatModel, Message, Messages, ModelError, Reply, Role, Schema, TokenOdds
 from .openai.client import OpenAICompatible, ServerSettings
 from .progress import Listener, ModelNews, PartialReply, RetryNotice, listen_to_models
 from .rendering import Wire
@@ -23,6 +23,7 @@ __all__ = [
     "SamplingSettings",
     "Schema",
     "ServerSettings",
+    "TokenOdds",
     "TransformersModel",
     "VllmModel",
     "Wire",

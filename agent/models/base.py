@@ -52,6 +52,20 @@ Messages = Sequence[Message]
 
 
 @dataclass(frozen=True)
+class TokenOdds:
+    """A token that a model wrote, and what it would have written in its place.
+
+    Example:
+        >>> TokenOdds("B", {"B": -0.1, "C": -2.4}).text
+        'B'
+    """
+
+    text: str
+    log_probabilities: Mapping[str, float]
+    """Token -> natural logarithm of its probability, of the likeliest ones."""
+
+
+@dataclass(frozen=True)
 class Reply:
     """What a model said in one conversation.
 
@@ -74,6 +88,8 @@ class Reply:
     """Why there is no reply after every retry, in one sentence for the user. The other fields are then empty."""
     recoverable: bool = True
     """False where asking again cannot mend the error: a wrong key, an unknown model."""
+    tokens: tuple[TokenOdds, ...] = field(default=(), repr=False)
+    """What it wrote, token by token, where that was asked for and the server tells it."""
 
 
 @dataclass(frozen=True)

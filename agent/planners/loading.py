@@ -212,6 +212,7 @@ def with_model_info(provenance: "Provenance", planner: Planner) -> "Provenance":
 
     model = {"model": planner.model.name, "capabilities": describe_capabilities(planner)}
     view, texts = asdict(planner.view), prompts.hash_prompts()
+    texts = {name: hashed for name, hashed in texts.items() if not name.startswith("engine")}  # no planner says them
     strategy = ",".join(planner.strategies.names) if isinstance(planner, StrategyPlanner) else ""
     if not strategy:
         texts = {name: hashed for name, hashed in texts.items() if not name.startswith("strategies")}

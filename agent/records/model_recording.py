@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 import prompts
 from agent.core.errors import PlannerError
 from agent.core.usage import Usage
-from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema
+from agent.models.base import Call, Capabilities, ChatModel, Message, Messages, Reply, Schema, TokenOdds
 from agent.records.base import first_validation_error
 from agent.records.provenance import Provenance
 from sam3_tool.backends.recording.format import AnswerCache, Question, Recorder, RecordingReader
@@ -252,7 +252,8 @@ def _serialize_message(message: Message) -> Question:
 def _serialize_reply(reply: Reply) -> dict[str, Any]:
     # a language model's reply never costs requests to SAM 3, which are younger than the format
     usage = {name: cost for name, cost in asdict(reply.usage).items() if name not in ("sam_requests", "sam_tokens")}
-    return asdict(reply) | {"calls": [_serialize_call(call) for call in reply.calls], "usage": usage}
+    stored = asdict(reply) | {"calls": [_serialize_call(call) for call in reply.calls], "usage": usage}
+    return {name: value for name, value in stored.items() if name != "tokens" or value}  # most are never asked for
 
 
 def _serialize_call(call: Call) -> dict[str, str]:
@@ -263,4 +264,5 @@ def _serialize_call(call: Call) -> dict[str, str]:
 def _parse_reply(stored: Mapping[str, Any]) -> Reply:
     """Read back what `asdict` made of a reply. Raise KeyError or TypeError where it is damaged."""
     calls = tuple(Call(**call) for call in stored["calls"])
-    return Reply(**{**stored, "calls": calls, "usage": Usage(**stored["usage"])})
+    tokens = tuple(TokenOdds(**token) for token in stored.get("tokens", ()))
+    return Reply(**{**stored, "calls": calls, "usage": Usage(**stored["usage"]), "tokens": tokens})

@@ -95,6 +95,8 @@ class ServerSettings:
     seed: int | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of every request."""
+    top_logprobs: int = 0
+    """How many odds are asked for of each token of a reply; a server that refuses that is asked without."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +218,17 @@ class OpenAICompatible:
         found = probe_capabilities(lambda assumed: replace(hasty, capabilities=assumed), context=context)
         log.debug("%s at %s can do: %s", self.model, self.settings.base_url, found)
         return replace(self, capabilities=found)
+
+    def with_token_odds(self, count: int) -> Self:
+        """Ask for the odds of the tokens of every reply, too.
+
+        Args:
+            count: Of how many tokens at each place; most servers give at most 20, some 5.
+
+        Returns:
+            The same model. `Reply.tokens` holds the odds, where the server tells them.
+        """
+        return replace(self, settings=replace(self.settings, top_logprobs=count))
 
     def close(self) -> None:
         """Close the connections."""
@@ -342,7 +355,9 @@ class OpenAICompatible:
     def _build_request(self, conversation: Messages, tools: Sequence[Schema], dialect: Dialect) -> Request:
         chosen, extra = self.settings, dict(self.settings.extra_body)
         streams = bool(chosen.stream) or self.is_heard
-        sending = Sending(self.model, chosen.max_tokens, chosen.temperature, chosen.seed, streams, extra)
+        sending = Sending(
+            self.model, chosen.max_tokens, chosen.temperature, chosen.seed, streams, extra, chosen.top_logprobs
+        )
         return build_request(conversation, tools, self.capabilities, sending, dialect)
 
     def _send_when_allowed(

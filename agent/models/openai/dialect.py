@@ -84,6 +84,8 @@ class Sending:
     seed: int | None
     stream: bool
     extra_body: dict[str, Any]
+    top_logprobs: int = 0
+    """How many odds are asked for of each token of the reply."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def build_request(
     chosen = {
         "temperature": sending.temperature,
         "seed": sending.seed,
+        **({"logprobs": True, "top_logprobs": sending.top_logprobs} if sending.top_logprobs else {}),
         **({length_field: length} if length_field else {}),
     }
     body |= {name: value for name, value in chosen.items() if value is not None}

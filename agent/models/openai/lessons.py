@@ -14,7 +14,10 @@ LEAST_REPLY = 64
 """Tokens: with less room no tool can be called, and the conversation is too long."""
 JPEG_QUALITIES = (70, 40, 20)
 """Tried one after the other where a request holds too many bytes."""
-OPTIONAL_FIELDS = ("temperature", "seed", "parallel_tool_calls", "tool_choice", "stream_options")
+OPTIONAL_FIELDS = (
+    *("temperature", "seed", "parallel_tool_calls", "tool_choice", "stream_options"),
+    *("top_logprobs", "logprobs"),
+)
 """Fields that a request can do without."""
 
 _STREAM_WANTED = re.compile(

@@ -10,7 +10,7 @@ from typing import Any
 from agent.core.lenient_json import strip_namespace
 from agent.core.text import make_encodable
 from agent.core.usage import Usage
-from agent.models.base import Call, Reply, Schema
+from agent.models.base import Call, Reply, Schema, TokenOdds
 from agent.models.reply_parsing import extract_calls, find_final_call
 
 _REASONING_KEYS = ("reasoning_content", "reasoning")
@@ -126,6 +126,7 @@ def parse_response(response: Any, *, images: int) -> Reply:
         calls=calls,
         finish_reason=_read_text(choice.get("finish_reason")) or "stop",
         usage=_read_usage(response.get("usage"), images),
+        tokens=tuple(_read_tokens(choice.get("logprobs"))),
     )
 
 
@@ -225,6 +226,19 @@ def _read_arguments(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return make_encodable(value or "")
     return make_encodable(json.dumps(value, ensure_ascii=False))
+
+
+def _read_tokens(logprobs: Any) -> Iterator[TokenOdds]:
+    """Yield the tokens whose odds a server tells, with those odds that are numbers."""
+    for token in _to_dicts(_to_dict(logprobs).get("content")):
+        listed = [token, *_to_dicts(token.get("top_logprobs"))]
+        odds = {_read_text(one.get("token")): one["logprob"] for one in listed if _is_log_probability(one)}
+        yield TokenOdds(_read_text(token.get("token")), odds)
+
+
+def _is_log_probability(token: dict[str, Any]) -> bool:
+    value = token.get("logprob")
+    return isinstance(value, int | float) and value == value and value <= 0
 
 
 def _read_text(value: Any) -> str:
