@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
-from shutil import rmtree
+from shutil import copy, rmtree
 from threading import Thread
 from time import monotonic
 from typing import Any, TypeVar
@@ -20,29 +20,25 @@ from agent.models.progress import ModelNews, PartialReply, listen_to_models
 from agent.records.provenance import Provenance
 from agent.report.html import to_html
 from agent.report.text import format_money
-from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from agent.tools.video.progress import listen_to_progress, report_progress
+from demo.album.actions import WAIT_MESSAGE, AlbumActions, UploadedFile
+from demo.album.folder import DiskBudget
 from demo.engine import Engine
-from demo.film import encode_film, list_tracks
+from demo.film import list_tracks
 from demo.line import AnswerLine, describe_place
+from demo.remarks import NoteKind
 from demo.requests import InvalidEventError, ShownImage, ShownStep
-from demo.sessions import NoteKind, Session, SessionStore, TurnInfo
+from demo.sessions import Session, SessionStore, TurnInfo
 from demo.talk.messages import draw_step, find_episode
 from demo.talk.pending import Attention, PendingAnswer
 from demo.talk.sight import describe_sight, draw_sight
 from demo.talk.small_talk import answer_small_talk
 from demo.talk.wording import describe_error, format_sentence
-from demo.uploads import Limits, open_conversation, open_image, open_video
-from sam3_tool import Image, ImageError, Video, VideoError
+from demo.uploads import Limits
 
-WAIT_MESSAGE = "Wait for the answer, or stop it first."
 INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The query is in the box below; ask it again."
 NO_IMAGE_MESSAGE = "Choose an image first."
 NO_BRANCH_MESSAGE = "That version is not kept any more."
-IMAGES_FULL_MESSAGE = (
-    "With this image the conversation would hold {:.1f} MiB of images, and {:.1f} MiB are allowed. Open this page in"
-    " another tab to start a new conversation. You can continue or download this one here."
-)
 LINE_INTERVAL = 0.1
 """Seconds between two looks at the line."""
 PROGRESS_INTERVAL, THOUGHT_INTERVAL = 0.5, 0.3
@@ -77,6 +73,12 @@ class Actions:
     examples: Path
     """The folder of the example images."""
     line: AnswerLine = field(default_factory=AnswerLine)
+    disk: DiskBudget = field(default_factory=DiskBudget)
+
+    @property
+    def album(self) -> AlbumActions:
+        """Actions on many images."""
+        return AlbumActions(self.sessions, self.limits, self.disk)
 
     def arrive(self, session_id: str) -> Session:
         """Load the page, perhaps again. That ends an answer that the page was waiting for."""
@@ -90,19 +92,23 @@ class Actions:
         return self.sessions.update(session_id, pending_answer=None, note=INTERRUPTED_MESSAGE, unanswered_query=query)
 
     def open_file(self, session_id: str, path: str) -> Session:
-        """Open an uploaded file, an image or a saved conversation, and remove the file."""
-        return self._apply_edit(session_id, lambda conversation: self._open_upload(conversation, Path(path)))
+        """Add an uploaded image, video or saved conversation to the strip, show it, and remove the file."""
+        return self.album.open_file(session_id, UploadedFile(Path(path), Path(path).name))
 
     def open_example(self, session_id: str, name: str) -> Session:
         """Show the example image of this name."""
         known = {file.stem: file for file in self.examples.iterdir()}
-
-        def show_example(conversation: Conversation | None) -> Conversation:
-            if name not in known:
-                raise InvalidEventError(f"there is no example {name!r}")
-            return self._show_image(conversation, Image.open(known[name]), known[name].name)
-
-        return self._apply_edit(session_id, show_example)
+        if name not in known:
+            note = describe_error(InvalidEventError(f"there is no example {name!r}"))
+            return self.sessions.update(session_id, note=note, note_kind="error")
+        entries = self.sessions[session_id].album.entries
+        if there := [entry.id for entry in entries if entry.name == known[name].name]:
+            return self.album.show_entry(session_id, there[0])
+        with _make_temporary_folder() as folder:
+            copied = Path(copy(known[name], folder))
+            session = self.album.open_file(session_id, UploadedFile(copied, copied.name))
+            rmtree(folder)
+        return session
 
     def edit(self, session_id: str, change: Callable[[Conversation], Conversation]) -> Session:
         """Make a turn by hand, or undo one."""
@@ -202,7 +208,7 @@ class Actions:
         if done is None:
             heard = pending
             for news in _iterate_until_stopped(
-                pending, lambda: self._watch_episodes(conversation, pending.query, models)
+                pending, lambda: self.watch_episodes(conversation, pending.query, models)
             ):
                 heard = heard.hear(news)
                 yield from self.sessions.update_answer(session_id, pending, pending_answer=heard)
@@ -248,7 +254,8 @@ class Actions:
             session_id, pending, pending_answer=None, note=note, note_kind=kind, unanswered_query=pending.query
         )
 
-    def _watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
+    def watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
+        """Take a turn step by step, once the models are loaded."""
         is_video = conversation.timeline is not None
         if self.engine.describe_state(models.planner, models.sam3).kind == "loading":
             report_progress("Loading the model")
@@ -342,7 +349,10 @@ class Actions:
                 answer = VideoExportAnswer.from_tracks(conversation.video, list_tracks(conversation), name)
                 return EXPORTERS[kind].write_video_answer(answer, folder)
             candidates = conversation.workspace.pick(conversation.selected)
-            return EXPORTERS[kind].write(conversation.image, candidates, name, folder, conversation.reasons)
+            tolerance = self.sessions[session_id].album.tolerance
+            return EXPORTERS[kind].write(
+                conversation.image, candidates, name, folder, conversation.reasons, tolerance=tolerance
+            )
 
     def _write_trace(self, conversation: Conversation, path: Path, models: ModelSelection) -> Path:
         if not conversation.turns:
@@ -352,32 +362,6 @@ class Actions:
         asked = [turn for turn in conversation.turns if not turn.task.by_hand] or conversation.turns
         path.write_text(to_html(asked[-1], provenance, source=conversation.name), encoding="utf-8")
         return path
-
-    def _open_upload(self, conversation: Conversation | None, file: Path) -> Conversation:
-        if file.suffix.lower() == ".json":
-            return open_conversation(file, self.limits)
-        if file.suffix.lower() in VIDEO_SUFFIXES or is_animation(file):
-            return self._show_video(conversation, open_video(file, self.limits), file.name)
-        return self._show_image(conversation, open_image(file, self.limits), file.name)
-
-    def _show_video(self, conversation: Conversation | None, video: Video, name: str) -> Conversation:
-        """The conversation about this video. Raises VideoError if the browser cannot be given it, or for its size."""
-        encode_film(video)  # a server that cannot do it should say so now
-        if conversation is None:
-            return Conversation.start_video(video, name)
-        shown = conversation.show_video(video, name)
-        if (found := shown.image_bytes) > self.limits.max_session_bytes:
-            raise VideoError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
-        return shown
-
-    def _show_image(self, conversation: Conversation | None, image: Image, name: str) -> Conversation:
-        """The conversation about this image. Raises ImageError if its images would take too much memory."""
-        if conversation is None:
-            return Conversation.start(image, name)
-        shown = conversation.show(image, name)
-        if (found := shown.image_bytes) > self.limits.max_session_bytes:
-            raise ImageError(IMAGES_FULL_MESSAGE.format(found / 2**20, self.limits.max_session_bytes / 2**20))
-        return shown
 
     def _edit_conversation(self, session_id: str, change: Callable[[Conversation], Conversation]) -> Session:
         """As `_apply_edit`, for what needs a conversation."""
@@ -396,8 +380,7 @@ class Actions:
                 return self.sessions.update(session_id, note=WAIT_MESSAGE)
             try:
                 conversation = change(session.conversation)
-                note = _describe_new_image(session.conversation, conversation)
-                return self.sessions.update(session_id, conversation=conversation, note=note, unanswered_query="")
+                return self.sessions.update(session_id, conversation=conversation, note="", unanswered_query="")
             except Exception as error:  # see `ask`
                 note = describe_error(error)
                 return self.sessions.update(session_id, note=note, note_kind="error", unanswered_query="")
@@ -412,13 +395,6 @@ def _make_temporary_folder() -> Iterator[Path]:
     except BaseException:
         rmtree(folder, ignore_errors=True)
         raise
-
-
-def _describe_new_image(before: Conversation | None, after: Conversation) -> str:
-    """What had to be decided when an image that was not shown before was read; '' where nothing had to be."""
-    is_new = before is None or before.image is not after.image
-    notes = after.image.notes if after.video is None else after.video.notes
-    return " ".join(notes) if is_new else ""
 
 
 def cut_before(conversation: Conversation, place: int) -> Conversation:

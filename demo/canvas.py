@@ -1,8 +1,10 @@
 """What the page's script draws: the image, and outlines, colours and names of its masks; never the masks' pixels."""
 
 import base64
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
 from itertools import count
@@ -13,10 +15,12 @@ from agent.core.calls import ValidCall
 from agent.core.episode import Episode
 from agent.core.text import make_encodable
 from agent.core.workspace import Candidate
+from agent.exports.answer import get_category
 from agent.planners.chat.views import reduce_image
 from agent.report.text import format_css_color, format_share
 from agent.tools import WORKSPACE
 from agent.tools.refine import Click, Refine
+from demo.album.colours import list_class_numbers
 from demo.film import describe_film, describe_track, encode_film, find_masklets
 from demo.outlines import trace_outline
 from demo.sessions import Session
@@ -54,6 +58,7 @@ def canvas_state(session: Session) -> dict[str, Any]:
     selected = episode.current_ids if episode else conversation.displayed_ids
     rows = build_mask_rows(tuple(workspace), selected, episode.reasons if episode else conversation.reasons)
     rows = [{**row, "candidate": episode is not None} for row in rows]
+    rows = color_by_class(rows, list_class_numbers(session))
     film = describe_film(conversation)
     if film is not None:
         rows = _add_tracks(rows, find_masklets(conversation, episode))
@@ -116,13 +121,24 @@ def _parse_clicks(turn: Episode | None) -> Iterator[Click]:
 
 
 def _find_active_mask(conversation: Conversation) -> int | None:
-    """The mask that the latest click made or corrected: the next click corrects it further."""
+    """The mask that the latest click made or corrected, or that got a class: the next click corrects it further."""
     turn = conversation.last_turn
+    if turn is not None and turn.task.by_hand and turn.steps[:1] and turn.steps[0].decision.tool == "relabel":
+        return _find_relabelled_mask(conversation, turn.steps[0].decision.arguments)
     for step in turn.steps[:1] if turn is not None and turn.task.by_hand else ():
         match WORKSPACE.read_call(step.decision):
             case ValidCall(Refine() as call):
                 active = call.id or len(conversation.workspace)
                 return active if active in conversation.selected else None
+    return None
+
+
+def _find_relabelled_mask(conversation: Conversation, arguments: str) -> int | None:
+    """The only mask that got a class, if it is in the answer. The arguments may come from anybody's file."""
+    with suppress(ValueError, RecursionError):
+        match json.loads(arguments):
+            case {"ids": [int() as id]} if id in conversation.selected:
+                return id
     return None
 
 
@@ -132,6 +148,22 @@ def _parse_threshold(conversation: Conversation) -> float:
     query = last.task.query if last is not None and last.task.by_hand else ""
     number = re.fullmatch(rf"{SCORE_EDIT_PREFIX} (0\.\d+|\d(?:\.\d+)?e-\d+)", query)
     return float(number[1]) if number else 0.0
+
+
+def color_by_class(rows: list[dict[str, Any]], numbers: Mapping[str, int] | None) -> list[dict[str, Any]]:
+    """Give rows the colours of their classes.
+
+    Args:
+        rows: Of masks.
+        numbers: The number of each class; None leaves every mask its own colour.
+    """
+    if numbers is None:
+        return rows
+    places = [numbers.get(row["category"], len(numbers) + 1) for row in rows]
+    return [
+        {**row, "color": format_css_color(place), "ink": choose_mask_ink(get_mask_color(place))}
+        for row, place in zip(rows, places, strict=True)
+    ]
 
 
 def build_mask_rows(
@@ -153,7 +185,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "color": format_css_color(candidate.id),
         "ink": choose_mask_ink(get_mask_color(candidate.id)),
         "phrase": make_encodable(candidate.phrase) or "by example",
-        "category": make_encodable(candidate.category),
+        "category": make_encodable(get_category(candidate)) if candidate.category else "",
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
         "probability": "" if candidate.probability is None else f"{candidate.probability:.2f}",
         "area": area,

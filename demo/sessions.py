@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from threading import Lock
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import Event as ConversationEvent
 from agent.conversation.events import count_image_bytes
 from agent.core.episode import Episode
+from demo.album.entries import EMPTY_ALBUM, Album
+from demo.remarks import MAX_REMARKS, NoteKind, Remark
 from demo.talk.branches import BranchTree
 from demo.talk.pending import PendingAnswer
 from sam3_tool.cache import ByteCache
@@ -51,27 +53,7 @@ class EditedObject:
     mask_id: int
 
 
-NoteKind = Literal["note", "error", "answer", "undone"]
-MAX_REMARKS = 200
-"""Remarks of a session, and turns whose planner is known; older ones are forgotten."""
 _versions = count(1)
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What was said but is no turn of the conversation: a query that failed, a greeting, a turn undone for good."""
-
-    position: int
-    """How many events of the conversation stand before it."""
-    query: str
-    """What the visitor said; '' for what an image brought about."""
-    text: str
-    """What was said to it."""
-    kind: NoteKind
-    after: ConversationEvent | None = field(default=None, repr=False)
-    """The event behind which it stands; None at the beginning."""
-    undone: Episode | None = field(default=None, repr=False)
-    """The turn that was undone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +61,9 @@ class Session:
     """One visitor's work. Immutable; `SessionStore` holds the latest."""
 
     conversation: Conversation | None = None
-    """None before the first image."""
+    """About the image that is shown; None before the first one."""
+    album: Album = EMPTY_ALBUM
+    """All images; the state of the one that is shown is in `conversation`."""
     tree: BranchTree = field(default_factory=BranchTree)
     """Every way that the conversation went."""
     turn_infos: Mapping[Episode, TurnInfo] = field(default_factory=dict)
@@ -222,6 +206,15 @@ class SessionStore:
                 return []
             return [self._store_session(session_id, now.evolve(**changes))]
 
+    def change(self, session_id: str, change: Callable[[Session], Mapping[str, Any]]) -> Session:
+        """Store and return the session with the fields changed that `change` makes of the latest one, at once.
+
+        Raises SessionExpiredError.
+        """
+        with self._lock:
+            latest = self._get_latest(session_id)
+            return self._store_session(session_id, latest.evolve(**change(latest)))
+
     @contextmanager
     def hold_for_edit(self, session_id: str) -> Iterator[Session]:
         """Hold a session so that nobody else edits it meanwhile. Raises SessionExpiredError."""
@@ -245,4 +238,4 @@ class SessionStore:
 
 def _weigh_session(session: Session) -> int:
     """Bytes that a session counts in the store."""
-    return MIN_SESSION_BYTES + count_image_bytes(session.tree.list_events())
+    return MIN_SESSION_BYTES + session.album.packed_bytes + count_image_bytes(session.tree.list_events())

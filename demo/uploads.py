@@ -1,8 +1,8 @@
 """Uploaded files: an image, of which only the pixels are kept, a video, or a conversation, within limits."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import finalize
 
 import PIL.Image
 from PIL import UnidentifiedImageError
@@ -25,6 +25,10 @@ class Limits:
     """Masks of a conversation; the page gets an outline of each."""
     max_steps: int = 4000
     """Images, turns and steps of a conversation; a click takes four: a turn, and three calls."""
+    max_images: int = 500
+    """Of the film strip of one visitor."""
+    max_album_bytes: int = 2**30
+    """Bytes of the files of one visitor."""
     max_frames: int = 900
     """Of a video: half a minute at 30 frames a second. Each of them is searched for every query."""
 
@@ -35,7 +39,7 @@ class Limits:
 
 
 def open_image(path: str | Path, limits: Limits) -> Image:
-    """Open the image in an uploaded file, and remove the file.
+    """Open the image in an uploaded file.
 
     Size and format are read off the head of the file before anything is decoded.
 
@@ -56,19 +60,17 @@ def open_image(path: str | Path, limits: Limits) -> Image:
     except ImageError as error:
         # without the path, which is of no use to a visitor
         raise ImageError(f"{file.name}{str(error).removeprefix(str(file))}") from error
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def open_video(path: str | Path, limits: Limits) -> Video:
-    """Open an uploaded video. The file is kept as long as the video, whose frames are read when they are needed.
+    """Open an uploaded video, whose frames are read from the file when they are needed.
 
     Args:
         path: The uploaded file.
         limits: What a video may have.
 
     Returns:
-        The video. Its file is removed with it.
+        The video.
 
     Raises:
         VideoError: One sentence for the page.
@@ -84,15 +86,14 @@ def open_video(path: str | Path, limits: Limits) -> Video:
                 f"{file}: {len(video):,} frames; this page takes videos of up to {limits.max_frames:,}. Cut it shorter."
             )
     except UserError as error:
-        file.unlink(missing_ok=True)
-        # without the path, which is of no use to a visitor
-        raise type(error)(f"{file.name}{str(error).removeprefix(str(file))}") from error
-    finalize(video, file.unlink, missing_ok=True)
+        # without the path and the options of the program, which are of no use to a visitor
+        said = re.sub(r", or raise the limit with .*", "", str(error).removeprefix(str(file)))
+        raise type(error)(f"{file.name}{said}") from error
     return video
 
 
 def open_conversation(path: str | Path, limits: Limits) -> Conversation:
-    """Open the conversation in an uploaded file, and remove the file.
+    """Open the conversation in an uploaded file.
 
     All of its images together may have as many pixels as one image. Pixels, masks and steps are counted before any
     image is decoded.
@@ -116,8 +117,6 @@ def open_conversation(path: str | Path, limits: Limits) -> Conversation:
         )
     except RecordError as error:
         raise RecordError(str(error).replace(str(file), file.name)) from error
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def _describe_excess_bytes(file: Path, limits: Limits) -> str:

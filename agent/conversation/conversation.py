@@ -138,6 +138,37 @@ class Conversation:
         """
         storage.save_conversation(self.events, self.cursor, path)
 
+    def pack(self) -> bytes:
+        """Return it in few bytes, for whoever keeps many: all but the pixels of its images, and what was undone.
+
+        Returns:
+            What `unpack` reads, in this version of the program.
+        """
+        return storage.pack_events(self.events, self.cursor)
+
+    @classmethod
+    def unpack(cls, packed: bytes, images: Sequence[Image]) -> "Conversation":
+        """Rebuild a packed conversation.
+
+        Args:
+            packed: What `pack` returned.
+            images: The images that it shows; of videos, the frames that stand for them.
+
+        Returns:
+            The conversation as it was. `show_video` hands in the videos.
+
+        Raises:
+            ValueError: An image is missing or another one.
+
+        Example:
+            >>> import numpy as np
+            >>> from sam3_tool import Image
+            >>> begun = Conversation.start(Image(np.zeros((4, 6, 3), np.uint8)), "cups.png")
+            >>> Conversation.unpack(begun.pack(), [begun.image]).name
+            'cups.png'
+        """
+        return cls(*storage.unpack_events(packed, {image.key: image for image in images}))
+
     # what it has come to
 
     @property

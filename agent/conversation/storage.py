@@ -1,9 +1,11 @@
 """A saved conversation: one JSON file with every turn, undone ones too, and each image once."""
 
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError
@@ -105,9 +107,12 @@ class SavedConversation(SavedModel):
         return [step for event in self.events if isinstance(event, SavedTurn) for step in event.steps]
 
     @classmethod
-    def from_events(cls, events: Sequence[Event], cursor: int) -> Self:
+    def from_events(cls, events: Sequence[Event], cursor: int, *, pixels: bool = True) -> Self:
         image_events = [event for event in events if isinstance(event, ImageShown)]
-        images = {event.image.key: SavedImage.from_image(event.image, event.name) for event in reversed(image_events)}
+        images = {
+            event.image.key: SavedImage.from_image(event.image, event.name, pixels=pixels)
+            for event in reversed(image_events)
+        }
         saved = tuple(_to_saved_event(event) for event in events)
         return cls(
             version=_choose_version(saved),
@@ -116,9 +121,12 @@ class SavedConversation(SavedModel):
             pictures=tuple(images[key] for key in dict.fromkeys(event.image.key for event in image_events)),
         )
 
-    def restore_events(self) -> tuple[Event, ...]:
-        """Rebuild the events. Raises ValueError if the parts of the file do not fit together."""
-        images = {saved.key: saved.to_image() for saved in self.pictures}
+    def restore_events(self, known: Mapping[str, Image] = MappingProxyType({})) -> tuple[Event, ...]:
+        """Rebuild the events. Raises ValueError if the parts of the file do not fit together.
+
+        `known`: images by their keys, whose pixels are taken from here.
+        """
+        images = {saved.key: known.get(saved.key) or saved.to_image() for saved in self.pictures}
         if changed := [key for key, image in images.items() if image.key != key]:
             raise ValueError(f"the pixels of the picture {changed[0]} are not those that were saved")
         events: list[Event] = []
@@ -134,6 +142,19 @@ def save_conversation(events: Sequence[Event], cursor: int, path: str | Path) ->
     """Write the events as one JSON file, whole or not at all. Raises OSError."""
     held = SavedConversation.from_events(events, cursor).model_dump()
     write_atomically(Path(path), json.dumps(held, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def pack_events(events: Sequence[Event], cursor: int) -> bytes:
+    """Return the events as few bytes, without the pixels of their images."""
+    held = SavedConversation.from_events(events, cursor, pixels=False).model_dump()
+    return zlib.compress(json.dumps(held, ensure_ascii=False).encode("utf-8", "surrogatepass"), level=1)
+
+
+def unpack_events(packed: bytes, images: Mapping[str, Image]) -> tuple[tuple[Event, ...], int]:
+    """Rebuild events of `pack_events`, and how many of them count. Raises ValueError where an image is another one."""
+    held = json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass"))
+    saved = SavedConversation.model_validate(held)
+    return saved.restore_events(images), saved.cursor
 
 
 def load_conversation(

@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -62,7 +63,10 @@ def read_file(name: str, path: Path, names: dict[int, str]) -> list[ImportedImag
                 return [*_read_archive(path)]
             case ".txt" if not _is_class_list(name):
                 return [yolo.read_labels(path.read_text("utf-8"), name, names)]
-            case ".txt" | ".yaml" | ".yml":
+            case ".yaml" | ".yml":
+                yolo.read_names(path.read_text("utf-8"))
+                return []
+            case ".txt":
                 return []
         raise ValueError("it is neither COCO, YOLO, Label Studio nor a conversation of this program")
     except RecursionError:
@@ -87,11 +91,9 @@ def _find_names(paths: list[tuple[str, Path]]) -> dict[int, str]:
     for name, path in paths:
         kind = PurePosixPath(name)
         if kind.suffix.lower() in (".yaml", ".yml") or kind.name.lower() == "classes.txt":
-            try:
+            with suppress(OSError, ValueError):  # `read_file` says what is wrong with it
                 text = path.read_text("utf-8")
-            except (OSError, UnicodeDecodeError):
-                continue
-            return dict(enumerate(text.split("\n"))) if kind.suffix == ".txt" else yolo.read_names(text)
+                return dict(enumerate(text.split("\n"))) if kind.suffix == ".txt" else yolo.read_names(text)
     return {}
 
 

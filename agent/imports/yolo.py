@@ -1,18 +1,11 @@
 """YOLO labels: a text file for each image, with polygons or boxes in fractions of its size, and numbers of classes."""
 
-import json
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import PurePosixPath
 
 from agent.imports.base import MAX_FILE_MASKS, ImportedImage, ImportedMask, draw_polygons
 from sam3_tool.masks.rle import RleMask
-
-_ENTRY = re.compile(r"""(?:(\d+)\s*:\s*)?("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,\[\]{}#][^,\[\]{}#]*)""")
-"""A class in a list or a table on one line: perhaps its number, and its name, quoted or not."""
-_LINE = re.compile(r"(?:-|(\d+)\s*:)\s+(.+?)\s*$")
-"""A class on a line of its own."""
 
 
 def read_labels(text: str, name: str, names: Mapping[int, str]) -> ImportedImage:
@@ -63,35 +56,22 @@ def _draw_fractions(corners: list[float], height: int, width: int) -> RleMask:
 
 
 def read_names(text: str) -> dict[int, str]:
-    r"""Return the classes of a `data.yaml`, whose `names` are a list or a table, on one line or on many.
+    r"""Return the classes of a `data.yaml`, whose `names` are a list or a table; none where there are no `names`.
 
-    >>> read_names('names: {0: "red cup", 1: plate}') == read_names("names:\n  0: red cup\n  1: plate")
-    True
-    >>> read_names("train: images\nnames: ['a, b', c]")
-    {0: 'a, b', 1: 'c'}
+    Raises ValueError for what is no YAML.
+
+    >>> read_names('names: {0: "red cup", 1: plate}'), read_names("names:\n- cup")
+    ({0: 'red cup', 1: 'plate'}, {0: 'cup'})
     """
-    before, found, after = text.partition("names:")
-    if not found or (before and not before.endswith("\n")):
+    import yaml
+
+    try:
+        held = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError("the description of the classes is no YAML") from error
+    names = held.get("names") if isinstance(held, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict):
         return {}
-    first, _, rest = after.partition("\n")
-    if first.strip() and not first.strip().startswith("#"):
-        whole = first if first.count("{") + first.count("[") == first.count("}") + first.count("]") else first + rest
-        inside = re.split(r"[\]}]\s*(?:\n|$)", whole.strip()[1:], maxsplit=1)[0]
-        return _number_names(_ENTRY.findall(inside))
-    block = []
-    for line in rest.splitlines():
-        if match := _LINE.fullmatch(line.split(" #")[0].strip()):
-            block.append((match[1] or "", match[2]))
-        elif line.strip() and not line.lstrip().startswith("#"):
-            break
-    return _number_names(block)
-
-
-def _number_names(entries: list[tuple[str, str]]) -> dict[int, str]:
-    return {int(number or place): _unquote_name(name.strip()) for place, (number, name) in enumerate(entries)}
-
-
-def _unquote_name(name: str) -> str:
-    if name[:1] == '"':
-        return str(json.loads(name)) if name.isprintable() else name.strip('"')
-    return name[1:-1].replace("''", "'") if name[:1] == "'" else name
+    return {number: str(name) for number, name in names.items() if isinstance(number, int)}

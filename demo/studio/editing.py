@@ -11,7 +11,7 @@ from demo.canvas import canvas_state
 from demo.requests import InvalidEventError, parse_data
 from demo.sessions import EditedObject, Session
 from demo.studio.deltas import describe_change
-from demo.studio.edits import BoxEdit, Edit, EditBatch, KeepEdit, PointEdit, StepEdit, ThresholdEdit
+from demo.studio.edits import BoxEdit, Edit, EditBatch, KeepEdit, PointEdit, RelabelEdit, StepEdit, ThresholdEdit
 from sam3_tool import Sam3
 
 
@@ -73,7 +73,14 @@ def apply_edit(actions: Actions, session_id: str, sam3_name: str, edit: Edit) ->
         target = find_target(conversation, edit, actions.sessions[session_id].edited)
         loaded, at = actions.engine.get_sam3(sam3_name), get_second(conversation, edit.frame)
         clicked = conversation.click(
-            edit.x, edit.y, loaded, positive=edit.positive, mask_id=target.mask_id, new=edit.positive, at=at
+            edit.x,
+            edit.y,
+            loaded,
+            positive=edit.positive,
+            mask_id=target.mask_id,
+            new=edit.positive,
+            label=edit.label,
+            at=at,
         )
         edited.append(EditedObject(edit.object, target.mask_id or len(clicked.workspace)))
         return clicked
@@ -105,6 +112,8 @@ def _make_edit(edit: Edit, load_sam3: Callable[[], Sam3], conversation: Conversa
     match edit:
         case BoxEdit():
             return _apply_box(edit, load_sam3(), conversation)
+        case RelabelEdit():
+            return conversation.relabel(edit.ids, edit.label)
         case KeepEdit():
             return keep_masks(conversation, edit.ids)
         case ThresholdEdit():
@@ -117,8 +126,8 @@ def _make_edit(edit: Edit, load_sam3: Callable[[], Sam3], conversation: Conversa
 def _apply_box(edit: BoxEdit, sam3: Sam3, conversation: Conversation) -> Conversation:
     at = get_second(conversation, edit.frame)
     if edit.meaning == "one":
-        return conversation.outline_box(*edit.box, sam3, at=at)
-    return conversation.apply_box(*edit.box, sam3, positive=edit.meaning == "alike", at=at)
+        return conversation.outline_box(*edit.box, sam3, label=edit.label, at=at)
+    return conversation.apply_box(*edit.box, sam3, positive=edit.meaning == "alike", label=edit.label, at=at)
 
 
 def keep_masks(conversation: Conversation, ids: Sequence[int]) -> Conversation:

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from demo.requests import Corners, Kept, PageEvent, Point, Threshold
+from demo.requests import Corners, Id, Kept, PageEvent, Point, Threshold
 
 MAX_BATCH = 32
 """Edits of one request; the script sends the others with the next one."""
 Token = Annotated[int, Field(ge=0, lt=10**9)]
+Label = Annotated[str, Field(max_length=200)]
 
 
 class PointEdit(Point):
@@ -21,6 +22,8 @@ class PointEdit(Point):
     """Begin a new object even where a mask is."""
     extend: bool = False
     """A positive click outside the object belongs to it; else it begins another one."""
+    label: Label = ""
+    """The class of a new object."""
 
 
 class BoxEdit(Corners):
@@ -29,6 +32,16 @@ class BoxEdit(Corners):
     kind: Literal["box"]
     meaning: Literal["one", "alike", "not"] = "alike"
     """Outline the one object in it, add everything that looks like it, or leave that out."""
+    label: Label = ""
+    """The class of what is added."""
+
+
+class RelabelEdit(PageEvent):
+    """Another class for masks."""
+
+    kind: Literal["relabel"]
+    ids: Annotated[tuple[Id, ...], Field(max_length=2000)]
+    label: Label
 
 
 class KeepEdit(Kept):
@@ -49,7 +62,7 @@ class StepEdit(PageEvent):
     kind: Literal["undo", "redo"]
 
 
-Edit = Annotated[PointEdit | BoxEdit | KeepEdit | ThresholdEdit | StepEdit, Field(discriminator="kind")]
+Edit = Annotated[PointEdit | BoxEdit | RelabelEdit | KeepEdit | ThresholdEdit | StepEdit, Field(discriminator="kind")]
 
 
 class EditBatch(PageEvent):

@@ -6,6 +6,7 @@ import secrets
 from functools import lru_cache
 
 from agent.core.errors import ConversationError, PlannerError
+from demo.album.folder import NoRoomError
 from demo.requests import InvalidEventError
 from demo.sessions import SessionExpiredError
 from sam3_tool.errors import (
@@ -21,7 +22,15 @@ from sam3_tool.errors import (
 
 log = logging.getLogger(__name__)
 
-VISITOR_ERRORS = (ImageError, VideoError, ConversationError, RecordError, InvalidEventError, SessionExpiredError)
+VISITOR_ERRORS = (
+    ImageError,
+    VideoError,
+    ConversationError,
+    RecordError,
+    InvalidEventError,
+    SessionExpiredError,
+    NoRoomError,
+)
 """Errors whose sentence is about what the visitor did or gave."""
 MODEL_ERRORS = (CheckpointError, DeviceError, MissingPackageError)
 PLANNER_FAULT = (

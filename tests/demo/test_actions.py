@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from threading import Event as Signal
 
-import PIL.Image
 import pytest
 
 from agent.cli.options import Options
@@ -23,36 +22,13 @@ from demo.studio.editing import apply_edit
 from demo.studio.edits import PointEdit
 from demo.talk.messages import build_talk
 from demo.talk.small_talk import HELP, THANKS
-from demo.uploads import MEGA, Limits
+from demo.uploads import Limits
 from sam3_tool.system.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer, refusal
 from tests.support.deviations import count_pictures, reply_by_the_book
 
 CHOSEN = ModelSelection("grammar", "tiny")
 CLICK = PointEdit(kind="point", x=340, y=140, positive=True, object=1)
-
-
-def test_a_session_with_very_many_images_is_refused_the_next_one_and_nobody_is_forgotten(actions, tmp_path):
-    limits = Limits(max_pixels=MEGA)
-    store = SessionStore(max_bytes=2 * limits.max_session_bytes)
-    other_actions = replace(actions, sessions=store, limits=limits)
-    other, session_id = store.open(), store.open()
-    other_actions.open_example(other, "fruit")
-    other_actions.open_example(session_id, "horses")
-    for number in range(30):
-        PIL.Image.new("RGB", (1000, 1000), (number, 0, 0)).save(tmp_path / "a.png")
-        session = other_actions.open_file(session_id, str(tmp_path / "a.png"))
-        if session.note:
-            break
-    assert re.match(
-        r"With this image .* 66\.\d MiB of images, and 64\.0 MiB are allowed\. Open this page in", session.note
-    )
-    assert session.conversation.image_bytes <= limits.max_session_bytes < session.conversation.image_bytes + 3 * MEGA
-    assert "are allowed" in other_actions.open_example(session_id, "fruit").note
-    assert store[other].conversation.name == "fruit.webp"
-    assert other_actions.edit(session_id, Conversation.undo).note == ""
-    PIL.Image.new("RGB", (1000, 1000)).save(tmp_path / "a.png")
-    assert other_actions.open_file(session_id, str(tmp_path / "a.png")).note == ""
 
 
 @pytest.mark.parametrize("images", [0, 1])
@@ -163,10 +139,11 @@ def test_whatever_an_opened_file_calls_its_image_a_download_has_a_name(
 def test_a_download_that_is_refused_leaves_no_folder(actions, temporary):
     session_id = actions.sessions.open()
     actions.open_example(session_id, "fruit")
+    before = [*temporary.iterdir()]
     for kind in ("png-masks", TRACE):
         with pytest.raises(ConversationError):
             actions.download(session_id, kind, CHOSEN)
-    assert [*temporary.iterdir()] == []
+    assert [*temporary.iterdir()] == before
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.00012, 1.5e-05])

@@ -1,6 +1,7 @@
 """An upload is read within the limits and then deleted."""
 
 import gc
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,17 +10,20 @@ import pytest
 
 from agent.conversation.conversation import Conversation
 from demo.actions import get_second
+from demo.album.entries import EMPTY_ALBUM
+from demo.album.folder import DiskBudget
 from demo.requests import InvalidEventError
 from demo.sessions import SessionStore
-from demo.uploads import Limits, open_image, open_video
-from sam3_tool import Image, ImageError, VideoError
+from demo.uploads import Limits, open_image
+from sam3_tool import Image, ImageError
 from sam3_tool.video.writing import write_mp4
 
 
-def test_an_upload_is_deleted_once_it_was_read(tmp_path):
+def test_an_upload_does_not_stay_where_it_arrived(actions, tmp_path):
     file = tmp_path / "a.png"
     PIL.Image.new("RGB", (8, 4)).save(file)
-    assert (open_image(file, Limits()).width, file.exists()) == (8, False)
+    session = actions.open_file(actions.sessions.open(), str(file))
+    assert (session.conversation.image.width, file.exists()) == (8, False)
 
 
 def test_what_is_too_large_is_refused_without_being_decoded_and_without_its_path(tmp_path):
@@ -31,7 +35,6 @@ def test_what_is_too_large_is_refused_without_being_decoded_and_without_its_path
     file.write_bytes(bytes(2000))
     with pytest.raises(ImageError, match="this page takes files up to"):
         open_image(file, Limits(max_file_bytes=1000))
-    assert not file.exists()
 
 
 def test_a_conversation_is_opened_within_the_same_limits_and_deleted(actions, tmp_path, image):
@@ -58,12 +61,17 @@ def clip_file(tmp_path):
     return file
 
 
-def test_a_video_keeps_its_file_as_long_as_somebody_has_it(clip_file):
-    video = open_video(clip_file, Limits())
-    assert (len(video), video.read_frame(4).width, clip_file.exists()) == (5, 64, True)
-    del video
+def test_a_video_keeps_its_file_as_long_as_its_session(actions, clip_file):
+    session_id = actions.sessions.open()
+    session = actions.open_file(session_id, str(clip_file))
+    (kept,) = session.album.entries[0].files
+    video = session.conversation.video
+    assert (len(video), video.read_frame(4).width, clip_file.exists()) == (5, 64, False)
+    assert kept.exists()
+    del session, video
+    actions.sessions.update(session_id, conversation=None, album=EMPTY_ALBUM)
     gc.collect()
-    assert not clip_file.exists()
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(
@@ -74,10 +82,11 @@ def test_a_video_keeps_its_file_as_long_as_somebody_has_it(clip_file):
         (Limits(max_pixels=100), "^clip.mp4: "),
     ],
 )
-def test_a_video_beyond_a_limit_is_refused_without_its_path_and_deleted(clip_file, limits, reason):
-    with pytest.raises(VideoError, match=reason):
-        open_video(clip_file, limits)
-    assert not clip_file.exists()
+def test_a_video_beyond_a_limit_is_refused_without_its_path_and_deleted(actions, clip_file, limits, reason):
+    other_actions = replace(actions, sessions=SessionStore(), limits=limits, disk=DiskBudget())
+    session = other_actions.open_file(other_actions.sessions.open(), str(clip_file))
+    assert re.match(reason, session.note)
+    assert (clip_file.exists(), [*session.album.folder.path.iterdir()], other_actions.disk.used) == (False, [], 0)
 
 
 def test_a_damaged_video_is_one_sentence_on_the_page(actions, clip_file):
