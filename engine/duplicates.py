@@ -91,7 +91,7 @@ class GroupFinder:
             The key of the nearest image that stands for a group; its own where it is near none.
         """
         bits = count_different_bits(dhash, self._hashes[: len(self._keys)])
-        for place in np.argsort(bits, kind="stable").tolist():
+        for place in map(int, np.argsort(bits, kind="stable")):
             if bits[place] > MAX_BITS:
                 break
             if self._compare(self._keys[place], key):

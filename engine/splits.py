@@ -17,7 +17,7 @@ def choose_split(name: str, *, validation_share: float, test_share: float) -> Sp
         The same split for the same name, whatever else is there.
 
     >>> [choose_split(name, validation_share=0.25, test_share=0.25) for name in "abcdef"]
-    ['train', 'train', 'train', 'train', 'train', 'train']
+    ['val', 'train', 'test', 'train', 'test', 'test']
     """
     place = int.from_bytes(blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") / 2**64
     if place < test_share:
