@@ -5,9 +5,11 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 import typer
 
+from engine.cli.forget import forget_engine_image
 from engine.cli.init import init_engine
 from engine.cli.review import review_engine
 from engine.cli.run import run_engine
+from engine.cli.status import print_engine_status
 
 app = typer.Typer(
     help="Label many images with models and people in turns: exhaustively verified masks for phrases.",
@@ -18,6 +20,8 @@ app = typer.Typer(
 app.command("init")(init_engine)
 app.command("run")(run_engine)
 app.command("review")(review_engine)
+app.command("status")(print_engine_status)
+app.command("forget")(forget_engine_image)
 
 
 @app.callback()

@@ -47,7 +47,8 @@ CREATE TABLE log (
 );
 CREATE INDEX log_of_pair ON log (pair);
 CREATE INDEX log_of_choice ON log (choice, pair);
-CREATE TABLE tombstones (image TEXT PRIMARY KEY, original_hash TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE tombstones (hash TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE unclean (shard TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 

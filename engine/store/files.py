@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.images import EngineImage
 from engine.store.database import EngineDatabase
-from engine.store.media import is_forgotten
+from engine.store.media import bury_image, is_forgotten
 from engine.store.rows import to_signed
 
 
@@ -133,3 +133,20 @@ def mark_image(database: EngineDatabase, key: str, error: str) -> None:
     """Keep why an image cannot be read now; "" once it can. Raises EngineError."""
     with database.write() as connection:
         connection.execute("UPDATE images SET error = ? WHERE key = ? AND error != ?", (error, key, error))
+
+
+def find_files(database: EngineDatabase, path: Path, name: str) -> list[tuple[int, Path, str | None]]:
+    """Find files by their whole path, or else by their name: id, path, and key of the image in it, if it has one."""
+    query = "SELECT id, path, image FROM files WHERE"
+    with database.read() as connection:
+        rows = connection.execute(f"{query} path = ?", (os.fsencode(path),)).fetchall()
+        rows = rows or connection.execute(f"{query} name = ?", (to_text(name),)).fetchall()
+    return [(number, Path(os.fsdecode(found)), key) for number, found, key in rows]
+
+
+def remove_unread_file(database: EngineDatabase, file: int, original_hash: str) -> None:
+    """Remove a file that holds no image that could be read; remember the hash of what is in it. Raises EngineError."""
+    with database.write() as connection:
+        connection.execute("DELETE FROM files WHERE id = ? AND image IS NULL", (file,))
+        if original_hash:
+            bury_image(database, original_hash, [])

@@ -55,11 +55,18 @@ def add_pairs(database: EngineDatabase, pairs: Iterable[Pair]) -> int:
 def is_forgotten(database: EngineDatabase, key: str, original_hash: str) -> bool:
     """Whether an image, or the file that it came from, was forgotten."""
     with database.read() as connection:
-        query = "SELECT 1 FROM tombstones WHERE image = ? OR (original_hash = ? AND original_hash != '')"
-        return connection.execute(query, (key, original_hash)).fetchone() is not None
+        query = "SELECT 1 FROM tombstones WHERE hash IN (?, ?)"
+        return connection.execute(query, (key, original_hash or key)).fetchone() is not None
 
 
-def bury_image(database: EngineDatabase, key: str, original_hash: str) -> None:
-    """Remember that an image was forgotten, by hashes alone. Raises EngineError."""
+def bury_image(database: EngineDatabase, key: str, original_hashes: Iterable[str]) -> None:
+    """Remember that an image was forgotten: by the hash of its pixels, and by those of its files. Raises EngineError."""
+    hashes = {key, *original_hashes} - {""}
     with database.write() as connection:
-        connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?)", (key, original_hash, time()))
+        connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(one, time()) for one in hashes])
+
+
+def count_forgotten(database: EngineDatabase) -> int:
+    """Return how many images were forgotten: the hash of pixels has 32 digits, that of a file 64."""
+    with database.read() as connection:
+        return int(connection.execute("SELECT count(*) FROM tombstones WHERE length(hash) < 64").fetchone()[0])

@@ -14,6 +14,7 @@ from engine.states import PairState, PairSummary, StatePolicy, compute_state, de
 from engine.store import log, media, proposals
 from engine.store.database import EngineDatabase, check_database_file
 from engine.store.folder import DATABASE_FILE, MASKS_FOLDER, acquire_lock, check_disk, describe_os_error
+from engine.store.forgetting import Removal, clean_shards, forget_image
 from engine.store.reading import PairRow, read_pages, read_pair_pages
 from engine.store.rows import IMAGE_COLUMNS, PAIR_COLUMNS, to_image, to_pair
 from engine.store.settings import EngineSettings, read_settings, write_settings
@@ -89,6 +90,7 @@ class EngineStore:
         lock = acquire_lock(folder)
         try:
             store = cls(folder, EngineDatabase(folder / DATABASE_FILE), lock)
+            clean_shards(store.database, folder / MASKS_FOLDER)
             proposals.remove_unknown_shards(store.database, folder / MASKS_FOLDER)
         except BaseException:
             lock.release()
@@ -189,6 +191,22 @@ class EngineStore:
     def entries(self, pair: str | None = None, *, after: int = 0) -> Iterator[LogRecord]:
         """Yield the log in the order of positions: all of it, or what is of one pair; from a position on."""
         return log.read_entries(self.database, pair, after)
+
+    def forget(self, key: str) -> Removal:
+        """Remove an image with its pairs, masks and all that was said of it; it never comes back.
+
+        Args:
+            key: The image's.
+
+        Returns:
+            What was removed.
+
+        Raises:
+            EngineError: There is no such image, or nothing can be written.
+        """
+        if self.find_image(key) is None:
+            raise EngineError(f"there is no image {key!r} in {self.folder}; `engine status` lists what there is")
+        return forget_image(self.database, self.folder / MASKS_FOLDER, key)
 
     @property
     def last_position(self) -> int:

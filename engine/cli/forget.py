@@ -1,0 +1,46 @@
+"""`engine forget`: remove an image and all that is known of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.console import report_user_errors, require_extra
+from agent.cli.path_parameters import path_argument
+from agent.cli.streams import print_line
+from sam3_tool.system.file_names import escape_unprintable
+
+if TYPE_CHECKING:
+    from engine.store.forgetting import Removal
+
+
+def forget_engine_image(
+    folder: Annotated[Path, path_argument(help="Folder of the data engine.")],
+    image: Annotated[str, typer.Argument(help="The image's file, or its key.")],
+) -> None:
+    """Remove IMAGE from the data engine in FOLDER: its pairs, its masks, and all that was said of it.
+
+    A hash stays, so that the image never comes back. The image file is not the engine's, and stays where it is.
+    """
+    interrupted = "it may be forgotten only in part; the same command again goes on"
+    with report_user_errors(interrupted=interrupted), require_extra("parquet", "pyarrow"):
+        from engine.forgetting import forget_image
+        from engine.store.store import EngineStore
+        from sam3_tool.system.interruptions import defer_interruptions
+
+        with EngineStore.open(folder) as store, defer_interruptions():
+            removal = forget_image(store, image)
+    print_line(describe_removal(removal))
+
+
+def describe_removal(removal: "Removal") -> str:
+    """Say what was removed."""
+    name = escape_unprintable(", ".join(map(str, removal.files)))
+    if not removal.image:
+        return f"{name}: forgotten; nothing was known of it, for it holds no image that could be read"
+    said = (
+        f"{name}: forgotten, with {removal.pairs:,} pairs, {removal.proposals:,} proposals of masks and"
+        f" {removal.entries:,} judgements and corrections"
+    )
+    heir = f"; {removal.heir} stands for its near-duplicates now" if removal.heir else ""
+    return f"{said}{heir}. The file itself is still there"

@@ -1,0 +1,123 @@
+"""Forgetting an image: its rows, its masks and what was said of it are removed, and hashes are all that is left."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineInterruptedError
+from engine.store.database import EngineDatabase
+from engine.store.media import bury_image
+from engine.store.shards import close_shards, read_shard, write_shard
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What was removed of an engine.
+
+    >>> Removal(image="5d", pairs=2).files
+    ()
+    """
+
+    image: str
+    """Key of the image."""
+    files: tuple[Path, ...] = ()
+    """Image files that held it; they are not the engine's, and stay."""
+    pair_keys: tuple[str, ...] = ()
+    pairs: int = 0
+    proposals: int = 0
+    """With their masks."""
+    entries: int = 0
+    """Of the log."""
+    heir: str = ""
+    """Key of the image that stands for its near-duplicates now; "" where there is none, or none is needed."""
+
+
+def forget_image(database: EngineDatabase, masks: Path, key: str) -> Removal:
+    """Remove all that is known of an image; the database first, so that nothing is shown any more, then the files.
+
+    Args:
+        database: The engine's.
+        masks: Folder of the files of proposals.
+        key: The image's; one that is not there removes nothing.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        EngineError: Nothing can be written. The same call again goes on.
+    """
+    with database.write() as connection:
+        pairs = [row[0] for row in connection.execute("SELECT key FROM pairs WHERE image = ?", (key,))]
+        rows = connection.execute("SELECT path, original_hash FROM files WHERE image = ?", (key,)).fetchall()
+        shards = _find_shards(database, pairs)
+        proposals, entries = (_count_rows(database, table, pairs) for table in ("proposals", "log"))
+        for table in ("proposals", "log"):
+            connection.executemany(f"DELETE FROM {table} WHERE pair = ?", [(pair,) for pair in pairs])
+        connection.execute("DELETE FROM pairs WHERE image = ?", (key,))
+        heir = _choose_heir(database, key)
+        connection.execute("DELETE FROM images WHERE key = ?", (key,))
+        connection.execute("DELETE FROM files WHERE image = ?", (key,))
+        bury_image(database, key, [original_hash for _, original_hash in rows])
+        connection.executemany("INSERT OR IGNORE INTO unclean VALUES (?)", [(shard,) for shard in shards])
+    clean_shards(database, masks)
+    database.erase_traces()
+    files = tuple(Path(os.fsdecode(path)) for path, _ in rows)
+    return Removal(key, files, tuple(pairs), len(pairs), proposals, entries, heir)
+
+
+def _find_shards(database: EngineDatabase, pairs: Sequence[str]) -> set[str]:
+    with database.read() as connection:
+        query = "SELECT DISTINCT shard FROM proposals WHERE pair = ?"
+        return {row[0] for pair in pairs for row in connection.execute(query, (pair,))}
+
+
+def _count_rows(database: EngineDatabase, table: str, pairs: Sequence[str]) -> int:
+    with database.read() as connection:
+        query = f"SELECT count(*) FROM {table} WHERE pair = ?"
+        return sum(connection.execute(query, (pair,)).fetchone()[0] for pair in pairs)
+
+
+def _choose_heir(database: EngineDatabase, key: str) -> str:
+    """Let the next of its near-duplicates stand for the others, if the image did so; return that one's key."""
+    with database.write() as connection:
+        query = "SELECT key FROM images WHERE duplicates = ? AND key != ? ORDER BY id LIMIT 1"
+        row = connection.execute(query, (key, key)).fetchone()
+        if row is not None:
+            connection.execute("UPDATE images SET duplicates = ? WHERE duplicates = ?", (row[0], key))
+    return "" if row is None else str(row[0])
+
+
+def clean_shards(database: EngineDatabase, masks: Path) -> None:
+    """Write every file anew that still holds masks of what was forgotten, without them.
+
+    A kill between two steps leaves either the old file, which is still known as unclean, or the new one beside it.
+
+    Raises:
+        EngineError: A file cannot be read or written.
+    """
+    with database.read() as connection:
+        unclean = [row[0] for row in connection.execute("SELECT shard FROM unclean ORDER BY shard")]
+    for shard in unclean:
+        _clean_shard(database, masks, shard)
+
+
+def _clean_shard(database: EngineDatabase, masks: Path, shard: str) -> None:
+    with database.read() as connection:
+        known = connection.execute("SELECT row, id FROM proposals WHERE shard = ? ORDER BY row", (shard,)).fetchall()
+    ids = dict(known)
+    kept = [each for row, each in enumerate(read_shard(masks / shard)) if row in ids] if known else []
+    try:
+        name = write_shard(masks, kept) if kept else ""
+    except OSError as error:
+        raise EngineInterruptedError(
+            f"{masks} cannot be written ({error.strerror or error}); make room and forget the image again"
+        ) from error
+    with database.write() as connection:
+        places = [(name, place, number) for place, (_, number) in enumerate(known)]
+        connection.executemany("UPDATE proposals SET shard = ?, row = ? WHERE id = ?", places)
+        connection.execute("DELETE FROM unclean WHERE shard = ?", (shard,))
+    close_shards()
+    with suppress(OSError):
+        (masks / shard).unlink()
