@@ -68,9 +68,10 @@ def find_named_image(store: EngineStore, named: str) -> tuple[str, list[tuple[in
             f"there is no image {named!r} in {store.folder}; give its file as it was added, or its key of at least"
             f" {MIN_KEY_LETTERS} letters"
         )
-    if len(keys := {key or "" for _, _, key in files}) > 1:
+    held = {key or "" for _, _, key in files}
+    if len(held) > 1:
         raise EngineError(f"{len(files)} images are called {named!r}; give the whole path of the one to forget")
-    return keys.pop(), [(number, path) for number, path, _ in files]
+    return held.pop(), [(number, path) for number, path, _ in files]
 
 
 def _hash_file(path: Path) -> str:

@@ -42,5 +42,5 @@ def describe_removal(removal: "Removal") -> str:
         f"{name}: forgotten, with {removal.pairs:,} pairs, {removal.proposals:,} proposals of masks and"
         f" {removal.entries:,} judgements and corrections"
     )
-    heir = f"; {removal.heir} stands for its near-duplicates now" if removal.heir else ""
-    return f"{said}{heir}. The file itself is still there"
+    alike = f". Near-duplicates of it are other images and stay: {', '.join(removal.alike)}" if removal.alike else ""
+    return f"{said}. The file itself is still there{alike}"

@@ -132,7 +132,8 @@ def read_standing(store: EngineStore, policy: StatePolicy) -> EngineStanding:
     Returns:
         Counts that belong together, as of one pass over all pairs.
     """
-    pairs, splits = PairCounts(), {name: PairCounts() for name in SPLITS}
+    pairs = PairCounts()
+    splits: dict[str, PairCounts] = {name: PairCounts() for name in SPLITS}
     recipes, phrases = Counter[str](), set[str]()
     for summary in store.iterate_summaries(policy):
         pairs.add_pair(summary)

@@ -40,7 +40,7 @@ class MediaStage:
             return StageReport(self.name, what="new images")
         meter = ProgressMeter(total, total - unread)
         grouping = ImageGrouping(context)
-        done = errors = 0
+        done = errors = forgotten = 0
         for batch in _read_batches(context):
             _check_folders(batch)
             placed = [
@@ -48,15 +48,18 @@ class MediaStage:
                 for found in batch
             ]
             with defer_interruptions():
-                keep_read_files(context.store.database, placed)
-            failed = [found for found in placed if found.error]
+                kept = keep_read_files(context.store.database, placed)
+            failed = [found for found in kept if found.error]
             for found in failed:
                 context.on_note(f"{found.file.path}: {found.error}")
-            done, errors = done + len(placed) - len(failed), errors + len(failed)
+            done, errors = done + len(kept) - len(failed), errors + len(failed)
+            forgotten += len(placed) - len(kept)
             meter.add_images(len(placed), {"ImageError": len(failed)})
             context.report_progress(self.name, meter)
             if context.is_out_of_time():
                 break
+        if forgotten:
+            context.on_note(f"{forgotten:,} files hold images that were forgotten; they stay out")
         if grouping.compared_by_hash_alone:
             context.on_note(
                 "near-duplicates were told by their hashes alone, for this SAM 3 gives no embedding of a whole image"
@@ -144,13 +147,14 @@ def read_file(file: UnreadFile) -> ReadFile:
     Returns:
         Its image with hashes, but without group and split; or why it cannot be read.
     """
+    original_hash = ""
     try:
         content = file.path.read_bytes()
         original_hash = sha256(content).hexdigest()
         image = Image.read(content)
         key, dhash = image.key, compute_dhash(image)
     except (ImageError, OSError, MemoryError) as error:
-        return ReadFile(file, error=describe_error(error))
+        return ReadFile(file, original_hash, error=describe_error(error))
     found = EngineImage(
         key=key,
         path=file.path,

@@ -102,22 +102,29 @@ def list_errors(database: EngineDatabase) -> Iterator[tuple[str, str]]:
     return ((to_text(os.fsdecode(path)), error) for path, error in rows)
 
 
-def keep_read_files(database: EngineDatabase, files: Sequence[ReadFile]) -> None:
+def keep_read_files(database: EngineDatabase, files: Sequence[ReadFile]) -> list[ReadFile]:
     """Keep what came of reading files, all of it or nothing. What was forgotten leaves no trace but its tombstone.
 
-    Raises EngineError.
+    Returns:
+        Those that were kept: all but those that hold what was forgotten.
+
+    Raises:
+        EngineError: Nothing can be written.
     """
+    kept = []
     with database.write() as connection:
         for found in files:
-            if found.image is not None and is_forgotten(database, found.image.key, found.original_hash):
+            if is_forgotten(database, found.image.key if found.image else "", found.original_hash):
                 connection.execute("DELETE FROM files WHERE id = ?", (found.file.id,))
                 continue
+            kept.append(found)
             connection.execute(
                 "UPDATE files SET is_read = 1, original_hash = ?, image = ?, error = ? WHERE id = ?",
                 (found.original_hash, found.image.key if found.image else None, found.error, found.file.id),
             )
             if found.image is not None:
                 _insert_image(database, found.file.id, found.image)
+    return kept
 
 
 def _insert_image(database: EngineDatabase, file: int, image: EngineImage) -> None:

@@ -30,8 +30,8 @@ class Removal:
     """With their masks."""
     entries: int = 0
     """Of the log."""
-    heir: str = ""
-    """Key of the image that stands for its near-duplicates now; "" where there is none, or none is needed."""
+    alike: tuple[str, ...] = ()
+    """Keys of its near-duplicates, which are other images and stay."""
 
 
 def forget_image(database: EngineDatabase, masks: Path, key: str) -> Removal:
@@ -56,7 +56,7 @@ def forget_image(database: EngineDatabase, masks: Path, key: str) -> Removal:
         for table in ("proposals", "log"):
             connection.executemany(f"DELETE FROM {table} WHERE pair = ?", [(pair,) for pair in pairs])
         connection.execute("DELETE FROM pairs WHERE image = ?", (key,))
-        heir = _choose_heir(database, key)
+        alike = _release_group(database, key)
         connection.execute("DELETE FROM images WHERE key = ?", (key,))
         connection.execute("DELETE FROM files WHERE image = ?", (key,))
         bury_image(database, key, [original_hash for _, original_hash in rows])
@@ -64,7 +64,7 @@ def forget_image(database: EngineDatabase, masks: Path, key: str) -> Removal:
     clean_shards(database, masks)
     database.erase_traces()
     files = tuple(Path(os.fsdecode(path)) for path, _ in rows)
-    return Removal(key, files, tuple(pairs), len(pairs), proposals, entries, heir)
+    return Removal(key, files, tuple(pairs), len(pairs), proposals, entries, alike)
 
 
 def _find_shards(database: EngineDatabase, pairs: Sequence[str]) -> set[str]:
@@ -79,14 +79,17 @@ def _count_rows(database: EngineDatabase, table: str, pairs: Sequence[str]) -> i
         return sum(connection.execute(query, (pair,)).fetchone()[0] for pair in pairs)
 
 
-def _choose_heir(database: EngineDatabase, key: str) -> str:
-    """Let the next of its near-duplicates stand for the others, if the image did so; return that one's key."""
+def _release_group(database: EngineDatabase, key: str) -> tuple[str, ...]:
+    """Return the near-duplicates of an image; where it stood for them, the first of them does so from now on."""
     with database.write() as connection:
-        query = "SELECT key FROM images WHERE duplicates = ? AND key != ? ORDER BY id LIMIT 1"
-        row = connection.execute(query, (key, key)).fetchone()
-        if row is not None:
-            connection.execute("UPDATE images SET duplicates = ? WHERE duplicates = ?", (row[0], key))
-    return "" if row is None else str(row[0])
+        query = (
+            "SELECT key FROM images WHERE key != :key AND duplicates = (SELECT duplicates FROM images WHERE key = :key)"
+            " ORDER BY id"
+        )
+        alike = tuple(row[0] for row in connection.execute(query, {"key": key}))
+        if alike:
+            connection.execute("UPDATE images SET duplicates = ? WHERE duplicates = ?", (alike[0], key))
+    return alike
 
 
 def clean_shards(database: EngineDatabase, masks: Path) -> None:

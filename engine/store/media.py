@@ -60,7 +60,7 @@ def is_forgotten(database: EngineDatabase, key: str, original_hash: str) -> bool
 
 
 def bury_image(database: EngineDatabase, key: str, original_hashes: Iterable[str]) -> None:
-    """Remember that an image was forgotten: by the hash of its pixels, and by those of its files. Raises EngineError."""
+    """Remember that an image was forgotten, by the hashes of its pixels and of its files. Raises EngineError."""
     hashes = {key, *original_hashes} - {""}
     with database.write() as connection:
         connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(one, time()) for one in hashes])
