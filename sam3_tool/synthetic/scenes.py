@@ -88,22 +88,45 @@ class Stamp:
     """float32, (h, w), in [0, 1]."""
 
 
-def draw_scene(seed: int, *, size: tuple[int, int] | None = None, shapes_only: bool = False) -> Scene:
-    """Draw the scene of this seed. `size` is (width, height) in pixels, which the seed chooses if it is left out."""
+@dataclass(frozen=True)
+class SceneStyle:
+    """How scenes look: three steps, each of which draws its chances from the generator that it is given."""
+
+    draw_background: Callable[[np.random.Generator, int, int, list[tuple[int, int, int]]], np.ndarray]
+    """(generator, width, height, RGB colours to keep away from) -> uint8, (height, width, 3)."""
+    restyle_object: Callable[[np.random.Generator, Stamp], Stamp]
+    """Give an object another look; its alpha stays, so that masks stay exact."""
+    finish_image: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+    """uint8, (height, width, 3) -> the same shape and type: what paper, lens and file do to the whole image."""
+
+
+def draw_scene(
+    seed: int, *, size: tuple[int, int] | None = None, shapes_only: bool = False, style: SceneStyle | None = None
+) -> Scene:
+    """Draw the scene of this seed.
+
+    Args:
+        seed: The same seed gives the same scene.
+        size: (width, height) in pixels, which the seed chooses if it is left out.
+        shapes_only: No everyday things.
+        style: Another look than that of the world which the embedded checkpoint learnt (`shifted.PRINTED`).
+    """
     rng = np.random.default_rng(seed)
+    style = style or PLAIN
     width, height = size or IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
     kinds = choose_kinds(rng, shapes_only=shapes_only)
-    pixels = draw_background(rng, width, height, avoid=[COLOURS[c] for _, c in kinds if c])
+    pixels = style.draw_background(rng, width, height, [COLOURS[c] for _, c in kinds if c])
     ids = np.zeros((height, width), np.uint8)
     objects: list[SceneObject] = []
     outlined = rng.random() < 0.25
     for _ in range(int(rng.integers(1, MAX_OBJECTS + 1))):
         stamp = draw_object(rng, kinds[rng.integers(len(kinds))], float(np.sqrt(width * height)), outlined)
+        stamp = style.restyle_object(rng, stamp)
         corner = _find_place(rng, ids, stamp.alpha > 0.5, nested=rng.random() < 0.2)
         if corner is not None:
             _paste_stamp(pixels, ids, stamp, corner, len(objects) + 1)
             objects.append(stamp.scene_object)
-    return _keep_visible(_add_film_grain(rng, pixels), ids, objects)
+    return _keep_visible(style.finish_image(rng, pixels), ids, objects)
 
 
 def choose_kinds(rng: np.random.Generator, *, shapes_only: bool) -> list[tuple[str, str | None]]:
@@ -318,7 +341,7 @@ def draw_background(
     rng: np.random.Generator, width: int, height: int, *, avoid: list[tuple[int, int, int]]
 ) -> np.ndarray:
     """Return uint8, (height, width, 3), in a style chosen by chance and unlike the colours in `avoid`."""
-    base = _pick_unlike_colour(rng, avoid)
+    base = pick_unlike_colour(rng, avoid)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(width, height)
     angle, amplitude = rng.uniform(0, 2 * np.pi), rng.normal(0, 20, 3)
     slope = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
@@ -342,7 +365,7 @@ def draw_background(
     return np.asarray(np.clip(base + relief, 0, 255), np.uint8)
 
 
-def _pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
+def pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
     """Return float, (3,): an RGB colour at a distance from those in `avoid` (the best of many tries)."""
     tries = rng.uniform(0, 255, (40, 3))
     grey = rng.random(40) < 0.4
@@ -386,3 +409,11 @@ def _add_film_grain(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     light = rng.uniform(0.85, 1.1) if rng.random() < 0.3 else 1.0
     grain = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(strength)
     return np.clip(pixels * np.float32(light) + grain, 0, 255).astype(np.uint8)
+
+
+PLAIN = SceneStyle(
+    lambda rng, width, height, avoid: draw_background(rng, width, height, avoid=avoid),
+    lambda rng, stamp: stamp,
+    _add_film_grain,
+)
+"""The look of the world that the embedded checkpoint learnt."""

@@ -111,8 +111,13 @@ def compute_detector_losses(
     return losses | compute_mask_losses(network, features, images, questions, found, matches, most_masks)
 
 
-def compute_presence_loss(found: Detections, present: torch.Tensor) -> Losses:
-    layers = [F.binary_cross_entropy_with_logits(logit, present.float()) for logit in found.presence]
+def compute_presence_loss(found: Detections, present: torch.Tensor, *, counted: torch.Tensor | None = None) -> Losses:
+    """Let the presence token say whether the concept is there. `counted`: bool, (N,), questions that teach it."""
+    logits = found.presence if counted is None else found.presence[:, counted]
+    if logits.shape[1] == 0:
+        return {}
+    wanted = present.float() if counted is None else present[counted].float()
+    layers = [F.binary_cross_entropy_with_logits(logit, wanted) for logit in logits]
     return {"presence": 2 * (torch.stack(layers) * torch.tensor(PRESENCE_WEIGHTS)).sum()}
 
 
@@ -184,8 +189,18 @@ def _assign_queries(
     return zip(queries.tolist(), things[columns].tolist(), strict=True)
 
 
-def compute_set_losses(found: Detections, boxes: torch.Tensor, matches: torch.Tensor, present: torch.Tensor) -> Losses:
-    """Let matched queries of present concepts say yes and fit the box, and the others say no."""
+def compute_set_losses(
+    found: Detections,
+    boxes: torch.Tensor,
+    matches: torch.Tensor,
+    present: torch.Tensor,
+    *,
+    exhaustive: torch.Tensor | None = None,
+) -> Losses:
+    """Let matched queries of present concepts say yes and fit the box, and the others say no.
+
+    `exhaustive`: bool, (N,), questions whose targets are all there are; of the rest only matched queries are taught.
+    """
     layer, question, query, thing = matches
     weights = torch.tensor(LAYER_WEIGHTS)
     count = max(1, int((layer == 0).sum()))
@@ -195,6 +210,8 @@ def compute_set_losses(found: Detections, boxes: torch.Tensor, matches: torch.Te
     sure = found.logits.detach().sigmoid()
     # a query that is surely wrong weighs more: the focal loss of DETR's family, with a power of 2
     wrong = wrong * torch.where(yes > 0, 1.0, 2 * sure**2) * present[None, :, None]
+    if exhaustive is not None:
+        wrong = wrong * ((yes > 0) | exhaustive[None, :, None])
     guess, wanted = found.boxes[layer, question, query], boxes[question, thing]
     return {
         "class": 2 * (wrong.sum((1, 2)) * weights).sum() / count,
