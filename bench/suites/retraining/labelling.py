@@ -18,7 +18,7 @@ def label_truly(pair: ProposedPair) -> LabelledPair:
 
 def label_blindly(pair: ProposedPair) -> LabelledPair:
     """Label a pair by the offered masks as they are: what was not found counts as not there."""
-    return LabelledPair(pair.phrase, to_masks(pair.masks))
+    return LabelledPair(pair.phrase, pair.proposal.masks)
 
 
 def label_images(proposed: Sequence[Sequence[ProposedPair]], label_pair: Labeller) -> list[LabelledImage]:

@@ -5,12 +5,14 @@ One line of JSON a scene, appended as they are made: a run that is cut off goes 
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sam3_tool import ConceptPrompt, Image, Instances, Sam3, VisualPrompt
+from engine.pairs import Pair, Proposal
+from engine.verifiers.inputs import add_signals
+from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.synthetic.phrases import Kind, ask_about_scene
@@ -27,14 +29,12 @@ LOWEST_SCORE, OFFERED_SCORE = 0.05, 0.5
 
 @dataclass(frozen=True)
 class ProposedPair:
-    """A phrase of a scene. Masks are COCO run lengths of the scene's size."""
+    """A phrase of a scene, its truth, and what SAM 3 proposes."""
 
     phrase: str
     truth: tuple[str, ...]
-    masks: tuple[str, ...]
-    """Those offered."""
-    mask_signals: tuple[dict[str, float], ...]
-    pair_signals: dict[str, float]
+    """COCO run lengths of the scene's size."""
+    proposal: Proposal
 
 
 def draw_shifted_scene(number: int) -> Scene:
@@ -55,7 +55,10 @@ def read_proposals(path: Path) -> Iterator[tuple[ProposedPair, ...]]:
         for line in lines:
             if not line.endswith("\n"):
                 return
-            yield tuple(ProposedPair(**pair) for pair in json.loads(line))
+            yield tuple(
+                ProposedPair(pair["phrase"], tuple(pair["truth"]), Proposal.model_validate(pair["proposal"]))
+                for pair in json.loads(line)
+            )
 
 
 def write_proposals(sam3: Sam3, path: Path, *, scenes: int) -> None:
@@ -72,52 +75,34 @@ def write_proposals(sam3: Sam3, path: Path, *, scenes: int) -> None:
 
 
 def _to_line(pairs: Sequence[ProposedPair]) -> str:
-    return json.dumps([asdict(pair) for pair in pairs]) + "\n"
+    rows = [{**vars(pair), "proposal": pair.proposal.model_dump(mode="json")} for pair in pairs]
+    return json.dumps(rows) + "\n"
 
 
 def propose_pairs(sam3: Sam3, number: int) -> tuple[ProposedPair, ...]:
-    """Ask about a shifted scene, and let SAM 3 propose masks and judge them by a box prompt each."""
+    """Ask about a shifted scene, and let SAM 3 propose masks and look at them again."""
     scene, rng = draw_shifted_scene(number), np.random.default_rng([number, 4])
     prompts = {p.phrase: p for p in (ask_about_scene(scene, kind, rng) for kind in KINDS)}
     image, truth = Image(scene.pixels), rle.encode_masks(scene.masks)
+    pairs = [Pair(image=image.key, phrase=phrase, original=phrase, origin="list") for phrase in prompts]
     found = sam3.segment_batch([(image, ConceptPrompt(phrase, threshold=LOWEST_SCORE)) for phrase in prompts])
+    bare = [_build_proposal(pair, answer) for pair, answer in zip(pairs, found, strict=True)]
     return tuple(
-        _describe_pair(sam3, image, answer, [truth[index].counts for index in prompt.targets])
-        for prompt, answer in zip(prompts.values(), found, strict=True)
+        ProposedPair(prompt.phrase, tuple(truth[index].counts for index in prompt.targets), proposal)
+        for prompt, proposal in zip(prompts.values(), add_signals(sam3, image, pairs, bare), strict=True)
     )
 
 
-def _describe_pair(sam3: Sam3, image: Image, found: Instances, truth: Sequence[str]) -> ProposedPair:
-    offered = np.flatnonzero(found.scores > OFFERED_SCORE)
-    boxes = [tuple(map(float, found.boxes[index])) for index in offered]
-    second = sam3.segment_batch([(image, VisualPrompt(box=box)) for box in boxes]) if boxes else []  # type: ignore[arg-type]
-    masks = [found.rles[index] for index in offered]
-    signals = [
-        _describe_mask(float(found.scores[index]), found.rles[index], again)
-        for index, again in zip(offered, second, strict=True)
-    ]
-    pair_signals = {
-        "presence": float(found.presence),
-        "uncovered": _find_uncovered_score(found, masks),
-        "count": float(len(masks)),
-        "least_score": min((s["score"] for s in signals), default=float(found.presence)),
-        "least_agreement": min((s["agreement"] for s in signals), default=0.0),
-    }
-    phrase = str(found.phrase)
-    return ProposedPair(phrase, tuple(truth), tuple(m.counts for m in masks), tuple(signals), pair_signals)
-
-
-def _describe_mask(score: float, mask: RleMask, again: Instances) -> dict[str, float]:
-    best = int(np.argmax(again.scores)) if len(again) else 0
-    agreement = float(rle.compute_ious([mask], [again.rles[best]])[0, 0]) if len(again) else 0.0
-    share = float(rle.compute_areas([mask])[0]) / (SIZE[0] * SIZE[1])
-    predicted = float(again.scores[best]) if len(again) else 0.0
-    return {"score": score, "agreement": agreement, "predicted_iou": predicted, "log_area": float(np.log(share + 1e-4))}
-
-
-def _find_uncovered_score(found: Instances, masks: Sequence[RleMask]) -> float:
-    """Return the score of the strongest instance that no offered mask covers."""
-    rest = np.flatnonzero(found.scores <= OFFERED_SCORE)
-    overlap = rle.compute_ious([found.rles[index] for index in rest], masks) if len(rest) and masks else None
-    free = [index for row, index in enumerate(rest) if overlap is None or overlap[row].max() < 0.5]
-    return float(found.scores[free].max()) if free else 0.0
+def _build_proposal(pair: Pair, found: Instances) -> Proposal:
+    scored = [(mask, float(score)) for mask, score in zip(found.rles, found.scores, strict=True)]
+    offered = [(mask, score) for mask, score in scored if score > OFFERED_SCORE]
+    weak = [(mask, score) for mask, score in scored if score <= OFFERED_SCORE]
+    return Proposal(
+        pair=pair.key,
+        masks=tuple(mask for mask, _ in offered),
+        scores=tuple(score for _, score in offered),
+        presence=float(found.presence),
+        evidence=tuple(mask for mask, _ in weak),
+        evidence_scores=tuple(score for _, score in weak),
+        made_by="tiny",
+    )

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.suites.retraining.proposals import ProposedPair, to_masks
-from engine.quality.routing import SampledItem, choose_accept_threshold
-from engine.verifiers.fitted import FitReport, fit_stage
+from engine.quality.ordering import compute_pair_risk
+from engine.quality.routing import QUALITY, SampledItem, choose_accept_threshold
+from engine.verifiers.fitted import FitReport, StageFit, fit_stage
+from engine.verifiers.inputs import list_mask_signals, list_pair_signals
 from engine.verifiers.labels import LabelledItem
 from sam3_tool.masks import rle
 from sam3_tool.training.finetuning.labels import LabelledPair
@@ -30,15 +32,16 @@ KEPT_PROBABILITY = 0.5
 
 @dataclass(frozen=True, eq=False)
 class JudgedPair:
-    """A pair with what is true of its offered masks, and what people say."""
+    """A pair with what is true of its offered masks, and what the simulated person says."""
 
     pair: ProposedPair
+    scene: str
     rights: np.ndarray
     """bool, (masks,): whether each offered mask is right."""
     is_covered: bool
-    said_rights: np.ndarray
-    """bool, (masks,): the simulated person's answers."""
-    said_covered: bool
+    """Whether the right ones cover every object."""
+    has_passed: bool
+    """Whether the person finds nothing wrong. Everything else is mended, and a false alarm shows then."""
 
     @property
     def is_wrong(self) -> bool:
@@ -46,106 +49,141 @@ class JudgedPair:
         return not (self.is_covered and self.rights.all())
 
     @property
-    def has_passed(self) -> bool:
-        """Whether the person finds nothing wrong. Everything else is mended, where a false alarm shows."""
-        return self.said_covered and bool(self.said_rights.all())
-
-    @property
-    def final_rights(self) -> np.ndarray:
+    def said_rights(self) -> np.ndarray:
         """bool, (masks,): which masks are right by what the person leaves in the end."""
         return self.rights | self.has_passed
 
-    @property
-    def finally_covered(self) -> bool:
-        """Whether the masks cover everything, by what the person leaves in the end."""
-        return self.is_covered or self.has_passed
-
     def review(self) -> LabelledPair:
-        """Return the label that a person leaves: the offered masks where nothing is found wrong, else the truth."""
-        return LabelledPair(self.pair.phrase, to_masks(self.pair.masks if self.has_passed else self.pair.truth))
+        """Return the label that the person leaves: the offered masks where nothing is found wrong, else the truth."""
+        masks = self.pair.proposal.masks if self.has_passed else to_masks(self.pair.truth)
+        return LabelledPair(self.pair.phrase, masks)
 
 
-def judge_pair(pair: ProposedPair, rng: np.random.Generator) -> JudgedPair:
-    """Compare a pair with its truth, and let the simulated person answer."""
-    ious = rle.compute_ious(to_masks(pair.masks), to_masks(pair.truth)).reshape(len(pair.masks), len(pair.truth))
+def judge_pair(pair: ProposedPair, scene: str, rng: np.random.Generator) -> JudgedPair:
+    """Compare a pair with its truth, and let the simulated person answer about each mask and about coverage."""
+    masks, truth = pair.proposal.masks, to_masks(pair.truth)
+    ious = rle.compute_ious(masks, truth).reshape(len(masks), len(truth))
     rights = ious.max(axis=1, initial=0) >= RIGHT_IOU
-    covered = bool((ious.max(axis=0, initial=0) >= COVERED_IOU).all())
+    covered = bool((ious[rights].max(axis=0, initial=0) >= COVERED_IOU).all())
     said_rights = rights ^ (rng.random(len(rights)) < MASK_ERRORS)
-    return JudgedPair(pair, rights, covered, said_rights, covered ^ bool(rng.random() < COVERAGE_ERRORS))
+    said_covered = covered ^ bool(rng.random() < COVERAGE_ERRORS)
+    return JudgedPair(pair, scene, rights, covered, said_covered and bool(said_rights.all()))
+
+
+@dataclass(frozen=True, eq=False)
+class VerifierOdds:
+    """What the verifiers say of a pair."""
+
+    masks: np.ndarray
+    """float64, (masks,), in [0, 1]: each offered mask is right."""
+    coverage: float
+    """In [0, 1]: those that are more likely right than wrong cover everything."""
+
+    @property
+    def accepted(self) -> list[int]:
+        """Indexes of the masks that are more likely right than wrong."""
+        return np.flatnonzero(self.masks >= KEPT_PROBABILITY).tolist()
+
+    @property
+    def risk(self) -> float:
+        """In [0, 1]: the offered masks are not the truth. Where all are rejected, nobody knows what is there."""
+        if len(self.masks) and not self.accepted:
+            return 1.0
+        return compute_pair_risk(self.coverage, self.masks.tolist())
 
 
 @dataclass(frozen=True, eq=False)
 class EngineLabels:
-    """The labels that the engine makes, and what they cost and are worth."""
+    """The labels that the engine makes, and what they rest on. Arrays have one entry a pair."""
 
     labels: tuple[LabelledPair, ...]
     by_person: np.ndarray
-    """bool, (pairs,)."""
+    """bool: a person has seen it."""
     is_wrong: np.ndarray
-    """bool, (pairs,): whether the proposal was wrong."""
-    risks: np.ndarray
-    """float64, (pairs,): expected errors."""
+    """bool: the proposal was wrong."""
+    limits: tuple[float, float]
+    """Probabilities from which on a mask, and the coverage of a pair, need no person; above 1: always one."""
+
+    @property
+    def is_final(self) -> np.ndarray:
+        """bool: the label is said to be complete."""
+        return np.array([label.is_exhaustive for label in self.labels])
 
 
 def label_by_engine(
-    scenes: Sequence[Sequence[ProposedPair]], *, reviewed: float, sample: int = SAMPLE, seed: int = 0
+    scenes: Sequence[Sequence[ProposedPair]], *, reviewed: float, quality: float = QUALITY, seed: int = 0
 ) -> EngineLabels:
     """Label all pairs of all scenes, in order.
 
     Args:
         scenes: Their pairs, by scene.
         reviewed: Share of all pairs that a person sees, the random sample included.
-        sample: Pairs of the random sample.
+        quality: Lower 95 % bound of the precision of what no person sees.
         seed: Of the sample and of the person's errors.
     """
     rng = np.random.default_rng([seed, 5])
-    judged = [judge_pair(pair, rng) for pairs in scenes for pair in pairs]
-    owners = [str(number) for number, pairs in enumerate(scenes) for _ in pairs]
-    drawn = rng.permutation(len(judged))[:sample]
-    masks = fit_stage("mv", [item for index in drawn for item in _list_mask_labels(judged[index], owners[index])])
-    pairs = fit_stage("ev", [_build_coverage_label(judged[index], owners[index]) for index in drawn])
-    mask_odds = [masks.fit.estimate(list(one.pair.mask_signals)) if one.pair.masks else np.zeros(0) for one in judged]
-    pair_odds = pairs.fit.estimate([one.pair.pair_signals for one in judged])
-    risks = 1 - pair_odds + np.array([(1 - odds).sum() for odds in mask_odds])
-    by_person = np.zeros(len(judged), bool)
-    by_person[drawn] = True
-    risky = np.argsort(np.where(by_person, -1.0, risks), kind="stable")[::-1]
-    by_person[risky[: max(0, round(reviewed * len(judged)) - sample)]] = True
-    limits = _choose_limit(masks, "mv", judged, drawn, owners), _choose_limit(pairs, "ev", judged, drawn, owners)
-    labels = [
-        one.review() if seen else _label_alone(one.pair, odds, float(chance), limits)
-        for one, seen, odds, chance in zip(judged, by_person, mask_odds, pair_odds, strict=True)
+    judged = [judge_pair(pair, str(number), rng) for number, pairs in enumerate(scenes) for pair in pairs]
+    drawn = rng.permutation(len(judged))[:SAMPLE]
+    sample = [judged[index] for index in drawn]
+    masks = fit_stage("mv", [label for one in sample for label in _list_mask_labels(one)])
+    coverage = fit_stage("ev", [_build_coverage_label(one) for one in sample])
+    odds = [_estimate_odds(one.pair, masks.fit, coverage.fit) for one in judged]
+    by_person = _choose_reviewed(np.array([one.risk for one in odds]), drawn, round(reviewed * len(judged)))
+    limits = _choose_limits(sample, masks, coverage, quality)
+    labels = tuple(
+        one.review() if seen else _label_alone(one.pair, said, limits)
+        for one, seen, said in zip(judged, by_person, odds, strict=True)
+    )
+    return EngineLabels(labels, by_person, np.array([one.is_wrong for one in judged]), limits)
+
+
+def _list_mask_labels(judged: JudgedPair) -> list[LabelledItem]:
+    proposal = judged.pair.proposal
+    return [
+        LabelledItem(proposal.pair, index, judged.scene, list_mask_signals(proposal, index), bool(right))
+        for index, right in enumerate(judged.said_rights)
     ]
-    return EngineLabels(tuple(labels), by_person, np.array([one.is_wrong for one in judged]), risks)
 
 
-def _list_mask_labels(judged: JudgedPair, owner: str) -> list[LabelledItem]:
-    answers = zip(judged.pair.mask_signals, judged.final_rights, strict=True)
-    return [LabelledItem("", index, owner, signals, bool(said)) for index, (signals, said) in enumerate(answers)]
+def _build_coverage_label(judged: JudgedPair) -> LabelledItem:
+    proposal = judged.pair.proposal
+    signals = list_pair_signals(proposal, np.flatnonzero(judged.said_rights).tolist())
+    return LabelledItem(proposal.pair, None, judged.scene, signals, judged.is_covered or judged.has_passed)
 
 
-def _build_coverage_label(judged: JudgedPair, owner: str) -> LabelledItem:
-    return LabelledItem("", None, owner, judged.pair.pair_signals, judged.finally_covered)
+def _estimate_odds(pair: ProposedPair, masks: StageFit, coverage: StageFit) -> VerifierOdds:
+    proposal = pair.proposal
+    signals = [list_mask_signals(proposal, index) for index in range(len(proposal.masks))]
+    odds = masks.estimate(signals) if signals else np.zeros(0)
+    accepted = np.flatnonzero(odds >= KEPT_PROBABILITY).tolist()
+    return VerifierOdds(odds, float(coverage.estimate([list_pair_signals(proposal, accepted)])[0]))
 
 
-def _choose_limit(
-    report: FitReport, stage: str, judged: Sequence[JudgedPair], drawn: np.ndarray, owners: Sequence[str]
-) -> float:
-    """Return from which probability on no person is needed; more than 1 where none is sure enough."""
-    said = [judged[index].final_rights if stage == "mv" else [judged[index].finally_covered] for index in drawn]
-    answers = [bool(answer) for one in said for answer in one]
-    sampled = [SampledItem(float(odds), answer) for odds, answer in zip(report.estimates, answers, strict=True)]
-    missed = MASK_ERRORS if stage == "mv" else COVERAGE_ERRORS
-    chosen = choose_accept_threshold(sampled, missed=missed).threshold
-    return 2.0 if chosen is None else chosen
+def _choose_reviewed(risks: np.ndarray, drawn: np.ndarray, count: int) -> np.ndarray:
+    """Return bool, (pairs,): the random sample, and of the others the riskiest, `count` in all."""
+    by_person = np.zeros(len(risks), bool)
+    by_person[drawn] = True
+    riskiest = np.argsort(np.where(by_person, 1.0, -risks), kind="stable")
+    by_person[riskiest[: max(0, count - len(drawn))]] = True
+    return by_person
 
 
-def _label_alone(
-    pair: ProposedPair, odds: np.ndarray, covered: float, limits: tuple[float, float]
-) -> LabelledPair:
+def _choose_limits(
+    sample: Sequence[JudgedPair], masks: FitReport, coverage: FitReport, quality: float
+) -> tuple[float, float]:
+    """Choose from which probability on a mask, and the coverage of a pair, need no person; 2 where none is enough."""
+    rights = [bool(right) for one in sample for right in one.said_rights]
+    covered = [one.is_covered or one.has_passed for one in sample]
+    chosen = []
+    for report, answers, missed in ((masks, rights, MASK_ERRORS), (coverage, covered, COVERAGE_ERRORS)):
+        sampled = [SampledItem(float(odds), answer) for odds, answer in zip(report.estimates, answers, strict=True)]
+        chosen.append(choose_accept_threshold(sampled, quality=quality, missed=missed).threshold)
+    return tuple(2.0 if limit is None else limit for limit in chosen)  # type: ignore[return-value]
+
+
+def _label_alone(pair: ProposedPair, said: VerifierOdds, limits: tuple[float, float]) -> LabelledPair:
     """Label a pair that no person sees: final where the verifiers are sure of all of it."""
-    masks = to_masks(pair.masks)
-    if covered >= limits[1] and (odds >= limits[0]).all():
+    masks = pair.proposal.masks
+    if said.coverage >= limits[1] and (said.masks >= limits[0]).all():
         return LabelledPair(pair.phrase, masks)
-    kept = tuple(mask for mask, chance in zip(masks, odds, strict=True) if chance >= KEPT_PROBABILITY)
-    return LabelledPair(pair.phrase, kept, is_exhaustive=False)
+    return LabelledPair(pair.phrase, tuple(masks[index] for index in said.accepted), is_exhaustive=False)
