@@ -5,6 +5,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 import typer
 
+from engine.cli.export import export_engine
 from engine.cli.forget import forget_engine_image
 from engine.cli.init import init_engine
 from engine.cli.review import review_engine
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("export")(export_engine)
 app.command("init")(init_engine)
 app.command("run")(run_engine)
 app.command("review")(review_engine)

@@ -18,7 +18,11 @@ INK = np.array((38.0, 30.0, 46.0))
 def draw_printed_ground(
     rng: np.random.Generator, width: int, height: int, avoid: list[tuple[int, int, int]]
 ) -> np.ndarray:
-    """Draw a ground of terrazzo, scribbles, weave or marble: uint8, (height, width, 3), unlike the colours in `avoid`."""
+    """Draw a ground unlike the colours in `avoid`: terrazzo, scribbles, weave or marble.
+
+    Returns:
+        uint8, (height, width, 3), RGB.
+    """
     base = pick_unlike_colour(rng, avoid)
     ground = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
     tone = rng.normal(0, 45, 3)
@@ -91,7 +95,9 @@ def _draw_screen(rng: np.random.Generator, side: int) -> np.ndarray:
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     if rng.random() < 0.5:
         return np.asarray(u % period < 0.4 * period, np.float32)
-    return np.asarray((u % period - period / 2) ** 2 + (v % period - period / 2) ** 2 < (0.35 * period) ** 2, np.float32)
+    return np.asarray(
+        (u % period - period / 2) ** 2 + (v % period - period / 2) ** 2 < (0.35 * period) ** 2, np.float32
+    )
 
 
 def age_print(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:

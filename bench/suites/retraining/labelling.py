@@ -1,31 +1,43 @@
 """Three kinds of labels of the same pairs: the truth, pseudo-labels, and what the data engine makes of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from itertools import islice
+from typing import Literal
 
 import numpy as np
 
 from bench.suites.retraining.proposals import ProposedPair, draw_shifted_scene, to_masks
+from bench.suites.retraining.reviewing import label_by_engine
 from sam3_tool.training.finetuning.labels import LabelledImage, LabelledPair
 
-Labeller = Callable[[ProposedPair], LabelledPair]
+Arm = Literal["truth", "pseudo", "engine"]
+ARMS: tuple[Arm, ...] = ("truth", "pseudo", "engine")
+Scenes = Sequence[Sequence[ProposedPair]]
+"""Pairs by scene."""
 
 
-def label_truly(pair: ProposedPair) -> LabelledPair:
-    """Label a pair by its truth, as tireless people without errors would."""
-    return LabelledPair(pair.phrase, to_masks(pair.truth))
+def label_scenes(scenes: Scenes, arm: Arm, *, reviewed: float) -> list[LabelledImage]:
+    """Label all pairs of shifted scenes.
 
-
-def label_blindly(pair: ProposedPair) -> LabelledPair:
-    """Label a pair by the offered masks as they are: what was not found counts as not there."""
-    return LabelledPair(pair.phrase, pair.proposal.masks)
-
-
-def label_images(proposed: Sequence[Sequence[ProposedPair]], label_pair: Labeller) -> list[LabelledImage]:
-    """Label all pairs of the scenes, in order."""
+    Args:
+        scenes: Their pairs, by scene.
+        arm: "truth"; "pseudo": the offered masks as they are, where what was not found counts as not there; or
+            "engine".
+        reviewed: For "engine", the share of the pairs that a person sees.
+    """
+    pairs = [pair for scene in scenes for pair in scene]
+    match arm:
+        case "truth":
+            labels = [LabelledPair(pair.phrase, to_masks(pair.truth)) for pair in pairs]
+        case "pseudo":
+            labels = [LabelledPair(pair.phrase, pair.proposal.masks) for pair in pairs]
+        case "engine":
+            labels = [*label_by_engine(scenes, reviewed=reviewed).labels]
+    given = iter(labels)
     return [
-        LabelledImage(partial(_load_pixels, number), tuple(label_pair(pair) for pair in pairs))
-        for number, pairs in enumerate(proposed)
+        LabelledImage(partial(_load_pixels, number), tuple(islice(given, len(scene))))
+        for number, scene in enumerate(scenes)
     ]
 
 
