@@ -95,9 +95,8 @@ def _draw_screen(rng: np.random.Generator, side: int) -> np.ndarray:
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     if rng.random() < 0.5:
         return np.asarray(u % period < 0.4 * period, np.float32)
-    return np.asarray(
-        (u % period - period / 2) ** 2 + (v % period - period / 2) ** 2 < (0.35 * period) ** 2, np.float32
-    )
+    away = (u % period - period / 2) ** 2 + (v % period - period / 2) ** 2
+    return np.asarray(away < (0.35 * period) ** 2, np.float32)
 
 
 def age_print(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:

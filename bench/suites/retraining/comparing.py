@@ -1,0 +1,52 @@
+"""The gain of each kind of labels, and its share of the gain that true labels give, with intervals over scenes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.suites.retraining.measuring import score_outcomes
+from evals.bootstrap import Interval, compute_interval
+from evals.metrics.cgf1 import PairOutcome
+
+Outcomes = Sequence[Sequence[PairOutcome]]
+"""By scene."""
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What one kind of labels gives on the shifted style."""
+
+    numbers: Mapping[str, float]
+    gain: float
+    """Points of cgF1 above the checkpoint before."""
+    gain_interval: Interval
+    share: float
+    """Of the gain that true labels give."""
+    share_interval: Interval
+
+
+def compare_arm(before: Outcomes, truth: Outcomes, arm: Outcomes) -> ArmResult:
+    """Compare the outcomes of one arm with those before, and with those of true labels.
+
+    Args:
+        before: Of the checkpoint that all arms start from.
+        truth: Of the arm that learnt true labels.
+        arm: Of the arm; all three of the same scenes, which the intervals draw together.
+    """
+
+    def compute_gains(scenes: Sequence[int]) -> tuple[float, float]:
+        start, most, own = (
+            score_outcomes([outcomes[index] for index in scenes])["cgF1"] for outcomes in (before, truth, arm)
+        )
+        return own - start, (own - start) / (most - start)
+
+    everything = range(len(before))
+    groups = [str(index) for index in everything]
+    gain, share = compute_gains(everything)
+    return ArmResult(
+        score_outcomes(arm),
+        gain,
+        compute_interval(groups, lambda scenes: compute_gains(scenes)[0], draws=DRAWS),
+        share,
+        compute_interval(groups, lambda scenes: compute_gains(scenes)[1], draws=DRAWS),
+    )
