@@ -24,7 +24,7 @@ def draw_printed_ground(
         uint8, (height, width, 3), RGB.
     """
     base = pick_unlike_colour(rng, avoid)
-    ground = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
+    ground: np.ndarray = np.broadcast_to(base, (height, width, 3)).astype(np.float32)
     tone = rng.normal(0, 45, 3)
     match rng.choice(["terrazzo", "scribbles", "weave", "marble"]):
         case "terrazzo":
@@ -112,7 +112,7 @@ def age_print(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     aged += rng.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None] * rng.uniform(6, 18)
     specks = rng.random(pixels.shape[:2]) < rng.uniform(0, 0.02)
     aged[specks] = rng.choice([20.0, 235.0])
-    return np.clip(aged, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(aged, 0, 255), np.uint8)
 
 
 PRINTED = SceneStyle(draw_printed_ground, print_object, age_print)

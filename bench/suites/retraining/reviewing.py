@@ -82,7 +82,7 @@ class VerifierOdds:
     @property
     def accepted(self) -> list[int]:
         """Indexes of the masks that are more likely right than wrong."""
-        return np.flatnonzero(self.masks >= KEPT_PROBABILITY).tolist()
+        return [int(index) for index in np.flatnonzero(self.masks >= KEPT_PROBABILITY)]
 
     @property
     def risk(self) -> float:

@@ -69,7 +69,8 @@ class FinetuneRun:
 
     def __init__(self, recipe: FinetuneRecipe, labelled: Sequence[LabelledImage]) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.labelled = recipe, [image for image in labelled if image.pairs]
+        self.recipe = recipe
+        self.labelled: list[LabelledImage] = [image for image in labelled if image.pairs]
         self.tokenizer = CLIPTokenizer.from_pretrained(recipe.start)
         self.network = LearningSam3(create_model(len(self.tokenizer)), half=recipe.bfloat16)
         self.network.sam3.load_state_dict(Sam3Model.from_pretrained(recipe.start, dtype=torch.float32).state_dict())
@@ -108,7 +109,7 @@ class FinetuneRun:
     def _pick_labelled(self, number: int) -> LabelledImage:
         rounds, place = divmod(number, len(self.labelled))
         order = np.random.default_rng([self.recipe.seed, rounds, 1]).permutation(len(self.labelled))
-        return self.labelled[order[place]]
+        return self.labelled[int(order[place])]
 
     @torch.no_grad()
     def _update_average(self) -> None:
