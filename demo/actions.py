@@ -9,7 +9,7 @@ from queue import Empty, Queue
 from shutil import copy, rmtree
 from threading import Thread
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.core.budget import FREE, end_early
@@ -49,7 +49,6 @@ CONVERSATION, TRACE = "conversation", "trace"
 
 News = Episode | str | ModelNews
 """The episode after a step, a line on the progress of a step, or what a language model lets know."""
-NewsItem = TypeVar("NewsItem")
 
 
 @dataclass(frozen=True)
@@ -183,8 +182,8 @@ class Actions:
         """The session with this query under way, and whether it is: unchanged but for a note if it cannot be now."""
         with self.sessions.hold_for_edit(session_id) as session:
             conversation = session.conversation
-            if conversation is None or session.pending_answer is not None or not pending.query:
-                refusal = NO_IMAGE_MESSAGE if conversation is None else WAIT_MESSAGE
+            refusal = _find_refusal(session, place)
+            if conversation is None or refusal or not pending.query:
                 note = refusal if pending.query else ""
                 kind = "error" if note else "note"
                 refused = self.sessions.update(session_id, note=note, note_kind=kind, unanswered_query=pending.query)
@@ -397,6 +396,20 @@ def _make_temporary_folder() -> Iterator[Path]:
         raise
 
 
+def _find_refusal(session: Session, place: int | None) -> str:
+    """Why no question can be asked now; '' where one can."""
+    if session.conversation is None:
+        return NO_IMAGE_MESSAGE
+    if session.pending_answer is not None:
+        return WAIT_MESSAGE
+    try:
+        if place is not None:
+            cut_before(session.conversation, place)
+    except InvalidEventError as error:
+        return format_sentence(str(error))
+    return ""
+
+
 def cut_before(conversation: Conversation, place: int) -> Conversation:
     """Return the conversation as it was before an earlier question.
 
@@ -437,16 +450,40 @@ def _iterate_until_stopped(pending: PendingAnswer, episodes: Callable[[], Iterat
     """
     queue: Queue[News | BaseException | None] = Queue()
     Thread(target=_produce_episodes, args=(pending, episodes, queue), daemon=True).start()
+    held = HeldThought()
     while not pending.stop_event.is_set() and not pending.attention.is_lost:
         try:
             item = queue.get(timeout=0.1)
         except Empty:
-            continue
+            item = PartialReply()
+        yield from held.take(item)
         if item is None:
             return
         if isinstance(item, BaseException):
             raise item
-        yield item
+        if not isinstance(item, PartialReply):
+            yield item
+
+
+class HeldThought:
+    """Holds the latest part of a reply back until a page can show it; nothing else may overtake it."""
+
+    def __init__(self) -> None:
+        self._part = PartialReply()
+        self._told_at = 0.0
+
+    def take(self, item: "News | BaseException | None") -> Iterator[PartialReply]:
+        """Yield the part that is due.
+
+        Args:
+            item: What has happened; an empty part where nothing has.
+        """
+        if isinstance(item, PartialReply) and item != PartialReply():
+            self._part = item
+        is_due = not isinstance(item, PartialReply) or monotonic() - self._told_at >= THOUGHT_INTERVAL
+        if self._part != PartialReply() and is_due:
+            yield self._part
+            self._part, self._told_at = PartialReply(), monotonic()
 
 
 def _produce_episodes(
@@ -455,7 +492,7 @@ def _produce_episodes(
     queue: "Queue[News | BaseException | None]",
 ) -> None:
     try:
-        with listen_to_progress(_limit_rate(queue.put)), listen_to_models(_limit_replies(queue.put)):
+        with listen_to_progress(_limit_rate(queue.put)), listen_to_models(queue.put):
             for episode in episodes():
                 queue.put(episode)
                 if pending.stop_event.is_set():
@@ -465,20 +502,14 @@ def _produce_episodes(
         queue.put(error)
 
 
-def _limit_replies(say: Callable[[ModelNews], object]) -> Callable[[ModelNews], None]:
-    """Pass on each further try, but of a reply that comes in parts not more than a page can show."""
-    say_now_and_then = _limit_rate(say, THOUGHT_INTERVAL)
-    return lambda news: say_now_and_then(news) if isinstance(news, PartialReply) else (say(news), None)[1]
-
-
-def _limit_rate(say: Callable[[NewsItem], object], interval: float = PROGRESS_INTERVAL) -> Callable[[NewsItem], None]:
+def _limit_rate(say: Callable[[str], object]) -> Callable[[str], None]:
     """Pass on what is said, but not more often than a page can show it."""
-    last = -interval
+    last = -PROGRESS_INTERVAL
 
-    def say_now_and_then(news: NewsItem) -> None:
+    def say_now_and_then(text: str) -> None:
         nonlocal last
-        if (now := monotonic()) - last >= interval:
+        if (now := monotonic()) - last >= PROGRESS_INTERVAL:
             last = now
-            say(news)
+            say(text)
 
     return say_now_and_then

@@ -17,6 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 
 CLICKS = ((340, 140), (500, 180), (180, 155), (390, 420))
 """x y in the example image of 640 x 480 pixels."""
+STEPS_QUERY = "the watermelons above the banana except the largest one"
 BURST = 200
 EDITS, OTHERS = "edits", "others"
 QUIET = 1500
@@ -36,6 +37,8 @@ def main() -> None:
         print(f"the first page: {sum(loaded):,.0f} bytes over the wire")
         page.locator("[data-example=fruit]").click()
         page.locator(".stage[data-state=image][data-busy=no]").wait_for()
+        page.wait_for_timeout(QUIET)
+        _print_question_bytes(page)
         print(f"a question about a new picture to its answer: {_time_action(page, _ask_query, 4):.2f} s")
         page.locator(".stage input[value=add]").check(force=True)
         page.locator(".stage .frame").press("Escape")
@@ -53,6 +56,22 @@ def main() -> None:
         print(f"{BURST} quick clicks on one object until all are made: {_time_burst(page):.1f} s")
 
 
+def _print_question_bytes(page: Page) -> None:
+    """What a question of several steps costs, and then the image of each step once it is opened; then it is undone."""
+    received = _count_bytes(page)
+    seconds = _time_action(page, lambda page: _ask_query(page, STEPS_QUERY), 3)
+    page.wait_for_timeout(QUIET)
+    steps = page.locator("#chat .step > summary")
+    print(f"a question of {steps.count()} steps: {received[EDITS] + received[OTHERS]:,} bytes, {seconds:.2f} s")
+    received = _count_bytes(page)
+    for at in range(steps.count()):
+        steps.nth(at).click()
+        page.locator("#chat .step").nth(at).locator("img").wait_for()
+    print(f"the images of its steps: {received[EDITS] + received[OTHERS]:,} bytes")
+    page.locator(".stage [data-do=undo]").click()
+    page.locator(".stage[data-masks='0'][data-busy=no]").wait_for()
+
+
 def _list_loaded_bytes(page: Page) -> list[float]:
     """Bytes over the wire of each answer that is whole, as it comes from now on."""
     session, loaded = page.context.new_cdp_session(page), list[float]()
@@ -67,7 +86,7 @@ def _count_bytes(page: Page) -> dict[str, int]:
     session.send("Network.enable")
 
     def note_request(event: dict[str, Any]) -> None:
-        if "component_server" in event["request"]["url"]:
+        if "component_server" in event["request"]["url"] and "apply_edits" in event["request"].get("postData", ""):
             edits.add(event["requestId"])
 
     def note_data(event: dict[str, Any]) -> None:
@@ -98,8 +117,8 @@ def _time_burst(page: Page) -> float:
     return perf_counter() - begun
 
 
-def _ask_query(page: Page) -> None:
-    page.locator("#query textarea").fill("all the watermelons")
+def _ask_query(page: Page, query: str = "all the watermelons") -> None:
+    page.locator("#query textarea").fill(query)
     page.locator("#query textarea").press("Enter")
 
 

@@ -10,8 +10,9 @@ from agent.core.text import make_encodable
 from agent.models.progress import Listener, PartialReply
 from agent.models.reply_parsing import split_thinking
 
-INTERVAL = 0.1
-"""Seconds between two pieces of news."""
+INTERVAL, SHORT_REPLY = 0.1, 4000
+"""Seconds between two pieces of news of a reply with more characters than these; a shorter one is told at once, so that
+nothing of it is held back while the model pauses."""
 MAX_CHARACTERS = 200_000
 """Of a reply that is passed on; what comes after them is only in the final reply."""
 _REASONING_KEYS = ("reasoning_content", "reasoning")
@@ -47,7 +48,7 @@ class StreamReader:
 
         Args:
             listener: It is given a `PartialReply` now and then.
-            interval: Seconds between two of them at least.
+            interval: Seconds between two of them at least, once the reply is long.
         """
         self._listener, self._interval = listener, interval
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -66,8 +67,9 @@ class StreamReader:
         for line in lines:
             if line.startswith("data:"):
                 self._read_event(line[5:].strip())
-        if self._size and (now := monotonic()) - self._told_at >= self._interval:
-            self._told_at = now
+        is_due = self._size <= SHORT_REPLY or monotonic() - self._told_at >= self._interval
+        if self._size and is_due:
+            self._told_at = monotonic()
             self._listener(self._build_partial_reply())
 
     def _read_event(self, data: str) -> None:
