@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from agent.planners.chat.views import reduce_image
 from demo.actions import Actions
+from demo.album.serving import answer_album_request
 from demo.banner import render_banner, render_header
 from demo.canvas import encode_data_url
 from demo.downloads import describe_downloads
@@ -56,6 +58,7 @@ def build_page(actions: Actions) -> Any:
                     sam3=actions.engine.sam3_name,
                     server_functions=_build_canvas_functions(actions),
                 )
+                album = _build_album(actions)
             with gr.Column(elem_id="right"):
                 talk = _build_talk(actions)
                 masks = _build_custom_component("masks")
@@ -67,6 +70,7 @@ def build_page(actions: Actions) -> Any:
             header=header,
             banner=banner,
             canvas=canvas,
+            album=album,
             masks=masks,
             talk=talk,
             download_kind=kind,
@@ -107,6 +111,22 @@ def _build_canvas_functions(actions: Actions) -> list[Callable[[Any], Any]]:
         return previewer.preview(data)
 
     return [apply_edits, draw_tile, preview_mask]
+
+
+def _build_album(actions: Actions) -> Any:
+    """The film strip and the classes."""
+
+    def album(data: Any) -> dict[str, Any]:
+        return answer_album_request(actions, Path(get_upload_folder()), data)
+
+    return gr.HTML(
+        {},
+        html_template=_read_web_file("album.html"),
+        js_on_load=_read_web_file("album.js"),
+        apply_default_css=False,
+        elem_id="album",
+        server_functions=[album],
+    )
 
 
 def _build_talk(actions: Actions) -> Any:

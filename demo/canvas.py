@@ -184,7 +184,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "id": candidate.id,
         "color": format_css_color(candidate.id),
         "ink": choose_mask_ink(get_mask_color(candidate.id)),
-        "phrase": make_encodable(candidate.phrase) or "by example",
+        "phrase": make_encodable(candidate.category) or "by example",
         "category": make_encodable(get_category(candidate)) if candidate.category else "",
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
         "probability": "" if candidate.probability is None else f"{candidate.probability:.2f}",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import gradio as gr
 
 from demo.actions import Actions, ModelSelection
+from demo.album.asking import start_run
+from demo.album.exporting import write_data_set
+from demo.album.requests import AskAll, DataSet
 from demo.banner import render_banner, render_header
 from demo.canvas import canvas_state, subject_payload
 from demo.downloads import describe_downloads
@@ -19,6 +23,7 @@ from demo.talk.messages import build_talk
 from demo.talk.wording import describe_error
 from sam3_tool.errors import UserError
 
+_serial = count(1)
 CONCURRENT_EVENTS = 2
 """Uploads and examples that are opened at the same time; the others queue."""
 STATE_INTERVAL = 1.0
@@ -41,6 +46,8 @@ class PageComponents:
     header: Any
     banner: Any
     canvas: Any
+    album: Any
+    """The film strip and the classes."""
     masks: Any
     talk: Any
     """The conversation and the question."""
@@ -74,7 +81,7 @@ def connect_events(page: Any, components: PageComponents, actions: Actions) -> N
     _connect_arrival(page, components, actions)
     _connect_models(components, actions)
     _connect_talk(components)
-    _connect_uploads(components, actions)
+    _connect_album(components, actions)
     _connect_canvas(components, actions)
     _connect_downloads(components, actions)
 
@@ -135,24 +142,33 @@ def _connect_talk(components: PageComponents) -> None:
         choice.change(None, components.models, None, js=CHOOSE_MODELS_JS, **_build_instant_options())
 
 
-def _connect_uploads(components: PageComponents, actions: Actions) -> None:
-    picker = gr.UploadButton(
-        "Open an image or a video",
-        file_types=["image", "video", ".json"],
-        type="filepath",
-        visible="hidden",
-        elem_id="picker",
-    )
+def _connect_album(components: PageComponents, actions: Actions) -> None:
+    """What the film strip asks for with the models that are chosen, and its data sets; `demo.album` does the rest."""
 
-    def upload(session_id: str, path: str) -> list[Any]:
+    def ask_all(session_id: str, planner: str, sam3: str, event: gr.EventData) -> dict[str, Any]:
         with _show_errors():
-            return [*render_session(actions.open_file(session_id, path), with_image=True), None]
+            start_run(actions, session_id, parse_event(AskAll, event).query, ModelSelection(planner, sam3))
+        return {"serial": next(_serial)}
 
-    picker.upload(
-        upload,
-        [components.session_id, picker],
-        [*components.outputs, picker],
-        **_build_event_options("full", show_progress_on=components.canvas),
+    def write_set(session_id: str, event: gr.EventData) -> list[Any]:
+        with _show_errors():
+            asked = parse_event(DataSet, event)
+            path = write_data_set(
+                actions,
+                session_id,
+                asked.format,
+                only_done=asked.only_done,
+                validation_share=asked.validation_share,
+            )
+        return [gr.DownloadButton(value=str(path)), path]
+
+    album, session_id = components.album, components.session_id
+    album.askall(ask_all, [session_id, *components.models], album, **_build_instant_options())
+    written = gr.State(None)
+    options = _build_event_options("hidden")
+    ready = album.dataset(write_set, [session_id], [components.download_file, written], **options)
+    ready.success(_remove_folder, [written], None, queue=False, api_visibility="private").then(
+        None, None, js=CLICK_FILE_JS
     )
 
 

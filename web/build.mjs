@@ -4,6 +4,7 @@ import { build } from 'esbuild';
 
 const ENTRIES = {
   'src/review/main.ts': '../engine/review/web/review.js',
+  'src/album/main.ts': '../demo/web/album.js',
   'src/studio/main.ts': '../demo/web/stage.js',
   'src/talk/main.ts': '../demo/web/talk.js',
 };

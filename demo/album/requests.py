@@ -36,6 +36,8 @@ class AddRequest(AlbumRequest):
 
     kind: Literal["add"]
     files: Annotated[list[Upload], Field(max_length=2000)]
+    alone: bool = False
+    """It was the only file: it is shown."""
 
 
 class EntryRequest(AlbumRequest):

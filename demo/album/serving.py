@@ -87,7 +87,7 @@ def _add_files(actions: Actions, upload_folder: Path, request: AddRequest) -> li
     notes = actions.album.add_files(request.session, files)
     album = actions.sessions[request.session].album
     fresh = [entry.id for entry in album.entries if entry.id not in before]
-    if fresh and (album.current is None or len(request.files) == 1):
+    if fresh and (album.current is None or request.alone):
         session = actions.album.show_entry(request.session, fresh[0])
         notes += [session.note] if session.note else []
     return notes

@@ -1,14 +1,9 @@
-// Opens files that are chosen, dropped anywhere or pasted: it hands them to Gradio's upload.
+// Opens files that are chosen, dropped anywhere or pasted: it hands them to the film strip.
+import { collectDropped, nameFiles, offerFiles } from '../named_files.ts';
 
-/** Open a file, or let the visitor choose one. */
-export function openFile(files: FileList | File[] | null): void {
-  const picker = document.querySelector<HTMLInputElement>('input[type=file]'), file = files?.[0];
-  if (!picker) return;
-  if (!file) return picker.click();
-  const carried = new DataTransfer();
-  carried.items.add(file);
-  picker.files = carried.files;
-  picker.dispatchEvent(new Event('change', { bubbles: true }));
+/** Let the visitor choose files. */
+export function openFile(): void {
+  document.querySelector<HTMLInputElement>('input[type=file]')?.click();
 }
 
 export function connectFiles(stage: HTMLElement): void {
@@ -16,7 +11,7 @@ export function connectFiles(stage: HTMLElement): void {
     const files = [...event.clipboardData?.files ?? []].filter((file) => file.type.startsWith('image/'));
     if (!files.length) return;
     event.preventDefault();
-    openFile(files);
+    offerFiles(nameFiles(files));
   });
   for (const kind of ['dragenter', 'dragover'])
     document.addEventListener(kind, (event) => { event.preventDefault(); stage.dataset.drag = 'yes'; });
@@ -24,6 +19,6 @@ export function connectFiles(stage: HTMLElement): void {
   document.addEventListener('drop', (event) => {
     event.preventDefault();
     stage.dataset.drag = 'no';
-    if (event.dataTransfer?.files.length) openFile(event.dataTransfer.files);
+    if (event.dataTransfer?.files.length) void collectDropped(event.dataTransfer).then(offerFiles);
   });
 }

@@ -20,7 +20,7 @@ const ACTS: Record<string, () => void> = {
   out: () => studio.zoom.step(-1),
   fit: () => studio.zoom.fit(),
   actual: () => studio.zoom.showActualSize(),
-  open: () => openFile(null),
+  open: () => openFile(),
   play: () => studio.film.toggle(),
   back: () => studio.film.step(-1),
   ahead: () => studio.film.step(1),
@@ -48,6 +48,8 @@ function connectPage(): void {
   window.addEventListener('sam3-light', (event) => studio.outlines.highlight((event as CustomEvent<number | null>).detail));
   window.addEventListener('sam3-choose', (event) => studio.chooseMask((event as CustomEvent<number | null>).detail));
   window.addEventListener('sam3-keep', (event) => studio.sendKept((event as CustomEvent<number[]>).detail));
+  window.addEventListener('sam3-relabel', (event) => studio.sendEdit({ kind: 'relabel', ...(event as CustomEvent<{ ids: number[]; label: string }>).detail }));
+  window.addEventListener('sam3-moved', () => trigger('moved'));
   window.addEventListener('sam3-change', (event) => studio.applyChange((event as CustomEvent<Change>).detail));
 }
 

@@ -5,6 +5,7 @@ import { TileLayer } from '../canvas/tiles.ts';
 import type { Tile } from '../canvas/tiles.ts';
 import { Viewport } from '../canvas/viewport.ts';
 import { Zoom } from '../canvas/zoom.ts';
+import { getActiveClass } from '../active_class.ts';
 import { findNode } from '../dom.ts';
 import type { Host } from '../gradio.ts';
 import { BoxQuestion } from './boxes.ts';
@@ -313,7 +314,8 @@ export class Studio {
 
   sendEdit(edit: Edit): void {
     this.state.note = '';
-    this.edits.send(edit);
+    const label = getActiveClass();
+    this.edits.send(label && (edit.kind === 'point' || edit.kind === 'box') ? { ...edit, label } : edit);
   }
 
   // what the queue of edits says

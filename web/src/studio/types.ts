@@ -58,7 +58,8 @@ export type BoxMeaning = 'one' | 'alike' | 'not';
 
 export type Edit =
   | PointEdit
-  | { kind: 'box'; box: Box; meaning: BoxMeaning; frame: number | null }
+  | { kind: 'box'; box: Box; meaning: BoxMeaning; frame: number | null; label?: string }
+  | { kind: 'relabel'; ids: number[]; label: string }
   | { kind: 'keep'; ids: number[] }
   | { kind: 'threshold'; value: number }
   | { kind: 'undo' | 'redo' };
@@ -73,6 +74,7 @@ export interface PointEdit {
   active: number | null;
   new: boolean;
   frame: number | null;
+  label?: string;
 }
 
 /** What changed on the server: `state` without the rows, and of those all, or what differs. */

@@ -1,0 +1,83 @@
+// The state of the film strip, and what is asked of the server for it.
+import type { Host } from '../gradio.ts';
+import type { AlbumReply, ClassInfo, Entry, Measure, Run } from './types.ts';
+
+/** Milliseconds between two looks while a question goes over all images. */
+const LOOK_INTERVAL = 1000;
+
+export interface AlbumView {
+  draw(): void;
+  showNotes(notes: string[]): void;
+  showMeasure(measure: Measure): void;
+}
+
+export class Album {
+  readonly entries = new Map<number, Entry>();
+  order: number[] = [];
+  classes: ClassInfo[] = [];
+  current: number | null = null;
+  run: Run | null = null;
+  byClass = false;
+  tolerance = 0;
+  private timer = 0;
+  private line: Promise<unknown> = Promise.resolve();
+  view: AlbumView | null = null;
+
+  constructor(private readonly host: Host) {}
+
+  get session(): string {
+    return sessionStorage.getItem('sam3-agent') ?? '';
+  }
+
+  get isRunning(): boolean {
+    return this.run !== null && !this.run.ended;
+  }
+
+  /** The entry so many places further on; null beyond the ends. */
+  findNeighbour(step: number): number | null {
+    const place = this.order.indexOf(this.current ?? -1);
+    return this.order[place + step] ?? null;
+  }
+
+  look(): Promise<void> {
+    return this.request({ kind: 'look' });
+  }
+
+  /** Requests go one after the other, so that replies come in order. */
+  request(asked: Record<string, unknown>): Promise<void> {
+    const done = this.line.then(() => this.send(asked));
+    this.line = done.catch(() => undefined);
+    return done;
+  }
+
+  private async send(asked: Record<string, unknown>): Promise<void> {
+    if (!this.session) return;
+    const known = Object.fromEntries([...this.entries].map(([id, entry]) => [id, entry.revision]));
+    let reply: AlbumReply;
+    try {
+      reply = await this.host.server.album!({ ...asked, session: this.session, known }) as AlbumReply;
+    } catch {
+      this.view?.showNotes(['The server does not answer; try again.']);
+      return;
+    }
+    if (reply.error) this.view?.showNotes([reply.error]);
+    else this.take(reply, asked.kind !== 'look');
+  }
+
+  private take(reply: AlbumReply, isAct: boolean): void {
+    const asked = this.current === null ? null : this.entries.get(this.current);
+    const wasAsked = asked?.asked ?? false, wasRunning = this.isRunning;
+    for (const row of reply.entries) this.entries.set(row.id, { ...this.entries.get(row.id), ...row } as Entry);
+    for (const id of [...this.entries.keys()]) if (!reply.order.includes(id)) this.entries.delete(id);
+    ({ order: this.order, classes: this.classes, current: this.current, run: this.run, tolerance: this.tolerance } = reply);
+    this.byClass = reply.by_class;
+    const isAsked = this.current !== null && (this.entries.get(this.current)?.asked ?? false);
+    const isAnswered = (wasAsked && !isAsked) || (wasRunning && !this.isRunning);
+    if (reply.moved || reply.redraw || isAnswered) window.dispatchEvent(new CustomEvent('sam3-moved'));
+    if (isAct || reply.notes.length) this.view?.showNotes(reply.notes);
+    if (reply.measure) this.view?.showMeasure(reply.measure);
+    this.view?.draw();
+    window.clearTimeout(this.timer);
+    if (this.isRunning) this.timer = window.setTimeout(() => void this.look(), LOOK_INTERVAL);
+  }
+}

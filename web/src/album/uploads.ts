@@ -1,0 +1,37 @@
+// Uploads files a few at a time, and adds them to the strip.
+import type { NamedFile } from '../named_files.ts';
+import type { Album } from './album.ts';
+
+declare global {
+  /** Uploads a file to Gradio; free in the script of a component. */
+  function upload(file: File): Promise<{ path: string; url: string }>;
+}
+
+const BATCH = 6;
+const MASK_FILES = /\.(json|txt|ya?ml|zip)$/i;
+
+export type ProgressListener = (done: number, total: number) => void;
+
+/** Images first, so that files of masks find them. */
+export async function addFiles(album: Album, files: NamedFile[], onProgress: ProgressListener, onNotes: (notes: string[]) => void): Promise<void> {
+  const masks = files.filter(({ name }) => MASK_FILES.test(name)), images = files.filter(({ name }) => !MASK_FILES.test(name));
+  let done = 0;
+  const batches = Array.from({ length: Math.ceil(images.length / BATCH) }, (_, place) => images.slice(place * BATCH, (place + 1) * BATCH));
+  if (masks.length) batches.push(masks);
+  for (const batch of batches) {
+    onProgress(done, files.length);
+    const sent = (await Promise.all(batch.map((one) => sendFile(one, onNotes)))).filter((one) => one !== null);
+    if (sent.length) await album.request({ kind: 'add', files: sent, alone: files.length === 1 });
+    done += batch.length;
+  }
+  onProgress(done, files.length);
+}
+
+async function sendFile({ file, name }: NamedFile, onNotes: (notes: string[]) => void): Promise<{ path: string; name: string } | null> {
+  try {
+    return { path: (await upload(file)).path, name };
+  } catch {
+    onNotes([`${name}: the server did not take the file; it may be too large.`]);
+    return null;
+  }
+}
