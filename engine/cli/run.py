@@ -27,6 +27,15 @@ def run_engine(
     until: Annotated[
         Literal["media", "propose", "masks", "mv", "ev"], typer.Option(help="The last stage to run.")
     ] = "ev",
+    planner: Annotated[
+        str | None, typer.Option(help="A language model that names phrases for each image, e.g. openai:NAME.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the server of openai:NAME (default: that of OPENAI_BASE_URL).")
+    ] = None,
+    negatives: Annotated[
+        int, typer.Option(min=0, max=100, help="Absent phrases to add to each image with verified masks.")
+    ] = 0,
     budget_hours: Annotated[
         float | None, typer.Option(help="Begin nothing after so many hours; the next run goes on.")
     ] = None,
@@ -54,6 +63,7 @@ def run_engine(
             context = RunContext(
                 store=store,
                 load_sam3=lambda: load_sam3(sam3, device, display),
+                options={"planner": planner, "base_url": base_url, "negatives": negatives},
                 on_note=lambda text: print_note(display, text),
                 on_progress=build_progress_printer(display),
                 deadline=deadline,

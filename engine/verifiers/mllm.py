@@ -71,13 +71,14 @@ class _Subject:
     key: str
     stage: Stage
     phrase: str
-    image: Image
+    load_image: Callable[[], Image]
     masks: tuple[RleMask, ...]
 
     def draw_view(self, side: int) -> Image:
+        image = self.load_image()
         if self.stage == "mv":
-            return draw_mask_view(self.image, self.masks[0], side=side)
-        return draw_coverage_view(self.image, self.masks, side=side)
+            return draw_mask_view(image, self.masks[0], side=side)
+        return draw_coverage_view(image, self.masks, side=side)
 
 
 class MllmVerifier:
@@ -141,7 +142,18 @@ class MllmVerifier:
             EngineError: The server answers nothing at all, or an answer cannot be written. What was answered before is
                 in the log.
         """
-        return self._verify_all("mv", [(item.load_image, item.phrase, (item.mask,)) for item in items])
+        return self._verify_all(
+            [
+                _Subject(
+                    make_item_key("mv", item.image, item.phrase, [item.mask]),
+                    "mv",
+                    item.phrase,
+                    item.load_image,
+                    (item.mask,),
+                )
+                for item in items
+            ]
+        )
 
     def verify_coverage(self, items: Sequence[PairItem]) -> list[Verdict | None]:
         """Judge whether the accepted masks show everything that the phrase names.
@@ -155,20 +167,22 @@ class MllmVerifier:
         Raises:
             EngineError: As `verify_masks`.
         """
-        return self._verify_all("ev", [(item.load_image, item.phrase, tuple(item.masks)) for item in items])
-
-    def _verify_all(
-        self, stage: Stage, items: Sequence[tuple[Callable[[], Image], str, tuple[RleMask, ...]]]
-    ) -> list[Verdict | None]:
-        verdicts: list[Verdict | None] = []
-        for start in range(0, len(items), self.batch):
-            subjects = [
-                _Subject(make_item_key(stage, image.key, phrase, masks), stage, phrase, image, masks)
-                for load_image, phrase, masks in items[start : start + self.batch]
-                for image in [load_image()]
+        return self._verify_all(
+            [
+                _Subject(
+                    make_item_key("ev", item.image, item.phrase, item.masks),
+                    "ev",
+                    item.phrase,
+                    item.load_image,
+                    item.masks,
+                )
+                for item in items
             ]
-            verdicts += self._verify_batch(subjects)
-        return verdicts
+        )
+
+    def _verify_all(self, subjects: Sequence[_Subject]) -> list[Verdict | None]:
+        batches = (subjects[start : start + self.batch] for start in range(0, len(subjects), self.batch))
+        return [verdict for batch in batches for verdict in self._verify_batch(batch)]
 
     def _verify_batch(self, subjects: Sequence[_Subject]) -> list[Verdict | None]:
         """Ask once about each; and again, in one go, about those whose odds the server does not tell."""

@@ -1,13 +1,12 @@
 """Verdicts of an earlier run, read back from its file of answers: no model, no server, no key."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.verifiers.answer_log import AnswerLog, SavedAnswer, make_item_key, read_answers
 from engine.verifiers.mllm import Stage, combine_answers
 from engine.verifiers.verifier import MaskItem, PairItem, Verdict
-from sam3_tool.image import Image
 from sam3_tool.masks.rle import RleMask
 
 
@@ -41,7 +40,7 @@ class RecordedVerifier:
         Returns:
             One verdict per item, in order; None where it was not asked about.
         """
-        return [self._find_verdict("mv", item.load_image, item.phrase, (item.mask,)) for item in items]
+        return [self._find_verdict("mv", item.image, item.phrase, (item.mask,)) for item in items]
 
     def verify_coverage(self, items: Sequence[PairItem]) -> list[Verdict | None]:
         """Give the verdicts on pairs, as they were.
@@ -52,12 +51,10 @@ class RecordedVerifier:
         Returns:
             As `verify_masks`.
         """
-        return [self._find_verdict("ev", item.load_image, item.phrase, tuple(item.masks)) for item in items]
+        return [self._find_verdict("ev", item.image, item.phrase, item.masks) for item in items]
 
-    def _find_verdict(
-        self, stage: Stage, load_image: Callable[[], Image], phrase: str, masks: tuple[RleMask, ...]
-    ) -> Verdict | None:
-        key = make_item_key(stage, load_image().key, phrase, masks)
+    def _find_verdict(self, stage: Stage, image: str, phrase: str, masks: Sequence[RleMask]) -> Verdict | None:
+        key = make_item_key(stage, image, phrase, masks)
         answers: list[SavedAnswer] = []
         while answer := self._answers.find_answer(self._by, key, len(answers)):
             answers.append(answer)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from engine.phrases.adversarial import CheckedNegative, check_candidates, choose_negatives, measure_hardness
-from engine.phrases.attributes import list_alternatives, swap_attributes
-from engine.phrases.negatives import (
+from engine.phrases.negatives.adversarial import CheckedNegative, check_candidates, choose_negatives, measure_hardness
+from engine.phrases.negatives.attributes import list_alternatives, swap_attributes
+from engine.phrases.negatives.candidates import (
     NegativeCandidate,
     NegativeSources,
     Positive,

@@ -54,7 +54,7 @@ def find_option(text: str, choice: str) -> str:
 
 
 def make_item(phrase: str = "cup", left: int = 10) -> MaskItem:
-    return MaskItem(lambda: IMAGE, phrase, make_mask(left), {})
+    return MaskItem(IMAGE.key, lambda: IMAGE, phrase, make_mask(left), {})
 
 
 def make_mask(left: int) -> RleMask:
@@ -88,7 +88,8 @@ def test_every_choice_of_the_protocol_has_a_text_and_no_other():
 def test_each_answer_about_a_pair_is_the_choice_that_stands_under_its_letter(choice):
     model = ChoosingModel(lambda number, text: choice)
     items = [
-        PairItem(lambda: IMAGE, "cup", masks, {}) for masks in ((), (make_mask(3),), (make_mask(3), make_mask(30)))
+        PairItem(IMAGE.key, lambda: IMAGE, "cup", masks, {})
+        for masks in ((), (make_mask(3),), (make_mask(3), make_mask(30)))
     ]
     verdicts = MllmVerifier(model).verify_coverage(items)
     assert [verdict and verdict.choice for verdict in verdicts] == [choice] * 3
@@ -292,7 +293,7 @@ def test_a_recording_gives_the_same_verdicts_without_a_model(tmp_path):
     model = ChoosingModel(lambda number, text: "reject" if number % 3 == 2 else "accept")
     verifier = MllmVerifier(model, answers=AnswerLog(path))
     masks = [make_item(left=left) for left in range(3)]
-    pairs = [PairItem(lambda: IMAGE, "cup", (make_mask(3),), {})]
+    pairs = [PairItem(IMAGE.key, lambda: IMAGE, "cup", (make_mask(3),), {})]
     said = verifier.verify_masks(masks), verifier.verify_coverage(pairs)
     recorded = RecordedVerifier(path)
     assert (recorded.name, recorded.fingerprint) == (verifier.name, verifier.fingerprint)

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from itertools import chain, islice
 
 from engine.pairs import Origin
-from engine.phrases.attributes import swap_attributes
+from engine.phrases.negatives.attributes import swap_attributes
 from engine.phrases.ontology import Ontology
 from engine.phrases.phrase_keys import make_phrase_key, split_attributes
 from engine.phrases.word_lists import BlockList, load_block_list

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.phrases.negatives import NegativeCandidate, Positive, hash_text
+from engine.phrases.negatives.candidates import NegativeCandidate, Positive, hash_text
 from sam3_tool.image import Image
 from sam3_tool.masks.rle import RleMask, compute_ious
 from sam3_tool.prompts import ConceptPrompt

@@ -1,0 +1,1 @@
+"""Phrases that are not in an image: near ones, the hard ones among them, and easy ones."""
