@@ -174,9 +174,9 @@ def describe_standing(standing: EngineStanding) -> list[tuple[str, str, str]]:
         ("final", "negative", pairs.final["negative"]),
         ("final", "not exhaustive", pairs.final["incomplete"]),
         *(("waiting", describe_need(need), count) for need, count in sorted(pairs.needs.items())),
-        *(("masks by", recipe, count) for recipe, count in standing.recipes.items()),
     ]
     told = [(heading, name, f"{value:,}") for heading, name, value in lines if isinstance(value, int) and value]
+    told += [("masks by", f"{count:,} pairs", recipe) for recipe, count in standing.recipes.items()]
     told += [("ends", name, describe_deciders(counts)) for name, counts in [("all", pairs), *standing.splits.items()]]
     return told + [("blocked phrases", phrase, "flagged") for phrase in standing.blocked]
 

@@ -28,12 +28,11 @@ def read_alt_texts(path: Path) -> dict[str, str]:
     Raises:
         EngineError: The file cannot be read, or holds something else.
     """
+    kind = path.suffix.casefold()
+    if kind not in (".json", ".csv", ".tsv"):
+        raise EngineError(f"{path} ends in {path.suffix or 'nothing'!r}; give alt-texts as a .json, .csv or .tsv file")
     text = read_text_file(path, MAX_BYTES)
-    if path.suffix.casefold() == ".json":
-        return _parse_json(path, text)
-    if path.suffix.casefold() in (".csv", ".tsv"):
-        return _parse_table(path, text, "\t" if path.suffix.casefold() == ".tsv" else ",")
-    raise EngineError(f"{path} ends in {path.suffix or 'nothing'!r}; give alt-texts as a .json, .csv or .tsv file")
+    return _parse_json(path, text) if kind == ".json" else _parse_table(path, text, "\t" if kind == ".tsv" else ",")
 
 
 def _parse_json(path: Path, text: str) -> dict[str, str]:

@@ -3,9 +3,11 @@
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.errors import EngineError
@@ -15,6 +17,7 @@ from engine.states import StatePolicy
 from engine.store.folder import check_disk
 from engine.store.store import EngineStore
 from sam3_tool import RleMask
+from sam3_tool.masks.rle import encode_mask
 
 FULL, LEFT = RleMask((2, 3), "06"), RleMask((2, 3), "024")
 IMAGE = EngineImage(key="5d", path=Path("a.png"), width=3, height=2, source="kitchen", licence="CC0")
@@ -192,8 +195,9 @@ def test_an_engine_is_made_only_where_nothing_else_lies(folder: Path, tmp_path: 
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(EngineError, match=r"holds other files \('notes.txt'"):
         EngineStore.create(tmp_path / "other")
-    with pytest.raises(EngineError, match="cannot be written"):
-        EngineStore.create(tmp_path / "other" / "notes.txt" / "engine")
+    for nowhere in (tmp_path / "other" / "notes.txt" / "engine", Path("/proc/nowhere")):
+        with pytest.raises(EngineError, match="cannot be written"):
+            EngineStore.create(nowhere)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and "engine" not in path.parts) == [
         "notes.txt"
     ]
@@ -229,3 +233,29 @@ def test_what_was_acknowledged_outlives_a_kill_and_what_was_half_written_is_gone
         assert store.read_proposal(HAT.key) is None
         assert len([*(folder / "masks").glob("*.parquet")]) == 1
         assert [state.name for state in store.iterate_states(StatePolicy())] == ["mv", "proposed"]
+
+
+def measure_peak(folder: Path) -> int:
+    """Return the most memory that Python's objects take while all states are read, in bytes."""
+    with EngineStore.open(folder, read_only=True) as store:
+        tracemalloc.start()
+        try:
+            assert all(state.name == "masked" for state in store.iterate_states())
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def test_states_are_read_in_memory_that_does_not_grow_with_the_number_of_masks(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    peaks = []
+    with EngineStore.create(tmp_path / "engine") as store:
+        store.add_images([IMAGE])
+        for part in range(4):
+            pairs = [Pair(image="5d", phrase=f"{part} {n}", original="", origin="list") for n in range(600)]
+            store.add_pairs(pairs)
+            masks = [encode_mask(noise.random((32, 32)) > 0.5) for _ in pairs]
+            store.add_proposals([propose(pair, mask) for pair, mask in zip(pairs, masks, strict=True)], at=1.0)
+            if part in (1, 3):
+                peaks.append(measure_peak(tmp_path / "engine"))
+    assert peaks[1] < 1.2 * peaks[0]

@@ -1,0 +1,144 @@
+"""`sam3-agent engine` as a person types it: the story, and every refusal in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from agent.cli.main import app
+from engine.store.store import EngineStore
+from tests.support.engines import write_photos
+
+
+def invoke(*words: object) -> Result:
+    return CliRunner().invoke(app, ["engine", *map(str, words)])
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_photos(tmp_path / "photos", 2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photos: Path) -> Path:
+    """An engine that was begun."""
+    assert invoke("init", tmp_path / "engine", "--images", photos, "--phrases", "cup, dog").exit_code == 0
+    return tmp_path / "engine"
+
+
+def test_an_engine_is_begun_run_asked_and_told_to_forget(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "phrases.txt").write_text("Red Cups\ndog\n3 dogs\n", encoding="utf-16")
+    (tmp_path / "alt.csv").write_text("file_name,alt_text\n0.png,a red cup\nkitchen/1.png,two dogs\n")
+    (tmp_path / "rules.md").write_text("A cup has a handle.")
+    begun = invoke(
+        *("init", tmp_path / "engine", "--images", photos, "--phrases", tmp_path / "phrases.txt"),
+        *("--alt-text", tmp_path / "alt.csv", "--guidelines", tmp_path / "rules.md"),
+        *("--ontology", "generated-world", "--licence", "CC0"),
+    )
+    assert "begun with 2 images and 3 phrases" in begun.stdout
+    assert "'3 dogs' is not asked about" in begun.stderr
+    ran = invoke("run", tmp_path / "engine", "--sam3", "tiny")
+    assert ran.exit_code == 0, ran.stderr
+    assert "masks: 4 pairs proposed" in ran.stdout
+    with EngineStore.open(tmp_path / "engine", read_only=True) as store:
+        assert sorted((image.alt_text, image.licence) for image in store.images()) == [
+            ("a red cup", "CC0"),
+            ("two dogs", "CC0"),
+        ]
+        assert (store.folder / store.read_settings().guidelines).read_text() == "A cup has a handle."
+    standing = json.loads(invoke("status", tmp_path / "engine", "--json").stdout)
+    assert (standing["images"]["kept"], standing["pairs"]["pairs"], standing["phrases"]) == (2, 4, 2)
+    assert sum(split["pairs"] for split in standing["splits"].values()) == 4
+    assert "0 of 4" in invoke("status", tmp_path / "engine").stdout
+    forgotten = invoke("forget", tmp_path / "engine", photos / "0.png")
+    assert "forgotten, with 2 pairs, 2 proposals of masks" in forgotten.stdout
+    again = json.loads(invoke("status", tmp_path / "engine", "--json").stdout)
+    assert (again["images"]["forgotten"], again["pairs"]["pairs"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--phrases", "cup"), "is to be begun without images"),
+        (("--images", "nowhere"), "there is no file or folder"),
+        (("--images", "empty"), "there is no image in"),
+        (("--images", "photos", "--phrases", "nowhere.txt"), "cannot be read"),
+        (("--images", "photos", "--ontology", "nowhere.json"), "nowhere.json"),
+        (("--images", "photos", "--ontology", "photos/0.png"), "give a .json, .obo or .csv file"),
+        (("--images", "photos", "--guidelines", "nowhere.md"), "the guidelines nowhere.md cannot be read"),
+        (("--images", "photos", "--alt-text", "photos/0.png"), "give alt-texts as a .json, .csv or .tsv file"),
+        (("--images", "photos", "--alt-text", "list.json"), "holds something else than texts by file name"),
+        (("--images", "photos", "--alt-text", "other.csv"), "expected one named file_name"),
+        (("--images", "many.tar"), "holds images packed into files"),
+    ],
+)
+def test_what_cannot_be_begun_is_one_line_and_leaves_nothing(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    import tarfile
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "other.csv").write_text("a;b\n")
+    with tarfile.open(tmp_path / "many.tar", "w") as archive:
+        archive.add(photos / "0.png", "0.png")
+    monkeypatch.chdir(tmp_path)
+    done = invoke("init", "engine", *words)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "engine").exists()
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(photos: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    for words in (("init", photos, "--images", photos), ("run", photos), ("status", photos), ("forget", photos, "x")):
+        done = invoke(*words)
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_splits_never_change_once_images_have_them(folder: Path) -> None:
+    assert invoke("init", folder, "--split-by", "source").exit_code == 0
+    assert invoke("run", folder, "--until", "media").exit_code == 0
+    refused = invoke("init", folder, "--split-by", "group")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "splits never change" in refused.stderr
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf"])
+def test_a_budget_that_is_no_time_is_refused(folder: Path, hours: str) -> None:
+    done = invoke("run", folder, "--budget-hours", hours)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_status_is_not(folder: Path) -> None:
+    with EngineStore.open(folder):
+        refused = invoke("run", folder)
+        assert refused.exit_code == 2
+        assert "another process works on" in refused.stderr
+        assert invoke("status", folder).exit_code == 0
+
+
+FULL = """
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from agent.cli.main import main
+import engine.cli, engine.store.store, engine.running
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+main(sys.argv[2:])
+"""
+
+
+def test_a_disk_without_room_is_one_line_and_what_was_there_is_kept(folder: Path) -> None:
+    """A file that may not grow any more fails as a disk without room does."""
+    size = (folder / "engine.sqlite").stat().st_size
+    there = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", FULL, str(size // 8), "engine", "run", str(folder), "--until", "media"]
+    done = subprocess.run(words, env=there, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "make room and run the same command again" in done.stderr
+    assert invoke("run", folder, "--until", "media").stdout == "media: 2 images read\n"
