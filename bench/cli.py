@@ -156,6 +156,20 @@ def run_annotation(
         _print_tables(measure_annotation(growth=numbers, files=files, workers=processes, real=real, killed=killed), out)
 
 
+@app.command("engine")
+def run_engine(
+    seeds: Annotated[int, typer.Option(min=1, help="Simulated projects of each kind of negatives.")] = 3,
+    scenes: Annotated[int, typer.Option(min=30, help="Scenes of each project.")] = 150,
+    cache: Annotated[Path | None, path_option(help="Keep simulated projects here. Default: the user's cache.")] = None,
+    out: OutputFolder = None,
+) -> None:
+    """Measure how many errors the riskiest pairs of the data engine hold, and how many pairs need no person."""
+    with _report_errors(), require_extra("parquet", "pyarrow"):
+        from bench.suites.engine.measuring import measure_engine
+
+        _print_tables(measure_engine(seeds=seeds, scenes=scenes, folder=cache), out)
+
+
 @app.command("soak")
 def run_soak(
     seconds: Annotated[float, typer.Option(min=1, help="How long; an hour is 3600.")] = 30.0, out: OutputFolder = None
