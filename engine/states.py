@@ -30,6 +30,8 @@ class Thresholds:
     """From here on, what the model judged is accepted; None: never."""
     reject: float | None = None
     """Up to here, it is rejected; None: never."""
+    by: str = ""
+    """The one model whose probabilities these are thresholds of, as `Judgement.by` names it; "" for any."""
 
     def decide(self, probability: float | None) -> Literal["accept", "reject", ""]:
         """Return what a probability decides; "" where it decides nothing."""
@@ -52,6 +54,19 @@ class StatePolicy:
     ev: Thresholds = Thresholds()
     blocked: frozenset[str] = frozenset()
     """Phrases that nobody labels, in any image; `EngineStore.iterate_states` adds those that people have flagged."""
+    sources: frozenset[str] | None = None
+    """Of images in which a model may decide; everything of the others goes to people. None: all."""
+
+    def for_source(self, source: str) -> "StatePolicy":
+        """Return the policy for images of one source.
+
+        >>> policy = StatePolicy(mv=Thresholds(accept=0.9), sources=frozenset({"kitchen"}))
+        >>> policy.for_source("kitchen").mv.accept, policy.for_source("sea").mv.accept
+        (0.9, None)
+        """
+        if self.sources is None or source in self.sources:
+            return self
+        return StatePolicy(blocked=self.blocked)
 
     def get_thresholds(self, stage: Stage) -> Thresholds:
         """Return those of a stage."""
@@ -337,7 +352,8 @@ def _weigh_judgements(judgements: Sequence[Judgement], thresholds: Thresholds) -
         return _Verdict("unsure" if len(votes) >= MAX_OPINIONS else "", "human", True)
     if not judgements:
         return _Verdict()
-    choice = thresholds.decide(judgements[-1].probability)
+    of_theirs = [judgement for judgement in judgements if thresholds.by in ("", judgement.by)]
+    choice = thresholds.decide(of_theirs[-1].probability) if of_theirs else ""
     return _Verdict(choice, "model" if choice else "", True)
 
 

@@ -223,7 +223,9 @@ class EngineStore:
         if pair is None:
             return None
         with self.database.read_snapshot():
-            return compute_state(pair, self.read_proposal(key), [*self.entries(key)], self._add_blocked(policy))
+            image = self.find_image(pair.image)
+            policy = self._add_blocked(policy).for_source("" if image is None else image.source)
+            return compute_state(pair, self.read_proposal(key), [*self.entries(key)], policy)
 
     def iterate_states(self, policy: StatePolicy = NO_POLICY) -> Iterator[PairState]:
         """Yield the state of every pair, with its masks, some hundred in memory at a time. Raises EngineError."""
@@ -233,7 +235,7 @@ class EngineStore:
                 self.folder / MASKS_FOLDER, {row.key: row.place for row in page if row.place is not None}
             )
             for row in page:
-                yield compute_state(row.pair, found.get(row.key), row.records, policy)
+                yield compute_state(row.pair, found.get(row.key), row.records, policy.for_source(row.source))
 
     def iterate_summaries(self, policy: StatePolicy = NO_POLICY) -> Iterator[PairSummary]:
         """Yield every pair and its state without reading masks: for counts and for queues. Raises EngineError."""
@@ -241,7 +243,7 @@ class EngineStore:
         for page in self._read_pair_pages():
             for row in page:
                 masks, made_by = (None, "") if row.place is None else (row.place.masks, row.place.made_by)
-                decision = decide_pair(row.pair.phrase, masks, row.records, policy)
+                decision = decide_pair(row.pair.phrase, masks, row.records, policy.for_source(row.source))
                 yield PairSummary(row.pair, decision, masks or 0, made_by, row.source, row.split, row.group)
 
     def _read_pair_pages(self) -> Iterator[list[PairRow]]:
