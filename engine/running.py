@@ -5,18 +5,21 @@ from collections.abc import Iterator, Sequence
 from engine.coarse import build_parent_finder
 from engine.project.ontologies import load_engine_ontology
 from engine.proposing import FIND_NO_PARENT
+from engine.stages.judging import JudgingStage
 from engine.stages.masks import MasksStage
 from engine.stages.media import MediaStage
 from engine.stages.propose import ProposeStage
 from engine.stages.stage import STAGE_NAMES, RunContext, Stage, StageName, StageReport
 from engine.store.store import EngineStore
+from engine.verifiers.inputs import add_signals
 
 
 def build_stages(store: EngineStore) -> list[Stage]:
     """Make the stages of a run, in their order. Raises EngineError where the engine's ontology cannot be read."""
     ontology = load_engine_ontology(store)
     find_parent = FIND_NO_PARENT if ontology is None else build_parent_finder(ontology)
-    return [MediaStage(), ProposeStage(), MasksStage(find_parent=find_parent)]
+    masks = MasksStage(measure_signals=add_signals, find_parent=find_parent)
+    return [MediaStage(), ProposeStage(), masks, JudgingStage("mv"), JudgingStage("ev")]
 
 
 def run_stages(context: RunContext, stages: Sequence[Stage], *, until: StageName = "ev") -> Iterator[StageReport]:

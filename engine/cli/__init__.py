@@ -7,6 +7,7 @@ import typer
 
 from engine.cli.export import export_engine
 from engine.cli.forget import forget_engine_image
+from engine.cli.fit import fit_stage_of_engine
 from engine.cli.init import init_engine
 from engine.cli.review import review_engine
 from engine.cli.run import run_engine
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command("export")(export_engine)
 app.command("init")(init_engine)
 app.command("run")(run_engine)
+app.command("fit")(fit_stage_of_engine)
 app.command("review")(review_engine)
 app.command("status")(print_engine_status)
 app.command("forget")(forget_engine_image)

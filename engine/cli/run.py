@@ -24,6 +24,9 @@ def run_engine(
     folder: Annotated[Path, path_argument(help="Folder of the data engine.")],
     sam3: Annotated[str, typer.Option(help="SAM 3: a name of `sam3-agent models`, or a path.")] = "tiny",
     device: Annotated[str, typer.Option(help="Where SAM 3 runs: cpu, cuda, mps, auto.")] = "auto",
+    verifier: Annotated[
+        str, typer.Option(help="Who judges masks and coverage: signals, fitted (after `engine fit`), openai:MODEL, recorded:FILE.")
+    ] = "signals",
     until: Annotated[
         Literal["media", "propose", "masks", "mv", "ev"], typer.Option(help="The last stage to run.")
     ] = "ev",
@@ -55,6 +58,7 @@ def run_engine(
         from engine.stages.stage import RunContext
         from engine.store.files import reopen_errors
         from engine.store.store import EngineStore
+        from engine.verifiers.keeping import load_policy
 
         deadline = parse_budget(budget_hours)
         with EngineStore.open(folder) as store:
@@ -63,7 +67,8 @@ def run_engine(
             context = RunContext(
                 store=store,
                 load_sam3=lambda: load_sam3(sam3, device, display),
-                options={"planner": planner, "base_url": base_url, "negatives": negatives},
+                options={"planner": planner, "base_url": base_url, "negatives": negatives, "verifier": verifier},
+                policy=load_policy(store),
                 on_note=lambda text: print_note(display, text),
                 on_progress=build_progress_printer(display),
                 deadline=deadline,

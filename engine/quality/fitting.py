@@ -144,13 +144,12 @@ def sample_pairs(store: EngineStore, labels: Sequence[LabelledItem], report: Fit
     """
     route = load_route(store, "mv")
     masks = estimate_masks(collect_labels(store, "mv"))
+    counts = {one.pair.key: one.mask_count for one in store.iterate_summaries()}
     sample = []
     for value, label in zip(report.estimates, labels, strict=True):
         if not label.is_random:
             continue
-        proposal = store.read_proposal(label.pair)
-        own = masks.get(label.pair, {})
-        count = 0 if proposal is None else len(proposal.masks)
+        own, count = masks.get(label.pair, {}), counts.get(label.pair, 0)
         estimates = [own[index][0] for index in range(count) if index in own]
         if len(estimates) < count or not passes_masks(estimates, None if route is None else route.accept):
             continue

@@ -16,8 +16,8 @@ QUALITY = 0.97
 """Precision that labels without a person must reach, by their lower bound."""
 LEAST_DOMAIN_LABELS = 200
 """With fewer labels by people, everything of a domain goes to people."""
-STEPS = 20
-"""Thresholds that are tried between the smallest sample that can pass and all of it."""
+STEPS = 10
+"""Thresholds that are tried, from the first to that which takes all of the sample."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,16 @@ def choose_reject_threshold(
     Returns:
         The loosest threshold that was reached; wrong items are rare, so that a small sample often gives none.
 
-    >>> choose_reject_threshold([SampledItem(0.1, False)] * 160 + [SampledItem(0.9, True)] * 100).threshold
-    0.1
+    >>> choose_reject_threshold([SampledItem(0.25, False)] * 160 + [SampledItem(0.9, True)] * 100).threshold
+    0.25
     """
     chosen = _test_in_order(
-        [-item.probability for item in sample],
+        [1 - item.probability for item in sample],
         [not item.is_right for item in sample],
         quality=quality,
         confidence=confidence,
     )
-    threshold = None if chosen.threshold is None else -chosen.threshold
+    threshold = None if chosen.threshold is None else 1 - chosen.threshold
     return ThresholdChoice(threshold, chosen.taken, chosen.right, chosen.bound)
 
 
@@ -119,9 +119,10 @@ def find_open_domains(sample: Sequence[SampledItem], *, least: int = LEAST_DOMAI
 
 
 def _test_in_order(
-    sureness: Sequence[float], is_right: Sequence[bool], *, quality: float, confidence: float
+    estimates: Sequence[float], is_right: Sequence[bool], *, quality: float, confidence: float
 ) -> ThresholdChoice:
-    values, right = np.asarray(sureness, np.float64), np.asarray(is_right, bool)
+    """`estimates`: of what is claimed, "right" or "wrong"; `is_right`: whether the claim holds."""
+    values, right = np.asarray(estimates, np.float64), np.asarray(is_right, bool)
     chosen = ThresholdChoice(None, 0, 0, 0.0)
     for threshold in _list_thresholds(values, quality, confidence):
         inside = values >= threshold
@@ -134,12 +135,18 @@ def _test_in_order(
 
 
 def _list_thresholds(values: np.ndarray, quality: float, confidence: float) -> list[float]:
-    """List thresholds from the surest on; which ones depends on how many items there are, and on no label."""
-    # the first passes with one wrong item: with none, a single slip would end what every looser threshold survives
-    first = next(number for number in range(2, 10**7) if compute_lower_bound(number - 1, number, confidence) >= quality)
-    first = first if first <= len(values) else count_needed(quality, confidence)
+    """List thresholds from the surest on; which ones depends on the verifier's estimates, and on no label.
+
+    The first takes as many items as the verifier itself expects to be right with half of the errors that are allowed.
+    From fewer, where a single slip already fails, every looser threshold would have to wait for a small one to pass: on
+    simulated projects that left 8 of 20 samples without any threshold, and this leaves none.
+    """
+    needed = count_needed(quality, confidence)
+    falling = -np.sort(-values)
+    expected = np.cumsum(falling) / np.arange(1, len(values) + 1)
+    safe = np.flatnonzero(expected >= (1 + quality) / 2)
+    first = max(needed, int(safe[-1]) + 1 if len(safe) else 0)
     if first > len(values):
         return []
-    falling = -np.sort(-values)
     places = np.unique(np.linspace(first, len(values), STEPS).round().astype(int)) - 1
     return list(dict.fromkeys(map(float, falling[places])))

@@ -13,6 +13,7 @@ from engine.pairs import Judgement, Pair, Proposal, Stage
 from engine.stages.stage import RunContext, StageReport
 from engine.states import PairSummary, list_standing_entries
 from engine.verifiers.inputs import list_mask_signals, list_pair_signals
+from engine.verifiers.loading import load_model_verifier
 from engine.verifiers.keeping import load_policy, load_verifier
 from engine.verifiers.verifier import ImageLoader, MaskItem, PairItem, Verdict, Verifier, describe_verifier
 from sam3_tool import Image
@@ -25,8 +26,11 @@ VerifierLoader = Callable[[RunContext, Stage], Verifier]
 
 
 def load_named_verifier(context: RunContext, stage: Stage) -> Verifier:
-    """Load the verifier that `--verifier` names. Raises EngineError."""
-    return load_verifier(context.store, str(context.options.get("verifier") or DEFAULT_VERIFIER), stage)
+    """Load the verifier that `--verifier` names. Raises UserError."""
+    name = str(context.options.get("verifier") or DEFAULT_VERIFIER)
+    if (found := load_model_verifier(name, context.store.folder, context.options)) is not None:
+        return found
+    return load_verifier(context.store, name, stage)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,13 @@ class JudgingStage:
         done = seen = errors = 0
         waiting = (one for one in context.store.iterate_summaries(policy) if one.decision.needs == self.name)
         while (page := [*islice(waiting, PAGE)]) and not context.is_out_of_time():
-            opened = [one for summary in page if (one := self._open_pair(context, summary, by)) is not None]
+            proposals = context.store.read_proposals([summary.pair.key for summary in page])
+            opened = [
+                one
+                for summary in page
+                if (proposal := proposals.get(summary.pair.key)) is not None
+                if (one := self._open_pair(context, summary, proposal, by)) is not None
+            ]
             judged, failed = self._judge_pairs(context, verifier, opened)
             context.store.append(judged)
             seen, done, errors = seen + len(page), done + len(opened) - failed, errors + failed
@@ -74,11 +84,8 @@ class JudgingStage:
             context.report_progress(self.name, meter)
         return StageReport(self.name, done, what, count - seen, errors)
 
-    def _open_pair(self, context: RunContext, summary: PairSummary, by: str) -> _OpenPair | None:
+    def _open_pair(self, context: RunContext, summary: PairSummary, proposal: Proposal, by: str) -> _OpenPair | None:
         """Return what is to be judged of a pair; None where this verifier has judged all of it."""
-        proposal = context.store.read_proposal(summary.pair.key)
-        if proposal is None:
-            return None
         said = [
             entry for entry in list_standing_entries(context.store.entries(summary.pair.key))
             if isinstance(entry, Judgement)

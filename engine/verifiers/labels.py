@@ -1,10 +1,11 @@
 """What people's answers say of single masks and of coverage: the labels that a verifier is fitted on."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from engine.pairs import Correction, Entry, Judgement, Proposal, Stage
+from engine.pairs import Correction, Entry, Judgement, LogRecord, Proposal, Stage, Withdrawal
 from engine.states import list_standing_entries
 from engine.store.store import EngineStore
 from engine.verifiers.inputs import list_mask_signals, list_pair_signals
@@ -13,6 +14,8 @@ from sam3_tool.masks.rle import compute_ious
 
 ACCEPTED_IOU = 0.75
 """A mask that a person has mended is right as it was from this IoU with the mended one on."""
+PAGE = 256
+"""Pairs whose masks are read together."""
 UNBIASED = frozenset({"random", "audit"})
 """Ways in which an item is drawn that say nothing of what it is."""
 
@@ -54,15 +57,30 @@ def collect_labels(store: EngineStore, stage: Stage) -> list[LabelledItem]:
         EngineError: The store cannot be read.
     """
     sources = {image.key: image.source for image in store.images()}
+    collect = collect_mask_labels if stage == "mv" else collect_coverage_labels
+    said = group_records(store.entries())
+    answered = [key for key, records in said.items() if any(_is_by_person(record.entry) for record in records)]
     labels: list[LabelledItem] = []
-    answered = {entry.pair for record in store.entries() if _is_by_person(entry := record.entry)}
-    for pair in store.pairs():
-        proposal = store.read_proposal(pair.key) if pair.key in answered else None
-        if proposal is not None:
-            standing = list_standing_entries(store.entries(pair.key))
-            collect = collect_mask_labels if stage == "mv" else collect_coverage_labels
-            labels += collect(proposal, standing, pair.image, sources.get(pair.image, ""))
+    for start in range(0, len(answered), PAGE):
+        page = answered[start : start + PAGE]
+        for key, proposal in store.read_proposals(page).items():
+            pair = store.find_pair(key)
+            if pair is not None:
+                entries = list_standing_entries(said[key])
+                labels += collect(proposal, entries, pair.image, sources.get(pair.image, ""))
     return labels
+
+
+def group_records(records: Iterable[LogRecord]) -> dict[str, list[LogRecord]]:
+    """Group a log by pair; what takes an entry back belongs to the pair of that entry."""
+    grouped: dict[str, list[LogRecord]] = defaultdict(list)
+    pairs: dict[int, str] = {}
+    for record in records:
+        entry = record.entry
+        key = pairs.get(entry.position, "") if isinstance(entry, Withdrawal) else entry.pair
+        pairs[record.position] = key
+        grouped[key].append(record)
+    return grouped
 
 
 def collect_mask_labels(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SMOOTHING = 1.0
-"""Weight of the ridge penalty on standardised inputs, in labels: it keeps weights finite where inputs separate."""
+SMOOTHING = 5.0
+"""Weight of the ridge penalty on standardised inputs, in labels: it keeps weights finite where inputs separate. On
+simulated projects with 400 labels 5 found more errors than 1, 15 and 40, by less than one in a hundred."""
 MAX_STEPS = 50
 MOST = 30.0
 """Logits are cut there: exp of more says nothing."""

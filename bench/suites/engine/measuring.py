@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.harness.tables import Cell, Table
 from bench.suites.engine.projects import load_project
+from engine.quality.fitting import passes_masks
 from engine.quality.ordering import compute_pair_risk
 from engine.quality.routing import QUALITY, SampledItem, choose_accept_threshold
 from engine.simulation import (
@@ -268,11 +269,6 @@ def route_sample(pool: Sequence[SimulatedPair], seed: int) -> RoutingOutcome:
     right = sum(pair.is_right for pair in automatic)
     with_masks = sum(bool(pair.proposal.masks) for pair in automatic)
     return RoutingOutcome(mask_threshold, pair_threshold, len(automatic), right, with_masks, len(others))
-
-
-def passes_masks(estimates: Sequence[float], threshold: float | None) -> bool:
-    """Whether every mask of a pair, if it has any, is accepted without a person."""
-    return not len(estimates) or (threshold is not None and min(estimates) >= threshold)
 
 
 def _is_automatic(

@@ -42,7 +42,7 @@ def test_the_promise_is_kept_in_nineteen_of_twenty_samples() -> None:
     rng, broken, number = np.random.default_rng(0), 0, 400
     for _ in range(number):
         threshold = choose_accept_threshold(draw_sample(rng, 500)).threshold
-        if threshold is not None:  # precision above it: 0.9 + 0.1 * (1 + threshold) / 2
+        if threshold is not None:  # the mean chance above it, for chances that are spread evenly
             broken += 0.95 + 0.05 * threshold < 0.97
     assert broken <= 0.05 * number
 
@@ -55,18 +55,28 @@ def test_a_sample_that_cannot_pass_gives_no_threshold() -> None:
 
 
 def test_errors_that_people_let_pass_make_the_threshold_stricter() -> None:
-    rng = np.random.default_rng(2)
-    sample = draw_sample(rng, 3000)
+    sample = draw_calibrated_sample(np.random.default_rng(2), 20_000)
     plain, careful = (choose_accept_threshold(sample, missed=missed).threshold for missed in (0.0, 0.3))
     assert plain is not None
     assert careful is not None
     assert careful > plain
 
 
+def draw_calibrated_sample(rng: np.random.Generator, number: int) -> list[SampledItem]:
+    return [SampledItem(float(p), bool(rng.random() < p)) for p in 1 - 0.2 * rng.random(number)]
+
+
+def test_a_slip_among_the_surest_leaves_looser_thresholds_open() -> None:
+    """One wrong among 100 sure ones is too many for 100, but not for the 300 that the verifier is sure of."""
+    sample = [SampledItem(0.999, place != 7) for place in range(100)] + [SampledItem(0.99, True)] * 200
+    choice = choose_accept_threshold(sample)
+    assert (choice.threshold, choice.taken, choice.right) == (0.99, 300, 299)
+
+
 def test_rejections_are_bounded_from_the_other_side() -> None:
-    sample = [SampledItem(0.05, False)] * 200 + [SampledItem(0.5, True)] * 100
-    choice = choose_reject_threshold(sample)
-    assert (choice.threshold, choice.taken, choice.right) == (0.05, 200, 200)
+    sample = [SampledItem(0.05, False)] * 200 + [SampledItem(0.001, False)] * 50 + [SampledItem(0.5, True)] * 100
+    choice = choose_reject_threshold(sample, quality=0.95)
+    assert (choice.threshold, choice.taken, choice.right) == (pytest.approx(0.05), 250, 250)
     assert choose_reject_threshold([SampledItem(0.05, True)] * 300).threshold is None
 
 

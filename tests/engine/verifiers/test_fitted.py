@@ -82,7 +82,7 @@ def test_inputs_that_separate_the_labels_leave_finite_weights() -> None:
     signals = [{"score": 0.1}] * 50 + [{"score": 0.9}] * 50
     curve = fit_logistic(signals, np.array([False] * 50 + [True] * 50), np.ones(100))
     assert np.isfinite(curve.weights).all()
-    assert curve.estimate([{"score": 0.9}])[0] > 0.95
+    assert curve.estimate([{"score": 0.9}])[0] > 0.85
 
 
 def test_signals_that_never_change_are_no_reason_to_fail() -> None:
