@@ -6,8 +6,8 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 import typer
 
 from engine.cli.export import export_engine
-from engine.cli.forget import forget_engine_image
 from engine.cli.fit import fit_stage_of_engine
+from engine.cli.forget import forget_engine_image
 from engine.cli.init import init_engine
 from engine.cli.review import review_engine
 from engine.cli.run import run_engine

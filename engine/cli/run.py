@@ -25,7 +25,10 @@ def run_engine(
     sam3: Annotated[str, typer.Option(help="SAM 3: a name of `sam3-agent models`, or a path.")] = "tiny",
     device: Annotated[str, typer.Option(help="Where SAM 3 runs: cpu, cuda, mps, auto.")] = "auto",
     verifier: Annotated[
-        str, typer.Option(help="Who judges masks and coverage: signals, fitted (after `engine fit`), openai:MODEL, recorded:FILE.")
+        str,
+        typer.Option(
+            help="Who judges masks and coverage: signals, fitted (after `engine fit`), openai:MODEL, recorded:FILE."
+        ),
     ] = "signals",
     until: Annotated[
         Literal["media", "propose", "masks", "mv", "ev"], typer.Option(help="The last stage to run.")

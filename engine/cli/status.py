@@ -24,12 +24,12 @@ def print_engine_status(
         from json import dumps
 
         from engine.project.standing import describe_standing, read_standing
-        from engine.states import StatePolicy
         from engine.store.files import list_errors
         from engine.store.store import EngineStore
+        from engine.verifiers.keeping import load_policy
 
         with EngineStore.open(folder, read_only=True) as store:
-            standing = read_standing(store, StatePolicy())
+            standing = read_standing(store, load_policy(store))
             if json:
                 print_json(dumps(standing.to_json(), indent=1))
                 return

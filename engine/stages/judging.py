@@ -13,8 +13,8 @@ from engine.pairs import Judgement, Pair, Proposal, Stage
 from engine.stages.stage import RunContext, StageReport
 from engine.states import PairSummary, list_standing_entries
 from engine.verifiers.inputs import list_mask_signals, list_pair_signals
-from engine.verifiers.loading import load_model_verifier
 from engine.verifiers.keeping import load_policy, load_verifier
+from engine.verifiers.loading import load_model_verifier
 from engine.verifiers.verifier import ImageLoader, MaskItem, PairItem, Verdict, Verifier, describe_verifier
 from sam3_tool import Image
 
