@@ -26,9 +26,7 @@ def run_engine(
     device: Annotated[str, typer.Option(help="Where SAM 3 runs: cpu, cuda, mps, auto.")] = "auto",
     verifier: Annotated[
         str,
-        typer.Option(
-            help="Who judges masks and coverage: signals, fitted (after `engine fit`), openai:MODEL, recorded:FILE."
-        ),
+        typer.Option(help="Who judges: signals, fitted (after `engine fit`), openai:MODEL, recorded:FILE."),
     ] = "signals",
     until: Annotated[
         Literal["media", "propose", "masks", "mv", "ev"], typer.Option(help="The last stage to run.")
