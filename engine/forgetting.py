@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.phrases.phrase_log import forget_sources
 from engine.review.queue import ReviewQueue
 from engine.store.files import find_files, remove_unread_file
 from engine.store.forgetting import Removal
@@ -44,6 +45,7 @@ def forget_image(store: EngineStore, named: str) -> Removal:
             queue.forget_pairs(pairs)
     for path in sorted(store.folder.glob("*.jsonl")):
         _remove_lines(path, {key, *pairs})
+    forget_sources(store, key)
     return store.forget(key)  # last, so that the same command again goes on where this one was killed
 
 

@@ -29,6 +29,8 @@ class SavedAnswer(EngineValue):
 
     item: str
     """What was asked about: `make_item_key`."""
+    image: str = ""
+    """Its key, by which `engine forget` finds the line."""
     stage: Literal["mv", "ev"]
     phrase: str
     turn: int

@@ -69,6 +69,7 @@ class _Subject:
     """What is judged: one mask, or all accepted masks of a pair."""
 
     key: str
+    image: str
     stage: Stage
     phrase: str
     load_image: Callable[[], Image]
@@ -146,6 +147,7 @@ class MllmVerifier:
             [
                 _Subject(
                     make_item_key("mv", item.image, item.phrase, [item.mask]),
+                    item.image,
                     "mv",
                     item.phrase,
                     item.load_image,
@@ -171,6 +173,7 @@ class MllmVerifier:
             [
                 _Subject(
                     make_item_key("ev", item.image, item.phrase, item.masks),
+                    item.image,
                     "ev",
                     item.phrase,
                     item.load_image,
@@ -244,6 +247,7 @@ class MllmVerifier:
         odds = read_letter_odds(answer.reply, letter, len(order))
         return SavedAnswer(
             item=subject.key,
+            image=subject.image,
             stage=subject.stage,
             phrase=subject.phrase,
             turn=turn,
