@@ -18,8 +18,12 @@ from agent.models.rendering import render_call
 from agent.models.reply_parsing import read_reply
 from agent.planners.chat.planner import ChatPlanner
 from agent.tools import parse_toolset
+from engine.verifiers.letters import LETTERS, ChooseOfFive, ChooseOfSix
+from engine.verifiers.mllm import build_question, load_choices
+from engine.verifiers.views import draw_coverage_view, draw_mask_view
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
+from sam3_tool.masks.rle import encode_mask
 
 NOUNS = {"watermelon": "watermelons", "banana": "bananas", "cherry": "cherries", "unicorn": "unicorns"}
 """Singular -> plural. Nobody finds a unicorn."""
@@ -43,6 +47,8 @@ class Lesson:
     conversation: Messages
     tools: Sequence[Schema]
     reply: str
+    is_choice: bool = False
+    """Whether any of the letters that are offered is a good reply, and this one the best."""
 
 
 PROTOCOLS = ("workspace", "paper")
@@ -71,6 +77,23 @@ def probes() -> Iterator[Lesson]:
     reply = _call(COLOUR_TOOL["function"]["name"], left="red", right="blue")
     for shown in range(len(squares) + 1):
         yield Lesson([Message("user", (*squares[:shown], prompts.load_prompt("probe")))], [COLOUR_TOOL], reply)
+
+
+def choices(seed: int) -> Iterator[Lesson]:
+    """What a verifier asks, one of each question: the letter of 'accept', or of 'reject' for the phrase 'unicorn'."""
+    world = np.random.default_rng(seed)
+    for stage, tool in (("mv", ChooseOfFive), ("ev", ChooseOfSix)):
+        size = SIZES[world.integers(len(SIZES))]
+        noun = str(world.choice([*NOUNS, "unicorn"]))
+        picture = _picture(world, COLOURS[str(world.choice([*COLOURS]))], size)
+        mask = np.zeros(size, bool)
+        mask[size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = True
+        rles = [encode_mask(mask)] * int(world.integers(stage == "mv", 2))
+        view = draw_mask_view(picture, rles[0]) if stage == "mv" else draw_coverage_view(picture, rles)
+        order = tuple(map(str, world.permutation([*load_choices(stage)])))
+        letter = LETTERS[order.index("reject" if noun == "unicorn" else "accept")]
+        asked = build_question(stage, view, noun, len(rles), order)
+        yield Lesson(asked, [tool.to_planner_schema()], _call("choose", letter=letter), is_choice=True)
 
 
 def lessons(protocol: str, query: str, seed: int) -> list[Lesson]:

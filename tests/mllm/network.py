@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     PreTrainedTokenizerFast,
@@ -114,6 +115,12 @@ def _config(tokenizer: PreTrainedTokenizerFast, end: int, stop: int) -> Qwen3VLC
         vision_end_token_id=finish,
         tie_word_embeddings=True,
     )
+
+
+def load(folder: Path) -> tuple[Qwen3VLForConditionalGeneration, Qwen3VLProcessor]:
+    """The model of a folder in float32, to learn on, and its processor."""
+    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    return model, Qwen3VLProcessor.from_pretrained(folder)
 
 
 def save(model: Qwen3VLForConditionalGeneration, processor: Qwen3VLProcessor, folder: Path) -> None:
