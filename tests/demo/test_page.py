@@ -151,19 +151,20 @@ def test_nobody_reads_files_of_the_server(server):
 
 def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
     visitor = visit()
+    notes = visitor.page.locator(".album .notes")
     broken = tmp_path / "broken.png"
     broken.write_bytes((ROOT / "examples" / "scene.png").read_bytes()[:4000])
     visitor.upload(broken)
-    visitor.reads("broken.png: cannot be read as an image")
+    notes.get_by_text("broken.png: cannot be read as an image").wait_for()
     script = tmp_path / "drawing.png"
     script.write_text("<svg onload=alert(1)>")
     visitor.upload(script)
-    visitor.reads("drawing.png: an SVG drawing; render it first")
+    notes.get_by_text("drawing.png: an SVG drawing; render it first").wait_for()
     huge = tmp_path / "huge.png"
     PIL.Image.new("1", (9000, 6000)).save(huge)
     visitor.upload(huge)
-    visitor.reads("54 megapixels; this page takes up to 45")
-    assert str(tmp_path) not in visitor.said
+    notes.get_by_text("54 megapixels; this page takes up to 45").wait_for()
+    assert str(tmp_path) not in notes.inner_text()
     visitor.begin()
 
 
