@@ -1,4 +1,5 @@
 from .conversation.conversation import Conversation
+from .conversation.drawing import Drawing
 from .conversation.events import Event, ImageShown
 from .conversation.labels import GivenMask
 from .core.budget import Budget, Price
@@ -50,6 +51,7 @@ __all__ = [
     "CoordinateFrame",
     "Decision",
     "DoubtPolicy",
+    "Drawing",
     "Episode",
     "Event",
     "Examiner",

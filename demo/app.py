@@ -12,13 +12,14 @@ from agent.planners.chat.views import reduce_image
 from demo.actions import Actions
 from demo.album.serving import answer_album_request
 from demo.banner import render_banner, render_header
-from demo.canvas import encode_data_url
 from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
 from demo.requests import ShownImage, ShownStep, parse_data
+from demo.studio.component import MaskStudio
 from demo.studio.editing import answer_request
 from demo.studio.preview import MaskPreviewer
+from demo.studio.rows import encode_data_url
 from demo.studio.tiles import TileDrawer
 from demo.talk.following import Follower
 from sam3_tool import Image
@@ -52,11 +53,13 @@ def build_page(actions: Actions) -> Any:
             banner = gr.HTML(render_banner(actions.engine.sam3_name), elem_id="about")
         with gr.Row(elem_id="work"):
             with gr.Column(elem_id="left"):
-                canvas = _build_custom_component(
-                    "stage",
+                canvas = MaskStudio(
+                    {"masks": []},
                     examples=_load_examples(actions.examples),
                     sam3=actions.engine.sam3_name,
                     server_functions=_build_canvas_functions(actions),
+                    elem_id="stage",
+                    image=None,
                 )
                 album = _build_album(actions)
             with gr.Column(elem_id="right"):
@@ -99,13 +102,13 @@ def _build_custom_component(name: str, **props: Any) -> Any:
 
 def _build_canvas_functions(actions: Actions) -> list[Callable[[Any], Any]]:
     """What the canvas's script calls by these names; they wait in no queue."""
-    drawer, previewer = TileDrawer(actions.sessions), MaskPreviewer(actions.engine, actions.sessions)
+    drawer, previewer = TileDrawer(), MaskPreviewer(actions.engine, actions.sessions)
 
     def apply_edits(data: Any) -> dict[str, Any]:
         return answer_request(actions, data)
 
     def draw_tile(data: Any) -> str:
-        return drawer.draw(data)
+        return drawer.answer_visitor(data, actions.sessions)
 
     def preview_mask(data: Any) -> dict[str, Any]:
         return previewer.preview(data)

@@ -1,16 +1,14 @@
 """What the page's script draws: the image, and outlines, colours and names of its masks; never the masks' pixels."""
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
-from io import BytesIO
 from itertools import count
 from typing import Any
 
 from agent.conversation.conversation import SCORE_EDIT_PREFIX, Conversation
+from agent.conversation.drawing import DRAWN_ORIGIN, find_drawn_mask
 from agent.core.calls import ValidCall
 from agent.core.episode import Episode
 from agent.core.text import make_encodable
@@ -25,14 +23,11 @@ from demo.film import describe_film, describe_track, encode_film, find_masklets
 from demo.outlines import trace_outline
 from demo.sessions import Session
 from demo.studio.deltas import compute_revision
-from sam3_tool import Image, Masklet
-from sam3_tool.drawing.outlines import Color, get_mask_color
+from demo.studio.rows import IMAGE_SIDE, choose_mask_ink, encode_data_url
+from sam3_tool import Masklet
+from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.rle import compute_areas
 
-IMAGE_SIDE = 1600
-"""Pixels of the long side of the image on the page; a larger one is reduced."""
-EQUAL_CONTRAST_LUMINANCE = 0.19
-"""The relative luminance (WCAG 2.2) on which dark and light letters have the same contrast."""
 EMPTY_CANVAS: Mapping[str, Any] = {
     "key": "",
     "masks": [],
@@ -99,14 +94,6 @@ def subject_payload(conversation: Conversation) -> dict[str, str]:
     return {"key": get_subject_key(conversation), "url": url}
 
 
-@lru_cache(maxsize=8)
-def encode_data_url(image: Image, *, quality: int) -> str:
-    """Return the image as WebP inside a URL, so that there is no file that somebody else could ask for."""
-    file = BytesIO()
-    image.to_pil().save(file, "WEBP", quality=quality, method=2)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
 def _list_points(conversation: Conversation) -> list[tuple[float, float, bool]]:
     """x, y in pixels and the sign of each point of the latest turn, if that was a click."""
     return [(click.x, click.y, click.positive) for click in _parse_clicks(conversation.last_turn)]
@@ -125,6 +112,8 @@ def _find_active_mask(conversation: Conversation) -> int | None:
     turn = conversation.last_turn
     if turn is not None and turn.task.by_hand and turn.steps[:1] and turn.steps[0].decision.tool == "relabel":
         return _find_relabelled_mask(conversation, turn.steps[0].decision.arguments)
+    if turn is not None and (drawn := find_drawn_mask(turn)) in conversation.selected:
+        return drawn
     for step in turn.steps[:1] if turn is not None and turn.task.by_hand else ():
         match WORKSPACE.read_call(step.decision):
             case ValidCall(Refine() as call):
@@ -176,6 +165,10 @@ def build_mask_rows(
     return sorted((row for row in rows if row["area"]), key=lambda row: -row["area"])
 
 
+def _name_origin(candidate: Candidate) -> str:
+    return "drawn" if candidate.origin == DRAWN_ORIGIN else "by example"
+
+
 def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:
     height, width = candidate.rle.size
     path, x, y = trace_outline(candidate.rle)
@@ -184,7 +177,7 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "id": candidate.id,
         "color": format_css_color(candidate.id),
         "ink": choose_mask_ink(get_mask_color(candidate.id)),
-        "phrase": make_encodable(candidate.category) or "by example",
+        "phrase": make_encodable(candidate.category) or _name_origin(candidate),
         "category": make_encodable(get_category(candidate)) if candidate.category else "",
         "score": round(min(1.0, max(0.0, candidate.score)), 4),  # a file may hold NaN, which becomes 0
         "probability": "" if candidate.probability is None else f"{candidate.probability:.2f}",
@@ -196,10 +189,3 @@ def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[s
         "path": path,
         "at": [x, y],
     }
-
-
-def choose_mask_ink(color: Color) -> str:
-    """The CSS colour, dark or light, that has more contrast with this one."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in color)]
-    luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-    return "#101010" if luminance > EQUAL_CONTRAST_LUMINANCE else "#ffffff"

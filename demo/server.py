@@ -96,7 +96,7 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
         mcp_server=False,
         footer_links=[],
         theme=build_theme(),
-        css_paths=[WEB / "style.css", WEB / "page.css", WEB / "talk.css", WEB / "album.css"],
+        css_paths=[WEB / f"{name}.css" for name in ("style", "studio", "page", "talk", "album")],
         app_kwargs={
             "middleware": [Middleware(SecurityHeadersMiddleware)],
             "docs_url": None,

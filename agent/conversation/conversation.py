@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.conversation import edits, labels, storage
+from agent.conversation.drawing import Drawing, build_drawing_turn
 from agent.conversation.events import Event, ImageShown, build_context, count_image_bytes
 from agent.conversation.labels import GivenMask
 from agent.core.budget import DEFAULT_BUDGET, Budget
@@ -577,6 +578,36 @@ class Conversation:
         task = replace(self.build_task(description or "add masks"), by_hand=True)
         return self.append(labels.build_addition_turn(task, masks, origin))
 
+    def draw(self, drawing: Drawing, description: str = "") -> "Conversation":
+        """Put masks that a person drew in the place of others, or beside them.
+
+        Args:
+            drawing: The new pixels of known masks, masks that are added, and ids that leave the answer.
+            description: What the user did, in words.
+
+        Returns:
+            The conversation with the turn. A mask that is drawn anew keeps its number.
+
+        Raises:
+            ConversationError: There is no mask of an id, a mask has another size or no pixel, or it is about a video.
+
+        Example:
+            >>> import numpy as np
+            >>> from agent import Drawing
+            >>> from sam3_tool import Image
+            >>> from sam3_tool.masks.editing import paint_stroke
+            >>> conversation = Conversation.start(Image(np.zeros((40, 60, 3), np.uint8)))
+            >>> line = paint_stroke(RleMask((40, 60), "P[2"), [(5, 20), (55, 20)], 3)
+            >>> conversation = conversation.draw(Drawing({}, added=[(line, None)]), "paint a line")
+            >>> conversation.selected, conversation.undo().selected
+            ((1,), ())
+        """
+        if self.timeline is not None:
+            raise ConversationError("masks can be drawn on an image, and this is a video")
+        self._check_known([*drawing.changed, *drawing.removed, *(id for _, id in drawing.added if id is not None)])
+        task = replace(self.build_task(description or "draw masks"), by_hand=True)
+        return self.append(build_drawing_turn(task, drawing))
+
     def select(self, ids: Sequence[int], description: str = "") -> "Conversation":
         """Make these masks the answer.
 
@@ -789,8 +820,8 @@ class Conversation:
         """
         box = self._clip_box((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
         where = f"the object in the box {', '.join(f'{edge:g}' for edge in box)}{self._describe_moment(at)}"
-        calls = [edits.build_box_call(box, self._get_second(at)), partial(edits.answer_with_refined, None)]
-        return self.edit(calls, sam3, f"add {where}", label=label)
+        call = edits.build_box_call(box, self._get_second(at))
+        return self.edit([call, partial(edits.answer_with_refined, None)], sam3, f"add {where}", label=label)
 
     def _clip_box(self, box: Box) -> Box:
         """Cut the box to the image. Raises ConversationError where nothing of it is left."""

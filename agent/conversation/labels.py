@@ -65,8 +65,8 @@ def build_label_turn(task: Task, ids: Sequence[int], label: str) -> Episode:
     said = (
         f"{format_mask_count(len(ids))} now of class {label}." if label else f"{format_mask_count(len(ids))}: no class."
     )
-    return _end_turn(
-        task, Decision("relabel", _to_json(ids=[*ids], label=label)), workspace, task.context.selected, said
+    return end_turn(
+        task, Decision("relabel", write_arguments(ids=[*ids], label=label)), workspace, task.context.selected, said
     )
 
 
@@ -94,7 +94,7 @@ def build_addition_turn(task: Task, masks: Sequence[GivenMask], origin: str) -> 
     grown = replace(workspace, candidates=(*workspace.candidates, *added))
     said = f"Added {format_mask_count(len(ids))}: {format_ids(ids)}."
     selected = (*task.context.selected, *ids)
-    return _end_turn(task, Decision("add_masks", _to_json(count=len(ids), origin=origin)), grown, selected, said)
+    return end_turn(task, Decision("add_masks", write_arguments(count=len(ids), origin=origin)), grown, selected, said)
 
 
 def label_new_masks(episode: Episode, label: str) -> Episode:
@@ -111,11 +111,12 @@ def _label_step(step: Step, known: int, label: str) -> Step:
     return replace(step, observation=replace(step.observation, workspace=labelled))
 
 
-def _end_turn(task: Task, decision: Decision, workspace: Workspace, ids: Sequence[int], said: str) -> Episode:
-    """A turn by hand of one step, after which these masks are the answer."""
+def end_turn(task: Task, decision: Decision, workspace: Workspace, ids: Sequence[int], said: str) -> Episode:
+    """Take a turn by hand of one step, after which these masks are the answer."""
     observation = Observation(said, workspace, tuple(ids), "answered" if ids else "no_match")
     return Episode(task, (Step(decision, observation),), observation.outcome)
 
 
-def _to_json(**arguments: object) -> str:
+def write_arguments(**arguments: object) -> str:
+    """Write the arguments of a call."""
     return json.dumps(arguments, ensure_ascii=False)

@@ -27,7 +27,7 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 
 def main() -> None:
     started = perf_counter()
-    with _start_server() as url, _open_page() as page:
+    with start_server() as url, open_page() as page:
         loaded = _list_loaded_bytes(page)
         page.goto(url)
         page.locator("#stage .stage").wait_for()
@@ -135,7 +135,8 @@ def _build_click(x: float, y: float) -> Callable[[Page], None]:
 
 
 @contextmanager
-def _start_server() -> Iterator[str]:
+def start_server() -> Iterator[str]:
+    """Start the demo, and give its address."""
     command = [sys.executable, "-c", "from agent.cli.main import main; main()", "demo", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -147,7 +148,8 @@ def _start_server() -> Iterator[str]:
 
 
 @contextmanager
-def _open_page() -> Iterator[Page]:
+def open_page() -> Iterator[Page]:
+    """Open an empty page in a browser."""
     browser = (
         shutil.which("chromium-headless-shell")
         or shutil.which("chromium")

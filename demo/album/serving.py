@@ -19,10 +19,10 @@ from demo.album.requests import (
     Request,
     StopRequest,
 )
-from demo.canvas import choose_mask_ink
 from demo.requests import InvalidEventError, parse_data
 from demo.sessions import Session
 from demo.studio.deltas import compute_revision
+from demo.studio.rows import choose_mask_ink
 from demo.talk.wording import describe_error
 from sam3_tool.drawing.outlines import get_mask_color
 

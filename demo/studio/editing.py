@@ -11,6 +11,8 @@ from demo.canvas import canvas_state
 from demo.requests import InvalidEventError, parse_data
 from demo.sessions import EditedObject, Session
 from demo.studio.deltas import describe_change
+from demo.studio.drawing import draw_mask, mend_masks, touches_mask
+from demo.studio.drawn_edits import DrawEdit, MendEdit, PolygonEdit
 from demo.studio.edits import BoxEdit, Edit, EditBatch, KeepEdit, PointEdit, RelabelEdit, StepEdit, ThresholdEdit
 from sam3_tool import Sam3
 
@@ -64,6 +66,8 @@ def apply_batch(actions: Actions, batch: EditBatch) -> list[str]:
 
 def apply_edit(actions: Actions, session_id: str, sam3_name: str, edit: Edit) -> Session:
     """Make one edit. Where it is refused, the session is as it was but for a note."""
+    if isinstance(edit, DrawEdit):
+        return _apply_drawing(actions, session_id, edit)
     if not isinstance(edit, PointEdit):
         actions.sessions.update(session_id, edited=None)
         return actions.edit(session_id, partial(_make_edit, edit, partial(actions.engine.get_sam3, sam3_name)))
@@ -87,6 +91,35 @@ def apply_edit(actions: Actions, session_id: str, sam3_name: str, edit: Edit) ->
 
     session = actions.edit(session_id, click)
     return actions.sessions.update(session_id, edited=edited[0]) if edited else session
+
+
+def _apply_drawing(actions: Actions, session_id: str, edit: DrawEdit) -> Session:
+    edited: list[EditedObject] = []
+
+    def draw(conversation: Conversation) -> Conversation:
+        target = find_edited_mask(conversation, edit, actions.sessions[session_id].edited)
+        drawn = draw_mask(edit, conversation, target)
+        edited.append(EditedObject(edit.object, target or len(drawn.workspace)))
+        return drawn
+
+    session = actions.edit(session_id, draw)
+    return actions.sessions.update(session_id, edited=edited[0]) if edited else session
+
+
+def find_edited_mask(conversation: Conversation, edit: DrawEdit, edited: EditedObject | None) -> int | None:
+    """Find the mask that a drawing changes: the one that is being edited; None for a new one.
+
+    A polygon that does not touch it begins another one, unless it is to extend it. What is erased without one is
+    taken from the mask of the answer where the drawing begins.
+    """
+    active = edited.mask_id if edited is not None and edited.token == edit.object else edit.active
+    active = active if active in conversation.selected else None
+    if active is None:
+        x, y = edit.points[0]
+        inside = 0 <= x < conversation.image.width and 0 <= y < conversation.image.height
+        return conversation.mask_at(x, y) if edit.erase and inside else None
+    is_other = isinstance(edit, PolygonEdit) and not edit.extend and not edit.erase
+    return None if is_other and not touches_mask(edit, conversation, active) else active
 
 
 def find_target(conversation: Conversation, edit: PointEdit, edited: EditedObject | None) -> ClickTarget:
@@ -114,6 +147,8 @@ def _make_edit(edit: Edit, load_sam3: Callable[[], Sam3], conversation: Conversa
             return _apply_box(edit, load_sam3(), conversation)
         case RelabelEdit():
             return conversation.relabel(edit.ids, edit.label)
+        case MendEdit():
+            return mend_masks(edit, conversation)
         case KeepEdit():
             return keep_masks(conversation, edit.ids)
         case ThresholdEdit():

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from demo.requests import Corners, Id, Kept, PageEvent, Point, Threshold
+from demo.studio.drawn_edits import MendEdit, PolygonEdit, StrokeEdit, Token
 
 MAX_BATCH = 32
 """Edits of one request; the script sends the others with the next one."""
-Token = Annotated[int, Field(ge=0, lt=10**9)]
 Label = Annotated[str, Field(max_length=200)]
 
 
@@ -62,7 +62,10 @@ class StepEdit(PageEvent):
     kind: Literal["undo", "redo"]
 
 
-Edit = Annotated[PointEdit | BoxEdit | RelabelEdit | KeepEdit | ThresholdEdit | StepEdit, Field(discriminator="kind")]
+Edit = Annotated[
+    PointEdit | BoxEdit | RelabelEdit | KeepEdit | ThresholdEdit | StepEdit | StrokeEdit | PolygonEdit | MendEdit,
+    Field(discriminator="kind"),
+]
 
 
 class EditBatch(PageEvent):

@@ -26,7 +26,6 @@ TileKey = tuple[str, int, int, int]
 class TileRequest(PageEvent):
     """A tile that the page wants to show."""
 
-    session: Annotated[str, Field(max_length=80)]
     key: Annotated[str, Field(max_length=80)]
     """Of the image, so that a late request is not answered with another image."""
     level: Annotated[int, Field(ge=0, le=8)]
@@ -35,24 +34,36 @@ class TileRequest(PageEvent):
     row: Annotated[int, Field(ge=0, lt=10**5)]
 
 
+class SessionEvent(PageEvent):
+    """Whose image it is."""
+
+    session: Annotated[str, Field(max_length=80)]
+
+
 class TileDrawer:
     """Draws tiles, and keeps those that were drawn lately. Safe to share between threads: `_lock` guards `_tiles`."""
 
-    def __init__(self, sessions: SessionStore) -> None:
-        self.sessions = sessions
+    def __init__(self) -> None:
         self._tiles = ByteCache[TileKey, str](CACHE_BYTES, size=len)
         self._lock = Lock()
 
-    def draw(self, data: Any) -> str:
-        """Answer a request of the page with a data URL; '' where this visitor has no such tile."""
+    def answer(self, data: Any, image: Image | None) -> str:
+        """Answer a request of the page with a data URL; '' where this image, which may be none, has no such tile."""
         try:
             asked = parse_data(TileRequest, data)
-            conversation = self.sessions[asked.session].conversation
+        except InvalidEventError:
+            return ""
+        if image is None or image.key != asked.key:
+            return ""
+        return self.draw_tile(image, asked.level, asked.column, asked.row)
+
+    def answer_visitor(self, data: Any, sessions: SessionStore) -> str:
+        """As `answer`, about the image that this visitor has on the page."""
+        try:
+            conversation = sessions[parse_data(SessionEvent, data).session].shown
         except (InvalidEventError, SessionExpiredError):
             return ""
-        if conversation is None or conversation.image.key != asked.key:
-            return ""
-        return self.draw_tile(conversation.image, asked.level, asked.column, asked.row)
+        return self.answer(data, None if conversation is None else conversation.image)
 
     def draw_tile(self, image: Image, level: int, column: int, row: int) -> str:
         """Draw a tile of an image.

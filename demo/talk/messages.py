@@ -17,10 +17,10 @@ from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments
 from agent.report.tracks import draw_tracks
-from demo.canvas import encode_data_url
 from demo.remarks import Remark
 from demo.requests import ShownStep
 from demo.sessions import Session, TurnInfo
+from demo.studio.rows import encode_data_url
 from demo.talk.comparison import compare_versions
 from demo.talk.costs import describe_cost, describe_tokens, make_chip
 from demo.talk.pending import describe_pending

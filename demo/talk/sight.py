@@ -10,7 +10,7 @@ from agent.models.base import Call
 from agent.planners.chat.views import reduce_image
 from agent.records.provenance import Provenance
 from agent.report.prompt_trace import ImageRef, PromptMessage, PromptTrace, StepPrompt, reconstruct_prompts
-from demo.canvas import encode_data_url
+from demo.studio.rows import encode_data_url
 
 IMAGE_SIDE = 900
 """Pixels of the long side of an image on the page; a larger one is reduced."""

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from agent.conversation.conversation import Conversation
 from demo.canvas import canvas_state
 from demo.studio.editing import answer_request
 
@@ -171,3 +172,71 @@ def test_a_click_corrects_the_object_of_a_box(browser):
     browser.send(click(CHERRY, active=5, extend=True))
     assert browser.selected == (1, 2, 3, 4, 5)
     assert browser.rows[5]["origin"].endswith("in 320,10,560,240")
+
+
+def test_what_is_drawn_is_an_edit_like_any_other(browser, tmp_path):
+    dot = {"kind": "stroke", "points": [[600, 400]], "radius": 12, "object": 7}
+    browser.send(dot, {**dot, "points": [[600, 400], [630, 400]]})  # one object, before it has a number
+    assert browser.selected == (1, 2, 3, 4, 5)
+    area = browser.rows[5]["area"]
+    assert area == pytest.approx(12 * 12 * np.pi + 30 * 24, rel=0.1)
+    browser.send({**dot, "points": [[615, 380], [615, 420]], "radius": 2, "erase": True, "active": 5})
+    assert browser.rows[5]["area"] < area
+    browser.send({"kind": "mend", "how": "split", "ids": [5]})
+    assert browser.selected == (1, 2, 3, 4, 5, 6)
+    browser.send({"kind": "mend", "how": "merge", "ids": [5, 6]}, {"kind": "mend", "how": "duplicate", "ids": [1]})
+    assert browser.selected == (1, 2, 3, 4, 5, 7)
+    assert browser.rows[7]["path"] == browser.rows[1]["path"]
+    conversation = browser.actions.sessions[browser.session_id].conversation
+    conversation.save(tmp_path / "drawn.json")
+    assert Conversation.open(tmp_path / "drawn.json").workspace == conversation.workspace
+    browser.send(*[{"kind": "undo"}] * 5)
+    assert browser.selected == (1, 2, 3, 4, 5)
+    assert browser.rows[5]["area"] < area
+    assert shows_what_there_is(browser)
+
+
+def test_a_polygon_that_touches_nothing_is_another_object(browser):
+    corners = [[10, 20], [60, 20], [60, 70], [10, 70]]
+    polygon = {"kind": "polygon", "points": corners, "object": 3, "active": 1}
+    browser.send(polygon)
+    assert browser.selected == (1, 2, 3, 4, 5)
+    assert browser.rows[5]["area"] == 2500
+    browser.send({**polygon, "points": [[x + 25, y] for x, y in corners], "object": 4, "active": 5})
+    assert browser.selected == (1, 2, 3, 4, 5)
+    assert browser.rows[5]["area"] == 3750
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"kind": "stroke", "points": [[600, 20]], "radius": 3, "object": 9, "erase": True}, "no mask to take"),
+        ({"kind": "stroke", "points": [[-900, 20]], "radius": 3, "object": 9}, "Nothing was changed"),
+        ({"kind": "mend", "how": "merge", "ids": [1]}, "choose two"),
+        ({"kind": "mend", "how": "fill", "ids": [99]}, "not in the answer"),
+        (
+            {"kind": "stroke", "points": [[320, 240]], "radius": 900, "object": 9, "erase": True, "active": 1},
+            "No pixel",
+        ),
+    ],
+)
+def test_a_drawing_that_cannot_be_is_refused_with_a_sentence(browser, edit, said):
+    before = browser.actions.sessions[browser.session_id].conversation
+    assert said.lower() in browser.send(edit)["notes"][0].lower()
+    assert browser.actions.sessions[browser.session_id].conversation is before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"kind": "stroke", "points": [], "radius": 3, "object": 1},
+        {"kind": "stroke", "points": [[0, 0]] * 5000, "radius": 3, "object": 1},
+        {"kind": "stroke", "points": [[1e300, 0]], "radius": 3, "object": 1},
+        {"kind": "stroke", "points": [[5, 5]], "radius": 1e9, "object": 1},
+        {"kind": "polygon", "points": [[1, 1], [2, 2]], "object": 1},
+        {"kind": "mend", "how": "explode", "ids": [1]},
+        {"kind": "mend", "how": "fill", "ids": []},
+    ],
+)
+def test_a_drawing_of_any_size_is_checked_first(browser, edit):
+    assert "makes no sense" in browser.send(edit)["error"]

@@ -80,3 +80,30 @@ def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tm
     page.keyboard.press("Shift+Digit0")
     assert page.evaluate(WIDTH) == pytest.approx(fit)
     assert visitor.complaints == []
+
+
+def test_what_is_painted_is_a_mask_that_is_mended_hidden_and_undone(fruit, shots):
+    page = fruit.page
+    page.locator(".stage .frame").focus()
+    page.keyboard.press("p")
+    drag(fruit, (560, 300), (620, 300))
+    fruit.sees(masks=1)
+    drag(fruit, (560, 340), (620, 340))  # goes on with it
+    fruit.sees(masks=1)
+    page.locator(".stage .object").get_by_role("button", name="Split").click()
+    fruit.sees(masks=2)
+    page.screenshot(path=shots / "painted.png")
+    page.locator(".stage .frame").focus()
+    page.keyboard.press("g")
+    for corner in ((20, 20), (80, 20), (80, 80), (20, 80), (20, 20)):
+        fruit.click(*corner)
+    fruit.sees(masks=3)
+    page.locator(".stage .object summary").click()
+    page.locator(".stage .object").get_by_role("button", name="Hide").click()
+    fruit.sees(masks=2)
+    page.locator(".stage [data-do=reveal]").click()
+    fruit.sees(masks=3)
+    for left in (2, 1, 1, 0):
+        fruit.act("undo")
+        fruit.sees(masks=left)
+    assert fruit.complaints == []

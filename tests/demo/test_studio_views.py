@@ -37,7 +37,7 @@ def decode(url):
     ("level", "column", "row", "size"), [(0, 0, 0, (512, 512)), (0, 3, 2, (76, 164)), (1, 1, 1, (38, 338))]
 )
 def test_a_tile_is_its_part_of_the_image(large, level, column, row, size):
-    tile = decode(TileDrawer(SessionStore()).draw_tile(large, level, column, row))
+    tile = decode(TileDrawer().draw_tile(large, level, column, row))
     step = TILE_SIDE << level
     part = large.pixels[row * step : (row + 1) * step, column * step : (column + 1) * step].astype(int)
     assert tile.shape[:2] == size
@@ -48,12 +48,12 @@ def test_a_tile_is_its_part_of_the_image(large, level, column, row, size):
 def test_a_tile_is_given_to_whoever_has_the_image_alone(large):
     sessions = SessionStore()
     mine, other = show_image(sessions, large), show_image(sessions, Image(np.zeros((9, 9, 3), np.uint8)))
-    drawer = TileDrawer(sessions)
+    drawer = TileDrawer()
     asked = {"session": mine, "key": large.key, "level": 0, "column": 1, "row": 0}
-    assert drawer.draw(asked).startswith("data:image/jpeg;base64,")
+    assert drawer.answer_visitor(asked, sessions).startswith("data:image/jpeg;base64,")
     refused = ({"session": other}, {"session": "?"}, {"key": "another"}, {"column": 99}, {"level": 99}, {"row": -1})
-    assert [drawer.draw({**asked, **change}) for change in refused] == [""] * len(refused)
-    assert [drawer.draw(nonsense) for nonsense in (None, [], "tile", {"session": mine})] == [""] * 4
+    assert [drawer.answer_visitor({**asked, **change}, sessions) for change in refused] == [""] * len(refused)
+    assert [drawer.answer_visitor(nonsense, sessions) for nonsense in (None, [], "tile", {"session": mine})] == [""] * 4
 
 
 def test_a_preview_is_the_mask_that_a_click_makes(actions, melons):

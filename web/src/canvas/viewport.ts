@@ -33,6 +33,12 @@ export class Viewport {
     ]);
   }
 
+  /** The place in the image, in pixels and their parts; it may lie outside. */
+  toPlace({ clientX, clientY }: Place): Point {
+    const box = this.frame.getBoundingClientRect();
+    return [(clientX - box.left) / box.width * this.width, (clientY - box.top) / box.height * this.height];
+  }
+
   toWindow([x, y]: Point): Point {
     const box = this.frame.getBoundingClientRect();
     return [box.left + x / this.width * box.width, box.top + y / this.height * box.height];

@@ -6,11 +6,13 @@ import type { Mode, Studio } from './studio.ts';
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** In a video, arrows move in time. */
 const LETTERS: Record<string, [number, number]> = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] };
-const MODES: Record<string, Mode> = { s: 'smart', v: 'select', a: 'add', x: 'remove', b: 'box', h: 'hand' };
+const MODES: Record<string, Mode> = { s: 'smart', v: 'select', a: 'add', x: 'remove', b: 'box', p: 'brush', e: 'eraser', g: 'polygon', h: 'hand' };
 /** A step of the cross: this part of the image's long side. */
 const STEP = 1 / 40;
 /** Pixels of the screen that an arrow moves the image with the hand. */
 const PAN = 60;
+/** A key makes the brush so many times larger. */
+const BRUSH_STEP = 1.25;
 const EDITABLE = 'textarea, input:not([type=radio]):not([type=range]):not([type=checkbox]), [contenteditable]';
 
 export function connectKeys(studio: Studio): void {
@@ -32,8 +34,8 @@ export function connectKeys(studio: Studio): void {
   });
 }
 
-function takeZoomKey({ zoom, state }: Studio, event: KeyboardEvent): boolean {
-  const digit = { Digit0: '0', Digit1: '1' }[event.code], own = event.shiftKey || !state.value.classes;
+function takeZoomKey({ zoom, isLocal }: Studio, event: KeyboardEvent): boolean {
+  const digit = { Digit0: '0', Digit1: '1' }[event.code], own = event.shiftKey || isLocal; // classes have the digits
   if (digit && own) {
     if (digit === '0') zoom.fit();
     else zoom.showActualSize();
@@ -47,12 +49,23 @@ function takeKey(studio: Studio, event: KeyboardEvent): boolean {
   const { state } = studio, key = event.key.toLowerCase(), mode = MODES[key];
   if (mode && !event.altKey) studio.setMode(mode);
   else if (key === ' ') studio.stage.dataset.grab = 'yes';
+  else if (key === ',' || key === '.') studio.drawing.resize(key === ',' ? 1 / BRUSH_STEP : BRUSH_STEP);
+  else if (studio.mode === 'polygon' && studio.drawing.isDrawing && takePolygonKey(studio, event)) return true;
   else if (key === 'enter') clickCross(studio, event);
   else if (key === 'delete' || key === 'backspace') studio.dropActive();
   else if (key === 'escape') {
     state.corner = null;
     studio.chooseMask(null);
   } else if (key === 'n' && studio.takesAway) studio.beginObject();
+  else return false;
+  return true;
+}
+
+/** Enter closes a polygon that no cross goes on with, Backspace takes its last corner back, Escape drops it. */
+function takePolygonKey({ drawing, state }: Studio, event: KeyboardEvent): boolean {
+  if (event.key === 'Enter' && !state.cross) drawing.closePolygon(event.altKey);
+  else if (event.key === 'Backspace') drawing.dropCorner();
+  else if (event.key === 'Escape') drawing.cancel();
   else return false;
   return true;
 }

@@ -5,7 +5,7 @@ import { connectFiles, openFile } from './files.ts';
 import { connectKeys, connectSpace } from './keys.ts';
 import { connectPointer } from './pointer.ts';
 import { Studio } from './studio.ts';
-import type { Change, Example } from './types.ts';
+import type { Change, Example, Mending } from './types.ts';
 
 const studio = new Studio({ element, props, server, trigger, watch });
 const { state, stage } = studio;
@@ -16,6 +16,10 @@ const ACTS: Record<string, () => void> = {
   fresh: () => studio.beginObject(),
   extend: () => { state.extends = !state.extends; studio.draw(); },
   drop: () => studio.dropActive(),
+  merge: () => { state.merging = !state.merging; studio.draw(); },
+  hide: () => studio.toggleHidden(state.value.active),
+  reveal: () => studio.toggleHidden(null),
+  lock: () => { if (state.value.active !== null) studio.toggleLocked(state.value.active); },
   in: () => studio.zoom.step(1),
   out: () => studio.zoom.step(-1),
   fit: () => studio.zoom.fit(),
@@ -31,13 +35,15 @@ function connectControls(): void {
   element.addEventListener('click', (event) => {
     const target = event.target as Element;
     ACTS[target.closest<HTMLElement>('[data-do]')?.dataset.do ?? '']?.();
+    const mending = target.closest<HTMLElement>('[data-mend]')?.dataset.mend;
+    if (mending) studio.mend(mending as Mending);
     const example = target.closest<HTMLElement>('[data-example]')?.dataset.example;
     if (!example) return;
     stage.dataset.busy = 'yes';
     trigger('example', { name: example });
   });
   for (const radio of stage.querySelectorAll('input[name=mode]'))
-    radio.addEventListener('change', () => { state.corner = null; studio.draw(); });
+    radio.addEventListener('change', () => studio.setMode(studio.mode));
   const threshold = findNode<HTMLInputElement>(stage, '.threshold input');
   threshold.addEventListener('input', () => { state.threshold = Number(threshold.value); studio.draw(); });
   threshold.addEventListener('change', () => studio.sendEdit({ kind: 'threshold', value: Number(threshold.value) }));
@@ -56,8 +62,10 @@ function connectPage(): void {
 connectControls();
 connectSpace(studio, connectPointer(studio));
 connectKeys(studio);
-connectFiles(stage);
-connectPage();
+if (!studio.isLocal) {
+  connectFiles(stage);
+  connectPage();
+}
 showExamples(element, (props.examples ?? []) as Example[]);
 watch(['value', 'image'], () => studio.update());
 studio.update();

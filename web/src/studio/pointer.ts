@@ -12,7 +12,8 @@ export function connectPointer(studio: Studio): Gestures {
   frame.addEventListener('pointerdown', (event) => pointer.press(event));
   frame.addEventListener('pointermove', (event) => pointer.move(event));
   frame.addEventListener('pointerup', (event) => pointer.lift(event));
-  frame.addEventListener('pointercancel', () => pointer.forget());
+  frame.addEventListener('pointercancel', () => { pointer.forget(); studio.drawing.cancel(); });
+  frame.addEventListener('dblclick', (event) => { if (studio.mode === 'polygon') studio.drawing.closePolygon(event.altKey); });
   frame.addEventListener('pointerleave', () => pointer.leave());
   frame.addEventListener('dragstart', (event) => event.preventDefault()); // the browser's own, which would end ours
   frame.addEventListener('contextmenu', (event) => { if (studio.takesAway) event.preventDefault(); });
@@ -27,7 +28,7 @@ class Pointer {
 
   constructor(private readonly studio: Studio) {
     const isPanning = () => studio.mode === 'hand' || studio.stage.dataset.grab === 'yes';
-    this.gestures = new Gestures(studio.zoom, isPanning, () => this.forget());
+    this.gestures = new Gestures(studio.zoom, isPanning, () => { this.forget(); if (studio.drawing.isBrush) studio.drawing.cancel(); });
   }
 
   press(event: PointerEvent): void {
@@ -37,6 +38,10 @@ class Pointer {
     const at = this.pressed = studio.viewport.toPixel(event);
     studio.frame.setPointerCapture(event.pointerId);
     studio.preview.follow(null);
+    if (studio.drawing.isBrush && event.button === 0 && !studio.state.value.busy && !studio.refuseLocked(studio.state.object.active)) {
+      this.pressed = null;
+      studio.drawing.beginStroke(studio.viewport.toPlace(event));
+    }
     if (event.pointerType !== 'touch' || !studio.takesAway) return;
     this.timer = window.setTimeout(() => {
       this.forget();
@@ -48,6 +53,10 @@ class Pointer {
   move(event: PointerEvent): void {
     const { studio } = this, { state, mode, viewport } = studio;
     if (this.gestures.isBusy) return;
+    const { drawing } = studio, place = viewport.toPlace(event);
+    drawing.moveCursor(place);
+    if (drawing.isBrush && drawing.isDrawing) return drawing.continueStroke(place);
+    drawing.followPolygon(place);
     const at = viewport.toPixel(event), from = state.corner ?? this.pressed, far = this.isFar(at);
     if (far) clearTimeout(this.timer);
     if (from && (mode === 'box' || (mode === 'smart' && far))) studio.marks.drawBand(from, at);
@@ -56,8 +65,9 @@ class Pointer {
   }
 
   lift(event: PointerEvent): void {
+    if (this.studio.drawing.isBrush) this.studio.drawing.endStroke();
     const { studio } = this, { state, mode } = studio, from = this.pressed;
-    if (!from || this.gestures.isBusy) return this.forget();
+    if (!from || this.gestures.isBusy || studio.drawing.isBrush) return this.forget();
     const to = studio.viewport.toPixel(event), far = this.isFar(to);
     this.forget();
     state.cross = null;
@@ -76,10 +86,11 @@ class Pointer {
   leave(): void {
     this.studio.hideTip();
     this.studio.preview.follow(null);
+    this.studio.drawing.moveCursor(null);
   }
 
   private isMinus(event: PointerEvent): boolean {
-    return this.studio.takesAway && (event.button === 2 || event.altKey);
+    return (this.studio.takesAway && event.button === 2) || (event.altKey && (this.studio.takesAway || this.studio.mode === 'polygon'));
   }
 
   private isFar(to: Point): boolean {

@@ -27,6 +27,11 @@ export class StudioState {
   threshold = 0;
   extends = false;
   compared = false;
+  /** The next click on a mask merges it into the chosen one. */
+  merging = false;
+  /** Masks that are not drawn, and masks that no edit changes: for this visit alone. */
+  readonly hidden = new Set<number>();
+  readonly locked = new Set<number>();
 
   findMask(id: number | null): MaskRow | undefined {
     return this.value.masks.find((mask) => mask.id === id);
@@ -39,7 +44,7 @@ export class StudioState {
 
   /** The masks of the answer that are in the frame that is shown. */
   listShown(): MaskRow[] {
-    if (!this.value.film) return this.listChosen();
+    if (!this.value.film) return this.listChosen().filter((mask) => !this.hidden.has(mask.id));
     return this.listChosen().flatMap((mask) => {
       const frame = mask.frames?.[this.moment];
       return frame ? [{ ...mask, path: frame[0], at: [frame[1], frame[2]] as Point }] : [];
@@ -55,6 +60,14 @@ export class StudioState {
     this.value.points = [];
     this.object = { token: this.object.token + 1, active: id, fresh: false };
     this.note = '';
+    this.merging = false;
+  }
+
+  /** Whether a mask is locked, which the note says then. */
+  refuseLocked(id: number | null): boolean {
+    if (id === null || !this.locked.has(id)) return false;
+    this.note = `Mask ${id} is locked. Unlock it to change it.`;
+    return true;
   }
 
   beginObject(): void {

@@ -9,15 +9,17 @@ import { getActiveClass } from '../active_class.ts';
 import { findNode } from '../dom.ts';
 import type { Host } from '../gradio.ts';
 import { BoxQuestion } from './boxes.ts';
+import { DrawingTools } from './drawing.ts';
 import { EditQueue } from './edits.ts';
 import { FilmPlayer } from './film.ts';
+import { LocalEdits } from './local.ts';
 import { Preview } from './preview.ts';
 import { StudioState } from './state.ts';
 import { applyChange, EMPTY_VALUE } from './types.ts';
-import type { Box, Change, Edit, EditReply, Point, StudioValue, Subject } from './types.ts';
+import type { Box, Change, Edit, EditReply, Mending, Point, StudioValue, Subject } from './types.ts';
 import { ServerWatcher } from './watching.ts';
 
-export type Mode = 'smart' | 'select' | 'add' | 'remove' | 'box' | 'hand';
+export type Mode = 'smart' | 'select' | 'add' | 'remove' | 'box' | 'brush' | 'eraser' | 'polygon' | 'hand';
 
 const HINTS: Record<Mode, string> = {
   smart: 'Click an object; click in it again to correct it. The right button or Alt takes away. Draw a box for one like it, or for all.',
@@ -25,10 +27,15 @@ const HINTS: Record<Mode, string> = {
   add: 'Click each object. A click into the chosen mask corrects it; Shift adds to it from outside, Alt or the right button takes away.',
   remove: 'Click the part that a mask should not cover.',
   box: 'Click two opposite corners around one object: everything that looks like it is added.',
+  brush: 'Paint what belongs to the chosen mask, or a new object. Comma and full stop change the brush.',
+  eraser: 'Wipe away what does not belong to the chosen mask.',
+  polygon: 'Click the corners; a double click, Enter or a click at the first one closes it. Alt takes it away.',
   hand: 'Drag the image; the wheel or two fingers zoom.',
 };
 /** Tools whose click may find or correct an object. */
 const CLICKING: Mode[] = ['smart', 'add'];
+/** Tools that make or change one object. */
+const EDITING: Mode[] = [...CLICKING, 'brush', 'eraser', 'polygon'];
 /** Screen pixels of an image pixel from which on the pixels are shown as squares. */
 const MAGNIFIED = 4;
 const EMPTY_DATA = { points: [], active: null, threshold: 0 };
@@ -49,10 +56,14 @@ export class Studio {
   readonly tiles: TileLayer;
   readonly question: BoxQuestion;
   readonly preview: Preview;
+  readonly drawing: DrawingTools;
   private readonly photo: HTMLImageElement;
   private readonly threshold: HTMLInputElement;
-  private readonly edits: EditQueue;
-  private readonly watcher: ServerWatcher;
+  private readonly edits: EditQueue | LocalEdits;
+  private readonly watcher: ServerWatcher | null;
+  /** The image of a studio without a conversation. */
+  private fetched: Subject | null = null;
+  private tool = '';
 
   constructor(readonly host: Host) {
     const { element, server } = host;
@@ -68,8 +79,15 @@ export class Studio {
     this.film = new FilmPlayer(element, this.state, () => this.draw());
     this.question = new BoxQuestion(this);
     this.preview = new Preview(this);
-    this.edits = new EditQueue(server, this);
-    this.watcher = new ServerWatcher(element);
+    this.drawing = new DrawingTools(this);
+    this.edits = this.isLocal ? new LocalEdits(this) : new EditQueue(server, this);
+    this.watcher = this.isLocal ? null : new ServerWatcher(element);
+    this.stage.dataset.local = this.isLocal ? 'yes' : 'no';
+  }
+
+  /** Whether the masks belong to no conversation: they are the component's value. */
+  get isLocal(): boolean {
+    return !this.host.server.apply_edits;
   }
 
   get mode(): Mode {
@@ -79,7 +97,7 @@ export class Studio {
   // what Python sends
 
   update(): void {
-    const { props } = this.host, subject = props.image as Subject | null;
+    const { props } = this.host, subject = this.isLocal ? this.fetched : props.image as Subject | null;
     const value = { ...EMPTY_VALUE, ...props.value as Partial<StudioValue> };
     this.state.value = value;
     this.state.confirmed = value.masks;
@@ -88,7 +106,7 @@ export class Studio {
     const has = Boolean(value.key && subject?.key === value.key);
     this.stage.dataset.state = has ? 'image' : 'empty';
     for (const button of this.stage.querySelectorAll<HTMLButtonElement>('.start button')) button.disabled = !value.serial; // until the session has begun
-    if (has) this.watcher.noteWork(value.name);
+    if (has) this.watcher?.noteWork(value.name);
     if (has && subject && this.photo.dataset.key !== value.key) this.showSubject(subject);
     this.stage.dataset.medium = has && value.film ? 'video' : 'image';
     this.viewport.setImageSize(value.width, value.height);
@@ -96,6 +114,37 @@ export class Studio {
       layer.setAttribute('viewBox', `0 0 ${Math.max(1, value.width)} ${Math.max(1, value.height)}`);
     this.showThreshold();
     this.describe(has);
+    this.draw();
+    if (this.isLocal) void this.updateLocal(value);
+  }
+
+  // a studio without a conversation
+
+  /** Fetch the image where another one is to be shown, and take the tool that Python chose. */
+  private async updateLocal(value: StudioValue): Promise<void> {
+    if (value.tool && value.tool !== this.tool) this.setMode((this.tool = value.tool) as Mode);
+    if (!value.key || this.fetched?.key === value.key) return;
+    this.fetched = { key: value.key };
+    const url = await this.host.server.draw_image!({ key: value.key }) as string;
+    if (this.fetched.key !== value.key) return;
+    this.fetched = { key: value.key, url };
+    this.photo.dataset.key = '';
+    this.update();
+  }
+
+  getValue(): StudioValue {
+    return { ...this.state.value, masks: this.state.confirmed };
+  }
+
+  /** Show a value, and let Python read it. */
+  showValue(value: StudioValue): void {
+    this.state.value = value;
+    this.state.confirmed = value.masks;
+    this.state.object = { token: this.state.object.token, active: value.active, fresh: this.state.object.fresh && value.active === null };
+    const well = this.zoom.well.getBoundingClientRect(), at = (x: number, y: number) => this.viewport.toPixel({ clientX: x, clientY: y });
+    const view = { scale: this.zoom.scale, box: [...at(well.left, well.top), ...at(well.right, well.bottom)] as Box };
+    this.tool = this.mode;
+    this.host.props.value = { ...value, tool: this.mode, view };
     this.draw();
   }
 
@@ -113,6 +162,9 @@ export class Studio {
 
   private showSubject(subject: Subject): void {
     this.photo.dataset.key = subject.key;
+    this.state.hidden.clear();
+    this.state.locked.clear();
+    this.drawing.cancel();
     if (subject.url) this.photo.src = subject.url;
     else this.photo.removeAttribute('src');
     this.film.show(subject);
@@ -160,6 +212,7 @@ export class Studio {
     const { state } = this, { value } = state, shown = state.listShown();
     state.threshold = Number(this.threshold.value);
     this.outlines.draw(shown, value.active);
+    if (this.edits.isEmpty) this.drawing.clear();
     this.drawMarks();
     this.drawButtons();
     this.drawHint();
@@ -178,7 +231,7 @@ export class Studio {
   }
 
   private drawButtons(): void {
-    const { value, object, extends: pressed } = this.state, adds = CLICKING.includes(this.mode);
+    const { value, object, extends: pressed } = this.state, adds = EDITING.includes(this.mode);
     const find = (act: string) => findNode<HTMLButtonElement>(this.stage, `[data-do=${act}]`);
     for (const act of ['fresh', 'extend']) find(act).hidden = !adds;
     this.drawObject();
@@ -204,18 +257,25 @@ export class Studio {
   /** The bar of the chosen object. */
   private drawObject(): void {
     const bar = findNode(this.stage, '.object'), mask = this.state.findMask(this.state.value.active);
-    bar.hidden = !mask && !this.state.object.fresh;
+    bar.hidden = !mask && !this.state.object.fresh && !this.drawing.isBrush;
     const chip = findNode(bar, '.chip');
     chip.hidden = !mask;
     chip.textContent = mask ? String(mask.id) : '';
     chip.style.background = mask?.color ?? '';
     chip.style.color = mask?.ink ?? '';
+    for (const one of bar.querySelectorAll<HTMLElement>('.of-mask')) one.hidden = !mask;
+    const find = (act: string) => findNode<HTMLButtonElement>(bar, `[data-do=${act}]`);
+    find('merge').setAttribute('aria-pressed', String(this.state.merging));
+    find('lock').setAttribute('aria-pressed', String(mask !== undefined && this.state.locked.has(mask.id)));
+    const hidden = findNode<HTMLButtonElement>(this.stage, '[data-do=reveal]'), count = this.state.hidden.size;
+    hidden.hidden = count === 0;
+    hidden.textContent = `Show ${count} hidden`;
     findNode(bar, '.name').textContent = mask ? mask.phrase : 'New object';
   }
 
   private drawHint(): void {
     const { value, note, corner } = this.state, hint = findNode(this.stage, '.hint');
-    const own = corner ? 'Now the opposite corner.' : HINTS[this.mode];
+    const own = corner ? 'Now the opposite corner.' : this.state.merging ? 'Click the mask that belongs to it.' : HINTS[this.mode];
     hint.textContent = value.busy ? value.progress : note || own;
     hint.classList.toggle('refused', Boolean(note) && !value.busy);
     findNode(this.stage, '.threshold output').textContent = this.state.threshold.toFixed(2);
@@ -243,11 +303,17 @@ export class Studio {
   setMode(mode: Mode): void {
     findNode<HTMLInputElement>(this.stage, `input[name=mode][value=${mode}]`).checked = true;
     this.state.corner = null;
+    this.drawing.cancel();
+    this.preview.follow(null);
     this.draw();
   }
 
   chooseMask(id: number | null): void {
     this.state.chooseMask(id);
+    if (this.isLocal) {
+      this.showValue(this.getValue());
+      this.host.trigger('select', { id });
+    }
     this.draw();
   }
 
@@ -259,7 +325,10 @@ export class Studio {
   handleClick(at: Point, { minus = false, extend = false } = {}): void {
     const { state } = this;
     if (state.value.busy) return;
+    if (state.merging) return this.mergeWith(this.outlines.findIdAt(at));
     switch (this.mode) {
+      case 'brush': case 'eraser': return this.drawAt(at);
+      case 'polygon': return this.drawing.addCorner(at, minus);
       case 'hand': return;
       case 'smart': return this.clickSmart(at, minus, extend || state.extends);
       case 'select': return this.chooseMask(this.outlines.findIdAt(at));
@@ -280,7 +349,49 @@ export class Studio {
     this.sendPoint(at, !minus, extend);
   }
 
+  /** A dot of the brush, for whoever has no pointer. */
+  private drawAt(at: Point): void {
+    if (this.refuseLocked(this.state.object.active)) return;
+    this.drawing.beginStroke(at);
+    this.drawing.endStroke();
+  }
+
+  mergeWith(id: number | null): void {
+    const { state } = this, { active } = state.value;
+    state.merging = false;
+    if (id !== null && active !== null && id !== active) this.mend('merge', [active, id]);
+    else this.draw();
+  }
+
+  /** Mend masks; the chosen one where none are given. */
+  mend(how: Mending, ids?: number[]): void {
+    const { active, busy } = this.state.value, chosen = ids ?? (active === null ? [] : [active]);
+    if (busy || !chosen.length || chosen.some((id) => this.refuseLocked(id))) return;
+    this.sendEdit({ kind: 'mend', how, ids: chosen });
+    this.draw();
+  }
+
+  toggleHidden(id: number | null): void {
+    if (id === null) this.state.hidden.clear();
+    else toggleMember(this.state.hidden, id);
+    if (id !== null && this.state.hidden.has(id)) this.state.chooseMask(null);
+    this.draw();
+  }
+
+  toggleLocked(id: number): void {
+    toggleMember(this.state.locked, id);
+    this.state.note = '';
+    this.draw();
+  }
+
+  refuseLocked(id: number | null): boolean {
+    const refused = this.state.refuseLocked(id);
+    if (refused) this.draw();
+    return refused;
+  }
+
   sendPoint([x, y]: Point, positive: boolean, extend: boolean): void {
+    if (this.refuseLocked(this.outlines.findIdAt([x, y])) || (extend && this.refuseLocked(this.state.object.active))) return;
     const { object, frame } = this.state;
     this.marks.drawPoint([x, y, positive]);
     this.sendEdit({ kind: 'point', x, y, positive, extend, object: object.token, active: object.active, new: object.fresh, frame });
@@ -308,7 +419,7 @@ export class Studio {
 
   dropActive(): void {
     const { active, busy, masks } = this.state.value;
-    if (active === null || busy) return;
+    if (active === null || busy || this.refuseLocked(active)) return;
     this.sendKept(masks.filter((mask) => mask.selected && mask.id !== active).map((mask) => mask.id));
   }
 
@@ -330,7 +441,7 @@ export class Studio {
     state.note = reply.notes.at(-1) ?? '';
     this.applyChange(reply);
     if (reply.moved) return;
-    if (last.kind === 'point' && last.object !== state.object.token) state.value.active = active; // another mask was chosen meanwhile
+    if ('object' in last && last.object !== state.object.token) state.value.active = active; // another mask was chosen meanwhile
     else state.adoptActive();
     this.draw();
   }
@@ -361,6 +472,10 @@ export class Studio {
 function spanBox(from: Point, to: Point): Box | null {
   const box: Box = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
   return box[2] - box[0] < SMALLEST_BOX || box[3] - box[1] < SMALLEST_BOX ? null : box;
+}
+
+function toggleMember(members: Set<number>, id: number): void {
+  if (!members.delete(id)) members.add(id);
 }
 
 function tellPage(name: string, detail: unknown): void {

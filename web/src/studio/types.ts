@@ -36,8 +36,9 @@ export interface StudioValue {
   canUndo: boolean;
   canRedo: boolean;
   busy: boolean;
-  /** Classes that masks may have, chosen by the digits. */
-  classes?: unknown[];
+  /** Of a studio without a conversation: its tool, and the part of the image that is seen. */
+  tool?: string;
+  view?: { scale: number; box: Box };
 }
 
 /** The image itself, or the video: sent once. */
@@ -62,7 +63,12 @@ export type Edit =
   | { kind: 'relabel'; ids: number[]; label: string }
   | { kind: 'keep'; ids: number[] }
   | { kind: 'threshold'; value: number }
+  | { kind: 'stroke'; points: Point[]; radius: number; object: number; active: number | null; erase: boolean }
+  | { kind: 'polygon'; points: Point[]; object: number; active: number | null; erase: boolean; extend: boolean }
+  | { kind: 'mend'; how: Mending; ids: number[] }
   | { kind: 'undo' | 'redo' };
+
+export type Mending = 'fill' | 'specks' | 'smooth' | 'merge' | 'split' | 'duplicate';
 
 export interface PointEdit {
   kind: 'point';

@@ -1,0 +1,1 @@
+"""The page's work area under load."""
