@@ -154,6 +154,9 @@ def _build_talk(actions: Actions) -> Any:
     def switch(asked: Any) -> dict[str, Any]:
         return follower.switch(asked)
 
+    def suggest(asked: Any) -> dict[str, Any]:
+        return follower.suggest(asked)
+
     async def follow(asked: Any) -> dict[str, Any]:
         return await follower.follow(asked)
 
@@ -166,7 +169,7 @@ def _build_talk(actions: Actions) -> Any:
         planner=actions.engine.options.planner,
         planners=[choice.name for choice in actions.engine.planner_choices],
         sam3=actions.engine.sam3_name,
-        server_functions=[draw_step, show_sight, draw_sight, ask, stop, switch, follow],
+        server_functions=[draw_step, show_sight, draw_sight, ask, stop, switch, suggest, follow],
     )
 
 

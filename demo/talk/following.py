@@ -17,6 +17,7 @@ from demo.canvas import canvas_state
 from demo.requests import ChosenBranch, InvalidEventError, Look, Question, parse_data
 from demo.sessions import Session
 from demo.studio.deltas import describe_change
+from demo.talk.contents import ContentFinder
 from demo.talk.messages import build_talk
 from demo.talk.pending import Attention, describe_pending
 
@@ -67,6 +68,7 @@ class Follower:
 
     actions: Actions
     memory: RowMemory = field(default_factory=RowMemory)
+    contents: ContentFinder = field(default_factory=ContentFinder)
     attention: dict[str, Attention] = field(default_factory=dict)
     """Of the answers that are under way, by session."""
 
@@ -142,6 +144,33 @@ class Follower:
         except (InvalidEventError, LookupError) as error:
             return {"error": str(error)}
         return {}
+
+    def suggest(self, data: Any) -> dict[str, Any]:
+        """Say what may be asked of an image of which nothing was asked yet.
+
+        Args:
+            data: What the script sent, a `Look`.
+
+        Returns:
+            `queries`, or None where it is not known yet; or an `error`: a sentence.
+        """
+        try:
+            look = parse_data(Look, data)
+            session = self.actions.sessions[look.session]
+        except (InvalidEventError, LookupError) as error:
+            return {"error": str(error)}
+        conversation, name = session.conversation, self.actions.engine.sam3_name
+        if conversation is None or conversation.turns or conversation.timeline is not None:
+            return {"queries": []}
+        sam3 = self.actions.engine.get_loaded_sam3(name)
+        if sam3 is None:
+            return {"queries": None}
+
+        def is_over() -> bool:
+            latest = self.actions.sessions[look.session]
+            return latest.pending_answer is not None or latest.conversation is not conversation
+
+        return {"queries": self.contents.suggest_queries(sam3, name, conversation.image, is_over)}
 
     async def follow(self, data: Any) -> dict[str, Any]:
         """Tell a page what has changed since it last asked, as soon as something has if it waits for that.

@@ -200,6 +200,20 @@ def test_there_are_not_more_ways_than_are_kept(image):
     assert len(beside.branches) == branches.MAX_BRANCHES
 
 
+def test_what_may_be_asked_is_made_of_what_is_in_the_image(browser, engine):
+    engine.get_sam3("tiny")
+    said = browser.follower.suggest({"session": browser.session_id})["queries"]
+    assert "every watermelon" in said or "the banana" in said
+    for query in said:
+        browser.ask(query)
+        assert any(row["selected"] for row in browser.rows), query
+        browser.ask("undo")
+    assert browser.follower.suggest({"session": browser.session_id})["queries"] == said
+    browser.ask(said[0])
+    assert browser.follower.suggest({"session": browser.session_id}) == {"queries": []}
+    assert browser.follower.suggest({"session": "guessed"})["error"]
+
+
 WRONG = [
     None,
     [],

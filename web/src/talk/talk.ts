@@ -14,6 +14,9 @@ const NEAR_END = 60;
 /** Milliseconds before the first new try, and between later ones at most. */
 const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
 
+/** How often, and after how many milliseconds, the server is asked again what may be asked. */
+const MOST_TRIES = 15, SECOND_LOOK = 2000;
+
 interface Shown {
   entry: Entry;
   node: HTMLElement;
@@ -85,6 +88,20 @@ export class Talk implements TalkHost {
     if ((value.version ?? 0) < this.version) return; // something newer is shown already
     this.apply({ ...value, version: value.version ?? 0, keep: 0, tail: value.entries, canvas: null });
     if (this.pending) void this.follow();
+    else if (!this.suggestions.length) void this.suggest();
+  }
+
+  /** What may be asked of an image that nothing was asked about yet; the server may need a moment to look. */
+  private async suggest(): Promise<void> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const { version } = this, { queries = [] } = await this.fetch<{ queries?: string[] | null }>('suggest', {}).catch(() => ({ queries: [] }));
+      if (this.isBusy || this.version !== version) return;
+      if (queries) {
+        this.suggestions = queries;
+        return this.draw();
+      }
+      await new Promise((done) => setTimeout(done, SECOND_LOOK));
+    }
   }
 
   private apply(news: News): void {
