@@ -5,6 +5,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 
 import typer
 
+from engine.cli.audit import audit_engine
 from engine.cli.export import export_engine
 from engine.cli.fit import fit_stage_of_engine
 from engine.cli.forget import forget_engine_image
@@ -23,6 +24,7 @@ app.command("export")(export_engine)
 app.command("init")(init_engine)
 app.command("run")(run_engine)
 app.command("fit")(fit_stage_of_engine)
+app.command("audit")(audit_engine)
 app.command("review")(review_engine)
 app.command("status")(print_engine_status)
 app.command("forget")(forget_engine_image)

@@ -1,0 +1,29 @@
+"""`engine audit`: have people look at labels that models have decided."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.console import report_user_errors, require_extra
+from agent.cli.path_parameters import path_argument
+from agent.cli.streams import print_line
+
+
+def audit_engine(
+    folder: Annotated[Path, path_argument(help="Folder of the data engine.")],
+    sample: Annotated[int, typer.Option(min=1, help="Labels to draw at random.")] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed draws others.")] = 0,
+) -> None:
+    """Draw labels that models have decided, at random, for people to look at in `engine review`.
+
+    One label in fifty is looked at for ever without this. What people say of a label takes its place.
+    """
+    with report_user_errors(interrupted="nothing was changed"), require_extra("parquet", "pyarrow"):
+        from engine.quality.auditing import draw_audit_sample
+        from engine.store.store import EngineStore
+        from engine.verifiers.keeping import load_policy
+
+        with EngineStore.open(folder) as store:
+            drawn = draw_audit_sample(store, load_policy(store), sample, seed=seed)
+    print_line(f"{len(drawn):,} labels of models wait for people; {sample:,} were asked for")
