@@ -166,8 +166,12 @@ def run_engine(
     """Measure how many errors the riskiest pairs of the data engine hold, and how many pairs need no person."""
     with _report_errors(), require_extra("parquet", "pyarrow"):
         from bench.suites.engine.measuring import measure_engine
+        from bench.suites.engine.plots import plot_orders
 
-        _print_tables(measure_engine(seeds=seeds, scenes=scenes, folder=cache), out)
+        for table in measure_engine(seeds=seeds, scenes=scenes, folder=cache):
+            _print_tables([table], out)
+            if out is not None and table.columns[0] == "order":
+                plot_orders(table, out)
 
 
 @app.command("soak")
