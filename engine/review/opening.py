@@ -7,9 +7,11 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.review.desk import QUEUE_FILE, ReviewDesk
 from engine.review.queue import ReviewQueue
+from engine.review.ranking import build_ranking
 from engine.review.services import ReviewServices
 from engine.review.team.people import People
 from engine.store.store import EngineStore
+from engine.verifiers.keeping import load_policy
 from sam3_tool import Sam3
 from serve.http.services import BackgroundModel
 from serve.http.settings import ServeSettings
@@ -44,7 +46,7 @@ def open_services(
     with EngineStore.open(folder) as store:
         queue = open_queue(folder / QUEUE_FILE)
         try:
-            desk = ReviewDesk(store, queue)
+            desk = ReviewDesk(store, queue, policy=load_policy(store), rank=build_ranking(store))
             desk.synchronize()
             yield ReviewServices(
                 ServeSettings(tokens=people.tokens, hosts=hosts, drain_seconds=0, grace_seconds=5),
