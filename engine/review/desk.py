@@ -182,20 +182,23 @@ class ReviewDesk:
     def write_log(self) -> None:
         """Write into the log what it lacks. After a crash between the two files, nothing is written twice."""
         while opinions := self.queue.list_unlogged():
-            for opinion in opinions:
-                self._write_opinion(opinion)
+            with self.store.database.write():  # one transaction: a grid of 24 waits for the disk once
+                written = [self._write_opinion(opinion) for opinion in opinions]
+            self.queue.mark_logged(written)
+            for pair in dict.fromkeys(opinion.item.pair for opinion in opinions):
+                self.advance_pair(pair)
 
-    def _write_opinion(self, opinion: Opinion) -> None:
-        written = self._find_written(opinion)
-        if opinion.position is None:
-            position = min(written) if written else self._append_opinion(opinion)
-            self.queue.mark_logged(opinion.id, position=position)
-        if opinion.is_withdrawn:
-            at = opinion.withdrawn_at or time.time()
-            by = name_person(opinion.person)
-            taken = self.store.append([Withdrawal(position=position, by=by, at=at) for position in written])
-            self.queue.mark_logged(opinion.id, withdrawal=max(taken, default=0))
-        self.advance_pair(opinion.item.pair)
+    def _write_opinion(self, opinion: Opinion) -> tuple[int, int, int | None]:
+        """Return the opinion's number, its position, and that of the entry which takes it back."""
+        positions = self._find_written(opinion)
+        position = opinion.position
+        if position is None:
+            position = min(positions) if positions else self._append_opinion(opinion)
+        if not opinion.is_withdrawn:
+            return opinion.id, position, None
+        at, by = opinion.withdrawn_at or time.time(), name_person(opinion.person)
+        taken = self.store.append([Withdrawal(position=one, by=by, at=at) for one in positions])
+        return opinion.id, position, max(taken, default=0)
 
     def _append_opinion(self, opinion: Opinion) -> int:
         """Append an opinion that stands; return its position, 0 for one whose masks are not there any more."""
@@ -253,12 +256,15 @@ class ReviewDesk:
 
     def find_subject(self, item: QueueItem) -> tuple[Proposal, EngineImage]:
         """Return the proposal and the image that an item is about. Raises EngineError where they are forgotten."""
-        pair = self.store.find_pair(item.pair)
-        image = None if pair is None else self.store.find_image(pair.image)
-        proposal = self.store.read_proposal(item.pair)
+        image, proposal = self.find_image(item), self.store.read_proposal(item.pair)
         if image is None or proposal is None:
             raise EngineError("this item was removed from the project meanwhile; go on with the next one")
         return proposal, image
+
+    def find_image(self, item: QueueItem) -> EngineImage | None:
+        """Return the image that an item is about; None where it is forgotten."""
+        pair = self.store.find_pair(item.pair)
+        return None if pair is None else self.store.find_image(pair.image)
 
     def find_model_opinion(self, item: QueueItem) -> ModelOpinion | None:
         """Return the latest that a model said of an item."""

@@ -412,14 +412,17 @@ class ReviewQueue:
             condition = "opinion.position is null or (opinion.is_withdrawn = 1 and opinion.withdrawal is null)"
             return self._find_opinions(self._connection, f"({condition}) and opinion.id > ?", (0,))[:limit]
 
-    def mark_logged(self, opinion: int, *, position: int | None = None, withdrawal: int | None = None) -> None:
-        """Note where in the log of the project an opinion stands, or that it was taken back."""
+    def mark_logged(self, written: Iterable[tuple[int, int, int | None]]) -> None:
+        """Note what the log of the project has.
+
+        Args:
+            written: Of each opinion: its number, its position there, and that of the entry which takes it back.
+        """
         with self._write() as connection:
-            connection.execute(
-                "update opinion set position = coalesce(?, position), withdrawal = coalesce(?, withdrawal),"
-                " content = '' where id = ?",  # masks are in the log alone, which can forget them
-                (position, withdrawal, opinion),
-            )
+            connection.executemany(
+                "update opinion set position = ?, withdrawal = coalesce(?, withdrawal), content = '' where id = ?",
+                [(position, withdrawal, number) for number, position, withdrawal in written],
+            )  # masks are in the log alone, which can forget them
 
     def find_item(self, item: int) -> QueueItem | None:
         """Return an item, or None."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from engine.errors import EngineError
 from engine.pairs import Correction
 from engine.review.desk import ReviewDesk
 from engine.review.entries import REFUSALS
@@ -47,11 +46,12 @@ class ReviewServices:
 
     def describe_items(self, items: Iterable[QueueItem]) -> list[dict[str, Any]]:
         """Return what a page draws of items; those that were removed from the project meanwhile are left out."""
+        items = list(items)
+        proposals = self.desk.store.read_proposals([item.pair for item in items])
         described = []
         for item in items:
-            try:
-                proposal, image = self.desk.find_subject(item)
-            except EngineError:
+            proposal, image = proposals.get(item.pair), self.desk.find_image(item)
+            if proposal is None or image is None:
                 self.desk.queue.forget_pairs([item.pair])
                 continue
             view = build_view(item, proposal, image)

@@ -199,12 +199,12 @@ def test_opinions_wait_for_the_log_of_the_project_until_they_stand_there(queue):
     take(queue, "anna", count=2)
     answer(queue, "anna", 1)
     [opinion] = queue.list_unlogged()
-    queue.mark_logged(opinion.id, position=7)
+    queue.mark_logged([(opinion.id, 7, None)])
     assert queue.list_unlogged() == []
     queue.undo_opinions("anna")
     [opinion] = queue.list_unlogged()
     assert (opinion.position, opinion.is_withdrawn) == (7, True)
-    queue.mark_logged(opinion.id, withdrawal=8)
+    queue.mark_logged([(opinion.id, 7, 8)])
     assert queue.list_unlogged() == []
 
 

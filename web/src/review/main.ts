@@ -40,7 +40,7 @@ class Page implements Desk {
     this.correction = new PairScreen(this, true);
     this.screens = { mv: new JudgingScreen(this), grid: new GridScreen(this), ev: new PairScreen(this, false), correct: this.correction };
     this.team = new TeamScreen(this.shelf, (message) => this.tell(message));
-    this.supply = new Supply((group) => this.screens[this.supply.task].prepare(group), () => void this.showNext(), (error) => this.report(error));
+    this.supply = new Supply((group) => this.screens[this.supply.task].prepare(group), () => void this.showNext(), (error) => this.report(error), () => this.outbox.list().map((answer) => answer.item));
     this.outbox = new Outbox(person.name, {
       onChange: (waiting, offline) => this.showConnection(waiting, offline),
       onTold: (answer, told) => this.showTold(answer, told),
@@ -75,6 +75,7 @@ class Page implements Desk {
 
   private async chooseTask(task: Task): Promise<void> {
     sessionStorage.setItem('sam3-review-task', task);
+    find('#stage').focus(); // else Enter would press the task's button again
     this.closeTeam();
     this.edited = this.shown = null;
     this.history = [];
@@ -96,6 +97,7 @@ class Page implements Desk {
 
   private async openTeam(): Promise<void> {
     this.isTeamOpen = true;
+    find('#stage').focus();
     this.markTask('team');
     find('#stage').replaceChildren(this.team.node);
     find('#phrase').textContent = 'The team';

@@ -5,6 +5,7 @@ import type { Item, Task } from './types.ts';
 const AHEAD = 6;
 const BEAT = 30_000;
 const AGAIN = 2000;
+const MAX_HELD = 200;
 
 interface Taken {
   items: Item[];
@@ -18,8 +19,16 @@ export class Supply {
   task: Task = 'mv';
   isEmpty = false;
 
-  /** `prepare` fetches the images of a group; `onArrival` hears that there is something to show. */
-  constructor(private readonly prepare: (group: Item[]) => void, private readonly onArrival: () => void, private readonly onError: (error: unknown) => void) {
+  /**
+   * `prepare` fetches the images of a group; `onArrival` hears that there is something to show; `listAnswered` are items
+   * whose answers are on their way, which the server would give again.
+   */
+  constructor(
+    private readonly prepare: (group: Item[]) => void,
+    private readonly onArrival: () => void,
+    private readonly onError: (error: unknown) => void,
+    private readonly listAnswered: () => number[],
+  ) {
     setInterval(() => void this.beat(), BEAT);
     addEventListener('pagehide', () => this.release());
   }
@@ -60,14 +69,15 @@ export class Supply {
   private async take(): Promise<void> {
     clearTimeout(this.timer);
     const task = this.task, ahead = task === 'grid' ? 2 : AHEAD;
-    const held = this.groups.flat().map((item) => item.id);
+    const held = [...this.groups.flat().map((item) => item.id), ...this.listAnswered()].slice(0, MAX_HELD);
     const wanted = ahead - this.groups.length;
     if (wanted <= 0) return;
     const asked = { stage: task === 'grid' ? 'mv' : task, page: this.page, held, count: wanted, grid: task === 'grid' };
     try {
       const { items } = await postJson<Taken>('/api/take', asked);
       if (task !== this.task) return;
-      this.add(task === 'grid' ? (items.length ? [items] : []) : items.map((item) => [item]));
+      const answered = new Set(this.listAnswered()), fresh = items.filter((item) => !answered.has(item.id));
+      this.add(task === 'grid' ? (fresh.length ? [fresh] : []) : fresh.map((item) => [item]));
     } catch (error) {
       this.onError(error);
       this.timer = setTimeout(() => void this.fill(), AGAIN);

@@ -98,7 +98,7 @@ export class TeamScreen {
     for (const [facet, values] of Object.entries(found.facets)) facets.append(this.makeFacet(facet, values));
     const list = makeNode('div', 'failures');
     list.append(...found.answers.map((answer) => this.makeFailure(answer)));
-    this.failures.replaceChildren(makeNode('h2', '', `Why did it fail? ${found.count} answers`), facets, list);
+    this.failures.replaceChildren(makeNode('h2', '', `Why did it fail? ${found.count} ${found.count === 1 ? 'answer' : 'answers'}`), facets, list);
   }
 
   private makeFacet(facet: string, values: [string, number][]): HTMLElement {

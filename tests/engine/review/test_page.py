@@ -1,0 +1,212 @@
+"""The review in a real browser: by keyboard, by two people, with a server that is killed in the middle."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from engine.pairs import Correction, Judgement
+from engine.review.app import create_app
+from engine.review.desk import QUEUE_FILE, ReviewDesk
+from engine.review.queue import ReviewQueue
+from engine.review.services import ReviewServices
+from engine.review.team.people import People
+from engine.store.store import EngineStore
+from sam3_tool import Instances, Sam3, ScriptedBackend
+from sam3_tool.masks.boxes import masks_to_boxes
+from serve.http.services import BackgroundModel
+from serve.http.settings import ServeSettings
+from tests.engine.review.conftest import add_image, add_pair, draw_masks
+from tests.engine.review.test_routes import TOKENS, USERS
+from tests.support.program import Program, start_program
+from tests.support.serving import serve_in_thread
+
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+DESKTOP = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
+PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+PATIENCE = 60_000
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; Debian and Ubuntu: apt-get install chromium-headless-shell")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Reviewer:
+    """Somebody in front of the page."""
+
+    def __init__(self, browser: Browser, url: str, token: str = "", **how: object) -> None:
+        self.context = browser.new_context(**{**DESKTOP, **how})  # type: ignore[arg-type]
+        self.context.set_default_timeout(PATIENCE)
+        self.page: Page = self.context.new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(url)
+        if token:
+            self.page.get_by_label("Your token").fill(token)
+            self.page.keyboard.press("Enter")
+
+    @property
+    def item(self) -> str:
+        """The number of the item that is painted."""
+        self.page.locator("body[data-item]:not([data-item=''])").wait_for()
+        return str(self.page.locator("body").get_attribute("data-item"))
+
+    def press(self, key: str) -> str:
+        """Press a key that answers; return the item that it answered."""
+        answered = self.item
+        self.page.keyboard.press(key)
+        self.page.locator(f"body:not([data-item='{answered}'])").wait_for()
+        return answered
+
+    def choose(self, task: str) -> None:
+        self.page.get_by_role("button", name=task, exact=True).click()
+
+    def wait_sent(self) -> None:
+        self.page.locator("body[data-waiting='0']").wait_for()
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Callable[..., Reviewer]]:
+    opened: list[Reviewer] = []
+
+    def visit_page(url: str, token: str = "", **how: object) -> Reviewer:
+        opened.append(Reviewer(chromium, url, token, **how))
+        return opened[-1]
+
+    yield visit_page
+    for reviewer in opened:
+        reviewer.context.close()
+        assert reviewer.errors == []
+
+
+@pytest.fixture
+def url(store: EngineStore) -> Iterator[str]:
+    """A server for one person, in this process, whose SAM 3 finds the second square under a click."""
+    masks = draw_masks(2)[1:]
+    found = Instances(masks, masks_to_boxes(masks), np.array([0.9], np.float32), 0.9, "red cup")
+    desk = ReviewDesk(store, ReviewQueue(store.folder / QUEUE_FILE))
+    desk.synchronize()
+    services = ReviewServices(
+        ServeSettings(hosts=("127.0.0.1",), drain_seconds=0),
+        People.build_alone(),
+        desk,
+        BackgroundModel.from_loaded(Sam3(ScriptedBackend({None: {"red cup": found}}))),
+    )
+    with serve_in_thread(create_app(services)) as address:
+        yield address
+
+
+def list_said(folder: Path) -> list[tuple[str, str, str]]:
+    """What people said, as the log of the project has it: who, stage, choice."""
+    with EngineStore.open(folder, read_only=True) as store:
+        entries = [record.entry for record in store.entries()]
+    return [(entry.by, entry.stage, entry.choice) for entry in entries if isinstance(entry, Judgement)]
+
+
+def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, visit):
+    key = add()
+    reviewer = visit(request.getfixturevalue("url"))
+    page = reviewer.page
+    assert reviewer.item
+    assert page.locator("#phrase").inner_text() == "red cup"
+    reviewer.press("A")
+    reviewer.wait_sent()
+    reviewer.choose("Coverage")
+    for _ in range(2):  # to the second square
+        reviewer.item  # noqa: B018  # is painted
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("c")
+    page.locator("svg .mask[data-at='1']").wait_for()
+    reviewer.press("Enter")
+    reviewer.wait_sent()
+    [correction] = [record.entry for record in store.entries(key) if isinstance(record.entry, Correction)]
+    assert (len(correction.masks), correction.exhaustive) == (2, True)
+    page.keyboard.press("z")
+    assert reviewer.item
+    assert store.read_state(key).needs == "ev"
+
+
+def test_a_grid_marks_the_wrong_ones_and_undo_takes_all_back(add, store, request, visit):
+    keys = [add() for _ in range(3)]
+    reviewer = visit(request.getfixturevalue("url"))
+    reviewer.choose("Grids")
+    reviewer.page.locator(".cell").nth(2).wait_for()
+    reviewer.page.keyboard.press("b")
+    expect(reviewer.page.locator(".cell").nth(1)).to_have_attribute("aria-pressed", "true")
+    reviewer.press("Enter")
+    reviewer.wait_sent()
+    assert sorted(store.read_state(key).needs for key in keys) == ["correct", "ev", "ev"]
+    reviewer.page.keyboard.press("z")
+    reviewer.page.locator(".cell").nth(2).wait_for()
+    assert {store.read_state(key).needs for key in keys} == {"mv"}
+
+
+def test_a_phrase_is_text_and_everything_has_its_place_on_a_phone(add, request, visit, tmp_path):
+    add(MARKUP)
+    reviewer = visit(request.getfixturevalue("url"), **PHONE)
+    assert reviewer.item
+    assert reviewer.page.locator("#phrase").inner_text() == MARKUP
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert reviewer.page.evaluate(wider) == 0
+    for button in reviewer.page.locator(".commands button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 24  # WCAG 2.2, target size
+    reviewer.page.keyboard.press("?")
+    expect(reviewer.page.get_by_text("This project has no guidelines.")).to_be_visible()
+
+
+def start_review(folder: Path, users: Path, port: str = "0") -> tuple[Program, str]:
+    program = start_program(
+        "engine", "review", folder, "--users", users, "--port", port, env=dict(os.environ), stderr=2
+    )
+    assert program.stdout is not None
+    address = program.stdout.readline().split()[0]
+    return program, address
+
+
+def test_two_people_review_a_page_closes_the_server_is_killed_and_nothing_is_lost(tmp_path, visit):
+    users, folder = tmp_path / "users.toml", tmp_path / "project"
+    users.write_text(USERS)
+    with EngineStore.create(folder) as store:
+        for number in range(24):
+            add_pair(store, add_image(store, tmp_path, number), "red cup", 1)
+    program, address = start_review(folder, users)
+    anna, ben = visit(address, TOKENS["anna"]), visit(address, TOKENS["ben"])
+    answered = [("human:anna", anna.press("A")), ("human:ben", ben.press("3")), ("human:ben", ben.press("R"))]
+    ben.wait_sent()
+    ben.page.close()  # what he held goes back
+    answered += [("human:anna", anna.press("a")) for _ in range(2)]
+    anna.wait_sent()
+    program.kill()
+    program.communicate()
+    answered += [("human:anna", anna.press("a")) for _ in range(2)]  # of those that were fetched ahead
+    expect(anna.page.locator("#offline")).to_contain_text("There is no connection")
+    program, _ = start_review(folder, users, address.rpartition(":")[2])
+    anna.wait_sent()
+    expect(anna.page.locator("#offline")).to_be_hidden()
+    while anna.page.locator("body").get_attribute("data-item"):
+        answered.append(("human:anna", anna.press("a")))
+        anna.wait_sent()
+        anna.page.wait_for_timeout(50)
+    program.kill()
+    program.communicate()
+    said = list_said(folder)
+    assert [by for by, *_ in said] == [by for by, _ in answered]
+    assert len(set(answered)) == len(answered)
+    assert said.count(("human:ben", "mv", "reject")) == 2
+    with EngineStore.open(folder, read_only=True) as store:
+        assert {state.needs for state in store.iterate_states()} <= {"ev", "correct"}
