@@ -32,7 +32,7 @@ BASELINES = ("published", "transformers", "float32")
 """The last is transformers with the format that it loads by itself; the others get the format of ours."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
 SERVE_TABLES = ("batching", "own-cost", "clients", "first-mask", "overload", "shutdown", "processes")
-SUITES = {"agent": ("overhead", "toolsets"), "eval": ("evaluation",), "demo": ("demo",)}
+SUITES = {"agent": ("overhead", "toolsets"), "eval": ("evaluation",), "demo": ("demo",), "review": ("review",)}
 """Command -> modules of `bench.suites` whose `main` it runs, each in a process of its own."""
 OutputFolder = Annotated[
     Path | None, path_option(help="Also write each table into this folder: JSON, Markdown, a plot.")
@@ -238,6 +238,13 @@ def run_demo() -> None:
     """Measure the demo in Chromium: from the command to the first page, from a click to its mask."""
     _require_packages("playwright", "gradio")
     _run_suites("demo")
+
+
+@app.command("review")
+def run_review() -> None:
+    """Measure the review of the data engine at 100,000 items: its queue under kills, its page in Chromium."""
+    _require_packages("playwright", "fastapi", "pyarrow")
+    _run_suites("review")
 
 
 @app.command("all")

@@ -125,9 +125,9 @@ def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, vi
     reviewer.press("A")
     reviewer.wait_sent()
     reviewer.choose("Coverage")
-    for _ in range(2):  # to the second square
+    for _ in range(4):  # to the second square
         reviewer.item  # noqa: B018  # is painted
-        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowLeft")
     page.keyboard.press("c")
     page.locator("svg .mask[data-at='1']").wait_for()
     reviewer.press("Enter")
@@ -188,6 +188,7 @@ def test_two_people_review_a_page_closes_the_server_is_killed_and_nothing_is_los
     anna, ben = visit(address, TOKENS["anna"]), visit(address, TOKENS["ben"])
     answered = [("human:anna", anna.press("A")), ("human:ben", ben.press("3")), ("human:ben", ben.press("R"))]
     ben.wait_sent()
+    ben.page.wait_for_load_state("networkidle")
     ben.page.close()  # what he held goes back
     answered += [("human:anna", anna.press("a")) for _ in range(2)]
     anna.wait_sent()
@@ -204,6 +205,10 @@ def test_two_people_review_a_page_closes_the_server_is_killed_and_nothing_is_los
         anna.page.wait_for_timeout(50)
     program.kill()
     program.communicate()
+    queue = ReviewQueue(folder / QUEUE_FILE)
+    kept = [(f"human:{one.person}", str(one.item)) for one in queue.list_answers()]
+    queue.close()
+    assert sorted(kept) == sorted(answered)
     said = list_said(folder)
     assert [by for by, *_ in said] == [by for by, _ in answered]
     assert len(set(answered)) == len(answered)

@@ -164,8 +164,8 @@ class Page implements Desk {
     const answers = said.map(({ item, choice, reason = '', content = '' }) => ({ id: makeId(), item, choice, reason, content, seconds, batch }));
     this.history = [...this.history, group].slice(-REMEMBERED);
     this.shown = this.edited = null;
+    this.outbox.add(answers); // first: what is on its way is not to be given again
     this.supply.advance();
-    this.outbox.add(answers);
     void this.showNext();
   }
 
