@@ -119,7 +119,8 @@ def answer_calls(queue: ReviewQueue, connection: Any, times: tuple[list[float], 
 def review_items(person: str, address: str) -> None:
     """Take and answer until nothing is left; where the writer is gone, send the same again to the next one."""
     chance, connection = random.Random(person), None
-    idle, call, serial = 0, None, 0
+    call: tuple[str, tuple[Any, ...], dict[str, Any]] | None = None
+    idle, serial = 0, 0
     while idle < 20:
         try:
             connection = connection or Client(address)
