@@ -32,7 +32,12 @@ BASELINES = ("published", "transformers", "float32")
 """The last is transformers with the format that it loads by itself; the others get the format of ours."""
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
 SERVE_TABLES = ("batching", "own-cost", "clients", "first-mask", "overload", "shutdown", "processes")
-SUITES = {"agent": ("overhead", "toolsets"), "eval": ("evaluation",), "demo": ("demo",), "review": ("annotation.review",)}
+SUITES = {
+    "agent": ("overhead", "toolsets"),
+    "eval": ("evaluation",),
+    "demo": ("demo",),
+    "review": ("annotation.review",),
+}
 """Command -> modules of `bench.suites` whose `main` it runs, each in a process of its own."""
 OutputFolder = Annotated[
     Path | None, path_option(help="Also write each table into this folder: JSON, Markdown, a plot.")
