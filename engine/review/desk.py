@@ -10,6 +10,7 @@ from threading import RLock
 from engine.errors import EngineError
 from engine.images import EngineImage
 from engine.pairs import Entry, Judgement, Pair, Proposal, Withdrawal
+from engine.quality.auditing import is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, is_about, name_person, read_content, to_entries
 from engine.review.queue import ReviewQueue, choose_wanted
 from engine.review.queue_tables import NewItem, NewOpinion, Opinion, QueueItem
@@ -75,6 +76,7 @@ class ReviewDesk:
         self.store, self.queue = store, queue
         self._policy, self._rank = policy, rank
         self._lock = RLock()
+        self._audit = read_audit_sample(store)
 
     def synchronize(self) -> int:
         """Write what the log lacks, and fill the queue with what the pairs need. Call it once at the start.
@@ -119,6 +121,9 @@ class ReviewDesk:
                 needed = [("mv", mask, build_version(proposal)) for mask in decision.open_masks]
             case "ev" | "correct":
                 needed = [(decision.needs, None, build_version(proposal, decision.accepted))]
+            case "" if is_model_label(decision) and (is_audited(pair.key) or pair.key in self._audit):
+                needed = [("ev", None, build_version(proposal, decision.accepted))]
+                priority = Priority(priority.value, "audit")
         for stage, mask, version in needed:
             yield NewItem(
                 stage=stage,
