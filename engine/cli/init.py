@@ -23,6 +23,12 @@ def init_engine(
     ontology: Annotated[
         str | None, typer.Option(help="A tree of concepts (.json, .obo or .csv), or 'generated-world'.")
     ] = None,
+    blocked: Annotated[
+        Path | None, path_option(help="Phrases never to ask about: a line each, 'words; reason'. Others ship.")
+    ] = None,
+    not_groundable: Annotated[
+        Path | None, path_option(help="Words that name nothing with an outline: a line each. Others ship.")
+    ] = None,
     guidelines: Annotated[Path | None, path_option(help="A text that reviewers see.")] = None,
     alt_text: Annotated[
         Path | None,
@@ -47,7 +53,8 @@ def init_engine(
     ):
         from annotate.questions import read_phrases
         from engine.project.beginning import Materials, begin_engine
-        from engine.stages.propose import clean_list
+        from engine.project.rules import clean_list, load_engine_rules
+        from engine.store.store import EngineStore
 
         wanted = read_phrases(phrases) if phrases is not None else ()
         materials = Materials(
@@ -55,13 +62,16 @@ def init_engine(
             phrases=wanted,
             ontology=ontology,
             guidelines=guidelines,
+            blocked=blocked,
+            not_groundable=not_groundable,
             alt_text=alt_text,
             source=source,
             licence=licence,
             split_by=split_by,
         )
         added = begin_engine(folder, materials)
-        dropped = clean_list(wanted).dropped
+        with EngineStore.open(folder, read_only=True) as store:
+            dropped = clean_list(wanted, load_engine_rules(store)).dropped
         print_notes([*added.notes, *(f"{one.original!r} is not asked about: {one.reason}" for one in dropped)])
     done = "begun with" if added.is_new else "there already; added"
     name = escape_unprintable(str(folder))

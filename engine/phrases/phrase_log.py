@@ -6,7 +6,7 @@ What stands here was asked; a run that goes on asks nothing twice.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from engine.pairs import Pair
@@ -15,6 +15,8 @@ from engine.phrases.refusals import DroppedPhrase
 from engine.store.store import EngineStore
 
 TABLE = "phrase_sources"
+LIST = "list"
+"""The source of phrases for all images; its record belongs to no image, and holds the whole list as it is now."""
 _SCHEMA = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
     image TEXT NOT NULL, source TEXT NOT NULL, said_by TEXT NOT NULL, caption TEXT NOT NULL, kept TEXT NOT NULL,
     dropped TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (image, source, said_by)
@@ -30,9 +32,9 @@ class PhraseSource:
     """
 
     image: str
-    """Its key."""
+    """Its key; "" for what holds for all images."""
     source: str
-    """"model", "alt-text" or "negatives"."""
+    """"list", "model", "alt-text" or "negatives"."""
     by: str
     """Of a model, its name and the hash of what it reads; else a hash of what was read."""
     caption: str = ""
@@ -49,7 +51,7 @@ def list_asked_images(store: EngineStore, source: str, by: str) -> frozenset[str
         return frozenset(row[0] for row in rows)
 
 
-def add_source(store: EngineStore, said: PhraseSource, pairs: Sequence[Pair]) -> int:
+def add_source(store: EngineStore, said: PhraseSource, pairs: Iterable[Pair]) -> int:
     """Keep what a source said and the pairs that came of it, both or neither; return how many pairs are new.
 
     Raises:

@@ -71,6 +71,10 @@ class GroundableWords:
         words = _split_words(phrase)
         return " ".join(words) not in self.phrases and not (words and words[-1] in self.heads)
 
+    def extend(self, other: "GroundableWords") -> "GroundableWords":
+        """Return a list of both."""
+        return GroundableWords(self.phrases | other.phrases, self.heads | other.heads)
+
 
 @cache
 def load_block_list() -> BlockList:

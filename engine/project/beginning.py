@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from annotate.sources.lists import ListReader
 from annotate.sources.opening import SourceOptions, open_source
 from engine.errors import EngineError
 from engine.phrases.ontology_files import GENERATED_WORLD, load_ontology
+from engine.phrases.word_lists import read_block_list, read_groundable_words
 from engine.project.texts import find_alt_text, read_alt_texts
 from engine.store.files import NewFile, add_files, to_text
 from engine.store.folder import DATABASE_FILE, describe_os_error
 from engine.store.settings import EngineSettings
 from engine.store.store import EngineStore
+
+BLOCKED_FILE = "blocked.txt"
+NOT_GROUNDABLE_FILE = "not_groundable.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,10 @@ class Materials:
     ontology: str | None = None
     """A file, or "generated-world"."""
     guidelines: Path | None = None
+    blocked: Path | None = None
+    """Phrases never to be asked about."""
+    not_groundable: Path | None = None
+    """Words without an outline."""
     alt_text: Path | None = None
     source: str | None = None
     """Of the images; left out, the folder within `images` that each lies in."""
@@ -113,6 +122,10 @@ def _check_texts(materials: Materials) -> None:
     """Raise EngineError where a text cannot be read, before anything is written."""
     if materials.ontology is not None:
         load_ontology(materials.ontology)
+    if materials.blocked is not None:
+        read_block_list(materials.blocked)
+    if materials.not_groundable is not None:
+        read_groundable_words(materials.not_groundable)
     if materials.guidelines is not None:
         try:
             materials.guidelines.read_bytes()
@@ -146,6 +159,8 @@ def _merge_settings(before: EngineSettings, materials: Materials) -> EngineSetti
             "phrases": tuple(dict.fromkeys([*before.phrases, *materials.phrases])),
             "ontology": ontology,
             "guidelines": guidelines,
+            "blocked": before.blocked if materials.blocked is None else BLOCKED_FILE,
+            "not_groundable": before.not_groundable if materials.not_groundable is None else NOT_GROUNDABLE_FILE,
             "split_by": materials.split_by or before.split_by,
         }
     )
@@ -153,14 +168,17 @@ def _merge_settings(before: EngineSettings, materials: Materials) -> EngineSetti
 
 def _copy_texts(folder: Path, materials: Materials, settings: EngineSettings) -> None:
     """Copy texts into the engine's folder, so that it does not depend on where they lay. Raises EngineError."""
-    copies = {settings.guidelines: materials.guidelines}
+    copies = {
+        settings.guidelines: materials.guidelines,
+        settings.blocked: materials.blocked,
+        settings.not_groundable: materials.not_groundable,
+    }
     if materials.ontology not in (None, GENERATED_WORLD):
         copies[settings.ontology] = Path(str(materials.ontology))
     try:
         for name, path in copies.items():
             if path is not None:
-                shutil.copyfile(path, folder / name)
-    except shutil.SameFileError:
-        pass
+                with suppress(shutil.SameFileError):
+                    shutil.copyfile(path, folder / name)
     except OSError as error:
         raise describe_os_error(folder, error) from error

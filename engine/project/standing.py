@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.images import SPLITS
+from engine.phrases.phrase_log import count_dropped
 from engine.proposing import get_recipe
 from engine.states import STATE_NAMES, PairSummary, StatePolicy
 from engine.store.files import count_files
@@ -103,6 +104,8 @@ class EngineStanding:
     """Different ones among the pairs."""
     blocked: tuple[str, ...]
     """Phrases that a person has flagged."""
+    dropped: Mapping[str, int]
+    """Texts that are not asked about, by the kind of the reason."""
     position: int
     """The last of the log."""
 
@@ -118,6 +121,7 @@ class EngineStanding:
             "recipes": dict(self.recipes),
             "phrases": self.phrases,
             "blocked_phrases": list(self.blocked),
+            "dropped_phrases": dict(self.dropped),
             "position": self.position,
         }
 
@@ -142,7 +146,17 @@ def read_standing(store: EngineStore, policy: StatePolicy) -> EngineStanding:
         recipes.update([get_recipe(summary.made_by)] if summary.made_by else [])
     images, split_images = _count_images(store)
     blocked = tuple(sorted(store.find_blocked_phrases()))
-    return EngineStanding(images, pairs, splits, split_images, recipes, len(phrases), blocked, store.last_position)
+    return EngineStanding(
+        images,
+        pairs,
+        splits,
+        split_images,
+        recipes,
+        len(phrases),
+        blocked,
+        count_dropped(store),
+        store.last_position,
+    )
 
 
 def _count_images(store: EngineStore) -> tuple[ImageCounts, Counter[str]]:
@@ -178,6 +192,7 @@ def describe_standing(standing: EngineStanding) -> list[tuple[str, str, str]]:
     told = [(heading, name, f"{value:,}") for heading, name, value in lines if isinstance(value, int) and value]
     told += [("masks by", f"{count:,} pairs", recipe) for recipe, count in standing.recipes.items()]
     told += [("ends", name, describe_deciders(counts)) for name, counts in [("all", pairs), *standing.splits.items()]]
+    told += [("not asked", kind.replace("_", " "), f"{count:,}") for kind, count in sorted(standing.dropped.items())]
     return told + [("blocked phrases", phrase, "flagged") for phrase in standing.blocked]
 
 

@@ -23,6 +23,10 @@ class EngineSettings(EngineValue):
     """Name of its copy in the engine's folder; "" for none."""
     guidelines: str = ""
     """Name of its copy in the engine's folder; "" for none."""
+    blocked: str = ""
+    """Name of its copy in the engine's folder: phrases never to be asked about, beside those that ship; "" for none."""
+    not_groundable: str = ""
+    """Name of its copy in the engine's folder: words without an outline, beside those that ship; "" for none."""
     split_by: str = "group"
     """"group": near-duplicates stay together; "source": so do all images of a source."""
     validation_share: float = 0.1

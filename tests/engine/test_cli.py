@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.cli.main import app
+from engine.phrases.phrase_log import read_sources
 from engine.store.store import EngineStore
 from tests.support.engines import write_photos
 
@@ -73,6 +74,9 @@ def test_an_engine_is_begun_run_asked_and_told_to_forget(tmp_path: Path, photos:
         (("--images", "photos", "--alt-text", "photos/0.png"), "give alt-texts as a .json, .csv or .tsv file"),
         (("--images", "photos", "--alt-text", "list.json"), "holds something else than texts by file name"),
         (("--images", "photos", "--alt-text", "other.csv"), "expected one named file_name"),
+        (("--images", "photos", "--blocked", "photos/0.png"), "photos/0.png is not in UTF-8"),
+        (("--images", "photos", "--blocked", "wordless.txt"), "line 1 of wordless.txt has no words"),
+        (("--images", "photos", "--not-groundable", "nowhere.txt"), "cannot read nowhere.txt"),
         (("--images", "many.tar"), "holds images packed into files"),
     ],
 )
@@ -84,6 +88,7 @@ def test_what_cannot_be_begun_is_one_line_and_leaves_nothing(
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "other.csv").write_text("a;b\n")
+    (tmp_path / "wordless.txt").write_text("; race\n")
     with tarfile.open(tmp_path / "many.tar", "w") as archive:
         archive.add(photos / "0.png", "0.png")
     monkeypatch.chdir(tmp_path)
@@ -142,3 +147,21 @@ def test_a_disk_without_room_is_one_line_and_what_was_there_is_kept(folder: Path
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "make room and run the same command again" in done.stderr
     assert invoke("run", folder, "--until", "media").stdout == "media: 2 images read\n"
+
+
+def test_own_lists_add_to_those_that_ship_and_what_is_dropped_is_kept_with_why(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("dog; our customer asks for no animals", encoding="utf-16")
+    (tmp_path / "vague.txt").write_text("# heads\nsparkle\n")
+    lists = ("--blocked", tmp_path / "mine.txt", "--not-groundable", tmp_path / "vague.txt")
+    added = invoke("init", folder, *lists, "--phrases", "hot dogs, blue sparkle, mood, hat")
+    assert (added.exit_code, added.stderr.count("is not asked about")) == (0, 3), added.stderr
+    assert "our customer asks for no animals" in added.stderr
+    for path in tmp_path.glob("*.txt"):
+        path.unlink()  # the engine has copies
+    assert invoke("run", folder, "--until", "propose").stdout.endswith("propose: 4 new pairs\n")
+    with EngineStore.open(folder, read_only=True) as store:
+        assert sorted({pair.phrase for pair in store.pairs()}) == ["cup", "hat"]
+        [said] = read_sources(store)
+    assert [one.kind for one in said.dropped] == ["blocked", "blocked", "not_groundable", "not_groundable"]
+    standing = json.loads(invoke("status", folder, "--json").stdout)
+    assert standing["dropped_phrases"] == {"blocked": 2, "not_groundable": 2}
