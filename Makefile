@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs web web-check static check
+.PHONY: help setup install try test test-vllm test-trainer test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs web web-check static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -8,6 +8,7 @@ DEV = $(RUN) --extra dev --group owners --group docs
 # one file's tests stay together, since they share a model or a server; long files come first (tests/conftest.py)
 TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VLLM = .tools/vllm-env
+TRAINER = .tools/trainer-env
 RAY = .tools/ray-env
 CVAT = .tools/cvat-env
 LABEL_STUDIO = .tools/label-studio-env
@@ -33,6 +34,14 @@ test-vllm: $(VLLM)/made ## drive a real vLLM on a CPU; see tests/vllm/README.md
 $(VLLM)/made: tests/vllm/requirements.txt tests/vllm/overrides.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(VLLM)
 	$(UV) pip install --python $(VLLM) --override tests/vllm/overrides.txt -r tests/vllm/requirements.txt
+	@touch $@
+
+test-trainer: $(TRAINER)/made ## read exports with the official trainer's loaders; see tests/trainer/README.md
+	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(TRAINER)/bin/python -m pytest tests/trainer
+
+$(TRAINER)/made: tests/trainer/requirements.txt tests/trainer/overrides.txt pyproject.toml
+	$(UV) venv --quiet --clear --python 3.11 $(TRAINER)
+	$(UV) pip install --python $(TRAINER) --override tests/trainer/overrides.txt -r tests/trainer/requirements.txt
 	@touch $@
 
 test-label-studio: $(LABEL_STUDIO)/made ## drive a real Label Studio; see tests/label_studio/README.md
