@@ -122,15 +122,17 @@ class _TrainerExport:
         self._content: dict[str, _Content] = defaultdict(_Content)
         self._excluded: list[dict[str, Any]] = []
         self._decided_by: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
 
     def write_files(self, *, plain_coco: bool) -> TrainerReport:
         """Write everything into the unfinished folder."""
         for state in self._store.iterate_states(self._policy):
             self._add_state(state)
         if not self._content["train"].pairs:
+            looked_at = ", ".join(f"{count:,} {split}" for split, count in sorted(self._seen.items())) or "none"
             raise EngineError(
-                f"{self._store.folder} has no pair to train on, of {len(self._excluded):,} that were looked at; judge"
-                " some first: sam3-agent engine review"
+                f"{self._store.folder} has nothing to train on: no pair of the split train is judged (pairs by split:"
+                f" {looked_at}); judge some with: sam3-agent engine review {self._store.folder}"
             )
         for split in TRAINED_SPLITS:
             if self._content[split].pairs:
@@ -145,6 +147,7 @@ class _TrainerExport:
 
     def _add_state(self, state: PairState) -> None:
         image = self._images[state.pair.image]
+        self._seen[image.split] += 1
         if image.split not in TRAINED_SPLITS:
             return
         use = decide_use(state)

@@ -235,6 +235,7 @@ def test_a_folder_that_holds_something_is_refused(judged, tmp_path):
 
 def test_an_engine_in_which_nothing_is_judged_is_refused(builder, tmp_path):
     builder.add_pair(builder.add_image("a.png"), "cup", (LEFT,))
-    with pytest.raises(EngineError, match="no pair to train on, of 1 that were looked at"):
+    builder.add_pair(builder.add_image("b.png", split="val"), "cup", (), ("accept",))
+    with pytest.raises(EngineError, match=r"no pair of the split train is judged \(pairs by split: 1 train, 1 val\)"):
         export_trainer(builder.store, tmp_path / "labels")
     assert not (tmp_path / "labels").exists()
