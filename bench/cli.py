@@ -164,16 +164,33 @@ def run_annotation(
 @app.command("engine")
 def run_engine(
     seeds: Annotated[int, typer.Option(min=1, help="Simulated projects of each kind of negatives.")] = 3,
-    scenes: Annotated[int, typer.Option(min=30, help="Scenes of each project.")] = 150,
-    cache: Annotated[Path | None, path_option(help="Keep simulated projects here. Default: the user's cache.")] = None,
+    scenes: Annotated[
+        int | None, typer.Option(min=30, help="Scenes of each project (default: 150; 1200 with --loop).")
+    ] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Fine-tune on another style's labels instead: an hour of one core.")
+    ] = False,
+    bfloat16: Annotated[
+        bool, typer.Option("--bfloat16", help="With --loop: quicker on processors that compute in bfloat16.")
+    ] = False,
+    cache: Annotated[Path | None, path_option(help="Keep what is made here. Default: the user's cache.")] = None,
     out: OutputFolder = None,
 ) -> None:
-    """Measure how many errors the riskiest pairs of the data engine hold, and how many pairs need no person."""
+    """Measure how many errors the riskiest pairs of the data engine hold, and how many pairs need no person.
+
+    With --loop, measure what a round of fine-tuning on the engine's labels gains beside true labels and pseudo-labels.
+    """
     with _report_errors(), require_extra("parquet", "pyarrow"):
+        if loop:
+            from bench.suites.retraining.study import LoopPlan, get_default_folder, measure_loop
+
+            folder = cache or get_default_folder()
+            _print_tables(measure_loop(LoopPlan(folder, scenes or LoopPlan.scenes, bfloat16=bfloat16)), out)
+            return
         from bench.suites.engine.measuring import measure_engine
         from bench.suites.engine.plots import plot_orders
 
-        for table in measure_engine(seeds=seeds, scenes=scenes, folder=cache):
+        for table in measure_engine(seeds=seeds, scenes=scenes or 150, folder=cache):
             _print_tables([table], out)
             if out is not None and table.columns[0] == "order":
                 plot_orders(table, out)

@@ -34,10 +34,17 @@ def export_engine(
     with report_user_errors(interrupted=interrupted), require_extra("parquet", "pyarrow"), show_progress() as display:
         from engine.exports.trainer import export_trainer
         from engine.store.store import EngineStore
+        from engine.verifiers.keeping import load_policy
 
         with EngineStore.open(folder, read_only=True) as store:
             display.show_status(f"writing {out}")
-            report = export_trainer(store, out, plain_coco=plain_coco, on_note=lambda text: _print_note(display, text))
+            report = export_trainer(
+                store,
+                out,
+                policy=load_policy(store),
+                plain_coco=plain_coco,
+                on_note=lambda text: _print_note(display, text),
+            )
         for line in describe_trainer_export(report):
             print_line(line)
 

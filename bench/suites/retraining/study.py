@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from bench.harness.tables import Cell, Table
 from bench.suites.retraining.comparing import ArmResult, Outcomes, compare_arm
@@ -48,6 +49,11 @@ class LoopPlan:
     """Of fine-tuning: the order of scenes, and which known ones are mixed in."""
     bfloat16: bool = False
     """Compute large layers in bfloat16: faster on CPUs that have units for it, slower on others."""
+
+
+def get_default_folder() -> Path:
+    """Return the folder of a study that names none, in the user's cache."""
+    return user_cache_path("sam3-agent") / "bench-engine-loop"
 
 
 def measure_loop(plan: LoopPlan) -> Iterator[Table]:
