@@ -182,10 +182,14 @@ def run_engine(
     """
     with _report_errors(), require_extra("parquet", "pyarrow"):
         if loop:
+            from bench.suites.retraining.plotting import plot_gains
             from bench.suites.retraining.study import LoopPlan, get_default_folder, measure_loop
 
             folder = cache or get_default_folder()
-            _print_tables(measure_loop(LoopPlan(folder, scenes or LoopPlan.scenes, bfloat16=bfloat16)), out)
+            for table in measure_loop(LoopPlan(folder, scenes or LoopPlan.scenes, bfloat16=bfloat16)):
+                _print_tables([table], out)
+                if out is not None and table.name == "engine-loop":
+                    plot_gains(table, out)
             return
         from bench.suites.engine.measuring import measure_engine
         from bench.suites.engine.plots import plot_orders

@@ -93,7 +93,7 @@ def test_proposals_go_on_where_they_were_cut_off(tiny, tmp_path):
 
 
 def make_outcomes(hits):
-    """Make scenes of a pair with two objects, of which so many are found exactly, and of a pair that is rightly empty."""
+    """Make scenes of a pair with two objects, of which so many are found, and of a pair that is rightly empty."""
     return [[PairOutcome(2, 2, np.full(10, count)), PairOutcome(0, 0, np.zeros(10, int))] for count in hits]
 
 
