@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.conversation.labels import MAX_MASKS_AT_ONCE, end_turn, write_arguments
+from agent.conversation.labels import MAX_MASKS_AT_ONCE, clean_label, end_turn, write_arguments
 from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode, Task
 from agent.core.errors import ConversationError
@@ -29,6 +29,8 @@ class Drawing:
     """New masks, each with the id of the mask that it takes score, phrase and class from; None for none."""
     removed: Sequence[int] = ()
     """Ids of masks that leave the answer."""
+    label: str = ""
+    """The class of new masks that take none from another mask; empty for none."""
 
 
 def build_drawing_turn(task: Task, drawing: Drawing) -> Episode:
@@ -39,8 +41,9 @@ def build_drawing_turn(task: Task, drawing: Drawing) -> Episode:
     for id, rle in drawing.changed.items():
         grown = grown.with_correction(_draw_candidate(workspace[id], id, rle))
     ids = range(len(workspace) + 1, len(workspace) + 1 + len(drawing.added))
+    label = clean_label(drawing.label)
     added = tuple(
-        _draw_candidate(None if source is None else workspace[source], id, rle)
+        _draw_candidate(None if source is None else workspace[source], id, rle, label)
         for id, (rle, source) in zip(ids, drawing.added, strict=True)
     )
     grown = replace(grown, candidates=(*grown.candidates, *added))
@@ -74,11 +77,11 @@ def _check_masks(drawing: Drawing, size: tuple[int, int]) -> None:
         raise ConversationError("no pixel of the mask would be left; remove the mask from the answer instead")
 
 
-def _draw_candidate(source: Candidate | None, id: int, rle: RleMask) -> Candidate:
+def _draw_candidate(source: Candidate | None, id: int, rle: RleMask, label: str = "") -> Candidate:
     """The mask with these pixels. Nobody knows any more how likely it is right."""
     x0, y0, x1, y1 = compute_boxes([rle])[0].tolist()
     if source is None:
-        return Candidate(id, rle, (x0, y0, x1, y1), 1.0, "", DRAWN_ORIGIN)
+        return Candidate(id, rle, (x0, y0, x1, y1), 1.0, "", DRAWN_ORIGIN, label=label)
     return replace(source, id=id, rle=rle, box=(x0, y0, x1, y1), origin=DRAWN_ORIGIN, probability=None)
 
 

@@ -30,10 +30,16 @@ _serial = count(1)
 
 
 class _StublessMeta(ComponentMeta):  # type: ignore[misc]  # gradio is taken as Any
-    """Makes components without Gradio's stub file, which it would write beside the source at each import."""
+    """Makes components without Gradio's stub file, which it would write beside the source at each import.
+
+    A class with events of its own is Gradio's to make.
+    """
 
     def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
-        attrs["__init__"] = updateable(attrs["__init__"])
+        if "EVENTS" in attrs:
+            return super().__new__(cls, name, bases, attrs)
+        if "__init__" in attrs:
+            attrs["__init__"] = updateable(attrs["__init__"])
         return ABCMeta.__new__(cls, name, bases, attrs)
 
 

@@ -48,7 +48,7 @@ def draw_mask(edit: DrawEdit, conversation: Conversation, target: int | None) ->
         raise ConversationError("nothing was changed: the drawing lies outside the image, or within the mask")
     what = "polygon" if isinstance(edit, PolygonEdit) else "brush"
     if target is None:
-        return conversation.draw(Drawing({}, added=[(after, None)]), f"draw a mask with the {what}")
+        return conversation.draw(Drawing({}, added=[(after, None)], label=edit.label), f"draw a mask with the {what}")
     verb = "take from" if edit.erase else "add to"
     return conversation.draw(Drawing({target: after}), f"{verb} mask {target} with the {what}")
 

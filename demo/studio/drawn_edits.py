@@ -10,6 +10,7 @@ from sam3_tool.masks.editing import MAX_COORDINATE, MAX_POINTS
 NearCoordinate = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 NearPoint = tuple[NearCoordinate, NearCoordinate]
 Token = Annotated[int, Field(ge=0, lt=10**9)]
+Label = Annotated[str, Field(max_length=200)]
 MAX_RADIUS = 4000
 """Pixels of the image."""
 
@@ -26,6 +27,8 @@ class DrawEdit(PageEvent):
     extend: bool = False
     """A polygon outside the object belongs to it; else it begins another one."""
     erase: bool = False
+    label: Label = ""
+    """The class of a new mask."""
 
 
 class StrokeEdit(DrawEdit):

@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from demo.requests import Corners, Id, Kept, PageEvent, Point, Threshold
-from demo.studio.drawn_edits import MendEdit, PolygonEdit, StrokeEdit, Token
+from demo.studio.drawn_edits import Label, MendEdit, PolygonEdit, StrokeEdit, Token
 
 MAX_BATCH = 32
 """Edits of one request; the script sends the others with the next one."""
-Label = Annotated[str, Field(max_length=200)]
 
 
 class PointEdit(Point):

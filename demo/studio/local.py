@@ -71,7 +71,7 @@ def _draw_mask(asked: LocalRequest, edit: StrokeEdit | PolygonEdit) -> StudioMas
     if not asked.masks and edit.erase:
         raise ConversationError("there is no mask to take anything from; choose one first")
     empty = from_run_ends(np.zeros(0, np.int64), *asked.size)
-    before = asked.masks[0] if asked.masks else StudioMask.from_rle(asked.next_id, empty)
+    before = asked.masks[0] if asked.masks else StudioMask.from_rle(asked.next_id, empty, label=edit.label)
     after = paint_mask(edit, before.rle)
     if after == before.rle:
         raise ConversationError("nothing was changed: the drawing lies outside the image, or within the mask")

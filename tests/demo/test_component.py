@@ -1,5 +1,6 @@
 """`MaskStudio` in a page of one's own: its value, its edits, and the documentation's example in a real browser."""
 
+import importlib
 import re
 
 import gradio as gr
@@ -67,8 +68,9 @@ def ask(edit, *masks):
 
 
 def test_edits_need_no_server_that_remembers():
-    dot = {"kind": "stroke", "points": [[30, 30]], "radius": 4}
+    dot = {"kind": "stroke", "points": [[30, 30]], "radius": 4, "label": "lid"}
     [row] = ask(dot)["rows"]
+    assert row["label"] == row["phrase"] == "lid"
     assert row["id"] == 9
     assert row["area"] == pytest.approx(16 * np.pi, rel=0.25)
     merged = ask({"kind": "mend", "how": "merge", "ids": [1, 4]}, build_mask(), build_mask(4, 40))
@@ -81,6 +83,15 @@ def test_edits_need_no_server_that_remembers():
     assert "delete it" in wiped["error"]
     assert "makes no sense" in edit_masks({"size": [40, 60], "masks": [], "next_id": 9, "edit": {"kind": "?"}})["error"]
     assert "makes no sense" in edit_masks(None)["error"]
+
+
+def test_a_component_writes_nothing_beside_its_source(tmp_path, monkeypatch):
+    """Gradio writes a stub file where a component is defined; an installed package may not be writable."""
+    (tmp_path / "own_studio.py").write_text("from demo import MaskStudio\n\nclass OwnStudio(MaskStudio):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.import_module("own_studio").OwnStudio(render=False).preprocess(None) == StudioValue()
+    assert list(tmp_path.glob("*.pyi")) == []
+    assert {one.name for one in (ROOT / "demo").rglob("*.pyi")} == {"__init__.pyi"}
 
 
 def test_events_are_typed():
@@ -99,8 +110,6 @@ def find_object(sam3):
     return (x0 + x1) / 2, (y0 + y1) / 2, scene.width, scene.height
 
 
-# Gradio collects what it left open of a page that was built outside of it
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_example_of_the_guide_works_in_a_browser(visit_plain, shots, monkeypatch):
     monkeypatch.chdir(ROOT)
     names: dict = {}

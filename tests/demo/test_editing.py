@@ -207,6 +207,18 @@ def test_a_polygon_that_touches_nothing_is_another_object(browser):
     assert browser.rows[5]["area"] == 3750
 
 
+def test_a_new_mask_that_is_drawn_gets_the_active_class_and_keeps_it(browser):
+    dot = {"kind": "stroke", "points": [[600, 400]], "radius": 12, "object": 7, "label": "vine"}
+    polygon = {"kind": "polygon", "points": [[10, 20], [60, 20], [60, 70]], "object": 8, "label": "leaf"}
+    browser.send(dot, polygon)
+    assert [browser.rows[id]["phrase"] for id in (5, 6)] == ["vine", "leaf"]
+    browser.send({**dot, "active": 5, "label": "leaf"}, {**polygon, "active": 6, "label": "vine"})
+    assert [browser.rows[id]["phrase"] for id in (5, 6)] == ["vine", "leaf"]
+    [note] = browser.send({**dot, "object": 9, "label": "v" * 199})["notes"]
+    assert "up to 80 letters" in note
+    assert browser.selected == (1, 2, 3, 4, 5, 6)
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [

@@ -85,6 +85,11 @@ export class DrawingTools {
     this.showPoints(at);
   }
 
+  isLastCorner([x, y]: Point): boolean {
+    const last = this.points.at(-1);
+    return last !== undefined && last[0] === x && last[1] === y;
+  }
+
   /** Show the edge to where the pointer is. */
   followPolygon(at: Point): void {
     if (this.studio.mode === 'polygon' && this.isDrawing) this.showPoints(at);

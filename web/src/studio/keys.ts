@@ -61,9 +61,9 @@ function takeKey(studio: Studio, event: KeyboardEvent): boolean {
   return true;
 }
 
-/** Enter closes a polygon that no cross goes on with, Backspace takes its last corner back, Escape drops it. */
+/** Enter closes a polygon, or adds the corner that the cross has moved on to; Backspace takes the last one back, Escape all. */
 function takePolygonKey({ drawing, state }: Studio, event: KeyboardEvent): boolean {
-  if (event.key === 'Enter' && !state.cross) drawing.closePolygon(event.altKey);
+  if (event.key === 'Enter' && (!state.cross || drawing.isLastCorner(state.cross))) drawing.closePolygon(event.altKey);
   else if (event.key === 'Backspace') drawing.dropCorner();
   else if (event.key === 'Escape') drawing.cancel();
   else return false;

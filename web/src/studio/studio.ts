@@ -29,13 +29,15 @@ const HINTS: Record<Mode, string> = {
   box: 'Click two opposite corners around one object: everything that looks like it is added.',
   brush: 'Paint what belongs to the chosen mask, or a new object. Comma and full stop change the brush.',
   eraser: 'Wipe away what does not belong to the chosen mask.',
-  polygon: 'Click the corners; a double click, Enter or a click at the first one closes it. Alt takes it away.',
+  polygon: 'Click the corners; a double click, Enter or a click at the first one closes it. Alt takes it away. At the cross, Enter adds a corner and closes at the last one.',
   hand: 'Drag the image; the wheel or two fingers zoom.',
 };
 /** Tools whose click may find or correct an object. */
 const CLICKING: Mode[] = ['smart', 'add'];
 /** Tools that make or change one object. */
 const EDITING: Mode[] = [...CLICKING, 'brush', 'eraser', 'polygon'];
+/** Edits that may make a mask, which gets the active class. */
+const MAKING = new Set<Edit['kind']>(['point', 'box', 'stroke', 'polygon']);
 /** Screen pixels of an image pixel from which on the pixels are shown as squares. */
 const MAGNIFIED = 4;
 const EMPTY_DATA = { points: [], active: null, threshold: 0 };
@@ -426,7 +428,7 @@ export class Studio {
   sendEdit(edit: Edit): void {
     this.state.note = '';
     const label = getActiveClass();
-    this.edits.send(label && (edit.kind === 'point' || edit.kind === 'box') ? { ...edit, label } : edit);
+    this.edits.send(label && MAKING.has(edit.kind) ? { ...edit, label } as Edit : edit);
   }
 
   // what the queue of edits says

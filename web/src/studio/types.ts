@@ -63,8 +63,8 @@ export type Edit =
   | { kind: 'relabel'; ids: number[]; label: string }
   | { kind: 'keep'; ids: number[] }
   | { kind: 'threshold'; value: number }
-  | { kind: 'stroke'; points: Point[]; radius: number; object: number; active: number | null; erase: boolean }
-  | { kind: 'polygon'; points: Point[]; object: number; active: number | null; erase: boolean; extend: boolean }
+  | { kind: 'stroke'; points: Point[]; radius: number; object: number; active: number | null; erase: boolean; label?: string }
+  | { kind: 'polygon'; points: Point[]; object: number; active: number | null; erase: boolean; extend: boolean; label?: string }
   | { kind: 'mend'; how: Mending; ids: number[] }
   | { kind: 'undo' | 'redo' };
 
