@@ -186,6 +186,22 @@ class PairState:
         return self.decision.blocked
 
 
+@dataclass(frozen=True)
+class PairHistory:
+    """The state of a pair, and what it was computed from.
+
+    >>> pair = Pair(image="5d", phrase="cup", original="cup", origin="list")
+    >>> PairHistory(compute_state(pair, None, [], StatePolicy()), None, []).state.name
+    'proposed'
+    """
+
+    state: PairState
+    proposal: Proposal | None
+    """The latest; None while there is none."""
+    records: Sequence[LogRecord]
+    """What the log holds of the pair, in the order of positions."""
+
+
 def compute_state(
     pair: Pair, proposal: Proposal | None, records: Iterable[LogRecord], policy: StatePolicy
 ) -> PairState:

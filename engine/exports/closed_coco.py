@@ -28,7 +28,7 @@ def build_closed_coco(saco: dict[str, Any]) -> dict[str, Any]:
         "info": saco["info"],
         "images": images,
         "annotations": [
-            _build_annotation(mask, pair, image_numbers[pair["file_name"]], numbers[pair["text_input"]])
+            build_annotation(mask, pair, image_numbers[pair["file_name"]], numbers[pair["text_input"]])
             for mask in saco["annotations"]
             for pair in [pairs[mask["image_id"]]]
         ],
@@ -46,10 +46,20 @@ def _check_closed(pairs_of_images: dict[str, dict[str, dict[str, Any]]], phrases
     if open_pairs:
         name, phrase = open_pairs[0]
         total = len(pairs_of_images) * len(phrases)
-        raise EngineError(
-            f"plain COCO needs every image judged to the end for every phrase: {len(open_pairs):,} of {total:,} pairs"
-            f" are not ({phrase!r} in {name!r} is the first); judge these, or export without --plain-coco"
-        )
+        told = describe_open_pairs(len(open_pairs), total, name, phrase)
+        raise EngineError(f"{told}; judge these, or export without --plain-coco")
+
+
+def describe_open_pairs(count: int, total: int, name: str, phrase: str) -> str:
+    """Say why labels are no plain COCO.
+
+    >>> describe_open_pairs(1, 4, "a.png", "cup")[-67:]
+    "phrase: 1 of 4 pairs are not ('cup' in 'a.png' is the first)"
+    """
+    return (
+        f"plain COCO needs every image judged to the end for every phrase: {count:,} of {total:,} pairs are not"
+        f" ({phrase!r} in {name!r} is the first)"
+    )
 
 
 def _build_image(number: int, pairs: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -57,8 +67,15 @@ def _build_image(number: int, pairs: dict[str, dict[str, Any]]) -> dict[str, Any
     return {"id": number, **{name: first[name] for name in ("file_name", "width", "height", "source", "licence")}}
 
 
-def _build_annotation(mask: dict[str, Any], pair: dict[str, Any], image: int, category: int) -> dict[str, Any]:
-    """Build an annotation with its box, x y width height, in pixels and its area in pixels."""
+def build_annotation(mask: dict[str, Any], pair: dict[str, Any], image: int, category: int) -> dict[str, Any]:
+    """Build an annotation with its box, x y width height, in pixels and its area in pixels.
+
+    Args:
+        mask: Its entry in an SA-Co file.
+        pair: What says `width` and `height` of the image, in pixels.
+        image: The image's number.
+        category: The phrase's number.
+    """
     width, height = pair["width"], pair["height"]
     x, y, w, h = mask["bbox"]
     return {

@@ -1,11 +1,16 @@
-"""Whether programs that open an image plainly see the pixels that were labelled."""
+"""How images are named in files for others, so that whoever opens them plainly sees the pixels that were labelled."""
 
+import os
+from collections.abc import Iterable
+from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
+from engine.errors import EngineError
 from engine.images import EngineImage
+from sam3_tool.errors import ImageError
 from sam3_tool.image import Image
 
 ORIENTATION = 0x0112
@@ -33,3 +38,80 @@ def save_upright_copy(image: EngineImage, folder: Path) -> Path:
     path = folder / f"{image.key}.png"
     PIL.Image.fromarray(image.open_pixels().pixels).save(path)
     return path
+
+
+def check_pixels(image: EngineImage) -> None:
+    """Check that an image's file still holds the pixels that were labelled; the very same file need not be decoded.
+
+    Raises:
+        ImageError: It is gone, damaged, or holds other pixels now.
+    """
+    try:
+        with image.path.open("rb") as file:
+            if image.original_hash and file_digest(file, "sha256").hexdigest() == image.original_hash:
+                return
+    except OSError as error:
+        raise ImageError(f"{image.path} cannot be read ({error.strerror or error}); put it back") from error
+    image.open_pixels()
+
+
+def find_common_folder(paths: Iterable[Path]) -> Path:
+    """Return the deepest folder that holds all images. Raises EngineError where they lie on several drives."""
+    folders = {str(path.absolute().parent) for path in paths}
+    try:
+        return Path(os.path.commonpath(folders)) if folders else Path.cwd()
+    except ValueError as error:
+        raise EngineError(
+            "the images lie on several drives, and an export takes one folder; put them on one drive and begin anew"
+        ) from error
+
+
+class ImageNamer:
+    """Names images relative to the folder that holds all of them; those that would look otherwise are saved anew.
+
+    Args:
+        images: All that may be asked about.
+        folder: The export's, which holds nothing yet.
+        unfinished: Where it is written until it is whole.
+
+    Raises:
+        EngineError: The images lie on several drives.
+    """
+
+    def __init__(self, images: Iterable[EngineImage], folder: Path, unfinished: Path) -> None:
+        self.root = find_common_folder(image.path for image in images)
+        self._copies: dict[str, Path] = {}
+        self._folder, self._unfinished = folder, unfinished
+        self._names: dict[str, str | ImageError] = {}
+
+    def name_image(self, image: EngineImage) -> str:
+        """Return an image's name, relative to `root` or absolute. Raises ImageError where its pixels are gone."""
+        if image.key not in self._names:
+            try:
+                check_pixels(image)
+                self._names[image.key] = self._make_name(image)
+            except ImageError as error:
+                self._names[image.key] = error
+        name = self._names[image.key]
+        if isinstance(name, ImageError):
+            raise name
+        return name
+
+    @property
+    def copied(self) -> int:
+        """Images saved anew so far."""
+        return len(self._copies)
+
+    def find_copy(self, image: EngineImage) -> Path | None:
+        """Return where an image was saved anew; None where it was not."""
+        return self._copies.get(image.key)
+
+    def _make_name(self, image: EngineImage) -> str:
+        try:
+            is_plain = opens_plainly(image)
+        except OSError:  # a kind of file that needs more than Pillow
+            is_plain = False
+        if is_plain:
+            return Path(os.path.relpath(image.path.absolute(), self.root)).as_posix()
+        copy = self._copies[image.key] = save_upright_copy(image, self._unfinished / "images")
+        return (self._folder.absolute() / "images" / copy.name).as_posix()

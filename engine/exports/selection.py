@@ -5,12 +5,13 @@ from typing import Literal
 
 from engine.states import PairState
 
-Reason = Literal["", "rejected", "unsure", "undecided", "groups"]
+Reason = Literal["", "rejected", "unsure", "undecided", "groups", "open"]
 REASONS: dict[Reason, str] = {
     "rejected": "people refused the phrase, here or everywhere",
     "unsure": "people could not tell, or disagreed",
     "undecided": "nothing is accepted yet, and nobody has said that nothing is there",
     "groups": "every mask covers several objects, which the trainer leaves out: it would learn that nothing is there",
+    "open": "it is not final yet",
 }
 """Why a pair is left out."""
 
@@ -58,3 +59,25 @@ def decide_use(state: PairState) -> PairUse:
     if all(state.groups):
         return PairUse("groups")
     return PairUse("", is_final and not any(state.groups), is_final)
+
+
+def decide_final_use(state: PairState) -> PairUse:
+    """Decide whether a pair is exported where only what is final counts.
+
+    Group masks are no instances: a pair with some is exhaustive by pixels alone.
+
+    >>> from engine.pairs import Pair
+    >>> from engine.states import StatePolicy, compute_state
+    >>> pair = Pair(image="5d", phrase="cup", original="cup", origin="list")
+    >>> decide_final_use(compute_state(pair, None, [], StatePolicy())).reason
+    'open'
+    """
+    if state.name == "rejected":
+        return PairUse("rejected")
+    if state.name == "unsure":
+        return PairUse("unsure")
+    if state.name != "final":
+        return PairUse("open")
+    if not state.masks and not state.is_exhaustive:
+        return PairUse("undecided")
+    return PairUse("", state.is_exhaustive and not any(state.groups), state.is_exhaustive)

@@ -1,10 +1,9 @@
 """Labels for the official trainer of SAM 3: SA-Co files, the class that reads them there, and lines for its config."""
 
 import json
-import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from engine.errors import EngineError
 from engine.exports import judged_pairs
 from engine.exports.closed_coco import build_closed_coco
-from engine.exports.reading import opens_plainly, save_upright_copy
+from engine.exports.folders import fill_new_folder
+from engine.exports.reading import ImageNamer
 from engine.exports.saco_entries import CATEGORIES, build_mask_entry, build_pair_entry
 from engine.exports.selection import REASONS, PairUse, decide_use
 from engine.images import EngineImage
@@ -84,21 +84,8 @@ def export_trainer(
     Raises:
         EngineError: The folder holds something, nothing can be exported, or the labels are not closed for plain COCO.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EngineError(f"{folder} is not empty; name a folder that is empty or not there yet")
-    unfinished = folder.with_name(f".unfinished-{folder.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        unfinished.mkdir(parents=True)
-        report = _TrainerExport(store, folder, unfinished, policy, on_note).write_files(plain_coco=plain_coco)
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-    except OSError as error:
-        raise EngineError(f"{folder} cannot be written ({error.strerror or error}); name another folder") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return report
+    with fill_new_folder(folder) as unfinished:
+        return _TrainerExport(store, folder, unfinished, policy, on_note).write_files(plain_coco=plain_coco)
 
 
 class _TrainerExport:
@@ -116,9 +103,8 @@ class _TrainerExport:
         self._policy, self._on_note = policy, on_note
         self._position = store.last_position
         self._images = {image.key: image for image in store.images()}
-        self._root = _find_common_folder(image.path for image in self._images.values())
+        self._namer = ImageNamer(self._images.values(), folder, unfinished)
         self._phrases = {phrase: number for number, phrase in enumerate(_list_phrases(store), start=1)}
-        self._names: dict[str, str] = {}
         self._content: dict[str, _Content] = defaultdict(_Content)
         self._excluded: list[dict[str, Any]] = []
         self._decided_by: Counter[str] = Counter()
@@ -155,8 +141,8 @@ class _TrainerExport:
             self._exclude_pair(state, image, use.reason, REASONS[use.reason])
             return
         try:
-            name = self._name_image(image)
-        except (ImageError, OSError) as error:
+            name = self._namer.name_image(image)
+        except ImageError as error:
             self._exclude_pair(state, image, "unreadable", str(error))
             return
         self._add_pair(state, image, use, name)
@@ -179,20 +165,12 @@ class _TrainerExport:
         row = {"pair": state.pair.key, "image": str(image.path), "phrase": state.pair.phrase, "state": state.name}
         self._excluded.append({**row, "reason": reason, "text": text})
 
-    def _name_image(self, image: EngineImage) -> str:
-        """Return the image's file name as the trainer gets it; images that it would see otherwise are saved anew."""
-        if image.key not in self._names:
-            if opens_plainly(image):
-                name = Path(os.path.relpath(image.path.absolute(), self._root)).as_posix()
-            else:
-                copy = save_upright_copy(image, self._unfinished / "images")
-                # an absolute name wins over the folder of all images
-                name = (self._folder.absolute() / "images" / copy.name).as_posix()
-            self._names[image.key] = name
-        return self._names[image.key]
-
     def _build_saco(self, content: _Content) -> dict[str, Any]:
-        info = {"made_by": "sam3-agent engine export", "log_position": self._position, "img_folder": str(self._root)}
+        info = {
+            "made_by": "sam3-agent engine export",
+            "log_position": self._position,
+            "img_folder": str(self._namer.root),
+        }
         return {"info": info, "images": content.pairs, "annotations": content.masks, "categories": CATEGORIES}
 
     def _write_json(self, name: str, content: object) -> None:
@@ -201,7 +179,7 @@ class _TrainerExport:
     def _fill_template(self) -> str:
         has_val = bool(self._content["val"].pairs)
         values = {
-            "IMG_FOLDER": json.dumps(str(self._root)),
+            "IMG_FOLDER": json.dumps(str(self._namer.root)),
             "TRAIN_FILE": json.dumps(str(self._folder.absolute() / "train.json")),
             "VAL_FILE": json.dumps(str(self._folder.absolute() / ("val.json" if has_val else "train.json"))),
             "EXPORT_FOLDER": str(self._folder.absolute()),
@@ -221,20 +199,9 @@ class _TrainerExport:
             partial=sum(not pair["is_pixel_exhaustive"] for pair in pairs),
             decided_by=dict(self._decided_by),
             excluded=dict(Counter(row["reason"] for row in self._excluded)),
-            copied=sum(Path(name).is_absolute() for name in self._names.values()),
+            copied=self._namer.copied,
         )
 
 
 def _list_phrases(store: EngineStore) -> list[str]:
     return sorted({pair.phrase for pair in store.pairs()})
-
-
-def _find_common_folder(paths: Iterable[Path]) -> Path:
-    """Return the deepest folder that holds all images. Raises EngineError where they lie on several drives."""
-    folders = {str(path.absolute().parent) for path in paths}
-    try:
-        return Path(os.path.commonpath(folders)) if folders else Path.cwd()
-    except ValueError as error:
-        raise EngineError(
-            "the images lie on several drives, and the trainer takes one folder; put them on one drive and begin anew"
-        ) from error

@@ -10,7 +10,7 @@ from filelock import FileLock
 from engine.errors import EngineError
 from engine.images import EngineImage
 from engine.pairs import Entry, LogRecord, Pair, Proposal
-from engine.states import PairState, PairSummary, StatePolicy, compute_state, decide_pair
+from engine.states import PairHistory, PairState, PairSummary, StatePolicy, compute_state, decide_pair
 from engine.store import log, media, proposals
 from engine.store.database import EngineDatabase, check_database_file
 from engine.store.folder import DATABASE_FILE, MASKS_FOLDER, acquire_lock, check_disk, describe_os_error
@@ -229,13 +229,28 @@ class EngineStore:
 
     def iterate_states(self, policy: StatePolicy = NO_POLICY) -> Iterator[PairState]:
         """Yield the state of every pair, with its masks, some hundred in memory at a time. Raises EngineError."""
+        return (history.state for history in self.iterate_histories(policy))
+
+    def iterate_histories(self, policy: StatePolicy = NO_POLICY, *, until: int | None = None) -> Iterator[PairHistory]:
+        """Yield every pair with its state and what that was computed from, some hundred in memory at a time.
+
+        Args:
+            policy: What judgements are worth.
+            until: The last position of the log that counts; None for all of it.
+
+        Raises:
+            EngineError: The store cannot be read.
+        """
         policy = self._add_blocked(policy)
         for page in self._read_pair_pages():
             found = proposals.read_places(
                 self.folder / MASKS_FOLDER, {row.key: row.place for row in page if row.place is not None}
             )
             for row in page:
-                yield compute_state(row.pair, found.get(row.key), row.records, policy.for_source(row.source))
+                records = [record for record in row.records if until is None or record.position <= until]
+                proposal = found.get(row.key)
+                state = compute_state(row.pair, proposal, records, policy.for_source(row.source))
+                yield PairHistory(state, proposal, records)
 
     def iterate_summaries(self, policy: StatePolicy = NO_POLICY) -> Iterator[PairSummary]:
         """Yield every pair and its state without reading masks: for counts and for queues. Raises EngineError."""

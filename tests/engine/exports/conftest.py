@@ -45,9 +45,9 @@ class ProjectBuilder:
         self.store.add_images([found])
         return image.key
 
-    def add_pair(self, image: str, phrase: str, masks=(), said=(), correction=None) -> str:
+    def add_pair(self, image: str, phrase: str, masks=(), said=(), correction=None, parent="") -> str:
         """Add a pair with its proposal; `said`: choices about each mask, and about coverage where there is one more."""
-        pair = Pair(image=image, phrase=phrase, original=phrase, origin="list")
+        pair = Pair(image=image, phrase=phrase, original=phrase, origin="list", parent=parent)
         self.store.add_pairs([pair])
         proposal = Proposal(pair=pair.key, masks=masks, scores=(0.9,) * len(masks), presence=0.5, made_by="tiny")
         self.store.add_proposals([proposal], at=1.0)

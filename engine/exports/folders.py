@@ -1,0 +1,70 @@
+"""New folders that are whole or not there, and long JSON files written piece by piece."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+
+
+@contextmanager
+def fill_new_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder` to fill, and move it into its place when the block ends well.
+
+    Args:
+        folder: Missing or empty. If the block fails it is as it was, and nothing is left of what was written.
+
+    Raises:
+        EngineError: The folder holds something, or it cannot be written.
+    """
+    unfinished = folder.with_name(f".unfinished-{folder.name}")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise EngineError(f"{folder} is not empty; name a folder that is empty or not there yet")
+        shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was killed
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+    except OSError as error:
+        raise _describe_failure(folder, error.strerror or str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise _describe_failure(folder, str(error)) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _describe_failure(folder: Path, reason: str) -> EngineError:
+    return EngineError(
+        f"{folder} cannot be written ({reason}); make room or name another folder, nothing is left there"
+    )
+
+
+def write_json_object(path: Path, values: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> None:
+    """Write a JSON object with long lists, an entry of which is in memory at a time.
+
+    Args:
+        path: The file.
+        values: What it holds first.
+        lists: What it holds then: names with the entries of each.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.json")
+    >>> write_json_object(path, {"info": 1}, {"images": iter([2, 3]), "annotations": []})
+    >>> json.loads(path.read_text())
+    {'info': 1, 'images': [2, 3], 'annotations': []}
+    """
+    with path.open("w", encoding="utf-8") as file:
+        head = json.dumps(dict(values), ensure_ascii=False)
+        file.write(head[:-1])
+        for number, (name, entries) in enumerate(lists.items()):
+            file.write(f"{', ' if values or number else ''}{json.dumps(name)}: [")
+            for place, entry in enumerate(entries):
+                file.write((",\n" if place else "\n") + json.dumps(entry, ensure_ascii=False))
+            file.write("]")
+        file.write("}\n")
