@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.exports.conftest import builder, judged
+
+__all__ = ["builder", "judged"]  # fixtures
+
 HERE = Path(__file__).parent
 RESULT = HERE / "result.json"
 READ = ("sam3", "torch", "sam3-agent")
-pytest_plugins = ("tests.engine.exports.conftest",)
 
 
 def pytest_collection_modifyitems(items):
