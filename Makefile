@@ -78,7 +78,7 @@ $(INSPECTOR)/made: tests/mcp_inspector/package.json
 	npm install --prefix $(INSPECTOR) --no-audit --no-fund
 	@touch $@
 
-test-api: ## ask each operation of the HTTP interface thirty times, 1,000 requests in all
+test-api: ## ask each operation of the HTTP interface up to thirty times
 	env API_CASES=30 $(DEV) pytest tests/serve/test_openapi.py
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
