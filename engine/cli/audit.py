@@ -7,7 +7,7 @@ import typer
 
 from agent.cli.console import report_user_errors, require_extra
 from agent.cli.path_parameters import path_argument
-from agent.cli.streams import print_line
+from agent.cli.streams import print_line, print_remark
 
 
 def audit_engine(
@@ -20,10 +20,13 @@ def audit_engine(
     One label in fifty is looked at for ever without this. What people say of a label takes its place.
     """
     with report_user_errors(interrupted="nothing was changed"), require_extra("parquet", "pyarrow"):
-        from engine.quality.auditing import draw_audit_sample
+        from engine.quality.auditing import draw_audit_sample, read_audit_sample
         from engine.store.store import EngineStore
         from engine.verifiers.keeping import load_policy
 
         with EngineStore.open(folder) as store:
             drawn = draw_audit_sample(store, load_policy(store), sample, seed=seed)
-    print_line(f"{len(drawn):,} labels of models wait for people; {sample:,} were asked for")
+            waiting = len(read_audit_sample(store))
+    print_line(f"{len(drawn):,} labels of models were drawn for people to look at; {sample:,} were asked for")
+    if len(drawn) < sample:
+        print_remark(f"note: no more labels of models are left to draw; {waiting:,} were drawn so far")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.errors import EngineError
 from engine.pairs import Judgement, Stage
 from engine.quality.ordering import compute_pair_risk
 from engine.quality.routing import (
@@ -71,11 +72,16 @@ def fit_route(
         slips: As for `fit_engine`.
 
     Raises:
-        EngineError: Nothing can be written.
+        EngineError: It has judged nothing of what people have labelled, or nothing can be written. Thresholds stay.
     """
     labels = collect_labels(store, stage)
     judged = find_judgements(store, stage, verifier, {label.pair for label in labels})
-    by = judged[max(judged, key=lambda key: judged[key].at)].by if judged else f"model:{verifier}@"
+    if not judged:
+        raise EngineError(
+            f"of {len(labels):,} labels of stage {stage!r} by people, the verifier {verifier!r} has judged none; have"
+            f" people review, and let it judge: sam3-agent engine run {store.folder} --verifier {verifier}"
+        )
+    by = max(judged.values(), key=lambda judgement: judgement.at).by
     sample = [
         SampledItem(judgement.probability, label.is_right, label.domain)
         for label in labels

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from engine.chat_models import load_chat_model
 from engine.images import EngineImage
 from engine.pairs import Pair
+from engine.phrases.hygiene import HygieneRules
 from engine.phrases.negatives.candidates import NegativeSources
 from engine.phrases.phrase_log import LIST, add_source, build_source
 from engine.phrases.refusals import CleanPhrase
@@ -14,6 +15,7 @@ from engine.project.rules import clean_list, load_engine_rules
 from engine.stages.negatives import AddedNegatives, add_negatives
 from engine.stages.phrase_sources import PhraseCollector
 from engine.stages.stage import RunContext, StageName, StageReport
+from engine.store.store import EngineStore
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,7 @@ class ProposeStage:
         """Add the pairs that are not there yet. See `Stage.run`."""
         store = context.store
         ontology, rules = load_engine_ontology(store), load_engine_rules(store)
-        cleaned = clean_list(store.read_settings().phrases, rules)
-        kept = (image for image in store.images() if image.is_kept)
-        added = add_source(store, build_source("", LIST, LIST, cleaned), _build_pairs(kept, cleaned.kept))
+        added = _add_list(store, rules)
         collector = PhraseCollector(context, rules)
         collector.read_alt_texts()
         planner = str(context.options.get("planner") or "")
@@ -52,6 +52,16 @@ class ProposeStage:
             collector.left + found.left,
             collector.errors + found.errors,
         )
+
+
+def _add_list(store: EngineStore, rules: HygieneRules) -> int:
+    """Add the pairs of the phrases for all images, and keep why others are not asked; return how many are new."""
+    phrases = store.read_settings().phrases
+    if not phrases:
+        return 0
+    cleaned = clean_list(phrases, rules)
+    kept = (image for image in store.images() if image.is_kept)
+    return add_source(store, build_source("", LIST, LIST, cleaned), _build_pairs(kept, cleaned.kept))
 
 
 def _build_pairs(images: Iterable[EngineImage], phrases: Sequence[CleanPhrase]) -> Iterator[Pair]:

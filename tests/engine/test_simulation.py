@@ -18,7 +18,7 @@ from engine.stages.stage import RunContext
 from engine.states import StatePolicy
 from engine.store.settings import read_value, write_value
 from engine.store.store import EngineStore
-from engine.verifiers.keeping import STAGES, load_fit, load_policy, load_verifier
+from engine.verifiers.keeping import STAGES, load_fit, load_policy, load_route, load_verifier
 from engine.verifiers.labels import collect_labels
 from sam3_tool import Sam3
 from sam3_tool.masks.rle import encode_mask
@@ -158,7 +158,9 @@ def test_a_verifier_that_has_judged_gets_thresholds_of_its_own(tmp_path: Path) -
         route = fit_route(store, "ev", "signals")
         assert route.by.startswith("model:signals@")
         assert route.accept is not None
-        assert fit_route(store, "ev", "openai:nobody").sample == 0
+        with pytest.raises(EngineError, match="'openai:nobody' has judged none"):
+            fit_route(store, "ev", "openai:nobody")
+        assert load_route(store, "ev") == route
 
 
 def test_a_fit_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
