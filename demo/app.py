@@ -11,13 +11,14 @@ from gradio.utils import get_upload_folder
 from agent.planners.chat.views import reduce_image
 from demo.actions import Actions
 from demo.album.serving import answer_album_request
+from demo.album.telling import StripMemory
 from demo.banner import render_banner, render_header
 from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
+from demo.joined import EditAnswerer
 from demo.requests import ShownImage, ShownStep, parse_data
 from demo.studio.component import MaskStudio
-from demo.studio.editing import answer_request
 from demo.studio.preview import MaskPreviewer
 from demo.studio.rows import encode_data_url
 from demo.studio.tiles import TileDrawer
@@ -47,6 +48,7 @@ def build_page(actions: Actions) -> Any:
     Returns:
         Gradio's `Blocks`, not launched yet.
     """
+    answerer = EditAnswerer(actions, Follower(actions), StripMemory())
     with gr.Blocks(title="sam3-agent", analytics_enabled=False, delete_cache=(CLEANUP_INTERVAL, DAY)) as page:
         with gr.Row(elem_id="top"):
             header = gr.HTML(render_header(STARTING), elem_id="head")
@@ -57,13 +59,13 @@ def build_page(actions: Actions) -> Any:
                     {"masks": []},
                     examples=_load_examples(actions.examples),
                     sam3=actions.engine.sam3_name,
-                    server_functions=_build_canvas_functions(actions),
+                    server_functions=_build_canvas_functions(answerer),
                     elem_id="stage",
                     image=None,
                 )
-                album = _build_album(actions)
+                album = _build_album(answerer)
             with gr.Column(elem_id="right"):
-                talk = _build_talk(actions)
+                talk = _build_talk(answerer.follower)
                 masks = _build_custom_component("masks")
                 with gr.Accordion("Export and models", open=False, elem_id="more"):
                     kind, fetch, file = _build_download_row()
@@ -100,12 +102,13 @@ def _build_custom_component(name: str, **props: Any) -> Any:
     )
 
 
-def _build_canvas_functions(actions: Actions) -> list[Callable[[Any], Any]]:
+def _build_canvas_functions(answerer: EditAnswerer) -> list[Callable[[Any], Any]]:
     """What the canvas's script calls by these names; they wait in no queue."""
+    actions = answerer.actions
     drawer, previewer = TileDrawer(), MaskPreviewer(actions.engine, actions.sessions)
 
     def apply_edits(data: Any) -> dict[str, Any]:
-        return answer_request(actions, data)
+        return answerer.answer(data)
 
     def draw_tile(data: Any) -> str:
         return drawer.answer_visitor(data, actions.sessions)
@@ -116,11 +119,11 @@ def _build_canvas_functions(actions: Actions) -> list[Callable[[Any], Any]]:
     return [apply_edits, draw_tile, preview_mask]
 
 
-def _build_album(actions: Actions) -> Any:
+def _build_album(answerer: EditAnswerer) -> Any:
     """The film strip and the classes."""
 
     def album(data: Any) -> dict[str, Any]:
-        return answer_album_request(actions, Path(get_upload_folder()), data)
+        return answer_album_request(answerer.actions, answerer.strips, Path(get_upload_folder()), data)
 
     return gr.HTML(
         {},
@@ -132,9 +135,9 @@ def _build_album(actions: Actions) -> Any:
     )
 
 
-def _build_talk(actions: Actions) -> Any:
+def _build_talk(follower: Follower) -> Any:
     """The conversation. Its script asks questions, and asks what has changed; images come once they are opened."""
-    follower = Follower(actions)
+    actions = follower.actions
 
     def draw_step(asked: Any) -> str:
         return actions.draw_step(parse_data(ShownStep, asked))

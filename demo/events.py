@@ -129,11 +129,15 @@ def _connect_models(components: PageComponents, actions: Actions) -> None:
 
     def refresh_state(planner: str, sam3: str) -> list[Any]:
         state = actions.engine.describe_state(planner, sam3)
-        return [render_header(state), render_banner(sam3), gr.Timer(active=state.kind == "loading")]
+        return [render_header(state), gr.Timer(active=state.kind == "loading")]
 
-    outputs = [components.header, components.banner, timer]
-    for event in (timer.tick, *(choice.change for choice in components.models)):
-        event(refresh_state, components.models, outputs, **_build_instant_options())
+    def refresh_all(planner: str, sam3: str) -> list[Any]:
+        return [*refresh_state(planner, sam3), render_banner(sam3)]
+
+    outputs = [components.header, timer]
+    timer.tick(refresh_state, components.models, outputs, **_build_instant_options())
+    for choice in components.models:
+        choice.change(refresh_all, components.models, [*outputs, components.banner], **_build_instant_options())
 
 
 def _connect_talk(components: PageComponents) -> None:
@@ -175,14 +179,14 @@ def _connect_album(components: PageComponents, actions: Actions) -> None:
 def _connect_canvas(components: PageComponents, actions: Actions) -> None:
     """What the canvas's script asks of the rest of the page; its edits go by `demo.studio.editing`."""
 
-    def open_example(session_id: str, event: gr.EventData) -> Iterator[list[Any]]:
+    def open_example(session_id: str, event: gr.EventData) -> list[Any]:
         with _show_errors():
             actions.open_example(session_id, parse_event(Example, event).name)
-        yield from show_all(session_id)
+        return show_all(session_id)
 
-    def show_all(session_id: str) -> Iterator[list[Any]]:
+    def show_all(session_id: str) -> list[Any]:
         with _show_errors():
-            yield render_session(actions.sessions[session_id], with_image=True)
+            return render_session(actions.sessions[session_id], with_image=True)
 
     session_id, options = [components.session_id], _build_event_options("hidden", trigger_mode="always_last")
     components.canvas.example(open_example, session_id, components.outputs, **options)

@@ -1,7 +1,6 @@
-"""The web server around the page: its address, its password, and what a browser may load."""
+"""The web server around the page: its address, its password, and how long it keeps what."""
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,25 +17,11 @@ from demo.app import WEB, build_page
 from demo.engine import Engine
 from demo.line import AnswerLine
 from demo.sessions import STORE_BYTES, SessionStore
+from demo.transport.compression import CompressionMiddleware
+from demo.transport.headers import SecurityHeadersMiddleware
 from demo.uploads import Limits
 from sam3_tool.system.listening import open_listener
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-SECURITY_HEADERS = {
-    # gradio compiles its templates in the browser; nothing may be fetched but from this server
-    "content-security-policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline';"
-        " img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; connect-src 'self' data:"
-        " blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self';"
-        " frame-ancestors 'self'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
-}
 LOADING_DELAY = 3.0
 """Seconds after which models begin to load: loading takes the whole processor, and the first page comes before it."""
 MAX_PAGE_STATES = 200
@@ -98,7 +83,7 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
         theme=build_theme(),
         css_paths=[WEB / f"{name}.css" for name in ("style", "studio", "page", "talk", "album")],
         app_kwargs={
-            "middleware": [Middleware(SecurityHeadersMiddleware)],
+            "middleware": [Middleware(CompressionMiddleware), Middleware(SecurityHeadersMiddleware)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,
@@ -124,21 +109,3 @@ def build_theme() -> Any:
         font=system,
         font_mono=["ui-monospace", "monospace"],
     )
-
-
-class SecurityHeadersMiddleware:
-    """Adds `SECURITY_HEADERS` to every response."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    *((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items()),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, send_guarded)

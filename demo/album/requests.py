@@ -14,8 +14,8 @@ class AlbumRequest(PageEvent):
     """Any request."""
 
     session: Annotated[str, Field(max_length=80)]
-    known: Annotated[dict[str, str], Field(max_length=2000)] = Field(default_factory=dict)
-    """The revision of each entry that the page shows, by its id."""
+    token: Annotated[str, Field(max_length=40)] = ""
+    """Of the strip that the page shows, as it was told it; '' where it shows none."""
 
 
 class LookRequest(AlbumRequest):

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from agent.report.text import format_css_color
 from demo.actions import Actions
 from demo.album.actions import UploadedFile
-from demo.album.entries import AlbumEntry
 from demo.album.exporting import measure_tolerance
 from demo.album.requests import (
     AddRequest,
@@ -19,24 +17,22 @@ from demo.album.requests import (
     Request,
     StopRequest,
 )
+from demo.album.telling import StripMemory
 from demo.requests import InvalidEventError, parse_data
-from demo.sessions import Session
-from demo.studio.deltas import compute_revision
-from demo.studio.rows import choose_mask_ink
 from demo.talk.wording import describe_error
-from sam3_tool.drawing.outlines import get_mask_color
 
 
-def answer_album_request(actions: Actions, upload_folder: Path, data: Any) -> dict[str, Any]:
+def answer_album_request(actions: Actions, memory: StripMemory, upload_folder: Path, data: Any) -> dict[str, Any]:
     """Do what the script asks for, and return what changed.
 
     Args:
         actions: What a visitor can do.
+        memory: What pages were told of their strips.
         upload_folder: Where uploads lie; no file of another place is taken.
         data: What the script sent: an `AlbumEnvelope`.
 
     Returns:
-        What `describe_album` says, with `notes`; or `error` alone, a sentence.
+        What `StripMemory.describe_change` says, with `notes`; or `error` alone, a sentence.
     """
     try:
         request = parse_data(AlbumEnvelope, {"request": data}).request
@@ -50,7 +46,7 @@ def answer_album_request(actions: Actions, upload_folder: Path, data: Any) -> di
         notes, more = [describe_error(error)], {}
     session = actions.sessions[request.session]
     moved = session.album.current != shown
-    return {**describe_album(session, request.known), **more, "notes": notes, "moved": moved}
+    return {**memory.describe_change(session, request.session, request.token), **more, "notes": notes, "moved": moved}
 
 
 def _do_request(actions: Actions, upload_folder: Path, request: Request) -> tuple[list[str], dict[str, Any]]:
@@ -105,61 +101,3 @@ def _change_entry(actions: Actions, request: EntryRequest) -> list[str]:
             session = actions.album.mark_done(request.session, request.id, request.kind == "done")
             is_refused = False
     return [session.note] if is_refused and session.note else []
-
-
-def describe_album(session: Session, known: dict[str, str]) -> dict[str, Any]:
-    """Return the strip as the page needs it.
-
-    Args:
-        session: Whose strip it is.
-        known: The revision of each entry that the page has, by its id.
-
-    Returns:
-        `order`: the ids. `entries`: those that the page does not have, each with its revision. `classes`, with
-        colours. `current`, `run`, `by_class`, `tolerance`.
-    """
-    album = session.album
-    if album.run is not None:
-        album.run.notice_look()
-    asked = album.run.entry if album.run is not None else None
-    rows = [_describe_entry(entry, session, asked) for entry in album.entries]
-    conversation = session.conversation
-    live = () if conversation is None else conversation.workspace.pick(conversation.selected)
-    return {
-        "order": [entry.id for entry in album.entries],
-        "entries": [_leave_out_thumbnail(row, known) for row in rows if known.get(str(row["id"])) != row["revision"]],
-        "classes": [_describe_class(name, place) for place, name in enumerate(album.list_classes(live), start=1)],
-        "current": album.current,
-        "run": None if album.run is None else album.run.describe(),
-        "by_class": album.colours_by_class,
-        "tolerance": album.tolerance,
-    }
-
-
-def _describe_class(name: str, place: int) -> dict[str, str]:
-    return {"name": name, "color": format_css_color(place), "ink": choose_mask_ink(get_mask_color(place))}
-
-
-def _describe_entry(entry: AlbumEntry, session: Session, asked: int | None) -> dict[str, Any]:
-    """A row of the strip, with its revision."""
-    is_shown, conversation = entry.id == session.album.current, session.conversation
-    masks, turns = len(entry.answer), entry.turns
-    if is_shown and conversation is not None:
-        masks, turns = len(conversation.selected), len(conversation.turns)
-    state = "done" if entry.done else "work" if turns or masks else "new"
-    row = {
-        "id": entry.id,
-        "name": entry.name,
-        "state": state,
-        "masks": masks,
-        "note": entry.note,
-        "video": entry.is_video,
-        "asked": entry.id == asked,
-        "thumbnail": entry.thumbnail,
-    }
-    return {**row, "revision": compute_revision([row])}
-
-
-def _leave_out_thumbnail(row: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
-    """The row without its image where the page has that already."""
-    return row if str(row["id"]) not in known else {name: value for name, value in row.items() if name != "thumbnail"}

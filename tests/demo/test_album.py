@@ -24,6 +24,7 @@ from demo.album.exporting import measure_tolerance, write_data_set
 from demo.album.folder import DiskBudget
 from demo.album.run import AskRun
 from demo.album.serving import answer_album_request
+from demo.album.telling import StripMemory
 from demo.canvas import canvas_state
 from demo.line import AnswerLine
 from demo.sessions import SessionStore
@@ -352,7 +353,7 @@ def test_whatever_a_script_sends_is_answered_by_a_sentence(page, two, uploads, w
     asked = REQUESTS[what]
     if asked is not None:
         asked = json.loads(json.dumps({"session": two, **asked}).replace("UPLOADS", str(uploads)))
-    told = answer_album_request(page, uploads, asked)
+    told = answer_album_request(page, StripMemory(), uploads, asked)
     sentence = told.get("error") or told["notes"][0]
     assert sentence
     assert list_names(page, two) == ["a/fruit.webp", "horses.webp"]
@@ -360,13 +361,18 @@ def test_whatever_a_script_sends_is_answered_by_a_sentence(page, two, uploads, w
 
 def test_the_strip_tells_only_what_the_page_does_not_know(page, two, uploads):
     ask = {"session": two, "kind": "look"}
-    first = answer_album_request(page, uploads, ask)
+    memory = StripMemory()
+    first = answer_album_request(page, memory, uploads, ask)
     assert [row["name"] for row in first["entries"]] == ["a/fruit.webp", "horses.webp"]
     assert all(row["thumbnail"].startswith("data:image/webp") for row in first["entries"])
-    known = {str(row["id"]): row["revision"] for row in first["entries"]}
-    assert answer_album_request(page, uploads, {**ask, "known": known})["entries"] == []
+    same = answer_album_request(page, memory, uploads, {**ask, "token": first["token"]})
+    assert same == {"token": first["token"], "entries": [], "notes": [], "moved": False}
     apply_edit(page, two, "tiny", CHERRY)
-    second = answer_album_request(page, uploads, {**ask, "known": known})
+    second = answer_album_request(page, memory, uploads, {**ask, "token": first["token"]})
+    assert set(second) == {"token", "entries", "classes", "notes", "moved"}
+    forgotten = answer_album_request(page, memory, uploads, {**ask, "token": "of a server before this one"})
+    assert len(forgotten["entries"]) == 2
+    assert all("thumbnail" in row for row in forgotten["entries"])
     assert [(row["state"], row["masks"], "thumbnail" in row) for row in second["entries"]] == [("work", 1, False)]
     assert [one["name"] for one in second["classes"]] == ["ripe cherry"]
     assert len(json.dumps(second)) < 1000

@@ -19,6 +19,8 @@ export class Album {
   run: Run | null = null;
   byClass = false;
   tolerance = 0;
+  /** Of what is shown, as the server knows it. */
+  token = '';
   private timer = 0;
   private line: Promise<unknown> = Promise.resolve();
   view: AlbumView | null = null;
@@ -52,10 +54,9 @@ export class Album {
 
   private async send(asked: Record<string, unknown>): Promise<void> {
     if (!this.session) return;
-    const known = Object.fromEntries([...this.entries].map(([id, entry]) => [id, entry.revision]));
     let reply: AlbumReply;
     try {
-      reply = await this.host.server.album!({ ...asked, session: this.session, known }) as AlbumReply;
+      reply = await this.host.server.album!({ ...asked, session: this.session, token: this.token }) as AlbumReply;
     } catch {
       this.view?.showNotes(['The server does not answer; try again.']);
       return;
@@ -64,17 +65,18 @@ export class Album {
     else this.take(reply, asked.kind !== 'look');
   }
 
-  private take(reply: AlbumReply, isAct: boolean): void {
+  take(reply: AlbumReply, isAct: boolean): void {
     const asked = this.current === null ? null : this.entries.get(this.current);
     const wasAsked = asked?.asked ?? false, wasRunning = this.isRunning;
     for (const row of reply.entries) this.entries.set(row.id, { ...this.entries.get(row.id), ...row } as Entry);
-    for (const id of [...this.entries.keys()]) if (!reply.order.includes(id)) this.entries.delete(id);
-    ({ order: this.order, classes: this.classes, current: this.current, run: this.run, tolerance: this.tolerance } = reply);
-    this.byClass = reply.by_class;
+    const { token, order = this.order, classes = this.classes, current = this.current, run = this.run, tolerance = this.tolerance } = reply;
+    Object.assign(this, { token, order, classes, current, run, tolerance });
+    this.byClass = reply.by_class ?? this.byClass;
+    for (const id of [...this.entries.keys()]) if (!order.includes(id)) this.entries.delete(id);
     const isAsked = this.current !== null && (this.entries.get(this.current)?.asked ?? false);
     const isAnswered = (wasAsked && !isAsked) || (wasRunning && !this.isRunning);
     if (reply.moved || reply.redraw || isAnswered) window.dispatchEvent(new CustomEvent('sam3-moved'));
-    if (isAct || reply.notes.length) this.view?.showNotes(reply.notes);
+    if (isAct || reply.notes?.length) this.view?.showNotes(reply.notes ?? []);
     if (reply.measure) this.view?.showMeasure(reply.measure);
     this.view?.draw();
     window.clearTimeout(this.timer);

@@ -2,10 +2,11 @@
 import { findNode, makeNode } from '../dom.ts';
 import { nameFiles } from '../named_files.ts';
 import type { NamedFile } from '../named_files.ts';
+import { joinPart } from '../page_parts.ts';
 import { Album } from './album.ts';
 import { Palette } from './palette.ts';
 import { Strip } from './strip.ts';
-import type { Measure } from './types.ts';
+import type { AlbumReply, Measure } from './types.ts';
 import { addFiles } from './uploads.ts';
 
 const MOST_NOTES = 12;
@@ -121,5 +122,12 @@ window.addEventListener('sam3-state', (event) => {
     seen = `${key} ${revision}`;
     void album.look();
   }
+});
+joinPart('strip', {
+  describe: () => album.token,
+  take: (news, { key, revision }) => {
+    seen = `${key} ${revision}`; // nothing is left to ask
+    album.take(news as AlbumReply, false);
+  },
 });
 watch('value', () => void album.look());

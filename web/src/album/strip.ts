@@ -50,7 +50,8 @@ export class Strip {
   }
 }
 
-const buildKey = (entry: Entry, current: number | null): string => `${entry.id} ${entry.revision}${entry.id === current ? ' current' : ''}`;
+const buildKey = ({ id, name, state, masks, note, asked }: Entry, current: number | null): string =>
+  `${JSON.stringify([id, name, state, masks, note, asked])}${id === current ? ' current' : ''}`;
 
 function buildItem(entry: Entry, current: number | null): HTMLElement {
   const item = makeNode('li', `entry ${entry.state}`), button = makeNode('button', 'show'), thumbnail = makeNode('img');

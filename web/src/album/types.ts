@@ -9,7 +9,6 @@ export interface Entry {
   video: boolean;
   asked: boolean;
   thumbnail: string;
-  revision: string;
 }
 
 export interface ClassInfo {
@@ -35,17 +34,19 @@ export interface Measure {
   lowest: number;
 }
 
+/** What changed; what is not there stays as it was. */
 export interface AlbumReply {
   error?: string;
-  order: number[];
+  token: string;
+  order?: number[];
   entries: (Partial<Entry> & { id: number })[];
-  classes: ClassInfo[];
-  current: number | null;
-  run: Run | null;
-  by_class: boolean;
-  tolerance: number;
-  notes: string[];
-  moved: boolean;
+  classes?: ClassInfo[];
+  current?: number | null;
+  run?: Run | null;
+  by_class?: boolean;
+  tolerance?: number;
+  notes?: string[];
+  moved?: boolean;
   redraw?: boolean;
   measure?: Measure;
 }

@@ -1,5 +1,6 @@
 // Edits are made one after the other: while a request is under way, the next ones wait, and go together.
 import type { ServerFunctions } from '../gradio.ts';
+import { describeParts, tellParts } from '../page_parts.ts';
 import type { Edit, EditReply } from './types.ts';
 
 const BATCH = 32;
@@ -19,6 +20,7 @@ export interface EditListener {
   refuse(note: string): void;
   /** The edits under way are others now. */
   notice(): void;
+  /** Edits are made of which the other parts of the page were not told. */
   settle(): void;
 }
 
@@ -51,6 +53,7 @@ export class EditQueue {
 
   private async flush(): Promise<void> {
     if (this.sent.length) return;
+    let isTold = false;
     while (this.waiting.length) {
       this.sent = this.waiting.splice(0, BATCH);
       const reply = await this.request();
@@ -58,21 +61,25 @@ export class EditQueue {
       this.sent = [];
       if (reply.error || !last) {
         this.waiting = [];
+        isTold = false;
         this.listener.refuse(reply.error ?? '');
         break;
       }
       this.made = reply.done;
+      const { key = '', revision = '' } = reply.state;
+      isTold = Boolean(reply.parts && !reply.moved);
+      if (isTold) tellParts(reply.parts ?? {}, { key, revision });
       this.listener.applyReply(reply, last);
     }
     this.listener.notice();
-    this.listener.settle();
+    if (!isTold) this.listener.settle();
   }
 
   /** The same edits are asked for until the server answers; it makes none of them twice. */
   private async request(): Promise<EditReply> {
     for (let wait = FIRST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
       try {
-        const asked = { ...this.listener.getContext(), page: this.page, first: this.made, edits: this.sent };
+        const asked = { ...this.listener.getContext(), page: this.page, first: this.made, edits: this.sent, ...describeParts() };
         return await this.server.apply_edits!(asked) as EditReply;
       } catch {
         this.listener.refuse(SILENT_NOTE);

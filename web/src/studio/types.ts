@@ -95,6 +95,8 @@ export interface Change {
 export interface EditReply extends Change {
   notes: string[];
   done: number;
+  /** What changed for the other parts of the page. */
+  parts?: Record<string, unknown>;
   error?: string;
 }
 

@@ -1,7 +1,9 @@
 // The script of the talk: Gradio runs it once.
+import { joinPart } from '../page_parts.ts';
 import { connectLinks, openLinkedStep } from './links.ts';
 import { Talk } from './talk.ts';
 import type { Models } from './talk.ts';
+import type { News } from './types.ts';
 
 const talk = new Talk({ element, props, server, trigger, watch });
 let linked = false;
@@ -16,6 +18,10 @@ window.addEventListener('sam3-models', (event) => talk.chooseModels((event as Cu
 window.addEventListener('sam3-settled', () => void talk.look(false));
 window.addEventListener('sam3-question', (event) => talk.offer((event as CustomEvent<string>).detail));
 window.addEventListener('sam3-form', () => talk.draw());
+joinPart('talk', {
+  describe: () => ({ session: sessionStorage.getItem('sam3-agent') ?? '', ...talk.describe() }),
+  take: (news) => talk.take(news as News),
+});
 connectLinks();
 watch('value', update);
 update();

@@ -147,10 +147,7 @@ export class Talk implements TalkHost {
   async look(withCanvas: boolean): Promise<void> {
     for (let wait = FIRST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
       try {
-        const asked = {
-          version: this.version, keys: this.shown.map((one) => one.entry.key), heard: this.waiting.heard, wait: Boolean(this.pending),
-          ...(withCanvas ? { canvas: this.canvas.key, revision: this.canvas.revision } : {}),
-        };
+        const asked = { ...this.describe(), ...(withCanvas ? { canvas: this.canvas.key, revision: this.canvas.revision } : {}) };
         const news = await this.fetch<News>('follow', asked);
         if (news.error) return this.refuse(news.error);
         return this.apply(news);
@@ -159,6 +156,16 @@ export class Talk implements TalkHost {
         await new Promise((done) => setTimeout(done, wait));
       }
     }
+  }
+
+  /** What is shown, as the server is told it. */
+  describe(): Record<string, unknown> {
+    return { version: this.version, keys: this.shown.map((one) => one.entry.key), heard: this.waiting.heard, wait: Boolean(this.pending) };
+  }
+
+  /** Show what a reply to an edit says. */
+  take(news: News): void {
+    if (news.version >= this.version && !this.isBusy) this.apply(news);
   }
 
   private refuse(error: string): void {
