@@ -10,16 +10,14 @@ from threading import RLock
 from engine.errors import EngineError
 from engine.images import EngineImage
 from engine.pairs import Entry, Judgement, Pair, Proposal, Withdrawal
-from engine.quality.auditing import is_audited, is_model_label, read_audit_sample
+from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, is_about, name_person, read_content, to_entries
 from engine.review.queue import ReviewQueue, choose_wanted
 from engine.review.queue_tables import NewItem, NewOpinion, Opinion, QueueItem
-from engine.states import PairDecision, StatePolicy
+from engine.states import PairDecision, PairState, StatePolicy
 from engine.store.store import EngineStore
 
 QUEUE_FILE = "review.sqlite"
-RANDOM_SHARE = 0.10
-"""Of the pairs are shown in random order, without which no quality could be estimated."""
 PAGE = 2000
 """Pairs that are put into the queue together."""
 MAX_GOLD = 200
@@ -123,7 +121,7 @@ class ReviewDesk:
                 needed = [(decision.needs, None, build_version(proposal, decision.accepted))]
             case "" if is_model_label(decision) and (is_audited(pair.key) or pair.key in self._audit):
                 needed = [("ev", None, build_version(proposal, decision.accepted))]
-                priority = Priority(priority.value, "audit")
+                priority = Priority(priority.value, "audit", 1 / AUDIT_SHARE if is_audited(pair.key) else 1.0)
         for stage, mask, version in needed:
             yield NewItem(
                 stage=stage,
@@ -228,7 +226,7 @@ class ReviewDesk:
 
     def advance_pair(self, key: str) -> None:
         """Ask for what a pair needs next, and no more for what it needs no longer."""
-        state = self.store.read_state(key, self._policy)
+        state = self.read_state(key)
         if state is None:
             return
         decision = state.decision
@@ -238,6 +236,10 @@ class ReviewDesk:
             self.queue.close_pair(key)
         else:
             self._ask_next(state.pair, decision)
+
+    def read_state(self, key: str) -> PairState | None:
+        """Return the state of a pair by the policy of the project; None where there is no such pair."""
+        return self.store.read_state(key, self._policy)
 
     def _ask_next(self, pair: Pair, decision: PairDecision) -> None:
         number = self._read_proposal_numbers(pair.key).get(pair.key, 0)

@@ -46,7 +46,8 @@ def open_services(
     with EngineStore.open(folder) as store:
         queue = open_queue(folder / QUEUE_FILE)
         try:
-            desk = ReviewDesk(store, queue, policy=load_policy(store), rank=build_ranking(store))
+            policy = load_policy(store)
+            desk = ReviewDesk(store, queue, policy=policy, rank=build_ranking(store, policy))
             desk.synchronize()
             yield ReviewServices(
                 ServeSettings(tokens=people.tokens, hosts=hosts, drain_seconds=0, grace_seconds=5),

@@ -19,11 +19,13 @@ from engine.review.queue_tables import (
     NewOpinion,
     Opinion,
     QueueItem,
+    open_reader,
     open_tables,
     simplify_choice,
     to_opinion,
     to_queue_item,
 )
+from engine.review.write_ahead import WriteAheadFile
 
 LEASE_SECONDS = 120.0
 """An item goes back to the others when nothing was heard of its page for so long."""
@@ -80,17 +82,30 @@ class ReviewQueue:
         self._clock = clock
         self._lock = RLock()
         self._calls = 0
+        is_file = str(path) != ":memory:"
+        self._reader = open_reader(str(path)) if is_file else self._connection
+        self._reader_lock = RLock() if is_file else self._lock
+        self._journal = WriteAheadFile(Path(path)) if is_file else None
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._lock, self._reader_lock:
+            self._reader.close()
             self._connection.close()
+            if self._journal is not None:
+                self._journal.close()
 
     @contextmanager
     def _write(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Hold the file for one transaction; `durable` waits until it is on the disk."""
+        """Hold the file for one transaction; `durable` then waits for the disk, while others may go on."""
+        with self._transact() as connection:
+            yield connection
+        if durable and self._journal is not None:
+            self._journal.synchronize()
+
+    @contextmanager
+    def _transact(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
             self._connection.execute("begin immediate")
             try:
                 yield self._connection
@@ -102,6 +117,11 @@ class ReviewQueue:
     def _read(self, text: str, values: object = ()) -> list[tuple]:
         with self._lock:
             return self._connection.execute(text, values).fetchall()  # type: ignore[arg-type]
+
+    def _read_aside(self, text: str) -> list[tuple]:
+        """Read much: nobody waits for it who takes or answers."""
+        with self._reader_lock:
+            return self._reader.execute(text).fetchall()
 
     def add_items(self, items: Iterable[NewItem], *, is_new_only: bool = False) -> int:
         """Add items, open again those that were closed, and give them their new priority.
@@ -263,7 +283,7 @@ class ReviewQueue:
         if len(latest) < GOLD_EVERY - 1 or ("gold",) in latest or self._holds_gold(connection, person):
             return None
         row = connection.execute(
-            f"select {ITEM_COLUMNS} from item where stage = ? and gold is not null"
+            f"select {ITEM_COLUMNS} from item where stage = ? and gold is not null and free = 0"
             " and not exists (select 1 from opinion where opinion.item = item.id and opinion.person = ?)"
             " and not exists (select 1 from lease where lease.item = item.id and lease.person = ?)"
             " order by id limit 1",
@@ -331,10 +351,10 @@ class ReviewQueue:
         row = connection.execute("select gold, is_open, wanted from item where id = ?", (opinion.item,)).fetchone()
         if row is None:
             return "unknown"
-        gold, is_open, wanted = row
+        gold, is_open, wanted = row  # what an item that became a test still lacks counts as any other answer
         choices = self._read_choices(connection, opinion.item)
         is_enough = not is_open or len(choices) >= count_wanted(choices, wanted)
-        kind = "gold" if gold is not None else "further" if is_enough else "second" if choices else "asked"
+        kind = _name_kind(is_gold=gold is not None, is_enough=is_enough, is_first=not choices)
         values = (
             *(opinion.answer, opinion.batch or opinion.answer, opinion.item, person, opinion.choice, opinion.reason),
             *(opinion.content, opinion.seconds, self._clock(), kind),
@@ -450,11 +470,13 @@ class ReviewQueue:
         held = "select 1 from lease join item on item.id = lease.item where pair = ? and stage = ? and is_open = 1"
         return bool(self._read(f"{missing} union {held}", (pair, stage) * 2))
 
-    def set_size(self, item: int, size: str) -> None:
-        """Note how large an item's masks are, once somebody has looked at them."""
-        if self._read("select 1 from item where id = ? and size <> ?", (item, size)):
-            with self._write() as connection:
-                connection.execute("update item set size = ? where id = ?", (size, item))
+    def set_sizes(self, sizes: Mapping[int, str]) -> None:
+        """Note how large items' masks are, once somebody has looked at them."""
+        with self._write() as connection:
+            connection.executemany(
+                "update item set size = ?1 where id = ?2 and size <> ?1",
+                [(size, item) for item, size in sizes.items()],
+            )
 
     def list_answers(self) -> list[Answer]:
         """List all that counts of opinions, for statistics, oldest first."""
@@ -462,12 +484,12 @@ class ReviewQueue:
             "item.id, stage, pair, phrase, domain, size, person, choice, reason, seconds, kind, gold from opinion"
             " join item on item.id = opinion.item where is_withdrawn = 0 order by opinion.id"
         )
-        return [Answer(*row) for row in self._read(f"select {columns}")]
+        return [Answer(*row) for row in self._read_aside(f"select {columns}")]
 
     def count_pairs(self) -> tuple[int, int]:
         """Count the pairs that need a person, and those of them that need MV."""
         open_pairs = "select count(distinct pair) from item where is_open = 1 and (free > 0 or answered = '')"
-        return self._read(open_pairs)[0][0], self._read(f"{open_pairs} and stage = 'mv'")[0][0]
+        return self._read_aside(open_pairs)[0][0], self._read_aside(f"{open_pairs} and stage = 'mv'")[0][0]
 
     def count_gold(self, stage: str) -> int:
         """Count the items of a stage whose answer is known."""
@@ -479,8 +501,8 @@ class ReviewQueue:
 
     def count_open(self) -> dict[str, int]:
         """Count the opinions that are missing, by stage."""
-        rows = self._read("select stage, sum(free) from item where free > 0 group by stage")
-        held = self._read("select stage, count(*) from lease join item on item.id = lease.item group by stage")
+        rows = self._read_aside("select stage, sum(free) from item where free > 0 group by stage")
+        held = self._read_aside("select stage, count(*) from lease join item on item.id = lease.item group by stage")
         counts = dict(rows)
         for stage, number in held:
             counts[stage] = counts.get(stage, 0) + number
@@ -501,6 +523,12 @@ def choose_wanted(stage: str, pair: str, mask: int | None, *, share: float = DOU
     """Return 2 for one item in ten, always the same ones, and 1 for the others."""
     digest = blake2b(f"{stage}\0{pair}\0{mask}".encode(), digest_size=8).digest()
     return 2 if int.from_bytes(digest, "big") < share * 2**64 else 1
+
+
+def _name_kind(*, is_gold: bool, is_enough: bool, is_first: bool) -> str:
+    if is_enough:
+        return "gold" if is_gold else "further"
+    return "asked" if is_first else "second"
 
 
 def _mark_gold(item: QueueItem) -> QueueItem:

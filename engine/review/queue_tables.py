@@ -149,6 +149,13 @@ def open_tables(path: str) -> sqlite3.Connection:
     return connection
 
 
+def open_reader(path: str) -> sqlite3.Connection:
+    """Open the file of a queue a second time, for long reads that nobody shall wait for."""
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma query_only = on")
+    return connection
+
+
 def to_queue_item(row: tuple) -> QueueItem:
     """Convert a row of `ITEM_COLUMNS`."""
     number, stage, pair, mask, *others = row

@@ -1,16 +1,26 @@
-"""When each pair is shown: the riskiest first, and a tenth at random, at places that tell nobody which they are."""
+"""When each pair is shown: the riskiest per second of a person first, varied, and a tenth at random."""
 
-from engine.quality.ordering import RANDOM_SHARE
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from engine.quality.ordering import Candidate, Draw, draw_batch
 from engine.quality.ranking import estimate_risks
 from engine.review.desk import Priority, Ranking, rank_randomly
+from engine.review.team.estimate import USUAL_SECONDS
+from engine.states import PairSummary, StatePolicy
 from engine.store.store import EngineStore
 
+FIRST_BATCH, LARGEST_BATCH = 200, 2000
+"""Pairs that are drawn together: a few at first, more where nobody will be for days."""
+NO_POLICY = StatePolicy()
 
-def build_ranking(store: EngineStore) -> Ranking:
+
+def build_ranking(store: EngineStore, policy: StatePolicy = NO_POLICY) -> Ranking:
     """Build the ranking of a project from what models have said so far.
 
     Args:
         store: The project.
+        policy: What judgements are worth: what models have decided is not drawn.
 
     Returns:
         The ranking. A pair that no model has judged is shown in random order, as all are without a model.
@@ -19,13 +29,44 @@ def build_ranking(store: EngineStore) -> Ranking:
         EngineError: The log cannot be read.
     """
     risks = estimate_risks(store)
+    if not risks:
+        return rank_randomly
+    summaries = (one for one in store.iterate_summaries(policy) if one.pair.key in risks and one.decision.needs)
+    ranked = rank_candidates([to_candidate(one, risks[one.pair.key]) for one in summaries])
+    return lambda pair: ranked.get(pair) or rank_randomly(pair)
 
-    def rank_pair(pair: str) -> Priority:
-        lot = rank_randomly(pair)
-        if pair not in risks:
-            return lot
-        if lot.value < RANDOM_SHARE:
-            return Priority(lot.value / RANDOM_SHARE, "random", 1 / RANDOM_SHARE)
-        return Priority(risks[pair], "risk")
 
-    return rank_pair
+def to_candidate(summary: PairSummary, risk: float) -> Candidate:
+    """Return what decides when a pair is shown: among it the seconds that people will take for all of its items."""
+    masks = len(summary.decision.open_masks) * USUAL_SECONDS["mv"]
+    stage = "correct" if summary.decision.needs == "correct" else "ev"
+    pair, group = summary.pair, summary.group
+    # an image without near-duplicates stands for itself: its pairs are alike as those of a group are
+    return Candidate(pair.key, risk, masks + USUAL_SECONDS[stage], pair.phrase, group or pair.image)
+
+
+def rank_candidates(candidates: Sequence[Candidate]) -> dict[str, Priority]:
+    """Rank pairs by drawing one batch after the other, each out of what those before have left.
+
+    Args:
+        candidates: All that people may be asked about.
+
+    Returns:
+        Key -> its priority in (0, 1), with the way and the weight of its draw.
+    """
+    draws = [draw for batch in _draw_batches(candidates) for draw in batch]
+    return {
+        draw.key: Priority(1 - (place + 0.5) / len(draws), draw.drawn, draw.weight) for place, draw in enumerate(draws)
+    }
+
+
+def _draw_batches(candidates: Sequence[Candidate]) -> Iterator[list[Draw]]:
+    rest, size = list(candidates), FIRST_BATCH
+    while rest:
+        batch = draw_batch(rest, size, seed=len(rest))
+        yield (
+            batch if len(batch) < len(rest) else [replace(draw, weight=1.0) for draw in batch]
+        )  # all were sure to come
+        drawn = {draw.key for draw in batch}
+        rest = [one for one in rest if one.key not in drawn]
+        size = min(2 * size, LARGEST_BATCH)

@@ -83,7 +83,7 @@ class RefineRequest(Body):
 
 
 class GoldRequest(Body):
-    """An admin makes an item test people, or (None) no more."""
+    """A reviewer makes an item test people, or (None) no more."""
 
     item: int
     choice: str | None = Field(default=None, max_length=40)
@@ -109,14 +109,7 @@ Asker = Annotated[Person, Depends(get_person)]
 def require_reviewer(person: Asker) -> Person:
     """Return who asks, if they may see what others have said. Raises ApiError."""
     if not person.can_see_others:
-        raise ApiError(403, "not_allowed", "this page is for reviewers and admins; ask one of them")
-    return person
-
-
-def require_admin(person: Asker) -> Person:
-    """Return who asks, if they are an admin. Raises ApiError."""
-    if person.role != "admin":
-        raise ApiError(403, "not_allowed", "only an admin may do that; ask one")
+        raise ApiError(403, "not_allowed", "this is for reviewers and admins; ask one of them")
     return person
 
 
@@ -192,14 +185,14 @@ def send_image(
         raise ApiError(410, "image_gone", "the file of this image is gone or has changed; tell an admin") from error
     except ValueError as error:
         raise ApiError(422, "invalid", str(error)) from error
-    return Response(content, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
+    return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"})
 
 
 @router.post("/edit")
 def open_pair(asked: ItemRequest, person: Asker, services: Services) -> dict[str, Any]:
     """Return all masks of an item's pair, for whoever wants to correct it at once."""
     item = find_own_item(services, person, asked.item)
-    state = services.desk.store.read_state(item.pair)
+    state = services.desk.read_state(item.pair)
     accepted = () if state is None else state.decision.accepted
     # the item's own mask is what shall be mended: it begins as accepted
     chosen = {*accepted, *(() if item.mask is None else (item.mask,))}
@@ -264,11 +257,12 @@ def read_failures(
 def _describe_answer(services: ReviewServices, answer: Any) -> dict[str, Any]:
     item = services.desk.queue.find_item(answer.item)
     view = next(iter(services.describe_items([item] if item else [])), None)
-    return {"person": answer.person, "choice": answer.choice, "reason": answer.reason, "view": view}
+    said = {"person": answer.person, "item": answer.item, "choice": answer.choice, "reason": answer.reason}
+    return {**said, "gold": None if item is None else item.gold, "view": view}
 
 
 @router.post("/gold")
-def set_gold(asked: GoldRequest, _: Annotated[Person, Depends(require_admin)], services: Services) -> dict[str, Any]:
+def set_gold(asked: GoldRequest, _: Annotated[Person, Depends(require_reviewer)], services: Services) -> dict[str, Any]:
     """Let an item test people, or no more."""
     item = services.desk.queue.find_item(asked.item)
     if item is None:

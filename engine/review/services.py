@@ -48,7 +48,7 @@ class ReviewServices:
         """Return what a page draws of items; those that were removed from the project meanwhile are left out."""
         items = list(items)
         proposals = self.desk.store.read_proposals([item.pair for item in items])
-        described = []
+        described, sizes = [], {}
         for item in items:
             proposal, image = proposals.get(item.pair), self.desk.find_image(item)
             if proposal is None or image is None:
@@ -56,8 +56,9 @@ class ReviewServices:
                 continue
             view = build_view(item, proposal, image)
             rles = [proposal.masks[mask["index"]] for mask in view["masks"]]
-            self.desk.queue.set_size(item.id, classify_size(rles, image))
+            sizes[item.id] = classify_size(rles, image)
             described.append(view)
+        self.desk.queue.set_sizes(sizes)
         return described
 
     def take_grid(self, person: Person, page: str, held: Sequence[int]) -> list[QueueItem]:

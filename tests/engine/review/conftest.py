@@ -66,12 +66,16 @@ def add(store: EngineStore, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def open_desk(store: EngineStore) -> Callable[[], ReviewDesk]:
+def open_desk(store: EngineStore) -> Iterator[Callable[[], ReviewDesk]]:
     """Opens the review as a new process does."""
+    queues: list[ReviewQueue] = []
 
     def opened() -> ReviewDesk:
-        desk = ReviewDesk(store, ReviewQueue(store.folder / QUEUE_FILE))
+        queues.append(ReviewQueue(store.folder / QUEUE_FILE))
+        desk = ReviewDesk(store, queues[-1])
         desk.synchronize()
         return desk
 
-    return opened
+    yield opened
+    for queue in queues:
+        queue.close()

@@ -5,6 +5,8 @@ import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def queue(clock: Clock) -> ReviewQueue:
-    return ReviewQueue(":memory:", clock=clock)
+def queue(clock: Clock) -> Iterator[ReviewQueue]:
+    made = ReviewQueue(":memory:", clock=clock)
+    yield made
+    made.close()
+
+
+numbers = count()
 
 
 def fill(queue: ReviewQueue, count: int, **how: object) -> None:
@@ -35,7 +42,7 @@ def fill(queue: ReviewQueue, count: int, **how: object) -> None:
 
 
 def answer(queue: ReviewQueue, person: str, item: int, choice: str = "accept", **how: object) -> str:
-    name = f"{person}-{item}-{choice}-{len(queue.list_opinions())}"
+    name = f"{person}-{item}-{choice}-{next(numbers)}"
     [status] = queue.keep_opinions(person, [NewOpinion(item, name, choice, **how)]).values()  # type: ignore[arg-type]
     return status
 
@@ -248,3 +255,12 @@ def test_the_process_is_killed_and_nothing_is_missing(tmp_path):
     wanted = dict(late._read("select id, wanted from item"))
     assert sum(opinions[item] < count for item, count in wanted.items()) == 0
     assert len({(opinion.item.id, opinion.person) for opinion in late.list_opinions()}) == sum(opinions.values())
+
+
+def test_a_test_that_lacks_opinions_still_gets_them_and_only_then_tests_others(queue):
+    fill(queue, 1)
+    queue.set_gold(1, "reject")
+    take(queue, "anna")
+    answer(queue, "anna", 1)
+    answer(queue, "ben", 1)
+    assert [opinion.kind for opinion in queue.list_opinions()] == ["asked", "gold"]

@@ -1,11 +1,13 @@
 """When each pair is shown to people."""
 
+from collections import Counter
 from pathlib import Path
 
 from engine.images import EngineImage
 from engine.pairs import Judgement, Pair
+from engine.quality.ordering import MOST_ALIKE, Candidate
 from engine.review.desk import rank_randomly
-from engine.review.ranking import build_ranking
+from engine.review.ranking import build_ranking, rank_candidates
 from engine.store.store import EngineStore
 
 
@@ -30,5 +32,26 @@ def test_the_riskiest_come_first_and_a_tenth_at_random(tmp_path: Path) -> None:
         assert risky == sorted(risky, key=lambda one: -one.value)
         lots = [one for one in ranked[:390] if one.drawn == "random"]
         assert 20 <= len(lots) <= 60
-        assert {one.weight for one in lots} == {10.0}
+        assert {one.weight for one in lots} == {1.0, 390 / 20}  # 20 of the first batch were a lot of 390
         assert [rank(one.key) for one in pairs[390:]] == [rank_randomly(one.key) for one in pairs[390:]]
+
+
+def test_no_phrase_and_no_group_fills_the_first_screen_and_each_is_drawn_once():
+    candidates = [
+        Candidate(str(place), place / 3000, 3.0, f"phrase {place // 100}", f"group {place % 40}")
+        for place in range(3000)
+    ]
+    ranked = rank_candidates(candidates)
+    assert len(ranked) == 3000
+    first = sorted(candidates, key=lambda one: -ranked[one.key].value)[:60]
+    risky = [one for one in first if ranked[one.key].drawn == "risk"]
+    for words in ([one.phrase for one in risky], [one.group for one in risky]):
+        assert max(Counter(words).values()) <= MOST_ALIKE
+    shares = [one.drawn for one in ranked.values()].count("random") / 3000
+    assert 0.09 <= shares <= 0.11
+
+
+def test_quick_answers_come_before_slow_ones_of_the_same_risk():
+    quick, slow = Candidate("quick", 0.5, 6.0, "cup"), Candidate("slow", 0.6, 66.0, "hat")
+    ranked = rank_candidates([slow, quick, *(Candidate(str(n), 0.0, 6.0, str(n)) for n in range(30))])
+    assert ranked["quick"].value > ranked["slow"].value or ranked["slow"].drawn == "random"

@@ -1,6 +1,7 @@
 // MV in grids: many masks of one phrase; the wrong ones are marked, and Enter answers all.
 import { makeNode } from '../dom.ts';
-import { CELL_SIDE, Panel } from './scene.ts';
+import { CELL_SIDE } from './images.ts';
+import { Panel } from './scene.ts';
 import type { Command, Desk, Screen } from './screen.ts';
 import type { Item } from './types.ts';
 
@@ -49,9 +50,7 @@ export class GridScreen implements Screen {
   private async fillCell(item: Item, cell: HTMLButtonElement | undefined): Promise<void> {
     const panel = new Panel(this.desk.shelf, CELL_SIDE), mask = item.masks[0];
     cell?.append(panel.node, makeNode('kbd', '', LETTERS[this.items.indexOf(item)] ?? ''));
-    const shown = panel.show(item, item.focus);
-    if (mask) panel.drawMask(mask, 'own');
-    await shown;
+    if (await panel.show(item, item.focus) && mask) panel.drawMask(mask, 'own');
   }
 
   private toggle(at: number): void {

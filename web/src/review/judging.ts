@@ -1,6 +1,7 @@
 // MV: is this mask right? The whole scene beside a close-up.
 import { makeNode } from '../dom.ts';
-import { getWhole, Panel, SCENE_SIDE, ZOOM_SIDE } from './scene.ts';
+import { SCENE_SIDE, ZOOM_SIDE } from './images.ts';
+import { getWhole, Panel } from './scene.ts';
 import type { Command, Desk, Screen } from './screen.ts';
 import { REASONS, type Item } from './types.ts';
 
@@ -39,10 +40,10 @@ export class JudgingScreen implements Screen {
     this.item = item ?? null;
     const mask = item?.masks[0];
     if (!item || !mask) return;
-    const shown = Promise.all([this.scene.show(item, getWhole(item)), this.zoom.show(item, item.focus)]);
+    const shown = await Promise.all([this.scene.show(item, getWhole(item)), this.zoom.show(item, item.focus)]);
+    if (!shown.every(Boolean)) return;
     this.scene.drawBox(mask.box, 'own');
     this.zoom.drawMask(mask, 'own');
-    await shown;
   }
 
   handleKey(): boolean {

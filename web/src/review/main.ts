@@ -32,6 +32,9 @@ class Page implements Desk {
   private shown: Item[] | null = null;
   private edited: Item | null = null;
   private shownAt = 0;
+  /** What is painted; nobody answers what they cannot see yet. */
+  private painted: Item[] | null = null;
+  private last: Said | null = null;
   private keyAt = 0;
   private opacity = 0.45;
   private isTeamOpen = false;
@@ -39,7 +42,7 @@ class Page implements Desk {
   constructor(private readonly person: Person) {
     this.correction = new PairScreen(this, true);
     this.screens = { mv: new JudgingScreen(this), grid: new GridScreen(this), ev: new PairScreen(this, false), correct: this.correction };
-    this.team = new TeamScreen(this.shelf, (message) => this.tell(message));
+    this.team = new TeamScreen(this.shelf, (message) => this.tell(message), (item, choice) => this.setGold(item, choice));
     this.supply = new Supply((group) => this.screens[this.supply.task].prepare(group), () => void this.showNext(), (error) => this.report(error), () => this.outbox.list().map((answer) => answer.item));
     this.outbox = new Outbox(person.name, {
       onChange: (waiting, offline) => this.showConnection(waiting, offline),
@@ -55,29 +58,51 @@ class Page implements Desk {
     find('#work').hidden = false;
     find('#name').textContent = this.person.name;
     find('#guidelines').textContent = this.person.guidelines || 'This project has no guidelines.';
-    find<HTMLButtonElement>('[data-team]').hidden = this.person.role === 'annotator';
+    find('[data-team]').hidden = find('[data-gold]').hidden = !this.isReviewer;
     void this.outbox.flush();
     setInterval(() => void this.refresh(), REFRESH);
     void this.refresh();
-    await this.chooseTask((sessionStorage.getItem('sam3-review-task') as Task | null) ?? 'mv');
+    addEventListener('popstate', () => void this.followAddress());
+    await this.followAddress();
+  }
+
+  private get isReviewer(): boolean {
+    return this.person.role !== 'annotator';
+  }
+
+  /** Show what the address says: the team's page with its filter, or the latest task. */
+  private async followAddress(): Promise<void> {
+    const query = new URLSearchParams(location.search);
+    if (this.isReviewer && query.get('view') === 'team') await this.openTeam(query);
+    else await this.chooseTask((sessionStorage.getItem('sam3-review-task') as Task | null) ?? 'mv');
+  }
+
+  private goTo(address: string): void {
+    if (address !== location.pathname + location.search) history.pushState(null, '', address);
+    void this.followAddress();
   }
 
   private listen(): void {
     addEventListener('keydown', (event) => this.handleKey(event));
     for (const button of document.querySelectorAll<HTMLButtonElement>('[data-task]')) {
-      button.addEventListener('click', () => void this.chooseTask(button.dataset.task as Task));
+      button.addEventListener('click', () => {
+        sessionStorage.setItem('sam3-review-task', button.dataset.task ?? '');
+        this.goTo('/');
+      });
     }
-    find('[data-team]').addEventListener('click', () => void this.openTeam());
+    find('[data-team]').addEventListener('click', () => this.goTo('/?view=team'));
+    this.team.node.addEventListener('click', (event) => this.followLink(event));
+    find('[data-gold]').addEventListener('click', () => void this.makeTest());
     find('[data-undo]').addEventListener('click', () => void this.undo());
     find('[data-help]').addEventListener('click', () => this.toggleHelp());
     find('[data-close]').addEventListener('click', () => this.toggleHelp());
   }
 
   private async chooseTask(task: Task): Promise<void> {
-    sessionStorage.setItem('sam3-review-task', task);
     find('#stage').focus(); // else Enter would press the task's button again
     this.closeTeam();
-    this.edited = this.shown = null;
+    this.edited = this.shown = this.painted = null;
+    document.body.dataset.item = '';
     this.history = [];
     this.markTask(task);
     find('#stage').replaceChildren();
@@ -95,14 +120,22 @@ class Page implements Desk {
     }
   }
 
-  private async openTeam(): Promise<void> {
+  /** A link of this page changes what is shown without loading it again. */
+  private followLink(event: MouseEvent): void {
+    const link = (event.target as Element).closest<HTMLAnchorElement>('a[href^="/?"]');
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    this.goTo(link.getAttribute('href') ?? '/');
+  }
+
+  private async openTeam(query: URLSearchParams): Promise<void> {
+    if (!this.isTeamOpen) find('#stage').focus();
     this.isTeamOpen = true;
-    find('#stage').focus();
     this.markTask('team');
     find('#stage').replaceChildren(this.team.node);
     find('#phrase').textContent = 'The team';
     find('#bar').replaceChildren();
-    await this.team.open();
+    await this.team.open(query);
   }
 
   private closeTeam(): void {
@@ -137,7 +170,9 @@ class Page implements Desk {
   /** Measure from the key to the frame in which the next item is painted. */
   private notePainted(): void {
     const since = this.keyAt, id = this.shown?.[0]?.id;
+    this.painted = this.shown;
     this.shownAt = performance.now();
+    document.body.dataset.supply = 'held';
     requestAnimationFrame(() => setTimeout(() => {
       document.body.dataset.item = String(id ?? '');
       if (since) performance.measure('next-item', { start: since, end: performance.now() });
@@ -145,12 +180,15 @@ class Page implements Desk {
   }
 
   private showNothing(): void {
-    this.shown = null;
+    this.shown = this.painted = null;
     find('#stage').replaceChildren();
     find('#bar').replaceChildren();
+    document.body.dataset.supply = this.supply.isEmpty ? 'empty' : 'fetching';
     find('#phrase').textContent = '';
     document.body.dataset.item = '';
-    this.showMessage(this.outbox.offline ? 'There is no connection; items come when it is back.' : 'There is nothing to do here now. Choose another task, or wait: this page looks again by itself.');
+    if (this.outbox.offline) this.showMessage('There is no connection; items come when it is back.');
+    else if (!this.supply.isEmpty) this.showMessage('Items are being fetched …');
+    else this.showMessage('There is nothing to do here now. Choose another task, or wait: this page looks again by itself.');
   }
 
   private showMessage(words: string): void {
@@ -159,11 +197,12 @@ class Page implements Desk {
 
   decide(said: Said[]): void {
     const group = this.shown;
-    if (!group) return;
+    if (!group || group !== this.painted) return;
     const seconds = (performance.now() - this.shownAt) / 1000 / said.length, batch = said.length > 1 ? makeId() : '';
     const answers = said.map(({ item, choice, reason = '', content = '' }) => ({ id: makeId(), item, choice, reason, content, seconds, batch }));
     this.history = [...this.history, group].slice(-REMEMBERED);
-    this.shown = this.edited = null;
+    this.shown = this.edited = this.painted = null;
+    this.last = said.at(-1) ?? null;
     this.outbox.add(answers); // first: what is on its way is not to be given again
     this.supply.advance();
     void this.showNext();
@@ -174,6 +213,25 @@ class Page implements Desk {
     node.textContent = message;
     node.hidden = false;
     setTimeout(() => { if (node.textContent === message) node.hidden = true; }, NOTICE);
+  }
+
+  /** Let what was answered last test others, with the answer as the expected one. */
+  private async makeTest(): Promise<void> {
+    if (!this.last) return this.tell('answer an item first: the answer becomes the expected one of the test');
+    const { item, choice } = this.last;
+    await this.outbox.flush();
+    if (await this.setGold(item, choice)) this.tell(`Your last item is a test of others now; expected is: ${CHOICE_WORDS[choice] ?? choice}.`);
+  }
+
+  /** Let an item test people, or (null) no more; whether it was done. */
+  private async setGold(item: number, choice: string | null): Promise<boolean> {
+    try {
+      await postJson('/api/gold', { item, choice });
+      return true;
+    } catch (error) {
+      this.report(error);
+      return false;
+    }
   }
 
   edit(item: Item, group: boolean): void {
@@ -207,7 +265,7 @@ class Page implements Desk {
     if (!first) return;
     const task = first.stage === 'mv' && (items.length > 1 || this.supply.task === 'grid') ? 'grid' : first.stage;
     this.history = this.history.filter((group) => group[0]?.id !== first.id);
-    this.shown = this.edited = null;
+    this.shown = this.edited = this.painted = this.last = null;
     this.closeTeam();
     if (task !== this.supply.task) {
       this.supply.task = task;
@@ -226,6 +284,7 @@ class Page implements Desk {
     if (key === '?') this.toggleHelp();
     else if (find<HTMLDialogElement>('#help').open) return false;
     else if (key.toUpperCase() === 'Z') void this.undo();
+    else if (key.toUpperCase() === 'K' && this.isReviewer && this.supply.task !== 'grid') void this.makeTest();
     else if (key === ' ' && !(target instanceof HTMLButtonElement)) document.body.classList.toggle('plain');
     else if (key === '[') this.setOpacity(this.opacity - 0.1);
     else if (key === ']') this.setOpacity(this.opacity + 0.1);

@@ -2,7 +2,8 @@
 import { appendSvg } from '../canvas/svg.ts';
 import { makeNode } from '../dom.ts';
 import { Editor } from './editor.ts';
-import { getWhole, Panel, SCENE_SIDE } from './scene.ts';
+import { SCENE_SIDE } from './images.ts';
+import { getWhole, Panel } from './scene.ts';
 import type { Command, Desk, Screen } from './screen.ts';
 import type { Box, Point } from '../canvas/types.ts';
 import type { Item } from './types.ts';
@@ -40,8 +41,8 @@ export class PairScreen implements Screen {
     this.cross = this.corner = null;
     const shown = this.panel.show(item, getWhole(item));
     this.editor.open(item);
-    await shown;
-    this.draw();
+    this.panel.clear();
+    if (await shown) this.draw();
   }
 
   /** Mark the masks that shall count as several objects at once. */

@@ -2,12 +2,9 @@
 import { appendSvg, setAttributes } from '../canvas/svg.ts';
 import { makeNode } from '../dom.ts';
 import type { Box, Point } from '../canvas/types.ts';
-import type { ImageShelf } from './images.ts';
+import type { Cut, ImageShelf } from './images.ts';
 import type { Item, MaskView } from './types.ts';
 
-export const SCENE_SIDE = 1280;
-export const ZOOM_SIDE = 900;
-export const CELL_SIDE = 320;
 const NAMESPACE = 'http://www.w3.org/2000/svg';
 
 export function getWhole({ image }: Item): Box {
@@ -18,30 +15,42 @@ export function getWhole({ image }: Item): Box {
 export class Panel {
   readonly node = makeNode('div', 'panel');
   readonly drawing = document.createElementNS(NAMESPACE, 'svg') as SVGSVGElement;
+  private readonly canvas = makeNode('canvas');
   private box: Box = [0, 0, 1, 1];
   private serial = 0;
 
   constructor(private readonly shelf: ImageShelf, private readonly side: number) {
-    this.node.append(this.drawing);
+    this.node.append(this.canvas, this.drawing);
+    setAttributes(this.canvas, { 'aria-hidden': 'true' });
     setAttributes(this.drawing, { 'aria-hidden': 'true' });
   }
 
-  /** Show a part of an item's image; resolves once it can be seen. */
-  async show(item: Item, box: Box): Promise<void> {
+  /** Show a part of an item's image. Resolves once it is drawn: to false where another one is shown meanwhile. */
+  async show(item: Item, box: Box): Promise<boolean> {
     const serial = ++this.serial;
     this.box = box;
     this.node.classList.remove('failed');
     setAttributes(this.drawing, { viewBox: `${box[0]} ${box[1]} ${box[2] - box[0]} ${box[3] - box[1]}` });
     this.node.style.setProperty('--ratio', String((box[2] - box[0]) / (box[3] - box[1])));
     this.drawing.replaceChildren();
-    try {
-      const image = await this.shelf.load(item.image, box, this.side);
-      if (serial === this.serial) this.node.replaceChildren(image.isConnected ? image.cloneNode() : image, this.drawing);
-    } catch (error) {
-      if (serial !== this.serial) return;
-      this.node.classList.add('failed');
-      this.node.replaceChildren(makeNode('p', 'notice', (error as Error).message), this.drawing);
-    }
+    this.canvas.hidden = true; // until it is there: nobody shall judge a mask on another image
+    const made = await this.shelf.load(item.image, box, this.side, true).catch((error: Error) => error);
+    if (serial !== this.serial) return false;
+    if (made instanceof Error) this.showFailure(made.message);
+    else this.drawImage(made);
+    return true;
+  }
+
+  private drawImage({ bitmap, part: [x0, y0, x1, y1] }: Cut): void {
+    const width = x1 - x0, height = y1 - y0;
+    Object.assign(this.canvas, { width, height, hidden: false });
+    this.canvas.getContext('2d')?.drawImage(bitmap, x0, y0, width, height, 0, 0, width, height);
+    this.node.replaceChildren(this.canvas, this.drawing);
+  }
+
+  private showFailure(message: string): void {
+    this.node.classList.add('failed');
+    this.node.replaceChildren(makeNode('p', 'notice', message), this.drawing);
   }
 
   drawMask(mask: MaskView, kind: string): SVGElement {

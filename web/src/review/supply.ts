@@ -2,7 +2,9 @@
 import { getPageId, postJson } from './server.ts';
 import type { Item, Task } from './types.ts';
 
-const AHEAD = 6;
+/** Groups that are held, and how few of them make the page ask for more: one request for several. */
+const AHEAD = { one: 14, grid: 2 };
+const ENOUGH = { one: 10, grid: 1 };
 const BEAT = 30_000;
 const AGAIN = 2000;
 const MAX_HELD = 200;
@@ -17,6 +19,7 @@ export class Supply {
   private taking: Promise<void> | null = null;
   private timer = 0;
   task: Task = 'mv';
+  /** Whether the server said that there is nothing more; until then, more is being fetched. */
   isEmpty = false;
 
   /**
@@ -57,7 +60,7 @@ export class Supply {
     const ids = new Set(items.map((item) => item.id));
     this.groups = this.groups.map((group) => group.filter((item) => !ids.has(item.id))).filter((group) => group.length);
     this.groups.unshift(...(this.task === 'grid' ? [items] : items.map((item) => [item])));
-    this.groups.slice(0, AHEAD).forEach(this.prepare);
+    this.groups.slice(0, AHEAD.one).forEach(this.prepare);
     this.onArrival();
   }
 
@@ -68,14 +71,14 @@ export class Supply {
 
   private async take(): Promise<void> {
     clearTimeout(this.timer);
-    const task = this.task, ahead = task === 'grid' ? 2 : AHEAD;
+    const task = this.task, kind = task === 'grid' ? 'grid' : 'one';
+    if (this.groups.length > ENOUGH[kind]) return;
     const held = [...this.groups.flat().map((item) => item.id), ...this.listAnswered()].slice(0, MAX_HELD);
-    const wanted = ahead - this.groups.length;
-    if (wanted <= 0) return;
+    const wanted = AHEAD[kind] - this.groups.length;
     const asked = { stage: task === 'grid' ? 'mv' : task, page: this.page, held, count: wanted, grid: task === 'grid' };
     try {
       const { items } = await postJson<Taken>('/api/take', asked);
-      if (task !== this.task) return;
+      if (task !== this.task) return void setTimeout(() => void this.fill());
       const answered = new Set(this.listAnswered()), fresh = items.filter((item) => !answered.has(item.id));
       this.add(task === 'grid' ? (fresh.length ? [fresh] : []) : fresh.map((item) => [item]));
     } catch (error) {
@@ -90,8 +93,9 @@ export class Supply {
     this.groups.push(...groups);
     this.isEmpty = this.groups.length === 0;
     if (wasEmpty) this.onArrival();
+    if (!groups.length && !this.isEmpty) return; // what is held is all there is
     if (this.isEmpty) this.timer = setTimeout(() => void this.fill(), AGAIN * 5);
-    else if (this.task === 'grid' && groups.length && this.groups.length < 2) setTimeout(() => void this.fill());
+    else setTimeout(() => void this.fill());
   }
 
   private async beat(): Promise<void> {

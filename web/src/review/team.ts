@@ -1,8 +1,8 @@
 // What reviewers and admins see: why masks fail, how everybody works, and how far they agree.
 import { makeNode } from '../dom.ts';
-import { Panel, ZOOM_SIDE } from './scene.ts';
+import { CELL_SIDE, type ImageShelf } from './images.ts';
+import { Panel } from './scene.ts';
 import { getJson } from './server.ts';
-import type { ImageShelf } from './images.ts';
 import { CHOICE_WORDS, type Item } from './types.ts';
 
 interface Agreement {
@@ -30,7 +30,7 @@ interface People {
 interface Failures {
   facets: Record<string, [string, number][]>;
   count: number;
-  answers: { person: string; choice: string; reason: string; view: Item | null }[];
+  answers: { person: string; item: number; choice: string; reason: string; gold: string | null; view: Item | null }[];
 }
 
 const FACET_WORDS: Record<string, string> = { stage: 'Stage', choice: 'Answer', reason: 'Reason', phrase: 'Phrase', domain: 'Source', size: 'Size' };
@@ -56,7 +56,10 @@ function makeTable(caption: string, head: string[], rows: string[][]): HTMLEleme
     top.append(cell);
   }
   const body = table.createTBody();
-  for (const row of rows) row.forEach((text, at, { length }) => (at === 0 ? body.insertRow() : body.rows[body.rows.length - 1])?.insertCell().append(length ? text : ''));
+  for (const row of rows) {
+    const line = body.insertRow();
+    for (const text of row) line.insertCell().append(text);
+  }
   frame.append(table);
   return frame;
 }
@@ -67,11 +70,17 @@ export class TeamScreen {
   private readonly failures = makeNode('section');
   private chosen = new Map<string, string>();
 
-  constructor(private readonly shelf: ImageShelf, private readonly tell: (message: string) => void) {
+  constructor(
+    private readonly shelf: ImageShelf,
+    private readonly tell: (message: string) => void,
+    private readonly setGold: (item: number, choice: string | null) => Promise<boolean>,
+  ) {
     this.node.append(this.tables, this.failures);
   }
 
-  async open(): Promise<void> {
+  /** Show the team, and the failures of one filter: facet = value for each that is chosen. */
+  async open(query: URLSearchParams): Promise<void> {
+    this.chosen = new Map([...query].filter(([facet]) => facet in FACET_WORDS));
     try {
       this.drawPeople(await getJson<People>('/api/people'));
       await this.loadFailures();
@@ -92,8 +101,9 @@ export class TeamScreen {
   }
 
   private async loadFailures(): Promise<void> {
-    const query = new URLSearchParams([...this.chosen]).toString();
+    const chosen = this.chosen, query = new URLSearchParams([...chosen]).toString();
     const found = await getJson<Failures>(`/api/failures?${query}`);
+    if (chosen !== this.chosen) return;
     const facets = makeNode('div', 'facets');
     for (const [facet, values] of Object.entries(found.facets)) facets.append(this.makeFacet(facet, values));
     const list = makeNode('div', 'failures');
@@ -105,32 +115,50 @@ export class TeamScreen {
     const made = makeNode('div', 'facet');
     made.append(makeNode('h3', '', FACET_WORDS[facet] ?? facet));
     for (const [value, count] of values) {
-      const button = makeNode('button', '', `${CHOICE_WORDS[value] ?? (value.replaceAll('_', ' ') || 'none')} `);
-      button.type = 'button';
-      button.append(makeNode('b', '', count));
-      button.setAttribute('aria-pressed', String(this.chosen.get(facet) === value));
-      button.addEventListener('click', () => this.choose(facet, value));
-      made.append(button);
+      const link = makeNode('a', '', `${CHOICE_WORDS[value] ?? (value.replaceAll('_', ' ') || 'none')} `);
+      link.href = this.buildAddress(facet, value);
+      link.append(makeNode('b', '', count));
+      if (this.chosen.get(facet) === value) link.setAttribute('aria-current', 'true');
+      made.append(link);
     }
     return made;
   }
 
-  private choose(facet: string, value: string): void {
-    if (this.chosen.get(facet) === value) this.chosen.delete(facet);
-    else this.chosen.set(facet, value);
-    void this.loadFailures().catch((error: Error) => this.tell(error.message));
+  /** The address of the items with this value too; of a chosen value, of those without it. */
+  private buildAddress(facet: string, value: string): string {
+    const wanted = new Map([['view', 'team'], ...this.chosen]);
+    if (wanted.get(facet) === value) wanted.delete(facet);
+    else wanted.set(facet, value);
+    return `/?${new URLSearchParams([...wanted])}`;
   }
 
-  private makeFailure({ person, choice, reason, view }: Failures['answers'][number]): HTMLElement {
+  private makeFailure(answer: Failures['answers'][number]): HTMLElement {
+    const { person, choice, reason, view } = answer;
     const made = makeNode('figure');
     const words = `${view?.phrase ?? 'removed'}: ${CHOICE_WORDS[choice] ?? choice}${reason ? `, ${reason.replaceAll('_', ' ')}` : ''} (${person})`;
     if (view) {
-      const panel = new Panel(this.shelf, ZOOM_SIDE);
-      void panel.show(view, view.focus);
-      for (const mask of view.masks) panel.drawMask(mask, 'own');
+      const panel = new Panel(this.shelf, CELL_SIDE);
+      void panel.show(view, view.focus).then((isShown) => { if (isShown) for (const mask of view.masks) panel.drawMask(mask, 'own'); });
       made.append(panel.node);
     }
     made.append(makeNode('figcaption', '', words));
+    if (view) made.append(this.makeTestButton(answer));
     return made;
+  }
+
+  /** A button that lets an item test people with this answer as the expected one, or no more. */
+  private makeTestButton({ item, choice, gold }: Failures['answers'][number]): HTMLElement {
+    const button = makeNode('button', 'test', 'Test others with it');
+    button.type = 'button';
+    const mark = (expected: string | null): void => {
+      button.setAttribute('aria-pressed', String(expected !== null));
+      button.title = expected === null ? '' : `expected is: ${CHOICE_WORDS[expected] ?? expected}`;
+    };
+    mark(gold);
+    button.addEventListener('click', () => {
+      const expected = button.getAttribute('aria-pressed') === 'true' ? null : choice;
+      void this.setGold(item, expected).then((isDone) => { if (isDone) mark(expected); });
+    });
+    return button;
   }
 }
