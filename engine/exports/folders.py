@@ -21,6 +21,8 @@ def fill_new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         EngineError: The folder holds something, or it cannot be written.
     """
+    if folder.absolute() == Path.cwd() or not folder.name:
+        raise EngineError(f"{str(folder)!r} is the folder where you stand, or has no name; name a new folder")
     unfinished = folder.with_name(f".unfinished-{folder.name}")
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

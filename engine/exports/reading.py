@@ -24,8 +24,16 @@ def opens_plainly(image: EngineImage) -> bool:
 
     Args:
         image: Its file must be readable.
+
+    Raises:
+        ImageError: It has more pixels than Pillow opens.
+        OSError: It cannot be read.
     """
-    with PIL.Image.open(image.path) as file:
+    try:
+        opened = PIL.Image.open(image.path)
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"{image.path} has more pixels than the trainer opens; add a smaller one") from error
+    with opened as file:
         if file.mode in ("L", "RGB") and file.getexif().get(ORIENTATION, 1) == 1:
             return file.size == (image.width, image.height)
         pixels = np.asarray(file.convert("RGB"))

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -165,8 +166,6 @@ def test_the_trainer_sees_the_pixels_that_were_labelled(builder, tmp_path, save)
     report = export_trainer(builder.store, tmp_path / "labels")
     content = json.loads((report.folder / "train.json").read_text())
     [entry] = content["images"]
-    from pathlib import Path
-
     from sam3_tool.image import Image
 
     with PIL.Image.open(Path(content["info"]["img_folder"]) / entry["file_name"]) as file:
@@ -231,6 +230,14 @@ def test_a_folder_that_holds_something_is_refused(judged, tmp_path):
     with pytest.raises(EngineError, match="is not empty; name a folder that is empty"):
         export_trainer(judged.store, tmp_path / "labels")
     assert (tmp_path / "labels" / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_folder_that_cannot_be_moved_into_place_is_refused(judged, tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(EngineError, match="name a new folder"):
+        export_trainer(judged.store, Path(name))
 
 
 def test_an_engine_in_which_nothing_is_judged_is_refused(builder, tmp_path):
