@@ -13,6 +13,7 @@ from engine.quality.routing import (
     choose_reject_threshold,
     find_open_domains,
 )
+from engine.quality.weighing import weigh_labels
 from engine.states import list_standing_entries
 from engine.store.store import EngineStore
 from engine.verifiers.fitted import FitReport, FittedVerifier, fit_stage
@@ -49,7 +50,7 @@ def fit_engine(store: EngineStore, stage: Stage, *, quality: float = QUALITY, sl
     Raises:
         EngineError: There are too few labels, or nothing can be written.
     """
-    labels = collect_labels(store, stage)
+    labels = weigh_labels(store, collect_labels(store, stage))
     report = fit_stage(stage, labels)
     by = describe_verifier(FittedVerifier([report.fit]))
     sample = sample_masks(labels, report) if stage == "mv" else sample_pairs(store, labels, report)
@@ -149,7 +150,7 @@ def sample_pairs(store: EngineStore, labels: Sequence[LabelledItem], report: Fit
     Such a pair is right if its masks are, and if they cover everything: that is what its label will claim.
     """
     route = load_route(store, "mv")
-    masks = estimate_masks(collect_labels(store, "mv"))
+    masks = estimate_masks(weigh_labels(store, collect_labels(store, "mv")))
     counts = {one.pair.key: one.mask_count for one in store.iterate_summaries()}
     sample = []
     for value, label in zip(report.estimates, labels, strict=True):

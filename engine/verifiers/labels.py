@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from engine.lottery import LOTTERY_SHARE, is_in_lottery
 from engine.pairs import Correction, Entry, Judgement, LogRecord, Proposal, Stage, Withdrawal
 from engine.states import list_standing_entries
 from engine.store.store import EngineStore
@@ -171,6 +172,7 @@ def _build_label(
     domain: str,
 ) -> LabelledItem:
     judgements = [entry for entry in said if isinstance(entry, Judgement)]
-    is_random = any(entry.drawn in UNBIASED for entry in judgements)
-    weight = judgements[0].weight if judgements else 1.0
+    # a correction does not say how it came to the person
+    is_random = any(entry.drawn in UNBIASED for entry in judgements) if judgements else is_in_lottery(proposal.pair)
+    weight = judgements[0].weight if judgements else 1 / LOTTERY_SHARE if is_random else 1.0
     return LabelledItem(proposal.pair, index, image, signals, is_right, weight, is_random, domain)

@@ -382,7 +382,7 @@ def _score_image_level(outcomes: Sequence[PairOutcome]) -> dict[str, float]:
     return _compute_image_level(pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False])
 
 
-def _compute_image_level(tp: int, fn: int, fp: int, tn: int) -> dict[str, float]:
+def _compute_image_level(tp: float, fn: float, fp: float, tn: float) -> dict[str, float]:
     precision, recall = tp / (tp + fp + _LEVEL_EPSILON), tp / (tp + fn + _LEVEL_EPSILON)
     spread = (float(tp + fp) * float(tp + fn) * float(tn + fp) * float(tn + fn)) ** 0.5
     return {
@@ -404,13 +404,23 @@ class OutcomePool:
 
     def compute_cgf1(self, times: np.ndarray) -> float:
         """In percent. `times`: int64, (pairs,), how often each is drawn."""
+        return self.compute_headline(times)["cgF1"]
+
+    def compute_headline(self, times: np.ndarray) -> dict[str, float]:
+        """Compute cgF1 and pmF1, in percent, and IL_MCC.
+
+        Args:
+            times: int64 or float64, (pairs,): how often each is drawn, or how many it stands for. Ones give what
+                `compute_official_numbers` gives, to the bit.
+        """
         present, answered = self._targets > 0, self._predicted > 0
         hits = times @ self._hits
         wrong = (times * present) @ self._predicted - (times * present) @ self._hits
         missed = times @ self._targets - hits
-        levels = [int(times @ (there & found)) for there in (present, ~present) for found in (answered, ~answered)]
+        levels = [(times @ (there & found)).item() for there in (present, ~present) for found in (answered, ~answered)]
         mcc = _compute_image_level(*levels)["IL_MCC"]
-        return 100 * _compute_mean(_compute_f1(_compute_share(hits, wrong), _compute_share(hits, missed)) * mcc)
+        f1 = _compute_f1(_compute_share(hits, wrong), _compute_share(hits, missed))
+        return {"cgF1": 100 * _compute_mean(f1 * mcc), "pmF1": 100 * _compute_mean(f1), "IL_MCC": mcc}
 
 
 def _compute_share(hits: np.ndarray, others: np.ndarray) -> np.ndarray:
