@@ -64,9 +64,8 @@ def _draw_batches(candidates: Sequence[Candidate]) -> Iterator[list[Draw]]:
     rest, size = list(candidates), FIRST_BATCH
     while rest:
         batch = draw_batch(rest, size, seed=len(rest))
-        yield (
-            batch if len(batch) < len(rest) else [replace(draw, weight=1.0) for draw in batch]
-        )  # all were sure to come
+        is_last = len(batch) == len(rest)  # then all were sure to come
+        yield [replace(draw, weight=1.0) for draw in batch] if is_last else batch
         drawn = {draw.key for draw in batch}
         rest = [one for one in rest if one.key not in drawn]
         size = min(2 * size, LARGEST_BATCH)
