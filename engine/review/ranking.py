@@ -1,9 +1,8 @@
 """When each pair is shown: the riskiest per second of a person first, varied, and a tenth at random."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from engine.quality.ordering import Candidate, Draw, draw_batch
+from engine.quality.ordering import RANDOM_SHARE, Candidate, draw_batch
 from engine.quality.ranking import estimate_risks
 from engine.review.desk import Priority, Ranking, rank_randomly
 from engine.review.team.estimate import USUAL_SECONDS
@@ -46,7 +45,9 @@ def to_candidate(summary: PairSummary, risk: float) -> Candidate:
 
 
 def rank_candidates(candidates: Sequence[Candidate]) -> dict[str, Priority]:
-    """Rank pairs by drawing one batch after the other, each out of what those before have left.
+    """Rank pairs: a tenth of them by lot, the others by drawing one batch after the other.
+
+    Whether a pair belongs to the tenth depends on its key alone, so that those pairs are a sample of all, always.
 
     Args:
         candidates: All that people may be asked about.
@@ -54,18 +55,19 @@ def rank_candidates(candidates: Sequence[Candidate]) -> dict[str, Priority]:
     Returns:
         Key -> its priority in (0, 1), with the way and the weight of its draw.
     """
-    draws = [draw for batch in _draw_batches(candidates) for draw in batch]
-    return {
-        draw.key: Priority(1 - (place + 0.5) / len(draws), draw.drawn, draw.weight) for place, draw in enumerate(draws)
-    }
+    lots = {one.key: rank_randomly(one.key).value for one in candidates}
+    chosen = {key: lot / RANDOM_SHARE for key, lot in lots.items() if lot < RANDOM_SHARE}
+    drawn = list(_draw_keys([one for one in candidates if one.key not in chosen]))
+    ranked = {key: Priority(1 - (place + 0.5) / len(drawn), "risk") for place, key in enumerate(drawn)}
+    return ranked | {key: Priority(lot, "random", 1 / RANDOM_SHARE) for key, lot in chosen.items()}
 
 
-def _draw_batches(candidates: Sequence[Candidate]) -> Iterator[list[Draw]]:
+def _draw_keys(candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Yield the riskiest per second first, with no more than a few of a phrase or group in each batch."""
     rest, size = list(candidates), FIRST_BATCH
     while rest:
-        batch = draw_batch(rest, size, seed=len(rest))
-        is_last = len(batch) == len(rest)  # then all were sure to come
-        yield [replace(draw, weight=1.0) for draw in batch] if is_last else batch
-        drawn = {draw.key for draw in batch}
+        keys = [draw.key for draw in draw_batch(rest, size, seed=0, random_share=0.0)]
+        yield from keys
+        drawn = set(keys)
         rest = [one for one in rest if one.key not in drawn]
         size = min(2 * size, LARGEST_BATCH)
