@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from agent.core.errors import UsageError
 from sam3_tool.errors import PathError
+from sam3_tool.phrases import normalize_phrase
 from sam3_tool.system.files import decode_text
 from sam3_tool.system.paths import expand_path
 
 if TYPE_CHECKING:
     from agent.cli.options import Options
+    from agent.records.provenance import Provenance
     from annotate.asking import Asker, PhraseAsker
     from annotate.querying import QueryAsker
+    from sam3_tool import Concept
 
 MAX_PHRASE_LETTERS = 2000
 
@@ -74,49 +77,81 @@ def _read_lines(text: str) -> Sequence[str]:
 
 
 def ask_phrases(options: "Options", phrases: Sequence[str], *, batch: int, max_pixels: int | None) -> Question:
-    """Ask SAM 3 for phrases."""
+    """Ask SAM 3 for phrases. Raises UsageError for a concept of which no phrase makes use."""
+    from agent.cli.concepts.files import load_concepts
+
     sam3 = options.sam3 or "tiny"
     threshold = 0.5 if options.threshold is None else options.threshold
+    concepts = load_concepts(options.concept or ())
+    _check_concepts_apply(concepts, phrases)
+    keys = {name: concept.key for name, concept in concepts.items()}
+    asker = partial(load_phrase_asker, sam3=sam3, phrases=tuple(phrases), threshold=threshold)
     return Question(
         {"phrases": list(phrases), "threshold": threshold},
-        {"sam3": sam3, "max_pixels": max_pixels},
-        partial(load_phrase_asker, sam3=sam3, phrases=tuple(phrases), threshold=threshold, batch=batch),
+        {"sam3": sam3, "max_pixels": max_pixels, **({"concepts": keys} if keys else {})},
+        partial(asker, batch=batch, concepts=concepts),
         len(phrases),
     )
 
 
+def _check_concepts_apply(concepts: "Mapping[str, Concept]", phrases: Sequence[str]) -> None:
+    """Raise UsageError for a concept whose phrase is not asked for."""
+    asked = {normalize_phrase(phrase) for phrase in phrases}
+    if idle := [name for name in concepts if name not in asked]:
+        raise UsageError(
+            f"--concept stands for {idle[0]!r}, and --phrases does not ask for it;"
+            f" add the phrase, or name one that is there: --concept '{phrases[0]}=FILE'"
+        )
+
+
 def ask_query(options: "Options", query: str, *, batch: int, episodes: int, max_pixels: int | None) -> Question:
     """Ask the agent a query. Raises UserError for a planner that there is not."""
+    from agent.cli.concepts.files import load_concepts
     from agent.planners.loading import list_planner_options
 
     list_planner_options(options.planner)  # says at once that there is no such planner
-    made_by = options.build_provenance().model_dump(mode="json", exclude={"version"})
+    provenance = options.build_provenance()
+    concepts = load_concepts(options.concept or ())
+    asker = partial(load_query_asker, options=options, provenance=provenance, concepts=concepts)
     return Question(
         {"query": query, "threshold": options.threshold},
-        {**made_by, "max_pixels": max_pixels},
-        partial(load_query_asker, options=options, query=query, batch=batch, episodes=episodes),
+        {**provenance.model_dump(mode="json", exclude={"version"}), "max_pixels": max_pixels},
+        partial(asker, query=query, batch=batch, episodes=episodes),
         1,
     )
 
 
-def load_phrase_asker(device: str, *, sam3: str, phrases: Sequence[str], threshold: float, batch: int) -> "PhraseAsker":
-    """Load SAM 3 onto a device. Raises CheckpointError or DeviceError."""
+def load_phrase_asker(
+    device: str, *, sam3: str, phrases: Sequence[str], threshold: float, batch: int, concepts: "Mapping[str, Concept]"
+) -> "PhraseAsker":
+    """Load SAM 3 onto a device. Raises CheckpointError, DeviceError, or ConceptError for concepts of other weights."""
+    from agent.cli.concepts.files import apply_concepts
     from annotate.asking import PhraseAsker
     from sam3_tool.sam3 import Sam3
 
-    return PhraseAsker(Sam3.load(sam3, device=device, max_batch=batch), phrases, threshold, batch)
+    loaded = apply_concepts(Sam3.load(sam3, device=device, max_batch=batch), concepts)
+    return PhraseAsker(loaded, phrases, threshold, batch)
 
 
-def load_query_asker(device: str, *, options: "Options", query: str, batch: int, episodes: int) -> "QueryAsker":
-    """Load SAM 3 and the planner onto a device. Raises CheckpointError, DeviceError or PlannerError."""
+def load_query_asker(
+    device: str,
+    *,
+    options: "Options",
+    provenance: "Provenance",
+    query: str,
+    batch: int,
+    episodes: int,
+    concepts: "Mapping[str, Concept]",
+) -> "QueryAsker":
+    """Load SAM 3 and the planner onto a device. Raises CheckpointError, DeviceError, PlannerError or ConceptError."""
+    from agent.cli.concepts.files import apply_concepts
     from agent.planners.loading import load_planner, with_model_info
     from annotate.querying import QueryAsker
     from sam3_tool.sam3 import Sam3
 
     options = replace(options, device=device)
-    provenance = options.build_provenance()
     planner = load_planner(options.planner, **options.to_planner_options(provenance))
     provenance = with_model_info(provenance, planner)
-    sam3 = Sam3.load(provenance.sam3, device=device, max_batch=batch)
+    sam3 = apply_concepts(Sam3.load(provenance.sam3, device=device, max_batch=batch), concepts)
     made_by = provenance.model_dump(mode="json")
     return QueryAsker(sam3, planner, query, provenance.budget, made_by, episodes)

@@ -118,7 +118,7 @@ dataset_options = shared_options.option_group("which", _DATASET_OPTIONS, lambda 
 
 @app.command("run", help="Ask every sample, score, report. Run again, it goes on where it stopped.")
 @app.command("predict", help="Ask every sample and write the benchmark's own files; no scores.")
-@shared_options.planning_options(without=("record", "concept"))
+@shared_options.planning_options(without=("record",))
 @dataset_options
 def run_benchmark(
     context: typer.Context,

@@ -1,5 +1,6 @@
 """What SAM 3 can be asked for: a concept, everywhere in an image or a video; or the one object that clicks show."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 
@@ -230,6 +231,33 @@ def compute_exemplar_box(mask: np.ndarray, image: Image) -> Box:
     if x0 == x1:
         raise ValueError("an exemplar mask covers no pixel; give one that covers an object")
     return float(x0), float(y0), float(x1), float(y1)
+
+
+def collect_exemplars(
+    image: Image,
+    boxes: Sequence[Box],
+    box_labels: Sequence[int],
+    masks: Sequence[np.ndarray],
+    mask_labels: Sequence[int],
+) -> tuple[tuple[Box, ...], tuple[int, ...]]:
+    """Return the boxes of all examples, and their labels; () for the labels where all are left out.
+
+    Raises ValueError for a mask that is none of the image, and where masks and their labels are not as many.
+    """
+    exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
+    labels = tuple(int(label) for label in box_labels)
+    if not len(masks):
+        if len(mask_labels):
+            raise ValueError(f"{len(mask_labels)} mask labels, but there is no mask")
+        return exemplars, labels
+    if len(mask_labels) not in (0, len(masks)) or len(labels) not in (0, len(exemplars)):
+        raise ValueError(
+            f"{len(exemplars)} boxes and {len(masks)} masks need as many labels each, or none;"
+            f" got {len(labels)} and {len(mask_labels)}"
+        )
+    of_masks = tuple(compute_exemplar_box(np.asarray(mask), image) for mask in masks)
+    every = (labels or (1,) * len(exemplars)) + (tuple(map(int, mask_labels)) or (1,) * len(masks))
+    return exemplars + of_masks, every
 
 
 Prompt = ConceptPrompt | VisualPrompt

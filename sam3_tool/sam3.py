@@ -36,7 +36,7 @@ from sam3_tool.prompts import (
     PointsPrompt,
     Prompt,
     VisualPrompt,
-    compute_exemplar_box,
+    collect_exemplars,
 )
 from sam3_tool.service import (
     AnyRequest,
@@ -434,7 +434,7 @@ class Sam3:
         >>> len(sam3.segment(Image(np.zeros((4, 6, 3), np.uint8)), "cup"))
         1
         """
-        exemplars, labels = _collect_exemplars(exemplar_image or image, boxes, box_labels, masks, mask_labels)
+        exemplars, labels = collect_exemplars(exemplar_image or image, boxes, box_labels, masks, mask_labels)
         words, concept = (None, phrase) if isinstance(phrase, Concept) else (phrase, None)
         prompt = ConceptPrompt(words, exemplars, labels, threshold, exemplar_image, concept)
         return self.segment_batch([(image, prompt)])[0]
@@ -478,7 +478,7 @@ class Sam3:
         3
         """
         backend = require_concepts(self._backend)
-        exemplars, labels = _collect_exemplars(image, boxes, box_labels, masks, mask_labels)
+        exemplars, labels = collect_exemplars(image, boxes, box_labels, masks, mask_labels)
         if not 1 <= len(exemplars) <= MAX_EXAMPLES:
             raise ValueError(f"a concept is made of 1 to {MAX_EXAMPLES} boxes and masks, got {len(exemplars)}")
         prompt = ConceptPrompt(phrase, exemplars, labels)
@@ -865,33 +865,6 @@ def _find_prompt_kind(prompt: Prompt) -> PromptKind | None:
     if prompt.concept is not None or prompt.exemplar_image is not None:
         return None
     return "exemplar" if prompt.boxes else "phrase"
-
-
-def _collect_exemplars(
-    image: Image,
-    boxes: Sequence[Box],
-    box_labels: Sequence[int],
-    masks: Sequence[np.ndarray],
-    mask_labels: Sequence[int],
-) -> tuple[tuple[Box, ...], tuple[int, ...]]:
-    """Return the boxes of all examples, and their labels; () for the labels where all are left out.
-
-    Raises ValueError for a mask that is none of the image, and where masks and their labels are not as many.
-    """
-    exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
-    labels = tuple(int(label) for label in box_labels)
-    if not len(masks):
-        if len(mask_labels):
-            raise ValueError(f"{len(mask_labels)} mask labels, but there is no mask")
-        return exemplars, labels
-    if len(mask_labels) not in (0, len(masks)) or len(labels) not in (0, len(exemplars)):
-        raise ValueError(
-            f"{len(exemplars)} boxes and {len(masks)} masks need as many labels each, or none;"
-            f" got {len(labels)} and {len(mask_labels)}"
-        )
-    of_masks = tuple(compute_exemplar_box(np.asarray(mask), image) for mask in masks)
-    every = (labels or (1,) * len(exemplars)) + (tuple(map(int, mask_labels)) or (1,) * len(masks))
-    return exemplars + of_masks, every
 
 
 def _report_batch(server: SegmentationServer, on_batch: Callable[[BatchReport], None], run: BatchRun) -> None:

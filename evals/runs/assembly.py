@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.cli.concepts.files import apply_concepts, load_concepts
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.planner import Planner
 from agent.planners.loading import generation_settings, load_planner, with_model_info, wrap_caching
@@ -63,7 +64,7 @@ def assemble_components(
 
     `threshold`: of samples that go to SAM 3 directly. `batch`: most requests SAM 3 serves together. `on_progress`: is
     told what is being loaded. Raises UsageError, PlannerError, CheckpointError or DeviceError, each with one line for
-    the user.
+    the user, or ConceptError.
     """
     asked_for = options.build_provenance()
     on_progress(f"loading {options.planner}")
@@ -92,7 +93,9 @@ def _fingerprint_model(options: "Options") -> dict[str, str]:
 
 
 def _load_sam3(options: "Options", made_by: Provenance, cache: Path | None, batch: int) -> Sam3:
-    """The recorded one for a replay, unless another is asked for."""
+    """The recorded one for a replay, unless another is asked for; it looks for the concepts that were given."""
     if options.recording_folder and options.sam3 is None:
-        return Sam3.replay(options.recording_folder)
-    return Sam3.load(made_by.sam3, device=options.device, cache=cache, max_batch=batch)
+        sam3 = Sam3.replay(options.recording_folder)
+    else:
+        sam3 = Sam3.load(made_by.sam3, device=options.device, cache=cache, max_batch=batch)
+    return apply_concepts(sam3, load_concepts(options.concept or ()))

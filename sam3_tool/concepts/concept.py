@@ -195,3 +195,38 @@ class Concept:
         from sam3_tool.concepts.file import read_concept
 
         return read_concept(Path(path))
+
+    def to_bytes(self) -> bytes:
+        """Return what `save` writes, e.g. to send it to a server.
+
+        Returns:
+            The content of the file.
+
+        Raises:
+            ConceptError: The weights have no fingerprint.
+
+        >>> rows = np.ones((1, 4), np.float32)
+        >>> concept = Concept(rows, (1,), rows, "cup", "0123abcd", "mine", "float32")
+        >>> Concept.from_bytes(concept.to_bytes()).key == concept.key
+        True
+        """
+        from sam3_tool.concepts.file import encode_concept
+
+        return encode_concept(self)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Concept":
+        """Read the content of a file that `save` wrote. Nothing in it is run.
+
+        Args:
+            content: All bytes of the file.
+
+        Returns:
+            The concept, to the last bit.
+
+        Raises:
+            ConceptError: The content is foreign, cut off, damaged, too large, or of a later version.
+        """
+        from sam3_tool.concepts.file import decode_concept
+
+        return decode_concept(content)

@@ -1,6 +1,7 @@
 """The file of a concept: safetensors, so that reading it runs nothing, with what it is in its header."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,22 @@ _EXPECTED = "expected what `Concept.save` or `sam3-agent describe` wrote"
 
 def write_concept(concept: Concept, path: Path) -> None:
     """Write the file whole, or not at all. Raises ConceptError."""
+    content = encode_concept(concept)
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise ConceptError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def encode_concept(concept: Concept) -> bytes:
+    """Return what the file holds. Raises ConceptError for weights without a fingerprint."""
     if not concept.fingerprint:
         raise ConceptError(
             f"the weights {concept.weights!r} have no fingerprint, so a saved concept could not tell which weights it"
             " is of; load them from a folder, then describe the examples again"
         )
     texts = {name: getattr(concept, name) for name in _TEXTS} | {"phrase": concept.phrase or ""}
-    content = save(
+    content: bytes = save(
         {
             "examples": np.ascontiguousarray(concept.examples),
             "labels": np.array(concept.labels, np.uint8),
@@ -37,10 +47,20 @@ def write_concept(concept: Concept, path: Path) -> None:
         },
         {"format": FORMAT, "version": str(VERSION), **texts},
     )
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise ConceptError(f"cannot write {path}: {error.strerror or error}") from error
+    return content
+
+
+def decode_concept(content: bytes) -> Concept:
+    """Read what a file holds. Raises ConceptError, which names no path of this machine."""
+    if len(content) > MAX_BYTES:  # before anything is written
+        raise ConceptError(f"the concept has {len(content):,} bytes, and none has more than {MAX_BYTES:,}")
+    with TemporaryDirectory(prefix="sam3-agent-") as folder:  # the library reads headers of files alone
+        path = Path(folder, "concept")
+        path.write_bytes(content)
+        try:
+            return read_concept(path)
+        except ConceptError as error:
+            raise ConceptError(str(error).replace(str(path), "the file")) from error
 
 
 def read_concept(path: Path) -> Concept:

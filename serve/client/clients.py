@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
+import numpy as np
 
 from agent.report.result import Result
+from sam3_tool import Concept
 from serve.client.exchanges import (
     PATIENCE,
     Exchange,
@@ -89,14 +91,24 @@ class Sam3Client:
         phrases: Sequence[str] = (),
         *,
         boxes: Sequence[Sequence[float]] = (),
+        box_labels: Sequence[int] = (),
+        masks: Sequence[np.ndarray] = (),
+        mask_labels: Sequence[int] = (),
+        like: ImageInput | None = None,
+        concept: Concept | None = None,
         threshold: float = 0.5,
     ) -> list[FoundPhrase]:
-        """Find every instance of each phrase, or of what is in the boxes.
+        """Find every instance of each phrase, or of what boxes, masks or a concept show.
 
         Args:
             image: As `upload` takes it, or what it returned.
             phrases: Short English noun phrases.
             boxes: Exemplars, x, y, width, height in pixels.
+            box_labels: 1 = like this, 0 = not like this, one per box; left out, all are 1.
+            masks: Exemplars, each bool, (height, width). The box around a mask is what SAM 3 reads.
+            mask_labels: As `box_labels`, one per mask.
+            like: The image that boxes and masks lie in, if it is another one.
+            concept: Examples that were described before, with the weights of the server; in place of boxes and masks.
             threshold: Instances that score strictly above it are found.
 
         Returns:
@@ -105,7 +117,19 @@ class Sam3Client:
         Raises:
             RemoteError: The server refuses it, or cannot be reached.
         """
-        return self._carry_out(self._exchanges.segment(image, phrases, boxes, threshold=threshold))
+        return self._carry_out(
+            self._exchanges.segment(
+                image,
+                phrases,
+                boxes=boxes,
+                box_labels=box_labels,
+                masks=masks,
+                mask_labels=mask_labels,
+                like=like,
+                concept=concept,
+                threshold=threshold,
+            )
+        )
 
     def refine(
         self,
@@ -375,10 +399,27 @@ class AsyncSam3Client:
         phrases: Sequence[str] = (),
         *,
         boxes: Sequence[Sequence[float]] = (),
+        box_labels: Sequence[int] = (),
+        masks: Sequence[np.ndarray] = (),
+        mask_labels: Sequence[int] = (),
+        like: ImageInput | None = None,
+        concept: Concept | None = None,
         threshold: float = 0.5,
     ) -> list[FoundPhrase]:
         """See `Sam3Client.segment`."""
-        return await self._carry_out(self._exchanges.segment(image, phrases, boxes, threshold=threshold))
+        return await self._carry_out(
+            self._exchanges.segment(
+                image,
+                phrases,
+                boxes=boxes,
+                box_labels=box_labels,
+                masks=masks,
+                mask_labels=mask_labels,
+                like=like,
+                concept=concept,
+                threshold=threshold,
+            )
+        )
 
     async def refine(
         self,

@@ -1,6 +1,7 @@
 """What both clients say to a server, without saying it: requests out, answers in, waits between them."""
 
 import secrets
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ import PIL.Image
 from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter
 
 from agent.report.result import Mask, Result
+from sam3_tool import Concept
 from sam3_tool.errors import UserError
+from sam3_tool.masks.rle import encode_mask
 from serve.talk.schemas import (
     ConversationLine,
     ConversationState,
@@ -159,11 +162,29 @@ class Exchanges:
         return UploadedImage(answer["image"], answer["width"], answer["height"], content)
 
     def segment(
-        self, image: ImageInput, phrases: Sequence[str], boxes: Sequence[Sequence[float]], **options: Any
+        self,
+        image: ImageInput,
+        phrases: Sequence[str],
+        *,
+        boxes: Sequence[Sequence[float]],
+        box_labels: Sequence[int],
+        masks: Sequence[np.ndarray],
+        mask_labels: Sequence[int],
+        like: ImageInput | None,
+        concept: Concept | None,
+        threshold: float,
     ) -> Exchange[list[FoundPhrase]]:
-        """Find every instance of each phrase, or of what is in the boxes."""
-        body = {"phrases": list(phrases), "boxes": [list(box) for box in boxes], **options}
-        response = yield from self._ask("/v1/segment", body, {"image": image})
+        """Find every instance of each phrase, or of what boxes, masks or a concept show."""
+        examples = {
+            "exemplar_masks": [_describe_mask(mask) for mask in masks],
+            "concept": None if concept is None else b64encode(concept.to_bytes()).decode(),
+            "box_labels": list(map(int, box_labels)),
+            "mask_labels": list(map(int, mask_labels)),
+        }
+        given = {name: value for name, value in examples.items() if value}  # servers of before know none of these
+        body = {"phrases": list(phrases), "boxes": [list(box) for box in boxes], "threshold": threshold, **given}
+        images = {"image": image, **({} if like is None else {"like": like})}
+        response = yield from self._ask("/v1/segment", body, images)
         return _FOUND.validate_python(response.json()["results"])
 
     def refine(self, image: ImageInput, **prompt: Any) -> Exchange[RefinedMasks]:
@@ -341,6 +362,14 @@ def _read_delay(response: httpx2.Response) -> float | None:
     said = response.headers.get("retry-after", "")
     is_told = response.status_code in RETRIED and said.isdecimal()
     return max(MIN_DELAY, float(said)) if is_told else None
+
+
+def _describe_mask(mask: np.ndarray) -> dict[str, Any]:
+    """Return what a request says of a mask, bool, (H, W). Raises ValueError for another array."""
+    if mask.dtype != bool or mask.ndim != 2:
+        raise ValueError(f"a mask is bool (H, W), got {mask.dtype} {mask.shape}")
+    rle = encode_mask(mask)
+    return {"size": list(rle.size), "counts": rle.counts}
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 
-from sam3_tool.errors import CheckpointError, DeadlineError, OverloadedError, RequestCancelledError, UserError
+from sam3_tool.errors import (
+    CheckpointError,
+    ConceptError,
+    DeadlineError,
+    OverloadedError,
+    RequestCancelledError,
+    UserError,
+)
 from sam3_tool.system.fetching import FetchError
 from sam3_tool.system.file_names import escape_unprintable
 
@@ -74,6 +81,12 @@ def to_api_error(error: Exception, request_id: str) -> ApiError:
             return ApiError(504, "deadline", "the request waited too long and was given up; try again later")
         case RequestCancelledError() | ClientDisconnect():
             return ApiError(CLIENT_LEFT, "client_left", "the client left before the answer")
+        case ConceptError():
+            return ApiError(
+                422,
+                "other_weights",
+                "the concept was made with other weights than this server has; describe the examples with those",
+            )
         case CheckpointError():
             return ApiError(501, "not_supported", "the weights that this server has loaded cannot do that")
     log.error("request %s failed", request_id, exc_info=error)

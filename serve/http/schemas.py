@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from sam3_tool.concepts.file import MAX_BYTES as MAX_CONCEPT_BYTES
+
 MAX_PHRASES = 64
 MAX_LETTERS = 2000
 MAX_BOXES = 64
 MAX_POINTS = 256
+MAX_CONCEPT_LETTERS = 4 * -(-MAX_CONCEPT_BYTES // 3)
 VIDEO_ROUTES = (
     "this route takes images; ask about videos at /v1/episodes, /v1/conversations, /v1/jobs and /v1/responses"
 )
@@ -52,31 +55,38 @@ class ImageRequest(ApiRequest):
         return value
 
 
-class SegmentRequest(ImageRequest):
-    """A search for every instance of concepts: of phrases, of what boxes show, or of both."""
-
-    image: ImageKey
-    """Where to search."""
-    phrases: Annotated[list[Text], Field(max_length=MAX_PHRASES)] = []
-    """Short English noun phrases; each has a result of its own. Optional if `boxes` are given."""
-    boxes: Annotated[list[BoxInput], Field(max_length=MAX_BOXES)] = []
-    """Exemplars, x, y, width, height in pixels of `like`, or else of `image`."""
-    box_labels: Annotated[list[Label], Field(max_length=MAX_BOXES)] = []
-    """1 = like this, 0 = not like this, one per box; left out, all are 1."""
-    threshold: Annotated[Number, Field(ge=0, lt=1)] = 0.5
-    """Instances that score strictly above it are returned."""
-    like: ImageKey | None = None
-    """The image that `boxes` lie in, if it is another one."""
-    masks: MaskFormat = "rle"
-    """How masks are written."""
-
-
 class MaskInput(ApiRequest):
     """A mask as COCO files hold it, and as this server writes it."""
 
     size: Annotated[list[Annotated[int, Strict(), Field(ge=1)]], Field(min_length=2, max_length=2)]
     """Height and width in pixels: those of the image."""
     counts: Annotated[str, Strict()]
+
+
+class SegmentRequest(ImageRequest):
+    """A search for every instance of concepts: of phrases, of what examples show, or of both."""
+
+    image: ImageKey
+    """Where to search."""
+    phrases: Annotated[list[Text], Field(max_length=MAX_PHRASES)] = []
+    """Short English noun phrases; each has a result of its own. Optional if there are examples."""
+    boxes: Annotated[list[BoxInput], Field(max_length=MAX_BOXES)] = []
+    """Exemplars, x, y, width, height in pixels of `like`, or else of `image`."""
+    box_labels: Annotated[list[Label], Field(max_length=MAX_BOXES)] = []
+    """1 = like this, 0 = not like this, one per box; left out, all are 1."""
+    exemplar_masks: Annotated[list[MaskInput], Field(max_length=MAX_BOXES)] = []
+    """Exemplars, masks of the size of `like`, or else of `image`. The box around a mask is what SAM 3 reads."""
+    mask_labels: Annotated[list[Label], Field(max_length=MAX_BOXES)] = []
+    """As `box_labels`, one per mask."""
+    concept: Annotated[str, Strict(), Field(max_length=MAX_CONCEPT_LETTERS)] | None = None
+    """Examples that were described before: the file that `sam3-agent describe` wrote, in base64. It takes the place of
+    boxes and masks. Phrases beside it are looked for along with it."""
+    threshold: Annotated[Number, Field(ge=0, lt=1)] = 0.5
+    """Instances that score strictly above it are returned."""
+    like: ImageKey | None = None
+    """The image that boxes and masks lie in, if it is another one."""
+    masks: MaskFormat = "rle"
+    """How masks are written."""
 
 
 class RefineRequest(ImageRequest):
@@ -192,7 +202,7 @@ class PhraseAnswer(ApiAnswer):
     """What one phrase has found."""
 
     phrase: str
-    """The phrase; empty for boxes alone."""
+    """The phrase; empty for examples alone."""
     presence: float
     """In [0, 1]: how sure SAM 3 is that there is any."""
     instances: list[InstanceAnswer]
@@ -202,12 +212,12 @@ class PhraseAnswer(ApiAnswer):
 
 
 class SegmentAnswer(ApiAnswer):
-    """What phrases and boxes have found."""
+    """What phrases and examples have found."""
 
     image: str
     """Where."""
     results: list[PhraseAnswer]
-    """One for each phrase, in order; or one for the boxes alone."""
+    """One for each phrase, in order; or one for the examples alone."""
     usage: UsageAnswer
 
 

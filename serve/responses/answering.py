@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agent import Budget, Planner, Task, watch
 from agent.core.budget import DEFAULT_BUDGET
-from sam3_tool import Image, Instances, Masklets, Sam3, Video
+from sam3_tool import Concept, ConceptPrompt, Image, Instances, Masklets, Sam3, Video
 from sam3_tool.masks.rle import decode_mask
 from sam3_tool.prompts import VisualPrompt
 from sam3_tool.tracking.frames import TrackedFrame
@@ -31,6 +31,8 @@ class Answerer:
     metadata: Metadata
     planner: Planner | None = None
     """The agent's, with tools for what was sent; None answers phrases and object prompts."""
+    concept: Concept | None = None
+    """Examples in place of a phrase; a phrase beside them is looked for along with them."""
     budget: Budget = DEFAULT_BUDGET
     usage: TokenUsage = field(default_factory=TokenUsage)
     """What the answer cost, once it is complete."""
@@ -50,18 +52,20 @@ class Answerer:
         """
         if self.planner is not None:
             yield from self._ask_agent(subject, text, self.planner)
+        elif self.concept is not None:
+            yield from self._find_prompt(subject, _build_concept_prompt(self.concept, text))
         elif is_object_prompt(text):
             prompts = parse_object_prompts(text, width=subject.width, height=subject.height)
             yield from self._show_objects(subject, prompts)
         else:
-            yield from self._find_phrase(subject, text)
+            yield from self._find_prompt(subject, ConceptPrompt(text))
 
-    def _find_phrase(self, subject: Image | Video, phrase: str) -> Iterator[str]:
+    def _find_prompt(self, subject: Image | Video, prompt: ConceptPrompt) -> Iterator[str]:
         if isinstance(subject, Image):
-            found = self.sam3.segment(subject, phrase)
+            [found] = self.sam3.segment_batch([(subject, prompt)])
             yield self._write(0, _list_objects(found, range(len(found))))
             return
-        for tracked in self.sam3.track(subject, phrase):
+        for tracked in self.sam3.track(subject, prompt):
             yield self._write_tracked(tracked)
 
     def _show_objects(self, subject: Image | Video, prompts: Sequence[ObjectPrompt]) -> Iterator[str]:
@@ -120,6 +124,13 @@ class Answerer:
             encoding=self.metadata.mask_encoding,
             has_confidence=self.metadata.include_confidence == "true",
         )
+
+
+def _build_concept_prompt(concept: Concept, text: str) -> ConceptPrompt:
+    """Raises PromptError for boxes and points beside a concept."""
+    if is_object_prompt(text):
+        raise PromptError("boxes and points cannot be asked for beside a concept; send a noun phrase, or no text")
+    return ConceptPrompt(concept=concept.with_phrase(text) if text else concept)
 
 
 def _build_visual_prompt(prompt: ObjectPrompt) -> VisualPrompt:

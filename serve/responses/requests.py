@@ -57,7 +57,15 @@ class VideoPart(BaseModel):
         return self.video_url
 
 
-Part = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
+class ConceptPart(BaseModel):
+    """The file of a concept, which is an extension: examples that `sam3-agent describe` wrote, in place of a phrase."""
+
+    type: Literal["input_file"]
+    file_data: Url
+    filename: str = Field("", max_length=1000)
+
+
+Part = Annotated[TextPart | ImagePart | VideoPart | ConceptPart, Field(discriminator="type")]
 
 
 class Message(BaseModel):
@@ -95,11 +103,13 @@ class ResponseRequest(BaseModel):
         return self.model == AGENT
 
     def read_text(self) -> str:
-        """Return the one text.
+        """Return the one text; beside a concept, which needs none, it may be "".
 
         Raises ResponseRequestError if there is none, or more than one.
         """
         texts = [part.text.strip() for part in self._list_parts() if isinstance(part, TextPart)]
+        if not texts and self._list_concepts():
+            return ""
         if len(texts) != 1 or not texts[0]:
             raise ResponseRequestError(f"expected is one `input_text` with words in it, found are {len(texts)} texts")
         return texts[0]
@@ -109,13 +119,30 @@ class ResponseRequest(BaseModel):
 
         Raises ResponseRequestError if there is none, or more than one.
         """
-        media = [part for part in self._list_parts() if not isinstance(part, TextPart)]
+        media = [part for part in self._list_parts() if isinstance(part, ImagePart | VideoPart)]
         if len(media) != 1:
             raise ResponseRequestError(f"expected is one `input_image` or `input_video`, found are {len(media)}")
         return media[0]
 
-    def _list_parts(self) -> list[TextPart | ImagePart | VideoPart]:
-        parts: list[TextPart | ImagePart | VideoPart] = []
+    def read_concept(self) -> bytes | None:
+        """Return the content of the file of a concept, if there is one.
+
+        Raises ResponseRequestError if there are several, if it is no data URL, or if the agent is asked.
+        """
+        files = self._list_concepts()
+        if not files:
+            return None
+        if len(files) > 1 or self.is_for_agent:
+            raise ResponseRequestError(
+                f"found are {len(files)} `input_file` for {self.model!r:.60}; expected is one, and a model for phrases"
+            )
+        return decode_data_url(files[0].file_data)
+
+    def _list_concepts(self) -> list[ConceptPart]:
+        return [part for part in self._list_parts() if isinstance(part, ConceptPart)]
+
+    def _list_parts(self) -> list[Part]:
+        parts: list[Part] = []
         for message in self.input:
             text = message.content
             parts += [TextPart(type="input_text", text=text)] if isinstance(text, str) else text

@@ -13,7 +13,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import StreamingResponse
 
-from sam3_tool import Image, Video
+from sam3_tool import Concept, Image, Video
+from sam3_tool.errors import ConceptError
 from serve.http.answers import dump_json
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
@@ -49,9 +50,11 @@ async def respond(
 ) -> Response:
     """Answer as Meta's SAM API does: a phrase, boxes or points, and one image or video, in OpenAI's Responses format.
 
-    The model `sam3-agent`, which is an extension, takes whole sentences and answers by the agent.
+    Two extensions: an `input_file` may hold a concept in place of the phrase, and the model `sam3-agent` takes whole
+    sentences and answers by the agent.
     """
     text, media = _read_question(asked)
+    concept = _read_concept(asked)
     async with AsyncExitStack() as held:
         subject = await _open_subject(media, held, tenant, services)
         is_video = isinstance(subject, Video)
@@ -60,7 +63,7 @@ async def respond(
         if asked.is_for_agent:
             planner = await work.run(partial(talk.planners.get_planner, is_video=is_video))
         sam3 = work.build_unhurried() if is_video else work.sam3
-        answerer = Answerer(sam3, asked.metadata, planner, talk.settings.budget)
+        answerer = Answerer(sam3, asked.metadata, planner, concept, talk.settings.budget)
         lines = answerer.answer(subject, text)
         # what is wrong with a request shows by its first line at the latest: until then there is a status to say so
         first = await _take_first_line(work, lines)
@@ -88,6 +91,15 @@ def _read_question(asked: ResponseRequest) -> tuple[str, ImagePart | VideoPart]:
     if len(text) > MAX_LETTERS and not is_object_prompt(text):
         raise ApiError(400, "invalid", f"the text has {len(text)} letters; at most {MAX_LETTERS} are taken")
     return text, media
+
+
+def _read_concept(asked: ResponseRequest) -> Concept | None:
+    """Return the examples that were sent, if any. Raises ApiError for what is no concept."""
+    try:
+        content = asked.read_concept()
+        return None if content is None else Concept.from_bytes(content)
+    except (ResponseRequestError, ConceptError) as error:
+        raise ApiError(400, "invalid", str(error)) from error
 
 
 async def _open_subject(
@@ -125,6 +137,8 @@ def _open_video(content: bytes, folder: Path, tenant: Tenant, max_pixels: int) -
 async def _take_first_line(work: Work, lines: Iterator[str]) -> str:
     try:
         return await work.run(lambda: next(lines, ""))
+    except ConceptError:  # of other weights, which is said elsewhere
+        raise
     except (PromptError, ValueError) as error:
         raise ApiError(400, "invalid", str(error)) from error
 

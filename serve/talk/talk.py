@@ -172,7 +172,7 @@ class Talk:
         if asked.query is None:
             image = await self._get_job_image(job, place, tenant)
             searched = SegmentRequest(image=image.key, phrases=asked.phrases, threshold=asked.threshold)
-            search = partial(answer_segment, sam3, image, build_prompts(searched, None), searched)
+            search = partial(answer_segment, sam3, image, build_prompts(searched, image, None), searched)
             return (await loop.run_in_executor(self.pool, search)).decode()
         began = loop.time()
         task = await self._open_job_task(job, place, tenant, asked.query)

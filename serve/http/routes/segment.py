@@ -1,13 +1,16 @@
 """`POST /v1/segment`, `/v1/refine` and `/v1/everything`."""
 
+import base64
 import time
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
-from sam3_tool import ConceptPrompt, Image, Sam3, VisualPrompt
+from sam3_tool import Concept, ConceptPrompt, Image, Sam3, VisualPrompt
+from sam3_tool.errors import ConceptError
 from sam3_tool.masks.rle import RleMask, check_runs, decode_mask
+from sam3_tool.prompts import collect_exemplars
 from serve.http.answers import dump_json, list_instances, list_warnings
 from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
@@ -32,24 +35,44 @@ async def segment(
     tenant: Annotated[Tenant, Depends(get_tenant)],
     services: Annotated[Services, Depends(get_services)],
 ) -> Response:
-    """Find every instance of each phrase, or of what the boxes show."""
+    """Find every instance of each phrase, or of what boxes, masks or a concept show."""
     image = services.get_image(tenant, asked.image)
-    exemplar_image = None if asked.like is None else services.get_image(tenant, asked.like)
-    prompts = build_prompts(asked, exemplar_image)
+    like = None if asked.like is None else services.get_image(tenant, asked.like)
     async with services.open_work(request) as work:
-        answer = await work.run(lambda: answer_segment(work.sam3, image, prompts, asked))
+        answer = await work.run(lambda: answer_segment(work.sam3, image, build_prompts(asked, image, like), asked))
     return Response(answer, media_type="application/json")
 
 
-def build_prompts(asked: SegmentRequest, exemplar_image: Image | None) -> list[ConceptPrompt]:
-    """Return one prompt per phrase; or one of the boxes alone. Raises ApiError for what cannot be asked."""
-    boxes = tuple((x, y, x + width, y + height) for x, y, width, height in asked.boxes)
-    labels = tuple(asked.box_labels)
+def build_prompts(asked: SegmentRequest, image: Image, like: Image | None) -> list[ConceptPrompt]:
+    """Return one prompt per phrase; or one of the examples alone. Raises ApiError for what cannot be asked.
+
+    `like`: the image that the examples lie in, if it is another one.
+    """
     try:
+        concept = None if asked.concept is None else decode_sent_concept(asked.concept)
+        masks = [_decode_mask(mask, like or image) for mask in asked.exemplar_masks]
+        boxes = [(x, y, x + width, y + height) for x, y, width, height in asked.boxes]
+        exemplars, labels = collect_exemplars(like or image, boxes, asked.box_labels, masks, asked.mask_labels)
         phrases: list[str] | list[None] = asked.phrases or [None]
-        return [ConceptPrompt(phrase, boxes, labels, asked.threshold, exemplar_image) for phrase in phrases]
+        return [
+            ConceptPrompt(phrase, exemplars, labels, asked.threshold, like, concept and _name_concept(concept, phrase))
+            for phrase in phrases
+        ]
     except ValueError as error:
         raise ApiError(422, "invalid", str(error)) from error
+
+
+def decode_sent_concept(text: str) -> Concept:
+    """Return the concept of a file in base64. Raises ConceptError in one sentence for any other text."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ConceptError("`concept` is not in base64; send the file that `sam3-agent describe` wrote") from None
+    return Concept.from_bytes(content)
+
+
+def _name_concept(concept: Concept, phrase: str | None) -> Concept:
+    return concept if phrase is None else concept.with_phrase(phrase)
 
 
 def answer_segment(sam3: Sam3, image: Image, prompts: list[ConceptPrompt], asked: SegmentRequest) -> bytes:

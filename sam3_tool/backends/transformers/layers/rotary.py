@@ -5,6 +5,7 @@ angles out for every layer of every image and turns by way of a swapped copy; he
 complex number, as in the published code (`sam3/model/vitdet.py`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -71,9 +72,29 @@ def rotate_pairs(tokens: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     return turned.flatten(-2).to(tokens.dtype)
 
 
+def join_tensors(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Concatenate tensors of one shape along the first axis; without a copy if they lie side by side in memory.
+
+    >>> whole = torch.arange(12.0).view(3, 2, 2)
+    >>> join_tensors(list(whole)).data_ptr() == whole.data_ptr(), join_tensors([whole[0], whole[2]]).tolist()
+    (True, [[0.0, 1.0], [2.0, 3.0], [8.0, 9.0], [10.0, 11.0]])
+    """
+    first = parts[0]
+    is_side_by_side = all(
+        part.is_contiguous()
+        and part.shape == first.shape
+        and part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        and part.storage_offset() == first.storage_offset() + number * first.numel()
+        for number, part in enumerate(parts)
+    )
+    if not is_side_by_side:
+        return torch.cat([*parts])
+    return first.as_strided((len(parts) * len(first), *first.shape[1:]), first.stride())
+
+
 def _concatenate_layers(*layers: nn.Linear) -> nn.Linear:
     """Make one layer with the outputs of several, in their order."""
-    weight, bias = (torch.cat([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
+    weight, bias = (join_tensors([getattr(layer, name).detach() for layer in layers]) for name in ("weight", "bias"))
     whole = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     whole.weight, whole.bias = (nn.Parameter(tensor, requires_grad=False) for tensor in (weight, bias))
     return whole
