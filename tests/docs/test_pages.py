@@ -99,6 +99,7 @@ def find_code(text: str) -> list[str]:
     return lines + re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
 
 
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 LANGUAGES = {"python", "bash", "text", "json", "toml", "yaml", "dockerfile"}
 RUNNABLE = {"python", "bash"}
 
@@ -127,6 +128,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("page", list_pages(having=is_run))
 def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, folder: Path) -> None:
+    if "playwright" in read_page(page) and not any(map(shutil.which, BROWSERS)):
+        pytest.skip("no Chromium here; Debian and Ubuntu: apt-get install chromium-headless-shell")
     names: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
     with contextlib.closing(Shell()) as shell:
@@ -183,7 +186,9 @@ class Shell:
                     runpy.run_path(script, run_name="__main__")
                 return stdout.getvalue()
             case ["sam3-agent", "serve", *arguments, "&"]:
-                return self._start_server(arguments)
+                return self._start_server(["serve", *arguments])
+            case ["sam3-agent", "engine", "review", *arguments, "&"]:
+                return self._start_server(["engine", "review", *arguments])
             case ["kill", "%1"]:
                 self._server.send_signal(signal.SIGTERM)
                 assert self._server.wait() == 0
@@ -197,14 +202,15 @@ class Shell:
         raise AssertionError(f"a test cannot run this; mark the block as not run, or make it text: {command}")
 
     def _start_server(self, arguments: list[str]) -> str:
-        self._server = start_program("serve", *arguments, "--port", 0, stderr=subprocess.DEVNULL)
+        self._server = start_program(*arguments, "--port", 0, stderr=subprocess.DEVNULL)
         printed = self._server.stdout.readline()
         address = printed.split()[0]
         self._address = address.removeprefix("http://")
-        while True:  # it answers before its models are loaded
+        while arguments[0] == "serve":  # it answers before its models are loaded
             with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{address}/ready"):
                 return printed
             time.sleep(0.05)
+        return printed
 
     def close(self) -> None:
         """End the server, if the page has not."""
