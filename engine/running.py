@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from engine.coarse import build_parent_finder
 from engine.project.ontologies import load_engine_ontology
 from engine.proposing import FIND_NO_PARENT
-from engine.stages.judging import JudgingStage
+from engine.stages.judging import JudgingStage, check_verifier
 from engine.stages.masks import MasksStage
 from engine.stages.media import MediaStage
 from engine.stages.propose import ProposeStage
@@ -34,6 +34,8 @@ def run_stages(context: RunContext, stages: Sequence[Stage], *, until: StageName
         UserError: A stage cannot go on. What is done is kept.
     """
     wanted = STAGE_NAMES[: STAGE_NAMES.index(until) + 1]
+    if "mv" in wanted:
+        check_verifier(context)
     for stage in stages:
         if stage.name in wanted:
             yield stage.run(context)

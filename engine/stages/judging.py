@@ -21,16 +21,29 @@ from sam3_tool import Image
 PAGE = 64
 """Pairs whose judgements are written together: that is what a kill may cost."""
 DEFAULT_VERIFIER = "signals"
+LOCAL_MODELS = ("vllm:", "transformers:")
+"""Beginnings of the names of language models that run inside this process."""
 VerifierLoader = Callable[[RunContext, Stage], Verifier]
 """Makes the verifier that the command line names."""
 
 
 def load_named_verifier(context: RunContext, stage: Stage) -> Verifier:
-    """Load the verifier that `--verifier` names. Raises UserError."""
+    """Load the verifier that `--verifier` names; a language model is loaded once for both stages. Raises UserError."""
     name = str(context.options.get("verifier") or DEFAULT_VERIFIER)
-    if (found := load_model_verifier(name, context.store.folder, context.options)) is not None:
-        return found
-    return load_verifier(context.store, name, stage)
+    key = f"verifier {name}"
+    if key not in context.loaded:
+        context.loaded[key] = load_model_verifier(name, context.store.folder, context.options)
+    return context.loaded[key] or load_verifier(context.store, name, stage)
+
+
+def check_verifier(context: RunContext) -> None:
+    """Refuse a verifier that cannot judge, before hours are spent on masks for it. Raises UserError.
+
+    A language model inside this process is left for later: until then, its memory is SAM 3's.
+    """
+    name = str(context.options.get("verifier") or DEFAULT_VERIFIER)
+    if not name.startswith(LOCAL_MODELS):
+        load_named_verifier(context, "mv")
 
 
 @dataclass(frozen=True)

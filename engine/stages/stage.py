@@ -45,6 +45,11 @@ class RunContext:
         """SAM 3, loaded when the first stage needs it."""
         return self.load_sam3()
 
+    @cached_property
+    def loaded(self) -> dict[str, Any]:
+        """What one stage has loaded and a later one needs again, by name."""
+        return {}
+
     def is_out_of_time(self) -> bool:
         """Whether no more work may begin."""
         return self.deadline is not None and monotonic() >= self.deadline

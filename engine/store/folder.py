@@ -87,7 +87,8 @@ def acquire_lock(folder: Path) -> FileLock:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise EngineError(
-            f"another process works on {folder}, and only one may write there; let it end, or stop it first"
+            f"another process works on {folder} (a run, or a review), and only one may write there; let it end, or stop"
+            " it with Ctrl-C first: nothing is lost, and the same command goes on. status and export work meanwhile"
         ) from error
     except OSError as error:
         raise describe_os_error(folder, error) from error

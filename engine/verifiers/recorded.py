@@ -22,7 +22,9 @@ class RecordedVerifier:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise EngineError(f"there is no file {path}; expected the answers of an earlier run")
+            raise EngineError(
+                f"there is no file {path}; expected the answers of an earlier run, e.g. FOLDER/answers.jsonl"
+            )
         models = dict.fromkeys(answer.by for answer in read_answers(path))
         if len(models) != 1:
             found = ", ".join(models) or "none"

@@ -114,6 +114,24 @@ def test_splits_never_change_once_images_have_them(folder: Path) -> None:
     assert "splits never change" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("verifier", "said"),
+    [
+        ("sgnals", "--verifier takes signals, fitted or a language model"),
+        ("fitted", "has no fit of stage 'mv' yet"),
+        ("recorded:nowhere.jsonl", "there is no file nowhere.jsonl"),
+        ("recorded:", "expected the answers of an earlier run"),
+        ("openai:", "it is written openai:MODEL"),
+    ],
+)
+def test_a_verifier_that_cannot_judge_is_refused_before_anything_is_computed(
+    folder: Path, verifier: str, said: str
+) -> None:
+    done = invoke("run", folder, "--verifier", verifier)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf"])
 def test_a_budget_that_is_no_time_is_refused(folder: Path, hours: str) -> None:
     done = invoke("run", folder, "--budget-hours", hours)

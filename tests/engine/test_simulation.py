@@ -1,5 +1,6 @@
 """A project with known truth, judged, reviewed at random, fitted and routed, as `engine fit` and `engine run` do it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.suites.engine.measuring import order_pairs, route_sample, shuffle_pairs
+from bench.suites.engine.negatives import list_outcomes, tabulate_negatives
 from bench.suites.engine.projects import from_row, load_project, to_row
 from engine.errors import EngineError
 from engine.images import EngineImage
@@ -21,7 +23,7 @@ from engine.store.store import EngineStore
 from engine.verifiers.keeping import STAGES, load_fit, load_policy, load_route, load_verifier
 from engine.verifiers.labels import collect_labels
 from sam3_tool import Sam3
-from sam3_tool.masks.rle import encode_mask
+from sam3_tool.masks.rle import RleMask, encode_mask
 
 BAR = np.zeros((4, 20), bool)
 BAR[:, 3:9] = True
@@ -235,3 +237,27 @@ def test_a_simulated_project_is_the_same_when_it_comes_from_its_file(tiny: Sam3,
     assert {"score", "agreement", "exemplar_score"} <= {
         name for pair in made for mask in pair.proposal.mask_signals for name in mask
     }
+
+
+def test_a_negative_misleads_where_its_mask_lies_on_a_thing_of_its_scene() -> None:
+    here, elsewhere = (np.zeros((4, 20), bool) for _ in range(2))
+    here[:, 4:10], elsewhere[:, 12:] = True, True
+    cup = make_negative(0, MASK)
+    pairs = [
+        replace(cup, truth=(MASK,)),
+        make_negative(0, encode_mask(here)),
+        make_negative(0, encode_mask(elsewhere)),
+        make_negative(0),
+        make_negative(1, encode_mask(here)),
+    ]
+    outcomes = list_outcomes(pairs)
+    assert [one.is_hard for one in outcomes] == [True, False, False, False]
+    assert [one.has_mask for one in outcomes] == [True, True, False, True]
+    [row] = tabulate_negatives({"some": pairs}).rows
+    assert row[:4] == ("some", 4, 1, 25)
+
+
+def make_negative(scene: int, *masks: RleMask) -> SimulatedPair:
+    pair = Pair(image=f"{scene:08x}", phrase=f"thing {len(masks)}", original="things", origin="sibling")
+    proposal = Proposal(pair=pair.key, masks=masks, scores=(0.9,) * len(masks), presence=0.9, made_by="made up")
+    return SimulatedPair(scene, pair, proposal, ())

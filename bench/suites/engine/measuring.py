@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness.tables import Cell, Table
+from bench.suites.engine.negatives import tabulate_negatives
 from bench.suites.engine.projects import load_project
 from engine.quality.fitting import passes_masks
 from engine.quality.ordering import compute_pair_risk
@@ -102,7 +103,7 @@ class ReviewOrder:
 
 
 def measure_engine(*, seeds: int = SEEDS, scenes: int = SCENES, folder: Path | None = None) -> Iterator[Table]:
-    """Yield each table: errors found by order of review for both kinds of negatives, and what needs no person.
+    """Yield each table: errors found by order of review, what needs no person, and which negatives mislead SAM 3.
 
     Args:
         seeds: Projects of each kind.
@@ -110,10 +111,13 @@ def measure_engine(*, seeds: int = SEEDS, scenes: int = SCENES, folder: Path | N
         folder: Where simulated projects are kept; default: the user's cache.
     """
     sam3 = Sam3.load("tiny")
+    pools: dict[str, Sequence[SimulatedPair]] = {}
     for kind, words in WORLDS:
         projects = [load_project(sam3, seed, scenes=scenes, negatives=kind, folder=folder) for seed in range(seeds)]
         yield tabulate_orders(projects, name=f"engine-order-{kind}", words=words)
-        yield tabulate_routing([pair for project in projects for pair in project], f"engine-routing-{kind}", words)
+        pools[words] = [pair for project in projects for pair in project]
+        yield tabulate_routing(pools[words], f"engine-routing-{kind}", words)
+    yield tabulate_negatives(pools)
 
 
 def tabulate_orders(projects: Sequence[Sequence[SimulatedPair]], *, name: str, words: str) -> Table:
