@@ -17,6 +17,9 @@ from sam3_tool.backends.transformers.native.tokenizer import MERGES_FILE, read_m
 WORDS = 49_408
 """Tokens that the text encoder knows."""
 _NAMES = Path(__file__).with_name("published_names.txt")
+_NAMES_31 = Path(__file__).with_name("published_names_31.txt")
+"""Of SAM 3.1: those that SAM 3 has not, or has with another shape."""
+_VISION = "detector.backbone.vision_backbone."
 _SPREAD = 0.02
 
 
@@ -26,8 +29,25 @@ def list_published_shapes() -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     >>> list_published_shapes()["detector.backbone.vision_backbone.trunk.pos_embed"]
     ((1, 577, 1024), torch.float32)
     """
+    return _read_names(_NAMES)
+
+
+def list_published_shapes_31() -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Return shape and format of each of the 1623 weights in `sam3.1_multiplex.pt`, by its name.
+
+    They were listed from the network that `build_sam3_multiplex_video_predictor` of the published code makes.
+
+    >>> list_published_shapes_31()["tracker.model.output_valid_embed"]
+    ((16, 256), torch.float32)
+    """
+    replaced = ("tracker.", f"{_VISION}sam2_convs.", f"{_VISION}convs.3.")
+    kept = {name: shape for name, shape in list_published_shapes().items() if not name.startswith(replaced)}
+    return kept | _read_names(_NAMES_31)
+
+
+def _read_names(file: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     shapes = {}
-    for line in _NAMES.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         name, sizes, *kind = line.split()
         shape = tuple(int(size) for size in sizes.split("x"))
         for single in _expand_numbers(name):

@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import Sam3Config, Sam3Model, Sam3TrackerConfig, Sam3TrackerVideoConfig, Sam3TrackerVideoModel
 
-from bench.suites.weights.files import list_published_shapes
+from bench.suites.weights.files import list_published_shapes, list_published_shapes_31
 from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
-from sam3_tool.backends.transformers.native.names import normalize_names, translate_name
+from sam3_tool.backends.transformers.native.names import is_multiplex, normalize_names, translate_name
+from sam3_tool.backends.transformers.weights import MEMORY_PARTS
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -38,6 +39,32 @@ def test_every_published_name_is_one_of_the_network_and_the_network_has_no_other
     left_out = [name for name, names in read.items() if not names]
     assert len(left_out) == 38
     assert all("freqs_cis" in name or "geometry_encoder.points_" in name for name in left_out)
+
+
+def test_every_name_of_sam_31_is_read_as_one_of_the_network_or_left_out_on_purpose(published):
+    shapes = {name: shape for name, (shape, _) in list_published_shapes_31().items()}
+    assert (len(shapes), sum(name.startswith("detector.") for name in shapes)) == (1623, 1166)
+    normal = normalize_names(shapes)
+    assert is_multiplex(normal.values())
+    read = {name: translate_name(native) for name, native in normal.items()}
+    assert None not in read.values()
+    left_out = {name for name, names in read.items() if not names}
+    parts = ("freqs_cis", "geometry_encoder.points_", "propagation_convs.", "tracker.model.")
+    assert len(left_out) == 356
+    assert all(any(part in name for part in parts) and "tracker.model.interactive_" not in name for name in left_out)
+    of_sam_3 = {ours for native in published for ours in translate_name(native)}
+    found = {ours for names in read.values() for ours in names}
+    assert found <= of_sam_3
+    memory = tuple(f"tracker_model.{part}" for part in MEMORY_PARTS)
+    unread = {name for name in of_sam_3 - found if not name.startswith(memory)}
+    assert {name.rpartition("fpn_layers.3.")[0] for name in unread} <= {
+        "detector_model.vision_encoder.neck.",
+        "tracker_neck.",
+        "",
+    }
+    assert {name for name in unread if "fpn_layers" not in name} == {"tracker_model.no_memory_positional_encoding"}
+    for name, native in normal.items():  # where SAM 3 has the same weight, it is of the same size
+        assert native not in published or not read[name] or shapes[name] == published[native]
 
 
 def test_the_configuration_that_follows_from_the_shapes_is_the_published_one(published):
