@@ -44,10 +44,10 @@ def measure_open_models(*, segmenter: str, runs: int) -> Iterator[tuple[str, Tim
             )
         ),
     )
-    yield from measure_clicks(sam3, images[0], runs=runs)
+    yield from measure_open_clicks(sam3, images[0], runs=runs)
 
 
-def measure_clicks(sam3: Sam3, image: Image, *, runs: int) -> Iterator[tuple[str, Timing]]:
+def measure_open_clicks(sam3: Sam3, image: Image, *, runs: int) -> Iterator[tuple[str, Timing]]:
     """Yield what SAM 2.1 takes for a box and for a click in one image, which the first call, uncounted, encodes."""
     time_calls = partial(time_runs, runs=runs, clock=time.process_time)
     yield "a mask of one box", time_calls(lambda _: sam3.refine(image, box=BOX, multimask=False))
@@ -87,7 +87,7 @@ def _choose_steps(options: argparse.Namespace) -> Iterator[tuple[str, Timing]]:
     if options.sizes:
         return measure_segmenters(runs=options.runs)
     if options.clicks:
-        return measure_clicks(Sam3(build_open_backend(options.segmenter)), _draw_noise(0), runs=options.runs)
+        return measure_open_clicks(Sam3(build_open_backend(options.segmenter)), _draw_noise(0), runs=options.runs)
     return measure_open_models(segmenter=options.segmenter, runs=options.runs)
 
 
