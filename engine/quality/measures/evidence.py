@@ -129,7 +129,8 @@ def read_evidence(store: EngineStore, policy: StatePolicy) -> EngineEvidence:
                 continue
             entries = tuple(list_standing_entries(row.records))
             automatic = _decide_row(row, select_model_records(row.records), policy)
-            settled = _decide_row(row, row.records, settling)
+            is_same = row.key not in judged and row.pair.phrase not in settling.blocked
+            settled = automatic if is_same else _decide_row(row, row.records, settling)
             population[automatic.name == "final"] += 1
             ends.update([settled.decided_by] if settled.is_end else [])
             by_people = [entry for entry in entries if is_by_person(entry)]
