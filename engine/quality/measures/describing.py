@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import isnan
 
 from engine.agreement import Agreement
-from engine.quality.measures.label_scores import NUMBERS, LabelScore
+from engine.quality.measures.label_scores import LabelScore
 from engine.quality.measures.people import CorrectionAgreement
 from engine.quality.measures.summary import QualityReport
 from engine.quality.measures.verifiers import VerifierScore
@@ -42,9 +42,10 @@ def describe_label_score(score: LabelScore) -> Iterator[Line]:
     subject = SUBJECTS[score.subject]
     if score.missing:
         yield "quality", subject, score.missing
+    if not score.values:
         return
     yield "quality", subject, f"on {score.pairs:,} random pairs of {score.images:,} images that people have finished"
-    for name in NUMBERS:
+    for name in score.values:
         digits = 3 if name == "IL_MCC" else 1
         interval = score.intervals[name]
         between = f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
@@ -104,4 +105,5 @@ def _tell_cells(right: int, wrong: int) -> str:
 
 
 def _join_numbers(values: dict[str, float]) -> str:
-    return f"cgF1 {values['cgF1']:.1f}, pmF1 {values['pmF1']:.1f}, IL_MCC {values['IL_MCC']:.3f}"
+    told = [f"{name} {value:.3f}" if name == "IL_MCC" else f"{name} {value:.1f}" for name, value in values.items()]
+    return ", ".join(told) or "people found nothing in them"

@@ -45,9 +45,9 @@ class LabelScore:
     """Drawn at random and finished by people."""
     images: int
     missing: str
-    """What must be done before there is a number; "" where there is one."""
+    """What must be done before there are all numbers; "" where there are."""
     values: dict[str, float]
-    """cgF1 and pmF1 in percent, IL_MCC in [-1, 1]."""
+    """cgF1 and pmF1 in percent, IL_MCC in [-1, 1]; those that mean something."""
     intervals: dict[str, Interval]
 
 
@@ -66,6 +66,23 @@ def compute_label_scores(pairs: Sequence[LabelPair]) -> dict[str, float]:
     1.0
     """
     return _build_pool(pairs).compute_headline(_scale_weights(pairs))
+
+
+def select_defined(values: dict[str, float], positives: int, pairs: int) -> dict[str, float]:
+    """Select the numbers that mean something: SA-Co's evaluator gives 0 to the others.
+
+    Args:
+        values: cgF1, pmF1 and IL_MCC.
+        positives: Pairs of which people say that something is there.
+        pairs: All of them.
+
+    >>> values = {"cgF1": 0.0, "pmF1": 80.0, "IL_MCC": 0.0}
+    >>> select_defined(values, 3, 3), select_defined(values, 0, 3)
+    ({'pmF1': 80.0}, {})
+    """
+    if not positives:
+        return {}
+    return values if positives < pairs else {"pmF1": values["pmF1"]}
 
 
 def compute_label_intervals(pairs: Sequence[LabelPair]) -> dict[str, Interval]:
@@ -120,7 +137,19 @@ def score_labels(evidence: EngineEvidence, subject: Subject, *, least: int = LEA
     missing = _describe_missing(evidence, subject, len(pairs), images, least)
     if missing:
         return LabelScore(subject, len(pairs), images, missing, {}, {})
-    return LabelScore(subject, len(pairs), images, "", compute_label_scores(pairs), compute_label_intervals(pairs))
+    values = _score_defined(pairs)
+    intervals = {name: interval for name, interval in compute_label_intervals(pairs).items() if name in values}
+    return LabelScore(subject, len(pairs), images, _describe_undefined(values, len(pairs)), values, intervals)
+
+
+def _score_defined(pairs: Sequence[LabelPair]) -> dict[str, float]:
+    return select_defined(compute_label_scores(pairs), sum(bool(one.targets) for one in pairs), len(pairs))
+
+
+def _describe_undefined(values: dict[str, float], count: int) -> str:
+    if not values:
+        return f"people found nothing in all {count:,} random pairs; review pairs in which something is there"
+    return "" if "cgF1" in values else f"people found masks in all {count:,} random pairs; cgF1 needs negatives too"
 
 
 def _describe_missing(evidence: EngineEvidence, subject: Subject, count: int, images: int, least: int) -> str:
@@ -162,7 +191,7 @@ def measure_drift(evidence: EngineEvidence) -> list[DriftRow]:
             pair = LabelPair(one.pair.image, one.proposal.masks, one.final_masks)
             groups["week", name_week(one.finished_at)].append(pair)
             groups["weights", get_recipe(one.proposal.made_by)].append(pair)
-    rows = [DriftRow(kind, name, len(own), compute_label_scores(own)) for (kind, name), own in groups.items()]
+    rows = [DriftRow(kind, name, len(own), _score_defined(own)) for (kind, name), own in groups.items()]
     return sorted(rows, key=lambda row: (row.kind, row.name if row.kind == "week" else ""))
 
 

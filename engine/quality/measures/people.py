@@ -10,7 +10,8 @@ import numpy as np
 from engine.agreement import Agreement, compute_instance_f1, compute_mean_kappa
 from engine.pairs import Correction, Judgement, Stage
 from engine.quality.measures.evidence import PairEvidence
-from evals.metrics.cgf1 import OutcomePool, choose_best_outcome, match_instances
+from engine.quality.measures.label_scores import select_defined
+from evals.metrics.cgf1 import OutcomePool, PairOutcome, choose_best_outcome, match_instances
 from sam3_tool.masks.rle import RleMask, compute_ious
 
 Subject = tuple[str, int | None, tuple[int, ...]]
@@ -30,7 +31,10 @@ class CorrectionAgreement:
     f1: float | None = None
     """Mean F1 of instances at IoU 0.5 to 0.95, of all two people, in [0, 1]."""
     random_pair: dict[str, float] | None = None
-    """cgF1, pmF1 (in percent) and IL_MCC of one person against another, both drawn at random."""
+    """cgF1, pmF1 (in percent) and IL_MCC of one person against another, both drawn at random.
+
+    Those that mean something: see `select_defined`.
+    """
     oracle: dict[str, float] | None = None
     """The same of one person, drawn at random, against whoever of the others agrees most."""
 
@@ -78,13 +82,17 @@ def measure_corrections(pairs: Sequence[PairEvidence]) -> CorrectionAgreement:
         oracle.append(choose_best_outcome(outcomes))
         everybody = [first, *others]
         shares += [compute_instance_f1(a, b) for place, a in enumerate(everybody) for b in everybody[:place]]
-    times = np.ones(len(corrected), np.int64)
     return CorrectionAgreement(
         len(corrected),
         float(np.mean(shares)),
-        OutcomePool(random).compute_headline(times),
-        OutcomePool(oracle).compute_headline(times),
+        _score_outcomes(random),
+        _score_outcomes(oracle),
     )
+
+
+def _score_outcomes(outcomes: Sequence[PairOutcome]) -> dict[str, float]:
+    values = OutcomePool(outcomes).compute_headline(np.ones(len(outcomes), np.int64))
+    return select_defined(values, sum(outcome.targets > 0 for outcome in outcomes), len(outcomes))
 
 
 def _list_corrections(one: PairEvidence) -> dict[str, tuple[RleMask, ...]]:

@@ -335,4 +335,25 @@ def test_drift_is_told_by_week_and_by_weights(project: Project) -> None:
         ("week", "1970-W02", 1),
         ("weights", "tiny@1", 2),
     ]
-    assert [round(row.values["pmF1"]) for row in rows] == [100, 0, 50]
+    # each of these pairs has masks, and IL_MCC needs negatives too
+    assert [{name: round(value) for name, value in row.values.items()} for row in rows] == [
+        {"pmF1": 100},
+        {"pmF1": 0},
+        {"pmF1": 50},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("masks", "told", "names"),
+    [
+        ((BAR,), "people found masks in all 3 random pairs; cgF1 needs negatives too", ["pmF1"]),
+        ((), "people found nothing in all 3 random pairs; review pairs in which something is there", []),
+    ],
+)
+def test_numbers_without_a_meaning_are_not_told(
+    project: Project, masks: tuple[RleMask, ...], told: str, names: list[str]
+) -> None:
+    for number in range(3):
+        project.accept_pair(project.add_pair("cup", *masks, image=f"5{number}"), masks=len(masks))
+    score = project.measure().labels[0]
+    assert (score.missing, [*score.values], [*score.intervals]) == (told, names, names)
