@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from engine.lottery import is_in_lottery
 from engine.pairs import Correction, Judgement, LogRecord, Pair, Proposal, Reproposal, Withdrawal
@@ -13,6 +14,11 @@ from engine.verifiers.labels import UNBIASED
 from sam3_tool.masks.rle import RleMask
 
 Said = Judgement | Correction
+Stratum = Literal["models", "judged", "unjudged"]
+"""Pairs that models alone would finish today; those that a model has judged without finishing them; and the others.
+
+Each comes to people with a chance of its own: by an audit, by the random tenth, or one after the other.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,11 @@ class PairEvidence:
     def is_random(self) -> bool:
         """Whether it was drawn whatever anybody thought of it, so that it speaks for others."""
         return is_drawn_at_random(self.pair.key, self.by_people)
+
+    @property
+    def stratum(self) -> Stratum:
+        """What decides how likely people are to see it."""
+        return find_stratum(self.automatic, self.entries)
 
     @property
     def final_masks(self) -> tuple[RleMask, ...] | None:
@@ -77,12 +88,23 @@ class EngineEvidence:
     """All that people have said, and how many pairs it speaks for."""
 
     pairs: tuple[PairEvidence, ...]
-    population: Counter[bool]
-    """Pairs with a proposal: those that models alone would finish today (True), and the others."""
+    population: Counter[Stratum]
+    """Pairs with a proposal."""
     lottery: int
     """Pairs with a proposal that are of the random tenth, or that people were shown at random."""
     ends: Counter[str]
     """Pairs at their end, by who decided: "human" or "model"."""
+
+
+def find_stratum(automatic: PairDecision, entries: Sequence[Said]) -> Stratum:
+    """Find the stratum of a pair.
+
+    >>> find_stratum(PairDecision("final", decided_by="model"), []), find_stratum(PairDecision("masked"), [])
+    ('models', 'unjudged')
+    """
+    if automatic.name == "final":
+        return "models"
+    return "unjudged" if all(is_by_person(entry) for entry in entries) else "judged"
 
 
 def is_by_person(entry: object) -> bool:
@@ -120,7 +142,7 @@ def read_evidence(store: EngineStore, policy: StatePolicy) -> EngineEvidence:
     """
     settling = replace(policy, blocked=policy.blocked | store.find_blocked_phrases())
     found: list[PairEvidence] = []
-    population, ends, lottery = Counter[bool](), Counter[str](), 0
+    population, ends, lottery = Counter[Stratum](), Counter[str](), 0
     for page in read_pair_pages(store.database):
         judged = {row.key for row in page if any(is_by_person(record.entry) for record in row.records)}
         proposals = store.read_proposals([row.key for row in page if row.key in judged and row.place is not None])
@@ -131,7 +153,7 @@ def read_evidence(store: EngineStore, policy: StatePolicy) -> EngineEvidence:
             automatic = _decide_row(row, select_model_records(row.records), policy)
             is_same = row.key not in judged and row.pair.phrase not in settling.blocked
             settled = automatic if is_same else _decide_row(row, row.records, settling)
-            population[automatic.name == "final"] += 1
+            population[find_stratum(automatic, entries)] += 1
             ends.update([settled.decided_by] if settled.is_end else [])
             by_people = [entry for entry in entries if is_by_person(entry)]
             lottery += is_in_lottery(row.key) or is_drawn_at_random(row.key, by_people)

@@ -109,17 +109,17 @@ def _scale_weights(pairs: Sequence[LabelPair]) -> np.ndarray:
 def select_pairs(evidence: EngineEvidence, subject: Subject) -> list[LabelPair]:
     """Select the pairs that were drawn at random and that people have finished.
 
-    People look at a tenth of what they finish themselves and at a fiftieth of what models finish. So each pair weighs
-    as many as it stands for: of those that models would finish, and of the others, all are counted.
+    People look at random at a tenth of what they finish themselves, and at a fiftieth of what models finish. So each
+    pair weighs as many as it stands for: of each stratum, all pairs are counted.
     """
     random = [one for one in evidence.pairs if one.is_random and one.is_answered_for]
-    judged = Counter(one.automatic_masks is not None for one in random)
+    judged = Counter(one.stratum for one in random)
     chosen = []
     for one in random:
-        targets, is_automatic = one.final_masks, one.automatic_masks is not None
+        targets = one.final_masks
         predicted = one.proposal.masks if subject == "proposals" else one.automatic_masks
         if targets is not None and predicted is not None:
-            weight = evidence.population[is_automatic] / judged[is_automatic]
+            weight = evidence.population[one.stratum] / judged[one.stratum]
             chosen.append(LabelPair(one.pair.image, predicted, targets, weight))
     return chosen
 
@@ -153,14 +153,14 @@ def _describe_undefined(values: dict[str, float], count: int) -> str:
 
 
 def _describe_missing(evidence: EngineEvidence, subject: Subject, count: int, images: int, least: int) -> str:
-    if subject == "models" and not evidence.population[True]:
+    if subject == "models" and not evidence.population["models"]:
         return "models finish no pair by themselves; set thresholds with: sam3-agent engine fit"
     if subject == "proposals":
         unusable = sum(one.is_random and one.is_answered_for and one.final_masks is None for one in evidence.pairs)
         needed = min(least, max(2, evidence.lottery - unusable))
         what, how = "random pairs are finished", "review"
     else:
-        needed = min(least, max(2, evidence.population[True]))
+        needed = min(least, max(2, evidence.population["models"]))
         what, how = "random pairs that models would finish are finished", "review or audit"
     if count < needed:
         return f"{count:,} of {needed:,} {what} by people; {how} {needed - count:,} more"

@@ -180,10 +180,15 @@ def test_a_pair_weighs_as_many_as_it_stands_for(project: Project) -> None:
         project.judge_coverage(key, "accept", drawn="audit")
     for number in range(2):  # what no model finishes comes to people
         project.accept_pair(project.add_pair("cup", BAR, image=f"6{number}"))
+    for number in range(3):  # what a model has judged and not finished comes to people with another chance
+        key = project.add_pair("hat", BAR, image=f"7{number}")
+        project.judge_mask(key, "accept", by=VERIFIER, probability=0.5, drawn="auto")
+        if not number:
+            project.accept_pair(key)
     evidence = read_evidence(project.store, TRUSTING)
-    assert evidence.population == {True: 8, False: 2}
+    assert evidence.population == {"models": 8, "unjudged": 2, "judged": 3}
     weights = Counter(pair.weight for pair in select_pairs(evidence, "proposals"))
-    assert weights == {4.0: 2, 1.0: 2}
+    assert weights == {4.0: 2, 1.0: 2, 3.0: 1}
     assert [pair.weight for pair in select_pairs(evidence, "models")] == [4.0, 4.0]
 
 
