@@ -1,8 +1,12 @@
 """The page's work area under load: frames while 200 masks are zoomed and moved, and masks shown under the pointer.
 
-Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3.
+Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3. Frames are the times between them by the
+clock; tasks are the processor time of what the page's main thread does at a stretch, which other programs of the machine
+do not lengthen.
 """
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -38,10 +42,21 @@ def main() -> None:
         page.locator("input[type=file]").first.set_input_files(path)
         page.locator(f".stage[data-masks='{MASKS}'][data-busy=no]").wait_for(timeout=120_000)
         for name, act in (("zoomed with the wheel", _turn_wheel), ("moved by hand", _drag_image)):
-            page.evaluate(WATCH_FRAMES_JS)
-            act(page)
-            frames = page.evaluate(STOP_WATCHING_JS)
-            print(f"{MASKS} masks {name}: {_describe_times(frames)} frames")
+            frames, tasks = _watch_page(page, act)
+            print(f"{MASKS} masks {name}: {_describe_times(frames)} frames; longest task {max(tasks):.0f} ms")
+
+
+def _watch_page(page: Page, act: Callable[[Page], None]) -> tuple[list[float], list[float]]:
+    """Milliseconds between frames, and processor milliseconds of each task of the page's main thread."""
+    browser = page.context.browser
+    assert browser is not None
+    page.evaluate(WATCH_FRAMES_JS)
+    browser.start_tracing(page=page, categories=["toplevel"])
+    act(page)
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    threads = {(one["pid"], one["tid"]) for one in events if one.get("args", {}).get("name") == "CrRendererMain"}
+    tasks = [one["tdur"] / 1000 for one in events if "tdur" in one and (one["pid"], one["tid"]) in threads]
+    return page.evaluate(STOP_WATCHING_JS), tasks
 
 
 def _report_previews(page: Page) -> None:

@@ -11,12 +11,15 @@ interface Drawn {
 
 export class OutlineLayer {
   private readonly drawn = new Map<number, Drawn>();
+  /** Pixels of the image per pixel of the screen, for which the numbers are drawn: to ask for it makes the browser lay out. */
+  private scale = 0;
 
   /** `masks` takes the outlines, `plates` the numbers on top of all of them. */
   constructor(private readonly viewport: Viewport, readonly masks: SVGElement, private readonly plates: SVGElement) {}
 
   /** Draw these outlines, in this order: later ones lie on top. */
   draw(outlines: Outline[], active: number | null): void {
+    this.scale = this.viewport.scale;
     this.removeOthers(new Set(outlines.map((outline) => outline.id)));
     let last: SVGElement | null = null;
     for (const outline of outlines) {
@@ -28,9 +31,12 @@ export class OutlineLayer {
 
   /** Make the numbers as large as before on the screen, after the image was zoomed. */
   updateScale(outlines: Outline[]): void {
+    const { scale } = this.viewport;
+    if (scale === this.scale) return;
+    this.scale = scale;
     for (const { id, at } of outlines) {
       const nodes = this.drawn.get(id);
-      if (nodes) setAttributes(nodes.plate, { transform: formatPlace(at, this.viewport.scale) });
+      if (nodes) setAttributes(nodes.plate, { transform: formatPlace(at, scale) });
     }
   }
 
@@ -61,7 +67,7 @@ export class OutlineLayer {
     const kind = active ? ' active' : '', lit = path.classList.contains('lit') ? ' lit' : '';
     setAttributes(rim, { d: outline.path, class: `rim${kind}` });
     setAttributes(path, { d: outline.path, class: `mask${kind}${lit}`, style: `--color:${outline.color}` });
-    setAttributes(plate, { transform: formatPlace(outline.at, this.viewport.scale) });
+    setAttributes(plate, { transform: formatPlace(outline.at, this.scale) });
     if (plate.firstElementChild) setAttributes(plate.firstElementChild, { fill: outline.color, stroke: outline.ink });
     if (plate.lastElementChild) setAttributes(plate.lastElementChild, { fill: outline.ink });
   }
