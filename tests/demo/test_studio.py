@@ -107,3 +107,73 @@ def test_what_is_painted_is_a_mask_that_is_mended_hidden_and_undone(fruit, shots
         fruit.act("undo")
         fruit.sees(masks=left)
     assert fruit.complaints == []
+
+
+class Hand:
+    """Fingers on the screen, as the browser is told of them."""
+
+    def __init__(self, visitor):
+        self.visitor = visitor
+        self.session = visitor.page.context.new_cdp_session(visitor.page)
+
+    def touch(self, kind, *places):
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def tap(self, *at):
+        self.touch("touchStart", at)
+        self.touch("touchEnd")
+
+    def press(self, *at):
+        """Rest on a place until the page has taken it for a long press."""
+        self.touch("touchStart", at)
+        self.visitor.page.locator(".stage .dot.minus").first.wait_for(state="attached")
+        self.touch("touchEnd")
+
+    def pinch(self, middle, start, end):
+        """Two fingers, so many pixels from the middle at first and at last."""
+        x, y = middle
+        self.touch("touchStart", (x - start, y))
+        for apart in (start, start + (end - start) / 2, end):
+            self.touch("touchStart" if apart == start else "touchMove", (x - apart, y), (x + apart, y))
+            self.visitor.page.evaluate("() => new Promise(requestAnimationFrame)")  # fingers are slower than frames
+        self.touch("touchEnd")
+
+
+def test_a_finger_finds_takes_away_zooms_and_is_asked_what_a_box_means(visit, shots):
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    visitor.begin("fruit")
+    page, hand = visitor.page, Hand(visitor)
+    hand.tap(*visitor.point(*CHERRY))
+    visitor.sees(masks=1)
+    hand.press(*visitor.point(CHERRY[0] + 5, CHERRY[1] + 5))
+    visitor.sees(masks=1)
+    page.screenshot(path=shots / "touch-object.png")
+    before, at = page.evaluate(WIDTH), visitor.point(320, 240)
+    hand.pinch(at, 30, 90)
+    page.wait_for_function(f"() => Math.abs(({WIDTH})() / {before} - 3) < 0.3")
+    assert visitor.point(320, 240) == pytest.approx(at, abs=3)
+    visitor.sees(masks=1)  # fingers that zoom click nothing
+    page.screenshot(path=shots / "touch-zoom.png")
+    hand.pinch(at, 90, 20)
+    page.wait_for_function(f"() => Math.abs(({WIDTH})() / {before} - 1) < 0.01")
+    hand.touch("touchStart", visitor.point(*MELON[0]))
+    hand.touch("touchMove", visitor.point(*MELON[1]))
+    hand.touch("touchEnd")
+    page.locator(".question").wait_for()
+    page.screenshot(path=shots / "touch-question.png")
+    page.locator(".question").get_by_text("This one").tap()
+    visitor.sees(masks=2)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visitor.complaints == []
+
+
+def test_a_polygon_is_drawn_by_the_keyboard_alone(fruit):
+    page = fruit.page
+    page.evaluate("window.sam3Class = 'leaf'")
+    page.locator(".stage .frame").focus()
+    for key in ("g", "ArrowLeft", "Enter", *["ArrowUp"] * 3, "Enter", *["ArrowRight"] * 3, "Enter", "Enter"):
+        page.keyboard.press(key)
+    fruit.sees(masks=1)
+    assert page.locator(".stage .object .name").inner_text() == "leaf"
+    assert fruit.complaints == []

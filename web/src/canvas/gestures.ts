@@ -58,7 +58,7 @@ export class Gestures {
       this.hasPanned = true;
     } else if (finger && this.fingers.size === 2) {
       const other = [...this.fingers].find(([id]) => id !== event.pointerId)![1];
-      const middle: Point = [(at[0] + other[0]) / 2, (at[1] + other[1]) / 2];
+      const middle: Point = [(finger[0] + other[0]) / 2, (finger[1] + other[1]) / 2]; // it follows the fingers by the pan
       this.zoom.zoomBy(measureDistance(at, other) / Math.max(1, measureDistance(finger, other)), middle);
       this.zoom.panBy((at[0] - finger[0]) / 2, (at[1] - finger[1]) / 2);
     }
