@@ -4,6 +4,7 @@ A block that needs what a test machine lacks has a line before it that says so: 
 Its commands, options and modules must exist all the same. A block with a `title` is written to the file of that name.
 """
 
+import asyncio
 import contextlib
 import importlib.util
 import io
@@ -140,9 +141,19 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, folder: Path) 
             elif block.is_output:
                 check_output(block.code, printed)
             elif is_run(block) and block.language == "python":
-                printed = run_python(shell.find_server(block.code), names)
+                run = run_with_loop if "import gradio" in block.code else run_python
+                printed = run(shell.find_server(block.code), names)
             elif is_run(block):
                 printed = "".join(map(shell.run_command, block.commands))
+
+
+def run_with_loop(program: str, names: dict[str, Any]) -> str:
+    """Where no event loop runs, Gradio opens one for the locks of each page, and never closes it."""
+
+    async def run() -> str:
+        return run_python(program, names)
+
+    return asyncio.run(run())
 
 
 def run_python(program: str, names: dict[str, Any]) -> str:
