@@ -1,7 +1,7 @@
 """The page's work area under load: frames while 200 masks are zoomed and moved, and masks shown under the pointer.
 
 Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3. Frames are the times between them by the
-clock; tasks are the processor time of what the page's main thread does at a stretch, which other programs do not lengthen.
+clock; tasks are the processor time of what the page's main thread does at a stretch, which others do not lengthen.
 """
 
 import json
