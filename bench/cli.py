@@ -173,6 +173,9 @@ def run_engine(
     bfloat16: Annotated[
         bool, typer.Option("--bfloat16", help="With --loop: quicker on processors that compute in bfloat16.")
     ] = False,
+    store: Annotated[
+        bool, typer.Option("--store", help="Measure opening, reading and exporting 100,000 pairs instead.")
+    ] = False,
     cache: Annotated[Path | None, path_option(help="Keep what is made here. Default: the user's cache.")] = None,
     out: OutputFolder = None,
 ) -> None:
@@ -190,6 +193,11 @@ def run_engine(
                 _print_tables([table], out)
                 if out is not None and table.name == "engine-loop":
                     plot_gains(table, out)
+            return
+        if store:
+            from bench.suites.engine.storing import measure_store
+
+            _print_tables(measure_store(), out)
             return
         from bench.suites.engine.measuring import measure_engine
         from bench.suites.engine.plots import plot_orders
