@@ -53,6 +53,12 @@ def main() -> None:
         page.locator(f".stage[data-masks='{4 + len(CLICKS) - 1}'][data-busy=no]").wait_for()
         page.wait_for_timeout(QUIET)
         print(f"a tick: {received[EDITS]:,} bytes of masks, {received[OTHERS]:,} bytes of everything else")
+        for name, act in (("an undo", _undo_edit), ("a step of the slider", _move_slider)):
+            loaded = _list_loaded_bytes(page)
+            act(page)
+            page.locator(".stage[data-busy=no]").wait_for()
+            page.wait_for_timeout(QUIET)
+            print(f"{name}: {sum(loaded):,.0f} bytes with headers")
         print(f"{BURST} quick clicks on one object until all are made: {_time_burst(page):.1f} s")
 
 
@@ -115,6 +121,14 @@ def _time_burst(page: Page) -> float:
         page.mouse.click(box["x"] + box["width"] * 0.25 + number % 7, box["y"] + box["height"] * 0.75 + number % 5)
     page.locator(".stage[data-busy=no]").wait_for(timeout=120_000)
     return perf_counter() - begun
+
+
+def _undo_edit(page: Page) -> None:
+    page.locator(".stage [data-do=undo]").click()
+
+
+def _move_slider(page: Page) -> None:
+    page.locator(".threshold input").press("ArrowRight")
 
 
 def _ask_query(page: Page, query: str = "all the watermelons") -> None:
