@@ -22,6 +22,7 @@ from transformers import Sam3Model
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, create_tracker, normalize_neck
+from sam3_tool.training.averaging import update_average
 from sam3_tool.training.batch import ImageBatch, build_image_batch
 from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.export import export_tracker
@@ -178,11 +179,9 @@ class TrackerRun:
         frozen = "sam3.vision_encoder.backbone."
         return {name: value for name, value in self.network.state_dict().items() if not name.startswith(frozen)}
 
-    @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
-        for name, value in self._get_learnt_weights().items():
-            self.average[name].lerp_(value, 1 - decay)
+        update_average(self.average, self._get_learnt_weights(), decay)
 
     def save(self) -> None:
         save_state(

@@ -22,6 +22,7 @@ from transformers import CLIPTokenizer, Sam3Model
 from sam3_tool.synthetic.phrases import Kind
 from sam3_tool.training import losses as loss
 from sam3_tool.training.architecture import create_model, normalize_neck
+from sam3_tool.training.averaging import update_average
 from sam3_tool.training.batch import draw_batch
 from sam3_tool.training.export import export_checkpoint
 from sam3_tool.training.log import log_steps
@@ -191,16 +192,11 @@ class DetectorRun:
         for parameter, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter)
 
-    @torch.no_grad()
     def _update_average(self) -> None:
         age = self.step if self.step < self.recipe.trunk_steps else self.step - self.recipe.trunk_steps
         # a short average at first, so that the untrained weights are soon forgotten
         decay = min(self.recipe.averaging, (1 + age) / (10 + age))
-        for name, value in self.network.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        update_average(self.average, self.network.state_dict(), decay)
 
     def save(self) -> None:
         save_state(

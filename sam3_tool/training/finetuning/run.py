@@ -20,6 +20,7 @@ from sam3_tool.synthetic.phrases import Kind
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 from sam3_tool.training import losses as loss
 from sam3_tool.training.architecture import create_model
+from sam3_tool.training.averaging import update_average
 from sam3_tool.training.export import export_checkpoint
 from sam3_tool.training.finetuning.labels import LabelBatch, LabelledImage, build_label_batch, label_scene
 from sam3_tool.training.log import log_steps
@@ -93,7 +94,7 @@ class FinetuneRun:
         if torch.isfinite(norm):
             self.optimizer.step(self.recipe.compute_rate_share(self.step))
         self.network.zero_grad(set_to_none=True)
-        self._update_average()
+        update_average(self.average, self.network.sam3.state_dict(), self.recipe.averaging)
         self.step += 1
         return {name: float(value.detach()) for name, value in losses.items()} | {"gradient": float(norm)}
 
@@ -110,14 +111,6 @@ class FinetuneRun:
         rounds, place = divmod(number, len(self.labelled))
         order = np.random.default_rng([self.recipe.seed, rounds, 1]).permutation(len(self.labelled))
         return self.labelled[int(order[place])]
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        for name, value in self.network.sam3.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[name].lerp_(value, 1 - self.recipe.averaging)
-            else:
-                self.average[name].copy_(value)
 
     def save(self) -> None:
         save_state(

@@ -22,6 +22,7 @@ from transformers import Sam3TrackerVideoModel
 from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.training.architecture import FINE_SIDE, MASK_SIDE
+from sam3_tool.training.averaging import update_average
 from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.export import export_memory
 from sam3_tool.training.log import log_steps
@@ -236,11 +237,9 @@ class MemoryRun:
     def _get_learnt_weights(self) -> dict[str, nn.Parameter]:
         return {name: value for name, value in self.network.named_parameters() if value.requires_grad}
 
-    @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
-        for name, value in self._get_learnt_weights().items():
-            self.average[name].lerp_(value, 1 - decay)
+        update_average(self.average, self._get_learnt_weights(), decay)
 
     def save(self) -> None:
         """Save all but the groups: a resumed run begins with new ones."""
