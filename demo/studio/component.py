@@ -37,7 +37,8 @@ class _StublessMeta(ComponentMeta):  # type: ignore[misc]  # gradio is taken as 
 
     def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
         if "EVENTS" in attrs:
-            return super().__new__(cls, name, bases, attrs)
+            made: type = super().__new__(cls, name, bases, attrs)
+            return made
         if "__init__" in attrs:
             attrs["__init__"] = updateable(attrs["__init__"])
         return ABCMeta.__new__(cls, name, bases, attrs)
