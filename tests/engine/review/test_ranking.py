@@ -48,10 +48,10 @@ def test_no_phrase_and_no_group_fills_the_first_screen_and_each_is_drawn_once():
     for words in ([one.phrase for one in risky], [one.group for one in risky]):
         assert max(Counter(words).values()) <= MOST_ALIKE
     shares = [one.drawn for one in ranked.values()].count("random") / 3000
-    assert 0.09 <= shares <= 0.11
+    assert 0.08 <= shares <= 0.12
 
 
 def test_quick_answers_come_before_slow_ones_of_the_same_risk():
-    quick, slow = Candidate("quick", 0.5, 6.0, "cup"), Candidate("slow", 0.6, 66.0, "hat")
+    quick, slow = Candidate("brief", 0.5, 6.0, "cup"), Candidate("long", 0.6, 66.0, "hat")
     ranked = rank_candidates([slow, quick, *(Candidate(str(n), 0.0, 6.0, str(n)) for n in range(30))])
-    assert ranked["quick"].value > ranked["slow"].value or ranked["slow"].drawn == "random"
+    assert ranked["brief"].value > ranked["long"].value or ranked["long"].drawn == "random"
