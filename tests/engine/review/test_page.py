@@ -31,6 +31,7 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 DESKTOP = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
 PATIENCE = 60_000
+AXE = Path(__file__).parents[3] / "web/node_modules/axe-core/axe.min.js"
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -223,3 +224,55 @@ def test_two_people_review_a_page_closes_the_server_is_killed_and_nothing_is_los
     with EngineStore.open(folder, read_only=True) as store:
         needs = {state.needs for state in store.iterate_states() if choose_wanted("mv", state.pair.key, 0) == 1}
     assert {"ev"} <= needs <= {"ev", "correct"}
+
+
+def test_why_masks_failed_is_a_link_back_works_and_a_failure_becomes_a_test(add, store, request, visit):
+    for phrase in ("cup", "cup", "hat"):
+        add(phrase)
+    reviewer = visit(request.getfixturevalue("url"))
+    page = reviewer.page
+    for _ in range(3):
+        reviewer.press("4")
+    reviewer.wait_sent()
+    reviewer.choose("Team")
+    page.get_by_role("link", name="hat").click()
+    expect(page.get_by_role("heading", name="Why did it fail? 1 answer")).to_be_visible()
+    assert "phrase=hat" in page.url
+    page.get_by_role("button", name="Test others with it").click()
+    expect(page.get_by_role("button", name="Test others with it")).to_have_attribute("aria-pressed", "true")
+    page.reload()
+    expect(page.get_by_role("heading", name="Why did it fail? 1 answer")).to_be_visible()
+    expect(page.get_by_role("button", name="Test others with it")).to_have_attribute("aria-pressed", "true")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Why did it fail? 3 answers")).to_be_visible()
+    page.go_back()
+    assert reviewer.has_item() is False
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not here; make web installs it")
+@pytest.mark.parametrize("how", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}])
+def test_axe_finds_nothing_to_say_of_any_task(add, request, visit, how):
+    for phrase in ("cup", "cup", "hat"):
+        add(phrase)
+    reviewer = visit(request.getfixturevalue("url"), bypass_csp=True, **how)
+    page, found = reviewer.page, {}
+
+    def ask_axe(state: str) -> None:
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        violations = page.evaluate("axe.run(document)")["violations"]
+        found.update({(state, one["id"]): [node["target"] for node in one["nodes"]] for one in violations})
+
+    assert reviewer.item
+    ask_axe("Masks")
+    reviewer.press("4")
+    reviewer.wait_sent()
+    for task in ("Grids", "Coverage", "Correction"):
+        reviewer.choose(task)
+        reviewer.has_item()
+        ask_axe(task)
+    reviewer.choose("Team")
+    page.get_by_role("link", name="holes").wait_for()
+    ask_axe("Team")
+    page.keyboard.press("?")
+    ask_axe("help")
+    assert found == {}

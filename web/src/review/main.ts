@@ -184,7 +184,7 @@ class Page implements Desk {
     find('#stage').replaceChildren();
     find('#bar').replaceChildren();
     document.body.dataset.supply = this.supply.isEmpty ? 'empty' : 'fetching';
-    find('#phrase').textContent = '';
+    find('#phrase').textContent = this.supply.isEmpty ? 'Nothing to review' : 'Review';
     document.body.dataset.item = '';
     if (this.outbox.offline) this.showMessage('There is no connection; items come when it is back.');
     else if (!this.supply.isEmpty) this.showMessage('Items are being fetched …');
