@@ -234,7 +234,7 @@ def read_progress(person: Asker, services: Services) -> dict[str, Any]:
 @router.get("/people")
 def read_people(_: Annotated[Person, Depends(require_reviewer)], services: Services) -> dict[str, Any]:
     """Return how everybody works, and how far they agree."""
-    answers = services.list_answers()
+    answers = services.list_answers(is_fresh=True)
     agreement = compute_agreements(answers, services.list_double_corrections())
     return {"people": describe_people(answers), "agreement": agreement}
 
@@ -245,7 +245,7 @@ def read_failures(
 ) -> dict[str, Any]:
     """Count what failed by every facet; query parameters narrow the count. Then list the latest of it."""
     chosen = {facet: request.query_params[facet] for facet in FACETS if facet in request.query_params}
-    answers = services.list_answers()
+    answers = services.list_answers(is_fresh=True)
     found = list(filter_failures(answers, chosen))
     return {
         "facets": count_failures(answers, chosen),

@@ -107,10 +107,10 @@ class ReviewServices:
             raise ApiError(422, "invalid", str(error)) from error
         return describe_new_mask(encode_mask(found.masks[0])) if len(found) and found.masks[0].any() else None
 
-    def list_answers(self) -> list[Answer]:
-        """Return all answers, at most 5 s old."""
+    def list_answers(self, *, is_fresh: bool = False) -> list[Answer]:
+        """Return all answers: at most 5 s old, or those of this moment."""
         read_at, answers = self._answers
-        if monotonic() - read_at > REFRESH_SECONDS:
+        if is_fresh or monotonic() - read_at > REFRESH_SECONDS:
             answers = self.desk.queue.list_answers()
             self._answers = monotonic(), answers
         return answers
