@@ -226,7 +226,9 @@ print(kills)
 """
 
 
-def test_a_run_that_is_killed_at_any_statement_goes_on_and_does_nothing_twice(folder: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_at_any_statement_goes_on_and_does_nothing_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "engine"
+    begin_engine(folder, Materials(images=write_photos(tmp_path / "photos", 2), phrases=("Cups", "hat")))
     done = subprocess.run(
         [sys.executable, "-c", KILLS, str(folder), str(tmp_path / "scratch")],
         capture_output=True,
