@@ -572,6 +572,8 @@ class Sam3:
         Raises:
             ValueError: A number is out of its range.
             CheckpointError: The checkpoint has no tracker, or it is a recording.
+            DeadlineError: The deadline given to `for_caller` passed before the last batch of points had begun.
+            RequestCancelledError: The caller cancelled it before the last batch of points had begun.
 
         >>> from sam3_tool import Image, Instances, Sam3, ScriptedBackend
         >>> cup = Instances(np.ones((1, 4, 6), bool), np.array([[0, 0, 6, 4]], np.float32),
@@ -579,7 +581,12 @@ class Sam3:
         >>> len(Sam3(ScriptedBackend({None: {"cup": cup}})).segment_everything(Image(np.zeros((4, 6, 3), np.uint8))))
         1
         """
-        from sam3_tool.everything.generator import EverythingRules, find_everything
+        from sam3_tool.everything.generator import (
+            EverythingRules,
+            find_everything,
+            join_instances,
+            split_points,
+        )
 
         segment_points = getattr(self._backend, "segment_points", None)
         if segment_points is None:
@@ -598,9 +605,16 @@ class Sam3:
             min_region_area=min_region_area,
         )
 
+        most = getattr(self._backend, "points_at_once", None)
+
         def ask_points(part: Image, prompt: PointsPrompt) -> Instances:
-            found: Instances = segment_points(*self._embed_images([part]), prompt)
-            return found
+            [embedding] = self._embed_images([part])
+            found: list[Instances] = []
+            for batch in split_points(prompt, most):
+                if (problem := self._ticket.find_problem()) is not None:
+                    raise problem
+                found.append(segment_points(embedding, batch))
+            return join_instances(found, part)
 
         return find_everything(image, ask_points, rules)
 

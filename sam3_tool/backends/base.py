@@ -59,7 +59,8 @@ class Backend(Protocol):
     - `is_on_gpu: bool`: its embeddings are then `sam3_tool.backends.embeddings.MovableEmbedding`.
     - `segment_points(embedding, prompt: PointsPrompt) -> Instances`, for `Sam3.segment_everything`: of the candidates
       under each point, in the order of the points, those that are good enough. `point_thresholds: tuple[float, float]`
-      are its defaults of `min_score` and `min_stability`.
+      are its defaults of `min_score` and `min_stability`. `points_at_once: int`: points that share a pass; it is
+      asked for no more in one call, so that the search can be given up between two calls. Left out, all in one.
     - `Instances.cost` of what it returns, where answers are paid for: runs and reports add it up.
     - `interrupt()`: ends what is under way, where waiting for it may take long; called when nobody reads answers.
     - `describe_examples(embedding, prompt) -> Concept`, for `Sam3.describe`: see `ConceptBackend`.

@@ -1,7 +1,7 @@
 """Everything mode: ask about each point of a grid, in the whole image and in parts of it, and keep one mask of each."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,11 +45,30 @@ AskPoints = Callable[[Image, PointsPrompt], Instances]
 """Gives the masks that are good enough under any of many points of an image."""
 
 
+def split_points(prompt: PointsPrompt, most: int | None) -> Iterator[PointsPrompt]:
+    """Split a question about many points, so that it can be given up between two parts.
+
+    Args:
+        prompt: Many points.
+        most: Points of a part, at least 1; None for one part.
+
+    Yields:
+        The parts, in the order of the points.
+
+    >>> prompt = PointsPrompt(np.zeros((5, 2), np.float32), min_score=0.88, min_stability=0.95, stability_offset=1.0)
+    >>> [len(part.points) for part in split_points(prompt, 2)]
+    [2, 2, 1]
+    """
+    size = most or max(1, len(prompt.points))
+    for first in range(0, len(prompt.points), size):
+        yield replace(prompt, points=prompt.points[first : first + size])
+
+
 def find_everything(image: Image, ask: AskPoints, rules: EverythingRules) -> Instances:
     """Find the masks of everything in an image, best score first."""
     crops = build_crops(image.height, image.width, rules.crop_layers, CROP_OVERLAP)
     parts = [_search_crop(image, crop, ask, rules) for crop in crops]
-    found = _join_instances(parts, image)
+    found = join_instances(parts, image)
     if len(crops) > 1:
         # of duplicates, the one from the smallest crop is the most exact
         preferences = np.repeat([1 / crop.area for crop in crops], [len(part) for part in parts])
@@ -91,7 +110,8 @@ def _get_extents(found: Instances) -> np.ndarray:
     return np.asarray((found.boxes - [0, 0, 1, 1]).clip(min=0))
 
 
-def _join_instances(parts: list[Instances], image: Image) -> Instances:
+def join_instances(parts: list[Instances], image: Image) -> Instances:
+    """Join what parts of a search have found: the masks in their order, and the highest presence."""
     rles = [mask for part in parts for mask in part.rles]
     boxes, scores = (np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "scores"))
     return _build_instances(rles, image, boxes, scores, max(part.presence for part in parts))

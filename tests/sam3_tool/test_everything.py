@@ -1,5 +1,9 @@
 """Everything mode: the rules are those of SAM, and what stays is in the image."""
 
+import time
+from collections.abc import Callable
+from threading import Event
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +13,13 @@ from transformers.models.sam import image_processing_sam as published
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend, Video, VisualPrompt
 from sam3_tool.backends.transformers.backend import TransformersBackend
 from sam3_tool.backends.transformers.layers.stability import keep_stable_masks
-from sam3_tool.errors import CheckpointError
+from sam3_tool.errors import CheckpointError, DeadlineError, RequestCancelledError
 from sam3_tool.everything.crops import Crop, build_crops, build_grid
 from sam3_tool.everything.filters import find_cut_off, remove_small_regions, suppress_duplicates
-from sam3_tool.everything.generator import CROP_OVERLAP
+from sam3_tool.everything.generator import CROP_OVERLAP, join_instances, split_points
 from sam3_tool.masks.boxes import masks_to_boxes
 from sam3_tool.masks.rle import compute_ious, decode_mask, encode_masks
+from sam3_tool.prompts import PointsPrompt
 from sam3_tool.synthetic.scenes import draw_scene
 
 
@@ -113,6 +118,62 @@ def test_an_image_is_encoded_once_and_so_is_each_crop(network: TransformersBacke
     assert backend.encoded == 1 + 4
     assert found.size == (scene.height, scene.width)
     assert len(whole) <= len(found) + 4
+
+
+def test_a_search_in_batches_finds_the_very_same(network: TransformersBackend, scene: Image):
+    [embedding] = network.encode([scene])
+    grid = build_grid(12, scene.height, scene.width)
+    prompt = PointsPrompt(grid, min_score=0.6, min_stability=0.8, stability_offset=1.0)
+    batches = list(split_points(prompt, network.points_at_once))
+    assert len(batches) == -(-144 // network.points_at_once) > 1
+    whole = network.segment_points(embedding, prompt)
+    joined = join_instances([network.segment_points(embedding, batch) for batch in batches], scene)
+    assert (joined.rles, joined.presence, len(joined) > 10) == (whole.rles, whole.presence, True)
+    np.testing.assert_array_equal(joined.scores, whole.scores)
+    np.testing.assert_array_equal(joined.boxes, whole.boxes)
+
+
+class BatchedBackend(ScriptedBackend):
+    """Takes four points at once, counts its batches, and does something in each."""
+
+    points_at_once = 4
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        super().__init__({})
+        self.act = act
+        self.sizes: list[int] = []
+
+    def segment_points(self, embedding, prompt):
+        self.sizes.append(len(prompt.points))
+        self.act(len(self.sizes))
+        return super().segment_points(embedding, prompt)
+
+
+def test_a_search_ends_after_the_batch_in_which_its_caller_left():
+    cancel = Event()
+    backend = BatchedBackend(lambda batch: cancel.set() if batch == 2 else None)
+    image = Image(np.zeros((40, 60, 3), np.uint8))
+    sam3 = Sam3(backend)
+    with pytest.raises(RequestCancelledError):
+        sam3.for_caller("anna", cancel=cancel).segment_everything(image, points_per_side=5, crop_layers=1)
+    assert backend.sizes == [4, 4]
+    sam3.segment_everything(image, points_per_side=5)
+    assert backend.sizes[2:] == [4, 4, 4, 4, 4, 4, 1]
+
+
+def test_a_search_ends_after_the_batch_in_which_its_deadline_passed():
+    deadline = time.monotonic() + 0.3
+
+    def outlast_deadline(batch: int) -> None:
+        while time.monotonic() < deadline:
+            Event().wait(deadline - time.monotonic())
+
+    backend = BatchedBackend(outlast_deadline)
+    with pytest.raises(DeadlineError):
+        Sam3(backend).for_caller("anna", deadline=deadline).segment_everything(
+            Image(np.zeros((40, 60, 3), np.uint8)), points_per_side=5
+        )
+    assert backend.sizes == [4]
 
 
 def test_each_mask_can_be_refined(network: TransformersBackend, scene: Image):

@@ -199,11 +199,14 @@ class OpenBackend:
                 )
             ]
 
+    @property
+    def points_at_once(self) -> int:
+        """How many clicks on one image share a pass."""
+        return _GPU_MASKS if self.is_on_gpu else _CPU_MASKS
+
     def segment_points(self, embedding: OpenEmbedding, prompt: PointsPrompt) -> Instances:
         with self._run_safely():
-            return self._segmenter.segment_points(
-                embedding, prompt, batch_size=_GPU_MASKS if self.is_on_gpu else _CPU_MASKS
-            )
+            return self._segmenter.segment_points(embedding, prompt, batch_size=self.points_at_once)
 
     def open_memory(self, height: int, width: int, length: int) -> VideoMemory:
         return VideoMemory(

@@ -272,7 +272,7 @@ class TransformersBackend:
         if isinstance(self._tracker, CheckpointError):
             raise self._tracker
         with self._run_safely():
-            return self._tracker.segment_points(embedding, prompt, batch_size=self._count_points_at_once())
+            return self._tracker.segment_points(embedding, prompt, batch_size=self.points_at_once)
 
     def open_memory(self, height: int, width: int, length: int) -> "VideoMemory":
         from sam3_tool.backends.transformers.video.memory import VideoMemory
@@ -332,8 +332,9 @@ class TransformersBackend:
         with self._lock, explain_failures(self._model.device), torch.inference_mode():
             yield
 
-    def _count_points_at_once(self) -> int:
-        """Return how many clicks on one image share a pass: 64 as published, or what memory allows."""
+    @property
+    def points_at_once(self) -> int:
+        """How many clicks on one image share a pass: 64 as published, or what memory allows."""
         vision = self._model.config.vision_config.backbone_config
         tokens = int(vision.image_size // vision.patch_size) ** 2
         return max(1, min(_MAX_POINTS, _POINTS_PER_IMAGE * (_GPU_TOKENS if self.is_on_gpu else _CPU_TOKENS) // tokens))

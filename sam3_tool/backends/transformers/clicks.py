@@ -107,9 +107,14 @@ class ClickBackend:
                 )
             ]
 
+    @property
+    def points_at_once(self) -> int:
+        """How many clicks on one image share a pass."""
+        return _PROMPTS_AT_ONCE
+
     def segment_points(self, embedding: ImageEmbedding, prompt: PointsPrompt) -> Instances:
         with self._run_safely():
-            return self._tracker.segment_points(embedding, prompt, batch_size=_PROMPTS_AT_ONCE)
+            return self._tracker.segment_points(embedding, prompt, batch_size=self.points_at_once)
 
     def vocabulary_warning(self, phrase: str) -> str:
         """Return nothing: a phrase is refused."""
