@@ -1,7 +1,7 @@
 """A client of the HTTP interface: typed, synchronous or asynchronous. It loads no network and no server."""
 
 from serve.client.clients import AsyncSam3Client, Sam3Client
-from serve.client.exchanges import FoundPhrase, RefinedMasks, RemoteError, UploadedImage
+from serve.client.exchanges import FoundPhrase, RefinedMasks, RemoteError, UploadedImage, UploadedVideo
 from serve.client.masks import decode_answer
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "RemoteError",
     "Sam3Client",
     "UploadedImage",
+    "UploadedVideo",
     "decode_answer",
 ]

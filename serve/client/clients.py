@@ -20,7 +20,10 @@ from serve.client.exchanges import (
     RefinedMasks,
     RemoteError,
     Send,
+    Subject,
     UploadedImage,
+    UploadedVideo,
+    VideoInput,
     Wait,
     parse_line,
 )
@@ -84,6 +87,21 @@ class Sam3Client:
             RemoteError: The server refuses it, or cannot be reached.
         """
         return self._carry_out(self._exchanges.upload(image))
+
+    def upload_video(self, video: VideoInput) -> UploadedVideo:
+        """Upload a video, to be asked about. What asks about it uploads it again where the server has forgotten it.
+
+        Args:
+            video: A file's path, which is read again when it must be uploaded again; or the file's bytes.
+
+        Returns:
+            The video, which `ask`, `watch`, `start_conversation`, `take_turn` and `start_job` take.
+
+        Raises:
+            RemoteError: The server refuses it, or cannot be reached.
+            OSError: The file cannot be read.
+        """
+        return self._carry_out(self._exchanges.upload_video(video))
 
     def segment(
         self,
@@ -156,15 +174,24 @@ class Sam3Client:
         return self._carry_out(self._exchanges.refine(image, points=list(points), labels=list(labels), box=box))
 
     def ask(
-        self, image: ImageInput, query: str, *, planner: str | None = None, budget: Mapping[str, float] | None = None
+        self,
+        subject: Subject,
+        query: str,
+        *,
+        planner: str | None = None,
+        budget: Mapping[str, float] | None = None,
+        since: float | None = None,
+        until: float | None = None,
     ) -> Result:
-        """Answer a query in one's own words.
+        """Answer a query in one's own words. Of a long video, `watch` tells meanwhile what is found.
 
         Args:
-            image: As `upload` takes it, or what it returned.
+            subject: An image as `upload` takes it, or what it returned; or a video, what `upload_video` returned.
             query: What to find.
             planner: One of those that the server allows; None = its default.
             budget: Limits, e.g. `{"max_steps": 5}`.
+            since: Of a video: what is shown before this second is left out.
+            until: Of a video: what is shown after this second is left out.
 
         Returns:
             What `result.json` holds.
@@ -172,14 +199,20 @@ class Sam3Client:
         Raises:
             RemoteError: The server refuses it, or cannot be reached.
         """
-        return self._carry_out(self._exchanges.ask(image, query, planner=planner, budget=budget))
+        return self._carry_out(
+            self._exchanges.ask(subject, query, planner=planner, budget=budget, since=since, until=until)
+        )
 
-    def start_conversation(self, image: ImageInput, name: str = "") -> ConversationState:
-        """Begin a conversation about an image.
+    def start_conversation(
+        self, subject: Subject, name: str = "", *, since: float | None = None, until: float | None = None
+    ) -> ConversationState:
+        """Begin a conversation about an image or a video.
 
         Args:
-            image: As `upload` takes it, or what it returned.
-            name: The image's file name, for people.
+            subject: An image as `upload` takes it, or what it returned; or a video, what `upload_video` returned.
+            name: The file name, for people.
+            since: Of a video: what is shown before this second is left out.
+            until: Of a video: what is shown after this second is left out.
 
         Returns:
             Its state, for `take_turn`.
@@ -187,7 +220,7 @@ class Sam3Client:
         Raises:
             RemoteError: The server refuses it, or cannot be reached.
         """
-        return self._carry_out(self._exchanges.start_conversation(image, name))
+        return self._carry_out(self._exchanges.start_conversation(subject, name, since=since, until=until))
 
     def get_conversation(self, conversation: str) -> ConversationState:
         """Return what a conversation has come to.
@@ -201,7 +234,13 @@ class Sam3Client:
         return self._carry_out(self._exchanges.get_conversation(conversation))
 
     def take_turn(
-        self, state: ConversationState, verb: str, *, image: ImageInput | None = None, **body: Any
+        self,
+        state: ConversationState,
+        verb: str,
+        *,
+        image: ImageInput | None = None,
+        video: UploadedVideo | None = None,
+        **body: Any,
     ) -> ConversationState:
         """Take a turn, unless somebody else was faster.
 
@@ -209,7 +248,8 @@ class Sam3Client:
             state: The state that the turn goes on from.
             verb: 'say', 'remove', 'keep', 'restore', 'select', 'threshold', 'click', 'box', 'show', 'undo' or 'redo'.
             image: Of 'show': the image to turn to.
-            body: What the verb takes, e.g. `query="only the largest"`, `ids=[2]`, or `x=3, y=4`.
+            video: Of 'show': the video to turn to, instead of an image.
+            body: What the verb takes, e.g. `query="only the largest"`, `ids=[2]`, or `x=3, y=4`; of a video also `at`.
 
         Returns:
             The next state.
@@ -218,13 +258,16 @@ class Sam3Client:
             RemoteError: The conversation is in another state ('conversation_moved'), the turn cannot be taken, or the
                 server cannot be reached.
         """
-        return self._carry_out(self._exchanges.take_turn(state, verb, {} if image is None else {"image": image}, body))
+        return self._carry_out(self._exchanges.take_turn(state, verb, video or image, body))
 
-    def start_job(self, images: Sequence[ImageInput], **body: Any) -> JobStatus:
-        """Begin to ask the same of many images, which are uploaded first.
+    def start_job(
+        self, images: Sequence[ImageInput] = (), *, videos: Sequence[UploadedVideo] = (), **body: Any
+    ) -> JobStatus:
+        """Begin to ask the same of many images, which are uploaded first; or of many videos.
 
         Args:
             images: Each as `upload` takes it, or what it returned.
+            videos: What `upload_video` returned, instead of images.
             body: `query` or `phrases`, and whatever else a job takes.
 
         Returns:
@@ -233,7 +276,7 @@ class Sam3Client:
         Raises:
             RemoteError: The server refuses it, or cannot be reached.
         """
-        return self._carry_out(self._exchanges.start_job(images, body))
+        return self._carry_out(self._exchanges.start_job(images, videos, body))
 
     def get_job(self, job: str) -> JobStatus:
         """Say how a job is doing.
@@ -272,12 +315,15 @@ class Sam3Client:
         """
         return self._carry_out(self._exchanges.read_job(job))
 
-    def resume_job(self, job: str, images: Sequence[ImageInput] = ()) -> JobStatus:
-        """Let a job that has ended go on with every image that has no result.
+    def resume_job(
+        self, job: str, images: Sequence[ImageInput] = (), *, videos: Sequence[UploadedVideo] = ()
+    ) -> JobStatus:
+        """Let a job that has ended go on with every image or video that has no result.
 
         Args:
             job: Its id.
             images: Those that the server has forgotten; they are uploaded first.
+            videos: The same of a job about videos.
 
         Returns:
             The job, which is worked at from now on.
@@ -285,7 +331,7 @@ class Sam3Client:
         Raises:
             RemoteError: Nothing is left to do, the job is gone, or the server cannot be reached.
         """
-        return self._carry_out(self._exchanges.resume_job(job, images))
+        return self._carry_out(self._exchanges.resume_job(job, [*images, *videos]))
 
     def cancel_job(self, job: str) -> None:
         """Cancel a job that has not ended, which keeps what it has found; forget one that has.
@@ -300,19 +346,23 @@ class Sam3Client:
 
     def watch(
         self,
-        image: ImageInput,
+        subject: Subject,
         query: str,
         *,
         planner: str | None = None,
         budget: Mapping[str, float] | None = None,
+        since: float | None = None,
+        until: float | None = None,
     ) -> Iterator[StepLine | Result]:
         """Answer a query step by step. Who stops to iterate ends it after the step that is under way.
 
         Args:
-            image: As `upload` takes it, or what it returned.
+            subject: An image as `upload` takes it, or what it returned; or a video, what `upload_video` returned.
             query: What to find.
             planner: One of those that the server allows; None = its default.
             budget: Limits, e.g. `{"max_steps": 5}`.
+            since: Of a video: what is shown before this second is left out.
+            until: Of a video: what is shown after this second is left out.
 
         Yields:
             Each step as it is taken, and the result last.
@@ -320,7 +370,9 @@ class Sam3Client:
         Raises:
             RemoteError: The server refuses it, fails in the midst of it, or cannot be reached.
         """
-        response = self._carry_out(self._exchanges.watch(image, query, planner=planner, budget=budget))
+        response = self._carry_out(
+            self._exchanges.watch(subject, query, planner=planner, budget=budget, since=since, until=until)
+        )
         try:
             for line in response.iter_lines():
                 parsed = parse_line(line)
@@ -393,6 +445,10 @@ class AsyncSam3Client:
         """See `Sam3Client.upload`."""
         return await self._carry_out(self._exchanges.upload(image))
 
+    async def upload_video(self, video: VideoInput) -> UploadedVideo:
+        """See `Sam3Client.upload_video`."""
+        return await self._carry_out(self._exchanges.upload_video(video))
+
     async def segment(
         self,
         image: ImageInput,
@@ -433,30 +489,47 @@ class AsyncSam3Client:
         return await self._carry_out(self._exchanges.refine(image, points=list(points), labels=list(labels), box=box))
 
     async def ask(
-        self, image: ImageInput, query: str, *, planner: str | None = None, budget: Mapping[str, float] | None = None
+        self,
+        subject: Subject,
+        query: str,
+        *,
+        planner: str | None = None,
+        budget: Mapping[str, float] | None = None,
+        since: float | None = None,
+        until: float | None = None,
     ) -> Result:
         """See `Sam3Client.ask`."""
-        return await self._carry_out(self._exchanges.ask(image, query, planner=planner, budget=budget))
+        return await self._carry_out(
+            self._exchanges.ask(subject, query, planner=planner, budget=budget, since=since, until=until)
+        )
 
-    async def start_conversation(self, image: ImageInput, name: str = "") -> ConversationState:
+    async def start_conversation(
+        self, subject: Subject, name: str = "", *, since: float | None = None, until: float | None = None
+    ) -> ConversationState:
         """See `Sam3Client.start_conversation`."""
-        return await self._carry_out(self._exchanges.start_conversation(image, name))
+        return await self._carry_out(self._exchanges.start_conversation(subject, name, since=since, until=until))
 
     async def get_conversation(self, conversation: str) -> ConversationState:
         """See `Sam3Client.get_conversation`."""
         return await self._carry_out(self._exchanges.get_conversation(conversation))
 
     async def take_turn(
-        self, state: ConversationState, verb: str, *, image: ImageInput | None = None, **body: Any
+        self,
+        state: ConversationState,
+        verb: str,
+        *,
+        image: ImageInput | None = None,
+        video: UploadedVideo | None = None,
+        **body: Any,
     ) -> ConversationState:
         """See `Sam3Client.take_turn`."""
-        return await self._carry_out(
-            self._exchanges.take_turn(state, verb, {} if image is None else {"image": image}, body)
-        )
+        return await self._carry_out(self._exchanges.take_turn(state, verb, video or image, body))
 
-    async def start_job(self, images: Sequence[ImageInput], **body: Any) -> JobStatus:
+    async def start_job(
+        self, images: Sequence[ImageInput] = (), *, videos: Sequence[UploadedVideo] = (), **body: Any
+    ) -> JobStatus:
         """See `Sam3Client.start_job`."""
-        return await self._carry_out(self._exchanges.start_job(images, body))
+        return await self._carry_out(self._exchanges.start_job(images, videos, body))
 
     async def get_job(self, job: str) -> JobStatus:
         """See `Sam3Client.get_job`."""
@@ -470,9 +543,11 @@ class AsyncSam3Client:
         """See `Sam3Client.read_job`."""
         return await self._carry_out(self._exchanges.read_job(job))
 
-    async def resume_job(self, job: str, images: Sequence[ImageInput] = ()) -> JobStatus:
+    async def resume_job(
+        self, job: str, images: Sequence[ImageInput] = (), *, videos: Sequence[UploadedVideo] = ()
+    ) -> JobStatus:
         """See `Sam3Client.resume_job`."""
-        return await self._carry_out(self._exchanges.resume_job(job, images))
+        return await self._carry_out(self._exchanges.resume_job(job, [*images, *videos]))
 
     async def cancel_job(self, job: str) -> None:
         """See `Sam3Client.cancel_job`."""
@@ -480,14 +555,18 @@ class AsyncSam3Client:
 
     async def watch(
         self,
-        image: ImageInput,
+        subject: Subject,
         query: str,
         *,
         planner: str | None = None,
         budget: Mapping[str, float] | None = None,
+        since: float | None = None,
+        until: float | None = None,
     ) -> AsyncIterator[StepLine | Result]:
         """See `Sam3Client.watch`."""
-        response = await self._carry_out(self._exchanges.watch(image, query, planner=planner, budget=budget))
+        response = await self._carry_out(
+            self._exchanges.watch(subject, query, planner=planner, budget=budget, since=since, until=until)
+        )
         try:
             async for line in response.aiter_lines():
                 parsed = parse_line(line)

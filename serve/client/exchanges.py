@@ -29,15 +29,18 @@ from serve.talk.schemas import (
     StepLine,
     WaitingLine,
 )
+from serve.videos.schemas import VideoAnswer
 
 PATIENCE = 120.0
 """Seconds that a call waits in all for a server that says when to come back."""
 LOST_TRIES = 4
 """Of a request whose connection was lost: it is safe to send it again, for it changes nothing, or has a key."""
 UPLOAD_TRIES = 3
-"""Of a request whose images the server forgets."""
+"""Of a request whose images or videos the server forgets."""
 KNOWN_KEYS = 1000
-"""Images whose keys are remembered."""
+"""Images and videos whose keys are remembered."""
+GONE_CODES = ("image_gone", "video_gone")
+"""Of a server that has forgotten what was uploaded."""
 MIN_DELAY = 0.1
 """Seconds between two tries, whatever the server says."""
 RETRIED = (409, 429, 503)
@@ -93,6 +96,47 @@ class UploadedImage:
 
 ImageInput = str | Path | bytes | np.ndarray | UploadedImage
 """A file's path, its bytes, pixels (uint8, (H, W, 3), RGB), or what `upload` returned."""
+VideoInput = str | Path | bytes
+"""A video file's path, or its bytes."""
+
+
+@dataclass(frozen=True, eq=False)
+class UploadedVideo:
+    """A video that was uploaded. Its file is read again, and uploaded again, where the server forgets it."""
+
+    key: str
+    """What the server calls it."""
+    width: int
+    """Of every frame, in pixels."""
+    height: int
+    frames: int
+    """How many it has."""
+    seconds: float
+    """When the last frame is shown."""
+    notes: tuple[str, ...]
+    """What the server had to decide when it read the file."""
+    source: Path | bytes = field(repr=False)
+    """Where its bytes are."""
+    digest: bytes = field(repr=False)
+    """SHA-256 of its bytes."""
+
+    def read_content(self) -> bytes:
+        """Return the bytes of the file.
+
+        Raises:
+            OSError: The file cannot be read any more.
+            ValueError: Another file is there now.
+        """
+        if isinstance(self.source, bytes):
+            return self.source
+        content = self.source.read_bytes()
+        if _digest(content) != self.digest:
+            raise ValueError(f"{self.source}: the file has changed since it was uploaded; call `upload_video` again")
+        return content
+
+
+Subject = ImageInput | UploadedVideo
+"""What is asked about: an image, or a video that was uploaded."""
 
 
 class _Read(BaseModel):
@@ -161,6 +205,20 @@ class Exchanges:
         self._remember_key(content, answer["image"])
         return UploadedImage(answer["image"], answer["width"], answer["height"], content)
 
+    def upload_video(self, video: VideoInput) -> Exchange[UploadedVideo]:
+        """Upload a video."""
+        source = video if isinstance(video, bytes) else Path(video)
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        told = yield from self._send_video(content)
+        about = (told.width, told.height, told.frames, told.seconds, tuple(told.notes))
+        return UploadedVideo(told.video, *about, source, _digest(content))
+
+    def _send_video(self, content: bytes) -> Exchange[VideoAnswer]:
+        request = self._build_request("POST", "/v1/videos", content=content)
+        told = VideoAnswer.model_validate_json((yield from self._send(request)).content)
+        self._remember_key(content, told.video)
+        return told
+
     def segment(
         self,
         image: ImageInput,
@@ -192,20 +250,21 @@ class Exchanges:
         response = yield from self._ask("/v1/refine", _drop_none(prompt), {"image": image})
         return RefinedMasks.model_validate_json(response.content)
 
-    def ask(self, image: ImageInput, query: str, **options: Any) -> Exchange[Result]:
+    def ask(self, subject: Subject, query: str, **options: Any) -> Exchange[Result]:
         """Answer a query."""
         body = {"query": query, **_drop_none(options)}
-        response = yield from self._ask("/v1/episodes", body, {"image": image}, key=make_key())
+        response = yield from self._ask("/v1/episodes", body, _name_subject(subject), key=make_key())
         return Result.model_validate_json(response.content)
 
-    def watch(self, image: ImageInput, query: str, **options: Any) -> Exchange[httpx2.Response]:
+    def watch(self, subject: Subject, query: str, **options: Any) -> Exchange[httpx2.Response]:
         """Begin to answer a query step by step; the answer is a stream of lines for `parse_line`."""
         body = {"query": query, **_drop_none(options)}
-        return (yield from self._ask("/v1/episodes", body, {"image": image}, key=make_key(), is_stream=True))
+        return (yield from self._ask("/v1/episodes", body, _name_subject(subject), key=make_key(), is_stream=True))
 
-    def start_conversation(self, image: ImageInput, name: str) -> Exchange[ConversationState]:
+    def start_conversation(self, subject: Subject, name: str, **part: Any) -> Exchange[ConversationState]:
         """Begin a conversation."""
-        response = yield from self._ask("/v1/conversations", {"name": name}, {"image": image})
+        body = {"name": name, **_drop_none(part)}
+        response = yield from self._ask("/v1/conversations", body, _name_subject(subject))
         return ConversationState.model_validate_json(response.content)
 
     def get_conversation(self, conversation: str) -> Exchange[ConversationState]:
@@ -214,16 +273,22 @@ class Exchanges:
         return ConversationState.model_validate_json(response.content)
 
     def take_turn(
-        self, state: ConversationState, verb: str, images: Mapping[str, ImageInput], body: Mapping[str, Any]
+        self, state: ConversationState, verb: str, subject: Subject | None, body: Mapping[str, Any]
     ) -> Exchange[ConversationState]:
         """Take a turn, if the conversation is still in this state."""
+        subjects = {} if subject is None else _name_subject(subject)
         path = f"/v1/conversations/{state.conversation}/{verb}"
-        response = yield from self._ask(path, body, images, key=make_key(), headers={"if-match": state.etag})
+        response = yield from self._ask(path, body, subjects, key=make_key(), headers={"if-match": state.etag})
         return ConversationState.model_validate_json(response.content)
 
-    def start_job(self, images: Sequence[ImageInput], body: Mapping[str, Any]) -> Exchange[JobStatus]:
-        """Begin to ask the same of many images."""
-        response = yield from self._ask("/v1/jobs", _drop_none(body), {"images": list(images)}, key=make_key())
+    def start_job(
+        self, images: Sequence[ImageInput], videos: Sequence[UploadedVideo], body: Mapping[str, Any]
+    ) -> Exchange[JobStatus]:
+        """Begin to ask the same of many images, or of many videos."""
+        named: dict[str, list[Subject]] = {"images": [*images]}
+        if videos:
+            named["videos"] = [*videos]
+        response = yield from self._ask("/v1/jobs", _drop_none(body), named, key=make_key())
         return JobStatus.model_validate_json(response.content)
 
     def get_job(self, job: str) -> Exchange[JobStatus]:
@@ -244,10 +309,10 @@ class Exchanges:
         response = yield from self._send(self._build_request("GET", f"/v1/jobs/{job}/result"))
         return [JobRow.model_validate_json(line) for line in response.content.splitlines()]
 
-    def resume_job(self, job: str, images: Sequence[ImageInput]) -> Exchange[JobStatus]:
-        """Let a job go on, once its images are uploaded again."""
-        for image in images:
-            yield from self.upload(image)
+    def resume_job(self, job: str, subjects: Sequence[Subject]) -> Exchange[JobStatus]:
+        """Let a job go on, once its images or videos are uploaded again."""
+        for subject in subjects:
+            yield from self._upload_again(subject)
         response = yield from self._send(self._build_request("POST", f"/v1/jobs/{job}/resume"))
         return JobStatus.model_validate_json(response.content)
 
@@ -261,40 +326,45 @@ class Exchanges:
         self,
         path: str,
         body: Mapping[str, Any],
-        images: Mapping[str, ImageInput | list[ImageInput]],
+        subjects: Mapping[str, Subject | list[Subject]],
         *,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
         is_stream: bool = False,
     ) -> Exchange[httpx2.Response]:
-        """Post JSON that names images, which are uploaded where the server does not have them (any more)."""
+        """Post JSON that names images or videos, which are uploaded where the server does not have them (any more)."""
         sent = {**(headers or {}), **({} if key is None else {"idempotency-key": key})}
         if is_stream:
             sent["accept"] = "application/x-ndjson"
         for tries_left in reversed(range(UPLOAD_TRIES)):
             named: dict[str, Any] = {}
-            for field_name, image in images.items():
-                if isinstance(image, list):
+            for field_name, subject in subjects.items():
+                if isinstance(subject, list):
                     named[field_name] = []
-                    for each in image:
+                    for each in subject:
                         named[field_name].append((yield from self._find_key(each)))
                 else:
-                    named[field_name] = yield from self._find_key(image)
+                    named[field_name] = yield from self._find_key(subject)
             if isinstance(named.get("image"), str):
                 sent["x-image-key"] = named["image"]  # by which balancers find its embedding again
             request = self._build_request("POST", path, headers=sent, json={**body, **named})
             try:
                 return (yield from self._send(request, is_stream=is_stream))
             except RemoteError as error:
-                if error.code != "image_gone" or not images or not tries_left:
+                if error.code not in GONE_CODES or not subjects or not tries_left:
                     raise
                 self._keys.clear()
         raise AssertionError("the last try returns or raises")
 
-    def _find_key(self, image: ImageInput) -> Exchange[str]:
-        content = read_content(image)
-        known = self._keys.get(_digest(content))
-        return known or (yield from self.upload(content)).key
+    def _find_key(self, subject: Subject) -> Exchange[str]:
+        digest = subject.digest if isinstance(subject, UploadedVideo) else _digest(read_content(subject))
+        known = self._keys.get(digest)
+        return known or (yield from self._upload_again(subject))
+
+    def _upload_again(self, subject: Subject) -> Exchange[str]:
+        if isinstance(subject, UploadedVideo):
+            return (yield from self._send_video(subject.read_content())).video
+        return (yield from self.upload(subject)).key
 
     def _remember_key(self, content: bytes, key: str) -> None:
         self._keys[_digest(content)] = key
@@ -370,6 +440,11 @@ def _describe_mask(mask: np.ndarray) -> dict[str, Any]:
         raise ValueError(f"a mask is bool (H, W), got {mask.dtype} {mask.shape}")
     rle = encode_mask(mask)
     return {"size": list(rle.size), "counts": rle.counts}
+
+
+def _name_subject(subject: Subject) -> dict[str, Subject]:
+    """Return the field of a request that names it."""
+    return {"video" if isinstance(subject, UploadedVideo) else "image": subject}
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from fastapi import FastAPI
 
 from agent.report.result import Result
 from sam3_tool import Sam3
+from sam3_tool.synthetic.clips import draw_clip
 from serve.client import AsyncSam3Client, RemoteError, Sam3Client, decode_answer
 from serve.client.exchanges import parse_line
 from serve.http.app import create_app
 from serve.http.auth import TokenBook
 from serve.http.settings import ServeSettings
 from serve.talk.talk import Talk
+from tests.support.films import write_film
 from tests.support.serving import ANNA, BEN, HEIGHT, WIDTH, serve_in_thread, write_image
 
 ROOT = Path(__file__).parents[3]
@@ -118,6 +120,132 @@ def test_a_job_is_waited_for_read_and_resumed(client: Sam3Client, forget: Callab
     client.cancel_job(gone.job)
     with pytest.raises(RemoteError, match="no such job"):
         client.get_job(gone.job)
+
+
+# videos, which the embedded network follows
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four frames, two a second."""
+    path = tmp_path_factory.mktemp("film") / "film.webp"
+    path.write_bytes(write_film(draw_clip(3, length=4).frames))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny_app() -> FastAPI:
+    return create_app(ServeSettings(tokens=TokenBook.parse(f"anna:{ANNA}"), drain_seconds=0), Sam3.load("tiny"))
+
+
+@pytest.fixture(scope="module")
+def tiny_address(tiny_app: FastAPI) -> Iterator[str]:
+    with serve_in_thread(tiny_app) as address:
+        yield address
+
+
+@pytest.fixture
+def viewer(tiny_address: str) -> Iterator[Sam3Client]:
+    with Sam3Client(tiny_address, token=ANNA, patience=5) as client:
+        yield client
+
+
+@pytest.fixture
+def forget_films(tiny_app: FastAPI) -> Callable[[], None]:
+    """Let the server forget every video."""
+
+    def forget_videos() -> None:
+        videos = tiny_app.state.services.videos
+        for path, *_ in videos._list_files("*"):
+            videos._remove(path)
+
+    return forget_videos
+
+
+def test_a_video_is_asked_about_and_uploaded_again_when_it_is_forgotten(
+    viewer: Sam3Client, film: Path, forget_films: Callable[[], None]
+) -> None:
+    video = viewer.upload_video(film)
+    assert (video.width, video.height, video.frames, video.seconds) == (256, 192, 4, 1.5)
+    result = viewer.ask(video, "the largest object")
+    assert result.video is not None and result.masks[0].track is not None
+    assert (result.video.frames, result.masks[0].track.frames) == (4, [0, 1, 2, 3])
+    forget_films()
+    *steps, last = viewer.watch(viewer.upload_video(film.read_bytes()), "the largest object", since=1.0)
+    assert isinstance(last, Result) and last.video is not None
+    assert (last.video.first_frame, last.video.last_frame, len(steps) > 0) == (2, 3, True)
+    forget_films()
+    assert viewer.ask(video, "the largest object", until=0.2).outcome == "answered"
+
+
+def test_a_conversation_and_a_job_about_a_video(
+    viewer: Sam3Client, film: Path, forget_films: Callable[[], None]
+) -> None:
+    video = viewer.upload_video(str(film))
+    forget_films()
+    begun = viewer.start_conversation(video, "film.webp", until=0.6)
+    assert begun.video is not None and begun.video.last_frame == 1
+    said = viewer.take_turn(begun, "say", query="the largest object")
+    assert said.masks[0].track is not None
+    forget_films()
+    shown = viewer.take_turn(said, "show", video=video, since=1.0)
+    assert shown.video is not None and (shown.video.first_frame, shown.count) == (2, 0)
+    job = viewer.start_job(videos=[video, video], query="the largest object")
+    ended = viewer.wait_for_job(job.job, every=0.02)
+    assert (ended.done, ended.failed, [row.video for row in viewer.read_job(job.job)]) == (2, 0, [video.key] * 2)
+
+
+def test_a_job_about_a_video_that_was_forgotten_goes_on_when_it_is_resumed(
+    viewer: Sam3Client, film: Path, forget_films: Callable[[], None]
+) -> None:
+    video = viewer.upload_video(film)
+    forget_films()
+    job = viewer.start_job(videos=[video], query="the largest object")
+    assert viewer.wait_for_job(job.job, every=0.02).errors[0].code == "video_gone"
+    viewer.resume_job(job.job, videos=[video])
+    ended = viewer.wait_for_job(job.job, every=0.02)
+    assert (ended.done, ended.failed) == (1, 0)
+
+
+def test_a_file_that_has_changed_is_not_taken_for_the_video_that_was_uploaded(
+    viewer: Sam3Client, film: Path, tmp_path: Path, forget_films: Callable[[], None]
+) -> None:
+    path = tmp_path / "film.webp"
+    path.write_bytes(film.read_bytes())
+    video = viewer.upload_video(path)
+    path.write_bytes(film.read_bytes()[:-1])
+    forget_films()
+    with pytest.raises(ValueError, match="has changed since it was uploaded; call `upload_video` again"):
+        viewer.ask(video, "the largest object")
+
+
+def test_wrong_videos_are_refused_with_the_servers_code(viewer: Sam3Client, film: Path) -> None:
+    for wrong in (b"no film at all", write_image()):
+        with pytest.raises(RemoteError) as refused:
+            viewer.upload_video(wrong)
+        assert refused.value.code == "not_a_video"
+    with pytest.raises(FileNotFoundError):
+        viewer.upload_video("nowhere.mp4")
+    with pytest.raises(RemoteError, match="`since` and `until`"):
+        viewer.ask(viewer.upload_video(film), "the largest object", since=99)
+    with pytest.raises(RemoteError, match="this is about an image"):
+        viewer.ask(WHITE, "cups", since=0)
+    with pytest.raises(RemoteError, match="either `images` or `videos`"):
+        viewer.start_job([WHITE], videos=[viewer.upload_video(film)], query="cups")
+
+
+def test_an_event_loop_asks_about_videos_too(tiny_address: str, film: Path) -> None:
+    async def ask() -> tuple[Any, ...]:
+        async with AsyncSam3Client(tiny_address, token=ANNA) as client:
+            video = await client.upload_video(film)
+            lines = [line async for line in client.watch(video, "the largest object", until=0.6)]
+            begun = await client.start_conversation(video, since=1.0)
+            shown = await client.take_turn(begun, "show", video=video)
+            job = await client.start_job(videos=[video], query="the largest object")
+            return lines[-1], shown, await client.wait_for_job(job.job, every=0.02)
+
+    last, shown, ended = asyncio.run(ask())
+    assert (last.video.last_frame, shown.video.frames, ended.done, ended.failed) == (1, 4, 1, 0)
 
 
 def test_errors_are_one_sentence_with_the_servers_code(client: Sam3Client, address: str) -> None:

@@ -112,6 +112,56 @@ def test_what_nobody_waits_for_any_more_is_not_computed() -> None:
     assert backend.phrases == ["first"]
 
 
+class GriddedBackend(ScriptedBackend):
+    """It takes points of everything mode four at a time, counts these batches, and ends the first when it is let."""
+
+    points_at_once = 4
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.began, self.may_go_on = threading.Event(), threading.Event()
+        self.batches = 0
+
+    def segment_points(self, embedding, prompt):
+        self.batches += 1
+        self.began.set()
+        assert self.may_go_on.wait(60)
+        return super().segment_points(embedding, prompt)
+
+
+def test_everything_ends_after_the_batch_in_which_its_client_left() -> None:
+    backend = GriddedBackend()
+    with serve_in_thread(create_app(ServeSettings(), Sam3(backend))) as address:
+        key = ask(address, "POST", "/v1/images", write_image())[2]["image"]
+        body = json.dumps({"image": key, "points_per_side": 6}).encode()
+        leaving = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        leaving.request("POST", "/v1/everything", body, {"content-type": "application/json"})
+        assert backend.began.wait(60)
+        sleep(0.1)  # nobody looks whether a client is there at once
+        leaving.close()
+        for _ in range(3):  # until the server has seen it
+            assert ask(address, "GET", "/health")[0] == 200
+        backend.may_go_on.set()
+        assert ask(address, "POST", "/v1/everything", body)[0] == 200
+    assert backend.batches == 1 + 9
+
+
+def test_everything_ends_after_the_batch_in_which_its_deadline_passed() -> None:
+    backend = GriddedBackend()
+    with (
+        serve_in_thread(create_app(ServeSettings(deadline=0.3), Sam3(backend))) as address,
+        ThreadPoolExecutor() as pool,
+    ):
+        key = ask(address, "POST", "/v1/images", write_image())[2]["image"]
+        body = json.dumps({"image": key, "points_per_side": 6}).encode()
+        asked = pool.submit(ask, address, "POST", "/v1/everything", body)
+        assert backend.began.wait(60)
+        sleep(0.3)
+        backend.may_go_on.set()
+        status, _, answer = asked.result()
+    assert (status, answer["error"]["code"], backend.batches) == (504, "deadline", 1)
+
+
 def exchange_bytes(address: str, sent: bytes, *, end: bool = False) -> bytes:
     """Send bytes, and return all that comes back until the server closes the connection."""
     url = urlsplit(address)

@@ -1,6 +1,5 @@
 """Videos over HTTP: uploaded once, asked about by key, and refused in one sentence where images are expected."""
 
-import io
 import json
 import os
 from collections.abc import Iterator
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
 
@@ -25,17 +23,10 @@ from serve.http.settings import ServeSettings
 from serve.talk.planners import PlannerBook
 from serve.talk.settings import TalkSettings
 from serve.videos.store import VideoStore
+from tests.support.films import write_film
 from tests.support.serving import ANNA, BEN, as_tenant, write_image
 
 QUERY = "all the objects"
-
-
-def write_film(frames: Any, milliseconds: int = 500) -> bytes:
-    """Return an animation that holds every pixel of these frames, which no extra is needed to read."""
-    first, *others = map(PIL.Image.fromarray, frames)
-    content = io.BytesIO()
-    first.save(content, "WEBP", save_all=True, append_images=others, lossless=True, duration=milliseconds)
-    return content.getvalue()
 
 
 @pytest.fixture(scope="module")
