@@ -168,11 +168,13 @@ def test_a_video_is_asked_about_and_uploaded_again_when_it_is_forgotten(
     video = viewer.upload_video(film)
     assert (video.width, video.height, video.frames, video.seconds) == (256, 192, 4, 1.5)
     result = viewer.ask(video, "the largest object")
-    assert result.video is not None and result.masks[0].track is not None
+    assert result.video is not None
+    assert result.masks[0].track is not None
     assert (result.video.frames, result.masks[0].track.frames) == (4, [0, 1, 2, 3])
     forget_films()
     *steps, last = viewer.watch(viewer.upload_video(film.read_bytes()), "the largest object", since=1.0)
-    assert isinstance(last, Result) and last.video is not None
+    assert isinstance(last, Result)
+    assert last.video is not None
     assert (last.video.first_frame, last.video.last_frame, len(steps) > 0) == (2, 3, True)
     forget_films()
     assert viewer.ask(video, "the largest object", until=0.2).outcome == "answered"
@@ -184,12 +186,14 @@ def test_a_conversation_and_a_job_about_a_video(
     video = viewer.upload_video(str(film))
     forget_films()
     begun = viewer.start_conversation(video, "film.webp", until=0.6)
-    assert begun.video is not None and begun.video.last_frame == 1
+    assert begun.video is not None
+    assert begun.video.last_frame == 1
     said = viewer.take_turn(begun, "say", query="the largest object")
     assert said.masks[0].track is not None
     forget_films()
     shown = viewer.take_turn(said, "show", video=video, since=1.0)
-    assert shown.video is not None and (shown.video.first_frame, shown.count) == (2, 0)
+    assert shown.video is not None
+    assert (shown.video.first_frame, shown.count) == (2, 0)
     job = viewer.start_job(videos=[video, video], query="the largest object")
     ended = viewer.wait_for_job(job.job, every=0.02)
     assert (ended.done, ended.failed, [row.video for row in viewer.read_job(job.job)]) == (2, 0, [video.key] * 2)
