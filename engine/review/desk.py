@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import islice
 from threading import RLock
 
 from engine.errors import EngineError
 from engine.images import EngineImage
+from engine.lottery import draw_lot
 from engine.pairs import Entry, Judgement, Pair, Proposal, Withdrawal
 from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, is_about, name_person, read_content, to_entries
@@ -40,8 +40,7 @@ Ranking = Callable[[str], Priority]
 
 def rank_randomly(pair: str) -> Priority:
     """Return the priority of a pair where nobody has measured its risk: a random one, always the same."""
-    digest = blake2b(pair.encode(), digest_size=8, person=b"rank").digest()
-    return Priority(int.from_bytes(digest, "big") / 2**64, "random")
+    return Priority(draw_lot(pair), "random")
 
 
 @dataclass(frozen=True)

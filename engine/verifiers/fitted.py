@@ -77,8 +77,8 @@ class FitReport:
 def fit_stage(stage: Stage, labels: Sequence[LabelledItem]) -> FitReport:
     """Fit one stage on what people have said.
 
-    Each label counts by the inverse of the chance with which it was drawn, because the risky ones come first and are
-    wrong more often than others. Folds are by image.
+    Each label counts by its weight, the items that it stands for: the risky ones come first and are wrong more often
+    than others. Folds are by image.
 
     Args:
         stage: "mv" or "ev".

@@ -38,7 +38,11 @@ def measure_store(images: int = 10_000) -> Iterator[Table]:
         folder = Path(name)
         fill_engine(folder, images)
         rows = [*_measure_reading(folder / "engine"), *_measure_exports(folder)]
-    about = {"images": images, "pairs": images * PHRASES, "image": f"{SIZE[1]} x {SIZE[0]}"}
+    about: dict[str, str | float | int | None] = {
+        "images": images,
+        "pairs": images * PHRASES,
+        "image": f"{SIZE[1]} x {SIZE[0]}",
+    }
     columns = ("work", "processor s", "more memory, MiB")
     yield Table("engine-store", "What a large data engine costs", columns, rows, about)
 

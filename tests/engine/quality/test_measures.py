@@ -23,7 +23,6 @@ from engine.quality.measures.label_scores import (
 from engine.quality.measures.people import group_opinions
 from engine.quality.measures.summary import QualityReport, measure_quality
 from engine.quality.weighing import weigh_by_risk
-from engine.review.desk import rank_randomly
 from engine.states import StatePolicy, Thresholds
 from engine.store.store import EngineStore
 from evals.metrics.cgf1 import score_pairs
@@ -201,11 +200,6 @@ def test_weights_count_like_copies_and_equal_weights_change_nothing() -> None:
     thirds = [LabelPair(pair.image, pair.predicted, pair.targets, 10 / 3) for pair in once]
     assert compute_label_scores(thirds) == compute_label_scores(once)
     assert compute_label_intervals(thirds) == compute_label_intervals(once)
-
-
-def test_lots_are_those_of_the_review() -> None:
-    keys = [f"{number:016x}" for number in range(50)]
-    assert [draw_lot(key) for key in keys] == [rank_randomly(key).value for key in keys]
 
 
 @pytest.mark.parametrize("in_lottery", [True, False])
