@@ -159,7 +159,7 @@ async def segment_everything(
     """Find everything, without a prompt. This takes as long as some hundred clicks."""
     image = services.get_image(tenant, asked.image)
     async with services.open_work(request) as work:
-        answer = await work.run(lambda: _answer_everything(work.sam3, image, asked))
+        answer = await work.run(lambda: _answer_everything(work.build_unhurried(), image, asked))
     return Response(answer, media_type="application/json")
 
 
