@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from agent.planners.chat.views import reduce_image
 from demo.actions import Actions
 from demo.album.serving import answer_album_request
 from demo.album.telling import StripMemory
@@ -18,25 +17,16 @@ from demo.engine import STARTING, Choice, Engine
 from demo.events import PageComponents, connect_events
 from demo.joined import EditAnswerer
 from demo.requests import ShownImage, ShownStep, parse_data
+from demo.start.examples import load_examples
 from demo.studio.component import MaskStudio
 from demo.studio.preview import MaskPreviewer
-from demo.studio.rows import encode_data_url
 from demo.studio.tiles import TileDrawer
 from demo.talk.following import Follower
-from sam3_tool import Image
 
 WEB = Path(str(files("demo") / "web"))
 DAY, CLEANUP_INTERVAL = 86400, 600
 """Seconds."""
 CONNECT_FORM_JS = "window.dispatchEvent(new CustomEvent('sam3-form'));"
-EXAMPLE_SIDE = 192
-"""Pixels of the long side of an example's thumbnail."""
-EXAMPLES = {
-    "fruit": "Watermelons, cherries and a banana",
-    "shapes": "Hearts and stars in four colours",
-    "cactus": "Cacti, hats and a bell",
-    "horses": "Horses and mushrooms",
-}
 
 
 def build_page(actions: Actions) -> Any:
@@ -57,7 +47,7 @@ def build_page(actions: Actions) -> Any:
             with gr.Column(elem_id="left"):
                 canvas = MaskStudio(
                     {"masks": []},
-                    examples=_load_examples(actions.examples),
+                    examples=load_examples(actions.examples),
                     sam3=actions.engine.sam3_name,
                     server_functions=_build_canvas_functions(answerer),
                     elem_id="stage",
@@ -199,11 +189,3 @@ def _build_dropdown(label: str, info: str, choices: list[Choice]) -> Any:
         for choice in choices
     ]
     return gr.Dropdown(names, value=choices[0].name, label=label, info=info, interactive=True)
-
-
-def _load_examples(folder: Path) -> list[dict[str, str]]:
-    images = {name: Image.open(folder / f"{name}.webp") for name in EXAMPLES}
-    return [
-        {"name": name, "about": EXAMPLES[name], "url": encode_data_url(reduce_image(image, EXAMPLE_SIDE), quality=80)}
-        for name, image in images.items()
-    ]

@@ -35,7 +35,7 @@ def main() -> None:
         page.locator(".pill.ready").wait_for()
         print(f"from the command to loaded models: {perf_counter() - started:.1f} s")
         print(f"the first page: {sum(loaded):,.0f} bytes over the wire")
-        page.locator("[data-example=fruit]").click()
+        page.locator("[data-example=fruit]").click(modifiers=["Shift"])
         page.locator(".stage[data-state=image][data-busy=no]").wait_for()
         page.wait_for_timeout(QUIET)
         _print_question_bytes(page)

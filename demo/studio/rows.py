@@ -46,7 +46,12 @@ def encode_data_url(image: Image, *, quality: int) -> str:
     """Return the image as WebP inside a URL, so that there is no file that somebody else could ask for."""
     file = BytesIO()
     image.to_pil().save(file, "WEBP", quality=quality, method=2)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return build_data_url(file.getvalue())
+
+
+def build_data_url(webp: bytes) -> str:
+    """Return the bytes of a WebP file inside a URL."""
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
 
 
 def choose_mask_ink(color: Color) -> str:

@@ -13,11 +13,11 @@ from agent.cli.options import Options
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, ModelSelection
-from demo.app import EXAMPLES
 from demo.canvas import canvas_state
 from demo.engine import Engine
 from demo.requests import ShownStep
 from demo.sessions import SessionStore
+from demo.start.examples import EXAMPLES
 from demo.studio.editing import apply_edit
 from demo.studio.edits import PointEdit
 from demo.talk.messages import build_talk

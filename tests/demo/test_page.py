@@ -212,7 +212,7 @@ def test_everything_can_be_done_from_the_keyboard(visit):
         keys.press("Tab")
         if visitor.page.evaluate(focused) == "fruit":
             break
-    keys.press("Enter")
+    keys.press("Shift+Enter")
     visitor.has_image()
     grammar(visitor)
     visitor.page.locator("#query textarea").focus()

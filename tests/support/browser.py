@@ -82,7 +82,7 @@ class Visitor:
         self.page.locator(f".stage[data-masks='{masks}'][data-busy='no']").wait_for()
 
     def begin(self, example: str = "fruit") -> None:
-        self.page.locator(f"[data-example={example}]").click()
+        self.page.locator(f"[data-example={example}]").click(modifiers=["Shift"])  # nothing is asked
         self.has_image()
 
     def has_image(self) -> None:

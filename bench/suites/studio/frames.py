@@ -59,7 +59,7 @@ def _watch_page(page: Page, act: Callable[[Page], None]) -> tuple[list[float], l
 
 
 def _report_previews(page: Page) -> None:
-    page.locator("[data-example=fruit]").click()
+    page.locator("[data-example=fruit]").click(modifiers=["Shift"])
     page.locator(".stage[data-state=image][data-busy=no]").wait_for()
     box = page.locator(".stage .frame").bounding_box()
     assert box is not None

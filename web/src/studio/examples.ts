@@ -1,4 +1,4 @@
-// The example images of the empty studio.
+// The example images of the empty studio: each before and after its question. A tap opens one and asks it.
 import { findNode, makeNode } from '../dom.ts';
 import type { Example } from './types.ts';
 
@@ -6,12 +6,20 @@ export function showExamples(root: HTMLElement, examples: Example[]): void {
   findNode(root, '.examples').append(...examples.map(buildExample));
 }
 
-function buildExample({ name, about, url }: Example): HTMLElement {
-  const button = makeNode('button'), thumbnail = makeNode('img');
+function buildExample({ name, about, question, before, after }: Example): HTMLElement {
+  const button = makeNode('button'), views = makeNode('span', 'views');
   button.type = 'button';
   button.dataset.example = name;
-  button.title = thumbnail.alt = about;
-  thumbnail.src = url;
-  button.append(thumbnail);
+  button.dataset.question = question;
+  button.title = 'Open it and ask (with Shift: only open it)';
+  views.append(buildView('before', before, about), buildView('after', after, ''));
+  button.append(views, makeNode('span', 'asked', question));
   return button;
+}
+
+function buildView(kind: string, url: string, about: string): HTMLElement {
+  const view = makeNode('img', kind);
+  view.src = url;
+  view.alt = about;
+  return view;
 }

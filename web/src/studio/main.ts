@@ -31,16 +31,20 @@ const ACTS: Record<string, () => void> = {
   compare: () => { state.compared = !state.compared; studio.draw(); },
 };
 
+function openExample({ example, question }: DOMStringMap, alone: boolean): void {
+  stage.dataset.busy = 'yes';
+  window.dispatchEvent(new CustomEvent('sam3-planned', { detail: alone ? '' : question }));
+  trigger('example', { name: example });
+}
+
 function connectControls(): void {
   element.addEventListener('click', (event) => {
     const target = event.target as Element;
     ACTS[target.closest<HTMLElement>('[data-do]')?.dataset.do ?? '']?.();
     const mending = target.closest<HTMLElement>('[data-mend]')?.dataset.mend;
     if (mending) studio.mend(mending as Mending);
-    const example = target.closest<HTMLElement>('[data-example]')?.dataset.example;
-    if (!example) return;
-    stage.dataset.busy = 'yes';
-    trigger('example', { name: example });
+    const chosen = target.closest<HTMLElement>('[data-example]');
+    if (chosen) openExample(chosen.dataset, event.shiftKey);
   });
   for (const radio of stage.querySelectorAll('input[name=mode]'))
     radio.addEventListener('change', () => studio.setMode(studio.mode));

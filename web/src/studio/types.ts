@@ -51,7 +51,10 @@ export interface Subject {
 export interface Example {
   name: string;
   about: string;
-  url: string;
+  question: string;
+  /** The image without and with the masks of the answer. */
+  before: string;
+  after: string;
 }
 
 /** The one object in it, all that look like it, or that these are to be left out. */

@@ -17,6 +17,7 @@ window.addEventListener('sam3-state', (event) => talk.noteCanvas((event as Custo
 window.addEventListener('sam3-models', (event) => talk.chooseModels((event as CustomEvent<Models>).detail));
 window.addEventListener('sam3-settled', () => void talk.look(false));
 window.addEventListener('sam3-question', (event) => talk.offer((event as CustomEvent<string>).detail));
+window.addEventListener('sam3-planned', (event) => talk.plan((event as CustomEvent<string>).detail));
 window.addEventListener('sam3-form', () => talk.draw());
 joinPart('talk', {
   describe: () => ({ session: sessionStorage.getItem('sam3-agent') ?? '', ...talk.describe() }),

@@ -43,6 +43,8 @@ export class Talk implements TalkHost {
   private pending: Pending | null = null;
   /** My question until the server has taken it. */
   private sent: Question | null = null;
+  /** What is asked once an image is there. */
+  private planned = '';
   private version = 0;
   private suggestions: string[] = [];
   private placeholder = '';
@@ -88,6 +90,7 @@ export class Talk implements TalkHost {
     if ((value.version ?? 0) < this.version) return; // something newer is shown already
     this.apply({ ...value, version: value.version ?? 0, keep: 0, tail: value.entries, canvas: null });
     if (this.pending) void this.follow();
+    else if (this.planned && this.shown.some(({ entry }) => entry.kind === 'image')) this.askPlanned();
     else if (!this.suggestions.length) void this.suggest();
   }
 
@@ -186,6 +189,17 @@ export class Talk implements TalkHost {
     this.draw();
     this.chat.scrollTop = this.chat.scrollHeight;
     void this.send({ query: text, planner, sam3, place: place ?? null, beside: Boolean(beside) });
+  }
+
+  /** Ask this as soon as an image is there; nothing where it is empty. */
+  plan(text: string): void {
+    this.planned = text;
+  }
+
+  private askPlanned(): void {
+    const text = this.planned;
+    this.planned = '';
+    this.ask(text);
   }
 
   private async send(question: Record<string, unknown>): Promise<void> {

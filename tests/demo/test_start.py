@@ -1,0 +1,70 @@
+"""The start of the page: four questions with what came of them, and a tap that asks one."""
+
+from io import BytesIO
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from agent.planners.chat.views import reduce_image
+from demo.start.drawing import draw_answer, encode_answer
+from demo.start.examples import ANSWERS, EXAMPLES, SIDE
+from demo.talk.suggestions import EXAMPLE_QUERIES
+from sam3_tool import Image
+from tests.support.browser import ROOT
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+LOSS = 1.5
+"""Levels of 255: another version of WebP changes less on average."""
+MOST = 60_000
+"""Bytes of all images of the start screen, as the page holds them."""
+UNCOVERED = "(one) => getComputedStyle(one).clipPath"
+MOTION = "(one) => getComputedStyle(one).animationName"
+
+
+def read_pixels(file):
+    return np.asarray(PIL.Image.open(file).convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_masks_of_the_start_are_what_the_model_answers(actions, name):
+    kept, drawn = read_pixels(ANSWERS / f"{name}.webp"), read_pixels(BytesIO(encode_answer(draw_answer(actions, name))))
+    plain = reduce_image(Image.open(ROOT / "demo" / "examples" / f"{name}.webp"), SIDE).pixels
+    assert np.abs(kept - drawn).mean() < LOSS < np.abs(kept - plain).mean()
+
+
+def test_every_question_of_the_start_is_one_that_is_suggested():
+    assert all(example.question in EXAMPLE_QUERIES[name] for name, example in EXAMPLES.items())
+
+
+def test_one_tap_opens_an_example_and_asks_its_question(visit, shots):
+    visitor = visit()
+    masked = visitor.page.locator("[data-example=fruit] .after")
+    assert masked.evaluate(UNCOVERED) == "inset(0px 0px 0px 50%)"
+    visitor.page.screenshot(path=shots / "start.png")
+    visitor.page.locator("[data-example=fruit]").focus()
+    assert masked.evaluate(UNCOVERED) == "inset(0px)"
+    sources = visitor.page.locator(".examples img").evaluate_all("images => images.map(one => one.src)")
+    assert len(sources) == 2 * len(EXAMPLES)
+    assert sum(map(len, sources)) < MOST
+    visitor.page.keyboard.press("Enter")
+    visitor.sees(masks=3)
+    assert EXAMPLES["fruit"].question in visitor.page.locator("#chat .mine").inner_text()
+    assert visitor.complaints == []
+
+
+def test_shift_opens_an_example_and_asks_nothing(visit):
+    visitor = visit()
+    visitor.begin("horses")
+    visitor.page.locator(".suggestions .suggestion").first.wait_for()
+    assert visitor.page.locator("#chat .mine").count() == 0
+
+
+def test_where_nothing_hovers_the_masks_come_by_themselves_unless_motion_is_unwanted(visit, shots):
+    still = visit(**PHONE)
+    still.page.screenshot(path=shots / "start-phone.png")
+    assert still.page.locator("[data-example=fruit] .after").evaluate(MOTION) == "none"
+    moving = visit(**PHONE, reduced_motion="no-preference")
+    assert moving.page.locator("[data-example=fruit] .after").evaluate(MOTION) == "uncover"
+    moving.page.locator("[data-example=shapes]").tap()
+    moving.sees(masks=7)
