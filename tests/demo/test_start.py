@@ -68,3 +68,27 @@ def test_where_nothing_hovers_the_masks_come_by_themselves_unless_motion_is_unwa
     assert moving.page.locator("[data-example=fruit] .after").evaluate(MOTION) == "uncover"
     moving.page.locator("[data-example=shapes]").tap()
     moving.sees(masks=7)
+
+
+def test_a_question_mark_shows_all_keys_and_escape_gives_the_focus_back(visit, shots):
+    visitor = visit()
+    visitor.begin()
+    sheet, frame, keys = (
+        visitor.page.locator(".stage .sheet"),
+        visitor.page.locator(".stage .frame"),
+        visitor.page.keyboard,
+    )
+    frame.press("?")
+    sheet.locator("dd", has_text="Brush: Paint what belongs to the chosen mask").wait_for()
+    visitor.page.screenshot(path=shots / "keys.png")
+    keys.press("Escape")
+    assert not sheet.is_visible()
+    assert frame.evaluate("(one) => one === document.activeElement")
+    visitor.act("keys")
+    assert sheet.is_visible()
+    keys.press("?")
+    assert not sheet.is_visible()
+    visitor.page.locator("#query textarea").press("?")
+    assert not sheet.is_visible()
+    tools = visitor.page.locator(".stage .modes kbd").all_inner_texts()
+    assert sheet.locator("dt").all_text_contents()[: len(tools)] == tools

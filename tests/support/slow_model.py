@@ -9,7 +9,10 @@ from agent.cli.options import Options
 
 
 class SlowModel:
-    """A server of the chat-completions API: first a call of `segment`, and then nothing until it is told to go on."""
+    """A server of the chat-completions API: first a call of `segment`, and then nothing until it is told to go on.
+
+    A query with "which" it answers with a question.
+    """
 
     def __init__(self) -> None:
         self.go_on = Event()
@@ -30,7 +33,9 @@ class SlowModel:
         self._http.server_close()
 
     def _reply(self, request: dict) -> dict:
-        if len(request["messages"]) > 2:
+        if "which" in json.dumps(request["messages"][-1]):
+            call = ("ask_user", '{"question": "Which one?", "options": ["the large one", "the small one"]}')
+        elif len(request["messages"]) > 2:
             self.go_on.wait()
             call = ("report_no_mask", "{}")
         else:

@@ -74,7 +74,7 @@ const ACTS: Record<string, () => void> = {
 };
 
 function takeKey(event: KeyboardEvent): boolean {
-  if (event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).closest(EDITABLE)) return false;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]') || (event.target as Element).closest(EDITABLE)) return false;
   const digit = event.shiftKey ? null : /^Digit(\d)$/.exec(event.code);
   if (digit) palette.takeDigit(Number(digit[1]));
   else if (event.key === 'PageDown' || event.key === ']') strip.step(1);

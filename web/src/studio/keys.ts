@@ -6,14 +6,14 @@ import type { Mode, Studio } from './studio.ts';
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** In a video, arrows move in time. */
 const LETTERS: Record<string, [number, number]> = { a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1] };
-const MODES: Record<string, Mode> = { s: 'smart', v: 'select', a: 'add', x: 'remove', b: 'box', p: 'brush', e: 'eraser', g: 'polygon', h: 'hand' };
+export const MODES: Record<string, Mode> = { s: 'smart', v: 'select', a: 'add', x: 'remove', b: 'box', p: 'brush', e: 'eraser', g: 'polygon', h: 'hand' };
 /** A step of the cross: this part of the image's long side. */
 const STEP = 1 / 40;
 /** Pixels of the screen that an arrow moves the image with the hand. */
 const PAN = 60;
 /** A key makes the brush so many times larger. */
 const BRUSH_STEP = 1.25;
-const EDITABLE = 'textarea, input:not([type=radio]):not([type=range]):not([type=checkbox]), [contenteditable]';
+export const EDITABLE = 'textarea, input:not([type=radio]):not([type=range]):not([type=checkbox]), [contenteditable]';
 
 export function connectKeys(studio: Studio): void {
   studio.frame.addEventListener('keydown', (event) => {

@@ -4,11 +4,12 @@ import { showExamples } from './examples.ts';
 import { connectFiles, openFile } from './files.ts';
 import { connectKeys, connectSpace } from './keys.ts';
 import { connectPointer } from './pointer.ts';
+import { connectSheet } from './shortcuts.ts';
 import { Studio } from './studio.ts';
 import type { Change, Example, Mending } from './types.ts';
 
 const studio = new Studio({ element, props, server, trigger, watch });
-const { state, stage } = studio;
+const { state, stage } = studio, sheet = connectSheet(studio);
 
 const ACTS: Record<string, () => void> = {
   undo: () => studio.sendEdit({ kind: 'undo' }),
@@ -28,6 +29,8 @@ const ACTS: Record<string, () => void> = {
   play: () => studio.film.toggle(),
   back: () => studio.film.step(-1),
   ahead: () => studio.film.step(1),
+  keys: () => sheet.showModal(),
+  close: () => sheet.close(),
   compare: () => { state.compared = !state.compared; studio.draw(); },
 };
 
