@@ -214,6 +214,13 @@ def kept(shots):
     return keep
 
 
+def test_the_start(visit, kept):
+    visitor = visit(**DESKTOP)
+    visitor.page.locator(".pill.ready").wait_for()
+    visitor.page.locator("[data-example=shapes]").hover()
+    assert kept(visitor, "demo-start") < MOST
+
+
 def test_a_question_and_the_steps_to_its_answer(visit, kept):
     visitor = visit(**DESKTOP)
     visitor.begin("fruit")
