@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from demo.actions import Actions
+from demo.album.keeping import answer_keep_request
 from demo.album.serving import answer_album_request
 from demo.album.telling import StripMemory
 from demo.banner import render_banner, render_header
@@ -115,13 +116,16 @@ def _build_album(answerer: EditAnswerer) -> Any:
     def album(data: Any) -> dict[str, Any]:
         return answer_album_request(answerer.actions, answerer.strips, Path(get_upload_folder()), data)
 
+    def keep(data: Any) -> dict[str, Any]:
+        return answer_keep_request(answerer.actions, data)
+
     return gr.HTML(
         {},
         html_template=_read_web_file("album.html"),
         js_on_load=_read_web_file("album.js"),
         apply_default_css=False,
         elem_id="album",
-        server_functions=[album],
+        server_functions=[album, keep],
     )
 
 

@@ -129,6 +129,16 @@ def visit_plain(chromium: Browser) -> Iterator[Callable[[str], Page]]:
     context.close()
 
 
+@pytest.fixture
+def visit_lasting(chromium: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Visitor]:
+    """The page in a browser with a folder on the disk: only there does Chromium heed a quota that is set."""
+    options: dict[str, Any] = {"executable_path": CHROMIUM, "args": QUIET, **DESKTOP}
+    context = chromium.browser_type.launch_persistent_context(tmp_path / "profile", **options)
+    context.set_default_timeout(PATIENCE)
+    yield Visitor(context.pages[0]).arrive(request.getfixturevalue("server").url)
+    context.close()
+
+
 def _visits(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     contexts = []
 

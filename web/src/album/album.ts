@@ -24,6 +24,8 @@ export class Album {
   private timer = 0;
   private line: Promise<unknown> = Promise.resolve();
   view: AlbumView | null = null;
+  /** Told of the images that have changed, and of those that were taken out. */
+  onRows: (rows: AlbumReply['entries'], gone: number[]) => void = () => undefined;
 
   constructor(private readonly host: Host) {}
 
@@ -72,12 +74,14 @@ export class Album {
     const { token, order = this.order, classes = this.classes, current = this.current, run = this.run, tolerance = this.tolerance } = reply;
     Object.assign(this, { token, order, classes, current, run, tolerance });
     this.byClass = reply.by_class ?? this.byClass;
-    for (const id of [...this.entries.keys()]) if (!order.includes(id)) this.entries.delete(id);
+    const gone = [...this.entries.keys()].filter((id) => !order.includes(id));
+    for (const id of gone) this.entries.delete(id);
     const isAsked = this.current !== null && (this.entries.get(this.current)?.asked ?? false);
     const isAnswered = (wasAsked && !isAsked) || (wasRunning && !this.isRunning);
     if (reply.moved || reply.redraw || isAnswered) window.dispatchEvent(new CustomEvent('sam3-moved'));
     if (isAct || reply.notes?.length) this.view?.showNotes(reply.notes ?? []);
     if (reply.measure) this.view?.showMeasure(reply.measure);
+    this.onRows(reply.entries, gone);
     this.view?.draw();
     window.clearTimeout(this.timer);
     if (this.isRunning) this.timer = window.setTimeout(() => void this.look(), LOOK_INTERVAL);

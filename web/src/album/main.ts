@@ -1,6 +1,8 @@
 // The script of the film strip: Gradio runs it once.
 import { findNode, makeNode } from '../dom.ts';
 import { nameFiles } from '../named_files.ts';
+import { Keeper } from '../keeping/keeper.ts';
+import { WorkOffer } from '../keeping/offer.ts';
 import type { NamedFile } from '../named_files.ts';
 import { joinPart } from '../page_parts.ts';
 import { Album } from './album.ts';
@@ -119,15 +121,41 @@ let seen = '';
 window.addEventListener('sam3-state', (event) => {
   const { key, revision, busy } = (event as CustomEvent<{ key: string; revision: string; busy: boolean }>).detail;
   if (!busy && seen !== `${key} ${revision}`) {
+    if (seen) keeper.noteChange(album.current); // the first is what a reload found
     seen = `${key} ${revision}`;
     void album.look();
   }
 });
+const keeper = new Keeper(
+  server, album, (note) => showNotes([...notes, note]), (isUnsaved) => { root.dataset.unsaved = isUnsaved ? 'yes' : 'no'; },
+);
+const offer = new WorkOffer(findNode(root, '.kept'), keeper, album, takeFiles);
+let isOffered = false;
+
+/** Once per page, when the session is known and whether its strip has images. */
+async function showOffer(): Promise<void> {
+  if (!album.token) showNotes([]); // only a session of an earlier server was refused
+  await album.look();
+  if (isOffered) return;
+  isOffered = true;
+  await offer.show();
+  root.dataset.unsaved ??= 'no';
+}
+
+album.onRows = (rows, gone) => {
+  if (album.order.length) offer.hide();
+  for (const { id, state } of rows) if (state !== undefined && state !== 'new') keeper.noteChange(id);
+  for (const id of gone) keeper.noteChange(id);
+};
 joinPart('strip', {
   describe: () => album.token,
   take: (news, { key, revision }) => {
     seen = `${key} ${revision}`; // nothing is left to ask
     album.take(news as AlbumReply, false);
+    keeper.noteChange(album.current);
   },
 });
 watch('value', () => void album.look());
+window.addEventListener('sam3-question', () => { // the session has just been stored
+  void showOffer().catch((problem: unknown) => console.warn('Kept work is not offered:', problem)); // a browser may have no store
+});

@@ -8,8 +8,17 @@ export class ServerWatcher {
   /** The server that this page came from. */
   private home: string | null = null;
   private gone: HTMLElement | null = null;
+  private said: HTMLElement | null = null;
+  private lost = '';
+
+  /** Images that the browser kept and offers back, so they are not lost. */
+  private offered: string[] = [];
 
   constructor(private readonly element: HTMLElement) {
+    window.addEventListener('sam3-offered', (event) => {
+      this.offered = (event as CustomEvent<string[]>).detail;
+      if (this.offered.includes(this.lost)) this.said?.remove();
+    });
     void this.look();
   }
 
@@ -35,11 +44,14 @@ export class ServerWatcher {
   /** Nothing is lost without a word, whoever reloads the page first: this script or Gradio's. */
   private sayWhatIsLost(server: string): void {
     const [worked, lost] = JSON.parse(sessionStorage.getItem(WORK) ?? '[]') as string[];
-    if (!worked || worked === server) return;
+    if (!worked || !lost || worked === server) return;
     sessionStorage.removeItem(WORK);
+    this.lost = lost;
+    if (this.offered.includes(lost)) return;
     const text = `The server was started anew, and it no longer has the work on ${lost}. A conversation that you have downloaded can be opened here.`;
     const said = this.append(makeNode('button', 'gone', text));
     said.addEventListener('click', () => said.remove());
+    this.said = said;
   }
 
   private append<T extends HTMLElement>(said: T): T {

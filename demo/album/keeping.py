@@ -1,0 +1,80 @@
+"""What a browser keeps of the strip by itself: the conversation about each image, and each image once."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from agent.conversation.events import ImageShown
+from agent.records.episode_file import SavedImage
+from demo.actions import Actions
+from demo.album.adding import open_entry
+from demo.album.entries import AlbumEntry
+from demo.album.requests import EntryId
+from demo.requests import InvalidEventError, PageEvent, SessionId, parse_data
+from demo.talk.wording import describe_error
+from sam3_tool.errors import UserError
+
+MAX_KEPT_PIXELS = 12 * 10**6
+"""Of an image that a browser is given to keep; a larger one is kept by downloading its conversation."""
+
+
+class KeepRequest(PageEvent):
+    """The browser wants to keep an image's conversation, or an image."""
+
+    session: SessionId
+    id: EntryId
+    with_image: bool = False
+    """The browser does not have the image yet."""
+
+
+def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
+    """Return what a browser keeps of an image.
+
+    Args:
+        actions: What a visitor can do.
+        data: What the script sent: a `KeepRequest`.
+
+    Returns:
+        `text`, the saved conversation without pixels; `pictures`, the saved images with their pixels if they are
+        asked for; `name`, `masks` and `done`. Or `error` alone, a sentence.
+    """
+    try:
+        asked = parse_data(KeepRequest, data)
+        entries = actions.album.collect_entries(asked.session)
+    except (InvalidEventError, LookupError) as error:
+        return {"error": str(error)}
+    entry = next((one for one in entries if one.id == asked.id), None)
+    if entry is None:
+        return {"error": "This image is no longer in the strip."}
+    if refused := _refuse_entry(entry):
+        return {"error": refused}
+    try:
+        pictures = _save_pictures(actions, entry) if asked.with_image else []
+    except (UserError, ValueError, OSError) as error:  # its file may be gone
+        return {"error": describe_error(error)}
+    return {
+        "name": entry.name,
+        "masks": len(entry.answer),
+        "done": entry.done,
+        "text": zlib.decompress(entry.packed).decode("utf-8", "replace"),
+        "pictures": pictures,
+    }
+
+
+def _refuse_entry(entry: AlbumEntry) -> str:
+    """Why a browser cannot keep this; '' where it can."""
+    name = Path(entry.name).name
+    if entry.is_video:
+        return f"{name} is a video, which this browser does not keep; download the conversation."
+    if entry.width * entry.height > MAX_KEPT_PIXELS:
+        most = MAX_KEPT_PIXELS / 1e6
+        return f"{name} has more than {most:g} megapixels, so this browser does not keep it; download the conversation."
+    return ""
+
+
+def _save_pictures(actions: Actions, entry: AlbumEntry) -> list[dict[str, Any]]:
+    conversation = open_entry(entry, actions.limits)
+    images = {event.image.key: event for event in conversation.events if isinstance(event, ImageShown)}
+    saved = (SavedImage.from_image(event.image, event.name) for event in images.values())
+    return [json.loads(one.model_dump_json()) for one in saved]
