@@ -50,7 +50,7 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
     if refused := _refuse_entry(entry):
         return {"error": refused}
     try:
-        pictures = _save_pictures(actions, entry) if asked.with_image else []
+        pictures = _save_images(actions, entry) if asked.with_image else []
     except (UserError, ValueError, OSError) as error:  # its file may be gone
         return {"error": describe_error(error)}
     return {
@@ -73,7 +73,7 @@ def _refuse_entry(entry: AlbumEntry) -> str:
     return ""
 
 
-def _save_pictures(actions: Actions, entry: AlbumEntry) -> list[dict[str, Any]]:
+def _save_images(actions: Actions, entry: AlbumEntry) -> list[dict[str, Any]]:
     conversation = open_entry(entry, actions.limits)
     images = {event.image.key: event for event in conversation.events if isinstance(event, ImageShown)}
     saved = (SavedImage.from_image(event.image, event.name) for event in images.values())
