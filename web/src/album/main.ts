@@ -81,7 +81,7 @@ function takeKey(event: KeyboardEvent): boolean {
   if (digit) palette.takeDigit(Number(digit[1]));
   else if (event.key === 'PageDown' || event.key === ']') strip.step(1);
   else if (event.key === 'PageUp' || event.key === '[') strip.step(-1);
-  else if (event.key === 'Enter' && event.shiftKey) strip.toggleDone();
+  else if (event.key === 'Enter' && event.shiftKey && !(event.target as Element).closest('[data-example]')) strip.toggleDone();
   else return false;
   return true;
 }
