@@ -26,7 +26,7 @@ class StudioMask(StudioModel):
 
     >>> mask = np.zeros((4, 6), bool)
     >>> mask[1:3, 2:5] = True
-    >>> StudioMask.from_array(1, mask, label="cup").to_array().sum()
+    >>> int(StudioMask.from_array(1, mask, label="cup").to_array().sum())
     6
     """
 

@@ -53,7 +53,7 @@ def _check_closed(pairs_of_images: dict[str, dict[str, dict[str, Any]]], phrases
 def describe_open_pairs(count: int, total: int, name: str, phrase: str) -> str:
     """Say why labels are no plain COCO.
 
-    >>> describe_open_pairs(1, 4, "a.png", "cup")[-67:]
+    >>> describe_open_pairs(1, 4, "a.png", "cup")[-60:]
     "phrase: 1 of 4 pairs are not ('cup' in 'a.png' is the first)"
     """
     return (

@@ -57,7 +57,8 @@ def test_an_empty_path_and_the_home_of_nobody_are_one_line(command: str, paramet
             if each is parameter and not is_option:
                 words.append(value)
             elif each in others:
-                words += ["x"] if each.param_type_name == "argument" else [f"{each.opts[0]}=x"]
+                fitting = getattr(each.type, "choices", ["x"])[0]
+                words += [fitting] if each.param_type_name == "argument" else [f"{each.opts[0]}={fitting}"]
         done = CliRunner().invoke(app, [*command.split(), *words])
         assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr.startswith("error: ")

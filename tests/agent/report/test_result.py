@@ -36,7 +36,7 @@ def test_the_schema_describes_what_a_result_holds(play):
     schema = build_result_schema()
     held = Result.from_episode(play(Decision("segment", '{"phrases": ["red cup"]}')), seconds=1.0).model_dump()
     assert set(schema["properties"]) == {*held, "video", "warnings"}
-    assert set(schema["$defs"]["Mask"]["properties"]) == {*held["masks"][0], "track"}
+    assert set(schema["$defs"]["Mask"]["properties"]) == {*held["masks"][0], "track", "label"}
     assert schema["properties"]["message"]["description"] == "The answer in words."
 
 
