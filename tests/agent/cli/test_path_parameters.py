@@ -57,7 +57,7 @@ def test_an_empty_path_and_the_home_of_nobody_are_one_line(command: str, paramet
             if each is parameter and not is_option:
                 words.append(value)
             elif each in others:
-                fitting = getattr(each.type, "choices", ["x"])[0]
+                fitting = [*each.type_descriptor.choices, "x"][0] if each.type_descriptor.is_choice else "x"
                 words += [fitting] if each.param_type_name == "argument" else [f"{each.opts[0]}={fitting}"]
         done = CliRunner().invoke(app, [*command.split(), *words])
         assert (done.exit_code, done.stdout) == (2, "")
