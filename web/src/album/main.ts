@@ -134,8 +134,9 @@ let isOffered = false;
 
 /** Once per page, when the session is known and whether its strip has images. */
 async function showOffer(): Promise<void> {
-  if (!album.token) showNotes([]); // only a session of an earlier server was refused
+  const isFirst = !album.token;
   await album.look();
+  if (isFirst) showNotes([]); // only a session of an earlier server was refused, and its reply has come by now
   if (isOffered) return;
   isOffered = true;
   await offer.show();
