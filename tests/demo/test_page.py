@@ -76,6 +76,7 @@ def grammar(visitor):
     visitor.page.get_by_role("button", name="Models").click()
     visitor.page.get_by_label("Planner").click()
     visitor.page.get_by_role("option", name="grammar").click()
+    visitor.page.locator("#talk[data-planner=grammar], #talk [data-planner=grammar]").wait_for()
     return visitor
 
 

@@ -74,6 +74,7 @@ export class Talk implements TalkHost {
 
   chooseModels(models: Models): void {
     this.models = models;
+    this.host.element.dataset.planner = models.planner;
   }
 
   noteCanvas(canvas: { key: string; revision: string }): void {
