@@ -152,8 +152,7 @@ def test_a_finger_finds_takes_away_zooms_and_is_asked_what_a_box_means(visit, sh
     before, at = page.evaluate(WIDTH), visitor.point(320, 240)
     hand.pinch(at, 30, 90)
     page.wait_for_function(f"() => Math.abs(({WIDTH})() / {before} - 3) < 0.3")
-    # what fits cannot be moved: the shift by the finger that moves first is lost, and no more than that
-    assert visitor.point(320, 240) == pytest.approx(at, abs=12)
+    assert visitor.point(320, 240) == pytest.approx(at, abs=3)
     visitor.sees(masks=1)  # fingers that zoom click nothing
     page.screenshot(path=shots / "touch-zoom.png")
     hand.pinch(at, 90, 20)

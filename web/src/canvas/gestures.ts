@@ -7,6 +7,8 @@ const WHEEL_SPEED = 0.0016, LINE = 16;
 
 export class Gestures {
   private readonly fingers = new Map<number, Point>();
+  /** Place in the image, in its pixels, that was between two fingers when they came down. */
+  private pinchedPlace: Point = [0, 0];
   private hand: { id: number; at: Point } | null = null;
   /** Whether two fingers are on the image, or were until the last of them is lifted. */
   isPinching = false;
@@ -41,6 +43,8 @@ export class Gestures {
     if (event.pointerType === 'touch') this.fingers.set(event.pointerId, at);
     if (this.fingers.size === 2) {
       this.isPinching = true;
+      const [one, other] = [...this.fingers.values()] as [Point, Point];
+      this.pinchedPlace = this.zoom.findPlace(findMiddle(one, other));
       this.hand = null;
       this.begin();
     } else if (event.button === 1 || (event.button === 0 && this.isPanning())) {
@@ -58,9 +62,10 @@ export class Gestures {
       this.hasPanned = true;
     } else if (finger && this.fingers.size === 2) {
       const other = [...this.fingers].find(([id]) => id !== event.pointerId)![1];
-      const middle: Point = [(finger[0] + other[0]) / 2, (finger[1] + other[1]) / 2]; // it follows the fingers by the pan
+      const middle = findMiddle(at, other);
       this.zoom.zoomBy(measureDistance(at, other) / Math.max(1, measureDistance(finger, other)), middle);
-      this.zoom.panBy((at[0] - finger[0]) / 2, (at[1] - finger[1]) / 2);
+      // not by the way of each finger: what is lost while the image fits, and cannot be moved, would stay lost
+      this.zoom.bringPlace(this.pinchedPlace, middle);
     }
     if (finger) this.fingers.set(event.pointerId, at);
   }
@@ -71,6 +76,10 @@ export class Gestures {
     if (this.hand?.id === event.pointerId) this.hand = null;
     if (!this.fingers.size) this.isPinching = false;
   }
+}
+
+function findMiddle([x0, y0]: Point, [x1, y1]: Point): Point {
+  return [(x0 + x1) / 2, (y0 + y1) / 2];
 }
 
 function measureDistance([x0, y0]: Point, [x1, y1]: Point): number {

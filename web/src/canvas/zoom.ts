@@ -55,6 +55,17 @@ export class Zoom {
     if (this.place) this.apply({ ...this.place, left: this.place.left + right, top: this.place.top + down });
   }
 
+  /** The place in the image, in pixels and their parts, that is at a place of the window. */
+  findPlace([clientX, clientY]: Point): Point {
+    return this.viewport.toPlace({ clientX, clientY });
+  }
+
+  /** Move the image so that a place in it comes to a place of the window; what fits the well cannot be moved. */
+  bringPlace(place: Point, at: Point): void {
+    const [x, y] = this.viewport.toWindow(place);
+    this.panBy(at[0] - x, at[1] - y);
+  }
+
   /** Move the image until a pixel of it is well inside the well. */
   reveal(pixel: Point): void {
     if (!this.place) return;
