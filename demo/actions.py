@@ -24,8 +24,8 @@ from agent.tools.video.progress import listen_to_progress, report_progress
 from demo.album.actions import WAIT_MESSAGE, AlbumActions, UploadedFile
 from demo.album.folder import DiskBudget
 from demo.engine import Engine
-from demo.film import list_tracks
 from demo.line import AnswerLine, describe_place
+from demo.picture.film import list_tracks
 from demo.remarks import NoteKind
 from demo.requests import InvalidEventError, ShownImage, ShownStep
 from demo.sessions import Session, SessionStore, TurnInfo

@@ -13,9 +13,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from demo.actions import Actions
-from demo.app import WEB, build_page
 from demo.engine import Engine
 from demo.line import AnswerLine
+from demo.page.app import WEB, build_page
 from demo.sessions import STORE_BYTES, SessionStore
 from demo.transport.compression import CompressionMiddleware
 from demo.transport.headers import SecurityHeadersMiddleware

@@ -15,8 +15,8 @@ from agent.planners.chat.views import reduce_image
 from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from demo.album.entries import AlbumEntry
 from demo.album.folder import VisitorFolder
-from demo.canvas import get_subject_key
-from demo.film import encode_film
+from demo.picture.canvas import get_subject_key
+from demo.picture.film import encode_film
 from demo.remarks import Remark, detach_remarks
 from demo.studio.rows import encode_data_url
 from demo.uploads import Limits, open_conversation, open_image, open_video

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.conversation.conversation import Conversation
 from demo.actions import Actions, get_second
-from demo.canvas import canvas_state
+from demo.picture.canvas import canvas_state
 from demo.requests import InvalidEventError, parse_data
 from demo.sessions import EditedObject, Session
 from demo.studio.deltas import describe_change

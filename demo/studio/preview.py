@@ -6,7 +6,7 @@ from pydantic import Field
 
 from agent.tools.refine import PRESENT
 from demo.engine import Engine
-from demo.outlines import trace_outline
+from demo.picture.outlines import trace_outline
 from demo.requests import Coordinate, InvalidEventError, PageEvent, parse_data
 from demo.sessions import SessionExpiredError, SessionStore
 from sam3_tool import Image, Sam3

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from agent.report.text import format_css_color
-from demo.outlines import trace_outline
+from demo.picture.outlines import trace_outline
 from demo.studio.value import StudioMask
 from sam3_tool import Image
 from sam3_tool.drawing.outlines import Color, get_mask_color

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
 
-from demo.banner import list_known_nouns
+from demo.page.banner import list_known_nouns
 from sam3_tool import Image, Sam3
 from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
 from sam3_tool.cache import ByteCache

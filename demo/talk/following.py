@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from demo.actions import Actions, ModelSelection
-from demo.canvas import canvas_state
+from demo.picture.canvas import canvas_state
 from demo.requests import ChosenBranch, InvalidEventError, Look, Question, parse_data
 from demo.sessions import Session
 from demo.studio.deltas import describe_change

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.outlines import trace_outline
+from demo.picture.outlines import trace_outline
 from engine.images import EngineImage
 from engine.pairs import Proposal
 from engine.review.entries import parse_accepted

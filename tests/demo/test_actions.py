@@ -13,8 +13,8 @@ from agent.cli.options import Options
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, ModelSelection
-from demo.canvas import canvas_state
 from demo.engine import Engine
+from demo.picture.canvas import canvas_state
 from demo.requests import ShownStep
 from demo.sessions import SessionStore
 from demo.start.examples import EXAMPLES

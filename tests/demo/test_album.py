@@ -25,8 +25,8 @@ from demo.album.folder import DiskBudget
 from demo.album.run import AskRun
 from demo.album.serving import answer_album_request
 from demo.album.telling import StripMemory
-from demo.canvas import canvas_state
 from demo.line import AnswerLine
+from demo.picture.canvas import canvas_state
 from demo.sessions import SessionStore
 from demo.studio.editing import apply_edit
 from demo.studio.edits import PointEdit, RelabelEdit

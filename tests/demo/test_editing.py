@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.conversation.conversation import Conversation
-from demo.canvas import canvas_state
+from demo.picture.canvas import canvas_state
 from demo.studio.editing import answer_request
 
 CHERRY, OTHER_CHERRY, EMPTY = (340, 140), (180, 155), (20, 440)

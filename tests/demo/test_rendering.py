@@ -8,10 +8,10 @@ import pytest
 from agent.core.workspace import Candidate
 from agent.exports import list_formats
 from demo.actions import CONVERSATION, TRACE
-from demo.app import WEB
-from demo.banner import list_known_nouns, render_banner
-from demo.canvas import build_mask_rows
-from demo.downloads import describe_downloads
+from demo.page.app import WEB
+from demo.page.banner import list_known_nouns, render_banner
+from demo.page.downloads import describe_downloads
+from demo.picture.canvas import build_mask_rows
 from demo.talk.wording import describe_answer, format_sentence, has_operator_words
 from sam3_tool.masks.rle import encode_mask
 

@@ -8,8 +8,8 @@ import brotli
 import pytest
 
 from demo.album.telling import StripMemory
-from demo.canvas import canvas_state
-from demo.joined import EditAnswerer
+from demo.page.joined import EditAnswerer
+from demo.picture.canvas import canvas_state
 from demo.requests import Look
 from demo.talk.following import Follower
 from demo.transport.compression import CompressionMiddleware

@@ -2,9 +2,9 @@
 import { findNode } from '../dom.ts';
 import { showExamples } from './examples.ts';
 import { connectFiles, openFile } from './files.ts';
-import { connectKeys, connectSpace } from './keys.ts';
-import { connectPointer } from './pointer.ts';
-import { connectSheet } from './shortcuts.ts';
+import { connectKeys, connectSpace } from './tools/keys.ts';
+import { connectPointer } from './tools/pointer.ts';
+import { connectSheet } from './tools/shortcuts.ts';
 import { Studio } from './studio.ts';
 import type { Change, Example, Mending } from './types.ts';
 

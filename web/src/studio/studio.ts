@@ -8,12 +8,12 @@ import { Zoom } from '../canvas/zoom.ts';
 import { getActiveClass } from '../active_class.ts';
 import { findNode } from '../dom.ts';
 import type { Host } from '../gradio.ts';
-import { BoxQuestion } from './boxes.ts';
-import { DrawingTools } from './drawing.ts';
-import { EditQueue } from './edits.ts';
+import { BoxQuestion } from './tools/boxes.ts';
+import { DrawingTools } from './tools/drawing.ts';
+import { EditQueue } from './edits/queue.ts';
 import { FilmPlayer } from './film.ts';
-import { LocalEdits } from './local.ts';
-import { Preview } from './preview.ts';
+import { LocalEdits } from './edits/local.ts';
+import { Preview } from './tools/preview.ts';
 import { StudioState } from './state.ts';
 import { applyChange, EMPTY_VALUE } from './types.ts';
 import type { Box, Change, Edit, EditReply, Mending, Point, StudioValue, Subject } from './types.ts';
@@ -41,7 +41,7 @@ const MAKING = new Set<Edit['kind']>(['point', 'box', 'stroke', 'polygon']);
 /** Screen pixels of an image pixel from which on the pixels are shown as squares. */
 const MAGNIFIED = 4;
 const EMPTY_DATA = { points: [], active: null, threshold: 0 };
-/** Pixels of the long side of the image that Python sends, as in demo/canvas.py. */
+/** Pixels of the long side of the image that Python sends, as in demo/studio/rows.py. */
 const IMAGE_SIDE = 1600;
 /** Pixels of an edge: a box that is smaller is a double click. */
 const SMALLEST_BOX = 3;

@@ -1,7 +1,7 @@
 // What the keyboard does: everything that the pointer can.
-import { findNode } from '../dom.ts';
-import type { Gestures } from '../canvas/gestures.ts';
-import type { Mode, Studio } from './studio.ts';
+import { findNode } from '../../dom.ts';
+import type { Gestures } from '../../canvas/gestures.ts';
+import type { Mode, Studio } from '../studio.ts';
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** In a video, arrows move in time. */

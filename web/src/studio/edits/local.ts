@@ -1,6 +1,6 @@
 // Edits of a studio that belongs to no conversation: its masks are the component's value, and Python only computes.
-import type { Host } from '../gradio.ts';
-import type { Edit, MaskRow, StudioValue } from './types.ts';
+import type { Host } from '../../gradio.ts';
+import type { Edit, MaskRow, StudioValue } from '../types.ts';
 
 /** A mask as Python takes it back. */
 interface LocalMask extends MaskRow {

@@ -1,7 +1,7 @@
 // Edits are made one after the other: while a request is under way, the next ones wait, and go together.
-import type { ServerFunctions } from '../gradio.ts';
-import { describeParts, tellParts } from '../page_parts.ts';
-import type { Edit, EditReply } from './types.ts';
+import type { ServerFunctions } from '../../gradio.ts';
+import { describeParts, tellParts } from '../../page_parts.ts';
+import type { Edit, EditReply } from '../types.ts';
 
 const BATCH = 32;
 /** Milliseconds before the first new try, and between later ones at most. */

@@ -1,7 +1,7 @@
 // Asks what a drawn box means: the one object in it, everything like it, or what is to be left out.
-import { findNode, limitNumber } from '../dom.ts';
-import type { Studio } from './studio.ts';
-import type { Box, BoxMeaning } from './types.ts';
+import { findNode, limitNumber } from '../../dom.ts';
+import type { Studio } from '../studio.ts';
+import type { Box, BoxMeaning } from '../types.ts';
 
 /** Pixels between the box and the question. */
 const GAP = 8;

@@ -1,8 +1,8 @@
 // The tools that draw: a round brush, an eraser, and polygons. What is drawn is shown at once, and Python makes it a mask.
-import { appendSvg, setAttributes } from '../canvas/svg.ts';
-import { findNode, limitNumber } from '../dom.ts';
-import type { Point } from '../canvas/types.ts';
-import type { Studio } from './studio.ts';
+import { appendSvg, setAttributes } from '../../canvas/svg.ts';
+import { findNode, limitNumber } from '../../dom.ts';
+import type { Point } from '../../canvas/types.ts';
+import type { Studio } from '../studio.ts';
 
 /** Pixels of the screen: the brush's radius, its limits, and how far two of its points are apart at least. */
 const FIRST_RADIUS = 12, RADII = [1, 120] as const, SPACING = 1.5;

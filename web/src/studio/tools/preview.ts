@@ -1,8 +1,8 @@
 // Shows what a click would find where the pointer rests: one request at a time, and an answer that comes too late is dropped.
-import { findNode } from '../dom.ts';
-import { setAttributes } from '../canvas/svg.ts';
-import type { Point } from '../canvas/types.ts';
-import type { Studio } from './studio.ts';
+import { findNode } from '../../dom.ts';
+import { setAttributes } from '../../canvas/svg.ts';
+import type { Point } from '../../canvas/types.ts';
+import type { Studio } from '../studio.ts';
 
 interface Answer {
   ready: boolean;

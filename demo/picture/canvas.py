@@ -19,8 +19,8 @@ from agent.report.text import format_css_color, format_share
 from agent.tools import WORKSPACE
 from agent.tools.refine import Click, Refine
 from demo.album.colours import list_class_numbers
-from demo.film import describe_film, describe_track, encode_film, find_masklets
-from demo.outlines import trace_outline
+from demo.picture.film import describe_film, describe_track, encode_film, find_masklets
+from demo.picture.outlines import trace_outline
 from demo.sessions import Session
 from demo.studio.deltas import compute_revision
 from demo.studio.rows import IMAGE_SIDE, choose_mask_ink, encode_data_url

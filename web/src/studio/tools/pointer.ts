@@ -1,7 +1,7 @@
 // What the mouse or a finger does on the image.
-import { Gestures } from '../canvas/gestures.ts';
-import type { Point } from '../canvas/types.ts';
-import type { Studio } from './studio.ts';
+import { Gestures } from '../../canvas/gestures.ts';
+import type { Point } from '../../canvas/types.ts';
+import type { Studio } from '../studio.ts';
 
 /** Pixels of the screen: a shorter way is a click. Milliseconds: a longer press of a finger takes away. */
 const SHORTEST_DRAG = 6, LONG_PRESS = 500;

@@ -1,4 +1,4 @@
-"""The layout of the page: which component is where. `demo.events` says what each of them does."""
+"""The layout of the page: which component is where. `demo.page.events` says what each of them does."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -12,11 +12,11 @@ from demo.actions import Actions
 from demo.album.keeping import answer_keep_request
 from demo.album.serving import answer_album_request
 from demo.album.telling import StripMemory
-from demo.banner import render_banner, render_header
-from demo.downloads import describe_downloads
 from demo.engine import STARTING, Choice, Engine
-from demo.events import PageComponents, connect_events
-from demo.joined import EditAnswerer
+from demo.page.banner import render_banner, render_header
+from demo.page.downloads import describe_downloads
+from demo.page.events import PageComponents, connect_events
+from demo.page.joined import EditAnswerer
 from demo.requests import ShownImage, ShownStep, parse_data
 from demo.start.examples import load_examples
 from demo.studio.component import MaskStudio

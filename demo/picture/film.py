@@ -11,7 +11,7 @@ from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.exports import ExportTrack
 from agent.report.video_view import list_frame_edges
-from demo.outlines import trace_outline
+from demo.picture.outlines import trace_outline
 from sam3_tool import Masklet, Video
 from sam3_tool.drawing.overlay_video import write_overlay_video
 

@@ -14,9 +14,9 @@ from demo.actions import Actions, ModelSelection
 from demo.album.asking import start_run
 from demo.album.exporting import write_data_set
 from demo.album.requests import AskAll, DataSet
-from demo.banner import render_banner, render_header
-from demo.canvas import canvas_state, subject_payload
-from demo.downloads import describe_downloads
+from demo.page.banner import render_banner, render_header
+from demo.page.downloads import describe_downloads
+from demo.picture.canvas import canvas_state, subject_payload
 from demo.requests import Example, parse_event
 from demo.sessions import Session
 from demo.talk.messages import build_talk

@@ -1,7 +1,7 @@
 // The sheet of the keyboard's keys, which ? opens.
-import { findNode, makeNode } from '../dom.ts';
+import { findNode, makeNode } from '../../dom.ts';
 import { EDITABLE, MODES } from './keys.ts';
-import type { Studio } from './studio.ts';
+import type { Studio } from '../studio.ts';
 
 /** What no table of tools holds. */
 const OTHERS: [string, string][] = [

@@ -1,0 +1,1 @@
+"""What is drawn of an image or a video: its masks as outlines, and each object in time."""
