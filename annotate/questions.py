@@ -13,7 +13,7 @@ from sam3_tool.system.files import decode_text
 from sam3_tool.system.paths import expand_path
 
 if TYPE_CHECKING:
-    from agent.cli.options import Options
+    from agent.cli.options.segment_options import Options
     from agent.records.provenance import Provenance
     from annotate.asking import Asker, PhraseAsker
     from annotate.querying import QueryAsker

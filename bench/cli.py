@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.console import FAILURE, report_user_errors, require_extra
-from agent.cli.path_parameters import path_option
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options.path_parameters import path_option
+from agent.cli.terminal.console import FAILURE, report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run_sam3(
         chosen = _parse_names(against, BASELINES, "--against"), _parse_names(tables, TABLES, "--tables")
         from bench.harness.workload import Workload
         from bench.suites.sam3 import measure_sam3
-        from sam3_tool.backends.transformers.compile import COMPILE_MODES
+        from sam3_tool.backends.transformers.hardware.compile import COMPILE_MODES
 
         if compile is not None and compile not in COMPILE_MODES:
             raise UsageError(f"--compile takes one of {', '.join(COMPILE_MODES)}, got {compile!r}")

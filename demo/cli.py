@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import report_user_errors, require_extra
-from agent.cli.options import Options
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options import shared_options
+from agent.cli.options.segment_options import Options
+from agent.cli.terminal.console import report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.system.http_environment import describe_http_fault
 from sam3_tool.system.listening import is_loopback

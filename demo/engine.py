@@ -10,14 +10,14 @@ from time import monotonic
 from typing import Any, Literal
 
 from agent.cli.doctor import check_checkpoints
-from agent.cli.model_options import MODEL_OPTIONS
-from agent.cli.options import Options
+from agent.cli.options.model_options import MODEL_OPTIONS
+from agent.cli.options.segment_options import Options
 from agent.core.planner import Planner
 from agent.planners.loading import load_planner, with_model_info
 from agent.records.provenance import Provenance
 from demo.requests import InvalidEventError
 from sam3_tool import Sam3
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
+from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME
 
 
 @dataclass(frozen=True)

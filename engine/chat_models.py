@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agent.cli.model_options import MODEL_OPTIONS, parse_model_options
+from agent.cli.options.model_options import MODEL_OPTIONS, parse_model_options
 from agent.models.base import ChatModel
 from agent.planners.loading import load_model
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import FAILURE, Progress, report_user_errors, require_extra, show_progress, to_one_line
 from agent.cli.loading import print_warnings
-from agent.cli.options import Options, parse_price
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options import shared_options
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.options.segment_options import Options, parse_price
+from agent.cli.terminal.console import FAILURE, Progress, report_user_errors, require_extra, show_progress, to_one_line
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.errors import UserError
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import report_user_errors, require_extra
-from agent.cli.options import Options
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options import shared_options
+from agent.cli.options.segment_options import Options
+from agent.cli.terminal.console import report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.system.listening import open_listener
 from serve.http_options import Access, Load, access_options, build_settings, load_options

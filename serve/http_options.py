@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.options import Options
-from agent.cli.path_parameters import path_option
-from agent.cli.shared_options import option_group
+from agent.cli.options.path_parameters import path_option
+from agent.cli.options.segment_options import Options
+from agent.cli.options.shared_options import option_group
 from agent.core.errors import UsageError
 from sam3_tool.system.listening import is_loopback
 from serve.options import LOAD_PANEL, MIB, TOKENS_VARIABLE, ImageLimits, number_option, read_tokens

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.shared_options import CommandFunction, option_group
+from agent.cli.options.shared_options import CommandFunction, option_group
 
 if TYPE_CHECKING:
     from serve.http.auth import TokenBook

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.loading import load_sam3
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from serve.http.settings import ServeSettings
 from serve.slots import Slot
 

@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.cli.model_options import parse_model_options
 from agent.cli.models import format_bytes
+from agent.cli.options.model_options import parse_model_options
 from sam3_tool.backends.catalog import CATALOG, OPEN_NAME, CatalogEntry, locate_weights
 
 OPTIONAL_PACKAGES = {

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import print_notes, report_user_errors, show_progress
-from agent.cli.options import DEFAULT_SAM3
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options import shared_options
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.options.segment_options import DEFAULT_SAM3
+from agent.cli.terminal.console import print_notes, report_user_errors, show_progress
+from agent.cli.terminal.streams import print_line, print_remark
 from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
 
 OVERLAY = "overlay.png"

@@ -4,9 +4,9 @@ import gc
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.cli.concepts.files import apply_concepts, load_concepts
-from agent.cli.console import Progress
-from agent.cli.options import Options
-from agent.cli.streams import print_remark
+from agent.cli.options.segment_options import Options
+from agent.cli.terminal.console import Progress
+from agent.cli.terminal.streams import print_remark
 
 if TYPE_CHECKING:
     from agent.core.planner import Planner

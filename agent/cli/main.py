@@ -14,13 +14,13 @@ import typer.core
 
 from agent.cli.chat.command import chat
 from agent.cli.concepts.command import describe_examples
-from agent.cli.console import FAILURE, print_table, report_user_errors
 from agent.cli.everything import segment_everything
 from agent.cli.loading import freeze_and_enable_gc
 from agent.cli.models import list_models
 from agent.cli.segment import segment
-from agent.cli.signals import raise_terminations
-from agent.cli.streams import prepare_streams, print_line
+from agent.cli.terminal.console import FAILURE, print_table, report_user_errors
+from agent.cli.terminal.signals import raise_terminations
+from agent.cli.terminal.streams import prepare_streams, print_line
 from sam3_tool.plugins import find_plugins, load_plugin
 
 

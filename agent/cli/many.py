@@ -6,10 +6,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from agent.cli.console import FAILURE, Progress, print_notes, report_user_errors, show_progress, to_one_line
 from agent.cli.loading import load_models
 from agent.cli.segment import Asked, Written, answer_task, format_answer, is_success
-from agent.cli.streams import print_json, print_line, print_remark
+from agent.cli.terminal.console import FAILURE, Progress, print_notes, report_user_errors, show_progress, to_one_line
+from agent.cli.terminal.streams import print_json, print_line, print_remark
 from agent.core.errors import OutputError
 from agent.report.output_folder import raise_write_errors
 from agent.report.rows import ROWS_FILE, Row, RowWriter

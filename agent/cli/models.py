@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.console import print_table, report_user_errors
-from agent.cli.streams import print_json, print_line
+from agent.cli.terminal.console import print_table, report_user_errors
+from agent.cli.terminal.streams import print_json, print_line
 from sam3_tool.backends.catalog import CATALOG, Access, CatalogEntry, locate_weights
 
 GATES: dict[Access, str] = {

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import (
+from agent.cli.loading import load_models
+from agent.cli.options import shared_options
+from agent.cli.options.path_parameters import path_option
+from agent.cli.options.segment_options import Options, read_query
+from agent.cli.terminal.console import (
     FAILURE,
     Progress,
     format_latest_step,
@@ -18,10 +21,7 @@ from agent.cli.console import (
     show_progress,
     to_one_line,
 )
-from agent.cli.loading import load_models
-from agent.cli.options import Options, read_query
-from agent.cli.path_parameters import path_option
-from agent.cli.streams import print_json, print_line
+from agent.cli.terminal.streams import print_json, print_line
 from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
 from sam3_tool.system.paths import is_folder
 
@@ -154,7 +154,7 @@ def segment(
 
 def _read_words(sources: list[str], query: str, each: bool) -> "tuple[Expansion, str]":
     """What the sources hold, and the query, which is the last word. Raises UserError."""
-    from agent.cli.streams import read_stdin
+    from agent.cli.terminal.streams import read_stdin
     from agent.core.errors import UsageError
     from agent.sources.expanding import expand_sources
     from agent.sources.opening import has_subject_name

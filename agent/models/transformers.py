@@ -17,9 +17,9 @@ from agent.core.usage import Usage
 from agent.models.base import Capabilities, Messages, ModelError, Reply, Schema
 from agent.models.rendering import to_chat_template
 from agent.models.reply_parsing import read_reply
-from sam3_tool.backends.transformers.checkpoint import format_one_line
-from sam3_tool.backends.transformers.devices import resolve_device
-from sam3_tool.backends.transformers.weights import silence_transformers
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.weights import silence_transformers
+from sam3_tool.backends.transformers.hardware.devices import resolve_device
 from sam3_tool.batching.batcher import Batcher, BatchLimits
 from sam3_tool.errors import PathError
 from sam3_tool.system.paths import expand_path, is_folder, is_there

@@ -21,7 +21,7 @@ from agent.models.base import Capabilities, Messages, ModelError, Reply, Schema,
 from agent.models.rendering import collect_images, to_chat_template
 from agent.models.reply_parsing import read_reply
 from agent.models.schemas import build_reply_schema
-from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line
 from sam3_tool.errors import PathError
 from sam3_tool.system.paths import expand_path
 

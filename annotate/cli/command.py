@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from agent.cli import shared_options
-from agent.cli.console import (
+from agent.cli.options import shared_options
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.options.segment_options import Options, read_query
+from agent.cli.terminal.console import (
     FAILURE,
     Progress,
     print_table,
@@ -24,9 +26,7 @@ from agent.cli.console import (
     show_progress,
     to_one_line,
 )
-from agent.cli.options import Options, read_query
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_json, print_line, print_remark
+from agent.cli.terminal.streams import print_json, print_line, print_remark
 from agent.core.errors import UsageError
 from annotate.cli.options import (
     FormatsOption,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from agent.cli.shared_options import MaxPixelsOption, option_group
+from agent.cli.options.shared_options import MaxPixelsOption, option_group
 from agent.core.errors import UsageError
 
 IMAGES_PANEL, RUNNING_PANEL = "Images", "Running"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from agent.cli.console import to_one_line
+from agent.cli.terminal.console import to_one_line
 from sam3_tool.system.file_names import escape_unprintable
 
 if TYPE_CHECKING:

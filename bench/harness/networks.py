@@ -10,9 +10,9 @@ from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Mode
 
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.devices import resolve_device
-from sam3_tool.backends.transformers.weights import Processors, read_detector
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import Processors, read_detector
+from sam3_tool.backends.transformers.hardware.devices import resolve_device
 
 FULL = "full"
 """848 M parameters, 1008 x 1008 pixels: times are those of facebook/sam3, answers mean nothing."""

@@ -31,7 +31,7 @@ from bench.harness.tables import Cell, Table
 from evals.datasets.synthetic.scenes import SceneQuery, generate_queries
 from sam3_tool import Image, Sam3
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from demo.engine import ModelState
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
+from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME
 from sam3_tool.synthetic.nouns import COLOURS, SHAPES, THINGS
 
 CLAIM = "Name anything in an image or a video, and get its exact outline."

@@ -4,7 +4,7 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from agent.planners.chat.views import draw_overlay
 from demo.actions import Actions, ModelSelection
 from demo.engine import Engine

@@ -7,7 +7,7 @@ from time import monotonic
 
 from demo.page.banner import list_known_nouns
 from sam3_tool import Image, Sam3
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME
+from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME
 from sam3_tool.cache import ByteCache
 from sam3_tool.prompts import ConceptPrompt
 

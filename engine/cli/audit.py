@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.console import report_user_errors, require_extra
-from agent.cli.path_parameters import path_argument
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options.path_parameters import path_argument
+from agent.cli.terminal.console import report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line, print_remark
 
 
 def audit_engine(

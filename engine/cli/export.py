@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agent.cli.console import Progress, report_user_errors, require_extra, show_progress, to_one_line
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.terminal.console import Progress, report_user_errors, require_extra, show_progress, to_one_line
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agent.cli.console import print_notes, report_user_errors, require_extra
-from agent.cli.path_parameters import path_argument
-from agent.cli.streams import print_line
+from agent.cli.options.path_parameters import path_argument
+from agent.cli.terminal.console import print_notes, report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line
 from agent.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from agent.cli.console import print_notes, report_user_errors, require_extra
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_line
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.terminal.console import print_notes, report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line
 from sam3_tool.system.file_names import escape_unprintable
 
 

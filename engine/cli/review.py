@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.console import report_user_errors, require_extra
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.terminal.console import report_user_errors, require_extra
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.system.listening import is_loopback, open_listener
 

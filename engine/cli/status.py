@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.console import print_table, report_user_errors, require_extra, to_one_line
-from agent.cli.path_parameters import path_argument
-from agent.cli.streams import print_json, print_line
+from agent.cli.options.path_parameters import path_argument
+from agent.cli.terminal.console import print_table, report_user_errors, require_extra, to_one_line
+from agent.cli.terminal.streams import print_json, print_line
 from sam3_tool.system.file_names import escape_unprintable
 
 SHOWN_ERRORS = 20

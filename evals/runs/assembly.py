@@ -12,11 +12,11 @@ from agent.planners.loading import generation_settings, load_planner, with_model
 from agent.records.provenance import Provenance
 from evals.runs.solver import Solver
 from sam3_tool import Sam3
-from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import hash_checkpoint
 from sam3_tool.system.paths import expand_path, is_folder
 
 if TYPE_CHECKING:
-    from agent.cli.options import Options
+    from agent.cli.options.segment_options import Options
 
 LOCAL_PLANNERS = ("transformers", "vllm")
 """Planners whose model runs in this process."""

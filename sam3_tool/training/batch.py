@@ -14,7 +14,7 @@ from transformers import CLIPTokenizer
 from sam3_tool.synthetic.nouns import COLOURS, NOUNS, PATTERNS, SIZES
 from sam3_tool.synthetic.phrases import Kind, TrainingPrompt, ask_about_scene
 from sam3_tool.synthetic.scenes import HELD_OUT, MAX_OBJECTS, Scene, draw_scene
-from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, MASK_SIDE
+from sam3_tool.training.networks.architecture import FINE_SIDE, IMAGE_SIDE, MASK_SIDE
 
 PAD_LABEL = -10
 """Label of a box that is not there (transformers' convention)."""

@@ -19,18 +19,13 @@ from torch import nn
 from torchvision.ops import box_convert
 from transformers import Sam3Model
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
-from sam3_tool.training.architecture import FINE_SIDE, IMAGE_SIDE, create_tracker, normalize_neck
-from sam3_tool.training.averaging import update_average
 from sam3_tool.training.batch import ImageBatch, build_image_batch
 from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.export import export_tracker
-from sam3_tool.training.log import log_steps
-from sam3_tool.training.optimizer import Optimizer
-from sam3_tool.training.spoiling import spoil_mask
-from sam3_tool.training.state import load_state, save_state
-from sam3_tool.training.tracker import (
+from sam3_tool.training.networks.architecture import FINE_SIDE, IMAGE_SIDE, create_tracker, normalize_neck
+from sam3_tool.training.networks.tracker import (
     LearningTracker,
     Losses,
     TrackerPrompts,
@@ -39,6 +34,11 @@ from sam3_tool.training.tracker import (
     to_points,
     upsample_logits,
 )
+from sam3_tool.training.optimization.averaging import update_average
+from sam3_tool.training.optimization.log import log_steps
+from sam3_tool.training.optimization.optimizer import Optimizer
+from sam3_tool.training.optimization.state import load_state, save_state
+from sam3_tool.training.spoiling import spoil_mask
 
 Start = Literal["click", "box", "mask"]
 STARTS: tuple[Start, ...] = ("click", "box", "click", "mask", "click", "box")

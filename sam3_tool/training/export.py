@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer, Sam3Model, Sam3Processor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
 from sam3_tool.synthetic.nouns import list_known_words
-from sam3_tool.training.architecture import IMAGE_SIDE, MASK_SIDE, build_video_config
+from sam3_tool.training.networks.architecture import IMAGE_SIDE, MASK_SIDE, build_video_config
 
 DETECTOR_PREFIX = "detector_model."
 """Keys as in `Sam3VideoModel.state_dict()`, which detector, tracker and video classes all read."""

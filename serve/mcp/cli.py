@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import report_user_errors, require_extra
 from agent.cli.loading import load_sam3, print_warnings
-from agent.cli.options import Options
-from agent.cli.path_parameters import path_option
-from agent.cli.signals import TerminationError, describe_interruption, get_exit_code
-from agent.cli.streams import print_line, print_remark
+from agent.cli.options import shared_options
+from agent.cli.options.path_parameters import path_option
+from agent.cli.options.segment_options import Options
+from agent.cli.terminal.console import report_user_errors, require_extra
+from agent.cli.terminal.signals import TerminationError, describe_interruption, get_exit_code
+from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import OutputError, UsageError
 from sam3_tool.system.fetching import UrlFetcher
 from sam3_tool.system.interruptions import SIGNALS

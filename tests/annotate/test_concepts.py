@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from agent.core.errors import UsageError
 from annotate.questions import ask_phrases, ask_query
 from annotate.sources.base import Item

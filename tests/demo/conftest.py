@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from demo.actions import Actions, ModelSelection
 from demo.engine import Engine
 from demo.server import ServerOptions, serve_page

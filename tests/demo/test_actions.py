@@ -9,7 +9,7 @@ from threading import Event as Signal
 
 import pytest
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from agent.conversation.conversation import Conversation
 from agent.core.errors import ConversationError
 from demo.actions import CONVERSATION, TRACE, WAIT_MESSAGE, ModelSelection

@@ -6,7 +6,7 @@ import torch
 
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3, VisualPrompt
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers.layers.mask_runs import encode_on_device
 from sam3_tool.backends.transformers.layers.upsampling import threshold_to_runs, threshold_upsampled
 from sam3_tool.masks import rle

@@ -4,7 +4,7 @@ import pytest
 
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Sam3LiteTextConfig, Sam3LiteTextModel
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 
 EMBEDDED = locate_checkpoint("tiny")
 READERS = ("processor_config.json", "tokenizer.json", "tokenizer_config.json")

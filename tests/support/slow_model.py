@@ -5,7 +5,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 
 
 class SlowModel:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from tests.support.chat_server import completion, split_into_events
 
 THOUGHT = "The banana is at the bottom right. I look for watermelons, and then whether they are ripe."

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agent.cli import shared_options
-from agent.cli.console import FAILURE, print_notes, report_user_errors, show_progress
 from agent.cli.loading import load_models
-from agent.cli.options import Options
-from agent.cli.path_parameters import path_argument, path_option
-from agent.cli.streams import print_line
+from agent.cli.options import shared_options
+from agent.cli.options.path_parameters import path_argument, path_option
+from agent.cli.options.segment_options import Options
+from agent.cli.terminal.console import FAILURE, print_notes, report_user_errors, show_progress
+from agent.cli.terminal.streams import print_line
 from agent.core.errors import UsageError
 from sam3_tool.system.file_names import sanitize_file_name
 from sam3_tool.system.paths import is_folder
@@ -46,7 +46,7 @@ def chat(
         from agent.cli.chat.line_input import read_lines
         from agent.cli.chat.loop import run_chat
         from agent.cli.chat.session import Chat
-        from agent.cli.inline_image import detect_inline_mode
+        from agent.cli.terminal.inline_image import detect_inline_mode
 
         if not all(map(str.strip, say or ())):
             raise UsageError("--say is empty; is a variable not set? Expected a line to say")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.cli.chat.session import Chat
-from agent.cli.console import print_notes
+from agent.cli.terminal.console import print_notes
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError

@@ -16,8 +16,8 @@ from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from agent.cli.chat.commands import COMMANDS
-from agent.cli.signals import TerminationError
-from agent.cli.streams import print_line
+from agent.cli.terminal.signals import TerminationError
+from agent.cli.terminal.streams import print_line
 from agent.exports import EXPORTERS
 from sam3_tool.system.paths import find_home
 

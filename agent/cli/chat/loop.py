@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from agent.cli.chat.commands import COMMANDS, ChatEndedError
 from agent.cli.chat.session import Chat
-from agent.cli.console import Progress, format_latest_step, show_progress, to_one_line
-from agent.cli.options import read_query
-from agent.cli.signals import TerminationError
-from agent.cli.streams import PrintingError
+from agent.cli.options.segment_options import read_query
+from agent.cli.terminal.console import Progress, format_latest_step, show_progress, to_one_line
+from agent.cli.terminal.signals import TerminationError
+from agent.cli.terminal.streams import PrintingError
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import UsageError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import PIL.Image
 
-from agent.cli.console import to_one_line
-from agent.cli.inline_image import InlineMode, encode_inline_image
+from agent.cli.terminal.console import to_one_line
+from agent.cli.terminal.inline_image import InlineMode, encode_inline_image
 from agent.conversation.conversation import Conversation
 from agent.core.english import pluralize
 from agent.core.episode import Episode

@@ -23,7 +23,7 @@ from evals.studies.calibration.samples import (
     count_samples,
 )
 from sam3_tool import ProbabilityEstimator, Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.errors import UserError
 from sam3_tool.probability import PromptKind, locate_estimator, write_estimator
 

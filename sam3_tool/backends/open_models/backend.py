@@ -18,12 +18,12 @@ from sam3_tool.backends.open_models.duplicates import find_distinct_masks
 from sam3_tool.backends.open_models.folders import OpenFolders
 from sam3_tool.backends.open_models.reading import read_detector, read_memory, read_segmenter
 from sam3_tool.backends.open_models.segmenter import Segmenter
-from sam3_tool.backends.transformers.checkpoint import hash_checkpoint
-from sam3_tool.backends.transformers.devices import read_free_bytes, resolve_dtype
-from sam3_tool.backends.transformers.failures import explain_failures
+from sam3_tool.backends.transformers.files.checkpoint import hash_checkpoint
+from sam3_tool.backends.transformers.files.memory_needs import sum_weight_bytes
+from sam3_tool.backends.transformers.hardware.devices import read_free_bytes, resolve_dtype
+from sam3_tool.backends.transformers.hardware.failures import explain_failures
+from sam3_tool.backends.transformers.hardware.transfers import to_device, to_host
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
-from sam3_tool.backends.transformers.memory_needs import sum_weight_bytes
-from sam3_tool.backends.transformers.transfers import to_device, to_host
 from sam3_tool.backends.transformers.video.memory import VideoMemory
 from sam3_tool.backends.transformers.video.network import FrameLevels, VideoNetwork
 from sam3_tool.errors import CheckpointError, DeviceError

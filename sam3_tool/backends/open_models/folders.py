@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.checkpoint import download_files, format_one_line
+from sam3_tool.backends.transformers.files.checkpoint import download_files, format_one_line
 from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.system.paths import expand_path, is_folder, is_there
 

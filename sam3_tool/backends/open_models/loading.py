@@ -41,7 +41,7 @@ def load_open_backend(
     import torch
 
     from sam3_tool.backends.open_models.backend import OpenBackend
-    from sam3_tool.backends.transformers.devices import resolve_device
+    from sam3_tool.backends.transformers.hardware.devices import resolve_device
 
     place = torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
     name = f"open:{weights}" if weights else "open"

@@ -24,10 +24,10 @@ from sam3_tool.backends.open_models.folders import DETECTOR_TYPES, SAM2, TRY_TIN
 from sam3_tool.backends.open_models.grounding_dino import GroundingDino
 from sam3_tool.backends.open_models.owlv2 import Owlv2
 from sam3_tool.backends.open_models.segmenter import Segmenter
-from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.weights import silence_transformers
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.backends.transformers.video.network import MemoryWeights
-from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.errors import CheckpointError
 
 

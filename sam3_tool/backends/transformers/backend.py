@@ -17,27 +17,27 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends.base import CrossImageEmbedding, Detections
-from sam3_tool.backends.transformers.checkpoint import EMBEDDED_NAME, hash_checkpoint
-from sam3_tool.backends.transformers.compile import compile_parts
-from sam3_tool.backends.transformers.devices import (
+from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME, hash_checkpoint
+from sam3_tool.backends.transformers.files.memory_needs import require_memory, sum_weight_bytes
+from sam3_tool.backends.transformers.files.vocabulary import Vocabulary
+from sam3_tool.backends.transformers.files.weights import Processors, read_detector, read_memory, read_tracker
+from sam3_tool.backends.transformers.hardware.compile import compile_parts
+from sam3_tool.backends.transformers.hardware.devices import (
     choose_memory_format,
     read_free_bytes,
     resolve_device,
     resolve_dtype,
 )
-from sam3_tool.backends.transformers.failures import explain_failures
+from sam3_tool.backends.transformers.hardware.failures import explain_failures
+from sam3_tool.backends.transformers.hardware.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
 from sam3_tool.backends.transformers.layers.published import match_published_numbers
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
-from sam3_tool.backends.transformers.memory_needs import require_memory, sum_weight_bytes
 from sam3_tool.backends.transformers.text import PromptEncoder
 from sam3_tool.backends.transformers.tracker import Tracker
-from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
-from sam3_tool.backends.transformers.vocabulary import Vocabulary
-from sam3_tool.backends.transformers.weights import Processors, read_detector, read_memory, read_tracker
 from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image

@@ -13,16 +13,16 @@ from transformers import Sam3ImageProcessor, Sam3TrackerModel
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.backend import ImageEmbedding
-from sam3_tool.backends.transformers.checkpoint import format_one_line, hash_checkpoint, list_weight_files
-from sam3_tool.backends.transformers.devices import choose_memory_format, resolve_device, resolve_dtype
-from sam3_tool.backends.transformers.failures import explain_failures
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line, hash_checkpoint, list_weight_files
+from sam3_tool.backends.transformers.files.memory_needs import sum_weight_bytes
+from sam3_tool.backends.transformers.files.weights import silence_transformers
+from sam3_tool.backends.transformers.hardware.devices import choose_memory_format, resolve_device, resolve_dtype
+from sam3_tool.backends.transformers.hardware.failures import explain_failures
+from sam3_tool.backends.transformers.hardware.transfers import upload_pixels
 from sam3_tool.backends.transformers.layers.precision import keep_trunk_float32
 from sam3_tool.backends.transformers.layers.published import match_trunk_norms
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
-from sam3_tool.backends.transformers.memory_needs import sum_weight_bytes
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS, Tracker
-from sam3_tool.backends.transformers.transfers import upload_pixels
-from sam3_tool.backends.transformers.weights import silence_transformers
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances

@@ -25,16 +25,16 @@ def load_transformers_backend(
     Raises `CheckpointError` if it is missing or is not a SAM 3, and `DeviceError` if the device is missing.
     """
     # The hub's client takes a tenth of a second to import, and no recording or double needs it.
-    from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+    from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 
     path = locate_checkpoint(weights)  # before the next import, which takes seconds
     if sys.platform == "darwin":  # PyTorch looks at it once, and runs on the CPU what it has no code for on Apple's GPU
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     import torch
 
-    from sam3_tool.backends.transformers.architectures import TRACKERS, read_model_type
     from sam3_tool.backends.transformers.backend import TransformersBackend
-    from sam3_tool.backends.transformers.devices import resolve_device
+    from sam3_tool.backends.transformers.files.architectures import TRACKERS, read_model_type
+    from sam3_tool.backends.transformers.hardware.devices import resolve_device
 
     name, place = str(weights), torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
     key = (path.resolve(), _stamp_files(path), name, place, dtype, compile)

@@ -12,8 +12,8 @@ from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from sam3_tool.synthetic.phrases import Kind, ask_about_scene
 from sam3_tool.synthetic.scenes import Scene
-from sam3_tool.training.architecture import FINE_SIDE
 from sam3_tool.training.batch import ATTRIBUTES, IGNORE_INDEX, PAD_LABEL, ImageBatch, Questions, to_shares, to_square
+from sam3_tool.training.networks.architecture import FINE_SIDE
 
 
 @dataclass(frozen=True)

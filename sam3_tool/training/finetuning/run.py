@@ -18,15 +18,15 @@ from transformers import CLIPTokenizer, Sam3Model
 
 from sam3_tool.synthetic.phrases import Kind
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
-from sam3_tool.training import losses as loss
-from sam3_tool.training.architecture import create_model
-from sam3_tool.training.averaging import update_average
 from sam3_tool.training.export import export_checkpoint
 from sam3_tool.training.finetuning.labels import LabelBatch, LabelledImage, build_label_batch, label_scene
-from sam3_tool.training.log import log_steps
-from sam3_tool.training.network import LearningSam3
-from sam3_tool.training.optimizer import Optimizer
-from sam3_tool.training.state import load_state, save_state
+from sam3_tool.training.networks.architecture import create_model
+from sam3_tool.training.networks.detector import LearningSam3
+from sam3_tool.training.optimization import losses as loss
+from sam3_tool.training.optimization.averaging import update_average
+from sam3_tool.training.optimization.log import log_steps
+from sam3_tool.training.optimization.optimizer import Optimizer
+from sam3_tool.training.optimization.state import load_state, save_state
 
 KNOWN_KINDS: tuple[Kind, ...] = ("positive", "negative")
 """Questions about each scene of the known world."""

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from transformers import Sam3TrackerVideoModel
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.synthetic.clips import Clip, draw_clip
 from sam3_tool.synthetic.scenes import HELD_OUT
-from sam3_tool.training.architecture import FINE_SIDE, GRID, MASK_SIDE, WIDTH
 from sam3_tool.training.batch import to_square
 from sam3_tool.training.memory.network import LearningMemory, Levels
+from sam3_tool.training.networks.architecture import FINE_SIDE, GRID, MASK_SIDE, WIDTH
 
 CLIP_LENGTH = 24
 ID_SIDE = 2 * FINE_SIDE

@@ -3,9 +3,15 @@
 import torch
 from torch.nn import functional as F
 
-from sam3_tool.training.architecture import FINE_SIDE, MASK_SIDE
 from sam3_tool.training.memory.network import Answer
-from sam3_tool.training.tracker import Losses, compute_cross_entropy, compute_dice_loss, compute_iou, upsample_logits
+from sam3_tool.training.networks.architecture import FINE_SIDE, MASK_SIDE
+from sam3_tool.training.networks.tracker import (
+    Losses,
+    compute_cross_entropy,
+    compute_dice_loss,
+    compute_iou,
+    upsample_logits,
+)
 
 
 def compute_memory_losses(answer: Answer, truth: torch.Tensor) -> Losses:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import Sam3TrackerVideoModel
 from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import get_1d_sine_pe
 
-from sam3_tool.training.architecture import GRID, MASK_SIDE, WIDTH
+from sam3_tool.training.networks.architecture import GRID, MASK_SIDE, WIDTH
 
 LEARNT_PARTS = (
     "memory_attention.",

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import Sam3TrackerVideoModel
 
-from sam3_tool.training.architecture import WIDTH
-from sam3_tool.training.tracker import CERTAIN_LOGIT
+from sam3_tool.training.networks.architecture import WIDTH
+from sam3_tool.training.networks.tracker import CERTAIN_LOGIT
 
 LOOK_CHANNELS = 48
 """Channels of a memory, of 64, that begin as what the frame looks like there; the others begin as the mask."""

@@ -19,20 +19,20 @@ import torch
 from torch import nn
 from transformers import Sam3TrackerVideoModel
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.weights import silence_transformers
-from sam3_tool.training.architecture import FINE_SIDE, MASK_SIDE
-from sam3_tool.training.averaging import update_average
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import silence_transformers
 from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.export import export_memory
-from sam3_tool.training.log import log_steps
 from sam3_tool.training.memory.clips import CLIP_LENGTH, ClipFeatures
 from sam3_tool.training.memory.losses import compute_memory_losses, measure_overlap
 from sam3_tool.training.memory.network import ADDED_PARTS, Answer, LearningMemory, Levels, Memory
 from sam3_tool.training.memory.start import initialize_mask_prompt, initialize_memory
-from sam3_tool.training.optimizer import Optimizer
-from sam3_tool.training.state import load_state, save_state
-from sam3_tool.training.tracker import CERTAIN_LOGIT, Losses, to_points, upsample_logits
+from sam3_tool.training.networks.architecture import FINE_SIDE, MASK_SIDE
+from sam3_tool.training.networks.tracker import CERTAIN_LOGIT, Losses, to_points, upsample_logits
+from sam3_tool.training.optimization.averaging import update_average
+from sam3_tool.training.optimization.log import log_steps
+from sam3_tool.training.optimization.optimizer import Optimizer
+from sam3_tool.training.optimization.state import load_state, save_state
 
 Start = Literal["mask", "click", "box"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from agent.cli.inline_image import KITTY_CHUNK, MAX_SIDE, detect_inline_mode, encode_inline_image
+from agent.cli.terminal.inline_image import KITTY_CHUNK, MAX_SIDE, detect_inline_mode, encode_inline_image
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from agent.cli.main import app
 from sam3_tool.backends.catalog import CATALOG, find_entry
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 
 ROOT = Path(__file__).parents[3]
 LOAD_ALL = """

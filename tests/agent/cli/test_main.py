@@ -13,7 +13,7 @@ from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from agent.cli.main import app, main
-from agent.cli.options import read_query
+from agent.cli.options.segment_options import read_query
 from agent.report.output_folder import ANSWER_FILES
 from sam3_tool import Image
 from tests.support.program import run_program, start_program

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from agent.cli.main import app
-from agent.cli.model_options import MODEL_OPTIONS, get_variable_name, parse_model_options
+from agent.cli.options.model_options import MODEL_OPTIONS, get_variable_name, parse_model_options
 from agent.core.errors import UsageError
 from tests.support.chat_server import ChatServer, completion, refusal
 

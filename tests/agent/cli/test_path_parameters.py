@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.cli import path_parameters
 from agent.cli.main import app
+from agent.cli.options import path_parameters
 from sam3_tool.errors import PathError
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, find_home, is_folder
 

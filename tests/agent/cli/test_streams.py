@@ -12,9 +12,9 @@ import typer
 
 from agent.cli.chat.loop import run_chat
 from agent.cli.chat.session import Chat
-from agent.cli.console import report_user_errors
-from agent.cli.signals import TerminationError, raise_terminations
-from agent.cli.streams import PrintingError
+from agent.cli.terminal.console import report_user_errors
+from agent.cli.terminal.signals import TerminationError, raise_terminations
+from agent.cli.terminal.streams import PrintingError
 from agent.conversation.conversation import Conversation
 from agent.core.errors import OutputError
 from agent.planners.grammar.planner import GrammarPlanner

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.cli.options import Options
+from agent.cli.options.segment_options import Options
 from evals.runs.assembly import assemble_components
 from sam3_tool import Concept
 from sam3_tool.errors import ConceptError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sam3_tool import CheckpointError, Image, Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.plugins import PluginError, find_plugins, forget_plugins
 
 MODULE = """

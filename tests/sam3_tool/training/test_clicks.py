@@ -13,12 +13,18 @@ from safetensors.torch import load_file
 from transformers import Sam3Model
 
 from sam3_tool import Image, Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.training.architecture import create_tracker
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.training.clicking import draw_stray_click, find_centre_click, find_next_click
 from sam3_tool.training.clicks import Recipe, train_tracker
+from sam3_tool.training.networks.architecture import create_tracker
+from sam3_tool.training.networks.tracker import (
+    Candidates,
+    LearningTracker,
+    TrackerPrompts,
+    compute_click_losses,
+    to_mask_prompt,
+)
 from sam3_tool.training.spoiling import spoil_mask
-from sam3_tool.training.tracker import Candidates, LearningTracker, TrackerPrompts, compute_click_losses, to_mask_prompt
 
 EMBEDDED = locate_checkpoint("tiny")
 

@@ -14,7 +14,7 @@ from sam3_tool.masks.rle import encode_masks
 from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
 from sam3_tool.training.finetuning.labels import LabelledImage, LabelledPair, build_label_batch, label_scene
 from sam3_tool.training.finetuning.run import FinetuneRecipe, FinetuneRun, compute_label_losses, run_finetuning
-from sam3_tool.training.state import load_state
+from sam3_tool.training.optimization.state import load_state
 
 TINY = Path(str(files("sam3_tool"))) / "tiny"
 

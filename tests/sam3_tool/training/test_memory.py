@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import Sam3TrackerVideoModel
 
 from sam3_tool import Image, Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.prompts import VisualPrompt
 from sam3_tool.synthetic.clips import Clip, draw_clip
 from sam3_tool.training.batch import to_square

@@ -18,13 +18,13 @@ from sam3_tool.image import Image
 from sam3_tool.synthetic.nouns import NOUNS
 from sam3_tool.synthetic.scenes import draw_scene
 from sam3_tool.training import train
-from sam3_tool.training.architecture import create_model, normalize_neck
 from sam3_tool.training.batch import PAD_LABEL, draw_batch
 from sam3_tool.training.export import export_checkpoint
-from sam3_tool.training.log import log_steps
-from sam3_tool.training.losses import match_queries
-from sam3_tool.training.network import LearningSam3, draw_noisy_boxes
-from sam3_tool.training.optimizer import Muon
+from sam3_tool.training.networks.architecture import create_model, normalize_neck
+from sam3_tool.training.networks.detector import LearningSam3, draw_noisy_boxes
+from sam3_tool.training.optimization.log import log_steps
+from sam3_tool.training.optimization.losses import match_queries
+from sam3_tool.training.optimization.optimizer import Muon
 from sam3_tool.training.train import DETECTOR_KINDS, DetectorRun, Recipe, prepare_folder
 
 

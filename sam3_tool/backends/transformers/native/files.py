@@ -9,9 +9,9 @@ import torch
 from safetensors import SafetensorError
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.slices import SLICE_BYTES, iterate_slices, open_safetensors
 from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
-from sam3_tool.backends.transformers.slices import SLICE_BYTES, iterate_slices, open_safetensors
 from sam3_tool.errors import CheckpointError
 
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"

@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.checkpoint import fetch_tokenizer, format_one_line
+from sam3_tool.backends.transformers.files.checkpoint import fetch_tokenizer, format_one_line
 from sam3_tool.errors import CheckpointError
 
 MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sam3_tool.backends.base import LowMasks
-from sam3_tool.backends.transformers.transfers import to_device, to_host
+from sam3_tool.backends.transformers.hardware.transfers import to_device, to_host
 from sam3_tool.backends.transformers.video.attention import MemoryGroup
 from sam3_tool.backends.transformers.video.network import (
     DecodedObjects,

@@ -17,7 +17,7 @@ from transformers import Sam3Model, Sam3Processor
 
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers.text import PAD_LABEL
 
 EMBEDDED = locate_checkpoint("tiny")
@@ -355,7 +355,7 @@ def download_offline(tmp_path) -> Callable[..., str]:
         (snapshot / "tokenizer_config.json").symlink_to(tmp_path / "gone")
         code = (
             "from sam3_tool import CheckpointError\n"
-            "from sam3_tool.backends.transformers.checkpoint import locate_checkpoint\n"
+            "from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint\n"
             f"try: print('found', locate_checkpoint({REPOSITORY!r}).name)\nexcept CheckpointError as e: print(e)"
         )
         settings = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(EMBEDDED.parent.parent)}

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sam3_tool import Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.compile import compile_parts
-from sam3_tool.backends.transformers.weights import read_detector
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import read_detector
+from sam3_tool.backends.transformers.hardware.compile import compile_parts
 from sam3_tool.errors import DeviceError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of PyTorch's compiler, on its own

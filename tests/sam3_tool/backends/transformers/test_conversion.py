@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file
 
 import sam3_tool
+from sam3_tool.backends.transformers.files.weights import read_detector, read_tracker
 from sam3_tool.backends.transformers.layers.rotary import join_tensors
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
-from sam3_tool.backends.transformers.weights import read_detector, read_tracker
 
 FOLDER = Path(sam3_tool.__file__).parent / "tiny"
 

@@ -12,8 +12,9 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from sam3_tool import Image, ScriptedBackend, VisualPrompt
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.devices import (
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import read_detector, read_tracker
+from sam3_tool.backends.transformers.hardware.devices import (
     SMALL_BYTES,
     choose_device_type,
     has_bfloat16_units,
@@ -21,10 +22,9 @@ from sam3_tool.backends.transformers.devices import (
     resolve_device,
     resolve_dtype,
 )
+from sam3_tool.backends.transformers.hardware.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.layers.mask_runs import find_run_ends
 from sam3_tool.backends.transformers.tracker import Tracker
-from sam3_tool.backends.transformers.transfers import to_device, to_host, upload_pixels
-from sam3_tool.backends.transformers.weights import read_detector, read_tracker
 from sam3_tool.errors import DeviceError
 from sam3_tool.sam3 import CACHE_BYTES, GPU_BYTES, HOST_BYTES, choose_cache_bytes
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sam3_tool import ConceptPrompt, Sam3, VisualPrompt
-from sam3_tool.backends.transformers.failures import explain_failures
+from sam3_tool.backends.transformers.hardware.failures import explain_failures
 from sam3_tool.errors import DeviceError
 
 HUGE = 2**58

@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 
 from sam3_tool import Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.memory_needs import GIB, MemoryNeed, describe_shortage, estimate_need
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.memory_needs import GIB, MemoryNeed, describe_shortage, estimate_need
 from sam3_tool.errors import CheckpointError, DeviceError
 from sam3_tool.system.memory import _read_room_of_container, read_free_memory
 

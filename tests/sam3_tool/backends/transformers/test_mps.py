@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from sam3_tool import ConceptPrompt, Image, PointsPrompt, VisualPrompt
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers.layers.rotary import rotate_pairs
 from sam3_tool.backends.transformers.layers.upsampling import threshold_to_runs
 from sam3_tool.synthetic.scenes import draw_scene

@@ -18,8 +18,8 @@ from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, Sc
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers.earlier_masks import EarlierMasks
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.masks.rle import RleMask
 
 EMBEDDED = locate_checkpoint("tiny")

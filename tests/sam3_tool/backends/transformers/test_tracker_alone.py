@@ -7,7 +7,7 @@ import pytest
 from transformers import Sam3ImageProcessor, Sam3TrackerModel
 
 from sam3_tool import CheckpointError, Sam3
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import torch
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.weights import read_detector
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import read_detector
 
 
 @torch.inference_mode()

@@ -6,8 +6,8 @@ from transformers import Sam3Model
 
 from sam3_tool import ConceptPrompt, Image
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
-from sam3_tool.backends.transformers.weights import read_detector, read_tracker
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import read_detector, read_tracker
 
 
 def test_every_norm_of_the_trunk_has_the_published_epsilon(network):

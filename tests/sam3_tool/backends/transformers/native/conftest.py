@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from tests.support.native_files import Weights, build_native_weights, copy_companions
 
 

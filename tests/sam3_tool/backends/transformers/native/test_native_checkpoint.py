@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from sam3_tool import CheckpointError, Sam3
-from sam3_tool.backends.transformers.checkpoint import hash_checkpoint, locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import hash_checkpoint, locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import read_detector, read_memory, read_tracker
 from sam3_tool.backends.transformers.native.tokenizer import read_merges
-from sam3_tool.backends.transformers.weights import read_detector, read_memory, read_tracker
 from tests.support.native_files import Weights, add_rotary_tables, copy_companions, to_31
 
 

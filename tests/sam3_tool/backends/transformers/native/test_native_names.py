@@ -7,9 +7,9 @@ import torch
 from transformers import Sam3Config, Sam3Model, Sam3TrackerConfig, Sam3TrackerVideoConfig, Sam3TrackerVideoModel
 
 from bench.suites.weights.files import list_published_shapes, list_published_shapes_31
+from sam3_tool.backends.transformers.files.weights import MEMORY_PARTS
 from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
 from sam3_tool.backends.transformers.native.names import is_multiplex, normalize_names, translate_name
-from sam3_tool.backends.transformers.weights import MEMORY_PARTS
 
 Shapes = dict[str, tuple[int, ...]]
 

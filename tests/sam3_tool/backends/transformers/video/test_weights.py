@@ -12,9 +12,9 @@ from transformers import Sam3VideoConfig
 
 from sam3_tool import CheckpointError, Image, Sam3, VisualPrompt
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.weights import MEMORY_PARTS, read_memory
 from sam3_tool.backends.transformers.video.network import MemoryWeights
-from sam3_tool.backends.transformers.weights import MEMORY_PARTS, read_memory
 from tests.support.small_tracker import draw_weights
 
 EMBEDDED = locate_checkpoint("tiny")

@@ -20,11 +20,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.architectures import import_detector_class, is_lite_text
-from sam3_tool.backends.transformers.checkpoint import format_one_line, list_weight_files
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
+from sam3_tool.backends.transformers.files.architectures import import_detector_class, is_lite_text
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line, list_weight_files
+from sam3_tool.backends.transformers.files.slices import iterate_slices, open_safetensors
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
-from sam3_tool.backends.transformers.slices import iterate_slices, open_safetensors
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from transformers import Sam3Model
 from transformers.models.sam3.modeling_sam3 import inverse_sigmoid
 
-from sam3_tool.training.architecture import GRID, WIDTH
 from sam3_tool.training.batch import ATTRIBUTES, PAD_LABEL, ImageBatch, Questions
+from sam3_tool.training.networks.architecture import GRID, WIDTH
 
 SILHOUETTE = 12
 """Side of the silhouettes that patches draw of their objects."""

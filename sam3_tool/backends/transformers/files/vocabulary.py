@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.checkpoint import format_one_line
+from sam3_tool.backends.transformers.files.checkpoint import format_one_line
 from sam3_tool.errors import CheckpointError
 from sam3_tool.system.files import decode_json
 

@@ -12,9 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss, roi_align
 
-from sam3_tool.training.architecture import FINE_SIDE, GRID, MASK_SIDE
 from sam3_tool.training.batch import ATTRIBUTES, IGNORE_INDEX, ImageBatch, Questions
-from sam3_tool.training.network import SILHOUETTE, Detections, LearningSam3, VisionFeatures
+from sam3_tool.training.networks.architecture import FINE_SIDE, GRID, MASK_SIDE
+from sam3_tool.training.networks.detector import SILHOUETTE, Detections, LearningSam3, VisionFeatures
 
 Losses = dict[str, torch.Tensor]
 LAYER_WEIGHTS = (0.6, 0.6, 1.0)

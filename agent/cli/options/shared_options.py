@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli import options
-from agent.cli.console import report_user_errors
-from agent.cli.path_parameters import path_option
+from agent.cli.options import segment_options as options
+from agent.cli.options.path_parameters import path_option
+from agent.cli.terminal.console import report_user_errors
 from sam3_tool.plugins import find_plugins
 
 MODEL_PANEL, LIMITS_PANEL = "Language model", "Limits"

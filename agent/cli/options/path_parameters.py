@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from agent.cli.console import report_user_errors
+from agent.cli.terminal.console import report_user_errors
 from agent.core.errors import UsageError
 from sam3_tool.errors import PathError
 from sam3_tool.system.paths import expand_path

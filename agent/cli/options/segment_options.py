@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.cli.model_options import MODEL_OPTIONS, parse_model_options
+from agent.cli.options.model_options import MODEL_OPTIONS, parse_model_options
 from agent.core.errors import PlannerError, UsageError
 from sam3_tool.system.paths import expand_path, is_folder
 

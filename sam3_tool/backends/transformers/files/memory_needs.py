@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from sam3_tool.backends.transformers.architectures import read_image_tokens
-from sam3_tool.backends.transformers.devices import read_free_bytes
+from sam3_tool.backends.transformers.files.architectures import read_image_tokens
+from sam3_tool.backends.transformers.hardware.devices import read_free_bytes
 from sam3_tool.errors import DeviceError
 
 GIB = 2**30
@@ -47,7 +47,7 @@ def estimate_need(path: Path, dtype: torch.dtype) -> MemoryNeed:
     Returns:
         The need. Weights that a header does not tell count as nothing.
 
-    >>> from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+    >>> from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
     >>> need = estimate_need(locate_checkpoint("tiny"), torch.float32)
     >>> round(need.weights / 1e6), round(need.image / 1e6)
     (31, 32)

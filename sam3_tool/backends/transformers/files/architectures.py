@@ -26,7 +26,7 @@ TRACKERS = ("sam3_tracker", "sam3_tracker_video")
 def read_model_type(folder: Path) -> str:
     """Return the `model_type` of a checkpoint, of its detector where it has several parts; "" if it names none.
 
-    >>> from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+    >>> from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
     >>> read_model_type(locate_checkpoint("tiny"))
     'sam3'
     """
@@ -62,7 +62,7 @@ def import_detector_class(folder: Path) -> Any:
 def read_image_tokens(path: Path) -> int:
     """Return how many tokens the vision trunk makes of an image; those of facebook/sam3 where nothing is told.
 
-    >>> from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+    >>> from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
     >>> read_image_tokens(locate_checkpoint("tiny"))
     256
     """

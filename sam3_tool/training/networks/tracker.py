@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import Sam3TrackerModel
 
-from sam3_tool.training.architecture import FINE_SIDE, GRID, MASK_SIDE, WIDTH
+from sam3_tool.training.networks.architecture import FINE_SIDE, GRID, MASK_SIDE, WIDTH
 
 CERTAIN_LOGIT = 10.0
 """Logit that stands for a pixel of a mask that is given, not predicted."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agent.cli.signals import describe_interruption, find_termination, get_exit_code
-from agent.cli.streams import PrintingError, discard_output, print_line, print_remark
+from agent.cli.terminal.signals import describe_interruption, find_termination, get_exit_code
+from agent.cli.terminal.streams import PrintingError, discard_output, print_line, print_remark
 from agent.core.errors import UsageError
 from sam3_tool.errors import UserError
 from sam3_tool.system.file_names import escape_unprintable

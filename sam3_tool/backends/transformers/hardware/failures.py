@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import torch
 
-from sam3_tool.backends.transformers.devices import release_cached_memory
+from sam3_tool.backends.transformers.hardware.devices import release_cached_memory
 from sam3_tool.errors import DeviceError
 
 _NO_MEMORY = re.compile(

@@ -1,0 +1,1 @@
+"""The terminal: lines for a person, images among them, standard streams, and signals."""

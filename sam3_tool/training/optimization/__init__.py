@@ -1,0 +1,1 @@
+"""What moves the weights: losses, optimizers, the running average, the state of a run and its log."""
