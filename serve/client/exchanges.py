@@ -31,6 +31,8 @@ from serve.talk.schemas import (
 )
 from serve.videos.schemas import VideoAnswer
 
+TIMEOUT = httpx2.Timeout(30.0, read=600.0)
+"""Seconds; a planner may think for long before it says anything."""
 PATIENCE = 120.0
 """Seconds that a call waits in all for a server that says when to come back."""
 LOST_TRIES = 4
@@ -453,3 +455,8 @@ def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(content: bytes) -> bytes:
     return sha256(content).digest()
+
+
+def build_broken_error() -> RemoteError:
+    """Return the error of a stream that ends without a result."""
+    return RemoteError(0, "broken_off", "the server broke off in the midst of its answer; ask again")
