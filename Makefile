@@ -94,10 +94,11 @@ docs: ## write the generated pages anew and build the site into site/
 web: web/node_modules/made ## build the pages' scripts from web/; their files are committed, so only changes to them need node
 	npm --prefix web run --silent build
 
-# CI has no node in every place, and a package for users needs none: without it the committed files are taken as they are
+# CI has no node in every place, and a package for users needs none: without it the committed files are taken as they are.
+# The inner make is not written $(MAKE): `make --dry-run` would run such a line
 web-check: ## types of web/, and that the committed scripts are built from it
 	@if ! command -v npm >/dev/null; then echo "web/ was not checked: there is no node here; install Node.js 20 or later to check it"; \
-	elif ! $(MAKE) --silent web/node_modules/made; then echo "web/ was not checked: its packages cannot be fetched"; \
+	elif ! env -u MAKEFLAGS make --silent web/node_modules/made; then echo "web/ was not checked: its packages cannot be fetched"; \
 	else npm --prefix web run --silent check; fi
 
 web/node_modules/made: web/package.json web/package-lock.json

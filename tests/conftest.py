@@ -28,18 +28,24 @@ TOGETHER = {
     "demo": ("demo/test_page.py", "demo/test_story.py", "demo/test_video_story.py", "demo/test_overlay_plays.py"),
     "programs": (
         *("evals/test_cli.py", "cases/test_ends.py", "agent/cli/test_chat.py", "agent/cli/test_main.py"),
-        *("agent/cli/test_models.py", "demo/test_program.py"),
+        *("agent/cli/test_models.py", "demo/test_program.py", "serve/mcp/test_stdio.py"),
     ),
+    "served": ("mllm/test_served.py", "mllm/test_verifying.py"),
+    "trees": ("test_names.py", "test_imports.py"),
 }
-"""Files for one process of tests: pages of one browser, and programs of one fork server."""
+"""Files for one process of tests: pages of one browser, programs of one fork server, one model server, one parse."""
 LONG_FILES = (
     *TOGETHER["demo"],
     *TOGETHER["programs"],
-    *("docs/test_pages.py", "mllm/test_served.py", "sam3_tool/backends/transformers/test_tracker.py"),
-    *("test_package.py", "sam3_tool/training/test_training.py", "bench/test_suites.py"),
-    *("agent/models/openai/test_deviations.py", "evals/datasets/test_video_benchmarks.py"),
-    *("sam3_tool/training/test_clicks.py", "sam3_tool/backends/transformers/test_backend.py"),
-    *("agent/models/test_fuzz.py", "docs/test_site.py", "bench/test_soak.py", "agent/cli/test_cold_start.py"),
+    *("docs/test_pages.py", *TOGETHER["served"], "test_package.py", "bench/test_suites.py"),
+    *("engine/review/test_page.py", "demo/test_axe.py", "sam3_tool/training/test_training.py"),
+    *("sam3_tool/backends/transformers/test_backend.py", "demo/test_studio.py", "demo/test_album_story.py"),
+    *("sam3_tool/backends/transformers/native/test_native_checkpoint.py", "bench/test_growth.py", "docs/test_site.py"),
+    *("sam3_tool/backends/transformers/test_tracker.py", "bench/test_soak.py", *TOGETHER["trees"]),
+    *("evals/simulation/test_simulation.py", "demo/test_clicking.py", "bench/test_annotate.py"),
+    *("agent/cli/test_cold_start.py", "demo/test_researcher.py", "test_huggingface.py", "demo/test_start.py"),
+    *("agent/models/test_fuzz.py", "sam3_tool/training/test_clicks.py", "agent/models/openai/test_deviations.py"),
+    *("evals/datasets/test_video_benchmarks.py", "sam3_tool/training/test_finetuning.py"),
 )
 """What takes longest to run, first."""
 
@@ -72,6 +78,15 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Leave out what a file has left behind for good, such as syntax trees, networks and imports, in the same way."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,11 +8,14 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+
+from tests.support.program import run_program
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "examples" / "plugin"
@@ -64,23 +67,24 @@ def share_bytecode(environment: Path) -> None:
     Without it the first start compiles all of torch, which takes half a minute.
     """
     ours, theirs = Path(sysconfig.get_path("purelib")), next(environment.glob("lib/python*/site-packages"))
-    for compiled in ours.rglob("*.pyc"):
-        target = theirs / compiled.relative_to(ours)
-        if target.parent.parent.is_dir() and not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy2(compiled, target)
+    for package in filter(Path.is_dir, theirs.iterdir()):
+        for cache in (ours / package.name).rglob("__pycache__"):
+            target = theirs / cache.relative_to(ours)
+            if target.parent.is_dir() and not target.exists():
+                shutil.copytree(cache, target, copy_function=os.link)
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The whole environment of the installed command, with a home that is empty."""
+    home = tmp_path_factory.mktemp("home")
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
-def run(environment: Path, tmp_path: Path) -> Run:
-    """Runs the installed command in an empty folder, with a home that is empty too."""
-    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-
-    def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-        program = [str(environment / "bin" / "sam3-agent"), *map(str, words)]
-        return subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, env=variables)
-
-    return run
+def run(environment: Path, variables: dict[str, str], tmp_path: Path) -> Run:
+    """Runs what is installed in an empty folder: forked from one process of its Python."""
+    return partial(run_program, cwd=tmp_path, env=variables, python=environment / "bin" / "python")
 
 
 @pytest.fixture
@@ -101,9 +105,13 @@ def test_the_wheel_holds_code_prompts_and_the_embedded_checkpoint_only(wheel: Pa
     assert [name for name in names if "/results/" in name or "training-log" in name or "training-curve" in name] == []
 
 
-def test_the_wheel_alone_answers_with_the_embedded_checkpoint(run: Run, tmp_path: Path) -> None:
+def test_the_wheel_alone_answers_with_the_embedded_checkpoint(
+    environment: Path, variables: dict[str, str], tmp_path: Path
+) -> None:
     shutil.copy(ROOT / "examples" / "scene.png", tmp_path / "example.png")
-    done = run("segment", "example.png", "the largest watermelon", "--out", "out", "--json")
+    words = ("segment", "example.png", "the largest watermelon", "--out", "out", "--json")
+    program = (str(environment / "bin" / "sam3-agent"), *words)  # itself, as a user starts it
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, env=variables)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "answered"
     assert (tmp_path / "out" / "overlay.png").is_file()

@@ -22,6 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -240,11 +241,18 @@ def check_output(promised: str, printed: str) -> None:
         place = found.end()
 
 
+@cache
 def recipe(target: str) -> str:
     """The shell commands behind a make target, which are not run."""
     quiet = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
     command = ["make", "--dry-run", "--no-print-directory", "-C", str(ROOT), target]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=quiet).stdout
+
+
+def test_a_target_is_looked_up_without_being_run() -> None:
+    """A line with `$(MAKE)` would be run all the same."""
+    lines = read_page(ROOT / "Makefile").splitlines()
+    assert [line for line in lines if line.startswith("\t") and "$(MAKE)" in line] == []
 
 
 # what is said of commands, modules and files

@@ -30,14 +30,27 @@ MODULES = (
     "evals.runs.assembly",
     "sam3_tool.backends.transformers.backend",
 )
+MODULES_OF_COMMANDS = {
+    "annotate": ("annotate.cli.command",),
+    "demo": ("demo.cli", "demo.engine", "demo.server"),
+    "engine": ("engine.cli", "engine.review.app", "serve.http.drain"),
+    "mcp": ("serve.mcp.cli", "serve.mcp.server", "serve.mcp.transports"),
+    "serve": ("serve.cli", "serve.http.app", "serve.http.drain", "serve.router.app"),
+}
+"""What a command is slow to import besides: imported before its first fork, so that further ones share it."""
+
+LONGEST_COMMAND = 64
+"""Bytes."""
 
 
 def serve_forks(requests: socket.socket) -> None:
     """Fork for each request. Returns in each program; never in the server."""
     while True:
-        _, files, _, _ = socket.recv_fds(requests, 1, 4)
+        command, files, _, _ = socket.recv_fds(requests, LONGEST_COMMAND, 4)
         if not files:  # the tests have ended
             os._exit(0)
+        for module in MODULES_OF_COMMANDS.get(command.decode(), ()):
+            import_module(module)
         if os.fork() == 0:
             requests.close()
             *streams, channel = files

@@ -24,11 +24,13 @@ from typing import IO, Any
 from tests.support import fork_server
 
 ROOT = Path(__file__).parents[2]
-READ_AT_START = ("CUDA_", "HF_", "HOME", "LANG", "LC_", "OMP_", "PYTHON", "TORCH", "TRANSFORMERS_", "XDG_CACHE_")
+READ_AT_START = ("CUDA_", "GRADIO_", "HF_", "HOME", "LANG", "LC_", "OMP_", "PYTHON", "TORCH", "TRANSFORMERS_", "XDG_CACHE_")
 """How the names of variables begin that Python or a library reads before the program begins."""
 READ_BY_FORKS = ("PYTHONIOENCODING", "PYTHONPATH")
-SET_BY_LIBRARIES = ("HF_HUB_DISABLE_TELEMETRY", "TORCH_CPP_LOG_LEVEL", "TORCHINDUCTOR_CACHE_DIR")
-"""What gradio, ultralytics and torch set in the process of the tests, where an earlier test needed them."""
+SET_BY_LIBRARIES = (
+    *("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "TORCH_CPP_LOG_LEVEL", "TORCHINDUCTOR_CACHE_DIR"),
+)
+"""What the demo, gradio, ultralytics and torch set in the process of the tests, where an earlier test needed them."""
 
 
 @dataclass
@@ -101,6 +103,7 @@ def start_program(
     cwd: str | Path = ".",
     env: Mapping[str, str] | None = None,
     terminal: bool = False,
+    python: str | Path | None = None,
 ) -> Program:
     """Start `sam3-agent` with these words. The options are those of `subprocess.Popen`.
 
@@ -113,9 +116,10 @@ def start_program(
         cwd: Its current folder.
         env: Its environment; left out, that of the tests.
         terminal: Whether it leads a session of its own, whose terminal its stdin is.
+        python: Of another environment that has the program installed; left out, the program is that of this repository.
     """
     environment = dict(os.environ if env is None else env)
-    requests, former = open_fork_server()
+    requests, former = open_fork_server(*([str(python), tuple(sorted(environment.items()))] if python else []))
     changed = {name for name in {*environment, *former} if environment.get(name) != former.get(name)}
     heeded = {*READ_BY_FORKS, *SET_BY_LIBRARIES}
     ignored = [name for name in changed - heeded if name.startswith(READ_AT_START)]
@@ -123,7 +127,8 @@ def start_program(
     ends = [_open_stream(*stream, text) for stream in ((stdin, "r"), (stdout, "w"), (stderr, "w"))]
     ours, theirs = socket.socketpair()
     with theirs:
-        socket.send_fds(requests, [b"!"], [*(end for end, _ in ends), theirs.fileno()])
+        command = str(words[0] if words else "-").encode()[: fork_server.LONGEST_COMMAND]
+        socket.send_fds(requests, [command], [*(end for end, _ in ends), theirs.fileno()])
     asked = {"words": [*map(str, words)], "cwd": str(Path(cwd).resolve())}
     asked |= {"environment": environment, "terminal": terminal}
     ours.sendall(json.dumps(asked).encode() + b"\n")
@@ -152,15 +157,23 @@ def _open_stream(wanted: int | IO[Any], mode: str, text: bool) -> tuple[int, IO[
 
 
 @cache
-def open_fork_server() -> tuple[socket.socket, dict[str, str]]:
-    """Start the fork server of this process of tests. Returns the socket for requests, and its environment."""
-    ours, theirs = socket.socketpair()
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    # without byte code it would compile all of torch again
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment |= {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}  # a process with threads cannot be forked safely
+def open_fork_server(
+    python: str = sys.executable, variables: tuple[tuple[str, str], ...] | None = None
+) -> tuple[socket.socket, dict[str, str]]:
+    """Start a fork server of this process of tests.
+
+    Args:
+        python: Of the environment whose program it becomes.
+        variables: Its own environment; left out, that of the tests, in which this repository has the program.
+
+    Returns:
+        The socket for requests, and its environment.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # each request is read by itself
+    environment = _find_environment() if variables is None else dict(variables)
+    environment["OMP_NUM_THREADS"] = "1"  # a process with threads cannot be forked safely
     with theirs:
-        command = [sys.executable, "-P", fork_server.__file__, str(theirs.fileno())]
+        command = [python, "-P", fork_server.__file__, str(theirs.fileno())]
         server = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], start_new_session=True)
 
     def close() -> None:
@@ -168,4 +181,12 @@ def open_fork_server() -> tuple[socket.socket, dict[str, str]]:
         server.wait()
 
     atexit.register(close)
-    return ours, dict(os.environ)
+    return ours, dict(os.environ if variables is None else variables)
+
+
+def _find_environment() -> dict[str, str]:
+    """The environment of the tests, where Python finds this repository."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    # without byte code it would compile all of torch again
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return environment | {"PYTHONPATH": path}
