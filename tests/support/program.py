@@ -24,7 +24,10 @@ from typing import IO, Any
 from tests.support import fork_server
 
 ROOT = Path(__file__).parents[2]
-READ_AT_START = ("CUDA_", "GRADIO_", "HF_", "HOME", "LANG", "LC_", "OMP_", "PYTHON", "TORCH", "TRANSFORMERS_", "XDG_CACHE_")
+READ_AT_START = (
+    *("CUDA_", "GRADIO_", "HF_", "HOME", "LANG", "LC_"),
+    *("OMP_", "PYTHON", "TORCH", "TRANSFORMERS_", "XDG_CACHE_"),
+)
 """How the names of variables begin that Python or a library reads before the program begins."""
 READ_BY_FORKS = ("PYTHONIOENCODING", "PYTHONPATH")
 SET_BY_LIBRARIES = (
