@@ -28,11 +28,12 @@ from demo.line import AnswerLine, describe_place
 from demo.picture.film import list_tracks
 from demo.remarks import NoteKind
 from demo.requests import InvalidEventError, ShownImage, ShownStep
-from demo.sessions import Session, SessionStore, TurnInfo
+from demo.sessions import Session, SessionStore
 from demo.talk.messages import draw_step, find_episode
 from demo.talk.pending import Attention, PendingAnswer
 from demo.talk.sight import describe_sight, draw_sight
 from demo.talk.small_talk import answer_small_talk
+from demo.talk.ways import TurnInfo
 from demo.talk.wording import describe_error, format_sentence
 from demo.uploads import Limits
 
@@ -309,6 +310,8 @@ class Actions:
         if episode is None:
             return None
         info = session.turn_infos.get(episode)
+        if info is not None and info.is_recalled:
+            return None
         planner = pending.planner if pending is not None and episode is pending.episode else info and info.planner
         if not planner:
             return None

@@ -7,22 +7,38 @@ from typing import Annotated
 import typer
 
 from agent.cli.options import shared_options
-from agent.cli.options.segment_options import Options
 from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
+from demo.planners import OfferedPlanner, parse_planners
 from sam3_tool.system.http_environment import describe_http_fault
 from sam3_tool.system.listening import is_loopback
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
+NOT_TAKEN = ("record", *shared_options.DOUBT_OPTIONS)
+PlannersOption = Annotated[
+    list[str],
+    typer.Option(
+        "--planner",
+        metavar="[NAME=]PLANNER[@URL]",
+        help="Who answers, as in `sam3-agent segment`; visitors read NAME, and URL is its server. Give it again for"
+        " others to compare; the first one is chosen.",
+    ),
+]
+ANNOTATIONS = {
+    **{name: kind for name, kind in shared_options.PLANNING_ANNOTATIONS.items() if name not in NOT_TAKEN},
+    "planner": PlannersOption,
+}
+DEFAULTS = {"planner": ["grammar"], "device": "auto", "as_published": False}
+
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
-@shared_options.planning_options(without=("record", "concept", *shared_options.DOUBT_OPTIONS))
+@shared_options.option_group("planners", ANNOTATIONS, parse_planners, DEFAULTS)
 def open_demo(
-    options: Options,
+    planners: tuple[OfferedPlanner, ...],
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 = the whole network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.")] = 7860,
     auth: Annotated[
@@ -45,7 +61,7 @@ def open_demo(
         limits = Limits(max_pixels=int(max_pixels * MEGA), max_file_bytes=int(max_bytes * 2**20))
         try:
             page, address = serve_page(
-                Engine(options), ServerOptions(host, port, credentials, queue), limits, wait=False
+                Engine(planners[0].options, planners), ServerOptions(host, port, credentials, queue), limits, wait=False
             )
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error

@@ -3,18 +3,18 @@
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Literal
 
 from agent.cli.doctor import check_checkpoints
-from agent.cli.options.model_options import MODEL_OPTIONS
 from agent.cli.options.segment_options import Options
 from agent.core.planner import Planner
 from agent.planners.loading import load_planner, with_model_info
 from agent.records.provenance import Provenance
+from demo.planners import GRAMMAR, OfferedPlanner, add_grammar, name_planner
 from demo.requests import InvalidEventError
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME
@@ -24,7 +24,7 @@ from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME
 class Choice:
     """A planner or a SAM 3 that a visitor may choose.
 
-    `name` is what `load_planner` or `Sam3.load` takes.
+    `name` is that of a planner as visitors read it, or what `Sam3.load` takes.
     """
 
     name: str
@@ -48,17 +48,31 @@ class Engine:
     """Loads each model that is chosen once, in a thread. Safe to share between threads: `_lock` guards `_loading`."""
 
     options: Options
+    """Of the planner that answers unless a visitor chooses another one; with the SAM 3 and its device."""
+    planners: tuple[OfferedPlanner, ...] = ()
+    """What a page offers, the one of `options` first; empty for that one alone. The grammar is always there."""
     _loading: dict[tuple[str, str], "Future[Any]"] = field(default_factory=dict)
     _started_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _described: dict[int, BaseException] = field(default_factory=dict)
     """Failures that are in the log, by their identity."""
     _lock: Lock = field(default_factory=Lock)
 
+    @cached_property
+    def offered(self) -> Mapping[str, Options]:
+        """The options of each planner, by the name that visitors read; the default comes first."""
+        given = self.planners or (OfferedPlanner(name_planner(self.options.planner), self.options),)
+        return {one.name: one.options for one in add_grammar(given)}
+
+    @property
+    def default_planner(self) -> str:
+        """The name of the planner that answers unless a visitor chooses another one."""
+        return next(iter(self.offered))
+
     @property
     def planner_choices(self) -> list[Choice]:
-        """The planner that the page was started with, and the grammar."""
-        about = {"grammar": "no language model", self.options.planner: ""}
-        return [Choice(name, about[name]) for name in dict.fromkeys((self.options.planner, "grammar"))]
+        """The planners that the page was started with, and the grammar."""
+        about = {GRAMMAR: "no language model"}
+        return [Choice(name, about.get(options.planner, "")) for name, options in self.offered.items()]
 
     @cached_property
     def sam3_choices(self) -> list[Choice]:
@@ -89,7 +103,7 @@ class Engine:
     def start_loading(self) -> None:
         """Begin to load the models that the page was started with."""
         self._get_future("sam3", self.sam3_name)
-        self._get_future("planner", self.options.planner)
+        self._get_future("planner", self.default_planner)
 
     def get_sam3(self, name: str) -> Sam3:
         """Return a SAM 3 once it is loaded. Raises CheckpointError or DeviceError."""
@@ -109,7 +123,7 @@ class Engine:
 
     def get_provenance(self, planner: str, sam3: str, *, is_video: bool = False) -> Provenance:
         """Return the provenance that an episode of these two models is saved with."""
-        options = self._get_options(planner).for_subject(is_video=is_video)
+        options = self.offered[planner].for_subject(is_video=is_video)
         provenance = options.build_provenance().model_copy(update={"sam3": sam3})
         return with_model_info(provenance, self.get_planner(planner, is_video=is_video))
 
@@ -156,27 +170,12 @@ class Engine:
         return Sam3.load(name, device=self.options.device)
 
     def _load_planner(self, name: str, *, is_video: bool) -> Planner:
-        options = self._get_options(name).for_subject(is_video=is_video)
-        return load_planner(name, **options.to_planner_options(options.build_provenance()))
-
-    def _get_options(self, planner: str) -> Options:
-        """The options of this planner: those of the command line, without what only another kind takes."""
-        if planner == self.options.planner:
-            return self.options
-        return replace(self.options, planner=planner, **PLANNER_NEUTRAL_OPTIONS)
+        options = self.offered[name].for_subject(is_video=is_video)
+        return load_planner(options.planner, **options.to_planner_options(options.build_provenance()))
 
 
 RETRY_SECONDS = 10.0
 """Seconds after which a model that failed to load is tried again."""
-PLANNER_NEUTRAL_OPTIONS: Mapping[str, Any] = {
-    "threshold": None,
-    "base_url": None,
-    "wire": None,
-    "image_side": None,
-    "coordinates": None,
-    **dict.fromkeys(MODEL_OPTIONS),
-}
-"""The options that one kind of planner takes only, unset."""
 
 
 def _format_model_name(name: str) -> str:

@@ -17,6 +17,7 @@ from demo.album.entries import EMPTY_ALBUM, Album
 from demo.remarks import MAX_REMARKS, NoteKind, Remark
 from demo.talk.branches import BranchTree
 from demo.talk.pending import PendingAnswer
+from demo.talk.ways import TurnInfo
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError
 
@@ -30,18 +31,6 @@ MIN_SESSION_BYTES = 2**20
 SESSION_EXPIRED_MESSAGE = (
     "This page was not used for too long, or others needed its memory, so its image is forgotten. Reload the page."
 )
-
-
-@dataclass(frozen=True)
-class TurnInfo:
-    """What a turn does not tell itself: who answered, and what that took beside its steps."""
-
-    planner: str
-    sam3: str
-    retries: int = 0
-    """Requests to the language model that were sent again."""
-    cost: str = ""
-    """In the currency of the prices that the operator gave; empty where none was given."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.labels import clean_label
+from agent.core.episode import Episode
 from agent.core.errors import ConversationError
 from agent.exports.answer import check_tolerance, get_category
-from demo.album.adding import build_entry, collect_conversation, make_unique_name, may_hold_masks, open_entry
+from demo.album.adding import build_entry, collect_conversation, make_unique_name, may_hold_masks, open_entry, open_ways
 from demo.album.entries import Album, AlbumEntry
 from demo.album.folder import DiskBudget, VisitorFolder
 from demo.album.importing import import_files
 from demo.remarks import attach_remarks
 from demo.sessions import Session, SessionStore
 from demo.talk.branches import BranchTree
+from demo.talk.ways import TurnInfo, pack_tree
 from demo.talk.wording import describe_error
 from demo.uploads import Limits
 
@@ -114,11 +116,11 @@ class AlbumActions:
             if entry is None or entry_id == session.album.current:
                 return self.sessions.update(session_id, note="" if entry else GONE_MESSAGE)
             try:
-                conversation = open_entry(entry, self.limits)
+                tree, infos = open_ways(entry, self.limits)
             except Exception as error:  # its file may be gone
                 return self.sessions.update(session_id, note=describe_error(error), note_kind="error")
             left = collect_current(session)
-            return self.sessions.change(session_id, lambda latest: _show(latest, left, entry_id, conversation))
+            return self.sessions.change(session_id, lambda latest: _show(latest, left, entry_id, tree, infos))
 
     def remove_entry(self, session_id: str, entry_id: int) -> Session:
         """Take an image out of the strip. If it is shown, the next one is."""
@@ -216,7 +218,8 @@ def collect_current(session: Session) -> AlbumEntry | None:
     entry = session.album.get_entry(session.album.current)
     if entry is None or session.conversation is None:
         return None
-    return collect_conversation(entry, session.conversation, session.evolve(note="").remarks)
+    tree = pack_tree(session.tree, session.turn_infos)
+    return collect_conversation(entry, session.conversation, session.evolve(note="").remarks, tree)
 
 
 def relabel_class(conversation: Conversation, old: str, new: str) -> Conversation:
@@ -239,14 +242,21 @@ def find_entry(album: Album, name: str) -> AlbumEntry | None:
     return None
 
 
-def _show(latest: Session, left: AlbumEntry | None, entry_id: int, conversation: Conversation) -> Mapping[str, Any]:
+def _show(
+    latest: Session,
+    left: AlbumEntry | None,
+    entry_id: int,
+    tree: BranchTree,
+    infos: Mapping[Episode, TurnInfo],
+) -> Mapping[str, Any]:
+    conversation = tree.branches[tree.current]
     target = latest.album.get_entry(entry_id)
     was = None if left is None else latest.album.get_entry(left.id)
     kept = None if left is None or was is None else replace(left, done=was.done, note=was.note)
     return {
         "album": replace(latest.album.with_entry(kept), current=entry_id),
-        "tree": BranchTree().advance(conversation),
-        "turn_infos": {},
+        "tree": tree,
+        "turn_infos": infos,
         "remarks": () if target is None else attach_remarks(target.remarks, conversation.events),
         "note": _describe_reading(conversation),
         "unanswered_query": "",

@@ -1,7 +1,7 @@
 """Making entries of uploaded files: images, videos and saved conversations; the others may hold masks."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -10,18 +10,22 @@ from tempfile import TemporaryDirectory
 from agent.conversation import storage
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import ImageShown
+from agent.core.episode import Episode
 from agent.imports.reading import SUFFIXES
 from agent.planners.chat.views import reduce_image
 from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from demo.album.entries import AlbumEntry
 from demo.album.folder import VisitorFolder
+from demo.album.kept_ways import parse_tree, take_ways
 from demo.picture.canvas import get_subject_key
 from demo.picture.film import encode_film
 from demo.remarks import Remark, detach_remarks
 from demo.studio.rows import encode_data_url
+from demo.talk.branches import BranchTree
+from demo.talk.ways import PackedTree, TurnInfo, unpack_tree
 from demo.uploads import Limits, open_conversation, open_image, open_video
 from sam3_tool import Image
-from sam3_tool.errors import UserError
+from sam3_tool.errors import RecordError, UserError
 from sam3_tool.image_files.reading import IMAGE_SUFFIXES
 
 THUMBNAIL_SIDE = 112
@@ -51,16 +55,25 @@ def build_entry(path: Path, name: str, folder: VisitorFolder, limits: Limits) ->
     """
     try:
         if path.suffix.lower() == ".json":
-            conversation = open_conversation(path, limits)
-            return collect_conversation(
-                _begin_entry(conversation, name, _save_images(conversation, folder)), conversation
-            )
+            return _build_conversation_entry(path, name, folder, limits)
         if path.suffix.lower() in VIDEO_SUFFIXES or is_animation(path):
             return _build_video_entry(path, name, folder, limits)
         conversation = Conversation.start(open_image(path, limits), name)
         return _begin_entry(conversation, name, [folder.take_file(path)])
     finally:
         path.unlink(missing_ok=True)
+
+
+def _build_conversation_entry(path: Path, name: str, folder: VisitorFolder, limits: Limits) -> AlbumEntry:
+    """A conversation, with its other ways where a browser kept it."""
+    ways = take_ways(path)
+    conversation = open_conversation(path, limits)
+    try:
+        tree = parse_tree(ways, conversation, limits)
+    except RecordError as error:
+        raise RecordError(f"{path.name}: {error}") from error
+    entry = _begin_entry(conversation, name, _save_images(conversation, folder))
+    return collect_conversation(replace(entry, tree=tree), conversation)
 
 
 def _build_video_entry(path: Path, name: str, folder: VisitorFolder, limits: Limits) -> AlbumEntry:
@@ -105,21 +118,36 @@ def _save_images(conversation: Conversation, folder: VisitorFolder) -> list[Path
 
 def open_entry(entry: AlbumEntry, limits: Limits) -> Conversation:
     """Open the conversation of an entry with its images. Raises ImageError or VideoError."""
+    return _build_opener(entry, limits)(entry.packed)
+
+
+def open_ways(entry: AlbumEntry, limits: Limits) -> tuple[BranchTree, dict[Episode, TurnInfo]]:
+    """Open every way that the conversation of an entry went, and who answered. Raises ImageError or VideoError."""
+    open_way = _build_opener(entry, limits)
+    return unpack_tree(entry.tree, open_way(entry.packed), open_way)
+
+
+def _build_opener(entry: AlbumEntry, limits: Limits) -> Callable[[bytes], Conversation]:
+    """What opens a packed conversation about an entry; its files are read once."""
     if not entry.is_video:
         images = [Image.open(file, max_pixels=limits.max_pixels) for file in entry.files]
-        return Conversation.unpack(entry.packed, images)
+        return lambda packed: Conversation.unpack(packed, images)
     video = open_video(entry.files[0], limits)
     begun = Conversation.start_video(video, entry.name)
-    return Conversation.unpack(entry.packed, [begun.image]).show_video(video, entry.name)
+    return lambda packed: Conversation.unpack(packed, [begun.image]).show_video(video, entry.name)
 
 
 def collect_conversation(
-    entry: AlbumEntry, conversation: Conversation, remarks: Sequence[Remark] | None = None
+    entry: AlbumEntry,
+    conversation: Conversation,
+    remarks: Sequence[Remark] | None = None,
+    tree: PackedTree | None = None,
 ) -> AlbumEntry:
     """Return the entry with what its conversation has come to."""
     return replace(
         entry,
         packed=conversation.pack(),
+        tree=entry.tree if tree is None else tree,
         answer=tuple(conversation.workspace.pick(conversation.selected)),
         reasons=conversation.reasons,
         turns=len(conversation.turns),

@@ -11,6 +11,7 @@ from agent.exports.answer import get_category
 from demo.album.folder import VisitorFolder
 from demo.album.run import AskRun
 from demo.remarks import Remark
+from demo.talk.ways import NO_WAYS, PackedTree
 
 EntryState = Literal["new", "work", "done"]
 
@@ -34,6 +35,8 @@ class AlbumEntry:
     """A small image, as a data URL."""
     packed: bytes
     """Its conversation."""
+    tree: PackedTree = NO_WAYS
+    """The other ways that its conversation went, and who answered."""
     answer: tuple[Candidate, ...] = ()
     """The masks of its answer."""
     reasons: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -107,7 +110,10 @@ class Album:
     def packed_bytes(self) -> int:
         """Bytes that the images which are not shown take in memory."""
         return sum(
-            len(entry.packed) + len(entry.thumbnail) + sum(len(one.rle.counts) for one in entry.answer)
+            len(entry.packed)
+            + entry.tree.packed_bytes
+            + len(entry.thumbnail)
+            + sum(len(one.rle.counts) for one in entry.answer)
             for entry in self.entries
         )
 

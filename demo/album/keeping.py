@@ -10,6 +10,7 @@ from agent.records.episode_file import SavedImage
 from demo.actions import Actions
 from demo.album.adding import open_entry
 from demo.album.entries import AlbumEntry
+from demo.album.kept_ways import describe_tree
 from demo.album.requests import EntryId
 from demo.requests import InvalidEventError, PageEvent, SessionId, parse_data
 from demo.talk.wording import describe_error
@@ -36,8 +37,9 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
         data: What the script sent: a `KeepRequest`.
 
     Returns:
-        `text`, the saved conversation without pixels; `pictures`, the saved images with their pixels if they are
-        asked for; `name`, `masks` and `done`. Or `error` alone, a sentence.
+        `text`, the saved conversation without pixels; `ways`, as `describe_tree` returns them, or None; `pictures`,
+        the saved images with their pixels if they are asked for; `name`, `masks` and `done`. Or `error` alone, a
+        sentence.
     """
     try:
         asked = parse_data(KeepRequest, data)
@@ -58,6 +60,7 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
         "masks": len(entry.answer),
         "done": entry.done,
         "text": zlib.decompress(entry.packed).decode("utf-8", "replace"),
+        "ways": describe_tree(entry.tree) if entry.tree.ways else None,
         "pictures": pictures,
     }
 

@@ -163,7 +163,7 @@ def _build_talk(follower: Follower) -> Any:
         js_on_load=_read_web_file("talk.js"),
         apply_default_css=False,
         elem_id="talk",
-        planner=actions.engine.options.planner,
+        planner=actions.engine.default_planner,
         planners=[choice.name for choice in actions.engine.planner_choices],
         sam3=actions.engine.sam3_name,
         server_functions=[draw_step, show_sight, draw_sight, ask, stop, switch, suggest, follow],

@@ -38,7 +38,7 @@ def answer_request(actions: Actions, data: Any) -> dict[str, Any]:
     try:
         batch = parse_data(EditBatch, data)
         session = actions.sessions[batch.session]
-        actions.engine.require_offered(actions.engine.options.planner, batch.sam3)
+        actions.engine.require_offered(actions.engine.default_planner, batch.sam3)
     except (InvalidEventError, LookupError) as error:
         return {"error": str(error)}
     with session.batch_lock:

@@ -7,8 +7,8 @@ from typing import Any
 from agent.core.english import pluralize
 from agent.core.usage import Usage
 from agent.report.text import format_css_color
-from demo.sessions import TurnInfo
 from demo.studio.rows import choose_mask_ink
+from demo.talk.ways import TurnInfo
 from sam3_tool.drawing.outlines import get_mask_color
 
 

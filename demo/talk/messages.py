@@ -19,13 +19,14 @@ from agent.report.html import format_arguments
 from agent.report.tracks import draw_tracks
 from demo.remarks import Remark
 from demo.requests import ShownStep
-from demo.sessions import Session, TurnInfo
+from demo.sessions import Session
 from demo.studio.rows import encode_data_url
 from demo.talk.comparison import compare_versions
 from demo.talk.costs import describe_cost, describe_tokens, make_chip
 from demo.talk.pending import describe_pending
 from demo.talk.step_titles import describe_step, is_talk
 from demo.talk.suggestions import suggest_queries
+from demo.talk.ways import TurnInfo
 from demo.talk.wording import describe_answer, describe_early_end, has_operator_words
 from sam3_tool import Image
 from sam3_tool.video.time_stamps import format_time

@@ -1,11 +1,16 @@
 """`sam3-agent demo` says in one line why it cannot start."""
 
+import re
 import socket
 
+import pytest
 from typer.testing import CliRunner
 
 from agent.cli.main import app
 from demo.cli import AUTH
+from demo.engine import Engine
+from demo.planners import parse_planners
+from sam3_tool.errors import UserError
 
 
 def test_a_password_that_cannot_be_used_is_not_shown(monkeypatch):
@@ -30,3 +35,38 @@ def test_a_proxy_that_the_page_cannot_use_is_one_line(monkeypatch):
     assert done.exit_code == 2
     assert done.stderr.startswith("error: the environment variable all_proxy holds no address of a proxy")
     assert done.stderr.count("\n") == 1
+
+
+def make_planners(*words, **values):
+    return parse_planners({"planner": list(words), **values})
+
+
+def test_several_planners_have_names_without_addresses_and_the_options_that_each_takes():
+    local, big, grammar = make_planners(
+        "openai:A", "big=openai:B@https://there:1/v1", "grammar", base_url="http://here/v1"
+    )
+    assert [one.name for one in (local, big, grammar)] == ["openai:A", "big", "grammar"]
+    assert [one.options.base_url for one in (local, big, grammar)] == ["http://here/v1", "https://there:1/v1", None]
+    engine = Engine(local.options, (local, big, grammar))
+    assert engine.default_planner == "openai:A"
+    assert [choice.name for choice in engine.planner_choices] == ["openai:A", "big", "grammar"]
+
+
+def test_a_page_always_offers_the_grammar_whatever_options_another_planner_has():
+    (only,) = make_planners("openai:A", strategy="router", temperature="0.2")
+    assert [*Engine(only.options, (only,)).offered] == ["openai:A", "grammar"]
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "said"),
+    [
+        (["grammar", "grammar"], {}, "two planners are called 'grammar'"),
+        (["a=grammar", "b="], {}, "no planner stands in 'b='"),
+        (["=grammar"], {}, "must have 1 to 60 printable characters"),
+        (["grammar", "replay:x"], {"base_url": "http://here/v1"}, "--base-url is of no use to --planner grammar"),
+        (["grammar", "nonsense:x"], {}, "nonsense"),
+    ],
+)
+def test_planners_that_cannot_be_offered_are_one_sentence(words, values, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        make_planners(*words, **values)

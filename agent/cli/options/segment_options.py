@@ -108,7 +108,7 @@ class Options:
         given = [name for name in PLANNER_OPTIONS if getattr(self, name) is not None]
         if not given:
             return  # nothing to check, so nothing is imported yet
-        taken = self._list_taken_options()
+        taken = self.list_taken_options()
         for name in given:
             if name not in taken:
                 flags = ", ".join(format_flag(name) for name in PLANNER_OPTIONS if name in taken) or "none of these"
@@ -116,8 +116,12 @@ class Options:
         if self.threshold is not None and (self.toolset or "").partition("+")[0] == "paper":
             raise UsageError("--threshold needs --toolset workspace; the paper's tools have no such argument")
 
-    def _list_taken_options(self) -> tuple[str, ...]:
-        """Name the options of `PLANNER_OPTIONS` that the planner takes. A planner that there is not takes none."""
+    def list_taken_options(self) -> tuple[str, ...]:
+        """Name the options of `PLANNER_OPTIONS` that the planner takes.
+
+        Raises:
+            PlannerError: There is no such planner, or it cannot be imported.
+        """
         from agent.planners.loading import list_planner_options
 
         parameters = list_planner_options(self.planner)

@@ -20,6 +20,8 @@ export interface KeptEntry {
   done: boolean;
   /** The saved conversation without pixels. */
   text: string;
+  /** Its other ways, as the server describes them; pages before they were kept wrote none. */
+  ways?: unknown;
   pictures: PictureSize[];
 }
 

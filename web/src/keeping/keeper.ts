@@ -19,6 +19,7 @@ interface KeepReply {
   masks: number;
   done: boolean;
   text: string;
+  ways: { ways: unknown[] } | null;
   pictures: Picture[];
 }
 
@@ -103,13 +104,13 @@ export class Keeper {
     const reply = await this.request(id, false);
     if (reply.error) return this.sayOnce(reply.error);
     const { pictures: shown, events } = JSON.parse(reply.text) as { pictures: Picture[]; events: { kind: string }[] };
-    if (events.every((event) => event.kind !== 'turn')) return null;
+    if (events.every((event) => event.kind !== 'turn') && (reply.ways?.ways.length ?? 0) < 2) return null;
     const known = await Promise.all(shown.map(({ key }) => findPicture(base, key)));
     const { pictures, error } = known.every(Boolean) ? reply : await this.request(id, true);
     if (error) return this.sayOnce(error);
     const held = new Map([...known, ...pictures].flatMap((one) => one ? [[one.key, JSON.stringify(one).length] as const] : []));
-    const { name, masks, done, text } = reply, sizes = [...held].map(([key, bytes]) => ({ key, bytes }));
-    return { entry: { work: await this.findWork(), name, masks, done, text, pictures: sizes }, pictures };
+    const { name, masks, done, text, ways } = reply, sizes = [...held].map(([key, bytes]) => ({ key, bytes }));
+    return { entry: { work: await this.findWork(), name, masks, done, text, ways, pictures: sizes }, pictures };
   }
 
   /** A full store gives up its oldest work for the newest. */

@@ -58,7 +58,7 @@ export class WorkOffer {
     const base = await this.keeper.openBase();
     const pictures = await Promise.all(entry.pictures.map(({ key }) => findPicture(base, key)));
     const name = entry.name.split('/').at(-1)!;
-    return { name: `${entry.name}.json`, file: new File([fillPictures(entry.text, pictures)], `${name}.json`) };
+    return { name: `${entry.name}.json`, file: new File([fillFile(entry, pictures)], `${name}.json`) };
   }
 }
 
@@ -73,7 +73,7 @@ function describeWork(work: Work, entries: KeptEntry[]): string {
   return `Go on with ${what}, ${masks} ${masks === 1 ? 'mask' : 'masks'}, from ${when}?`;
 }
 
-function fillPictures(text: string, pictures: (Picture | undefined)[]): string {
+function fillFile({ text, ways }: KeptEntry, pictures: (Picture | undefined)[]): string {
   const held = JSON.parse(text) as { pictures: Picture[] };
-  return JSON.stringify({ ...held, pictures: held.pictures.map((one) => pictures.find((kept) => kept?.key === one.key) ?? one) });
+  return JSON.stringify({ ...held, ...ways ? { ways } : {}, pictures: held.pictures.map((one) => pictures.find((kept) => kept?.key === one.key) ?? one) });
 }

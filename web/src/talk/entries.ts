@@ -7,6 +7,8 @@ import type { AnswerEntry, Entry, QueryEntry, TalkHost } from './types.ts';
 
 /** Numbers of masks that one answer names. */
 const MOST_CHIPS = 40;
+/** Planners to compare with that have a button each; more than these are a menu. */
+const MOST_BUTTONS = 2;
 
 export function makeEntry(entry: Entry, host: TalkHost): HTMLElement {
   const made = makeKind(entry, host);
@@ -42,12 +44,22 @@ function makeActs(entry: Omit<QueryEntry, 'key' | 'kind'>, place: number, bubble
   const others = host.planners.filter((name) => name !== entry.planner);
   const edit = makeButton('act', 'Edit', () => editQuery(entry.text, place, bubble, host));
   edit.setAttribute('aria-label', `Edit the question ${entry.text}`);
-  const compare = others.map((planner) => {
-    const made = makeButton('act', `Compare with ${planner}`, () => host.ask(entry.text, { place, planner, beside: true }));
-    made.title = 'Ask the same question of another planner';
-    return made;
-  });
-  return [edit, ...compare];
+  const compare = (planner: string) => host.ask(entry.text, { place, planner, beside: true });
+  return [edit, ...(others.length > MOST_BUTTONS ? [makePlannerMenu(others, compare)] : others.map((one) => makeCompareButton(one, compare)))];
+}
+
+function makeCompareButton(planner: string, compare: (planner: string) => void): HTMLElement {
+  const made = makeButton('act', `Compare with ${planner}`, () => compare(planner));
+  made.title = 'Ask the same question of another planner';
+  return made;
+}
+
+function makePlannerMenu(planners: string[], compare: (planner: string) => void): HTMLElement {
+  const menu = makeNode('select', 'act');
+  menu.setAttribute('aria-label', 'Compare with another planner');
+  menu.append(new Option('Compare with …', ''), ...planners.map((one) => new Option(one, one)));
+  menu.addEventListener('change', () => { if (menu.value) compare(menu.value); menu.value = ''; });
+  return menu;
 }
 
 /** The question in a box of its own; what is asked there begins another version. */

@@ -1,0 +1,140 @@
+"""The ways of a conversation in a file that a browser kept: beside the saved conversation, each checked as that is."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from agent.conversation.conversation import Conversation
+from agent.conversation.events import ImageShown
+from agent.conversation.storage import SavedConversation
+from agent.records.base import first_validation_error
+from demo.requests import PageEvent, Place
+from demo.talk.branches import MAX_BRANCHES
+from demo.talk.ways import PackedTree, PackedWay, TurnInfo
+from demo.uploads import Limits
+from sam3_tool.errors import RecordError
+
+FIELD = "ways"
+"""Of the file of a saved conversation."""
+Name = Annotated[str, Field(max_length=500)]
+
+
+class KeptWay(PageEvent):
+    """A way as `PackedWay` has it, in JSON; without text it is the one that is shown."""
+
+    text: str
+    base: Place
+    shared: Place
+
+
+class KeptInfo(PageEvent):
+    """Who answered a turn, as `TurnInfo` has it."""
+
+    way: Place
+    event: Place
+    planner: Name
+    sam3: Name
+    retries: Place
+    cost: Annotated[str, Field(max_length=40)]
+
+
+class KeptTree(PageEvent):
+    """All ways."""
+
+    ways: Annotated[list[KeptWay], Field(max_length=MAX_BRANCHES)]
+    current: Place
+    infos: Annotated[list[KeptInfo], Field(max_length=2000)]
+
+
+def describe_tree(tree: PackedTree) -> dict[str, Any]:
+    """Return the ways as JSON holds them; `parse_tree` reads it.
+
+    Args:
+        tree: The packed ways.
+    """
+    return KeptTree(
+        ways=[KeptWay(text=_decode_way(one.packed), base=one.base, shared=one.shared) for one in tree.ways],
+        current=tree.current,
+        infos=[
+            KeptInfo(way=way, event=event, planner=one.planner, sam3=one.sam3, retries=one.retries, cost=one.cost)
+            for way, event, one in tree.infos
+        ],
+    ).model_dump()
+
+
+def _decode_way(packed: bytes) -> str:
+    return zlib.decompress(packed).decode("utf-8", "replace") if packed else ""
+
+
+def take_ways(path: Path) -> Any:
+    """Take the ways out of the file of a saved conversation, which has none afterwards; None where there are none."""
+    try:
+        held = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None  # whoever opens the file says why
+    if not isinstance(held, dict) or FIELD not in held:
+        return None
+    ways = held.pop(FIELD)
+    path.write_text(json.dumps(held), encoding="utf-8")
+    return ways
+
+
+def parse_tree(held: Any, shown: Conversation, limits: Limits) -> PackedTree:
+    """Check the ways that a browser kept.
+
+    Args:
+        held: What `take_ways` returned.
+        shown: The conversation that is shown.
+        limits: What a conversation may have.
+
+    Returns:
+        The ways, each of which can be opened with the images of the conversation.
+
+    Raises:
+        RecordError: They are damaged, or beyond a limit.
+    """
+    if held is None:
+        return PackedTree()
+    try:
+        kept = KeptTree.model_validate(held)
+        _check_places(kept)
+        ways = tuple(PackedWay(_check_way(one.text, shown, limits), one.base, one.shared) for one in kept.ways)
+    except ValidationError as error:
+        raise RecordError(f"its versions are damaged: {first_validation_error(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"its versions are damaged: {error}") from error
+    infos = (
+        (one.way, one.event, TurnInfo(one.planner, one.sam3, one.retries, one.cost, is_recalled=True))
+        for one in kept.infos
+    )
+    return PackedTree(ways, kept.current, tuple(infos))
+
+
+def _check_places(kept: KeptTree) -> None:
+    count = len(kept.ways)
+    if not count and not kept.infos and not kept.current:
+        return
+    if kept.current >= count or any(one.way >= count for one in kept.infos):
+        raise ValueError(f"there are {count} versions, and another one is named")
+    if any(one.base >= max(1, place) for place, one in enumerate(kept.ways)):
+        raise ValueError("a version begins as a later one does")
+    if any(bool(one.text) == (place == kept.current) for place, one in enumerate(kept.ways)):
+        raise ValueError("expected the text of every version but the one that is shown")
+
+
+def _check_way(text: str, shown: Conversation, limits: Limits) -> bytes:
+    """The way as `Conversation.unpack` reads it."""
+    if not text:
+        return b""
+    saved = SavedConversation.model_validate(json.loads(text))
+    saved.check_limits("a version", max_pixels=None, max_masks=limits.max_masks, max_steps=limits.max_steps)
+    packed = zlib.compress(text.encode("utf-8", "surrogatepass"), level=1)
+    images = {event.image.key: event.image for event in shown.events if isinstance(event, ImageShown)}
+    way = Conversation.unpack(packed, [*images.values()])
+    first, other = way.events[0], shown.events[0]
+    if not (isinstance(first, ImageShown) and isinstance(other, ImageShown) and first.image.key == other.image.key):
+        raise ValueError("a version is about another image")
+    return packed
