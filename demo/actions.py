@@ -23,6 +23,7 @@ from agent.report.text import format_money
 from agent.tools.video.progress import listen_to_progress, report_progress
 from demo.album.actions import WAIT_MESSAGE, AlbumActions, UploadedFile
 from demo.album.folder import DiskBudget
+from demo.concepts import MAX_CONCEPTS, EquippedSam3, add_everything_like, equip_sam3, read_concept_file
 from demo.engine import Engine
 from demo.line import AnswerLine, describe_place
 from demo.picture.film import list_tracks
@@ -36,6 +37,8 @@ from demo.talk.small_talk import answer_small_talk
 from demo.talk.ways import TurnInfo
 from demo.talk.wording import describe_error, format_sentence
 from demo.uploads import Limits
+from sam3_tool import Concept
+from sam3_tool.phrases import normalize_phrase
 
 INTERRUPTED_MESSAGE = "Reloading the page stopped the answer. The query is in the box below; ask it again."
 NO_IMAGE_MESSAGE = "Choose an image first."
@@ -109,6 +112,32 @@ class Actions:
             session = self.album.open_file(session_id, UploadedFile(copied, copied.name))
             rmtree(folder)
         return session
+
+    def take_concept(self, session_id: str, file: UploadedFile, sam3_name: str) -> str:
+        """Take the examples in a file, and add everything like them to the image that is shown.
+
+        Args:
+            session_id: Whose work it is.
+            file: The file of a concept, which is removed.
+            sam3_name: Who looks for it.
+
+        Returns:
+            A sentence on what could not be done, or ''.
+
+        Raises:
+            ConceptError: The file is no concept.
+        """
+        try:
+            phrase, concept = read_concept_file(file.path, file.name)
+        finally:
+            file.path.unlink(missing_ok=True)
+        self.sessions.change(session_id, lambda session: {"concepts": _add_concept(session.concepts, phrase, concept)})
+        if self.sessions[session_id].conversation is None:
+            return f"The examples of {phrase} are ready: open an image, and ask for {phrase}."
+        equipped = self.equip_sam3(session_id, sam3_name)
+        if phrase in equipped.notes:
+            return equipped.notes[phrase]
+        return self.edit(session_id, lambda shown: add_everything_like(shown, phrase, equipped.sam3)).note
 
     def edit(self, session_id: str, change: Callable[[Conversation], Conversation]) -> Session:
         """Make a turn by hand, or undo one."""
@@ -208,7 +237,7 @@ class Actions:
         if done is None:
             heard = pending
             for news in _iterate_until_stopped(
-                pending, lambda: self.watch_episodes(conversation, pending.query, models)
+                pending, lambda: self.watch_episodes(session_id, conversation, pending.query, models)
             ):
                 heard = heard.hear(news)
                 yield from self.sessions.update_answer(session_id, pending, pending_answer=heard)
@@ -219,7 +248,9 @@ class Actions:
                 session_id, pending, "The answer was stopped before its first step. You can ask again."
             )
         else:
-            yield from self._keep_answer(session_id, done, pending, self._describe_turn(done, episode, models, retries))
+            yield from self._keep_answer(
+                session_id, done, pending, self._describe_turn(session_id, done, episode, models, retries)
+            )
 
     def _keep_answer(
         self, session_id: str, done: Conversation, pending: PendingAnswer, changes: Mapping[str, Any]
@@ -236,7 +267,7 @@ class Actions:
         )
 
     def _describe_turn(
-        self, done: Conversation, episode: Episode | None, models: ModelSelection, retries: int
+        self, session_id: str, done: Conversation, episode: Episode | None, models: ModelSelection, retries: int
     ) -> dict[str, Any]:
         """What one must know of the answer, said with it: a command that asks no model has none."""
         last = done.last_turn
@@ -246,7 +277,10 @@ class Actions:
         price = provenance.budget.price
         cost = "" if price == FREE else format_money(price.compute_cost(last.usage))
         info = TurnInfo(models.planner, models.sam3, retries, cost)
-        return {"note": " ".join(map(format_sentence, provenance.warnings)), "turn_info": (last, info)}
+        asked = {normalize_phrase(search.phrase) for search in last.workspace.searches if search.phrase}
+        faults = self.equip_sam3(session_id, models.sam3).notes
+        notes = [*provenance.warnings, *(note for phrase, note in faults.items() if phrase in asked)]
+        return {"note": " ".join(map(format_sentence, notes)), "turn_info": (last, info)}
 
     def _end_answer(self, session_id: str, pending: PendingAnswer, note: str, kind: NoteKind = "note") -> list[Session]:
         """The session without a turn and with this note, unless the visitor no longer waits for it."""
@@ -254,13 +288,20 @@ class Actions:
             session_id, pending, pending_answer=None, note=note, note_kind=kind, unanswered_query=pending.query
         )
 
-    def watch_episodes(self, conversation: Conversation, query: str, models: ModelSelection) -> Iterator[Episode]:
+    def equip_sam3(self, session_id: str, name: str) -> EquippedSam3:
+        """Return a SAM 3, once it is loaded, with the operator's concepts and those that the visitor dropped."""
+        concepts = {**self.engine.concepts, **self.sessions[session_id].concepts}
+        return equip_sam3(self.engine.get_sam3(name), concepts)
+
+    def watch_episodes(
+        self, session_id: str, conversation: Conversation, query: str, models: ModelSelection
+    ) -> Iterator[Episode]:
         """Take a turn step by step, once the models are loaded."""
         is_video = conversation.timeline is not None
         if self.engine.describe_state(models.planner, models.sam3).kind == "loading":
             report_progress("Loading the model")
         planner = self.engine.get_planner(models.planner, is_video=is_video)
-        sam3 = self.engine.get_sam3(models.sam3)
+        sam3 = self.equip_sam3(session_id, models.sam3).sam3
         provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
         return conversation.watch(query, planner, sam3, budget=provenance.budget)
 
@@ -343,7 +384,7 @@ class Actions:
                 conversation.save(path)
                 return path
             if kind == TRACE:
-                return self._write_trace(conversation, folder / f"{stem}.trace.html", models)
+                return self._write_trace(session_id, conversation, folder / f"{stem}.trace.html", models)
             if not conversation.selected:
                 raise ConversationError("There are no masks in the answer yet.")
             check_formats({kind: EXPORTERS[kind]}, "image" if conversation.timeline is None else "video")
@@ -356,11 +397,12 @@ class Actions:
                 conversation.image, candidates, name, folder, conversation.reasons, tolerance=tolerance
             )
 
-    def _write_trace(self, conversation: Conversation, path: Path, models: ModelSelection) -> Path:
+    def _write_trace(self, session_id: str, conversation: Conversation, path: Path, models: ModelSelection) -> Path:
         if not conversation.turns:
             raise ConversationError("Nothing was asked yet.")
         is_video = conversation.timeline is not None
         provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
+        provenance = provenance.model_copy(update={"concepts": self.equip_sam3(session_id, models.sam3).keys})
         asked = [turn for turn in conversation.turns if not turn.task.by_hand] or conversation.turns
         path.write_text(to_html(asked[-1], provenance, source=conversation.name), encoding="utf-8")
         return path
@@ -516,3 +558,9 @@ def _limit_rate(say: Callable[[str], object]) -> Callable[[str], None]:
             say(text)
 
     return say_now_and_then
+
+
+def _add_concept(held: Mapping[str, Concept], phrase: str, concept: Concept) -> dict[str, Concept]:
+    """The concepts of a session with another one; the oldest of too many is forgotten."""
+    others = {name: one for name, one in held.items() if name != phrase}
+    return dict([*others.items(), (phrase, concept)][-MAX_CONCEPTS:])

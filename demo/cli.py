@@ -58,11 +58,11 @@ def open_demo(
             from demo.engine import Engine
             from demo.server import ServerOptions, serve_page
             from demo.uploads import MEGA, Limits
+        engine = Engine(planners[0].options, planners)
+        _ = engine.concepts  # a file that is no concept ends the command, before anybody waits for the page
         limits = Limits(max_pixels=int(max_pixels * MEGA), max_file_bytes=int(max_bytes * 2**20))
         try:
-            page, address = serve_page(
-                Engine(planners[0].options, planners), ServerOptions(host, port, credentials, queue), limits, wait=False
-            )
+            page, address = serve_page(engine, ServerOptions(host, port, credentials, queue), limits, wait=False)
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error
         print_line(f"{address} (Ctrl-C ends it)")

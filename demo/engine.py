@@ -9,6 +9,7 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Literal
 
+from agent.cli.concepts.files import load_concepts
 from agent.cli.doctor import check_checkpoints
 from agent.cli.options.segment_options import Options
 from agent.core.planner import Planner
@@ -16,7 +17,7 @@ from agent.planners.loading import load_planner, with_model_info
 from agent.records.provenance import Provenance
 from demo.planners import GRAMMAR, OfferedPlanner, add_grammar, name_planner
 from demo.requests import InvalidEventError
-from sam3_tool import Sam3
+from sam3_tool import Concept, Sam3
 from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME
 
 
@@ -79,6 +80,11 @@ class Engine:
         """The checkpoint that the page was started with, the embedded one, and those in the cache."""
         cached_names = [finding.name for finding in check_checkpoints() if finding.state == "ok"]
         return [Choice(name, "") for name in dict.fromkeys((self.sam3_name, EMBEDDED_NAME, *cached_names))]
+
+    @cached_property
+    def concepts(self) -> Mapping[str, Concept]:
+        """What is looked for where a phrase is, by phrase. Raises UsageError or ConceptError."""
+        return load_concepts(self.options.concept or ())
 
     @property
     def sam3_name(self) -> str:

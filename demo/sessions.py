@@ -18,6 +18,7 @@ from demo.remarks import MAX_REMARKS, NoteKind, Remark
 from demo.talk.branches import BranchTree
 from demo.talk.pending import PendingAnswer
 from demo.talk.ways import TurnInfo
+from sam3_tool import Concept
 from sam3_tool.cache import ByteCache
 from sam3_tool.errors import UserError
 
@@ -57,6 +58,8 @@ class Session:
     """Every way that the conversation went."""
     turn_infos: Mapping[Episode, TurnInfo] = field(default_factory=dict)
     """Of the turns that were answered here."""
+    concepts: Mapping[str, Concept] = field(default_factory=dict)
+    """That the visitor dropped, by the phrase that each stands for."""
     version: int = 0
     """Grows with every change."""
     pending_answer: PendingAnswer | None = None

@@ -68,7 +68,7 @@ def _ask_image(actions: Actions, session_id: str, run: AskRun, entry_id: int, mo
         return
     try:
         before = _open_conversation(actions, session, entry)
-        after = _answer(actions, run, before, models)
+        after = _answer(actions, session_id, run, before, models)
         if after is None:
             return
         note = _store_answer(actions, session_id, entry, before, after)
@@ -88,14 +88,16 @@ def _open_conversation(actions: Actions, session: Session, entry: AlbumEntry) ->
     return open_entry(entry, actions.limits)
 
 
-def _answer(actions: Actions, run: AskRun, conversation: Conversation, models: ModelSelection) -> Conversation | None:
+def _answer(
+    actions: Actions, session_id: str, run: AskRun, conversation: Conversation, models: ModelSelection
+) -> Conversation | None:
     """The conversation with the turn; None where the run was stopped. The turn waits in the line of all visitors."""
     with actions.line.join() as ticket:
         while actions.line.get_place(ticket):
             if run.stop_event.wait(LINE_INTERVAL):
                 return None
         latest: Episode | None = None
-        for episode in actions.watch_episodes(conversation, run.query, models):
+        for episode in actions.watch_episodes(session_id, conversation, run.query, models):
             latest = episode
             if run.is_stopped and episode.outcome is None:
                 return None

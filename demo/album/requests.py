@@ -38,6 +38,8 @@ class AddRequest(AlbumRequest):
     files: Annotated[list[Upload], Field(max_length=2000)]
     alone: bool = False
     """It was the only file: it is shown."""
+    sam3: Annotated[str, Field(max_length=500)] = ""
+    """Who looks for what the file of a concept shows; '' for the one that the page was started with."""
 
 
 class EntryRequest(AlbumRequest):

@@ -18,6 +18,7 @@ from demo.album.requests import (
     StopRequest,
 )
 from demo.album.telling import StripMemory
+from demo.concepts import is_concept_file
 from demo.requests import InvalidEventError, parse_data
 from demo.talk.wording import describe_error
 
@@ -54,7 +55,7 @@ def _do_request(actions: Actions, upload_folder: Path, request: Request) -> tupl
     session_id = request.session
     match request:
         case AddRequest():
-            return _add_files(actions, upload_folder, request), {}
+            return _add_files(actions, upload_folder, request)
         case EntryRequest():
             return _change_entry(actions, request), {}
         case ClassesRequest():
@@ -73,20 +74,32 @@ def _do_request(actions: Actions, upload_folder: Path, request: Request) -> tupl
     return [], {}
 
 
-def _add_files(actions: Actions, upload_folder: Path, request: AddRequest) -> list[str]:
-    """Add uploads, and show the first of them where nothing is shown."""
+def _add_files(actions: Actions, upload_folder: Path, request: AddRequest) -> tuple[list[str], dict[str, Any]]:
+    """Add uploads, and show the first of them where nothing is shown. What concepts show is looked for there."""
     root = upload_folder.resolve()
     files = [UploadedFile(Path(file.path), file.name) for file in request.files]
     if any(not file.path.resolve().is_relative_to(root) for file in files):
         raise InvalidEventError("the page named a file that was not uploaded; reload it")
     before = {entry.id for entry in actions.sessions[request.session].album.entries}
-    notes = actions.album.add_files(request.session, files)
+    concepts = [file for file in files if is_concept_file(Path(file.name))]
+    notes = actions.album.add_files(request.session, [file for file in files if file not in concepts])
     album = actions.sessions[request.session].album
     fresh = [entry.id for entry in album.entries if entry.id not in before]
     if fresh and (album.current is None or request.alone):
         session = actions.album.show_entry(request.session, fresh[0])
         notes += [session.note] if session.note else []
-    return notes
+    notes += [note for file in concepts if (note := _take_concept(actions, request, file))]
+    return notes, {"redraw": True} if concepts else {}
+
+
+def _take_concept(actions: Actions, request: AddRequest, file: UploadedFile) -> str:
+    """A sentence on what could not be done, or ''."""
+    sam3 = request.sam3 or actions.engine.sam3_name
+    try:
+        actions.engine.require_offered(actions.engine.default_planner, sam3)
+        return actions.take_concept(request.session, file, sam3)
+    except Exception as error:  # one damaged file of many is a sentence
+        return describe_error(error)
 
 
 def _change_entry(actions: Actions, request: EntryRequest) -> list[str]:

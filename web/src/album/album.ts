@@ -19,6 +19,8 @@ export class Album {
   run: Run | null = null;
   byClass = false;
   tolerance = 0;
+  /** The SAM 3 that is chosen; '' for the one that the page was started with. */
+  sam3 = '';
   /** Of what is shown, as the server knows it. */
   token = '';
   private timer = 0;

@@ -115,6 +115,7 @@ document.addEventListener('keydown', (event) => {
   event.preventDefault();
   event.stopPropagation();
 }, { capture: true });
+window.addEventListener('sam3-models', (event) => { album.sam3 = (event as CustomEvent<{ sam3: string }>).detail.sam3; });
 window.addEventListener('sam3-files', (event) => void takeFiles((event as CustomEvent<NamedFile[]>).detail));
 window.addEventListener('sam3-view', (event) => { palette.chosen = (event as CustomEvent<{ active: number | null }>).detail.active; });
 let seen = '';

@@ -8,11 +8,11 @@ declare global {
 }
 
 const BATCH = 6;
-const MASK_FILES = /\.(json|txt|ya?ml|zip)$/i;
+const MASK_FILES = /\.(json|txt|ya?ml|zip|concept|safetensors)$/i;
 
 export type ProgressListener = (done: number, total: number) => void;
 
-/** Images first, so that files of masks find them. */
+/** Images first, so that files of masks and of concepts find them. */
 export async function addFiles(album: Album, files: NamedFile[], onProgress: ProgressListener, onNotes: (notes: string[]) => void): Promise<void> {
   const masks = files.filter(({ name }) => MASK_FILES.test(name)), images = files.filter(({ name }) => !MASK_FILES.test(name));
   let done = 0;
@@ -21,7 +21,7 @@ export async function addFiles(album: Album, files: NamedFile[], onProgress: Pro
   for (const batch of batches) {
     onProgress(done, files.length);
     const sent = (await Promise.all(batch.map((one) => sendFile(one, onNotes)))).filter((one) => one !== null);
-    if (sent.length) await album.request({ kind: 'add', files: sent, alone: files.length === 1 });
+    if (sent.length) await album.request({ kind: 'add', files: sent, alone: files.length === 1, sam3: album.sam3 });
     done += batch.length;
   }
   onProgress(done, files.length);
