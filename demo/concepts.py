@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
+from agent.planners.scripted import ScriptEntry
 from agent.tools import Tool
 from agent.tools.toolsets import Combine, Segment
 from sam3_tool import Concept, Sam3
@@ -115,7 +116,7 @@ def add_everything_like(conversation: Conversation, phrase: str, sam3: Sam3) -> 
     Raises:
         ConversationError: Nothing looks like the examples.
     """
-    calls = [Segment(phrases=[phrase]), partial(_union_with_answer, phrase)]
+    calls: list[ScriptEntry] = [Segment(phrases=[phrase]), partial(_union_with_answer, phrase)]
     return conversation.edit(calls, sam3, f"add everything like {phrase}", label=phrase)
 
 

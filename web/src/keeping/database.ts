@@ -9,6 +9,8 @@ export interface Work {
   /** Milliseconds since 1970. */
   at: number;
   classes: string[];
+  /** Images of the strip that were not kept, because nothing was done about them; pages before this wrote none. */
+  untouched?: number;
 }
 
 export interface KeptEntry {
