@@ -81,6 +81,9 @@ $(INSPECTOR)/made: tests/mcp_inspector/package.json
 test-api: ## ask each operation of the HTTP interface up to thirty times
 	env API_CASES=30 $(DEV) pytest tests/serve/test_openapi.py
 
+test-page: ## look at every state of the demo at every size and in every colour; writes docs/assets/page
+	env PAGE_SHEETS=docs/assets/page $(DEV) pytest -n0 tests/demo/test_axe.py
+
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
 	$(RUN) --extra bench sam3-agent bench soak --seconds 300
 

@@ -97,7 +97,8 @@ def read_concept_file(path: Path, name: str) -> tuple[str, Concept]:
     try:
         concept = Concept.load(path)
     except ConceptError as error:
-        raise ConceptError(str(error).replace(str(path), Path(name).name)) from error
+        log.warning("a dropped concept is refused: %s", error)
+        raise ConceptError(f"{Path(name).name} is no concept that this page reads, or it is damaged") from error
     phrase = concept.phrase or Path(name).stem.replace("_", " ").replace("-", " ")
     return normalize_phrase(phrase)[:MAX_PHRASE_LENGTH] or "example", concept
 

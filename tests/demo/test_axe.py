@@ -1,68 +1,37 @@
-"""What axe-core says of the page in a real browser, and whether a finger meets every control."""
+"""What axe-core says of the page in a real browser, whether a finger meets every control, and what is on the screen."""
 
+import numpy as np
 import pytest
 
 from demo.engine import Engine
+from demo.planners import parse_planners
+from sam3_tool.video.writing import write_mp4
 from tests.support.browser import ROOT
+from tests.support.page_looks import AXE, DESK, SHEETS, Inspector
 
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not here; make web installs it")
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 720}
-PLAIN, DARK = {"color_scheme": "light", "forced_colors": "none"}, {"color_scheme": "dark", "forced_colors": "none"}
-FORCED = {"color_scheme": "light", "forced_colors": "active"}
-CONTRAST = {"runOnly": ["color-contrast"]}
-LOOKS = [
-    *((size, PLAIN, {}) for size in (PHONE, DESK)),
-    *((size, DARK, CONTRAST) for size in (DESK, PHONE)),
-    *((size, FORCED, CONTRAST) for size in (PHONE, DESK)),
-]
-"""Sizes and colours, with what axe-core looks for: other colours change nothing but the contrast."""
-RECOLORED = "() => document.body.classList.contains('dark') === matchMedia('(prefers-color-scheme: dark)').matches"
-SMALL = """() => [...document.querySelectorAll('button, summary, select, textarea, input, [role=button]')]
-  .filter((one) => !one.disabled && one.checkVisibility({visibilityProperty: true, opacityProperty: false}))
-  .map((one) => [one, (one.closest('label') ?? one).getBoundingClientRect(), one.getBoundingClientRect()])
-  .filter(([, label, own]) => label.width > 1 && Math.max(label.width, own.width) > 1)
-  .filter(([, label, own]) => Math.max(label.width, own.width) < 43.5 || Math.max(label.height, own.height) < 43.5)
-  .map(([one, label]) => `${one.outerHTML.slice(0, 90)} ${label.width.toFixed(0)}x${label.height.toFixed(0)}`)"""
-"""Controls that are smaller than 44 pixels of the screen; the label of a box is part of it."""
+EXAMPLES = ROOT / "demo" / "examples"
 
 
 @pytest.fixture(scope="module")
 def server(serve, slow):
-    """A page that begins with the slow model."""
-    return serve(Engine(slow.options))
-
-
-class Inspector:
-    """Looks at one state of the page after the other, in every colour and size."""
-
-    def __init__(self, page):
-        self.page = page
-        self.found = {}
-
-    def inspect(self, state):
-        for size, colors, rules in LOOKS:
-            self.page.set_viewport_size(size)
-            self.page.emulate_media(**colors, reduced_motion="reduce")
-            self.page.wait_for_function(RECOLORED)
-            self._note((state, size["width"], *colors.values()), rules)
-        self.page.set_viewport_size(PHONE)
-        self.page.emulate_media(**PLAIN, reduced_motion="reduce")
-        assert self.page.evaluate("matchMedia('(pointer: coarse)').matches")
-        if small := self.page.evaluate(SMALL):
-            self.found[state, "smaller than 44 pixels"] = small
-
-    def _note(self, look, rules):
-        if not self.page.evaluate("Boolean(window.axe)"):
-            self.page.evaluate(AXE.read_text("utf-8"))
-        for one in self.page.evaluate("rules => axe.run(document, rules)", rules)["violations"]:
-            self.found[*look, one["id"]] = [f"{node['target']} {node['failureSummary']}" for node in one["nodes"]]
+    """A page that begins with the slow model, and has two planners that answer at once."""
+    words = [f"openai:slow@{slow.url}", "grammar", "another=grammar"]
+    planners = parse_planners({"planner": words, "wire": "native"})
+    return serve(Engine(planners[0].options, planners))
 
 
 def test_axe_and_fingers_find_nothing_amiss_from_the_start_to_the_strip(visit):
     visitor = visit(has_touch=True, bypass_csp=True, viewport=DESK)
-    page, inspector = visitor.page, Inspector(visitor.page)
+    inspector = Inspector(visitor.page)
     inspector.inspect("start")
+    inspect_talk(visitor, inspector)
+    inspect_strip(visitor, inspector)
+    assert inspector.found == {}
+
+
+def inspect_talk(visitor, inspector):
+    page = visitor.page
     visitor.begin()
     visitor.ask("all the watermelons")
     page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
@@ -74,20 +43,81 @@ def test_axe_and_fingers_find_nothing_amiss_from_the_start_to_the_strip(visit):
     inspector.inspect("question back")
     page.get_by_role("button", name="Models").click()
     page.get_by_label("Planner").click()
-    page.get_by_role("option", name="grammar").click()
+    page.get_by_role("option", name="grammar (no language model)", exact=True).click()
+    if SHEETS:
+        inspector.inspect("export and models", has_question=False)
     page.get_by_role("button", name="Models").click()
     visitor.ask("all the cherries")
     visitor.sees(masks=3)
     page.locator("#chat .step summary").first.click()
     inspector.inspect("a step open")
-    page.locator("input[type=file]").set_input_files(
-        [ROOT / "demo" / "examples" / f"{one}.webp" for one in ("cactus", "horses")]
-    )
+    page.locator("#chat .step summary").first.click()
+    page.get_by_role("button", name="Compare with another").last.click()
+    page.locator("#chat .column").nth(1).wait_for()
+    if SHEETS:
+        inspector.inspect("compared")
+
+
+def inspect_strip(visitor, inspector):
+    page = visitor.page
+    page.locator("input[type=file]").set_input_files([EXAMPLES / f"{one}.webp" for one in ("cactus", "horses")])
     page.locator(".album[data-images='3']").wait_for()
     page.locator(".album form.name input").fill("hat")
     page.locator(".album form.name input").press("Enter")
     page.locator(".album .class[data-class='hat']").wait_for()
     inspector.inspect("classes and strip")
     page.locator(".stage .frame").press("?")
-    inspector.inspect("all keys")
+    inspector.inspect("all keys", has_question=False)
+    page.keyboard.press("Escape")
+
+
+@pytest.mark.skipif(not SHEETS, reason="make test-page looks at every state")
+def test_axe_and_fingers_find_nothing_amiss_in_the_other_states(visit, tmp_path, server):
+    visitor = visit(has_touch=True, bypass_csp=True, viewport=DESK)
+    page, inspector = visitor.page, Inspector(visitor.page)
+    visitor.begin()
+    for act, state in (("ask", "ask all"), ("set", "data set")):
+        page.locator(f"[data-act={act}]").click()
+        inspector.inspect(state)
+    page.locator("[data-act=set]").click()
+    drag_box(visitor, (245, 15), (379, 196))
+    inspector.inspect("a box asks")
+    page.locator(".question").get_by_text("This one").click()
+    visitor.sees(masks=1)
+    inspector.inspect("an object chosen")
+    write_mp4(tmp_path / "clip.mp4", draw_frames(), np.arange(6) / 6, quality=10)
+    (tmp_path / "notes.txt").write_text("no image")
+    page.locator("input[type=file]").set_input_files([tmp_path / "clip.mp4", tmp_path / "notes.txt"])
+    page.locator(".album .notes li").first.wait_for()
+    page.locator(".album .entry").nth(1).locator(".show").click()
+    page.locator(".stage[data-medium=video][data-busy=no]").wait_for()
+    inspector.inspect("a video and a note")
+    page.locator(".album .entry").first.locator(".show").click()
+    visitor.sees(masks=1)
+    page.locator(".album[data-unsaved=no]").wait_for(state="attached")
+    again = page.context.new_page()
+    page.close()
+    again.goto(server.url)
+    again.get_by_text("Go on with fruit.webp").wait_for()
+    inspector.page = again
+    inspector.inspect("work offered back")
+    server.stop()
+    again.get_by_text("The server does not answer").wait_for()
+    inspector.inspect("no server")
     assert inspector.found == {}
+
+
+def drag_box(visitor, start, end):
+    visitor.page.mouse.move(*visitor.point(*start))
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(*visitor.point(*end), steps=4)
+    visitor.page.mouse.up()
+    visitor.page.locator(".question").wait_for()
+
+
+def draw_frames():
+    """A square that moves."""
+    frames = np.full((6, 192, 256, 3), 230, np.uint8)
+    for number, frame in enumerate(frames):
+        frame[60:120, 20 + 20 * number : 80 + 20 * number] = (200, 40, 40)
+    return list(frames)

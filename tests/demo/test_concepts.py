@@ -88,7 +88,7 @@ def test_a_model_that_did_not_read_the_examples_says_so_in_one_sentence(actions,
 def test_a_file_that_is_no_concept_is_a_sentence_without_a_path(actions, visitor, tmp_path, content):
     (tmp_path / "cup.concept").write_bytes(content)
     [note] = drop_file(actions, visitor, tmp_path / "cup.concept")["notes"]
-    assert note.lower().startswith("cup.concept is no concept")
+    assert note.lower().startswith("cup.concept is no concept that this page reads")
     assert str(tmp_path) not in note
 
 
