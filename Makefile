@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-vllm test-trainer test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs web web-check static check
+.PHONY: help setup install try test test-page test-vllm test-trainer test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs web web-check static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -78,11 +78,13 @@ $(INSPECTOR)/made: tests/mcp_inspector/package.json
 	npm install --prefix $(INSPECTOR) --no-audit --no-fund
 	@touch $@
 
+test-api: export API_CASES = 30
 test-api: ## ask each operation of the HTTP interface up to thirty times
-	env API_CASES=30 $(DEV) pytest tests/serve/test_openapi.py
+	$(DEV) pytest tests/serve/test_openapi.py
 
+test-page: export PAGE_SHEETS = docs/assets/page
 test-page: ## look at every state of the demo at every size and in every colour; writes docs/assets/page
-	env PAGE_SHEETS=docs/assets/page $(DEV) pytest -n0 tests/demo/test_axe.py
+	$(DEV) pytest -n0 tests/demo/test_axe.py
 
 soak: ## eight conversations at a time for five minutes; fails if one of them does or memory grows
 	$(RUN) --extra bench sam3-agent bench soak --seconds 300
