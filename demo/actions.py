@@ -125,7 +125,7 @@ class Actions:
             A sentence on what could not be done, or ''.
 
         Raises:
-            ConceptError: The file is no concept.
+            RecordError: The file is no concept.
         """
         try:
             phrase, concept = read_concept_file(file.path, file.name)

@@ -13,7 +13,7 @@ from agent.planners.scripted import ScriptEntry
 from agent.tools import Tool
 from agent.tools.toolsets import Combine, Segment
 from sam3_tool import Concept, Sam3
-from sam3_tool.errors import CheckpointError, ConceptError
+from sam3_tool.errors import CheckpointError, ConceptError, RecordError
 from sam3_tool.phrases import normalize_phrase
 
 SUFFIXES = (".concept", ".safetensors")
@@ -92,13 +92,13 @@ def read_concept_file(path: Path, name: str) -> tuple[str, Concept]:
         The phrase that it stands for, and the concept.
 
     Raises:
-        ConceptError: It is no concept. The message is a sentence without a path of the server.
+        RecordError: It is no concept. The message is a sentence for the visitor.
     """
     try:
         concept = Concept.load(path)
     except ConceptError as error:
         log.warning("a dropped concept is refused: %s", error)
-        raise ConceptError(f"{Path(name).name} is no concept that this page reads, or it is damaged") from error
+        raise RecordError(f"{Path(name).name} is no concept that this page reads, or it is damaged") from error
     phrase = concept.phrase or Path(name).stem.replace("_", " ").replace("-", " ")
     return normalize_phrase(phrase)[:MAX_PHRASE_LENGTH] or "example", concept
 

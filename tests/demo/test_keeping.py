@@ -90,3 +90,10 @@ def test_versions_that_are_damaged_are_one_sentence(actions, branched, tmp_path,
     session = actions.open_file(other, build_kept_file(actions, branched, tmp_path / "kept.json", **changes))
     assert "versions are damaged" in session.note
     assert session.conversation is None
+
+
+def test_a_file_of_a_later_version_is_a_sentence(actions, melons, tmp_path):
+    reply = answer_keep_request(actions, {"session": melons, "id": actions.sessions[melons].album.current})
+    (tmp_path / "later.json").write_text(json.dumps({**json.loads(reply["text"]), "version": 99}), encoding="utf-8")
+    session = actions.open_file(actions.sessions.open(), str(tmp_path / "later.json"))
+    assert session.note == "later.json has version 99 of the format; expected 1 or 2 or 3 or 4."

@@ -22,6 +22,13 @@ CHERRY = (340, 140)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
+LATER_PAGE_JS = """() => new Promise((done) => {
+  const asked = indexedDB.open('sam3-agent', 99);
+  asked.onsuccess = () => { asked.result.close(); done(); };
+})"""
+"""A later version of the page takes the browser's store."""
+
+
 @pytest.fixture(scope="module")
 def thinker():
     model = ThinkingModel()
@@ -207,8 +214,14 @@ def test_both_phones_go_on_and_one_takes_its_masks_along(phones, restarted, shot
     go_on(finn, "cactus.webp, 2 masks")
     eve.sees(masks=4)
     finn.sees(masks=2)
+    eve.page.evaluate("sessionStorage.clear()")  # as a browser does that clears what a site has stored
+    eve.page.locator("#query textarea").tap()
     eve.ask("only the largest")
     eve.sees(masks=1)
     eve.page.screenshot(path=shots / "two-phones.png")
     assert eve.download("PNG, one picture per mask").stat().st_size
     assert "only the largest" not in finn.said
+    finn.page.evaluate(LATER_PAGE_JS)
+    finn.ask("the largest hat")
+    finn.sees(masks=1)
+    finn.page.get_by_text("keeps work of a newer version of this page").wait_for()

@@ -1,7 +1,8 @@
 // Files with the folders before their names, out of what is dropped or chosen; the film strip takes them all.
 
 export interface NamedFile {
-  file: File;
+  /** A function makes it once it is its turn, so that not all of them are in memory; such a file needs no other one. */
+  file: File | (() => Promise<File>);
   name: string;
 }
 

@@ -131,7 +131,13 @@ const keeper = new Keeper(
   server, album, (note) => showNotes([...notes, note]), (isUnsaved) => { root.dataset.unsaved = isUnsaved ? 'yes' : 'no'; },
 );
 const offer = new WorkOffer(findNode(root, '.kept'), keeper, album, takeFiles);
-let isOffered = false;
+let isOffered = false, session = '';
+
+/** Who clears what a site has stored does not lose the work that is open. */
+function holdSession(): void {
+  if (session && !album.session) sessionStorage.setItem('sam3-agent', session);
+}
+for (const kind of ['focus', 'pointerdown', 'keydown']) window.addEventListener(kind, holdSession, { capture: true });
 
 /** Once per page, when the session is known and whether its strip has images. */
 async function showOffer(): Promise<void> {
@@ -159,5 +165,6 @@ joinPart('strip', {
 });
 watch('value', () => void album.look());
 window.addEventListener('sam3-question', () => { // the session has just been stored
+  session = album.session;
   void showOffer().catch((problem: unknown) => console.warn('Kept work is not offered:', problem)); // a browser may have no store
 });

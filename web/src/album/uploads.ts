@@ -14,7 +14,7 @@ export type ProgressListener = (done: number, total: number) => void;
 
 /** Images first, so that files of masks and of concepts find them. */
 export async function addFiles(album: Album, files: NamedFile[], onProgress: ProgressListener, onNotes: (notes: string[]) => void): Promise<void> {
-  const masks = files.filter(({ name }) => MASK_FILES.test(name)), images = files.filter(({ name }) => !MASK_FILES.test(name));
+  const masks = files.filter(needsImages), images = files.filter((one) => !needsImages(one));
   let done = 0;
   const batches = Array.from({ length: Math.ceil(images.length / BATCH) }, (_, place) => images.slice(place * BATCH, (place + 1) * BATCH));
   if (masks.length) batches.push(masks);
@@ -27,9 +27,11 @@ export async function addFiles(album: Album, files: NamedFile[], onProgress: Pro
   onProgress(done, files.length);
 }
 
+const needsImages = ({ name, file }: NamedFile): boolean => typeof file !== 'function' && MASK_FILES.test(name);
+
 async function sendFile({ file, name }: NamedFile, onNotes: (notes: string[]) => void): Promise<{ path: string; name: string } | null> {
   try {
-    return { path: (await upload(file)).path, name };
+    return { path: (await upload(typeof file === 'function' ? await file() : file)).path, name };
   } catch {
     onNotes([`${name}: the server did not take the file; it may be too large.`]);
     return null;

@@ -39,8 +39,23 @@ export interface Picture {
   [field: string]: unknown;
 }
 
-/** Open the store; `onClosed` is called when somebody clears it under our hands. */
-export async function openDatabase(onClosed: () => void): Promise<IDBDatabase> {
+/** The browser opens no store for this page; `isNewer`: a later version of the page has kept work here. */
+export class NoStoreError extends Error {
+  constructor(problem: unknown, readonly isNewer = problem instanceof DOMException && problem.name === 'VersionError') {
+    super(`the browser's store was not opened: ${String(problem)}`);
+  }
+}
+
+/** Open the store; `onCleared` is called when somebody clears it under our hands, `onReplaced` when it was closed for another version of the page. */
+export async function openDatabase(onCleared: () => void, onReplaced: () => void): Promise<IDBDatabase> {
+  try {
+    return await openStores(onCleared, onReplaced);
+  } catch (problem) {
+    throw new NoStoreError(problem);
+  }
+}
+
+async function openStores(onCleared: () => void, onReplaced: () => void): Promise<IDBDatabase> {
   const asked = indexedDB.open(NAME, VERSION);
   asked.onupgradeneeded = () => {
     const base = asked.result;
@@ -50,8 +65,8 @@ export async function openDatabase(onClosed: () => void): Promise<IDBDatabase> {
     base.createObjectStore(PICTURES, { keyPath: 'key' });
   };
   const base = await settle(asked);
-  base.onversionchange = () => base.close(); // another version of the page is open
-  base.onclose = onClosed;
+  base.onversionchange = () => { base.close(); onReplaced(); }; // another version of the page is open
+  base.onclose = onCleared;
   return base;
 }
 

@@ -1,7 +1,7 @@
 // Keeps the work of this tab in the browser once edits have settled.
 import type { Album } from '../album/album.ts';
 import type { ServerFunctions } from '../gradio.ts';
-import { findPicture, keepEntry, listEntries, openDatabase, removeEntry, removeWork } from './database.ts';
+import { NoStoreError, findPicture, keepEntry, listEntries, openDatabase, removeEntry, removeWork } from './database.ts';
 import type { KeptEntry, Picture } from './database.ts';
 import { makeRoom, removeOldest } from './room.ts';
 import { claimWork } from './tabs.ts';
@@ -11,6 +11,7 @@ import type { Claim } from './tabs.ts';
 const REST = 1500, RETRY = 10_000;
 const FULL_NOTE = 'This browser has no room to keep your work; download the conversation before you leave.';
 const NO_STORE_NOTE = 'This browser keeps nothing by itself; download the conversation before you leave.';
+const NEWER_NOTE = 'This browser keeps work of a newer version of this page, so it keeps none of this one; reload the page, or download the conversation.';
 const CLEARED_NOTE = 'What this browser kept was cleared; what is open here is kept again.';
 
 interface KeepReply {
@@ -51,7 +52,10 @@ export class Keeper {
   }
 
   openBase(): Promise<IDBDatabase> {
-    return this.base ??= openDatabase(() => this.startAnew());
+    return this.base ??= openDatabase(() => this.startAnew(), () => { this.base = null; }).catch((problem: unknown) => {
+      this.base = null; // the next try opens it anew
+      throw problem;
+    });
   }
 
   noteChange(id: number | null, rest = REST): void {
@@ -129,6 +133,7 @@ export class Keeper {
   private takeFailure(id: number, problem: unknown): void {
     console.warn('Work is not kept:', problem);
     if (problem instanceof DOMException && problem.name === 'NotSupportedError') this.sayOnce(NO_STORE_NOTE);
+    else if (problem instanceof NoStoreError) this.sayOnce(problem.isNewer ? NEWER_NOTE : NO_STORE_NOTE);
     else if (isFull(problem)) this.sayOnce(FULL_NOTE);
     else if (problem instanceof DOMException) this.base = null; // it was closed; the next try opens it anew
     this.noteChange(id, RETRY);

@@ -42,7 +42,7 @@ export class WorkOffer {
   }
 
   private async restore(work: Work, entries: KeptEntry[]): Promise<void> {
-    await this.addFiles(await Promise.all(entries.map((entry) => this.buildFile(entry))));
+    await this.addFiles(entries.map((entry) => ({ name: `${entry.name}.json`, file: () => this.buildFile(entry) })));
     const rows = [...this.album.entries.values()];
     if (work.classes.length) await this.album.request({ kind: 'classes', names: work.classes });
     for (const row of rows) {
@@ -54,11 +54,11 @@ export class WorkOffer {
     if (await this.keeper.countKept() >= entries.length) await this.keeper.forget(work.id); // else some of it was refused
   }
 
-  private async buildFile(entry: KeptEntry): Promise<NamedFile> {
+  private async buildFile(entry: KeptEntry): Promise<File> {
     const base = await this.keeper.openBase();
     const pictures = await Promise.all(entry.pictures.map(({ key }) => findPicture(base, key)));
     const name = entry.name.split('/').at(-1)!;
-    return { name: `${entry.name}.json`, file: new File([fillFile(entry, pictures)], `${name}.json`) };
+    return new File([fillFile(entry, pictures)], `${name}.json`);
   }
 }
 
