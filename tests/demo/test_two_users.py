@@ -46,7 +46,8 @@ def words(thinker):
 def program(words):
     started = Program.start("--wire", "native", *(part for word in words for part in ("--planner", word)))
     yield started
-    started.kill()
+    if started.process.poll() is None:  # no test came so far
+        started.kill()
 
 
 @pytest.fixture(scope="module")

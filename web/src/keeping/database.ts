@@ -72,8 +72,13 @@ async function openStores(onCleared: () => void, onReplaced: () => void): Promis
 
 export const listWorks = (base: IDBDatabase): Promise<Work[]> => settle(base.transaction(WORKS).objectStore(WORKS).getAll() as IDBRequest<Work[]>);
 
-export const listEntries = (base: IDBDatabase, work: string): Promise<KeptEntry[]> =>
-  settle(base.transaction(ENTRIES).objectStore(ENTRIES).index('work').getAll(work) as IDBRequest<KeptEntry[]>);
+/** The images of a work in the order of the strip: the store sorts their keys as text, "10" before "2". */
+export async function listEntries(base: IDBDatabase, work: string): Promise<KeptEntry[]> {
+  const found = await settle(base.transaction(ENTRIES).objectStore(ENTRIES).index('work').getAll(work) as IDBRequest<KeptEntry[]>);
+  return found.sort((a, b) => getNumber(a) - getNumber(b));
+}
+
+const getNumber = ({ key }: KeptEntry): number => Number(key.split(' ').at(-1));
 
 export const listAllEntries = (base: IDBDatabase): Promise<KeptEntry[]> =>
   settle(base.transaction(ENTRIES).objectStore(ENTRIES).getAll() as IDBRequest<KeptEntry[]>);
