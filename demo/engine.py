@@ -12,6 +12,7 @@ from typing import Any, Literal
 from agent.cli.concepts.files import load_concepts
 from agent.cli.doctor import check_checkpoints
 from agent.cli.options.segment_options import Options
+from agent.core.errors import PlannerError
 from agent.core.planner import Planner
 from agent.planners.loading import load_planner, with_model_info
 from agent.records.provenance import Provenance
@@ -129,7 +130,7 @@ class Engine:
 
     def get_provenance(self, planner: str, sam3: str, *, is_video: bool = False) -> Provenance:
         """Return the provenance that an episode of these two models is saved with."""
-        options = self.offered[planner].for_subject(is_video=is_video)
+        options = self._get_options(planner).for_subject(is_video=is_video)
         provenance = options.build_provenance().model_copy(update={"sam3": sam3})
         return with_model_info(provenance, self.get_planner(planner, is_video=is_video))
 
@@ -176,8 +177,14 @@ class Engine:
         return Sam3.load(name, device=self.options.device)
 
     def _load_planner(self, name: str, *, is_video: bool) -> Planner:
-        options = self.offered[name].for_subject(is_video=is_video)
+        options = self._get_options(name).for_subject(is_video=is_video)
         return load_planner(options.planner, **options.to_planner_options(options.build_provenance()))
+
+    def _get_options(self, planner: str) -> Options:
+        """The options of a planner that the page offers. Raises PlannerError for any other."""
+        if planner not in self.offered:
+            raise PlannerError(f"the page offers no planner {planner!r:.90}")
+        return self.offered[planner]
 
 
 RETRY_SECONDS = 10.0

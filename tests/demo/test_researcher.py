@@ -84,14 +84,14 @@ def test_another_planner_answers_the_same_question_beside_it(curious, shots):
     curious.page.get_by_role("button", name="Compare with grammar").click()
     column = curious.page.locator("#chat .column", has=curious.page.get_by_text("grammar", exact=True))
     column.wait_for()
-    assert curious.page.locator("#chat .column.shown h4").inner_text() == "openai:thinker"
+    assert curious.page.locator("#chat .column.shown h2").inner_text() == "openai:thinker"
     assert column.locator(".agreement").inner_text() == "2 the same, 2 only here"
     curious.sees(masks=2)
     column.get_by_text("Show its masks").click()
     column.locator("img").wait_for()
     curious.page.screenshot(path=shots / "compared-planners.png")
     column.get_by_role("button", name="Use this answer").click()
-    curious.page.locator("#chat .column.shown h4", has_text="grammar").wait_for()
+    curious.page.locator("#chat .column.shown h2", has_text="grammar").wait_for()
     curious.sees(masks=4)
     curious.page.get_by_label("The version before").click()
     curious.sees(masks=2)

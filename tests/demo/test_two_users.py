@@ -149,7 +149,7 @@ def test_two_researchers_hear_one_model_think_at_once(researchers, thinker):
     for visitor in researchers:
         visitor.sees(masks=2)
     carla.page.get_by_role("button", name="Compare with grammar").click()
-    assert carla.page.locator("#chat .column.shown h4").inner_text() == "thinker"
+    assert carla.page.locator("#chat .column.shown h2").inner_text() == "thinker"
     dan.page.get_by_role("button", name=f"Edit the question {QUESTION}").click()
     dan.page.get_by_label("The question, to be asked otherwise").fill(OTHERWISE)
     dan.page.get_by_label("The question, to be asked otherwise").press("Enter")
@@ -193,7 +193,7 @@ def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotat
 def test_both_researchers_find_their_versions_and_go_on(researchers, restarted, shots):
     carla, dan = researchers
     go_on(carla, "fruit.webp")
-    carla.page.locator("#chat .column.shown h4:text-is('thinker')").wait_for()
+    carla.page.locator("#chat .column.shown h2:text-is('thinker')").wait_for()
     other = carla.page.locator("#chat .column", has=carla.page.get_by_text("grammar", exact=True))
     assert other.locator(".agreement").inner_text() == "2 the same, 2 only here"
     other.get_by_role("button", name="Use this answer").click()

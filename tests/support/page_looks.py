@@ -98,9 +98,10 @@ class Inspector:
 
 def save_sheet(images: Sequence[PIL.Image.Image], path: Path) -> None:
     """Put screenshots side by side into one small image."""
+    sizes = [(round(image.width * SHEET_HEIGHT / image.height), SHEET_HEIGHT) for image in images]
     scaled = [
-        image.convert("RGB").resize((round(image.width * SHEET_HEIGHT / image.height), SHEET_HEIGHT), PIL.Image.LANCZOS)
-        for image in images
+        image.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS)
+        for image, size in zip(images, sizes, strict=True)
     ]
     width = sum(image.width for image in scaled) + GAP * (len(scaled) + 1)
     sheet = PIL.Image.new("RGB", (width, SHEET_HEIGHT + 2 * GAP), (120, 125, 135))

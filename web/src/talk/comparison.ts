@@ -13,7 +13,7 @@ export function makeComparison(entry: ComparisonEntry, host: TalkHost): HTMLElem
 
 function makeColumn(row: ComparedRow, host: TalkHost): HTMLElement {
   const made = makeNode('section', row.shown ? 'column shown' : 'column');
-  made.append(makeNode('h4', '', row.planner), makeNode('p', 'said', row.text), makeMasks(row));
+  made.append(makeNode('h2', '', row.planner), makeNode('p', 'said', row.text), makeMasks(row));
   if (row.agreement) made.append(makeNode('p', 'agreement', row.agreement));
   made.append(makeNode('p', 'cost', `${row.steps} step${row.steps === 1 ? '' : 's'}, ${row.cost}`));
   if (row.masks.length) made.append(makePicture(row, host));

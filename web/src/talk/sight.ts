@@ -14,7 +14,7 @@ export function makeSight(event: number, step: number, host: TalkHost): HTMLElem
 
 function makeSection({ title, messages }: SightSection, draw: (image: number) => Promise<string>): HTMLElement {
   const made = makeNode('section'), old = messages.filter((message) => message.isOld);
-  made.append(makeNode('h4', '', title));
+  made.append(makeNode('h2', '', title));
   if (old.length) {
     const before = makeFold('before', `As before the last step: ${old.length} message${old.length > 1 ? 's' : ''}`);
     before.append(...old.map((message) => makeMessage(message, draw)));
