@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.phrases.phrase_log import forget_sources
-from engine.review.queue import ReviewQueue
+from engine.review.queue.review_queue import ReviewQueue
 from engine.store.files import find_files, remove_unread_file
 from engine.store.forgetting import Removal
 from engine.store.store import EngineStore

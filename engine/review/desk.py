@@ -12,8 +12,9 @@ from engine.lottery import draw_lot
 from engine.pairs import Entry, Judgement, Pair, Proposal, Withdrawal
 from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, is_about, name_person, read_content, to_entries
-from engine.review.queue import ReviewQueue, choose_wanted
-from engine.review.queue_tables import NewItem, NewOpinion, Opinion, QueueItem
+from engine.review.queue.opinions import choose_wanted
+from engine.review.queue.review_queue import ReviewQueue
+from engine.review.queue.tables import NewItem, NewOpinion, Opinion, QueueItem
 from engine.states import PairDecision, PairState, StatePolicy
 from engine.store.store import EngineStore
 

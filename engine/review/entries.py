@@ -15,7 +15,7 @@ from engine.pairs import (
     Judgement,
     Proposal,
 )
-from engine.review.queue_tables import Opinion, QueueItem
+from engine.review.queue.tables import Opinion, QueueItem
 from sam3_tool.masks.rle import RleMask, check_runs
 
 CORRECTED = "corrected"

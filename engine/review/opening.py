@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.review.desk import QUEUE_FILE, ReviewDesk
-from engine.review.queue import ReviewQueue
+from engine.review.queue.review_queue import ReviewQueue
 from engine.review.ranking import build_ranking
 from engine.review.services import ReviewServices
 from engine.review.team.people import People

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from engine.errors import EngineError
 from engine.review.entries import check_choice
-from engine.review.queue import MAX_BATCH
-from engine.review.queue_tables import NewOpinion, QueueItem
+from engine.review.queue.opinions import MAX_BATCH
+from engine.review.queue.tables import NewOpinion, QueueItem
 from engine.review.services import ReviewServices
 from engine.review.team.people import Person
 from engine.review.team.statistics import FACETS, compute_agreements, count_failures, describe_people, filter_failures

@@ -9,8 +9,8 @@ from typing import Any
 from engine.pairs import Correction
 from engine.review.desk import ReviewDesk
 from engine.review.entries import REFUSALS
-from engine.review.queue import MAX_BATCH
-from engine.review.queue_tables import Answer, QueueItem, simplify_choice
+from engine.review.queue.opinions import MAX_BATCH
+from engine.review.queue.tables import Answer, QueueItem, simplify_choice
 from engine.review.team.estimate import Estimate, estimate_rest
 from engine.review.team.people import People, Person
 from engine.review.views import ImageViews, build_view, classify_size, describe_new_mask

@@ -13,7 +13,7 @@ from demo.picture.outlines import trace_outline
 from engine.images import EngineImage
 from engine.pairs import Proposal
 from engine.review.entries import parse_accepted
-from engine.review.queue_tables import QueueItem
+from engine.review.queue.tables import QueueItem
 from sam3_tool.drawing.overlay import compute_close_up, shrink_pixels
 from sam3_tool.image import Image
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_boxes

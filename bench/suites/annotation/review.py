@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.review.queue import ReviewQueue, choose_wanted
-from engine.review.queue_tables import NewItem, NewOpinion
+from engine.review.queue.opinions import choose_wanted
+from engine.review.queue.review_queue import ReviewQueue
+from engine.review.queue.tables import NewItem, NewOpinion
 
 ITEMS = int(os.environ.get("SAM3_AGENT_BENCH_ITEMS", "100000"))
 PEOPLE = ("anna", "ben", "cleo", "dora", "emil")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from engine.review.queue_tables import Answer
+from engine.review.queue.tables import Answer
 
 USUAL_SECONDS = {"mv": 3.0, "ev": 6.0, "correct": 60.0}
 """Of an item, until the people here have answered enough."""

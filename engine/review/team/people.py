@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import EngineError
-from engine.review.queue_tables import SEPARATOR
+from engine.review.queue.tables import SEPARATOR
 from sam3_tool.system.file_names import escape_unprintable
 from serve.http.auth import Tenant, TokenBook, read_hash
 

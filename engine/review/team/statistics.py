@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.agreement import Agreement, compute_instance_f1, compute_kappa, compute_mean_kappa
 from engine.pairs import Correction
-from engine.review.queue_tables import Answer, simplify_choice
+from engine.review.queue.tables import Answer, simplify_choice
 from sam3_tool.masks.rle import RleMask
 
 HASTY_SECONDS = 0.4

@@ -10,7 +10,7 @@ import pytest
 from engine.images import EngineImage
 from engine.pairs import Pair, Proposal
 from engine.review.desk import QUEUE_FILE, ReviewDesk
-from engine.review.queue import ReviewQueue
+from engine.review.queue.review_queue import ReviewQueue
 from engine.store.store import EngineStore
 from sam3_tool import Image
 from sam3_tool.masks.rle import encode_mask

@@ -8,7 +8,7 @@ import pytest
 
 from engine.pairs import Correction, Judgement, Withdrawal
 from engine.review.desk import ReviewDesk
-from engine.review.queue_tables import NewItem, NewOpinion, QueueItem
+from engine.review.queue.tables import NewItem, NewOpinion, QueueItem
 from engine.store.store import EngineStore
 from sam3_tool.masks.rle import encode_mask
 from tests.engine.review.conftest import draw_masks
@@ -121,7 +121,7 @@ def test_a_server_that_died_between_the_two_files_writes_the_log_once(add, open_
     desk.queue.keep_opinions("anna", [NewOpinion(item.id, "a1", "accept")])  # it dies before the log is written
     open_desk()
     [first] = list(store.entries(key))
-    desk.queue._connection.execute("update opinion set position = null")  # or before it notes that it is written
+    desk.queue._file._connection.execute("update opinion set position = null")  # or before it notes that it is written
     desk = open_desk()
     assert list(store.entries(key)) == [first]
     assert len(take(desk, "ev", "ben")) == 1

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from engine.pairs import Correction, Judgement
 from engine.review.app import create_app
 from engine.review.desk import QUEUE_FILE, ReviewDesk
-from engine.review.queue import ReviewQueue, choose_wanted
+from engine.review.queue.opinions import choose_wanted
+from engine.review.queue.review_queue import ReviewQueue
 from engine.review.services import ReviewServices
 from engine.review.team.people import People
 from engine.store.store import EngineStore

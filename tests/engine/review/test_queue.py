@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.review.queue import GOLD_EVERY, LEASE_SECONDS, UNDO_LENGTH, ReviewQueue, choose_wanted
-from engine.review.queue_tables import NewItem, NewOpinion
+from engine.review.queue.leases import GOLD_EVERY, LEASE_SECONDS
+from engine.review.queue.opinions import UNDO_LENGTH, choose_wanted
+from engine.review.queue.review_queue import ReviewQueue
+from engine.review.queue.tables import NewItem, NewOpinion
 
 
 class Clock:
@@ -249,10 +251,10 @@ def test_the_process_is_killed_and_nothing_is_missing(tmp_path):
     late = ReviewQueue(path, clock=lambda: 4e9)  # all leases of the dead have ended
     while any([take(late, person, count=9) for person in ("anna", "ben", "cleo")]):
         for person in ("anna", "ben", "cleo"):
-            for number in [row[0] for row in late._read("select item from lease where person = ?", (person,))]:
+            for number in [row[0] for row in late._file.read("select item from lease where person = ?", (person,))]:
                 answer(late, person, number)
     opinions = Counter(opinion.item.id for opinion in late.list_opinions())
-    wanted = dict(late._read("select id, wanted from item"))
+    wanted = dict(late._file.read("select id, wanted from item"))
     assert sum(opinions[item] < count for item, count in wanted.items()) == 0
     assert len({(opinion.item.id, opinion.person) for opinion in late.list_opinions()}) == sum(opinions.values())
 

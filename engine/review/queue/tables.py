@@ -1,7 +1,7 @@
 """The tables of the review queue, and what their rows mean."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NO_MASK = -1
 """Mask of an item that is about a whole pair."""
@@ -143,17 +143,15 @@ def open_tables(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")
-    connection.execute("pragma wal_autocheckpoint = 0")  # `ReviewQueue` chooses when, and closing does
+    connection.execute("pragma wal_autocheckpoint = 0")  # `QueueFile` chooses when, and closing does
     connection.execute("pragma secure_delete = on")  # what is forgotten shall not be readable in the file
     connection.executescript(SCHEMA)
     return connection
 
 
-def open_reader(path: str) -> sqlite3.Connection:
-    """Open the file of a queue a second time, for long reads that nobody shall wait for."""
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma query_only = on")
-    return connection
+def open_aside(path: str) -> sqlite3.Connection:
+    """Open the file of a queue once more, for long reads and for checkpoints, which nobody shall wait for."""
+    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
 
 
 def to_queue_item(row: tuple) -> QueueItem:
@@ -212,3 +210,8 @@ def simplify_choice(choice: str) -> str:
     """
     sides = {"accept_text": "accept", "reject_unseparated": "reject", "corrected": "reject"}
     return sides.get(choice, choice)
+
+
+def mark_gold(item: QueueItem) -> QueueItem:
+    """Return an item that says that it tests people, where it does."""
+    return item if item.gold is None else replace(item, drawn="gold")
